@@ -1,0 +1,206 @@
+"""Published adapters, as the chat sees them: read, list, choose, verify.
+
+The adapters folder is written by `trainer/publish.py` alone. It holds one folder per adapter, named by
+its id, and one file `current.json` that says which of them serves:
+
+    adapters/current.json            {"current": "<id>" | null, "history": ["<id>" | null, …]}
+    adapters/<id>/manifest.json      see `Manifest`
+    adapters/<id>/adapter.gguf       what llama.cpp serves
+    adapters/<id>/adapter_model.safetensors, adapter_config.json   the same in PEFT's layout
+
+Nothing found here is trusted: an id that is not plain hexadecimal, a manifest that does not parse, a
+link, a file whose sha256 differs, or a base other than the one that is served is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from memory.errors import AdapterError
+
+GGUF = "adapter.gguf"
+MANIFEST = "manifest.json"
+POINTER = "current.json"
+_ID = re.compile(r"[0-9a-f]{12,64}\Z")
+_Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class FileEntry(_Model):
+    """One file of an adapter."""
+
+    sha256: _Hash
+    size: Annotated[int, Field(ge=0)]
+
+
+class BaseEntry(_Model):
+    """The model that the adapter was fitted to."""
+
+    sha256: _Hash
+    name: str
+
+
+class Manifest(_Model):
+    """What an adapter's folder says of itself."""
+
+    format: Annotated[int, Field(ge=1, le=1)]
+    id: Annotated[str, Field(pattern=_ID.pattern)]
+    created: datetime
+    base: BaseEntry
+    files: dict[Annotated[str, Field(pattern=r"^[\w.-]+$")], FileEntry]
+    scale: Annotated[float, Field(gt=0, le=4)] = 1.0
+    differences: tuple[str, ...] = ()
+    settings: dict[str, Any] = Field(default_factory=dict)
+    metrics: dict[str, Any] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
+
+
+class Adapter(_Model):
+    """A published adapter: its folder and its manifest."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def id(self) -> str:
+        """The folder's name."""
+        return self.manifest.id
+
+    @property
+    def gguf(self) -> Path:
+        """The file that llama.cpp serves."""
+        return self.folder / GGUF
+
+
+class Pointer(_Model):
+    """Which adapter serves, and which ones served before, the latest last."""
+
+    current: str | None = None
+    history: tuple[str | None, ...] = ()
+
+
+def read_pointer(folder: Path) -> Pointer:
+    """Return what `current.json` says; no file means that the base serves alone.
+
+    Raises:
+        AdapterError: the file is damaged.
+    """
+    path = folder / POINTER
+    try:
+        pointer = Pointer.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return Pointer()
+    except (ValidationError, OSError) as error:
+        raise AdapterError(
+            f"cannot read {path}; `discern adapters off` writes a new one and serves the base"
+        ) from error
+    if pointer.current is not None and not _ID.match(pointer.current):
+        raise AdapterError(
+            f"{path} names an adapter in an impossible way; `discern adapters off` mends it"
+        )
+    return pointer
+
+
+def read_adapter(folder: Path, identity: str) -> Adapter:
+    """Return the adapter `identity`, its manifest parsed but its files not yet verified.
+
+    Raises:
+        AdapterError: there is none, or its manifest is damaged.
+    """
+    if not _ID.match(identity):
+        raise AdapterError(f"{identity!r} is not an adapter's id; see `discern adapters list`")
+    path = folder / identity / MANIFEST
+    try:
+        manifest = Manifest.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise AdapterError(f"there is no adapter {identity}; see `discern adapters list`") from None
+    except (ValidationError, json.JSONDecodeError, OSError) as error:
+        raise AdapterError(
+            f"the manifest {path} is damaged; `discern adapters rollback` goes back to the one before"
+        ) from error
+    if manifest.id != identity:
+        raise AdapterError(f"the manifest {path} belongs to {manifest.id}; train again")
+    return Adapter(folder=path.parent, manifest=manifest)
+
+
+def list_adapters(folder: Path) -> list[Adapter]:
+    """Return every readable adapter, the newest first; damaged folders are left out."""
+    found: list[Adapter] = []
+    if folder.is_dir():
+        for entry in folder.iterdir():
+            if _ID.match(entry.name) and entry.is_dir() and not entry.is_symlink():
+                try:
+                    found.append(read_adapter(folder, entry.name))
+                except AdapterError:
+                    continue
+    return sorted(found, key=lambda adapter: adapter.manifest.created, reverse=True)
+
+
+def find_adapter(folder: Path, prefix: str) -> Adapter:
+    """Return the one adapter whose id starts with `prefix`.
+
+    Raises:
+        AdapterError: none does, or several do.
+    """
+    found = [adapter for adapter in list_adapters(folder) if prefix and adapter.id.startswith(prefix)]
+    if len(found) != 1:
+        many = "several adapters start" if found else "no adapter starts"
+        raise AdapterError(f"{many} with {prefix!r}; see `discern adapters list`")
+    return found[0]
+
+
+def verify(adapter: Adapter, base_sha256: str | None = None) -> None:
+    """Check every file of the adapter against its manifest, and its base when one is given.
+
+    Raises:
+        AdapterError: a file is missing, a link, or differs; or the base is another.
+    """
+    if base_sha256 is not None and adapter.manifest.base.sha256 != base_sha256:
+        raise AdapterError(
+            f"the adapter {adapter.id} was trained for {adapter.manifest.base.name}, not for the "
+            "model that is served; train again with `discern train` or choose that model"
+        )
+    if GGUF not in adapter.manifest.files:
+        raise AdapterError(f"the adapter {adapter.id} has no {GGUF}; train again")
+    for name, entry in adapter.manifest.files.items():
+        path = adapter.folder / name
+        if path.is_symlink() or not path.is_file():
+            raise AdapterError(f"{path} is missing; `discern adapters rollback` goes back")
+        if path.stat().st_size != entry.size or sha256_file(path) != entry.sha256:
+            raise AdapterError(
+                f"{path} is not what was published (its sha256 differs); "
+                "`discern adapters rollback` goes back to the one before"
+            )
+
+
+def sha256_file(path: Path) -> str:
+    """Return the sha256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def base_sha256(path: Path, cache: Path) -> str:
+    """Return the sha256 of a model file, remembered in `cache` by path, size and time of change."""
+    stat = path.stat()
+    key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
+    file = cache / "model-sha256.json"
+    try:
+        known: dict[str, str] = json.loads(file.read_text())
+        return known[key]
+    except (OSError, ValueError, KeyError, TypeError):
+        digest = sha256_file(path)
+    try:
+        file.write_text(json.dumps({key: digest}))
+    except OSError:
+        pass  # a cache that cannot be written costs time, nothing else
+    return digest

@@ -1,0 +1,185 @@
+"""Messages and recalled text → the token ids that the model sees.
+
+One function serves chatting, training and measuring, so that the model is trained on exactly what it
+will be asked. The chat template comes from the model's own file. What people or models wrote is
+tokenised apart from the template and without control tokens: a stored `<|im_end|>` stays nine
+harmless characters.
+
+Refuses a template that cannot be rendered or that rewrites a message instead of placing it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from memory.difference import Message
+from memory.errors import ModelError
+
+if TYPE_CHECKING:
+    from agent.engine import Engine
+
+# ChatML, which Qwen speaks, for files that carry no template of their own.
+CHATML = (
+    "{%- for message in messages %}"
+    "{{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}"
+    "{%- endfor %}"
+    "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"
+)
+
+# A private-use pair of characters brackets the number of a message while the template is rendered.
+_OPEN, _CLOSE = "\ue0d1", "\ue0d2"
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What is sent to the model.
+
+    `text` is for people to read (control tokens spelled out), `dropped` counts the earliest messages
+    left out because they did not fit.
+    """
+
+    tokens: tuple[int, ...]
+    text: str
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    text: str
+    content: bool
+
+
+def with_recalled(message: str, block: str) -> str:
+    """Return the user's message with the recalled block before it."""
+    return f"{block}\n\n{message}" if block else message
+
+
+def compose(
+    engine: Engine,
+    messages: Sequence[Message],
+    *,
+    block: str = "",
+    thinking: bool = False,
+    room: int = 0,
+) -> Prompt:
+    """Return the prompt for the reply to the last message, which must be the user's.
+
+    `block` (recalled differences) is placed right before the last message. Earlier messages are left
+    out, oldest exchange first, until the prompt and `room` tokens for the reply fit the context.
+
+    Raises:
+        ModelError: the last message alone does not fit, or the template is broken.
+    """
+    if not messages or messages[-1].role != "user":
+        raise ValueError("the last message must be the user's")
+    last = Message("user", with_recalled(messages[-1].content.strip(), block))
+    history = [*messages[:-1], last]
+    head = 1 if history[0].role == "system" else 0
+    limit = engine.info.context - max(room, 1)
+    dropped = 0
+    while True:
+        prompt = _encode(engine, history, thinking)
+        if len(prompt.tokens) <= limit:
+            return Prompt(prompt.tokens, prompt.text, dropped)
+        cut = _oldest_exchange(history, head)
+        if not cut:
+            raise ModelError(
+                f"the message takes {len(prompt.tokens)} tokens and the context holds "
+                f"{engine.info.context} with {room} kept for the reply; shorten the message "
+                "or set model.context in config.toml to a larger number"
+            )
+        dropped += cut
+        del history[head : head + cut]
+
+
+def reply_tokens(engine: Engine, reply: str) -> tuple[int, ...]:
+    """Return the tokens of a reply as it is trained and measured: its text, then the end of turn."""
+    return (*engine.tokenize(reply.strip()), engine.end_of_turn)
+
+
+def _oldest_exchange(history: Sequence[Message], head: int) -> int:
+    """How many messages after `head` make up the oldest exchange; 0 when only the last is left."""
+    rest = len(history) - head - 1
+    if rest <= 0:
+        return 0
+    count = 1
+    while count < rest and history[head + count].role != "user":
+        count += 1
+    return count
+
+
+def _encode(engine: Engine, messages: Sequence[Message], thinking: bool) -> Prompt:
+    tokens: list[int] = []
+    text: list[str] = []
+    roles = tuple(message.role for message in messages)
+    contents = [message.content.strip() for message in messages]
+    for part in _parts(engine.info.template or CHATML, roles, thinking):
+        piece = contents[int(part.text)] if part.content else part.text
+        text.append(piece)
+        tokens.extend(engine.tokenize(piece, special=not part.content))
+    return Prompt(tuple(tokens), "".join(text))
+
+
+@lru_cache(maxsize=256)
+def _parts(template: str, roles: tuple[str, ...], thinking: bool) -> tuple[_Part, ...]:
+    """Render the template with numbered marks for the contents and split it at the marks."""
+    rendered = _render(template)(
+        messages=[
+            {"role": role, "content": f"{_OPEN}{index}{_CLOSE}"} for index, role in enumerate(roles)
+        ],
+        add_generation_prompt=True,
+        enable_thinking=thinking,
+    )
+    parts: list[_Part] = []
+    seen: list[int] = []
+    rest = rendered
+    while _OPEN in rest:
+        before, _, rest = rest.partition(_OPEN)
+        number, _, rest = rest.partition(_CLOSE)
+        if before:
+            parts.append(_Part(before, content=False))
+        parts.append(_Part(number, content=True))
+        seen.append(int(number))
+    if rest:
+        parts.append(_Part(rest, content=False))
+    if seen != list(range(len(roles))):
+        raise ModelError(
+            "the model's chat template does not place every message once and in order; "
+            "choose a GGUF with Qwen's ChatML template"
+        )
+    return tuple(parts)
+
+
+@lru_cache(maxsize=8)
+def _render(template: str) -> Callable[..., str]:
+    from jinja2 import TemplateError
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+    environment.globals["raise_exception"] = _raise
+
+    try:
+        compiled = environment.from_string(template)
+    except TemplateError as error:
+        raise ModelError(
+            f"the model's chat template cannot be read: {error}; choose another GGUF"
+        ) from error
+
+    def render(**values: Any) -> str:
+        try:
+            return compiled.render(**values)
+        except TemplateError as error:
+            raise ModelError(
+                f"the model's chat template refused the conversation: {error}; choose another GGUF"
+            ) from error
+
+    return render
+
+
+def _raise(message: str) -> None:
+    from jinja2 import TemplateError
+
+    raise TemplateError(message)

@@ -1,0 +1,157 @@
+"""The values that flow through Discern: Message, Turn, Contrast, Span, Difference.
+
+Frozen and checked when made; they know nothing of files or models. Text inside them is whatever the
+person or the model wrote: it is made safe where it is shown (`tui/text.py`) or placed into a prompt
+(`memory/recall.py`), never here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Literal
+
+from memory.errors import MarkError
+
+MAX_FIELD = 20_000
+"""Longest text of one field of a mark, in characters."""
+
+
+class Moment(StrEnum):
+    """Why a reply was marked."""
+
+    SURPRISE = "surprise"
+    ERROR = "error"
+    HOLD = "hold"
+
+
+class State(StrEnum):
+    """Where a difference stands between the mark and the weights."""
+
+    WAITING = "waiting"
+    """Has a contrast (or is a hold) and waits for the next night."""
+    BARE = "bare"
+    """A mark without `sounds`, `missed` or `lost`: recalled, but not trained on."""
+    TRAINED = "trained"
+    """The current adapter was trained on it and reproduces it."""
+    FAILING = "failing"
+    """It was trained on, but the last night's gate did not find it reproduced."""
+
+
+Role = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation, plain text without control tokens."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One user message and the reply to it.
+
+    `surprisal` holds, for each reply token, −ln p under the serving model, in nats.
+    `recalled` holds the ids of the differences that stood in the prompt.
+    """
+
+    id: str
+    thread: str
+    at: datetime
+    asked: str
+    replied: str
+    model: str
+    adapter: str | None = None
+    recalled: tuple[str, ...] = ()
+    surprisal: tuple[float, ...] = ()
+    prompt_tokens: int = 0
+    stopped: bool = False
+
+    @property
+    def mean_surprisal(self) -> float | None:
+        """Mean surprisal of the reply in nats a token; None when it was not measured."""
+        return sum(self.surprisal) / len(self.surprisal) if self.surprisal else None
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """The three optional lines of a difference."""
+
+    missed: str | None = None
+    lost: str | None = None
+    sounds: str | None = None
+
+    def __bool__(self) -> bool:
+        return any((self.missed, self.lost, self.sounds))
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A quoted part of the reply: `quote` is `reply[start:end]`, offsets in characters."""
+
+    start: int
+    end: int
+    quote: str
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A marked moment: what was asked, what was answered, and what was not distinguished."""
+
+    id: str
+    turn: str
+    thread: str
+    at: datetime
+    moment: Moment
+    asked: str
+    replied: str
+    kind: str | None = None
+    contrast: Contrast = field(default_factory=Contrast)
+    note: str | None = None
+    span: Span | None = None
+    model: str = ""
+    adapter: str | None = None
+    state: State = State.WAITING
+
+    @property
+    def teaches(self) -> bool:
+        """Whether a lesson can be made of it: a hold, or a mark with a contrast."""
+        return self.moment is Moment.HOLD or bool(self.contrast)
+
+
+def new_id() -> str:
+    """Return a fresh id: 16 hexadecimal characters that sort by nothing and collide with nothing."""
+    return hashlib.sha256(secrets.token_bytes(32)).hexdigest()[:16]
+
+
+def now() -> datetime:
+    """Return the present moment in UTC."""
+    return datetime.now(UTC)
+
+
+def clean_field(name: str, text: str | None) -> str | None:
+    """Return a mark's text stripped, None when nothing is left.
+
+    Raises:
+        MarkError: longer than MAX_FIELD, or not encodable as UTF-8 (a lone surrogate).
+    """
+    if text is None:
+        return None
+    text = text.replace("\x00", "").strip()
+    if len(text) > MAX_FIELD:
+        raise MarkError(
+            f"the {name} is {len(text):,} characters long, more than the {MAX_FIELD:,} a mark "
+            "keeps; shorten it and mark again"
+        )
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise MarkError(
+            f"the {name} holds a broken character at position {error.start}; remove it and mark again"
+        ) from error
+    return text or None

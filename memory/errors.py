@@ -1,0 +1,47 @@
+"""The error tree of Discern.
+
+Each message is one sentence for a person: what went wrong, with which path or value, why, and what
+to do next. The command line prints it without a traceback and exits with `exit_code`.
+"""
+
+from __future__ import annotations
+
+
+class DiscernError(Exception):
+    """Root of every error that Discern raises on purpose."""
+
+    exit_code = 2
+
+
+class SettingsError(DiscernError, ValueError):
+    """A setting is unknown, of the wrong type or out of range."""
+
+
+class HomeError(DiscernError, OSError):
+    """The user's folder cannot be read or written."""
+
+
+class MarkError(DiscernError, ValueError):
+    """A mark that cannot be kept: nothing to mark, an unknown kind, an empty text."""
+
+
+class UnknownIdError(DiscernError, LookupError):
+    """An id that names nothing (or more than one thing)."""
+
+
+class ModelError(DiscernError, ValueError):
+    """A model file that is missing, broken or of an architecture that is not served."""
+
+
+class AdapterError(DiscernError, ValueError):
+    """An adapter that is missing, damaged or made for another base."""
+
+
+class TrainingError(DiscernError, RuntimeError):
+    """A training run that could not start or finish."""
+
+
+class NothingToTrainError(DiscernError):
+    """There is no confirmed difference to learn from; not a failure."""
+
+    exit_code = 0

@@ -1,0 +1,291 @@
+"""Where this user's files live, and their settings.
+
+Owns the folder layout (XDG base directories, or one folder when `DISCERN_HOME` is set) and the
+reading of `config.toml`: the shipped file first, the user's over it, key by key. Unknown keys, wrong
+types and values out of range are refused with the path and the key. Nothing is written on import;
+`Home.prepare` makes the folders and refuses one that cannot be written.
+
+Source of the layout: XDG Base Directory Specification 0.8, through platformdirs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from platformdirs import PlatformDirs
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from memory.errors import HomeError, SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The places of one user's files; all absolute."""
+
+    config: Path
+    data: Path
+    state: Path
+    cache: Path
+
+    @classmethod
+    def locate(cls, environ: Mapping[str, str] | None = None) -> Home:
+        """Return the home that the environment names, without touching the disk."""
+        env = os.environ if environ is None else environ
+        if root := env.get("DISCERN_HOME"):
+            return cls.at(Path(root))
+        dirs = PlatformDirs("discern", appauthor=False)
+        return cls(
+            dirs.user_config_path, dirs.user_data_path, dirs.user_state_path, dirs.user_cache_path
+        )
+
+    @classmethod
+    def at(cls, root: Path) -> Home:
+        """Return a home that keeps everything in the one folder `root`."""
+        root = root.expanduser().absolute()
+        return cls(root, root, root / "state", root / "cache")
+
+    @property
+    def settings_file(self) -> Path:
+        """The user's own `config.toml`; need not exist."""
+        return self.config / "config.toml"
+
+    @property
+    def journal(self) -> Path:
+        """The SQLite file of turns, differences and nights."""
+        return self.data / "journal.sqlite"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The SQLite file of the graph's checkpoints (open conversations)."""
+        return self.data / "threads.sqlite"
+
+    @property
+    def index(self) -> Path:
+        """The Chroma folder; rebuilt from the journal when missing."""
+        return self.cache / "index"
+
+    @property
+    def adapters(self) -> Path:
+        """The published adapters; written by the trainer alone."""
+        return self.data / "adapters"
+
+    @property
+    def runs(self) -> Path:
+        """One folder a training run: events, report, leftovers of a failed one."""
+        return self.state / "runs"
+
+    def prepare(self) -> Home:
+        """Make the folders; returns self.
+
+        Raises:
+            HomeError: a folder cannot be made or written.
+        """
+        for folder in (self.config, self.data, self.state, self.cache):
+            try:
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            except OSError as error:
+                raise HomeError(
+                    f"cannot make the folder {folder}: {error.strerror}; "
+                    "give it write permission or set DISCERN_HOME to another folder"
+                ) from error
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise HomeError(
+                    f"the folder {folder} is read-only, so nothing could be kept; "
+                    "give it write permission or set DISCERN_HOME to another folder"
+                )
+        return self
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class ModelSettings(_Section):
+    """Which GGUF is served and with how much of the machine."""
+
+    path: str
+    context: Annotated[int, Field(ge=0, le=1 << 20)]
+    threads: Annotated[int, Field(ge=0, le=512)]
+    gpu_layers: Annotated[int, Field(ge=-1)]
+
+
+class SamplingSettings(_Section):
+    """How the next token is drawn."""
+
+    temperature: Annotated[float, Field(ge=-1, le=5)]
+    top_p: Share
+    top_k: Count
+    min_p: Share
+    repeat_penalty: Annotated[float, Field(gt=0, le=5)]
+    seed: Annotated[int, Field(ge=0, lt=1 << 32)]
+    max_tokens: Positive
+
+
+class ChatSettings(_Section):
+    """What stands around the conversation."""
+
+    system: str
+    thinking: bool
+
+
+class RecallSettings(_Section):
+    """When and how much is recalled."""
+
+    enabled: bool
+    limit: Annotated[int, Field(ge=0, le=20)]
+    token_budget: Count
+    floor: Share
+
+
+class MemorySettings(_Section):
+    """How the journal is indexed."""
+
+    dense: bool
+
+
+class TrainingSettings(_Section):
+    """The recipe of a training run."""
+
+    rank: Annotated[int, Field(ge=1, le=512)]
+    alpha: Annotated[float, Field(gt=0)]
+    targets: Annotated[list[str], Field(min_length=1)]
+    learning_rates: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=1)]
+    max_steps: Positive
+    anchors_per_lesson: Count
+    preference_weight: Annotated[float, Field(ge=0)]
+    preference_beta: Annotated[float, Field(gt=0)]
+    anchor_weight: Annotated[float, Field(ge=0)]
+    max_minutes: Annotated[float, Field(gt=0)]
+    seed: Count
+    threads: Annotated[int, Field(ge=0, le=512)]
+
+    @field_validator("targets")
+    @classmethod
+    def _known_targets(cls, value: list[str]) -> list[str]:
+        known = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
+        if unknown := sorted(set(value) - known):
+            raise ValueError(f"{unknown[0]!r} is not one of {', '.join(sorted(known))}")
+        return value
+
+
+class GateSettings(_Section):
+    """What an adapter must reach before it may serve."""
+
+    lessons: Share
+    rephrasings: Share
+    near_misses: Share
+    anchors: Share
+    kl: Annotated[float, Field(ge=0)]
+    perplexity: Annotated[float, Field(ge=0)]
+
+
+class NightSettings(_Section):
+    """When the nightly run happens and what it keeps."""
+
+    enabled: bool
+    time: str
+    minimum: Positive
+    keep: Count
+
+    @field_validator("time")
+    @classmethod
+    def _clock(cls, value: str) -> str:
+        if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
+            raise ValueError(f"{value!r} is not a time of day such as 03:15")
+        return value
+
+
+class UiSettings(_Section):
+    """How the terminal looks."""
+
+    theme: str
+
+
+class Settings(_Section):
+    """Every setting, checked; field names are those of `config.toml`."""
+
+    model: ModelSettings
+    sampling: SamplingSettings
+    chat: ChatSettings
+    recall: RecallSettings
+    memory: MemorySettings
+    training: TrainingSettings
+    gate: GateSettings
+    night: NightSettings
+    ui: UiSettings
+
+
+def shipped_settings_file() -> Path:
+    """Return the `config.toml` that came with Discern (beside the package, or inside a wheel)."""
+    packaged = Path(__file__).with_name("config.toml")
+    return packaged if packaged.exists() else Path(__file__).parent.parent / "config.toml"
+
+
+def read_settings(home: Home, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Settings:
+    """Read the shipped settings, the user's over them, then `overrides` (section → key → value).
+
+    Raises:
+        SettingsError: a file is not TOML, or a key is unknown, of a wrong type or out of range.
+    """
+    merged = _read_toml(shipped_settings_file())
+    layers: list[tuple[str, Mapping[str, Any]]] = []
+    if home.settings_file.exists():
+        layers.append((str(home.settings_file), _read_toml(home.settings_file)))
+    if overrides:
+        layers.append(("the command line", overrides))
+    for source, layer in layers:
+        merged = _overlay(merged, layer, source)
+        # Checked layer by layer, so that the message names the file that holds the mistake.
+        checked = _check(merged, source)
+    return checked if layers else _check(merged, str(shipped_settings_file()))
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}; mend or remove that line") from error
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror}; check its permissions") from error
+
+
+def _overlay(base: dict[str, Any], layer: Mapping[str, Any], source: str) -> dict[str, Any]:
+    merged = {name: dict(section) for name, section in base.items()}
+    for name, section in layer.items():
+        if name not in merged:
+            raise SettingsError(
+                f"{source} has an unknown section [{name}]; the sections are "
+                f"{', '.join(merged)}: mend or remove it"
+            )
+        if not isinstance(section, Mapping):
+            raise SettingsError(f"{source}: {name} must be a section written as [{name}]; mend it")
+        merged[name].update(section)
+    return merged
+
+
+def _check(merged: dict[str, Any], source: str) -> Settings:
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise SettingsError(
+                f"{source} has an unknown key {key}; `discern config show` lists the known ones: "
+                "mend or remove it"
+            ) from error
+        said = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        raise SettingsError(
+            f"{source}: {key} = {first['input']!r} is refused, it should be {said}; mend that value"
+        ) from error

@@ -1,0 +1,1 @@
+"""Trainer: from marked differences to an adapter that proved itself."""

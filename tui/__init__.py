@@ -1,0 +1,1 @@
+"""What the person sees: the terminal chat and the command line."""
