@@ -147,6 +147,8 @@ class Generation:
         self.tokens: list[int] = []
         self.surprisal: list[float] = []
         self.text = ""
+        self.tail = ""
+        """What the last bytes stood for, when the reply ended inside a character."""
         self.reason = "cancelled"
         self.reused = 0
         """How many prompt tokens were still in memory."""
@@ -512,7 +514,8 @@ class Engine:
                         rows = self._evaluate([token], 0)
                 generation.reason = "length"
             finally:
-                generation.text += decoder.decode(b"", final=True)
+                generation.tail = decoder.decode(b"", final=True)
+                generation.text += generation.tail
                 self._running = None
                 llama.llama_sampler_free(sampler)
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from memory.difference import Contrast, Difference, Moment, Span, State, Turn, now
 from memory.errors import HomeError, UnknownIdError
+from memory.words import stems
 
 
 def _first(connection: sqlite3.Connection) -> None:
@@ -45,6 +46,9 @@ def _first(connection: sqlite3.Connection) -> None:
             started text not null, beat text not null, owner text not null, outcome text) strict"""
     )
     connection.execute("create table facts (name text primary key, value text not null) strict")
+    # Stems, not text: FTS5 counts and ranks them, Snowball has already done what language needs.
+    connection.execute("create virtual table stems using fts5 (asked, tokenize = 'unicode61')")
+    connection.execute("create virtual table stem_counts using fts5vocab ('stems', 'row')")
 
 
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first,)
@@ -199,6 +203,10 @@ class Journal:
                     difference.state.value,
                 ),
             )
+            connection.execute(
+                "insert into stems (rowid, asked) values (last_insert_rowid(), ?)",
+                (" ".join(stems(difference.asked)),),
+            )
 
     def differences(self) -> list[Difference]:
         """Return every difference, oldest first."""
@@ -215,11 +223,37 @@ class Journal:
     def forget(self, difference: str) -> None:
         """Remove a difference and its text for good."""
         with self._writing() as connection:
+            connection.execute(
+                "delete from stems where rowid = (select seq from differences where id = ?)",
+                (difference,),
+            )
             connection.execute("delete from differences where id = ?", (difference,))
+            # A forgotten row would otherwise leave its words in FTS5's older segments.
+            connection.execute("insert into stems (stems) values ('optimize')")
             connection.execute(_COUNT_CHANGE)
         # The text also stands in the write-ahead log until that is folded into the file.
         with self._lock, self._explained():
             self._connection.execute("pragma wal_checkpoint(truncate)")
+
+    def search(self, words: Sequence[str], limit: int) -> list[str]:
+        """Return the ids of the differences that share stems with `words`, best (BM25) first."""
+        if not words:
+            return []
+        query = " OR ".join(f'"{word}"' for word in dict.fromkeys(words) if '"' not in word)
+        rows = self._rows(
+            "select d.id from stems join differences d on d.seq = stems.rowid "
+            "where stems match ? order by bm25(stems) limit ?",
+            (query, limit),
+        )
+        return [row["id"] for row in rows]
+
+    def stem_counts(self, words: Sequence[str]) -> tuple[int, dict[str, int]]:
+        """Return the number of differences and, of each stem, in how many of them it stands."""
+        unique = list(dict.fromkeys(words))
+        marks = ",".join("?" * len(unique))
+        rows = self._rows(f"select term, doc from stem_counts where term in ({marks})", unique)
+        total = self._rows("select count(*) as n from differences")[0]["n"]
+        return int(total), {row["term"]: int(row["doc"]) for row in rows}
 
     def set_states(self, states: dict[str, State]) -> None:
         """Record where the given differences (id → state) stand."""

@@ -1,0 +1,352 @@
+"""An open conversation: the one object that a screen, the command line or a script talks to.
+
+Owns the engine, the memory, the graph and the thread. `say` blocks while the model speaks (run it in
+a worker); `stop` may be called from any thread. Adapters are swapped between turns only.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agent.adapters import Adapter, base_sha256, read_adapter, read_pointer, verify
+from agent.chat_model import DiscernChatModel
+from agent.engine import Engine, Generation, Sampling
+from agent.graph import Event, Rooms, build, checkpoints
+from memory.difference import Difference, Moment, State, Turn, now
+from memory.errors import AdapterError, MarkError, ModelError
+from memory.home import Home, Settings
+from memory.kinds import find_kind
+from memory.memory import Memory
+
+LAST_THREAD = "last thread"
+STARTER = Path(__file__).parent / "starter" / "starter.gguf"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What was kept of a mark, and a sentence that says so."""
+
+    difference: Difference
+    text: str
+
+
+def served_model(settings: Settings) -> Path:
+    """Return the GGUF that the settings name; the starter when they name none."""
+    return Path(settings.model.path).expanduser() if settings.model.path else STARTER
+
+
+def sampling(settings: Settings, engine: Engine) -> Sampling:
+    """Return how to draw tokens; a temperature of −1 is the file's own recommendation, else 0.7."""
+    chosen = settings.sampling
+    temperature = chosen.temperature
+    if temperature < 0:
+        temperature = float(engine.info.metadata.get("general.sampling.temp", 0.7))
+    return Sampling(
+        temperature=temperature,
+        top_p=chosen.top_p,
+        top_k=chosen.top_k,
+        min_p=chosen.min_p,
+        repeat_penalty=chosen.repeat_penalty,
+        seed=chosen.seed,
+        max_tokens=chosen.max_tokens,
+    )
+
+
+class Chat:
+    """One open conversation; close it, or use it with `with`."""
+
+    def __init__(
+        self, home: Home, settings: Settings, engine: Engine, memory: Memory, graph: Any
+    ) -> None:
+        self.home, self.settings = home, settings
+        self.engine, self.memory, self.journal = engine, memory, memory.journal
+        self.thread = ""
+        self.adapter: Adapter | None = None
+        self._graph = graph
+        self._stack = ExitStack()
+        self._generation: Generation | None = None
+        self._busy = threading.Lock()
+        self._use_adapter = True
+        self._refused: str | None = None
+
+    @classmethod
+    def open(
+        cls,
+        home: Home,
+        settings: Settings,
+        *,
+        thread: str | None = None,
+        new: bool = False,
+        use_adapter: bool = True,
+        dense: bool | None = None,
+        on_step: Callable[[str], None] | None = None,
+    ) -> Chat:
+        """Open the model, the memory and a thread (by default the one last spoken in).
+
+        Raises:
+            DiscernError: the home, the settings' model or the journal cannot be used.
+        """
+        say = on_step or (lambda _text: None)
+        with ExitStack() as stack:
+            home.prepare()
+            say("opening the memory")
+            memory = Memory.open(
+                home,
+                settings,
+                dense=dense,
+                progress=lambda done, total: say(f"indexing differences {done}/{total}"),
+            )
+            stack.callback(memory.close)
+            say("loading the model")
+            engine = Engine.open(served_model(settings), settings.model)
+            stack.callback(engine.close)
+            sha = base_sha256(engine.info.path, home.cache)
+            model = DiscernChatModel(
+                engine=engine, sampling=sampling(settings, engine), thinking=settings.chat.thinking
+            )
+            rooms = Rooms(
+                model=model,
+                memory=memory,
+                system=settings.chat.system,
+                served=f"{engine.info.name}@{sha[:12]}",
+                recalling=settings.recall.enabled,
+            )
+            saver = stack.enter_context(checkpoints(home.checkpoints))
+            chat = cls(home, settings, engine, memory, build(rooms, saver))
+            chat._rooms, chat._base_sha = rooms, sha
+            model.on_generation = chat._watch
+            chat._use_adapter = use_adapter
+            if new:
+                chat.fresh()
+            else:
+                chat.switch(thread or memory.journal.fact(LAST_THREAD) or "main")
+            chat.take_adapter()
+            chat._stack = stack.pop_all()
+        return chat
+
+    _rooms: Rooms
+    _base_sha: str
+
+    def close(self) -> None:
+        """Free the model and give up the files; calling it again does nothing."""
+        self.stop()
+        with self._busy:
+            self._stack.close()
+
+    def __enter__(self) -> Chat:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    # --- talking -----------------------------------------------------------------------------
+
+    @property
+    def recalling(self) -> bool:
+        """Whether past differences are placed into the context."""
+        return self._rooms.recalling
+
+    @recalling.setter
+    def recalling(self, value: bool) -> None:
+        self._rooms.recalling = value
+
+    @property
+    def base_sha256(self) -> str:
+        """The sha256 of the served model file."""
+        return self._base_sha
+
+    def say(self, text: str) -> Iterator[Event]:
+        """Ask, and yield what happens: Recalling, then Deltas, then Finished.
+
+        Closing the iterator early stops the reply; what was said until then is kept.
+
+        Raises:
+            ModelError: the message is empty, or does not fit the context.
+        """
+        text = text.encode("utf-8", "replace").decode().replace("\x00", "").strip()
+        if not text:
+            raise ModelError("the message is empty; write something to ask")
+        with self._busy:
+            self._rooms.adapter = self.adapter.id if self.adapter else None
+            events = self._graph.stream(
+                {"messages": [("user", text)]},
+                {"configurable": {"thread_id": self.thread}},
+                stream_mode="custom",
+                durability="sync",
+            )
+            try:
+                yield from events
+            finally:
+                self._generation = None
+            self.journal.set_fact(LAST_THREAD, self.thread)
+
+    def _watch(self, generation: Generation) -> None:
+        self._generation = generation
+
+    def stop(self) -> None:
+        """Stop the reply in the making; the part that was said is kept. From any thread."""
+        if generation := self._generation:
+            generation.cancel()
+
+    def turns(self) -> list[Turn]:
+        """Return this thread's turns, oldest first."""
+        return self.journal.turns(self.thread)
+
+    def switch(self, thread: str) -> None:
+        """Go on in another thread (made when it is first spoken in).
+
+        Raises:
+            MarkError: the name is empty, too long or has control characters.
+        """
+        name = thread.strip()
+        if not name or len(name) > 80 or not name.isprintable():
+            raise MarkError(f"{thread[:40]!r} cannot name a thread; use 1 to 80 printable characters")
+        self.thread = name
+
+    def fresh(self) -> str:
+        """Begin a new thread and return its name, made of the local date and a number."""
+        taken = {name for name, _turns, _at in self.journal.threads()}
+        day = now().astimezone().strftime("%Y-%m-%d")
+        number = next(n for n in range(1, len(taken) + 2) if f"{day} {n}" not in taken)
+        self.thread = f"{day} {number}"
+        return self.thread
+
+    # --- marking -----------------------------------------------------------------------------
+
+    def mark(
+        self,
+        moment: Moment | str,
+        *,
+        turn: str | None = None,
+        kind: str | None = None,
+        note: str | None = None,
+        missed: str | None = None,
+        lost: str | None = None,
+        sounds: str | None = None,
+        quote: str | None = None,
+    ) -> Receipt:
+        """Keep the marked moment of a turn (by default the last of this thread).
+
+        Raises:
+            MarkError, UnknownIdError: see `Memory.mark`; or there is no reply to mark yet.
+        """
+        if turn is None:
+            last = self.journal.turns(self.thread, limit=1)
+            if not last:
+                raise MarkError("there is no reply to mark yet; ask something first")
+            marked = last[0]
+        else:
+            marked = self.journal.turn(turn)
+        difference = self.memory.mark(
+            marked, moment, kind=kind, note=note, missed=missed, lost=lost, sounds=sounds, quote=quote
+        )
+        return Receipt(difference, receipt(difference, self.settings))
+
+    def forget(self, difference: str) -> Difference:
+        """Forget a difference (also the undo of a mark); returns what it was."""
+        return self.memory.forget(difference)
+
+    def waiting(self) -> int:
+        """Return how many differences wait for training."""
+        return sum(item.state is State.WAITING for item in self.journal.differences())
+
+    # --- adapters ----------------------------------------------------------------------------
+
+    def take_adapter(self) -> str | None:
+        """Serve with the adapter that is current now; a sentence when something changed.
+
+        Call it between turns. A damaged or foreign adapter is refused, said so once, and the one in
+        force goes on serving.
+        """
+        if not self._use_adapter:
+            return None
+        try:
+            wanted = read_pointer(self.home.adapters).current
+            if wanted == (self.adapter.id if self.adapter else None):
+                self._refused = None
+                return None
+            if wanted is None:
+                self.engine.set_adapter(None)
+                self.adapter = None
+                return "No adapter any more: the base model speaks alone."
+            adapter = read_adapter(self.home.adapters, wanted)
+            verify(adapter, self._base_sha)
+            self.engine.set_adapter(adapter.gguf, adapter.manifest.scale)
+        except AdapterError as error:
+            said = str(error)
+            if said == self._refused:
+                return None
+            self._refused = said
+            return f"The current adapter was refused: {said}"
+        self.adapter, self._refused = adapter, None
+        count = len(adapter.manifest.differences)
+        return f"Adapter {adapter.id[:8]} is in: trained on {count} difference{'s' * (count != 1)}."
+
+
+def receipt(difference: Difference, settings: Settings) -> str:
+    """Return the sentence that says what was kept of a mark and when it will be trained."""
+    kind = f" ({difference.kind})" if difference.kind else ""
+    kept = f"Kept as {difference.moment}{kind}, {difference.id[:8]}."
+    if not difference.teaches:
+        return (
+            f"{kept} It will be recalled; to have it trained too, say how it should have sounded: "
+            "/diff error => …"
+        )
+    when = f"tonight at {settings.night.time}" if settings.night.enabled else "when you run /train"
+    return f"{kept} Recalled from now on, trained {when}."
+
+
+_MOMENTS = {
+    "error": Moment.ERROR,
+    "ошибка": Moment.ERROR,
+    "surprise": Moment.SURPRISE,
+    "удивление": Moment.SURPRISE,
+    "hold": Moment.HOLD,
+    "держит": Moment.HOLD,
+}
+_LINES = re.compile(r"(?:^|\s)(missed|lost):\s*", re.IGNORECASE)
+
+
+def parse_mark(text: str) -> dict[str, Any]:
+    """Read `[error|surprise|hold] [kind] [note] [missed: …] [lost: …] [=> how it should sound]`.
+
+    Returns the keyword arguments of `Chat.mark`. Without a moment it is an error when `=>` follows,
+    else a surprise. A kind is a family (`tactical`), `family/type`, or a type that stands alone.
+    """
+    before, arrow, after = text.partition("=>")
+    first, _, rest = before.strip().partition(" ")
+    moment = _MOMENTS.get(first.lower())
+    if moment is None:
+        moment, rest = (Moment.ERROR if arrow else Moment.SURPRISE), before
+    rest = rest.strip()
+    first, _, remaining = rest.partition(" ")
+    kind = find_kind(first) if first else None
+    if kind is not None and (not remaining or not kind.type or "/" in first):
+        rest = remaining
+    else:
+        kind = None
+    note, *labelled = _LINES.split(rest)
+    lines = dict(zip((name.lower() for name in labelled[::2]), labelled[1::2], strict=True))
+    return {
+        "moment": moment,
+        "kind": kind.name if kind else None,
+        "note": note.strip() or None,
+        "missed": lines.get("missed"),
+        "lost": lines.get("lost"),
+        "sounds": after.strip() if arrow else None,
+    }
+
+
+def with_model(settings: Settings, path: str | None) -> Settings:
+    """Return the settings with another model file in them; None changes nothing."""
+    if path is None:
+        return settings
+    return settings.model_copy(update={"model": settings.model.model_copy(update={"path": path})})
+
+

@@ -1,0 +1,186 @@
+"""The graph of a conversation: recall → reply → record, in LangGraph with a SQLite checkpointer.
+
+The checkpoint holds the plain messages and nothing that was recalled; the journal holds the turns.
+What happens on the way is emitted as custom stream events (`Recalling`, `Delta`, `Finished`), so that
+a screen and the command line follow the same run.
+
+A run that is cut off between two nodes leaves a question without a reply in the checkpoint; the next
+run leaves it out.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypedDict
+
+from langchain_core.messages import AIMessage, AnyMessage, SystemMessage
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.sqlite import SqliteSaver
+from langgraph.config import get_stream_writer
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.message import add_messages
+from langgraph.graph.state import CompiledStateGraph
+
+from agent.chat_model import DiscernChatModel
+from memory.difference import Turn, new_id, now
+from memory.errors import HomeError
+from memory.memory import Memory
+from memory.recall import Recalled
+
+
+@dataclass(frozen=True, slots=True)
+class Recalling:
+    """What stands in the context; sent before the first piece of the reply."""
+
+    items: tuple[Recalled, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of the reply."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The turn as it was recorded.
+
+    `reason` is "end", "length" or "cancelled"; times in seconds; `context_used` and `prompt_reused`
+    in tokens; `dropped` counts the early messages that did not fit.
+    """
+
+    turn: Turn
+    reason: str
+    seconds: float
+    first_token: float
+    tokens_per_second: float
+    context_used: int
+    prompt_reused: int
+    dropped: int
+
+
+Event = Recalling | Delta | Finished
+
+
+class ChatState(TypedDict):
+    """The checkpointed state of a thread."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+    recalled: list[str]
+
+
+@dataclass(slots=True)
+class Rooms:
+    """What the nodes work with; `adapter` and `recalling` may be changed between turns."""
+
+    model: DiscernChatModel
+    memory: Memory
+    system: str
+    served: str
+    adapter: str | None = None
+    recalling: bool = True
+    block: str = ""
+
+
+def build(rooms: Rooms, checkpointer: BaseCheckpointSaver[Any] | None = None) -> Any:
+    """Return the compiled graph over `rooms`."""
+    graph: StateGraph[ChatState] = StateGraph(ChatState)
+    graph.add_node("recall", lambda state: _recall(state, rooms))
+    graph.add_node("reply", lambda state, config: _reply(state, config, rooms))
+    graph.add_edge(START, "recall")
+    graph.add_edge("recall", "reply")
+    graph.add_edge("reply", END)
+    compiled: CompiledStateGraph[Any, Any, Any, Any] = graph.compile(checkpointer=checkpointer)
+    return compiled
+
+
+@contextmanager
+def checkpoints(path: Path) -> Iterator[SqliteSaver]:
+    """Open the SQLite file of the conversations' checkpoints.
+
+    Raises:
+        HomeError: it cannot be opened.
+    """
+    try:
+        connection = sqlite3.connect(path, timeout=10, check_same_thread=False)
+        saver = SqliteSaver(connection)
+        saver.setup()
+    except sqlite3.Error as error:
+        raise HomeError(
+            f"cannot use {path}: {error}; check free space and permissions of its folder"
+        ) from error
+    try:
+        yield saver
+    finally:
+        connection.close()
+
+
+def _recall(state: ChatState, rooms: Rooms) -> dict[str, Any]:
+    items: tuple[Recalled, ...] = ()
+    rooms.block = ""
+    if rooms.recalling:
+        engine = rooms.model.engine
+        rooms.block, items = rooms.memory.recall(
+            str(state["messages"][-1].text),
+            count=lambda text: len(engine.tokenize(text)),
+            budget=min(rooms.memory.settings.token_budget, engine.info.context // 2),
+        )
+    get_stream_writer()(Recalling(items))
+    return {"recalled": [item.difference.id for item in items]}
+
+
+def _reply(state: ChatState, config: dict[str, Any], rooms: Rooms) -> dict[str, Any]:
+    write = get_stream_writer()
+    messages = list(state["messages"])
+    if rooms.system:
+        messages.insert(0, SystemMessage(rooms.system))
+    started = time.monotonic()
+    first = 0.0
+    text: list[str] = []
+    facts: dict[str, Any] = {}
+    used, produced = 0, 0
+    for chunk in rooms.model.stream(messages, recalled_block=rooms.block):
+        if content := str(chunk.text):
+            first = first or time.monotonic() - started
+            text.append(content)
+            write(Delta(content))
+        facts |= chunk.response_metadata
+        if chunk.usage_metadata:
+            used = chunk.usage_metadata["total_tokens"]
+            produced = chunk.usage_metadata["output_tokens"]
+    seconds = time.monotonic() - started
+    turn = Turn(
+        id=new_id(),
+        thread=config["configurable"]["thread_id"],
+        at=now(),
+        asked=str(state["messages"][-1].text),
+        replied="".join(text).strip(),
+        model=rooms.served,
+        adapter=rooms.adapter,
+        recalled=tuple(state["recalled"]),
+        surprisal=facts["surprisal"],
+        prompt_tokens=used - produced,
+        stopped=facts["finish_reason"] == "cancelled",
+    )
+    # Recorded before the graph's checkpoint: the journal is the truth, and a reply that a person has
+    # seen can then be marked even if the process dies right here.
+    rooms.memory.journal.add_turn(turn)
+    write(
+        Finished(
+            turn=turn,
+            reason=facts["finish_reason"],
+            seconds=seconds,
+            first_token=first,
+            tokens_per_second=produced / max(seconds - first, 1e-6) if produced > 1 else 0.0,
+            context_used=used,
+            prompt_reused=facts["reused"],
+            dropped=facts["dropped"],
+        )
+    )
+    return {"messages": [AIMessage(turn.replied, id=turn.id)]}

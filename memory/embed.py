@@ -1,0 +1,56 @@
+"""Vectors for recall that need no download and treat Russian like English.
+
+`NgramEmbedder` hashes the character n-grams of each stem (the words' own letters are all it knows, so
+that typos and inflections stay near). The served chat model is never used for this: the nightly
+adapter would move the index under the user's feet.
+
+Source: feature hashing with signs, Weinberger et al., "Feature Hashing for Large Scale Multitask
+Learning" (2009); subword n-grams, Bojanowski et al., "Enriching Word Vectors with Subword
+Information" (2017).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from memory.words import stems
+
+Vectors = npt.NDArray[np.float32]
+
+
+class Embedder(Protocol):
+    """Texts → unit vectors, shape [len(texts), size]. `name` and `size` name the collection."""
+
+    name: str
+    size: int
+
+    def embed(self, texts: Sequence[str]) -> Vectors: ...
+
+
+class NgramEmbedder:
+    """Signed hashes of the stems' character n-grams of 3 to 5, log-weighted, of unit length."""
+
+    name = "ngram-v1"
+    size = 512
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Return one unit vector a text (zeros for a text without words)."""
+        vectors = np.zeros((len(texts), self.size), dtype=np.float32)
+        for row, text in zip(vectors, texts, strict=True):
+            for stem in stems(text):
+                for gram in _grams(f"<{stem}>"):
+                    code = zlib.crc32(gram.encode("utf-8", "replace"))
+                    row[code % self.size] += 1.0 if code & 0x8000_0000 else -1.0
+            np.copyto(row, np.sign(row) * np.log1p(np.abs(row)))
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return np.asarray(vectors / np.where(norms == 0, 1, norms), dtype=np.float32)
+
+
+def _grams(word: str) -> list[str]:
+    grams = [word[i : i + n] for n in (3, 4, 5) for i in range(len(word) - n + 1)]
+    return grams or [word]
