@@ -1,0 +1,101 @@
+"""Tiny random Qwen GGUFs for tests: the real format, no meaning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+
+CONTROL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+
+
+def byte_tokens() -> list[str]:
+    """Return the 256 characters that stand for single bytes in GPT-2 style vocabularies."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    spare = iter(range(256, 512))
+    return [chr(value) if value in printable else chr(next(spare)) for value in range(256)]
+
+
+def write_tiny(
+    path: Path,
+    *,
+    architecture: str = "qwen3",
+    quantised: bool = False,
+    tied: bool = True,
+    width: int = 64,
+    head: int = 40,
+    heads: int = 2,
+    heads_kv: int = 1,
+    layers: int = 2,
+    inner: int = 96,
+    context: int = 512,
+    seed: int = 7,
+    scale: float = 1.0,
+) -> Path:
+    """Write a random model whose vocabulary is single bytes plus Qwen's control tokens.
+
+    With `quantised` the matrices are Q8_0 (their rows must then divide by 32), else F16.
+    """
+    random = np.random.default_rng(seed)
+    tokens = [*byte_tokens(), *CONTROL]
+    tokens += [f"[{number}]" for number in range(-len(tokens) % 32)]
+    writer = gguf.GGUFWriter(path, architecture)
+    writer.add_name(f"tiny-{architecture}")
+    writer.add_context_length(context)
+    writer.add_embedding_length(width)
+    writer.add_block_count(layers)
+    writer.add_feed_forward_length(inner)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(heads_kv)
+    writer.add_key_length(head)
+    writer.add_value_length(head)
+    writer.add_layer_norm_rms_eps(1e-6)
+    writer.add_rope_freq_base(1_000_000.0)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("qwen2")
+    writer.add_token_list(tokens)
+    control = gguf.TokenType.CONTROL
+    writer.add_token_types([control if name in CONTROL else 1 for name in tokens])
+    writer.add_token_merges(["t h"])  # llama.cpp wants the list; "th" itself is no token
+    writer.add_eos_token_id(tokens.index("<|im_end|>"))
+    writer.add_pad_token_id(tokens.index("<|endoftext|>"))
+
+    def matrix(name: str, rows: int, columns: int) -> None:
+        values = random.normal(0, scale / columns**0.5, (rows, columns)).astype(np.float32)
+        kind = gguf.GGMLQuantizationType.Q8_0 if quantised else gguf.GGMLQuantizationType.F16
+        writer.add_tensor(name, gguf.quantize(values, kind), raw_dtype=kind)
+
+    def vector(name: str, size: int, mean: float = 1.0) -> None:
+        writer.add_tensor(name, random.normal(mean, 0.1, size).astype(np.float32))
+
+    matrix("token_embd.weight", len(tokens), width)
+    if not tied:
+        matrix("output.weight", len(tokens), width)
+    vector("output_norm.weight", width)
+    for layer in range(layers):
+        block: dict[str, Any] = {
+            "attn_q": (heads * head, width),
+            "attn_k": (heads_kv * head, width),
+            "attn_v": (heads_kv * head, width),
+            "attn_output": (width, heads * head),
+            "ffn_gate": (inner, width),
+            "ffn_up": (inner, width),
+            "ffn_down": (width, inner),
+        }
+        for name, shape in block.items():
+            matrix(f"blk.{layer}.{name}.weight", *shape)
+        vector(f"blk.{layer}.attn_norm.weight", width)
+        vector(f"blk.{layer}.ffn_norm.weight", width)
+        if architecture == "qwen3":
+            vector(f"blk.{layer}.attn_q_norm.weight", head)
+            vector(f"blk.{layer}.attn_k_norm.weight", head)
+        else:
+            for name in ("attn_q", "attn_k", "attn_v"):
+                vector(f"blk.{layer}.{name}.bias", block[name][0], 0.0)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
