@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -54,7 +55,7 @@ class Manifest(_Model):
     """What an adapter's folder says of itself."""
 
     format: Annotated[int, Field(ge=1, le=1)]
-    id: Annotated[str, Field(pattern=_ID.pattern)]
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]{12,64}$")]
     created: datetime
     base: BaseEntry
     files: dict[Annotated[str, Field(pattern=r"^[\w.-]+$")], FileEntry]
@@ -152,7 +153,9 @@ def find_adapter(folder: Path, prefix: str) -> Adapter:
     Raises:
         AdapterError: none does, or several do.
     """
-    found = [adapter for adapter in list_adapters(folder) if prefix and adapter.id.startswith(prefix)]
+    found = [
+        adapter for adapter in list_adapters(folder) if prefix and adapter.id.startswith(prefix)
+    ]
     if len(found) != 1:
         many = "several adapters start" if found else "no adapter starts"
         raise AdapterError(f"{many} with {prefix!r}; see `discern adapters list`")
@@ -199,8 +202,6 @@ def base_sha256(path: Path, cache: Path) -> str:
         return known[key]
     except (OSError, ValueError, KeyError, TypeError):
         digest = sha256_file(path)
-    try:
+    with suppress(OSError):  # a cache that cannot be written costs time, nothing else
         file.write_text(json.dumps({key: digest}))
-    except OSError:
-        pass  # a cache that cannot be written costs time, nothing else
     return digest

@@ -21,6 +21,7 @@ from agent.graph import Event, Rooms, build, checkpoints
 from memory.difference import Difference, Moment, State, Turn, now
 from memory.errors import AdapterError, MarkError, ModelError
 from memory.home import Home, Settings
+from memory.journal import Journal
 from memory.kinds import find_kind
 from memory.memory import Memory
 
@@ -206,7 +207,9 @@ class Chat:
         """
         name = thread.strip()
         if not name or len(name) > 80 or not name.isprintable():
-            raise MarkError(f"{thread[:40]!r} cannot name a thread; use 1 to 80 printable characters")
+            raise MarkError(
+                f"{thread[:40]!r} cannot name a thread; use 1 to 80 printable characters"
+            )
         self.thread = name
 
     def fresh(self) -> str:
@@ -236,15 +239,16 @@ class Chat:
         Raises:
             MarkError, UnknownIdError: see `Memory.mark`; or there is no reply to mark yet.
         """
-        if turn is None:
-            last = self.journal.turns(self.thread, limit=1)
-            if not last:
-                raise MarkError("there is no reply to mark yet; ask something first")
-            marked = last[0]
-        else:
-            marked = self.journal.turn(turn)
+        marked = self.journal.turn(turn) if turn else last_turn(self.journal, self.thread)
         difference = self.memory.mark(
-            marked, moment, kind=kind, note=note, missed=missed, lost=lost, sounds=sounds, quote=quote
+            marked,
+            moment,
+            kind=kind,
+            note=note,
+            missed=missed,
+            lost=lost,
+            sounds=sounds,
+            quote=quote,
         )
         return Receipt(difference, receipt(difference, self.settings))
 
@@ -287,6 +291,19 @@ class Chat:
         self.adapter, self._refused = adapter, None
         count = len(adapter.manifest.differences)
         return f"Adapter {adapter.id[:8]} is in: trained on {count} difference{'s' * (count != 1)}."
+
+
+def last_turn(journal: Journal, thread: str | None = None) -> Turn:
+    """Return the latest turn of `thread`, by default of the thread last spoken in.
+
+    Raises:
+        MarkError: there is none.
+    """
+    name = thread or journal.fact(LAST_THREAD)
+    found = journal.turns(name, limit=1) if name else []
+    if not found:
+        raise MarkError("there is no reply to mark yet; ask something first")
+    return found[0]
 
 
 def receipt(difference: Difference, settings: Settings) -> str:
@@ -348,5 +365,3 @@ def with_model(settings: Settings, path: str | None) -> Settings:
     if path is None:
         return settings
     return settings.model_copy(update={"model": settings.model.model_copy(update={"path": path})})
-
-

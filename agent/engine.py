@@ -19,7 +19,7 @@ import codecs
 import ctypes
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 ARCHITECTURES = ("qwen2", "qwen3")
 DEFAULT_CONTEXT = 8192
 BATCH = 512
+
+_ERROR = 4  # GGML_LOG_LEVEL_ERROR in ggml.h
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -90,20 +92,18 @@ class _Log:
 
         if self._callback is None:
 
-            @llama_cpp.llama_log_callback
             def keep(level: int, text: bytes, _data: Any) -> None:
-                if level in (2, 3):
+                if level == _ERROR:
                     self.lines = [*self.lines[-7:], text.decode("utf-8", "replace").strip()]
 
-            self._callback = keep
+            self._callback = llama_cpp.llama_log_callback(keep)
         llama_cpp.llama_log_set(self._callback, ctypes.c_void_p(0))
         self.lines = []
 
     @property
     def cause(self) -> str:
-        """The last error line, without llama.cpp's function names."""
-        lines = [line for line in self.lines if "error" in line or "failed" in line] or self.lines
-        return lines[0].split(": ", 1)[-1] if lines else "llama.cpp gave no reason"
+        """The first error line, without llama.cpp's function names."""
+        return self.lines[0].split(": ", 1)[-1] if self.lines else "llama.cpp gave no reason"
 
 
 _log = _Log()
@@ -126,7 +126,9 @@ def _require_gguf(path: Path, what: str, error: type[ModelError] | type[AdapterE
 def physical_threads() -> int:
     """Return how many threads to compute with: the processors this process may use, halved when
     they are hyper-threads of fewer cores."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    usable = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     try:
         siblings = Path("/sys/devices/system/cpu/cpu0/topology/thread_siblings_list").read_text()
     except OSError:
@@ -159,8 +161,7 @@ class Generation:
         """Stop after the token in hand, also in the middle of a long prompt (on CPU)."""
         self._cancelled.set()
 
-    @property
-    def cancelled(self) -> bool:
+    def is_cancelled(self) -> bool:
         """Whether `cancel` was called."""
         return self._cancelled.is_set()
 
@@ -217,7 +218,7 @@ class Engine:
         if not self._model:
             raise ModelError(
                 f"cannot load the model {path}: {_log.cause}; it is damaged or not supported, "
-                "choose another Qwen2 or Qwen3 GGUF (or set model.path to \"\" for the starter)"
+                'choose another Qwen2 or Qwen3 GGUF (or set model.path to "" for the starter)'
             )
         self._vocab = llama.llama_model_get_vocab(self._model)
         metadata = self._read_metadata()
@@ -376,7 +377,7 @@ class Engine:
             else:
                 failed = llama.llama_set_adapters_lora(self._context, None, 0, None)
             if failed:
-                if fresh:
+                if fresh is not None:
                     llama.llama_adapter_lora_free(fresh)
                 raise AdapterError(f"llama.cpp refused the adapter {path}; train it again")
             self._forget_memory()
@@ -387,7 +388,7 @@ class Engine:
     # --- evaluation --------------------------------------------------------------------------
 
     def _must_abort(self) -> bool:
-        return self._running is not None and self._running.cancelled
+        return self._running is not None and self._running.is_cancelled()
 
     def _forget_memory(self) -> None:
         self._llama.llama_memory_clear(self._llama.llama_get_memory(self._context), True)
@@ -496,7 +497,7 @@ class Engine:
                 rows = self._evaluate(prompt[kept:], len(prompt) - kept - 1)
                 for count in range(1, min(generation.sampling.max_tokens, room) + 1):
                     row = next(iter(rows), None)
-                    if row is None or generation.cancelled:
+                    if row is None or generation.is_cancelled():
                         return
                     token = llama.llama_sampler_sample(sampler, self._context, -1)
                     surprisal = -float(log_softmax(row)[token])
@@ -508,7 +509,7 @@ class Engine:
                     generation.surprisal.append(surprisal)
                     generation.text += text
                     yield Piece(token, text, surprisal)
-                    if generation.cancelled:
+                    if generation.is_cancelled():
                         return
                     if count < min(generation.sampling.max_tokens, room):
                         rows = self._evaluate([token], 0)
@@ -522,7 +523,10 @@ class Engine:
     def _sampler(self, sampling: Sampling) -> Any:
         llama = self._llama
         chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
-        add: Callable[[Any], None] = lambda part: llama.llama_sampler_chain_add(chain, part)  # noqa: E731
+
+        def add(part: Any) -> None:
+            llama.llama_sampler_chain_add(chain, part)
+
         if sampling.repeat_penalty != 1.0:
             add(llama.llama_sampler_init_penalties(64, sampling.repeat_penalty, 0.0, 0.0))
         if sampling.temperature <= 0:

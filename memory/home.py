@@ -255,9 +255,13 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} is not valid TOML: {error}; mend or remove that line") from error
+        raise SettingsError(
+            f"{path} is not valid TOML: {error}; mend or remove that line"
+        ) from error
     except OSError as error:
-        raise SettingsError(f"cannot read {path}: {error.strerror}; check its permissions") from error
+        raise SettingsError(
+            f"cannot read {path}: {error.strerror}; check its permissions"
+        ) from error
 
 
 def _overlay(base: dict[str, Any], layer: Mapping[str, Any], source: str) -> dict[str, Any]:

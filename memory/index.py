@@ -37,7 +37,11 @@ class Index:
         try:
             self._connect()
         except Exception:  # Chroma raises whatever its Rust side, SQLite or pydantic raise
+            from chromadb.api.shared_system_client import SharedSystemClient
+
             self._client = self._collection = None
+            # Chroma keeps its half-opened system by path and would hand out the broken one again.
+            SharedSystemClient.clear_system_cache()
             shutil.rmtree(self._folder / "chroma", ignore_errors=True)
             self._connect()
 
@@ -113,5 +117,9 @@ def open_index(folder: Path, embedder: Embedder) -> Index | None:
         lock.close()
         return None
     index = Index(folder, embedder, lock)
-    index.connect()
+    try:
+        index.connect()
+    except BaseException:
+        index.close()
+        raise
     return index

@@ -272,6 +272,11 @@ class Journal:
         )[0]
         return int(row["top"]) + int(row["gone"]), int(row["n"])
 
+    def check(self) -> str | None:
+        """Return what SQLite finds wrong with the file; None when it is whole."""
+        said = str(self._rows("pragma quick_check(1)")[0][0])
+        return None if said == "ok" else said
+
     # --- small facts and nights --------------------------------------------------------------
 
     def fact(self, name: str) -> str | None:
@@ -283,7 +288,8 @@ class Journal:
         """Remember a value under a name."""
         with self._writing() as connection:
             connection.execute(
-                "insert into facts values (?, ?) on conflict (name) do update set value = excluded.value",
+                "insert into facts values (?, ?) "
+                "on conflict (name) do update set value = excluded.value",
                 (name, value),
             )
 
@@ -338,7 +344,8 @@ class Journal:
     def nights(self, limit: int = 30) -> list[dict[str, Any]]:
         """Return the latest nights, the newest first, as rows."""
         return [
-            dict(row) for row in self._rows("select * from nights order by day desc limit ?", (limit,))
+            dict(row)
+            for row in self._rows("select * from nights order by day desc limit ?", (limit,))
         ]
 
     def _one(self, table: str, prefix: str) -> sqlite3.Row:
@@ -349,8 +356,11 @@ class Journal:
         if not prefix or not found:
             raise UnknownIdError(
                 f"no {what} has the id {prefix!r}; "
-                + ("`discern memory list` shows them" if what == "difference" else
-                   "`discern ask --json` and the chat show the ids of turns")
+                + (
+                    "`discern memory list` shows them"
+                    if what == "difference"
+                    else "`discern ask --json` and the chat show the ids of turns"
+                )
             )
         if len(found) > 1:
             raise UnknownIdError(f"several {table} start with {prefix!r}; give more of the id")

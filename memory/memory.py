@@ -41,7 +41,11 @@ class Memory:
 
     @classmethod
     def open(
-        cls, home: Home, settings: Settings, *, dense: bool | None = None,
+        cls,
+        home: Home,
+        settings: Settings,
+        *,
+        dense: bool | None = None,
         progress: Progress | None = None,
     ) -> Memory:
         """Open the memory of `home`; `dense` overrides the setting of the same name.
@@ -157,9 +161,7 @@ def _moment(moment: Moment | str) -> Moment:
     try:
         return Moment(moment)
     except ValueError:
-        raise MarkError(
-            f"{moment!r} is not a moment; mark with error, surprise or hold"
-        ) from None
+        raise MarkError(f"{moment!r} is not a moment; mark with error, surprise or hold") from None
 
 
 def _expected(sounds: str | None, turn: Turn, moment: Moment | str) -> str | None:
@@ -181,6 +183,7 @@ def _span(quote: str | None, reply: str) -> Span | None:
         return None
     start = reply.find(quote) if quote else -1
     if start < 0:
-        raise MarkError(f"the quoted part {quote[:40]!r} does not stand in the reply; select it again")
+        raise MarkError(
+            f"the quoted part {quote[:40]!r} does not stand in the reply; select it again"
+        )
     return Span(start, start + len(quote), quote)
-

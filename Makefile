@@ -1,0 +1,62 @@
+# make chat   set up what is missing and open the chat
+# make test   set up what is missing, lint, type-check and run the tests
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: chat test test-all lint install demo lock bench clean
+.DEFAULT_GOAL := chat
+
+chat: install
+	@$(BIN)/discern
+
+test: install lint
+	@$(BIN)/python -m pytest
+
+test-all: install lint
+	@$(BIN)/python -m pytest -m "slow or not slow"
+
+lint: install
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+demo: install
+	@$(BIN)/discern demo
+
+bench: install
+	@$(BIN)/python benchmarks/starter.py
+
+install: $(STAMP)
+
+# llama-cpp-python compiles from source. Only the library that we call is built: no multimodal part,
+# no tools, no HTTP; the variable that llama-cpp-python forces on is switched off from outside.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Discern needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.11 install" >&2; exit 2; }
+	@for tool in cmake c++; do command -v $$tool >/dev/null || { \
+	  echo "$$tool is missing, and llama.cpp is compiled with it. Debian or Ubuntu: sudo apt install build-essential cmake; Fedora: sudo dnf install gcc-c++ cmake; macOS: xcode-select --install && brew install cmake" >&2; exit 2; }; done
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+	  echo "cannot make a virtual environment. Debian or Ubuntu: sudo apt install python3-venv" >&2; exit 2; }
+	@echo 'set(LLAMA_BUILD_COMMON OFF)' > $(VENV)/lean.cmake
+	@echo "installing Discern into $(VENV) (the first time llama.cpp is compiled: some minutes)"
+	@args="-DLLAVA_BUILD=OFF -DLLAMA_OPENSSL=OFF -DCMAKE_PROJECT_llama.cpp_INCLUDE=$(CURDIR)/$(VENV)/lean.cmake"; \
+	 if command -v nvcc >/dev/null && command -v nvidia-smi >/dev/null; then args="$$args -DGGML_CUDA=ON"; fi; \
+	 CMAKE_ARGS="$$args $$CMAKE_ARGS" CMAKE_BUILD_PARALLEL_LEVEL=$${CMAKE_BUILD_PARALLEL_LEVEL:-$$(getconf _NPROCESSORS_ONLN)} \
+	 $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Resolve anew what pyproject.toml asks for, in a throw-away environment, and write the exact versions.
+lock:
+	@rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
+	@$(VENV)-lock/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 hatchling==1.33.0 editables
+	@$(VENV)-lock/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[dev]'
+	@$(VENV)-lock/bin/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools \
+	  | grep -vE '^(nvidia|cuda|triton)' | sed 's/+cpu$$//' > requirements.lock
+	@rm -rf $(VENV)-lock
+
+clean:
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

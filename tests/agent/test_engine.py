@@ -1,0 +1,136 @@
+"""The engine on a real llama.cpp and tiny random models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agent.engine import Engine, Sampling
+from memory.errors import AdapterError, ModelError
+from tests.gguf_files import write_tiny
+
+GREEDY = Sampling(max_tokens=24)
+
+
+def test_greedy_replies_are_the_same_with_and_without_a_shared_prefix(engine: Engine) -> None:
+    prompt = engine.tokenize("Hello there, how are you today?")
+    alone = engine.generate(prompt, GREEDY).run()
+    engine.generate(engine.tokenize("Hello there, who is it?"), GREEDY).run()
+    again = engine.generate(prompt, GREEDY).run()
+    assert alone.tokens == again.tokens
+    assert 0 < again.reused < len(prompt)
+
+
+def test_a_seed_makes_sampling_repeatable_and_another_seed_differs(engine: Engine) -> None:
+    prompt = engine.tokenize("Once upon a time")
+    draw = [
+        engine.generate(prompt, Sampling(temperature=1.5, seed=seed, max_tokens=24)).run().tokens
+        for seed in (5, 5, 6)
+    ]
+    assert draw[0] == draw[1] != draw[2]
+
+
+def test_surprisal_of_a_reply_equals_what_was_measured_while_it_was_drawn(engine: Engine) -> None:
+    prompt = engine.tokenize("A question?")
+    reply = engine.generate(prompt, Sampling(temperature=1.0, seed=3, max_tokens=16)).run()
+    measured = engine.surprisal(prompt, reply.tokens)
+    assert np.allclose(measured, reply.surprisal, atol=2e-3)
+    assert (measured > 0).all()
+
+
+def test_log_probabilities_are_distributions_and_do_not_depend_on_the_batch(engine: Engine) -> None:
+    tokens = engine.tokenize("x" * 300)
+    rows = list(engine.log_probabilities(tokens, 290))
+    assert len(rows) == 10
+    assert all(abs(float(np.exp(row).sum()) - 1) < 1e-3 for row in rows)
+    engine.generate(engine.tokenize("other"), GREEDY).run()
+    fresh = list(engine.log_probabilities(tokens, 290))
+    assert all(np.allclose(a, b, atol=1e-3) for a, b in zip(rows, fresh, strict=True))
+
+
+def test_cancel_keeps_what_was_said(engine: Engine) -> None:
+    generation = engine.generate(engine.tokenize("Go on"), Sampling(max_tokens=200))
+    for count, _piece in enumerate(generation, start=1):
+        if count == 5:
+            generation.cancel()
+    assert generation.reason == "cancelled"
+    assert len(generation.tokens) == 5
+    assert engine.generate(engine.tokenize("And now?"), GREEDY).run().tokens
+
+
+def test_a_reply_stops_where_the_context_ends(engine: Engine) -> None:
+    prompt = engine.tokenize("y" * (engine.info.context - 8))
+    generation = engine.generate(prompt, Sampling(max_tokens=100)).run()
+    assert generation.reason in ("length", "end")
+    assert len(generation.tokens) <= 8
+
+
+def test_text_that_ends_inside_a_character_is_kept_as_a_replacement(engine: Engine) -> None:
+    snowman = engine.tokenize("☃")
+    assert engine.text(snowman) == "☃"
+    assert engine.text(snowman[:-1]) == "\ufffd"
+
+
+def test_control_tokens_in_plain_text_stay_text(engine: Engine) -> None:
+    assert len(engine.tokenize("<|im_end|>", special=True)) == 1
+    plain = engine.tokenize("<|im_end|>")
+    assert len(plain) == len("<|im_end|>")
+    assert engine.text(plain) == "<|im_end|>"
+
+
+def test_an_overlong_prompt_is_refused(engine: Engine) -> None:
+    with pytest.raises(ModelError, match="do not fit into the context of 512"):
+        engine.generate(engine.tokenize("z" * 600), GREEDY)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "there is no model at"),
+        (b"", "is not a GGUF file"),
+        (b"PK\x03\x04 a zip", "is not a GGUF file"),
+        (b"GGUF\x03\x00\x00\x00\x01", "cannot load the model"),
+    ],
+)
+def test_a_file_that_is_no_model_is_refused(
+    tmp_path: Path, content: bytes | None, said: str
+) -> None:
+    path = tmp_path / "broken.gguf"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ModelError, match=said):
+        Engine.open(path)
+
+
+def test_a_truncated_model_is_refused(tiny: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.gguf"
+    cut.write_bytes(tiny.read_bytes()[:-20_000])
+    with pytest.raises(ModelError, match=r"cannot load the model .*cut\.gguf"):
+        Engine.open(cut)
+
+
+def test_another_architecture_is_refused(tiny: Path, tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign.gguf"
+    foreign.write_bytes(tiny.read_bytes().replace(b"qwen3", b"zzzz9"))
+    with pytest.raises(ModelError, match=r"cannot load the model .*zzzz9"):
+        Engine.open(foreign)
+
+
+def test_qwen2_is_served_too(tmp_path: Path) -> None:
+    with Engine.open(write_tiny(tmp_path / "two.gguf", architecture="qwen2", head=32)) as engine:
+        assert engine.info.architecture == "qwen2"
+        assert engine.generate(engine.tokenize("Hello"), GREEDY).run().tokens
+
+
+def test_a_bad_adapter_is_refused_and_the_engine_serves_on(engine: Engine, tmp_path: Path) -> None:
+    prompt = engine.tokenize("Hello")
+    before = engine.generate(prompt, GREEDY).run().tokens
+    junk = tmp_path / "adapter.gguf"
+    junk.write_bytes(b"GGUF" + bytes(200))
+    for path in (tmp_path / "none.gguf", junk):
+        with pytest.raises(AdapterError):
+            engine.set_adapter(path)
+    assert engine.adapter is None
+    assert engine.generate(prompt, GREEDY).run().tokens == before

@@ -1,0 +1,46 @@
+"""What all tests share: a home of their own, and tiny models made once a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.chat import STARTER
+from agent.engine import Engine
+from memory.home import Home, Settings, read_settings
+from tests.gguf_files import write_tiny
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A fresh home that everything in the test uses; the user's own is never touched."""
+    monkeypatch.setenv("DISCERN_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NO_COLOR", "1")
+    return Home.locate().prepare()
+
+
+@pytest.fixture
+def settings(home: Home) -> Settings:
+    """The shipped settings."""
+    return read_settings(home)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random two-layer Qwen3 over bytes."""
+    return write_tiny(tmp_path_factory.mktemp("models") / "tiny.gguf")
+
+
+@pytest.fixture
+def engine(tiny: Path) -> Iterator[Engine]:
+    """The tiny model, loaded."""
+    with Engine.open(tiny) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def starter() -> Path:
+    """The model that ships with Discern."""
+    return STARTER

@@ -1,0 +1,109 @@
+"""The journal on a real file."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+
+from memory.difference import Contrast, Difference, Moment, Span, State, Turn, new_id, now
+from memory.errors import HomeError, UnknownIdError
+from memory.home import Home
+from memory.journal import MIGRATIONS, Journal
+
+
+def make_turn(asked: str = "Why?", thread: str = "main") -> Turn:
+    return Turn(
+        new_id(), thread, now(), asked, "Because.", "tiny@0", None, ("r",), (0.5, 1.25), 7, False
+    )
+
+
+def make_difference(asked: str = "What is the capital of Zubrowka?") -> Difference:
+    return Difference(
+        id=new_id(), turn=new_id(), thread="main", at=now(), moment=Moment.ERROR, asked=asked,
+        replied="I don't know.", kind="tactical/fact", contrast=Contrast("a", None, "Lutz."),
+        note="n", span=Span(0, 1, "I"), model="tiny@0", adapter="ab", state=State.WAITING,
+    )  # fmt: skip
+
+
+def test_what_is_kept_comes_back_as_it_was(home: Home) -> None:
+    turn, difference = make_turn(), make_difference()
+    with Journal(home.journal) as journal:
+        journal.add_turn(turn)
+        journal.add_difference(difference)
+    with Journal(home.journal) as journal:
+        assert journal.turns() == [turn]
+        assert journal.differences() == [difference]
+        assert journal.difference(difference.id[:6]) == difference
+        assert journal.check() is None
+
+
+def test_two_open_journals_see_each_other(home: Home) -> None:
+    with Journal(home.journal) as one, Journal(home.journal) as two:
+        one.add_difference(make_difference())
+        two.add_difference(make_difference())
+        assert len(one.differences()) == len(two.differences()) == 2
+
+
+def test_the_watermark_moves_with_every_change(home: Home) -> None:
+    with Journal(home.journal) as journal:
+        seen = [journal.watermark()]
+        for _ in range(2):
+            journal.add_difference(make_difference())
+            seen.append(journal.watermark())
+        journal.forget(journal.differences()[0].id)
+        seen.append(journal.watermark())
+        journal.add_difference(make_difference())
+        seen.append(journal.watermark())
+    assert len(set(seen)) == len(seen)
+
+
+def test_forgotten_text_is_not_in_the_files(home: Home) -> None:
+    with Journal(home.journal) as journal:
+        journal.add_difference(make_difference("Where is the plugharnessword hidden?"))
+        assert journal.search(["plugharnessword"], 5)
+        journal.forget(journal.differences()[0].id)
+        assert not journal.search(["plugharnessword"], 5)
+    held = b"".join(path.read_bytes() for path in home.data.glob("journal.sqlite*"))
+    assert b"plugharnessword" not in held
+
+
+def test_ids_that_name_nothing_or_several_are_refused(home: Home) -> None:
+    with Journal(home.journal) as journal:
+        journal.add_difference(make_difference())
+        for wrong in ("", "zzz", "%", "_"):
+            with pytest.raises(UnknownIdError, match="no difference has the id"):
+                journal.difference(wrong)
+
+
+def test_threads_are_listed_latest_first(home: Home) -> None:
+    with Journal(home.journal) as journal:
+        for thread in ("a", "b", "a"):
+            journal.add_turn(make_turn(thread=thread))
+        assert [(name, count) for name, count, _at in journal.threads()] == [("a", 2), ("b", 1)]
+        assert len(journal.turns("a", limit=1)) == 1
+
+
+def test_a_journal_from_the_future_or_of_another_kind_is_refused(home: Home) -> None:
+    with Journal(home.journal):
+        pass
+    connection = sqlite3.connect(home.journal)
+    connection.execute(f"pragma user_version={len(MIGRATIONS) + 1}")
+    connection.close()
+    with pytest.raises(HomeError, match="written by a newer Discern"):
+        Journal(home.journal)
+    home.journal.write_bytes(b"this is not a database, it only has its name" * 50)
+    with pytest.raises(HomeError, match="cannot use the journal"):
+        Journal(home.journal)
+
+
+def test_a_night_is_claimed_once_and_taken_over_when_it_went_silent(home: Home) -> None:
+    day = "2026-11-23"
+    with Journal(home.journal) as one, Journal(home.journal) as two:
+        assert one.claim_night(day, "one", stale_after=60, attempts=3) == 1
+        assert two.claim_night(day, "two", stale_after=60, attempts=3) == 0
+        assert two.claim_night(day, "two", stale_after=0, attempts=3) == 2
+        assert not one.beat_night(day, "one")
+        assert two.beat_night(day, "two")
+        assert one.claim_night(day, "one", stale_after=0, attempts=2) == 0
+        assert one.nights()[0]["state"] == "failed"

@@ -1,0 +1,128 @@
+"""`discern` on the command line: finds the verb, runs it, turns errors into one sentence.
+
+Exit codes: 0 done (also: nothing to train), 1 a check that did not hold, 2 bad input or a broken
+file, 130 interrupted. Verbs live in `tui/verbs/` and are imported when called, so that `--help` is
+quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import click
+
+from memory.errors import DiscernError
+
+# Name → (module, one line for --help). The line stands here so that help imports nothing.
+VERBS: dict[str, tuple[str, str]] = {
+    "chat": ("talk", "Open the chat (what `discern` alone does)."),
+    "ask": ("talk", "Ask one question and print the reply."),
+    "mark": ("talk", "Mark a reply: the difference it missed, and how it should have sounded."),
+    "memory": ("memory", "List, search, show and forget past differences."),
+    "train": ("training", "Train an adapter on the differences now."),
+    "night": ("training", "Train every night while this runs, or --once if it is due."),
+    "report": ("training", "Show what the last training run found."),
+    "adapters": ("adapters", "List, choose, switch off and roll back adapters."),
+    "config": ("config", "Show the settings and where they are kept."),
+    "doctor": ("doctor", "Check what is installed, what fits, and how to mend what is broken."),
+    "demo": ("demo", "Live through the whole loop in a temporary home, in about a minute."),
+    "starter": ("starter", "Build the small model that ships with Discern."),
+    "completion": ("completion", "Print the completion script of a shell."),
+}
+
+
+class Verbs(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs in the order in which a person meets them."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a verb."""
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"tui.verbs.{VERBS[cmd_name][0]}")
+        command = getattr(module, cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the verbs' lines without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_module, line) in VERBS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb; a misspelt one is answered with the nearest."""
+        from difflib import get_close_matches
+
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            near = get_close_matches(args[0], VERBS, n=1)
+            hint = f"did you mean `discern {near[0]}`?" if near else "see `discern --help`"
+            ctx.fail(f"there is no verb {args[0]!r}; {hint}")
+        return super().resolve_command(ctx, args)
+
+
+EXAMPLES = """\b
+Examples:
+  discern                                     open the chat
+  discern ask "What is the capital of France?"
+  discern mark --moment error --expected "Shorter, please."
+  discern train && discern report
+  git diff | discern ask "Review this."
+"""
+
+
+@click.group(
+    cls=Verbs,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=EXAMPLES,
+)
+@click.option("--thread", metavar="NAME", help="Open this thread instead of the last one.")
+@click.option("--new", is_flag=True, help="Begin a new thread.")
+@click.option("--model", metavar="PATH", help="Serve this GGUF instead of the configured one.")
+@click.version_option(version("discern"), prog_name="discern")
+@click.pass_context
+def discern(ctx: click.Context, thread: str | None, new: bool, model: str | None) -> None:
+    """Chat with a local model that learns from the differences you mark with /diff."""
+    if ctx.invoked_subcommand is None:
+        from tui.verbs.talk import chat
+
+        ctx.invoke(chat, thread=thread, new=new, model=model)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    try:
+        result = discern.main(arguments, prog_name="discern", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Abort:
+        click.echo("discern: interrupted; nothing that was kept is lost", err=True)
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except KeyboardInterrupt:
+        click.echo("discern: interrupted; nothing that was kept is lost", err=True)
+        return 130
+    except BrokenPipeError:
+        # The reader went away (`discern memory list | head`): no fault of ours, and nothing to say.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except DiscernError as error:
+        from tui.text import clean
+
+        click.echo(f"discern: {clean(str(error))}", err=True)
+        return error.exit_code
+
+
+def main() -> None:
+    """Enter from the shell."""
+    sys.exit(run())

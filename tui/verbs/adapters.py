@@ -1,0 +1,98 @@
+"""`discern adapters`: list, choose, switch off and roll back."""
+
+from __future__ import annotations
+
+import click
+
+from tui.verbs.shared_options import as_json, open_home, print_json
+
+
+@click.group()
+def adapters() -> None:
+    """List, choose, switch off and roll back adapters; open chats follow within one turn."""
+
+
+@adapters.command("list")
+@as_json
+def list_all(as_json: bool) -> None:
+    """List the adapters, the newest first."""
+    from agent.adapters import list_adapters, read_pointer
+
+    home, _settings = open_home()
+    current = read_pointer(home.adapters).current
+    found = list_adapters(home.adapters)
+    if as_json:
+        print_json(
+            [
+                {
+                    "id": item.id,
+                    "current": item.id == current,
+                    "created": item.manifest.created,
+                    "base": item.manifest.base.name,
+                    "scale": item.manifest.scale,
+                    "differences": item.manifest.differences,
+                    "metrics": item.manifest.metrics,
+                }
+                for item in found
+            ]
+        )
+        return
+    for item in found:
+        sign = "◆" if item.id == current else " "
+        count = len(item.manifest.differences)
+        click.echo(
+            f"{sign} {item.id[:8]}  {item.manifest.created.astimezone():%Y-%m-%d %H:%M}  "
+            f"{count} difference{'s' * (count != 1)}, scale {item.manifest.scale:g}, "
+            f"for {item.manifest.base.name}"
+        )
+    if not found:
+        click.echo("No adapters yet. `discern train` makes one from the differences you marked.")
+
+
+@adapters.command()
+@click.argument("identity", metavar="ID")
+@as_json
+def use(identity: str, as_json: bool) -> None:
+    """Serve with the adapter whose id starts with ID."""
+    from trainer.publish import select
+
+    from agent.adapters import find_adapter, verify
+
+    home, _settings = open_home()
+    adapter = find_adapter(home.adapters, identity)
+    verify(adapter)
+    select(home, adapter.id)
+    _say(adapter.id, as_json)
+
+
+@adapters.command()
+@as_json
+def off(as_json: bool) -> None:
+    """Serve the base model alone; the adapters stay on disk."""
+    from trainer.publish import select
+
+    home, _settings = open_home()
+    select(home, None)
+    _say(None, as_json)
+
+
+@adapters.command()
+@as_json
+def rollback(as_json: bool) -> None:
+    """Go back to the adapter that served before (or to the base)."""
+    from trainer.publish import rollback as go_back
+
+    from agent.adapters import read_pointer
+
+    home, _settings = open_home()
+    go_back(home)
+    _say(read_pointer(home.adapters).current, as_json)
+
+
+def _say(current: str | None, as_json: bool) -> None:
+    if as_json:
+        print_json({"current": current})
+    elif current:
+        click.echo(f"Adapter {current[:8]} serves now.")
+    else:
+        click.echo("The base model serves alone now.")

@@ -1,0 +1,43 @@
+"""`discern config`: the settings in force and their files."""
+
+from __future__ import annotations
+
+import click
+
+from tui.verbs.shared_options import as_json, open_home, print_json
+
+
+@click.group()
+def config() -> None:
+    """Show the settings and where they are kept."""
+
+
+@config.command()
+@as_json
+def path(as_json: bool) -> None:
+    """Print the path of your own config.toml (it need not exist)."""
+    from memory.home import Home, shipped_settings_file
+
+    home = Home.locate()
+    if as_json:
+        print_json({"user": home.settings_file, "shipped": shipped_settings_file()})
+    else:
+        click.echo(str(home.settings_file))
+
+
+@config.command()
+@as_json
+def show(as_json: bool) -> None:
+    """Print every setting in force, yours over the shipped ones."""
+    _home, settings = open_home()
+    values = settings.model_dump()
+    if as_json:
+        print_json(values)
+        return
+    import json
+
+    for section, keys in values.items():
+        click.echo(f"[{section}]")
+        for key, value in keys.items():
+            click.echo(f"{key} = {json.dumps(value, ensure_ascii=False)}")
+        click.echo()

@@ -1,0 +1,215 @@
+"""`discern doctor`: what is installed, which model and device, what fits, and what is broken."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import click
+
+from memory.errors import DiscernError
+from tui.verbs.shared_options import as_json, model_option, print_json, step
+
+PACKAGES = (
+    "llama-cpp-python",
+    "torch",
+    "transformers",
+    "peft",
+    "langgraph",
+    "chromadb",
+    "textual",
+    "apscheduler",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: `state` is ok, note or broken; `mend` says what to do."""
+
+    what: str
+    state: str
+    text: str
+    mend: str = ""
+
+
+@click.command()
+@model_option
+@as_json
+def doctor(model: str | None, as_json: bool) -> int:
+    """Check what is installed, what fits, and how to mend what is broken (exit code 2 if so)."""
+    found: list[Finding] = []
+    for look in (_python, _packages, _home, _settings, _journal, _disk, _device):
+        found += _looked_at(look)
+    found += _looked_at(lambda: _model(model))
+    found += _looked_at(_adapter)
+    step("")
+    broken = any(item.state == "broken" for item in found)
+    if as_json:
+        print_json({"ok": not broken, "findings": found})
+        return 2 if broken else 0
+    signs = {
+        "ok": click.style("✓", fg="green"),
+        "note": click.style("•", fg="yellow"),
+        "broken": click.style("✗", fg="red"),
+    }
+    for item in found:
+        click.echo(f"{signs[item.state]} {item.what:<10} {item.text}")
+        if item.mend:
+            click.echo(f"  {'':<10} → {item.mend}")
+    return 2 if broken else 0
+
+
+def _looked_at(look: Callable[[], list[Finding]]) -> list[Finding]:
+    name = getattr(look, "__name__", "").strip("_<>").replace("lambda", "model")
+    step(f"looking at the {name}")
+    try:
+        return look()
+    except DiscernError as error:
+        text, _, mend = str(error).partition("; ")
+        return [Finding(name, "broken", text, mend)]
+
+
+def _python() -> list[Finding]:
+    return [Finding("python", "ok", f"{platform.python_version()} on {platform.platform()}")]
+
+
+def _packages() -> list[Finding]:
+    missing, have = [], []
+    for name in PACKAGES:
+        try:
+            have.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        return [Finding("packages", "broken", f"missing: {', '.join(missing)}", "run make install")]
+    return [Finding("packages", "ok", ", ".join(have))]
+
+
+def _home() -> list[Finding]:
+    from memory.home import Home
+
+    home = Home.locate().prepare()
+    return [Finding("home", "ok", str(home.data))]
+
+
+def _settings() -> list[Finding]:
+    from memory.home import Home, read_settings
+
+    home = Home.locate()
+    read_settings(home)
+    own = home.settings_file.exists()
+    text = str(home.settings_file) if own else "the shipped defaults"
+    return [Finding("settings", "ok", text)]
+
+
+def _journal() -> list[Finding]:
+    from memory.home import Home
+    from memory.journal import Journal
+
+    home = Home.locate()
+    with Journal(home.journal) as journal:
+        problem = journal.check()
+        turns, differences = len(journal.turns()), len(journal.differences())
+    if problem:
+        return [Finding("journal", "broken", problem, f"restore a backup copy over {home.journal}")]
+    return [Finding("journal", "ok", f"{turns} turns, {differences} differences, intact")]
+
+
+def _disk() -> list[Finding]:
+    from memory.home import Home
+
+    free = shutil.disk_usage(Home.locate().data).free
+    if free < 1 << 29:
+        return [
+            Finding("disk", "broken", f"{_size(free)} free", "free half a gigabyte for training")
+        ]
+    return [Finding("disk", "ok", f"{_size(free)} free")]
+
+
+def _device() -> list[Finding]:
+    import llama_cpp
+
+    threads = f"{_threads()} threads for llama.cpp"
+    gpu = "with" if llama_cpp.llama_supports_gpu_offload() else "without"
+    if torch_device() == "cuda":
+        return [Finding("device", "ok", f"NVIDIA GPU for training, llama.cpp {gpu} GPU support")]
+    return [Finding("device", "ok", f"CPU for training, {threads} ({gpu} GPU support)")]
+
+
+def _threads() -> int:
+    from agent.engine import physical_threads
+
+    return physical_threads()
+
+
+def torch_device() -> str:
+    """Return where training would run: cuda or cpu."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _model(path: str | None) -> list[Finding]:
+    from agent.chat import served_model, with_model
+    from agent.engine import Engine
+    from memory.home import Home, read_settings
+
+    settings = with_model(read_settings(Home.locate()), path)
+    with Engine.open(served_model(settings), settings.model) as engine:
+        info = engine.info
+    found = [
+        Finding(
+            "model",
+            "ok",
+            f"{info.name}: {info.description}, {info.parameters / 1e6:.1f} M parameters, "
+            f"context {info.context} of {info.context_trained}",
+        )
+    ]
+    needed = training_bytes(info.parameters)
+    free = free_memory()
+    fits = free is None or needed < free
+    found.append(
+        Finding(
+            "training",
+            "ok" if fits else "note",
+            f"needs about {_size(needed)}"
+            + (f" of the {_size(free)} that are free" if free is not None else ""),
+            "" if fits else "choose a smaller model, or train on another machine",
+        )
+    )
+    return found
+
+
+def training_bytes(parameters: int) -> int:
+    """Return a rough upper estimate of a training run's memory: fp32 weights and activations."""
+    return 4 * parameters + (1 << 30)
+
+
+def free_memory() -> int | None:
+    """Return the memory in bytes that the system could still give; None where it does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvail"))
+    except (OSError, StopIteration, ValueError):
+        return None
+
+
+def _adapter() -> list[Finding]:
+    from agent.adapters import read_adapter, read_pointer, verify
+    from memory.home import Home
+
+    home = Home.locate()
+    current = read_pointer(home.adapters).current
+    if current is None:
+        return [Finding("adapter", "ok", "none, the base model speaks alone")]
+    adapter = read_adapter(home.adapters, current)
+    verify(adapter)
+    return [Finding("adapter", "ok", f"{current[:8]}, every file as it was published")]
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

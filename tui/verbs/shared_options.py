@@ -1,0 +1,48 @@
+"""What several verbs share: the home and settings of a call, and printing as JSON or text."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from memory.home import Home, Settings, read_settings
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+model_option = click.option("--model", metavar="PATH", help="Use this GGUF for this call.")
+
+
+def open_home(model: str | None = None) -> tuple[Home, Settings]:
+    """Return the user's home and settings, with `model` in place of the configured one."""
+    home = Home.locate()
+    return home, read_settings(home, {"model": {"path": model}} if model else None)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document on one line."""
+    click.echo(json.dumps(value, default=plain_value, ensure_ascii=False))
+
+
+def plain_value(value: Any) -> Any:
+    """Return a dataclass, time or path as JSON knows it."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def step(text: str) -> None:
+    """Say on one passing line of the terminal what is going on; silent when nobody looks."""
+    if sys.stderr.isatty():
+        click.echo(f"\r\x1b[K{text}" if text else "\r\x1b[K", err=True, nl=False)
