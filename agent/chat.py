@@ -182,7 +182,12 @@ class Chat:
                 durability="sync",
             )
             try:
-                yield from events
+                for event in events:
+                    try:
+                        yield event
+                    except GeneratorExit:
+                        self.stop()  # before LangGraph waits for its node to end
+                        raise
             finally:
                 self._generation = None
             self.journal.set_fact(LAST_THREAD, self.thread)

@@ -164,7 +164,7 @@ def _reply(state: ChatState, config: dict[str, Any], rooms: Rooms) -> dict[str, 
         model=rooms.served,
         adapter=rooms.adapter,
         recalled=tuple(state["recalled"]),
-        surprisal=facts["surprisal"],
+        surprisal=tuple(round(value, 4) for value in facts["surprisal"]),
         prompt_tokens=used - produced,
         stopped=facts["finish_reason"] == "cancelled",
     )

@@ -144,7 +144,7 @@ class Journal:
                     turn.model,
                     turn.adapter,
                     json.dumps(turn.recalled),
-                    json.dumps([round(value, 4) for value in turn.surprisal]),
+                    json.dumps(turn.surprisal),
                     turn.prompt_tokens,
                     turn.stopped,
                 ),

@@ -1,0 +1,173 @@
+"""The conversation: LangGraph, llama.cpp, the journal and recall together, on a tiny random model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.chat import Chat, last_turn, parse_mark, with_model
+from agent.graph import Delta, Event, Finished, Recalling
+from memory.difference import Moment
+from memory.errors import MarkError, ModelError
+from memory.home import Home, Settings, read_settings
+
+QUESTION = "What is the capital of Zubrowka?"
+
+
+@pytest.fixture
+def tiny_settings(home: Home, tiny: Path) -> Settings:
+    return read_settings(
+        home, {"model": {"path": str(tiny)}, "sampling": {"max_tokens": 12, "temperature": 0.0}}
+    )
+
+
+@pytest.fixture
+def chat(home: Home, tiny_settings: Settings) -> Iterator[Chat]:
+    with Chat.open(home, tiny_settings, dense=False) as chat:
+        yield chat
+
+
+def finished(events: Iterator[Event]) -> Finished:
+    *_rest, last = events
+    assert isinstance(last, Finished)
+    return last
+
+
+def test_a_turn_streams_and_is_recorded_as_it_was_shown(chat: Chat) -> None:
+    events = list(chat.say(QUESTION))
+    assert isinstance(events[0], Recalling) and not events[0].items
+    text = "".join(event.text for event in events if isinstance(event, Delta))
+    done = events[-1]
+    assert isinstance(done, Finished)
+    assert done.turn.replied == text.strip()
+    assert chat.turns() == [done.turn]
+    assert len(done.turn.surprisal) == 12
+    assert done.turn.prompt_tokens + 12 == done.context_used
+
+
+def test_a_mark_is_recalled_by_the_next_message_and_leaves_no_trace_in_the_thread(
+    chat: Chat,
+) -> None:
+    finished(chat.say(QUESTION))
+    receipt = chat.mark("error", kind="fact", sounds="Lutz.")
+    assert "trained tonight at 03:15" in receipt.text
+    events = list(chat.say("what is the capital of Zubrowka"))
+    assert isinstance(events[0], Recalling)
+    assert [item.difference.id for item in events[0].items] == [receipt.difference.id]
+    assert chat.turns()[-1].recalled == (receipt.difference.id,)
+    thread = {"configurable": {"thread_id": chat.thread}}
+    messages = chat._graph.get_state(thread).values["messages"]
+    assert [message.type for message in messages] == ["human", "ai"] * 2
+    assert not any("past-differences" in message.text for message in messages)
+
+
+def test_recall_can_be_switched_off(chat: Chat) -> None:
+    finished(chat.say(QUESTION))
+    chat.mark("error", sounds="Lutz.")
+    chat.recalling = False
+    assert finished(chat.say(QUESTION)).turn.recalled == ()
+
+
+def test_a_thread_goes_on_where_it_was_left(home: Home, tiny_settings: Settings) -> None:
+    with Chat.open(home, tiny_settings, thread="work", dense=False) as chat:
+        first = finished(chat.say("One"))
+    with Chat.open(home, tiny_settings, dense=False) as chat:
+        assert chat.thread == "work"
+        assert chat.turns() == [first.turn]
+        assert finished(chat.say("Two")).turn.prompt_tokens > first.turn.prompt_tokens
+        assert chat.fresh() not in ("work", "main")
+        assert chat.turns() == []
+
+
+def test_a_stopped_reply_is_kept_and_can_be_marked(
+    home: Home, tiny: Path, tiny_settings: Settings
+) -> None:
+    endless = read_settings(
+        home, {"model": {"path": str(tiny), "context": 8192}, "sampling": {"max_tokens": 8000}}
+    )
+    with Chat.open(home, endless, dense=False) as chat:
+        seen: list[Event] = []
+        for event in chat.say(QUESTION):
+            seen.append(event)
+            if sum(isinstance(item, Delta) for item in seen) == 3:
+                chat.stop()
+        done = seen[-1]
+        assert isinstance(done, Finished)
+        assert done.turn.stopped and done.reason == "cancelled"
+        assert 3 <= len(done.turn.surprisal) < 8000
+        assert chat.mark("surprise").difference.replied == done.turn.replied
+
+
+def test_an_unanswered_question_in_the_checkpoint_is_left_out(chat: Chat) -> None:
+    events = chat.say("Cut off")
+    next(events)
+    events.close()
+    assert chat.turns() == []
+    after = finished(chat.say("Hi")).turn.prompt_tokens
+    chat.fresh()
+    assert finished(chat.say("Hi")).turn.prompt_tokens == after
+
+
+def test_a_message_that_does_not_fit_is_refused_and_the_talk_goes_on(chat: Chat) -> None:
+    with pytest.raises(ModelError, match="the message takes"):
+        list(chat.say("w" * 700))
+    with pytest.raises(ModelError, match="the message is empty"):
+        list(chat.say("  "))
+    assert finished(chat.say("Hi")).turn.asked == "Hi"
+
+
+def test_there_must_be_a_reply_to_mark(chat: Chat) -> None:
+    with pytest.raises(MarkError, match="no reply to mark yet"):
+        chat.mark("error")
+    with pytest.raises(MarkError, match="no reply to mark yet"):
+        last_turn(chat.journal)
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a\nb", "x" * 81, "\x1b[2J"])
+def test_a_thread_needs_a_printable_name(chat: Chat, name: str) -> None:
+    with pytest.raises(MarkError, match="cannot name a thread"):
+        chat.switch(name)
+
+
+def test_a_missing_model_is_refused_before_anything_is_held(home: Home, settings: Settings) -> None:
+    with pytest.raises(ModelError, match="there is no model at"):
+        Chat.open(home, with_model(settings, "/nowhere/model.gguf"), dense=True)
+    # The index is free again for the next one.
+    with pytest.raises(ModelError, match="there is no model at"):
+        Chat.open(home, with_model(settings, "/nowhere/model.gguf"), dense=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment", "kind", "note", "sounds"),
+    [
+        ("", Moment.SURPRISE, None, None, None),
+        ("error", Moment.ERROR, None, None, None),
+        ("error => Lutz.", Moment.ERROR, None, None, "Lutz."),
+        ("=> Lutz.", Moment.ERROR, None, None, "Lutz."),
+        ("error tactical too long => Short.", Moment.ERROR, "tactical", "too long", "Short."),
+        ("surprise tactical/length", Moment.SURPRISE, "tactical/length", None, None),
+        ("error length => a => b", Moment.ERROR, "tactical/length", None, "a => b"),
+        ("error time is wrong", Moment.ERROR, None, "time is wrong", None),
+        ("too smooth", Moment.SURPRISE, None, "too smooth", None),
+        ("hold", Moment.HOLD, None, None, None),
+        ("ошибка тон => Иначе.", Moment.ERROR, "semantic/tone", None, "Иначе."),
+        ("error =>", Moment.ERROR, None, None, ""),
+    ],
+)
+def test_a_typed_mark_is_understood(
+    text: str, moment: Moment, kind: str | None, note: str | None, sounds: str | None
+) -> None:
+    read = parse_mark(text)
+    assert (read["moment"], read["kind"], read["note"], read["sounds"]) == (
+        moment,
+        kind,
+        note,
+        sounds,
+    )
+
+
+def test_the_contrast_lines_can_be_typed() -> None:
+    read = parse_mark("error tactical wrong field missed: the order lost: the tone => Yes.")
+    assert (read["note"], read["missed"], read["lost"]) == ("wrong field", "the order", "the tone")
