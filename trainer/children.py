@@ -1,0 +1,46 @@
+"""Child processes that cannot outlive their parent.
+
+Training and probing run in children: a crash there costs a run, never the chat. On Linux the kernel
+kills the child when its parent is gone; elsewhere it ends at its next write to the closed pipe.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> None:
+    """Ask the kernel, from within the child, to be killed together with the parent."""
+    if not sys.platform.startswith("linux"):
+        return
+    import ctypes
+
+    parent = os.environ.get("DISCERN_PARENT", "")
+    try:
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    except (OSError, AttributeError):
+        return
+    if parent and parent != str(os.getppid()):
+        os._exit(1)  # the parent died before the request was made
+
+
+def environment() -> dict[str, str]:
+    """Return the environment for a child: ours importable, threads that sleep while they wait,
+    and no wish to reach a network."""
+    root = str(Path(__file__).parent.parent)
+    path = os.environ.get("PYTHONPATH")
+    return {
+        **os.environ,
+        "PYTHONPATH": f"{root}{os.pathsep}{path}" if path else root,
+        "PYTHONUNBUFFERED": "1",
+        "DISCERN_PARENT": str(os.getpid()),
+        "OMP_WAIT_POLICY": "passive",
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+    }

@@ -1,0 +1,74 @@
+"""A PEFT adapter → the GGUF LoRA that llama.cpp serves.
+
+Each pair (A: rank × in, B: out × rank) keeps PEFT's layout and goes under the name of the base tensor
+it rides on, as `<tensor>.lora_a` and `<tensor>.lora_b`; Qwen needs no permutation. llama.cpp scales by
+alpha / rank. Refuses anything but plain LoRA pairs: what is not written would be lost in silence.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Literal
+
+from memory.errors import AdapterError
+
+_PAIR = re.compile(r"base_model\.model\.(?P<base>.+)\.lora_(?P<half>[AB])\.weight\Z")
+
+
+def export_adapter(
+    adapter: Path,
+    target: Path,
+    *,
+    architecture: str,
+    layers: int,
+    kind: Literal["f16", "f32"] = "f16",
+    name: str = "",
+) -> Path:
+    """Write the PEFT folder `adapter` as a GGUF LoRA to `target`; returns `target`.
+
+    Raises:
+        AdapterError: the folder is no plain LoRA, or one of its numbers is not finite.
+    """
+    import gguf
+    import numpy as np
+    from safetensors.numpy import load_file
+
+    from trainer.base import gguf_names
+
+    try:
+        config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+        tensors = load_file(adapter / "adapter_model.safetensors")
+    except Exception as error:
+        raise AdapterError(f"cannot read the adapter in {adapter}: {error}; train it again") from error
+    if config.get("peft_type") != "LORA" or config.get("use_dora") or config.get("use_rslora"):
+        raise AdapterError(f"{adapter} holds something other than a plain LoRA; train it again")
+    pairs: dict[str, dict[str, np.ndarray]] = {}
+    for key, value in tensors.items():
+        found = _PAIR.match(key)
+        if not found:
+            raise AdapterError(f"{adapter} holds the tensor {key}, which is no half of a LoRA pair")
+        if not np.isfinite(value).all():
+            raise AdapterError(f"the tensor {key} of {adapter} holds numbers that are not finite")
+        pairs.setdefault(found["base"], {})[found["half"]] = value
+    names = gguf_names(architecture, layers)
+    writer = gguf.GGUFWriter(target, architecture)
+    writer.add_type(gguf.GGUFType.ADAPTER)
+    writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
+    writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, float(config["lora_alpha"]))
+    if name:
+        writer.add_name(name)
+    dtype = np.float16 if kind == "f16" else np.float32
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16 if kind == "f16" else 0)
+    for base, pair in sorted(pairs.items()):
+        served = names(f"{base}.weight")
+        if set(pair) != {"A", "B"} or not served.startswith("blk."):
+            raise AdapterError(f"{adapter} adapts {base} in a way that cannot be served; train again")
+        writer.add_tensor(f"{served}.lora_a", pair["A"].astype(dtype))
+        writer.add_tensor(f"{served}.lora_b", pair["B"].astype(dtype))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return target

@@ -1,0 +1,128 @@
+"""The folder that carries one training run from the parent to `trainer/fit.py`.
+
+    job.json       base, output, hyper-parameters (`Recipe`)
+    samples.npz    token ids of the lessons and anchors, the base's likeliest tokens on the anchors
+
+Plain numbers only: no tokenizer and no pickle are needed to read it. Needs numpy alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+JOB = "job.json"
+SAMPLES = "samples.npz"
+ANCHOR = -1
+"""`Sample.lesson` of an anchor or near-miss."""
+
+Ids = npt.NDArray[np.int32]
+LogProbabilities = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The hyper-parameters of one run; see `[training]` in config.toml."""
+
+    rank: int
+    alpha: float
+    targets: tuple[str, ...]
+    learning_rate: float
+    max_steps: int
+    preference_weight: float
+    preference_beta: float
+    anchor_weight: float
+    max_seconds: float
+    seed: int
+    threads: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """One sequence: a prompt of `prompt` tokens and the reply to it.
+
+    `lesson` is its lesson's number (ANCHOR for what must stay as it is), `variant` 0 for the question
+    as it was asked. `rejected` is the whole sequence with the marked reply, for the contrast. `top`
+    holds the base's k likeliest tokens at each reply position: ids and ln p, each [reply, k].
+    """
+
+    tokens: tuple[int, ...]
+    prompt: int
+    lesson: int
+    variant: int = 0
+    weight: float = 1.0
+    rejected: tuple[int, ...] = ()
+    top: tuple[Ids, LogProbabilities] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to train on and where to put the result."""
+
+    base: Path
+    output: Path
+    recipe: Recipe
+    samples: tuple[Sample, ...]
+
+
+def write_job(folder: Path, job: Job) -> None:
+    """Write `job` into `folder`, which must exist."""
+    samples = job.samples
+    width = max((s.top[0].shape[1] for s in samples if s.top), default=1)
+    blank_ids, blank_logs = np.zeros((0, width), np.int32), np.zeros((0, width), np.float32)
+    tops = [s.top or (blank_ids, blank_logs) for s in samples]
+    np.savez(
+        folder / SAMPLES,
+        tokens=_flat([s.tokens for s in samples]),
+        lengths=_row([len(s.tokens) for s in samples]),
+        rejected=_flat([s.rejected for s in samples]),
+        rejected_lengths=_row([len(s.rejected) for s in samples]),
+        numbers=np.array([(s.prompt, s.lesson, s.variant) for s in samples], np.int32),
+        weights=np.array([s.weight for s in samples], np.float32),
+        top_ids=np.concatenate([blank_ids, *(top[0] for top in tops)]),
+        top_logs=np.concatenate([blank_logs, *(top[1] for top in tops)]),
+        top_lengths=_row([len(top[0]) for top in tops]),
+    )
+    header = {"base": str(job.base), "output": str(job.output), "recipe": asdict(job.recipe)}
+    (folder / JOB).write_text(json.dumps(header, indent=1), encoding="utf-8")
+
+
+def read_job(folder: Path) -> Job:
+    """Read what `write_job` wrote."""
+    header = json.loads((folder / JOB).read_text(encoding="utf-8"))
+    header["recipe"]["targets"] = tuple(header["recipe"]["targets"])
+    with np.load(folder / SAMPLES, allow_pickle=False) as data:
+        tokens = _cut(data["tokens"], data["lengths"])
+        rejected = _cut(data["rejected"], data["rejected_lengths"])
+        ids = _cut(data["top_ids"], data["top_lengths"])
+        logs = _cut(data["top_logs"], data["top_lengths"])
+        samples = tuple(
+            Sample(
+                tokens=tuple(tokens[index].tolist()),
+                prompt=int(prompt),
+                lesson=int(lesson),
+                variant=int(variant),
+                weight=float(data["weights"][index]),
+                rejected=tuple(rejected[index].tolist()),
+                top=(ids[index], logs[index]) if len(ids[index]) else None,
+            )
+            for index, (prompt, lesson, variant) in enumerate(data["numbers"])
+        )
+    return Job(Path(header["base"]), Path(header["output"]), Recipe(**header["recipe"]), samples)
+
+
+def _flat(rows: Sequence[Sequence[int]]) -> Ids:
+    return np.array([token for row in rows for token in row], np.int32)
+
+
+def _row(values: Sequence[int]) -> Ids:
+    return np.array(values, np.int32)
+
+
+def _cut(flat: npt.NDArray[np.generic], lengths: Ids) -> list[npt.NDArray[np.generic]]:
+    return np.split(flat, np.cumsum(lengths)[:-1])

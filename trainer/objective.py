@@ -1,0 +1,61 @@
+"""The loss of a night, term by term.
+
+    L = CE(chosen) + λ_p · −log σ(β (Δ_chosen − Δ_rejected)) + λ_a · KL_topk(π_0 ‖ π_θ)
+
+with Δ = log π_θ(y|x) − log π_0(y|x), θ the adapted model and 0 the base. Every function is pure and
+works on the reply positions alone: N positions of B sequences, flattened, `owner` telling whose each
+position is. Source of the preference term: Direct Preference Optimization (arXiv 2305.18290).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FLOOR = 1e-6
+"""Least mass of the tail bucket, so that its logarithm stays finite."""
+
+
+def token_log_probabilities(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return ln p of each target, shape [N], from logits [N, V] and token ids [N]."""
+    chosen = logits.gather(-1, targets[:, None]).squeeze(-1)
+    return chosen - logits.logsumexp(-1)
+
+
+def sequence_sums(values: Tensor, owner: Tensor, count: int) -> Tensor:
+    """Sum values [N] by their owner; returns [count]."""
+    return values.new_zeros(count).index_add(0, owner, values)
+
+
+def cross_entropy(log_probabilities: Tensor, owner: Tensor, weights: Tensor) -> Tensor:
+    """Return the weighted mean over sequences of each one's mean −ln p a token.
+
+    `log_probabilities` and `owner` are [N]; `weights` is [B], one for each sequence.
+    """
+    count = len(weights)
+    lengths = sequence_sums(log_probabilities.new_ones(len(owner)), owner, count)
+    means = -sequence_sums(log_probabilities, owner, count) / lengths
+    return (means * weights).sum() / weights.sum()
+
+
+def preference(chosen: Tensor, rejected: Tensor, beta: float) -> Tensor:
+    """Return the mean of −ln σ(β (Δ_chosen − Δ_rejected)) over pairs; both are Δ, shape [P]."""
+    from torch.nn.functional import logsigmoid
+
+    return -logsigmoid(beta * (chosen - rejected)).mean()
+
+
+def top_k_kl(logits: Tensor, ids: Tensor, log_probabilities: Tensor) -> Tensor:
+    """Return the mean KL(π_0 ‖ π_θ) a position, in nats, tokens outside the base's top k lumped.
+
+    `logits` [N, V] are θ's; `ids` and `log_probabilities` [N, K] are the base's k likeliest tokens.
+    Lumping only lowers the divergence, so this is a bound from below.
+    """
+    ours = logits.gather(-1, ids) - logits.logsumexp(-1, keepdim=True)
+    base = log_probabilities.exp()
+    base_tail = (1 - base.sum(-1)).clamp_min(FLOOR)
+    our_tail = (1 - ours.exp().sum(-1)).clamp_min(FLOOR)
+    top = (base * (log_probabilities - ours)).sum(-1)
+    return (top + base_tail * (base_tail.log() - our_tail.log())).mean()
