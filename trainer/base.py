@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 ARCHITECTURES = ("qwen2", "qwen3")
 
 
-def load_base(path: Path, *, dtype: torch.dtype | None = None, device: str = "cpu") -> PreTrainedModel:
+def load_base(
+    path: Path, *, dtype: torch.dtype | None = None, device: str = "cpu"
+) -> PreTrainedModel:
     """Return the GGUF at `path` as a frozen `Qwen2ForCausalLM` or `Qwen3ForCausalLM` in eval mode.
 
     `dtype` is float32 unless given. Logits agree with llama.cpp's to about 0.05.
@@ -105,23 +107,23 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Callable[[], torch.Tens
     except ValueError:
         return metadata, _read_slowly(path)  # a type that only the gguf package knows, such as Q5_0
     shapes = {info.name: info.shape for info in header.tensors}
-    return metadata, {
-        name: lambda lazy=lazy, shape=shapes[name]: _plain(lazy[:], lazy.ggml_type, shape)
-        for name, lazy in load_gguf_state_dict(header).items()
-    }
+
+    def reader(name: str, lazy: Any) -> Callable[[], torch.Tensor]:
+        return lambda: _plain(lazy[:], lazy.ggml_type, shapes[name])
+
+    lazies = load_gguf_state_dict(header)
+    return metadata, {name: reader(name, lazy) for name, lazy in lazies.items()}
 
 
 def _read_slowly(path: Path) -> dict[str, Callable[[], torch.Tensor]]:
     import gguf
     import torch
 
-    def plain(tensor: Any) -> torch.Tensor:
+    def reader(tensor: Any) -> Callable[[], torch.Tensor]:
         # gguf's own dequantiser works in numpy; it returns the rows in torch's order.
-        return torch.from_numpy(gguf.dequantize(tensor.data, tensor.tensor_type).copy())
+        return lambda: torch.from_numpy(gguf.dequantize(tensor.data, tensor.tensor_type).copy())
 
-    return {
-        tensor.name: lambda tensor=tensor: plain(tensor) for tensor in gguf.GGUFReader(path).tensors
-    }
+    return {tensor.name: reader(tensor) for tensor in gguf.GGUFReader(path).tensors}
 
 
 def _plain(data: torch.Tensor, kind: int, shape: tuple[int, ...]) -> torch.Tensor:

@@ -41,7 +41,9 @@ def export_adapter(
         config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
         tensors = load_file(adapter / "adapter_model.safetensors")
     except Exception as error:
-        raise AdapterError(f"cannot read the adapter in {adapter}: {error}; train it again") from error
+        raise AdapterError(
+            f"cannot read the adapter in {adapter}: {error}; train it again"
+        ) from error
     if config.get("peft_type") != "LORA" or config.get("use_dora") or config.get("use_rslora"):
         raise AdapterError(f"{adapter} holds something other than a plain LoRA; train it again")
     pairs: dict[str, dict[str, np.ndarray]] = {}
@@ -64,7 +66,9 @@ def export_adapter(
     for base, pair in sorted(pairs.items()):
         served = names(f"{base}.weight")
         if set(pair) != {"A", "B"} or not served.startswith("blk."):
-            raise AdapterError(f"{adapter} adapts {base} in a way that cannot be served; train again")
+            raise AdapterError(
+                f"{adapter} adapts {base} in a way that cannot be served; train again"
+            )
         writer.add_tensor(f"{served}.lora_a", pair["A"].astype(dtype))
         writer.add_tensor(f"{served}.lora_b", pair["B"].astype(dtype))
     writer.write_header_to_file()

@@ -42,7 +42,7 @@ STILL = 0.95
 """The loss has stopped falling when a window's mean is above this share of the one before."""
 
 
-class Unstable(Exception):
+class UnstableError(Exception):
     """The loss is no longer a number."""
 
 
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _kind(error: Exception) -> str:
-    if isinstance(error, Unstable):
+    if isinstance(error, UnstableError):
         return "unstable"
     words = str(error).lower()
     return "memory" if isinstance(error, MemoryError) or "out of memory" in words else "error"
@@ -93,7 +93,7 @@ def emit(**event: Any) -> None:
 def fit(job: Job, loaded: dict[Path, Any] | None = None) -> None:
     """Train one adapter and save it into `job.output` in PEFT's layout.
 
-    `loaded` keeps the base between jobs. Raises Unstable when the loss is not a number any more.
+    `loaded` keeps the base between jobs. Raises UnstableError when the loss is not a number any more.
     """
     import torch
     from peft import LoraConfig, get_peft_model
@@ -116,7 +116,6 @@ def fit(job: Job, loaded: dict[Path, Any] | None = None) -> None:
         target_modules=list(recipe.targets),
         lora_dropout=0.0,
         task_type="CAUSAL_LM",
-        base_model_name_or_path=job.base.name,
     )
     model = get_peft_model(base, config)
     model.train()
@@ -140,9 +139,9 @@ def fit(job: Job, loaded: dict[Path, Any] | None = None) -> None:
         for group in optimiser.param_groups:
             group["lr"] = recipe.learning_rate * min(1.0, step / warm_up)
         loss, parts, correct, tokens = _loss(model, recipe, some, held, before, device)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         if not math.isfinite(loss.item()):
-            raise Unstable(f"the loss is {loss.item()} at step {step}")
+            raise UnstableError(f"the loss is {loss.item()} at step {step}")
         torch.nn.utils.clip_grad_norm_(trained, CLIP)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
@@ -168,7 +167,7 @@ def fit(job: Job, loaded: dict[Path, Any] | None = None) -> None:
         elif step < recipe.max_steps:
             continue
         break
-    _save(model, job.output)
+    _save(model, job)
     loaded[job.base] = model.unload()
     emit(
         phase="trained",
@@ -256,7 +255,11 @@ def make_batch(sequences: Sequence[tuple[Sequence[int], int]], device: str) -> B
     ]
     rows, columns, targets = torch.tensor(places, device=device).T
     return Batch(
-        torch.tensor(padded, device=device), torch.tensor(mask, device=device), rows, columns, targets
+        torch.tensor(padded, device=device),
+        torch.tensor(mask, device=device),
+        rows,
+        columns,
+        targets,
     )
 
 
@@ -277,7 +280,9 @@ def _base_log_probabilities(
 
     from trainer import objective
 
-    wanted = [(tokens, s.prompt) for s in lessons if s.rejected for tokens in (s.tokens, s.rejected)]
+    wanted = [
+        (tokens, s.prompt) for s in lessons if s.rejected for tokens in (s.tokens, s.rejected)
+    ]
     known: dict[tuple[int, ...], float] = {}
     with torch.inference_mode(), model.disable_adapter():
         for start in range(0, len(wanted), LESSONS_A_STEP):
@@ -302,7 +307,7 @@ def _choose_threads(model: Any, recipe: Recipe, some: Sequence[Sample], device: 
         torch.set_num_threads(count)
         for _ in range(2):  # the first run warms the caches
             start = time.perf_counter()
-            reply_logits(model, batch).sum().backward()
+            reply_logits(model, batch).sum().backward()  # type: ignore[no-untyped-call]
             took[count] = time.perf_counter() - start
     model.zero_grad(set_to_none=True)
     best = min(took, key=lambda count: took[count])
@@ -310,15 +315,18 @@ def _choose_threads(model: Any, recipe: Recipe, some: Sequence[Sample], device: 
     return best
 
 
-def _save(model: Any, folder: Path) -> None:
+def _save(model: Any, job: Job) -> None:
     from peft import get_peft_model_state_dict
     from safetensors.torch import save_file
 
+    folder = job.output
     folder.mkdir(parents=True, exist_ok=True)
     state = get_peft_model_state_dict(model, save_embedding_layers=False)
     plain = {name: value.float().cpu().contiguous() for name, value in state.items()}
     save_file(plain, folder / "adapter_model.safetensors", metadata={"format": "pt"})
-    model.peft_config["default"].save_pretrained(folder)
+    config = model.peft_config["default"]
+    config.base_model_name_or_path = job.base.name
+    config.save_pretrained(folder)
 
 
 if __name__ == "__main__":

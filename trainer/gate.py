@@ -173,7 +173,9 @@ def measure(
             step()
         moved.append(changes)
     kl, perplexity = _drift(engine, curriculum.anchors)
-    share_rephrased = _mean([value for x, value in zip(lessons, rephrased, strict=True) if x.held_out])
+    share_rephrased = _mean(
+        [value for x, value in zip(lessons, rephrased, strict=True) if x.held_out]
+    )
     near, anchors = (
         1 - len(changes) / len(group) if group else 1.0
         for changes, group in zip(moved, (curriculum.near_misses, curriculum.anchors), strict=True)

@@ -12,6 +12,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -124,5 +125,5 @@ def _row(values: Sequence[int]) -> Ids:
     return np.array(values, np.int32)
 
 
-def _cut(flat: npt.NDArray[np.generic], lengths: Ids) -> list[npt.NDArray[np.generic]]:
+def _cut(flat: npt.NDArray[Any], lengths: Ids) -> list[npt.NDArray[Any]]:
     return np.split(flat, np.cumsum(lengths)[:-1])

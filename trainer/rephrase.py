@@ -30,7 +30,9 @@ _ORDERS = re.compile(
     r"(tell me|name|give me|say|explain|describe|назови|скажи|подскажи|объясни|опиши|расскажи)\b",
     re.IGNORECASE,
 )
-_WHAT_IS = re.compile(r"(what|who) (is|are|was|were) (?P<rest>.+)|(what|who)['’]s (?P<short>.+)", re.I)
+_WHAT_IS = re.compile(
+    r"(what|who) (is|are|was|were) (?P<rest>.+)|(what|who)['’]s (?P<short>.+)", re.I
+)
 _WHAT_IS_RUSSIAN = re.compile(r"(что такое|кто такой|кто такая) (?P<rest>.+)", re.IGNORECASE)
 
 
@@ -120,7 +122,15 @@ def _order(core: str, low: str) -> tuple[list[str], list[str]]:
     asked = [f"What is {rest}?", f"{rest[0].upper()}{rest[1:]}?"] if rest != core else []
     return (
         [f"Could you {low}?", f"Kindly {low}."],
-        [core.lower(), core, f"{core}!", f"{core}, please.", f"Please {low}.", f"Now {low}.", *asked],
+        [
+            core.lower(),
+            core,
+            f"{core}!",
+            f"{core}, please.",
+            f"Please {low}.",
+            f"Now {low}.",
+            *asked,
+        ],
     )
 
 
@@ -137,7 +147,7 @@ def _remark(core: str, low: str, end: str) -> tuple[list[str], list[str]]:
 def _keeps_capital(core: str) -> bool:
     """Whether the first word is a name (or "I"), which stays capital inside a sentence."""
     first = _WORD.match(core)
-    return bool(first) and (first[0] == "I" or first[0].isupper() and len(first[0]) > 1)
+    return first is not None and (first[0] == "I" or (first[0].isupper() and len(first[0]) > 1))
 
 
 def _fresh(candidates: Iterable[str], known: set[str]) -> list[str]:
@@ -229,7 +239,9 @@ def invent(word: str, order: random.Random) -> str:
     """Return a word that does not exist, with the script, capital and ending of `word`."""
     russian = is_russian(word)
     hard, soft = ("бвгдзклмнпрст", "аеиоу") if russian else ("bdfgklmnprstvz", "aeiou")
-    syllables = "".join(order.choice(hard) + order.choice(soft) for _ in range(order.choice((2, 3))))
+    syllables = "".join(
+        order.choice(hard) + order.choice(soft) for _ in range(order.choice((2, 3)))
+    )
     ending = word[-2:].lower() if russian else order.choice(("", "n", "r", "th", "ka", "nia"))
     made = syllables + (order.choice(hard) if russian else "") + ending
     return made.capitalize() if word[:1].isupper() else made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal
 
 Verdict = Literal["published", "rejected", "nothing", "failed"]
@@ -155,3 +156,13 @@ def _spark(values: list[float], top: float) -> str:
 def _cut(text: str, room: int) -> str:
     line = " ".join(text.split())
     return line if len(line) <= room else f"{line[: max(1, room - 1)]}…"
+
+
+def latest(runs: Path) -> Report | None:
+    """Return the report of the newest run under the folder `runs`; None when there is none."""
+    for folder in sorted(runs.glob("*"), reverse=True):
+        try:
+            return Report.from_json((folder / "report.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError, TypeError, KeyError):
+            continue  # cut off before it was written, or from another version
+    return None

@@ -1,0 +1,109 @@
+"""APScheduler around `run_if_due`: a tick a minute; the ledger in the journal decides.
+
+The job store is in memory on purpose: a persistent one skips late jobs, loses missed nights and runs
+twice with two processes. Here a tick that comes late or twice is harmless.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from memory.errors import DiscernError
+from memory.home import Home, Settings
+from trainer.night import OnEvent, run_if_due
+from trainer.report import Report
+
+if TYPE_CHECKING:
+    from apscheduler.schedulers.base import BaseScheduler
+
+TICK_SECONDS = 60
+
+
+def next_run(settings: Settings, now: datetime | None = None) -> datetime | None:
+    """Return the local time of the next night; None when nights are off."""
+    if not settings.night.enabled:
+        return None
+    hour, minute = map(int, settings.night.time.split(":"))
+    local = (now or datetime.now()).astimezone()
+    night = local.replace(hour=hour, minute=minute, second=0, microsecond=0)
+    return night if night > local else night + timedelta(days=1)
+
+
+def background(
+    home: Home,
+    settings: Settings,
+    *,
+    on_event: OnEvent = lambda event: None,
+    on_report: Callable[[Report], None] = lambda report: None,
+    on_error: Callable[[DiscernError], None] = lambda error: None,
+    cancel: threading.Event | None = None,
+    model_path: Path | None = None,
+) -> BaseScheduler:
+    """Return a started scheduler for the chat; call `.shutdown(wait=False)` on leaving."""
+    from apscheduler.schedulers.background import BackgroundScheduler
+
+    scheduler = BackgroundScheduler(daemon=True)
+    _add(scheduler, home, settings, on_event, on_report, on_error, cancel, model_path)
+    scheduler.start()
+    return scheduler
+
+
+def serve(
+    home: Home,
+    settings: Settings,
+    *,
+    on_event: OnEvent = lambda event: None,
+    on_report: Callable[[Report], None] = lambda report: None,
+    on_error: Callable[[DiscernError], None] = lambda error: None,
+    cancel: threading.Event | None = None,
+    model_path: Path | None = None,
+) -> None:
+    """Run nights in this process until it is interrupted (`discern night`)."""
+    from apscheduler.schedulers.blocking import BlockingScheduler
+
+    scheduler = BlockingScheduler()
+    _add(scheduler, home, settings, on_event, on_report, on_error, cancel, model_path)
+    try:
+        scheduler.start()
+    except (KeyboardInterrupt, SystemExit):
+        if cancel is not None:
+            cancel.set()
+        if scheduler.running:
+            scheduler.shutdown(wait=True)
+
+
+def _add(
+    scheduler: Any,
+    home: Home,
+    settings: Settings,
+    on_event: OnEvent,
+    on_report: Callable[[Report], None],
+    on_error: Callable[[DiscernError], None],
+    cancel: threading.Event | None,
+    model_path: Path | None,
+) -> None:
+    def tick() -> None:
+        try:
+            report = run_if_due(
+                home, settings, model_path=model_path, on_event=on_event, cancel=cancel
+            )
+        except DiscernError as error:
+            on_error(error)
+            return
+        if report is not None:
+            on_report(report)
+
+    scheduler.add_job(
+        tick,
+        "interval",
+        seconds=TICK_SECONDS,
+        next_run_time=datetime.now().astimezone(),
+        coalesce=True,
+        max_instances=1,
+        misfire_grace_time=None,
+        id="night",
+    )

@@ -1,0 +1,117 @@
+"""The training child as seen by its parent: started early, fed job folders, killed when unneeded.
+
+The child spends its first seconds importing; starting it before the lessons are composed hides them.
+It is killed when the block ends, when `cancel` is set, and (`trainer/children.py`) when we die.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from memory.errors import TrainingError
+from trainer.children import environment
+
+ERRORS = "training.log"
+
+
+class Trainee:
+    """A `python -m trainer.fit --serve` process; use it with `with`."""
+
+    def __init__(self, folder: Path, cancel: threading.Event | None = None) -> None:
+        """Start the child; what it writes to standard error goes to `folder`/training.log."""
+        self._log = folder / ERRORS
+        self._cancel = cancel or threading.Event()
+        self._done = threading.Event()
+        with self._log.open("wb") as errors:
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "trainer.fit", "--serve"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=environment(),
+                text=True,
+                encoding="utf-8",
+            )
+        self._watch = threading.Thread(target=self._kill_on_cancel, daemon=True)
+        self._watch.start()
+
+    def _kill_on_cancel(self) -> None:
+        while not self._done.wait(0.1):
+            if self._cancel.is_set():
+                self._child.kill()
+                return
+
+    def fit(self, folder: Path) -> Iterator[dict[str, Any]]:
+        """Have the job in `folder` fitted; yields its events, the last one being "trained".
+
+        Raises:
+            TrainingError: the child failed or died.
+        """
+        child = self._child
+        assert child.stdin is not None and child.stdout is not None
+        with contextlib.suppress(OSError):  # it died; reading tells why
+            child.stdin.write(f"{folder}\n")
+            child.stdin.flush()
+        for line in child.stdout:
+            try:
+                event: dict[str, Any] = json.loads(line)
+            except ValueError:
+                continue  # a library that prints
+            if event.get("phase") == "ready":
+                continue
+            if event.get("phase") == "failed":
+                raise TrainingError(self._explain(event))
+            yield event
+            if event.get("phase") == "trained":
+                return
+        if self._cancel.is_set():
+            raise TrainingError(
+                "the training was stopped; nothing was published and what served before serves on"
+            )
+        raise TrainingError(
+            f"the training process ended without a result (exit code {child.wait()}); "
+            f"see {self._log}, `discern doctor` tells whether training fits into memory"
+        )
+
+    def _explain(self, event: dict[str, Any]) -> str:
+        if event.get("kind") == "unstable":
+            return (
+                f"the training became unstable ({event['reason']}); "
+                "lower training.learning_rates in config.toml"
+            )
+        if event.get("kind") == "memory":
+            return (
+                "the training ran out of memory; lower training.rank or choose a smaller model, "
+                "`discern doctor` tells what fits"
+            )
+        return f"the training failed: {event.get('reason')}; see {self._log}"
+
+    def close(self) -> None:
+        """Kill the child; calling it again does nothing."""
+        self._done.set()
+        self._child.kill()
+        self._child.wait()
+        for pipe in (self._child.stdin, self._child.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):  # unsent words to a dead child
+                    pipe.close()
+        self._watch.join()
+
+    def __enter__(self) -> Trainee:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
