@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 from agent.adapters import Adapter, base_sha256, read_adapter, read_pointer, verify
 from agent.chat_model import DiscernChatModel
 from agent.engine import Engine, Generation, Sampling
-from agent.graph import Event, Rooms, build, checkpoints
+from agent.graph import Event, Finished, Rooms, build, checkpoints
 from memory.difference import Difference, Moment, State, Turn, now
 from memory.errors import AdapterError, MarkError, ModelError
 from memory.home import Home, Settings
@@ -137,8 +137,11 @@ class Chat:
     def close(self) -> None:
         """Free the model and give up the files; calling it again does nothing."""
         self.stop()
-        with self._busy:
-            self._stack.close()
+        # A reply that somebody stopped reading holds the lock for good; leaving must not wait for it.
+        held = self._busy.acquire(timeout=10)
+        self._stack.close()
+        if held:
+            self._busy.release()
 
     def __enter__(self) -> Chat:
         return self
@@ -162,7 +165,7 @@ class Chat:
         """The sha256 of the served model file."""
         return self._base_sha
 
-    def say(self, text: str) -> Iterator[Event]:
+    def say(self, text: str) -> Generator[Event]:
         """Ask, and yield what happens: Recalling, then Deltas, then Finished.
 
         Closing the iterator early stops the reply; what was said until then is kept.
@@ -183,6 +186,8 @@ class Chat:
             )
             try:
                 for event in events:
+                    if isinstance(event, Finished):
+                        self.journal.set_fact(LAST_THREAD, self.thread)
                     try:
                         yield event
                     except GeneratorExit:
@@ -190,7 +195,6 @@ class Chat:
                         raise
             finally:
                 self._generation = None
-            self.journal.set_fact(LAST_THREAD, self.thread)
 
     def _watch(self, generation: Generation) -> None:
         self._generation = generation

@@ -2,9 +2,70 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import click
+
+from tui.verbs.shared_options import as_json, print_json, step
 
 
 @click.group()
 def starter() -> None:
-    """Build the small model that ships with Discern."""
+    """Build the small model that ships with Discern, or show its card."""
+
+
+@starter.command(
+    epilog="""\b
+Examples:
+  discern starter build --minutes 90 --out starter
+  discern starter build --tokens 200000 --size tiny --out /tmp/try
+"""
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("starter"),
+    show_default=True,
+    help="Folder to build in; a build that was cut off goes on there.",
+)
+@click.option("--minutes", type=click.FloatRange(min=0), default=0.0, help="Train this long.")
+@click.option("--tokens", type=click.IntRange(min=0), default=0, help="Train on this many tokens.")
+@click.option("--size", type=click.Choice(["tiny", "small", "large"]), default="small")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
+@as_json
+def build(
+    out: Path, minutes: float, tokens: int, size: str, seed: int, threads: int, as_json: bool
+) -> None:
+    """Generate the text, train the model and write its GGUF and card."""
+    from trainer.starter.build import build as build_starter
+
+    if not minutes and not tokens:
+        raise click.UsageError("say how long to train: --minutes 90, or --tokens 20000000")
+
+    def tell(event: dict[str, Any]) -> None:
+        step("  ".join(f"{name} {value}" for name, value in event.items()))
+
+    path = build_starter(
+        out,
+        seed=seed,
+        minutes=minutes,
+        tokens=tokens,
+        size=size,
+        threads=threads,
+        on_event=tell,
+    )
+    step("")
+    if as_json:
+        print_json({"gguf": path, "card": path.with_name("card.json")})
+    else:
+        click.echo(f"Built {path}; try it with: discern --model {path}")
+
+
+@starter.command()
+def card() -> None:
+    """Print the card of the starter that ships with Discern (JSON)."""
+    from agent.chat import STARTER
+
+    click.echo(STARTER.with_name("card.json").read_text(encoding="utf-8").rstrip())

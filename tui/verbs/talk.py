@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack, closing
 from typing import Any
 
 import click
@@ -59,20 +60,23 @@ def ask(
     if not question.strip():
         raise click.UsageError('nothing to ask; write `discern ask "…"` or pipe text into it')
     home, settings = open_home(model)
-    with Chat.open(
-        home,
-        settings,
-        thread=thread,
-        new=not thread and not go_on,
-        use_adapter=not no_adapter,
-        on_step=step,
-    ) as chat:
+    with ExitStack() as stack:
+        chat = stack.enter_context(
+            Chat.open(
+                home,
+                settings,
+                thread=thread,
+                new=not thread and not go_on,
+                use_adapter=not no_adapter,
+                on_step=step,
+            )
+        )
         step("")
         if no_recall:
             chat.recalling = False
         recalled: list[dict[str, Any]] = []
         cleaner = StreamCleaner()
-        for event in chat.say(question):
+        for event in stack.enter_context(closing(chat.say(question))):
             if isinstance(event, Recalling):
                 recalled = [
                     {
@@ -87,7 +91,7 @@ def ask(
                 click.echo(cleaner.feed(event.text), nl=False)
             elif isinstance(event, Finished):
                 if not as_json:
-                    click.echo(cleaner.close())
+                    click.echo(cleaner.finish())
                     continue
                 print_json(
                     {

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 import sys
+import threading
 import time
 from typing import Any
 
 import click
 
-from tui.verbs.shared_options import as_json, model_option, open_home, step
+from memory.errors import SettingsError
+from tui.verbs.shared_options import as_json, model_option, open_home, print_json, step
 
 
 class Progress:
@@ -50,9 +52,8 @@ Examples:
 @as_json
 def train(force: bool, model: str | None, as_json: bool) -> int:
     """Train an adapter on the differences now, test it, and publish it if it proves itself."""
-    from trainer.night import run_night
-
     from agent.chat import served_model
+    from trainer.night import run_night
 
     home, settings = open_home(model)
     report = run_night(
@@ -64,10 +65,10 @@ def train(force: bool, model: str | None, as_json: bool) -> int:
     )
     step("")
     if as_json:
-        click.echo(report.to_json())
+        print_json(report.to_json())
     else:
         click.echo(report.to_text(min(100, shutil.get_terminal_size().columns)))
-    return 0 if report.verdict in ("published", "nothing") else 1
+    return 0 if report.verdict == "published" else 1
 
 
 @click.command()
@@ -75,23 +76,34 @@ def train(force: bool, model: str | None, as_json: bool) -> int:
 @as_json
 def night(once: bool, as_json: bool) -> None:
     """Train every night at the configured time while this runs (Ctrl-C ends it)."""
-    from datetime import datetime
-
     from trainer.night import run_if_due
     from trainer.schedule import next_run, serve
 
     home, settings = open_home()
     if once:
-        report = run_if_due(home, settings, on_event=Progress())
+        found = run_if_due(home, settings, on_event=Progress())
         step("")
         if as_json:
-            click.echo(report.to_json() if report else '{"verdict": "not due"}')
+            print_json(found.to_json() if found else {"verdict": "not due"})
         else:
-            click.echo(report.sentence if report else "No night is due.")
+            click.echo(found.sentence if found else "No night is due.")
         return
-    when = next_run(settings, datetime.now().astimezone())
+    when = next_run(settings)
+    if when is None:
+        raise SettingsError(
+            "nights are off (night.enabled = false in config.toml); "
+            "set it to true, or run `discern train`"
+        )
     click.echo(f"The next night is {when:%Y-%m-%d %H:%M}. Ctrl-C ends this.", err=True)
-    serve(home, settings, on_event=Progress())
+    cancel = threading.Event()
+    serve(
+        home,
+        settings,
+        on_event=Progress(),
+        on_report=lambda done: click.echo(f"\n{done.sentence}"),
+        on_error=lambda error: click.echo(f"\ndiscern: {error}", err=True),
+        cancel=cancel,
+    )
 
 
 @click.command()
@@ -101,10 +113,10 @@ def report(as_json: bool) -> None:
     from trainer.report import latest
 
     home, _settings = open_home()
-    found = latest(home)
+    found = latest(home.runs)
     if found is None:
         click.echo("null" if as_json else "Nothing has been trained yet. `discern train` begins.")
     elif as_json:
-        click.echo(found.to_json())
+        print_json(found.to_json())
     else:
         click.echo(found.to_text(min(100, shutil.get_terminal_size().columns)))

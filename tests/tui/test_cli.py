@@ -1,0 +1,180 @@
+"""The command line, run as a script would run it."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memory.home import Home
+from tui.cli import VERBS, run
+
+
+def call(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    code = run(list(words))
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
+    code, out, err = call(capsys, *words, "--json")
+    assert code == 0, err
+    return json.loads(out)
+
+
+@pytest.fixture(autouse=True)
+def quiet_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+
+
+@pytest.fixture
+def configured(home: Home, tiny: Path) -> Home:
+    home.settings_file.write_text(
+        f'[model]\npath = "{tiny}"\n[sampling]\nmax_tokens = 8\ntemperature = 0.0\n'
+        "[memory]\ndense = false\n"
+    )
+    return home
+
+
+@pytest.mark.parametrize("verb", list(VERBS))
+def test_every_verb_has_help_and_its_line_in_the_overview(
+    capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    code, out, _err = call(capsys, verb, "--help")
+    assert code == 0 and "Usage: discern " + verb in out
+    assert verb in call(capsys, "--help")[1]
+
+
+def test_a_question_a_mark_and_the_same_question_again(
+    configured: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = said(capsys, "ask", "What is the capital of Zubrowka?")
+    assert {"reply", "thread", "turn", "recalled", "adapter"} <= first.keys()
+    assert first["recalled"] == [] and first["adapter"] is None
+    kept = said(
+        capsys, "mark", "--moment", "error", "--kind", "fact", "--expected", "Lutz.",
+        "--note", "a city",
+    )  # fmt: skip
+    assert kept["turn"] == first["turn"]
+    assert kept["kind"] == "tactical/fact" and kept["contrast"]["sounds"] == "Lutz."
+    again = said(capsys, "ask", "capital of Zubrowka?")
+    assert [item["id"] for item in again["recalled"]] == [kept["id"]]
+    assert again["thread"] != first["thread"]
+    without = said(capsys, "ask", "capital of Zubrowka?", "--no-recall", "--thread", "work")
+    assert without["recalled"] == [] and without["thread"] == "work"
+    assert said(capsys, "ask", "and now?", "--continue")["thread"] == "work"
+
+
+def test_piped_text_is_added_to_the_question(configured: Home, tiny: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tui", "ask", "Review this.", "--json"],
+        input="def f(): pass",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    turn = json.loads(done.stdout)["turn"]
+    from memory.journal import Journal
+
+    with Journal(configured.journal) as journal:
+        assert journal.turn(turn).asked == "Review this.\n\ndef f(): pass"
+
+
+def test_memory_can_be_seen_searched_and_forgotten(
+    configured: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said(capsys, "ask", "What is the capital of Zubrowka?")
+    kept = said(capsys, "mark", "--moment", "error", "--expected", "\x1b[31mLutz.\u202e")
+    assert [item["id"] for item in said(capsys, "memory", "list")] == [kept["id"]]
+    assert said(capsys, "memory", "show", kept["id"][:6])["asked"].endswith("Zubrowka?")
+    found = said(capsys, "memory", "search", "the capital of Zubrowka")
+    assert found[0]["recalled"] and found[0]["score"] > 0.9
+    for words in (("list",), ("show", kept["id"]), ("search", "capital of Zubrowka")):
+        _code, out, _err = call(capsys, "memory", *words)
+        assert kept["id"][:8] in out
+        assert not {"\x1b", "\u202e"} & set(out)
+    assert said(capsys, "memory", "forget", kept["id"]) == {"forgotten": kept["id"]}
+    assert said(capsys, "memory", "list") == []
+
+
+def test_the_thirty_kinds_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(said(capsys, "memory", "kinds")) == 35
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["ask"], "nothing to ask"),
+        (["ask", "hi", "--model", "/nowhere.gguf"], "there is no model at /nowhere.gguf"),
+        (["ask", "hi", "--thread", "\n"], "cannot name a thread"),
+        (["mark", "--moment", "error"], "there is no reply to mark yet"),
+        (["mark", "--moment", "sad"], "'sad' is not one of"),
+        (["mark", "--moment", "error", "--turn", "ffff"], "no turn has the id 'ffff'"),
+        (["memory", "show", "ffff"], "no difference has the id 'ffff'"),
+        (["memory", "forget", ""], "no difference has the id ''"),
+        (["adapters", "use", "ffff"], "no adapter starts with 'ffff'"),
+        (["adapters", "rollback"], "no adapter served before"),
+        (["aks", "hi"], "did you mean `discern ask`"),
+        (["chat"], "the chat needs a terminal"),
+        (["starter", "build"], "say how long to train"),
+    ],
+)
+def test_bad_input_gets_one_sentence_and_code_2(
+    configured: Home, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    code, out, err = call(capsys, *words)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_nothing_to_train_is_not_a_failure(
+    configured: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _out, err = call(capsys, "train")
+    assert code == 0 and "nothing to train" in err
+    assert said(capsys, "report") is None
+    assert said(capsys, "adapters", "list") == []
+    assert said(capsys, "adapters", "off") == {"current": None}
+
+
+def test_a_mistake_in_the_settings_is_named(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    home.settings_file.write_text("[model]\npaht = 3\n")
+    code, _out, err = call(capsys, "ask", "hi")
+    assert code == 2 and "unknown key model.paht" in err
+    code, out, _err = call(capsys, "doctor")
+    assert code == 2 and "unknown key model.paht" in out
+
+
+def test_the_doctor_says_what_it_found(
+    configured: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = said(capsys, "doctor")
+    assert found["ok"]
+    assert {"python", "packages", "home", "journal", "model", "training", "adapter"} <= {
+        item["what"] for item in found["findings"]
+    }
+    code, out, _err = call(capsys, "doctor", "--model", "/nowhere.gguf")
+    assert code == 2 and "there is no model at /nowhere.gguf" in out
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = ("torch", "chromadb", "llama_cpp", "langgraph", "textual", "numpy", "transformers")
+    probe = (
+        "import sys; from tui.cli import run; run(['--help']); run(['ask', '--help']);"
+        f"bad = [name for name in {heavy!r} if name in sys.modules]; sys.exit(bool(bad))"
+    )
+    assert subprocess.run([sys.executable, "-c", probe], capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts_name_the_command(
+    capsys: pytest.CaptureFixture[str], shell: str
+) -> None:
+    code, out, _err = call(capsys, "completion", shell)
+    assert code == 0 and "_DISCERN_COMPLETE" in out
