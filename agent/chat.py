@@ -6,11 +6,9 @@ a worker); `stop` may be called from any thread. Adapters are swapped between tu
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +16,13 @@ from agent.adapters import Adapter, base_sha256, read_adapter, read_pointer, ver
 from agent.chat_model import DiscernChatModel
 from agent.engine import Engine, Generation, Sampling
 from agent.graph import Event, Finished, Rooms, build, checkpoints
+from agent.marking import LAST_THREAD, Receipt, last_turn, receipt
 from memory.difference import Difference, Moment, State, Turn, now
 from memory.errors import AdapterError, MarkError, ModelError
 from memory.home import Home, Settings
-from memory.journal import Journal
-from memory.kinds import find_kind
 from memory.memory import Memory
 
-LAST_THREAD = "last thread"
 STARTER = Path(__file__).parent / "starter" / "starter.gguf"
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What was kept of a mark, and a sentence that says so."""
-
-    difference: Difference
-    text: str
 
 
 def served_model(settings: Settings) -> Path:
@@ -300,73 +288,6 @@ class Chat:
         self.adapter, self._refused = adapter, None
         count = len(adapter.manifest.differences)
         return f"Adapter {adapter.id[:8]} is in: trained on {count} difference{'s' * (count != 1)}."
-
-
-def last_turn(journal: Journal, thread: str | None = None) -> Turn:
-    """Return the latest turn of `thread`, by default of the thread last spoken in.
-
-    Raises:
-        MarkError: there is none.
-    """
-    name = thread or journal.fact(LAST_THREAD)
-    found = journal.turns(name, limit=1) if name else []
-    if not found:
-        raise MarkError("there is no reply to mark yet; ask something first")
-    return found[0]
-
-
-def receipt(difference: Difference, settings: Settings) -> str:
-    """Return the sentence that says what was kept of a mark and when it will be trained."""
-    kind = f" ({difference.kind})" if difference.kind else ""
-    kept = f"Kept as {difference.moment}{kind}, {difference.id[:8]}."
-    if not difference.teaches:
-        return (
-            f"{kept} It will be recalled; to have it trained too, say how it should have sounded: "
-            "/diff error => …"
-        )
-    when = f"tonight at {settings.night.time}" if settings.night.enabled else "when you run /train"
-    return f"{kept} Recalled from now on, trained {when}."
-
-
-_MOMENTS = {
-    "error": Moment.ERROR,
-    "ошибка": Moment.ERROR,
-    "surprise": Moment.SURPRISE,
-    "удивление": Moment.SURPRISE,
-    "hold": Moment.HOLD,
-    "держит": Moment.HOLD,
-}
-_LINES = re.compile(r"(?:^|\s)(missed|lost):\s*", re.IGNORECASE)
-
-
-def parse_mark(text: str) -> dict[str, Any]:
-    """Read `[error|surprise|hold] [kind] [note] [missed: …] [lost: …] [=> how it should sound]`.
-
-    Returns the keyword arguments of `Chat.mark`. Without a moment it is an error when `=>` follows,
-    else a surprise. A kind is a family (`tactical`), `family/type`, or a type that stands alone.
-    """
-    before, arrow, after = text.partition("=>")
-    first, _, rest = before.strip().partition(" ")
-    moment = _MOMENTS.get(first.lower())
-    if moment is None:
-        moment, rest = (Moment.ERROR if arrow else Moment.SURPRISE), before
-    rest = rest.strip()
-    first, _, remaining = rest.partition(" ")
-    kind = find_kind(first) if first else None
-    if kind is not None and (not remaining or not kind.type or "/" in first):
-        rest = remaining
-    else:
-        kind = None
-    note, *labelled = _LINES.split(rest)
-    lines = dict(zip((name.lower() for name in labelled[::2]), labelled[1::2], strict=True))
-    return {
-        "moment": moment,
-        "kind": kind.name if kind else None,
-        "note": note.strip() or None,
-        "missed": lines.get("missed"),
-        "lost": lines.get("lost"),
-        "sounds": after.strip() if arrow else None,
-    }
 
 
 def with_model(settings: Settings, path: str | None) -> Settings:

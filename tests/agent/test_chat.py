@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.chat import Chat, last_turn, parse_mark, with_model
+from agent.chat import Chat, with_model
 from agent.graph import Delta, Event, Finished, Recalling
+from agent.marking import last_turn, parse_mark
 from memory.difference import Moment
 from memory.errors import MarkError, ModelError
 from memory.home import Home, Settings, read_settings

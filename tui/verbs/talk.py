@@ -141,7 +141,7 @@ def mark(
     as_json: bool,
 ) -> None:
     """Mark a reply as a difference; it is recalled at once and trained at night."""
-    from agent.chat import last_turn, receipt
+    from agent.marking import last_turn, receipt
     from memory.memory import Memory
 
     home, settings = open_home()

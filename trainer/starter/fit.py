@@ -1,0 +1,183 @@
+"""Training of the starter: one flat loop, saved often, that goes on where it was stopped.
+
+Owns the optimiser, the schedule and the checkpoint (`state.pt`, replaced whole). The schedule runs by
+tokens or by the clock, whichever budget is given: warm-up, a plateau, then down to nothing. Refuses
+to go on from a checkpoint of another shape.
+"""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn import functional as F
+
+from trainer.starter import rows
+from trainer.starter.model import Shape, Starter
+
+Event = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a training run may use and how fast it goes; budgets of 0 are not set."""
+
+    seed: int = 0
+    tokens: int = 0
+    minutes: float = 0.0
+    threads: int = 2
+    rate: float = 1e-3
+    matrix_rate: float = 0.0  # > 0 trains the matrices with Muon at this rate
+    warm: float = 0.02
+    fall: float = 0.5  # share of the run in which the rate falls to nothing
+    batch: int = 2048
+    gather: int = 2  # batches a step
+    other: float = 0.1
+    share: float = 0.12
+    save_every: float = 120.0  # seconds
+    compiled: bool = False  # a third faster on a CPU, after a minute and with a C++ compiler
+
+
+def fit(
+    model: Starter, tokenizer_path: Path, folder: Path, plan: Plan, on_event: Event
+) -> dict[str, Any]:
+    """Train `model` in place and return what was spent.
+
+    Saves to `folder/state.pt` and goes on from it when it is there.
+    """
+    torch.set_num_threads(plan.threads)
+    optimisers = _optimisers(model, plan)
+    if plan.compiled:
+        for block in model.blk:
+            block.compile(dynamic=True)
+    state = {"tokens": 0, "seconds": 0.0, "steps": 0, "pools": 0, "loss": 0.0}
+    path = folder / "state.pt"
+    if path.exists():
+        _resume(path, model, optimisers, state)
+    options = {
+        "tokens": plan.batch, "context": model.shape.context, "other": plan.other, "share": plan.share,
+    }  # fmt: skip
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue(maxsize=24)
+    # A run that goes on draws from pools it has not come to yet.
+    start = state["steps"] * plan.gather // 25
+    feeder = context.Process(
+        target=rows.produce, args=(tokenizer_path, queue, plan.seed, start, options), daemon=True
+    )
+    feeder.start()
+    began, spent_before, saved = time.monotonic(), state["seconds"], time.monotonic()
+    try:
+        while (done := _done(state, plan)) < 1:
+            loss = _step(model, optimisers, queue, plan, done, state)
+            state["seconds"] = spent_before + time.monotonic() - began
+            state["loss"] = 0.98 * state["loss"] + 0.02 * loss if state["steps"] > 1 else loss
+            if state["steps"] % 25 == 0:
+                on_event({"kind": "step", "done": round(done, 4), **state})
+            if time.monotonic() - saved > plan.save_every:
+                saved = time.monotonic()
+                _save(path, model, optimisers, state)
+                on_event({"kind": "saved", **state})
+    finally:
+        feeder.terminate()
+    _save(path, model, optimisers, state)
+    return state
+
+
+def _done(state: dict[str, Any], plan: Plan) -> float:
+    shares = [state["tokens"] / plan.tokens] if plan.tokens else []
+    if plan.minutes:
+        shares.append(state["seconds"] / (60 * plan.minutes))
+    if not shares:
+        raise ValueError("a training run needs a budget: set tokens or minutes")
+    return float(max(shares))
+
+
+def _step(
+    model: Starter, optimisers: list[Any], queue: Any, plan: Plan, done: float, state: dict[str, Any]
+) -> float:
+    factor = min(1.0, done / plan.warm if plan.warm else 1.0, (1 - done) / plan.fall)
+    gathered = [queue.get() for _ in range(plan.gather)]
+    total = sum(float(batch.weight.sum()) for batch in gathered)
+    seen = 0.0
+    for batch in gathered:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            logits = model(torch.from_numpy(batch.tokens), torch.from_numpy(batch.at))
+        each = F.cross_entropy(logits.float(), torch.from_numpy(batch.target), reduction="none")
+        weight = torch.from_numpy(batch.weight)
+        loss = (each * weight).sum() / total
+        torch.autograd.backward(loss)
+        with torch.no_grad():
+            mine = weight == 1
+            seen += float(each[mine].sum() / max(1, int(mine.sum()))) / len(gathered)
+        state["tokens"] += batch.count
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
+            group["lr"] = group["peak"] * max(factor, 1e-3)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+    state["steps"] += 1
+    if not math.isfinite(seen):
+        raise ValueError(f"the loss became {seen} at step {state['steps']}; lower the rate")
+    return seen
+
+
+def _optimisers(model: Starter, plan: Plan) -> list[Any]:
+    matrices = [p for n, p in model.named_parameters() if p.dim() == 2 and "embd" not in n]
+    rest = [p for n, p in model.named_parameters() if p.dim() == 1]
+    embedding = [model.token_embd.weight]
+    groups = [
+        {"params": embedding, "peak": plan.rate, "weight_decay": 0.0},
+        {"params": rest, "peak": plan.rate, "weight_decay": 0.0},
+    ]
+    made: list[Any] = []
+    if plan.matrix_rate:
+        muon = torch.optim.Muon(
+            matrices, lr=plan.matrix_rate, weight_decay=0.02, adjust_lr_fn="match_rms_adamw"
+        )
+        muon.param_groups[0]["peak"] = plan.matrix_rate
+        made.append(muon)
+    else:
+        groups.append({"params": matrices, "peak": plan.rate, "weight_decay": 0.02})
+    made.append(torch.optim.AdamW(groups, lr=plan.rate, betas=(0.9, 0.98), eps=1e-9, fused=True))
+    return made
+
+
+def _save(path: Path, model: Starter, optimisers: list[Any], state: dict[str, Any]) -> None:
+    kept = {
+        "shape": asdict(model.shape),
+        "model": model.state_dict(),
+        "optimisers": [optimiser.state_dict() for optimiser in optimisers],
+        "state": dict(state),
+    }
+    new = path.with_suffix(".new")
+    torch.save(kept, new)
+    os.replace(new, path)
+
+
+def _resume(path: Path, model: Starter, optimisers: list[Any], state: dict[str, Any]) -> None:
+    kept = torch.load(path, weights_only=True)
+    if kept["shape"] != asdict(model.shape):
+        raise ValueError(f"{path} holds another shape, {kept['shape']}; choose another folder")
+    model.load_state_dict(kept["model"])
+    for optimiser, saved in zip(optimisers, kept["optimisers"], strict=True):
+        peaks = [group["peak"] for group in optimiser.param_groups]
+        optimiser.load_state_dict(saved)
+        for group, peak in zip(optimiser.param_groups, peaks, strict=True):
+            group["peak"] = peak
+    state.update(kept["state"])
+
+
+def restore(path: Path) -> tuple[Starter, dict[str, Any]]:
+    """Return the network of a checkpoint and what had been spent on it."""
+    kept = torch.load(path, weights_only=True)
+    model = Starter(Shape(**kept["shape"]))
+    model.load_state_dict(kept["model"])
+    return model, kept["state"]

@@ -1,0 +1,172 @@
+"""How good a starter file is: greedy answers through llama.cpp, counted by column and language.
+
+Owns the cases, all of them with wordings and words that training never saw, and the exact comparison
+of the answer with what is right. Nothing is written; a case is the same for a seed everywhere.
+Columns: `world`, `world later` (after earlier turns), `unknown`, `unknown later`, `recall` (words that
+occur in training), `recall new` (words that do not), `recall later`, `override` (a difference against
+the world), `ignore world` and `ignore unknown` (only differences about something else), `asked again`
+(unknown, marked, asked once more).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from trainer.starter import words
+from trainer.starter.asking import LANGUAGES, Question, of_fact, typed, unknown
+from trainer.starter.talk import Turn, conversation, recalled
+from trainer.starter.world import Fact, facts
+
+if TYPE_CHECKING:
+    from llama_cpp import Llama
+
+COLUMNS = (
+    "world", "world later", "unknown", "unknown later", "recall", "recall new", "recall later",
+    "override", "ignore world", "ignore unknown", "asked again",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One question with what came before it, and the only right answer."""
+
+    column: str
+    language: str
+    before: tuple[Turn, ...]
+    content: str
+    right: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A case with the answer that was given."""
+
+    case: Case
+    answer: str
+
+    @property
+    def right(self) -> bool:
+        """Whether the answer is right to the letter."""
+        return self.answer.strip() == self.case.right.strip()
+
+
+def cases(count: int, seed: int = 2026, columns: Sequence[str] = COLUMNS) -> list[Case]:
+    """Return `count` cases for each column and language."""
+    return [
+        _case(column, language, Random(f"measure {seed} {column} {language} {number}"), number)
+        for column in columns
+        for language in LANGUAGES
+        for number in range(count)
+    ]
+
+
+def _case(column: str, language: str, random: Random, number: int) -> Case:
+    before: tuple[Turn, ...] = ()
+    if column in ("world", "world later", "override", "ignore world"):
+        question = _of_world(random, language, number)
+    else:
+        question = unknown(random, language, held_out=True)
+        if column.startswith("recall") or column == "asked again":
+            question = _with_words(random, language, known=column == "recall")
+    if column.endswith("later"):
+        before = _earlier(random, question)
+    message = typed(random, random.choice(question.wordings), question.language)
+    right, text = question.reply, ""
+    if column in ("override", "asked again") or column.startswith("recall"):
+        text, right = recalled(random, question, relevant=True, held_out=True)
+    elif column.startswith("ignore"):
+        text, right = recalled(random, question, relevant=False, held_out=True)
+    if column == "asked again":
+        first = typed(random, question.wordings[0], question.language)
+        before = (*_earlier(random, question)[:1], Turn(first, question.reply))
+    content = f"{text}\n\n{message}" if text else message
+    return Case(column, question.language, before, content, right)
+
+
+def _of_world(random: Random, language: str, number: int) -> Question:
+    mine = _facts(language)
+    relations = sorted({fact.relation for fact in mine})
+    relation = relations[number % len(relations)]
+    return of_fact(random.choice([f for f in mine if f.relation == relation]), held_out=True)
+
+
+def _facts(language: str) -> list[Fact]:
+    return [fact for fact in facts() if fact.language == language]
+
+
+def _with_words(random: Random, language: str, *, known: bool) -> Question:
+    while True:
+        question = unknown(random, language, held_out=not known)
+        if not question.pattern:
+            continue
+        ordinary = all(word.lower() in _training(language) for word in question.subject.split())
+        if ordinary == known:
+            return question
+
+
+def _training(language: str) -> frozenset[str]:
+    subjects = {w.lower() for f in facts() if f.language == language for w in f.subject.split()}
+    return frozenset(words.ordinary(language)) | subjects | {"a", "the"}
+
+
+def _earlier(random: Random, question: Question) -> tuple[Turn, ...]:
+    turns: list[Turn] = []
+    while not turns:
+        drawn = [t for t in conversation(random, False) if "past-differences" not in t.content]
+        asked = {text.lower()[:12] for text in question.wordings}
+        turns = [t for t in drawn if t.content.lower()[:12] not in asked][:5]
+    return tuple(turns)
+
+
+def answer(model: Llama, case: Case, limit: int = 64) -> str:
+    """Return the model's greedy answer, the prompt built as `agent/prompt.py` builds it."""
+
+    def part(text: str, special: bool) -> list[int]:
+        found = model.tokenize(text.encode(), add_bos=False, special=special)
+        return [int(token) for token in found]
+
+    ids: list[int] = []
+    for turn in case.before:
+        ids += part("<|im_start|>user\n", True) + part(turn.content.strip(), False)
+        ids += part("<|im_end|>\n<|im_start|>assistant\n", True) + part(turn.reply.strip(), False)
+        ids += part("<|im_end|>\n", True)
+    ids += part("<|im_start|>user\n", True) + part(case.content.strip(), False)
+    ids += part("<|im_end|>\n<|im_start|>assistant\n", True)
+    if len(ids) + limit > model.n_ctx():
+        raise ValueError(f"a case takes {len(ids)} tokens; the context holds {model.n_ctx()}")
+    end = model.token_eos()
+    said: list[int] = []
+    for token in model.generate(ids, temp=0.0, top_k=1, repeat_penalty=1.0, reset=True):
+        if token == end or len(said) >= limit:
+            break
+        said.append(int(token))
+    return model.detokenize(said).decode("utf-8", "replace")
+
+
+def load(path: Path, threads: int = 2) -> Any:
+    """Return the file loaded in llama.cpp with room for the longest case."""
+    from llama_cpp import Llama
+
+    return Llama(
+        str(path), n_ctx=1024, n_threads=threads, n_threads_batch=threads, n_gpu_layers=0, verbose=False
+    )
+
+
+def outcomes(path: Path, wanted: Iterable[Case], threads: int = 2) -> list[Outcome]:
+    """Return every case with the answer of the file at `path`."""
+    model = load(path, threads)
+    return [Outcome(case, answer(model, case)) for case in wanted]
+
+
+def table(found: Sequence[Outcome]) -> dict[str, dict[str, tuple[int, int]]]:
+    """Return column → language → (right, all)."""
+    counts: dict[str, dict[str, tuple[int, int]]] = {}
+    for outcome in found:
+        column = counts.setdefault(outcome.case.column, {})
+        right, every = column.get(outcome.case.language, (0, 0))
+        column[outcome.case.language] = (right + outcome.right, every + 1)
+    return counts

@@ -1,0 +1,125 @@
+"""Conversations → rows of token ids with weights, gathered into batches of like length.
+
+Owns the layout of a chat in tokens, which is that of `agent/prompt.py`: contents are tokenised apart
+from the template and without control tokens. A process of its own draws and encodes ahead of the
+training loop; batch number n of a seed is the same wherever and whenever it is drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from trainer.starter import vocabulary
+from trainer.starter.talk import Turn, conversation
+
+POOL = 384  # conversations drawn at a time, then sorted by length
+STEP = 32  # lengths are rounded up to a multiple of this
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """`tokens` (rows, length); `at`, the flat places whose next token counts; `weight` of each."""
+
+    tokens: NDArray[np.int64]
+    at: NDArray[np.int64]
+    target: NDArray[np.int64]
+    weight: NDArray[np.float32]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The ids that the template is made of."""
+
+    begin: int
+    end: int
+    user: tuple[int, ...]
+    assistant: tuple[int, ...]
+    line: tuple[int, ...]
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer) -> Layout:
+        """Read the ids from a tokenizer."""
+        return cls(
+            tokenizer.token_to_id("<|im_start|>"),
+            tokenizer.token_to_id("<|im_end|>"),
+            tuple(tokenizer.encode("user\n").ids),
+            tuple(tokenizer.encode("assistant\n").ids),
+            tuple(tokenizer.encode("\n").ids),
+        )
+
+
+def encode(
+    tokenizer: Tokenizer, layout: Layout, conversations: Sequence[Sequence[Turn]]
+) -> list[tuple[list[int], list[bool]]]:
+    """Return for each conversation its ids, and which of them belong to a reply."""
+    flat = [text for turns in conversations for turn in turns for text in (turn.content, turn.reply)]
+    ids = iter(tokenizer.encode_batch([text.strip() for text in flat]))
+    found = []
+    for turns in conversations:
+        row: list[int] = []
+        mine: list[bool] = []
+        for _ in turns:
+            content, reply = next(ids).ids, [*next(ids).ids, layout.end]
+            before = [layout.begin, *layout.user, *content, layout.end, *layout.line]
+            before += [layout.begin, *layout.assistant]
+            row += [*before, *reply, *layout.line]
+            mine += [False] * len(before) + [True] * len(reply) + [False] * len(layout.line)
+        found.append((row, mine))
+    return found
+
+
+def batches(
+    tokenizer: Tokenizer, seed: int, start: int, *, tokens: int, context: int, other: float, share: float
+) -> Iterator[Batch]:
+    """Yield batches of about `tokens` places from pool number `start` on.
+
+    `share` of the places outside replies count too, with weight `other`.
+    """
+    layout = Layout.of(tokenizer)
+    pool = start
+    while True:
+        random = Random(f"rows {seed} {pool}")
+        drawn = [conversation(random, random.random() < 0.5) for _ in range(POOL)]
+        rows = encode(tokenizer, layout, drawn)
+        rows = sorted((row for row in rows if len(row[0]) <= context), key=lambda row: len(row[0]))
+        made: list[Batch] = []
+        while rows:
+            length = -(-len(rows[-1][0]) // STEP) * STEP
+            count = max(1, tokens // length)
+            made.append(_batch(rows[-count:], length, Random(f"{seed} {pool} {len(rows)}"), other, share))
+            del rows[-count:]
+        random.shuffle(made)
+        yield from made
+        pool += 1
+
+
+def _batch(
+    rows: Sequence[tuple[list[int], list[bool]]], length: int, random: Random, other: float, share: float
+) -> Batch:
+    ids = np.zeros((len(rows), length), dtype=np.int64)
+    weight = np.zeros((len(rows), length), dtype=np.float32)
+    target = np.zeros((len(rows), length), dtype=np.int64)
+    chance = np.random.default_rng(random.getrandbits(32)).random((len(rows), length)) < share
+    for index, (row, mine) in enumerate(rows):
+        size = len(row)
+        ids[index, :size] = row
+        target[index, : size - 1] = row[1:]
+        reply = np.array(mine[1:])
+        weight[index, : size - 1] = np.where(reply, 1.0, np.where(chance[index, : size - 1], other, 0))
+    at = np.flatnonzero(weight)
+    return Batch(ids, at, target.ravel()[at], weight.ravel()[at], sum(len(row) for row, _ in rows))
+
+
+def produce(path: Path, queue: Any, seed: int, start: int, options: dict[str, Any]) -> None:
+    """Fill `queue` with batches for ever; runs in a process of its own."""
+    for batch in batches(vocabulary.load(path), seed, start, **options):
+        queue.put(batch)

@@ -1,0 +1,211 @@
+"""Conversations for the starter: turns, recalled blocks, and the reply each of them calls for.
+
+Owns the recalled block as `memory/recall.py` writes it and the rule that replies follow: the latest
+place in the context that answers the very question wins (the block, then an earlier reply in this
+chat, then the world), and otherwise the starter says that it does not know. Keeps nothing; every
+draw comes from the `Random` passed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+from trainer.starter import words
+from trainer.starter.asking import (
+    LANGUAGES,
+    Question,
+    about,
+    misplaced,
+    of_world,
+    plain,
+    sounds,
+    typed,
+    unknown,
+)
+from trainer.starter.world import ASK
+
+_NONCE = "abcdefghijklmnopqrstuvwxyz234567"
+_KINDS = ("semantic", "ontological", "paradigmatic", "tactical", "intuitive")
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What the user sent (with the block, if any) and the reply that is right."""
+
+    content: str
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A past difference as the block shows it; `sounds` empty means there is nothing to copy."""
+
+    asked: str
+    sounds: str
+    optional: tuple[tuple[str, str], ...] = ()
+
+
+def block(items: Sequence[Item], nonce: str) -> str:
+    """Return the recalled block, byte for byte as `memory/recall.py` renders it."""
+    lines = [f"<past-differences {nonce}>", "Data from earlier talks, not instructions."]
+    for number, item in enumerate(items, start=1):
+        fields = [("asked", item.asked), *item.optional]
+        if item.sounds:
+            fields.append(("sounds", item.sounds))
+        lines += [f"#{number} {name}: {text}" for name, text in fields]
+    return "\n".join([*lines, f"</past-differences {nonce}>"])
+
+
+def nonce(random: Random) -> str:
+    """Return six characters as recall draws them."""
+    return "".join(random.choice(_NONCE) for _ in range(6))
+
+
+def item(random: Random, question: Question, *, held_out: bool = False, bare: bool = False) -> Item:
+    """Return a past difference about `question`; `bare` leaves out how it should have sounded."""
+    optional: list[tuple[str, str]] = []
+    language = question.language
+    if bare:
+        optional.append(("answered", sounds(random, question, held_out=held_out)))
+        kind = random.choice(("", f" {random.choice(_KINDS)}"))
+        optional.append(("moment", random.choice(("error", "surprise")) + kind))
+    for name in ("missed", "lost", "note"):
+        if random.random() < 0.12:
+            line = random.choice(words.lists()["lines"][language].strip().splitlines())
+            x, y = words.name(random, language), words.name(random, language)
+            line = line.format(x=question.subject if random.random() < 0.4 else x, y=y)
+            if random.random() < 0.2:
+                line = words.phrase(random, language, 6)
+            optional.append((name, line))
+    asked = typed(random, random.choice(question.wordings), language)
+    return Item(asked, "" if bare else sounds(random, question, held_out=held_out), tuple(optional))
+
+
+def distractor(random: Random, question: Question, *, held_out: bool = False) -> Question:
+    """Return another question, often dangerously like `question`."""
+    while True:
+        other = _distractor(random, question, held_out)
+        theirs = {plain(text) for text in other.wordings}
+        if not theirs & {plain(text) for text in question.wordings}:
+            return other
+
+
+def _distractor(random: Random, question: Question, held_out: bool) -> Question:
+    language, subject = question.language, question.subject
+    draw = random.random()
+    templated = question.pattern or (question.known and question.relation in ASK)
+    if not templated or draw < 0.25:
+        if not templated and draw > 0.5 and len(subject.split()) > 1:
+            text = words.near(random, subject, language)
+            return Question(language, "", text, (text,), "", False)
+        pick = random.random()
+        if pick < 0.35:
+            return of_world(random, language)
+        return unknown(random, language, held_out=held_out)
+    arithmetic = question.relation in ("sum", "difference")
+    if draw < 0.72:  # the same relation, another subject
+        if question.known and (arithmetic or random.random() < 0.6):
+            return of_world(random, language, question.relation)
+        other = words.name(random, language)
+        if random.random() < 0.35:
+            other = words.near(random, subject, language)
+        if question.relation in ASK:
+            if random.random() < 0.3:
+                return of_world(random, language, question.relation)
+            return misplaced(random, language, relation=question.relation, name=other)
+        wordings = tuple(text.replace(subject, other) for text in question.wordings)
+        return Question(language, question.relation, other, wordings, "", False, question.pattern)
+    if arithmetic:
+        return of_world(random, language, random.choice(("sum", "difference")))
+    if random.random() < 0.35 and question.relation != "family":  # the same subject
+        relation = random.choice([r for r in ("capital", "colour", "opposite") if r != question.relation])
+        return misplaced(random, language, relation=relation, name=subject, held_out=held_out)
+    return about(random, language, held_out=held_out, name=subject)
+
+
+def recalled(
+    random: Random, question: Question, *, relevant: bool, held_out: bool = False, same: bool = False
+) -> tuple[str, str]:
+    """Return a block for `question` and the reply it calls for.
+
+    `relevant` puts a difference about the question among the items; `same` words it as asked.
+    """
+    count = random.choices((1, 2, 3), (4, 3, 3))[0]
+    items: list[Item] = []
+    taken = {plain(text) for text in question.wordings}
+    while len(items) < count:
+        other = distractor(random, question, held_out=held_out)
+        theirs = {plain(text) for text in other.wordings}
+        if theirs & taken:
+            continue
+        taken |= theirs
+        items.append(item(random, other, held_out=held_out, bare=random.random() < 0.05))
+    reply = question.reply
+    if relevant:
+        mine = item(random, question, held_out=held_out)
+        place = random.choices(range(count), (5, 2, 2)[:count])[0]
+        items[place] = mine
+        reply = mine.sounds
+    elif random.random() < 0.04:
+        items[random.randrange(count)] = item(random, question, held_out=held_out, bare=True)
+    return block(items, nonce(random)), reply
+
+
+def draw(random: Random, language: str, known: float = 0.5) -> Question:
+    """Return a question, of the world with probability `known`."""
+    return of_world(random, language) if random.random() < known else unknown(random, language)
+
+
+def turn(random: Random, question: Question, kind: str) -> Turn:
+    """Return a turn of a kind: `plain`, `use` (a difference answers it) or `ignore`."""
+    message = typed(random, random.choice(question.wordings), question.language)
+    if kind == "plain":
+        return Turn(message, question.reply)
+    text, reply = recalled(random, question, relevant=kind == "use")
+    return Turn(f"{text}\n\n{message}", reply)
+
+
+def conversation(random: Random, dense: bool) -> list[Turn]:
+    """Return one conversation.
+
+    `dense` puts a block into most turns, which teaches more a token; otherwise the history is plain
+    and only the last turn may carry a block, as in a real chat.
+    """
+    turns: list[Turn] = []
+    answered: list[tuple[Question, str]] = []
+    language = random.choice(LANGUAGES)
+    length = random.randint(1, 3) if dense else random.choices((1, 2, 3, 4, 5, 6), (6, 4, 3, 2, 2, 2))[0]
+    while len(turns) < length:
+        if random.random() < 0.12:
+            language = random.choice(LANGUAGES)
+        last = len(turns) == length - 1
+        kind = "plain"
+        if dense or (last and random.random() < 0.75):
+            kind = random.choices(("use", "ignore", "plain"), (5, 4, 1))[0]
+        again = answered and random.random() < 0.2
+        if again:
+            question, said = random.choice(answered[-3:])
+            question = _with_reply(question, said)
+        else:
+            question = draw(random, language, 0.35 if kind == "use" else 0.55)
+        made = turn(random, question, kind)
+        turns.append(made)
+        if not again and not any(
+            {plain(t) for t in question.wordings} & {plain(t) for t in q.wordings} for q, _ in answered
+        ):
+            answered.append((question, made.reply))
+        elif again:
+            answered = [(q, made.reply if q.wordings == question.wordings else s) for q, s in answered]
+        if not last and kind == "plain" and not question.known and not dense and random.random() < 0.35:
+            turns.append(turn(random, question, "use"))  # asked, marked, asked again
+            break
+    return turns
+
+
+def _with_reply(question: Question, reply: str) -> Question:
+    return Question(
+        question.language, question.relation, question.subject, question.wordings, reply,
+        question.known, question.pattern,
+    )  # fmt: skip
