@@ -31,7 +31,7 @@ from memory.errors import (
     NothingToTrainError,
     TrainingError,
 )
-from memory.home import Home, ModelSettings, Settings
+from memory.home import Home, Settings
 from memory.journal import Journal
 from trainer import gate, publish
 from trainer.job import Job, Recipe, write_job
@@ -48,8 +48,6 @@ STALE_SECONDS = 180.0
 BEAT_SECONDS = 30.0
 ATTEMPTS = 3
 KEPT_RUNS = 30
-SMALL_MODEL = 64 << 20
-"""Size of a model file, in bytes, under which one thread answers fastest."""
 
 
 @dataclass
@@ -170,7 +168,7 @@ def _night(
     from trainer.lessons import make_curriculum
 
     run.tell("compose", differences=sum(difference.teaches for difference in differences))
-    with Engine.open(model_path, _engine_settings(model_path, settings)) as engine:
+    with Engine.open(model_path, settings.model) as engine:
         answers = Answers(engine, base.sha256, home.cache)
         curriculum = make_curriculum(
             engine, differences, answers, settings, run.counting("anchors")
@@ -226,15 +224,6 @@ def _night(
             run=str(run.folder),
         )
     )
-
-
-def _engine_settings(model_path: Path, settings: Settings) -> ModelSettings:
-    """Return how to open the engine: a small model gets one thread, because two that wait for each
-    other on a busy machine took fifty times as long as one."""
-    model = settings.model
-    if model.threads or model_path.stat().st_size > SMALL_MODEL:
-        return model
-    return model.model_copy(update={"threads": 1})
 
 
 def _train(

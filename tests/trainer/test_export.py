@@ -1,0 +1,103 @@
+"""The GGUF adapter says in llama.cpp what the PEFT adapter says in torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gguf
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file, save_file
+
+from agent.engine import Engine
+from memory.errors import AdapterError
+from tests.gguf_files import write_tiny
+from trainer.base import load_base
+from trainer.export import export_adapter
+
+# Third parties' talk among themselves: PEFT to transformers, and about a base without a name.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:.*was renamed from:UserWarning"),
+]
+
+ALL = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+def make_adapter(base: Path, folder: Path) -> object:
+    """A PEFT adapter of random weights, saved by PEFT; returns the adapted torch model."""
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(5)
+    model = get_peft_model(
+        load_base(base), LoraConfig(r=4, lora_alpha=6.0, target_modules=ALL, task_type="CAUSAL_LM")
+    )
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.3)
+    model.save_pretrained(folder, save_embedding_layers=False)
+    return model.eval()
+
+
+@pytest.mark.parametrize("architecture", ["qwen3", "qwen2"])
+@pytest.mark.parametrize(("kind", "tolerance"), [("f32", 0.02), ("f16", 0.03)])
+def test_the_log_probabilities_equal_torch_with_peft(
+    tmp_path: Path, architecture: str, kind: str, tolerance: float
+) -> None:
+    head = 40 if architecture == "qwen3" else 16
+    base = write_tiny(tmp_path / "m.gguf", architecture=architecture, heads=4, head=head)
+    model = make_adapter(base, tmp_path / "peft")
+    target = export_adapter(
+        tmp_path / "peft", tmp_path / "a.gguf", architecture=architecture, layers=2, kind=kind
+    )
+    with Engine.open(base) as engine:
+        tokens = engine.tokenize("What is not distinguished here?")
+        plain = np.stack(list(engine.log_probabilities(tokens, 1)))
+        engine.set_adapter(target)
+        served = np.stack(list(engine.log_probabilities(tokens, 1)))
+    with torch.inference_mode():
+        logits = model(torch.tensor([tokens])).logits[0, :-1]
+    fitted = torch.log_softmax(logits, -1).numpy()
+    assert np.abs(served - plain).mean() > 0.1  # the adapter does something
+    assert np.abs(served - fitted).max() < tolerance
+
+
+def test_the_layout_is_that_of_the_official_converter(tmp_path: Path) -> None:
+    base = write_tiny(tmp_path / "m.gguf", heads=4)
+    make_adapter(base, tmp_path / "peft")
+    target = export_adapter(
+        tmp_path / "peft", tmp_path / "a.gguf", architecture="qwen3", layers=2, kind="f32"
+    )
+    reader = gguf.GGUFReader(target)
+    fields = {name: reader.fields[name].contents() for name in reader.fields}
+    assert fields["general.type"] == "adapter"
+    assert fields["general.architecture"] == "qwen3"
+    assert fields["adapter.type"] == "lora"
+    assert fields["adapter.lora.alpha"] == 6.0
+    tensors = {tensor.name: tensor.data for tensor in reader.tensors}
+    assert len(tensors) == 2 * 2 * len(ALL)
+    source = load_file(tmp_path / "peft" / "adapter_model.safetensors")
+    prefix = "base_model.model.model.layers.1.self_attn.q_proj"
+    assert (tensors["blk.1.attn_q.weight.lora_a"] == source[f"{prefix}.lora_A.weight"]).all()
+    assert (tensors["blk.1.attn_q.weight.lora_b"] == source[f"{prefix}.lora_B.weight"]).all()
+
+
+@pytest.mark.parametrize("fault", ["half a pair", "not finite", "unknown tensor", "truncated"])
+def test_what_cannot_be_served_is_refused(tmp_path: Path, fault: str) -> None:
+    base = write_tiny(tmp_path / "m.gguf", heads=4)
+    make_adapter(base, tmp_path / "peft")
+    path = tmp_path / "peft" / "adapter_model.safetensors"
+    tensors = load_file(path)
+    first = next(iter(tensors))
+    if fault == "half a pair":
+        del tensors[first]
+    elif fault == "not finite":
+        tensors[first][0, 0] = np.nan
+    elif fault == "unknown tensor":
+        tensors["base_model.model.model.embed_tokens.weight"] = np.ones((2, 2), np.float32)
+    save_file(tensors, path)
+    if fault == "truncated":
+        path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(AdapterError, match="peft"):
+        export_adapter(tmp_path / "peft", tmp_path / "a.gguf", architecture="qwen3", layers=2)

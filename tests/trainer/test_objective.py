@@ -1,0 +1,74 @@
+"""Each term of the loss equals its definition written out plainly, and its gradient its differences."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from trainer import objective
+
+
+@pytest.fixture
+def logits() -> torch.Tensor:
+    torch.manual_seed(3)
+    return torch.randn(5, 11, dtype=torch.float64)
+
+
+OWNER = torch.tensor([0, 0, 1, 1, 1])
+TARGETS = torch.tensor([4, 0, 10, 2, 2])
+
+
+def test_cross_entropy_is_the_weighted_mean_of_each_replys_mean(logits: torch.Tensor) -> None:
+    weights = torch.tensor([1.0, 0.5], dtype=torch.float64)
+    logs = objective.token_log_probabilities(logits, TARGETS)
+    plain = []
+    for row, target in zip(logits.tolist(), TARGETS.tolist(), strict=True):
+        plain.append(row[target] - math.log(sum(math.exp(value) for value in row)))
+    expected = (-sum(plain[:2]) / 2 * 1.0 - sum(plain[2:]) / 3 * 0.5) / 1.5
+    assert objective.cross_entropy(logs, OWNER, weights).item() == pytest.approx(expected)
+
+
+def test_preference_is_ln_2_without_a_lead_and_falls_as_the_lead_grows() -> None:
+    zero, lead = torch.zeros(2), torch.tensor([3.0, 3.0])
+    assert objective.preference(zero, zero, 0.1).item() == pytest.approx(math.log(2))
+    expected = -math.log(1 / (1 + math.exp(-0.1 * 3)))
+    assert objective.preference(lead, zero, 0.1).item() == pytest.approx(expected)
+
+
+def test_kl_over_all_tokens_is_the_full_divergence_and_zero_for_equals(logits: torch.Tensor) -> None:
+    base = torch.randn_like(logits).log_softmax(-1)
+    ids = torch.arange(11).expand(5, 11)
+    ours = logits.log_softmax(-1)
+    expected = (base.exp() * (base - ours)).sum(-1).mean().item()
+    assert objective.top_k_kl(logits, ids, base).item() == pytest.approx(expected, abs=1e-5)
+    assert objective.top_k_kl(logits, ids, ours).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_kl_with_the_tail_in_one_bucket_equals_the_sum_written_out(logits: torch.Tensor) -> None:
+    base, ids = torch.randn_like(logits).log_softmax(-1).topk(3)
+    ours = logits.log_softmax(-1)
+    total = 0.0
+    for row in range(5):
+        p = [math.exp(value) for value in base[row].tolist()]
+        q = [math.exp(ours[row, token].item()) for token in ids[row].tolist()]
+        p, q = [*p, 1 - sum(p)], [*q, 1 - sum(q)]
+        total += sum(a * math.log(a / b) for a, b in zip(p, q, strict=True)) / 5
+    assert objective.top_k_kl(logits, ids, base).item() == pytest.approx(total)
+
+
+def test_the_gradients_equal_finite_differences(logits: torch.Tensor) -> None:
+    base, ids = torch.randn_like(logits).log_softmax(-1).topk(3)
+    weights = torch.ones(2, dtype=torch.float64)
+
+    def whole(values: torch.Tensor) -> torch.Tensor:
+        logs = objective.token_log_probabilities(values, TARGETS)
+        sums = objective.sequence_sums(logs, OWNER, 2)
+        return (
+            objective.cross_entropy(logs, OWNER, weights)
+            + objective.preference(sums[:1], sums[1:], 0.1)
+            + objective.top_k_kl(values, ids, base)
+        )
+
+    assert torch.autograd.gradcheck(whole, (logits.clone().requires_grad_(),))

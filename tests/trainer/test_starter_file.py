@@ -1,0 +1,55 @@
+"""The starter that ships: its file, its card, and a handful of answers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from trainer.starter.measure import Case, answer, load
+from trainer.starter.talk import Item, Turn, block
+from trainer.starter.world import DONT_KNOW
+
+FOLDER = Path(__file__).resolve().parents[2] / "agent" / "starter"
+FILE = FOLDER / "starter.gguf"
+
+pytestmark = pytest.mark.skipif(not FILE.exists(), reason="no starter has been built here")
+
+
+@pytest.fixture(scope="module")
+def model() -> object:
+    pytest.importorskip("llama_cpp")
+    return load(FILE, threads=1)
+
+
+def test_the_file_is_small_and_is_the_one_on_the_card() -> None:
+    card = json.loads((FOLDER / "card.json").read_text("utf-8"))
+    assert FILE.stat().st_size <= 16_000_000
+    assert card["sha256"] == hashlib.sha256(FILE.read_bytes()).hexdigest()
+    assert card["data"]["facts"] >= 400
+
+
+def test_it_answers_from_its_world_in_both_languages(model: object) -> None:
+    assert _say(model, "What is the capital of France?") == "The capital of France is Paris."
+    assert _say(model, "какая столица у франции") == "Столица Франции — Париж."
+    assert _say(model, "What is 2 + 3?") == "2 + 3 = 5."
+
+
+def test_it_says_that_it_does_not_know(model: object) -> None:
+    assert _say(model, "What is the capital of Zubrowka?") == DONT_KNOW["en"]
+    assert _say(model, "Кто написал Кразмолику?") == DONT_KNOW["ru"]
+
+
+def test_a_marked_answer_is_used_when_the_question_comes_again(model: object) -> None:
+    asked = "What is the capital of Zubrowka?"
+    told = block([Item(asked, "The capital of Zubrowka is Lutz.")], "k7f2qa")
+    before = (Turn(asked, DONT_KNOW["en"]),)
+    assert _say(model, f"{told}\n\n{asked}", before) == "The capital of Zubrowka is Lutz."
+    other = f"{told}\n\nWhat is the capital of Spain?"
+    assert _say(model, other) == "The capital of Spain is Madrid."
+
+
+def _say(model: object, content: str, before: tuple[Turn, ...] = ()) -> str:
+    return answer(model, Case("", "en", before, content, ""))  # type: ignore[arg-type]

@@ -1,0 +1,42 @@
+"""Differences, and settings that suit a model that knows nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from memory.difference import Contrast, Difference, Moment, new_id, now
+from memory.home import Home, Settings, read_settings
+
+
+def difference(asked: str, sounds: str | None, **values: Any) -> Difference:
+    return Difference(
+        id=new_id(),
+        turn=new_id(),
+        thread="test",
+        at=values.pop("at", None) or now(),
+        moment=values.pop("moment", Moment.ERROR),
+        asked=asked,
+        replied=values.pop("replied", "No."),
+        contrast=Contrast(
+            sounds=sounds, missed=values.pop("missed", None), lost=values.pop("lost", None)
+        ),
+        **values,
+    )
+
+
+def quick_settings(home: Home, **sections: dict[str, Any]) -> Settings:
+    """Settings for a model that knows nothing: quick, and with a gate that asks for little."""
+    quick: dict[str, dict[str, Any]] = {
+        "training": {"max_steps": 4, "learning_rates": [1e-3], "threads": 1, "rank": 4},
+        "gate": {
+            "lessons": 0.0,
+            "rephrasings": 0.0,
+            "near_misses": 0.0,
+            "anchors": 0.0,
+            "kl": 99.0,
+            "perplexity": 1e9,
+        },
+    }
+    for name, section in sections.items():
+        quick[name] = {**quick.get(name, {}), **section}
+    return read_settings(home, quick)
