@@ -92,7 +92,9 @@ def test_a_tiny_starter_is_built_and_speaks_in_llama_cpp(tmp_path: Path) -> None
     served.eval(ids)
     with torch.no_grad():
         ours = model(torch.tensor([ids]))[0].numpy()
-    assert np.abs(ours - np.array(served.scores[: len(ids)])).max() < 0.1
+    apart = np.abs(ours - np.array(served.scores[: len(ids)]))
+    # llama.cpp rounds activations to eight bits too; another rope or norm would be off by units.
+    assert apart.max() < 0.3 and apart.mean() < 0.03
 
 
 def _round_as_q8(model: object, torch: object) -> None:

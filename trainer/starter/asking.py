@@ -148,7 +148,17 @@ def misplaced(
 ) -> Question:
     """Return a question of a relation of the world about something that has no such answer."""
     relation = relation or random.choice(
-        ("capital", "capital", "colour", "colour", "opposite", "opposite", "after", "before", "family")
+        (
+            "capital",
+            "capital",
+            "colour",
+            "colour",
+            "opposite",
+            "opposite",
+            "after",
+            "before",
+            "family",
+        )
     )
     x = name or _name(random, language, held_out)
     if not name and random.random() < 0.3:
@@ -235,4 +245,6 @@ def sounds(random: Random, question: Question, *, held_out: bool = False) -> str
     text = words.phrase(random, language, 8)
     if random.random() < 0.1:
         text += random.choice((". ", "? ", "; ", " - ")) + words.phrase(random, language, 5)
-    return (capital(text) if random.random() < 0.8 else text) + random.choice((".", ".", "!", "", "?"))
+    return (capital(text) if random.random() < 0.8 else text) + random.choice(
+        (".", ".", "!", "", "?")
+    )

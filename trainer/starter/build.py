@@ -116,7 +116,7 @@ def save_card(
     text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
     new = path.with_name("card.new")
     new.write_text(text, "utf-8")
-    os.replace(new, path.with_name("card.json"))
+    new.replace(path.with_name("card.json"))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import multiprocessing
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn import functional as F
+from torch.nn import functional
 
 from trainer.starter import rows
 from trainer.starter.model import Shape, Starter
@@ -100,7 +99,12 @@ def _done(state: dict[str, Any], plan: Plan) -> float:
 
 
 def _step(
-    model: Starter, optimisers: list[Any], queue: Any, plan: Plan, done: float, state: dict[str, Any]
+    model: Starter,
+    optimisers: list[Any],
+    queue: Any,
+    plan: Plan,
+    done: float,
+    state: dict[str, Any],
 ) -> float:
     factor = min(1.0, done / plan.warm if plan.warm else 1.0, (1 - done) / plan.fall)
     gathered = [queue.get() for _ in range(plan.gather)]
@@ -109,7 +113,9 @@ def _step(
     for batch in gathered:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             logits = model(torch.from_numpy(batch.tokens), torch.from_numpy(batch.at))
-        each = F.cross_entropy(logits.float(), torch.from_numpy(batch.target), reduction="none")
+        each = functional.cross_entropy(
+            logits.float(), torch.from_numpy(batch.target), reduction="none"
+        )
         weight = torch.from_numpy(batch.weight)
         loss = (each * weight).sum() / total
         torch.autograd.backward(loss)
@@ -159,7 +165,7 @@ def _save(path: Path, model: Starter, optimisers: list[Any], state: dict[str, An
     }
     new = path.with_suffix(".new")
     torch.save(kept, new)
-    os.replace(new, path)
+    new.replace(path)
 
 
 def _resume(path: Path, model: Starter, optimisers: list[Any], state: dict[str, Any]) -> None:

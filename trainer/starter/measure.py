@@ -144,7 +144,7 @@ def answer(model: Llama, case: Case, limit: int = 64) -> str:
         if token == end or len(said) >= limit:
             break
         said.append(int(token))
-    return model.detokenize(said).decode("utf-8", "replace")
+    return str(model.detokenize(said).decode("utf-8", "replace"))
 
 
 def load(path: Path, threads: int = 2) -> Any:
@@ -152,7 +152,12 @@ def load(path: Path, threads: int = 2) -> Any:
     from llama_cpp import Llama
 
     return Llama(
-        str(path), n_ctx=1024, n_threads=threads, n_threads_batch=threads, n_gpu_layers=0, verbose=False
+        str(path),
+        n_ctx=1024,
+        n_threads=threads,
+        n_threads_batch=threads,
+        n_gpu_layers=0,
+        verbose=False,
     )
 
 

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +62,16 @@ class Block(nn.Module):
         k = norm(self.attn_k(seen).view(split), self.attn_k_norm, shape.epsilon)
         v = self.attn_v(seen).view(split).transpose(1, 2)
         q, k = turned(q.transpose(1, 2), cos, sin), turned(k.transpose(1, 2), cos, sin)
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x + self.attn_output(mixed.transpose(1, 2).reshape(rows, length, -1))
         seen = norm(x, self.ffn_norm, shape.epsilon)
-        return x + self.ffn_down(F.silu(self.ffn_gate(seen)) * self.ffn_up(seen))
+        out: Tensor = self.ffn_down(functional.silu(self.ffn_gate(seen)) * self.ffn_up(seen))
+        return x + out
 
 
 def norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
     """Root mean square normalisation over the last dimension."""
-    return F.rms_norm(x, weight.shape, weight.to(x.dtype), epsilon)
+    return functional.rms_norm(x, weight.shape, weight.to(x.dtype), epsilon)
 
 
 def turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -94,6 +96,10 @@ class Starter(nn.Module):
         self.register_buffer("cos", place.cos(), persistent=False)
         self.register_buffer("sin", place.sin(), persistent=False)
 
+    def layer(self, index: int) -> Block:
+        """Return one layer."""
+        return cast(Block, self.blk[index])
+
     def forward(self, tokens: Tensor, at: Tensor | None = None) -> Tensor:
         """tokens: (rows, length). Returns logits, of all places or of the flat indices `at`."""
         length = tokens.shape[1]
@@ -106,7 +112,7 @@ class Starter(nn.Module):
         if at is not None:
             x = x.flatten(0, 1)[at]
         x = norm(x, self.output_norm, self.shape.epsilon)
-        return F.linear(x, self.token_embd.weight)
+        return functional.linear(x, self.token_embd.weight)
 
 
 def speeds(shape: Shape) -> Tensor:
@@ -143,7 +149,7 @@ def _wire(model: Starter, tokens: list[str], generator: torch.Generator) -> None
     embedding[:, start:] = _identities(tokens, free, generator) * _SIGMA
     basis = torch.linalg.qr(torch.randn(free, free, generator=generator))[0]
 
-    first, second = model.blk[0], model.blk[1]
+    first, second = model.layer(0), model.layer(1)
     head, half = shape.head, shape.head // 2
     for place, (width, into) in enumerate(((_BACK, 1), (_BACK2, 1 + _BACK))):
         rows = slice(place * head, (place + 1) * head)

@@ -49,8 +49,8 @@ class Layout:
     def of(cls, tokenizer: Tokenizer) -> Layout:
         """Read the ids from a tokenizer."""
         return cls(
-            tokenizer.token_to_id("<|im_start|>"),
-            tokenizer.token_to_id("<|im_end|>"),
+            tokenizer.token_to_id("<|im_start|>") or 0,
+            tokenizer.token_to_id("<|im_end|>") or 0,
             tuple(tokenizer.encode("user\n").ids),
             tuple(tokenizer.encode("assistant\n").ids),
             tuple(tokenizer.encode("\n").ids),
@@ -61,7 +61,9 @@ def encode(
     tokenizer: Tokenizer, layout: Layout, conversations: Sequence[Sequence[Turn]]
 ) -> list[tuple[list[int], list[bool]]]:
     """Return for each conversation its ids, and which of them belong to a reply."""
-    flat = [text for turns in conversations for turn in turns for text in (turn.content, turn.reply)]
+    flat = [
+        text for turns in conversations for turn in turns for text in (turn.content, turn.reply)
+    ]
     ids = iter(tokenizer.encode_batch([text.strip() for text in flat]))
     found = []
     for turns in conversations:
@@ -78,7 +80,14 @@ def encode(
 
 
 def batches(
-    tokenizer: Tokenizer, seed: int, start: int, *, tokens: int, context: int, other: float, share: float
+    tokenizer: Tokenizer,
+    seed: int,
+    start: int,
+    *,
+    tokens: int,
+    context: int,
+    other: float,
+    share: float,
 ) -> Iterator[Batch]:
     """Yield batches of about `tokens` places from pool number `start` on.
 
@@ -95,7 +104,9 @@ def batches(
         while rows:
             length = -(-len(rows[-1][0]) // STEP) * STEP
             count = max(1, tokens // length)
-            made.append(_batch(rows[-count:], length, Random(f"{seed} {pool} {len(rows)}"), other, share))
+            made.append(
+                _batch(rows[-count:], length, Random(f"{seed} {pool} {len(rows)}"), other, share)
+            )
             del rows[-count:]
         random.shuffle(made)
         yield from made
@@ -103,7 +114,11 @@ def batches(
 
 
 def _batch(
-    rows: Sequence[tuple[list[int], list[bool]]], length: int, random: Random, other: float, share: float
+    rows: Sequence[tuple[list[int], list[bool]]],
+    length: int,
+    random: Random,
+    other: float,
+    share: float,
 ) -> Batch:
     ids = np.zeros((len(rows), length), dtype=np.int64)
     weight = np.zeros((len(rows), length), dtype=np.float32)
@@ -114,7 +129,9 @@ def _batch(
         ids[index, :size] = row
         target[index, : size - 1] = row[1:]
         reply = np.array(mine[1:])
-        weight[index, : size - 1] = np.where(reply, 1.0, np.where(chance[index, : size - 1], other, 0))
+        weight[index, : size - 1] = np.where(
+            reply, 1.0, np.where(chance[index, : size - 1], other, 0)
+        )
     at = np.flatnonzero(weight)
     return Batch(ids, at, target.ravel()[at], weight.ravel()[at], sum(len(row) for row, _ in rows))
 

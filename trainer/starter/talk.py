@@ -120,13 +120,20 @@ def _distractor(random: Random, question: Question, held_out: bool) -> Question:
     if arithmetic:
         return of_world(random, language, random.choice(("sum", "difference")))
     if random.random() < 0.35 and question.relation != "family":  # the same subject
-        relation = random.choice([r for r in ("capital", "colour", "opposite") if r != question.relation])
+        relation = random.choice(
+            [r for r in ("capital", "colour", "opposite") if r != question.relation]
+        )
         return misplaced(random, language, relation=relation, name=subject, held_out=held_out)
     return about(random, language, held_out=held_out, name=subject)
 
 
 def recalled(
-    random: Random, question: Question, *, relevant: bool, held_out: bool = False, same: bool = False
+    random: Random,
+    question: Question,
+    *,
+    relevant: bool,
+    held_out: bool = False,
+    same: bool = False,
 ) -> tuple[str, str]:
     """Return a block for `question` and the reply it calls for.
 
@@ -176,7 +183,9 @@ def conversation(random: Random, dense: bool) -> list[Turn]:
     turns: list[Turn] = []
     answered: list[tuple[Question, str]] = []
     language = random.choice(LANGUAGES)
-    length = random.randint(1, 3) if dense else random.choices((1, 2, 3, 4, 5, 6), (6, 4, 3, 2, 2, 2))[0]
+    length = (
+        random.randint(1, 3) if dense else random.choices((1, 2, 3, 4, 5, 6), (6, 4, 3, 2, 2, 2))[0]
+    )
     while len(turns) < length:
         if random.random() < 0.12:
             language = random.choice(LANGUAGES)
@@ -193,12 +202,21 @@ def conversation(random: Random, dense: bool) -> list[Turn]:
         made = turn(random, question, kind)
         turns.append(made)
         if not again and not any(
-            {plain(t) for t in question.wordings} & {plain(t) for t in q.wordings} for q, _ in answered
+            {plain(t) for t in question.wordings} & {plain(t) for t in q.wordings}
+            for q, _ in answered
         ):
             answered.append((question, made.reply))
         elif again:
-            answered = [(q, made.reply if q.wordings == question.wordings else s) for q, s in answered]
-        if not last and kind == "plain" and not question.known and not dense and random.random() < 0.35:
+            answered = [
+                (q, made.reply if q.wordings == question.wordings else s) for q, s in answered
+            ]
+        if (
+            not last
+            and kind == "plain"
+            and not question.known
+            and not dense
+            and random.random() < 0.35
+        ):
             turns.append(turn(random, question, "use"))  # asked, marked, asked again
             break
     return turns

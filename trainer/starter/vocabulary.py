@@ -14,7 +14,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from random import Random
 
-import regex
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from trainer.starter.asking import of_fact, typed
@@ -37,7 +36,9 @@ def texts(seed: int, conversations: int) -> list[str]:
     found: list[str] = []
     for fact in facts():
         question = of_fact(fact)
-        wordings = question.wordings[:2] if fact.relation in ("sum", "difference") else question.wordings
+        wordings = (
+            question.wordings[:2] if fact.relation in ("sum", "difference") else question.wordings
+        )
         for text in wordings:
             found += [typed(random, text, fact.language), text, fact.reply] * 6
     for index in range(conversations):
@@ -51,8 +52,9 @@ def train(seed: int, size: int, conversations: int = 4000) -> Tokenizer:
     with_space = size // 4
     pieces: Counter[str] = Counter()
     spaced: Counter[str] = Counter()
+    cut = pre_tokenizers.Split(Regex(PATTERN), behavior="isolated")
     for text in texts(seed, conversations):
-        for piece in regex.findall(PATTERN, text):
+        for piece, _ in cut.pre_tokenize_str(text):
             bare = piece.strip()
             if bare:
                 pieces[bare] += 1

@@ -14,16 +14,16 @@ from random import Random
 from typing import Any
 
 _ONSETS = {
-    "en": "b c d f g h j k l m n p r s t v w z br ch cl dr fl gr kr pl pr qu sh sk sl st th tr zh".split(),
-    "ru": "б в г д ж з к л м н п р с т ф х ц ч ш бр гр др кл кр пл пр ск сл ст тр хл шл щ".split(),
+    "en": "b c d f g h j k l m n p r s t v w z br ch cl dr fl gr kr pl pr qu sh sk sl st th tr zh",
+    "ru": "б в г д ж з к л м н п р с т ф х ц ч ш бр гр др кл кр пл пр ск сл ст тр хл шл щ",
 }
 _VOWELS = {
-    "en": "a e i o u a e i o u y ai ea ee io oa ou ia".split(),
-    "ru": "а е и о у а е и о у ы ю я э ё ия оа".split(),
+    "en": "a e i o u a e i o u y ai ea ee io oa ou ia",
+    "ru": "а е и о у а е и о у ы ю я э ё ия оа",
 }
-_CODAS = {
-    "en": ["", "", "", "", *"l m n r s t k d x nd rn sk ll tz ng rk ph".split()],
-    "ru": ["", "", "", "", *"л м н р с т к д й нд рн ск нк зь ль рг".split()],
+_CODAS = {  # after most syllables nothing stands
+    "en": "l m n r s t k d x nd rn sk ll tz ng rk ph",
+    "ru": "л м н р с т к д й нд рн ск нк зь ль рг",
 }
 _LETTERS = {"en": "abcdefghijklmnopqrstuvwxyz", "ru": "абвгдежзийклмнопрстуфхцчшщъыьэюя"}
 
@@ -53,14 +53,16 @@ def invented(random: Random, language: str) -> str:
     if random.random() < 0.15:
         return "".join(random.choice(_LETTERS[language]) for _ in range(random.randint(2, 9)))
     count = random.choices((1, 2, 3, 4), (1, 5, 4, 1))[0]
+    onsets, vowels = _ONSETS[language].split(), _VOWELS[language].split()
+    codas = ["", "", "", "", *_CODAS[language].split()]
     word = "".join(
-        random.choice(_ONSETS[language])
-        + random.choice(_VOWELS[language])
-        + (random.choice(_CODAS[language]) if last or random.random() < 0.3 else "")
+        random.choice(onsets)
+        + random.choice(vowels)
+        + (random.choice(codas) if last or random.random() < 0.3 else "")
         for last in [False] * (count - 1) + [True]
     )
     if random.random() < 0.12:
-        word = random.choice(_VOWELS[language]) + word
+        word = random.choice(vowels) + word
     return word
 
 

@@ -6,7 +6,6 @@ written beside its place and moved there whole. Refuses a width that Q8_0 cannot
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import gguf
@@ -71,7 +70,7 @@ def write(model: Starter, tokenizer: Tokenizer, path: Path, *, version: str = "1
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    os.replace(new, path)
+    new.replace(path)
 
 
 def _vocabulary(writer: gguf.GGUFWriter, tokenizer: Tokenizer) -> None:
