@@ -1,0 +1,5 @@
+"""`python -m tui` is `discern`."""
+
+from tui.cli import main
+
+main()

@@ -1,0 +1,116 @@
+"""The application: themes, the chat screen, leaving.
+
+Importing this costs Textual and nothing heavier; the model is loaded after the first paint. What was
+opened is closed after the screen is gone, so that a slow close never freezes it.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.filter import NoColor
+from textual.screen import Screen
+
+from memory.home import Home, Settings
+from tui.commands import COMMANDS
+from tui.screens.chat import ChatScreen
+from tui.text import clean
+from tui.themes import DARK, LIGHT
+
+TWICE_SECONDS = 2.0
+
+
+class DiscernApp(App[int]):
+    """The chat in a terminal."""
+
+    TITLE = "discern"
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+c", "copy_or_leave", "Leave", show=False, priority=True),
+        Binding("ctrl+q", "leave", "Leave", show=False, priority=True),
+    ]
+    CSS = """
+    Screen { background: $background; }
+    Toast { max-width: 60; }
+    """
+
+    def __init__(
+        self, home: Home, settings: Settings, *, thread: str | None = None, new: bool = False
+    ) -> None:
+        super().__init__()
+        self.home = home
+        self.settings = settings
+        self.failure: str | None = None
+        self._leaving_at = 0.0
+        self._chat_screen = ChatScreen(home, settings, thread=thread, new=new)
+        if self.no_color:
+            self._filters = [NoColor()]
+        self.register_theme(DARK)
+        self.register_theme(LIGHT)
+        known = settings.ui.theme in self.available_themes
+        self.theme = settings.ui.theme if known else DARK.name
+
+    def on_mount(self) -> None:
+        """Show the chat."""
+        self.push_screen(self._chat_screen)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Offer our commands in the palette, before Textual's own."""
+        for command in COMMANDS:
+            yield SystemCommand(
+                command.usage.partition(" ")[0],
+                command.hint,
+                lambda command=command: self._chat_screen.pick(command),
+            )
+        for offered in super().get_system_commands(screen):
+            if offered.title in ("Theme", "Screenshot"):
+                yield offered
+
+    def action_copy_or_leave(self) -> None:
+        """Copy what is selected; with nothing selected, leave at the second press."""
+        screen = self._chat_screen
+        selected = screen.composer.selected_text or self.screen.get_selected_text()
+        if selected:
+            self.copy_to_clipboard(clean(selected))
+            self.notify("Copied.", timeout=2, markup=False)
+            return
+        now = time.monotonic()
+        if now - self._leaving_at < TWICE_SECONDS:
+            self.action_leave()
+            return
+        self._leaving_at = now
+        more = " Leaving stops the training." if screen.training.running else ""
+        self.notify(f"Ctrl+C again leaves.{more}", timeout=TWICE_SECONDS, markup=False)
+
+    def action_leave(self) -> None:
+        """Leave now."""
+        self._chat_screen.stop_reply()
+        self.exit(0)
+
+    def fail(self, sentence: str, code: int = 2) -> None:
+        """Leave because the chat cannot be opened; the sentence is left in the terminal."""
+        self.failure = sentence
+        self.exit(code, return_code=code)
+
+    def let_go(self) -> None:
+        """Close the model, the memory and the trainings; for after the screen is gone."""
+        self._chat_screen.let_go()
+
+
+def run_chat(
+    home: Home, settings: Settings, *, thread: str | None = None, new: bool = False
+) -> int:
+    """Open the chat and return the exit code once it is left: 0, or 2 when it could not be opened."""
+    app = DiscernApp(home, settings, thread=thread, new=new)
+    try:
+        app.run()
+    finally:
+        app.let_go()
+    if app.failure is not None:
+        sys.stderr.write(f"discern: {clean(app.failure)}\n")
+    return app.return_code or 0

@@ -1,0 +1,91 @@
+"""Where a training stands, folded from its events; drawn by the panel and the status line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+BARS = "▁▂▃▄▅▆▇█"
+PHASES = {
+    "start": "starting",
+    "compose": "composing lessons",
+    "anchors": "asking unrelated questions",
+    "load": "loading the weights",
+    "train": "learning",
+    "trained": "learning",
+    "export": "exporting",
+    "probe": "probing",
+    "gate": "testing",
+    "publish": "publishing",
+    "report": "writing the report",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A training under way; `done` of `total` counts within the phase."""
+
+    source: str = "train"
+    phase: str = "start"
+    done: int = 0
+    total: int = 0
+    losses: tuple[float, ...] = ()
+    learnt: float | None = None
+    attempt: int = 0
+
+    @property
+    def label(self) -> str:
+        """The phase in words."""
+        return PHASES.get(self.phase, self.phase)
+
+    @property
+    def short(self) -> str:
+        """The phase for the status line."""
+        if self.phase in ("train", "trained"):
+            share = f" {self.done}/{self.total}" if self.total else ""
+            return f"training{share}"
+        return f"training: {self.label}"
+
+    def after(self, event: Mapping[str, Any]) -> Progress:
+        """Return the progress once `event` has happened; what an event lacks is left as it was."""
+        phase = str(event.get("phase", self.phase))
+        fresh = phase != self.phase and not (self.phase == "train" and phase == "trained")
+        progress = replace(self, phase=phase)
+        if fresh:
+            progress = replace(progress, done=0, total=0)
+            if phase == "load":
+                progress = replace(progress, losses=(), learnt=None, attempt=self.attempt + 1)
+        done, total = event.get("step", event.get("done")), event.get("steps", event.get("total"))
+        if isinstance(done, int):
+            progress = replace(progress, done=done)
+        if isinstance(total, int) and phase != "trained":
+            progress = replace(progress, total=total)
+        if isinstance(loss := event.get("loss"), int | float):
+            progress = replace(progress, losses=(*progress.losses, float(loss)))
+        if isinstance(learnt := event.get("learnt"), int | float):
+            progress = replace(progress, learnt=float(learnt))
+        return progress
+
+
+def bar(done: int, total: int, width: int) -> str:
+    """Return a bar of `width` columns."""
+    filled = round(width * min(1.0, done / total)) if total else 0
+    return "█" * filled + "░" * (width - filled)
+
+
+def sparkline(values: tuple[float, ...], width: int) -> str:
+    """Return the values as `width` bars at most, from 0 to the largest."""
+    if not values or width <= 0:
+        return ""
+    if len(values) > width:
+        step = (len(values) - 1) / max(1, width - 1)
+        values = tuple(values[round(number * step)] for number in range(width))
+    top = max(values) or 1.0
+    last = len(BARS) - 1
+    return "".join(BARS[max(0, min(last, round(value / top * last)))] for value in values)
+
+
+def clock(seconds: float) -> str:
+    """Return minutes and seconds."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"

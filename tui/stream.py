@@ -1,0 +1,112 @@
+"""A reply in the making: the model speaks in a thread, the screen takes what has come at its own pace.
+
+The thread only lays pieces down; nothing waits for the screen, and the screen draws as often as it can
+afford. A stop is repeated until it is heard, for the model may not have begun when it is asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tui.text import StreamCleaner
+
+if TYPE_CHECKING:
+    from agent.chat import Chat
+    from agent.graph import Finished
+    from memory.recall import Recalled
+
+TICK = 0.2
+
+
+@dataclass(slots=True)
+class Batch:
+    """What has come since the last one."""
+
+    recalled: Sequence[Recalled] | None = None
+    text: str = ""
+    finished: Finished | None = None
+    error: Exception | None = None
+    ended: bool = False
+
+
+class ReplyStream:
+    """One reply of `chat` to `text`; made and read in the screen's loop."""
+
+    def __init__(self, chat: Chat, text: str) -> None:
+        self._chat = chat
+        self._text = text
+        self._loop = asyncio.get_running_loop()
+        self._lock = threading.Lock()
+        self._batch = Batch()
+        self._came = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._speak, name="discern-reply", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the reply; what was said until then is kept."""
+        self._stopping = True
+        self._chat.stop()
+
+    async def take(self) -> Batch:
+        """Wait until something has come, and return all of it."""
+        while not self._came.is_set():
+            try:
+                await asyncio.wait_for(self._came.wait(), TICK)
+            except TimeoutError:
+                if self._stopping:
+                    self._chat.stop()
+        with self._lock:
+            batch, self._batch = self._batch, Batch()
+            self._came.clear()
+        return batch
+
+    async def rest(self, seconds: float) -> None:
+        """Let pieces gather for a while; returns at once when the reply has ended."""
+        if self._stopping:
+            self._chat.stop()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._ended.wait(), seconds)
+
+    def join(self) -> None:
+        """Wait for the thread, a while at most."""
+        self._thread.join(5)
+
+    def _speak(self) -> None:
+        from agent.graph import Delta, Finished, Recalling
+
+        cleaner = StreamCleaner()
+        try:
+            for event in self._chat.say(self._text):
+                if isinstance(event, Delta):
+                    self._put(Batch(text=cleaner.feed(event.text)))
+                elif isinstance(event, Recalling):
+                    self._put(Batch(recalled=event.items))
+                elif isinstance(event, Finished):
+                    self._put(Batch(text=cleaner.finish(), finished=event))
+        except Exception as error:
+            self._put(Batch(error=error))
+        finally:
+            self._put(Batch(ended=True))
+
+    def _put(self, more: Batch) -> None:
+        with self._lock:
+            batch = self._batch
+            batch.text += more.text
+            batch.recalled = batch.recalled if more.recalled is None else more.recalled
+            batch.finished = batch.finished or more.finished
+            batch.error = batch.error or more.error
+            batch.ended = batch.ended or more.ended
+        with suppress(RuntimeError):  # the screen may be gone
+            self._loop.call_soon_threadsafe(self._wake, more.ended)
+
+    def _wake(self, ended: bool) -> None:
+        self._came.set()
+        if ended:
+            self._ended.set()

@@ -1,0 +1,92 @@
+"""The gate through which all untrusted text passes before it is shown.
+
+Text of the model, the memory and of files may hold anything. What leaves here has no escape sequence,
+no control character but newline and tab, nothing invisible and nothing that turns the direction of
+writing; the rest is untouched. Markup is no matter of this room: whoever shows text keeps it off.
+
+`clean` takes a whole text, `StreamCleaner` one that arrives in pieces: however the pieces are cut, the
+joined result is that of the whole. A sequence that is opened and never closed swallows at most
+`LONGEST_SEQUENCE` characters and never a newline, so nothing can hide the rest of a reply.
+
+Source of the sequences: ECMA-48, sections 5.4 (CSI) and 5.6 (strings).
+"""
+
+from __future__ import annotations
+
+import re
+
+LONGEST_SEQUENCE = 1024
+ELLIPSIS = "…"
+
+_CSI = r"(?:\x1b\[|\x9b)[0-?]{0,64}[ -/]{0,16}"
+_STRING = rf"(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]{{0,{LONGEST_SEQUENCE}}}"
+_SHORT = r"\x1b[ -/]{0,16}"
+
+# What cannot be seen or must not act: C0 but tab and newline, DEL, C1, soft hyphen, fillers, zero-width
+# and bidi controls, lone surrogates, variation selectors beyond the basic ones, tags.
+_UNSEEN = (
+    "\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    "\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+_SUSPECT = re.compile(f"[\x1b\u2028\u2029{_UNSEEN}]")
+_REMOVED = re.compile(
+    rf"{_CSI}(?P<csi>[@-~])?"
+    rf"|{_STRING}(?P<string>\x07|\x9c|\x1b\\)?"
+    rf"|{_SHORT}(?P<short>[0-~])?"
+    rf"|(?P<line>[\u2028\u2029])"
+    rf"|(?P<unseen>[{_UNSEEN}])"
+)
+
+
+def clean(text: str) -> str:
+    """Return `text` without anything that could act on the terminal or hide from the eye."""
+    if not _SUSPECT.search(text):
+        return text
+    return _REMOVED.sub(_replacement, text)
+
+
+def _replacement(match: re.Match[str]) -> str:
+    return "\n" if match["line"] else ""
+
+
+class StreamCleaner:
+    """`clean` for text that arrives in pieces; what may be half a sequence waits for the rest."""
+
+    def __init__(self) -> None:
+        self._held = ""
+
+    def feed(self, piece: str) -> str:
+        """Take a piece and return what can be shown by now."""
+        text = self._held + piece
+        self._held = ""
+        if not _SUSPECT.search(text):
+            return text
+        for match in _REMOVED.finditer(text):
+            if match.lastgroup is None and _may_go_on(text, match.end()):
+                self._held = text[match.start() :]
+                text = text[: match.start()]
+                break
+        return _REMOVED.sub(_replacement, text)
+
+    def finish(self) -> str:
+        """Return what was held back; the stream has ended."""
+        held, self._held = self._held, ""
+        return clean(held)
+
+
+def _may_go_on(text: str, end: int) -> bool:
+    """Whether an unclosed sequence that ends here may still grow (an ESC may begin its close)."""
+    return end == len(text) or text[end:] == "\x1b"
+
+
+def one_line(text: str, width: int = 0) -> str:
+    """Return the text cleaned, on one line and cut to `width` columns of the terminal (0: uncut)."""
+    line = " ".join(clean(text[: 40 * width] if width else text).split())
+    if not width:
+        return line
+    from rich.cells import cell_len, set_cell_size
+
+    if cell_len(line) <= width:
+        return line
+    return set_cell_size(line, max(0, width - 1)).rstrip() + ELLIPSIS

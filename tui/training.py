@@ -1,0 +1,144 @@
+"""Trainings seen from the chat: /train in a thread, and the scheduler of the nights.
+
+Both tell the screen through one message each for a beginning, an event and an end, posted from their
+threads. Stopping is asked for and then waited for by whoever leaves.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from textual.message import Message
+
+from memory.home import Home, Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trainer.report import Report
+
+
+class TrainingStarted(Message):
+    """A training began; `source` is train or night."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.source = source
+
+
+class TrainingEvent(Message):
+    """Something happened in it."""
+
+    def __init__(self, source: str, event: dict[str, Any]) -> None:
+        super().__init__()
+        self.source = source
+        self.event = event
+
+
+class TrainingEnded(Message):
+    """It ended, with a report or with an error that is one sentence."""
+
+    def __init__(self, source: str, report: Report | None, error: Exception | None) -> None:
+        super().__init__()
+        self.source = source
+        self.report = report
+        self.error = error
+
+
+class Training:
+    """The trainings of one open chat."""
+
+    def __init__(self, home: Home, settings: Settings, post: Callable[[Message], object]) -> None:
+        self._home = home
+        self._settings = settings
+        self._post = post
+        self._cancel = threading.Event()
+        self._nights_cancel = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._scheduler: Any = None
+        self._night_under_way = False
+
+    @property
+    def running(self) -> bool:
+        """Whether one is under way."""
+        return self._night_under_way or (self._thread is not None and self._thread.is_alive())
+
+    def begin(self, model_path: Path, *, force: bool = False) -> None:
+        """Train now, in a thread."""
+        self._cancel = threading.Event()
+        self._thread = threading.Thread(
+            target=self._train, args=(model_path, force), name="discern-training", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask what is under way to stop."""
+        self._cancel.set()
+        if self._night_under_way:
+            self._nights_cancel.set()
+
+    def watch_nights(self, model_path: Path) -> None:
+        """Start the scheduler that trains at night while the chat is open."""
+        from trainer.schedule import background
+
+        if self._settings.night.enabled and self._scheduler is None:
+            self._scheduler = background(
+                self._home,
+                self._settings,
+                on_event=self._night_event,
+                on_report=lambda report: self._night_over(report, None),
+                on_error=lambda error: self._night_over(None, error),
+                cancel=self._nights_cancel,
+                model_path=model_path,
+            )
+            self._scheduler.add_listener(self._tick_over)
+
+    def close(self) -> None:
+        """Stop everything and wait for it, a while at most."""
+        self._cancel.set()
+        self._nights_cancel.set()
+        if self._scheduler is not None:
+            self._scheduler.shutdown(wait=False)
+            self._scheduler = None
+        if self._thread is not None:
+            self._thread.join(10)
+
+    def _train(self, model_path: Path, force: bool) -> None:
+        report: Report | None = None
+        failure: Exception | None = None
+        try:
+            from trainer.night import run_night
+
+            self._post(TrainingStarted("train"))
+            report = run_night(
+                self._home,
+                self._settings,
+                model_path=model_path,
+                on_event=lambda event: self._tell("train", event),
+                force=force,
+                cancel=self._cancel,
+            )
+        except Exception as error:
+            failure = error
+        self._post(TrainingEnded("train", report, failure))
+
+    def _tell(self, source: str, event: dict[str, Any]) -> None:
+        self._post(TrainingEvent(source, dict(event)))
+
+    def _night_event(self, event: dict[str, Any]) -> None:
+        if not self._night_under_way:
+            self._night_under_way = True
+            self._post(TrainingStarted("night"))
+        self._tell("night", event)
+
+    def _tick_over(self, event: Any) -> None:
+        """A tick that broke down in no foreseen way must not leave the panel standing."""
+        if self._night_under_way and (broke := getattr(event, "exception", None)):
+            self._night_over(None, broke)
+
+    def _night_over(self, report: Report | None, error: Exception | None) -> None:
+        self._night_under_way = False
+        self._nights_cancel.clear()
+        self._post(TrainingEnded("night", report, error))

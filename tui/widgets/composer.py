@@ -1,0 +1,147 @@
+"""The input: several lines, history, and keys that never lose a draft.
+
+Enter sends; Ctrl+J, Shift+Enter and Alt+Enter break the line. Up on the first line and Down on the
+last walk through what was sent before; the draft waits at the end of it. While `completing` is set,
+Up, Down, Tab and Enter belong to the menu. What is pasted passes the gate for untrusted text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from textual import events
+from textual.message import Message
+from textual.widgets import TextArea
+
+from tui.text import clean
+
+KEPT = 200
+
+
+class Composer(TextArea):
+    """The message being written."""
+
+    DEFAULT_CSS = """
+    Composer {
+        height: auto;
+        max-height: 8;
+        width: 1fr;
+        border: none;
+        padding: 0;
+        background: transparent;
+        color: $foreground;
+        scrollbar-size-vertical: 1;
+        &:focus { border: none; background-tint: transparent; }
+        & .text-area--placeholder { color: $muted; }
+        & .text-area--cursor { background: $foreground; color: $background; text-style: none; }
+    }
+    """
+
+    class Submitted(Message):
+        """The person sent the text."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    class Menu(Message):
+        """A key for the completion menu: `move` is -1 or 1, or 0 to take the offer."""
+
+        def __init__(self, move: int, *, enter: bool = False) -> None:
+            super().__init__()
+            self.move = move
+            self.enter = enter
+
+    class Page(Message):
+        """The person wants to scroll the talk by a page."""
+
+        def __init__(self, direction: int) -> None:
+            super().__init__()
+            self.direction = direction
+
+    def __init__(self, placeholder: str) -> None:
+        super().__init__(
+            compact=True, highlight_cursor_line=False, placeholder=placeholder, id="composer"
+        )
+        self.completing = False
+        self._history: list[str] = []
+        self._at = 0
+        self._draft = ""
+
+    def remember(self, lines: Iterable[str]) -> None:
+        """Set what Up walks through, the latest last."""
+        self._history = [clean(line) for line in lines][-KEPT:]
+        self._at = len(self._history)
+
+    def write(self, text: str) -> None:
+        """Replace the text; the cursor goes to its end."""
+        self.load_text(text)
+        self.move_cursor(self.document.end)
+
+    def take(self) -> None:
+        """Empty the input after its text was sent, and keep it in the history."""
+        text = self.text.strip()
+        if text and self._history[-1:] != [text]:
+            self._history = [*self._history, text][-KEPT:]
+        self._at, self._draft = len(self._history), ""
+        self.load_text("")
+
+    async def _on_key(self, event: events.Key) -> None:
+        taken = True
+        if event.key == "enter":
+            if self.completing:
+                self.post_message(self.Menu(0, enter=True))
+            elif self.text.strip():
+                self.post_message(self.Submitted(self.text))
+        elif event.key in ("ctrl+j", "shift+enter", "alt+enter"):
+            self.insert("\n")
+        elif event.key == "tab" and (self.completing or self.text):
+            if self.completing:
+                self.post_message(self.Menu(0))
+        else:
+            taken = False
+        if taken:
+            event.stop()
+            event.prevent_default()
+            return
+        await super()._on_key(event)
+
+    async def _on_paste(self, event: events.Paste) -> None:
+        event.prevent_default()
+        event.stop()
+        if text := clean(event.text):
+            start, end = self.selection
+            self.replace(text, start, end, maintain_selection_offset=False)
+            self.scroll_cursor_visible()
+
+    def action_cursor_up(self, select: bool = False) -> None:
+        """Move up a line; from the first one into the history or the menu."""
+        if self.completing and not select:
+            self.post_message(self.Menu(-1))
+        elif select or not self.cursor_at_first_line or not self._walk(-1):
+            super().action_cursor_up(select)
+
+    def action_cursor_down(self, select: bool = False) -> None:
+        """Move down a line; from the last one into the history or the menu."""
+        if self.completing and not select:
+            self.post_message(self.Menu(1))
+        elif select or not self.cursor_at_last_line or not self._walk(1):
+            super().action_cursor_down(select)
+
+    def action_cursor_page_up(self) -> None:
+        """Scroll the talk, not the input."""
+        self.post_message(self.Page(-1))
+
+    def action_cursor_page_down(self) -> None:
+        """Scroll the talk, not the input."""
+        self.post_message(self.Page(1))
+
+    def _walk(self, step: int) -> bool:
+        at = self._at + step
+        if not 0 <= at <= len(self._history):
+            return False
+        if self._at == len(self._history):
+            self._draft = self.text
+        self._at = at
+        self.write(self._draft if at == len(self._history) else self._history[at])
+        return True

@@ -1,0 +1,80 @@
+"""The menu of what a slash command may become, above the input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual import events
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Static
+
+from tui.commands import Completion
+from tui.text import one_line
+
+ROWS = 8
+
+
+class CompletionMenu(Static):
+    """Up to `ROWS` offers, one of them chosen; hidden while there is none."""
+
+    DEFAULT_CSS = """
+    CompletionMenu {
+        height: auto;
+        display: none;
+        padding: 0 2;
+        background: $surface;
+        color: $muted;
+    }
+    """
+
+    class Picked(Message):
+        """An offer was clicked."""
+
+    def __init__(self) -> None:
+        super().__init__(markup=False, id="menu")
+        self._offers: Sequence[Completion] = ()
+        self._at = 0
+        self._top = 0
+
+    @property
+    def chosen(self) -> Completion | None:
+        """The offer that Enter or Tab takes."""
+        return self._offers[self._at] if self._offers else None
+
+    def offer(self, offers: Sequence[Completion]) -> None:
+        """Show these offers; the first is chosen."""
+        self._offers, self._at, self._top = offers, 0, 0
+        self.display = bool(offers)
+        self._draw()
+
+    def move(self, step: int) -> None:
+        """Choose the next or the one before, around the ends."""
+        if self._offers:
+            self._at = (self._at + step) % len(self._offers)
+            self._top = min(max(self._top, self._at - ROWS + 1), self._at)
+            self._draw()
+
+    def _draw(self) -> None:
+        width = max(20, self.app.size.width - 4)
+        shown = self._offers[self._top : self._top + ROWS]
+        room = min(max((len(item.label) for item in shown), default=0), width // 2)
+        variables = self.app.theme_variables
+        lines: list[Content] = []
+        for number, item in enumerate(shown, start=self._top):
+            label = one_line(item.label, room)
+            hint = one_line(item.hint, max(1, width - room - 2))
+            chosen = number == self._at
+            style = f"bold {variables['accent']}" if chosen else variables["foreground"]
+            sign = "▸ " if chosen else "  "
+            lines.append(Content.assemble((f"{sign}{label.ljust(room)}", style), f"  {hint}"))
+        if more := len(self._offers) - len(shown):
+            lines.append(Content(f"  {more} more"))
+        self.update(Content("\n").join(lines))
+
+    def on_click(self, event: events.Click) -> None:
+        """Take the offer that was clicked."""
+        number = self._top + event.y
+        if number < len(self._offers):
+            self._at = number
+            self.post_message(self.Picked())

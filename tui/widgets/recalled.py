@@ -1,0 +1,113 @@
+"""The line under a message that says which past differences stood in its context."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from textual import events
+from textual.content import Content
+from textual.widgets import Static
+
+from memory.difference import Difference
+from tui.text import clean, one_line
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """A difference that stood in a context; score and stems are known only in the session it did."""
+
+    difference: Difference
+    score: float | None = None
+    matched: tuple[str, ...] = ()
+
+
+class RecalledLine(Static):
+    """One dim line, or with `open` each difference with its score; hidden while there is none."""
+
+    DEFAULT_CSS = """
+    RecalledLine {
+        height: auto;
+        display: none;
+        padding-left: 2;
+        color: $muted;
+        &:hover { color: $foreground; }
+    }
+    """
+
+    def __init__(self, used: Sequence[Used] = ()) -> None:
+        super().__init__(markup=False)
+        self.used = tuple(used)
+        self.open = False
+        self.display = bool(used)
+
+    def on_mount(self) -> None:
+        """Draw what is known."""
+        self._draw()
+
+    def on_resize(self) -> None:
+        """Cut the line anew."""
+        self._draw()
+
+    def show(self, used: Sequence[Used]) -> None:
+        """Show these."""
+        self.used = tuple(used)
+        self.display = bool(used)
+        self._draw()
+
+    def toggle(self, open: bool | None = None) -> None:
+        """Unfold or fold."""
+        self.open = not self.open if open is None else open
+        self._draw()
+
+    def on_click(self, event: events.Click) -> None:
+        """Unfold or fold."""
+        event.stop()
+        self.toggle()
+
+    def _draw(self) -> None:
+        if not self.used:
+            return
+        width = (self.size.width or self.app.size.width - 6) - 2
+        head = ("◆ ", self.app.theme_variables["accent"])
+        count = f"{len(self.used)} recalled"
+        if not self.open:
+            first = self.used[0].difference
+            text = f"{count}: {summary(first, max(20, width - len(count) - 4))}"
+            self.update(Content.assemble(head, one_line(text, max(20, width - 2))))
+            return
+        lines = [Content.assemble(head, count)]
+        for used in self.used:
+            lines += [Content(f"  {line}") for line in details(used, max(20, width - 2))]
+        self.update(Content("\n").join(lines))
+
+
+def summary(difference: Difference, width: int) -> str:
+    """Return `asked … → sounds …` on one line of `width` columns."""
+    contrast = difference.contrast
+    right = contrast.sounds or contrast.missed or contrast.lost or difference.note or "(marked)"
+    half = max(8, (width - 3) * 3 // 5)
+    return one_line(f"{one_line(difference.asked, half)} → {one_line(right, width)}", width)
+
+
+def details(used: Used, width: int) -> list[str]:
+    """Return what is known of a recalled difference, a fact a line."""
+    item = used.difference
+    head = " ".join(filter(None, (item.id[:8], item.moment, item.kind, f"({item.state})")))
+    if used.score is not None:
+        head += f"  fits {used.score:.2f}"
+    if used.matched:
+        head += f" by {' '.join(used.matched)}"
+    lines = [one_line(head, width)]
+    named = (
+        ("asked", item.asked),
+        ("said", item.replied),
+        ("missed", item.contrast.missed),
+        ("lost", item.contrast.lost),
+        ("note", item.note),
+        ("sounds", item.contrast.sounds),
+    )
+    for name, text in named:
+        if text:
+            lines.append(f"  {name:<7}{one_line(clean(text), width - 9)}")
+    return lines

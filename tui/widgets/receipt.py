@@ -1,0 +1,41 @@
+"""The receipt of a mark: what was kept, and a way to take it back."""
+
+from __future__ import annotations
+
+from textual import events
+from textual.content import Content
+from textual.message import Message
+from textual.style import Style
+from textual.widgets import Static
+
+from tui.text import clean
+
+
+class Receipt(Static):
+    """One dim line under the marked reply; a click on the last word, `u` or /undo forgets the mark."""
+
+    DEFAULT_CSS = """
+    Receipt {
+        height: auto;
+        color: $muted;
+        &:hover { color: $foreground; }
+    }
+    """
+
+    class Undone(Message):
+        """The person wants the mark forgotten."""
+
+        def __init__(self, difference: str) -> None:
+            super().__init__()
+            self.difference = difference
+
+    def __init__(self, difference: str, text: str) -> None:
+        undo = ("undo", Style(underline=True) + Style.from_meta({"undo": True}))
+        super().__init__(Content.assemble(f"✓ {clean(text)} ", undo), markup=False)
+        self.difference = difference
+
+    def on_click(self, event: events.Click) -> None:
+        """Undo when the word at the end is clicked."""
+        if event.style.meta.get("undo"):
+            event.stop()
+            self.post_message(self.Undone(self.difference))

@@ -1,0 +1,91 @@
+"""The status line: model and adapter │ context │ speed │ marks waiting │ next night or training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rich.cells import cell_len
+from textual.content import Content
+from textual.widgets import Static
+
+from tui.text import one_line
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the line says; empty parts are left out."""
+
+    model: str = ""
+    adapter: str | None = None
+    context_used: int = 0
+    context_size: int = 0
+    speed: float = 0.0
+    waiting: int = 0
+    night: str = ""
+    training: str = ""
+    recalling: bool = True
+    passing: str = ""
+    """What is going on right now, in the place of the model."""
+
+
+class StatusLine(Static):
+    """One dim line at the bottom; on a narrow screen the parts that matter least go first."""
+
+    DEFAULT_CSS = """
+    StatusLine {
+        height: 1;
+        padding: 0 2;
+        color: $muted;
+        text-wrap: nowrap;
+        text-overflow: ellipsis;
+    }
+    """
+
+    def __init__(self) -> None:
+        super().__init__(markup=False, id="status")
+        self.status = Status()
+
+    def change(self, **values: Any) -> None:
+        """Change parts of the status."""
+        self.status = replace(self.status, **values)
+        self._draw()
+
+    def on_resize(self) -> None:
+        """Fit the line anew."""
+        self._draw()
+
+    def _draw(self) -> None:
+        width = max(10, (self.size.width or self.app.size.width) - 4)
+        accent = self.app.theme_variables["accent"]
+        parts = [(text, style == "accent") for text, style in fit(self.status, width)]
+        joined: list[Content] = []
+        for text, lit in parts:
+            joined.append(Content.styled(text, accent) if lit else Content(text))
+        self.update(Content(" │ ").join(joined))
+
+
+def fit(status: Status, width: int) -> list[tuple[str, str]]:
+    """Return the parts (text, style) that fit `width` columns, in their order."""
+    # (rank, text, style): a part of a higher rank goes first when room is short.
+    parts: list[tuple[int, str, str]] = []
+    if status.passing:
+        parts.append((0, one_line(status.passing, max(10, width // 2)), ""))
+    elif status.model:
+        adapter = status.adapter[:8] if status.adapter else "base"
+        parts.append((0, f"{one_line(status.model, max(8, min(24, width // 4)))} · {adapter}", ""))
+    if status.context_size:
+        parts.append((3, f"{status.context_used}/{status.context_size}", ""))
+    if status.speed:
+        parts.append((4, f"{status.speed:.0f} tok/s", ""))
+    if not status.recalling:
+        parts.append((1, "recall off", ""))
+    if status.waiting:
+        parts.append((1, f"◆ {status.waiting} waiting", "accent"))
+    if status.training:
+        parts.append((0, status.training, "accent"))
+    elif status.night:
+        parts.append((2, status.night, ""))
+    while len(parts) > 1 and sum(cell_len(text) + 3 for _, text, _ in parts) - 3 > width:
+        parts.remove(max(parts, key=lambda part: part[0]))
+    return [(text, style) for _, text, style in parts]

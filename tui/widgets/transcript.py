@@ -1,0 +1,105 @@
+"""The talk: turns and notices, one below the other.
+
+It follows the end until the person scrolls away and again when they return to it; nothing else ever
+moves it. A cursor can be walked over the replies, to mark one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.containers import VerticalScroll
+from textual.message import Message
+from textual.widget import Widget
+
+from tui.widgets.notice import Notice
+from tui.widgets.turn import TurnView
+from tui.widgets.welcome import Welcome
+
+
+class Transcript(VerticalScroll):
+    """The scrolling part of the chat."""
+
+    DEFAULT_CSS = """
+    Transcript {
+        height: 1fr;
+        padding: 0 0 1 1;
+        scrollbar-size-vertical: 1;
+        scrollbar-gutter: stable;
+        &:focus { background-tint: transparent; }
+    }
+    """
+
+    class Chosen(Message):
+        """The cursor stands on another reply; None when it left them."""
+
+        def __init__(self, view: TurnView | None) -> None:
+            super().__init__()
+            self.view = view
+
+    def __init__(self) -> None:
+        super().__init__(id="transcript")
+        self.chosen: TurnView | None = None
+
+    def on_mount(self) -> None:
+        """Begin at the end."""
+        self.anchor()
+
+    @property
+    def turns(self) -> list[TurnView]:
+        """The turns, oldest first."""
+        return list(self.query_children(TurnView))
+
+    @property
+    def following(self) -> bool:
+        """Whether the end is followed."""
+        return self.max_scroll_y - self.scroll_y < 1
+
+    def follow(self) -> None:
+        """Go to the end and follow it again."""
+        self.anchor()
+
+    async def show(self, widgets: Sequence[Widget]) -> None:
+        """Replace everything, and follow the end."""
+        self.choose(None)
+        with self.app.batch_update():
+            await self.remove_children()
+            await self.mount_all(widgets)
+        self.anchor()
+
+    async def add(self, widget: Widget) -> None:
+        """Put a turn or a notice at the end."""
+        if not isinstance(widget, Welcome | Notice):
+            await self.query(Welcome).remove()
+        await self.mount(widget)
+
+    async def say(self, text: str, kind: str = "info") -> None:
+        """Put a notice at the end."""
+        await self.add(Notice(text, kind))
+
+    def choose(self, view: TurnView | None) -> None:
+        """Put the cursor on a reply."""
+        if self.chosen is view:
+            return
+        if self.chosen is not None:
+            self.chosen.remove_class("-chosen")
+        self.chosen = view
+        if view is not None:
+            view.add_class("-chosen")
+            self.scroll_to_widget(view, animate=False)
+        self.post_message(self.Chosen(view))
+
+    def walk(self, step: int) -> None:
+        """Move the cursor to the reply before or after; past the last one it leaves them."""
+        views = [view for view in self.turns if view.turn is not None]
+        if not views:
+            return
+        if self.chosen is None or self.chosen not in views:
+            self.choose(views[-1] if step < 0 else None)
+            return
+        at = views.index(self.chosen) + step
+        if at >= len(views):
+            self.choose(None)
+            self.follow()
+        elif at >= 0:
+            self.choose(views[at])

@@ -1,0 +1,111 @@
+"""One turn: the message, what was recalled for it, the reply, the receipts of its marks.
+
+The gutter of two columns at its left holds the sign of a message (›) and of a marked reply: ◆ waiting
+or trained, ◇ bare, ✗ still failing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Static
+
+from memory.difference import Difference, State, Turn
+from tui.text import clean
+from tui.widgets.recalled import RecalledLine, Used
+from tui.widgets.receipt import Receipt
+from tui.widgets.reply import Reply
+
+SIGNS = {State.WAITING: "◆", State.TRAINED: "◆", State.BARE: "◇", State.FAILING: "✗"}
+
+
+class TurnView(Vertical):
+    """A message and its reply; `turn` is None until the reply is recorded."""
+
+    DEFAULT_CSS = """
+    TurnView {
+        height: auto;
+        margin-top: 1;
+        padding-right: 2;
+        & > Horizontal { height: auto; }
+        & .gutter { width: 2; height: auto; color: $accent; }
+        & .asked { width: 1fr; height: auto; color: $foreground; text-style: bold; }
+        & .gutter.-trained { color: $success; }
+        & .gutter.-failing { color: $error; }
+        & .under { height: auto; padding-left: 2; color: $muted; }
+        & .aside { height: auto; display: none; padding-left: 2; color: $muted; }
+        &.-chosen { background: $panel; }
+        &.-chosen .aside { color: $foreground; }
+    }
+    """
+
+    def __init__(
+        self,
+        asked: str,
+        turn: Turn | None = None,
+        *,
+        used: Sequence[Used] = (),
+        marks: Sequence[Difference] = (),
+    ) -> None:
+        super().__init__()
+        self.turn = turn
+        self.asked = asked
+        self.marks = list(marks)
+        self.recalled = RecalledLine(used)
+        self.reply = Reply(turn.replied if turn else None)
+        self._sign = Static("", markup=False, classes="gutter")
+        self._aside = Static("", markup=False, classes="aside")
+        self._under = Vertical(classes="under")
+
+    def compose(self) -> ComposeResult:
+        """Lay the rows down."""
+        with Horizontal():
+            yield Static("›", markup=False, classes="gutter")
+            yield Static(Content(clean(self.asked)), markup=False, classes="asked")
+        yield self.recalled
+        with Horizontal():
+            yield self._sign
+            yield self.reply
+        yield self._aside
+        yield self._under
+
+    def on_mount(self) -> None:
+        """Show the marks that are known."""
+        self.show_marks(self.marks)
+        if self.turn is not None and self.turn.stopped:
+            self.say_aside("stopped")
+
+    @property
+    def sign(self) -> str:
+        """What stands in the reply's gutter."""
+        return str(self._sign.content)
+
+    async def finish(self, turn: Turn) -> None:
+        """Show the turn as it was recorded."""
+        self.turn = turn
+        await self.reply.finish(turn.replied)
+
+    def say_aside(self, text: str) -> None:
+        """Say something about the reply on a dim line under it."""
+        self._aside.update(Content(clean(text)))
+        self._aside.display = bool(text)
+
+    def show_marks(self, marks: Sequence[Difference]) -> None:
+        """Show these marks in the gutter; receipts of others go."""
+        self.marks = list(marks)
+        state = marks[-1].state if marks else None
+        self._sign.update(Content(SIGNS[state] if state else ""))
+        self._sign.set_class(state is State.TRAINED, "-trained")
+        self._sign.set_class(state is State.FAILING, "-failing")
+        kept = {mark.id for mark in marks}
+        for receipt in self._under.query(Receipt):
+            if receipt.difference not in kept:
+                receipt.remove()
+
+    async def add_receipt(self, difference: Difference, text: str) -> None:
+        """Show a mark that was just made."""
+        await self._under.mount(Receipt(difference.id, text))
+        self.show_marks([*self.marks, difference])
