@@ -37,7 +37,8 @@ class Plan:
     warm: float = 0.02
     fall: float = 0.5  # share of the run in which the rate falls to nothing
     batch: int = 2048
-    gather: int = 2  # batches a step
+    gather: int = 1  # batches a step
+    ease: int = 60  # pools until the blocks are as long as in life
     other: float = 0.1
     share: float = 0.12
     save_every: float = 120.0  # seconds
@@ -62,6 +63,7 @@ def fit(
         _resume(path, model, optimisers, state)
     options = {
         "tokens": plan.batch, "context": model.shape.context, "other": plan.other, "share": plan.share,
+        "ease": plan.ease,
     }  # fmt: skip
     context = multiprocessing.get_context("spawn")
     queue = context.Queue(maxsize=24)

@@ -5,13 +5,15 @@ of the answer with what is right. Nothing is written; a case is the same for a s
 Columns: `world`, `world later` (after earlier turns), `unknown`, `unknown later`, `recall` (words that
 occur in training), `recall new` (words that do not), `recall later`, `override` (a difference against
 the world), `ignore world` and `ignore unknown` (only differences about something else), `asked again`
-(unknown, marked, asked once more).
+(unknown, marked, asked once more), `reworded` (a relation never seen in training, asked in other words
+than in the difference: a guess at what means the same). In the other recall columns a relation never
+seen is asked in the same words, and a relation of the world in other, held-out words.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -19,14 +21,14 @@ from typing import TYPE_CHECKING, Any
 from trainer.starter import words
 from trainer.starter.asking import LANGUAGES, Question, of_fact, typed, unknown
 from trainer.starter.talk import Turn, conversation, recalled
-from trainer.starter.world import Fact, facts
+from trainer.starter.world import ASK, Fact, facts
 
 if TYPE_CHECKING:
     from llama_cpp import Llama
 
 COLUMNS = (
     "world", "world later", "unknown", "unknown later", "recall", "recall new", "recall later",
-    "override", "ignore world", "ignore unknown", "asked again",
+    "override", "ignore world", "ignore unknown", "asked again", "reworded",
 )  # fmt: skip
 
 
@@ -70,14 +72,14 @@ def _case(column: str, language: str, random: Random, number: int) -> Case:
         question = _of_world(random, language, number)
     else:
         question = unknown(random, language, held_out=True)
-        if column.startswith("recall") or column == "asked again":
-            question = _with_words(random, language, known=column == "recall")
+        if column.startswith("recall") or column in ("asked again", "reworded"):
+            question = _to_recall(random, language, column)
     if column.endswith("later"):
         before = _earlier(random, question)
     message = typed(random, random.choice(question.wordings), question.language)
     right, text = question.reply, ""
-    if column in ("override", "asked again") or column.startswith("recall"):
-        text, right = recalled(random, question, relevant=True, held_out=True)
+    if column in ("override", "asked again", "reworded") or column.startswith("recall"):
+        text, right = recalled(random, question, relevant=True, held_out=column != "recall")
     elif column.startswith("ignore"):
         text, right = recalled(random, question, relevant=False, held_out=True)
     if column == "asked again":
@@ -98,14 +100,17 @@ def _facts(language: str) -> list[Fact]:
     return [fact for fact in facts() if fact.language == language]
 
 
-def _with_words(random: Random, language: str, *, known: bool) -> Question:
+def _to_recall(random: Random, language: str, column: str) -> Question:
     while True:
-        question = unknown(random, language, held_out=not known)
-        if not question.pattern:
+        question = unknown(random, language, held_out=column != "recall")
+        if not question.pattern or (column == "reworded" and question.relation in ASK):
             continue
         ordinary = all(word.lower() in _training(language) for word in question.subject.split())
-        if ordinary == known:
+        if column in ("recall", "recall new") and ordinary != (column == "recall"):
+            continue
+        if column == "reworded" or question.relation in ASK:
             return question
+        return replace(question, wordings=(random.choice(question.wordings),))
 
 
 def _training(language: str) -> frozenset[str]:

@@ -88,16 +88,19 @@ def batches(
     context: int,
     other: float,
     share: float,
+    ease: int = 0,
 ) -> Iterator[Batch]:
     """Yield batches of about `tokens` places from pool number `start` on.
 
-    `share` of the places outside replies count too, with weight `other`.
+    `share` of the places outside replies count too, with weight `other`. Over the first `ease` pools
+    the blocks grow from one item to as many as in life.
     """
     layout = Layout.of(tokenizer)
     pool = start
     while True:
         random = Random(f"rows {seed} {pool}")
-        drawn = [conversation(random, random.random() < 0.5) for _ in range(POOL)]
+        hard = min(1.0, pool / ease) if ease else 1.0
+        drawn = [conversation(random, random.random() < 0.5, hard) for _ in range(POOL)]
         rows = encode(tokenizer, layout, drawn)
         rows = sorted((row for row in rows if len(row[0]) <= context), key=lambda row: len(row[0]))
         made: list[Batch] = []

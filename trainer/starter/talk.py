@@ -133,13 +133,14 @@ def recalled(
     *,
     relevant: bool,
     held_out: bool = False,
-    same: bool = False,
+    hard: float = 1.0,
 ) -> tuple[str, str]:
     """Return a block for `question` and the reply it calls for.
 
-    `relevant` puts a difference about the question among the items; `same` words it as asked.
+    `relevant` puts a difference about the question among the items; from
+    `hard` = 0 on, where one item stands alone, to 1 more of them stand together.
     """
-    count = random.choices((1, 2, 3), (4, 3, 3))[0]
+    count = random.choices((1, 2, 3), (4, 3 * hard, 3 * hard))[0]
     items: list[Item] = []
     taken = {plain(text) for text in question.wordings}
     while len(items) < count:
@@ -165,16 +166,16 @@ def draw(random: Random, language: str, known: float = 0.5) -> Question:
     return of_world(random, language) if random.random() < known else unknown(random, language)
 
 
-def turn(random: Random, question: Question, kind: str) -> Turn:
+def turn(random: Random, question: Question, kind: str, hard: float = 1.0) -> Turn:
     """Return a turn of a kind: `plain`, `use` (a difference answers it) or `ignore`."""
     message = typed(random, random.choice(question.wordings), question.language)
     if kind == "plain":
         return Turn(message, question.reply)
-    text, reply = recalled(random, question, relevant=kind == "use")
+    text, reply = recalled(random, question, relevant=kind == "use", hard=hard)
     return Turn(f"{text}\n\n{message}", reply)
 
 
-def conversation(random: Random, dense: bool) -> list[Turn]:
+def conversation(random: Random, dense: bool, hard: float = 1.0) -> list[Turn]:
     """Return one conversation.
 
     `dense` puts a block into most turns, which teaches more a token; otherwise the history is plain
@@ -199,7 +200,7 @@ def conversation(random: Random, dense: bool) -> list[Turn]:
             question = _with_reply(question, said)
         else:
             question = draw(random, language, 0.35 if kind == "use" else 0.55)
-        made = turn(random, question, kind)
+        made = turn(random, question, kind, hard)
         turns.append(made)
         if not again and not any(
             {plain(t) for t in question.wordings} & {plain(t) for t in q.wordings}
@@ -217,7 +218,7 @@ def conversation(random: Random, dense: bool) -> list[Turn]:
             and not dense
             and random.random() < 0.35
         ):
-            turns.append(turn(random, question, "use"))  # asked, marked, asked again
+            turns.append(turn(random, question, "use", hard))  # asked, marked, asked again
             break
     return turns
 
