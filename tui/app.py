@@ -45,7 +45,6 @@ class DiscernApp(App[int]):
         super().__init__()
         self.home = home
         self.settings = settings
-        self.failure: str | None = None
         self._leaving_at = 0.0
         self._chat_screen = ChatScreen(home, settings, thread=thread, new=new)
         if self.no_color:
@@ -89,13 +88,12 @@ class DiscernApp(App[int]):
 
     def action_leave(self) -> None:
         """Leave now."""
-        self._chat_screen.stop_reply()
-        self.exit(0)
+        self._chat_screen.leave()
 
-    def fail(self, sentence: str, code: int = 2) -> None:
-        """Leave because the chat cannot be opened; the sentence is left in the terminal."""
-        self.failure = sentence
-        self.exit(code, return_code=code)
+    @property
+    def failure(self) -> str | None:
+        """Why the chat could not be opened, in one sentence."""
+        return None if (error := self._chat_screen.failed) is None else clean(str(error))
 
     def let_go(self) -> None:
         """Close the model, the memory and the trainings; for after the screen is gone."""
@@ -112,5 +110,5 @@ def run_chat(
     finally:
         app.let_go()
     if app.failure is not None:
-        sys.stderr.write(f"discern: {clean(app.failure)}\n")
+        sys.stderr.write(f"discern: {app.failure}\n")
     return app.return_code or 0

@@ -111,12 +111,12 @@ COMMANDS: tuple[Command, ...] = (
 KEYS: tuple[tuple[str, str], ...] = (
     ("Enter", "send"),
     ("Ctrl+J, Shift+Enter", "break the line"),
-    ("↑ ↓", "earlier messages, when at the edge of the input"),
+    ("↑ ↓", "earlier messages"),
     ("Tab", "complete a command"),
-    ("Esc", "stop the reply; leave the choice of a reply"),
-    ("Alt+↑ Alt+↓", "choose a reply; then d marks it, u takes its mark back, w says why"),
-    ("PgUp PgDn", "scroll; the end is followed again when you return to it"),
-    ("Ctrl+T", "go to the training panel; Esc there stops the training"),
+    ("Esc", "stop the reply, keep what was said"),
+    ("Alt+↑ Alt+↓", "choose a reply: d marks it, u undoes, w says why"),
+    ("PgUp PgDn", "scroll; at the end it follows again"),
+    ("Ctrl+T", "the training panel; Esc there stops it"),
     ("Ctrl+P", "all commands"),
     ("Ctrl+C twice", "leave (once copies what is selected)"),
 )

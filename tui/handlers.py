@@ -38,10 +38,10 @@ class Handlers:
         from agent.marking import parse_mark
 
         screen = self._screen
-        view = screen.target
-        screen.aim(None)
-        if view is None and screen.streaming:
-            screen.after_reply(lambda: self.diff(argument))
+        view = screen.entry.target
+        screen.entry.aim(None)
+        if view is None and screen.talk.streaming:
+            screen.talk.after(lambda: self.diff(argument))
             await screen.say("The reply will be marked as soon as it ends.")
             return
         try:
@@ -49,7 +49,7 @@ class Handlers:
             turn = view.turn.id if view is not None and view.turn is not None else None
             receipt = await asyncio.to_thread(lambda: self._chat.mark(turn=turn, **mark))
         except DiscernError:
-            screen.give_back(f"/diff {argument}".strip(), view)
+            screen.entry.give_back(f"/diff {argument}".strip(), view)
             raise
         self._made.append(receipt.difference.id)
         marked = screen.view_of(receipt.difference.turn)
@@ -184,9 +184,9 @@ class Handlers:
         else:
             await self._list_adapters()
             return
-        if self._screen.streaming:
+        if self._screen.talk.streaming:
             await self._screen.say("It changes as soon as the reply ends.")
-        elif not await self._screen.take_adapter():
+        elif not await self._screen.talk.take_adapter():
             await self._screen.say("Nothing changed: that is what serves already.")
 
     async def _list_adapters(self) -> None:
@@ -224,7 +224,7 @@ class Handlers:
         """Begin a new thread."""
         if await self._screen.between_turns("begin a new thread"):
             name = self._chat.fresh()
-            await self._screen.show_thread()
+            await self._screen.talk.show_thread()
             await self._screen.say(f"New thread: {name}")
 
     async def thread(self, argument: str) -> None:
@@ -236,7 +236,7 @@ class Handlers:
             )
         elif await self._screen.between_turns("change the thread"):
             self._chat.switch(argument)
-            await self._screen.show_thread()
+            await self._screen.talk.show_thread()
             if not self._screen.transcript.turns:
                 await self._screen.say(f"New thread: {self._chat.thread}")
 

@@ -20,6 +20,20 @@ PHASES = {
     "publish": "publishing",
     "report": "writing the report",
 }
+# Where a phase begins and ends on the bar of the whole.
+SHARES = {
+    "start": (0.0, 0.02),
+    "compose": (0.02, 0.04),
+    "anchors": (0.04, 0.2),
+    "load": (0.2, 0.3),
+    "train": (0.3, 0.75),
+    "trained": (0.75, 0.77),
+    "export": (0.77, 0.79),
+    "probe": (0.79, 0.82),
+    "gate": (0.82, 0.97),
+    "publish": (0.97, 0.99),
+    "report": (0.99, 1.0),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +52,13 @@ class Progress:
     def label(self) -> str:
         """The phase in words."""
         return PHASES.get(self.phase, self.phase)
+
+    @property
+    def share(self) -> float:
+        """How far the whole is, 0 to 1, as well as it can be known."""
+        begins, ends = SHARES.get(self.phase, (0.0, 0.0))
+        within = min(1.0, self.done / self.total) if self.total else 0.0
+        return begins + (ends - begins) * within
 
     @property
     def short(self) -> str:
@@ -68,9 +89,9 @@ class Progress:
         return progress
 
 
-def bar(done: int, total: int, width: int) -> str:
-    """Return a bar of `width` columns."""
-    filled = round(width * min(1.0, done / total)) if total else 0
+def bar(share: float, width: int) -> str:
+    """Return a bar of `width` columns, filled by `share`."""
+    filled = round(width * min(1.0, max(0.0, share)))
     return "█" * filled + "░" * (width - filled)
 
 

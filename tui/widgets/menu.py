@@ -39,24 +39,30 @@ class CompletionMenu(Static):
 
     @property
     def chosen(self) -> Completion | None:
-        """The offer that Enter or Tab takes."""
-        return self._offers[self._at] if self._offers else None
+        """The offer that Enter takes."""
+        return self._offers[self._at] if self._at >= 0 else None
 
-    def offer(self, offers: Sequence[Completion]) -> None:
-        """Show these offers; the first is chosen."""
-        self._offers, self._at, self._top = offers, 0, 0
+    @property
+    def first(self) -> Completion | None:
+        """The offer that Tab takes: the chosen one, else the first."""
+        return self._offers[max(0, self._at)] if self._offers else None
+
+    def offer(self, offers: Sequence[Completion], *, choose: bool = False) -> None:
+        """Show these offers; `choose` chooses the first."""
+        self._offers, self._at, self._top = offers, 0 if offers and choose else -1, 0
         self.display = bool(offers)
         self._draw()
 
     def move(self, step: int) -> None:
         """Choose the next or the one before, around the ends."""
         if self._offers:
-            self._at = (self._at + step) % len(self._offers)
-            self._top = min(max(self._top, self._at - ROWS + 1), self._at)
+            self._at = max(self._at, -1 if step > 0 else 0) + step
+            self._at %= len(self._offers)
+            self._top = max(0, min(max(self._top, self._at - ROWS + 1), self._at))
             self._draw()
 
     def _draw(self) -> None:
-        width = max(20, self.app.size.width - 4)
+        width = max(20, self.app.size.width - 6)
         shown = self._offers[self._top : self._top + ROWS]
         room = min(max((len(item.label) for item in shown), default=0), width // 2)
         variables = self.app.theme_variables

@@ -86,7 +86,7 @@ def summary(difference: Difference, width: int) -> str:
     """Return `asked … → sounds …` on one line of `width` columns."""
     contrast = difference.contrast
     right = contrast.sounds or contrast.missed or contrast.lost or difference.note or "(marked)"
-    half = max(8, (width - 3) * 3 // 5)
+    half = max(8, (width - 3) * 2 // 5)
     return one_line(f"{one_line(difference.asked, half)} → {one_line(right, width)}", width)
 
 

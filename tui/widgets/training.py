@@ -61,6 +61,7 @@ class TrainingPanel(Static, can_focus=True):
     def end(self) -> None:
         """Hide the panel."""
         self.progress = None
+        self.asking = self.stopping = False
         self.display = False
         if self.has_focus:
             self.post_message(self.Left())
@@ -132,5 +133,5 @@ class TrainingPanel(Static, can_focus=True):
         facts.append(clock(time.monotonic() - self._began))
         text = "  ".join(facts)
         room = max(6, min(30, width - len(text) - 4))
-        line = bar(progress.done, progress.total, room)
+        line = bar(progress.share, room)
         return Content.assemble("  ", line, "  ", (text, muted))

@@ -1,0 +1,87 @@
+"""Opening the chat in a thread, after the first paint: heavy imports, the model, the memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from textual.message import Message
+
+from memory.home import Home, Settings
+
+if TYPE_CHECKING:
+    from agent.chat import Chat
+
+
+class Opened(Message):
+    """The chat is open, or could not be opened."""
+
+    def __init__(self, chat: Chat | None, error: Exception | None) -> None:
+        super().__init__()
+        self.chat = chat
+        self.error = error
+
+
+class OpeningStep(Message):
+    """A step of the opening."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+
+
+class Opening:
+    """Opens one chat; whoever leaves meanwhile calls `close`, which waits for it a while at most."""
+
+    def __init__(
+        self,
+        home: Home,
+        settings: Settings,
+        post: Callable[[Message], object],
+        *,
+        thread: str | None,
+        new: bool,
+    ) -> None:
+        self._home, self._settings, self._post = home, settings, post
+        self._thread, self._new = thread, new
+        self._left = threading.Event()
+        self._lock = threading.Lock()
+        self._chat: Chat | None = None
+        self._worker = threading.Thread(target=self._open, name="discern-open", daemon=True)
+
+    def begin(self) -> None:
+        """Start; `Opened` is posted in the end."""
+        self._worker.start()
+
+    def close(self) -> None:
+        """Close the chat, also one that is being opened."""
+        self._left.set()
+        if self._worker.is_alive():
+            self._worker.join(30)
+        with self._lock:
+            if self._chat is not None:
+                self._chat.close()
+                self._chat = None
+
+    def _open(self) -> None:
+        try:
+            from agent.chat import Chat
+
+            chat = Chat.open(
+                self._home,
+                self._settings,
+                thread=self._thread,
+                new=self._new,
+                on_step=lambda text: self._say(text),
+            )
+        except Exception as error:
+            self._post(Opened(None, error))
+            return
+        with self._lock:
+            self._chat = chat
+        if not self._left.is_set():
+            self._post(Opened(chat, None))
+
+    def _say(self, text: str) -> None:
+        self._post(OpeningStep(text))

@@ -1,0 +1,190 @@
+"""The talk of the open thread: asking, following the reply, swapping adapters between turns.
+
+Replies and the swapping of adapters share a lock, so an adapter never changes within a reply. What is
+asked for while a reply is in the making and must wait for it is kept in `after`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from memory.errors import DiscernError
+from tui.stream import ReplyStream
+from tui.widgets.recalled import Used
+from tui.widgets.turn import TurnView
+from tui.widgets.welcome import Welcome
+
+if TYPE_CHECKING:
+    from textual.widget import Widget
+
+    from agent.chat import Chat
+    from agent.graph import Finished
+    from memory.difference import Difference
+    from tui.screens.chat import ChatScreen
+
+SHOWN_TURNS = 60
+"""Turns of a resumed thread that are laid down; the earlier ones stay in the journal."""
+LEAST_FLUSH = 0.1
+"""Seconds between two appends at least; five times what the last one took, if that is more."""
+
+
+class Talk:
+    """What goes on between the person and the open chat."""
+
+    def __init__(self, screen: ChatScreen) -> None:
+        self._screen = screen
+        self._turns = asyncio.Lock()
+        self._stream: ReplyStream | None = None
+        self._after: list[Callable[[], Awaitable[None]]] = []
+
+    @property
+    def _chat(self) -> Chat:
+        return self._screen.chat
+
+    @property
+    def streaming(self) -> bool:
+        """Whether a reply is in the making."""
+        return self._stream is not None
+
+    def after(self, action: Callable[[], Awaitable[None]]) -> None:
+        """Do this as soon as the reply has ended."""
+        self._after.append(action)
+
+    def stop(self) -> None:
+        """Stop the reply in the making; what was said is kept."""
+        if self._stream is not None:
+            self._stream.stop()
+
+    def close(self) -> None:
+        """Stop the reply and wait for it, a while at most."""
+        if (stream := self._stream) is not None:
+            stream.stop()
+            stream.join()
+
+    # --- a turn ------------------------------------------------------------------------------
+
+    async def ask(self, text: str) -> None:
+        """Ask, and follow the reply to its end."""
+        transcript = self._screen.transcript
+        async with self._turns:
+            await self._swap()
+            view = TurnView(text)
+            await transcript.add(view)
+            transcript.choose(None)
+            transcript.follow()
+            self._stream = ReplyStream(self._chat, text)
+            try:
+                await self._follow(self._stream, view, text)
+            finally:
+                self._stream = None
+        self._screen.refresh_status()
+        actions, self._after = self._after, []
+        for action in actions:
+            await self._screen.attempt(action())
+
+    async def _follow(self, stream: ReplyStream, view: TurnView, text: str) -> None:
+        while True:
+            batch = await stream.take()
+            began = time.monotonic()
+            if batch.recalled is not None:
+                view.recalled.show(
+                    [Used(item.difference, item.score, item.matched) for item in batch.recalled]
+                )
+            await view.reply.append(batch.text)
+            if batch.finished is not None:
+                await self._finish(view, batch.finished)
+            if batch.error is not None:
+                await view.remove()
+                await self._screen.say_error(batch.error)
+                self._screen.entry.give_back(text)
+            if batch.ended:
+                return
+            await self._painted()
+            await stream.rest(max(LEAST_FLUSH, 5 * (time.monotonic() - began)))
+
+    async def _painted(self) -> None:
+        """Wait until what was changed is on the screen."""
+        painted = asyncio.Event()
+        self._screen.call_after_refresh(painted.set)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(painted.wait(), 1)
+
+    async def _finish(self, view: TurnView, finished: Finished) -> None:
+        await view.finish(finished.turn)
+        aside: list[str] = []
+        if finished.turn.stopped:
+            aside.append("stopped")
+        elif finished.reason == "length":
+            aside.append("cut off: the longest reply or the context's end was reached")
+        if finished.dropped:
+            aside.append(f"{finished.dropped} early messages no longer fit the context")
+        view.say_aside("; ".join(aside))
+        status = self._screen.status
+        speed = finished.tokens_per_second or status.status.speed
+        status.change(context_used=finished.context_used, speed=speed)
+
+    # --- between turns -----------------------------------------------------------------------
+
+    async def take_adapter(self) -> bool:
+        """Serve with what is current now; whether something was said about it."""
+        async with self._turns:
+            return await self._swap()
+
+    async def look(self) -> None:
+        """Take a new adapter if one came and no turn is under way."""
+        if not self._turns.locked():
+            with suppress(DiscernError):
+                await self.take_adapter()
+
+    async def _swap(self) -> bool:
+        said = await asyncio.to_thread(self._chat.take_adapter)
+        if said is None:
+            return False
+        await self._screen.say(said, "error" if "refused" in said else "done")
+        self._screen.refresh_status()
+        return True
+
+    # --- the thread --------------------------------------------------------------------------
+
+    async def show_thread(self) -> None:
+        """Show the thread that is open, its latest turns."""
+        turns = await asyncio.to_thread(self._chat.turns)
+        known = await self._differences()
+        marks = _by_turn(known.values())
+        widgets: list[Widget] = [
+            TurnView(
+                turn.asked,
+                turn,
+                used=[Used(known[item]) for item in turn.recalled if item in known],
+                marks=marks.get(turn.id, ()),
+            )
+            for turn in turns[-SHOWN_TURNS:]
+        ]
+        await self._screen.transcript.show(widgets or [Welcome()])
+        self._screen.composer.remember(turn.asked for turn in turns)
+        last = turns[-1] if turns else None
+        used = last.prompt_tokens + len(last.surprisal) if last else 0
+        self._screen.status.change(context_used=used, speed=0.0)
+        self._screen.refresh_status()
+
+    async def refresh_marks(self) -> None:
+        """Show where the marked replies stand by now."""
+        marks = _by_turn((await self._differences()).values())
+        for view in self._screen.transcript.turns:
+            if view.turn is not None:
+                view.show_marks(marks.get(view.turn.id, ()))
+
+    async def _differences(self) -> dict[str, Difference]:
+        found = await asyncio.to_thread(self._chat.journal.differences)
+        return {item.id: item for item in found}
+
+
+def _by_turn(differences: Iterable[Difference]) -> dict[str, list[Difference]]:
+    marks: dict[str, list[Difference]] = {}
+    for item in differences:
+        marks.setdefault(item.turn, []).append(item)
+    return marks

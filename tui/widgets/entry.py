@@ -1,0 +1,113 @@
+"""The foot of the chat: the completion menu, the line that says what is marked, and the input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Static, TextArea
+
+from tui.commands import Completion, Sources, complete, find
+from tui.text import one_line
+from tui.widgets.composer import Composer
+from tui.widgets.menu import CompletionMenu
+from tui.widgets.turn import TurnView
+
+PLACEHOLDER = "Ask something · / for commands"
+
+
+class Entry(Vertical):
+    """Where messages and commands are written; `target` is the reply that the next /diff marks."""
+
+    DEFAULT_CSS = """
+    Entry {
+        height: auto;
+        border-top: solid $line;
+        & > #aim { height: 1; display: none; padding: 0 2; color: $accent; }
+        & > #input { height: auto; padding: 0 2; }
+        & #prompt { width: 2; color: $accent; }
+    }
+    """
+
+    class Sent(Message):
+        """A message or a command was sent; it stands in the input until it is taken."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    def __init__(self, sources: Callable[[], Sources]) -> None:
+        super().__init__(id="entry")
+        self.composer = Composer(PLACEHOLDER)
+        self.target: TurnView | None = None
+        self._menu = CompletionMenu()
+        self._aim = Static("", markup=False, id="aim")
+        self._sources = sources
+
+    def compose(self) -> ComposeResult:
+        """Lay the rows down."""
+        yield self._menu
+        yield self._aim
+        with Horizontal(id="input"):
+            yield Static("›", markup=False, id="prompt")
+            yield self.composer
+
+    def give_back(self, text: str, target: TurnView | None = None) -> None:
+        """Put a text that was not taken back into the input, unless something is written there."""
+        if not self.composer.text.strip():
+            self.composer.write(text)
+            self.aim(target)
+
+    def aim(self, view: TurnView | None) -> None:
+        """Choose which reply the next /diff marks; None means the last one."""
+        self.target = view
+        self._aim.display = view is not None
+        if view is not None:
+            said = one_line(view.reply.text or view.asked, max(10, self.app.size.width - 14))
+            self._aim.update(Content(f"◆ marks: {said}"))
+
+    def close_menu(self) -> bool:
+        """Hide the menu; whether it was shown."""
+        shown = self._menu.first is not None
+        self._offer([])
+        return shown
+
+    @on(TextArea.Changed, "#composer")
+    def offer_completions(self, event: TextArea.Changed) -> None:
+        """Offer what the line may become."""
+        event.stop()
+        text = self.composer.text
+        if self.target is not None and not text.startswith("/diff"):
+            self.aim(None)
+        offers = complete(text, self._sources()) if text.startswith("/") else []
+        self._offer(offers, choose=" " not in text and find(text[1:]) is None)
+
+    def _offer(self, offers: list[Completion], *, choose: bool = False) -> None:
+        self._menu.offer(offers, choose=choose)
+        self.composer.completing = bool(offers)
+
+    def on_composer_submitted(self, message: Composer.Submitted) -> None:
+        """Send."""
+        self.post_message(self.Sent(message.text))
+
+    def on_composer_menu(self, message: Composer.Menu) -> None:
+        """Move in the menu, or take its offer; Enter with none chosen sends the line."""
+        if message.move:
+            self._menu.move(message.move)
+            return
+        chosen = self._menu.chosen if message.enter else self._menu.first
+        if chosen is None:
+            self.post_message(self.Sent(self.composer.text))
+            return
+        self.composer.write(chosen.text)
+        if message.enter and chosen.ready and not chosen.text.endswith(" "):
+            self.post_message(self.Sent(chosen.text))
+
+    def on_completion_menu_picked(self) -> None:
+        """Take the offer that was clicked."""
+        self.on_composer_menu(Composer.Menu(0))
+        self.composer.focus()
