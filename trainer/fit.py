@@ -40,6 +40,8 @@ WINDOW = 6
 """Steps over which the loss is averaged to see whether it still falls."""
 STILL = 0.95
 """The loss has stopped falling when a window's mean is above this share of the one before."""
+SETTLED_CE, SETTLED_KL = 0.03, 0.004
+"""Nats a token under which, for a whole window, going on would only cost time."""
 
 
 class UnstableError(Exception):
@@ -132,6 +134,7 @@ def fit(job: Job, loaded: dict[Path, Any] | None = None) -> None:
     warm_up = max(1, round(WARM_UP * recipe.max_steps))
     right: dict[Sample, bool] = dict.fromkeys(lessons, False)
     losses: list[float] = []
+    settled: list[bool] = []
     learnt, seen, reason = 0.0, 0, "steps"
     loop = time.perf_counter()
     emit(phase="train", step=0, steps=recipe.max_steps, threads=threads, seconds=loop - began)
@@ -148,6 +151,7 @@ def fit(job: Job, loaded: dict[Path, Any] | None = None) -> None:
         right.update(zip(some, correct, strict=True))
         learnt = sum(right.values()) / len(right)
         losses.append(loss.item())
+        settled.append(parts["ce"] < SETTLED_CE and parts.get("kl", 0.0) < SETTLED_KL)
         seen += tokens
         passed = time.perf_counter() - loop
         emit(
@@ -160,7 +164,7 @@ def fit(job: Job, loaded: dict[Path, Any] | None = None) -> None:
             learnt=round(learnt, 4),
             learning_rate=recipe.learning_rate,
         )
-        if learnt >= ENOUGH and _stands_still(losses):
+        if learnt >= ENOUGH and (all(settled[-WINDOW:]) or _stands_still(losses)):
             reason = "learnt"
         elif time.perf_counter() - began > recipe.max_seconds:
             reason = "time"

@@ -197,7 +197,8 @@ def measure(
                 f"perplexity on unrelated chat: {perplexity:+.1%} (at most {gate.perplexity:+.0%})",
                 True),
         Measure("sane", sound, gate.anchors, sound >= gate.anchors,
-                f"replies that are not empty and end: {sound:.0%} (at least {gate.anchors:.0%})"),
+                f"replies that are not empty and end: {sound:.0%} (at least {gate.anchors:.0%})",
+                True),
     )  # fmt: skip
     return Verdict(
         passed=all(item.passed for item in measures),

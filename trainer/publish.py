@@ -185,10 +185,10 @@ def _identity(files: Mapping[str, FileEntry], base: BaseEntry, created: datetime
 def _point(folder: Path, identity: str | None) -> None:
     try:
         old = read_pointer(folder)
+        if old.current == identity:
+            return
     except AdapterError:
         old = Pointer()  # damaged: a new one mends it
-    if old.current == identity and (folder / POINTER).exists():
-        return
     history = (*old.history, old.current)[-_HISTORY:]
     _write_pointer(folder, Pointer(current=identity, history=history))
 

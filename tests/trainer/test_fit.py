@@ -58,7 +58,11 @@ def test_a_job_is_read_as_it_was_written(tiny: Path, tmp_path: Path) -> None:
     again = read_job(tmp_path)
     assert (again.base, again.output, again.recipe) == (job.base, job.output, job.recipe)
     for ours, theirs in zip(job.samples, again.samples, strict=True):
-        assert (ours.tokens, ours.prompt, ours.lesson) == (theirs.tokens, theirs.prompt, theirs.lesson)
+        assert (ours.tokens, ours.prompt, ours.lesson) == (
+            theirs.tokens,
+            theirs.prompt,
+            theirs.lesson,
+        )
         assert (ours.rejected, ours.variant) == (theirs.rejected, theirs.variant)
         assert (ours.top is None) == (theirs.top is None)
         if ours.top and theirs.top:

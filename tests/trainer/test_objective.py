@@ -37,7 +37,9 @@ def test_preference_is_ln_2_without_a_lead_and_falls_as_the_lead_grows() -> None
     assert objective.preference(lead, zero, 0.1).item() == pytest.approx(expected)
 
 
-def test_kl_over_all_tokens_is_the_full_divergence_and_zero_for_equals(logits: torch.Tensor) -> None:
+def test_kl_over_all_tokens_is_the_full_divergence_and_zero_for_equals(
+    logits: torch.Tensor,
+) -> None:
     base = torch.randn_like(logits).log_softmax(-1)
     ids = torch.arange(11).expand(5, 11)
     ours = logits.log_softmax(-1)

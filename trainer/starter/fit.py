@@ -38,7 +38,7 @@ class Plan:
     fall: float = 0.5  # share of the run in which the rate falls to nothing
     batch: int = 2048
     gather: int = 1  # batches a step
-    ease: int = 60  # pools until the blocks are as long as in life
+    ease: int = 150  # pools until the blocks are as long as in life
     other: float = 0.1
     share: float = 0.12
     save_every: float = 120.0  # seconds

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from trainer.starter import vocabulary
-from trainer.starter.talk import Turn, conversation
+from trainer.starter.talk import Turn, conversation, plain_talk
 
 POOL = 384  # conversations drawn at a time, then sorted by length
 STEP = 32  # lengths are rounded up to a multiple of this
@@ -100,7 +100,7 @@ def batches(
     while True:
         random = Random(f"rows {seed} {pool}")
         hard = min(1.0, pool / ease) if ease else 1.0
-        drawn = [conversation(random, random.random() < 0.5, hard) for _ in range(POOL)]
+        drawn = [_drawn(random, hard) for _ in range(POOL)]
         rows = encode(tokenizer, layout, drawn)
         rows = sorted((row for row in rows if len(row[0]) <= context), key=lambda row: len(row[0]))
         made: list[Batch] = []
@@ -114,6 +114,11 @@ def batches(
         random.shuffle(made)
         yield from made
         pool += 1
+
+
+def _drawn(random: Random, hard: float) -> list[Turn]:
+    kind = random.random()
+    return plain_talk(random) if kind < 0.45 else conversation(random, kind < 0.75, hard)
 
 
 def _batch(

@@ -9,7 +9,7 @@ draw comes from the `Random` passed in.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from trainer.starter import words
@@ -83,10 +83,15 @@ def item(random: Random, question: Question, *, held_out: bool = False, bare: bo
     return Item(asked, "" if bare else sounds(random, question, held_out=held_out), tuple(optional))
 
 
-def distractor(random: Random, question: Question, *, held_out: bool = False) -> Question:
-    """Return another question, often dangerously like `question`."""
+def distractor(
+    random: Random, question: Question, *, held_out: bool = False, hard: float = 1.0
+) -> Question:
+    """Return another question; with `hard` = 1 it is often dangerously like `question`."""
     while True:
-        other = _distractor(random, question, held_out)
+        if random.random() < hard:
+            other = _distractor(random, question, held_out)
+        else:
+            other = draw(random, question.language)
         theirs = {plain(text) for text in other.wordings}
         if not theirs & {plain(text) for text in question.wordings}:
             return other
@@ -144,7 +149,7 @@ def recalled(
     items: list[Item] = []
     taken = {plain(text) for text in question.wordings}
     while len(items) < count:
-        other = distractor(random, question, held_out=held_out)
+        other = distractor(random, question, held_out=held_out, hard=hard)
         theirs = {plain(text) for text in other.wordings}
         if theirs & taken:
             continue
@@ -168,18 +173,33 @@ def draw(random: Random, language: str, known: float = 0.5) -> Question:
 
 def turn(random: Random, question: Question, kind: str, hard: float = 1.0) -> Turn:
     """Return a turn of a kind: `plain`, `use` (a difference answers it) or `ignore`."""
-    message = typed(random, random.choice(question.wordings), question.language)
+    wording = random.choice(question.wordings)
+    message = typed(random, wording, question.language)
     if kind == "plain":
         return Turn(message, question.reply)
+    if random.random() > 0.6 * hard:  # asked again in the same words
+        question = replace(question, wordings=(wording,))
     text, reply = recalled(random, question, relevant=kind == "use", hard=hard)
     return Turn(f"{text}\n\n{message}", reply)
+
+
+def plain_talk(random: Random) -> list[Turn]:
+    """Return a conversation without blocks, mostly about the world."""
+    language = random.choice(LANGUAGES)
+    turns: list[Turn] = []
+    for _ in range(random.choice((1, 2, 4, 6, 8))):
+        if random.random() < 0.1:
+            language = random.choice(LANGUAGES)
+        turns.append(turn(random, draw(random, language, 0.7), "plain"))
+    return turns
 
 
 def conversation(random: Random, dense: bool, hard: float = 1.0) -> list[Turn]:
     """Return one conversation.
 
     `dense` puts a block into most turns, which teaches more a token; otherwise the history is plain
-    and only the last turn may carry a block, as in a real chat.
+    and only the last turn may carry a block, as in a real chat. The lower `hard`, the fewer items
+    stand in a block and the less they resemble what is asked.
     """
     turns: list[Turn] = []
     answered: list[tuple[Question, str]] = []
@@ -197,7 +217,7 @@ def conversation(random: Random, dense: bool, hard: float = 1.0) -> list[Turn]:
         again = answered and random.random() < 0.2
         if again:
             question, said = random.choice(answered[-3:])
-            question = _with_reply(question, said)
+            question = replace(question, reply=said)
         else:
             question = draw(random, language, 0.35 if kind == "use" else 0.55)
         made = turn(random, question, kind, hard)
@@ -221,10 +241,3 @@ def conversation(random: Random, dense: bool, hard: float = 1.0) -> list[Turn]:
             turns.append(turn(random, question, "use", hard))  # asked, marked, asked again
             break
     return turns
-
-
-def _with_reply(question: Question, reply: str) -> Question:
-    return Question(
-        question.language, question.relation, question.subject, question.wordings, reply,
-        question.known, question.pattern,
-    )  # fmt: skip

@@ -1,0 +1,115 @@
+"""Differences become lessons as they should, and the base's answers are remembered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agent.engine import Engine
+from agent.prompt import compose
+from memory.difference import Message, Moment
+from memory.home import Home
+from memory.words import plain
+from tests.trainer.values import difference, quick_settings
+from trainer.anchors import Answers, prompts
+from trainer.job import ANCHOR
+from trainer.lessons import Curriculum, current_differences, make_curriculum
+
+
+def test_a_bare_mark_teaches_nothing_and_the_newer_of_two_wins() -> None:
+    bare = difference("Who?", None)
+    old = difference("What is X?", "One.")
+    new = difference("what is  x", "Two.")
+    newest = difference("What is X!", "Three.")
+    kept, superseded = current_differences([bare, old, new, newest])
+    assert kept == [newest]
+    assert superseded == {old.id: newest.id, new.id: newest.id}
+
+
+@pytest.fixture
+def curriculum(engine: Engine, home: Home) -> Curriculum:
+    marked = [
+        difference("What is the capital of Zubrowka?", "Lutz.", replied="I don't know."),
+        difference("Hello!", None, moment=Moment.HOLD, replied="Come in."),
+        difference("Кто это?", "Мирра.", missed="имя и роль", lost="тишина"),
+        difference("Tell me.", "x" * 400),
+    ]
+    return make_curriculum(
+        engine, marked, Answers(engine, "0" * 64, home.cache), quick_settings(home)
+    )
+
+
+def test_each_kind_of_difference_makes_its_lessons(curriculum: Curriculum, engine: Engine) -> None:
+    contrast, hold, third, naming = curriculum.lessons
+    assert (contrast.kind, contrast.expected) == ("contrast", "Lutz.")
+    assert contrast.rejected and engine.text(contrast.rejected) == "I don't know."
+    assert (hold.kind, hold.expected, hold.rejected) == ("hold", "Come in.", None)
+    assert third.kind == "contrast"
+    assert naming.kind == "naming"
+    assert naming.question.text == "Что не было различено в ответе на «Кто это?»?"
+    assert naming.expected.splitlines() == [
+        "Не различено: имя и роль",
+        "Не удержано: тишина",
+        "Должно звучать: Мирра.",
+    ]
+    assert naming.weight < contrast.weight
+    assert len(curriculum.too_long) == 1
+
+
+def test_prompts_are_those_of_the_chat_and_replies_end_their_turn(
+    curriculum: Curriculum, engine: Engine
+) -> None:
+    lesson = curriculum.lessons[0]
+    asked = compose(engine, [Message("user", "What is the capital of Zubrowka?")])
+    assert lesson.question.prompt == asked.tokens
+    assert lesson.chosen[-1] == engine.end_of_turn
+
+
+def test_what_is_measured_is_never_trained_on(curriculum: Curriculum) -> None:
+    asked = [q for x in curriculum.lessons for q in (x.question, *x.rephrasings)]
+    trained = {plain(x.text) for x in asked} | {plain(x.asked) for x in curriculum.held}
+    measured = {plain(x.asked) for x in (*curriculum.near_misses, *curriculum.anchors)}
+    assert len(curriculum.near_misses) >= 8
+    assert len(curriculum.anchors) == 48
+    assert not trained & measured
+
+
+def test_samples_carry_the_base_odds_of_anchors(curriculum: Curriculum) -> None:
+    samples = curriculum.samples()
+    anchors = [sample for sample in samples if sample.lesson == ANCHOR]
+    assert len(anchors) == len(curriculum.held) >= 32
+    for sample in anchors:
+        assert sample.top is not None
+        assert len(sample.top[0]) == len(sample.tokens) - sample.prompt
+        assert np.exp(sample.top[1]).sum(-1).max() <= 1.001
+    assert sum(bool(sample.rejected) for sample in samples) == 2  # of the two contrasts
+
+
+def test_the_second_night_asks_the_base_nothing(tiny: Path, home: Home) -> None:
+    asked = [(text, tuple(text.encode())) for text in prompts()[0][:5]]
+    with Engine.open(tiny) as engine:
+        first = Answers(engine, "a" * 64, home.cache)
+        found = first.get(asked)
+        first.save()
+        engine.generate = None  # type: ignore[method-assign, assignment]  # asking would fail
+        again = Answers(engine, "a" * 64, home.cache).get(asked)
+    for one, two in zip(found, again, strict=True):
+        assert (one.reply, one.text) == (two.reply, two.text)
+        assert (one.logs == two.logs).all()
+
+
+def test_a_damaged_cache_is_made_anew(tiny: Path, home: Home) -> None:
+    folder = home.cache / "anchors"
+    folder.mkdir(parents=True)
+    (folder / f"{'a' * 32}.npz").write_bytes(b"PK not really")
+    with Engine.open(tiny) as engine:
+        assert Answers(engine, "a" * 64, home.cache).get([("Hi", (72, 105))])[0].reply
+
+
+def test_there_are_at_least_150_anchors_in_two_languages() -> None:
+    training, measuring = prompts()
+    assert len(training) + len(measuring) >= 150
+    assert min(len(training), len(measuring)) >= 60
+    assert not set(training) & set(measuring)

@@ -1,0 +1,164 @@
+"""Nights on real parts: a random base, a real training child, a real probe and gate."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import threading
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.adapters import find_adapter, list_adapters, read_pointer, verify
+from memory.difference import State, now
+from memory.errors import ModelError, NothingToTrainError, TrainingError
+from memory.home import Home
+from memory.journal import Journal
+from tests.trainer.values import difference, quick_settings
+from trainer.night import run_if_due, run_night
+from trainer.report import Report
+
+
+def mark(home: Home, *differences: Any) -> list[str]:
+    with Journal(home.journal) as journal:
+        for item in differences:
+            journal.add_difference(item)
+    return [item.id for item in differences]
+
+
+def test_a_night_trains_publishes_and_reports(home: Home, tiny: Path) -> None:
+    ids = mark(home, difference("Who?", "Lutz."), difference("Bare", None))
+    events: list[dict[str, Any]] = []
+    chosen = quick_settings(home)
+    report = run_night(home, chosen, model_path=tiny, on_event=events.append)
+    assert report.verdict == "published"
+    assert report.adapter == read_pointer(home.adapters).current
+    adapter = find_adapter(home.adapters, report.adapter or "")
+    verify(adapter)
+    assert adapter.manifest.differences == (ids[0],)
+    phases = list(dict.fromkeys(event["phase"] for event in events))
+    assert [name for name in phases if name not in ("load", "trained")] == [
+        "start", "compose", "anchors", "train", "export", "probe", "gate", "publish", "report",
+    ]  # fmt: skip
+    steps = [event for event in events if event["phase"] == "train" and "loss" in event]
+    assert [event["step"] for event in steps] == [1, 2, 3, 4]
+    assert {"steps", "loss", "learnt"} <= set(steps[0])
+    run = Path(report.run)
+    assert Report.from_json((run / "report.json").read_text()) == report
+    assert len((run / "events.jsonl").read_text().splitlines()) == len(events)
+    assert "Who?" in report.to_text(60)
+    with Journal(home.journal) as journal:
+        assert journal.difference(ids[0]).state in (State.TRAINED, State.FAILING)
+    with pytest.raises(NothingToTrainError, match="nothing changed"):
+        run_night(home, chosen, model_path=tiny)
+    # Forgetting changes what there is to learn: now nothing, so the base serves alone.
+    with Journal(home.journal) as journal:
+        journal.forget(ids[0])
+    with pytest.raises(NothingToTrainError, match="forgotten"):
+        run_night(home, chosen, model_path=tiny)
+    assert read_pointer(home.adapters).current is None
+
+
+def test_an_adapter_that_moves_too_much_is_not_published(home: Home, tiny: Path) -> None:
+    ids = mark(home, difference("Who?", "Lutz."))
+    strict = quick_settings(home, gate={"lessons": 1.0})
+    report = run_night(home, strict, model_path=tiny)
+    assert report.verdict == "rejected"
+    assert "lessons reproduced: 0%" in report.sentence
+    assert not list_adapters(home.adapters)
+    with Journal(home.journal) as journal:
+        assert journal.difference(ids[0]).state is State.FAILING
+
+
+def test_nothing_to_train_is_said_and_leaves_no_run(home: Home, tiny: Path) -> None:
+    mark(home, difference("Bare", None))
+    with pytest.raises(NothingToTrainError, match="how it should have sounded"):
+        run_night(home, quick_settings(home), model_path=tiny)
+    assert not home.runs.exists()
+
+
+def test_a_missing_model_is_named(home: Home, tmp_path: Path) -> None:
+    mark(home, difference("Who?", "Lutz."))
+    with pytest.raises(ModelError, match=r"none\.gguf"):
+        run_night(home, quick_settings(home), model_path=tmp_path / "none.gguf")
+
+
+def test_two_trainings_at_once_are_refused(home: Home, tiny: Path) -> None:
+    mark(home, difference("Who?", "Lutz."))
+    with (home.state / "training.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(TrainingError, match="already going on"):
+            run_night(home, quick_settings(home), model_path=tiny)
+
+
+@pytest.mark.parametrize("phase", ["anchors", "train", "gate"])
+def test_a_cancelled_night_publishes_nothing(home: Home, tiny: Path, phase: str) -> None:
+    mark(home, difference("Who?", "Lutz."))
+    cancel = threading.Event()
+
+    def on_event(event: dict[str, Any]) -> None:
+        if event["phase"] == phase:
+            cancel.set()
+
+    with pytest.raises(TrainingError, match="stopped"):
+        run_night(home, quick_settings(home), model_path=tiny, on_event=on_event, cancel=cancel)
+    assert read_pointer(home.adapters).current is None
+    report = json.loads(next(home.runs.glob("*/report.json")).read_text())
+    assert report["verdict"] == "failed"
+
+
+def moment(day: int, hour: int, minute: int = 0) -> datetime:
+    return datetime(2026, 3, day, hour, minute).astimezone()
+
+
+def test_a_night_is_done_once_and_after_its_time(home: Home, tiny: Path) -> None:
+    chosen = quick_settings(home, night={"time": "03:15"})
+    mark(home, difference("Who?", "Lutz.", at=moment(10, 22)))
+    seen: list[str] = []
+
+    def due(when: datetime) -> Report | None:
+        return run_if_due(
+            home, chosen, model_path=tiny, now=when, on_event=lambda e: seen.append(e["phase"])
+        )
+
+    assert due(moment(11, 3, 14)) is None  # closes the night of the 10th: nothing was there then
+    report = due(moment(11, 3, 15))
+    assert report is not None and report.verdict == "published"
+    assert due(moment(11, 3, 16)) is None
+    assert due(moment(11, 23)) is None
+    assert due(moment(12, 9)) is None  # nothing new
+    with Journal(home.journal) as journal:
+        rows = [(row["day"], row["state"]) for row in journal.nights()]
+    assert rows == [
+        ("2026-03-12", "nothing"), ("2026-03-11", "published"), ("2026-03-10", "nothing"),
+    ]  # fmt: skip
+
+
+def test_missed_nights_are_caught_up_once_and_later_marks_wait(home: Home, tiny: Path) -> None:
+    chosen = quick_settings(home, gate={"lessons": 1.0})
+    mark(home, difference("Who?", "Lutz.", at=moment(10, 22)))
+    report = run_if_due(home, chosen, model_path=tiny, now=moment(14, 20))
+    assert report is not None and report.verdict == "rejected"
+    mark(home, difference("Where?", "Here.", at=moment(14, 21)))
+    assert run_if_due(home, chosen, model_path=tiny, now=moment(14, 22)) is None
+
+
+def test_a_night_that_was_cut_off_is_tried_again_but_not_for_ever(home: Home, tiny: Path) -> None:
+    mark(home, difference("Who?", "Lutz.", at=moment(10, 22)))
+    chosen = quick_settings(home)
+    with Journal(home.journal) as journal:
+        assert journal.claim_night("2026-03-11", "dead:1:1", stale_after=180, attempts=3) == 1
+        assert run_if_due(home, chosen, model_path=tiny, now=moment(11, 4)) is None  # still alive
+        old = (now() - timedelta(hours=1)).isoformat()
+        with journal._writing() as connection:
+            connection.execute("update nights set beat = ?, attempt = 3", (old,))
+        assert run_if_due(home, chosen, model_path=tiny, now=moment(11, 4)) is None
+        assert journal.nights()[0]["state"] == "failed"
+
+
+def test_nights_can_be_switched_off(home: Home, tiny: Path) -> None:
+    mark(home, difference("Who?", "Lutz.", at=moment(10, 22)))
+    off = quick_settings(home, night={"enabled": False})
+    assert run_if_due(home, off, model_path=tiny, now=moment(11, 4)) is None

@@ -1,0 +1,129 @@
+"""Publishing is all or nothing, and going back only moves the pointer."""
+
+from __future__ import annotations
+
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from agent.adapters import BaseEntry, find_adapter, list_adapters, read_pointer, verify
+from memory.errors import AdapterError, HomeError
+from memory.home import Home
+from trainer import publish
+
+BASE = BaseEntry(sha256="b" * 64, name="base.gguf")
+
+
+def candidate(folder: Path, mark: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in publish.FILES:
+        (folder / name).write_text(f"{name} {mark}")
+    return folder
+
+
+def put(home: Home, tmp_path: Path, mark: str) -> str:
+    return publish.publish(home, candidate(tmp_path / mark, mark), base=BASE, scale=0.5).id
+
+
+def test_a_published_adapter_verifies_and_serves(home: Home, tmp_path: Path) -> None:
+    identity = put(home, tmp_path, "one")
+    adapter = find_adapter(home.adapters, identity[:6])
+    verify(adapter, BASE.sha256)
+    assert adapter.manifest.scale == 0.5
+    assert len(identity) == 16
+    assert read_pointer(home.adapters).current == identity
+
+
+def test_rollback_walks_back_to_the_base(home: Home, tmp_path: Path) -> None:
+    one, two = put(home, tmp_path, "one"), put(home, tmp_path, "two")
+    assert read_pointer(home.adapters).current == two
+    assert publish.rollback(home) == one
+    assert publish.rollback(home) is None
+    with pytest.raises(AdapterError, match="no adapter served before"):
+        publish.rollback(home)
+    assert len(list_adapters(home.adapters)) == 2
+
+
+def test_rollback_skips_an_adapter_that_is_gone(home: Home, tmp_path: Path) -> None:
+    one, two, _three = (put(home, tmp_path, mark) for mark in ("one", "two", "three"))
+    shutil.rmtree(home.adapters / two)
+    assert publish.rollback(home) == one
+
+
+def test_a_damaged_adapter_is_not_selected(home: Home, tmp_path: Path) -> None:
+    one, two = put(home, tmp_path, "one"), put(home, tmp_path, "two")
+    (home.adapters / one / "adapter.gguf").write_text("other")
+    with pytest.raises(AdapterError, match="not what was published"):
+        publish.select(home, one)
+    assert read_pointer(home.adapters).current == two
+    publish.select(home, None)
+    assert read_pointer(home.adapters).current is None
+
+
+def test_a_damaged_pointer_is_mended_by_the_next_choice(home: Home, tmp_path: Path) -> None:
+    put(home, tmp_path, "one")
+    (home.adapters / "current.json").write_text("{")
+    publish.select(home, None)
+    assert read_pointer(home.adapters).current is None
+
+
+def test_a_full_disk_leaves_the_old_adapter_in_force(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = put(home, tmp_path, "one")
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10, 9, 1))
+    with pytest.raises(HomeError, match="make room"):
+        put(home, tmp_path, "two")
+    assert read_pointer(home.adapters).current == one
+
+
+@pytest.mark.parametrize("call", [*range(1, 8)])
+def test_a_fault_at_any_flush_leaves_one_whole_adapter_in_force(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    one = put(home, tmp_path, "one")
+    real, count = publish.flush, 0
+
+    def faulty(path: Path) -> None:
+        nonlocal count
+        count += 1
+        if count == call:
+            raise OSError(28, "No space left on device", str(path))
+        real(path)
+
+    monkeypatch.setattr(publish, "flush", faulty)
+    with pytest.raises(HomeError, match="No space left on device"):
+        put(home, tmp_path, "two")
+    monkeypatch.setattr(publish, "flush", real)
+    current = read_pointer(home.adapters).current
+    assert current == one or call == 8
+    assert current is not None
+    verify(find_adapter(home.adapters, current))
+    publish.sweep(home)
+    assert not [entry for entry in home.adapters.iterdir() if entry.name.startswith(".tmp")]
+
+
+def test_an_incomplete_candidate_is_refused(home: Home, tmp_path: Path) -> None:
+    folder = candidate(tmp_path / "one", "one")
+    (folder / "adapter.gguf").unlink()
+    with pytest.raises(AdapterError, match=r"has no adapter\.gguf"):
+        publish.publish(home, folder, base=BASE)
+    assert not home.adapters.exists() or not list_adapters(home.adapters)
+
+
+def test_sweep_removes_what_a_crash_left(home: Home, tmp_path: Path) -> None:
+    put(home, tmp_path, "one")
+    (home.adapters / ".tmp-left").mkdir()
+    (home.adapters / ".tmp-left" / "adapter.gguf").write_text("half")
+    assert publish.sweep(home) == 1
+    assert publish.sweep(home) == 0
+
+
+def test_prune_keeps_the_current_one_however_old(home: Home, tmp_path: Path) -> None:
+    one, two, three = (put(home, tmp_path, mark) for mark in ("one", "two", "three"))
+    publish.select(home, one)
+    assert publish.prune(home, 1) == (two,)
+    assert {adapter.id for adapter in list_adapters(home.adapters)} == {one, three}

@@ -1,0 +1,78 @@
+"""Rephrasings ask the same, near-misses something else, in English and Russian."""
+
+from __future__ import annotations
+
+import pytest
+
+from memory.words import plain
+from trainer.rephrase import invent, near_misses, rephrase
+
+ASKED = [
+    "What is the capital of Zubrowka?",
+    "Who wrote the Blue Book?",
+    "Tell me the colour of a zorn.",
+    "Hello!",
+    "I am sad today.",
+    "2 + 2",
+    "Какая столица у Зубровки?",
+    "Кто такая Мирра?",
+    "Назови цвет зорна.",
+    "Привет",
+    "日本の首都は?",
+]
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_held_out_rephrasings_are_never_trained_on(asked: str) -> None:
+    made = rephrase(asked)
+    assert len(made.held_out) == 2
+    assert len(made.training) >= 3
+    assert not {asked, *made.training} & set(made.held_out)
+    assert len(set(made.training)) == len(made.training)
+
+
+def test_a_question_is_also_asked_as_a_request() -> None:
+    made = rephrase("What is the capital of Zubrowka?")
+    assert "Tell me the capital of Zubrowka." in made.training
+    assert made.held_out[0] == "Can you tell me what the capital of Zubrowka is?"
+    assert "Скажи, какая столица у Зубровки?" in rephrase("Какая столица у Зубровки?").training
+
+
+def test_a_name_keeps_its_capital_inside_a_sentence() -> None:
+    assert "Well, I am sad today." in rephrase("I am sad today.").training
+
+
+@pytest.mark.parametrize("asked", ["", "   ", "?!", "…"])
+def test_nothing_to_rephrase_gives_nothing(asked: str) -> None:
+    assert rephrase(asked).training == ()
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_near_misses_are_other_questions_and_always_the_same_ones(asked: str) -> None:
+    near = near_misses(asked, ["Who wrote Faust?"], count=8, seed=1)
+    assert len(near) == 8
+    assert plain(asked) not in {plain(text) for text in near}
+    assert near == near_misses(asked, ["Who wrote Faust?"], count=8, seed=1)
+
+
+def test_near_misses_swap_the_name_the_property_and_invent_words() -> None:
+    near = near_misses("What is the capital of Zubrowka?", [], count=8, seed=1)
+    assert sum("capital of" in text for text in near) >= 5
+    assert any("of Zubrowka" in text and "capital" not in text for text in near)
+    near = near_misses("Какая столица у Зубровки?", [], count=8, seed=1)
+    assert all(text.startswith("Какая") for text in near)
+
+
+def test_a_marked_question_is_never_a_near_miss_of_another() -> None:
+    others = [f"What is the capital of {name}?" for name in ("France", "Italy", "Spain", "Japan")]
+    near = near_misses("What is the capital of Zubrowka?", others, count=12, seed=1)
+    assert not {plain(text) for text in others} & {plain(text) for text in near}
+
+
+def test_an_invented_word_keeps_script_capital_and_russian_ending() -> None:
+    import random
+
+    order = random.Random(1)
+    assert invent("Зубровки", order)[0].isupper()
+    assert invent("Зубровки", order).endswith("ки")
+    assert invent("stone", order).isascii()

@@ -1,0 +1,67 @@
+"""The schedule ticks, the ledger decides; reports read back as they were."""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime
+
+from memory.errors import DiscernError
+from memory.home import Home
+from memory.journal import Journal
+from tests.trainer.values import difference, quick_settings
+from trainer import schedule
+from trainer.report import Change, Fate, Measure, Point, Report
+
+
+def test_the_next_night_is_tonight_or_tomorrow(home: Home) -> None:
+    chosen = quick_settings(home, night={"time": "03:15"})
+    before, after = datetime(2026, 3, 10, 3, 14), datetime(2026, 3, 10, 3, 15)
+    tonight, tomorrow = schedule.next_run(chosen, before), schedule.next_run(chosen, after)
+    assert tonight is not None and tomorrow is not None
+    assert (tonight.day, tonight.hour, tonight.minute) == (10, 3, 15)
+    assert tomorrow.day == 11
+    assert schedule.next_run(quick_settings(home, night={"enabled": False}), before) is None
+
+
+def test_the_scheduler_runs_what_is_due_and_hands_on_its_error(home: Home) -> None:
+    old = datetime(2026, 3, 10, 12).astimezone()
+    with Journal(home.journal) as journal:
+        journal.add_difference(difference("Who?", "Lutz.", at=old))
+    heard: list[DiscernError] = []
+    done = threading.Event()
+
+    def on_error(error: DiscernError) -> None:
+        heard.append(error)
+        done.set()
+
+    scheduler = schedule.background(
+        home, quick_settings(home), on_error=on_error, model_path=home.data / "none.gguf"
+    )
+    try:
+        assert done.wait(20)
+    finally:
+        scheduler.shutdown(wait=True)
+    assert "none.gguf" in str(heard[0])
+    with Journal(home.journal) as journal:
+        assert journal.nights()[0]["state"] == "failed"
+
+
+def test_a_report_survives_json_and_fits_the_terminal() -> None:
+    report = Report(
+        verdict="published",
+        sentence="Learnt 1 of 1 lessons from 1 difference; the rest stayed as it was.",
+        started=datetime(2026, 3, 10, 3, 15).astimezone(),
+        seconds=12.5,
+        model="base.gguf",
+        adapter="0" * 16,
+        fates=(Fate("d", "contrast", "Who?" * 40, "Lutz.", "No.", "Lutz.", "learnt"),),
+        measures=(Measure("lessons", 1.0, 0.9, True, "lessons reproduced: 100% (at least 90%)"),),
+        changes=(Change("Hi", "Hello.", "Hey."),),
+        curve=tuple(Point(step, 4 / step, step / 100) for step in range(1, 101)),
+        phases=(("train", 9.0),),
+    )
+    assert Report.from_json(report.to_json()) == report
+    text = report.to_text(60)
+    assert "4.00 → 0.04" in text
+    assert "100% in 100 steps" in text
+    assert max(len(line) for line in text.splitlines()[1:]) <= 80
