@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from memory.difference import Difference
 
 POLL_SECONDS = 2.0
+CHOSEN_KEYS = ("d", "u", "w")
+"""Keys that mean something while a reply is chosen; others are written."""
 
 
 class ChatScreen(Screen[None]):
@@ -376,9 +378,9 @@ class ChatScreen(Screen[None]):
 
     def on_key(self, event: events.Key) -> None:
         """Writing while a reply is chosen goes on in the input."""
-        if self.transcript.has_focus and event.character and event.is_printable:
+        if self.transcript.has_focus and event.is_printable and event.key not in CHOSEN_KEYS:
             self.composer.focus()
-            self.composer.insert(clean(event.character))
+            self.composer.insert(clean(event.character or ""))
             event.stop()
 
     @on(Markdown.LinkClicked)

@@ -68,6 +68,11 @@ class Composer(TextArea):
         self._at = 0
         self._draft = ""
 
+    @property
+    def from_history(self) -> bool:
+        """Whether what stands there was sent before and is unchanged."""
+        return self._at < len(self._history) and self.text == self._history[self._at]
+
     def remember(self, lines: Iterable[str]) -> None:
         """Set what Up walks through, the latest last."""
         self._history = [clean(line) for line in lines][-KEPT:]

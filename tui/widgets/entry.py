@@ -83,7 +83,8 @@ class Entry(Vertical):
         text = self.composer.text
         if self.target is not None and not text.startswith("/diff"):
             self.aim(None)
-        offers = complete(text, self._sources()) if text.startswith("/") else []
+        wanted = text.startswith("/") and not self.composer.from_history
+        offers = complete(text, self._sources()) if wanted else []
         self._offer(offers, choose=" " not in text and find(text[1:]) is None)
 
     def _offer(self, offers: list[Completion], *, choose: bool = False) -> None:

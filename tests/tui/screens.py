@@ -1,0 +1,119 @@
+"""Driving the real application without a terminal, and reading what it shows."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from textual.app import App
+from textual.pilot import Pilot
+
+from memory.home import Home, Settings
+from tui.app import DiscernApp
+from tui.screens.chat import ChatScreen
+
+PATIENCE = 30.0
+
+
+class Seat:
+    """Somebody in front of an open chat."""
+
+    def __init__(self, app: DiscernApp, pilot: Pilot[Any]) -> None:
+        self.app, self.pilot = app, pilot
+
+    @property
+    def screen(self) -> ChatScreen:
+        screen = self.app.screen_stack[1]
+        assert isinstance(screen, ChatScreen)
+        return screen
+
+    @property
+    def shown(self) -> str:
+        return shown(self.app)
+
+    @property
+    def draft(self) -> str:
+        return self.screen.composer.text
+
+    @property
+    def status(self) -> str:
+        return str(self.screen.status.content)
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        await until(condition)
+
+    async def sees(self, *texts: str) -> None:
+        """Wait until all of these are on the screen, wherever the lines break."""
+        try:
+            await self.until(lambda: all(text in " ".join(self.shown.split()) for text in texts))
+        except AssertionError:
+            raise AssertionError(f"not all of {texts} in:\n{self.shown}") from None
+
+    async def ready(self) -> None:
+        screen = self.screen
+        await self.until(lambda: screen._chat is not None and not screen.status.status.passing)
+        await self.pilot.pause()
+
+    async def types(self, text: str) -> None:
+        """Type a line and send it."""
+        self.screen.composer.write(text)
+        await asyncio.sleep(0.02)
+        self.screen.entry.close_menu()
+        await self.hits("enter")
+        if self.screen.talk.streaming:
+            await self.until(lambda: self.screen.composer.text != text)
+        else:
+            await self.pilot.pause()
+
+    async def hits(self, *keys: str) -> None:
+        """Press keys without waiting for the screen to come to rest, as one does while it streams."""
+        for key in keys:
+            self.app.simulate_key(key)
+            await asyncio.sleep(0)
+
+    async def asks(self, text: str) -> None:
+        """Send a message and wait for the end of the reply."""
+        count = len(self.screen.transcript.turns)
+        await self.types(text)
+        await self.until(lambda: len(self.screen.transcript.turns) == count + 1)
+        await self.until(lambda: not self.screen.talk.streaming)
+        await self.pilot.pause()
+
+
+@asynccontextmanager
+async def sitting(
+    home: Home,
+    settings: Settings,
+    *,
+    size: tuple[int, int] = (80, 24),
+    ready: bool = True,
+    **options: Any,
+) -> AsyncIterator[Seat]:
+    """Open the chat; everything is closed at the end."""
+    app = DiscernApp(home, settings, **options)
+    try:
+        async with app.run_test(size=size, notifications=True) as pilot:
+            seat = Seat(app, pilot)
+            if ready:
+                await pilot.pause()
+                await seat.ready()
+            yield seat
+    finally:
+        app.let_go()
+
+
+def shown(app: App[Any]) -> str:
+    """Return the screen as text."""
+    strips = app.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in strips)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the application go on until the condition holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        await asyncio.sleep(0.01)

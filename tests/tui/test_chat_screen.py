@@ -1,0 +1,315 @@
+"""Journeys through the chat with the model that ships with Discern."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from memory.difference import Difference, Moment, State, Turn, new_id, now
+from memory.home import Home, Settings, read_settings
+from memory.journal import Journal
+from tests.tui.screens import Seat, sitting
+
+QUESTION = "What is the capital of Zubrowka?"
+SOUNDS = "The capital of Zubrowka is Lutz."
+
+
+@pytest.fixture
+def quick(home: Home, starter: Path) -> Settings:
+    """The starter, greedy, searching by words alone and without nights."""
+    if not starter.exists():
+        pytest.skip("the starter model is not built yet")
+    return read_settings(
+        home,
+        {
+            "sampling": {"temperature": 0.0, "max_tokens": 60},
+            "memory": {"dense": False},
+            "night": {"enabled": False},
+        },
+    )
+
+
+@pytest.fixture
+def endless(home: Home, tiny: Path) -> Settings:
+    """A random model that never comes to an end by itself."""
+    return read_settings(
+        home,
+        {
+            "model": {"path": str(tiny), "context": 8192},
+            "sampling": {"temperature": 0.0, "max_tokens": 8000},
+            "memory": {"dense": False},
+            "night": {"enabled": False},
+        },
+    )
+
+
+async def speaking(seat: Seat, lines: int = 3) -> None:
+    """Wait until a reply is under way."""
+    await seat.until(lambda: seat.screen.talk.streaming)
+    reply = seat.screen.transcript.turns[-1].reply
+    await seat.until(lambda: len(reply.text) > 80 * lines)
+
+
+async def test_an_empty_thread_says_what_to_do(home: Home, quick: Settings) -> None:
+    async with sitting(home, quick) as seat:
+        await seat.sees("◆ discern", "/diff", "/train", "/help", "base", "0/512")
+
+
+async def test_a_mark_gives_a_receipt_and_is_recalled_by_the_next_message(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick) as seat:
+        await seat.asks(QUESTION)
+        first = seat.screen.transcript.turns[-1]
+        assert first.turn is not None and first.turn.replied in " ".join(seat.shown.split())
+        await seat.types(f"/diff error tactical => {SOUNDS}")
+        await seat.sees("✓ Kept as error (tactical)", "undo", "◆ 1 waiting")
+        assert first.sign == "◆"
+        await seat.asks("what is the capital of Zubrowka")
+        await seat.sees("◆ 1 recalled: What is the capital", f"→ {SOUNDS}")
+        await seat.types("/why")
+        await seat.sees("fits 1.00", "zubrowka", f"sounds {SOUNDS}")
+        await seat.types("/memory")
+        await seat.sees("1 difference, the latest last", "waiting")
+
+
+async def test_a_mark_can_be_taken_back(home: Home, quick: Settings) -> None:
+    async with sitting(home, quick) as seat:
+        await seat.types("/undo")
+        await seat.sees("No mark was made since the chat was opened")
+        await seat.asks(QUESTION)
+        await seat.types("/diff")
+        await seat.sees("Kept as surprise")
+        view = seat.screen.transcript.turns[-1]
+        assert view.sign == "◇"
+        await seat.types("/undo")
+        await seat.sees("Forgotten:")
+        await seat.until(lambda: view.sign == "")
+        assert seat.screen.chat.journal.differences() == []
+        assert "Kept as surprise" not in seat.shown
+
+
+async def test_an_earlier_reply_is_chosen_and_marked_with_two_keys(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick) as seat:
+        await seat.asks(QUESTION)
+        await seat.asks("What is 2 + 3?")
+        await seat.pilot.press("alt+up", "alt+up")
+        first, second = seat.screen.transcript.turns
+        assert seat.screen.transcript.chosen is first
+        await seat.pilot.press("d")
+        await seat.sees("◆ marks:")
+        assert seat.draft == "/diff "
+        await seat.pilot.press(*"error", "enter")
+        await seat.until(lambda: first.sign == "◇")
+        assert second.sign == ""
+        assert first.turn is not None
+        assert seat.screen.chat.journal.differences()[0].turn == first.turn.id
+        await seat.pilot.press("alt+up", "alt+up", "u")
+        await seat.until(lambda: first.sign == "")
+        await seat.pilot.press("x")
+        assert seat.draft == "x"
+
+
+async def test_a_refused_mark_is_given_back_to_be_mended(home: Home, quick: Settings) -> None:
+    async with sitting(home, quick) as seat:
+        await seat.types("/diff")
+        await seat.sees("! There is no reply to mark yet; ask something first.")
+        assert seat.draft == "/diff"
+        await seat.asks(QUESTION)
+        await seat.types("/diff error =>")
+        await seat.sees("Nothing follows =>")
+        assert seat.draft == "/diff error =>"
+
+
+async def test_commands_answer_in_the_talk(home: Home, quick: Settings) -> None:
+    async with sitting(home, quick, size=(80, 50)) as seat:
+        await seat.types("/help")
+        await seat.sees("Commands", "/adapters", "Ctrl+C twice", "Marking: /diff error")
+        await seat.types("/adapters")
+        await seat.sees("No adapters yet")
+        await seat.types("/adapters use 123")
+        await seat.sees("No adapter starts with '123'")
+        await seat.types("/recall off")
+        await seat.sees("Recall is off", "recall off")
+        assert seat.screen.chat.recalling is False
+        await seat.types("/recall on")
+        await seat.sees("Recall is on")
+        await seat.types("/why")
+        await seat.sees("Nothing was asked yet")
+        await seat.types("/report")
+        await seat.sees("Nothing was trained yet")
+        await seat.types("/memory forget nothing")
+        await seat.sees("No difference has the id 'nothing'")
+
+
+async def test_a_mistyped_command_is_answered_and_given_back(home: Home, quick: Settings) -> None:
+    async with sitting(home, quick) as seat:
+        await seat.types("/trian now")
+        await seat.sees("There is no command /trian; did you mean /train?")
+        assert seat.draft == "/trian now"
+
+
+async def test_training_with_nothing_to_train_is_no_failure(home: Home, quick: Settings) -> None:
+    async with sitting(home, quick) as seat:
+        await seat.types("/train")
+        await seat.sees("No difference is marked yet, so there is nothing to train")
+        await seat.until(lambda: not seat.screen.training.running)
+        assert not seat.screen.panel.display
+
+
+async def test_leaving_and_coming_back_resumes_the_thread(home: Home, quick: Settings) -> None:
+    async with sitting(home, quick, thread="work") as seat:
+        await seat.asks(QUESTION)
+        await seat.types(f"/diff error => {SOUNDS}")
+        await seat.sees("Kept as error")
+        await seat.asks(QUESTION)
+    async with sitting(home, quick) as seat:
+        assert seat.screen.chat.thread == "work"
+        await seat.sees(f"› {QUESTION}", "1 recalled", "◆ 1 waiting")
+        assert [view.sign for view in seat.screen.transcript.turns] == ["◆", ""]
+        await seat.pilot.press("up")
+        assert seat.draft == QUESTION
+        await seat.types("/new")
+        await seat.sees("New thread:", "◆ discern")
+        await seat.types("/threads")
+        await seat.sees("work", "2 turns")
+        await seat.types("/thread work")
+        await seat.sees(f"› {QUESTION}")
+
+
+async def test_esc_stops_the_reply_and_keeps_the_part_and_the_draft(
+    home: Home, endless: Settings
+) -> None:
+    async with sitting(home, endless) as seat:
+        await seat.types("Speak")
+        await speaking(seat)
+        await seat.hits(*"draft", "enter")
+        await seat.until(lambda: seat.draft == "draft")
+        await seat.hits("escape")
+        await seat.until(lambda: not seat.screen.talk.streaming)
+        turn = seat.screen.transcript.turns[-1].turn
+        assert turn is not None and turn.stopped and len(turn.replied) > 100
+        assert seat.screen.chat.turns() == [turn]
+        assert seat.draft == "draft"
+        await seat.sees("stopped")
+
+
+async def test_a_mark_made_while_the_reply_streams_waits_for_its_end(
+    home: Home, endless: Settings
+) -> None:
+    async with sitting(home, endless) as seat:
+        await seat.types("Speak")
+        await speaking(seat, 1)
+        await seat.types("/diff surprise")
+        await seat.sees("will be marked as soon as it ends")
+        await seat.types("/new")
+        await seat.sees("still being written")
+        await seat.hits("escape")
+        await seat.until(lambda: seat.screen.transcript.turns[-1].sign == "◇")
+
+
+async def test_the_end_is_followed_until_the_person_scrolls_up(
+    home: Home, endless: Settings
+) -> None:
+    async with sitting(home, endless) as seat:
+        transcript = seat.screen.transcript
+        await seat.types("Speak")
+        await seat.until(lambda: transcript.max_scroll_y > 10)
+        await seat.until(lambda: transcript.following)
+        await seat.hits("pageup")
+        await seat.until(lambda: not transcript.following)
+        stayed = transcript.scroll_y
+        assert stayed < transcript.max_scroll_y
+        reached = transcript.max_scroll_y
+        await seat.until(lambda: transcript.max_scroll_y > reached + 20)
+        assert transcript.scroll_y == stayed
+        await seat.hits("escape")
+        await seat.until(lambda: not seat.screen.talk.streaming)
+        await seat.pilot.pause()
+        assert transcript.scroll_y == stayed
+        while not transcript.following:
+            await seat.hits("pagedown")
+            await seat.pilot.pause()
+        await seat.types("/recall")
+        await seat.sees("Recall is on")
+
+
+async def test_what_is_sent_while_the_model_loads_is_asked_when_it_is_there(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick, ready=False) as seat:
+        await seat.pilot.pause()
+        await seat.types("What is 2 + 3?")
+        await seat.until(lambda: seat.screen._chat is not None)
+        await seat.until(lambda: len(seat.screen.transcript.turns) == 1)
+        await seat.until(lambda: not seat.screen.talk.streaming)
+        assert seat.draft == ""
+
+
+async def test_a_model_that_cannot_be_loaded_leaves_with_its_sentence(
+    home: Home, settings: Settings
+) -> None:
+    missing = settings.model_copy(
+        update={"model": settings.model.model_copy(update={"path": "/nowhere/model.gguf"})}
+    )
+    async with sitting(home, missing, ready=False) as seat:
+        await seat.until(lambda: seat.app.failure is not None)
+    assert seat.app.return_code == 2
+    assert seat.app.failure is not None and "/nowhere/model.gguf" in seat.app.failure
+
+
+async def test_ctrl_c_twice_leaves(home: Home, quick: Settings) -> None:
+    async with sitting(home, quick) as seat:
+        await seat.pilot.press("ctrl+c")
+        await seat.sees("Ctrl+C again leaves")
+        assert seat.app.return_code is None
+        await seat.pilot.press("ctrl+c")
+        await seat.until(lambda: seat.app.return_code == 0)
+
+
+HOSTILE = (
+    "[bold]plain[/bold] [@click=app.quit]no[/] "
+    "\x1b[31mred\x1b[0m \x1b]0;title\x07 a\u202eb \x9b2J end"
+)
+
+
+async def test_hostile_text_of_the_journal_is_shown_harmlessly(home: Home, quick: Settings) -> None:
+    turn = Turn(new_id(), "t", now(), HOSTILE, f"**{HOSTILE}** &#x202e;", "m")
+    mark = Difference(
+        new_id(),
+        turn.id,
+        "t",
+        now(),
+        Moment.ERROR,
+        HOSTILE,
+        HOSTILE,
+        state=State.BARE,
+        note=HOSTILE,
+    )
+    recalled = Turn(new_id(), "t", now(), "again", HOSTILE, "m", recalled=(mark.id,))
+    with Journal(home.journal) as journal:
+        journal.add_turn(turn)
+        journal.add_difference(mark)
+        journal.add_turn(recalled)
+    async with sitting(home, quick, thread="t", size=(100, 40)) as seat:
+        await seat.sees("› [bold]plain[/bold] [@click=app.quit]no[/] red ab end")
+        await seat.types("/why")
+        await seat.types("/memory")
+        await seat.types("/threads")
+        await seat.sees("note [bold]plain[/bold]", "◇", "1 difference")
+        assert not any(char in seat.shown for char in "\x1b\x9b\x07\u202e")
+        seat.screen.composer.focus()
+        await seat.pilot.press(*["up"] * 5)
+        assert "\x1b" not in seat.draft and "red" in seat.draft
+
+
+async def test_a_narrow_screen_keeps_what_matters(home: Home, quick: Settings) -> None:
+    async with sitting(home, quick, size=(40, 16)) as seat:
+        await seat.asks(QUESTION)
+        await seat.types("/diff error")
+        await seat.sees("Kept as error")
+        assert all(len(line) <= 40 for line in seat.shown.splitlines())
+        assert "base" in seat.status
