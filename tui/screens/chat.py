@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from memory.difference import Difference
 
 POLL_SECONDS = 2.0
+CHOSEN_HINT = "d mark · u undo · w why · Esc back"
 CHOSEN_KEYS = ("d", "u", "w")
 """Keys that mean something while a reply is chosen; others are written."""
 
@@ -335,6 +336,7 @@ class ChatScreen(Screen[None]):
 
     def on_transcript_chosen(self, message: Transcript.Chosen) -> None:
         """Give the keyboard to the replies, or back to the input."""
+        self.status.change(passing=CHOSEN_HINT if message.view is not None else "")
         (self.composer if message.view is None else self.transcript).focus()
 
     def action_mark(self) -> None:

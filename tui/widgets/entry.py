@@ -27,8 +27,8 @@ class Entry(Vertical):
     Entry {
         height: auto;
         border-top: solid $line;
-        & > #aim { height: 1; display: none; padding: 0 2; color: $accent; }
-        & > #input { height: auto; padding: 0 2; }
+        & > #aim { height: 1; display: none; padding: 0 2 0 1; color: $accent; }
+        & > #input { height: auto; padding: 0 2 0 1; }
         & #prompt { width: 2; color: $accent; }
     }
     """

@@ -22,7 +22,7 @@ class CompletionMenu(Static):
     CompletionMenu {
         height: auto;
         display: none;
-        padding: 0 2;
+        padding: 0 2 0 1;
         background: $surface;
         color: $muted;
     }
@@ -62,7 +62,7 @@ class CompletionMenu(Static):
             self._draw()
 
     def _draw(self) -> None:
-        width = max(20, self.app.size.width - 6)
+        width = max(20, self.app.size.width - 5)
         shown = self._offers[self._top : self._top + ROWS]
         room = min(max((len(item.label) for item in shown), default=0), width // 2)
         variables = self.app.theme_variables

@@ -64,7 +64,9 @@ class Reply(Vertical):
         & > Markdown {
             padding: 0;
             background: transparent;
-            & > MarkdownBlock:last-of-type { margin-bottom: 0; }
+            & > *:last-child { margin-bottom: 0; }
+            & MarkdownBlock:dark > .code_inline { background: $panel; color: $foreground; }
+            & MarkdownBlock:light > .code_inline { background: $panel; color: $foreground; }
         }
         & MarkdownFence { background: $surface; color: $foreground; margin: 0 0 1 0; }
         & MarkdownH1, & MarkdownH2, & MarkdownH3 { content-align: left middle; text-style: bold; }

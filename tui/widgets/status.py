@@ -35,7 +35,7 @@ class StatusLine(Static):
     DEFAULT_CSS = """
     StatusLine {
         height: 1;
-        padding: 0 2;
+        padding: 0 2 0 3;
         color: $muted;
         text-wrap: nowrap;
         text-overflow: ellipsis;
@@ -56,7 +56,7 @@ class StatusLine(Static):
         self._draw()
 
     def _draw(self) -> None:
-        width = max(10, (self.size.width or self.app.size.width) - 4)
+        width = max(10, (self.size.width or self.app.size.width) - 5)
         accent = self.app.theme_variables["accent"]
         parts = [(text, style == "accent") for text, style in fit(self.status, width)]
         joined: list[Content] = []

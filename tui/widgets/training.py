@@ -22,7 +22,7 @@ class TrainingPanel(Static, can_focus=True):
     TrainingPanel {
         height: 3;
         display: none;
-        padding: 0 2;
+        padding: 0 2 0 1;
         border-top: solid $line;
         &:focus { border-top: solid $accent; }
     }
@@ -103,7 +103,7 @@ class TrainingPanel(Static, can_focus=True):
             return
         variables = self.app.theme_variables
         accent, muted = variables["accent"], variables["muted"]
-        width = max(20, (self.size.width or self.app.size.width) - 4)
+        width = max(20, (self.size.width or self.app.size.width) - 3)
         name = "tonight's training" if progress.source == "night" else "training"
         again = f", try {progress.attempt}" if progress.attempt > 1 else ""
         if self.stopping:
@@ -134,4 +134,8 @@ class TrainingPanel(Static, can_focus=True):
         text = "  ".join(facts)
         room = max(6, min(30, width - len(text) - 4))
         line = bar(progress.share, room)
-        return Content.assemble("  ", line, "  ", (text, muted))
+        full = line.count("█")
+        accent, rest = self.app.theme_variables["accent"], self.app.theme_variables["line"]
+        return Content.assemble(
+            "  ", (line[:full], accent), (line[full:], rest), "  ", (text, muted)
+        )
