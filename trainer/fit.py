@@ -30,18 +30,18 @@ from trainer.job import ANCHOR, Job, Recipe, Sample, read_job
 if TYPE_CHECKING:
     from torch import Tensor
 
-LESSONS_A_STEP = 16
-ANCHORS_A_STEP = 16
-WARM_UP = 0.1
+LESSONS_A_STEP = (8, 32)
+"""Lesson samples in a step, at least and at most: as many as see them all within ROUND steps."""
+ROUND = 8
+ANCHORS_A_STEP = 24
+WARM_UP, LONGEST_WARM_UP = 0.1, 10
+"""Share of the steps over which the learning rate rises, and the most steps that takes."""
 CLIP = 1.0
 ENOUGH = 0.95
 """Share of lesson samples that must come out right before training may stop."""
-WINDOW = 6
-"""Steps over which the loss is averaged to see whether it still falls."""
-STILL = 0.95
-"""The loss has stopped falling when a window's mean is above this share of the one before."""
-SETTLED_CE, SETTLED_KL = 0.03, 0.004
-"""Nats a token under which, for a whole window, going on would only cost time."""
+COOL_DOWN = 16
+"""Steps over which the learning rate then falls to nothing: the noise of the last steps is what
+moves unrelated answers."""
 
 
 class UnstableError(Exception):
@@ -124,23 +124,23 @@ def fit(job: Job, loaded: dict[Path, Any] | None = None) -> None:
     order = random.Random(recipe.seed)
     lessons = [s for s in job.samples if s.lesson != ANCHOR]
     anchors = [s for s in job.samples if s.lesson == ANCHOR]
+    size = min(LESSONS_A_STEP[1], max(LESSONS_A_STEP[0], math.ceil(len(lessons) / ROUND)))
     batches = zip(
-        _cycle(lessons, LESSONS_A_STEP, order), _cycle(anchors, ANCHORS_A_STEP, order), strict=False
+        _cycle(lessons, size, order), _cycle(anchors, ANCHORS_A_STEP, order), strict=False
     )
     before = _base_log_probabilities(model, lessons, device)
-    threads = _choose_threads(model, recipe, lessons[:LESSONS_A_STEP], device)
+    threads = _choose_threads(model, recipe, lessons[:size], device)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=0.0)
-    warm_up = max(1, round(WARM_UP * recipe.max_steps))
+    warm_up = max(1, min(LONGEST_WARM_UP, round(WARM_UP * recipe.max_steps)))
     right: dict[Sample, bool] = dict.fromkeys(lessons, False)
     losses: list[float] = []
-    settled: list[bool] = []
-    learnt, seen, reason = 0.0, 0, "steps"
+    learnt, seen, cooling, reason = 0.0, 0, COOL_DOWN, "steps"
     loop = time.perf_counter()
     emit(phase="train", step=0, steps=recipe.max_steps, threads=threads, seconds=loop - began)
     for step, (some, held) in enumerate(batches, start=1):
         for group in optimiser.param_groups:
-            group["lr"] = recipe.learning_rate * min(1.0, step / warm_up)
+            group["lr"] = recipe.learning_rate * min(1.0, step / warm_up, cooling / COOL_DOWN)
         loss, parts, correct, tokens = _loss(model, recipe, some, held, before, device)
         loss.backward()  # type: ignore[no-untyped-call]
         if not math.isfinite(loss.item()):
@@ -151,7 +151,6 @@ def fit(job: Job, loaded: dict[Path, Any] | None = None) -> None:
         right.update(zip(some, correct, strict=True))
         learnt = sum(right.values()) / len(right)
         losses.append(loss.item())
-        settled.append(parts["ce"] < SETTLED_CE and parts.get("kl", 0.0) < SETTLED_KL)
         seen += tokens
         passed = time.perf_counter() - loop
         emit(
@@ -164,7 +163,9 @@ def fit(job: Job, loaded: dict[Path, Any] | None = None) -> None:
             learnt=round(learnt, 4),
             learning_rate=recipe.learning_rate,
         )
-        if learnt >= ENOUGH and (all(settled[-WINDOW:]) or _stands_still(losses)):
+        # Once enough is learnt the rate falls; should something be unlearnt meanwhile, it rises again.
+        cooling = cooling - 1 if learnt >= ENOUGH else COOL_DOWN
+        if cooling == 0:
             reason = "learnt"
         elif time.perf_counter() - began > recipe.max_seconds:
             reason = "time"
@@ -182,13 +183,6 @@ def fit(job: Job, loaded: dict[Path, Any] | None = None) -> None:
         seconds=round(time.perf_counter() - began, 3),
         step_seconds=round((time.perf_counter() - loop) / max(1, len(losses)), 4),
     )
-
-
-def _stands_still(losses: Sequence[float]) -> bool:
-    if len(losses) < 2 * WINDOW:
-        return False
-    latest, earlier = sum(losses[-WINDOW:]), sum(losses[-2 * WINDOW : -WINDOW])
-    return latest > STILL * earlier
 
 
 def _cycle(samples: Sequence[Sample], size: int, order: random.Random) -> Iterator[list[Sample]]:
@@ -289,8 +283,8 @@ def _base_log_probabilities(
     ]
     known: dict[tuple[int, ...], float] = {}
     with torch.inference_mode(), model.disable_adapter():
-        for start in range(0, len(wanted), LESSONS_A_STEP):
-            part = wanted[start : start + LESSONS_A_STEP]
+        for start in range(0, len(wanted), LESSONS_A_STEP[1]):
+            part = wanted[start : start + LESSONS_A_STEP[1]]
             batch = make_batch(part, device)
             logs = objective.token_log_probabilities(reply_logits(model, batch), batch.targets)
             sums = objective.sequence_sums(logs, batch.rows, len(part)).tolist()

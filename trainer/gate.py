@@ -26,7 +26,7 @@ from trainer.children import die_with_parent, environment
 from trainer.report import Change, Measure
 
 if TYPE_CHECKING:
-    from agent.engine import Engine
+    from agent.engine import Engine, Generation
     from memory.home import GateSettings
     from trainer.anchors import Anchor
     from trainer.lessons import Curriculum, Lesson
@@ -166,8 +166,9 @@ def measure(
     for group in (curriculum.near_misses, curriculum.anchors):
         changes: list[Change] = []
         for anchor in group:
-            text, ended = _ask(engine, anchor.prompt, len(anchor.reply))
-            if text != anchor.text:
+            made = _generate(engine, anchor.prompt, len(anchor.reply))
+            text = made.text.strip()
+            if text != anchor.text and not _was_open(anchor, made, engine.end_of_turn):
                 changes.append(Change(anchor.asked, anchor.text, text))
             asked, sane = asked + 1, sane + (bool(text) or not anchor.text)
             step()
@@ -218,10 +219,29 @@ def same(reply: str, expected: str) -> bool:
     ]
 
 
-def _ask(engine: Engine, prompt: Sequence[int], longest: int) -> tuple[str, bool]:
+def _was_open(anchor: Anchor, made: Generation, end_of_turn: int) -> bool:
+    """Whether the reply leaves the base's where the base itself was undecided: the first other token
+    had at least half the chance of the one the base took. Numbers and threads flip those too."""
+    ours = [*made.tokens, end_of_turn] if made.reason == "end" else made.tokens
+    for place, (theirs, token) in enumerate(zip(anchor.reply, ours, strict=False)):
+        if token != theirs:
+            found = np.flatnonzero(anchor.ids[place] == token)
+            taken = np.flatnonzero(anchor.ids[place] == theirs)
+            if not len(found) or not len(taken):
+                return False
+            logs = anchor.logs[place]
+            return bool(logs[found[0]] >= logs[taken[0]] - math.log(2))
+    return True
+
+
+def _generate(engine: Engine, prompt: Sequence[int], longest: int) -> Generation:
     from agent.engine import Sampling
 
-    made = engine.generate(prompt, Sampling(max_tokens=max(1, longest))).run()
+    return engine.generate(prompt, Sampling(max_tokens=max(1, longest))).run()
+
+
+def _ask(engine: Engine, prompt: Sequence[int], longest: int) -> tuple[str, bool]:
+    made = _generate(engine, prompt, longest)
     return made.text.strip(), made.reason == "end"
 
 

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 Kind = Literal["contrast", "hold", "naming"]
 NAMING_WEIGHT = 0.5
-NEAR_TRAINED, NEAR_MEASURED = 6, 4
+NEAR_TRAINED, NEAR_MEASURED = 16, 4
 """Near-misses of a lesson: held in training, and kept back for the gate."""
-FEWEST_ANCHORS = 32
+FEWEST_ANCHORS = 80
 MEASURED_ANCHORS = 48
 LONGEST_REPLY = 512
 

@@ -16,12 +16,25 @@ from trainer.starter.world import ASK, DONT_KNOW, HELD_OUT, Fact, capital, facts
 
 LANGUAGES = ("en", "ru")
 _SHARE = {
-    "capital": 5, "colour": 4, "opposite": 5, "after": 2, "before": 2, "sum": 3, "difference": 3,
-    "family": 1.5, "talk": 4,
+    "capital": 6,
+    "colour": 4,
+    "opposite": 5,
+    "after": 2,
+    "before": 2,
+    "sum": 5,
+    "difference": 5,
+    "family": 2.5,
+    "talk": 5,
 }  # fmt: skip
 _BEFORE = {
-    "en": ("Please, ", "So, ", "And ", "Hey, ", "Well, ", "Then ", "Now, ", "Again: ", "But "),
-    "ru": ("Пожалуйста, ", "Так ", "А ", "И ", "Ну, ", "Тогда ", "Теперь ", "Снова: ", "Но "),
+    "en": (
+        *("Please, ", "So, ", "And ", "Hey, ", "Well, ", "Then ", "Now, ", "Again: ", "But "),
+        *("Tell me, ", "Please tell me: ", "I ask again: ", "Can you say, ", "OK, ", "Answer me: "),
+    ),
+    "ru": (
+        *("Пожалуйста, ", "Так ", "А ", "И ", "Ну, ", "Тогда ", "Теперь ", "Снова: ", "Но "),
+        *("Скажи мне, ", "Ответь: ", "Спрошу снова: ", "Скажи, ", "Хорошо, ", "А скажи, "),
+    ),
 }
 _AFTER = {"en": (" please", ", please", " then"), "ru": (" пожалуйста", ", пожалуйста", " тогда")}
 

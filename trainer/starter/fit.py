@@ -36,9 +36,9 @@ class Plan:
     matrix_rate: float = 0.0  # > 0 trains the matrices with Muon at this rate
     warm: float = 0.02
     fall: float = 0.5  # share of the run in which the rate falls to nothing
-    batch: int = 2048
+    batch: int = 3072
     gather: int = 1  # batches a step
-    ease: int = 150  # pools until the blocks are as long as in life
+    ease: int = 110  # pools until the blocks are as long as in life
     other: float = 0.1
     share: float = 0.12
     save_every: float = 120.0  # seconds
@@ -68,7 +68,7 @@ def fit(
     context = multiprocessing.get_context("spawn")
     queue = context.Queue(maxsize=24)
     # A run that goes on draws from pools it has not come to yet.
-    start = state["steps"] * plan.gather // 25
+    start = state["steps"] * plan.gather // 26
     feeder = context.Process(
         target=rows.produce, args=(tokenizer_path, queue, plan.seed, start, options), daemon=True
     )
@@ -87,7 +87,7 @@ def fit(
                 on_event({"kind": "saved", **state})
     finally:
         feeder.terminate()
-    _save(path, model, optimisers, state)
+        _save(path, model, optimisers, state)
     return state
 
 
