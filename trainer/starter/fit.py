@@ -31,11 +31,11 @@ class Plan:
     seed: int = 0
     tokens: int = 0
     minutes: float = 0.0
-    threads: int = 2
+    threads: int = 1  # a second one gains little at this size
     rate: float = 1e-3
-    matrix_rate: float = 0.0  # > 0 trains the matrices with Muon at this rate
+    matrix_rate: float = 2e-3  # Muon's, for the matrices; 0 leaves them to AdamW
     warm: float = 0.02
-    fall: float = 0.5  # share of the run in which the rate falls to nothing
+    fall: float = 0.6  # share of the run in which the rate falls to nothing
     batch: int = 3072
     gather: int = 1  # batches a step
     ease: int = 110  # pools until the blocks are as long as in life
