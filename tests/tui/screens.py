@@ -42,8 +42,8 @@ class Seat:
     def status(self) -> str:
         return str(self.screen.status.content)
 
-    async def until(self, condition: Callable[[], object]) -> None:
-        await until(condition)
+    async def until(self, condition: Callable[[], object], *, patience: float = PATIENCE) -> None:
+        await until(condition, patience)
 
     async def sees(self, *texts: str) -> None:
         """Wait until all of these are on the screen, wherever the lines break."""
@@ -111,9 +111,9 @@ def shown(app: App[Any]) -> str:
     return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in strips)
 
 
-async def until(condition: Callable[[], object]) -> None:
+async def until(condition: Callable[[], object], patience: float = PATIENCE) -> None:
     """Let the application go on until the condition holds."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         await asyncio.sleep(0.01)

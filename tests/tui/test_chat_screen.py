@@ -313,3 +313,47 @@ async def test_a_narrow_screen_keeps_what_matters(home: Home, quick: Settings) -
         await seat.sees("Kept as error")
         assert all(len(line) <= 40 for line in seat.shown.splitlines())
         assert "base" in seat.status
+
+
+@pytest.mark.slow
+async def test_the_whole_loop_mark_train_ask_without_recall_and_come_back(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick, size=(100, 36)) as seat:
+        await seat.asks(QUESTION)
+        await seat.types(f"/diff error => {SOUNDS}")
+        await seat.sees("Kept as error")
+        await seat.types("/train")
+        await seat.until(lambda: seat.screen.panel.display)
+        await seat.asks("What is 2 + 3?")
+        screen = seat.screen
+        await seat.until(lambda: not screen.training.running, patience=600)
+        await seat.sees("Learnt 1 of 1 lessons", "is in: trained on 1 difference")
+        assert screen.chat.adapter is not None
+        await seat.until(lambda: screen.transcript.turns[0].marks[-1].state is State.TRAINED)
+        await seat.types("/recall off")
+        await seat.asks(QUESTION)
+        await seat.sees(f"› {QUESTION} {SOUNDS}")
+        adapter = screen.chat.adapter.id
+    async with sitting(home, quick) as seat:
+        await seat.sees(adapter[:8], SOUNDS)
+        await seat.types("/adapters off")
+        await seat.sees("the base model speaks alone")
+
+
+async def test_esc_on_the_training_panel_asks_and_then_stops_it(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick) as seat:
+        await seat.asks(QUESTION)
+        await seat.types(f"/diff error => {SOUNDS}")
+        await seat.sees("Kept as error")
+        await seat.types("/train")
+        await seat.sees("◆ training", "Ctrl+T, Esc stops it")
+        await seat.hits("ctrl+t", "escape")
+        await seat.sees("Esc again stops it")
+        await seat.hits("escape")
+        await seat.sees("The training was stopped; what served before serves on.")
+        assert not seat.screen.panel.display
+        assert seat.screen.composer.has_focus
+        assert seat.screen.chat.waiting() == 1

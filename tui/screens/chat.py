@@ -10,11 +10,10 @@ from collections.abc import Awaitable
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import events, on, work
+from textual import events, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Markdown
 
 from memory.errors import DiscernError, NothingToTrainError
 from memory.home import Home, Settings
@@ -35,6 +34,8 @@ from tui.widgets.transcript import Transcript
 from tui.widgets.turn import TurnView
 
 if TYPE_CHECKING:
+    from textual.widgets import Markdown
+
     from agent.chat import Chat
     from memory.difference import Difference
 
@@ -252,7 +253,8 @@ class ChatScreen(Screen[None]):
 
     @work(group="poll", exclusive=True)
     async def _poll(self) -> None:
-        await self.talk.look()
+        if not self.training.running:  # its end says so in the right order
+            await self.talk.look()
         self.refresh_status()
 
     # --- training ----------------------------------------------------------------------------
@@ -385,8 +387,7 @@ class ChatScreen(Screen[None]):
             self.composer.insert(clean(event.character or ""))
             event.stop()
 
-    @on(Markdown.LinkClicked)
-    def show_link(self, event: Markdown.LinkClicked) -> None:
+    def on_markdown_link_clicked(self, event: Markdown.LinkClicked) -> None:
         """Say where a link leads and copy it; nothing a model wrote is opened by itself."""
         target = clean(event.href)
         self.app.copy_to_clipboard(target)

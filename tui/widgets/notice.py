@@ -16,7 +16,7 @@ class Notice(Static):
     DEFAULT_CSS = """
     Notice {
         height: auto;
-        margin: 1 2 0 2;
+        margin: 1 2 0 3;
         color: $muted;
         &.-error { color: $error; }
         &.-done { color: $success; }

@@ -7,15 +7,18 @@ an append lays out the last part only. A reply without any Markdown in it stays 
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-from markdown_it import MarkdownIt
-from markdown_it.rules_core import StateCore
-from markdown_it.token import Token
 from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import Markdown, Static
+from textual.widgets import Static
 
 from tui.text import clean
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.rules_core import StateCore
+    from markdown_it.token import Token
 
 PART = 2000
 _MARKDOWN = re.compile(
@@ -30,6 +33,8 @@ def parser() -> MarkdownIt:
     A line break stays one; HTML and images are shown as the text they are; and since an entity such
     as `&#x202e;` is decoded in parsing, the parsed text passes the gate once more.
     """
+    from markdown_it import MarkdownIt
+
     markdown = MarkdownIt("gfm-like", {"html": False}).disable("image")
     markdown.core.ruler.push("discern", _settle)
     return markdown
@@ -112,6 +117,8 @@ class Reply(Vertical):
     async def _show_whole(self) -> None:
         old = list(self.children)
         if _MARKDOWN.search(self.text):
+            from textual.widgets import Markdown
+
             markdown = Markdown(parser_factory=parser, open_links=False)
             markdown.display = False
             await self.mount(markdown)

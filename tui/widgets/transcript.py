@@ -23,7 +23,7 @@ class Transcript(VerticalScroll):
     DEFAULT_CSS = """
     Transcript {
         height: 1fr;
-        padding: 0 0 1 1;
+        padding: 0 0 1 0;
         scrollbar-size-vertical: 1;
         scrollbar-gutter: stable;
         &:focus { background-tint: transparent; }

@@ -30,6 +30,7 @@ class TurnView(Vertical):
         height: auto;
         margin-top: 1;
         padding-right: 2;
+        border-left: blank;
         & > Horizontal { height: auto; }
         & .gutter { width: 2; height: auto; color: $accent; }
         & .asked { width: 1fr; height: auto; color: $foreground; text-style: bold; }
@@ -37,7 +38,7 @@ class TurnView(Vertical):
         & .gutter.-failing { color: $error; }
         & .under { height: auto; padding-left: 2; color: $muted; }
         & .aside { height: auto; display: none; padding-left: 2; color: $muted; }
-        &.-chosen { background: $panel; }
+        &.-chosen { background: $panel; border-left: thick $accent; }
         &.-chosen .aside { color: $foreground; }
     }
     """

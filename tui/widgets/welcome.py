@@ -19,7 +19,7 @@ class Welcome(Static):
     DEFAULT_CSS = """
     Welcome {
         height: auto;
-        margin: 1 2 0 2;
+        margin: 1 2 0 3;
         color: $muted;
     }
     """
