@@ -90,12 +90,14 @@ Examples:
 @click.option("--model", metavar="PATH", help="Serve this GGUF instead of the configured one.")
 @click.version_option(version("discern"), prog_name="discern")
 @click.pass_context
-def discern(ctx: click.Context, thread: str | None, new: bool, model: str | None) -> None:
+def discern(ctx: click.Context, thread: str | None, new: bool, model: str | None) -> int | None:
     """Chat with a local model that learns from the differences you mark with /diff."""
     if ctx.invoked_subcommand is None:
         from tui.verbs.talk import chat
 
-        ctx.invoke(chat, thread=thread, new=new, model=model)
+        opened: int = ctx.invoke(chat, thread=thread, new=new, model=model)
+        return opened
+    return None
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
