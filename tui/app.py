@@ -76,7 +76,7 @@ class DiscernApp(App[int]):
         selected = screen.composer.selected_text or self.screen.get_selected_text()
         if selected:
             self.copy_to_clipboard(clean(selected))
-            self.notify("Copied.", timeout=2, markup=False)
+            screen.status.say("Copied.", TWICE_SECONDS)
             return
         now = time.monotonic()
         if now - self._leaving_at < TWICE_SECONDS:
@@ -84,7 +84,7 @@ class DiscernApp(App[int]):
             return
         self._leaving_at = now
         more = " Leaving stops the training." if screen.training.running else ""
-        self.notify(f"Ctrl+C again leaves.{more}", timeout=TWICE_SECONDS, markup=False)
+        screen.status.say(f"Ctrl+C again leaves.{more}", TWICE_SECONDS)
 
     def action_leave(self) -> None:
         """Leave now."""

@@ -225,7 +225,7 @@ class ChatScreen(Screen[None]):
             self.status.change(passing="loading; sent when ready…")
             return
         if parsed is None and self.talk.streaming:
-            self.notify("The reply is still being written; Esc stops it.", timeout=3, markup=False)
+            self.status.say("The reply is still being written; Esc stops it.")
             return
         self._send_when_ready = False
         self.composer.take()

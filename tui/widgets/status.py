@@ -27,6 +27,8 @@ class Status:
     recalling: bool = True
     passing: str = ""
     """What is going on right now, in the place of the model."""
+    hint: str = ""
+    """A word to the person, in the place of everything for a moment."""
 
 
 class StatusLine(Static):
@@ -51,6 +53,15 @@ class StatusLine(Static):
         self.status = replace(self.status, **values)
         self._draw()
 
+    def say(self, hint: str, seconds: float = 3.0) -> None:
+        """Say something for a moment."""
+        self.change(hint=hint)
+        self.set_timer(seconds, lambda: self._forget(hint))
+
+    def _forget(self, hint: str) -> None:
+        if self.status.hint == hint:
+            self.change(hint="")
+
     def on_resize(self) -> None:
         """Fit the line anew."""
         self._draw()
@@ -67,6 +78,8 @@ class StatusLine(Static):
 
 def fit(status: Status, width: int) -> list[tuple[str, str]]:
     """Return the parts (text, style) that fit `width` columns, in their order."""
+    if status.hint:
+        return [(one_line(status.hint, width), "accent")]
     # (rank, text, style): a part of a higher rank goes first when room is short.
     parts: list[tuple[int, str, str]] = []
     if status.passing:
