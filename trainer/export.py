@@ -62,7 +62,7 @@ def export_adapter(
     if name:
         writer.add_name(name)
     dtype = np.float16 if kind == "f16" else np.float32
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16 if kind == "f16" else 0)
+    writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     for base, pair in sorted(pairs.items()):
         served = names(f"{base}.weight")
         if set(pair) != {"A", "B"} or not served.startswith("blk."):

@@ -34,6 +34,8 @@ LESSONS_A_STEP = (8, 32)
 """Lesson samples in a step, at least and at most: as many as see them all within ROUND steps."""
 ROUND = 8
 ANCHORS_A_STEP = 24
+BANDS = 2
+"""Groups of like length that a step's sequences are padded in."""
 WARM_UP, LONGEST_WARM_UP = 0.1, 10
 """Share of the steps over which the learning rate rises, and the most steps that takes."""
 CLIP = 1.0
@@ -50,14 +52,18 @@ class UnstableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Padded sequences and, flattened, the N positions that predict reply tokens."""
+    """Sequences in bands of like length, and the N positions that predict reply tokens.
 
-    tokens: Tensor
-    mask: Tensor
-    rows: Tensor
-    columns: Tensor
+    A band is its padded tokens and the (row, column) of its positions; the bands' positions one after
+    the other are those of `owner` (whose position it is) and `targets` (the token to predict).
+    """
+
+    bands: tuple[tuple[Tensor, Tensor, Tensor], ...]
+    owner: Tensor
     targets: Tensor
-    """Token to predict at each position; `rows` also says whose position it is."""
+    count: int
+    tokens: int
+    """Tokens computed, padding left out."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -217,56 +223,74 @@ def _loss(
     batch = make_batch(sequences, device)
     logits = reply_logits(model, batch)
     first_anchor, first_rejected = len(lessons), len(lessons) + len(held)
-    of_lessons = batch.rows < first_anchor
-    of_anchors = (batch.rows >= first_anchor) & (batch.rows < first_rejected)
+    of_lessons = batch.owner < first_anchor
+    of_anchors = (batch.owner >= first_anchor) & (batch.owner < first_rejected)
     logs = objective.token_log_probabilities(logits, batch.targets)
     weights = torch.tensor([s.weight for s in lessons], device=device)
-    loss = ce = objective.cross_entropy(logs[of_lessons], batch.rows[of_lessons], weights)
+    loss = ce = objective.cross_entropy(logs[of_lessons], batch.owner[of_lessons], weights)
     parts = {"ce": ce.item()}
     if pairs:
-        sums = objective.sequence_sums(logs, batch.rows, len(sequences))
+        sums = objective.sequence_sums(logs, batch.owner, batch.count)
         chosen = torch.stack([sums[lessons.index(s)] - before[s.tokens] for s in pairs])
         known = torch.tensor([before[s.rejected] for s in pairs], device=device)
         term = objective.preference(chosen, sums[first_rejected:] - known, recipe.preference_beta)
         loss, parts["preference"] = loss + recipe.preference_weight * term, term.item()
     if held:
-        ids = torch.cat([torch.from_numpy(s.top[0]) for s in held if s.top]).to(device)
-        base = torch.cat([torch.from_numpy(s.top[1]) for s in held if s.top]).to(device)
+        # The base's odds in the order of the positions, which the bands have changed.
+        seen = list(dict.fromkeys(batch.owner[of_anchors].tolist()))
+        tops = [top for index in seen if (top := held[index - first_anchor].top)]
+        ids = torch.cat([torch.from_numpy(top[0]) for top in tops]).to(device)
+        base = torch.cat([torch.from_numpy(top[1]) for top in tops]).to(device)
         term = objective.top_k_kl(logits[of_anchors], ids.long(), base)
         loss, parts["kl"] = loss + recipe.anchor_weight * term, term.item()
     wrong = (logits.argmax(-1) != batch.targets).float()
-    faults = objective.sequence_sums(wrong, batch.rows, len(sequences))[:first_anchor]
-    return loss, parts, [fault == 0 for fault in faults.tolist()], int(batch.mask.sum())
+    faults = objective.sequence_sums(wrong, batch.owner, len(sequences))[:first_anchor]
+    return loss, parts, [fault == 0 for fault in faults.tolist()], batch.tokens
 
 
 def make_batch(sequences: Sequence[tuple[Sequence[int], int]], device: str) -> Batch:
-    """Pad (tokens, length of the prompt) pairs on the right and find their reply positions."""
+    """Pad (tokens, length of the prompt) pairs on the right, by bands, and find the reply positions."""
     import torch
 
-    longest = max(len(tokens) for tokens, _ in sequences)
-    padded = [[*tokens, *[0] * (longest - len(tokens))] for tokens, _ in sequences]
-    mask = [[1] * len(tokens) + [0] * (longest - len(tokens)) for tokens, _ in sequences]
-    places = [
-        (row, column, tokens[column + 1])
-        for row, (tokens, prompt) in enumerate(sequences)
-        for column in range(prompt - 1, len(tokens) - 1)
-    ]
-    rows, columns, targets = torch.tensor(places, device=device).T
+    order = sorted(range(len(sequences)), key=lambda index: len(sequences[index][0]))
+    size = max(1, math.ceil(len(order) / BANDS))
+    bands: list[tuple[Tensor, Tensor, Tensor]] = []
+    owner: list[int] = []
+    targets: list[int] = []
+    for start in range(0, len(order), size):
+        members = order[start : start + size]
+        longest = len(sequences[members[-1]][0])
+        padded: list[list[int]] = []
+        places: list[tuple[int, int]] = []
+        for row, index in enumerate(members):
+            tokens, prompt = sequences[index]
+            padded.append([*tokens, *[0] * (longest - len(tokens))])
+            for column in range(prompt - 1, len(tokens) - 1):
+                places.append((row, column))
+                owner.append(index)
+                targets.append(tokens[column + 1])
+        rows, columns = torch.tensor(places, device=device).T
+        bands.append((torch.tensor(padded, device=device), rows, columns))
     return Batch(
-        torch.tensor(padded, device=device),
-        torch.tensor(mask, device=device),
-        rows,
-        columns,
-        targets,
+        bands=tuple(bands),
+        owner=torch.tensor(owner, device=device),
+        targets=torch.tensor(targets, device=device),
+        count=len(sequences),
+        tokens=sum(len(tokens) for tokens, _ in sequences),
     )
 
 
 def reply_logits(model: Any, batch: Batch) -> Tensor:
     """Return the logits [N, V] at the reply positions alone, in float32."""
+    import torch
+
     causal = model.get_base_model() if hasattr(model, "get_base_model") else model
-    # Padding stands on the right, where a causal model never looks: no mask is needed.
-    hidden = causal.model(input_ids=batch.tokens, use_cache=False).last_hidden_state
-    logits: Tensor = causal.lm_head(hidden[batch.rows, batch.columns]).float()
+    found = []
+    for tokens, rows, columns in batch.bands:
+        # Padding stands on the right, where a causal model never looks: no mask is needed.
+        hidden = causal.model(input_ids=tokens, use_cache=False).last_hidden_state
+        found.append(hidden[rows, columns])
+    logits: Tensor = causal.lm_head(torch.cat(found)).float()
     return logits
 
 
@@ -287,7 +311,7 @@ def _base_log_probabilities(
             part = wanted[start : start + LESSONS_A_STEP[1]]
             batch = make_batch(part, device)
             logs = objective.token_log_probabilities(reply_logits(model, batch), batch.targets)
-            sums = objective.sequence_sums(logs, batch.rows, len(part)).tolist()
+            sums = objective.sequence_sums(logs, batch.owner, len(part)).tolist()
             known.update({tuple(tokens): sums[i] for i, (tokens, _) in enumerate(part)})
     return known
 

@@ -12,6 +12,7 @@ context is left out and named in `Curriculum.too_long`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 Kind = Literal["contrast", "hold", "naming"]
 NAMING_WEIGHT = 0.5
 NEAR_TRAINED, NEAR_MEASURED = 16, 4
-"""Near-misses of a lesson: held in training, and kept back for the gate."""
+"""Near-misses of a difference: held in training, and kept back for the gate (at least)."""
+FEWEST_MEASURED = 12
+"""Near-misses that the gate asks at least, so that one of them alone does not decide."""
 FEWEST_ANCHORS = 80
 MEASURED_ANCHORS = 48
 LONGEST_REPLY = 512
@@ -151,6 +154,7 @@ def make_curriculum(
         except ModelError:
             too_long.append(difference.id)
     asked = [difference.asked for difference in chosen]
+    kept_back = max(NEAR_MEASURED, math.ceil(FEWEST_MEASURED / max(1, len(asked))))
     taken = {plain(q.text) for x in lessons for q in (x.question, *x.rephrasings, *x.held_out)}
     trained: list[str] = []
     measured: list[str] = []
@@ -159,14 +163,14 @@ def make_curriculum(
         near = [
             text
             for text in rephrase.near_misses(
-                question, others, count=NEAR_TRAINED + NEAR_MEASURED, seed=settings.training.seed
+                question, others, count=NEAR_TRAINED + kept_back, seed=settings.training.seed
             )
             if plain(text) not in taken
         ]
         taken.update(plain(text) for text in near)
         # Alternately, so that real and invented names stand on both sides.
-        measured += near[1::2][:NEAR_MEASURED]
-        trained += [text for text in near if text not in near[1::2][:NEAR_MEASURED]]
+        measured += near[1::2][:kept_back]
+        trained += [text for text in near if text not in near[1::2][:kept_back]]
     to_hold, to_measure = (
         [text for text in half if plain(text) not in taken] for half in prompts()
     )

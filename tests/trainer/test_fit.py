@@ -103,8 +103,8 @@ def test_padding_changes_nothing(tiny: Path) -> None:
     short, long = (tuple(b"abc"), 1), (tuple(b"something much longer"), 4)
     with torch.inference_mode():
         alone = fit.reply_logits(base, fit.make_batch([short], "cpu"))
-        batch = fit.make_batch([short, long], "cpu")
-        together = fit.reply_logits(base, batch)[batch.rows == 0]
+        batch = fit.make_batch([long, short, long, short], "cpu")
+        together = fit.reply_logits(base, batch)[batch.owner == 3]
     assert torch.allclose(alone, together, atol=1e-5)
 
 

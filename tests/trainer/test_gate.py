@@ -89,11 +89,11 @@ def test_an_idle_adapter_changes_nothing_and_a_wild_one_is_caught(
 def test_an_adapter_that_only_drifts_is_weakened_until_it_passes(
     engine: Engine, home: Home, tmp_path: Path
 ) -> None:
-    chosen = quick_settings(home, gate={"kl": 0.002})
+    chosen = quick_settings(home, gate={"kl": 0.02})
     curriculum = make_curriculum(
         engine, [difference("Who?", "Lutz.")], Answers(engine, "0" * 64, home.cache), chosen
     )
-    adapter = lora(tmp_path / "a.gguf", 0.02)
+    adapter = lora(tmp_path / "a.gguf", 0.03)
     verdict = judge(engine, adapter, curriculum, chosen.gate)
     assert verdict.passed
     assert verdict.scale < 1.0

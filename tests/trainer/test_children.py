@@ -1,0 +1,47 @@
+"""A training child never outlives the process that started it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trainer.children import environment
+
+PARENT = """
+import subprocess, sys
+from pathlib import Path
+from trainer.trainee import Trainee
+trainee = Trainee(Path(sys.argv[1]))
+print(trainee._child.pid, flush=True)
+trainee._child.stdout.readline()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel's help is Linux's")
+def test_the_trainee_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    with parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        assert parent.stdout.readline().strip() == "ready"
+        # The child holds the log open; when its descriptor is gone, so is the child.
+        watch = os.pidfd_open(child)
+        parent.send_signal(signal.SIGKILL)
+        import select
+
+        ended, _, _ = select.select([watch], [], [], 10)
+        os.close(watch)
+        assert ended
