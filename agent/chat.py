@@ -61,6 +61,7 @@ class Chat:
         self._stack = ExitStack()
         self._generation: Generation | None = None
         self._busy = threading.Lock()
+        self._stopping = threading.Event()
         self._use_adapter = True
         self._refused: str | None = None
 
@@ -165,6 +166,7 @@ class Chat:
         if not text:
             raise ModelError("the message is empty; write something to ask")
         with self._busy:
+            self._stopping.clear()
             self._rooms.adapter = self.adapter.id if self.adapter else None
             events = self._graph.stream(
                 {"messages": [("user", text)]},
@@ -186,9 +188,12 @@ class Chat:
 
     def _watch(self, generation: Generation) -> None:
         self._generation = generation
+        if self._stopping.is_set():
+            generation.cancel()
 
     def stop(self) -> None:
         """Stop the reply in the making; the part that was said is kept. From any thread."""
+        self._stopping.set()  # for a reply that has not begun to be generated yet
         if generation := self._generation:
             generation.cancel()
 
@@ -254,8 +259,8 @@ class Chat:
         return self.memory.forget(difference)
 
     def waiting(self) -> int:
-        """Return how many differences wait for training."""
-        return sum(item.state is State.WAITING for item in self.journal.differences())
+        """Return how many differences the next night will learn from that it has not learnt yet."""
+        return self.journal.count_differences(State.WAITING, State.FAILING)
 
     # --- adapters ----------------------------------------------------------------------------
 

@@ -177,10 +177,15 @@ def _reply(state: ChatState, config: dict[str, Any], rooms: Rooms) -> dict[str, 
             reason=facts["finish_reason"],
             seconds=seconds,
             first_token=first,
-            tokens_per_second=produced / max(seconds - first, 1e-6) if produced > 1 else 0.0,
+            tokens_per_second=_speed(produced, seconds - first),
             context_used=used,
             prompt_reused=facts["reused"],
             dropped=facts["dropped"],
         )
     )
     return {"messages": [AIMessage(turn.replied, id=turn.id)]}
+
+
+def _speed(tokens: int, seconds: float) -> float:
+    """Tokens a second after the first; 0 for a reply too short to tell."""
+    return (tokens - 1) / seconds if tokens >= 8 and seconds > 0 else 0.0

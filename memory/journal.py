@@ -212,6 +212,15 @@ class Journal:
         """Return every difference, oldest first."""
         return [_difference(row) for row in self._rows("select * from differences order by seq")]
 
+    def count_differences(self, *states: State) -> int:
+        """Return how many differences stand in one of `states`."""
+        marks = ",".join("?" * len(states))
+        rows = self._rows(
+            f"select count(*) as n from differences where state in ({marks})",
+            [state.value for state in states],
+        )
+        return int(rows[0]["n"])
+
     def difference(self, prefix: str) -> Difference:
         """Return the difference whose id starts with `prefix`.
 
