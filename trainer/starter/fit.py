@@ -39,7 +39,7 @@ class Plan:
     batch: int = 3072
     gather: int = 1  # batches a step
     ease: int = 110  # pools until the blocks are as long as in life
-    other: float = 0.1
+    other: float = 0.0  # weight of places outside replies; what people type is mostly chance
     share: float = 0.12
     save_every: float = 120.0  # seconds
     compiled: bool = False  # a third faster on a CPU, after a minute and with a C++ compiler
