@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from memory.errors import DiscernError
 from memory.home import Home, Settings
-from trainer.night import OnEvent, run_if_due
+from trainer.ledger import run_if_due
 from trainer.report import Report
+from trainer.run import OnEvent
 
 if TYPE_CHECKING:
     from apscheduler.schedulers.base import BaseScheduler

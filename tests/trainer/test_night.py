@@ -17,7 +17,8 @@ from memory.errors import ModelError, NothingToTrainError, TrainingError
 from memory.home import Home
 from memory.journal import Journal
 from tests.trainer.values import difference, quick_settings
-from trainer.night import run_if_due, run_night
+from trainer.ledger import run_if_due
+from trainer.night import run_night
 from trainer.report import Report
 
 

@@ -76,7 +76,7 @@ def train(force: bool, model: str | None, as_json: bool) -> int:
 @as_json
 def night(once: bool, as_json: bool) -> None:
     """Train every night at the configured time while this runs (Ctrl-C ends it)."""
-    from trainer.night import run_if_due
+    from trainer.ledger import run_if_due
     from trainer.schedule import next_run, serve
 
     home, settings = open_home()
