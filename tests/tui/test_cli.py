@@ -138,6 +138,7 @@ def test_nothing_to_train_is_not_a_failure(
 ) -> None:
     code, _out, err = call(capsys, "train")
     assert code == 0 and "nothing to train" in err
+    assert said(capsys, "train")["verdict"] == "nothing"
     assert said(capsys, "report") is None
     assert said(capsys, "adapters", "list") == []
     assert said(capsys, "adapters", "off") == {"current": None}

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from memory.errors import SettingsError
+from memory.errors import NothingToTrainError, SettingsError
 from tui.verbs.shared_options import as_json, model_option, open_home, print_json, step
 
 
@@ -56,14 +56,17 @@ def train(force: bool, model: str | None, as_json: bool) -> int:
     from trainer.night import run_night
 
     home, settings = open_home(model)
-    report = run_night(
-        home,
-        settings,
-        model_path=served_model(settings),
-        on_event=Progress(),
-        force=force,
-    )
-    step("")
+    try:
+        report = run_night(
+            home, settings, model_path=served_model(settings), on_event=Progress(), force=force
+        )
+    except NothingToTrainError as error:
+        if not as_json:
+            raise
+        print_json({"verdict": "nothing", "sentence": str(error)})
+        return 0
+    finally:
+        step("")
     if as_json:
         print_json(report.to_json())
     else:

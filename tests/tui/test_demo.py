@@ -1,0 +1,22 @@
+"""The whole loop on the model that ships: nothing here is faked, and every step must hold."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from memory.home import Home
+from tui.cli import run
+
+
+def test_the_demo_holds_at_every_step_and_leaves_the_home_alone(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["demo", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["held"]
+    names = [step["step"] for step in told["steps"]]
+    assert names.count("answered from recall") == names.count("learnt") == 3
+    assert names.count("learnt in other words too") == 3
+    assert not home.journal.exists()
