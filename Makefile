@@ -35,7 +35,7 @@ install: $(STAMP)
 # no tools, no HTTP; the variable that llama-cpp-python forces on is switched off from outside.
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "Discern needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.11 install" >&2; exit 2; }
+	  echo "Discern needs Python 3.11 or newer, and $(PYTHON) is older or missing. Try: make PYTHON=python3.11 install" >&2; exit 2; }
 	@for tool in cmake c++; do command -v $$tool >/dev/null || { \
 	  echo "$$tool is missing, and llama.cpp is compiled with it. Debian or Ubuntu: sudo apt install build-essential cmake; Fedora: sudo dnf install gcc-c++ cmake; macOS: xcode-select --install && brew install cmake" >&2; exit 2; }; done
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \

@@ -118,7 +118,7 @@ def batches(
 
 def _drawn(random: Random, hard: float) -> list[Turn]:
     kind = random.random()
-    return plain_talk(random) if kind < 0.35 else conversation(random, kind < 0.75, hard)
+    return plain_talk(random) if kind < 0.18 else conversation(random, kind < 0.72, hard)
 
 
 def _batch(
