@@ -229,6 +229,13 @@ class Journal:
         """
         return _difference(self._one("differences", prefix))
 
+    def found(self, identities: Sequence[str]) -> list[Difference]:
+        """Return the differences with these whole ids, in their order; unknown ids are left out."""
+        marks = ",".join("?" * len(identities))
+        rows = self._rows(f"select * from differences where id in ({marks})", identities)
+        by_id = {row["id"]: _difference(row) for row in rows}
+        return [by_id[identity] for identity in identities if identity in by_id]
+
     def forget(self, difference: str) -> None:
         """Remove a difference and its text for good."""
         with self._writing() as connection:
@@ -261,8 +268,17 @@ class Journal:
         unique = list(dict.fromkeys(words))
         marks = ",".join("?" * len(unique))
         rows = self._rows(f"select term, doc from stem_counts where term in ({marks})", unique)
-        total = self._rows("select count(*) as n from differences")[0]["n"]
+        # The highest number stands for the count, which SQLite would walk the whole table for.
+        total = self._rows("select coalesce(max(seq), 0) as n from differences")[0]["n"]
         return int(total), {row["term"]: int(row["doc"]) for row in rows}
+
+    def stems_from(self, start: str, limit: int = 2000) -> list[str]:
+        """Return the stems in use that begin with `start`."""
+        rows = self._rows(
+            "select term from stem_counts where term >= ? and term < ? limit ?",
+            (start, start + "\U0010ffff", limit),
+        )
+        return [row["term"] for row in rows]
 
     def set_states(self, states: dict[str, State]) -> None:
         """Record where the given differences (id → state) stand."""
@@ -359,7 +375,8 @@ class Journal:
 
     def _one(self, table: str, prefix: str) -> sqlite3.Row:
         found = self._rows(
-            f"select * from {table} where substr(id, 1, ?) = ? limit 2", (len(prefix), prefix)
+            f"select * from {table} where id >= ? and id < ? limit 2",
+            (prefix, prefix + "\U0010ffff"),
         )
         what = table.removesuffix("s")
         if not prefix or not found:

@@ -26,11 +26,15 @@ from memory.difference import Difference
 from memory.embed import Embedder
 from memory.index import Index
 from memory.journal import Journal
-from memory.words import plain, stems
+from memory.words import alike, plain, stems, sums, weight
 
 CANDIDATES = 24
 FUSION_K = 60
-OVERLAP_SHARE = 0.7
+LOOKED_AT = 3000  # rows that the words of a message may stand in before commoner words are skipped
+RARITY = 50  # differences that a young journal is taken to hold besides its own
+OVERLAP_SHARE = 0.8
+ASKED_SHARE = 0.6  # how much of the message must be met, against how much of the difference
+OTHER_SUM = 0.4
 _NONCE_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 
 
@@ -47,16 +51,16 @@ def search(
     text: str, journal: Journal, index: Index | None, embedder: Embedder, *, limit: int
 ) -> list[Recalled]:
     """Return up to `limit` differences in the order of relevance, those under any floor included."""
-    query = stems(text)[:64]
+    query = list(dict.fromkeys(stems(text)))[:64]
     ranks: dict[str, float] = {}
-    sides = [journal.search(query, CANDIDATES)]
+    sides = [journal.search(_telling(query, journal), CANDIDATES)]
     if index is not None:
         sides.append([identity for identity, _ in index.nearest(text, CANDIDATES)])
     for side in sides:
         for rank, identity in enumerate(side):
             ranks[identity] = ranks.get(identity, 0.0) + 1 / (FUSION_K + rank)
     candidates = sorted(ranks, key=lambda identity: -ranks[identity])
-    found = [journal.difference(identity) for identity in candidates]
+    found = journal.found(candidates)
     scored = _score(text, query, found, journal, embedder)
     order = {item.id: ranks[item.id] for item in found}
     # Newer first among equals: a later mark on the same question is the person's last word.
@@ -65,6 +69,28 @@ def search(
         reverse=True,
     )
     return _latest_of_equals(scored)[:limit]
+
+
+def _telling(query: Sequence[str], journal: Journal) -> list[str]:
+    """Return the stems worth looking up: the rarest first, until they stand in enough differences.
+
+    A stem that no difference has is replaced by those it may be a slip or another form of.
+    """
+    _total, counts = journal.stem_counts(query)
+    wanted = [stem for stem in query if stem in counts]
+    for stem in query:
+        if stem not in counts and weight(stem) == 1 and len(stem) >= 4:
+            wanted += [near for near in journal.stems_from(stem[:2]) if alike(stem, near)]
+    _total, counts = journal.stem_counts(wanted)
+    wanted.sort(key=lambda stem: (counts.get(stem, 0), -weight(stem)))
+    chosen: list[str] = []
+    looked = 0
+    for stem in wanted:
+        looked += counts.get(stem, 0)
+        if chosen and looked > LOOKED_AT:
+            break
+        chosen.append(stem)
+    return chosen
 
 
 def _score(
@@ -76,25 +102,56 @@ def _score(
 ) -> list[Recalled]:
     if not found:
         return []
-    theirs = [set(stems(item.asked)) for item in found]
-    total, counts = journal.stem_counts([*query, *set().union(*theirs)])
+    theirs = [dict.fromkeys(stems(item.asked)) for item in found]
+    total, counts = journal.stem_counts([*query, *dict.fromkeys(s for t in theirs for s in t)])
 
-    def weight(words: set[str]) -> float:
-        return sum(math.log1p((total + 1) / (counts.get(word, 0) + 0.5)) for word in words)
+    def worth(stem: str) -> float:
+        seen = math.log1p((total + RARITY) / (counts.get(stem, 0) + 1)) / math.log1p(total + RARITY)
+        return weight(stem) * seen
 
-    ours = set(query)
     vectors = embedder.embed([text, *(item.asked for item in found)])
     cosines = vectors[1:] @ vectors[0]
     scored: list[Recalled] = []
     for item, words, cosine in zip(found, theirs, cosines, strict=True):
-        shared = ours & words
-        common = weight(shared)
-        overlap = math.sqrt(common / (weight(ours) or 1) * common / (weight(words) or 1))
+        pairs = _pairs(query, list(words))
+        ours_met = sum(worth(stem) * degree for stem, (_, degree) in pairs.items())
+        theirs_met = sum(worth(other) * degree for other, degree in pairs.values())
+        ours_met /= sum(map(worth, query)) or 1
+        theirs_met /= sum(map(worth, words)) or 1
+        overlap = ours_met**ASKED_SHARE * theirs_met ** (1 - ASKED_SHARE)
         score = OVERLAP_SHARE * overlap + (1 - OVERLAP_SHARE) * max(0.0, float(np.float32(cosine)))
+        if _other_sum(query, list(words)):
+            score *= OTHER_SUM
         if plain(item.asked) == plain(text):
             score = 1.0
-        scored.append(Recalled(item, round(min(score, 1.0), 4), tuple(sorted(shared))))
+        matched = sorted(stem for stem in pairs)
+        scored.append(Recalled(item, round(min(score, 1.0), 4), tuple(matched)))
     return scored
+
+
+def _pairs(ours: Sequence[str], theirs: Sequence[str]) -> dict[str, tuple[str, float]]:
+    """Return, for each of our stems that they have too, theirs and how surely it is the same word."""
+    pairs = {stem: (stem, 1.0) for stem in ours if stem in theirs}
+    free = [stem for stem in theirs if stem not in pairs]
+    for stem in ours:
+        if (
+            stem not in pairs and free and weight(stem) == 1
+        ):  # a common word is no slip of a rare one
+            degree, near = max((alike(stem, other), other) for other in free)
+            if degree:
+                pairs[stem] = (near, degree)
+                free.remove(near)
+    return pairs
+
+
+def _other_sum(ours: Sequence[str], theirs: Sequence[str]) -> bool:
+    """Tell whether both texts have numbers and not the same, or reckon otherwise with them."""
+    (our_numbers, our_signs), (their_numbers, their_signs) = sums(ours), sums(theirs)
+    if not our_numbers or not their_numbers:
+        return False
+    if our_numbers <= their_numbers or their_numbers <= our_numbers:
+        return bool(our_signs and their_signs and our_signs != their_signs)
+    return True
 
 
 def _latest_of_equals(scored: Sequence[Recalled]) -> list[Recalled]:

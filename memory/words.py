@@ -2,6 +2,8 @@
 
 Words of other scripts pass unstemmed. Words that carry no subject (function words, and what people
 wrap questions in: "please tell me", "скажи, пожалуйста") are dropped unless nothing else is left.
+What remains weighs by how common it is in the language (`common.txt`), so that "the capital of
+Zubrowka" is about Zubrowka even in a journal that holds nothing else.
 
 Source of the stemmers: M. F. Porter, Snowball, through snowballstemmer.
 """
@@ -10,10 +12,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import cache, lru_cache
+from pathlib import Path
 from typing import Protocol
 
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?|[+\-*/=<>%€$№#&]")
+# A hyphen between letters joins, before a number it is a sign.
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?|[+*/=<>%€$№#&]|(?<![^\W\d_])-(?=\s?\d)")
+_SIGNS = frozenset("+-*/<>")
+_SIGN_WEIGHT = 0.12
 _CYRILLIC = re.compile(r"[а-яё]")
 
 _EMPTY_ENGLISH = """
@@ -53,6 +60,66 @@ def _empty_words() -> frozenset[str]:
 def _stem(word: str) -> str:
     english, russian = _stemmers()
     return (russian if _CYRILLIC.search(word) else english).stemWord(word)
+
+
+@cache
+def _common() -> dict[str, float]:
+    """Return the weights of `common.txt` by stem; where words share a stem the lower weight holds."""
+    weights: dict[str, float] = {}
+    for line in (Path(__file__).parent / "common.txt").read_text("utf-8").splitlines():
+        if not line.startswith("#"):
+            weight, *listed = line.split()
+            for word in listed:
+                stem = _stem(plain(word))
+                weights[stem] = min(float(weight), weights.get(stem, 1.0))
+    return weights
+
+
+def weight(stem: str) -> float:
+    """Return how much a stem says about what a text is about: 1 for a rare one, near 0 for a common."""
+    if not stem[0].isalnum():
+        return _SIGN_WEIGHT
+    return _common().get(stem, 1.0)
+
+
+def sums(found: Sequence[str]) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the numbers and the signs of reckoning among stems: 2 + 3 is another sum than 2 - 3."""
+    numbers = frozenset(stem for stem in found if stem.isdigit())
+    return numbers, frozenset(found) & _SIGNS
+
+
+@lru_cache(maxsize=1 << 16)
+def alike(one: str, other: str) -> float:
+    """Return how likely two different stems are one word, mistyped or otherwise derived (0 to 1).
+
+    One slip (a letter more, less, other, or two exchanged) in five letters, two in nine, or a
+    beginning that makes up most of the longer stem. Numbers are never alike.
+    """
+    longer, shorter = max(len(one), len(other)), min(len(one), len(other))
+    if shorter < 4 or any(char.isdigit() for char in one + other):
+        return 0.0
+    begin = next((i for i in range(shorter) if one[i] != other[i]), shorter)
+    if begin >= 4 and begin >= 0.6 * longer:
+        return 0.9
+    allowed = 2 if longer >= 9 else 1 if longer >= 5 else 0
+    if longer - shorter > allowed:
+        return 0.0
+    return 0.8 if _slips(one, other) <= allowed else 0.0
+
+
+def _slips(one: str, other: str) -> int:
+    """Return the edit distance that counts an exchange of neighbours as one (Damerau, restricted)."""
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for i, left in enumerate(one, start=1):
+        last, row, older = row, [i], before
+        for j, right in enumerate(other, start=1):
+            cost = min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (left != right))
+            if i > 1 and j > 1 and left == other[j - 2] and one[i - 2] == right:
+                cost = min(cost, older[j - 2] + 1)
+            row.append(cost)
+        before = last
+    return row[-1]
 
 
 def plain(text: str) -> str:
