@@ -33,6 +33,10 @@ from memory.memory import Memory
 from memory.recall import Recalled
 
 
+TOKENS_PER_DIFFERENCE = 512
+"""Context tokens that must stand behind each recalled difference."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recalling:
     """What stands in the context; sent before the first piece of the reply."""
@@ -125,11 +129,14 @@ def _recall(state: ChatState, rooms: Rooms) -> dict[str, Any]:
     items: tuple[Recalled, ...] = ()
     rooms.block = ""
     if rooms.recalling:
-        engine = rooms.model.engine
+        engine, wanted = rooms.model.engine, rooms.memory.settings
+        context = engine.info.context
         rooms.block, items = rooms.memory.recall(
             str(state["messages"][-1].text),
             count=lambda text: len(engine.tokenize(text)),
-            budget=min(rooms.memory.settings.token_budget, engine.info.context // 2),
+            budget=min(wanted.token_budget, context // 2),
+            # A small window, and the small model behind it, is best served by the one that fits best.
+            limit=min(wanted.limit, max(1, context // TOKENS_PER_DIFFERENCE)),
         )
     get_stream_writer()(Recalling(items))
     return {"recalled": [item.difference.id for item in items]}

@@ -146,13 +146,21 @@ class Memory:
         return search(text, self.journal, self.index, self.embedder, limit=wanted)
 
     def recall(
-        self, text: str, *, count: Callable[[str], int], budget: int | None = None
+        self,
+        text: str,
+        *,
+        count: Callable[[str], int],
+        budget: int | None = None,
+        limit: int | None = None,
     ) -> tuple[str, tuple[Recalled, ...]]:
         """Return the block of past differences for a message and the items in it.
 
-        `count` gives the tokens of a text; `budget` overrides `recall.token_budget`.
+        `count` gives the tokens of a text; `budget` overrides `recall.token_budget` and
+        `limit` `recall.limit`.
         """
-        above = [item for item in self.search(text) if item.score >= self.settings.floor]
+        above = [
+            item for item in self.search(text, limit=limit) if item.score >= self.settings.floor
+        ]
         most = self.settings.token_budget if budget is None else budget
         return render(above, budget=most, count=count)
 

@@ -7,7 +7,9 @@ occur in training), `recall new` (words that do not), `recall later`, `override`
 the world), `ignore world` and `ignore unknown` (only differences about something else), `asked again`
 (unknown, marked, asked once more), `reworded` (a relation never seen in training, asked in other words
 than in the difference: a guess at what means the same). In the other recall columns a relation never
-seen is asked in the same words, and a relation of the world in other, held-out words.
+seen is asked in the same words, and a relation of the world in other, held-out words. In all of these
+one difference stands in the block, as the chat shows it to a model with this context; `among` and
+`ignore among` have two or three.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     "world", "world later", "unknown", "unknown later", "recall", "recall new", "recall later",
-    "override", "ignore world", "ignore unknown", "asked again", "reworded",
+    "override", "ignore world", "ignore unknown", "asked again", "reworded", "among", "ignore among",
 )  # fmt: skip
 
 
@@ -68,20 +70,23 @@ def cases(count: int, seed: int = 2026, columns: Sequence[str] = COLUMNS) -> lis
 
 def _case(column: str, language: str, random: Random, number: int) -> Case:
     before: tuple[Turn, ...] = ()
-    if column in ("world", "world later", "override", "ignore world"):
+    if column in ("world", "world later", "override", "ignore world", "ignore among"):
         question = _of_world(random, language, number)
     else:
         question = unknown(random, language, held_out=True)
-        if column.startswith("recall") or column in ("asked again", "reworded"):
+        if column.startswith("recall") or column in ("asked again", "reworded", "among"):
             question = _to_recall(random, language, column)
     if column.endswith("later"):
         before = _earlier(random, question)
     message = typed(random, random.choice(question.wordings), question.language)
     right, text = question.reply, ""
-    if column in ("override", "asked again", "reworded") or column.startswith("recall"):
-        text, right = recalled(random, question, relevant=True, held_out=column != "recall")
+    count = 2 + number % 2 if column.endswith("among") else 1
+    if column.startswith(("recall", "override", "asked again", "reworded", "among")):
+        text, right = recalled(
+            random, question, relevant=True, held_out=column != "recall", count=count
+        )
     elif column.startswith("ignore"):
-        text, right = recalled(random, question, relevant=False, held_out=True)
+        text, right = recalled(random, question, relevant=False, held_out=True, count=count)
     if column == "asked again":
         first = typed(random, question.wordings[0], question.language)
         before = (*_earlier(random, question)[:1], Turn(first, question.reply))

@@ -139,13 +139,15 @@ def recalled(
     relevant: bool,
     held_out: bool = False,
     hard: float = 1.0,
+    count: int = 0,
 ) -> tuple[str, str]:
     """Return a block for `question` and the reply it calls for.
 
-    `relevant` puts a difference about the question among the items; from
-    `hard` = 0 on, where one item stands alone, to 1 more of them stand together.
+    `relevant` puts a difference about the question among the items. There are `count` of them; 0 draws
+    what a chat shows: nearly always one (a context of 512 tokens leaves room for little more), and
+    never more than one at `hard` = 0.
     """
-    count = random.choices((1, 2, 3), (4, 3 * hard, 3 * hard))[0]
+    count = count or random.choices((1, 2, 3), (16, 3 * hard, hard))[0]
     items: list[Item] = []
     taken = {plain(text) for text in question.wordings}
     while len(items) < count:
