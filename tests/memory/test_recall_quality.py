@@ -1,0 +1,97 @@
+"""Recall on the held-out half of our own set: the right difference, and nothing needlessly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from benchmarks import recall as bench
+from memory.embed import NgramEmbedder
+from memory.home import Home, Settings
+from memory.journal import Journal
+from memory.recall import search
+
+
+@pytest.fixture(scope="module")
+def journal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journal]:
+    with Journal(tmp_path_factory.mktemp("recall") / "journal.sqlite") as journal:
+        bench.keep(journal)
+        yield journal
+
+
+@pytest.fixture(scope="module")
+def held_out(journal: Journal) -> list[tuple[bench.Case, bench.Hits]]:
+    embedder = NgramEmbedder()
+    return [
+        (case, [(item.difference.asked, item.score) for item in found])
+        for case in bench.cases()
+        if not case.tuning
+        for found in [search(case.message, journal, None, embedder, limit=3)]
+    ]
+
+
+@pytest.mark.parametrize("language", bench.LANGUAGES)
+def test_the_right_difference_comes_first_in_either_language(
+    held_out: list[tuple[bench.Case, bench.Hits]], settings: Settings, language: str
+) -> None:
+    assert bench.figures(held_out, settings.recall.floor)[language]["recall@1"] >= 0.90
+
+
+@pytest.mark.parametrize("language", bench.LANGUAGES)
+def test_a_message_that_needs_nothing_is_left_alone_in_either_language(
+    held_out: list[tuple[bench.Case, bench.Hits]], settings: Settings, language: str
+) -> None:
+    assert bench.figures(held_out, settings.recall.floor)[language]["left alone"] >= 0.94
+
+
+def test_the_set_is_as_large_as_it_says() -> None:
+    known = bench.known()
+    assert len(known) >= 150
+    assert len({item["asked"] for item in known}) == len(known)
+    assert all(item["sounds"] and item["kind"] and item["questions"] for item in known)
+    assert sum(case.asked is None for case in bench.cases()) >= 100
+
+
+def one(home: Home, asked: str, text: str) -> float:
+    """Return the relevance to `text` of a journal's only difference, asked as `asked`."""
+    with Journal(home.journal) as journal:
+        bench.keep(journal, [{"asked": asked, "sounds": "So.", "kind": None}])
+        found = search(text, journal, None, NgramEmbedder(), limit=3)
+    return found[0].score if found else 0.0
+
+
+@pytest.mark.parametrize(
+    ("asked", "text"),
+    [
+        ("What is the capital of Zubrowka?", "zubrowka capital?"),
+        ("What is the capital of Zubrowka?", "what is the captial of Zubrwoka"),
+        ("Where do we keep the accordion?", "wheres the acordion kept"),
+        ("Как зовут попугая Аркадия?", "имя попугая у Аркадя"),
+        ("Настрой nginx для staging", "nginx на стейдж: настройка nginx для staging"),
+        ("What is 2 + 3?", "2+3"),
+        ("How do I write a for loop in C++?", "c++ for loop"),
+    ],
+)
+def test_other_words_slips_and_endings_still_recall_the_only_difference(
+    home: Home, settings: Settings, asked: str, text: str
+) -> None:
+    assert one(home, asked, text) >= settings.recall.floor
+
+
+@pytest.mark.parametrize(
+    ("asked", "text"),
+    [
+        ("What is the capital of Zubrowka?", "What is the capital of Portugal?"),
+        ("What is 2 + 3?", "What is 2 + 4?"),
+        ("What is 2 + 3?", "What is 2 - 3?"),
+        ("Calculate 17 * 23", "Calculate 17 * 24"),
+        ("Happenings of 1932 in Lutz", "Happenings of 1933 in Lutz"),
+        ("Как зовут попугая Аркадия?", "Как зовут черепаху Матвея?"),
+        ("How do I prune roses?", "How do I repot orchids?"),
+    ],
+)
+def test_a_shared_frame_or_another_number_recalls_nothing(
+    home: Home, settings: Settings, asked: str, text: str
+) -> None:
+    assert one(home, asked, text) < settings.recall.floor
