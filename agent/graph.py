@@ -32,7 +32,6 @@ from memory.errors import HomeError
 from memory.memory import Memory
 from memory.recall import Recalled
 
-
 TOKENS_PER_DIFFERENCE = 512
 """Context tokens that must stand behind each recalled difference."""
 
