@@ -1,9 +1,12 @@
 """Finding the past differences that bear on a message, and rendering them as data.
 
 Candidates come from two sides, words (BM25 over Snowball stems, in the journal) and vectors (Chroma),
-and are ordered by reciprocal rank. Whether a candidate is recalled at all is decided by its
-relevance: how much of what either text is about the two share. Under the floor nothing is recalled,
-for most messages need nothing.
+and are gathered by reciprocal rank. Their order, and whether any is recalled at all, is decided by
+relevance: how much of what the two texts are about they share. A word counts for how rare it is in
+its language and in the journal, so that what a question is about outweighs its frame, and a rare
+word that only one side has speaks against. A mistyped or derived word counts as nearly the same one.
+Two sums with other numbers or signs are two questions. Under the floor nothing is recalled, for most
+messages need nothing.
 
 Rendered text is data. It stands in a block whose tag carries a nonce that stored text cannot guess,
 each line of a stored text is indented so that it cannot pose as one of ours, and control, bidi and
@@ -34,7 +37,9 @@ LOOKED_AT = 3000  # rows that the words of a message may stand in before commone
 RARITY = 50  # differences that a young journal is taken to hold besides its own
 OVERLAP_SHARE = 0.8
 ASKED_SHARE = 0.6  # how much of the message must be met, against how much of the difference
-OTHER_SUM = 0.4
+OTHER_SUM = 0.4  # what stays of the relevance where the two reckon with other numbers
+RECENCY = 0.01  # what the newest difference gains in the order, not in its relevance
+RECENCY_DAYS = 90  # half-life of that gain
 _NONCE_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 
 
@@ -63,12 +68,15 @@ def search(
     found = journal.found(candidates)
     scored = _score(text, query, found, journal, embedder)
     order = {item.id: ranks[item.id] for item in found}
-    # Newer first among equals: a later mark on the same question is the person's last word.
-    scored.sort(
-        key=lambda item: (round(item.score, 3), order[item.difference.id], item.difference.at),
-        reverse=True,
-    )
-    return _latest_of_equals(scored)[:limit]
+    # Newer first among near equals: a later mark on the same matter is the person's last word.
+    latest = max((item.at for item in found), default=None)
+
+    def place(item: Recalled) -> tuple[float, float]:
+        days = (latest - item.difference.at).total_seconds() / 86_400 if latest else 0.0
+        bonus = RECENCY * 0.5 ** (days / RECENCY_DAYS)
+        return round(item.score + bonus, 4), order[item.difference.id]
+
+    return sorted(_once(scored), key=place, reverse=True)[:limit]
 
 
 def _telling(query: Sequence[str], journal: Journal) -> list[str]:
@@ -154,15 +162,19 @@ def _other_sum(ours: Sequence[str], theirs: Sequence[str]) -> bool:
     return True
 
 
-def _latest_of_equals(scored: Sequence[Recalled]) -> list[Recalled]:
-    """Keep one difference a question: the latest of those with the most to say."""
-    kept: dict[str, Recalled] = {}
-    for item in scored:
-        key = plain(item.difference.asked)
-        other = kept.get(key)
-        if other is None or _weight(item.difference) > _weight(other.difference):
-            kept[key] = item
-    return sorted(kept.values(), key=lambda item: -item.score)
+def _once(scored: Sequence[Recalled]) -> list[Recalled]:
+    """Keep one difference a question, and one where the words and the expected reply are the same.
+
+    It is the latest of those with the most to say.
+    """
+    kept: dict[tuple[str, ...], Recalled] = {}
+    for item in sorted(scored, key=lambda item: _weight(item.difference)):
+        kept[(plain(item.difference.asked),)] = item
+    said: dict[tuple[str, ...], Recalled] = {}
+    for item in kept.values():
+        asked, sounds = item.difference.asked, item.difference.contrast.sounds
+        said[(plain(sounds), *stems(asked)) if sounds else (plain(asked),)] = item
+    return list(said.values())
 
 
 def _weight(difference: Difference) -> tuple[bool, float]:
