@@ -257,8 +257,9 @@ class Journal:
             return []
         query = " OR ".join(f'"{word}"' for word in dict.fromkeys(words) if '"' not in word)
         rows = self._rows(
-            "select d.id from stems join differences d on d.seq = stems.rowid "
-            "where stems match ? order by bm25(stems) limit ?",
+            "select d.id from (select rowid, bm25(stems) as rank from stems where stems match ? "
+            "order by rank limit ?) as best join differences d on d.seq = best.rowid "
+            "order by best.rank",
             (query, limit),
         )
         return [row["id"] for row in rows]

@@ -22,6 +22,7 @@ import secrets
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -40,6 +41,8 @@ ASKED_SHARE = 0.6  # how much of the message must be met, against how much of th
 OTHER_SUM = 0.4  # what stays of the relevance where the two reckon with other numbers
 RECENCY = 0.01  # what the newest difference gains in the order, not in its relevance
 RECENCY_DAYS = 90  # half-life of that gain
+MANY = 100  # differences with a stem from which on its count is remembered
+_OFTEN: WeakKeyDictionary[Journal, tuple[int, dict[str, int]]] = WeakKeyDictionary()
 _NONCE_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 
 
@@ -84,12 +87,12 @@ def _telling(query: Sequence[str], journal: Journal) -> list[str]:
 
     A stem that no difference has is replaced by those it may be a slip or another form of.
     """
-    _total, counts = journal.stem_counts(query)
+    _total, counts = _counts(query, journal)
     wanted = [stem for stem in query if stem in counts]
     for stem in query:
         if stem not in counts and weight(stem) == 1 and len(stem) >= 4:
             wanted += [near for near in journal.stems_from(stem[:2]) if alike(stem, near)]
-    _total, counts = journal.stem_counts(wanted)
+    _total, counts = _counts(wanted, journal)
     wanted.sort(key=lambda stem: (counts.get(stem, 0), -weight(stem)))
     chosen: list[str] = []
     looked = 0
@@ -99,6 +102,21 @@ def _telling(query: Sequence[str], journal: Journal) -> list[str]:
             break
         chosen.append(stem)
     return chosen
+
+
+def _counts(wanted: Sequence[str], journal: Journal) -> tuple[int, dict[str, int]]:
+    """Return what `journal.stem_counts` does; stems in many differences are counted now and then.
+
+    Counting one walks all its rows. A tenth more or fewer of many changes no weight worth naming.
+    """
+    size, often = _OFTEN.get(journal, (0, {}))
+    total, counts = journal.stem_counts([stem for stem in wanted if stem not in often])
+    if abs(total - size) > size / 10:
+        size, often = total, {}
+        total, counts = journal.stem_counts(wanted)
+    often.update({stem: count for stem, count in counts.items() if count >= MANY})
+    _OFTEN[journal] = (size, often)
+    return total, {**often, **counts}
 
 
 def _score(
@@ -111,7 +129,7 @@ def _score(
     if not found:
         return []
     theirs = [dict.fromkeys(stems(item.asked)) for item in found]
-    total, counts = journal.stem_counts([*query, *dict.fromkeys(s for t in theirs for s in t)])
+    total, counts = _counts([*query, *(stem for their in theirs for stem in their)], journal)
 
     def worth(stem: str) -> float:
         seen = math.log1p((total + RARITY) / (counts.get(stem, 0) + 1)) / math.log1p(total + RARITY)

@@ -103,15 +103,20 @@ def alike(one: str, other: str) -> float:
     if begin >= 4 and begin >= 0.6 * longer:
         return 0.9
     allowed = 2 if longer >= 9 else 1 if longer >= 5 else 0
-    if longer - shorter <= allowed and _slips(one, other) <= allowed:
+    if longer - shorter <= allowed and _slips(one, other, allowed):
         return 0.8
     # A slip may keep the stemmer from an ending: captial, but capit for capital.
     ended = shorter >= 5 and longer - shorter <= 2
-    return 0.7 if ended and _slips(one[:shorter], other[:shorter]) <= 1 else 0.0
+    return 0.7 if ended and _slips(one[:shorter], other[:shorter], 1) else 0.0
 
 
-def _slips(one: str, other: str) -> int:
-    """Return the edit distance that counts an exchange of neighbours as one (Damerau, restricted)."""
+def _slips(one: str, other: str, most: int) -> bool:
+    """Tell whether at most `most` edits part the two, an exchange of neighbours being one edit.
+
+    Source: F. J. Damerau (1964), the restricted distance.
+    """
+    if len(set(one) ^ set(other)) > 2 * most:  # one edit brings in and takes out a letter each
+        return False
     before: list[int] = []
     row = list(range(len(other) + 1))
     for i, left in enumerate(one, start=1):
@@ -122,7 +127,7 @@ def _slips(one: str, other: str) -> int:
                 cost = min(cost, older[j - 2] + 1)
             row.append(cost)
         before = last
-    return row[-1]
+    return row[-1] <= most
 
 
 def plain(text: str) -> str:
