@@ -85,7 +85,7 @@ def test_a_tiny_starter_is_built_and_speaks_in_llama_cpp(tmp_path: Path) -> None
         ids = tokenizer.encode(text).ids
         assert ids == served.tokenize(text.encode(), add_bos=False, special=False), text
         assert tokenizer.decode(ids, skip_special_tokens=False) == text
-    model, spent = restore(tmp_path / "state.pt")
+    model, spent = restore(tmp_path / "state.safetensors")
     assert spent["tokens"] >= 20_000
     _round_as_q8(model, torch)
     ids = tokenizer.encode("What is the capital of Zubrowka?\nThe capital of Zubrowka is Lutz.").ids

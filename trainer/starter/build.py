@@ -1,8 +1,8 @@
 """Builds the starter from nothing: vocabulary, first weights, training, GGUF, measured card.
 
-Owns the order of the steps and the folder they leave: `tokenizer.json`, `state.pt` (training goes on
-from it), `starter.gguf` and `card.json`. A killed build is taken up by the same call. Refuses a build
-without a budget.
+Owns the order of the steps and the folder they leave: `tokenizer.json`, `state.safetensors` (training
+goes on from it), `starter.gguf` and `card.json`. A killed build is taken up by the same call. Refuses a
+build without a budget.
 """
 
 from __future__ import annotations

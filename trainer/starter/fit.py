@@ -1,12 +1,13 @@
 """Training of the starter: one flat loop, saved often, that goes on where it was stopped.
 
-Owns the optimiser, the schedule and the checkpoint (`state.pt`, replaced whole). The schedule runs by
-tokens or by the clock, whichever budget is given: warm-up, a plateau, then down to nothing. Refuses
-to go on from a checkpoint of another shape.
+Owns the optimiser, the schedule and the checkpoint (`state.safetensors`, replaced whole). The schedule
+runs by tokens or by the clock, whichever budget is given: warm-up, a plateau, then down to nothing.
+Refuses to go on from a checkpoint of another shape.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import multiprocessing
 import time
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch.nn import functional
 
 from trainer.starter import rows
@@ -50,7 +53,7 @@ def fit(
 ) -> dict[str, Any]:
     """Train `model` in place and return what was spent.
 
-    Saves to `folder/state.pt` and goes on from it when it is there.
+    Saves to `folder/state.safetensors` and goes on from it when it is there.
     """
     torch.set_num_threads(plan.threads)
     optimisers = _optimisers(model, plan)
@@ -58,7 +61,7 @@ def fit(
         for block in model.blk:
             block.compile(dynamic=True)
     state = {"tokens": 0, "seconds": 0.0, "steps": 0, "pools": 0, "loss": 0.0}
-    path = folder / "state.pt"
+    path = folder / "state.safetensors"
     if path.exists():
         _resume(path, model, optimisers, state)
     options = {
@@ -159,33 +162,48 @@ def _optimisers(model: Starter, plan: Plan) -> list[Any]:
 
 
 def _save(path: Path, model: Starter, optimisers: list[Any], state: dict[str, Any]) -> None:
-    kept = {
-        "shape": asdict(model.shape),
-        "model": model.state_dict(),
-        "optimisers": [optimiser.state_dict() for optimiser in optimisers],
-        "state": dict(state),
-    }
+    """Write weights, the optimisers' running means and what was spent, as safetensors."""
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    for number, optimiser in enumerate(optimisers):
+        for parameter, means in optimiser.state_dict()["state"].items():
+            for name, value in means.items():
+                tensors[f"optimiser.{number}.{parameter}.{name}"] = torch.as_tensor(value)
+    told = {"shape": json.dumps(asdict(model.shape)), "state": json.dumps(state)}
     new = path.with_suffix(".new")
-    torch.save(kept, new)
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, new, told)
     new.replace(path)
 
 
+def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any], dict[str, Any]]:
+    """Return the tensors of a checkpoint, its shape and what had been spent."""
+    with safe_open(path, framework="pt") as file:
+        told = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    return tensors, json.loads(told["shape"]), json.loads(told["state"])
+
+
 def _resume(path: Path, model: Starter, optimisers: list[Any], state: dict[str, Any]) -> None:
-    kept = torch.load(path, weights_only=True)
-    if kept["shape"] != asdict(model.shape):
-        raise ValueError(f"{path} holds another shape, {kept['shape']}; choose another folder")
-    model.load_state_dict(kept["model"])
-    for optimiser, saved in zip(optimisers, kept["optimisers"], strict=True):
-        peaks = [group["peak"] for group in optimiser.param_groups]
-        optimiser.load_state_dict(saved)
-        for group, peak in zip(optimiser.param_groups, peaks, strict=True):
-            group["peak"] = peak
-    state.update(kept["state"])
+    tensors, shape, spent = _read(path)
+    if shape != asdict(model.shape):
+        raise ValueError(f"{path} holds another shape, {shape}; choose another folder")
+    model.load_state_dict(_part(tensors, "model."))
+    for number, optimiser in enumerate(optimisers):
+        means: dict[int, dict[str, torch.Tensor]] = {}
+        for name, tensor in _part(tensors, f"optimiser.{number}.").items():
+            parameter, _, mean = name.partition(".")
+            means.setdefault(int(parameter), {})[mean] = tensor
+        # The groups hold this run's own rates and stay.
+        optimiser.load_state_dict({**optimiser.state_dict(), "state": means})
+    state.update(spent)
+
+
+def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
 def restore(path: Path) -> tuple[Starter, dict[str, Any]]:
     """Return the network of a checkpoint and what had been spent on it."""
-    kept = torch.load(path, weights_only=True)
-    model = Starter(Shape(**kept["shape"]))
-    model.load_state_dict(kept["model"])
-    return model, kept["state"]
+    tensors, shape, spent = _read(path)
+    model = Starter(Shape(**shape))
+    model.load_state_dict(_part(tensors, "model."))
+    return model, spent
