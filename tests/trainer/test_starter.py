@@ -6,8 +6,6 @@ import re
 from pathlib import Path
 from random import Random
 
-import pytest
-
 from trainer.starter.asking import LANGUAGES, of_world, plain, unknown
 from trainer.starter.measure import cases
 from trainer.starter.talk import conversation, recalled
@@ -65,9 +63,9 @@ def test_the_same_seed_draws_the_same_conversations() -> None:
 
 
 def test_a_tiny_starter_is_built_and_speaks_in_llama_cpp(tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
-    llama_cpp = pytest.importorskip("llama_cpp")
+    import llama_cpp
     import numpy as np
+    import torch
 
     from trainer.starter import vocabulary
     from trainer.starter.build import build

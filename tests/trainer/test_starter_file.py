@@ -15,12 +15,9 @@ from trainer.starter.world import DONT_KNOW
 FOLDER = Path(__file__).resolve().parents[2] / "agent" / "starter"
 FILE = FOLDER / "starter.gguf"
 
-pytestmark = pytest.mark.skipif(not FILE.exists(), reason="no starter has been built here")
-
 
 @pytest.fixture(scope="module")
 def model() -> object:
-    pytest.importorskip("llama_cpp")
     return load(FILE, threads=1)
 
 

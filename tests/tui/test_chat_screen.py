@@ -16,10 +16,8 @@ SOUNDS = "The capital of Zubrowka is Lutz."
 
 
 @pytest.fixture
-def quick(home: Home, starter: Path) -> Settings:
+def quick(home: Home) -> Settings:
     """The starter, greedy, searching by words alone and without nights."""
-    if not starter.exists():
-        pytest.skip("the starter model is not built yet")
     return read_settings(
         home,
         {
