@@ -191,9 +191,8 @@ def _recall(chat: Chat, story: Story) -> None:
 
 
 def _train(chat: Chat, home: Home, settings: Settings, story: Story) -> None:
-    from trainer.night import run_night
-
     from agent.chat import served_model
+    from trainer.night import run_night
     from tui.verbs.training import Progress
 
     story.tell("\n3. A night: an adapter is trained on those three marks and nothing else")
