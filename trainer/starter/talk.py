@@ -215,7 +215,7 @@ def conversation(random: Random, dense: bool, hard: float = 1.0) -> list[Turn]:
         last = len(turns) == length - 1
         kind = "plain"
         if dense or (last and random.random() < 0.75):
-            kind = random.choices(("use", "ignore", "plain"), (5, 4, 1))[0]
+            kind = random.choices(("use", "ignore", "plain"), (4, 5, 1))[0]
         again = answered and random.random() < 0.2
         if again:
             question, said = random.choice(answered[-3:])
