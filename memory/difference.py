@@ -8,6 +8,7 @@ person or the model wrote: it is made safe where it is shown (`tui/text.py`) or 
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -57,7 +58,9 @@ class Turn:
     """One user message and the reply to it.
 
     `surprisal` holds, for each reply token, −ln p under the serving model, in nats.
-    `recalled` holds the ids of the differences that stood in the prompt.
+    `recalled` holds the ids of the differences that stood in the prompt. `asked_surprisal` is the mean
+    surprisal of the user's own words given what came before them, in nats a token: high where the
+    person said what the model did not expect to hear.
     """
 
     id: str
@@ -71,6 +74,7 @@ class Turn:
     surprisal: tuple[float, ...] = ()
     prompt_tokens: int = 0
     stopped: bool = False
+    asked_surprisal: float | None = None
 
     @property
     def mean_surprisal(self) -> float | None:
@@ -101,7 +105,14 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A marked moment: what was asked, what was answered, and what was not distinguished."""
+    """A marked moment: what was asked, what was answered, and what was not distinguished.
+
+    `before` is the talk that stood in the prompt ahead of `asked` (the system prompt included), as far
+    as it is kept. `surprisal` is the mean surprisal of the reply and `next_surprisal` that of the
+    user's next message, in nats a token, None where unmeasured. An edit raises `version` and keeps the
+    older versions in the journal. `superseded_by` is the id of the difference that took its place:
+    neither recalled nor trained on any more. `recalled` counts the turns it stood in.
+    """
 
     id: str
     turn: str
@@ -117,11 +128,37 @@ class Difference:
     model: str = ""
     adapter: str | None = None
     state: State = State.WAITING
+    before: tuple[Message, ...] = ()
+    surprisal: float | None = None
+    next_surprisal: float | None = None
+    version: int = 1
+    edited: datetime | None = None
+    pinned: bool = False
+    superseded_by: str | None = None
+    recalled: int = 0
 
     @property
     def teaches(self) -> bool:
-        """Whether a lesson can be made of it: a hold, or a mark with a contrast."""
+        """Whether a lesson can be made of it: a hold, or a mark with a contrast; not superseded."""
+        if self.superseded_by is not None:
+            return False
         return self.moment is Moment.HOLD or bool(self.contrast)
+
+    @property
+    def fingerprint(self) -> str:
+        """The sha256 (hexadecimal) of all that a lesson is made of; changes with an edit."""
+        parts = (
+            self.id,
+            self.moment,
+            self.asked,
+            self.replied,
+            self.contrast.missed,
+            self.contrast.lost,
+            self.contrast.sounds,
+            self.span and (self.span.start, self.span.end),
+            [(message.role, message.content) for message in self.before],
+        )
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def new_id() -> str:

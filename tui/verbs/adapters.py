@@ -54,9 +54,8 @@ def list_all(as_json: bool) -> None:
 @as_json
 def use(identity: str, as_json: bool) -> None:
     """Serve with the adapter whose id starts with ID."""
-    from trainer.publish import select
-
     from agent.adapters import find_adapter, verify
+    from trainer.publish import select
 
     home, _settings = open_home()
     adapter = find_adapter(home.adapters, identity)
@@ -80,9 +79,8 @@ def off(as_json: bool) -> None:
 @as_json
 def rollback(as_json: bool) -> None:
     """Go back to the adapter that served before (or to the base)."""
-    from trainer.publish import rollback as go_back
-
     from agent.adapters import read_pointer
+    from trainer.publish import rollback as go_back
 
     home, _settings = open_home()
     go_back(home)
