@@ -86,7 +86,11 @@ def test_a_stopped_reply_is_kept_and_can_be_marked(
     home: Home, tiny: Path, tiny_settings: Settings
 ) -> None:
     endless = read_settings(
-        home, {"model": {"path": str(tiny), "context": 8192}, "sampling": {"max_tokens": 8000}}
+        home,
+        {
+            "model": {"path": str(tiny), "context": 8192},
+            "sampling": {"max_tokens": 8000, "seed": 7},
+        },
     )
     with Chat.open(home, endless, dense=False) as chat:
         seen: list[Event] = []
