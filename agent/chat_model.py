@@ -21,6 +21,9 @@ from agent.engine import Engine, Generation, Sampling
 from agent.prompt import compose
 from memory.difference import Message, Role
 
+MOST_MEASURED = 256
+"""Tokens of a message whose surprisal is measured at most; what is longer was pasted, not said."""
+
 _ROLES: dict[str, Role] = {"human": "user", "ai": "assistant", "system": "system"}
 
 
@@ -73,7 +76,8 @@ class DiscernChatModel(BaseChatModel):
             thinking=self.thinking,
             room=reply_room(self.engine, self.sampling),
         )
-        generation = self.engine.generate(prompt.tokens, self.sampling)
+        heard = prompt.asked[:MOST_MEASURED]
+        generation = self.engine.generate(prompt.tokens, self.sampling, heard)
         if self.on_generation:
             self.on_generation(generation)
         for text in _until_stop(generation, stop or ()):
@@ -90,6 +94,7 @@ class DiscernChatModel(BaseChatModel):
                 response_metadata={
                     "finish_reason": generation.reason,
                     "surprisal": tuple(generation.surprisal),
+                    "asked_surprisal": _mean(generation.heard),
                     "dropped": prompt.dropped,
                     "reused": generation.reused,
                 },
@@ -100,6 +105,10 @@ class DiscernChatModel(BaseChatModel):
                 ),
             )
         )
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
 
 
 def reply_room(engine: Engine, sampling: Sampling) -> int:

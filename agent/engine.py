@@ -20,14 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agent.llama import (
-    DecodeAborted,
-    FloatArray,
-    Llama,
-    ModelInfo,
-    Sampling,
-    physical_threads,
-)
+from agent.llama import DecodeAborted, FloatArray, Llama
+from agent.llama_file import ModelInfo, physical_threads
+from agent.sampling import Sampling
 from memory.errors import ModelError
 
 if TYPE_CHECKING:
@@ -59,11 +54,16 @@ class Generation:
 
     `reason` is "end" (the model closed its turn), "length" (max_tokens or the context ran out) or
     "cancelled". Iterating holds the engine; leave no generation half read without `close`.
+    `measured` are the prompt's tokens whose surprisal is wanted; `heard` holds it, in nats.
     """
 
-    def __init__(self, engine: Engine, prompt: Sequence[int], sampling: Sampling) -> None:
+    def __init__(
+        self, engine: Engine, prompt: Sequence[int], sampling: Sampling, measured: range
+    ) -> None:
         self.prompt = tuple(prompt)
         self.sampling = sampling
+        self.measured = measured
+        self.heard: list[float] = []
         self.tokens: list[int] = []
         self.surprisal: list[float] = []
         self.text = ""
@@ -149,6 +149,10 @@ class Engine:
         """Return the text of `tokens`, control tokens left out."""
         return b"".join(self._llama.piece(token) for token in tokens).decode("utf-8", "replace")
 
+    def size_of(self, token: int) -> int:
+        """Return how many bytes of text a token stands for; 0 for control tokens."""
+        return len(self._llama.piece(token))
+
     def ends_turn(self, token: int) -> bool:
         """Whether the token closes the model's turn (<|im_end|>, <|endoftext|>)."""
         return self._llama.ends_turn(token)
@@ -211,8 +215,13 @@ class Engine:
 
     # --- generating --------------------------------------------------------------------------
 
-    def generate(self, prompt: Sequence[int], sampling: Sampling) -> Generation:
+    def generate(
+        self, prompt: Sequence[int], sampling: Sampling, measured: range = range(0)
+    ) -> Generation:
         """Return the reply to `prompt` as a Generation; nothing is computed until it is iterated.
+
+        `measured` (indices into `prompt`, not its first) are tokens whose surprisal is taken while
+        the prompt is evaluated; they are evaluated anew even if they are still in memory.
 
         Raises:
             ModelError: the prompt leaves no room for a reply.
@@ -220,7 +229,9 @@ class Engine:
         if not prompt:
             raise ValueError("an empty prompt cannot be answered")
         self._require_room(len(prompt) + 1)
-        return Generation(self, prompt, sampling)
+        if measured and not 1 <= measured.start < measured.stop <= len(prompt):
+            raise ValueError(f"{measured} does not lie within the prompt after its first token")
+        return Generation(self, prompt, sampling, measured)
 
     def _require_room(self, count: int) -> None:
         if count > self.info.context:
@@ -259,16 +270,23 @@ class Engine:
     def _draw(
         self, generation: Generation, sampler: Any, decoder: codecs.IncrementalDecoder
     ) -> Iterator[Piece]:
-        prompt = generation.prompt
-        generation.reused = kept = self._keep_prefix(prompt, len(prompt) - 1)
+        prompt, measured = generation.prompt, generation.measured
+        # The token before a measured one must be evaluated: its logits say what was expected.
+        at_most = min(len(prompt), measured.start or len(prompt)) - 1
+        generation.reused = kept = self._keep_prefix(prompt, at_most)
         most = min(generation.sampling.max_tokens, self.info.context - len(prompt))
         todo: Sequence[int] = prompt[kept:]
+        wanted = range(measured.start - 1 - kept, measured.stop - 1 - kept)
         for _ in range(most):
-            (row,) = self._llama.decode(todo, len(todo) - 1)
+            # Rows are read as they come: the next step of the evaluation overwrites them.
+            for index, row in enumerate(self._llama.decode(todo, len(todo) - 1, wanted)):
+                if index < len(wanted):
+                    generation.heard.append(surprisal_of(row, prompt[measured[index]]))
+            wanted = range(0)
             if generation.is_cancelled():
                 return
             token = self._llama.sample(sampler)
-            surprisal = -float(log_softmax(row)[token])
+            surprisal = surprisal_of(row, token)
             if self.ends_turn(token):
                 generation.reason = "end"
                 return
@@ -281,6 +299,12 @@ class Engine:
                 return
             todo = (token,)
         generation.reason = "length"
+
+
+def surprisal_of(logits: FloatArray, token: int) -> float:
+    """Return −ln p of `token` under one row of logits, in nats."""
+    highest = float(logits.max())
+    return highest + float(np.log(np.exp(logits - highest).sum())) - float(logits[token])
 
 
 def log_softmax(logits: FloatArray) -> FloatArray:

@@ -11,118 +11,28 @@ architecture, or that llama.cpp will not load; its first error line names the ca
 from __future__ import annotations
 
 import ctypes
-import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from agent.llama_file import ModelInfo, load_model, log, read_metadata, require_gguf, threads_for
+from agent.sampling import Sampling, sampler_chain
 from memory.errors import AdapterError, ModelError
 
 ARCHITECTURES = ("qwen2", "qwen3")
 DEFAULT_CONTEXT = 8192
 BATCH = 512
-PENALTY_WINDOW = 64
-SMALL_MODEL = 50_000_000
-_ERROR = 4  # GGML_LOG_LEVEL_ERROR in ggml.h
+OUTPUTS = 128  # rows of logits a batch at most: 78 MB with Qwen's vocabulary
 _ABORTED = 2  # what llama_decode returns when the abort callback said so
 
 FloatArray = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
-class ModelInfo:
-    """What a loaded GGUF says of itself. `context` is the window in use, in tokens."""
-
-    path: Path
-    name: str
-    architecture: str
-    description: str
-    parameters: int
-    size: int
-    vocabulary: int
-    context: int
-    context_trained: int
-    template: str
-    metadata: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How the next token is drawn; temperature 0 takes the likeliest, seed 0 draws a fresh seed."""
-
-    temperature: float = 0.0
-    top_p: float = 1.0
-    top_k: int = 0
-    min_p: float = 0.0
-    repeat_penalty: float = 1.0
-    seed: int = 0
-    max_tokens: int = 1024
-
-
 class DecodeAborted(Exception):  # noqa: N818  (a signal, caught one level up)
     """The abort callback stopped the evaluation; the memory is empty."""
-
-
-class _Log:
-    """Keeps llama.cpp's error lines, which name the cause of a failed load."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self._callback: Any = None
-
-    def listen(self) -> None:
-        """Begin anew."""
-        import llama_cpp
-
-        if self._callback is None:
-
-            def keep(level: int, text: bytes, _data: Any) -> None:
-                if level == _ERROR:
-                    self.lines = [*self.lines[-7:], text.decode("utf-8", "replace").strip()]
-
-            self._callback = llama_cpp.llama_log_callback(keep)
-        llama_cpp.llama_log_set(self._callback, ctypes.c_void_p(0))
-        self.lines = []
-
-    @property
-    def cause(self) -> str:
-        """The first error line, without llama.cpp's function names."""
-        return self.lines[0].split(": ", 1)[-1] if self.lines else "llama.cpp gave no reason"
-
-
-_log = _Log()
-
-
-def require_gguf(path: Path, what: str, error: type[ModelError] | type[AdapterError]) -> None:
-    """Raise `error` unless `path` is a readable file that begins as a GGUF does."""
-    try:
-        with path.open("rb") as file:
-            magic = file.read(4)
-    except FileNotFoundError:
-        raise error(
-            f"there is no {what} at {path}; check the path in config.toml or on the command line"
-        ) from None
-    except OSError as cause:
-        raise error(f"cannot read the {what} {path}: {cause.strerror}; check its path") from cause
-    if magic != b"GGUF":
-        raise error(f"{path} is not a GGUF file; choose a {what} in GGUF format")
-
-
-def physical_threads() -> int:
-    """Return how many threads to compute with: the processors this process may use, halved when
-    they are hyper-threads of fewer cores."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    usable = len(affinity(0)) if affinity else os.cpu_count() or 1
-    try:
-        siblings = Path("/sys/devices/system/cpu/cpu0/topology/thread_siblings_list").read_text()
-    except OSError:
-        return usable
-    shared = siblings.strip() not in ("0", "") and usable > 2
-    return max(1, usable // 2) if shared else usable
 
 
 class Llama:
@@ -149,19 +59,9 @@ class Llama:
         self._context: Any = None
         self._batch: Any = None
         self.memory: list[int] = []
-        require_gguf(path, "model", ModelError)
-        _log.listen()
-        llama_cpp.llama_backend_init()
-        params = llama_cpp.llama_model_default_params()
-        params.n_gpu_layers = gpu_layers
-        self._model = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
-        if not self._model:
-            raise ModelError(
-                f"cannot load the model {path}: {_log.cause}; it is damaged or not supported, "
-                'choose another Qwen2 or Qwen3 GGUF (or set model.path to "" for the starter)'
-            )
+        self._model = load_model(path, gpu_layers)
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
-        metadata = self._metadata()
+        metadata = read_metadata(self._model)
         architecture = metadata.get("general.architecture", "?")
         if architecture not in ARCHITECTURES:
             self.close()
@@ -180,13 +80,13 @@ class Llama:
         params = llama.llama_context_default_params()
         params.n_ctx = size
         params.n_batch = params.n_ubatch = min(BATCH, size)
-        params.n_threads = params.n_threads_batch = threads or self._threads()
+        params.n_threads = params.n_threads_batch = threads or threads_for(self._model)
         params.no_perf = True
         self._abort = llama.ggml_abort_callback(lambda _data: must_abort())
         params.abort_callback = self._abort
         self._context = llama.llama_init_from_model(self._model, params)
         if not self._context:
-            cause = _log.cause
+            cause = log.cause
             self.close()
             raise ModelError(
                 f"a context of {size} tokens for {path} does not fit: {cause}; "
@@ -194,11 +94,6 @@ class Llama:
             )
         self._batch_size = int(params.n_batch)
         self._batch = llama.llama_batch_init(self._batch_size, 0, 1)
-
-    def _threads(self) -> int:
-        # A model this small spends more time at its threads' barriers than it gains from them.
-        small = self._llama.llama_model_n_params(self._model) < SMALL_MODEL
-        return 1 if small else physical_threads()
 
     def _describe(self, path: Path, metadata: dict[str, str], trained: int) -> ModelInfo:
         llama = self._llama
@@ -217,25 +112,6 @@ class Llama:
             template=metadata.get("tokenizer.chat_template", ""),
             metadata=metadata,
         )
-
-    def _metadata(self) -> dict[str, str]:
-        llama = self._llama
-
-        def read(by_index: Any, index: int) -> str:
-            size = 1024
-            while True:
-                buffer = ctypes.create_string_buffer(size)
-                needed = by_index(self._model, index, buffer, size)
-                if needed < size:
-                    return buffer.value.decode("utf-8", "replace")
-                size = needed + 1
-
-        return {
-            read(llama.llama_model_meta_key_by_index, index): read(
-                llama.llama_model_meta_val_str_by_index, index
-            )
-            for index in range(llama.llama_model_meta_count(self._model))
-        }
 
     def close(self) -> None:
         """Free everything; calling it again does nothing."""
@@ -296,31 +172,22 @@ class Llama:
         del self.memory[length:]
         return True
 
-    def decode(self, tokens: Sequence[int], first_output: int) -> Iterator[FloatArray]:
+    def decode(
+        self, tokens: Sequence[int], first_output: int, measured: range = range(0)
+    ) -> Iterator[FloatArray]:
         """Evaluate `tokens` after the memory; yield the logits of those from `first_output` on.
 
-        Each row (shape [vocabulary]) is a view that the next step overwrites.
+        Those of the indices in `measured` come too, in the order of the tokens. Each row (shape
+        [vocabulary]) is a view that the next step overwrites.
 
         Raises:
             DecodeAborted: the abort callback said so.
             ModelError: llama.cpp could not evaluate them.
         """
-        llama, batch = self._llama, self._batch
-        for start in range(0, len(tokens), self._batch_size):
-            part = tokens[start : start + self._batch_size]
-            position = len(self.memory)
-            outputs: list[int] = []
-            for index, token in enumerate(part):
-                batch.token[index] = token
-                batch.pos[index] = position + index
-                batch.n_seq_id[index] = 1
-                batch.seq_id[index][0] = 0
-                wanted = start + index >= first_output
-                batch.logits[index] = wanted
-                if wanted:
-                    outputs.append(index)
-            batch.n_tokens = len(part)
-            status = llama.llama_decode(self._context, batch)
+        start = 0
+        while start < len(tokens):
+            part, outputs = self._fill(tokens, start, first_output, measured)
+            status = self._llama.llama_decode(self._context, self._batch)
             if status:
                 self.forget()
                 if status == _ABORTED:
@@ -331,8 +198,32 @@ class Llama:
                 )
             self.memory.extend(part)
             for index in outputs:
-                row = llama.llama_get_logits_ith(self._context, index)
+                row = self._llama.llama_get_logits_ith(self._context, index)
                 yield np.ctypeslib.as_array(row, shape=(self.info.vocabulary,))
+            start += len(part)
+
+    def _fill(
+        self, tokens: Sequence[int], start: int, first_output: int, measured: range
+    ) -> tuple[Sequence[int], list[int]]:
+        """Put the next of `tokens` into the batch; returns them and which of them give logits."""
+        batch = self._batch
+        position = len(self.memory)
+        outputs: list[int] = []
+        count = 0
+        for token in tokens[start : start + self._batch_size]:
+            wanted = start + count >= first_output or start + count in measured
+            if wanted and len(outputs) == OUTPUTS:
+                break
+            batch.token[count] = token
+            batch.pos[count] = position + count
+            batch.n_seq_id[count] = 1
+            batch.seq_id[count][0] = 0
+            batch.logits[count] = wanted
+            if wanted:
+                outputs.append(count)
+            count += 1
+        batch.n_tokens = count
+        return tokens[start : start + count], outputs
 
     # --- adapters ----------------------------------------------------------------------------
 
@@ -343,11 +234,11 @@ class Llama:
             AdapterError: missing, not a GGUF, or made for another base.
         """
         require_gguf(path, "adapter", AdapterError)
-        _log.listen()
+        log.listen()
         handle = self._llama.llama_adapter_lora_init(self._model, str(path).encode())
         if not handle:
             raise AdapterError(
-                f"cannot load the adapter {path}: {_log.cause}; "
+                f"cannot load the adapter {path}: {log.cause}; "
                 "`discern adapters off` goes on without it"
             )
         return handle
@@ -380,28 +271,7 @@ class Llama:
 
     def sampler(self, sampling: Sampling) -> Any:
         """Return a chain of llama.cpp's samplers; free it with `free_sampler`."""
-        llama = self._llama
-        chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
-        parts: list[Any] = []
-        if sampling.repeat_penalty != 1.0:
-            parts.append(
-                llama.llama_sampler_init_penalties(PENALTY_WINDOW, sampling.repeat_penalty, 0, 0)
-            )
-        if sampling.temperature <= 0:
-            parts.append(llama.llama_sampler_init_greedy())
-        else:
-            if sampling.top_k:
-                parts.append(llama.llama_sampler_init_top_k(sampling.top_k))
-            if sampling.top_p < 1:
-                parts.append(llama.llama_sampler_init_top_p(sampling.top_p, 1))
-            if sampling.min_p:
-                parts.append(llama.llama_sampler_init_min_p(sampling.min_p, 1))
-            parts.append(llama.llama_sampler_init_temp(sampling.temperature))
-            seed = sampling.seed or int.from_bytes(os.urandom(4), "little")
-            parts.append(llama.llama_sampler_init_dist(seed))
-        for part in parts:
-            llama.llama_sampler_chain_add(chain, part)
-        return chain
+        return sampler_chain(sampling)
 
     def sample(self, sampler: Any) -> int:
         """Draw a token from the last logits."""

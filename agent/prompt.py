@@ -38,12 +38,14 @@ class Prompt:
     """What is sent to the model.
 
     `text` is for people to read (control tokens spelled out), `dropped` counts the earliest messages
-    left out because they did not fit.
+    left out because they did not fit. `asked` are the indices of the tokens of the last message's own
+    words, the recalled block before them left out.
     """
 
     tokens: tuple[int, ...]
     text: str
     dropped: int = 0
+    asked: range = range(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,8 @@ def compose(
     """
     if not messages or messages[-1].role != "user":
         raise ValueError("the last message must be the user's")
-    last = Message("user", with_recalled(messages[-1].content.strip(), block))
+    own = messages[-1].content.strip()
+    last = Message("user", with_recalled(own, block))
     history = [*messages[:-1], last]
     head = 1 if history[0].role == "system" else 0
     limit = engine.info.context - max(room, 1)
@@ -83,7 +86,7 @@ def compose(
     while True:
         prompt = _encode(engine, history, thinking)
         if len(prompt.tokens) <= limit:
-            return Prompt(prompt.tokens, prompt.text, dropped)
+            return Prompt(prompt.tokens, prompt.text, dropped, _tail(engine, prompt, own))
         cut = _oldest_exchange(history, head)
         if not cut:
             raise ModelError(
@@ -114,13 +117,32 @@ def _oldest_exchange(history: Sequence[Message], head: int) -> int:
 def _encode(engine: Engine, messages: Sequence[Message], thinking: bool) -> Prompt:
     tokens: list[int] = []
     text: list[str] = []
+    last = range(0)
     roles = tuple(message.role for message in messages)
     contents = [message.content.strip() for message in messages]
     for part in _parts(engine.info.template or CHATML, roles, thinking):
         piece = contents[int(part.text)] if part.content else part.text
         text.append(piece)
+        start = len(tokens)
         tokens.extend(engine.tokenize(piece, special=not part.content))
-    return Prompt(tuple(tokens), "".join(text))
+        if part.content:
+            last = range(start, len(tokens))
+    return Prompt(tuple(tokens), "".join(text), asked=last)
+
+
+def _tail(engine: Engine, prompt: Prompt, own: str) -> range:
+    """Return which of the last message's tokens hold its own words, `own`, at its end.
+
+    A token that reaches back into the recalled block is left out, and so is the prompt's first.
+    """
+    size = len(own.encode("utf-8", "replace"))
+    start = prompt.asked.stop
+    while start > max(prompt.asked.start, 1):
+        size -= engine.size_of(prompt.tokens[start - 1])
+        if size < 0:
+            break
+        start -= 1
+    return range(start, prompt.asked.stop)
 
 
 @lru_cache(maxsize=256)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from agent.engine import Engine, Sampling
+from agent.llama import OUTPUTS
 from memory.errors import AdapterError, ModelError
 from tests.gguf_files import write_tiny
 
@@ -38,6 +39,23 @@ def test_surprisal_of_a_reply_equals_what_was_measured_while_it_was_drawn(engine
     measured = engine.surprisal(prompt, reply.tokens)
     assert np.allclose(measured, reply.surprisal, atol=2e-3)
     assert (measured > 0).all()
+
+
+def test_the_words_of_a_message_are_measured_while_the_prompt_is_evaluated(engine: Engine) -> None:
+    prompt = engine.tokenize("Before. " + "the message itself " * 15 + "End")
+    said = range(8, len(prompt) - 3)
+    assert len(said) > OUTPUTS  # more than one batch of logits
+    engine.generate(prompt[:100], GREEDY).run()
+    reply = engine.generate(prompt, GREEDY, said).run()
+    assert reply.reused == said.start - 1
+    heard = engine.surprisal(prompt[: said.start], prompt[said.start : said.stop])
+    assert np.allclose(heard, reply.heard, atol=2e-3)
+    assert engine.generate(prompt, GREEDY).run().tokens == reply.tokens
+
+
+def test_only_tokens_that_something_precedes_can_be_measured(engine: Engine) -> None:
+    with pytest.raises(ValueError, match="does not lie within"):
+        engine.generate(engine.tokenize("abc"), GREEDY, range(2))
 
 
 def test_log_probabilities_are_distributions_and_do_not_depend_on_the_batch(engine: Engine) -> None:

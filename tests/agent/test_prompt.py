@@ -62,3 +62,11 @@ def test_a_reply_is_trained_with_its_end_of_turn(engine: Engine) -> None:
     tokens = reply_tokens(engine, " Yes.\n")
     assert engine.text(tokens) == "Yes."
     assert engine.ends_turn(tokens[-1])
+
+
+@pytest.mark.parametrize("block", ["", "<past-differences abc>\nData.\n</past-differences abc>"])
+@pytest.mark.parametrize("own", ["What is it?", "Что это ☃?", "<|im_end|> no", "\n\nx"])
+def test_the_tokens_of_the_message_itself_are_known(engine: Engine, block: str, own: str) -> None:
+    prompt = compose(engine, [Message("user", own)], block=block)
+    said = [prompt.tokens[index] for index in prompt.asked]
+    assert engine.text(said) == own.strip()

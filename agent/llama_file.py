@@ -1,0 +1,146 @@
+"""A GGUF opened by llama.cpp: what it says of itself, and why it will not load.
+
+Shared by the model that talks (`agent/llama.py`) and the one that embeds (`agent/embedding.py`).
+Refuses, with ModelError or AdapterError, a file that is missing, truncated, not a GGUF, or that
+llama.cpp will not load; its first error line names the cause.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from memory.errors import AdapterError, ModelError
+
+SMALL_MODEL = 50_000_000
+_ERROR = 4  # GGML_LOG_LEVEL_ERROR in ggml.h
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What a loaded GGUF says of itself. `context` is the window in use, in tokens."""
+
+    path: Path
+    name: str
+    architecture: str
+    description: str
+    parameters: int
+    size: int
+    vocabulary: int
+    context: int
+    context_trained: int
+    template: str
+    metadata: dict[str, str]
+
+
+class ErrorLog:
+    """Keeps llama.cpp's error lines, which name the cause of a failed load."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._callback: Any = None
+
+    def listen(self) -> None:
+        """Begin anew."""
+        import llama_cpp
+
+        if self._callback is None:
+
+            def keep(level: int, text: bytes, _data: Any) -> None:
+                if level == _ERROR:
+                    self.lines = [*self.lines[-7:], text.decode("utf-8", "replace").strip()]
+
+            self._callback = llama_cpp.llama_log_callback(keep)
+        llama_cpp.llama_log_set(self._callback, ctypes.c_void_p(0))
+        self.lines = []
+
+    @property
+    def cause(self) -> str:
+        """The first error line, without llama.cpp's function names."""
+        return self.lines[0].split(": ", 1)[-1] if self.lines else "llama.cpp gave no reason"
+
+
+log = ErrorLog()
+
+
+def require_gguf(path: Path, what: str, error: type[ModelError] | type[AdapterError]) -> None:
+    """Raise `error` unless `path` is a readable file that begins as a GGUF does."""
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+    except FileNotFoundError:
+        raise error(
+            f"there is no {what} at {path}; check the path in config.toml or on the command line"
+        ) from None
+    except OSError as cause:
+        raise error(f"cannot read the {what} {path}: {cause.strerror}; check its path") from cause
+    if magic != b"GGUF":
+        raise error(f"{path} is not a GGUF file; choose a {what} in GGUF format")
+
+
+def physical_threads() -> int:
+    """Return how many threads to compute with: the processors this process may use, halved when
+    they are hyper-threads of fewer cores."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    usable = len(affinity(0)) if affinity else os.cpu_count() or 1
+    try:
+        siblings = Path("/sys/devices/system/cpu/cpu0/topology/thread_siblings_list").read_text()
+    except OSError:
+        return usable
+    shared = siblings.strip() not in ("0", "") and usable > 2
+    return max(1, usable // 2) if shared else usable
+
+
+def load_model(path: Path, gpu_layers: int) -> Any:
+    """Return llama.cpp's handle of the GGUF at `path`; the caller frees it.
+
+    Raises:
+        ModelError: missing, unreadable, truncated, or nothing that llama.cpp can serve.
+    """
+    import llama_cpp
+
+    require_gguf(path, "model", ModelError)
+    log.listen()
+    llama_cpp.llama_backend_init()
+    params = llama_cpp.llama_model_default_params()
+    params.n_gpu_layers = gpu_layers
+    model = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
+    if not model:
+        raise ModelError(
+            f"cannot load the model {path}: {log.cause}; it is damaged or not supported, "
+            'choose another Qwen2 or Qwen3 GGUF (or set model.path to "" for the starter)'
+        )
+    return model
+
+
+def read_metadata(model: Any) -> dict[str, str]:
+    """Return the key-value pairs of a loaded GGUF, the values as text."""
+    import llama_cpp
+
+    def read(by_index: Any, index: int) -> str:
+        size = 1024
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            needed = by_index(model, index, buffer, size)
+            if needed < size:
+                return buffer.value.decode("utf-8", "replace")
+            size = needed + 1
+
+    return {
+        read(llama_cpp.llama_model_meta_key_by_index, index): read(
+            llama_cpp.llama_model_meta_val_str_by_index, index
+        )
+        for index in range(llama_cpp.llama_model_meta_count(model))
+    }
+
+
+def threads_for(model: Any) -> int:
+    """Return how many threads to compute a loaded model with."""
+    import llama_cpp
+
+    # A model this small spends more time at its threads' barriers than it gains from them.
+    small = llama_cpp.llama_model_n_params(model) < SMALL_MODEL
+    return 1 if small else physical_threads()
