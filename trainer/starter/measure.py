@@ -2,14 +2,16 @@
 
 Owns the cases, all of them with wordings and words that training never saw, and the exact comparison
 of the answer with what is right. Nothing is written; a case is the same for a seed everywhere.
-Columns: `world`, `world later` (after earlier turns), `unknown`, `unknown later`, `recall` (words that
-occur in training), `recall new` (words that do not), `recall later`, `override` (a difference against
-the world), `ignore world` and `ignore unknown` (only differences about something else), `asked again`
-(unknown, marked, asked once more), `reworded` (a relation never seen in training, asked in other words
-than in the difference: a guess at what means the same). In the other recall columns a relation never
-seen is asked in the same words, and a relation of the world in other, held-out words. In all of these
-one difference stands in the block, as the chat shows it to a model with this context; `among` and
-`ignore among` have two or three.
+Columns: `world`, `world later` (after earlier turns), `unknown`, `unknown later`, `recall` (words
+that occur in training), `recall new` (words that do not), `recall later`, `override` (a difference
+against the world), `ignore world` and `ignore unknown` (only a difference about something else),
+`alike world` and `alike unknown` (only a difference dangerously like the question: the same
+relation of another subject, or the same subject in another relation), `asked again` (unknown,
+marked, asked once more), `reworded` (a relation never seen in training, asked in other words than
+in the difference: a guess at what means the same). In the other recall columns a relation never
+seen is asked in the same words, and a relation of the world in other, held-out words. In all of
+these one difference stands in the block, as the chat shows it to a model with this context; `among`
+and `ignore among` have two or three.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     "world", "world later", "unknown", "unknown later", "recall", "recall new", "recall later",
-    "override", "ignore world", "ignore unknown", "asked again", "reworded", "among", "ignore among",
+    "override", "ignore world", "ignore unknown", "alike world", "alike unknown", "asked again",
+    "reworded", "among", "ignore among",
 )  # fmt: skip
 
 
@@ -70,7 +73,7 @@ def cases(count: int, seed: int = 2026, columns: Sequence[str] = COLUMNS) -> lis
 
 def _case(column: str, language: str, random: Random, number: int) -> Case:
     before: tuple[Turn, ...] = ()
-    if column in ("world", "world later", "override", "ignore world", "ignore among"):
+    if column.endswith(("world", "world later")) or column in ("override", "ignore among"):
         question = _of_world(random, language, number)
     else:
         question = unknown(random, language, held_out=True)
@@ -85,8 +88,11 @@ def _case(column: str, language: str, random: Random, number: int) -> Case:
         text, right = recalled(
             random, question, relevant=True, held_out=column != "recall", count=count
         )
-    elif column.startswith("ignore"):
-        text, right = recalled(random, question, relevant=False, held_out=True, count=count)
+    elif column.startswith(("ignore", "alike")):
+        hard = 0.0 if column in ("ignore world", "ignore unknown") else 1.0
+        text, right = recalled(
+            random, question, relevant=False, held_out=True, hard=hard, count=count
+        )
     if column == "asked again":
         first = typed(random, question.wordings[0], question.language)
         before = (*_earlier(random, question)[:1], Turn(first, question.reply))
