@@ -1,0 +1,102 @@
+"""Hints at moments worth marking: relative to the person's own talk, rare, and never a mark."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from agent.surprise import SILENCE, SLIP, SMOOTH, hint_for, suggest
+from memory.difference import Difference, Moment, Turn, now
+
+
+def talk(count: int, *, thread: str = "main", start: int = 0) -> list[Turn]:
+    """An ordinary talk: replies of about 1.0 nats a token, messages of about 3.0."""
+    began = now()
+    return [
+        Turn(
+            id=f"{thread}-{number}",
+            thread=thread,
+            at=began + timedelta(minutes=number),
+            asked="and what about that one",
+            replied="well",
+            model="m",
+            surprisal=(1.0 + 0.1 * (number % 5), 1.2, 0.9 + 0.1 * (number % 3)),
+            asked_surprisal=3.0 + 0.2 * (number % 4),
+        )
+        for number in range(start, start + count)
+    ]
+
+
+def unexpected(turns: list[Turn], at: int, nats: float = 6.5) -> list[Turn]:
+    """The reply before was smooth, and the message at this place unexpected."""
+    turns = list(turns)
+    turns[at - 1] = replace(turns[at - 1], surprisal=(0.2, 0.1, 0.2))
+    turns[at] = replace(turns[at], asked_surprisal=nats)
+    return turns
+
+
+def test_an_ordinary_talk_gives_no_hint() -> None:
+    assert suggest(talk(60)) == ()
+
+
+def test_a_smooth_reply_and_an_unexpected_answer_point_at_the_reply() -> None:
+    turns = unexpected(talk(30), 20)
+    (hint,) = suggest(turns)
+    assert hint.turn.id == "main-19" and hint.reason == SMOOTH
+    assert hint.answer == 6.5 and hint.reply == pytest.approx(0.167, abs=1e-3)
+    assert hint.score > 2.5
+
+
+def test_an_unexpected_answer_to_a_reply_that_was_no_commonplace_is_left_alone() -> None:
+    turns = unexpected(talk(30), 20)
+    turns[19] = replace(turns[19], surprisal=(1.6, 1.5, 1.7))
+    assert suggest(turns) == ()
+
+
+def test_a_word_that_the_model_itself_did_not_expect_points_at_its_reply() -> None:
+    turns = talk(30)
+    turns[20] = replace(turns[20], surprisal=(1.0, 9.0, 1.0))
+    (hint,) = suggest(turns)
+    assert hint.turn.id == "main-20" and hint.reason == SLIP and hint.answer is None
+
+
+def test_much_for_one_person_is_usual_for_another() -> None:
+    vivid = [replace(turn, asked_surprisal=6.0 + 0.2 * (i % 4)) for i, turn in enumerate(talk(30))]
+    assert suggest(unexpected(vivid, 20, 6.5)) == ()
+    # Another model has its own scale, too: its first turns are not judged by the old one.
+    other = [replace(turn, model="n") for turn in unexpected(talk(30), 3)[:6]]
+    assert suggest([*talk(30), *other]) == ()
+
+
+def test_the_first_turns_first_messages_and_single_words_are_not_judged() -> None:
+    assert suggest(unexpected(talk(30), 5)) == ()
+    turns = unexpected(talk(30), 20)
+    assert suggest([*turns[:20], replace(turns[20], asked="No!")]) == ()
+    alone = [replace(turn, thread=f"t{i}") for i, turn in enumerate(turns)]
+    assert suggest(alone) == ()
+
+
+def test_after_a_hint_there_is_silence_for_a_while() -> None:
+    turns = talk(60)
+    for at in (20, 24, 28, 20 + SILENCE + 2):
+        turns = unexpected(turns, at)
+    assert [hint.turn.id for hint in suggest(turns)] == ["main-19", f"main-{20 + SILENCE + 1}"]
+
+
+def test_what_is_marked_already_is_left_alone() -> None:
+    turns = unexpected(talk(30), 20)
+    mark = Difference("d", "main-19", "main", now(), Moment.SURPRISE, "a", "b")
+    assert suggest(turns, [mark]) == ()
+
+
+def test_the_chat_says_a_hint_once_when_it_arises() -> None:
+    turns = unexpected(talk(30), 20)
+    said = [hint_for(turns[n], suggest(turns[: n + 1]), turns[: n + 1]) for n in range(len(turns))]
+    assert [n for n, hint in enumerate(said) if hint] == [20]
+
+
+def test_turns_that_were_not_measured_are_no_obstacle() -> None:
+    old = [replace(turn, asked_surprisal=None, surprisal=()) for turn in talk(20)]
+    assert suggest([*old, *unexpected(talk(30, start=20), 20)])[0].turn.id == "main-39"
