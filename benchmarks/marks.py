@@ -1,0 +1,187 @@
+"""Draws marks for the learning benchmark: what was asked, what the starter said, how it should sound.
+
+    python benchmarks/marks.py [--n 10] [--seed 0]      prints them as JSON lines
+
+A grammar of our own (`marks.toml`): facts about invented people, places and things, answers that go
+against the starter's world, tone ("shorter", "no list", "formal you"), refusals of the commonplace,
+holds; English and Russian by turns. Of the same seed the first marks are the same for every count, so
+that marks can grow from night to night. The marked reply is what the starter really says.
+
+For measuring alone a mark carries wordings and look-alike questions made from templates that no
+training code sees. Wordings come in two sets: seeds from DEV on draw from one, the seeds that are
+reported (0, 1, 2 …) from the other, so that nothing is tuned on what is reported. Look-alikes ask
+something else and must stay as the base answers them. No two marks speak of the same thing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.themes import DEV, MAKERS, Draft, grammar, reserved, split  # noqa: E402
+from memory.difference import Contrast, Difference, Message, Moment, Span  # noqa: E402
+from trainer.starter.world import facts  # noqa: E402
+
+if TYPE_CHECKING:
+    from agent.engine import Engine
+
+LONGEST = 48
+THEMES = (
+    "fact", "commonplace", "tone", "fact", "override",
+    "fact", "commonplace", "fact", "tone", "hold",
+)  # fmt: skip
+"""The themes by turns, each in both languages; the last one is an override every other time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A difference, and what only the benchmark sees: `framed` and `reworded` ask the same in other
+    words, `near` asks something else that looks alike."""
+
+    difference: Difference
+    theme: str
+    language: str
+    framed: tuple[str, ...]
+    reworded: tuple[str, ...]
+    near: tuple[str, ...]
+
+    @property
+    def expected(self) -> str:
+        """How the reply should sound."""
+        return self.difference.contrast.sounds or self.difference.replied
+
+    @property
+    def rephrasings(self) -> tuple[str, ...]:
+        """All held-out wordings."""
+        return (*self.framed, *self.reworded)
+
+
+def marks(count: int, seed: int, reply: Callable[[str], str]) -> list[Mark]:
+    """Return `count` marks; `reply` asks the base, greedily and without recall."""
+    return [
+        _finish(*drawn, seed, number, reply) for number, drawn in enumerate(drafts(count, seed))
+    ]
+
+
+def asker(engine: Engine) -> Callable[[str], str]:
+    """Return the function that asks `engine` as a chat without settings does in a fresh thread."""
+    from agent.engine import Sampling
+    from agent.prompt import compose
+
+    def ask(text: str) -> str:
+        prompt = compose(engine, [Message("user", text)], room=LONGEST)
+        greedy = Sampling(max_tokens=LONGEST)
+        return engine.generate(prompt.tokens, greedy).run().text.strip()
+
+    return ask
+
+
+@cache
+def unrelated() -> tuple[str, ...]:
+    """Return prompts that no mark touches: 30 from outside the starter's world, 60 from within."""
+    data, random = grammar()["unrelated"], Random("unrelated")
+    found = [line for language in ("en", "ru") for line in data[language].strip().splitlines()]
+    known = [fact for fact in facts() if reserved(fact)]
+    for language in ("en", "ru"):
+        for relation in ("capital", "colour", "opposite", "sum", "talk"):
+            mine = [f for f in known if (f.language, f.relation) == (language, relation)]
+            for fact in random.sample(mine, 6):
+                found.append(random.choice((*fact.asked, *fact.held_out)))
+    return tuple(found)
+
+
+def drafts(count: int, seed: int) -> list[tuple[str, str, Draft]]:
+    """Return `count` (theme, language, draft), the shorter list always the longer one's beginning."""
+    sources = {
+        (theme, language): maker(language, Random(f"{theme} {language} {seed}"), seed >= DEV)
+        for theme, maker in MAKERS.items()
+        for language in ("en", "ru")
+    }
+    drawn: list[tuple[str, str, Draft]] = []
+    for number in range(count):
+        turn = number // 2
+        theme = THEMES[turn % len(THEMES)]
+        if theme == "hold" and (turn // len(THEMES)) % 2:
+            theme = "override"
+        language = ("en", "ru")[number % 2]
+        drawn.append((theme, language, next(sources[theme, language])))
+    return drawn
+
+
+def _finish(
+    theme: str, language: str, draft: Draft, seed: int, number: int, reply: Callable[[str], str]
+) -> Mark:
+    random = Random(f"{seed} {number} {draft.asked}")
+    replied = reply(draft.asked)
+    lines = grammar()["lines"][language]
+    tells = theme == "commonplace" and random.random() < 0.4
+    contrast = Contrast(
+        missed=random.choice(split(lines["missed"])) if tells else None,
+        lost=random.choice(split(lines["lost"])) if tells and random.random() < 0.5 else None,
+        sounds=draft.sounds,
+    )
+    identity = hashlib.sha256(f"{seed} {number}".encode()).hexdigest()[:16]
+    difference = Difference(
+        id=identity,
+        turn=hashlib.sha256(identity.encode()).hexdigest()[:16],
+        thread="benchmark",
+        at=datetime(2026, 11, 1, tzinfo=UTC) + timedelta(minutes=number),
+        moment=Moment.HOLD if theme == "hold" else Moment.SURPRISE if tells else Moment.ERROR,
+        asked=draft.asked,
+        replied=replied,
+        contrast=contrast,
+        span=_span(replied) if theme == "override" and random.random() < 0.5 else None,
+        model="starter.gguf",
+    )
+    frames = grammar()["frames"][language]["dev" if seed >= DEV else "test"].strip().splitlines()
+    framed = tuple(_framed(frame, draft.asked) for frame in random.sample(frames, 2))
+    return Mark(difference, theme, language, framed, (draft.reworded,), draft.near)
+
+
+def _span(replied: str) -> Span:
+    """Return the reply's last word, which is what an answer against the world takes issue with."""
+    quote = replied.rstrip(".").split()[-1]
+    start = replied.rindex(quote)
+    return Span(start, start + len(quote), quote)
+
+
+def _framed(frame: str, asked: str) -> str:
+    small = asked if asked.startswith("I ") else asked[0].lower() + asked[1:]
+    return frame.format(q=small, c=asked.rstrip("?.!"))
+
+
+def main() -> int:
+    """Print the marks of one seed."""
+    from agent.chat import STARTER
+    from agent.engine import Engine
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--n", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=DEV)
+    wanted = parser.parse_args()
+    with Engine.open(STARTER) as engine:
+        for mark in marks(wanted.n, wanted.seed, asker(engine)):
+            d = mark.difference
+            row = {
+                "theme": mark.theme, "asked": d.asked, "replied": d.replied,
+                "sounds": d.contrast.sounds, "missed": d.contrast.missed, "lost": d.contrast.lost,
+                "span": d.span and d.span.quote, "rephrasings": mark.rephrasings, "near": mark.near,
+            }  # fmt: skip
+            print(json.dumps(row, ensure_ascii=False))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
