@@ -48,8 +48,10 @@ class Sample:
     """One sequence: a prompt of `prompt` tokens and the reply to it.
 
     `lesson` is its lesson's number (ANCHOR for what must stay as it is), `variant` 0 for the question
-    as it was asked. `rejected` is the whole sequence with the marked reply, for the contrast. `top`
-    holds the base's k likeliest tokens at each reply position: ids and ln p, each [reply, k].
+    as it was asked, `difference` the id it teaches. `rejected` is the whole sequence with the marked
+    reply, for the contrast; `parts`, when not empty, are the places that the contrast counts: start and
+    end in `tokens`, start and end in `rejected`. `top` holds the base's k likeliest tokens at each
+    reply position: ids and ln p, each [reply, k].
     """
 
     tokens: tuple[int, ...]
@@ -58,6 +60,8 @@ class Sample:
     variant: int = 0
     weight: float = 1.0
     rejected: tuple[int, ...] = ()
+    difference: str = ""
+    parts: tuple[int, ...] = ()
     top: tuple[Ids, LogProbabilities] | None = None
 
 
@@ -85,6 +89,8 @@ def write_job(folder: Path, job: Job) -> None:
         rejected_lengths=_row([len(s.rejected) for s in samples]),
         numbers=np.array([(s.prompt, s.lesson, s.variant) for s in samples], np.int32),
         weights=np.array([s.weight for s in samples], np.float32),
+        parts=np.array([s.parts or (0, 0, 0, 0) for s in samples], np.int32),
+        differences=np.array([s.difference for s in samples]),
         top_ids=np.concatenate([blank_ids, *(top[0] for top in tops)]),
         top_logs=np.concatenate([blank_logs, *(top[1] for top in tops)]),
         top_lengths=_row([len(top[0]) for top in tops]),
@@ -110,6 +116,8 @@ def read_job(folder: Path) -> Job:
                 variant=int(variant),
                 weight=float(data["weights"][index]),
                 rejected=tuple(rejected[index].tolist()),
+                difference=str(data["differences"][index]),
+                parts=tuple(data["parts"][index].tolist()) if data["parts"][index].any() else (),
                 top=(ids[index], logs[index]) if len(ids[index]) else None,
             )
             for index, (prompt, lesson, variant) in enumerate(data["numbers"])

@@ -1,74 +1,70 @@
-"""Differences → lessons, and what must stay as it is beside them.
+"""Differences → all that one night trains and measures.
 
-A difference that teaches becomes a contrast (chosen: how it should have sounded; rejected: the marked
-reply) or a hold (chosen: the reply itself), and, where the person wrote what was missed or lost, a
-second lesson in naming that break. A bare mark becomes nothing. Of two differences with the same
-question the newer counts. Every prompt is made by `agent/prompt.py` with the served vocabulary, so
-the model is trained on exactly what it will be asked.
+The lessons of each difference that counts (`trainer/teach.py`, `trainer/conflicts.py`), and beside
+them what must stay as it is: near-misses of every question, unrelated prompts that ship with the
+project, and the person's own unmarked questions, all answered by the base alone
+(`trainer/anchors.py`). One half of each is trained with, the other kept for the gate.
 
-Pure but for the base's answers (`trainer/anchors.py`). Refuses nothing: a lesson too long for the
-context is left out and named in `Curriculum.too_long`.
+Pure but for the base's answers. Refuses nothing: a lesson too long for the context is left out and
+named in `Curriculum.too_long`, an older side of a conflict in `superseded`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from agent.prompt import compose, reply_tokens
-from memory.difference import Difference, Message, Moment
+from memory.difference import Difference, Turn
 from memory.errors import ModelError
 from memory.words import plain
 from trainer import rephrase
 from trainer.anchors import Anchor, Answers, prompts
+from trainer.conflicts import Conflict, current_differences, find_conflicts, siblings_of
 from trainer.job import ANCHOR, Sample
+from trainer.teach import Asker, Kind, Lesson, Question, lessons_of
 
 if TYPE_CHECKING:
     from agent.engine import Engine
     from memory.home import Settings
 
-Kind = Literal["contrast", "hold", "naming"]
-NAMING_WEIGHT = 0.5
+__all__ = [
+    "Asker",
+    "Conflict",
+    "Curriculum",
+    "Kind",
+    "Lesson",
+    "Question",
+    "current_differences",
+    "find_conflicts",
+    "make_curriculum",
+    "samples_of",
+    "teach",
+    "unmarked",
+]
+
 NEAR_TRAINED, NEAR_MEASURED = 16, 4
 """Near-misses of a difference: held in training, and kept back for the gate (at least)."""
+NEAR_AT_MOST = 800
+"""Near-misses held in all: each costs an answer of the base."""
 FEWEST_MEASURED = 12
 """Near-misses that the gate asks at least, so that one of them alone does not decide."""
-FEWEST_ANCHORS = 80
+MOST_MEASURED = 200
+FEWEST_ANCHORS, MOST_ANCHORS = 80, 400
 MEASURED_ANCHORS = 48
-LONGEST_REPLY = 512
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A user's message and the prompt that it becomes."""
-
-    text: str
-    prompt: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Lesson:
-    """What one difference teaches, as token ids; `chosen` and `rejected` end with the end of turn."""
-
-    difference: str
-    kind: Kind
-    question: Question
-    expected: str
-    chosen: tuple[int, ...]
-    rejected: tuple[int, ...] | None
-    weight: float
-    rephrasings: tuple[Question, ...] = ()
-    held_out: tuple[Question, ...] = ()
+OWN = 60
+"""Own unmarked questions used at most, the latest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Curriculum:
     """All that one night trains and measures.
 
-    `before` is the base's own answer to each lesson's question. `superseded` maps the id of an older
-    difference to the newer one with the same question; `too_long` lists ids that do not fit.
+    `before` is the base's own answer to each lesson's question. `superseded` maps the id of a
+    difference that is left out to the one that counts in its place; `too_long` maps the ids that do
+    not fit the context to a sentence.
     """
 
     lessons: tuple[Lesson, ...]
@@ -78,7 +74,8 @@ class Curriculum:
     near_misses: tuple[Anchor, ...]
     anchors: tuple[Anchor, ...]
     superseded: dict[str, str]
-    too_long: tuple[str, ...]
+    too_long: dict[str, str]
+    conflicts: tuple[Conflict, ...] = ()
 
     @property
     def differences(self) -> tuple[str, ...]:
@@ -87,49 +84,63 @@ class Curriculum:
 
     def samples(self) -> tuple[Sample, ...]:
         """Return the training sequences of `trainer/fit.py`."""
-        made: list[Sample] = []
-        for number, lesson in enumerate(self.lessons):
-            for variant, question in enumerate((lesson.question, *lesson.rephrasings)):
-                rejected = (*question.prompt, *lesson.rejected) if lesson.rejected else ()
-                made.append(
-                    Sample(
-                        tokens=(*question.prompt, *lesson.chosen),
-                        prompt=len(question.prompt),
-                        lesson=number,
-                        variant=variant,
-                        weight=lesson.weight,
-                        rejected=rejected if variant == 0 else (),
-                    )
-                )
-        for anchor in self.held:
+        return samples_of(self.lessons, self.held)
+
+
+def samples_of(lessons: Sequence[Lesson], held: Sequence[Anchor]) -> tuple[Sample, ...]:
+    """Return every sequence that is trained on: each wording of each lesson, then what is held.
+
+    The contrast with the rejected reply is drawn on the question as it was asked; its ranges count
+    from the start of the sequence.
+    """
+    made: list[Sample] = []
+    for number, lesson in enumerate(lessons):
+        for variant, question in enumerate((lesson.question, *lesson.rephrasings)):
+            size = len(question.prompt)
+            contrasted = lesson.rejected if variant == 0 else None
             made.append(
                 Sample(
-                    tokens=(*anchor.prompt, *anchor.reply),
-                    prompt=len(anchor.prompt),
-                    lesson=ANCHOR,
-                    top=(anchor.ids, anchor.logs),
+                    tokens=(*question.prompt, *lesson.chosen),
+                    prompt=size,
+                    lesson=number,
+                    difference=lesson.difference,
+                    variant=variant,
+                    weight=lesson.weight,
+                    rejected=(*question.prompt, *contrasted) if contrasted else (),
+                    parts=tuple(size + place for part in lesson.parts for place in part)
+                    if contrasted and lesson.parts
+                    else (),
                 )
             )
-        return tuple(made)
+    for anchor in held:
+        made.append(
+            Sample(
+                tokens=(*anchor.prompt, *anchor.reply),
+                prompt=len(anchor.prompt),
+                lesson=ANCHOR,
+                top=(anchor.ids, anchor.logs),
+            )
+        )
+    return tuple(made)
 
 
-def current_differences(
-    differences: Sequence[Difference],
-) -> tuple[list[Difference], dict[str, str]]:
-    """Return those that teach, one a question (the newest), and older id → newer id for the rest."""
-    newest: dict[str, Difference] = {}
-    superseded: dict[str, str] = {}
-    for difference in differences:  # oldest first
-        if not difference.teaches:
-            continue
-        key = plain(difference.asked).rstrip("?!. ")
-        if older := newest.pop(key, None):
-            superseded = {
-                old: difference.id if new == older.id else new for old, new in superseded.items()
-            }
-            superseded[older.id] = difference.id
-        newest[key] = difference
-    return list(newest.values()), superseded
+def teach(
+    engine: Engine, differences: Sequence[Difference], settings: Settings
+) -> tuple[list[Lesson], dict[str, str], dict[str, str]]:
+    """Return the lessons of the differences that count; replaced ids; ids left out as too long.
+
+    What `discern lessons` shows: nothing is computed but token ids.
+    """
+    chosen, superseded = current_differences(differences)
+    ask = Asker(engine, settings)
+    lessons: list[Lesson] = []
+    too_long: dict[str, str] = {}
+    for difference in chosen:
+        try:
+            lessons += lessons_of(difference, siblings_of(difference, chosen), ask, engine)
+        except ModelError as error:
+            too_long[difference.id] = str(error)
+    return lessons, superseded, too_long
 
 
 def make_curriculum(
@@ -138,48 +149,25 @@ def make_curriculum(
     answers: Answers,
     settings: Settings,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    own: Sequence[str] = (),
 ) -> Curriculum:
     """Return the lessons of `differences` and the base's answers to all that must stay.
 
-    `differences` are the journal's, oldest first; the engine must serve the base alone. `progress`
-    hears how many of the base's answers are there.
+    `differences` are the journal's, oldest first; `own` are the person's unmarked questions
+    (`unmarked`). The engine must serve the base alone. `progress` hears how many of the base's
+    answers are there.
     """
-    chosen, superseded = current_differences(differences)
+    lessons, superseded, too_long = teach(engine, differences, settings)
     ask = Asker(engine, settings)
-    lessons: list[Lesson] = []
-    too_long: list[str] = []
-    for difference in chosen:
-        try:
-            lessons += _lessons(difference, ask, engine)
-        except ModelError:
-            too_long.append(difference.id)
-    asked = [difference.asked for difference in chosen]
-    kept_back = max(NEAR_MEASURED, math.ceil(FEWEST_MEASURED / max(1, len(asked))))
     taken = {plain(q.text) for x in lessons for q in (x.question, *x.rephrasings, *x.held_out)}
-    trained: list[str] = []
-    measured: list[str] = []
-    for question in asked:
-        others = [text for text in asked if text != question]
-        near = [
-            text
-            for text in rephrase.near_misses(
-                question, others, count=NEAR_TRAINED + kept_back, seed=settings.training.seed
-            )
-            if plain(text) not in taken
-        ]
-        taken.update(plain(text) for text in near)
-        # Alternately, so that real and invented names stand on both sides.
-        measured += near[1::2][:kept_back]
-        trained += [text for text in near if text not in near[1::2][:kept_back]]
-    to_hold, to_measure = (
-        [text for text in half if plain(text) not in taken] for half in prompts()
-    )
-    wanted = max(FEWEST_ANCHORS, settings.training.anchors_per_lesson * len(lessons))
+    trained, measured = _near_misses(lessons, taken, settings.training.seed)
+    to_hold, to_measure = _anchors(lessons, own, taken, settings)
     groups = [
         [lesson.question.text for lesson in lessons],
-        [*trained, *to_hold[:wanted]],
+        [*trained, *to_hold],
         measured,
-        to_measure[:MEASURED_ANCHORS],
+        to_measure,
     ]
     pairs = [(text, ask(text).prompt) for group in groups for text in group]
     for place, lesson in enumerate(lessons):
@@ -193,69 +181,66 @@ def make_curriculum(
         near_misses=tuple(found[ends[1] : ends[2]]),
         anchors=tuple(found[ends[2] : ends[3]]),
         superseded=superseded,
-        too_long=tuple(too_long),
+        too_long=too_long,
+        conflicts=find_conflicts(differences),
     )
 
 
-class Asker:
-    """Makes a `Question` of a user's message, the way the chat asks it in a fresh thread."""
-
-    def __init__(self, engine: Engine, settings: Settings) -> None:
-        self._engine = engine
-        system = settings.chat.system
-        self._head = [Message("system", system)] if system.strip() else []
-        self._thinking = settings.chat.thinking
-
-    def __call__(self, text: str, *, room: int = LONGEST_REPLY) -> Question:
-        room = min(room, self._engine.info.context // 2)
-        messages = [*self._head, Message("user", text)]
-        made = compose(self._engine, messages, thinking=self._thinking, room=room)
-        return Question(text, made.tokens)
-
-
-def _lessons(difference: Difference, ask: Asker, engine: Engine) -> list[Lesson]:
-    contrast = difference.contrast
-    made: list[Lesson] = []
-
-    def lesson(kind: Kind, asked: str, expected: str, rejected: str, weight: float = 1.0) -> Lesson:
-        chosen = reply_tokens(engine, expected)
-        if len(chosen) > min(LONGEST_REPLY, engine.info.context // 2):
-            raise ModelError(f"the reply of the difference {difference.id} is too long to train on")
-        other = rephrase.rephrase(asked)
-        if kind == "naming":
-            other = rephrase.Rephrasings(other.training[:3], ())
-        differs = bool(rejected.strip()) and rejected.strip() != expected.strip()
-        return Lesson(
-            difference=difference.id,
-            kind=kind,
-            question=ask(asked),
-            expected=expected.strip(),
-            chosen=chosen,
-            rejected=reply_tokens(engine, rejected)[:LONGEST_REPLY] if differs else None,
-            weight=weight,
-            rephrasings=tuple(ask(text) for text in other.training),
-            held_out=tuple(ask(text) for text in other.held_out),
-        )
-
-    if difference.moment is Moment.HOLD:
-        made.append(lesson("hold", difference.asked, difference.replied, ""))
-    elif contrast.sounds:
-        made.append(lesson("contrast", difference.asked, contrast.sounds, difference.replied))
-    if contrast.missed or contrast.lost:
-        question, answer = _naming(difference)
-        made.append(lesson("naming", question, answer, "", NAMING_WEIGHT))
-    return made
+def _near_misses(
+    lessons: Sequence[Lesson], taken: set[str], seed: int
+) -> tuple[list[str], list[str]]:
+    """Return the near-misses to train with and those for the gate; adds them to `taken`."""
+    asked = list(dict.fromkeys(x.question.text for x in lessons if x.kind != "naming"))
+    kept_back = max(NEAR_MEASURED, math.ceil(FEWEST_MEASURED / max(1, len(asked))))
+    kept_back = max(1, min(kept_back, MOST_MEASURED // max(1, len(asked))))
+    to_train = max(2, min(NEAR_TRAINED, NEAR_AT_MOST // max(1, len(asked))))
+    trained: list[str] = []
+    measured: list[str] = []
+    for question in asked:
+        others = [text for text in asked if text != question]
+        near = [
+            text
+            for text in rephrase.near_misses(
+                question, others, count=to_train + kept_back, seed=seed
+            )
+            if plain(text) not in taken
+        ]
+        taken.update(plain(text) for text in near)
+        # Alternately, so that real and invented names stand on both sides.
+        measured += near[1::2][:kept_back]
+        trained += [text for text in near if text not in near[1::2][:kept_back]]
+    return trained, measured
 
 
-def _naming(difference: Difference) -> tuple[str, str]:
-    """Return the question that asks for the break, and the contrast in its lines."""
-    contrast = difference.contrast
-    if rephrase.is_russian(f"{difference.asked} {contrast.missed or contrast.lost}"):
-        question = f"Что не было различено в ответе на «{difference.asked.strip()}»?"
-        names = ("Не различено", "Не удержано", "Должно звучать")
-    else:
-        question = f'What was not distinguished in the answer to "{difference.asked.strip()}"?'
-        names = ("Not distinguished", "Not held", "It should sound")
-    texts = (contrast.missed, contrast.lost, contrast.sounds)
-    lines = [f"{name}: {text}" for name, text in zip(names, texts, strict=True) if text]
-    return question, "\n".join(lines)
+def _anchors(
+    lessons: Sequence[Lesson], own: Sequence[str], taken: set[str], settings: Settings
+) -> tuple[list[str], list[str]]:
+    """Return the unrelated prompts to train with and those for the gate, own questions first."""
+    halves: tuple[list[str], list[str]] = ([], [])
+    for text in own[:OWN]:
+        halves[hashlib.sha256(plain(text).encode()).digest()[-1] % 2].append(text)
+    wanted = max(FEWEST_ANCHORS, settings.training.anchors_per_lesson * len(lessons))
+    sizes = (min(MOST_ANCHORS, wanted), MEASURED_ANCHORS)
+    shipped = prompts()
+    made: list[list[str]] = []
+    for mine, theirs, size in zip(halves, shipped, sizes, strict=True):
+        # At most half of what the gate asks is the person's own: the rest is the same every night.
+        texts = [text for text in (*mine[: size // 2], *theirs) if plain(text) not in taken]
+        made.append(list(dict.fromkeys(texts))[:size])
+    return made[0], made[1]
+
+
+def unmarked(turns: Sequence[Turn], differences: Sequence[Difference]) -> list[str]:
+    """Return the questions of turns that were never marked, the latest first, each once.
+
+    They show what this person talks about, so that training is held in place there. Questions of
+    marked turns, whatever they asked, and long ones are left out.
+    """
+    marked = {item.turn for item in differences}
+    asked = {plain(item.asked) for item in differences}
+    found: dict[str, str] = {}
+    for turn in sorted(turns, key=lambda item: item.at, reverse=True):
+        key = plain(turn.asked)
+        if turn.id not in marked and key not in asked and 0 < len(key) <= 400:
+            found.setdefault(key, turn.asked.strip())
+    return list(found.values())

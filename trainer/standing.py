@@ -1,0 +1,53 @@
+"""Whether a question can be asked without the talk that stood before it.
+
+"And in winter?" means nothing alone: a lesson of it is asked in its talk only. "Who wrote Faust?" is
+asked both ways. Word lists in English and Russian; where they are silent (other languages), a question
+of one word or two is taken to lean on what came before. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from memory.difference import Message
+from memory.words import plain, stems
+
+_WORD = re.compile(r"[\w'’-]+")
+_LEANING_WORDS = """
+it its it's that this these those they them their theirs he she him her his hers there then above
+again instead otherwise former latter one ones same such so
+он она оно они его ее их ему ей им них нее него ней ними это этот эта эти этого этой этих тот та те
+того той тех там тогда так такой такая такое такие иначе туда оттуда сюда тоже также ещё еще снова
+"""
+_LEANING = frozenset(_LEANING_WORDS.split())
+# What is asked of a reply rather than of the world.
+_ABOUT_REPLY = re.compile(
+    r"(shorter|longer|simpler|more|less|again|continue|go on|rewrite|rephrase|repeat|"
+    r"короче|длиннее|проще|подробнее|больше|меньше|продолжай|дальше|перепиши|повтори|"
+    r"иначе|почему|зачем|why)\W*(please|пожалуйста)?\W*\Z"
+)
+_JOINING = re.compile(r"(and|but|or|also|а|и|но|или)\b")
+_FIXED = re.compile(r"(how is it going|that is|who is there|как так)\b")
+
+
+def talk(before: Sequence[Message]) -> tuple[Message, ...]:
+    """Return the exchanges of `before`, without the system prompt."""
+    return tuple(message for message in before if message.role != "system")
+
+
+def stands_alone(asked: str, before: Sequence[Message]) -> bool:
+    """Whether `asked` asks the same when nothing stands before it."""
+    if not talk(before):
+        return True
+    text = plain(asked)
+    words = _WORD.findall(text)
+    if not words or _ABOUT_REPLY.match(text):
+        return False
+    if any(word in _LEANING for word in words) and not _FIXED.match(text):
+        return False
+    # `stems` gives empty words back only when nothing else is left; a marker shows which it was.
+    content = len(stems(f"{text} zzmarker")) - 1
+    if _JOINING.match(text):
+        return content > 2
+    return content >= 2 or (content == 1 and len(words) >= 3)

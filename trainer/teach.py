@@ -1,0 +1,222 @@
+"""One difference → its lessons: questions as token ids, the reply to give and the one to avoid.
+
+A difference that teaches becomes a contrast (chosen: how it should have sounded; rejected: the marked
+reply) or a hold (chosen: the reply itself), asked in the talk it stood in and, where the question
+means something alone, without it; and, where the person wrote what was missed or lost, a lesson in
+naming that break. A bare mark becomes nothing. A mark on a span contrasts the span alone.
+
+Pure. Raises ModelError for what does not fit the context; `trainer/lessons.py` leaves that out and
+says so. Every prompt is made by `agent/prompt.py`, so the model is trained on exactly what the chat
+will ask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from agent.prompt import compose, reply_tokens
+from memory.difference import Difference, Message, Moment
+from memory.errors import ModelError
+from trainer import rephrase
+from trainer.spans import Range, expected_reply, parting, token_range
+from trainer.standing import stands_alone, talk
+
+if TYPE_CHECKING:
+    from agent.engine import Engine
+    from memory.home import Settings
+
+Kind = Literal["contrast", "hold", "naming"]
+NAMING_WEIGHT = 0.5
+LONGEST_REPLY = 512
+LONGEST_TALK = 1024
+"""Tokens of a prompt that a lesson in its talk keeps; older exchanges are left out."""
+IN_TALK, NAMING = 3, 3
+"""Rephrasings that a lesson in its talk, and one of naming, are trained on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A user's message and the prompt that it becomes; `dropped` counts older messages left out."""
+
+    text: str
+    prompt: tuple[int, ...]
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What one difference teaches, as token ids; `chosen` and `rejected` end with the end of turn.
+
+    `parts` are the tokens of the chosen and of the rejected reply that their contrast counts, None for
+    all of both. `in_talk` tells a lesson asked in the talk it stood in from one asked alone.
+    """
+
+    difference: str
+    kind: Kind
+    question: Question
+    expected: str
+    chosen: tuple[int, ...]
+    rejected: tuple[int, ...] | None
+    weight: float
+    rephrasings: tuple[Question, ...] = ()
+    held_out: tuple[Question, ...] = ()
+    in_talk: bool = False
+    parts: tuple[Range, Range] | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the question and the chosen reply."""
+        return len(self.question.prompt) + len(self.chosen)
+
+
+class Asker:
+    """Makes a `Question` of a user's message, the way the chat asks it."""
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self._engine = engine
+        system = settings.chat.system
+        self._head = [Message("system", system)] if system.strip() else []
+        self._thinking = settings.chat.thinking
+        self._room = min(LONGEST_REPLY, engine.info.context // 2)
+
+    def __call__(self, text: str, before: Sequence[Message] = ()) -> Question:
+        """Return `text` asked in a fresh thread, or after `before`.
+
+        Raises:
+            ModelError: the message alone does not fit the context beside its reply.
+        """
+        room = self._room
+        head = self._head
+        if before:
+            room = max(room, self._engine.info.context - LONGEST_TALK)
+            head = [] if before[0].role == "system" else self._head
+        messages = [*head, *before, Message("user", text)]
+        made = compose(self._engine, messages, thinking=self._thinking, room=room)
+        return Question(text, made.tokens, made.dropped)
+
+
+def lessons_of(
+    difference: Difference, siblings: Sequence[Difference], ask: Asker, engine: Engine
+) -> list[Lesson]:
+    """Return the lessons of `difference`; `siblings` replace other spans of the same reply.
+
+    Raises:
+        ModelError: the question or a reply is too long for the context.
+    """
+    made: list[Lesson] = []
+    contrast = difference.contrast
+    expected = expected_reply(difference, siblings)
+    if expected is not None and expected.strip():
+        kind: Kind = "hold" if difference.moment is Moment.HOLD else "contrast"
+        made += _in_both_places(_reply_lesson(difference, kind, expected, engine), difference, ask)
+    if contrast.missed or contrast.lost:
+        made.append(_naming_lesson(difference, ask, engine))
+    return made
+
+
+def _reply_lesson(difference: Difference, kind: Kind, expected: str, engine: Engine) -> Lesson:
+    """Return the lesson without its questions."""
+    expected, replied = expected.strip(), difference.replied.strip()
+    chosen = _fitting(expected, difference, engine)
+    rejected = None
+    parts = None
+    if kind == "contrast" and replied and replied != expected:
+        rejected = reply_tokens(engine, replied)[:LONGEST_REPLY]
+        if difference.span is not None:
+            marked = token_range(engine.tokenize, difference.replied, difference.span)
+            if marked and marked[1] > len(rejected):
+                marked = None
+            parts = parting(chosen, rejected, marked)
+    nothing = Question(difference.asked, ())
+    return Lesson(difference.id, kind, nothing, expected, chosen, rejected, 1.0, parts=parts)
+
+
+def _in_both_places(lesson: Lesson, difference: Difference, ask: Asker) -> list[Lesson]:
+    """Return the lesson asked in its talk, if there was one, and alone, if it means the same."""
+    other = rephrase.rephrase(difference.asked)
+    alone = stands_alone(difference.asked, difference.before)
+    made: list[Lesson] = []
+    if talk(difference.before):
+        training = other.training[: IN_TALK if alone else None]
+        made.append(
+            replace(
+                lesson,
+                question=ask(difference.asked, difference.before),
+                rephrasings=tuple(ask(text, difference.before) for text in training),
+                held_out=()
+                if alone
+                else tuple(ask(text, difference.before) for text in other.held_out),
+                in_talk=True,
+            )
+        )
+    if alone:
+        before = difference.before[:1]  # its system prompt, which is all there may be
+        made.append(
+            replace(
+                lesson,
+                question=ask(difference.asked, before if not made else ()),
+                rephrasings=tuple(ask(text) for text in other.training),
+                held_out=tuple(ask(text) for text in other.held_out),
+            )
+        )
+    return made
+
+
+def _naming_lesson(difference: Difference, ask: Asker, engine: Engine) -> Lesson:
+    """Return the lesson in which the person asks what was not distinguished."""
+    question, short, answer = naming(difference)
+    wordings = rephrase.rephrase(question).training[:NAMING]
+    # Asked right after the reply itself, as a person would; never where that does not fit.
+    there = (
+        *difference.before,
+        Message("user", difference.asked),
+        Message("assistant", difference.replied),
+    )
+    at_once: tuple[Question, ...] = ()
+    if difference.replied.strip():
+        asked = ask(short, there)
+        at_once = () if asked.dropped > len(talk(difference.before)) else (asked,)
+    return Lesson(
+        difference=difference.id,
+        kind="naming",
+        question=ask(question),
+        expected=answer,
+        chosen=_fitting(answer, difference, engine),
+        rejected=None,
+        weight=NAMING_WEIGHT,
+        rephrasings=(*(ask(text) for text in wordings), *at_once),
+    )
+
+
+def naming(difference: Difference) -> tuple[str, str, str]:
+    """Return the question that asks for the break, the same asked at once, and the answer: the
+    contrast in its lines."""
+    contrast, asked = difference.contrast, " ".join(difference.asked.split())
+    quote = f" «{difference.span.quote.strip()}»" if difference.span else ""
+    if rephrase.is_russian(f"{difference.asked} {contrast.missed or contrast.lost}"):
+        short = f"Что не было различено{f' в{quote}' if quote else ''}?"
+        question = f"Что не было различено в{quote and f'{quote} в'} ответе на «{asked}»?"
+        names = ("Не различено", "Не удержано", "Должно звучать")
+    else:
+        quote = quote.replace("«", '"').replace("»", '"')
+        short = f"What was not distinguished{f' in{quote}' if quote else ''}?"
+        question = (
+            f'What was not distinguished in{quote and f"{quote} in"} the answer to "{asked}"?'
+        )
+        names = ("Not distinguished", "Not held", "It should sound")
+    texts = (contrast.missed, contrast.lost, contrast.sounds)
+    lines = [f"{name}: {text}" for name, text in zip(names, texts, strict=True) if text]
+    return question, short, "\n".join(lines)
+
+
+def _fitting(reply: str, difference: Difference, engine: Engine) -> tuple[int, ...]:
+    tokens = reply_tokens(engine, reply)
+    longest = min(LONGEST_REPLY, engine.info.context // 2)
+    if len(tokens) > longest:
+        raise ModelError(
+            f"the reply of the difference {difference.id[:8]} takes {len(tokens)} tokens and a "
+            f"lesson holds {longest}; shorten what should sound"
+        )
+    return tokens
