@@ -15,8 +15,9 @@ from typing import Any
 from agent.adapters import Adapter, base_sha256, read_adapter, read_pointer, verify
 from agent.chat_model import DiscernChatModel
 from agent.engine import Engine, Generation, Sampling
-from agent.graph import Event, Finished, Rooms, build, checkpoints
+from agent.graph import Event, Finished, Rooms, build
 from agent.marking import LAST_THREAD, Receipt, last_turn, receipt
+from agent.threads import checkpoints
 from memory.difference import Difference, Moment, State, Turn, now
 from memory.errors import AdapterError, MarkError, ModelError
 from memory.home import Home, Settings

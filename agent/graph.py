@@ -10,25 +10,19 @@ run leaves it out.
 
 from __future__ import annotations
 
-import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import Any
 
-from langchain_core.messages import AIMessage, AnyMessage, SystemMessage
+from langchain_core.messages import AIMessage, SystemMessage
 from langgraph.checkpoint.base import BaseCheckpointSaver
-from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
-from langgraph.graph.message import add_messages
 from langgraph.graph.state import CompiledStateGraph
 
 from agent.chat_model import DiscernChatModel
+from agent.threads import ChatState
 from memory.difference import Turn, new_id, now
-from memory.errors import HomeError
 from memory.memory import Memory
 from memory.recall import Recalled
 
@@ -71,13 +65,6 @@ class Finished:
 Event = Recalling | Delta | Finished
 
 
-class ChatState(TypedDict):
-    """The checkpointed state of a thread."""
-
-    messages: Annotated[list[AnyMessage], add_messages]
-    recalled: list[str]
-
-
 @dataclass(slots=True)
 class Rooms:
     """What the nodes work with; `adapter` and `recalling` may be changed between turns."""
@@ -101,27 +88,6 @@ def build(rooms: Rooms, checkpointer: BaseCheckpointSaver[Any] | None = None) ->
     graph.add_edge("reply", END)
     compiled: CompiledStateGraph[Any, Any, Any, Any] = graph.compile(checkpointer=checkpointer)
     return compiled
-
-
-@contextmanager
-def checkpoints(path: Path) -> Iterator[SqliteSaver]:
-    """Open the SQLite file of the conversations' checkpoints.
-
-    Raises:
-        HomeError: it cannot be opened.
-    """
-    try:
-        connection = sqlite3.connect(path, timeout=10, check_same_thread=False)
-        saver = SqliteSaver(connection)
-        saver.setup()
-    except sqlite3.Error as error:
-        raise HomeError(
-            f"cannot use {path}: {error}; check free space and permissions of its folder"
-        ) from error
-    try:
-        yield saver
-    finally:
-        connection.close()
 
 
 def _recall(state: ChatState, rooms: Rooms) -> dict[str, Any]:

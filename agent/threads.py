@@ -1,0 +1,117 @@
+"""The SQLite file of the conversations' checkpoints: opening it, and taking turns out of it for good.
+
+LangGraph keeps a checkpoint for each step and each holds the whole talk, so a turn stands in all that
+came after it. `erase_turns` lets the latest checkpoint stand without the turn and removes every other
+one of that thread; `secure_delete`, `vacuum` and folding the write-ahead log into the file see to it
+that the bytes are gone, too. A crash in the middle leaves the talk as it was or without the turn,
+never half; erasing again ends what was begun.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated, Any, TypedDict
+
+from langchain_core.messages import AnyMessage, RemoveMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.sqlite import SqliteSaver
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.message import add_messages
+
+from memory.errors import HomeError
+
+
+class ChatState(TypedDict):
+    """The checkpointed state of a thread. The reply's message has its turn's id."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+    recalled: list[str]
+
+
+@contextmanager
+def checkpoints(path: Path) -> Iterator[SqliteSaver]:
+    """Open the SQLite file of the conversations' checkpoints.
+
+    Raises:
+        HomeError: it cannot be opened.
+    """
+    with ExitStack() as stack:
+        with _explained(path):
+            connection = sqlite3.connect(path, timeout=10, check_same_thread=False)
+            stack.callback(connection.close)
+            connection.execute("pragma secure_delete=on")
+            saver = SqliteSaver(connection)
+            saver.setup()
+        yield saver
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise HomeError(
+            f"cannot use {path}: {error}; check free space and permissions of its folder"
+        ) from error
+
+
+def erase_turns(path: Path, thread: str, turns: Collection[str]) -> int:
+    """Take the messages of these turns (ids) out of a thread; returns how many were there.
+
+    Raises:
+        HomeError: the file cannot be used, or another process is writing it.
+    """
+    if not path.exists():
+        return 0
+    with checkpoints(path) as saver:
+        graph = _bare().compile(checkpointer=saver)
+        config: RunnableConfig = {"configurable": {"thread_id": thread}}
+        messages = graph.get_state(config).values.get("messages", [])
+        gone = _of_turns(messages, turns)
+        with _explained(path):
+            if gone:
+                removed = [RemoveMessage(id=str(message.id)) for message in gone]
+                graph.update_state(config, {"messages": removed}, as_node="reply")
+            # Also when nothing is left to remove: an earlier call may have been cut off right here.
+            _keep_latest(saver, thread)
+    return len(gone)
+
+
+def _of_turns(messages: list[Any], turns: Collection[str]) -> list[Any]:
+    """Return the replies with these ids, each with the questions since the reply before it."""
+    gone: list[Any] = []
+    since: list[Any] = []
+    for message in messages:
+        since.append(message)
+        if message.type == "ai":
+            if message.id in turns:
+                gone += since
+            since = []
+    return gone
+
+
+def _keep_latest(saver: SqliteSaver, thread: str) -> None:
+    connection = saver.conn
+    with saver.lock, connection:
+        connection.execute("begin immediate")
+        latest = "(select max(checkpoint_id) from checkpoints where thread_id = ?)"
+        for table in ("writes", "checkpoints"):
+            connection.execute(
+                f"delete from {table} where thread_id = ? and checkpoint_id <> {latest}",
+                (thread, thread),
+            )
+    with saver.lock:
+        connection.execute("vacuum")
+        connection.execute("pragma wal_checkpoint(truncate)")
+
+
+def _bare() -> StateGraph[ChatState]:
+    """A graph with the state of the chat's and nothing to run, so that no model is needed."""
+    graph: StateGraph[ChatState] = StateGraph(ChatState)
+    graph.add_node("reply", lambda _state: {})
+    graph.add_edge(START, "reply")
+    graph.add_edge("reply", END)
+    return graph
