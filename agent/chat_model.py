@@ -21,8 +21,8 @@ from agent.engine import Engine, Generation, Sampling
 from agent.prompt import compose
 from memory.difference import Message, Role
 
-MOST_MEASURED = 256
-"""Tokens of a message whose surprisal is measured at most; what is longer was pasted, not said."""
+MOST_MEASURED = 64
+"""Tokens of a message whose surprisal is measured at most: enough for a mean, and cheap."""
 
 _ROLES: dict[str, Role] = {"human": "user", "ai": "assistant", "system": "system"}
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from agent.chat import Chat
     from agent.graph import Finished
     from memory.difference import Difference
-    from tui.screens.chat import ChatScreen
+    from tui.screens.stage import Stage
 
 SHOWN_TURNS = 60
 """Turns of a resumed thread that are laid down; the earlier ones stay in the journal."""
@@ -35,7 +35,7 @@ LEAST_FLUSH = 0.1
 class Talk:
     """What goes on between the person and the open chat."""
 
-    def __init__(self, screen: ChatScreen) -> None:
+    def __init__(self, screen: Stage) -> None:
         self._screen = screen
         self._turns = asyncio.Lock()
         self._stream: ReplyStream | None = None

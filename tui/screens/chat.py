@@ -6,38 +6,26 @@ handlers (`tui/handlers.py`), keys to where they belong. Commands work while a r
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 
-from memory.errors import DiscernError, NothingToTrainError
+from memory.errors import DiscernError
 from memory.home import Home, Settings
 from tui.commands import Command, parse
 from tui.handlers import Handlers
-from tui.offers import sources
-from tui.opening import Opened, Opening, OpeningStep
-from tui.progress import Progress
-from tui.talk import Talk
+from tui.opening import Opened, OpeningStep
+from tui.screens.training_stage import TrainingStage
 from tui.text import clean, one_line
-from tui.training import Training, TrainingEnded, TrainingEvent, TrainingStarted
 from tui.widgets.composer import Composer
 from tui.widgets.entry import Entry
 from tui.widgets.receipt import Receipt
-from tui.widgets.status import StatusLine
-from tui.widgets.training import TrainingPanel
 from tui.widgets.transcript import Transcript
-from tui.widgets.turn import TurnView
 
 if TYPE_CHECKING:
     from textual.widgets import Markdown
-
-    from agent.chat import Chat
-    from memory.difference import Difference
 
 POLL_SECONDS = 2.0
 CHOSEN_HINT = "d mark · u undo · w why · Esc back"
@@ -45,7 +33,7 @@ CHOSEN_KEYS = ("d", "u", "w")
 """Keys that mean something while a reply is chosen; others are written."""
 
 
-class ChatScreen(Screen[None]):
+class ChatScreen(TrainingStage):
     """One open chat."""
 
     DEFAULT_CSS = """
@@ -66,21 +54,8 @@ class ChatScreen(Screen[None]):
     def __init__(
         self, home: Home, settings: Settings, *, thread: str | None = None, new: bool = False
     ) -> None:
-        super().__init__()
-        self.home, self.settings = home, settings
-        self.transcript = Transcript()
-        self.entry = Entry(lambda: sources(self._chat))
-        self.composer = self.entry.composer
-        self.panel = TrainingPanel()
-        self.status = StatusLine()
-        self.talk = Talk(self)
-        self.training = Training(home, settings, self.post_message)
+        super().__init__(home, settings, thread=thread, new=new)
         self._handlers = Handlers(self)
-        self._chat: Chat | None = None
-        self._counted: object = None
-        self._send_when_ready = False
-        self.failed: DiscernError | None = None
-        self._opening = Opening(home, settings, self.post_message, thread=thread, new=new)
 
     def compose(self) -> ComposeResult:
         """Lay the parts down."""
@@ -119,12 +94,6 @@ class ChatScreen(Screen[None]):
         if self._send_when_ready:
             self._submit(self.composer.text)
 
-    @property
-    def chat(self) -> Chat:
-        """The open chat; only for after it was loaded."""
-        assert self._chat is not None
-        return self._chat
-
     def leave(self) -> None:
         """Leave the application."""
         self.talk.stop()
@@ -135,78 +104,6 @@ class ChatScreen(Screen[None]):
         self.training.close()
         self.talk.close()
         self._opening.close()
-
-    # --- what handlers use -------------------------------------------------------------------
-
-    @property
-    def room(self) -> int:
-        """Columns for the text of a notice."""
-        return max(30, self.app.size.width - 7)
-
-    async def say(self, text: str, kind: str = "info") -> None:
-        """Put a notice at the end of the talk, and show it."""
-        await self.transcript.say(text, kind)
-        if not self.talk.streaming:
-            self.transcript.follow()
-
-    async def say_error(self, error: Exception) -> None:
-        """Say what went wrong: our sentences as they are, anything else with its kind."""
-        text = str(error)
-        if isinstance(error, DiscernError):
-            text = text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
-        else:
-            text = f"Something broke inside Discern ({type(error).__name__}: {text}); the chat goes on."
-        quiet = isinstance(error, NothingToTrainError)
-        await self.say(text, "info" if quiet else "error")
-
-    async def attempt(self, action: Awaitable[None]) -> None:
-        """Await something and say so if it fails."""
-        try:
-            await action
-        except Exception as error:
-            await self.say_error(error)
-
-    async def between_turns(self, what: str) -> bool:
-        """Whether no reply is in the making; says so if one is."""
-        if self.talk.streaming:
-            await self.say(f"The reply is still being written; Esc stops it, then {what}.")
-        return not self.talk.streaming
-
-    def view_of(self, turn: str) -> TurnView | None:
-        """The view of a turn, if it is shown."""
-        for view in self.transcript.turns:
-            if view.turn is not None and view.turn.id == turn:
-                return view
-        return None
-
-    @property
-    def chosen_or_last(self) -> TurnView | None:
-        """The reply under the cursor, else the last one."""
-        views = self.transcript.turns
-        return self.transcript.chosen or (views[-1] if views else None)
-
-    def unmark(self, difference: Difference) -> None:
-        """Take a forgotten difference out of the gutter."""
-        if view := self.view_of(difference.turn):
-            view.show_marks([mark for mark in view.marks if mark.id != difference.id])
-
-    def refresh_status(self, *, all_of_it: bool = False) -> None:
-        """Bring the status line up to date; the waiting are counted anew only when they may differ."""
-        if self._chat is None:
-            return
-        from trainer.schedule import next_run
-
-        night = next_run(self.settings, datetime.now().astimezone())
-        adapter = self._chat.adapter
-        mark = (self._chat.journal.watermark(), adapter)
-        if all_of_it or mark != self._counted:
-            self._counted = mark
-            self.status.change(waiting=self._chat.waiting())
-        self.status.change(
-            adapter=adapter.id if adapter else None,
-            recalling=self._chat.recalling,
-            night=f"night {night:%H:%M}" if night else "",
-        )
 
     # --- talking -----------------------------------------------------------------------------
 
@@ -256,68 +153,6 @@ class ChatScreen(Screen[None]):
         if not self.training.running:  # its end says so in the right order
             await self.talk.look()
         self.refresh_status()
-
-    # --- training ----------------------------------------------------------------------------
-
-    async def begin_training(self, *, force: bool) -> None:
-        """Train in the background."""
-        if self.training.running:
-            await self.say("A training is going on already; /train stop ends it.")
-            return
-        self.training.begin(self.chat.engine.info.path, force=force)
-
-    async def stop_training(self) -> None:
-        """Ask the training to stop."""
-        if self.training.running:
-            self.panel.stop()
-        else:
-            await self.say("Nothing is training.")
-
-    def on_training_panel_stopped(self) -> None:
-        """Pass the wish on."""
-        self.training.stop()
-
-    def on_training_panel_left(self) -> None:
-        """Go on writing."""
-        self.composer.focus()
-
-    def on_training_started(self, message: TrainingStarted) -> None:
-        """Say that it begins; the panel comes with the first event, if there is anything to train."""
-        self.status.change(training=Progress().short)
-
-    def on_training_event(self, message: TrainingEvent) -> None:
-        """Show how far it is."""
-        if self.panel.progress is None:
-            self.panel.begin(message.source)
-        progress = (self.panel.progress or Progress(message.source)).after(message.event)
-        self.panel.change(progress)
-        self.status.change(training=progress.short)
-
-    @work(group="training")
-    async def _training_over(self, message: TrainingEnded) -> None:
-        asked_to_stop = self.panel.stopping
-        self.panel.end()
-        self.status.change(training="")
-        prefix = "Last night: " if message.source == "night" else ""
-        if message.report is not None:
-            published = message.report.verdict == "published"
-            await self.say(
-                f"{prefix}{message.report.sentence} /report shows it all.",
-                "done" if published else "error",
-            )
-            await self.talk.take_adapter()
-        elif asked_to_stop:
-            await self.say("The training was stopped; what served before serves on.")
-        elif message.error is not None:
-            if message.source == "night":
-                await self.say("Last night's training did not end well:")
-            await self.say_error(message.error)
-        await self.talk.refresh_marks()
-        self.refresh_status(all_of_it=True)
-
-    def on_training_ended(self, message: TrainingEnded) -> None:
-        """Say what came of it, and serve with it."""
-        self._training_over(message)
 
     # --- keys --------------------------------------------------------------------------------
 

@@ -1,0 +1,123 @@
+"""What the chat screen consists of, and what commands and parts of it say through it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from textual.screen import Screen
+
+from memory.errors import DiscernError, NothingToTrainError
+from memory.home import Home, Settings
+from tui.offers import sources
+from tui.opening import Opening
+from tui.talk import Talk
+from tui.training import Training
+from tui.widgets.entry import Entry
+from tui.widgets.status import StatusLine
+from tui.widgets.training import TrainingPanel
+from tui.widgets.transcript import Transcript
+from tui.widgets.turn import TurnView
+
+if TYPE_CHECKING:
+    from agent.chat import Chat
+    from memory.difference import Difference
+
+
+class Stage(Screen[None]):
+    """The widgets of a chat and the words through which they are used."""
+
+    def __init__(
+        self, home: Home, settings: Settings, *, thread: str | None = None, new: bool = False
+    ) -> None:
+        super().__init__()
+        self.home, self.settings = home, settings
+        self.transcript = Transcript()
+        self.entry = Entry(lambda: sources(self._chat))
+        self.composer = self.entry.composer
+        self.panel = TrainingPanel()
+        self.status = StatusLine()
+        self.talk = Talk(self)
+        self.training = Training(home, settings, self.post_message)
+        self._chat: Chat | None = None
+        self._counted: object = None
+        self._send_when_ready = False
+        self.failed: DiscernError | None = None
+        self._opening = Opening(home, settings, self.post_message, thread=thread, new=new)
+
+    @property
+    def chat(self) -> Chat:
+        """The open chat; only for after it was loaded."""
+        assert self._chat is not None
+        return self._chat
+
+    @property
+    def room(self) -> int:
+        """Columns for the text of a notice."""
+        return max(30, self.app.size.width - 7)
+
+    async def say(self, text: str, kind: str = "info") -> None:
+        """Put a notice at the end of the talk, and show it."""
+        await self.transcript.say(text, kind)
+        if not self.talk.streaming:
+            self.transcript.follow()
+
+    async def say_error(self, error: Exception) -> None:
+        """Say what went wrong: our sentences as they are, anything else with its kind."""
+        text = str(error)
+        if isinstance(error, DiscernError):
+            text = text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+        else:
+            text = f"Something broke inside Discern ({type(error).__name__}: {text}); the chat goes on."
+        quiet = isinstance(error, NothingToTrainError)
+        await self.say(text, "info" if quiet else "error")
+
+    async def attempt(self, action: Awaitable[None]) -> None:
+        """Await something and say so if it fails."""
+        try:
+            await action
+        except Exception as error:
+            await self.say_error(error)
+
+    async def between_turns(self, what: str) -> bool:
+        """Whether no reply is in the making; says so if one is."""
+        if self.talk.streaming:
+            await self.say(f"The reply is still being written; Esc stops it, then {what}.")
+        return not self.talk.streaming
+
+    def view_of(self, turn: str) -> TurnView | None:
+        """The view of a turn, if it is shown."""
+        for view in self.transcript.turns:
+            if view.turn is not None and view.turn.id == turn:
+                return view
+        return None
+
+    @property
+    def chosen_or_last(self) -> TurnView | None:
+        """The reply under the cursor, else the last one."""
+        views = self.transcript.turns
+        return self.transcript.chosen or (views[-1] if views else None)
+
+    def unmark(self, difference: Difference) -> None:
+        """Take a forgotten difference out of the gutter."""
+        if view := self.view_of(difference.turn):
+            view.show_marks([mark for mark in view.marks if mark.id != difference.id])
+
+    def refresh_status(self, *, all_of_it: bool = False) -> None:
+        """Bring the status line up to date; the waiting are counted anew only when they may differ."""
+        if self._chat is None:
+            return
+        from trainer.schedule import next_run
+
+        night = next_run(self.settings, datetime.now().astimezone())
+        adapter = self._chat.adapter
+        mark = (self._chat.journal.watermark(), adapter)
+        if all_of_it or mark != self._counted:
+            self._counted = mark
+            self.status.change(waiting=self._chat.waiting())
+        self.status.change(
+            adapter=adapter.id if adapter else None,
+            recalling=self._chat.recalling,
+            night=f"night {night:%H:%M}" if night else "",
+        )

@@ -1,0 +1,73 @@
+"""The chat screen's part in a training: beginning it, following it, saying what came of it."""
+
+from __future__ import annotations
+
+from textual import work
+
+from tui.progress import Progress
+from tui.screens.stage import Stage
+from tui.training import TrainingEnded, TrainingEvent, TrainingStarted
+
+
+class TrainingStage(Stage):
+    """A stage on which trainings run in the background."""
+
+    async def begin_training(self, *, force: bool) -> None:
+        """Train in the background."""
+        if self.training.running:
+            await self.say("A training is going on already; /train stop ends it.")
+            return
+        self.training.begin(self.chat.engine.info.path, force=force)
+
+    async def stop_training(self) -> None:
+        """Ask the training to stop."""
+        if self.training.running:
+            self.panel.stop()
+        else:
+            await self.say("Nothing is training.")
+
+    def on_training_panel_stopped(self) -> None:
+        """Pass the wish on."""
+        self.training.stop()
+
+    def on_training_panel_left(self) -> None:
+        """Go on writing."""
+        self.composer.focus()
+
+    def on_training_started(self, message: TrainingStarted) -> None:
+        """Say that it begins; the panel comes with the first event, if there is anything to train."""
+        self.status.change(training=Progress().short)
+
+    def on_training_event(self, message: TrainingEvent) -> None:
+        """Show how far it is."""
+        if self.panel.progress is None:
+            self.panel.begin(message.source)
+        progress = (self.panel.progress or Progress(message.source)).after(message.event)
+        self.panel.change(progress)
+        self.status.change(training=progress.short)
+
+    @work(group="training")
+    async def _training_over(self, message: TrainingEnded) -> None:
+        asked_to_stop = self.panel.stopping
+        self.panel.end()
+        self.status.change(training="")
+        prefix = "Last night: " if message.source == "night" else ""
+        if message.report is not None:
+            published = message.report.verdict == "published"
+            await self.say(
+                f"{prefix}{message.report.sentence} /report shows it all.",
+                "done" if published else "error",
+            )
+            await self.talk.take_adapter()
+        elif asked_to_stop:
+            await self.say("The training was stopped; what served before serves on.")
+        elif message.error is not None:
+            if message.source == "night":
+                await self.say("Last night's training did not end well:")
+            await self.say_error(message.error)
+        await self.talk.refresh_marks()
+        self.refresh_status(all_of_it=True)
+
+    def on_training_ended(self, message: TrainingEnded) -> None:
+        """Say what came of it, and serve with it."""
+        self._training_over(message)
