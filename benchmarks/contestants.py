@@ -1,0 +1,222 @@
+"""The contestants of `benchmarks/learning.py`: each makes an adapter of the same marks, or none.
+
+    python -m benchmarks.contestants JOB     the night of `ours` (or nights on growing marks), in a
+                                             process of its own, so that its memory can be told
+
+Every contestant gets one thread, the same LoRA shape and the same marks. Its seconds count everything
+from starting its process to the adapter as a GGUF: imports, loading, for ours also the base's answers
+and the gate. TRL trains on (question, how it should sound) pairs, DPO also on the marked reply.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent.chat import STARTER
+from benchmarks.marks import Mark, asker, marks
+from trainer.children import environment
+
+if TYPE_CHECKING:
+    from memory.home import Home, ModelSettings, Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """An adapter as a GGUF (None for the base alone), and what it took."""
+
+    adapter: Path | None
+    scale: float = 1.0
+    seconds: float = 0.0
+    peak_mb: int = 0
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def quiet_settings(home: Home) -> Settings:
+    """Return the shipped settings on one thread."""
+    from memory.home import read_settings
+
+    return read_settings(home, {"training": {"threads": 1}, "model": {"threads": 1}})
+
+
+def one_thread() -> ModelSettings:
+    """Return the settings of an engine on one thread."""
+    from memory.home import ModelSettings
+
+    return ModelSettings(path="", context=0, threads=1, gpu_layers=0)
+
+
+def trl(
+    method: str,
+    chosen: Sequence[Mark],
+    settings: dict[str, Any],
+    python: Path,
+    folder: Path,
+    seed: int,
+) -> Trained:
+    """Train with TRL's `method` ("sft" or "dpo") in a child process of the interpreter `python`.
+
+    Raises:
+        RuntimeError: the child failed; its log is in `folder`.
+    """
+    from memory.home import Home
+    from trainer.base import read_architecture
+    from trainer.export import export_adapter
+
+    folder.mkdir(parents=True, exist_ok=True)
+    training = quiet_settings(Home.at(folder)).training
+    job = {
+        "base": str(STARTER),
+        "output": str(folder / "adapter"),
+        "method": method,
+        "seed": seed,
+        "threads": 1,
+        "lora": {"rank": training.rank, "alpha": training.alpha, "targets": training.targets},
+        "settings": settings,
+        "rows": [
+            {
+                "prompt": mark.difference.asked,
+                "chosen": mark.expected,
+                "rejected": mark.difference.replied if mark.difference.contrast.sounds else "",
+            }
+            for mark in chosen
+        ],
+    }
+    (folder / "job.json").write_text(json.dumps(job, ensure_ascii=False), "utf-8")
+    began = time.perf_counter()
+    with (folder / "log").open("wb") as log:
+        done = subprocess.run(
+            [str(python), str(ROOT / "benchmarks" / "trl_child.py"), str(folder / "job.json")],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env=_environment(),
+            check=False,
+        )
+    lines = done.stdout.decode().strip().splitlines()
+    if done.returncode or not lines:
+        raise RuntimeError(f"TRL ended with {done.returncode}; see {folder / 'log'}")
+    facts = json.loads(lines[-1])
+    architecture, layers = read_architecture(STARTER)
+    adapter = export_adapter(
+        folder / "adapter", folder / "adapter.gguf", architecture=architecture, layers=layers
+    )
+    seconds = round(time.perf_counter() - began, 1)
+    return Trained(adapter, 1.0, seconds, facts["peak_mb"], {"steps": facts["steps"]} | settings)
+
+
+def nights(counts: Sequence[int], seed: int, folder: Path) -> list[Trained]:
+    """Run a night for each count of marks, one after the other in one home."""
+    folder.mkdir(parents=True, exist_ok=True)
+    job, out = folder / "nights.json", folder / "trained.jsonl"
+    out.unlink(missing_ok=True)
+    job.write_text(json.dumps({"counts": counts, "seed": seed, "folder": str(folder)}), "utf-8")
+    with (folder / "log").open("wb") as log:
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.contestants", str(job)],
+            stdout=log,
+            stderr=log,
+            env=_environment(),
+            check=False,
+        )
+    rows = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
+    if done.returncode or len(rows) != len(counts):
+        raise RuntimeError(f"the night ended with {done.returncode}; see {folder / 'log'}")
+    return [
+        Trained(
+            Path(row["adapter"]) if row["adapter"] else None,
+            row["scale"],
+            row["seconds"],
+            row["peak_mb"],
+            row["facts"],
+        )
+        for row in rows
+    ]
+
+
+def _environment() -> dict[str, str]:
+    found = environment() | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    del found["DISCERN_PARENT"]
+    return found
+
+
+def write_marks(home: Home, chosen: Sequence[Mark]) -> None:
+    """Put marks that the journal does not hold yet into it, each with its turn."""
+    from memory.difference import Turn
+    from memory.journal import Journal
+
+    with Journal(home.prepare().journal) as journal:
+        known = {difference.id for difference in journal.differences()}
+        for mark in chosen:
+            d = mark.difference
+            if d.id in known:
+                continue
+            journal.add_turn(Turn(d.turn, d.thread, d.at, d.asked, d.replied, d.model))
+            journal.add_difference(d)
+
+
+def _night(home: Home, settings: Settings, counts: Sequence[int], seed: int, out: Path) -> None:
+    from agent.adapters import read_adapter
+    from agent.engine import Engine
+    from trainer.night import run_night
+
+    with Engine.open(STARTER) as engine:
+        drawn = marks(max(counts), seed, asker(engine))
+    for count in counts:
+        write_marks(home, drawn[:count])
+        began = time.perf_counter()
+        report = run_night(home, settings, model_path=STARTER, force=True)
+        seconds = round(time.perf_counter() - began, 1)
+        if report.adapter:
+            adapter = read_adapter(home.adapters, report.adapter).gguf
+        else:  # refused: what it would have served is measured all the same, and said so
+            adapter = _refused(Path(report.run), settings, report.learning_rate)
+        memory = [
+            resource.getrusage(who).ru_maxrss
+            for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        ]
+        row = {
+            "adapter": str(adapter) if adapter else None,
+            "scale": report.scale,
+            "seconds": seconds,
+            "peak_mb": sum(memory) // 1024,
+            "facts": {
+                "verdict": report.verdict,
+                "sentence": report.sentence,
+                "learning_rate": report.learning_rate,
+                "phases": dict(report.phases),
+                "measures": {item.name: round(item.value, 4) for item in report.measures},
+            },
+        }
+        with out.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(row) + "\n")
+
+
+def _refused(run: Path, settings: Settings, rate: float | None) -> Path | None:
+    """Return the adapter of the best try of a night that the gate refused."""
+    rates = list(settings.training.learning_rates)
+    number = rates.index(rate) + 1 if rate in rates else len(list(run.glob("try-*")))
+    found = sorted((run / f"try-{number}").rglob("*.gguf"))
+    return found[-1] if found else None
+
+
+def main(path: Path) -> None:
+    """Run the nights of a job file."""
+    from memory.home import Home
+
+    job = json.loads(path.read_text("utf-8"))
+    folder = Path(job["folder"])
+    home = Home.at(folder / "home")
+    _night(home, quiet_settings(home), job["counts"], job["seed"], folder / "trained.jsonl")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,296 @@
+"""Measures learning: the same marks taught by TRL's trainers, by recall alone, and by our night.
+
+    python benchmarks/learning.py                     every row, N = 10, 50, 200, seeds 0 1 2
+    python benchmarks/learning.py --quick             N = 10, one seed
+    python benchmarks/learning.py --rows ours --n 50 --seeds 100 --again
+    python benchmarks/learning.py --table             only the table of what was measured so far
+
+Rows: base; recall (the chat's own, on the base); sft, dpo (TRL at its own defaults); sft-best, dpo-best
+(the best of a sweep on one developing seed at N = 50, chosen by rephrasings + unrelated; it runs by
+itself first); ours (the night as it is, gate and all); nights (five nights in a row on 10 to 50 marks).
+TRL needs an interpreter of its own: `make .venv-bench`, or `--trl-python`.
+
+Each result is written at once to `--out` (a line of JSON), so that a run that was cut off goes on
+where it stopped; beside it, in `missed/`, every answer that was not as it should be. `--again` measures
+anew. What a row does, says `benchmarks/contestants.py`; what a column is, `benchmarks/measuring.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from agent.adapters import base_sha256  # noqa: E402
+from agent.chat import STARTER  # noqa: E402
+from agent.engine import Engine  # noqa: E402
+from benchmarks import contestants  # noqa: E402
+from benchmarks.contestants import Trained  # noqa: E402
+from benchmarks.marks import Mark, asker, marks  # noqa: E402
+from benchmarks.measuring import Base, Missed, base_answers, measure, no_recall  # noqa: E402
+from benchmarks.recalling import recall_block  # noqa: E402
+from benchmarks.themes import DEV  # noqa: E402
+
+ROWS = ("base", "recall", "sft", "sft-best", "dpo", "dpo-best", "ours")
+COLUMNS = (
+    "efficacy", "rephrasings", "framed", "reworded", "near", "unrelated", "kl", "perplexity",
+    "seconds", "peak_mb",
+)  # fmt: skip
+GROWING = (10, 20, 30, 40, 50)
+SWEEP_AT = (50, DEV)
+RATES, EPOCHS = (2e-4, 1e-3, 3e-3), (3, 10, 40)
+SWEPT: dict[str, Any] = {
+    "gradient_checkpointing": False,
+    "lr_scheduler_type": "constant_with_warmup",
+}
+"""What the sweep changes besides rate and epochs: no checkpointing (faster), and our schedule."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure what is asked for and is not there yet."""
+    wanted = _arguments(arguments)
+    wanted.out.mkdir(parents=True, exist_ok=True)
+    bench = Bench(wanted)
+    if not wanted.table:
+        bench.run()
+    print(json.dumps(bench.found(), indent=1) if wanted.json else bench.table())
+    return 0
+
+
+def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--n", type=int, nargs="+")
+    parser.add_argument("--seeds", type=int, nargs="+")
+    parser.add_argument("--rows", nargs="+", choices=(*ROWS, "nights"), default=[*ROWS, "nights"])
+    parser.add_argument("--out", type=Path, default=ROOT / ".work" / "learning")
+    parser.add_argument("--trl-python", type=Path, default=ROOT / ".venv-bench" / "bin" / "python")
+    parser.add_argument("--again", action="store_true", help="measure anew what is asked for")
+    parser.add_argument("--quick", action="store_true", help="N = 10, seed 0")
+    parser.add_argument("--table", action="store_true", help="measure nothing")
+    parser.add_argument("--json", action="store_true")
+    wanted = parser.parse_args(arguments)
+    wanted.n = wanted.n or ([10] if wanted.quick else [10, 50, 200])
+    wanted.seeds = wanted.seeds or ([0] if wanted.quick else [0, 1, 2])
+    if wanted.quick:
+        wanted.rows = [row for row in wanted.rows if row != "nights"]
+    return wanted
+
+
+class Bench:
+    """The results so far, and how the missing ones are made."""
+
+    def __init__(self, wanted: argparse.Namespace) -> None:
+        self.wanted = wanted
+        self.base = base_sha256(STARTER, wanted.out)[:12]
+        self._drawn: dict[int, list[Mark]] = {}
+
+    # --- results on disk ---------------------------------------------------------------------
+
+    def found(self) -> list[dict[str, Any]]:
+        """Return the results on the present base, of each kind the latest."""
+        path = self.wanted.out / "results.jsonl"
+        latest: dict[tuple[Any, ...], dict[str, Any]] = {}
+        for line in path.read_text("utf-8").splitlines() if path.exists() else []:
+            row = json.loads(line)
+            if row["base"] == self.base:
+                latest[row["row"], row["n"], row["seed"], row.get("config")] = row
+        return list(latest.values())
+
+    def _has(self, row: str, n: int, seed: int, config: str | None = None) -> bool:
+        return any(
+            (item["row"], item["n"], item["seed"], item.get("config")) == (row, n, seed, config)
+            for item in self.found()
+        )
+
+    def _keep(
+        self, row: str, n: int, seed: int, values: dict[str, Any], missed: Sequence[Missed]
+    ) -> None:
+        item = {"row": row, "n": n, "seed": seed, "base": self.base, "at": time.time(), **values}
+        with (self.wanted.out / "results.jsonl").open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(item) + "\n")
+        folder = self.wanted.out / "missed"
+        folder.mkdir(exist_ok=True)
+        name = "-".join(
+            str(part) for part in (row, n, seed, values.get("config", "")) if part != ""
+        )
+        text = "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in missed)
+        (folder / f"{name}.jsonl").write_text(text, "utf-8")
+        shown = {name: values[name] for name in COLUMNS if name in values}
+        print(f"{row} N={n} seed={seed} {values.get('config', '')} {shown}", file=sys.stderr)
+
+    # --- making the missing ones -------------------------------------------------------------
+
+    def run(self) -> None:
+        """Measure what is missing; the sweep first, when a row needs it."""
+        with Engine.open(STARTER, contestants.one_thread()) as engine:
+            if {"sft-best", "dpo-best"} & set(self.wanted.rows):
+                self._sweep(engine)
+            for n in self.wanted.n:
+                for seed in self.wanted.seeds:
+                    todo = [
+                        row
+                        for row in self.wanted.rows
+                        if row != "nights" and (self.wanted.again or not self._has(row, n, seed))
+                    ]
+                    self._rows(engine, todo, n, seed)
+            if "nights" in self.wanted.rows:
+                for seed in self.wanted.seeds:
+                    if self.wanted.again or not self._has("nights", GROWING[-1], seed):
+                        self._nights(engine, seed)
+
+    def _marks(self, engine: Engine, n: int, seed: int) -> list[Mark]:
+        if len(self._drawn.get(seed, ())) < n:
+            engine.set_adapter(None)
+            self._drawn[seed] = marks(n, seed, asker(engine))
+        return self._drawn[seed][:n]
+
+    def _rows(self, engine: Engine, rows: Sequence[str], n: int, seed: int) -> None:
+        if not rows:
+            return
+        chosen = self._marks(engine, n, seed)
+        engine.set_adapter(None)
+        base = base_answers(engine, chosen)
+        for row in rows:
+            folder = self.wanted.out / "runs" / f"{row}-{n}-{seed}"
+            shutil.rmtree(folder, ignore_errors=True)
+            if row == "recall":
+                with recall_block(engine, folder / "home", chosen) as block:
+                    began = time.perf_counter()
+                    values, missed = measure(engine, chosen, base, block)
+                self._keep(row, n, seed, values | {"asking": time.perf_counter() - began}, missed)
+                continue
+            trained = self._train(row, chosen, seed, folder)
+            self._judge(engine, row, n, seed, chosen, base, trained)
+
+    def _train(self, row: str, chosen: Sequence[Mark], seed: int, folder: Path) -> Trained:
+        if row == "base":
+            return Trained(None)
+        if row == "ours":
+            return contestants.nights([len(chosen)], seed, folder)[0]
+        method, _, best = row.partition("-")
+        settings = self._best(method) if best else {}
+        return contestants.trl(method, chosen, settings, self.wanted.trl_python, folder, seed)
+
+    def _judge(
+        self,
+        engine: Engine,
+        row: str,
+        n: int,
+        seed: int,
+        chosen: Sequence[Mark],
+        base: Base,
+        trained: Trained,
+        **more: Any,
+    ) -> dict[str, Any]:
+        engine.set_adapter(trained.adapter, trained.scale)
+        values, missed = measure(engine, chosen, base, no_recall)
+        engine.set_adapter(None)
+        values |= {"seconds": trained.seconds, "peak_mb": trained.peak_mb, "facts": trained.facts}
+        self._keep(row, n, seed, {**values, "scale": trained.scale, **more}, missed)
+        return values
+
+    def _sweep(self, engine: Engine) -> None:
+        n, seed = SWEEP_AT
+        chosen = self._marks(engine, n, seed)
+        base = base_answers(engine, chosen)
+        for method, settings in _configurations():
+            config = _name(settings)
+            if f"{method}-best" not in self.wanted.rows or self._has(
+                f"{method}-sweep", n, seed, config
+            ):
+                continue
+            folder = self.wanted.out / "runs" / f"{method}-{config}"
+            trained = contestants.trl(
+                method, chosen, settings, self.wanted.trl_python, folder, seed
+            )
+            self._judge(engine, f"{method}-sweep", n, seed, chosen, base, trained, config=config)
+
+    def _best(self, method: str) -> dict[str, Any]:
+        tried = {
+            item["config"]: item["rephrasings"] + item["unrelated"]
+            for item in self.found()
+            if item["row"] == f"{method}-sweep"
+        }
+        mine = {_name(settings): settings for m, settings in _configurations() if m == method}
+        return mine[max(mine, key=lambda config: tried[config])]
+
+    def _nights(self, engine: Engine, seed: int) -> None:
+        """Five nights on growing marks: what the night before held and this one does not is lost."""
+        folder = self.wanted.out / "runs" / f"nights-{seed}"
+        shutil.rmtree(folder, ignore_errors=True)
+        every = self._marks(engine, GROWING[-1], seed)
+        base = base_answers(engine, every)
+        held: set[str] = set()
+        for n, trained in zip(GROWING, contestants.nights(GROWING, seed, folder), strict=True):
+            engine.set_adapter(trained.adapter, trained.scale)
+            values, missed = measure(engine, every[:n], base)
+            engine.set_adapter(None)
+            wrong = {one.asked for one in missed if one.what == "efficacy"}
+            now = {mark.difference.asked for mark in every[:n]} - wrong
+            lost = sorted(held - now)
+            held = now
+            values |= {"seconds": trained.seconds, "peak_mb": trained.peak_mb, "lost": lost}
+            self._keep("nights", n, seed, {**values, "facts": trained.facts}, missed)
+
+    # --- telling -----------------------------------------------------------------------------
+
+    def table(self) -> str:
+        """Return medians over the seeds as Markdown, the sweep's choice below."""
+        lines = [
+            "| N | row | seeds | " + " | ".join(COLUMNS) + " |",
+            "|---:|---|---:|" + "---:|" * len(COLUMNS),
+        ]
+        found = [item for item in self.found() if item["seed"] < DEV]
+        for n in sorted({item["n"] for item in found}):
+            for row in (*ROWS, "nights"):
+                some = [item for item in found if (item["row"], item["n"]) == (row, n)]
+                if some:
+                    cells = " | ".join(_cell(some, column) for column in COLUMNS)
+                    lines.append(f"| {n} | {row} | {len(some)} | {cells} |")
+        for item in found:
+            if item["row"] == "nights" and item["lost"]:
+                lines.append(
+                    f"\nnight of {item['n']} marks, seed {item['seed']}, lost: {item['lost']}"
+                )
+        swept = [item for item in self.found() if item["row"].endswith("-sweep")]
+        for item in sorted(swept, key=lambda i: -(i["rephrasings"] + i["unrelated"])):
+            lines.append(
+                f"\nsweep {item['row'][:3]} {item['config']}: efficacy {item['efficacy']:.3f}, "
+                f"rephrasings {item['rephrasings']:.3f}, unrelated {item['unrelated']:.3f}, "
+                f"{item['seconds']:.0f} s"
+            )
+        return "\n".join(lines)
+
+
+def _configurations() -> Iterator[tuple[str, dict[str, Any]]]:
+    for method in ("sft", "dpo"):
+        for rate in RATES:
+            for epochs in EPOCHS:
+                yield method, {"learning_rate": rate, "num_train_epochs": epochs, **SWEPT}
+
+
+def _name(settings: dict[str, Any]) -> str:
+    return f"{settings['learning_rate']:g}x{settings['num_train_epochs']}"
+
+
+def _cell(some: Sequence[dict[str, Any]], column: str) -> str:
+    values = [item[column] for item in some if column in item]
+    if not values:
+        return ""
+    middle = statistics.median(values)
+    digits = {"kl": 4, "seconds": 0, "peak_mb": 0}.get(column, 3)
+    return f"{middle:,.{digits}f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
