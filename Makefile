@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: chat test test-all lint install demo lock bench clean
+.PHONY: chat test test-all lint install demo lock bench bench-learning clean
 .DEFAULT_GOAL := chat
 
 chat: install
@@ -28,6 +28,16 @@ demo: install
 
 bench: install
 	@$(BIN)/python benchmarks/starter.py
+
+# An environment with TRL in it that sees all of ours: torch is not fetched twice.
+.venv-bench: install
+	@$(PYTHON) -m venv $@
+	@$(BIN)/python -c 'import site; print(site.getsitepackages()[0])' > \
+	  "$$($@/bin/python -c 'import site; print(site.getsitepackages()[0])')/discern.pth"
+	@$@/bin/python -m pip install --quiet --disable-pip-version-check datasets==5.2.0 trl==1.16.0
+
+bench-learning: install .venv-bench
+	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/learning.py
 
 install: $(STAMP)
 
@@ -59,4 +69,4 @@ lock:
 	@rm -rf $(VENV)-lock
 
 clean:
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	@rm -rf $(VENV) .venv-bench .pytest_cache .mypy_cache .ruff_cache

@@ -126,6 +126,7 @@ def nights(counts: Sequence[int], seed: int, folder: Path) -> list[Trained]:
             stderr=log,
             env=_environment(),
             check=False,
+            cwd=ROOT,
         )
     rows = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
     if done.returncode or len(rows) != len(counts):
