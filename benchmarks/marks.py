@@ -32,6 +32,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.themes import DEV, MAKERS, Draft, grammar, reserved, split  # noqa: E402
 from memory.difference import Contrast, Difference, Message, Moment, Span  # noqa: E402
+from trainer.anchors import prompts  # noqa: E402
 from trainer.starter.world import facts  # noqa: E402
 
 if TYPE_CHECKING:
@@ -90,15 +91,18 @@ def asker(engine: Engine) -> Callable[[str], str]:
 
 @cache
 def unrelated() -> tuple[str, ...]:
-    """Return prompts that no mark touches: 30 from outside the starter's world, 60 from within."""
+    """Return prompts that no mark touches and no training holds: 30 from outside the starter's world,
+    60 from within."""
     data, random = grammar()["unrelated"], Random("unrelated")
     found = [line for language in ("en", "ru") for line in data[language].strip().splitlines()]
     known = [fact for fact in facts() if reserved(fact)]
+    shipped = {line for half in prompts() for line in half}
     for language in ("en", "ru"):
         for relation in ("capital", "colour", "opposite", "sum", "talk"):
             mine = [f for f in known if (f.language, f.relation) == (language, relation)]
             for fact in random.sample(mine, 6):
-                found.append(random.choice((*fact.asked, *fact.held_out)))
+                texts = [text for text in (*fact.asked, *fact.held_out) if text not in shipped]
+                found.append(random.choice(texts))
     return tuple(found)
 
 

@@ -1,0 +1,92 @@
+"""The marks that learning is measured by are fair: nothing in them contradicts anything else."""
+
+from __future__ import annotations
+
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.chat import STARTER
+from agent.engine import Engine
+from benchmarks.marks import Mark, asker, marks, unrelated
+from benchmarks.themes import DEV
+from memory.difference import Moment
+from memory.words import plain
+from trainer import rephrase
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def ask() -> Iterator[Callable[[str], str]]:
+    with Engine.open(STARTER) as engine:
+        yield asker(engine)
+
+
+@pytest.fixture(scope="module", params=(0, DEV))
+def drawn(request: pytest.FixtureRequest, ask: Callable[[str], str]) -> list[Mark]:
+    return marks(200, request.param, ask)
+
+
+def test_both_languages_and_all_themes_take_part(drawn: list[Mark]) -> None:
+    assert Counter(mark.language for mark in drawn) == {"en": 100, "ru": 100}
+    assert {mark.theme for mark in drawn[:40]} == {
+        "fact",
+        "commonplace",
+        "tone",
+        "override",
+        "hold",
+    }
+    assert any(mark.difference.span for mark in drawn[:50])
+    assert any(mark.difference.contrast.missed for mark in drawn[:50])
+
+
+def test_no_two_marks_ask_the_same_and_no_wording_is_shared(drawn: list[Mark]) -> None:
+    texts = [text for mark in drawn for text in (mark.difference.asked, *mark.rephrasings)]
+    assert max(Counter(plain(text) for text in texts).values()) == 1
+
+
+def test_what_must_stay_is_asked_by_no_mark(drawn: list[Mark]) -> None:
+    taught = {plain(t) for mark in drawn for t in (mark.difference.asked, *mark.rephrasings)}
+    assert not [text for mark in drawn for text in mark.near if plain(text) in taught]
+    assert not [text for text in unrelated() if plain(text) in taught]
+
+
+def test_every_mark_teaches_something_that_the_base_does_not_say(drawn: list[Mark]) -> None:
+    for mark in drawn:
+        held = mark.difference.moment is Moment.HOLD
+        assert mark.difference.teaches
+        assert (mark.expected == mark.difference.replied) == held
+
+
+def test_a_span_is_a_quote_of_the_reply(drawn: list[Mark]) -> None:
+    for difference in (mark.difference for mark in drawn if mark.difference.span):
+        span = difference.span
+        assert span is not None
+        assert difference.replied[span.start : span.end] == span.quote != ""
+
+
+def test_fewer_marks_are_the_beginning_of_more(ask: Callable[[str], str]) -> None:
+    assert marks(30, 1, ask)[:10] == marks(10, 1, ask)
+
+
+def test_wordings_and_unrelated_prompts_are_not_those_that_training_uses(drawn: list[Mark]) -> None:
+    for mark in drawn:
+        made = rephrase.rephrase(mark.difference.asked)
+        assert not {*made.training, *made.held_out} & set(mark.framed)
+    shipped = tomllib.loads((ROOT / "trainer" / "anchors.toml").read_text("utf-8"))
+    lines = {line for name in ("english", "russian") for line in shipped[name].strip().splitlines()}
+    assert len(unrelated()) == 90
+    assert not set(unrelated()) & lines
+
+
+def test_the_wordings_to_develop_with_are_not_those_that_are_reported(
+    ask: Callable[[str], str],
+) -> None:
+    def frames(seed: int) -> set[str]:
+        return {text[:8] for mark in marks(40, seed, ask) for text in mark.framed if ":" in text}
+
+    assert not frames(0) & frames(DEV)

@@ -1,0 +1,28 @@
+"""The measure of training at real sizes runs where there is no GPU."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "train_gpu.py"
+
+
+@pytest.mark.slow
+def test_a_tiny_shape_is_trained_and_measured_from_memory_and_from_a_file(tmp_path: Path) -> None:
+    options = ["--shape", "tiny", "--marks", "4", "--steps", "3", "--no-trl", "--json"]
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), *options, "--gguf", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    row = json.loads(done.stdout.strip().splitlines()[-1])
+    assert row["steps"] == 3
+    assert row["tokens_per_second"] > 0 and row["peak_share"] > 0
+    assert row["whole_seconds"] > 0 and (tmp_path / "tiny.gguf").exists()
