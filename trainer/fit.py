@@ -5,37 +5,40 @@
 
 The second form lets the parent start the slow imports early and try several learning rates with one
 load of the base. Events go to standard output, one JSON object a line; the last of a job has the
-phase "trained" or "failed". Needs torch, transformers, peft, gguf, safetensors and numpy, nothing
-else: neither a tokenizer nor llama.cpp nor the journal.
+phase "trained", "aborted" or "failed". Needs torch, transformers, peft, gguf, safetensors and numpy,
+nothing else: neither a tokenizer nor llama.cpp nor the journal.
 
-The base stays frozen and the seed fixes everything: on one CPU thread count the same job gives the
-same bytes. Logits are computed at reply positions only. Nothing survives a crash; the parent
-publishes only what a "trained" event announced.
+The base stays frozen and the seed fixes everything: on one number of CPU threads and in one precision
+the same job gives the same bytes. The best state so far is kept in memory; "stop" (`trainer/job.py`),
+the time budget and the last step save that one, "abort" and a loss that is no number save nothing.
+Nothing survives a crash; the parent publishes only what a "trained" event announced.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import random
+import signal
 import sys
+import threading
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer.job import ANCHOR, Job, Recipe, Sample, read_job
+from trainer.job import ANCHOR, Job, Recipe, Sample, asked_for, read_job
+from trainer.plan import Plan
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from trainer.step import Outcome, Stepper
 
 LESSONS_A_STEP = (8, 32)
 """Lesson samples in a step, at least and at most: as many as see them all within ROUND steps."""
 ROUND = 8
 ANCHORS_A_STEP = 24
-BANDS = 2
-"""Groups of like length that a step's sequences are padded in."""
 WARM_UP, LONGEST_WARM_UP = 0.1, 10
 """Share of the steps over which the learning rate rises, and the most steps that takes."""
 CLIP = 1.0
@@ -44,26 +47,16 @@ ENOUGH = 0.95
 COOL_DOWN = 16
 """Steps over which the learning rate then falls to nothing: the noise of the last steps is what
 moves unrelated answers."""
+CHECK = 5
+"""Steps between two looks at whether this is the best state so far."""
 
 
 class UnstableError(Exception):
     """The loss is no longer a number."""
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Sequences in bands of like length, and the N positions that predict reply tokens.
-
-    A band is its padded tokens and the (row, column) of its positions; the bands' positions one after
-    the other are those of `owner` (whose position it is) and `targets` (the token to predict).
-    """
-
-    bands: tuple[tuple[Tensor, Tensor, Tensor], ...]
-    owner: Tensor
-    targets: Tensor
-    count: int
-    tokens: int
-    """Tokens computed, padding left out."""
+class AbortedError(Exception):
+    """The parent wants nothing of this job any more."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -72,6 +65,9 @@ def main(arguments: Sequence[str]) -> int:
     import torch
     import transformers  # noqa: F401
 
+    if threading.current_thread() is threading.main_thread():
+        # Ctrl-C in a terminal reaches the whole group; the parent decides what becomes of us.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_interop_threads(1)
     emit(phase="ready")
     loaded: dict[Path, Any] = {}
@@ -80,6 +76,8 @@ def main(arguments: Sequence[str]) -> int:
     for line in lines:
         try:
             fit(read_job(Path(line)), loaded)
+        except AbortedError:
+            emit(phase="aborted")
         except Exception as error:
             emit(phase="failed", reason=f"{type(error).__name__}: {error}", kind=_kind(error))
             failed = True
@@ -87,10 +85,14 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _kind(error: Exception) -> str:
+    from memory.errors import DiscernError
+    from trainer.step import out_of_memory
+
     if isinstance(error, UnstableError):
         return "unstable"
-    words = str(error).lower()
-    return "memory" if isinstance(error, MemoryError) or "out of memory" in words else "error"
+    if isinstance(error, DiscernError):
+        return "refused"
+    return "memory" if out_of_memory(error) else "error"
 
 
 def emit(**event: Any) -> None:
@@ -101,246 +103,205 @@ def emit(**event: Any) -> None:
 def fit(job: Job, loaded: dict[Path, Any] | None = None) -> None:
     """Train one adapter and save it into `job.output` in PEFT's layout.
 
-    `loaded` keeps the base between jobs. Raises UnstableError when the loss is not a number any more.
+    `loaded` keeps the base between jobs.
+
+    Raises:
+        UnstableError: the loss is not a number any more; nothing is saved.
+        AbortedError: the parent asked for that; nothing is saved.
+        MemoryError: a single sample does not fit.
+        ModelError: the base cannot be read.
     """
+    import torch
+
+    began = time.perf_counter()
+    recipe = job.recipe
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    loaded = {} if loaded is None else loaded
+    model = _adapted(job, loaded, device)
+    try:
+        run = _train(model, job, device, began)
+        _save(model, job, run.best)
+    finally:
+        loaded[job.base] = model.unload()
+    emit(
+        phase="trained",
+        folder=str(job.output),
+        steps=run.step,
+        learnt=round(run.best_score[0], 4),
+        drift=round(-run.best_score[1], 5),
+        best_step=run.best_step,
+        reason=run.reason,
+        rate=recipe.learning_rate,
+        seconds=round(time.perf_counter() - began, 3),
+        step_seconds=round(run.stepping / max(1, run.step), 4),
+        tokens=run.tokens,
+        memory_mb=_memory(device),
+    )
+
+
+def _adapted(job: Job, loaded: dict[Path, Any], device: str) -> Any:
+    """Return the base with a fresh adapter on it."""
     import torch
     from peft import LoraConfig, get_peft_model
 
     from trainer.base import load_base
 
-    recipe, began = job.recipe, time.perf_counter()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    loaded = {} if loaded is None else loaded
     if job.base not in loaded:
         emit(phase="load", device=device)
         dtype = torch.bfloat16 if device == "cuda" else torch.float32
         loaded.clear()
         loaded[job.base] = load_base(job.base, dtype=dtype, device=device)
-    base = loaded.pop(job.base)
-    torch.manual_seed(recipe.seed)
+    torch.manual_seed(job.recipe.seed)
     config = LoraConfig(
-        r=recipe.rank,
-        lora_alpha=recipe.alpha,
-        target_modules=list(recipe.targets),
+        r=job.recipe.rank,
+        lora_alpha=job.recipe.alpha,
+        target_modules=list(job.recipe.targets),
         lora_dropout=0.0,
         task_type="CAUSAL_LM",
     )
-    model = get_peft_model(base, config)
-    model.train()
-    order = random.Random(recipe.seed)
-    lessons = [s for s in job.samples if s.lesson != ANCHOR]
-    anchors = [s for s in job.samples if s.lesson == ANCHOR]
+    return get_peft_model(loaded.pop(job.base), config).train()
+
+
+@dataclass(slots=True)
+class _Run:
+    """Where the training stands, and the best state so far: (learnt, −drift) decides."""
+
+    step: int = 0
+    tokens: int = 0
+    stepping: float = 0.0
+    reason: str = "steps"
+    best_score: tuple[float, float] = (-1.0, 0.0)
+    best_step: int = 0
+    best: list[Tensor] = field(default_factory=list)
+
+    def look(self, plan: Plan, trained: Sequence[Tensor]) -> None:
+        """Keep this state if it is the best."""
+        score = (round(plan.share, 3), -plan.drift)
+        if score > self.best_score:
+            self.best_score, self.best_step = score, self.step
+            self.best = [parameter.detach().clone() for parameter in trained]
+
+
+def _train(model: Any, job: Job, device: str, began: float) -> _Run:
+    import torch
+
+    from trainer.step import Stepper
+
+    recipe = job.recipe
+    lessons = [sample for sample in job.samples if sample.lesson != ANCHOR]
+    anchors = [
+        sample for sample in job.samples if sample.lesson == ANCHOR and recipe.anchor_weight > 0
+    ]
     size = min(LESSONS_A_STEP[1], max(LESSONS_A_STEP[0], math.ceil(len(lessons) / ROUND)))
-    batches = zip(
-        _cycle(lessons, size, order), _cycle(anchors, ANCHORS_A_STEP, order), strict=False
+    plan = Plan(lessons, anchors, recipe.seed)
+    stepper = Stepper(
+        model, recipe, device, lambda part: emit(phase="train", halved=part, reason="memory")
     )
-    before = _base_log_probabilities(model, lessons, device)
-    threads = _choose_threads(model, recipe, lessons[:size], device)
+    threads = _choose(stepper, recipe, lessons[:size], device)
+    if recipe.preference_weight > 0:
+        stepper.know_the_base(lessons)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=0.0)
     warm_up = max(1, min(LONGEST_WARM_UP, round(WARM_UP * recipe.max_steps)))
-    right: dict[Sample, bool] = dict.fromkeys(lessons, False)
-    losses: list[float] = []
-    learnt, seen, cooling, reason = 0.0, 0, COOL_DOWN, "steps"
-    loop = time.perf_counter()
-    emit(phase="train", step=0, steps=recipe.max_steps, threads=threads, seconds=loop - began)
-    for step, (some, held) in enumerate(batches, start=1):
+    run, cooling, loop = _Run(), COOL_DOWN, time.perf_counter()
+    emit(
+        phase="train",
+        step=0,
+        steps=recipe.max_steps,
+        threads=threads,
+        precision="bfloat16" if stepper.reduced else "float32",
+        seconds=round(loop - began, 3),
+    )
+    for step in range(1, recipe.max_steps + 1):
+        rate = recipe.learning_rate * min(1.0, step / warm_up, cooling / COOL_DOWN)
         for group in optimiser.param_groups:
-            group["lr"] = recipe.learning_rate * min(1.0, step / warm_up, cooling / COOL_DOWN)
-        loss, parts, correct, tokens = _loss(model, recipe, some, held, before, device)
-        loss.backward()  # type: ignore[no-untyped-call]
-        if not math.isfinite(loss.item()):
-            raise UnstableError(f"the loss is {loss.item()} at step {step}")
-        torch.nn.utils.clip_grad_norm_(trained, CLIP)
+            group["lr"] = rate
+        some, held = plan.draw(size, ANCHORS_A_STEP)
+        outcome = stepper([*some, *held])
+        norm = torch.nn.utils.clip_grad_norm_(trained, CLIP)
+        if not (math.isfinite(outcome.loss) and math.isfinite(norm.item())):
+            raise UnstableError(f"the loss is {outcome.loss} at step {step}")
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
-        right.update(zip(some, correct, strict=True))
-        learnt = sum(right.values()) / len(right)
-        losses.append(loss.item())
-        seen += tokens
-        passed = time.perf_counter() - loop
-        emit(
-            phase="train",
-            step=step,
-            steps=recipe.max_steps,
-            loss=round(loss.item(), 5),
-            **{name: round(value, 5) for name, value in parts.items()},
-            tokens_per_second=round(seen / passed),
-            learnt=round(learnt, 4),
-            learning_rate=recipe.learning_rate,
-        )
-        # Once enough is learnt the rate falls; should something be unlearnt meanwhile, it rises again.
-        cooling = cooling - 1 if learnt >= ENOUGH else COOL_DOWN
+        _note(plan, outcome)
+        run.step, run.tokens = step, run.tokens + outcome.tokens
+        run.stepping = time.perf_counter() - loop
+        _tell(run, recipe, outcome, plan, rate, device)
+        # Once enough is learnt the rate falls; should something be unlearnt meanwhile, it rises.
+        cooling = cooling - 1 if plan.share >= ENOUGH else COOL_DOWN
+        word = asked_for(job)
+        if word == "abort":
+            raise AbortedError
         if cooling == 0:
-            reason = "learnt"
+            run.reason = "learnt"
+        elif word == "stop":
+            run.reason = "stopped"
         elif time.perf_counter() - began > recipe.max_seconds:
-            reason = "time"
+            run.reason = "time"
         elif step < recipe.max_steps:
+            if step % CHECK == 0:
+                run.look(plan, trained)
             continue
         break
-    _save(model, job)
-    loaded[job.base] = model.unload()
+    run.look(plan, trained)
+    return run
+
+
+def _note(plan: Plan, outcome: Outcome) -> None:
+    plan.learnt(list(outcome.margins), list(outcome.margins.values()))
+    plan.held(list(outcome.divergences), list(outcome.divergences.values()))
+
+
+def _tell(
+    run: _Run, recipe: Recipe, outcome: Outcome, plan: Plan, rate: float, device: str
+) -> None:
+    """Emit the event of a step; `margins` are those of the differences that it touched."""
     emit(
-        phase="trained",
-        folder=str(job.output),
-        steps=len(losses),
-        learnt=round(learnt, 4),
-        reason=reason,
-        seconds=round(time.perf_counter() - began, 3),
-        step_seconds=round((time.perf_counter() - loop) / max(1, len(losses)), 4),
+        phase="train",
+        step=run.step,
+        steps=recipe.max_steps,
+        loss=round(outcome.loss, 5),
+        chosen=round(outcome.chosen, 5),
+        contrast=round(outcome.contrast, 5),
+        anchor=round(outcome.anchor, 5),
+        learnt=round(plan.share, 4),
+        margins=plan.margins(list(outcome.margins)),
+        tokens_per_second=round(run.tokens / max(1e-9, run.stepping)),
+        memory_mb=_memory(device),
+        rate=rate,
     )
 
 
-def _cycle(samples: Sequence[Sample], size: int, order: random.Random) -> Iterator[list[Sample]]:
-    """Yield batches without end, every sample once a round, in a new order each round."""
-    waiting: list[Sample] = []
-    while True:
-        while samples and len(waiting) < min(size, len(samples)):
-            fresh = [sample for sample in samples if sample not in waiting]
-            order.shuffle(fresh)
-            waiting += fresh
-        yield waiting[:size]
-        waiting = waiting[size:]
+def _memory(device: str) -> int:
+    """Return the most memory held so far, in MiB: the GPU's, else the process's."""
+    import resource
 
-
-def _loss(
-    model: Any,
-    recipe: Recipe,
-    lessons: Sequence[Sample],
-    anchors: Sequence[Sample],
-    before: dict[tuple[int, ...], float],
-    device: str,
-) -> tuple[Tensor, dict[str, float], list[bool], int]:
-    """Return the loss, its parts, which lessons came out right, and the tokens computed."""
     import torch
 
-    from trainer import objective
-
-    pairs = [s for s in lessons if s.rejected and recipe.preference_weight > 0]
-    held = [s for s in anchors if s.top is not None and recipe.anchor_weight > 0]
-    sequences = [(s.tokens, s.prompt) for s in (*lessons, *held)]
-    sequences += [(s.rejected, s.prompt) for s in pairs]
-    batch = make_batch(sequences, device)
-    logits = reply_logits(model, batch)
-    first_anchor, first_rejected = len(lessons), len(lessons) + len(held)
-    of_lessons = batch.owner < first_anchor
-    of_anchors = (batch.owner >= first_anchor) & (batch.owner < first_rejected)
-    logs = objective.token_log_probabilities(logits, batch.targets)
-    weights = torch.tensor([s.weight for s in lessons], device=device)
-    loss = ce = objective.cross_entropy(logs[of_lessons], batch.owner[of_lessons], weights)
-    parts = {"ce": ce.item()}
-    if pairs:
-        sums = objective.sequence_sums(logs, batch.owner, batch.count)
-        chosen = torch.stack([sums[lessons.index(s)] - before[s.tokens] for s in pairs])
-        known = torch.tensor([before[s.rejected] for s in pairs], device=device)
-        term = objective.preference(chosen, sums[first_rejected:] - known, recipe.preference_beta)
-        loss, parts["preference"] = loss + recipe.preference_weight * term, term.item()
-    if held:
-        # The base's odds in the order of the positions, which the bands have changed.
-        seen = list(dict.fromkeys(batch.owner[of_anchors].tolist()))
-        tops = [top for index in seen if (top := held[index - first_anchor].top)]
-        ids = torch.cat([torch.from_numpy(top[0]) for top in tops]).to(device)
-        base = torch.cat([torch.from_numpy(top[1]) for top in tops]).to(device)
-        term = objective.top_k_kl(logits[of_anchors], ids.long(), base)
-        loss, parts["kl"] = loss + recipe.anchor_weight * term, term.item()
-    wrong = (logits.argmax(-1) != batch.targets).float()
-    faults = objective.sequence_sums(wrong, batch.owner, len(sequences))[:first_anchor]
-    return loss, parts, [fault == 0 for fault in faults.tolist()], batch.tokens
+    if device == "cuda":
+        return int(torch.cuda.max_memory_allocated() >> 20)
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(most >> (20 if sys.platform == "darwin" else 10))
 
 
-def make_batch(sequences: Sequence[tuple[Sequence[int], int]], device: str) -> Batch:
-    """Pad (tokens, length of the prompt) pairs on the right, by bands, and find the reply positions."""
+def _choose(stepper: Stepper, recipe: Recipe, some: Sequence[Sample], device: str) -> int:
+    """Choose threads and precision by timing, where they are not fixed; returns the threads."""
+    from trainer.timing import choose_precision, choose_threads
+
+    threads = choose_threads(stepper, recipe, some, device)
+    stepper.reduced = choose_precision(stepper, recipe, some, device)
+    return threads
+
+
+def _save(model: Any, job: Job, best: Sequence[Tensor]) -> None:
     import torch
-
-    order = sorted(range(len(sequences)), key=lambda index: len(sequences[index][0]))
-    size = max(1, math.ceil(len(order) / BANDS))
-    bands: list[tuple[Tensor, Tensor, Tensor]] = []
-    owner: list[int] = []
-    targets: list[int] = []
-    for start in range(0, len(order), size):
-        members = order[start : start + size]
-        longest = len(sequences[members[-1]][0])
-        padded: list[list[int]] = []
-        places: list[tuple[int, int]] = []
-        for row, index in enumerate(members):
-            tokens, prompt = sequences[index]
-            padded.append([*tokens, *[0] * (longest - len(tokens))])
-            for column in range(prompt - 1, len(tokens) - 1):
-                places.append((row, column))
-                owner.append(index)
-                targets.append(tokens[column + 1])
-        rows, columns = torch.tensor(places, device=device).T
-        bands.append((torch.tensor(padded, device=device), rows, columns))
-    return Batch(
-        bands=tuple(bands),
-        owner=torch.tensor(owner, device=device),
-        targets=torch.tensor(targets, device=device),
-        count=len(sequences),
-        tokens=sum(len(tokens) for tokens, _ in sequences),
-    )
-
-
-def reply_logits(model: Any, batch: Batch) -> Tensor:
-    """Return the logits [N, V] at the reply positions alone, in float32."""
-    import torch
-
-    causal = model.get_base_model() if hasattr(model, "get_base_model") else model
-    found = []
-    for tokens, rows, columns in batch.bands:
-        # Padding stands on the right, where a causal model never looks: no mask is needed.
-        hidden = causal.model(input_ids=tokens, use_cache=False).last_hidden_state
-        found.append(hidden[rows, columns])
-    logits: Tensor = causal.lm_head(torch.cat(found)).float()
-    return logits
-
-
-def _base_log_probabilities(
-    model: Any, lessons: Sequence[Sample], device: str
-) -> dict[tuple[int, ...], float]:
-    """Return ln π_0 of every chosen and rejected reply that the contrast needs."""
-    import torch
-
-    from trainer import objective
-
-    wanted = [
-        (tokens, s.prompt) for s in lessons if s.rejected for tokens in (s.tokens, s.rejected)
-    ]
-    known: dict[tuple[int, ...], float] = {}
-    with torch.inference_mode(), model.disable_adapter():
-        for start in range(0, len(wanted), LESSONS_A_STEP[1]):
-            part = wanted[start : start + LESSONS_A_STEP[1]]
-            batch = make_batch(part, device)
-            logs = objective.token_log_probabilities(reply_logits(model, batch), batch.targets)
-            sums = objective.sequence_sums(logs, batch.owner, len(part)).tolist()
-            known.update({tuple(tokens): sums[i] for i, (tokens, _) in enumerate(part)})
-    return known
-
-
-def _choose_threads(model: Any, recipe: Recipe, some: Sequence[Sample], device: str) -> int:
-    """Set the number of CPU threads: the one asked for, else the faster of one and all."""
-    import torch
-
-    if recipe.threads or device != "cpu":
-        torch.set_num_threads(recipe.threads or 1)
-        return torch.get_num_threads()
-    batch = make_batch([(s.tokens, s.prompt) for s in some], device)
-    took: dict[int, float] = {}
-    for count in (torch.get_num_threads(), 1):
-        torch.set_num_threads(count)
-        for _ in range(2):  # the first run warms the caches
-            start = time.perf_counter()
-            reply_logits(model, batch).sum().backward()  # type: ignore[no-untyped-call]
-            took[count] = time.perf_counter() - start
-    model.zero_grad(set_to_none=True)
-    best = min(took, key=lambda count: took[count])
-    torch.set_num_threads(best)
-    return best
-
-
-def _save(model: Any, job: Job) -> None:
     from peft import get_peft_model_state_dict
     from safetensors.torch import save_file
 
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    with torch.no_grad():
+        for parameter, value in zip(trained, best, strict=True):
+            parameter.copy_(value)
     folder = job.output
     folder.mkdir(parents=True, exist_ok=True)
     state = get_peft_model_state_dict(model, save_embedding_layers=False)

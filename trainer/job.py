@@ -2,6 +2,7 @@
 
     job.json       base, output, hyper-parameters (`Recipe`)
     samples.npz    token ids of the lessons and anchors, the base's likeliest tokens on the anchors
+    control        one word of the parent's while it trains: "stop" keeps the best, "abort" nothing
 
 Plain numbers only: no tokenizer and no pickle are needed to read it. Needs numpy alone.
 """
@@ -18,6 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 JOB = "job.json"
+CONTROL = "control"
+"""Beside job.json, when the parent wrote "stop" or "abort" into it."""
 SAMPLES = "samples.npz"
 ANCHOR = -1
 """`Sample.lesson` of an anchor or near-miss."""
@@ -41,6 +44,8 @@ class Recipe:
     max_seconds: float
     seed: int
     threads: int
+    precision: str = "auto"
+    """Matrix products in "float32" or "bfloat16"; "auto" takes the faster where it matters."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,6 +78,14 @@ class Job:
     output: Path
     recipe: Recipe
     samples: tuple[Sample, ...]
+
+
+def asked_for(job: Job) -> str:
+    """Return the parent's word: "stop", "abort", or "" while there is none."""
+    try:
+        return (job.output.parent / CONTROL).read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
 
 
 def write_job(folder: Path, job: Job) -> None:

@@ -4,7 +4,9 @@
 
 with Δ = log π_θ(y|x) − log π_0(y|x), θ the adapted model and 0 the base. Every function is pure and
 works on the reply positions alone: N positions of B sequences, flattened, `owner` telling whose each
-position is. Source of the preference term: Direct Preference Optimization (arXiv 2305.18290).
+position is. The terms are means over sequences, pairs and positions; `share` divides by a count given
+from outside, so that a step computed in parts adds up to the step computed at once.
+Source of the preference term: Direct Preference Optimization (arXiv 2305.18290).
 """
 
 from __future__ import annotations
@@ -29,33 +31,60 @@ def sequence_sums(values: Tensor, owner: Tensor, count: int) -> Tensor:
     return values.new_zeros(count).index_add(0, owner, values)
 
 
-def cross_entropy(log_probabilities: Tensor, owner: Tensor, weights: Tensor) -> Tensor:
+def cross_entropy(
+    log_probabilities: Tensor, owner: Tensor, weights: Tensor, share: float | None = None
+) -> Tensor:
     """Return the weighted mean over sequences of each one's mean −ln p a token.
 
-    `log_probabilities` and `owner` are [N]; `weights` is [B], one for each sequence.
+    `log_probabilities` and `owner` are [N]; `weights` is [B], one for each sequence. `share` stands in
+    for the sum of the weights.
     """
     count = len(weights)
     lengths = sequence_sums(log_probabilities.new_ones(len(owner)), owner, count)
-    means = -sequence_sums(log_probabilities, owner, count) / lengths
-    return (means * weights).sum() / weights.sum()
+    means = -sequence_sums(log_probabilities, owner, count) / lengths.clamp_min(1)
+    return (means * weights).sum() / (weights.sum() if share is None else share)
 
 
-def preference(chosen: Tensor, rejected: Tensor, beta: float) -> Tensor:
-    """Return the mean of −ln σ(β (Δ_chosen − Δ_rejected)) over pairs; both are Δ, shape [P]."""
+def preference(chosen: Tensor, rejected: Tensor, beta: float, share: float | None = None) -> Tensor:
+    """Return the mean of −ln σ(β (Δ_chosen − Δ_rejected)) over pairs; both are Δ, shape [P].
+
+    Where a span is marked, each Δ sums over the span's tokens alone. `share` stands in for P.
+    """
     from torch.nn.functional import logsigmoid
 
-    return -logsigmoid(beta * (chosen - rejected)).mean()
+    losses = -logsigmoid(beta * (chosen - rejected))
+    return losses.sum() / (len(losses) if share is None else share)
 
 
-def top_k_kl(logits: Tensor, ids: Tensor, log_probabilities: Tensor) -> Tensor:
+def top_k_kl(
+    logits: Tensor, ids: Tensor, log_probabilities: Tensor, share: float | None = None
+) -> Tensor:
     """Return the mean KL(π_0 ‖ π_θ) a position, in nats, tokens outside the base's top k lumped.
 
     `logits` [N, V] are θ's; `ids` and `log_probabilities` [N, K] are the base's k likeliest tokens.
-    Lumping only lowers the divergence, so this is a bound from below.
+    Lumping only lowers the divergence, so this is a bound from below. `share` stands in for N.
     """
+    found = top_k_divergence(logits, ids, log_probabilities)
+    return found.sum() / (len(found) if share is None else share)
+
+
+def top_k_divergence(logits: Tensor, ids: Tensor, log_probabilities: Tensor) -> Tensor:
+    """Return the divergence of `top_k_kl` at each position, [N]."""
     ours = logits.gather(-1, ids) - logits.logsumexp(-1, keepdim=True)
     base = log_probabilities.exp()
     base_tail = (1 - base.sum(-1)).clamp_min(FLOOR)
     our_tail = (1 - ours.exp().sum(-1)).clamp_min(FLOOR)
     top = (base * (log_probabilities - ours)).sum(-1)
-    return (top + base_tail * (base_tail.log() - our_tail.log())).mean()
+    return top + base_tail * (base_tail.log() - our_tail.log())
+
+
+def margins(logits: Tensor, targets: Tensor, owner: Tensor, count: int) -> Tensor:
+    """Return for each sequence the least lead of a target over the best other token, [count], in nats.
+
+    Above 0 the reply is what greedy decoding says. Sequences without a position get +inf.
+    """
+    best, where = logits.topk(2, dim=-1)
+    other = best[:, 0].where(where[:, 0] != targets, best[:, 1])
+    leads = logits.gather(-1, targets[:, None]).squeeze(-1) - other
+    worst = leads.new_full((count,), float("inf"))
+    return worst.scatter_reduce(0, owner, leads, "amin")

@@ -1,0 +1,47 @@
+"""Packing changes nothing: every reply is predicted as if it stood alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from trainer.base import load_base
+from trainer.batch import CHOSEN, REJECTED, length, make_batch, reply_logits
+from trainer.job import ANCHOR, Sample
+
+SAMPLES = [
+    Sample(tuple(b"Who?Lutz."), 4, 0, rejected=tuple(b"Who?No.")),
+    Sample(tuple(b"a quite long question, and a short reply"), 36, ANCHOR),
+    Sample(tuple(b"xy"), 1, 1, rejected=tuple(b"xqqqq")),
+    Sample(tuple(b"Sky?blue"), 4, ANCHOR),
+]
+
+
+@pytest.mark.parametrize("row", [1, 16, 64, 512])
+def test_a_packed_reply_is_predicted_as_if_it_stood_alone(tiny: Path, row: int) -> None:
+    base = load_base(tiny)
+    batch = make_batch(SAMPLES, "cpu", row=row)
+    with torch.inference_mode():
+        packed = reply_logits(base, batch)
+        for number, sample in enumerate(SAMPLES):
+            for side, tokens in ((CHOSEN, sample.tokens), (REJECTED, sample.rejected)):
+                if not tokens:
+                    continue
+                mine = (batch.owner == number) & (batch.side == side)
+                alone = base(torch.tensor([tokens])).logits[0, sample.prompt - 1 : -1]
+                assert batch.targets[mine].tolist() == list(tokens[sample.prompt :])
+                assert batch.offset[mine].tolist() == list(range(len(tokens) - sample.prompt))
+                assert torch.allclose(packed[mine], alone, atol=1e-4)
+
+
+def test_a_prompt_is_computed_once_for_both_replies_and_the_last_token_never() -> None:
+    assert length(SAMPLES[0]) == 4 + (5 - 1) + (3 - 1)
+    batch = make_batch(SAMPLES, "cpu", row=64)
+    assert batch.computed == sum(length(sample) for sample in SAMPLES)
+
+
+def test_no_row_is_longer_than_asked_unless_a_sample_is() -> None:
+    assert make_batch(SAMPLES, "cpu", row=48).tokens.shape[1] <= 48
+    assert make_batch(SAMPLES, "cpu", row=8).tokens.shape[1] == 39

@@ -1,0 +1,86 @@
+"""Which samples a step trains on: those that still need it.
+
+Every sample remembers how it came out last: a wording of a lesson its margin (see
+`objective.margins`), an anchor its divergence from the base. What was never seen, came out wrong or
+moved is drawn most, what is safely right now and then. So the number of steps follows from what is
+hard and not from how much there is. All draws come from one seed.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from trainer.job import Sample
+
+SAFE = 1.0
+"""Margin in nats from which a wording counts as safely right."""
+REVIEW, SHAKY = 0.1, 0.5
+"""How often a safe and a barely right wording is drawn, beside 1 for a wrong one."""
+STILL = 0.01
+"""Divergence in nats a token under which an anchor is drawn less."""
+
+
+class Plan:
+    """Draws the samples of each step; tell it with `learnt` and `held` how they came out."""
+
+    def __init__(self, lessons: Sequence[Sample], anchors: Sequence[Sample], seed: int) -> None:
+        self._order = random.Random(seed)
+        self._margins: dict[Sample, float | None] = dict.fromkeys(lessons)
+        self._moved: dict[Sample, float | None] = dict.fromkeys(anchors)
+
+    def draw(self, lessons: int, anchors: int) -> tuple[list[Sample], list[Sample]]:
+        """Return at most so many lesson samples and anchors, each at most once."""
+        return (
+            self._some({s: self._need(value) for s, value in self._margins.items()}, lessons),
+            self._some({s: _unrest(value) for s, value in self._moved.items()}, anchors),
+        )
+
+    def _some(self, needs: dict[Sample, float], count: int) -> list[Sample]:
+        # The largest keys u^(1/w) are a weighted draw without replacement (Efraimidis, Spirakis 2006).
+        keys = [
+            (self._order.random() ** (1 / need), number)
+            for number, need in enumerate(needs.values())
+        ]
+        samples = list(needs)
+        return [samples[number] for _, number in sorted(keys, reverse=True)[:count]]
+
+    def _need(self, margin: float | None) -> float:
+        if margin is None or margin <= 0:
+            return 1.0
+        return SHAKY if margin < SAFE else REVIEW
+
+    def learnt(self, samples: Sequence[Sample], margins: Sequence[float]) -> None:
+        """Note the margins with which lesson samples came out."""
+        self._margins.update(zip(samples, margins, strict=True))
+
+    def held(self, samples: Sequence[Sample], divergences: Sequence[float]) -> None:
+        """Note how far anchors were from the base, in nats a token."""
+        self._moved.update(zip(samples, divergences, strict=True))
+
+    @property
+    def share(self) -> float:
+        """Share of the lesson samples that came out right when they were last seen."""
+        right = sum(margin is not None and margin > 0 for margin in self._margins.values())
+        return right / max(1, len(self._margins))
+
+    @property
+    def drift(self) -> float:
+        """Mean divergence of the anchors seen, as each was last, in nats a token."""
+        seen = [value for value in self._moved.values() if value is not None]
+        return sum(seen) / max(1, len(seen))
+
+    def margins(self, samples: Sequence[Sample]) -> dict[str, float]:
+        """Return the mean last margin of each difference that `samples` teach, in nats."""
+        wanted = {sample.difference for sample in samples}
+        found: dict[str, list[float]] = {}
+        for sample, margin in self._margins.items():
+            if sample.difference in wanted and margin is not None:
+                found.setdefault(sample.difference, []).append(margin)
+        return {name: round(sum(some) / len(some), 2) for name, some in found.items()}
+
+
+def _unrest(divergence: float | None) -> float:
+    if divergence is None:
+        return 1.0
+    return min(1.0, max(REVIEW, divergence / STILL))

@@ -1,0 +1,237 @@
+"""One step of training: samples in, gradients and figures out, in as many parts as memory allows.
+
+The loss of a step is a sum over its samples, each divided by what the whole step holds, so that a step
+computed in parts has the gradient of the step computed at once. When memory runs out the part is
+halved and the step begun again; only a single sample that does not fit ends the training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from trainer import objective
+from trainer.batch import CHOSEN, REJECTED, Batch, length, make_batch, reply_logits
+from trainer.job import ANCHOR, Recipe, Sample
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Found = TypeVar("Found")
+
+PART = {"cpu": 4096, "cuda": 16384}
+"""Tokens computed at once, at most."""
+ROWS = {"cpu": 128, "cuda": 512}
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a step found. The terms are those of the whole step, unweighted."""
+
+    loss: float = 0.0
+    chosen: float = 0.0
+    contrast: float = 0.0
+    anchor: float = 0.0
+    tokens: int = 0
+    margins: dict[Sample, float] = field(default_factory=dict)
+    divergences: dict[Sample, float] = field(default_factory=dict)
+
+
+class Stepper:
+    """Computes steps for one model and recipe."""
+
+    def __init__(
+        self, model: Any, recipe: Recipe, device: str, on_halved: Callable[[int], None]
+    ) -> None:
+        self.model = model
+        self.recipe = recipe
+        self.device = device
+        self.reduced = False
+        """Whether matrix products are in bfloat16."""
+        self.part = PART[device]
+        self._on_halved = on_halved
+        self._before: dict[Sample, tuple[float, float]] = {}
+
+    def know_the_base(self, samples: Sequence[Sample]) -> None:
+        """Compute ln π_0 of the chosen and the rejected reply of every pair, where they count."""
+        import torch
+
+        pairs = [sample for sample in samples if sample.rejected]
+
+        def once() -> None:
+            with torch.inference_mode(), self.model.disable_adapter():
+                for some in self._parts(pairs):
+                    batch, logits = self._forward(some)
+                    sums = self._pair_sums(batch, logits, some)
+                    self._before.update(
+                        {s: (float(sums[0][i]), float(sums[1][i])) for i, s in enumerate(some)}
+                    )
+
+        self._with_less_memory(once, pairs)
+
+    def __call__(self, samples: Sequence[Sample]) -> Outcome:
+        """Add the step's gradients to the parameters'.
+
+        Raises:
+            MemoryError: not even one sample fits into memory.
+        """
+
+        def once() -> Outcome:
+            outcome = Outcome()
+            weights = sum(s.weight for s in samples if s.lesson != ANCHOR)
+            pairs = sum(s in self._before for s in samples)
+            held = sum(len(s.tokens) - s.prompt for s in samples if s.top)
+            for some in self._parts(samples):
+                self._one_part(some, weights, pairs, held, outcome)
+            return outcome
+
+        return self._with_less_memory(once, samples)
+
+    def _with_less_memory(self, once: Callable[[], Found], samples: Sequence[Sample]) -> Found:
+        import torch
+
+        longest = max(map(length, samples), default=1)
+        while True:
+            try:
+                return once()
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error):
+                    raise
+            self.model.zero_grad(set_to_none=True)
+            if self.device == "cuda":
+                torch.cuda.empty_cache()
+            if self.part <= longest:
+                raise MemoryError(f"out of memory on a single sample of {longest} tokens")
+            self.part = max(longest, self.part // 2)
+            self._on_halved(self.part)
+
+    def _parts(self, samples: Sequence[Sample]) -> Iterator[list[Sample]]:
+        """Yield groups of at most `part` tokens, alike in length so that rows fill well."""
+        group: list[Sample] = []
+        size = 0
+        for sample in samples:
+            if group and size + length(sample) > self.part:
+                yield group
+                group, size = [], 0
+            group.append(sample)
+            size += length(sample)
+        if group:
+            yield group
+
+    def _forward(self, samples: Sequence[Sample]) -> tuple[Batch, Tensor]:
+        batch = make_batch(samples, self.device, row=ROWS[self.device])
+        with self.precision():
+            logits = reply_logits(self.model, batch)
+        return batch, logits
+
+    def precision(self) -> AbstractContextManager[Any]:
+        """Return the context in which matrix products have the chosen precision."""
+        import torch
+
+        if not self.reduced:
+            return nullcontext()
+        return torch.autocast(self.device, dtype=torch.bfloat16)
+
+    def _pair_sums(
+        self, batch: Batch, logits: Tensor, samples: Sequence[Sample]
+    ) -> tuple[Tensor, Tensor]:
+        """Return ln π of each sample's chosen and rejected reply, over the parts that count."""
+        import torch
+
+        logs = objective.token_log_probabilities(logits, batch.targets)
+        found = []
+        for side in (CHOSEN, REJECTED):
+            first, last = [], []
+            for sample in samples:
+                start, end = sample.parts[2 * side : 2 * side + 2] or (sample.prompt, 1 << 30)
+                first.append(start - sample.prompt)
+                last.append(end - sample.prompt)
+            starts, ends = (
+                torch.tensor(x, device=logits.device)[batch.owner] for x in (first, last)
+            )
+            counted = (batch.side == side) & (batch.offset >= starts) & (batch.offset < ends)
+            zero = logs.new_zeros(())
+            sums = objective.sequence_sums(logs.where(counted, zero), batch.owner, len(samples))
+            found.append(sums)
+        return found[0], found[1]
+
+    def _one_part(
+        self,
+        samples: Sequence[Sample],
+        weights: float,
+        pairs: int,
+        held: int,
+        outcome: Outcome,
+    ) -> None:
+        import torch
+
+        recipe, device = self.recipe, self.device
+        batch, logits = self._forward(samples)
+        lesson = torch.tensor([s.lesson != ANCHOR for s in samples], device=device)[batch.owner]
+        ours = lesson & (batch.side == CHOSEN)
+        loss = logits.new_zeros(())
+        if bool(ours.any()):
+            mine, targets, owner = logits[ours], batch.targets[ours], batch.owner[ours]
+            logs = objective.token_log_probabilities(mine, targets)
+            weight = torch.tensor([s.weight * (s.lesson != ANCHOR) for s in samples], device=device)
+            term = objective.cross_entropy(logs, owner, weight, weights)
+            loss, outcome.chosen = loss + term, outcome.chosen + term.item()
+            with torch.no_grad():
+                leads = objective.margins(mine, targets, owner, len(samples)).tolist()
+            outcome.margins.update(
+                {s: leads[i] for i, s in enumerate(samples) if s.lesson != ANCHOR}
+            )
+        known = [self._before.get(s) for s in samples]
+        which = [i for i, value in enumerate(known) if value is not None]
+        if which and recipe.preference_weight > 0:
+            base = torch.tensor([known[i] for i in which], device=device, dtype=logits.dtype)
+            chosen, rejected = (
+                sums[which] - base[:, side]
+                for side, sums in enumerate(self._pair_sums(batch, logits, samples))
+            )
+            term = objective.preference(chosen, rejected, recipe.preference_beta, pairs)
+            loss = loss + recipe.preference_weight * term
+            outcome.contrast += term.item()
+        if not bool(lesson.all()):
+            term = self._anchor_term(batch, logits, samples, ~lesson, held, outcome)
+            loss, outcome.anchor = loss + recipe.anchor_weight * term, outcome.anchor + term.item()
+        loss.backward()  # type: ignore[no-untyped-call]
+        outcome.loss += loss.item()
+        outcome.tokens += batch.computed
+
+    def _anchor_term(
+        self,
+        batch: Batch,
+        logits: Tensor,
+        samples: Sequence[Sample],
+        places: Tensor,
+        held: int,
+        outcome: Outcome,
+    ) -> Tensor:
+        import torch
+
+        owner = batch.owner[places]
+        # The base's odds in the order of the places, which the packing has changed.
+        order = list(dict.fromkeys(owner.tolist()))
+        tops = [top for index in order if (top := samples[index].top) is not None]
+        ids = torch.cat([torch.from_numpy(top[0]) for top in tops]).to(self.device).long()
+        base = torch.cat([torch.from_numpy(top[1]) for top in tops]).to(self.device)
+        found = objective.top_k_divergence(logits[places], ids, base)
+        with torch.no_grad():
+            sums = objective.sequence_sums(found.detach(), owner, len(samples)).tolist()
+        for index in order:
+            size = len(samples[index].tokens) - samples[index].prompt
+            outcome.divergences[samples[index]] = sums[index] / size
+        return found.sum() / held
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory ran out, on the processor or on a GPU."""
+    import torch
+
+    words = str(error).lower()
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
+        "out of memory" in words or "not enough memory" in words or "can't allocate" in words
+    )
