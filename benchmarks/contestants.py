@@ -37,6 +37,8 @@ class Trained:
     adapter: Path | None
     scale: float = 1.0
     seconds: float = 0.0
+    cpu: float = 0.0
+    """Processor seconds, which other work on the machine does not stretch."""
     peak_mb: int = 0
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -110,7 +112,9 @@ def trl(
         folder / "adapter", folder / "adapter.gguf", architecture=architecture, layers=layers
     )
     seconds = round(time.perf_counter() - began, 1)
-    return Trained(adapter, 1.0, seconds, facts["peak_mb"], {"steps": facts["steps"]} | settings)
+    return Trained(
+        adapter, 1.0, seconds, facts["cpu"], facts["peak_mb"], {"steps": facts["steps"]} | settings
+    )
 
 
 def nights(counts: Sequence[int], seed: int, folder: Path) -> list[Trained]:
@@ -136,6 +140,7 @@ def nights(counts: Sequence[int], seed: int, folder: Path) -> list[Trained]:
             Path(row["adapter"]) if row["adapter"] else None,
             row["scale"],
             row["seconds"],
+            row["cpu"],
             row["peak_mb"],
             row["facts"],
         )
@@ -173,22 +178,20 @@ def _night(home: Home, settings: Settings, counts: Sequence[int], seed: int, out
         drawn = marks(max(counts), seed, asker(engine))
     for count in counts:
         write_marks(home, drawn[:count])
-        began = time.perf_counter()
+        began, used = time.perf_counter(), _used()[0]
         report = run_night(home, settings, model_path=STARTER, force=True)
         seconds = round(time.perf_counter() - began, 1)
+        cpu, memory = _used()
         if report.adapter:
             adapter = read_adapter(home.adapters, report.adapter).gguf
         else:  # refused: what it would have served is measured all the same, and said so
             adapter = _refused(Path(report.run), settings, report.learning_rate)
-        memory = [
-            resource.getrusage(who).ru_maxrss
-            for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-        ]
         row = {
             "adapter": str(adapter) if adapter else None,
             "scale": report.scale,
             "seconds": seconds,
-            "peak_mb": sum(memory) // 1024,
+            "cpu": round(cpu - used, 1),
+            "peak_mb": memory,
             "facts": {
                 "verdict": report.verdict,
                 "sentence": report.sentence,
@@ -199,6 +202,12 @@ def _night(home: Home, settings: Settings, counts: Sequence[int], seed: int, out
         }
         with out.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(row) + "\n")
+
+
+def _used() -> tuple[float, int]:
+    """Return processor seconds so far, and the peak MB of this process and its largest child."""
+    both = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in both), sum(u.ru_maxrss for u in both) // 1024
 
 
 def _refused(run: Path, settings: Settings, rate: float | None) -> Path | None:

@@ -20,11 +20,9 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import statistics
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +35,11 @@ from agent.engine import Engine  # noqa: E402
 from benchmarks import contestants  # noqa: E402
 from benchmarks.contestants import Trained  # noqa: E402
 from benchmarks.marks import Mark, asker, marks  # noqa: E402
-from benchmarks.measuring import Base, Missed, base_answers, measure, no_recall  # noqa: E402
+from benchmarks.measuring import Base, base_answers, measure, no_recall  # noqa: E402
 from benchmarks.recalling import recall_block  # noqa: E402
+from benchmarks.results import ROWS, Results  # noqa: E402
 from benchmarks.themes import DEV  # noqa: E402
 
-ROWS = ("base", "recall", "sft", "sft-best", "dpo", "dpo-best", "ours")
-COLUMNS = (
-    "efficacy", "rephrasings", "framed", "reworded", "near", "unrelated", "kl", "perplexity",
-    "seconds", "peak_mb",
-)  # fmt: skip
 GROWING = (10, 20, 30, 40, 50)
 SWEEP_AT = (50, DEV)
 GRIDS: dict[str, tuple[tuple[float, int], ...]] = {
@@ -66,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     bench = Bench(wanted)
     if not wanted.table:
         bench.run()
-    print(json.dumps(bench.found(), indent=1) if wanted.json else bench.table())
+    print(json.dumps(bench.results.found(), indent=1) if wanted.json else bench.results.table())
     return 0
 
 
@@ -94,42 +88,8 @@ class Bench:
 
     def __init__(self, wanted: argparse.Namespace) -> None:
         self.wanted = wanted
-        self.base = base_sha256(STARTER, wanted.out)[:12]
+        self.results = Results(wanted.out, base_sha256(STARTER, wanted.out)[:12])
         self._drawn: dict[int, list[Mark]] = {}
-
-    # --- results on disk ---------------------------------------------------------------------
-
-    def found(self) -> list[dict[str, Any]]:
-        """Return the results on the present base, of each kind the latest."""
-        path = self.wanted.out / "results.jsonl"
-        latest: dict[tuple[Any, ...], dict[str, Any]] = {}
-        for line in path.read_text("utf-8").splitlines() if path.exists() else []:
-            row = json.loads(line)
-            if row["base"] == self.base:
-                latest[row["row"], row["n"], row["seed"], row.get("config")] = row
-        return list(latest.values())
-
-    def _has(self, row: str, n: int, seed: int, config: str | None = None) -> bool:
-        return any(
-            (item["row"], item["n"], item["seed"], item.get("config")) == (row, n, seed, config)
-            for item in self.found()
-        )
-
-    def _keep(
-        self, row: str, n: int, seed: int, values: dict[str, Any], missed: Sequence[Missed]
-    ) -> None:
-        item = {"row": row, "n": n, "seed": seed, "base": self.base, "at": time.time(), **values}
-        with (self.wanted.out / "results.jsonl").open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps(item) + "\n")
-        folder = self.wanted.out / "missed"
-        folder.mkdir(exist_ok=True)
-        name = "-".join(
-            str(part) for part in (row, n, seed, values.get("config", "")) if part != ""
-        )
-        text = "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in missed)
-        (folder / f"{name}.jsonl").write_text(text, "utf-8")
-        shown = {name: values[name] for name in COLUMNS if name in values}
-        print(f"{row} N={n} seed={seed} {values.get('config', '')} {shown}", file=sys.stderr)
 
     # --- making the missing ones -------------------------------------------------------------
 
@@ -143,12 +103,13 @@ class Bench:
                     todo = [
                         row
                         for row in self.wanted.rows
-                        if row != "nights" and (self.wanted.again or not self._has(row, n, seed))
+                        if row != "nights"
+                        and (self.wanted.again or not self.results.has(row, n, seed))
                     ]
                     self._rows(engine, todo, n, seed)
             if "nights" in self.wanted.rows:
                 for seed in self.wanted.seeds:
-                    if self.wanted.again or not self._has("nights", GROWING[-1], seed):
+                    if self.wanted.again or not self.results.has("nights", GROWING[-1], seed):
                         self._nights(engine, seed)
 
     def _marks(self, engine: Engine, n: int, seed: int) -> list[Mark]:
@@ -170,7 +131,9 @@ class Bench:
                 with recall_block(engine, folder / "home", chosen) as block:
                     began = time.perf_counter()
                     values, missed = measure(engine, chosen, base, block)
-                self._keep(row, n, seed, values | {"asking": time.perf_counter() - began}, missed)
+                self.results.keep(
+                    row, n, seed, values | {"asking": time.perf_counter() - began}, missed
+                )
                 continue
             try:
                 trained = self._train(row, chosen, seed, folder)
@@ -202,8 +165,9 @@ class Bench:
         engine.set_adapter(trained.adapter, trained.scale)
         values, missed = measure(engine, chosen, base, no_recall)
         engine.set_adapter(None)
-        values |= {"seconds": trained.seconds, "peak_mb": trained.peak_mb, "facts": trained.facts}
-        self._keep(row, n, seed, {**values, "scale": trained.scale, **more}, missed)
+        values |= {"seconds": trained.seconds, "cpu": trained.cpu, "peak_mb": trained.peak_mb}
+        values["facts"] = trained.facts
+        self.results.keep(row, n, seed, {**values, "scale": trained.scale, **more}, missed)
         return values
 
     def _sweep(self, engine: Engine) -> None:
@@ -212,7 +176,7 @@ class Bench:
         base = base_answers(engine, chosen)
         for method, settings in _configurations():
             config = _name(settings)
-            if f"{method}-best" not in self.wanted.rows or self._has(
+            if f"{method}-best" not in self.wanted.rows or self.results.has(
                 f"{method}-sweep", n, seed, config
             ):
                 continue
@@ -225,7 +189,7 @@ class Bench:
     def _best(self, method: str) -> dict[str, Any]:
         tried = {
             item["config"]: item["rephrasings"] + item["unrelated"]
-            for item in self.found()
+            for item in self.results.found()
             if item["row"] == f"{method}-sweep"
         }
         mine = {_name(settings): settings for m, settings in _configurations() if m == method}
@@ -246,37 +210,10 @@ class Bench:
             now = {mark.difference.asked for mark in every[:n]} - wrong
             lost = sorted(held - now)
             held = now
-            values |= {"seconds": trained.seconds, "peak_mb": trained.peak_mb, "lost": lost}
-            self._keep("nights", n, seed, {**values, "facts": trained.facts}, missed)
-
-    # --- telling -----------------------------------------------------------------------------
-
-    def table(self) -> str:
-        """Return medians over the seeds as Markdown, the sweep's choice below."""
-        lines = [
-            "| N | row | seeds | " + " | ".join(COLUMNS) + " |",
-            "|---:|---|---:|" + "---:|" * len(COLUMNS),
-        ]
-        found = [item for item in self.found() if item["seed"] < DEV]
-        for n in sorted({item["n"] for item in found}):
-            for row in (*ROWS, "nights"):
-                some = [item for item in found if (item["row"], item["n"]) == (row, n)]
-                if some:
-                    cells = " | ".join(_cell(some, column) for column in COLUMNS)
-                    lines.append(f"| {n} | {row} | {len(some)} | {cells} |")
-        for item in found:
-            if item["row"] == "nights" and item["lost"]:
-                lines.append(
-                    f"\nnight of {item['n']} marks, seed {item['seed']}, lost: {item['lost']}"
-                )
-        swept = [item for item in self.found() if item["row"].endswith("-sweep")]
-        for item in sorted(swept, key=lambda i: -(i["rephrasings"] + i["unrelated"])):
-            lines.append(
-                f"\nsweep {item['row'][:3]} {item['config']}: efficacy {item['efficacy']:.3f}, "
-                f"rephrasings {item['rephrasings']:.3f}, unrelated {item['unrelated']:.3f}, "
-                f"{item['seconds']:.0f} s"
+            values |= {"seconds": trained.seconds, "cpu": trained.cpu, "peak_mb": trained.peak_mb}
+            self.results.keep(
+                "nights", n, seed, {**values, "lost": lost, "facts": trained.facts}, missed
             )
-        return "\n".join(lines)
 
 
 def _configurations() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -287,15 +224,6 @@ def _configurations() -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _name(settings: dict[str, Any]) -> str:
     return f"{settings['learning_rate']:g}x{settings['num_train_epochs']}"
-
-
-def _cell(some: Sequence[dict[str, Any]], column: str) -> str:
-    values = [item[column] for item in some if column in item]
-    if not values:
-        return ""
-    middle = statistics.median(values)
-    digits = {"kl": 4, "seconds": 0, "peak_mb": 0}.get(column, 3)
-    return f"{middle:,.{digits}f}"
 
 
 if __name__ == "__main__":

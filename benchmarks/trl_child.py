@@ -83,11 +83,13 @@ def main(path: Path) -> None:
     trainer.train()
     trained = time.perf_counter() - loop
     trainer.model.save_pretrained(job["output"])
+    used = resource.getrusage(resource.RUSAGE_SELF)
     done = {
+        "cpu": round(used.ru_utime + used.ru_stime, 1),
         "seconds": round(time.perf_counter() - BEGAN, 2),
         "training_seconds": round(trained, 2),
         "steps": trainer.state.global_step,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "peak_mb": used.ru_maxrss // 1024,
     }
     if cuda:
         done["gpu_mb"] = torch.cuda.max_memory_allocated() // 2**20
