@@ -197,6 +197,7 @@ def _night(home: Home, settings: Settings, counts: Sequence[int], seed: int, out
                 "sentence": report.sentence,
                 "learning_rate": report.learning_rate,
                 "phases": dict(report.phases),
+                "teaching": len(report.fates),
                 "measures": {item.name: round(item.value, 4) for item in report.measures},
             },
         }

@@ -1,8 +1,8 @@
 """What `benchmarks/learning.py` has measured so far, on disk and as a table.
 
 `results.jsonl` in a folder: a line a result, the latest of a kind counts, those on another base file do
-not. `missed/` holds every answer that was not as it should be. A line is written at once, so that a
-run that is cut off loses only what it was doing.
+not, a sweep's excepted, which only chooses a rate. `missed/` holds every answer that was not as it
+should be. A line is written at once, so that a run that is cut off loses only what it was doing.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Results:
         latest: dict[tuple[Any, ...], dict[str, Any]] = {}
         for line in path.read_text("utf-8").splitlines() if path.exists() else []:
             row = json.loads(line)
-            if row["base"] == self.base:
+            if row["base"] == self.base or row["row"].endswith("-sweep"):
                 latest[row["row"], row["n"], row["seed"], row.get("config")] = row
         return list(latest.values())
 
