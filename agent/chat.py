@@ -9,43 +9,30 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
-from agent.adapters import Adapter, base_sha256, read_adapter, read_pointer, verify
+from agent.adapters import (
+    Adapter,
+    base_sha256,
+    read_adapter,
+    read_pointer,
+    verify,
+)
 from agent.chat_model import DiscernChatModel
-from agent.engine import Engine, Generation, Sampling
+from agent.contrast import Draft, draft
+from agent.engine import Engine, Generation
 from agent.graph import Event, Finished, Rooms, build
-from agent.marking import LAST_THREAD, Receipt, last_turn, receipt
+from agent.leftovers import Leftovers, leftovers
+from agent.marking import LAST_THREAD, Receipt, forget, last_turn, receipt
+from agent.serving import STARTER, sampling, served_model, with_model
+from agent.surprise import LOOKED_AT, Suggestion, hint_for, suggest
 from agent.threads import checkpoints
 from memory.difference import Difference, Moment, State, Turn, now
 from memory.errors import AdapterError, MarkError, ModelError
 from memory.home import Home, Settings
 from memory.memory import Memory
 
-STARTER = Path(__file__).parent / "starter" / "starter.gguf"
-
-
-def served_model(settings: Settings) -> Path:
-    """Return the GGUF that the settings name; the starter when they name none."""
-    return Path(settings.model.path).expanduser() if settings.model.path else STARTER
-
-
-def sampling(settings: Settings, engine: Engine) -> Sampling:
-    """Return how to draw tokens; a temperature of −1 is the file's own recommendation, else 0.7."""
-    chosen = settings.sampling
-    temperature = chosen.temperature
-    if temperature < 0:
-        temperature = float(engine.info.metadata.get("general.sampling.temp", 0.7))
-    return Sampling(
-        temperature=temperature,
-        top_p=chosen.top_p,
-        top_k=chosen.top_k,
-        min_p=chosen.min_p,
-        repeat_penalty=chosen.repeat_penalty,
-        seed=chosen.seed,
-        max_tokens=chosen.max_tokens,
-    )
+__all__ = ["STARTER", "Chat", "sampling", "served_model", "with_model"]
 
 
 class Chat:
@@ -255,9 +242,35 @@ class Chat:
         )
         return Receipt(difference, receipt(difference, self.settings))
 
-    def forget(self, difference: str) -> Difference:
-        """Forget a difference (also the undo of a mark); returns what it was."""
+    def undo(self, difference: str) -> Difference:
+        """Take a mark back; the talk stays. Returns what the mark was."""
         return self.memory.forget(difference)
+
+    def forget(self, difference: str) -> Difference:
+        """Forget a difference everywhere, the turn it was marked in too; returns what it was."""
+        return forget(self.home, self.memory, difference)
+
+    def left_of(self, difference: Difference) -> Leftovers:
+        """Return where a forgotten difference may still be found."""
+        return leftovers(self.home, self.journal, difference)
+
+    def draft(self, difference: Difference) -> Draft:
+        """Let the model draft the three lines of a mark; nothing is kept. `stop` ends it.
+
+        Raises:
+            ModelError: the marked message does not fit the context.
+        """
+        with self._busy:
+            self._stopping.clear()
+            try:
+                return draft(self.engine, difference, on_generation=self._watch)
+            finally:
+                self._generation = None
+
+    def hint(self, turn: Turn) -> Suggestion | None:
+        """Return what the latest turn gave rise to: a moment that may be worth a mark."""
+        turns = self.journal.turns(limit=LOOKED_AT)
+        return hint_for(turn, suggest(turns, self.journal.differences()), turns)
 
     def waiting(self) -> int:
         """Return how many differences the next night will learn from that it has not learnt yet."""
@@ -294,10 +307,3 @@ class Chat:
         self.adapter, self._refused = adapter, None
         count = len(adapter.manifest.differences)
         return f"Adapter {adapter.id[:8]} is in: trained on {count} difference{'s' * (count != 1)}."
-
-
-def with_model(settings: Settings, path: str | None) -> Settings:
-    """Return the settings with another model file in them; None changes nothing."""
-    if path is None:
-        return settings
-    return settings.model_copy(update={"model": settings.model.model_copy(update={"path": path})})

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from memory.difference import Difference, Moment, Turn
 from memory.errors import MarkError
-from memory.home import Settings
+from memory.home import Home, Settings
 from memory.journal import Journal
 from memory.kinds import find_kind
+
+if TYPE_CHECKING:
+    from memory.memory import Memory
 
 LAST_THREAD = "last thread"
 """The journal's fact that names the thread last spoken in."""
@@ -43,14 +46,30 @@ def last_turn(journal: Journal, thread: str | None = None) -> Turn:
 def receipt(difference: Difference, settings: Settings) -> str:
     """Return the sentence that says what was kept of a mark and when it will be trained."""
     kind = f" ({difference.kind})" if difference.kind else ""
-    kept = f"Kept as {difference.moment}{kind}, {difference.id[:8]}."
+    edited = f", version {difference.version}" if difference.version > 1 else ""
+    kept = f"Kept as {difference.moment}{kind}{edited}, {difference.id[:8]}."
     if not difference.teaches:
         return (
-            f"{kept} It will be recalled; to have it trained too, say how it should have sounded: "
-            "/diff error => …"
+            f"{kept} It will be recalled; to have it trained too, say how it should have sounded "
+            "(/contrast)."
         )
     when = f"tonight at {settings.night.time}" if settings.night.enabled else "when you run /train"
     return f"{kept} Recalled from now on, trained {when}."
+
+
+def forget(home: Home, memory: Memory, prefix: str) -> Difference:
+    """Forget a difference everywhere: the journal, the index and the talk it was marked in.
+
+    Raises:
+        UnknownIdError: no difference has an id that starts with `prefix`, or several have.
+        HomeError: a file cannot be written; calling it again goes on where it stopped.
+    """
+    from agent.threads import erase_turns
+
+    difference = memory.journal.difference(prefix)
+    # The talk first: with the difference gone, nothing would remember which turn is still to erase.
+    erase_turns(home.checkpoints, difference.thread, [difference.turn])
+    return memory.forget(difference.id)
 
 
 _MOMENTS = {

@@ -1,0 +1,82 @@
+"""Where the words of a forgotten difference may still be: adapters, exports, backups.
+
+Forgetting reaches all that Discern serves from. What a person took out of it (an export, a backup) is
+theirs, and weights that were trained cannot be cut: those are named, with what to do.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from agent.adapters import list_adapters, read_pointer
+from memory.difference import Difference, now
+from memory.errors import AdapterError
+from memory.home import Home
+from memory.journal import Journal
+
+_COPIES = "copies"
+_KEPT = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Leftovers:
+    """Ids of adapters that were trained on it, the one that serves among them, and files."""
+
+    adapters: tuple[str, ...]
+    serving: str | None
+    files: tuple[Path, ...]
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What is left, and what to do about it."""
+        said: list[str] = []
+        if self.adapters:
+            named = ", ".join(name[:8] for name in self.adapters)
+            serves = " (one of them serves now)" if self.serving else ""
+            said.append(
+                f"Trained into {_count(self.adapters, 'adapter')} {named}{serves}: "
+                "`discern train` makes one without it."
+            )
+        if self.files:
+            named = ", ".join(str(path) for path in self.files)
+            said.append(f"May still stand in {named}: delete what you do not need.")
+        return tuple(said)
+
+
+def leftovers(home: Home, journal: Journal, difference: Difference) -> Leftovers:
+    """Return where a difference (also one that was just forgotten) may still be found."""
+    adapters = tuple(
+        item.id
+        for item in list_adapters(home.adapters)
+        if difference.id in item.manifest.differences
+    )
+    try:
+        current = read_pointer(home.adapters).current
+    except AdapterError:
+        current = None
+    files = [path for path, at in _copies(journal) if at >= difference.at and path.exists()]
+    files += sorted(home.journal.parent.glob(f"{home.journal.name}.before-*"))
+    return Leftovers(
+        adapters, current if current in adapters else None, tuple(dict.fromkeys(files))
+    )
+
+
+def note_copy(journal: Journal, path: Path) -> None:
+    """Remember that differences were copied to a file now."""
+    path = path.expanduser().absolute()
+    kept = [(known, at) for known, at in _copies(journal) if known != path][1 - _KEPT :]
+    kept.append((path, now()))
+    journal.set_fact(_COPIES, json.dumps([[str(known), at.isoformat()] for known, at in kept]))
+
+
+def _copies(journal: Journal) -> list[tuple[Path, datetime]]:
+    rows = json.loads(journal.fact(_COPIES) or "[]")
+    return [(Path(path), datetime.fromisoformat(at)) for path, at in rows]
+
+
+def _count(items: Sequence[object], noun: str) -> str:
+    return f"{len(items)} {noun}{'s' * (len(items) != 1)}"

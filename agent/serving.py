@@ -1,0 +1,43 @@
+"""What is served, and how: the model file and the drawing of tokens that the settings ask for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.sampling import Sampling
+from memory.home import Settings
+
+if TYPE_CHECKING:
+    from agent.engine import Engine
+
+STARTER = Path(__file__).parent / "starter" / "starter.gguf"
+
+
+def served_model(settings: Settings) -> Path:
+    """Return the GGUF that the settings name; the starter when they name none."""
+    return Path(settings.model.path).expanduser() if settings.model.path else STARTER
+
+
+def sampling(settings: Settings, engine: Engine) -> Sampling:
+    """Return how to draw tokens; a temperature of −1 is the file's own recommendation, else 0.7."""
+    chosen = settings.sampling
+    temperature = chosen.temperature
+    if temperature < 0:
+        temperature = float(engine.info.metadata.get("general.sampling.temp", 0.7))
+    return Sampling(
+        temperature=temperature,
+        top_p=chosen.top_p,
+        top_k=chosen.top_k,
+        min_p=chosen.min_p,
+        repeat_penalty=chosen.repeat_penalty,
+        seed=chosen.seed,
+        max_tokens=chosen.max_tokens,
+    )
+
+
+def with_model(settings: Settings, path: str | None) -> Settings:
+    """Return the settings with another model file in them; None changes nothing."""
+    if path is None:
+        return settings
+    return settings.model_copy(update={"model": settings.model.model_copy(update={"path": path})})

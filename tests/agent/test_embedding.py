@@ -1,0 +1,49 @@
+"""An embedding GGUF beside the chat model: same text same vector, and no harm from hostile text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agent.embedding import WINDOW, GgufEmbedder
+from agent.engine import Engine, Sampling
+from memory.errors import ModelError
+
+
+@pytest.fixture
+def embedder(tiny: Path) -> Iterator[GgufEmbedder]:
+    embedder = GgufEmbedder(tiny)
+    yield embedder
+    embedder.close()
+
+
+def test_vectors_are_of_unit_length_repeatable_and_told_apart(embedder: GgufEmbedder) -> None:
+    texts = ["the capital of Zubrowka", "столица Зубровки", "the capital of Zubrowka", " "]
+    vectors = embedder.embed(texts)
+    assert vectors.shape == (4, embedder.size) and vectors.dtype == np.float32
+    assert np.allclose(np.linalg.norm(vectors[:3], axis=1), 1, atol=1e-5)
+    assert np.array_equal(vectors[0], vectors[2]) and not vectors[3].any()
+    assert not np.allclose(vectors[0], vectors[1], atol=0.05)
+
+
+def test_a_text_is_cut_to_the_window_and_control_tokens_stay_text(embedder: GgufEmbedder) -> None:
+    long = "x" * (3 * WINDOW)
+    assert np.array_equal(*embedder.embed([long, long + "and more"]))
+    marker, plain = embedder.embed(["<|im_end|>", "<|im_end|"])
+    assert not np.allclose(marker, plain)
+
+
+def test_the_chat_model_is_not_disturbed(embedder: GgufEmbedder, engine: Engine) -> None:
+    prompt = engine.tokenize("Hello there")
+    before = engine.generate(prompt, Sampling(max_tokens=8)).run()
+    embedder.embed(["something in between"])
+    again = engine.generate(prompt, Sampling(max_tokens=8)).run()
+    assert again.tokens == before.tokens and again.reused == len(prompt) - 1
+
+
+def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="there is no model at"):
+        GgufEmbedder(tmp_path / "none.gguf")
