@@ -139,6 +139,7 @@ def _reply(state: ChatState, config: dict[str, Any], rooms: Rooms) -> dict[str, 
         surprisal=tuple(round(value, 4) for value in facts["surprisal"]),
         prompt_tokens=used - produced,
         stopped=facts["finish_reason"] == "cancelled",
+        asked_surprisal=facts["asked_surprisal"],
     )
     # Recorded before the graph's checkpoint: the journal is the truth, and a reply that a person has
     # seen can then be marked even if the process dies right here.
