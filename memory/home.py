@@ -210,6 +210,7 @@ class UiSettings(_Section):
     """How the terminal looks."""
 
     theme: str
+    hints: bool
 
 
 class Settings(_Section):

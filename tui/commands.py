@@ -45,7 +45,19 @@ COMMANDS: tuple[Command, ...] = (
             ("hold", "the reply carried the difference well"),
         ),
     ),
-    Command("undo", "take the last mark back", "Forgets the mark made last.", "undo"),
+    Command(
+        "undo",
+        "take the last mark back",
+        "Takes back the mark made last; the talk stays as it is.",
+        "undo",
+    ),
+    Command(
+        "contrast",
+        "write what was missed, lost, and how it sounds",
+        "Opens the three lines of a mark; the model drafts what is empty, and you keep or leave it.",
+        "contrast",
+        "[ID]",
+    ),
     Command(
         "train",
         "learn the waiting differences now",
@@ -77,17 +89,25 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "why",
-        "what was recalled for the reply, and how well it fits",
-        "Shows the differences that stood in the context of the last (or the chosen) reply.",
+        "what was recalled for the reply, to pin or forget",
+        "Shows the differences that stood in the context of the last (or the chosen) reply, with how "
+        "well they fitted; p pins one, f forgets it.",
         "why",
     ),
     Command(
         "memory",
-        "list the differences, forget ID",
-        "Lists what was marked and where each difference stands; `forget ID` removes one for good.",
+        "list the differences; show, edit, pin, forget ID",
+        "Lists what was marked and where each difference stands; `forget ID` removes one for good, "
+        "with the turn it was marked in.",
         "memory",
-        "[forget ID]",
-        words=(("forget", "remove a difference for good"),),
+        "[show|edit|pin|unpin|forget ID]",
+        words=(
+            ("show", "all of a difference"),
+            ("edit", "change its words; the older version is kept"),
+            ("pin", "recall it first where it fits"),
+            ("unpin", "no longer first"),
+            ("forget", "remove it for good, with its turn"),
+        ),
     ),
     Command("new", "begin a new thread", "Begins a new thread; the old one is kept.", "new"),
     Command("threads", "list the threads", "Lists the threads, the latest first.", "threads"),
@@ -114,7 +134,7 @@ KEYS: tuple[tuple[str, str], ...] = (
     ("↑ ↓", "earlier messages"),
     ("Tab", "complete a command"),
     ("Esc", "stop the reply, keep what was said"),
-    ("Alt+↑ Alt+↓", "choose a reply: d marks it, u undoes, w says why"),
+    ("Alt+↑ Alt+↓", "choose a reply: d mark, u undo, c contrast, w why"),
     ("PgUp PgDn", "scroll; at the end it follows again"),
     ("Ctrl+T", "the training panel; Esc there stops it"),
     ("Ctrl+P", "all commands"),
@@ -222,13 +242,15 @@ def _arguments(command: Command, name: str, rest: str, sources: Sources) -> list
     if not before:
         offers = command.words
         more = command.name in ("diff",)
+        if command.name == "contrast":
+            offers = tuple(sources.differences())
         if command.name == "thread":
             offers = tuple(sources.threads())
     elif command.name == "diff" and len(before) == 1 and before[0].lower() in _MOMENTS:
         offers, more = tuple(sources.kinds()), True
     elif before == ["use"] and command.name == "adapters":
         offers = tuple(sources.adapters())
-    elif before == ["forget"] and command.name == "memory":
+    elif len(before) == 1 and before[0] in _OF_MEMORY and command.name == "memory":
         offers = tuple(sources.differences())
     start = " ".join([f"/{name}", *before])
     typed = last.lower()
@@ -238,10 +260,10 @@ def _arguments(command: Command, name: str, rest: str, sources: Sources) -> list
     ]
     return [
         Completion(
-            f"{start} {word}" + (" " if more or word in ("use", "forget") else ""),
+            f"{start} {word}" + (" " if more or word in _WANT_MORE else ""),
             word,
             hint,
-            ready=word not in ("use", "forget"),
+            ready=word not in _WANT_MORE,
         )
         for word, hint in chosen
         if word != last
@@ -249,6 +271,8 @@ def _arguments(command: Command, name: str, rest: str, sources: Sources) -> list
 
 
 _MOMENTS = ("error", "surprise", "hold")
+_OF_MEMORY = ("show", "edit", "pin", "unpin", "forget")
+_WANT_MORE = ("use", *_OF_MEMORY)
 
 
 def _in_order(letters: str, word: str) -> bool:

@@ -1,4 +1,5 @@
 """What each slash command does. A method a command; the registry names them (`tui/commands.py`).
+Those about marks and memory are in `tui/memory_handlers.py`.
 
 Handlers talk to the screen through few words: `say` a notice, the transcript, the chat. What touches
 the disk runs in a thread, so that the screen stays quick.
@@ -7,119 +8,15 @@ the disk runs in a thread, so that the screen stays quick.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
-from memory.errors import AdapterError, DiscernError
+from memory.errors import AdapterError
 from tui.commands import COMMANDS, KEYS
+from tui.memory_handlers import MemoryHandlers
 from tui.text import one_line
-from tui.widgets.recalled import summary
-
-if TYPE_CHECKING:
-    from agent.chat import Chat
-    from memory.difference import Difference
-    from tui.screens.chat import ChatScreen
 
 
-class Handlers:
+class Handlers(MemoryHandlers):
     """The commands of one chat screen."""
-
-    def __init__(self, screen: ChatScreen) -> None:
-        self._screen = screen
-        self._made: list[str] = []
-
-    @property
-    def _chat(self) -> Chat:
-        return self._screen.chat
-
-    # --- marking -----------------------------------------------------------------------------
-
-    async def diff(self, argument: str) -> None:
-        """Mark the chosen reply, by default the last one."""
-        from agent.marking import parse_mark
-
-        screen = self._screen
-        view = screen.entry.target
-        screen.entry.aim(None)
-        if view is None and screen.talk.streaming:
-            screen.talk.after(lambda: self.diff(argument))
-            await screen.say("The reply will be marked as soon as it ends.")
-            return
-        try:
-            mark = parse_mark(argument)
-            turn = view.turn.id if view is not None and view.turn is not None else None
-            receipt = await asyncio.to_thread(lambda: self._chat.mark(turn=turn, **mark))
-        except DiscernError:
-            screen.entry.give_back(f"/diff {argument}".strip(), view)
-            raise
-        self._made.append(receipt.difference.id)
-        marked = screen.view_of(receipt.difference.turn)
-        if marked is not None:
-            await marked.add_receipt(receipt.difference, receipt.text)
-        else:
-            await screen.say(receipt.text, "done")
-        screen.refresh_status()
-
-    async def undo(self, argument: str = "") -> None:
-        """Forget the mark made last in this session."""
-        if not self._made:
-            await self._screen.say(
-                "No mark was made since the chat was opened; `/memory forget ID` removes an older one."
-            )
-            return
-        await self.forget(self._made[-1])
-
-    async def forget(self, identity: str) -> None:
-        """Forget a difference everywhere, and say what it was."""
-        item = await asyncio.to_thread(self._chat.forget, identity)
-        self._made = [made for made in self._made if made != item.id]
-        self._screen.unmark(item)
-        await self._screen.say(f"Forgotten: {item.id[:8]}, {summary(item, 60)}")
-        self._screen.refresh_status()
-
-    async def memory(self, argument: str) -> None:
-        """List the differences, or forget one."""
-        word, _, identity = argument.partition(" ")
-        if word == "forget":
-            if not identity.strip():
-                await self._screen.say(
-                    "Say which: `/memory forget ID`; /memory lists the ids.", "error"
-                )
-                return
-            await self.forget(identity.strip())
-            return
-        if word:
-            await self._screen.say(f"/memory knows `forget ID`, not {word!r}.", "error")
-            return
-        found = self._chat.journal.differences()
-        if not found:
-            await self._screen.say("No differences yet. Mark a reply with /diff.")
-            return
-        room = self._screen.room
-        lines = [f"{len(found)} difference{'s' * (len(found) != 1)}, the latest last"]
-        lines += [self._line(item, room) for item in found]
-        await self._screen.say("\n".join(lines))
-
-    def _line(self, item: Difference, room: int) -> str:
-        head = f"{item.id[:8]}  {item.moment:<8}  {item.state:<7}  "
-        return head + summary(item, max(16, room - len(head)))
-
-    async def why(self, argument: str = "") -> None:
-        """Unfold what was recalled for the chosen or last reply."""
-        view = self._screen.chosen_or_last
-        if view is None:
-            await self._screen.say("Nothing was asked yet in this thread.")
-        elif view.recalled.used:
-            view.recalled.toggle(True)
-            view.recalled.scroll_visible(animate=False)
-        else:
-            floor = self._screen.settings.recall.floor
-            reason = (
-                f"nothing that was marked fits it by {floor:.2f} or more (recall.floor)"
-                if self._chat.recalling
-                else "recall is off (/recall on)"
-            )
-            asked = one_line(view.asked, 40)
-            await self._screen.say(f"Nothing was recalled for “{asked}”: {reason}.")
 
     async def recall(self, argument: str) -> None:
         """Switch recall, or say how it stands."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from memory.errors import DiscernError
 from tui.stream import ReplyStream
+from tui.widgets.hint import Hint
 from tui.widgets.recalled import Used
 from tui.widgets.turn import TurnView
 from tui.widgets.welcome import Welcome
@@ -72,6 +73,7 @@ class Talk:
         transcript = self._screen.transcript
         async with self._turns:
             await self._swap()
+            await transcript.drop_hints()
             view = TurnView(text)
             await transcript.add(view)
             transcript.choose(None)
@@ -82,6 +84,7 @@ class Talk:
             finally:
                 self._stream = None
         self._screen.refresh_status()
+        await self._hint(view)
         actions, self._after = self._after, []
         for action in actions:
             await self._screen.attempt(action())
@@ -126,6 +129,15 @@ class Talk:
         status = self._screen.status
         speed = finished.tokens_per_second or status.status.speed
         status.change(context_used=finished.context_used, speed=speed)
+
+    async def _hint(self, view: TurnView) -> None:
+        """Say, gently and seldom, that a reply may be worth a mark."""
+        if view.turn is None or not self._screen.settings.ui.hints:
+            return
+        hint = await asyncio.to_thread(self._chat.hint, view.turn)
+        if hint is not None:
+            how = "/diff marks it" if hint.turn.id == view.turn.id else "Alt+↑ d marks it"
+            await self._screen.transcript.add(Hint(f"◇ {hint.reason} {how} · Esc", hint.turn.id))
 
     # --- between turns -----------------------------------------------------------------------
 

@@ -67,7 +67,8 @@ async def test_a_mark_gives_a_receipt_and_is_recalled_by_the_next_message(
         await seat.asks("what is the capital of Zubrowka")
         await seat.sees("◆ 1 recalled: What is the capital", f"→ {SOUNDS}")
         await seat.types("/why")
-        await seat.sees("fits 1.00", "zubrowka", f"sounds {SOUNDS}")
+        await seat.sees("fits 1.00 by capital Zubrowka", f"→ {SOUNDS}", "p pins · f forgets")
+        await seat.pilot.press("escape")
         await seat.types("/memory")
         await seat.sees("1 difference, the latest last", "waiting")
 
@@ -82,7 +83,7 @@ async def test_a_mark_can_be_taken_back(home: Home, quick: Settings) -> None:
         view = seat.screen.transcript.turns[-1]
         assert view.sign == "◇"
         await seat.types("/undo")
-        await seat.sees("Forgotten:")
+        await seat.sees("Taken back:")
         await seat.until(lambda: view.sign == "")
         assert seat.screen.chat.journal.differences() == []
         assert "Kept as surprise" not in seat.shown
@@ -295,9 +296,14 @@ async def test_hostile_text_of_the_journal_is_shown_harmlessly(home: Home, quick
     async with sitting(home, quick, thread="t", size=(100, 40)) as seat:
         await seat.sees("› [bold]plain[/bold] [@click=app.quit]no[/] red ab end")
         await seat.types("/why")
+        await seat.sees("Recalled for “again”", "how well it fitted is not known")
+        await seat.pilot.press("escape")
         await seat.types("/memory")
+        await seat.types("/contrast")
+        await seat.sees("the difference in words", "said [bold]plain[/bold]")
+        await seat.pilot.press("escape")
         await seat.types("/threads")
-        await seat.sees("note [bold]plain[/bold]", "◇", "1 difference")
+        await seat.sees("◇", "1 difference")
         assert not any(char in seat.shown for char in "\x1b\x9b\x07\u202e")
         seat.screen.composer.focus()
         await seat.pilot.press(*["up"] * 5)

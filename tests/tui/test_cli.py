@@ -98,7 +98,7 @@ def test_memory_can_be_seen_searched_and_forgotten(
         _code, out, _err = call(capsys, "memory", *words)
         assert kept["id"][:8] in out
         assert not {"\x1b", "\u202e"} & set(out)
-    assert said(capsys, "memory", "forget", kept["id"]) == {"forgotten": kept["id"]}
+    assert said(capsys, "memory", "forget", kept["id"])["forgotten"] == kept["id"]
     assert said(capsys, "memory", "list") == []
 
 

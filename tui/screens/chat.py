@@ -19,17 +19,19 @@ from tui.handlers import Handlers
 from tui.opening import Opened, OpeningStep
 from tui.screens.training_stage import TrainingStage
 from tui.text import clean, one_line
+from tui.widgets.card import Card
 from tui.widgets.composer import Composer
 from tui.widgets.entry import Entry
 from tui.widgets.receipt import Receipt
 from tui.widgets.transcript import Transcript
+from tui.widgets.why_card import WhyCard
 
 if TYPE_CHECKING:
     from textual.widgets import Markdown
 
 POLL_SECONDS = 2.0
-CHOSEN_HINT = "d mark · u undo · w why · Esc back"
-CHOSEN_KEYS = ("d", "u", "w")
+CHOSEN_HINT = "d mark · u undo · c contrast · w why"
+CHOSEN_KEYS = ("d", "u", "c", "w")
 """Keys that mean something while a reply is chosen; others are written."""
 
 
@@ -49,6 +51,7 @@ class ChatScreen(TrainingStage):
         Binding("d", "mark", "Mark the chosen reply", show=False),
         Binding("u", "unmark", "Take its mark back", show=False),
         Binding("w", "why", "What was recalled", show=False),
+        Binding("c", "contrast", "The three lines of its mark", show=False),
     ]
 
     def __init__(
@@ -165,6 +168,7 @@ class ChatScreen(TrainingStage):
         else:
             self.transcript.choose(None)
             self.entry.aim(None)
+            self.run_worker(self.transcript.drop_hints())
         self.composer.focus()
 
     def action_walk(self, step: int) -> None:
@@ -186,20 +190,49 @@ class ChatScreen(TrainingStage):
 
     @work(group="commands")
     async def action_unmark(self) -> None:
-        """Forget the last mark of the chosen reply."""
+        """Take back the last mark of the chosen reply."""
         view = self.transcript.chosen
         if view is not None and view.marks:
-            await self.attempt(self._handlers.forget(view.marks[-1].id))
+            await self.attempt(self._handlers.take_back(view.marks[-1].id))
 
     @work(group="commands")
     async def on_receipt_undone(self, message: Receipt.Undone) -> None:
-        """Forget the mark of a receipt."""
-        await self.attempt(self._handlers.forget(message.difference))
+        """Take back the mark of a receipt."""
+        await self.attempt(self._handlers.take_back(message.difference))
 
-    def action_why(self) -> None:
-        """Unfold or fold what was recalled for the chosen reply."""
-        if (view := self.transcript.chosen) is not None:
-            view.recalled.toggle()
+    @work(group="commands")
+    async def action_why(self) -> None:
+        """Show what was recalled for the chosen reply."""
+        if self.transcript.chosen is not None:
+            await self.attempt(self._handlers.why())
+
+    @work(group="commands")
+    async def action_contrast(self) -> None:
+        """Write the three lines of the chosen reply's mark."""
+        if self.transcript.chosen is not None:
+            await self.attempt(self._handlers.contrast())
+
+    # --- cards -------------------------------------------------------------------------------
+
+    @work(group="commands")
+    async def on_card_kept(self, message: Card.Kept) -> None:
+        """Keep what was confirmed."""
+        await self.attempt(self._handlers.keep(message.card, message.lines))
+
+    @work(group="commands")
+    async def on_card_left(self, message: Card.Left) -> None:
+        """Leave a mark as it was."""
+        await self.attempt(self._handlers.close(message.card))
+
+    @work(group="commands")
+    async def on_why_card_pinned(self, message: WhyCard.Pinned) -> None:
+        """Pin a recalled difference."""
+        await self.attempt(self._handlers.pin_row(message.card, message.difference, message.on))
+
+    @work(group="commands")
+    async def on_why_card_left(self, message: WhyCard.Left) -> None:
+        """Close the card, and forget what was struck out in it."""
+        await self.attempt(self._handlers.leave_why(message.card, message.forgotten))
 
     def action_panel(self) -> None:
         """Go to the training panel, or back."""

@@ -42,6 +42,17 @@ def plain_value(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
+def step_bar(label: str) -> Callable[[int, int], None]:
+    """Return a function (done, total) that draws a bar on stderr; silent when nobody looks."""
+    from tui.progress import bar
+
+    def draw(done: int, total: int) -> None:
+        share = done / total if total else 1.0
+        step(f"{label} {bar(share, 24)} {done:,}/{total:,}" if done < total else "")
+
+    return draw
+
+
 def step(text: str) -> None:
     """Say on one passing line of the terminal what is going on; silent when nobody looks."""
     if sys.stderr.isatty():

@@ -12,6 +12,7 @@ from textual.containers import VerticalScroll
 from textual.message import Message
 from textual.widget import Widget
 
+from tui.widgets.hint import Hint
 from tui.widgets.notice import Notice
 from tui.widgets.turn import TurnView
 from tui.widgets.welcome import Welcome
@@ -77,6 +78,13 @@ class Transcript(VerticalScroll):
         """Put a notice at the end."""
         await self.add(Notice(text, kind))
 
+    async def drop_hints(self) -> bool:
+        """Take the hints away; whether there were any."""
+        hints = self.query_children(Hint)
+        found = bool(hints)
+        await hints.remove()
+        return found
+
     def choose(self, view: TurnView | None) -> None:
         """Put the cursor on a reply."""
         if self.chosen is view:
@@ -89,13 +97,18 @@ class Transcript(VerticalScroll):
             self.scroll_to_widget(view, animate=False)
         self.post_message(self.Chosen(view))
 
+    def _first(self, views: Sequence[TurnView]) -> TurnView:
+        """Where the cursor begins: at the reply that a hint is about, else at the last."""
+        hinted = {hint.turn for hint in self.query_children(Hint)}
+        return next((v for v in views if v.turn and v.turn.id in hinted), views[-1])
+
     def walk(self, step: int) -> None:
         """Move the cursor to the reply before or after; past the last one it leaves them."""
         views = [view for view in self.turns if view.turn is not None]
         if not views:
             return
         if self.chosen is None or self.chosen not in views:
-            self.choose(views[-1] if step < 0 else None)
+            self.choose(self._first(views) if step < 0 else None)
             return
         at = views.index(self.chosen) + step
         if at >= len(views):

@@ -1,0 +1,175 @@
+"""The cards in the talk: the three lines of a mark, and what was recalled."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from agent.surprise import SMOOTH, Suggestion
+from memory.difference import Contrast, State
+from memory.home import Home, Settings, read_settings
+from tests.tui.screens import Seat, sitting
+from tui.widgets.card import Card
+from tui.widgets.hint import Hint
+from tui.widgets.why_card import WhyCard
+
+QUESTION = "What is the capital of Zubrowka?"
+SOUNDS = "The capital of Zubrowka is Lutz."
+
+
+@pytest.fixture
+def quick(home: Home) -> Settings:
+    """The starter, greedy, searching by words alone and without nights."""
+    return read_settings(
+        home,
+        {
+            "sampling": {"temperature": 0.0, "max_tokens": 60},
+            "memory": {"dense": False},
+            "night": {"enabled": False},
+        },
+    )
+
+
+async def marked(seat: Seat, mark: str) -> str:
+    """Ask, mark, and return the id of the mark."""
+    await seat.asks(QUESTION)
+    await seat.types(mark)
+    await seat.sees("✓ Kept as")
+    return seat.screen.chat.journal.differences()[-1].id
+
+
+async def test_the_three_lines_are_written_in_a_card_and_kept_with_enter(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick) as seat:
+        identity = await marked(seat, "/diff error")
+        await seat.types("/contrast")
+        await seat.sees("the difference in words", "they are yours to write", "Esc leaves it")
+        await seat.pilot.press(*"city", "tab", "tab", *"Lutz", "ctrl+j", *"ok", "enter")
+        await seat.sees("version 2", "trained when you run /train")
+        item = seat.screen.chat.journal.difference(identity)
+        assert item.contrast == Contrast("city", None, "Lutz\nok") and item.state is State.WAITING
+        assert not seat.screen.query(Card) and seat.screen.composer.has_focus
+        await seat.until(lambda: seat.screen.transcript.turns[0].sign == "◆")
+
+
+async def test_a_card_that_is_left_changes_nothing(home: Home, quick: Settings) -> None:
+    async with sitting(home, quick) as seat:
+        identity = await marked(seat, "/diff error")
+        before = seat.screen.chat.journal.difference(identity)
+        await seat.types("/contrast")
+        await seat.sees("the difference in words")
+        await seat.pilot.press(*"typed", "escape")
+        await seat.until(lambda: not seat.screen.query(Card))
+        assert seat.screen.chat.journal.difference(identity) == before
+
+
+async def test_a_draft_fills_what_is_empty_and_is_kept_only_by_the_person(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick) as seat:
+        identity = await marked(seat, "/diff error")
+        await seat.types("/contrast")
+        await seat.sees("they are yours to write")
+        card = seat.screen.query_one(Card)
+        await seat.pilot.press(*"mine")
+        card.offer(Contrast("theirs", "the \x1b[31mplace", "So."))
+        await seat.sees("missed mine", "lost the place", "sounds So.", "A draft: yours to change")
+        assert not seat.screen.chat.journal.difference(identity).contrast
+        await seat.pilot.press("ctrl+s")
+        await seat.sees("version 2")
+        kept = seat.screen.chat.journal.difference(identity).contrast
+        assert kept == Contrast("mine", "the place", "So.")
+
+
+async def test_a_refused_card_stays_open_with_what_was_written(home: Home, quick: Settings) -> None:
+    async with sitting(home, quick) as seat:
+        identity = await marked(seat, "/diff error")
+        reply = seat.screen.chat.journal.difference(identity).replied
+        await seat.types("/contrast")
+        await seat.sees("they are yours to write")
+        seat.screen.query_one(Card).offer(Contrast(None, None, reply))
+        await seat.pilot.press("enter")
+        await seat.sees("the very reply that was given")
+        assert seat.screen.query(Card)
+
+
+async def test_the_words_of_a_mark_are_edited_from_the_memory(home: Home, quick: Settings) -> None:
+    async with sitting(home, quick) as seat:
+        identity = await marked(seat, f"/diff error => {SOUNDS}")
+        await seat.types(f"/memory edit {identity[:6]}")
+        await seat.sees("note anything worth remembering", SOUNDS)
+        await seat.pilot.press("tab", "tab", "tab", *"city", "enter")
+        await seat.sees("version 2")
+        assert seat.screen.chat.journal.difference(identity).note == "city"
+
+
+async def test_what_was_recalled_is_pinned_and_forgotten_in_its_card(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick) as seat:
+        identity = await marked(seat, f"/diff error => {SOUNDS}")
+        await seat.asks("capital of Zubrowka?")
+        await seat.types("/why")
+        await seat.sees("Recalled for “capital of Zubrowka?”", "fits 1.00 by capital Zubrowka")
+        await seat.pilot.press("p")
+        await seat.sees("pinned")
+        assert seat.screen.chat.journal.difference(identity).pinned
+        await seat.pilot.press("f")
+        await seat.sees("goes when you leave the card; f takes it back")
+        await seat.pilot.press("f", "escape")
+        await seat.until(lambda: not seat.screen.query(WhyCard))
+        assert seat.screen.chat.journal.differences()
+        await seat.types("/why")
+        await seat.sees("p pins")
+        await seat.pilot.press("f", "escape")
+        await seat.sees("Forgotten for good, with the turn it was marked in")
+        assert seat.screen.chat.journal.differences() == []
+        assert [view.asked for view in seat.screen.transcript.turns] == ["capital of Zubrowka?"]
+        assert b"What is the capital" not in b"".join(
+            path.read_bytes() for path in home.data.glob("*.sqlite*") if ".before-" not in path.name
+        )
+
+
+async def test_a_hint_is_one_line_that_marks_nothing_and_goes_with_escape(
+    home: Home, quick: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with sitting(home, quick) as seat:
+        await seat.asks(QUESTION)
+        first = seat.screen.transcript.turns[0].turn
+        assert first is not None
+        # What surprises is tested where it is measured; here only what is shown of it.
+        hint = Suggestion(first, SMOOTH, 3.0, 0.1, 6.0)
+        monkeypatch.setattr(seat.screen.chat, "hint", lambda _turn: hint)
+        await seat.asks("What is 2 + 3?")
+        await seat.sees("◇ The reply was predictable; what you said next was not. Alt+↑ d marks it")
+        assert seat.screen.chat.journal.differences() == []
+        await seat.pilot.press("alt+up")
+        chosen = seat.screen.transcript.chosen
+        assert chosen is not None and chosen.turn == first
+        await seat.pilot.press("escape")
+        await seat.until(lambda: not seat.screen.query(Hint))
+
+
+async def test_hints_can_be_switched_off(
+    home: Home, quick: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    off = quick.model_copy(update={"ui": quick.ui.model_copy(update={"hints": False})})
+    async with sitting(home, off) as seat:
+        await seat.asks(QUESTION)
+        turn = seat.screen.transcript.turns[0].turn
+        assert turn is not None
+        monkeypatch.setattr(
+            seat.screen.chat, "hint", lambda _turn: Suggestion(replace(turn), SMOOTH, 3.0, 0.1, 6.0)
+        )
+        await seat.asks("What is 2 + 3?")
+        assert not seat.screen.query(Hint)
+
+
+async def test_cards_fit_a_narrow_screen(home: Home, quick: Settings) -> None:
+    async with sitting(home, quick, size=(40, 20)) as seat:
+        await marked(seat, "/diff error")
+        await seat.types("/contrast")
+        await seat.sees("Enter keeps")
+        assert all(len(line) <= 40 for line in seat.shown.splitlines())

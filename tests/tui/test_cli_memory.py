@@ -1,0 +1,181 @@
+"""`discern memory` on a real home: what a person or a script sees and rules."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memory.home import Home
+from tests.tui.test_cli import call, said
+from tui.verbs.memory import memory as group
+
+QUESTION = "What is the capital of Zubrowka?"
+
+
+@pytest.fixture(autouse=True)
+def quiet_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+
+
+@pytest.fixture
+def kept(home: Home, tiny: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """A home with one turn and one mark of it."""
+    home.settings_file.write_text(
+        f'[model]\npath = "{tiny}"\n[sampling]\nmax_tokens = 8\ntemperature = 0.0\n'
+        "[memory]\ndense = false\n"
+    )
+    said(capsys, "ask", QUESTION)
+    mark: dict[str, Any] = said(
+        capsys, "mark", "--moment", "error", "--kind", "fact", "--expected", "Lutz."
+    )
+    return mark
+
+
+@pytest.mark.parametrize("verb", sorted(group.commands))
+def test_every_verb_has_help_with_an_example(capsys: pytest.CaptureFixture[str], verb: str) -> None:
+    code, out, _err = call(capsys, "memory", verb, "--help")
+    assert code == 0 and "Examples:" in out and f"discern memory {verb}" in out
+    assert "--json" in out
+
+
+def test_the_list_is_sifted(kept: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    def ids(*words: str) -> list[str]:
+        return [item["id"] for item in said(capsys, "memory", "list", *words)]
+
+    assert ids() == ids("--kind", "tactical") == ids("--kind", "fact") == [kept["id"]]
+    assert ids("--text", "ZUBROWKA") == ids("--state", "waiting") == ids("--since", "2020-01-01")
+    assert ids("--kind", "semantic") == ids("--state", "bare") == ids("--since", "2999-01-01") == []
+    assert "None of the 1" in call(capsys, "memory", "list", "--text", "nothing")[1]
+    assert call(capsys, "memory", "list", "--kind", "nonsense")[0] == 2
+
+
+def test_an_edit_makes_a_version_and_keeps_the_older(
+    kept: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    item = said(capsys, "memory", "edit", kept["id"][:8], "--sounds", "Lutz!", "--missed", "city")
+    assert item["version"] == 2 and item["contrast"]["sounds"] == "Lutz!"
+    cleared = said(capsys, "memory", "edit", kept["id"], "--missed", "")
+    assert cleared["contrast"]["missed"] is None and cleared["version"] == 3
+    versions = said(capsys, "memory", "history", kept["id"])
+    assert [version["contrast"]["sounds"] for version in versions] == ["Lutz.", "Lutz!", "Lutz!"]
+    out = call(capsys, "memory", "history", kept["id"])[1]
+    assert "(cleared)" in out and out.count("version") == 3
+    code, _out, err = call(capsys, "memory", "edit", kept["id"])
+    assert code == 2 and "nothing to change" in err
+
+
+def test_a_pin_is_set_and_taken_out(
+    kept: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said(capsys, "memory", "pin", kept["id"]) == {"id": kept["id"], "pinned": True}
+    assert "⚑" in call(capsys, "memory", "list")[1]
+    assert len(said(capsys, "memory", "list", "--state", "pinned")) == 1
+    assert said(capsys, "memory", "unpin", kept["id"])["pinned"] is False
+
+
+def test_one_difference_takes_the_place_of_another(
+    kept: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    newer = said(capsys, "mark", "--moment", "error", "--expected", "Nebelsbad.")
+    said(capsys, "memory", "supersede", kept["id"], newer["id"])
+    assert "superseded" in call(capsys, "memory", "list")[1]
+    found = [item["id"] for item in said(capsys, "memory", "search", QUESTION)]
+    assert newer["id"] in found and kept["id"] not in found
+    assert call(capsys, "memory", "supersede", newer["id"], newer["id"])[0] == 2
+    assert call(capsys, "memory", "supersede", newer["id"], kept["id"])[0] == 2
+
+
+def test_why_says_what_the_reply_was_given(
+    kept: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = said(capsys, "ask", "capital of Zubrowka?")
+    answer = said(capsys, "memory", "why")
+    assert answer["turn"] == asked["turn"] and answer["aside"] is None
+    (part,) = answer["recalled"]
+    assert part["id"] == kept["id"] and part["score"] == asked["recalled"][0]["score"]
+    assert part["matched"] == ["capital", "Zubrowka"]
+    assert said(capsys, "memory", "show", kept["id"])["recalled"] == 1
+    out = call(capsys, "memory", "why", asked["turn"][:8])[1]
+    assert kept["id"][:8] in out and "capital Zubrowka" in out
+    code, _out, err = call(capsys, "memory", "why", "nothing")
+    assert code == 2 and "no turn" in err
+
+
+def test_undo_takes_the_mark_and_forget_takes_the_turn_too(
+    kept: dict[str, Any], home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said(capsys, "memory", "undo")["undone"] == kept["id"]
+    assert said(capsys, "memory", "list") == []
+    again = said(capsys, "mark", "--moment", "error", "--expected", "Quxalotl.")
+    assert said(capsys, "memory", "forget", again["id"])["forgotten"] == again["id"]
+    left = b"".join(
+        path.read_bytes() for path in home.data.glob("*.sqlite*") if ".before-" not in path.name
+    )
+    assert b"Zubrowka" not in left and b"Quxalotl" not in left
+    code, _out, err = call(capsys, "memory", "undo")
+    assert code == 2 and "no mark to take back" in err
+
+
+def test_what_was_carried_out_is_named_when_it_is_forgotten(
+    kept: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "marks.jsonl"
+    assert said(capsys, "memory", "export", str(copy))["differences"] == 1
+    code, out, _err = call(capsys, "memory", "forget", kept["id"], "--yes")
+    assert code == 0 and str(copy) in out.replace("\n", "")
+
+
+def test_an_import_waits_until_it_is_confirmed(
+    kept: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "marks.jsonl"
+    said(capsys, "memory", "export", str(copy))
+    code, _out, err = call(capsys, "memory", "export", str(copy))
+    assert code == 2 and "--force" in err
+    said(capsys, "memory", "undo")
+    batch = said(capsys, "memory", "import", str(copy))
+    assert batch["count"] == 1 and said(capsys, "memory", "list") == []
+    assert f"memory confirm {batch['id']}" in call(capsys, "memory", "import", str(copy))[1]
+    assert len(said(capsys, "memory", "batches")) == 2
+    assert said(capsys, "memory", "confirm", str(batch["id"]))["imported"] == 1
+    (item,) = said(capsys, "memory", "list")
+    assert item["contrast"]["sounds"] == "Lutz."
+    (other,) = said(capsys, "memory", "batches")
+    said(capsys, "memory", "reject", str(other["id"]))
+    assert said(capsys, "memory", "batches") == []
+
+
+def test_an_export_can_be_piped(kept: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    _code, out, _err = call(capsys, "memory", "export", "-")
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert len(lines) == 2 and kept["id"] in out
+
+
+def test_the_memory_is_copied_rebuilt_and_checked(
+    kept: dict[str, Any], home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = said(capsys, "memory", "backup", str(tmp_path / "copy.sqlite"))
+    assert Path(made["path"]).stat().st_size == made["bytes"] > 0
+    assert said(capsys, "memory", "check")["whole"] is True
+    assert "The memory is whole: 1 difference." in call(capsys, "memory", "check")[1]
+    assert "by words alone" in call(capsys, "memory", "rebuild")[1]
+
+
+def test_a_draft_that_the_model_cannot_make_is_no_contrast(
+    kept: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _err = call(capsys, "memory", "contrast", kept["id"], "--keep", "--json")
+    answer = json.loads(out)
+    assert code == 1 and answer["sounds"] is None and answer["kept"] is False
+    assert said(capsys, "memory", "show", kept["id"])["version"] == 1
+
+
+def test_suggestions_need_some_turns_first(
+    kept: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said(capsys, "memory", "suggest") == []
+    assert "No reply stands out" in call(capsys, "memory", "suggest")[1]

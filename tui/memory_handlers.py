@@ -1,0 +1,243 @@
+"""What the slash commands about marks and memory do: /diff, /undo, /contrast, /why, /memory.
+
+Cards are put into the talk here and what they say is carried out here; only what the person confirmed
+is written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from memory.errors import DiscernError
+from tui.text import one_line
+from tui.widgets.card import Card
+from tui.widgets.recalled import Used, details, summary
+from tui.widgets.why_card import WhyCard
+
+if TYPE_CHECKING:
+    from agent.chat import Chat
+    from memory.difference import Difference
+    from tui.screens.chat import ChatScreen
+    from tui.widgets.turn import TurnView
+
+VERBS = ("show", "edit", "pin", "unpin", "forget")
+
+
+class MemoryHandlers:
+    """The commands about marks and memory of one chat screen."""
+
+    def __init__(self, screen: ChatScreen) -> None:
+        self._screen = screen
+        self._made: list[str] = []
+
+    @property
+    def _chat(self) -> Chat:
+        return self._screen.chat
+
+    # --- marking -----------------------------------------------------------------------------
+
+    async def diff(self, argument: str) -> None:
+        """Mark the chosen reply, by default the last one."""
+        from agent.marking import parse_mark
+
+        screen = self._screen
+        view = screen.entry.target
+        screen.entry.aim(None)
+        if view is None and screen.talk.streaming:
+            screen.talk.after(lambda: self.diff(argument))
+            await screen.say("The reply will be marked as soon as it ends.")
+            return
+        try:
+            mark = parse_mark(argument)
+            turn = view.turn.id if view is not None and view.turn is not None else None
+            receipt = await asyncio.to_thread(lambda: self._chat.mark(turn=turn, **mark))
+        except DiscernError:
+            screen.entry.give_back(f"/diff {argument}".strip(), view)
+            raise
+        self._made.append(receipt.difference.id)
+        await screen.transcript.drop_hints()
+        marked = screen.view_of(receipt.difference.turn)
+        if marked is not None:
+            await marked.add_receipt(receipt.difference, receipt.text)
+        else:
+            await screen.say(receipt.text, "done")
+        screen.refresh_status()
+
+    async def undo(self, argument: str = "") -> None:
+        """Take back the mark made last in this session."""
+        if not self._made:
+            await self._screen.say(
+                "No mark was made since the chat was opened; `/memory forget ID` removes an older one."
+            )
+            return
+        await self.take_back(self._made[-1])
+
+    async def take_back(self, identity: str) -> None:
+        """Take a mark back; the talk stays as it is."""
+        item = await asyncio.to_thread(self._chat.undo, identity)
+        await self._gone(item)
+        await self._screen.say(f"Taken back: {item.id[:8]}, {summary(item, 60)}")
+
+    async def _gone(self, item: Difference) -> None:
+        self._made = [made for made in self._made if made != item.id]
+        self._screen.unmark(item)
+        self._screen.refresh_status()
+
+    # --- the three lines ---------------------------------------------------------------------
+
+    async def contrast(self, argument: str = "") -> None:
+        """Open the card of the three lines; what is empty is drafted by the model."""
+        if not await self._screen.between_turns("write the contrast"):
+            return
+        item = await self._mark_meant(argument)
+        if item is None:
+            return
+        bare = not item.contrast
+        card = await self._open(item, drafting=bare)
+        if bare:
+            draft = await asyncio.to_thread(self._chat.draft, item)
+            if card.is_attached:
+                card.offer(draft.contrast, draft.said)
+
+    async def _mark_meant(self, argument: str) -> Difference | None:
+        """The named mark, else the latest of the chosen reply, else the latest of the thread's end."""
+        if argument:
+            return await asyncio.to_thread(self._chat.journal.difference, argument)
+        chosen = self._screen.transcript.chosen
+        views = [chosen] if chosen is not None else reversed(self._screen.transcript.turns)
+        for view in views:
+            if view.marks:
+                return await asyncio.to_thread(self._chat.journal.difference, view.marks[-1].id)
+        await self._screen.say("Nothing is marked here yet; /diff marks the last reply.")
+        return None
+
+    async def _open(self, item: Difference, *, note: bool = False, drafting: bool = False) -> Card:
+        card = Card(item, note=note, drafting=drafting)
+        await self._screen.transcript.query(Card).remove()
+        await self._screen.transcript.add(card)
+        self._screen.transcript.follow()
+        return card
+
+    async def keep(self, card: Card, lines: dict[str, str]) -> None:
+        """Keep what the person confirmed in a card; the card stays when it is refused."""
+        from agent.marking import receipt
+
+        item = await asyncio.to_thread(lambda: self._chat.memory.edit(card.difference.id, **lines))
+        await self.close(card)
+        await self._screen.say(receipt(item, self._screen.settings), "done")
+        await self._screen.talk.refresh_marks()
+        self._screen.refresh_status()
+
+    async def close(self, card: Card | WhyCard) -> None:
+        """Take a card away and go on writing; a draft in the making ends."""
+        if isinstance(card, Card):
+            self._chat.stop()
+        await card.remove()
+        self._screen.composer.focus()
+
+    # --- what was recalled -------------------------------------------------------------------
+
+    async def why(self, argument: str = "") -> None:
+        """Show what was recalled for the chosen or last reply, to be pinned or forgotten."""
+        view = self._screen.chosen_or_last
+        if view is None:
+            await self._screen.say("Nothing was asked yet in this thread.")
+            return
+        used, aside = await self._used(view)
+        if used:
+            self._screen.transcript.choose(None)
+            await self._screen.transcript.query(WhyCard).remove()
+            await self._screen.transcript.add(WhyCard(view.asked, used, aside))
+            self._screen.transcript.follow()
+            return
+        floor = self._screen.settings.recall.floor
+        reason = (
+            f"nothing that was marked fits it by {floor:.2f} or more (recall.floor)"
+            if self._chat.recalling
+            else "recall is off (/recall on)"
+        )
+        await self._screen.say(
+            f"Nothing was recalled for “{one_line(view.asked, 40)}”: {aside or reason}."
+        )
+
+    async def _used(self, view: TurnView) -> tuple[list[Used], str]:
+        from agent.why import why
+
+        if view.turn is None:
+            return list(view.recalled.used), ""
+        answer = await asyncio.to_thread(why, self._chat.memory, view.turn)
+        used = [Used(part.difference, part.score, part.matched) for part in answer.recalled]
+        return used, answer.aside
+
+    async def pin_row(self, card: WhyCard, identity: str, on: bool) -> None:
+        """Pin or unpin a row of a card."""
+        item = await asyncio.to_thread(self._chat.memory.pin, identity, on)
+        old = next(used for used in card.used if used.difference.id == item.id)
+        card.change(Used(item, old.score, old.matched))
+
+    async def leave_why(self, card: WhyCard, forgotten: tuple[str, ...]) -> None:
+        """Close a card and forget what was struck out in it."""
+        focused = card.has_focus
+        await card.remove()
+        if focused:
+            self._screen.composer.focus()
+        for identity in forgotten:
+            await self.forget(identity)
+
+    # --- the memory --------------------------------------------------------------------------
+
+    async def memory(self, argument: str) -> None:
+        """List the differences, or do something with one."""
+        verb, _, identity = argument.partition(" ")
+        identity = identity.strip()
+        if not verb:
+            await self._list()
+        elif verb not in VERBS:
+            known = ", ".join(f"`{name} ID`" for name in VERBS)
+            await self._screen.say(f"/memory knows {known}, not {one_line(verb, 20)!r}.", "error")
+        elif not identity:
+            await self._screen.say(
+                f"Say which: `/memory {verb} ID`; /memory lists the ids.", "error"
+            )
+        elif verb == "forget":
+            await self.forget(identity)
+        elif verb == "edit":
+            await self._open(
+                await asyncio.to_thread(self._chat.journal.difference, identity), note=True
+            )
+        elif verb == "show":
+            item = await asyncio.to_thread(self._chat.journal.difference, identity)
+            await self._screen.say("\n".join(details(Used(item), 10_000)))
+        else:
+            item = await asyncio.to_thread(self._chat.memory.pin, identity, verb == "pin")
+            said = "Pinned: it comes first where it fits" if item.pinned else "No longer pinned"
+            await self._screen.say(f"{said}. {item.id[:8]}, {summary(item, 60)}", "done")
+
+    async def forget(self, identity: str) -> None:
+        """Forget a difference everywhere, its turn too, and say what else must be done."""
+        if not await self._screen.between_turns("forget it"):
+            return
+        item = await asyncio.to_thread(self._chat.forget, identity)
+        await self._gone(item)
+        if view := self._screen.view_of(item.turn):
+            await view.remove()
+        left = await asyncio.to_thread(self._chat.left_of, item)
+        said = [f"Forgotten for good, with the turn it was marked in: {item.id[:8]}."]
+        await self._screen.say("\n".join((*said, *left.sentences)))
+
+    async def _list(self) -> None:
+        found = await asyncio.to_thread(self._chat.journal.differences)
+        if not found:
+            await self._screen.say("No differences yet. Mark a reply with /diff.")
+            return
+        room = self._screen.room
+        lines = [f"{len(found)} difference{'s' * (len(found) != 1)}, the latest last"]
+        lines += [self._line(item, room) for item in found]
+        await self._screen.say("\n".join(lines))
+
+    def _line(self, item: Difference, room: int) -> str:
+        state = "superseded" if item.superseded_by else item.state
+        pin = "⚑" if item.pinned else " "
+        head = f"{item.id[:8]} {pin} {item.moment:<8}  {state:<7}  "
+        return head + summary(item, max(16, room - len(head)))

@@ -1,0 +1,165 @@
+"""`discern memory export, import, batches, confirm, reject`: carry differences out and in.
+
+What comes in waits in quarantine until the person confirms it: till then it is neither recalled nor
+trained on.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tui.verbs.shared_options import as_json, open_home, print_json, step_bar
+
+if TYPE_CHECKING:
+    from memory.exchange import Batch
+
+
+@click.command(
+    "export",
+    epilog="""\b
+Examples:
+  discern memory export marks.jsonl
+  discern memory export - | gzip > marks.jsonl.gz
+""",
+)
+@click.argument("path", metavar="FILE|-", type=click.Path(allow_dash=True, path_type=Path))
+@click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+@as_json
+def export(path: Path, force: bool, as_json: bool) -> None:
+    """Write every difference as JSON Lines, its versions and standing with it."""
+    import sys
+
+    from agent.leftovers import note_copy
+    from memory.errors import HomeError
+    from memory.exchange import export_memory
+    from memory.memory import Memory
+
+    home, settings = open_home()
+    with Memory.open(home, settings, dense=False) as memory:
+        if str(path) == "-":
+            export_memory(memory, sys.stdout.write)
+            return
+        if path.exists() and not force:
+            raise HomeError(f"{path} is there already; --force overwrites it, or name another file")
+        # Written beside it and then put in its place: a crash leaves no half of an export.
+        unfinished = path.with_name(f".{path.name}.part")
+        try:
+            with unfinished.open("w", encoding="utf-8", newline="\n") as file:
+                count = export_memory(memory, file.write)
+            unfinished.replace(path)
+        except OSError as error:
+            raise HomeError(
+                f"cannot write {path}: {error.strerror}; name a file in a folder that you may write to"
+            ) from error
+        finally:
+            unfinished.unlink(missing_ok=True)
+        note_copy(memory.journal, path)
+    if as_json:
+        print_json({"path": path, "differences": count})
+    else:
+        click.echo(f"{count} difference{'s' * (count != 1)} written to {path}.")
+
+
+@click.command(
+    "import",
+    epilog="""\b
+Examples:
+  discern memory import marks.jsonl      shows what would come in
+  discern memory confirm 1               lets it in
+""",
+)
+@click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
+@as_json
+def import_batch(path: Path, as_json: bool) -> None:
+    """Read differences from FILE into quarantine; nothing is recalled or trained until confirmed."""
+    from memory.exchange import read_batch
+    from memory.memory import Memory
+
+    home, settings = open_home()
+    with Memory.open(home, settings, dense=False) as memory:
+        batch = read_batch(memory, path, progress=step_bar("reading"))
+    if as_json:
+        print_json(batch)
+        return
+    _show(batch)
+    click.echo(
+        f"Nothing is in yet. `discern memory confirm {batch.id}` lets them in, "
+        f"`discern memory reject {batch.id}` throws them away."
+    )
+
+
+@click.command(epilog="\b\nExamples:\n  discern memory batches")
+@as_json
+def batches(as_json: bool) -> None:
+    """List what was imported and waits to be confirmed or rejected."""
+    from memory.exchange import batches as waiting
+    from memory.memory import Memory
+
+    home, settings = open_home()
+    with Memory.open(home, settings, dense=False) as memory:
+        found = waiting(memory)
+    if as_json:
+        print_json(found)
+        return
+    for batch in found:
+        _show(batch)
+    if not found:
+        click.echo("Nothing waits. `discern memory import FILE` reads differences in.")
+
+
+def _show(batch: Batch) -> None:
+    from tui.text import one_line
+
+    twice = f", {batch.duplicates} of them known already" if batch.duplicates else ""
+    click.echo(
+        f"Batch {batch.id}: {batch.count} difference{'s' * (batch.count != 1)}{twice}, "
+        f"from {one_line(str(batch.source), 60)}, {batch.at.astimezone():%Y-%m-%d %H:%M}"
+    )
+    for item in batch.items:
+        click.echo(f"  {one_line(preview(item), 90)}")
+
+
+def preview(item: Any) -> str:
+    """Return a waiting difference on one line."""
+    sounds = item.contrast.sounds or item.note or "(no contrast)"
+    return f"{item.moment:8} {item.asked} => {sounds}"
+
+
+def _settle(identity: str, let_in: bool, as_json: bool) -> None:
+    from memory.exchange import confirm as take
+    from memory.exchange import reject as drop
+    from memory.memory import Memory
+
+    home, settings = open_home()
+    with Memory.open(home, settings, dense=False) as memory:
+        count = (take if let_in else drop)(memory, identity)
+    if as_json:
+        print_json({"batch": identity, "imported" if let_in else "rejected": count})
+        return
+    plural = f"difference{'s' * (count != 1)}"
+    if let_in:
+        click.echo(f"{count} {plural} came in: recalled from now on, trained with the next run.")
+    else:
+        click.echo(f"{count} {plural} thrown away.")
+
+
+@click.command(epilog="\b\nExamples:\n  discern memory confirm 1")
+@click.argument("batch", metavar="BATCH")
+@as_json
+def confirm(batch: str, as_json: bool) -> None:
+    """Let an imported batch in."""
+    _settle(batch, True, as_json)
+
+
+@click.command(epilog="\b\nExamples:\n  discern memory reject 1")
+@click.argument("batch", metavar="BATCH")
+@as_json
+def reject(batch: str, as_json: bool) -> None:
+    """Throw an imported batch away."""
+    _settle(batch, False, as_json)
+
+
+COMMANDS = (export, import_batch, batches, confirm, reject)

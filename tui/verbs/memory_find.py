@@ -1,0 +1,163 @@
+"""`discern memory search, why, suggest`: what is recalled, what was, and what may be worth a mark."""
+
+from __future__ import annotations
+
+import click
+
+from tui.verbs.shared_options import as_json, open_home, print_json, step_bar
+
+MOST_TURNS = 5000
+"""Turns that `suggest` reads, the latest."""
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  discern memory search "what is the capital of Zubrowka"
+  discern memory search "длина ответа" --limit 3 --json
+"""
+)
+@click.argument("text")
+@click.option("--limit", default=10, show_default=True, type=click.IntRange(min=1), help="At most.")
+@as_json
+def search(text: str, limit: int, as_json: bool) -> None:
+    """Show what would be recalled for TEXT, ranked, with scores and the floor."""
+    from memory.memory import Memory
+    from tui.text import one_line
+
+    home, settings = open_home()
+    with Memory.open(home, settings, progress=step_bar("indexing")) as memory:
+        found = memory.search(text, limit=limit)
+        by_words = memory.index is None
+    floor = settings.recall.floor
+    if as_json:
+        print_json(
+            [
+                {
+                    "id": item.difference.id,
+                    "score": item.score,
+                    "recalled": item.score >= floor,
+                    "matched": item.matched,
+                    "pinned": item.difference.pinned,
+                    "by_words_alone": by_words,
+                    "asked": item.difference.asked,
+                    "sounds": item.difference.contrast.sounds,
+                }
+                for item in found
+            ]
+        )
+        return
+    for item in found:
+        sign = "◆" if item.score >= floor else "·"
+        click.echo(
+            f"{sign} {item.score:.2f}  {item.difference.id[:8]}  "
+            f"{one_line(item.difference.asked, 50)}  [{one_line(' '.join(item.matched), 60)}]"
+        )
+    click.echo(f"◆ clears the floor of {floor}" if found else "Nothing bears on that.")
+    if by_words and settings.memory.dense:
+        click.echo("By words alone: another process holds the index.")
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  discern memory why                   the last reply
+  discern memory why 3fa9 --json       the turn of that id (`discern ask --json` prints it)
+"""
+)
+@click.argument("turn", metavar="[TURN]", required=False)
+@as_json
+def why(turn: str | None, as_json: bool) -> None:
+    """Show what was recalled for a turn: how well it fitted, by which words, from when."""
+    from agent.marking import last_turn
+    from agent.why import why as ask_why
+    from memory.memory import Memory
+    from tui.text import one_line
+
+    home, settings = open_home()
+    with Memory.open(home, settings, dense=False) as memory:
+        asked = memory.journal.turn(turn) if turn else last_turn(memory.journal)
+        answer = ask_why(memory, asked)
+    if as_json:
+        print_json(
+            {
+                "turn": asked.id,
+                "asked": asked.asked,
+                "recalled": [
+                    {
+                        "id": part.difference.id,
+                        "score": part.score,
+                        "matched": part.matched,
+                        "at": part.difference.at,
+                        "pinned": part.difference.pinned,
+                        "asked": part.difference.asked,
+                        "sounds": part.difference.contrast.sounds,
+                    }
+                    for part in answer.recalled
+                ],
+                "forgotten": answer.forgotten,
+                "aside": answer.aside or None,
+            }
+        )
+        return
+    click.echo(f"For “{one_line(asked.asked, 60)}” ({asked.id[:8]}):")
+    for part in answer.recalled:
+        item = part.difference
+        score = f"{part.score:.2f}" if part.score is not None else "?"
+        click.echo(
+            f"◆ {score}  {item.id[:8]} {'⚑' if item.pinned else ' '} "
+            f"{item.at.astimezone():%Y-%m-%d}  {one_line(item.asked, 44)}  "
+            f"[{one_line(' '.join(part.matched), 40)}]"
+        )
+    if answer.aside:
+        click.echo(answer.aside[:1].upper() + answer.aside[1:] + ".")
+    if answer.recalled:
+        click.echo("`discern memory pin ID` puts one first, `discern memory forget ID` removes it.")
+    elif not answer.forgotten:
+        click.echo("Nothing was recalled.")
+
+
+@click.command(epilog="\b\nExamples:\n  discern memory suggest\n  discern memory suggest --json")
+@click.option("--limit", default=10, show_default=True, type=click.IntRange(min=1), help="At most.")
+@as_json
+def suggest(limit: int, as_json: bool) -> None:
+    """Point at replies that may be worth a mark; nothing is marked by this.
+
+    A reply that was predictable, after which you said what the model did not expect; or a reply with
+    a word that the model itself held for most unlikely. Both are measured against your own median.
+    """
+    from agent.surprise import suggest as find
+    from memory.memory import Memory
+    from tui.text import one_line
+
+    home, settings = open_home()
+    with Memory.open(home, settings, dense=False) as memory:
+        found = find(memory.journal.turns(limit=MOST_TURNS), memory.journal.differences())[-limit:]
+    if as_json:
+        print_json(
+            [
+                {
+                    "turn": item.turn.id,
+                    "at": item.turn.at,
+                    "reason": item.reason,
+                    "score": item.score,
+                    "reply_nats": item.reply,
+                    "answer_nats": item.answer,
+                    "asked": item.turn.asked,
+                    "replied": item.turn.replied,
+                }
+                for item in found
+            ]
+        )
+        return
+    for item in found:
+        click.echo(f"{item.turn.id[:8]}  {item.turn.at.astimezone():%Y-%m-%d %H:%M}  {item.reason}")
+        click.echo(f"          asked {one_line(item.turn.asked, 66)}")
+        click.echo(f"          said  {one_line(item.turn.replied, 66)}")
+    if found:
+        click.echo(f"To mark one: discern mark --moment surprise --turn {found[-1].turn.id[:8]}")
+    else:
+        click.echo("No reply stands out. Hints need some turns to know what is usual for you.")
+
+
+COMMANDS = (search, why, suggest)

@@ -1,0 +1,77 @@
+"""A difference as a small TOML form in the person's editor, and back; only what changed comes back."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+
+import click
+
+from memory.difference import Difference
+from memory.errors import MarkError
+from memory.home import Home
+from tui.text import clean, one_line
+
+FIELDS = ("moment", "kind", "note", "missed", "lost", "sounds")
+
+
+def edited(item: Difference, home: Home) -> dict[str, str]:
+    """Open the form in $EDITOR and return the fields that were changed; {} when none was.
+
+    Raises:
+        MarkError: what was saved cannot be read; it is kept in a file that the sentence names.
+    """
+    before = values(item)
+    text = click.edit(write_form(item), extension=".toml")
+    if text is None:
+        return {}
+    try:
+        after = read_form(text)
+    except ValueError as error:
+        path = home.prepare().state / f"edit-{item.id[:8]}.toml"
+        path.write_text(text, encoding="utf-8")
+        raise MarkError(
+            f"the form cannot be read: {error}; it is kept in {path}, and the difference is as it was"
+        ) from error
+    return {name: value for name, value in after.items() if value.strip() != before[name].strip()}
+
+
+def values(item: Difference) -> dict[str, str]:
+    """Return the fields that can be edited, as they are shown."""
+    contrast = item.contrast
+    raw = (item.moment.value, item.kind, item.note, contrast.missed, contrast.lost, contrast.sounds)
+    return {name: clean(text or "") for name, text in zip(FIELDS, raw, strict=True)}
+
+
+def write_form(item: Difference) -> str:
+    """Return the form of a difference."""
+    lines = [
+        f"# Difference {item.id[:8]}",
+        f"# asked: {one_line(item.asked, 90)}",
+        f"# said:  {one_line(item.replied, 90)}",
+        '# Save to keep what you changed; "" clears a line; leave the file as it is to change nothing.',
+        "",
+    ]
+    lines += [f"{name} = {_string(text)}" for name, text in values(item).items()]
+    return "\n".join(lines) + "\n"
+
+
+def read_form(text: str) -> dict[str, str]:
+    """Return the fields of a form.
+
+    Raises:
+        ValueError: it is not TOML, or has other fields than those, or other values than texts.
+    """
+    form = tomllib.loads(text)
+    for name, value in form.items():
+        if name not in FIELDS:
+            raise ValueError(f"{name!r} is not one of {', '.join(FIELDS)}")
+        if not isinstance(value, str):
+            raise ValueError(f"{name} must be a text in quotes")
+    return form
+
+
+def _string(text: str) -> str:
+    """Return a TOML string; JSON's escapes are TOML's too. One of several lines keeps its lines."""
+    lines = [json.dumps(line, ensure_ascii=False)[1:-1] for line in text.split("\n")]
+    return f'"{lines[0]}"' if len(lines) == 1 else '"""\n' + "\n".join(lines) + '"""'

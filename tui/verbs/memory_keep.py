@@ -1,0 +1,94 @@
+"""`discern memory backup, rebuild, check`: keep the memory whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tui.verbs.shared_options import as_json, open_home, print_json, step_bar
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  discern memory backup                   beside the journal, named by the time
+  discern memory backup ~/marks.sqlite
+"""
+)
+@click.argument("path", type=click.Path(path_type=Path), required=False)
+@as_json
+def backup(path: Path | None, as_json: bool) -> None:
+    """Copy the journal while it is in use; the copy is checked before it counts."""
+    from agent.leftovers import note_copy
+    from memory.difference import now
+    from memory.health import backup as copy
+    from memory.memory import Memory
+
+    home, settings = open_home()
+    with Memory.open(home, settings, dense=False) as memory:
+        if path is None:
+            stamp = now().astimezone().strftime("%Y%m%d-%H%M%S")
+            path = home.journal.with_name(f"journal-{stamp}.sqlite")
+        made = copy(memory.journal, path)
+        note_copy(memory.journal, made)
+    if as_json:
+        print_json({"path": made, "bytes": made.stat().st_size})
+    else:
+        click.echo(f"Copied to {made} ({made.stat().st_size / 1e6:.1f} MB).")
+
+
+@click.command(epilog="\b\nExamples:\n  discern memory rebuild")
+@as_json
+def rebuild(as_json: bool) -> int:
+    """Make the index of vectors anew from the journal; it is only an index."""
+    from memory.memory import Memory
+
+    home, settings = open_home()
+    with Memory.open(home, settings) as memory:
+        if memory.index is None:
+            owned = settings.memory.dense
+            if as_json:
+                print_json({"rebuilt": None})
+            else:
+                click.echo(
+                    "Another process holds the index; close it and try again."
+                    if owned
+                    else "There is no index: memory.dense is false, and recall goes by words alone."
+                )
+            return 1 if owned else 0
+        count = memory.rebuild(step_bar("indexing"))
+    if as_json:
+        print_json({"rebuilt": count})
+    else:
+        click.echo(f"The index was made anew: {count} difference{'s' * (count != 1)}.")
+    return 0
+
+
+@click.command(epilog="\b\nExamples:\n  discern memory check\n  discern memory check --json")
+@as_json
+def check(as_json: bool) -> int:
+    """Look whether the memory is whole: integrity, orphans, the index. Exit code 1 if it is not."""
+    from memory.health import check as look
+    from memory.memory import Memory
+    from tui.text import clean
+
+    home, settings = open_home()
+    with Memory.open(home, settings) as memory:
+        found = look(home, memory.journal, memory.index)
+        count = len(memory.journal.differences())
+    whole = not any(finding.level == "error" for finding in found)
+    if as_json:
+        print_json({"whole": whole, "differences": count, "findings": found})
+        return 0 if whole else 1
+    signs = {"error": "✗", "warning": "!", "note": "·"}
+    for finding in found:
+        click.echo(clean(f"{signs.get(finding.level, '·')} {finding.sentence}"))
+        if finding.mend:
+            click.echo(clean(f"  {finding.mend}"))
+    if whole:
+        click.echo(f"✓ The memory is whole: {count} difference{'s' * (count != 1)}.")
+    return 0 if whole else 1
+
+
+COMMANDS = (backup, rebuild, check)

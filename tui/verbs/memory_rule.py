@@ -1,0 +1,208 @@
+"""`discern memory edit, contrast, pin, unpin, supersede, forget, undo`: rule what is remembered."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from tui.verbs.shared_options import as_json, model_option, open_home, print_json, step
+
+FIELDS = ("moment", "kind", "note", "missed", "lost", "sounds")
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  discern memory edit 3fa9                              in $EDITOR
+  discern memory edit 3fa9 --sounds "Lutz." --note ""   "" clears a line
+"""
+)
+@click.argument("identity", metavar="ID")
+@click.option(
+    "--moment", type=click.Choice(["error", "surprise", "hold"]), help="Why it is marked."
+)
+@click.option("--kind", metavar="K", help="One of the kinds (`discern memory kinds`).")
+@click.option("--note", metavar="T", help="Anything worth remembering about it.")
+@click.option("--missed", metavar="T", help="What was not distinguished.")
+@click.option("--lost", metavar="T", help="What was not held.")
+@click.option("--sounds", metavar="T", help="How it should have sounded.")
+@as_json
+def edit(identity: str, as_json: bool, **given: str | None) -> None:
+    """Change the words of a difference; the older version is kept, and it is trained anew."""
+    from agent.marking import receipt
+    from memory.memory import Memory
+
+    home, settings = open_home()
+    with Memory.open(home, settings, dense=False) as memory:
+        item = memory.journal.difference(identity)
+        changed = {name: text for name, text in given.items() if text is not None}
+        if not changed:
+            if not (sys.stdin.isatty() and sys.stdout.isatty()):
+                raise click.UsageError(
+                    "nothing to change; name a line, such as --sounds, or edit on a terminal"
+                )
+            from tui.verbs.memory_form import edited
+
+            changed = edited(item, home)
+        if changed:
+            item = memory.edit(item.id, **changed)
+    if as_json:
+        print_json(item)
+    else:
+        click.echo(receipt(item, settings) if changed else "Nothing was changed.")
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  discern memory contrast 3fa9           draft the three lines and show them
+  discern memory contrast 3fa9 --keep    and keep them as they are
+"""
+)
+@click.argument("identity", metavar="ID")
+@click.option("--keep", is_flag=True, help="Keep the draft; without it nothing is kept.")
+@model_option
+@as_json
+def contrast(identity: str, keep: bool, model: str | None, as_json: bool) -> int:
+    """Let the model draft what was missed, what was lost, and how it should have sounded."""
+    from agent.chat import Chat
+    from agent.marking import receipt
+
+    home, settings = open_home(model)
+    with Chat.open(home, settings, dense=False, on_step=step) as chat:
+        item = chat.journal.difference(identity)
+        step("drafting")
+        draft = chat.draft(item)
+        step("")
+        lines = {name: getattr(draft.contrast, name) for name in ("missed", "lost", "sounds")}
+        if keep and draft.contrast:
+            item = chat.memory.edit(item.id, **lines)
+    kept = keep and bool(draft.contrast)
+    if as_json:
+        print_json({"id": item.id, **lines, "kept": kept, "said": draft.said or None})
+    elif draft.contrast:
+        from tui.verbs.memory_see import print_facts
+
+        print_facts({name: text or "" for name, text in lines.items()})
+        click.echo(
+            receipt(item, settings)
+            if kept
+            else f"Not kept. `discern memory edit {item.id[:8]}` keeps your own words."
+        )
+    else:
+        click.echo(f"{draft.said} `discern memory edit {item.id[:8]}` opens them.")
+    return 0 if draft.contrast else 1
+
+
+def _pin(identity: str, on: bool, as_json: bool) -> None:
+    from memory.memory import Memory
+    from tui.text import one_line
+
+    home, settings = open_home()
+    with Memory.open(home, settings, dense=False) as memory:
+        item = memory.pin(identity, on)
+    if as_json:
+        print_json({"id": item.id, "pinned": item.pinned})
+    else:
+        said = "Pinned: it comes first where it fits" if item.pinned else "No longer pinned"
+        click.echo(f"{said}. {item.id[:8]}, {one_line(item.asked, 60)}")
+
+
+@click.command(epilog="\b\nExamples:\n  discern memory pin 3fa9")
+@click.argument("identity", metavar="ID")
+@as_json
+def pin(identity: str, as_json: bool) -> None:
+    """Recall a difference before others where it fits."""
+    _pin(identity, True, as_json)
+
+
+@click.command(epilog="\b\nExamples:\n  discern memory unpin 3fa9")
+@click.argument("identity", metavar="ID")
+@as_json
+def unpin(identity: str, as_json: bool) -> None:
+    """Take the pin out again."""
+    _pin(identity, False, as_json)
+
+
+@click.command(
+    epilog="\b\nExamples:\n  discern memory supersede 3fa9 b210     b210 takes the place of 3fa9"
+)
+@click.argument("old", metavar="OLD")
+@click.argument("new", metavar="NEW")
+@as_json
+def supersede(old: str, new: str, as_json: bool) -> None:
+    """Let NEW take the place of OLD, which is neither recalled nor trained on any more."""
+    from memory.memory import Memory
+
+    home, settings = open_home()
+    with Memory.open(home, settings, dense=False) as memory:
+        item = memory.supersede(old, new)
+    if as_json:
+        print_json({"id": item.id, "superseded_by": item.superseded_by})
+    else:
+        click.echo(f"{(item.superseded_by or '')[:8]} stands in the place of {item.id[:8]} now.")
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  discern memory forget 3fa9           asks first
+  discern memory forget 3fa9 --yes
+"""
+)
+@click.argument("identity", metavar="ID")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@as_json
+def forget(identity: str, yes: bool, as_json: bool) -> int:
+    """Forget a difference everywhere, with the turn it was marked in; this cannot be undone."""
+    from agent.leftovers import leftovers
+    from agent.marking import forget as forget_everywhere
+    from memory.memory import Memory
+    from tui.text import clean, one_line
+
+    home, settings = open_home()
+    with Memory.open(home, settings, dense=False) as memory:
+        item = memory.journal.difference(identity)
+        left = leftovers(home, memory.journal, item)
+        if not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
+            click.echo(f"{item.id[:8]}: {one_line(item.asked, 68)}")
+            question = "Forget it for good, and the turn it was marked in?"
+            if not click.confirm(question, default=False):
+                click.echo("Nothing was forgotten.")
+                return 1
+        item = forget_everywhere(home, memory, item.id)
+    if as_json:
+        print_json({"forgotten": item.id, "adapters": left.adapters, "files": left.files})
+        return 0
+    click.echo(f"Forgotten: {item.id[:8]}, {one_line(item.asked, 60)}")
+    for sentence in left.sentences:
+        click.echo(clean(sentence))
+    return 0
+
+
+@click.command(epilog="\b\nExamples:\n  discern memory undo\n  discern memory undo 3fa9")
+@click.argument("identity", metavar="[ID]", required=False)
+@as_json
+def undo(identity: str | None, as_json: bool) -> None:
+    """Take a mark back, by default the latest; the talk it was made in stays."""
+    from memory.errors import MarkError
+    from memory.memory import Memory
+    from tui.text import one_line
+
+    home, settings = open_home()
+    with Memory.open(home, settings, dense=False) as memory:
+        if identity is None:
+            marks: list[Any] = memory.journal.differences()
+            if not marks:
+                raise MarkError("there is no mark to take back; `discern mark` makes one")
+            identity = marks[-1].id
+        item = memory.undo(identity)
+    if as_json:
+        print_json({"undone": item.id})
+    else:
+        click.echo(f"Taken back: {item.id[:8]}, {one_line(item.asked, 60)}")
+
+
+COMMANDS = (edit, contrast, pin, unpin, supersede, forget, undo)

@@ -1,0 +1,190 @@
+"""`discern memory list, show, history, kinds`: what is remembered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tui.verbs.shared_options import as_json, open_home, print_json
+
+if TYPE_CHECKING:
+    from memory.difference import Difference
+
+
+@click.command(
+    "list",
+    epilog="""\b
+Examples:
+  discern memory list --kind tactical --since 2026-11-01
+  discern memory list --text zubrowka --json
+""",
+)
+@click.option("--kind", metavar="K", help="Of this kind or family (`discern memory kinds`).")
+@click.option(
+    "--state",
+    type=click.Choice(["waiting", "bare", "trained", "failing", "pinned", "superseded"]),
+    help="Where they stand.",
+)
+@click.option("--text", metavar="T", help="With these words in them, any case.")
+@click.option("--since", metavar="DAY", type=click.DateTime(["%Y-%m-%d"]), help="Marked since.")
+@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="The latest N of them.")
+@as_json
+def list_differences(
+    kind: str | None,
+    state: str | None,
+    text: str | None,
+    since: Any,
+    limit: int | None,
+    as_json: bool,
+) -> None:
+    """List the differences, the oldest first."""
+    from memory.kinds import require_kind
+    from memory.memory import Memory
+    from tui.text import one_line
+
+    wanted = require_kind(kind).name if kind else None
+    home, settings = open_home()
+    with Memory.open(home, settings, dense=False) as memory:
+        everything = memory.journal.differences()
+    found = [
+        item
+        for item in everything
+        if (wanted is None or item.kind == wanted or (item.kind or "").startswith(f"{wanted}/"))
+        and (state is None or state in standings(item))
+        and (text is None or text.casefold() in "\n".join(words(item).values()).casefold())
+        and (since is None or item.at.astimezone() >= since.astimezone())
+    ]
+    if limit:
+        found = found[-limit:]
+    if as_json:
+        print_json(found)
+        return
+    for item in found:
+        sounds = item.contrast.sounds or item.note or "(no contrast yet)"
+        state_shown = "superseded" if item.superseded_by else item.state
+        click.echo(
+            f"{item.id[:8]} {'⚑' if item.pinned else ' '} {item.at.astimezone():%Y-%m-%d}  "
+            f"{item.moment:8} {state_shown:8} "
+            f"{one_line(item.asked, 34)} => {one_line(sounds, 34)}"
+        )
+    if not everything:
+        click.echo(
+            "No differences yet. Mark a reply with /diff in the chat or with `discern mark`."
+        )
+    elif not found:
+        click.echo(f"None of the {len(everything)} differences is like that.")
+
+
+def standings(item: Difference) -> set[str]:
+    """Return every word for where a difference stands."""
+    found = {"superseded"} if item.superseded_by else {item.state.value}
+    return found | ({"pinned"} if item.pinned else set())
+
+
+def words(item: Difference) -> dict[str, str]:
+    """Return the texts of a difference by their names, the empty ones left out."""
+    named = {
+        "asked": item.asked,
+        "answered": item.replied,
+        "about": item.span.quote if item.span else None,
+        "missed": item.contrast.missed,
+        "lost": item.contrast.lost,
+        "sounds": item.contrast.sounds,
+        "note": item.note,
+    }
+    return {name: text for name, text in named.items() if text}
+
+
+@click.command(
+    epilog="\b\nExamples:\n  discern memory show 3fa9\n  discern memory show 3fa9 --json"
+)
+@click.argument("identity", metavar="ID")
+@as_json
+def show(identity: str, as_json: bool) -> None:
+    """Show one difference in full: its words, versions, uses and who was trained on it."""
+    from agent.leftovers import leftovers
+    from memory.memory import Memory
+
+    home, settings = open_home()
+    with Memory.open(home, settings, dense=False) as memory:
+        item = memory.journal.difference(identity)
+        known = leftovers(home, memory.journal, item)
+    if as_json:
+        from dataclasses import asdict
+
+        print_json({**asdict(item), "adapters": known.adapters})
+        return
+    kind = f" ({item.kind})" if item.kind else ""
+    standing = ", ".join(sorted(standings(item)))
+    spoke = f"{item.model}{f' with adapter {item.adapter[:8]}' if item.adapter else ''}"
+    nats = [("reply", item.surprisal), ("what was said next", item.next_surprisal)]
+    facts = {
+        "id": item.id,
+        "marked": f"{item.at.astimezone():%Y-%m-%d %H:%M} in thread {item.thread}",
+        "moment": f"{item.moment}{kind}, {standing}",
+        **words(item),
+        "spoke": spoke,
+        "surprise": ", ".join(f"{name} {x:.2f} nats a token" for name, x in nats if x is not None),
+        "version": f"{item.version}, edited {item.edited.astimezone():%Y-%m-%d %H:%M}"
+        if item.edited
+        else "",
+        "replaced": f"by {item.superseded_by[:8]}" if item.superseded_by else "",
+        "recalled": f"for {item.recalled} turn{'s' * (item.recalled != 1)}",
+        "trained": "into adapter " + ", ".join(name[:8] for name in known.adapters)
+        if known.adapters
+        else "",
+    }
+    print_facts(facts)
+
+
+def print_facts(facts: dict[str, str]) -> None:
+    """Print names and texts below one another; empty ones are left out."""
+    from tui.text import clean
+
+    for name, text in facts.items():
+        if text:
+            click.echo(f"{name:>9}  " + clean(text).replace("\n", "\n" + " " * 11))
+
+
+@click.command(epilog="\b\nExamples:\n  discern memory history 3fa9")
+@click.argument("identity", metavar="ID")
+@as_json
+def history(identity: str, as_json: bool) -> None:
+    """Show every version of a difference, the oldest first; what is in force is the last."""
+    from memory.memory import Memory
+
+    home, settings = open_home()
+    with Memory.open(home, settings, dense=False) as memory:
+        versions = memory.history(identity)
+    if as_json:
+        print_json(versions)
+        return
+    before: dict[str, str] = {}
+    for item in versions:
+        when = (item.edited or item.at).astimezone()
+        named = {"moment": item.moment.value, "kind": item.kind or "", **words(item)}
+        changed = {name: text for name, text in named.items() if before.get(name) != text}
+        gone = {name: "(cleared)" for name in before if name not in named}
+        print_facts({"version": f"{item.version}, {when:%Y-%m-%d %H:%M}", **changed, **gone})
+        before = named
+
+
+@click.command(epilog="\b\nExamples:\n  discern memory kinds")
+@as_json
+def kinds(as_json: bool) -> None:
+    """List the thirty kinds of difference, and your own."""
+    from memory.kinds import kinds as all_kinds
+    from tui.text import one_line
+
+    found = all_kinds()
+    if as_json:
+        print_json(list(found.values()))
+        return
+    for kind in found.values():
+        indent = "  " if kind.type else ""
+        name, russian = one_line(kind.type or kind.family), one_line(kind.russian)
+        click.echo(f"{indent}{name:<14}{russian:<18}{one_line(kind.shows)}")
+
+
+COMMANDS = (list_differences, show, history, kinds)

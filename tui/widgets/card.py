@@ -1,0 +1,177 @@
+"""The three lines of a mark, to be written, corrected and kept.
+
+A card stands in the talk. Enter or Ctrl+S keeps what it says, Ctrl+J breaks a line, Tab goes on, Esc
+leaves everything as it was. While the model drafts, one may write already: a draft fills only what is
+still empty and was not touched. Nothing is kept but by the person's own key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Static, TextArea
+
+from memory.difference import Contrast, Difference
+from tui.text import clean, one_line
+
+LINES: tuple[tuple[str, str], ...] = (
+    ("missed", "what was not distinguished"),
+    ("lost", "what was not held"),
+    ("sounds", "how it should have sounded: this is trained"),
+)
+NOTE = ("note", "anything worth remembering")
+
+
+class CardLine(TextArea):
+    """One line of a card; it grows with its text."""
+
+    DEFAULT_CSS = """
+    CardLine {
+        height: auto;
+        max-height: 6;
+        width: 1fr;
+        border: none;
+        padding: 0;
+        background: transparent;
+        scrollbar-size-vertical: 1;
+        &:focus { border: none; background-tint: transparent; }
+        & .text-area--placeholder { color: $muted; }
+        & .text-area--cursor { background: $foreground; color: $background; text-style: none; }
+    }
+    """
+
+    class Entered(Message):
+        """Enter was pressed."""
+
+    def __init__(self, name: str, hint: str, text: str) -> None:
+        super().__init__(
+            clean(text), soft_wrap=True, compact=True, placeholder=hint, classes="line", name=name
+        )
+
+    async def _on_key(self, event: events.Key) -> None:
+        if event.key == "enter":
+            event.stop()
+            event.prevent_default()
+            self.post_message(self.Entered())
+        elif event.key in ("ctrl+j", "shift+enter", "alt+enter"):
+            event.stop()
+            event.prevent_default()
+            self.insert("\n")
+        else:
+            await super()._on_key(event)
+
+
+class Card(Vertical):
+    """A mark being edited."""
+
+    DEFAULT_CSS = """
+    Card {
+        height: auto;
+        margin: 1 2 0 2;
+        padding: 0 1;
+        background: $panel;
+        border-left: thick $accent;
+        & > Static { height: auto; color: $muted; }
+        & > .title { color: $foreground; }
+        & > .row { height: auto; }
+        & .label { width: 8; color: $accent; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+s", "keep", "Keep", show=False, priority=True),
+        Binding("escape", "leave", "Leave", show=False),
+    ]
+
+    class Kept(Message):
+        """What the person confirmed: each line by its name."""
+
+        def __init__(self, card: Card, lines: dict[str, str]) -> None:
+            super().__init__()
+            self.card = card
+            self.lines = lines
+
+    class Left(Message):
+        """The person left it as it was."""
+
+        def __init__(self, card: Card) -> None:
+            super().__init__()
+            self.card = card
+
+    def __init__(self, difference: Difference, *, note: bool = False, drafting: bool = False):
+        super().__init__()
+        self.difference = difference
+        self._title = Static("", markup=False, classes="title")
+        self._quoted = Static("", markup=False)
+        self._state = Static("", markup=False)
+        contrast = difference.contrast
+        names: Sequence[tuple[str, str]] = (*LINES, NOTE) if note else LINES
+        self._before = {name: getattr(contrast, name, None) or "" for name, _hint in LINES}
+        self._before["note"] = difference.note or ""
+        self._lines = {name: CardLine(name, hint, self._before[name]) for name, hint in names}
+        self._said = "The model drafts; you may write meanwhile." if drafting else ""
+
+    def compose(self) -> ComposeResult:
+        """Lay the rows down."""
+        yield self._title
+        yield self._quoted
+        for name, line in self._lines.items():
+            with Horizontal(classes="row"):
+                yield Static(name, markup=False, classes="label")
+                yield line
+        yield self._state
+
+    def on_mount(self) -> None:
+        """Begin in the first line that is empty."""
+        self._draw()
+        empty = [line for line in self._lines.values() if not line.text]
+        (empty or list(self._lines.values()))[0].focus()
+
+    def on_resize(self) -> None:
+        """Cut the lines anew."""
+        self._draw()
+
+    def _draw(self) -> None:
+        item, width = self.difference, max(20, self.app.size.width - 10)
+        kind = f" {item.kind}" if item.kind else ""
+        self._title.update(Content(f"◆ {item.id[:8]} {item.moment}{kind}: the difference in words"))
+        quote = item.span.quote if item.span else item.replied
+        self._quoted.update(
+            Content(
+                f"asked   {one_line(item.asked, width - 8)}\nsaid    {one_line(quote, width - 8)}"
+            )
+        )
+        keys = "Enter keeps · Tab next · Ctrl+J breaks the line · Esc leaves it"
+        self._state.update(
+            Content(one_line(self._said, width) + "\n" + keys if self._said else keys)
+        )
+
+    def offer(self, contrast: Contrast, said: str = "") -> None:
+        """Put a draft into the lines that are still empty; `said` is why there is none."""
+        for name, _hint in LINES:
+            line = self._lines[name]
+            if not line.text.strip() and (text := getattr(contrast, name)):
+                line.text = clean(text)
+        self._said = said or "A draft: yours to change. Only what you keep counts."
+        self._draw()
+
+    def on_card_line_entered(self, message: CardLine.Entered) -> None:
+        """Keep."""
+        message.stop()
+        self.action_keep()
+
+    def action_keep(self) -> None:
+        """Keep what stands in the lines; those that were not changed are left out."""
+        said = {name: line.text.strip() for name, line in self._lines.items()}
+        changed = {name: text for name, text in said.items() if text != self._before[name].strip()}
+        self.post_message(self.Kept(self, changed) if changed else self.Left(self))
+
+    def action_leave(self) -> None:
+        """Leave it as it was."""
+        self.post_message(self.Left(self))

@@ -1,0 +1,145 @@
+"""What stood in a reply's context, a row a difference, to be pinned or forgotten with one key.
+
+What is to be forgotten is struck out first and goes when the card is left; until then the same key
+takes it back. Pinning acts at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Static
+
+from tui.text import one_line
+from tui.widgets.recalled import Used, summary
+
+
+class WhyCard(Static, can_focus=True):
+    """The recalled differences of one turn."""
+
+    DEFAULT_CSS = """
+    WhyCard {
+        height: auto;
+        margin: 1 2 0 2;
+        padding: 0 1;
+        background: $panel;
+        border-left: thick $muted;
+        &:focus { border-left: thick $accent; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "move(-1)", show=False),
+        Binding("down", "move(1)", show=False),
+        Binding("p", "pin", show=False),
+        Binding("f", "strike", show=False),
+        Binding("escape,enter,q", "leave", show=False),
+    ]
+
+    class Pinned(Message):
+        """Pin or unpin a difference."""
+
+        def __init__(self, card: WhyCard, difference: str, on: bool) -> None:
+            super().__init__()
+            self.card, self.difference, self.on = card, difference, on
+
+    class Left(Message):
+        """The card is done with; these ids are to be forgotten."""
+
+        def __init__(self, card: WhyCard, forgotten: Sequence[str]) -> None:
+            super().__init__()
+            self.card, self.forgotten = card, tuple(forgotten)
+
+    def __init__(self, asked: str, used: Sequence[Used], aside: str = "") -> None:
+        super().__init__(markup=False)
+        self.used = list(used)
+        self.asked, self._aside = asked, aside
+        self.struck: set[str] = set()
+        self.cursor = 0
+        self._left = False
+
+    def on_mount(self) -> None:
+        """Draw, and take the keyboard."""
+        self._draw()
+        self.focus()
+
+    def on_resize(self) -> None:
+        """Cut the lines anew."""
+        self._draw()
+
+    def on_blur(self, event: events.Blur) -> None:
+        """Going elsewhere ends it; looking at another window of the terminal does not."""
+        if self.app.app_focus:
+            self.action_leave()
+
+    def change(self, used: Used) -> None:
+        """Show a difference as it stands now."""
+        at = [item.difference.id for item in self.used].index(used.difference.id)
+        self.used[at] = used
+        self._draw()
+
+    def action_move(self, step: int) -> None:
+        """Go to another row."""
+        self.cursor = max(0, min(len(self.used) - 1, self.cursor + step))
+        self._draw()
+
+    def action_pin(self) -> None:
+        """Pin the row's difference, or take the pin out."""
+        item = self.used[self.cursor].difference
+        self.post_message(self.Pinned(self, item.id, not item.pinned))
+
+    def action_strike(self) -> None:
+        """Strike the row's difference out, or take that back."""
+        self.struck ^= {self.used[self.cursor].difference.id}
+        self._draw()
+
+    def action_leave(self) -> None:
+        """Close the card; what is struck out goes now."""
+        if not self._left:
+            self._left = True
+            self.post_message(self.Left(self, sorted(self.struck)))
+
+    def _draw(self) -> None:
+        width = max(24, (self.size.width or self.app.size.width - 6) - 2)
+        accent, error = self.app.theme_variables["accent"], self.app.theme_variables["error"]
+        muted = self.app.theme_variables["muted"]
+        rows: list[Content] = [Content(one_line(f"Recalled for “{self.asked}”", width))]
+        for number, used in enumerate(self.used):
+            item, here = used.difference, number == self.cursor
+            gone = item.id in self.struck
+            sign = "✗" if gone else "◆"
+            head = f"{item.id[:8]}  {item.at.astimezone():%Y-%m-%d}  {item.moment}"
+            head += f" ({item.state})" + (" pinned" if item.pinned else "")
+            rows.append(
+                Content.assemble(
+                    ("› " if here else "  ", accent),
+                    (f"{sign} ", error if gone else accent),
+                    (one_line(head, width - 4), "strike" if gone else "bold" if here else ""),
+                )
+            )
+            rows.append(Content("    " + one_line(fit_of(used), width - 4)).stylize(muted))
+            text = (
+                "goes when you leave the card; f takes it back"
+                if gone
+                else summary(item, width - 4)
+            )
+            rows.append(
+                Content("    " + one_line(text, width - 4)).stylize(error if gone else muted)
+            )
+        if self._aside:
+            rows.append(Content(one_line(self._aside, width)).stylize(muted))
+        keys = "↑ ↓ choose · p pins · f forgets · Esc closes"
+        rows.append(Content(one_line(keys, width)).stylize(muted))
+        self.update(Content("\n").join(rows))
+
+
+def fit_of(used: Used) -> str:
+    """Return how well a difference fitted and by which words."""
+    if used.score is None:
+        return "how well it fitted is not known"
+    words = " ".join(used.matched)
+    return f"fits {used.score:.2f}" + (f" by {words}" if words else " by its shape, no shared word")
