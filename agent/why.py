@@ -6,16 +6,21 @@ again and the answer says so. A difference that was forgotten meanwhile is only 
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from memory.difference import Difference, Turn
 from memory.memory import Memory
+from memory.words import stems
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A recalled difference as it stands now; `score` (0 to 1) is None where it is not known."""
+    """A recalled difference as it stands now; `score` (0 to 1) is None where it is not known.
+
+    `matched` are the words that the two have in common, as they stand in the message."""
 
     difference: Difference
     score: float | None
@@ -44,8 +49,19 @@ def why(memory: Memory, turn: Turn) -> Why:
         again = memory.search(turn.asked, limit=50)
         fits = {item.difference.id: (item.score, item.matched) for item in again}
         aside.append("scores as of now: this turn is older than their keeping")
-    parts = tuple(Part(item, *fits.get(item.id, (None, ()))) for item in found)
+    parts = tuple(_part(item, turn.asked, *fits.get(item.id, (None, ()))) for item in found)
     forgotten = len(turn.recalled) - len(found)
     if forgotten:
         aside.append(f"{forgotten} more {'was' if forgotten == 1 else 'were'} forgotten since")
     return Why(turn, parts, forgotten, "; ".join(aside))
+
+
+def _part(item: Difference, asked: str, score: float | None, matched: Sequence[str]) -> Part:
+    """The matched stems become the words that the person wrote, as far as they are found."""
+    wanted = dict.fromkeys(matched)
+    written: dict[str, str] = {}
+    for word in re.findall(r"\w+", asked):
+        for stem in stems(word):
+            if stem in wanted:
+                written.setdefault(stem, word)
+    return Part(item, score, tuple(written.get(stem, stem) for stem in wanted))
