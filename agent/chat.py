@@ -138,6 +138,11 @@ class Chat:
         self._rooms.recalling = value
 
     @property
+    def by_words_alone(self) -> bool:
+        """Whether recall goes without vectors although the settings ask for them."""
+        return self.settings.memory.dense and self.memory.index is None
+
+    @property
     def base_sha256(self) -> str:
         """The sha256 of the served model file."""
         return self._base_sha

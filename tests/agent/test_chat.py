@@ -176,3 +176,10 @@ def test_a_typed_mark_is_understood(
 def test_the_contrast_lines_can_be_typed() -> None:
     read = parse_mark("error tactical wrong field missed: the order lost: the tone => Yes.")
     assert (read["note"], read["missed"], read["lost"]) == ("wrong field", "the order", "the tone")
+
+
+def test_what_the_person_says_is_measured_in_its_talk(chat: Chat) -> None:
+    first = finished(chat.say("Hello there, it is me"))
+    second = finished(chat.say("and once more, please"))
+    assert first.turn.asked_surprisal is not None and second.turn.asked_surprisal is not None
+    assert second.prompt_reused > first.turn.prompt_tokens - 8  # measuring costs no cached prefix

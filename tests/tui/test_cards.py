@@ -9,6 +9,7 @@ import pytest
 from agent.surprise import SMOOTH, Suggestion
 from memory.difference import Contrast, State
 from memory.home import Home, Settings, read_settings
+from memory.memory import Memory
 from tests.tui.screens import Seat, sitting
 from tui.widgets.card import Card
 from tui.widgets.hint import Hint
@@ -173,3 +174,13 @@ async def test_cards_fit_a_narrow_screen(home: Home, quick: Settings) -> None:
         await seat.types("/contrast")
         await seat.sees("Enter keeps")
         assert all(len(line) <= 40 for line in seat.shown.splitlines())
+
+
+async def test_a_second_chat_says_that_it_recalls_by_words_alone(
+    home: Home, quick: Settings
+) -> None:
+    dense = quick.model_copy(update={"memory": quick.memory.model_copy(update={"dense": True})})
+    with Memory.open(home, dense) as owner:
+        assert owner.index is not None
+        async with sitting(home, dense) as seat:
+            await seat.sees("here recall goes by words alone")

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from textual.widgets import Markdown
 
 POLL_SECONDS = 2.0
+BY_WORDS = "Another Discern holds the index of vectors; here recall goes by words alone."
 CHOSEN_HINT = "d mark · u undo · c contrast · w why"
 CHOSEN_KEYS = ("d", "u", "c", "w")
 """Keys that mean something while a reply is chosen; others are written."""
@@ -92,6 +93,8 @@ class ChatScreen(TrainingStage):
         info = message.chat.engine.info
         self.status.change(passing="", model=info.name, context_size=info.context)
         await self.talk.show_thread()
+        if message.chat.by_words_alone:
+            await self.say(BY_WORDS)
         self.training.watch_nights(info.path)
         self.set_interval(POLL_SECONDS, self._poll)
         if self._send_when_ready:

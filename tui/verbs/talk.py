@@ -99,6 +99,7 @@ def ask(
                         "thread": event.turn.thread,
                         "turn": event.turn.id,
                         "recalled": recalled,
+                        "by_words_alone": chat.by_words_alone,
                         "adapter": event.turn.adapter,
                         "model": event.turn.model,
                         "reason": event.reason,
