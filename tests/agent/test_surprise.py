@@ -7,8 +7,11 @@ from datetime import timedelta
 
 import pytest
 
+from agent.chat import Chat
+from agent.graph import Finished
 from agent.surprise import SILENCE, SLIP, SMOOTH, hint_for, suggest
 from memory.difference import Difference, Moment, Turn, now
+from memory.home import Home, read_settings
 
 
 def talk(count: int, *, thread: str = "main", start: int = 0) -> list[Turn]:
@@ -100,3 +103,24 @@ def test_the_chat_says_a_hint_once_when_it_arises() -> None:
 def test_turns_that_were_not_measured_are_no_obstacle() -> None:
     old = [replace(turn, asked_surprisal=None, surprisal=()) for turn in talk(20)]
     assert suggest([*old, *unexpected(talk(30, start=20), 20)])[0].turn.id == "main-39"
+
+
+def test_the_starter_is_surprised_by_grief_among_sums(home: Home) -> None:
+    quick = read_settings(
+        home, {"memory": {"dense": False}, "sampling": {"temperature": 0.0, "max_tokens": 40}}
+    )
+    asked = [
+        "What is 2 + 3?", "What is 7 + 1?", "What is the capital of France?", "What is 4 + 4?",
+        "What is the capital of Italy?", "Hello, how are you?", "What is 9 - 3?",
+        "What is the capital of Spain?", "What is 3 + 6?", "What colour is grass?",
+        "What is 5 + 5?", "What is 8 - 2?",
+        "No, you did not hear my grief about the dog at all", "What is 1 + 1?",
+    ]  # fmt: skip
+    turns: list[Turn] = []
+    with Chat.open(home, quick, thread="t", dense=False) as chat:
+        for text in asked:
+            *_, done = chat.say(text)
+            assert isinstance(done, Finished)
+            turns.append(done.turn)
+    (hint,) = suggest(turns)
+    assert hint.turn.asked == "What is 8 - 2?" and hint.reason == SMOOTH
