@@ -7,7 +7,8 @@
 
 Rows: base; recall (the chat's own, on the base); sft, dpo (TRL at its own defaults); sft-best, dpo-best
 (the best of a sweep on one developing seed at N = 50: of those with an efficacy of 0.9 the one with the
-highest rephrasings + unrelated; the sweep runs by itself first); ours (the night as it is, gate and all); nights (five nights in a row on 10 to 50 marks).
+highest rephrasings + unrelated; the sweep runs by itself first); ours (the night as it is, gate and
+all); nights (five nights in a row on 10 to 50 marks).
 TRL needs an interpreter of its own: `make .venv-bench`, or `--trl-python`.
 
 Each result is written at once to `--out` (a line of JSON), so that a run that was cut off goes on
