@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 LESSONS_A_STEP = (8, 32)
 """Lesson samples in a step, at least and at most: as many as see them all within ROUND steps."""
 ROUND = 8
-ANCHORS_A_STEP = 24
+ANCHORS_A_STEP = 16
 WARM_UP, LONGEST_WARM_UP = 0.1, 10
 """Share of the steps over which the learning rate rises, and the most steps that takes."""
 CLIP = 1.0

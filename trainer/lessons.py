@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 from memory.difference import Difference, Turn
 from memory.errors import ModelError
 from memory.words import plain
-from trainer import rephrase
 from trainer.anchors import Anchor, Answers, prompts
 from trainer.conflicts import Conflict, current_differences, find_conflicts, siblings_of
 from trainer.job import ANCHOR, Sample
+from trainer.nearmiss import near_misses
 from trainer.teach import Asker, Kind, Lesson, Question, lessons_of
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ FEWEST_MEASURED = 12
 MOST_MEASURED = 200
 FEWEST_ANCHORS, MOST_ANCHORS = 80, 400
 MEASURED_ANCHORS = 48
+WHOLE, BEGINNING = 3, 10
+"""Of so many replies one is held to its end, the others for so many tokens."""
 OWN = 60
 """Own unmarked questions used at most, the latest."""
 
@@ -112,13 +114,15 @@ def samples_of(lessons: Sequence[Lesson], held: Sequence[Anchor]) -> tuple[Sampl
                     else (),
                 )
             )
-    for anchor in held:
+    for number, anchor in enumerate(held):
+        # What comes after a right beginning seldom moves: most replies are held by their beginning.
+        size = len(anchor.reply) if number % WHOLE == 0 else BEGINNING
         made.append(
             Sample(
-                tokens=(*anchor.prompt, *anchor.reply),
+                tokens=(*anchor.prompt, *anchor.reply[:size]),
                 prompt=len(anchor.prompt),
                 lesson=ANCHOR,
-                top=(anchor.ids, anchor.logs),
+                top=(anchor.ids[:size], anchor.logs[:size]),
             )
         )
     return tuple(made)
@@ -200,9 +204,7 @@ def _near_misses(
         others = [text for text in asked if text != question]
         near = [
             text
-            for text in rephrase.near_misses(
-                question, others, count=to_train + kept_back, seed=seed
-            )
+            for text in near_misses(question, others, count=to_train + kept_back, seed=seed)
             if plain(text) not in taken
         ]
         taken.update(plain(text) for text in near)

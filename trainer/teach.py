@@ -22,6 +22,7 @@ from memory.errors import ModelError
 from trainer import rephrase
 from trainer.spans import Range, expected_reply, parting, token_range
 from trainer.standing import stands_alone, talk
+from trainer.wordings import is_russian
 
 if TYPE_CHECKING:
     from agent.engine import Engine
@@ -195,7 +196,7 @@ def naming(difference: Difference) -> tuple[str, str, str]:
     contrast in its lines."""
     contrast, asked = difference.contrast, " ".join(difference.asked.split())
     quote = f" «{difference.span.quote.strip()}»" if difference.span else ""
-    if rephrase.is_russian(f"{difference.asked} {contrast.missed or contrast.lost}"):
+    if is_russian(f"{difference.asked} {contrast.missed or contrast.lost}"):
         short = f"Что не было различено{f' в{quote}' if quote else ''}?"
         question = f"Что не было различено в{quote and f'{quote} в'} ответе на «{asked}»?"
         names = ("Не различено", "Не удержано", "Должно звучать")
