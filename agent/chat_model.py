@@ -1,30 +1,58 @@
 """A LangChain chat model over the engine.
 
 Takes LangChain messages, composes them with the model's own template and streams the reply. What was
-recalled is handed over as `recalled_block` and never becomes a message. One call at a time: the
-engine's lock makes the others wait.
+recalled is handed over as `recalled_block` and never becomes a message. Thoughts of a thinking model
+come as `additional_kwargs["reasoning_content"]`, apart from what it says; tool calls as LangChain's.
+One call at a time: the engine's lock makes the others wait.
+
+Standard parameters (temperature, max_tokens, seed, stop, top_p, top_k, min_p, repeat_penalty) may be
+given when it is made, bound, or with a call. `logprobs=True` adds the log-probability of each token.
+`response_format` ({"type": "json_object"} or {"type": "json_schema", "json_schema": {…}}) and
+`tool_choice` are held by llama.cpp's grammars: what comes cannot be anything else, unless the reply is
+cut off by `max_tokens`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from langchain_core.callbacks import CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from langchain_core.messages.ai import UsageMetadata
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
+from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ConfigDict
 
+from agent.chunks import Call, result_of
 from agent.engine import Engine, Generation, Sampling
 from agent.prompt import compose
-from memory.difference import Message, Role
+from agent.reply import ReplyReader
+from agent.sampling import json_grammar
+from agent.structured import bound_to_schema
+from agent.tools import (
+    Tool,
+    as_messages,
+    bounded,
+    call_grammar,
+    choice_of,
+    schema_text,
+    tools_text,
+)
+from memory.errors import ModelError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MOST_MEASURED = 64
 """Tokens of a message whose surprisal is measured at most: enough for a mean, and cheap."""
-
-_ROLES: dict[str, Role] = {"human": "user", "ai": "assistant", "system": "system"}
+_DRAWING = ("temperature", "top_p", "top_k", "min_p", "repeat_penalty", "seed", "max_tokens")
 
 
 class DiscernChatModel(BaseChatModel):
@@ -33,14 +61,87 @@ class DiscernChatModel(BaseChatModel):
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     engine: Engine
-    sampling: Sampling
+    sampling: Sampling = Sampling()
     thinking: bool = False
     on_generation: Any = None
     """Called with each `Generation` before it runs, so that somebody can cancel it."""
 
+    longest_text: int = 0
+    """Characters that a text within demanded JSON may have where its schema sets no `maxLength`; 0 sets
+    none. A small model may never close a text by itself, and `max_tokens` would then cut the JSON."""
+    temperature: float | None = None
+    max_tokens: int | None = None
+    seed: int | None = None
+    stop: list[str] | None = None
+
+    @classmethod
+    def from_gguf(cls, path: Path | str = "", **values: Any) -> DiscernChatModel:
+        """Return a model over the GGUF at `path` ("": the starter); `values` are the fields.
+
+        Raises:
+            ModelError: it cannot be served.
+        """
+        from agent.serving import STARTER
+
+        return cls(engine=Engine.open(path or STARTER), **values)
+
     @property
     def _llm_type(self) -> str:
         return "discern"
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        return {"model_name": self.engine.info.name, "thinking": self.thinking}
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        drawing = self._drawing(kwargs)
+        return LangSmithParams(
+            ls_provider="discern",
+            ls_model_name=kwargs.get("model") or self.engine.info.name,
+            ls_model_type="chat",
+            ls_temperature=drawing.temperature,
+            ls_max_tokens=drawing.max_tokens,
+            ls_stop=stop or self.stop,
+        )
+
+    # --- tools and structure -----------------------------------------------------------------
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: str | bool | dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Offer `tools`; `tool_choice` demands a call: of any ("any", True) or of the named one.
+
+        Raises:
+            ModelError: `tool_choice` names none of them.
+        """
+        formatted = [convert_to_openai_tool(tool) for tool in tools]
+        choice = choice_of(tool_choice)
+        call_grammar(formatted, choice)
+        return self.bind(tools=formatted, tool_choice=choice, **kwargs)
+
+    def with_structured_output(
+        self,
+        schema: dict[str, Any] | type,
+        *,
+        include_raw: bool = False,
+        method: str = "json_schema",
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, Any]:
+        """Return a runnable whose replies follow `schema` (pydantic, TypedDict or JSON schema).
+
+        `method`: "json_schema" (a grammar holds the reply), "json_mode" (the same, the schema is not
+        told to the model), "function_calling" (a forced tool call).
+        """
+        if method == "function_calling":
+            kwargs.pop("strict", None)
+            return super().with_structured_output(schema, include_raw=include_raw, **kwargs)
+        return bound_to_schema(self, schema, method=method, include_raw=include_raw)
+
+    # --- calling -----------------------------------------------------------------------------
 
     def _generate(
         self,
@@ -49,103 +150,125 @@ class DiscernChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        chunk: ChatGenerationChunk | None = None
-        for part in self._stream(messages, stop, run_manager, **kwargs):
-            chunk = part if chunk is None else chunk + part
-        assert chunk is not None  # _stream always ends with a usage chunk
-        message = AIMessage(
-            content=chunk.message.content,
-            response_metadata=chunk.message.response_metadata,
-            usage_metadata=getattr(chunk.message, "usage_metadata", None),
+        return result_of(list(self._stream(messages, stop, run_manager, **kwargs)))
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return result_of(
+            [chunk async for chunk in self._astream(messages, stop, run_manager, **kwargs)]
         )
-        return ChatResult(generations=[ChatGeneration(message=message)])
 
     def _stream(
         self,
         messages: list[BaseMessage],
         stop: list[str] | None = None,
         run_manager: CallbackManagerForLLMRun | None = None,
-        *,
-        recalled_block: str = "",
-        **_kwargs: Any,
+        **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
+        with self._asked(messages, stop, kwargs) as call:
+            for chunk in call.chunks():
+                if run_manager:
+                    run_manager.on_llm_new_token(str(chunk.text), chunk=chunk)
+                yield chunk
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        # A thread for each call, not the loop's executor: calls that wait for the engine would fill
+        # its few threads, and the one that holds the engine could not go on.
+        loop = asyncio.get_running_loop()
+        chunks: asyncio.Queue[ChatGenerationChunk | BaseException | None] = asyncio.Queue()
+        left = threading.Event()
+        started: list[Generation] = []
+
+        def work() -> None:
+            try:
+                with self._asked(messages, stop, kwargs) as call:
+                    started.append(call.generation)
+                    if left.is_set():
+                        return
+                    for chunk in call.chunks():
+                        loop.call_soon_threadsafe(chunks.put_nowait, chunk)
+                loop.call_soon_threadsafe(chunks.put_nowait, None)
+            except BaseException as error:
+                if not left.is_set():
+                    loop.call_soon_threadsafe(chunks.put_nowait, error)
+
+        threading.Thread(target=work, name="discern-reply", daemon=True).start()
+        try:
+            while (chunk := await chunks.get()) is not None:
+                if isinstance(chunk, BaseException):
+                    raise chunk
+                if run_manager:
+                    await run_manager.on_llm_new_token(str(chunk.text), chunk=chunk)
+                yield chunk
+        finally:
+            left.set()
+            for generation in started:
+                generation.cancel()
+
+    @contextmanager
+    def _asked(
+        self, messages: list[BaseMessage], stop: list[str] | None, values: Mapping[str, Any]
+    ) -> Iterator[Call]:
+        """Compose a call and hold it; the engine is free again when this is left."""
+        tools: list[Tool] = list(values.get("tools") or ())
+        choice = choice_of(values.get("tool_choice"))
+        system = [tools_text(tools)] if tools and choice != "none" else []
+        grammar = call_grammar(tools, choice, self.longest_text)
+        if form := values.get("response_format"):
+            schema, told = _schema_of(form)
+            grammar = json_grammar(bounded(schema, self.longest_text))
+            system += [schema_text(schema)] if told else []
+        drawing = replace(self._drawing(values), grammar=grammar)
+        # A grammar speaks of the answer: with one in force there is nothing to think aloud in.
+        thinking = bool(values.get("thinking", self.thinking)) and not grammar
         prompt = compose(
             self.engine,
-            as_messages(messages),
-            block=recalled_block,
-            thinking=self.thinking,
-            room=reply_room(self.engine, self.sampling),
+            as_messages(messages, system),
+            block=values.get("recalled_block", ""),
+            thinking=thinking,
+            room=reply_room(self.engine, drawing),
         )
-        heard = prompt.asked[:MOST_MEASURED]
-        generation = self.engine.generate(prompt.tokens, self.sampling, heard)
+        generation = self.engine.generate(prompt.tokens, drawing, prompt.asked[:MOST_MEASURED])
         if self.on_generation:
             self.on_generation(generation)
-        for text in _until_stop(generation, stop or ()):
-            if text:
-                chunk = ChatGenerationChunk(message=AIMessageChunk(content=text))
-                if run_manager:
-                    run_manager.on_llm_new_token(text, chunk=chunk)
-                yield chunk
-        generation.close()
-        count = len(generation.tokens)
-        yield ChatGenerationChunk(
-            message=AIMessageChunk(
-                content="",
-                response_metadata={
-                    "finish_reason": generation.reason,
-                    "surprisal": tuple(generation.surprisal),
-                    "asked_surprisal": _mean(generation.heard),
-                    "dropped": prompt.dropped,
-                    "reused": generation.reused,
-                },
-                usage_metadata=UsageMetadata(
-                    input_tokens=len(prompt.tokens),
-                    output_tokens=count,
-                    total_tokens=len(prompt.tokens) + count,
-                ),
-            )
-        )
+        reader = ReplyReader(thinking=prompt.thinks, calls=bool(tools))
+        stops = tuple(stop or self.stop or ())
+        try:
+            yield Call(self.engine, prompt, generation, reader, stops, bool(values.get("logprobs")))
+        finally:
+            generation.close()
+
+    def _drawing(self, values: Mapping[str, Any]) -> Sampling:
+        own = {name: getattr(self, name, None) for name in ("temperature", "max_tokens", "seed")}
+        given = {name: values[name] for name in _DRAWING if values.get(name) is not None}
+        chosen = {name: value for name, value in {**own, **given}.items() if value is not None}
+        return replace(self.sampling, **chosen)
 
 
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None
+def _schema_of(form: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
+    """Return the schema of a `response_format`, and whether the model is to be told of it."""
+    if form.get("type") == "json_object":
+        return dict(form.get("schema") or {"type": "object"}), False
+    try:
+        given = form["json_schema"]
+        return dict(given.get("schema", given)), True
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise ModelError(
+            f"response_format {str(form)[:80]!r} is not known; use json_object or json_schema"
+        ) from None
 
 
 def reply_room(engine: Engine, sampling: Sampling) -> int:
     """Tokens kept free for the reply: `max_tokens`, but never more than a quarter of the context."""
     return min(sampling.max_tokens, engine.info.context // 4)
-
-
-def as_messages(messages: Sequence[BaseMessage]) -> list[Message]:
-    """Return LangChain messages as ours; a question that never got a reply is left out.
-
-    Raises:
-        ValueError: a role that has no place in a plain conversation (tool messages).
-    """
-    found: list[Message] = []
-    for message in messages:
-        if message.type not in _ROLES:
-            raise ValueError(f"a {message.type!r} message cannot be placed in a conversation")
-        role = _ROLES[message.type]
-        if found and found[-1].role == role == "user":
-            found.pop()  # cut off before it was answered
-        found.append(Message(role, str(message.text)))
-    return found
-
-
-def _until_stop(generation: Generation, stops: Sequence[str]) -> Iterator[str]:
-    """Yield the reply's text up to the first of `stops`, holding back what could begin one."""
-    held = ""
-    longest = max((len(stop) for stop in stops), default=1)
-    for piece in generation:
-        held += piece.text
-        at = min((held.find(stop) for stop in stops if stop in held), default=-1)
-        if at >= 0:
-            yield held[:at]
-            generation.reason = "stop"
-            return
-        ready = len(held) - (longest - 1)
-        if ready > 0:
-            yield held[:ready]
-            held = held[ready:]
-    yield held + generation.tail

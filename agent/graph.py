@@ -11,10 +11,11 @@ run leaves it out.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from langchain_core.messages import AIMessage, SystemMessage
+from langchain_core.messages import AIMessage, AnyMessage, SystemMessage
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
@@ -109,7 +110,7 @@ def _recall(state: ChatState, rooms: Rooms) -> dict[str, Any]:
 
 def _reply(state: ChatState, config: dict[str, Any], rooms: Rooms) -> dict[str, Any]:
     write = get_stream_writer()
-    messages = list(state["messages"])
+    messages = _answered(state["messages"])
     if rooms.system:
         messages.insert(0, SystemMessage(rooms.system))
     started = time.monotonic()
@@ -157,6 +158,12 @@ def _reply(state: ChatState, config: dict[str, Any], rooms: Rooms) -> dict[str, 
         )
     )
     return {"messages": [AIMessage(turn.replied, id=turn.id)]}
+
+
+def _answered(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
+    """Return the talk without the questions that were cut off before they were answered."""
+    pairs = zip(messages, [*messages[1:], None], strict=True)
+    return [one for one, after in pairs if after is None or {one.type, after.type} != {"human"}]
 
 
 def _speed(tokens: int, seconds: float) -> float:

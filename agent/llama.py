@@ -271,7 +271,7 @@ class Llama:
 
     def sampler(self, sampling: Sampling) -> Any:
         """Return a chain of llama.cpp's samplers; free it with `free_sampler`."""
-        return sampler_chain(sampling)
+        return sampler_chain(sampling, self._vocab)
 
     def sample(self, sampler: Any) -> int:
         """Draw a token from the last logits."""

@@ -11,10 +11,11 @@ Refuses a template that cannot be rendered or that rewrites a message instead of
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from agent.reply import THINK, UNTHINK, without_thought
 from memory.difference import Message
 from memory.errors import ModelError
 
@@ -29,6 +30,9 @@ CHATML = (
     "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"
 )
 
+CLOSING = "\n</think>\n\n"
+"""What ends a thought that a template left open, as Qwen's own template writes it."""
+
 # A private-use pair of characters brackets the number of a message while the template is rendered.
 _OPEN, _CLOSE = "\ue0d1", "\ue0d2"
 
@@ -39,13 +43,15 @@ class Prompt:
 
     `text` is for people to read (control tokens spelled out), `dropped` counts the earliest messages
     left out because they did not fit. `asked` are the indices of the tokens of the last message's own
-    words, the recalled block before them left out.
+    words, the recalled block before them left out. `thinks`: the reply begins within a thought that
+    the prompt opened.
     """
 
     tokens: tuple[int, ...]
     text: str
     dropped: int = 0
     asked: range = range(0)
+    thinks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,9 @@ def compose(
 ) -> Prompt:
     """Return the prompt for the reply to the last message, which must be the user's.
 
+    Without `thinking` the reply begins where a thought, if the model has any, is over: the template
+    says so itself (`enable_thinking`), or a thought that it opens is closed here.
+
     `block` (recalled differences) is placed right before the last message. Earlier messages are left
     out, oldest exchange first, until the prompt and `room` tokens for the reply fit the context.
 
@@ -86,7 +95,7 @@ def compose(
     while True:
         prompt = _encode(engine, history, thinking)
         if len(prompt.tokens) <= limit:
-            return Prompt(prompt.tokens, prompt.text, dropped, _tail(engine, prompt, own))
+            return replace(prompt, dropped=dropped, asked=_tail(engine, prompt, own))
         cut = _oldest_exchange(history, head)
         if not cut:
             raise ModelError(
@@ -99,8 +108,16 @@ def compose(
 
 
 def reply_tokens(engine: Engine, reply: str) -> tuple[int, ...]:
-    """Return the tokens of a reply as it is trained and measured: its text, then the end of turn."""
-    return (*engine.tokenize(reply.strip()), engine.end_of_turn)
+    """Return the tokens of a reply as it is trained and measured: its text, then the end of turn.
+
+    Thoughts are left out: they belong to one moment, and a model that has none must not learn any.
+    """
+    return (*engine.tokenize(without_thought(reply).strip()), engine.end_of_turn)
+
+
+def _opens_thought(text: str) -> bool:
+    """Whether the text of a template ends within a thought."""
+    return text.rfind(THINK) > text.rfind(UNTHINK)
 
 
 def _oldest_exchange(history: Sequence[Message], head: int) -> int:
@@ -127,7 +144,8 @@ def _encode(engine: Engine, messages: Sequence[Message], thinking: bool) -> Prom
         tokens.extend(engine.tokenize(piece, special=not part.content))
         if part.content:
             last = range(start, len(tokens))
-    return Prompt(tuple(tokens), "".join(text), asked=last)
+    thinks = bool(text) and not part.content and _opens_thought(part.text)
+    return Prompt(tuple(tokens), "".join(text), asked=last, thinks=thinks)
 
 
 def _tail(engine: Engine, prompt: Prompt, own: str) -> range:
@@ -165,6 +183,8 @@ def _parts(template: str, roles: tuple[str, ...], thinking: bool) -> tuple[_Part
             parts.append(_Part(before, content=False))
         parts.append(_Part(number, content=True))
         seen.append(int(number))
+    if _opens_thought(rest) and not thinking:
+        rest += CLOSING
     if rest:
         parts.append(_Part(rest, content=False))
     if seen != list(range(len(roles))):

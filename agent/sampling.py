@@ -1,17 +1,27 @@
-"""How the next token is drawn: the settings, and llama.cpp's chain of samplers made of them."""
+"""How the next token is drawn: the settings, and llama.cpp's chain of samplers made of them.
+
+A grammar (GBNF, llama.cpp's own notation) lets through only what it derives.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from memory.errors import ModelError
 
 PENALTY_WINDOW = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the next token is drawn; temperature 0 takes the likeliest, seed 0 draws a fresh seed."""
+    """How the next token is drawn; temperature 0 takes the likeliest, seed 0 draws a fresh seed.
+
+    `grammar`, when not empty, is GBNF whose rule `root` the whole reply must follow.
+    """
 
     temperature: float = 0.0
     top_p: float = 1.0
@@ -20,18 +30,45 @@ class Sampling:
     repeat_penalty: float = 1.0
     seed: int = 0
     max_tokens: int = 1024
+    grammar: str = ""
 
 
-def sampler_chain(sampling: Sampling) -> Any:
-    """Return a chain of llama.cpp's samplers; the caller frees it."""
+def json_grammar(schema: Mapping[str, Any]) -> str:
+    """Return the GBNF of the JSON texts that follow a JSON schema.
+
+    Raises:
+        ModelError: the schema uses what llama.cpp's converter does not know.
+    """
+    from llama_cpp.llama_grammar import json_schema_to_gbnf
+
+    try:
+        return str(json_schema_to_gbnf(json.dumps(schema)))
+    except Exception as error:  # whatever the converter trips over
+        raise ModelError(
+            f"this JSON schema cannot be made a grammar: {error}; use a simpler one"
+        ) from error
+
+
+def sampler_chain(sampling: Sampling, vocabulary: Any) -> Any:
+    """Return a chain of llama.cpp's samplers over a model's vocabulary; the caller frees it.
+
+    Raises:
+        ModelError: the grammar cannot be read.
+    """
     import llama_cpp as llama
 
     chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
     parts: list[Any] = []
+    if sampling.grammar:
+        rules = llama.llama_sampler_init_grammar(vocabulary, sampling.grammar.encode(), b"root")
+        if not rules:
+            llama.llama_sampler_free(chain)
+            raise ModelError("llama.cpp cannot read the grammar; use a simpler schema")
+        parts.append(rules)
     if sampling.repeat_penalty != 1.0:
-        parts.append(
-            llama.llama_sampler_init_penalties(PENALTY_WINDOW, sampling.repeat_penalty, 0, 0)
-        )
+        size = llama.llama_vocab_n_tokens(vocabulary)
+        penalty = sampling.repeat_penalty
+        parts.append(llama.llama_sampler_init_penalties(size, PENALTY_WINDOW, penalty, 0.0, 0.0))
     if sampling.temperature <= 0:
         parts.append(llama.llama_sampler_init_greedy())
     else:

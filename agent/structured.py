@@ -1,0 +1,54 @@
+"""Replies that follow a schema: what `with_structured_output` returns.
+
+The schema becomes a grammar in `agent/chat_model.py`; here it is bound, and what comes is parsed into
+the pydantic class, or a plain dict for TypedDict and JSON schema.
+"""
+
+from __future__ import annotations
+
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.output_parsers import BaseOutputParser, JsonOutputParser, PydanticOutputParser
+from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
+from langchain_core.utils.function_calling import convert_to_json_schema
+from langchain_core.utils.pydantic import is_basemodel_subclass
+
+from memory.errors import ModelError
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+
+def bound_to_schema(
+    model: BaseChatModel, schema: dict[str, Any] | type, *, method: str, include_raw: bool
+) -> Runnable[Any, Any]:
+    """Return `model` bound to `schema`, and its parser behind it.
+
+    With `include_raw` the result is {"raw", "parsed", "parsing_error"} and nothing is raised.
+
+    Raises:
+        ModelError: `method` is not one of json_schema and json_mode.
+    """
+    if method not in ("json_schema", "json_mode"):
+        raise ModelError(
+            f"there is no method {method!r}; use json_schema, json_mode or function_calling"
+        )
+    plain = convert_to_json_schema(schema)
+    form: dict[str, Any] = {"type": "json_object", "schema": plain}
+    if method == "json_schema":
+        form = {"type": "json_schema", "json_schema": {"name": plain["title"], "schema": plain}}
+    bound = model.bind(
+        response_format=form,
+        ls_structured_output_format={"kwargs": {"method": method}, "schema": plain},
+    )
+    parser: BaseOutputParser[Any] = JsonOutputParser()
+    if isinstance(schema, type) and is_basemodel_subclass(schema):
+        parser = PydanticOutputParser(pydantic_object=schema)
+    if not include_raw:
+        return bound | parser
+    assigned = RunnablePassthrough.assign(
+        parsed=itemgetter("raw") | parser, parsing_error=lambda _: None
+    )
+    failed = RunnablePassthrough.assign(parsed=lambda _: None)
+    return RunnableMap(raw=bound) | assigned.with_fallbacks([failed], exception_key="parsing_error")

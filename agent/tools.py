@@ -1,0 +1,173 @@
+"""Tools, the way Qwen was taught to call them: their place in the system prompt, calls and answers in
+the talk, and the grammars that demand a call or a JSON text.
+
+The wording and the tags are those of the ChatML template in Qwen's own files (compared to it in the
+tests). It is placed as content, so nothing in a tool's description or answer becomes a control token.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage, InvalidToolCall, ToolCall, ToolMessage
+from langchain_core.messages.tool import invalid_tool_call, tool_call
+from langchain_core.utils.json_schema import dereference_refs
+
+from agent.reply import CALL, UNCALL, without_thought
+from agent.sampling import json_grammar
+from memory.difference import Message, Role, new_id
+from memory.errors import ModelError
+
+Tool = Mapping[str, Any]
+"""A tool in OpenAI's form: {"type": "function", "function": {"name", "description", "parameters"}}."""
+
+_HEAD = """# Tools
+
+You may call one or more functions to assist with the user query.
+
+You are provided with function signatures within <tools></tools> XML tags:
+<tools>"""
+_TAIL = """
+</tools>
+
+For each function call, return a json object with function name and arguments within \
+<tool_call></tool_call> XML tags:
+<tool_call>
+{"name": <function-name>, "arguments": <args-json-object>}
+</tool_call>"""
+_ROLES: dict[str, Role] = {"human": "user", "ai": "assistant", "system": "system", "tool": "user"}
+
+
+def tools_text(tools: Sequence[Tool]) -> str:
+    """Return the part of the system prompt that offers the tools."""
+    return _HEAD + "".join(f"\n{_json(tool)}" for tool in tools) + _TAIL
+
+
+def schema_text(schema: Mapping[str, Any]) -> str:
+    """Return the part of the system prompt that asks for JSON of a schema."""
+    return f"Reply with JSON alone. It follows this JSON schema:\n{_json(schema)}"
+
+
+def as_messages(messages: Sequence[BaseMessage], system: Sequence[str] = ()) -> list[Message]:
+    """Return LangChain messages as ours; texts of one role in a row become one message.
+
+    Thoughts are left out, as the template leaves out those of earlier turns; tool calls and answers are
+    written out. `system` are further parts of the system prompt.
+
+    Raises:
+        ModelError: a role that has no place in a conversation.
+    """
+    heads: list[str] = []
+    found: list[Message] = []
+    for message in messages:
+        if message.type not in _ROLES:
+            raise ModelError(
+                f"a message of the type {message.type!r} has no place in a conversation; "
+                "send system, human, ai and tool messages"
+            )
+        role, text = _ROLES[message.type], _written(message)
+        if role == "system":
+            heads.append(text)
+        elif found and found[-1].role == role:
+            found[-1] = Message(role, f"{found[-1].content}\n{text}")
+        else:
+            found.append(Message(role, text))
+    head = "\n\n".join(text for text in (*heads, *system) if text.strip())
+    return [Message("system", head), *found] if head else found
+
+
+def _written(message: BaseMessage) -> str:
+    text = str(message.text)
+    if isinstance(message, ToolMessage):
+        return f"<tool_response>\n{text}\n</tool_response>"
+    if isinstance(message, AIMessage):
+        parts = [without_thought(text)] if text else []
+        for call in message.tool_calls:
+            parts.append(call_text(call["name"], call["args"]))
+        return "\n".join(parts)
+    return text
+
+
+def call_text(name: str, arguments: Mapping[str, Any]) -> str:
+    """Return a tool call as Qwen writes it."""
+    return f'{CALL}\n{{"name": {_json(name)}, "arguments": {_json(arguments)}}}\n{UNCALL}'
+
+
+def read_call(body: str) -> ToolCall | InvalidToolCall:
+    """Return what stands between the tags of a call; an invalid call when it is not one."""
+    identity = f"call_{new_id()}"
+    try:
+        value = json.loads(body)
+        name, arguments = value["name"], value.get("arguments", {})
+        if not isinstance(name, str) or not isinstance(arguments, dict):
+            raise TypeError("name must be a text and arguments an object")
+    except (ValueError, KeyError, TypeError) as error:
+        return invalid_tool_call(name=None, args=body, id=identity, error=str(error))
+    return tool_call(name=name, args=arguments, id=identity)
+
+
+def bounded(schema: Any, longest: int) -> Any:
+    """Return a JSON schema whose texts have at most `longest` characters; 0 changes nothing."""
+    if not longest or not isinstance(schema, (dict, list)):
+        return schema
+    if isinstance(schema, list):
+        return [bounded(item, longest) for item in schema]
+    free = not {"maxLength", "pattern", "format", "enum", "const"} & set(schema)
+    limit = {"maxLength": longest} if schema.get("type") == "string" and free else {}
+    return {name: bounded(value, longest) for name, value in schema.items()} | limit
+
+
+def call_grammar(tools: Sequence[Tool], choice: str | None, longest: int = 0) -> str:
+    """Return the GBNF that demands one call: of the tool `choice`, of any with "any", "" for none.
+
+    `longest`: see `bounded`.
+
+    Raises:
+        ModelError: no tool has that name, or a schema cannot be made a grammar.
+    """
+    if choice in (None, "auto", "none"):
+        return ""
+    functions = [tool["function"] for tool in tools]
+    if choice not in ("any", "required"):
+        functions = [function for function in functions if function["name"] == choice]
+    if not functions:
+        raise ModelError(f"no tool is called {choice!r}; name one of those that were bound")
+    alternatives = [
+        {
+            "type": "object",
+            "properties": {
+                "name": {"const": function["name"]},
+                "arguments": bounded(_inlined(function.get("parameters")), longest),
+            },
+            "required": ["name", "arguments"],
+        }
+        for function in functions
+    ]
+    rules = json_grammar(alternatives[0] if len(alternatives) == 1 else {"oneOf": alternatives})
+    rules = re.sub(r"^root ::=", "call ::=", rules, flags=re.MULTILINE)
+    return f'root ::= "{CALL}\\n" call "\\n{UNCALL}"\n{rules}'
+
+
+def _inlined(schema: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a tool's parameters with their definitions put where they are named."""
+    if not schema:
+        return {"type": "object", "properties": {}}
+    whole: dict[str, Any] = dereference_refs(dict(schema)) if "$defs" in schema else dict(schema)
+    return {name: value for name, value in whole.items() if name != "$defs"}
+
+
+def choice_of(tool_choice: Any) -> str | None:
+    """Return LangChain's ways to say which tool must be called as a name, "any" or None."""
+    if isinstance(tool_choice, Mapping):
+        function = tool_choice.get("function", tool_choice)
+        return str(function["name"])
+    if isinstance(tool_choice, bool):
+        return "any" if tool_choice else None
+    return str(tool_choice) if tool_choice else None
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

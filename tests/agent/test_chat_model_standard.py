@@ -1,0 +1,80 @@
+"""LangChain's own standard tests for chat models, run on the starter.
+
+Expected to fail, and why: the starter has 3.8 million parameters and knows no tools, so what needs it
+to decide for a tool or to copy a value out of the question is beyond it; a real Qwen does both. Forms
+(JSON, a demanded call) are held by grammars and need no understanding, so those run. Skipped: images,
+sound, PDF and other makers' formats, which the model does not take, and another model's name with a
+call, as one engine is one file.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import pytest
+from langchain_core.language_models import BaseChatModel
+from langchain_tests.integration_tests import ChatModelIntegrationTests
+from langchain_tests.unit_tests import ChatModelUnitTests
+
+from agent.chat_model import DiscernChatModel
+from agent.engine import Engine
+from agent.serving import STARTER
+from memory.home import Home, read_settings
+
+CANNOT = "the starter is too small to decide for a tool or to copy a value out of the question"
+
+
+@cache
+def engine() -> Engine:
+    settings = read_settings(Home.locate(), {"model": {"context": 4096}})
+    return Engine.open(STARTER, settings.model)  # tools take more room than its own 512 tokens
+
+
+class _Ours:
+    @property
+    def chat_model_class(self) -> type[BaseChatModel]:
+        return DiscernChatModel
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        # A text that nothing ends is never ended by the starter.
+        return {"engine": engine(), "longest_text": 40}
+
+
+class TestUnit(_Ours, ChatModelUnitTests):
+    pass
+
+
+class TestIntegration(_Ours, ChatModelIntegrationTests):
+    @property
+    def standard_chat_model_params(self) -> dict[str, Any]:
+        return {**super().standard_chat_model_params, "max_tokens": 300}
+
+    @property
+    def supports_json_mode(self) -> bool:
+        return False  # the model alone would have to find the keys; with a schema they are held
+
+    @property
+    def supports_model_override(self) -> bool:
+        return False  # one engine is one file
+
+    @pytest.mark.xfail(reason=CANNOT)
+    def test_tool_calling(self, model: BaseChatModel) -> None:
+        super().test_tool_calling(model)
+
+    @pytest.mark.xfail(reason=CANNOT)
+    async def test_tool_calling_async(self, model: BaseChatModel) -> None:
+        await super().test_tool_calling_async(model)
+
+    @pytest.mark.xfail(reason=CANNOT)
+    def test_agent_loop(self, model: BaseChatModel) -> None:
+        super().test_agent_loop(model)
+
+    @pytest.mark.xfail(reason=CANNOT)
+    def test_unicode_tool_call_integration(
+        self, model: BaseChatModel, *, tool_choice: str | None = None, force_tool_call: bool = True
+    ) -> None:
+        super().test_unicode_tool_call_integration(
+            model, tool_choice=tool_choice, force_tool_call=force_tool_call
+        )
