@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tui.screens.chat import ChatScreen
     from tui.widgets.turn import TurnView
 
+LISTED = 40
+"""Differences that /memory shows at most."""
 VERBS = ("show", "edit", "pin", "unpin", "forget")
 
 
@@ -232,8 +234,10 @@ class MemoryHandlers:
             await self._screen.say("No differences yet. Mark a reply with /diff.")
             return
         room = self._screen.room
-        lines = [f"{len(found)} difference{'s' * (len(found) != 1)}, the latest last"]
-        lines += [self._line(item, room) for item in found]
+        lines = [f"{len(found):,} difference{'s' * (len(found) != 1)}, the latest last"]
+        if len(found) > LISTED:
+            lines.append(f"… the latest {LISTED}; `discern memory list` shows and sifts them all")
+        lines += [self._line(item, room) for item in found[-LISTED:]]
         await self._screen.say("\n".join(lines))
 
     def _line(self, item: Difference, room: int) -> str:

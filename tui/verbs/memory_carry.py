@@ -33,8 +33,8 @@ def export(path: Path, force: bool, as_json: bool) -> None:
     import sys
 
     from agent.leftovers import note_copy
-    from memory.errors import HomeError
-    from memory.exchange import export_memory
+    from memory.errors import ExchangeError
+    from memory.exchange import export_file, export_memory
     from memory.memory import Memory
 
     home, settings = open_home()
@@ -43,19 +43,10 @@ def export(path: Path, force: bool, as_json: bool) -> None:
             export_memory(memory, sys.stdout.write)
             return
         if path.exists() and not force:
-            raise HomeError(f"{path} is there already; --force overwrites it, or name another file")
-        # Written beside it and then put in its place: a crash leaves no half of an export.
-        unfinished = path.with_name(f".{path.name}.part")
-        try:
-            with unfinished.open("w", encoding="utf-8", newline="\n") as file:
-                count = export_memory(memory, file.write)
-            unfinished.replace(path)
-        except OSError as error:
-            raise HomeError(
-                f"cannot write {path}: {error.strerror}; name a file in a folder that you may write to"
-            ) from error
-        finally:
-            unfinished.unlink(missing_ok=True)
+            raise ExchangeError(
+                f"{path} is there already; --force overwrites it, or name another file"
+            )
+        count = export_file(memory, path)
         note_copy(memory.journal, path)
     if as_json:
         print_json({"path": path, "differences": count})
@@ -113,13 +104,15 @@ def batches(as_json: bool) -> None:
 def _show(batch: Batch) -> None:
     from tui.text import one_line
 
-    twice = f", {batch.duplicates} of them known already" if batch.duplicates else ""
+    twice = f" ({batch.duplicates} more are known already)" if batch.duplicates else ""
     click.echo(
         f"Batch {batch.id}: {batch.count} difference{'s' * (batch.count != 1)}{twice}, "
         f"from {one_line(str(batch.source), 60)}, {batch.at.astimezone():%Y-%m-%d %H:%M}"
     )
     for item in batch.items:
         click.echo(f"  {one_line(preview(item), 90)}")
+    if more := batch.count - len(batch.items):
+        click.echo(f"  … and {more:,} more")
 
 
 def preview(item: Any) -> str:
