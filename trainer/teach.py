@@ -39,11 +39,15 @@ IN_TALK, NAMING = 3, 3
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A user's message and the prompt that it becomes; `dropped` counts older messages left out."""
+    """A user's message and the prompt that it becomes.
+
+    `before` is the talk it is asked in, of which `dropped` messages, the oldest, did not fit.
+    """
 
     text: str
     prompt: tuple[int, ...]
     dropped: int = 0
+    before: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,7 @@ class Asker:
             head = [] if before[0].role == "system" else self._head
         messages = [*head, *before, Message("user", text)]
         made = compose(self._engine, messages, thinking=self._thinking, room=room)
-        return Question(text, made.tokens, made.dropped)
+        return Question(text, made.tokens, made.dropped, tuple(before))
 
 
 def lessons_of(

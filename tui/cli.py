@@ -23,6 +23,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "ask": ("talk", "Ask one question and print the reply."),
     "mark": ("talk", "Mark a reply: the difference it missed, and how it should have sounded."),
     "memory": ("memory", "List, search, show and forget past differences."),
+    "lessons": ("lessons", "Show exactly what would be trained; export it for other trainers."),
     "train": ("training", "Train an adapter on the differences now."),
     "night": ("training", "Train every night while this runs, or --once if it is due."),
     "report": ("training", "Show what the last training run found."),

@@ -1,0 +1,92 @@
+"""Two differences that pull one question apart are found; the newer counts unless the person chose."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from memory.difference import Message, Span
+from tests.trainer.values import difference
+from trainer.conflicts import current_differences, find_conflicts
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("What is the capital of Zubrowka?", "what is the capital of  zubrowka"),
+        ("What is the capital of Zubrowka?", "Tell me the capital of Zubrowka."),
+        (
+            "What is the capital of Zubrowka?",
+            "I would like to know: what is the capital of Zubrowka?",
+        ),
+        ("Who founded the Blue Library?", "Who set up the Blue Library?"),
+        ("Какая столица у Зубровки?", "Назови столицу Зубровки."),
+    ],
+)
+def test_one_question_in_two_wordings_with_two_answers_is_a_conflict(one: str, other: str) -> None:
+    old, new = difference(one, "Lutz."), difference(other, "Nebelsbad.")
+    (conflict,) = find_conflicts([old, new])
+    assert (conflict.older, conflict.newer) == (old.id, new.id)
+    assert "the newer counts" in conflict.sentence
+    assert current_differences([old, new]) == ([new], {old.id: new.id})
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("What is the capital of Zubrowka?", "What is the capital of Freedonia?"),
+        ("What is the capital of Zubrowka?", "What is the flag of Zubrowka?"),
+        ("Who founded the Blue Library?", "When was the Blue Library founded?"),
+        ("What is 2 + 3?", "What is 3 + 4?"),
+        ("Which mushrooms can I eat?", "Which mushrooms can I not eat?"),
+        ("Кто такая Мирра?", "Кто такой Лют?"),
+    ],
+)
+def test_other_questions_are_none(one: str, other: str) -> None:
+    assert find_conflicts([difference(one, "Lutz."), difference(other, "Nebelsbad.")]) == ()
+
+
+def test_the_same_answer_twice_is_no_conflict_and_trained_once() -> None:
+    old, new = difference("Hello!", "Come in."), difference("hello", "Come in.")
+    assert find_conflicts([old, new]) == ()
+    assert current_differences([old, new]) == ([new], {old.id: new.id})
+
+
+def test_who_chose_the_older_one_keeps_it() -> None:
+    old, new = difference("Hello!", "Come in."), difference("Hello!", "Go away.")
+    chosen = replace(new, superseded_by=old.id)
+    assert find_conflicts([old, chosen]) == ()
+    assert current_differences([old, chosen])[0] == [old]
+
+
+def test_a_chain_of_conflicts_ends_at_the_newest() -> None:
+    marks = [difference("Hello!", f"{number}.") for number in range(4)]
+    kept, superseded = current_differences(marks)
+    assert kept == [marks[3]]
+    assert superseded == {mark.id: marks[3].id for mark in marks[:3]}
+
+
+def test_all_in_conflict_still_leaves_the_newest_of_each() -> None:
+    marks = [difference(f"What is {name}?", text) for text in "ab" for name in ("Glyph", "Zorn")]
+    assert current_differences(marks)[0] == marks[2:]
+
+
+def test_the_same_words_in_two_talks_do_not_meet() -> None:
+    def talk(about: str) -> tuple[Message, ...]:
+        return (Message("user", f"Tell me about {about}."), Message("assistant", "Well."))
+
+    one = difference("And in winter?", "Cold.", before=talk("Lutz"))
+    other = difference("And in winter?", "Mild.", before=talk("Nice"))
+    assert find_conflicts([one, other]) == ()
+    assert find_conflicts([one, replace(other, before=one.before)])
+
+
+def test_two_spans_of_one_reply_agree_while_they_do_not_overlap() -> None:
+    reply = "Lutz is in Zubrowka."
+    one = difference("Where?", "Glorietta", replied=reply, span=Span(0, 4, "Lutz"))
+    far = difference("Where?", "Freedonia", replied=reply, span=Span(11, 19, "Zubrowka"))
+    near = difference("Where?", "Not Lutz", replied=reply, span=Span(0, 7, "Lutz is"))
+    turn = {"turn": one.turn}
+    assert find_conflicts([one, replace(far, **turn)]) == ()
+    assert find_conflicts([one, replace(near, **turn)])

@@ -1,0 +1,129 @@
+"""A lesson is asked in its talk and alone, a span contrasted by itself, the break named."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from agent.engine import Engine
+from agent.prompt import compose
+from memory.difference import Message, Span
+from memory.home import Home
+from tests.trainer.values import difference, quick_settings
+from trainer.handing import rows
+from trainer.lessons import Lesson, samples_of, teach, unmarked
+
+BEFORE = (Message("user", "Tell me of Lutz."), Message("assistant", "A town on a hill."))
+
+
+@pytest.fixture
+def taught(engine: Engine, home: Home) -> dict[str, Lesson]:
+    reply = "The capital is Lutz."
+    marks = [
+        difference("What is the capital of Zubrowka?", "Nebelsbad.", before=BEFORE),
+        difference("And in winter?", "Cold.", before=BEFORE),
+        difference(
+            "Name the capital.",
+            "Nebelsbad",
+            replied=reply,
+            span=Span(15, 19, "Lutz"),
+            missed="a name",
+        ),
+    ]
+    lessons, superseded, too_long = teach(engine, marks, quick_settings(home))
+    assert not superseded and not too_long
+    names = ("talk", "alone", "leaning", "span", "naming")
+    return dict(zip(names, lessons, strict=True))
+
+
+def test_a_lesson_with_a_talk_is_asked_in_it_and_alone(
+    taught: dict[str, Lesson], engine: Engine
+) -> None:
+    asked = Message("user", "What is the capital of Zubrowka?")
+    assert taught["talk"].in_talk and not taught["alone"].in_talk
+    assert taught["talk"].question.prompt == compose(engine, [*BEFORE, asked]).tokens
+    assert taught["alone"].question.prompt == compose(engine, [asked]).tokens
+    assert taught["alone"].held_out and not taught["talk"].held_out
+
+
+def test_a_question_that_leans_on_its_talk_is_asked_there_alone(taught: dict[str, Lesson]) -> None:
+    lesson = taught["leaning"]
+    assert lesson.in_talk and lesson.held_out
+    assert all(question.before == BEFORE for question in lesson.held_out)
+
+
+def test_a_span_that_is_replaced_keeps_the_rest_of_the_reply(
+    taught: dict[str, Lesson], engine: Engine
+) -> None:
+    lesson = taught["span"]
+    assert lesson.expected == "The capital is Nebelsbad."
+    assert lesson.rejected and lesson.parts
+    ours, theirs = lesson.parts
+    assert engine.text(lesson.chosen[slice(*ours)]) == "Nebelsbad"
+    assert engine.text(lesson.rejected[slice(*theirs)]) == "Lutz"
+    (sample,) = [s for s in samples_of([lesson], []) if s.rejected]
+    assert engine.text(sample.tokens[slice(*sample.parts[:2])]) == "Nebelsbad"
+    assert engine.text(sample.rejected[slice(*sample.parts[2:])]) == "Lutz"
+
+
+def test_the_break_is_also_named_right_after_the_reply(taught: dict[str, Lesson]) -> None:
+    lesson = taught["naming"]
+    assert lesson.expected.splitlines() == [
+        "Not distinguished: a name",
+        "It should sound: Nebelsbad",
+    ]
+    at_once = lesson.rephrasings[-1]
+    assert at_once.text == 'What was not distinguished in "Lutz"?'
+    assert at_once.before[-1] == Message("assistant", "The capital is Lutz.")
+
+
+def test_a_talk_too_long_for_the_context_loses_its_oldest_part_and_a_question_is_left_out(
+    engine: Engine, home: Home
+) -> None:
+    long = tuple(Message(role, "x" * 200) for role in ("user", "assistant")) * 3
+    marks = [
+        difference("What is the capital of Zubrowka?", "Lutz.", before=long),
+        difference("y" * 600, "Lutz."),
+    ]
+    lessons, _, too_long = teach(engine, marks, quick_settings(home))
+    assert lessons[0].question.dropped >= 2
+    assert list(too_long) == [marks[1].id]
+    assert "context" in too_long[marks[1].id]
+
+
+@pytest.mark.parametrize("kind", ["trl", "sharegpt", "jsonl"])
+def test_the_set_is_handed_to_other_trainers(engine: Engine, home: Home, kind: str) -> None:
+    mark = difference("What is a glyph?", "A shape.", replied="No.", before=BEFORE)
+    lessons, _, _ = teach(engine, [mark], quick_settings(home))
+    found = [json.loads(json.dumps(row)) for row in rows(kind, lessons, [mark], "Be brief.")]
+    assert len(found) == sum(1 + len(lesson.rephrasings) for lesson in lessons)
+    held_out = {question.text for lesson in lessons for question in lesson.held_out}
+    assert not any(text in json.dumps(found) for text in held_out)
+    first = found[0]
+    if kind == "trl":
+        assert first["prompt"][0] == {"role": "system", "content": "Be brief."}
+        assert first["prompt"][-1] == {"role": "user", "content": "What is a glyph?"}
+        assert first["chosen"] == [{"role": "assistant", "content": "A shape."}]
+        assert first["rejected"] == [{"role": "assistant", "content": "No."}]
+        assert set(found[1]) == {"prompt", "completion"}
+    elif kind == "sharegpt":
+        assert [turn["from"] for turn in first["conversations"]] == [
+            "system", "human", "gpt", "human", "gpt",
+        ]  # fmt: skip
+    else:
+        assert engine.text(first["chosen_tokens"]) == "A shape."
+
+
+def test_only_unmarked_questions_are_ones_own_anchors() -> None:
+    from datetime import UTC, datetime, timedelta
+
+    from memory.difference import Turn
+
+    start = datetime(2026, 11, 1, tzinfo=UTC)
+    turns = [
+        Turn(str(number), "t", start + timedelta(minutes=number), asked, "Yes.", "m")
+        for number, asked in enumerate(["Old?", "Marked?", "Same?", "same?", "z" * 500, "New?"])
+    ]
+    mark = difference("Marked?", "No.")
+    assert unmarked(turns, [mark]) == ["New?", "same?", "Old?"]

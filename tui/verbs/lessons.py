@@ -1,0 +1,187 @@
+"""`discern lessons`: exactly what a night would train, and what it leaves out and why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from memory.errors import NothingToTrainError, SettingsError
+from tui.verbs.shared_options import as_json, model_option, open_home, print_json
+
+if TYPE_CHECKING:
+    from agent.engine import Engine
+    from memory.difference import Difference
+    from trainer.teach import Lesson
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  discern lessons                         every lesson, conflicts, and what is left out
+  discern lessons 3fa9                    the lessons of one difference, in full
+  discern lessons --export trl set.jsonl  for TRL's trainers (preference and prompt-completion)
+"""
+)
+@click.argument("identity", metavar="[ID]", required=False)
+@click.option(
+    "--export",
+    "export",
+    type=(click.Choice(["trl", "sharegpt", "jsonl"]), click.Path(dir_okay=False, path_type=Path)),
+    metavar="FORMAT FILE",
+    help="Write the set for another trainer: trl, sharegpt or jsonl (token ids too).",
+)
+@model_option
+@as_json
+def lessons(
+    identity: str | None,
+    export: tuple[str, Path] | None,
+    model: str | None,
+    as_json: bool,
+) -> None:
+    """Show exactly what would be trained, as text and token counts, and what would not and why.
+
+    \b
+    Formats of --export, one JSON object a line:
+      trl       conversational; with a rejected reply {"prompt", "chosen", "rejected"} (DPOTrainer),
+                else {"prompt", "completion"} (SFTTrainer); each a list of {"role", "content"}
+      sharegpt  {"conversations": [{"from": "system|human|gpt", "value"}]}
+      jsonl     every wording with its token ids, weight and the places the contrast counts
+    """
+    from agent.chat import served_model
+    from agent.engine import Engine
+    from memory.memory import Memory
+    from trainer.lessons import find_conflicts, teach
+
+    home, settings = open_home(model)
+    with Memory.open(home, settings, dense=False) as memory:
+        differences = memory.journal.differences()
+        only = memory.journal.difference(identity).id if identity else None
+    with Engine.open(served_model(settings), settings.model) as engine:
+        made, superseded, too_long = teach(engine, differences, settings)
+        made = [lesson for lesson in made if only in (None, lesson.difference)]
+        conflicts = [
+            conflict
+            for conflict in find_conflicts(differences)
+            if only in (None, conflict.older, conflict.newer)
+        ]
+        left_out = {
+            item.id: reason
+            for item in differences
+            if only in (None, item.id) and (reason := _why_left_out(item, superseded, too_long))
+        }
+        if export is not None:
+            _export(export[0], export[1], made, differences, settings.chat.system)
+            click.echo(f"{len(made)} lessons written to {export[1]}.", err=True)
+        elif as_json:
+            print_json(
+                {
+                    "lessons": [_plain(lesson) for lesson in made],
+                    "conflicts": conflicts,
+                    "left_out": left_out,
+                }
+            )
+        else:
+            _print(made, engine, full=only is not None)
+            _print_rest([conflict.sentence for conflict in conflicts], left_out)
+
+
+def _why_left_out(
+    item: Difference, superseded: dict[str, str], too_long: dict[str, str]
+) -> str | None:
+    if item.superseded_by:
+        return f"superseded by {item.superseded_by[:8]}, as you chose"
+    if not item.teaches:
+        return "a bare mark: it does not say how it should have sounded (/contrast drafts that)"
+    if newer := superseded.get(item.id):
+        return f"{newer[:8]} asks the same and is newer"
+    return too_long.get(item.id)
+
+
+def _plain(lesson: Lesson) -> dict[str, Any]:
+    """Return a lesson as JSON: texts and token counts."""
+    return {
+        "difference": lesson.difference,
+        "kind": lesson.kind,
+        "in_talk": lesson.in_talk,
+        "asked": lesson.question.text,
+        "chosen": lesson.expected,
+        "weight": lesson.weight,
+        "prompt_tokens": len(lesson.question.prompt),
+        "chosen_tokens": len(lesson.chosen),
+        "rejected_tokens": len(lesson.rejected or ()),
+        "contrast": lesson.parts,
+        "rephrasings": [question.text for question in lesson.rephrasings],
+        "held_out": [question.text for question in lesson.held_out],
+    }
+
+
+def _print(made: Sequence[Lesson], engine: Engine, *, full: bool) -> None:
+    from tui.text import clean, one_line
+
+    for lesson in made:
+        place = ", in its talk" if lesson.in_talk else ""
+        click.echo(f"{lesson.difference[:8]}  {lesson.kind}{place}  {_counts(lesson)}")
+        show = clean if full else one_line
+        rows = [("asked", lesson.question.text), ("chosen", lesson.expected)]
+        if lesson.rejected:
+            rows.append(("rejected", engine.text(lesson.rejected)))
+        if lesson.rejected and lesson.parts:
+            ours, theirs = lesson.parts
+            chosen, rejected = lesson.chosen[slice(*ours)], lesson.rejected[slice(*theirs)]
+            rows.append(("contrast", f"{engine.text(chosen)} / {engine.text(rejected)}"))
+        if full:
+            rows += [("also", question.text) for question in lesson.rephrasings]
+            rows += [("held out", question.text) for question in lesson.held_out]
+        for name, text in rows:
+            click.echo(f"{name:>10}  " + show(text).replace("\n", "\n" + " " * 12))
+    tokens = sum(len(q.prompt) + len(x.chosen) for x in made for q in (x.question, *x.rephrasings))
+    wordings = sum(1 + len(lesson.rephrasings) for lesson in made)
+    if made:
+        click.echo(f"{len(made)} lessons in {wordings} wordings, {tokens:,} tokens a round.")
+    else:
+        click.echo("Nothing to train: mark a reply and say how it should have sounded.")
+
+
+def _counts(lesson: Lesson) -> str:
+    parts = [f"{len(lesson.question.prompt)} tokens asked", f"{len(lesson.chosen)} chosen"]
+    if lesson.rejected:
+        parts.append(f"{len(lesson.rejected)} rejected")
+    parts.append(f"{len(lesson.rephrasings)} rephrasings, {len(lesson.held_out)} held out")
+    return ", ".join(parts) + (f", weight {lesson.weight:g}" if lesson.weight != 1 else "")
+
+
+def _print_rest(conflicts: Sequence[str], left_out: dict[str, str]) -> None:
+    from tui.text import one_line
+
+    if conflicts:
+        click.echo("\nConflicts:")
+        for sentence in conflicts:
+            click.echo("  " + one_line(sentence, 400))
+    if left_out:
+        click.echo("\nLeft out:")
+        for name, reason in left_out.items():
+            click.echo(f"  {name[:8]}  {one_line(reason, 200)}")
+
+
+def _export(
+    kind: str, path: Path, made: Sequence[Lesson], differences: Sequence[Difference], system: str
+) -> None:
+    """Write the set to `path`, which must not exist yet."""
+    from trainer.handing import rows
+
+    if not made:
+        raise NothingToTrainError("there is no lesson to export; mark a reply first")
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            for row in rows(kind, made, differences, system):
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    except FileExistsError:
+        raise SettingsError(f"{path} exists already; name another file or remove it") from None
+    except OSError as error:
+        raise SettingsError(
+            f"cannot write {path}: {error.strerror}; choose another place"
+        ) from error
