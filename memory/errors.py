@@ -25,6 +25,10 @@ class MarkError(DiscernError, ValueError):
     """A mark that cannot be kept: nothing to mark, an unknown kind, an empty text."""
 
 
+class ExchangeError(DiscernError, ValueError):
+    """A file of differences that cannot be read in or written out."""
+
+
 class UnknownIdError(DiscernError, LookupError):
     """An id that names nothing (or more than one thing)."""
 
@@ -39,6 +43,10 @@ class AdapterError(DiscernError, ValueError):
 
 class TrainingError(DiscernError, RuntimeError):
     """A training run that could not start or finish."""
+
+
+class CutOffError(TrainingError):
+    """A training run that something from outside cut off; the same one may well succeed again."""
 
 
 class NothingToTrainError(DiscernError):

@@ -1,29 +1,69 @@
-"""The thirty kinds of difference, read from `kinds.toml`.
+"""The kinds of difference: thirty that ship (`kinds.toml`), and the person's own.
 
 A kind is written `family` or `family/type`; a type alone is enough where its name is unique. English
-and Russian names are understood.
+and Russian names are understood. `kinds.toml` beside the person's `config.toml` adds types to a known
+family, or families; it is read once, and refused with its path, the key and what is wrong. A kind that
+was stored and is known no more (the file is gone) is still shown by its stored name.
 """
 
 from __future__ import annotations
 
 import tomllib
+import unicodedata
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
+from typing import Annotated, Any
 
-from memory.errors import MarkError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from memory.errors import MarkError, SettingsError
+from memory.home import Home
+
+MOST = 500
+"""Most families and types of one's own."""
+
+_SHIPPED = Path(__file__).with_name("kinds.toml")
+
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=300)]
+Pair = Annotated[list[Text], Field(min_length=2, max_length=2)]
+
+
+class _Entry(BaseModel):
+    """A family or type as it stands in the file."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    shows: Text
+    shows_ru: Text | None = None
+    ru: Annotated[str, StringConstraints(min_length=1, max_length=40)] | None = None
+    ask: Text | None = None
+    ask_ru: Text | None = None
+    example: Pair | None = None
+    example_ru: Pair | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One family (`type` is empty) or one type of a family."""
+    """One family (`type` is empty) or one type of a family.
+
+    `example` is a pair: the commonplace, and how the difference sounds. What has no Russian text has
+    the English one in its place.
+    """
 
     family: str
     type: str
     russian: str
     shows: str
     ask: str = ""
+    example: tuple[str, ...] = ()
+    russian_shows: str = ""
+    russian_ask: str = ""
+    russian_example: tuple[str, ...] = ()
+    own: bool = False
 
     @property
     def name(self) -> str:
@@ -31,33 +71,24 @@ class Kind:
         return f"{self.family}/{self.type}" if self.type else self.family
 
 
-@cache
-def kinds() -> dict[str, Kind]:
-    """Return every family and type by its stored name, in the order of the file."""
-    table = tomllib.loads(Path(__file__).with_name("kinds.toml").read_text(encoding="utf-8"))
-    found: dict[str, Kind] = {}
-    for family, body in table.items():
-        found[family] = Kind(family, "", body["ru"], body["shows"])
-        for name, entry in body.items():
-            if isinstance(entry, dict):
-                kind = Kind(family, name, entry["ru"], entry["shows"], entry["ask"])
-                found[kind.name] = kind
-    return found
+def kinds(home: Home | None = None) -> dict[str, Kind]:
+    """Return every family and type by its stored name: those that ship in order, then one's own.
+
+    Raises:
+        SettingsError: the person's `kinds.toml` cannot be read.
+    """
+    return _kinds(_own(home))
 
 
-@cache
-def _names() -> dict[str, str]:
-    names: dict[str, str] = {}
-    for kind in kinds().values():
-        names[kind.name] = kind.name
-        names.setdefault(kind.type or kind.family, kind.name)
-        names.setdefault(kind.russian, kind.name)
-    return names
+def forget_read() -> None:
+    """Read the person's file anew at the next call."""
+    _kinds.cache_clear()
+    _names.cache_clear()
 
 
 def find_kind(text: str) -> Kind | None:
     """Return the kind that `text` names exactly (any case), or None."""
-    name = _names().get(text.strip().lower())
+    name = _names(_own()).get(text.strip().lower())
     return kinds()[name] if name else None
 
 
@@ -69,6 +100,120 @@ def require_kind(text: str) -> Kind:
     """
     if kind := find_kind(text):
         return kind
-    near = get_close_matches(text.lower(), _names(), n=1, cutoff=0.6)
-    hint = f"did you mean {near[0]}?" if near else "`discern memory kinds` lists all thirty"
-    raise MarkError(f"there is no kind of difference called {text!r}; {hint}")
+    near = get_close_matches(text.lower()[:80], _names(_own()), n=1, cutoff=0.6)
+    hint = f"did you mean {near[0]}?" if near else "`discern memory kinds` lists them"
+    shown = text if len(text) <= 60 else text[:57] + "..."
+    raise MarkError(f"there is no kind of difference called {shown!r}; {hint}")
+
+
+def _own(home: Home | None = None) -> Path:
+    return (home or Home.locate()).config / "kinds.toml"
+
+
+@lru_cache(maxsize=16)
+def _kinds(own: Path) -> dict[str, Kind]:
+    found = {kind.name: kind for kind in _read(_SHIPPED, {}, own=False)}
+    if own.exists():
+        found |= {kind.name: kind for kind in _read(own, found, own=True)}
+    return found
+
+
+@lru_cache(maxsize=16)
+def _names(own: Path) -> dict[str, str]:
+    names: dict[str, str] = {}
+    for kind in _kinds(own).values():
+        for name in (kind.name, kind.type or kind.family, kind.russian.lower()):
+            names.setdefault(name, kind.name)
+    return names
+
+
+def _read(path: Path, known: Mapping[str, Kind], *, own: bool) -> list[Kind]:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"{path} is not valid TOML: {error}; mend or remove that line"
+        ) from error
+    except OSError as error:
+        raise SettingsError(
+            f"cannot read {path}: {error.strerror}; check its permissions"
+        ) from error
+    taken = {kind.name for kind in known.values()}
+    taken |= {name for kind in known.values() for name in (kind.type, kind.russian) if name}
+    found: list[Kind] = []
+    for family, body in table.items():
+        for kind in _family(path, family, body, known, own):
+            names = {kind.name, kind.type or kind.family, kind.russian}
+            if own and (twice := sorted(names & taken)):
+                raise SettingsError(
+                    f"{path}: {kind.name} calls itself {twice[0]!r}, which another kind is called; "
+                    "choose another name"
+                )
+            taken |= names
+            found.append(kind)
+    if len(found) > MOST:
+        raise SettingsError(f"{path} has more than {MOST} kinds; remove some")
+    return found
+
+
+def _family(
+    path: Path, family: str, body: object, known: Mapping[str, Kind], own: bool
+) -> Iterator[Kind]:
+    if not isinstance(body, dict):
+        raise SettingsError(f"{path}: {family[:40]!r} must be a section, [{family[:40]}]; mend it")
+    said = {key: value for key, value in body.items() if not isinstance(value, dict)}
+    types = {key: value for key, value in body.items() if isinstance(value, dict)}
+    if family not in known:
+        yield _kind(path, family, "", said, own)
+    elif said:
+        raise SettingsError(
+            f"{path}: [{family}] is known already, so {next(iter(said))!r} cannot be set; "
+            f"add types to it as [{family}.yours]"
+        )
+    for name, entry in types.items():
+        yield _kind(path, family, name, entry, own)
+
+
+def _kind(path: Path, family: str, name: str, entry: dict[str, Any], own: bool) -> Kind:
+    where = f"{family}.{name}" if name else family
+    for part in (family, name):
+        if part and not (len(part) <= 40 and part == part.lower() and _is_word(part)):
+            raise SettingsError(
+                f"{path}: {part[:40]!r} cannot be the name of a kind; take up to 40 small letters, "
+                "digits and hyphens"
+            )
+    try:
+        read = _Entry.model_validate(entry)
+        for key, value in read:
+            for text in value if isinstance(value, list) else [value] if value else []:
+                _refuse_unprintable(path, f"{where}.{key}", text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join([where, *map(str, first["loc"])])
+        if first["type"] == "extra_forbidden":
+            raise SettingsError(f"{path} has an unknown key {key}; mend or remove it") from None
+        if first["type"] == "missing":
+            raise SettingsError(f"{path}: {key} is missing; add it") from None
+        said = first["msg"].split(" should ", 1)[-1]
+        raise SettingsError(f"{path}: {key} should {said}; mend that value") from None
+    return Kind(
+        family=family,
+        type=name,
+        russian=read.ru or name or family,
+        shows=read.shows,
+        ask=read.ask or "",
+        example=tuple(read.example or ()),
+        russian_shows=read.shows_ru or read.shows,
+        russian_ask=read.ask_ru or read.ask or "",
+        russian_example=tuple(read.example_ru or read.example or ()),
+        own=own,
+    )
+
+
+def _is_word(part: str) -> bool:
+    return part.replace("-", "").isalnum()
+
+
+def _refuse_unprintable(path: Path, key: str, text: str) -> None:
+    if any(unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") for char in text):
+        raise SettingsError(f"{path}: {key} holds a control or invisible character; remove it")

@@ -1,0 +1,255 @@
+"""One line of an export: the shape of a difference as bytes, checked where it comes in.
+
+The shape is described in `docs/memory-format.md`. Unknown keys, wrong types, dates that do not parse
+or lie in the future, kinds nobody knows and quotes that do not stand in the reply are refused with the
+name of the field. What a line says about trust (its state, its id) is read and not believed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from memory.difference import Contrast, Difference, Message, Moment, Span, clean_field, now
+from memory.errors import ExchangeError, MarkError
+from memory.kinds import require_kind
+
+VERSION = 1
+MAX_TALK = 200_000
+"""Longest question, reply or message before them, in characters."""
+MAX_BEFORE = 500
+"""Most messages of the talk before a difference."""
+SKEW = timedelta(minutes=10)
+"""How far another machine's clock may run ahead of ours."""
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+
+Name = Annotated[str, Field(max_length=200)]
+Talk = Annotated[str, Field(max_length=MAX_TALK)]
+Nats = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Header(_Line):
+    """The first line of an export."""
+
+    discern: Literal["differences"]
+    version: int
+    at: AwareDatetime | None = None
+    count: Annotated[int, Field(ge=0)] | None = None
+
+
+class Said(_Line):
+    """A message of the talk that stood before."""
+
+    role: Literal["system", "user", "assistant"]
+    content: Talk
+
+
+class Quote(_Line):
+    """A quoted part of the reply; `start` and `end` in characters."""
+
+    start: Annotated[int, Field(ge=0)]
+    end: Annotated[int, Field(ge=0)]
+    quote: Annotated[str, Field(min_length=1, max_length=MAX_TALK)]
+
+
+class Record(_Line):
+    """A difference as it stands on a line."""
+
+    id: Annotated[str, Field(min_length=1, max_length=200)]
+    at: AwareDatetime
+    moment: Literal["surprise", "error", "hold"]
+    asked: Annotated[str, Field(min_length=1, max_length=MAX_TALK)]
+    replied: Talk
+    kind: Name | None = None
+    missed: str | None = None
+    lost: str | None = None
+    sounds: str | None = None
+    note: str | None = None
+    span: Quote | None = None
+    thread: Name = ""
+    turn: Name = ""
+    model: Name = ""
+    adapter: Name | None = None
+    before: Annotated[list[Said], Field(max_length=MAX_BEFORE)] = []
+    surprisal: Nats | None = None
+    next_surprisal: Nats | None = None
+    edited: AwareDatetime | None = None
+    pinned: bool = False
+    superseded_by: Name | None = None
+    state: Name = ""
+    version: Annotated[int, Field(ge=1)] = 1
+    recalled: Annotated[int, Field(ge=0)] = 0
+
+
+def header(count: int) -> str:
+    """Return the first line of an export of `count` differences, without its line end."""
+    line = {"discern": "differences", "version": VERSION, "at": now().isoformat(), "count": count}
+    return json.dumps(line)
+
+
+def to_line(difference: Difference) -> str:
+    """Return a difference as one line of JSON without its end; what says nothing is left out."""
+    contrast, span = difference.contrast, difference.span
+    whole: dict[str, Any] = {
+        "id": difference.id,
+        "at": difference.at.isoformat(),
+        "moment": difference.moment.value,
+        "kind": difference.kind,
+        "asked": difference.asked,
+        "replied": difference.replied,
+        "missed": contrast.missed,
+        "lost": contrast.lost,
+        "sounds": contrast.sounds,
+        "note": difference.note,
+        "span": span and {"start": span.start, "end": span.end, "quote": span.quote},
+        "thread": difference.thread,
+        "turn": difference.turn,
+        "model": difference.model,
+        "adapter": difference.adapter,
+        "before": [{"role": item.role, "content": item.content} for item in difference.before],
+        "surprisal": difference.surprisal,
+        "next_surprisal": difference.next_surprisal,
+        "edited": difference.edited and difference.edited.isoformat(),
+        "pinned": difference.pinned,
+        "superseded_by": difference.superseded_by,
+        "state": difference.state.value,
+        "version": difference.version,
+        "recalled": difference.recalled,
+    }
+    always = ("id", "at", "moment", "asked", "replied")
+    said = {key: value for key, value in whole.items() if value or key in always}
+    return json.dumps(said, ensure_ascii=False)
+
+
+def read_header(line: bytes) -> Header:
+    """Return the header that `line` holds.
+
+    Raises:
+        ExchangeError: it is no header, or of a version that is not known; without the place.
+    """
+    try:
+        found = Header.model_validate_json(line)
+    except ValidationError:
+        raise ExchangeError(
+            'is not the header of an export, such as {"discern": "differences", "version": 1}; '
+            "export the file again or add that line"
+        ) from None
+    if found.version != VERSION:
+        raise ExchangeError(
+            f"says version {found.version} and this Discern reads version {VERSION}; "
+            "update Discern or export again with the same one"
+        )
+    return found
+
+
+def read_line(line: bytes) -> Record:
+    """Return the record that `line` holds, its texts cleaned.
+
+    Raises:
+        ExchangeError: what is wrong with which field; without the place, which the caller knows.
+    """
+    try:
+        record = Record.model_validate_json(line)
+    except ValidationError as error:
+        raise ExchangeError(_said(error)) from None
+    return _checked(record)
+
+
+def to_difference(record: Record, identity: str, turn: str) -> Difference:
+    """Return the difference of a record under an id and a turn's id of our own.
+
+    Its state, version and use are the caller's: nothing that a file says about them is believed.
+    """
+    span = record.span
+    return Difference(
+        id=identity,
+        turn=turn,
+        thread=record.thread or "imported",
+        at=record.at.astimezone(UTC),
+        moment=Moment(record.moment),
+        asked=record.asked,
+        replied=record.replied,
+        kind=record.kind,
+        contrast=Contrast(record.missed, record.lost, record.sounds),
+        note=record.note,
+        span=Span(span.start, span.end, span.quote) if span else None,
+        model=record.model,
+        adapter=record.adapter,
+        before=tuple(Message(item.role, item.content) for item in record.before),
+        surprisal=record.surprisal,
+        next_surprisal=record.next_surprisal,
+        pinned=record.pinned,
+    )
+
+
+def sameness(asked: str, replied: str, lines: Sequence[str | None]) -> str:
+    """Return a sha256 that two differences share when question, reply and contrast are the same."""
+    parts = [asked.strip(), replied.strip(), *(line or "" for line in lines)]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _checked(record: Record) -> Record:
+    limit = now() + SKEW
+    for name, moment in (("at", record.at), ("edited", record.edited)):
+        if moment is not None and not EARLIEST <= moment <= limit:
+            when = "in the future" if moment > limit else "before the year 2000"
+            raise ExchangeError(f"{name} = {moment.isoformat()} lies {when}; mend that date")
+    changed: dict[str, Any] = {}
+    try:
+        for name in ("missed", "lost", "sounds", "note"):
+            changed[name] = clean_field(name, getattr(record, name))
+        if record.kind is not None:
+            changed["kind"] = require_kind(record.kind).name
+    except MarkError as error:
+        raise ExchangeError(f"cannot be kept: {error}") from None
+    for name in ("asked", "replied", "thread", "turn", "model"):
+        changed[name] = getattr(record, name).replace("\x00", "")
+    changed["before"] = [
+        item.model_copy(update={"content": item.content.replace("\x00", "")})
+        for item in record.before
+    ]
+    if not changed["asked"].strip():
+        raise ExchangeError("asked is empty; remove the line")
+    if changed["sounds"] == changed["replied"].strip() and record.moment != "hold":
+        raise ExchangeError("sounds is the very reply that was marked; mend or remove it")
+    if record.span:
+        changed["span"] = _placed(record.span, changed["replied"])
+    return record.model_copy(update=changed)
+
+
+def _placed(span: Quote, replied: str) -> Quote:
+    quote = span.quote.replace("\x00", "")
+    start = span.start if replied[span.start : span.start + len(quote)] == quote else -1
+    start = start if start >= 0 else replied.find(quote)
+    if not quote or start < 0:
+        raise ExchangeError("span.quote does not stand in replied; mend or remove span")
+    return Quote(start=start, end=start + len(quote), quote=quote)
+
+
+def _said(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    said = first["msg"]
+    if first["type"] == "json_invalid":
+        said = said.removeprefix("Invalid JSON: ").replace("at line 1 column", "at byte")
+        return f"is not JSON: {said}; mend or remove it"
+    if first["type"] == "extra_forbidden":
+        return f"has an unknown key {key!r}; mend or remove it"
+    if first["type"] == "missing":
+        return f"has no {key!r}; add it or remove the line"
+    if not key:
+        return "is not an object of a difference; mend or remove it"
+    said = re.sub(r"^(Value error, )?((Input|String|List) should )?", "", said)
+    shown = repr(first["input"])
+    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    return f"{key} = {shown} is refused, it should {said}; mend that value"

@@ -1,0 +1,128 @@
+"""The thirty kinds and the person's own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from memory.errors import MarkError, SettingsError
+from memory.home import Home, Settings
+from memory.kinds import find_kind, forget_read, kinds, require_kind
+from memory.memory import Memory
+from tests.memory.test_journal import make_turn
+from tui.cli import run
+
+OWN = """
+[tactical.promise]
+ru = "обещание"
+shows = "It promises what it cannot do."
+example = ["I will remind you tomorrow.", "I cannot remind you; put it into your calendar."]
+ask = "Who will do it?"
+
+[legal]
+ru = "правовое"
+shows = "Right in speech, wrong in law."
+[legal.clause]
+shows = "The clause is quoted without its exception."
+"""
+
+
+def own(home: Home, text: str) -> Path:
+    path = home.config / "kinds.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_there_are_five_families_of_six_types_that_say_everything_in_both_languages() -> None:
+    every = list(kinds().values())
+    types = [kind for kind in every if kind.type]
+    families = [kind for kind in every if not kind.type]
+    assert len(families) == 5 and len(types) == 30
+    assert all(sum(kind.family == family.family for kind in types) == 6 for family in families)
+    for kind in types:
+        texts = [kind.shows, kind.ask, *kind.example]
+        russian = [kind.russian, kind.russian_shows, kind.russian_ask, *kind.russian_example]
+        assert len(kind.example) == len(kind.russian_example) == 2
+        assert len(set(kind.example)) == 2 and all(texts)
+        assert all(any("а" <= char <= "я" for char in text.lower()) for text in russian)
+        assert not any("а" <= char <= "я" for text in texts for char in text.lower())
+    names = [kind.russian for kind in every] + [kind.type or kind.family for kind in every]
+    assert len(names) == len(set(names))
+
+
+def test_a_kind_is_found_by_either_name_in_any_case() -> None:
+    assert require_kind("факт").name == require_kind(" FACT ").name == "tactical/fact"
+    assert find_kind("nothing of the sort") is None
+    with pytest.raises(MarkError, match="did you mean tactical"):
+        require_kind("tacticle")
+    with pytest.raises(MarkError, match="lists them") as refused:
+        require_kind("x" * 5000)
+    assert len(str(refused.value)) < 200
+
+
+def test_ones_own_kinds_stand_beside_the_thirty(
+    home: Home, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own(home, OWN)
+    assert require_kind("обещание").name == "tactical/promise"
+    assert require_kind("clause").shows == "The clause is quoted without its exception."
+    assert [kind.name for kind in kinds().values() if kind.own] == (
+        ["tactical/promise", "legal", "legal/clause"]
+    )
+    with Memory.open(home, settings, dense=False) as memory:
+        assert memory.mark(make_turn(), "error", kind="clause").kind == "legal/clause"
+    assert run(["memory", "kinds", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert "Right in speech, wrong in law." in [kind["shows"] for kind in listed]
+
+
+def test_a_kind_whose_file_was_removed_is_still_shown(
+    home: Home, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = own(home, OWN)
+    with Memory.open(home, settings, dense=False) as memory:
+        identity = memory.mark(make_turn(), "error", kind="clause", sounds="So.").id
+    path.unlink()
+    forget_read()
+    assert find_kind("clause") is None
+    assert run(["memory", "show", identity]) == 0
+    assert "legal/clause" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[tactical", "is not valid TOML"),
+        ("tactical = 3", "'tactical' must be a section"),
+        ("[tactical]\nshows = 'x'", "[tactical] is known already, so 'shows' cannot be set"),
+        ("[tactical.fact]\nshows = 'x'", "tactical/fact calls itself 'fact'"),
+        ("[tactical.tone]\nshows = 'x'", "tactical/tone calls itself 'tone'"),
+        ("[legal]\nshows = 'x'\nru = 'факт'", "legal calls itself 'факт'"),
+        ("[tactical.promise]\nru = 'x'", "tactical.promise.shows is missing"),
+        ("[tactical.promise]\nshows = 3", "tactical.promise.shows should be a valid string"),
+        (
+            "[tactical.promise]\nshows = ''",
+            "tactical.promise.shows should have at least 1 character",
+        ),
+        ("[tactical.promise]\nshows = 'x'\ncolour = 'red'", "unknown key tactical.promise.colour"),
+        (f"[tactical.promise]\nshows = '{'x' * 301}'", "should have at most 300 characters"),
+        (f"[tactical.{'x' * 41}]\nshows = 'x'", "cannot be the name of a kind"),
+        ("[tactical.Promise]\nshows = 'x'", "'Promise' cannot be the name of a kind"),
+        ("[tactical.'a/b']\nshows = 'x'", "'a/b' cannot be the name of a kind"),
+        ('[tactical.promise]\nshows = "\\u001b[2J"', "holds a control or invisible character"),
+        ('[tactical.promise]\nshows = "\\u202ex"', "holds a control or invisible character"),
+        ("[tactical.promise]\nshows = 'x'\nexample = ['one']", "should have at least 2 items"),
+    ],
+)
+def test_a_file_of_kinds_that_cannot_be_read_is_refused_in_one_sentence(
+    home: Home, capsys: pytest.CaptureFixture[str], text: str, said: str
+) -> None:
+    path = own(home, text)
+    with pytest.raises(SettingsError) as refused:
+        kinds()
+    assert str(path) in str(refused.value) and said in str(refused.value)
+    assert run(["memory", "kinds"]) == 2
+    err = capsys.readouterr().err
+    assert "Traceback" not in err and err.count("\n") == 1
