@@ -16,7 +16,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from platformdirs import PlatformDirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -106,6 +106,7 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+_CLOCK = r"([01]\d|2[0-3]):[0-5]\d"
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -149,9 +150,21 @@ class RecallSettings(_Section):
 
 
 class MemorySettings(_Section):
-    """How the journal is indexed."""
+    """How the journal is indexed, and what may come in."""
 
     dense: bool
+    embedder: str
+    chroma: str
+    import_max_mb: Annotated[int, Field(ge=1, le=1 << 20)]
+
+    @field_validator("chroma")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        if value and not re.fullmatch(
+            r"https?://[\w.-]+(:\d{1,5})?/?|https?://\[[\da-fA-F:]+\](:\d{1,5})?/?", value
+        ):
+            raise ValueError(f"{value!r} is not an address such as http://127.0.0.1:8000")
+        return value
 
 
 class TrainingSettings(_Section):
@@ -184,10 +197,13 @@ class GateSettings(_Section):
 
     lessons: Share
     rephrasings: Share
+    kept: Share
     near_misses: Share
     anchors: Share
     kl: Annotated[float, Field(ge=0)]
     perplexity: Annotated[float, Field(ge=0)]
+    perplexity_limit: Annotated[float, Field(ge=0)]
+    sound: Share
 
 
 class NightSettings(_Section):
@@ -196,14 +212,33 @@ class NightSettings(_Section):
     enabled: bool
     time: str
     minimum: Positive
+    quiet: str
+    on_battery: bool
+    max_minutes: Annotated[float, Field(gt=0)]
     keep: Count
+    notify: bool
 
     @field_validator("time")
     @classmethod
     def _clock(cls, value: str) -> str:
-        if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
+        if not re.fullmatch(_CLOCK, value):
             raise ValueError(f"{value!r} is not a time of day such as 03:15")
         return value
+
+    @field_validator("quiet")
+    @classmethod
+    def _hours(cls, value: str) -> str:
+        if value and not re.fullmatch(f"{_CLOCK}-{_CLOCK}", value):
+            raise ValueError(f"{value!r} is neither empty nor hours such as 08:00-18:00")
+        return value
+
+
+class TrainerSettings(_Section):
+    """Where the training step runs."""
+
+    launcher: Literal["local", "command", "ray"]
+    command: str
+    address: str
 
 
 class UiSettings(_Section):
@@ -224,6 +259,7 @@ class Settings(_Section):
     training: TrainingSettings
     gate: GateSettings
     night: NightSettings
+    trainer: TrainerSettings
     ui: UiSettings
 
 

@@ -323,7 +323,7 @@ class Journal:
         """Claim the run of the local date `day`; returns the attempt (1, 2, …), or 0 if not ours.
 
         A run is claimed anew when its last heartbeat is older than `stale_after` seconds and fewer
-        than `attempts` were made.
+        than `attempts` were made; one that was left `waiting` at once, as the same attempt.
         """
         moment = now()
         with self._writing() as connection:
@@ -335,20 +335,22 @@ class Journal:
                 )
                 return 1
             age = (moment - datetime.fromisoformat(row["beat"])).total_seconds()
-            if row["state"] != "running" or age < stale_after:
+            waiting = row["state"] == "waiting"
+            if not waiting and (row["state"] != "running" or age < stale_after):
                 return 0
-            if row["attempt"] >= attempts:
+            if not waiting and row["attempt"] >= attempts:
                 connection.execute(
                     "update nights set state = 'failed', outcome = ? where day = ?",
                     (f"given up after {attempts} attempts that were cut off", day),
                 )
                 return 0
+            attempt = int(row["attempt"]) + (not waiting)
             connection.execute(
-                "update nights set attempt = attempt + 1, started = ?, beat = ?, owner = ? "
+                "update nights set state = 'running', attempt = ?, started = ?, beat = ?, owner = ? "
                 "where day = ?",
-                (moment.isoformat(), moment.isoformat(), owner, day),
+                (attempt, moment.isoformat(), moment.isoformat(), owner, day),
             )
-            return int(row["attempt"]) + 1
+            return attempt
 
     def beat_night(self, day: str, owner: str) -> bool:
         """Record that the run of `day` is alive; False when another process has taken it over."""
@@ -360,7 +362,8 @@ class Journal:
             return changed.rowcount == 1
 
     def end_night(self, day: str, owner: str, state: str, outcome: str) -> None:
-        """Close the run of `day` with its outcome: published, rejected, nothing or failed."""
+        """Close the run of `day` with its outcome: published, rejected, nothing, failed or
+        stopped; or leave it `waiting` for another process."""
         with self._writing() as connection:
             connection.execute(
                 "update nights set state = ?, outcome = ?, beat = ? where day = ? and owner = ?",

@@ -1,8 +1,14 @@
 """The ledger of nights: whether tonight's run is still to be done, and doing it exactly once.
 
-One row a local date in the journal decides, whoever asks (a chat's scheduler, `discern night`, cron).
-Nights missed while nothing was open are caught up once; a run that was cut off is tried again, three
-times in all.
+One row a local date in the journal decides, whoever asks (a chat's scheduler, `discern night`, cron,
+systemd). A lock that the kernel frees with its holder tells a run that goes on from one that was cut
+off, and across machines a heartbeat does; what was cut off is taken up by the next tick, three times
+in all, and then reported. Nights missed while nothing was open are caught up once, by the latest of
+them. What a person stopped stays stopped until the next night; what ended because the chat was closed
+is taken up when one is open again.
+
+Survives being killed at any point: between the adapter's publication and the row's last word, the
+next attempt finds the adapter and closes the row with it.
 """
 
 from __future__ import annotations
@@ -11,30 +17,35 @@ import os
 import socket
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import datetime, timedelta
+from contextlib import contextmanager, suppress
+from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+from agent.adapters import Adapter, read_adapter, read_pointer
 from memory.difference import Difference, State
-from memory.errors import DiscernError, NothingToTrainError
+from memory.errors import (
+    AdapterError,
+    CutOffError,
+    DiscernError,
+    HomeError,
+    NothingToTrainError,
+    TrainingError,
+)
 from memory.home import Home, Settings
 from memory.journal import Journal
+from trainer.cancel import Cancel
 from trainer.night import forgotten, run_night
 from trainer.report import Report
-from trainer.run import OnEvent
+from trainer.run import OnEvent, Run, run_folder
+from trainer.when import due_moment, is_quiet, night_of, on_battery
 
 STALE_SECONDS = 180.0
-"""A night whose heartbeat is older was cut off and may be claimed anew."""
+"""A night on another machine whose heartbeat is older was cut off and may be claimed anew."""
 BEAT_SECONDS = 30.0
 ATTEMPTS = 3
-
-
-def due_moment(settings: Settings, moment: datetime) -> datetime:
-    """Return the local time at which a night was last due, seen from `moment` (an aware time)."""
-    hour, minute = map(int, settings.night.time.split(":"))
-    local = moment.astimezone()
-    night = local.replace(hour=hour, minute=minute, second=0, microsecond=0)
-    return night if night <= local else night - timedelta(days=1)
+_AT_ONCE = float("-inf")
+"""A heartbeat of any age, also one from a clock since set back, is stale when its lock is free."""
 
 
 def run_if_due(
@@ -48,45 +59,200 @@ def run_if_due(
 ) -> Report | None:
     """Do the night's run when it is due and nobody has done it; returns its report, else None.
 
-    The ledger has one row a local date. Nights missed while nothing was open are caught up once, by
-    the latest of them. A run that was cut off is tried again, three times in all.
-    """
-    from agent.chat import served_model
+    `now` (aware) stands for the clock. The night waits, without a row, in quiet hours, on battery and
+    while a training goes on that a person began.
 
+    Raises:
+        CutOffError: the training was cut off; a later call tries it again.
+        DiscernError: it failed, which closes the row; or the journal cannot be used.
+    """
     if not settings.night.enabled:
         return None
     home.prepare()
-    moment = due_moment(settings, now or datetime.now().astimezone())
-    day = moment.date().isoformat()
-    owner = f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}"
-    with Journal(home.journal) as journal:
-        latest = journal.nights(1)
-        if latest and latest[0]["day"] > day:
-            return None  # the clock or the time zone went back
-        if not journal.claim_night(day, owner, stale_after=STALE_SECONDS, attempts=ATTEMPTS):
+    clock = now or datetime.now().astimezone()
+    day = night_of(settings, clock)
+    with _only_here(home) as ours:
+        if not ours:
             return None
-        fresh = _news(home, journal.differences(), moment)
-        if fresh < settings.night.minimum:
-            journal.end_night(day, owner, "nothing", f"{fresh} new differences")
-            return None
-        with _heartbeat(journal, day, owner):
-            try:
-                report = run_night(
-                    home,
-                    settings,
-                    model_path=model_path or served_model(settings),
-                    on_event=on_event,
-                    cancel=cancel,
-                )
-            except NothingToTrainError as error:
-                journal.end_night(day, owner, "nothing", str(error))
+        with Journal(home.journal) as journal:
+            rows = {row["day"]: row for row in journal.nights(8)}
+            row = rows.get(day.isoformat())
+            if row is not None and row["state"] not in ("running", "waiting"):
                 return None
-            except DiscernError as error:
-                if cancel is None or not cancel.is_set():  # a stopped night is tried again
-                    journal.end_night(day, owner, "failed", str(error))
-                raise
-        journal.end_night(day, owner, report.verdict, report.sentence)
+            if _already_ahead(rows, day) or _must_wait(home, settings, clock):
+                return None
+            return _Night(home, settings, journal, day, due_moment(settings, clock)).run(
+                model_path, on_event, cancel or Cancel(), row
+            )
+
+
+def _already_ahead(rows: dict[str, dict[str, Any]], day: date) -> bool:
+    """Whether the clock or the time zone went back: tomorrow's night was done already.
+
+    Only the next two days are looked at, so that a clock once set years ahead stops nothing."""
+    return any((day + timedelta(days=ahead)).isoformat() in rows for ahead in (1, 2))
+
+
+def _must_wait(home: Home, settings: Settings, clock: datetime) -> bool:
+    if is_quiet(settings, clock) or (not settings.night.on_battery and on_battery()):
+        return True
+    with _locked(home.state / "training.lock") as free:
+        return not free  # a person trains right now; the night comes after
+
+
+class _Night:
+    """One attempt at the night of `day`, which was due at `moment`."""
+
+    def __init__(
+        self, home: Home, settings: Settings, journal: Journal, day: date, moment: datetime
+    ) -> None:
+        self.home, self.settings, self.journal = home, settings, journal
+        self.day, self.moment = day.isoformat(), moment
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}"
+
+    def run(
+        self,
+        model_path: Path | None,
+        on_event: OnEvent,
+        cancel: threading.Event,
+        row: dict[str, Any] | None,
+    ) -> Report | None:
+        here = row is None or row["owner"].split(":")[0] == socket.gethostname()
+        stale = _AT_ONCE if here else STALE_SECONDS
+        attempt = self.journal.claim_night(
+            self.day, self.owner, stale_after=stale, attempts=ATTEMPTS
+        )
+        if not attempt:
+            return self._given_up()
+        differences = self.journal.differences()
+        fresh = _news(self.home, differences, self.moment)
+        if fresh < self.settings.night.minimum:
+            if not (attempt > 1 and self._recover()):
+                self._end("nothing", f"{fresh} new differences")
+            return None
+        try:
+            with self._heartbeat(cancel), self._in_time(cancel) as overdue:
+                report = self._train(model_path, on_event, cancel)
+        except NothingToTrainError as error:
+            if not self._recover():
+                self._end("nothing", str(error))
+            return None
+        except DiscernError as error:
+            self._failed(error, attempt, cancel, overdue=overdue.is_set())
+            raise
+        self._end(report.verdict, report.sentence)
         return report
+
+    def _train(self, model_path: Path | None, on_event: OnEvent, cancel: threading.Event) -> Report:
+        from agent.chat import served_model
+
+        most = self.settings.night.max_minutes / 2  # the other half is for composing and testing
+        training = self.settings.training
+        training = training.model_copy(
+            update={"max_minutes": min(training.max_minutes, most / len(training.learning_rates))}
+        )
+        return run_night(
+            self.home,
+            self.settings.model_copy(update={"training": training}),
+            model_path=model_path or served_model(self.settings),
+            on_event=on_event,
+            cancel=cancel,
+        )
+
+    def _failed(
+        self, error: DiscernError, attempt: int, cancel: threading.Event, *, overdue: bool
+    ) -> None:
+        """Close the row, or leave it open for another attempt."""
+        if overdue:
+            cancel.clear()
+            minutes = f"{self.settings.night.max_minutes:g}"
+            said = f"the night took longer than its {minutes} minutes (night.max_minutes)"
+            self._end("failed", said)
+            raise TrainingError(f"{said} and was ended; what served before serves on") from error
+        if cancel.is_set():
+            leaving = isinstance(cancel, Cancel) and cancel.leaving
+            self._end("waiting" if leaving else "stopped", str(error))
+        elif not isinstance(error, CutOffError):
+            self._end("failed", str(error))
+        elif attempt >= ATTEMPTS:
+            self._end("failed", f"given up after {ATTEMPTS} attempts; the last one: {error}")
+
+    def _given_up(self) -> Report | None:
+        """Leave a report of a night that was cut off too often; None when it is another's."""
+        row = next((row for row in self.journal.nights(8) if row["day"] == self.day), None)
+        if row is None or row["state"] != "failed":
+            return None
+        report = Report(
+            verdict="failed",
+            sentence=f"The night of {self.day} was {row['outcome']}; the marks wait for the next one.",
+            started=datetime.fromisoformat(row["started"]),
+            seconds=0.0,
+            model="",
+        )
+        run = Run(run_folder(self.home), lambda event: None, threading.Event())
+        return run.close(report)
+
+    def _recover(self) -> bool:
+        """Close the row with the adapter that an attempt published before it was cut off.
+
+        The differences it was trained on count as trained, unless they were edited meanwhile."""
+        adapter = _current(self.home)
+        if adapter is None or adapter.manifest.created < self.moment:
+            return False
+        known = set(adapter.manifest.differences)
+        waiting = {
+            item.id: State.TRAINED
+            for item in self.journal.differences()
+            if item.id in known
+            and item.state is State.WAITING
+            and item.at <= adapter.manifest.created
+            and not (item.edited and item.edited > adapter.manifest.created)
+        }
+        self.journal.set_states(waiting)
+        self._end(
+            "published",
+            f"Learnt from {len(known)} differences; the run was cut off after it had published.",
+        )
+        return True
+
+    def _end(self, state: str, outcome: str) -> None:
+        self.journal.end_night(self.day, self.owner, state, outcome)
+
+    @contextmanager
+    def _heartbeat(self, cancel: threading.Event) -> Iterator[None]:
+        done = threading.Event()
+
+        def beat() -> None:
+            while not done.wait(BEAT_SECONDS):
+                with suppress(HomeError):  # a full disk must not stop the heart
+                    if not self.journal.beat_night(self.day, self.owner):
+                        cancel.set()  # another machine took the night over
+                        return
+
+        thread = threading.Thread(target=beat, name="discern-heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+    @contextmanager
+    def _in_time(self, cancel: threading.Event) -> Iterator[threading.Event]:
+        """End the night after `max_minutes`; the event tells whether that was needed."""
+        overdue = threading.Event()
+
+        def end() -> None:
+            overdue.set()
+            cancel.set()
+
+        timer = threading.Timer(self.settings.night.max_minutes * 60, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield overdue
+        finally:
+            timer.cancel()
 
 
 def _news(home: Home, differences: Sequence[Difference], moment: datetime) -> int:
@@ -99,18 +265,33 @@ def _news(home: Home, differences: Sequence[Difference], moment: datetime) -> in
     return waiting + len(forgotten(home, differences))
 
 
-@contextmanager
-def _heartbeat(journal: Journal, day: str, owner: str) -> Iterator[None]:
-    done = threading.Event()
-
-    def beat() -> None:
-        while not done.wait(BEAT_SECONDS):
-            journal.beat_night(day, owner)
-
-    thread = threading.Thread(target=beat, name="discern-heartbeat", daemon=True)
-    thread.start()
+def _current(home: Home) -> Adapter | None:
     try:
-        yield
-    finally:
-        done.set()
-        thread.join()
+        identity = read_pointer(home.adapters).current
+        return read_adapter(home.adapters, identity) if identity else None
+    except AdapterError:
+        return None
+
+
+@contextmanager
+def _only_here(home: Home) -> Iterator[bool]:
+    """Hold this home's nights; False when another process or thread does."""
+    with _locked(home.state / "night.lock") as free:
+        yield free
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[bool]:
+    import fcntl
+
+    try:
+        lock = path.open("a")
+    except OSError as error:
+        raise HomeError(f"cannot write {path}: {error.strerror}; check its permissions") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True

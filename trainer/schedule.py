@@ -8,30 +8,24 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memory.errors import DiscernError
 from memory.home import Home, Settings
+from trainer.cancel import Cancel
 from trainer.ledger import run_if_due
 from trainer.report import Report
 from trainer.run import OnEvent
+from trainer.when import next_run
 
 if TYPE_CHECKING:
     from apscheduler.schedulers.base import BaseScheduler
 
+__all__ = ["background", "next_run", "serve"]
+
 TICK_SECONDS = 60
-
-
-def next_run(settings: Settings, now: datetime | None = None) -> datetime | None:
-    """Return the local time of the next night; None when nights are off."""
-    if not settings.night.enabled:
-        return None
-    hour, minute = map(int, settings.night.time.split(":"))
-    local = (now or datetime.now()).astimezone()
-    night = local.replace(hour=hour, minute=minute, second=0, microsecond=0)
-    return night if night > local else night + timedelta(days=1)
 
 
 def background(
@@ -71,7 +65,9 @@ def serve(
     try:
         scheduler.start()
     except (KeyboardInterrupt, SystemExit):
-        if cancel is not None:
+        if isinstance(cancel, Cancel):
+            cancel.leave()
+        elif cancel is not None:
             cancel.set()
         if scheduler.running:
             scheduler.shutdown(wait=True)

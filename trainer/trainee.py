@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from memory.errors import TrainingError
+from memory.errors import CutOffError, TrainingError
 from trainer.children import environment
 
 ERRORS = "training.log"
@@ -53,6 +53,7 @@ class Trainee:
         """Have the job in `folder` fitted; yields its events, the last one being "trained".
 
         Raises:
+            CutOffError: the child was killed by a signal.
             TrainingError: the child failed or died.
         """
         child = self._child
@@ -76,9 +77,15 @@ class Trainee:
             raise TrainingError(
                 "the training was stopped; nothing was published and what served before serves on"
             )
+        code = child.wait()
+        if code < 0:
+            raise CutOffError(
+                f"the training process was killed from outside (signal {-code}), which a lack of "
+                "memory can bring about; `discern doctor` tells whether training fits"
+            )
         raise TrainingError(
-            f"the training process ended without a result (exit code {child.wait()}); "
-            f"see {self._log}, `discern doctor` tells whether training fits into memory"
+            f"the training process ended without a result (exit code {code}); see {self._log}, "
+            "`discern doctor` tells whether training fits into memory"
         )
 
     def _explain(self, event: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from textual.message import Message
 
 from memory.home import Home, Settings
+from trainer.cancel import Cancel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +56,7 @@ class Training:
         self._settings = settings
         self._post = post
         self._cancel = threading.Event()
-        self._nights_cancel = threading.Event()
+        self._nights_cancel = Cancel()
         self._thread: threading.Thread | None = None
         self._scheduler: Any = None
         self._night_under_way = False
@@ -98,7 +99,7 @@ class Training:
     def close(self) -> None:
         """Stop everything and wait for it, a while at most."""
         self._cancel.set()
-        self._nights_cancel.set()
+        self._nights_cancel.leave()  # what is cut off here goes on when a chat is open again
         if self._scheduler is not None:
             self._scheduler.shutdown(wait=False)
             self._scheduler = None
