@@ -54,6 +54,8 @@ FEWEST_MEASURED = 12
 MOST_MEASURED = 200
 FEWEST_ANCHORS, MOST_ANCHORS = 80, 400
 MEASURED_ANCHORS = 48
+WORDINGS, WORDINGS_IN_ALL = (9, 22), 1600
+"""Rephrasings a lesson is trained with, at least and at most, and about how many there are in all."""
 WHOLE, BEGINNING = 3, 10
 """Of so many replies one is held to its end, the others for so many tokens."""
 OWN = 60
@@ -139,9 +141,12 @@ def teach(
     ask = Asker(engine, settings)
     lessons: list[Lesson] = []
     too_long: dict[str, str] = {}
+    # Among many lessons each needs fewer: what surrounds a question is learnt from all of them.
+    wordings = max(WORDINGS[0], min(WORDINGS[1], WORDINGS_IN_ALL // max(1, len(chosen))))
     for difference in chosen:
+        siblings = siblings_of(difference, chosen)
         try:
-            lessons += lessons_of(difference, siblings_of(difference, chosen), ask, engine)
+            lessons += lessons_of(difference, siblings, ask, engine, wordings=wordings)
         except ModelError as error:
             too_long[difference.id] = str(error)
     return lessons, superseded, too_long

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from trainer.wordings import framing, invent, is_russian, same_question, word_lists
+from trainer.wordings import framing, invent, is_russian, same_question, telegraphic, word_lists
 
 HELD_OUT = 2
 OTHERS, FRAMES, ODD_FRAMES = 5, 8, 4
@@ -42,8 +42,8 @@ class Rephrasings:
     held_out: tuple[str, ...]
 
 
-def rephrase(asked: str, *, seed: int = 0) -> Rephrasings:
-    """Return the rephrasings of a message; the held-out ones are not among those to train on.
+def rephrase(asked: str, *, most: int = 100, seed: int = 0) -> Rephrasings:
+    """Return the rephrasings of a message, at most `most` to train on and never a held-out one.
 
     >>> rephrase("What is a quark?").held_out
     ('Can you tell me what a quark is?', 'I would like to know: what is a quark?')
@@ -64,7 +64,11 @@ def rephrase(asked: str, *, seed: int = 0) -> Rephrasings:
         candidates = [*candidates, *_reworded(core, low, order, asked.strip()[-1:], frames=1)]
     known = {asked.strip()}
     held = _fresh(kept, known)[:HELD_OUT]
-    return Rephrasings(tuple(_fresh(candidates, known | set(held))), tuple(held))
+    training = _fresh(candidates, known | set(held))
+    if len(training) > most:  # of each sort some: drawn from all, in their order
+        drawn = set(order.sample(range(len(training)), most))
+        training = [text for place, text in enumerate(training) if place in drawn]
+    return Rephrasings(tuple(training), tuple(held))
 
 
 def _reworded(
@@ -81,6 +85,7 @@ def _reworded(
         # Every third frame is put around another wording, so that both vary at once.
         text = others[number // 3] if number % 3 == 2 and number // 3 < len(others) else core
         made.append(_framed(shape, text, end))
+    made += telegraphic(core)
     made += [
         _framed(_odd_frame(core, order), core, end) for _ in range(ODD_FRAMES if frames > 1 else 0)
     ]

@@ -103,9 +103,16 @@ class Asker:
 
 
 def lessons_of(
-    difference: Difference, siblings: Sequence[Difference], ask: Asker, engine: Engine
+    difference: Difference,
+    siblings: Sequence[Difference],
+    ask: Asker,
+    engine: Engine,
+    *,
+    wordings: int = 100,
 ) -> list[Lesson]:
     """Return the lessons of `difference`; `siblings` replace other spans of the same reply.
+
+    `wordings` is how many rephrasings a lesson is trained with at most.
 
     Raises:
         ModelError: the question or a reply is too long for the context.
@@ -115,7 +122,8 @@ def lessons_of(
     expected = expected_reply(difference, siblings)
     if expected is not None and expected.strip():
         kind: Kind = "hold" if difference.moment is Moment.HOLD else "contrast"
-        made += _in_both_places(_reply_lesson(difference, kind, expected, engine), difference, ask)
+        lesson = _reply_lesson(difference, kind, expected, engine)
+        made += _in_both_places(lesson, difference, ask, wordings)
     if contrast.missed or contrast.lost:
         made.append(_naming_lesson(difference, ask, engine))
     return made
@@ -138,9 +146,11 @@ def _reply_lesson(difference: Difference, kind: Kind, expected: str, engine: Eng
     return Lesson(difference.id, kind, nothing, expected, chosen, rejected, 1.0, parts=parts)
 
 
-def _in_both_places(lesson: Lesson, difference: Difference, ask: Asker) -> list[Lesson]:
+def _in_both_places(
+    lesson: Lesson, difference: Difference, ask: Asker, wordings: int
+) -> list[Lesson]:
     """Return the lesson asked in its talk, if there was one, and alone, if it means the same."""
-    other = rephrase.rephrase(difference.asked)
+    other = rephrase.rephrase(difference.asked, most=wordings)
     alone = stands_alone(difference.asked, difference.before)
     made: list[Lesson] = []
     if talk(difference.before):
@@ -172,7 +182,7 @@ def _in_both_places(lesson: Lesson, difference: Difference, ask: Asker) -> list[
 def _naming_lesson(difference: Difference, ask: Asker, engine: Engine) -> Lesson:
     """Return the lesson in which the person asks what was not distinguished."""
     question, short, answer = naming(difference)
-    wordings = rephrase.rephrase(question).training[:NAMING]
+    wordings = rephrase.rephrase(question, most=NAMING).training
     # Asked right after the reply itself, as a person would; never where that does not fit.
     there = (
         *difference.before,

@@ -13,6 +13,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from memory.words import stems
+
 
 def is_russian(text: str) -> bool:
     """Whether the text has Cyrillic letters."""
@@ -91,6 +93,19 @@ def subject(core: str) -> str:
     else:
         return ""
     return text.strip(' .?!«»"')
+
+
+def telegraphic(core: str) -> list[str]:
+    """Return a question as people type it in haste: its subject and what is asked, little else."""
+    about, words = subject(core), core.split()
+    if not about or len(words) < 3 or about == core:
+        return []
+    first = words[0].lower()
+    rest = [word for word in core.replace(about, "").split() if len(stems(f"{word} zzmarker")) > 1]
+    made = [f"{first} {about}?", f"{about}, {first}?"]
+    if rest:
+        made += [f"{' '.join(rest)} {about}", f"{about}: {' '.join(rest)}?"]
+    return made
 
 
 def other_questions(core: str) -> list[str]:
