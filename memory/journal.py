@@ -14,7 +14,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -101,9 +101,20 @@ class Journal:
                 "check free space and permissions of its folder"
             ) from error
 
+    def writing(self) -> AbstractContextManager[sqlite3.Connection]:
+        """Return one transaction for `with`; what writes inside it joins it, all or nothing."""
+        return self._writing()
+
+    def rows(self, sql: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
+        """Return the rows of a question in SQL; for rooms that keep a table of their own here."""
+        return self._rows(sql, values)
+
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         with self._lock, self._explained():
+            if self._connection.in_transaction:  # begun further out, by this thread: the lock says so
+                yield self._connection
+                return
             self._connection.execute("begin immediate")
             try:
                 yield self._connection
