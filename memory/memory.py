@@ -90,17 +90,19 @@ class Memory:
         lost: str | None = None,
         sounds: str | None = None,
         quote: str | None = None,
+        identity: str | None = None,
     ) -> Difference:
         """Keep the marked moment of `turn`; when this returns it is on disk.
 
-        `quote` is a part of the reply, word for word, that the mark is about.
+        `quote` is a part of the reply, word for word, that the mark is about. `identity` names the
+        difference; a fresh id is made when none is given.
 
         Raises:
             MarkError: an unknown moment or kind, an empty or overlong text, a quote that does not
                 stand in the reply, or an expected reply equal to the marked one.
         """
         difference = Difference(
-            id=new_id(),
+            id=identity or new_id(),
             turn=turn.id,
             thread=turn.thread,
             at=now(),

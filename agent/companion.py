@@ -1,0 +1,253 @@
+"""What Discern does beside somebody else's agent: recall before a reply, record after it, take marks.
+
+`agent/middleware.py` (create_agent) and `agent/nodes.py` (a raw graph) are thin over this. The agent
+keeps its own model and its own checkpoints; a message's recalled differences are placed into what the
+model sees and nowhere else. Calls may come from several threads; one is served at a time.
+
+Refuses what cannot be kept (memory/errors.py); a mark that cannot be read is answered with the reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
+
+from agent.adapters import Adapter
+from agent.follow import wear_current
+from agent.marking import LAST_THREAD, last_turn, parse_mark, receipt
+from agent.prompt import with_recalled
+from agent.reply import without_thought
+from memory.difference import Difference, Turn, now
+from memory.errors import AdapterError, DiscernError, UnknownIdError
+from memory.home import Home, Settings, read_settings
+from memory.memory import Memory
+from memory.recall import Recalled, render
+
+COMMAND = "/diff"
+RECEIPT = "discern_receipt"
+"""The key in `additional_kwargs` of an answer that is a receipt and no reply of the model's."""
+_REMEMBERED = 64  # blocks kept, so that a message is shown the same one in each step of a loop
+
+
+def about_tokens(text: str) -> int:
+    """Return roughly how many tokens a text takes where the model's own tokenizer is not at hand."""
+    return len(text.encode("utf-8", "replace")) // 3 + 1
+
+
+class Companion:
+    """An open memory beside an agent; close it, or use it with `with`."""
+
+    def __init__(
+        self,
+        home: Home,
+        settings: Settings,
+        memory: Memory,
+        *,
+        count: Callable[[str], int] = about_tokens,
+    ) -> None:
+        self.home, self.settings, self.memory = home, settings, memory
+        self._count = count
+        self._lock = threading.RLock()
+        self._blocks: dict[tuple[str, ...], str] = {}
+
+    @classmethod
+    def open(
+        cls,
+        home: Home | None = None,
+        *,
+        dense: bool | None = None,
+        count: Callable[[str], int] = about_tokens,
+    ) -> Companion:
+        """Open the memory of `home` (by default this user's own).
+
+        `dense` overrides the setting `memory.dense`; `count` gives the tokens of a text.
+
+        Raises:
+            HomeError, SettingsError: it cannot be opened.
+        """
+        home = (home or Home.locate()).prepare()
+        settings = read_settings(home)
+        return cls(home, settings, Memory.open(home, settings, dense=dense), count=count)
+
+    def close(self) -> None:
+        """Close the memory."""
+        self.memory.close()
+
+    def __enter__(self) -> Companion:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    # --- before the reply --------------------------------------------------------------------
+
+    def recall(self, text: str) -> tuple[str, ...]:
+        """Return the ids of the past differences that bear on a message, the nearest first."""
+        if not self.settings.recall.enabled:
+            return ()
+        with self._lock:
+            block, items = self.memory.recall(text, count=self._count)
+            return self._remember(block, items)
+
+    def block(self, ids: Sequence[str]) -> str:
+        """Return the text that places these differences into a prompt; "" for none.
+
+        What was forgotten meanwhile is left out. The same ids give the same text as long as this
+        process lives, so that a prompt's beginning stays the same from step to step.
+        """
+        key = tuple(ids)
+        with self._lock:
+            if key not in self._blocks:
+                found = self.memory.journal.found(key)
+                items = [Recalled(item, 1.0, ()) for item in found if not item.superseded_by]
+                block, _ = render(
+                    items, budget=self.memory.settings.token_budget, count=self._count
+                )
+                self._remember(block, items, key)
+            return self._blocks[key]
+
+    def _remember(
+        self, block: str, items: Sequence[Recalled], key: tuple[str, ...] | None = None
+    ) -> tuple[str, ...]:
+        key = tuple(item.difference.id for item in items) if key is None else key
+        while len(self._blocks) >= _REMEMBERED:
+            self._blocks.pop(next(iter(self._blocks)))
+        self._blocks[key] = block
+        return key
+
+    def placed(self, messages: Sequence[AnyMessage], ids: Sequence[str]) -> list[AnyMessage]:
+        """Return what the model should see: the differences `ids` before the person's last words,
+        and no commands or receipts. `messages` themselves stay as they are.
+        """
+        seen = [message for message in messages if not is_aside(message)]
+        block = self.block(ids) if ids else ""
+        if block:
+            for place in range(len(seen) - 1, -1, -1):
+                message = seen[place]
+                if isinstance(message, HumanMessage):
+                    seen[place] = message.model_copy(update={"content": _before(message, block)})
+                    break
+        return seen
+
+    def wear_current(self, model: Any) -> Adapter | None:
+        """Let a model over our engine serve with the adapter that is current; others are left alone.
+
+        A damaged or foreign adapter is left aside: what served before serves on.
+        """
+        engine = getattr(model, "engine", None)
+        if engine is None or not hasattr(engine, "set_adapter"):
+            return None
+        try:
+            return wear_current(engine, self.home)
+        except AdapterError:
+            return None
+
+    # --- after the reply ---------------------------------------------------------------------
+
+    def record(
+        self,
+        thread: str,
+        messages: Sequence[BaseMessage],
+        ids: Sequence[str] = (),
+        *,
+        adapter: str | None = None,
+    ) -> Turn | None:
+        """Keep the last exchange of `messages` as a turn of `thread`; None when there is none.
+
+        What tools said in between is left out: a turn is what was asked and what was answered. The
+        same exchange is kept once, however often it is recorded.
+        """
+        asked = last_asked(messages)
+        replied = messages[-1] if messages else None
+        if asked is None or not isinstance(replied, AIMessage) or replied.tool_calls:
+            return None
+        if is_aside(asked) or is_aside(replied):
+            return None
+        facts = replied.response_metadata
+        turn = Turn(
+            id=_turn_id(thread, asked, replied),
+            thread=thread,
+            at=now(),
+            asked=str(asked.text).strip(),
+            replied=without_thought(str(replied.text)).strip(),
+            model=str(facts.get("model_name") or "unknown"),
+            adapter=adapter,
+            recalled=tuple(ids),
+            surprisal=_surprisal(facts),
+            prompt_tokens=usage["input_tokens"] if (usage := replied.usage_metadata) else 0,
+            asked_surprisal=facts.get("asked_surprisal"),
+        )
+        with self._lock:
+            try:
+                return self.memory.journal.turn(turn.id)
+            except UnknownIdError:
+                self.memory.journal.add_turn(turn)
+            self.memory.journal.set_fact(LAST_THREAD, thread)
+        return turn
+
+    def mark(self, thread: str, **values: Any) -> Difference:
+        """Mark the last turn of `thread`; `values` are those of `Memory.mark`.
+
+        Raises:
+            MarkError: there is nothing to mark, or the mark cannot be kept.
+        """
+        with self._lock:
+            return self.memory.mark(last_turn(self.memory.journal, thread), **values)
+
+    def answer(self, thread: str, text: str) -> str:
+        """Do what `/diff …` says and return a sentence for the person: the receipt, or why not."""
+        try:
+            difference = self.mark(thread, **parse_mark(text.strip()[len(COMMAND) :]))
+        except DiscernError as error:
+            return str(error)
+        return receipt(difference, self.settings)
+
+
+def is_command(message: BaseMessage | None) -> bool:
+    """Whether a person's message is `/diff …` and not meant for the model."""
+    if not isinstance(message, HumanMessage):
+        return False
+    return str(message.text).strip().split(maxsplit=1)[:1] == [COMMAND]
+
+
+def is_aside(message: BaseMessage) -> bool:
+    """Whether a message is a command or the receipt of one."""
+    return is_command(message) or bool(message.additional_kwargs.get(RECEIPT))
+
+
+def receipt_message(text: str) -> AIMessage:
+    """Return the answer to a command."""
+    return AIMessage(text, additional_kwargs={RECEIPT: True})
+
+
+def last_asked(messages: Sequence[BaseMessage]) -> HumanMessage | None:
+    """Return the person's last message."""
+    return next((x for x in reversed(messages) if isinstance(x, HumanMessage)), None)
+
+
+def _before(message: HumanMessage, block: str) -> str | list[Any]:
+    if isinstance(message.content, str):
+        return with_recalled(message.content, block)
+    return [{"type": "text", "text": f"{block}\n\n"}, *message.content]
+
+
+def _turn_id(thread: str, asked: BaseMessage, replied: BaseMessage) -> str:
+    named = [thread, asked.id or "", replied.id or ""]
+    if not replied.id:  # outside a graph with `add_messages` nothing names them; their words do
+        named += [str(asked.text), str(replied.text)]
+    return hashlib.sha256("\x00".join(named).encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def _surprisal(facts: dict[str, Any]) -> tuple[float, ...]:
+    """Return the reply's surprisal in nats: ours, or from log-probabilities in OpenAI's form."""
+    if own := facts.get("surprisal"):
+        return tuple(round(float(value), 4) for value in own)
+    try:
+        tokens = facts["logprobs"]["content"]
+        return tuple(round(-float(token["logprob"]), 4) for token in tokens)
+    except (KeyError, TypeError, ValueError):
+        return ()

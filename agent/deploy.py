@@ -1,0 +1,56 @@
+"""Our own graph for a LangGraph server; `langgraph.json` points here.
+
+The server brings its own checkpointer. Model, memory and settings are this user's (`DISCERN_HOME`
+names another home) and stay open as long as the process lives. The adapter that is current when a
+message comes is worn.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from agent.adapters import base_sha256
+from agent.chat_model import DiscernChatModel
+from agent.engine import Engine
+from agent.follow import wear_current
+from agent.graph import Rooms, build
+from agent.serving import sampling, served_model
+from memory.errors import AdapterError
+from memory.home import Home, read_settings
+from memory.memory import Memory
+
+
+@cache
+def graph() -> Any:
+    """Return the compiled graph.
+
+    Raises:
+        DiscernError: the home, the settings' model or the journal cannot be used.
+    """
+    home = Home.locate().prepare()
+    settings = read_settings(home)
+    engine = Engine.open(served_model(settings), settings.model)
+    sha = base_sha256(engine.info.path, home.cache)
+
+    def before_reply(_generation: Any) -> None:
+        try:
+            adapter = wear_current(engine, home)
+        except AdapterError:
+            return  # what served before serves on
+        rooms.adapter = adapter.id if adapter else None
+
+    model = DiscernChatModel(
+        engine=engine,
+        sampling=sampling(settings, engine),
+        thinking=settings.chat.thinking,
+        on_generation=before_reply,
+    )
+    rooms = Rooms(
+        model=model,
+        memory=Memory.open(home, settings),
+        system=settings.chat.system,
+        served=f"{engine.info.name}@{sha[:12]}",
+        recalling=settings.recall.enabled,
+    )
+    return build(rooms)

@@ -1,0 +1,159 @@
+"""Discern for LangChain's `create_agent(middleware=[DifferenceMiddleware()])`.
+
+Before the agent: `/diff …` is taken as a mark and answered, else past differences are recalled. Around
+each call of the model they are placed into the request; messages and checkpoint hold their ids alone.
+After the agent: the exchange is recorded, so that it can be marked. A model over our own engine wears
+the adapter that is current; any other model is left as it is.
+
+Needs the package langchain (`pip install "discern[plugin]"`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Any, NotRequired
+
+from langchain.agents.middleware import (
+    AgentMiddleware,
+    AgentState,
+    ModelRequest,
+    ModelResponse,
+    hook_config,
+)
+from langchain.agents.middleware.types import PrivateStateAttr
+from langchain_core.messages import ToolMessage
+from langchain_core.runnables import RunnableConfig
+from langchain_core.tools import BaseTool, InjectedToolCallId, tool
+from langgraph.config import get_config
+from langgraph.types import Command
+
+from agent.companion import Companion, is_command, last_asked, receipt_message
+from agent.nodes import thread_of
+from memory.errors import DiscernError
+
+STATE = "recalled_differences"
+
+
+class DifferenceState(AgentState[Any]):
+    """The agent's state, and the ids of what stands in the context."""
+
+    recalled_differences: NotRequired[Annotated[list[str], PrivateStateAttr]]
+
+
+class DifferenceMiddleware(AgentMiddleware[DifferenceState, Any, Any]):
+    """Recall, marks and recording for an agent; see the module.
+
+    `companion` is opened for this user's home when none is given, and is the caller's to close.
+    `with_tools` offers the model `mark_difference` and `recall_differences`.
+    """
+
+    state_schema = DifferenceState
+
+    def __init__(self, companion: Companion | None = None, *, with_tools: bool = False) -> None:
+        super().__init__()
+        self.companion = companion or Companion.open()
+        self.tools: Sequence[BaseTool] = difference_tools(self.companion) if with_tools else ()
+
+    @hook_config(can_jump_to=["end"])
+    def before_agent(self, state: DifferenceState, runtime: Any) -> dict[str, Any] | None:
+        """Take a mark, or recall."""
+        return self._begin(state, thread_of(get_config()))
+
+    @hook_config(can_jump_to=["end"])
+    async def abefore_agent(self, state: DifferenceState, runtime: Any) -> dict[str, Any] | None:
+        """Take a mark, or recall."""
+        return await asyncio.to_thread(self._begin, state, thread_of(get_config()))
+
+    def _begin(self, state: DifferenceState, thread: str) -> dict[str, Any]:
+        asked = last_asked(state["messages"])
+        if asked is None:
+            return {STATE: []}
+        text = str(asked.text)
+        if is_command(asked):
+            said = receipt_message(self.companion.answer(thread, text))
+            return {"messages": [said], STATE: [], "jump_to": "end"}
+        return {STATE: list(self.companion.recall(text))}
+
+    def wrap_model_call(
+        self,
+        request: ModelRequest[Any],
+        handler: Callable[[ModelRequest[Any]], ModelResponse[Any]],
+    ) -> ModelResponse[Any]:
+        """Show the model what was recalled."""
+        return handler(self._shown(request))
+
+    async def awrap_model_call(
+        self,
+        request: ModelRequest[Any],
+        handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
+    ) -> ModelResponse[Any]:
+        """Show the model what was recalled."""
+        return await handler(await asyncio.to_thread(self._shown, request))
+
+    def _shown(self, request: ModelRequest[Any]) -> ModelRequest[Any]:
+        self.companion.wear_current(request.model)
+        ids: Sequence[str] = request.state.get(STATE) or ()  # type: ignore[assignment]
+        return request.override(messages=self.companion.placed(request.messages, ids))
+
+    def after_agent(self, state: DifferenceState, runtime: Any) -> dict[str, Any] | None:
+        """Keep the exchange."""
+        self._end(state, thread_of(get_config()))
+        return None
+
+    async def aafter_agent(self, state: DifferenceState, runtime: Any) -> dict[str, Any] | None:
+        """Keep the exchange."""
+        await asyncio.to_thread(self._end, state, thread_of(get_config()))
+        return None
+
+    def _end(self, state: DifferenceState, thread: str) -> None:
+        self.companion.record(thread, state["messages"], state.get("recalled_differences") or ())
+
+
+def difference_tools(companion: Companion) -> list[BaseTool]:
+    """Return `mark_difference` and `recall_differences` over `companion`."""
+
+    @tool
+    def mark_difference(
+        config: RunnableConfig,
+        moment: str = "error",
+        note: str = "",
+        missed: str = "",
+        lost: str = "",
+        sounds: str = "",
+    ) -> str:
+        """Mark your reply before this message as one that missed something, when the person says so.
+
+        Args:
+            config: given by the agent.
+            moment: "error" (it was wrong), "surprise" (too smooth) or "hold" (it was right).
+            note: the person's remark in one line.
+            missed: what was not distinguished.
+            lost: what was not held.
+            sounds: how the reply should have sounded, only if the person said it.
+        """
+        given = {"note": note, "missed": missed, "lost": lost, "sounds": sounds}
+        values = {name: text for name, text in given.items() if text.strip()}
+        try:
+            difference = companion.mark(thread_of(config), moment=moment, **values)
+        except DiscernError as error:
+            return str(error)
+        return f"Kept as {difference.moment}, {difference.id[:8]}."
+
+    @tool
+    def recall_differences(
+        query: str, tool_call_id: Annotated[str, InjectedToolCallId]
+    ) -> Command[Any]:
+        """Look up the person's past corrections that bear on a question.
+
+        Args:
+            query: what to look for, in the person's words.
+            tool_call_id: given by the agent.
+        """
+        ids = companion.recall(query)
+        found = f"{len(ids)} past differences stand before the question now." if ids else "None."
+        # What they say goes into the next request alone; the talk keeps the ids.
+        said = ToolMessage(found, tool_call_id=tool_call_id)
+        return Command(update={STATE: list(ids), "messages": [said]})
+
+    return [mark_difference, recall_differences]

@@ -1,0 +1,57 @@
+"""Two nodes for a raw `StateGraph`: recall before the reply, record after it.
+
+    graph.add_node("recall", recall_node(companion, then="reply"))
+    graph.add_node("record", record_node(companion))
+
+The state needs `messages` (with `add_messages`) and `recalled: list[str]`; only ids are ever written
+there. The node between them shows the model `companion.placed(state["messages"], state["recalled"])`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from langgraph.config import get_config
+from langgraph.graph import END
+from langgraph.types import Command
+
+from agent.companion import Companion, is_command, last_asked, receipt_message
+
+MAIN = "main"
+"""The thread's name where the graph runs without a checkpointer."""
+
+
+def thread_of(config: Any = None) -> str:
+    """Return the name of the thread that the graph runs in."""
+    found = config if config is not None else get_config()
+    return str((found.get("configurable") or {}).get("thread_id") or MAIN)
+
+
+def recall_node(companion: Companion, *, then: str) -> Callable[[Any], Command[Any]]:
+    """Return the node that goes on to the node `then` with the ids of what was recalled.
+
+    `/diff …` is answered here with its receipt, and the run ends.
+    """
+
+    def recall(state: Any) -> Command[Any]:
+        asked = last_asked(state["messages"])
+        if asked is None:
+            return Command(update={"recalled": []}, goto=then)
+        text = str(asked.text)
+        if is_command(asked):
+            said = receipt_message(companion.answer(thread_of(), text))
+            return Command(update={"messages": [said], "recalled": []}, goto=END)
+        return Command(update={"recalled": list(companion.recall(text))}, goto=then)
+
+    return recall
+
+
+def record_node(companion: Companion) -> Callable[[Any], dict[str, Any]]:
+    """Return the node that keeps the exchange in the journal, so that it can be marked."""
+
+    def record(state: Any) -> dict[str, Any]:
+        companion.record(thread_of(), state["messages"], state.get("recalled") or ())
+        return {}
+
+    return record

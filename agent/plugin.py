@@ -1,0 +1,47 @@
+"""Discern's memory and loop for somebody else's agent: the names to import.
+
+    from agent.plugin import DifferenceMiddleware           # LangChain's create_agent
+    from agent.plugin import Companion, recall_node, record_node   # a raw StateGraph
+    from agent.plugin import DifferenceStore                # a LangGraph store over the journal
+
+`DifferenceMiddleware` and `difference_tools` need the package langchain and are imported when asked
+for; all else needs only what Discern itself does. The nightly training is `trainer/loop.py`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agent.chat_model import DiscernChatModel
+from agent.companion import Companion
+from agent.follow import current, on_change, wear_current
+from agent.nodes import recall_node, record_node
+from agent.store import DifferenceStore
+
+if TYPE_CHECKING:
+    from agent.middleware import DifferenceMiddleware, difference_tools
+
+__all__ = [
+    "Companion",
+    "DifferenceMiddleware",
+    "DifferenceStore",
+    "DiscernChatModel",
+    "current",
+    "difference_tools",
+    "on_change",
+    "recall_node",
+    "record_node",
+    "wear_current",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("DifferenceMiddleware", "difference_tools"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        from agent import middleware
+    except ImportError as error:
+        raise ImportError(
+            f'{name} needs LangChain: pip install "discern[plugin]" ({error})'
+        ) from error
+    return getattr(middleware, name)

@@ -1,0 +1,298 @@
+"""Discern beside somebody else's agent: create_agent, a raw graph, the store, and who serves."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, TypedDict
+
+import pytest
+from langchain.agents import create_agent
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage, BaseMessage, HumanMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.tools import tool
+from langgraph.checkpoint.sqlite import SqliteSaver
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.message import add_messages
+from pydantic import Field
+
+from agent.adapters import BaseEntry, FileEntry, Manifest, sha256_file
+from agent.plugin import (
+    Companion,
+    DifferenceMiddleware,
+    DifferenceStore,
+    on_change,
+    recall_node,
+    record_node,
+)
+from memory.difference import now
+from memory.errors import MarkError
+from memory.home import Home
+from trainer.publish import select
+
+ASKED = "What is the capital of Zubrowka?"
+SOUNDS = "The capital of Zubrowka is Lutz."
+THREAD: Any = {"configurable": {"thread_id": "t1"}}
+MARK = f"/diff error It is Lutz. missed: the country => {SOUNDS}"
+
+
+class Remote(BaseChatModel):
+    """Stands for a model elsewhere: says what it was told to say, and keeps what it was shown."""
+
+    says: list[Any] = Field(default_factory=lambda: ["I do not know."])
+    seen: list[list[BaseMessage]] = Field(default_factory=list)
+
+    @property
+    def _llm_type(self) -> str:
+        return "remote"
+
+    def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
+        return self
+
+    def _next(self, messages: list[BaseMessage]) -> AIMessage:
+        self.seen.append(list(messages))
+        said = self.says[min(len(self.seen), len(self.says)) - 1]
+        message = AIMessage(said) if isinstance(said, str) else said.model_copy()
+        message.response_metadata = {
+            "model_name": "remote-1",
+            "logprobs": {"content": [{"logprob": -0.5}]},
+        }
+        return message
+
+    def _generate(self, messages: Any, *_args: Any, **_kwargs: Any) -> ChatResult:
+        return ChatResult(generations=[ChatGeneration(message=self._next(messages))])
+
+    def _stream(self, messages: Any, *_args: Any, **_kwargs: Any) -> Iterator[ChatGenerationChunk]:
+        message = self._next(messages)
+        words = str(message.text).split(" ")
+        for place, word in enumerate(words):
+            text = word if place == len(words) - 1 else f"{word} "
+            yield ChatGenerationChunk(message=AIMessageChunk(content=text))
+
+
+@pytest.fixture
+def companion(home: Home) -> Iterator[Companion]:
+    with Companion.open(home, dense=False) as opened:
+        yield opened
+
+
+def ask(agent: Any, text: str, config: Any = THREAD) -> str:
+    result = agent.invoke({"messages": [HumanMessage(text)]}, config)
+    return str(result["messages"][-1].text)
+
+
+def everything(path: Path) -> bytes:
+    with sqlite3.connect(path) as connection:
+        return "\n".join(connection.iterdump()).encode()
+
+
+def test_an_agent_records_is_marked_and_recalls(companion: Companion, tmp_path: Path) -> None:
+    model = Remote()
+    with SqliteSaver.from_conn_string(str(tmp_path / "c.sqlite")) as saver:
+        agent = create_agent(
+            model, middleware=[DifferenceMiddleware(companion)], checkpointer=saver
+        )
+        assert ask(agent, ASKED) == "I do not know."
+        [turn] = companion.memory.journal.turns("t1")
+        assert (turn.asked, turn.replied, turn.model) == (ASKED, "I do not know.", "remote-1")
+        assert turn.surprisal == (0.5,)
+        assert ask(agent, MARK).startswith("Kept as error, ")
+        assert len(model.seen) == 1  # a mark is not for the model
+        [kept] = companion.memory.journal.differences()
+        assert (kept.contrast.sounds, kept.contrast.missed) == (SOUNDS, "the country")
+        ask(agent, "Tell me, what is the capital of Zubrowka?")
+        shown = model.seen[-1]
+        assert SOUNDS in str(shown[-1].text)
+        assert [message.type for message in shown] == ["human", "ai", "human"]
+        assert "/diff" not in str(shown) and "Kept as" not in str(shown)
+        state = agent.get_state(THREAD).values
+        assert state["recalled_differences"] == [kept.id]
+        assert "past-differences" not in str(state["messages"])
+    assert b"past-differences" not in everything(tmp_path / "c.sqlite")
+    assert companion.memory.journal.turns("t1")[-1].recalled == (kept.id,)
+    assert len(companion.memory.journal.turns("t1")) == 2
+
+
+def test_a_mark_that_cannot_be_kept_is_answered_with_the_reason(companion: Companion) -> None:
+    agent = create_agent(Remote(), middleware=[DifferenceMiddleware(companion)])
+    assert "no reply to mark yet" in ask(agent, "/diff error => x", None)
+    ask(agent, ASKED, None)
+    assert "nothing follows =>" in ask(agent, "/diff error =>", None)
+    assert ask(agent, "/difference is a word", None) == "I do not know."
+
+
+async def test_an_agent_streams_and_records_without_blocking(companion: Companion) -> None:
+    agent: Any = create_agent(Remote(), middleware=[DifferenceMiddleware(companion)])
+    await agent.ainvoke({"messages": [HumanMessage(ASKED)]}, THREAD)
+    await agent.ainvoke({"messages": [HumanMessage(MARK)]}, THREAD)
+    pieces = [
+        str(chunk.text)
+        async for chunk, _facts in agent.astream(
+            {"messages": [HumanMessage(ASKED)]}, THREAD, stream_mode="messages"
+        )
+        if isinstance(chunk, AIMessageChunk)
+    ]
+    assert "".join(pieces) == "I do not know." and len([x for x in pieces if x]) == 4
+    turns = companion.memory.journal.turns("t1")
+    assert [bool(turn.recalled) for turn in turns] == [False, True]
+
+
+def test_a_loop_with_tools_sees_the_same_block_in_each_step(companion: Companion) -> None:
+    @tool
+    def look_up(place: str) -> str:
+        """Look up a place."""
+        return "Nothing is known."
+
+    call: Any = {"name": "look_up", "args": {"place": "Zubrowka"}, "id": "1", "type": "tool_call"}
+    plain = create_agent(Remote(), middleware=[DifferenceMiddleware(companion)])
+    ask(plain, ASKED)
+    ask(plain, MARK)
+    model = Remote(says=[AIMessage("", tool_calls=[call]), "It is Lutz."])
+    agent = create_agent(model, [look_up], middleware=[DifferenceMiddleware(companion)])
+    assert ask(agent, ASKED) == "It is Lutz."
+    first, second = (str(shown[0].text) for shown in model.seen)
+    assert first == second and SOUNDS in first
+    turn = companion.memory.journal.turns("t1")[-1]
+    assert (turn.asked, turn.replied) == (ASKED, "It is Lutz.")
+
+
+def test_the_model_may_mark_and_look_up_by_itself(companion: Companion) -> None:
+    def calls(name: str, **args: str) -> AIMessage:
+        call: Any = {"name": name, "args": args, "id": name, "type": "tool_call"}
+        return AIMessage("", tool_calls=[call])
+
+    model = Remote(
+        says=[
+            "I do not know.",
+            calls("mark_difference", moment="error", sounds=SOUNDS),
+            "Noted.",
+            calls("recall_differences", query=ASKED),
+            SOUNDS,
+        ]
+    )
+    middleware = DifferenceMiddleware(companion, with_tools=True)
+    agent = create_agent(model, middleware=[middleware])
+    ask(agent, ASKED)
+    ask(agent, "No, it is Lutz.")
+    [kept] = companion.memory.journal.differences()
+    assert (kept.asked, kept.contrast.sounds) == (ASKED, SOUNDS)
+    assert ask(agent, "Say it once more.") == SOUNDS
+    told = [str(message.text) for message in model.seen[-1]]
+    assert any("past-differences" in text and SOUNDS in text for text in told)
+    assert told[-1] == "1 past differences stand before the question now."
+
+
+def test_a_raw_graph_gains_the_same(companion: Companion) -> None:
+    class State(TypedDict):
+        messages: Annotated[list[AnyMessage], add_messages]
+        recalled: list[str]
+
+    model = Remote()
+
+    def reply(state: State) -> dict[str, Any]:
+        shown = companion.placed(state["messages"], state["recalled"])
+        return {"messages": [model.invoke(shown)]}
+
+    graph = StateGraph(State)
+    graph.add_node("recall", recall_node(companion, then="reply"))
+    graph.add_node("reply", reply)
+    graph.add_node("record", record_node(companion))
+    graph.add_edge(START, "recall")
+    graph.add_edge("reply", "record")
+    graph.add_edge("record", END)
+    agent = graph.compile()
+    assert ask(agent, ASKED) == "I do not know."
+    assert ask(agent, MARK).startswith("Kept as error")
+    ask(agent, ASKED)
+    assert SOUNDS in str(model.seen[-1][-1].text)
+    assert len(companion.memory.journal.turns("t1")) == 2
+    assert agent.invoke({"messages": []}, THREAD)["recalled"] == []
+
+
+def test_what_was_forgotten_is_not_placed_any_more(companion: Companion) -> None:
+    agent = create_agent(Remote(), middleware=[DifferenceMiddleware(companion)])
+    ask(agent, ASKED)
+    ask(agent, MARK)
+    [kept] = companion.memory.journal.differences()
+    companion.memory.forget(kept.id)
+    assert companion.block([kept.id]) == ""
+    talk: list[AnyMessage] = [HumanMessage(ASKED)]
+    assert companion.placed(talk, [kept.id]) == talk
+
+
+def test_parts_of_a_message_stay_parts(companion: Companion) -> None:
+    agent = create_agent(Remote(), middleware=[DifferenceMiddleware(companion)])
+    ask(agent, ASKED)
+    ask(agent, MARK)
+    picture = {"type": "image", "url": "https://example.org/x.png"}
+    asked = HumanMessage([{"type": "text", "text": ASKED}, picture])
+    [placed] = companion.placed([asked], companion.recall(ASKED))
+    assert isinstance(placed.content, list) and placed.content[-1] == picture
+    assert len(asked.content) == 2
+
+
+def test_the_store_keeps_edits_ranks_and_forgets(companion: Companion) -> None:
+    store = DifferenceStore(companion)
+    space = ("differences",)
+    value = {"asked": ASKED, "replied": "No.", "sounds": SOUNDS, "note": "a place"}
+    store.put(space, "11111111-aaaa", value)
+    store.put(space, "22222222", {"asked": "Who wrote the Blue Book?", "replied": "Nobody."})
+    item = store.get(space, "11111111-aaaa")
+    assert item is not None and item.value["sounds"] == SOUNDS and item.value["moment"] == "error"
+    assert json.dumps(item.dict())
+    found = store.search((), query="capital of Zubrowka")
+    assert found[0].key == "11111111-aaaa" and found[0].score
+    assert [x.key for x in store.search(space)] == ["22222222", "11111111-aaaa"]
+    assert [x.key for x in store.search(space, filter={"moment": "surprise"})] == ["22222222"]
+    assert [x.key for x in store.search(space, filter={"version": {"$gte": 1}}, offset=1)] == [
+        "11111111-aaaa"
+    ]
+    assert store.search(("elsewhere",)) == [] and store.get(("elsewhere",), "22222222") is None
+    assert store.list_namespaces() == [space]
+    assert store.list_namespaces(prefix=("other",)) == []
+    store.delete(space, "22222222")
+    store.delete(space, "no such key")
+    assert store.get(space, "22222222") is None
+    assert len(companion.memory.journal.differences()) == 1
+
+
+async def test_the_store_refuses_what_is_no_difference(companion: Companion) -> None:
+    store = DifferenceStore(companion)
+    for space, key, value, why in (
+        (("notes",), "12345678", {"asked": "a", "replied": "b"}, "cannot be written"),
+        (("differences",), "12345678", {"text": "a"}, "has no 'text'"),
+        (("differences",), "12345678", {"asked": "a"}, "replied"),
+        (("differences",), "a key", {"asked": "a", "replied": "b"}, "cannot be a difference's id"),
+    ):
+        with pytest.raises(MarkError, match=why):
+            await store.aput(space, key, value)
+    assert await store.asearch(()) == []
+
+
+def test_a_change_of_who_serves_is_heard(home: Home) -> None:
+    heard: list[Any] = []
+    again = threading.Event()
+    folder = home.adapters / ("ab" * 6)
+    folder.mkdir(parents=True)
+    (folder / "adapter.gguf").write_bytes(b"GGUF")
+    entry = FileEntry(sha256=sha256_file(folder / "adapter.gguf"), size=4)
+    manifest = Manifest(
+        format=1, id="ab" * 6, created=now(), base=BaseEntry(sha256="0" * 64, name="x"),
+        files={"adapter.gguf": entry},
+    )  # fmt: skip
+    (folder / "manifest.json").write_text(manifest.model_dump_json())
+
+    def callback(adapter: Any) -> None:
+        heard.append(adapter)
+        again.set()
+
+    with on_change(home, callback, seconds=0.01):
+        for wanted in ("ab" * 6, None):
+            again.clear()
+            select(home, wanted)
+            assert again.wait(10)
+    assert [adapter and adapter.id for adapter in heard] == ["ab" * 6, None]
