@@ -1,7 +1,7 @@
 """Differences that pull one question in two directions, found before anything is trained.
 
-Two differences conflict when the same question, or a rephrasing that one of them would be trained on,
-is to be answered in two ways. The newer one counts, unless the person chose by superseding it
+Two differences conflict when the same question, or another wording of it, is to be answered in two
+ways. The newer one counts, unless the person chose by superseding it
 (`Memory.supersede`): what was superseded no longer teaches and so is not seen here. Two marked spans
 of one reply do not conflict while they do not overlap. Pure; refuses nothing.
 """
@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 from memory.difference import Difference
 from memory.words import plain, stems
-from trainer import rephrase
+from trainer.rephrase import rephrase
 from trainer.spans import expected_reply, replaces_span
 from trainer.standing import stands_alone, talk
+from trainer.wordings import same_question
 
 _NEGATIVE = "not no never don't isn't doesn't can't не нет никогда ни без"
 _NEGATIONS = frozenset(_NEGATIVE.split())
@@ -137,8 +138,10 @@ def _context(item: Difference) -> str:
 def _keys(item: Difference) -> set[tuple[str, object]]:
     """Return what the questions of a difference are found by: its wordings, and what they ask."""
     place = _context(item)
-    made = rephrase.rephrase(item.asked)
-    texts = {plain(text).rstrip("?!.… ") for text in (item.asked, *made.training, *made.held_out)}
+    core = item.asked.strip().rstrip("?!.… ")
+    # Hasty wordings ("who Zubrowka?") ask too little to tell two questions apart: not compared.
+    made = (item.asked, *same_question(core), *rephrase(item.asked, most=0).held_out)
+    texts = {plain(text).rstrip("?!.… ") for text in made}
     keys: set[tuple[str, object]] = {(place, text) for text in texts if text}
     content = frozenset(stems(item.asked))
     first = [word for word in re.findall(r"[\w'’]+", plain(item.asked)) if word in _CLASS]

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from memory.difference import Difference, Turn
@@ -149,7 +149,26 @@ def teach(
             lessons += lessons_of(difference, siblings, ask, engine, wordings=wordings)
         except ModelError as error:
             too_long[difference.id] = str(error)
-    return lessons, superseded, too_long
+    return _without_shared_wordings(lessons), superseded, too_long
+
+
+def _without_shared_wordings(lessons: Sequence[Lesson]) -> list[Lesson]:
+    """Leave out rephrasings that lessons with other replies are asked by too ("who Zubrowka?")."""
+    wanted: dict[tuple[object, str], set[str]] = {}
+    for lesson in lessons:
+        for question in (lesson.question, *lesson.rephrasings, *lesson.held_out):
+            wanted.setdefault((question.before, plain(question.text)), set()).add(lesson.expected)
+    return [
+        replace(
+            lesson,
+            rephrasings=tuple(
+                question
+                for question in lesson.rephrasings
+                if len(wanted[question.before, plain(question.text)]) == 1
+            ),
+        )
+        for lesson in lessons
+    ]
 
 
 def make_curriculum(

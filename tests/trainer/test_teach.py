@@ -10,6 +10,7 @@ from agent.engine import Engine
 from agent.prompt import compose
 from memory.difference import Message, Span
 from memory.home import Home
+from memory.words import plain
 from tests.trainer.values import difference, quick_settings
 from trainer.handing import rows
 from trainer.lessons import Lesson, samples_of, teach, unmarked
@@ -127,3 +128,16 @@ def test_only_unmarked_questions_are_ones_own_anchors() -> None:
     ]
     mark = difference("Marked?", "No.")
     assert unmarked(turns, [mark]) == ["New?", "same?", "Old?"]
+
+
+def test_a_wording_that_two_lessons_would_answer_differently_trains_neither(
+    engine: Engine, home: Home
+) -> None:
+    marks = [
+        difference("Who founded the Blue Library?", "Mirra."),
+        difference("Who directs the Blue Library?", "Lutz."),
+    ]
+    lessons, superseded, _ = teach(engine, marks, quick_settings(home))
+    assert not superseded
+    one, other = ({plain(q.text) for q in lesson.rephrasings} for lesson in lessons)
+    assert one and other and not one & other
