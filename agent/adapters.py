@@ -61,6 +61,7 @@ class Manifest(_Model):
     files: dict[Annotated[str, Field(pattern=r"^[\w.-]+$")], FileEntry]
     scale: Annotated[float, Field(gt=0, le=4)] = 1.0
     differences: tuple[str, ...] = ()
+    fingerprints: dict[str, str] = Field(default_factory=dict)
     settings: dict[str, Any] = Field(default_factory=dict)
     metrics: dict[str, Any] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)

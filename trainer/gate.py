@@ -1,64 +1,97 @@
-"""The tests an adapter must pass, on the very GGUF and adapter that will serve.
+"""The tests an adapter must pass, on the very GGUF and adapter that will serve: the verdict.
 
-    python -m trainer.gate ADAPTER BASE     load both and say one word: the probe's child process
+Everything is measured as in `trainer/measures.py`: the lessons, held-out rephrasings, near-misses and
+held-out anchors the training never saw, and whatever the adapter that serves today holds. When all
+was learnt and only something else moved, the adapter's scale is lowered by bisection (llama.cpp takes
+one, so nothing is exported again) and the largest one that passes is taken. Nothing is written.
 
-A malformed adapter can crash llama.cpp, so it is first loaded in a child (`probe`). Then everything is
-asked greedily: the lessons, held-out rephrasings, near-misses and held-out anchors the training never
-saw. When all was learnt and only something else moved, the adapter's scale is lowered by bisection and
-the largest one that passes is taken. Nothing is written.
+Most measures pass or fail. Perplexity has an aim and a limit: between them the adapter is weakened if
+that mends it, and otherwise passes with a warning.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from memory.errors import AdapterError
-from trainer.children import die_with_parent, environment
+from trainer.measures import Answer, Wanted, answers, drift, hold, mean, same
+from trainer.probe import probe
 from trainer.report import Change, Measure
 
 if TYPE_CHECKING:
-    from agent.engine import Engine, Generation
+    from agent.engine import Engine
     from memory.home import GateSettings
     from trainer.anchors import Anchor
     from trainer.lessons import Curriculum, Lesson
+    from trainer.measures import Held
 
-PROBE_SECONDS = 300
+__all__ = ["Spoken", "Verdict", "judge", "listen", "measure", "measures_to_json", "probe", "same"]
+
 SCALE_STEPS = 3
 LOWEST_SCALE = 0.3
-_TINY = 1e-6
+SHOWN_REWORDED = 40
+"""Wrong replies to held-out rephrasings that are generated to their end."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What is said to every lesson: to its question, and to its held-out rephrasings."""
+
+    asked: tuple[Answer, ...]
+    reworded: tuple[tuple[Answer, ...], ...]
+
+    @property
+    def reproduced(self) -> tuple[bool, ...]:
+        """Whether each lesson's question gets the expected reply."""
+        return tuple(one.right for one in self.asked)
+
+    @property
+    def rephrased(self) -> tuple[float, ...]:
+        """Share of each lesson's held-out rephrasings that get it; 1 where there are none."""
+        return tuple(mean([one.right for one in some]) for some in self.reworded)
+
+    @property
+    def lessons(self) -> float:
+        """Share of the lessons that are reproduced."""
+        return mean(self.reproduced)
+
+    @property
+    def rephrasings(self) -> float:
+        """Mean share of the held-out rephrasings, over the lessons that have some."""
+        pairs = zip(self.reworded, self.rephrased, strict=True)
+        return mean([share for some, share in pairs if some])
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the gate found at one scale.
+    """What the gate found at one scale."""
 
-    `after` is the reply to each lesson's question, `reproduced` whether it is the expected one, and
-    `rephrased` the share of its held-out rephrasings answered likewise.
-    """
-
-    passed: bool
     scale: float
     measures: tuple[Measure, ...]
-    after: tuple[str, ...]
-    reproduced: tuple[bool, ...]
-    rephrased: tuple[float, ...]
+    spoken: Spoken
     changes: tuple[Change, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the adapter may serve."""
+        return all(measure.passed or measure.warned for measure in self.measures)
+
+    @property
+    def clean(self) -> bool:
+        """Whether it passed without a warning."""
+        return all(measure.passed for measure in self.measures)
 
     @property
     def sentence(self) -> str:
         """What was decided and why, in one sentence."""
         if self.passed:
             return "the adapter learnt what it should and left the rest as it was"
-        return "; ".join(measure.sentence for measure in self.measures if not measure.passed)
+        return "; ".join(item.sentence for item in self.measures if not item.may_serve)
 
     @property
     def only_drifts(self) -> bool:
@@ -67,62 +100,30 @@ class Verdict:
         return bool(failed) and all(measure.drift for measure in failed)
 
 
-Progress = Callable[[int, int], None]
-
-
-def probe(adapter: Path, base: Path) -> None:
-    """Load the adapter onto its base in a child process and generate a token.
-
-    Raises:
-        AdapterError: it is refused, crashes the child, gives numbers that are none, or hangs.
-    """
-    command = [sys.executable, "-m", "trainer.gate", str(adapter), str(base)]
-    try:
-        done = subprocess.run(
-            command,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            timeout=PROBE_SECONDS,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise AdapterError(
-            f"the adapter {adapter} did not load within {PROBE_SECONDS} seconds; train again"
-        ) from error
-    if done.returncode == 0 and done.stdout.strip() == "sound":
-        return
-    if done.returncode < 0:
-        raise AdapterError(
-            f"the adapter {adapter} crashes llama.cpp (signal {-done.returncode}); train again"
-        )
-    reason = (done.stdout.strip() or done.stderr.strip() or "no reason given").splitlines()[-1]
-    raise AdapterError(f"the adapter {adapter} was refused when it was tried: {reason}")
-
-
 def judge(
     engine: Engine,
     adapter: Path,
     curriculum: Curriculum,
     gate: GateSettings,
     progress: Progress = lambda done, total: None,
+    held_now: Sequence[bool] = (),
 ) -> Verdict:
     """Measure `adapter` and return the verdict; lower its scale when only the drift fails.
 
-    The engine wears no adapter when this returns.
+    `held_now` tells which lessons are reproduced under the adapter that serves today; none of them
+    may be lost. The engine wears no adapter when this returns.
     """
     try:
-        verdict = measure(engine, adapter, 1.0, curriculum, gate, progress)
+        verdict = measure(engine, adapter, 1.0, curriculum, gate, progress, held_now)
         if not verdict.only_drifts:
             return verdict
         best, low, high = verdict, LOWEST_SCALE, 1.0
         for _ in range(SCALE_STEPS):
-            middle = math.sqrt(low * high)
-            tried = measure(engine, adapter, round(middle, 3), curriculum, gate, progress)
-            if tried.passed:
+            middle = round(math.sqrt(low * high), 3)
+            tried = measure(engine, adapter, middle, curriculum, gate, progress, held_now)
+            if tried.clean or (tried.passed and not best.passed):
                 best = tried
-            if tried.passed or not tried.only_drifts:
+            if tried.clean or not tried.only_drifts:
                 low = middle  # either a larger one may pass too, or this one has unlearnt
             else:
                 high = middle
@@ -138,12 +139,49 @@ def measure(
     curriculum: Curriculum,
     gate: GateSettings,
     progress: Progress = lambda done, total: None,
+    held_now: Sequence[bool] = (),
 ) -> Verdict:
     """Ask everything once with the adapter at `scale`."""
     engine.set_adapter(adapter, scale)
-    lessons = curriculum.lessons
-    held = [*curriculum.near_misses, *curriculum.anchors]
-    total = len(lessons) + len(held) + sum(len(lesson.held_out) for lesson in lessons)
+    total = prompts_of(curriculum.lessons)
+    total += len(curriculum.near_misses) + len(curriculum.anchors)
+    step = _counter(progress, total)
+    spoken = listen(engine, curriculum.lessons, step)
+    near = hold(engine, curriculum.near_misses, step)
+    anchors = hold(engine, curriculum.anchors, step)
+    return Verdict(
+        scale=scale,
+        measures=_measures(spoken, near, anchors, gate, held_now),
+        spoken=spoken,
+        changes=(
+            *_changes(curriculum.anchors, anchors, near=False),
+            *_changes(curriculum.near_misses, near, near=True),
+        ),
+    )
+
+
+def listen(
+    engine: Engine, lessons: Sequence[Lesson], step: Callable[[], None] = lambda: None
+) -> Spoken:
+    """Return what is said to the lessons under what the engine wears."""
+    asked = answers(
+        engine, [Wanted(x.question.prompt, x.chosen, x.expected) for x in lessons], step
+    )
+    wanted = [
+        Wanted(question.prompt, lesson.chosen, lesson.expected)
+        for lesson in lessons
+        for question in lesson.held_out
+    ]
+    reworded = iter(answers(engine, wanted, step, shown=SHOWN_REWORDED))
+    return Spoken(tuple(asked), tuple(tuple(next(reworded) for _ in x.held_out) for x in lessons))
+
+
+def prompts_of(lessons: Sequence[Lesson]) -> int:
+    """Return how many prompts `listen` asks."""
+    return sum(1 + len(lesson.held_out) for lesson in lessons)
+
+
+def _counter(progress: Progress, total: int) -> Callable[[], None]:
     done = 0
 
     def step() -> None:
@@ -151,158 +189,69 @@ def measure(
         done += 1
         progress(done, total)
 
-    after: list[str] = []
-    reproduced: list[bool] = []
-    rephrased: list[float] = []
-    sane = asked = 0
-    for lesson in lessons:
-        text, ended = _ask(engine, lesson.question.prompt, len(lesson.chosen) + 16)
-        after.append(text)
-        reproduced.append(ended and same(text, lesson.expected))
-        asked, sane = asked + 1, sane + (ended and bool(text))
-        step()
-        rephrased.append(_rephrased(engine, lesson, step))
-    moved: list[list[Change]] = []
-    for group in (curriculum.near_misses, curriculum.anchors):
-        changes: list[Change] = []
-        for anchor in group:
-            made = _generate(engine, anchor.prompt, len(anchor.reply))
-            text = made.text.strip()
-            if text != anchor.text and not _was_open(anchor, made, engine.end_of_turn):
-                changes.append(Change(anchor.asked, anchor.text, text))
-            asked, sane = asked + 1, sane + (bool(text) or not anchor.text)
-            step()
-        moved.append(changes)
-    kl, perplexity = _drift(engine, curriculum.anchors)
-    share_rephrased = _mean(
-        [value for x, value in zip(lessons, rephrased, strict=True) if x.held_out]
-    )
-    near, anchors = (
-        1 - len(changes) / len(group) if group else 1.0
-        for changes, group in zip(moved, (curriculum.near_misses, curriculum.anchors), strict=True)
-    )
-    learnt = sum(reproduced) / max(1, len(lessons))
-    sound = sane / max(1, asked)
-    measures = (
-        Measure("lessons", learnt, gate.lessons, learnt >= gate.lessons,
-                f"lessons reproduced: {learnt:.0%} (at least {gate.lessons:.0%})"),
-        Measure("rephrasings", share_rephrased, gate.rephrasings, share_rephrased >= gate.rephrasings,
-                f"held-out rephrasings: {share_rephrased:.0%} (at least {gate.rephrasings:.0%})"),
-        Measure("near_misses", near, gate.near_misses, near >= gate.near_misses,
-                f"look-alike questions unchanged: {near:.0%} (at least {gate.near_misses:.0%})", True),
-        Measure("anchors", anchors, gate.anchors, anchors >= gate.anchors,
-                f"unrelated answers unchanged: {anchors:.0%} (at least {gate.anchors:.0%})", True),
-        Measure("kl", kl, gate.kl, kl <= gate.kl,
-                f"distance from the base: {kl:.4f} nats a token (at most {gate.kl:g})", True),
-        Measure("perplexity", perplexity, gate.perplexity, perplexity <= gate.perplexity,
-                f"perplexity on unrelated chat: {perplexity:+.1%} (at most {gate.perplexity:+.0%})",
-                True),
-        Measure("sane", sound, gate.anchors, sound >= gate.anchors,
-                f"replies that are not empty and end: {sound:.0%} (at least {gate.anchors:.0%})",
-                True),
-    )  # fmt: skip
-    return Verdict(
-        passed=all(item.passed for item in measures),
-        scale=scale,
-        measures=measures,
-        after=tuple(after),
-        reproduced=tuple(reproduced),
-        rephrased=tuple(rephrased),
-        changes=(*moved[1], *moved[0]),
-    )
+    return step
 
 
-def same(reply: str, expected: str) -> bool:
-    """Whether a reply is the expected one, whitespace around its lines aside."""
-    return [line.strip() for line in reply.strip().splitlines()] == [
-        line.strip() for line in expected.strip().splitlines()
+def _changes(anchors: Sequence[Anchor], held: Sequence[Held], *, near: bool) -> list[Change]:
+    return [
+        Change(anchor.asked, anchor.text, one.text or "", near=near, undecided=one.kept)
+        for anchor, one in zip(anchors, held, strict=True)
+        if not one.strict
     ]
 
 
-def _was_open(anchor: Anchor, made: Generation, end_of_turn: int) -> bool:
-    """Whether the reply leaves the base's where the base itself was undecided: the first other token
-    had at least half the chance of the one the base took. Numbers and threads flip those too."""
-    ours = [*made.tokens, end_of_turn] if made.reason == "end" else made.tokens
-    for place, (theirs, token) in enumerate(zip(anchor.reply, ours, strict=False)):
-        if token != theirs:
-            found = np.flatnonzero(anchor.ids[place] == token)
-            taken = np.flatnonzero(anchor.ids[place] == theirs)
-            if not len(found) or not len(taken):
-                return False
-            logs = anchor.logs[place]
-            return bool(logs[found[0]] >= logs[taken[0]] - math.log(2))
-    return True
+def _measures(
+    spoken: Spoken,
+    near: Sequence[Held],
+    anchors: Sequence[Held],
+    gate: GateSettings,
+    held_now: Sequence[bool],
+) -> tuple[Measure, ...]:
+    learnt, rephrased = spoken.lessons, spoken.rephrasings
+    before = [right for right, held in zip(spoken.reproduced, held_now, strict=False) if held]
+    kept = mean(before)
+    lost = f"{len(before) - sum(before)} of {len(before)}"
+    apart = [(mean([one.kept for one in some]), mean([one.strict for one in some]))
+             for some in (near, anchors)]  # fmt: skip
+    (near_kept, near_strict), (anchors_kept, anchors_strict) = apart
+    kl, rise = drift(anchors)
+    said = [*spoken.asked, *(one for some in spoken.reworded for one in some)]
+    sound = mean([*(one.sound for one in said), *(one.sound for one in (*near, *anchors))])
+    return (
+        Measure("lessons", learnt, gate.lessons, learnt >= gate.lessons,
+                f"lessons reproduced: {_share(learnt)} (at least {gate.lessons:.0%})"),
+        Measure("rephrasings", rephrased, gate.rephrasings, rephrased >= gate.rephrasings,
+                f"held-out rephrasings: {_share(rephrased)} (at least {gate.rephrasings:.0%})"),
+        Measure("kept", kept, gate.kept, kept >= gate.kept,
+                f"lessons held until now and lost: {lost} (keep at least {gate.kept:.0%})"),
+        Measure("near_misses", near_kept, gate.near_misses, near_kept >= gate.near_misses,
+                f"look-alike questions unchanged: {_share(near_kept)}{_letter(near_kept, near_strict)} "
+                f"(at least {gate.near_misses:.0%})", True, strict=near_strict),
+        Measure("anchors", anchors_kept, gate.anchors, anchors_kept >= gate.anchors,
+                f"unrelated answers unchanged: {_share(anchors_kept)}"
+                f"{_letter(anchors_kept, anchors_strict)} (at least {gate.anchors:.0%})", True,
+                strict=anchors_strict),
+        Measure("kl", kl, gate.kl, kl <= gate.kl,
+                f"distance from the base: {kl:.4f} nats a token (at most {gate.kl:g})", True),
+        Measure("perplexity", rise, gate.perplexity, rise <= gate.perplexity,
+                f"perplexity on unrelated chat: {rise:+.1%} (aim {gate.perplexity:+.0%}, at most "
+                f"{gate.perplexity_limit:+.0%})", True,
+                warned=gate.perplexity < rise <= gate.perplexity_limit),
+        Measure("sound", sound, gate.sound, sound >= gate.sound,
+                f"replies of sound form (they end, are not empty, add no think tags): "
+                f"{_share(sound)} (at least {gate.sound:.0%})", True),
+    )  # fmt: skip
 
 
-def _generate(engine: Engine, prompt: Sequence[int], longest: int) -> Generation:
-    from agent.engine import Sampling
-
-    return engine.generate(prompt, Sampling(max_tokens=max(1, longest))).run()
-
-
-def _ask(engine: Engine, prompt: Sequence[int], longest: int) -> tuple[str, bool]:
-    made = _generate(engine, prompt, longest)
-    return made.text.strip(), made.reason == "end"
+def _share(value: float) -> str:
+    """Return a share without rounding it over a threshold: 0.949 is 94.9%, not 95%."""
+    return f"{value:.0%}" if round(value * 100, 6) == round(value * 100) else f"{value:.1%}"
 
 
-def _rephrased(engine: Engine, lesson: Lesson, step: Callable[[], None]) -> float:
-    right: list[float] = []
-    for question in lesson.held_out:
-        text, ended = _ask(engine, question.prompt, len(lesson.chosen) + 16)
-        right.append(float(ended and same(text, lesson.expected)))
-        step()
-    return _mean(right)
-
-
-def _drift(engine: Engine, anchors: Sequence[Anchor]) -> tuple[float, float]:
-    """Return the mean KL a token from the base, in nats, and the relative rise of perplexity,
-    both on the base's own replies."""
-    divergences: list[float] = []
-    rises: list[float] = []
-    for anchor in anchors:
-        rows = engine.log_probabilities([*anchor.prompt, *anchor.reply], len(anchor.prompt))
-        for place, row in enumerate(rows):
-            base, ours = anchor.logs[place], row[anchor.ids[place]]
-            tail = max(_TINY, 1 - float(np.exp(base).sum()))
-            our_tail = max(_TINY, 1 - float(np.exp(ours).sum()))
-            top = float((np.exp(base) * (base - ours)).sum())
-            divergences.append(top + tail * math.log(tail / our_tail))
-            found = np.flatnonzero(anchor.ids[place] == anchor.reply[place])
-            rises.append(float(base[found[0]] - ours[found[0]]) if len(found) else 0.0)
-    return max(0.0, _mean(divergences, 0.0)), math.exp(min(50.0, _mean(rises, 0.0))) - 1
-
-
-def _mean(values: Sequence[float], empty: float = 1.0) -> float:
-    return sum(values) / len(values) if values else empty
-
-
-def _probe_here(adapter: Path, base: Path) -> int:
-    """The child's part: say "sound", or the reason why not."""
-    from agent.engine import Engine, Sampling
-    from memory.errors import DiscernError
-
-    try:
-        with Engine.open(base) as engine:
-            engine.set_adapter(adapter)
-            prompt = engine.tokenize("Is this adapter sound?") or [engine.end_of_turn]
-            made = engine.generate(prompt, Sampling(max_tokens=2)).run()
-            rows = list(engine.log_probabilities([*prompt, *prompt], len(prompt)))
-            if not all(np.isfinite(row).all() for row in rows) or made.reason == "cancelled":
-                raise AdapterError("its numbers are not finite")
-    except DiscernError as error:
-        sys.stdout.write(f"{error}\n")
-        return 1
-    sys.stdout.write("sound\n")
-    return 0
+def _letter(kept: float, strict: float) -> str:
+    return f", {_share(strict)} to the letter" if strict != kept else ""
 
 
 def measures_to_json(measures: Sequence[Measure]) -> dict[str, float]:
     """Return name → value, for an adapter's manifest."""
     return {measure.name: round(float(measure.value), 5) for measure in measures}
-
-
-if __name__ == "__main__":
-    die_with_parent()
-    if len(sys.argv) != 3:
-        sys.exit(json.dumps({"usage": "python -m trainer.gate ADAPTER BASE"}))
-    sys.exit(_probe_here(Path(sys.argv[1]), Path(sys.argv[2])))

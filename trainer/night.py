@@ -1,4 +1,5 @@
-"""A night, top to bottom: collect → compose → train → export → probe → gate → publish or reject.
+"""A night, top to bottom: collect → compose → stand → train → export → probe → gate → publish or
+reject.
 
 `run_night` does it now; `trainer/ledger.py` knows whether tonight's run is still to be done. The
 training is a child process that is killed with us, and nothing is published before the gate has passed
@@ -7,31 +8,34 @@ the very files that will serve.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.adapters import GGUF, BaseEntry, base_sha256, read_adapter, read_pointer
+from agent.adapters import Adapter, BaseEntry
 from memory.difference import Difference, State
-from memory.errors import (
-    AdapterError,
-    NothingToTrainError,
-    TrainingError,
-)
+from memory.errors import AdapterError, TrainingError
 from memory.home import Home, Settings
 from memory.journal import Journal
 from trainer import gate, publish
-from trainer.job import Job, Recipe, write_job
-from trainer.report import Fate, Point, Report
-from trainer.run import OnEvent, Run, alone, prune_runs, run_folder
+from trainer.attempts import Plan, Practice, Tried, make, plans
+from trainer.known import entry_of, fingerprints, fit_for, forgotten, news, require_news, serving
+from trainer.report import Attempt, Fate, Report
+from trainer.run import STOPPED, OnEvent, Run, alone, prune_runs, run_folder
 
 if TYPE_CHECKING:
     from agent.engine import Engine
+    from trainer.beside import Standing
     from trainer.lessons import Curriculum
     from trainer.trainee import Trainee
+
+__all__ = ["Practice", "forgotten", "run_night"]
 
 
 def run_night(
@@ -42,14 +46,18 @@ def run_night(
     on_event: OnEvent = lambda event: None,
     force: bool = False,
     cancel: threading.Event | None = None,
+    stop: threading.Event | None = None,
+    practice: Practice | None = None,
 ) -> Report:
     """Train on every difference that teaches, judge the adapter, and publish it when it passes.
 
-    `on_event` hears small dicts with at least "phase": start, compose, anchors, load, train (step,
-    steps, loss, learnt, …), export, probe, gate (done, total), publish, report. `cancel`, when set,
-    stops the run at the next event. `force` trains even when nothing changed since the last adapter.
+    `on_event` hears small dicts with at least "phase": start, compose, anchors, beside, load, train
+    (step, steps, loss, learnt, …), export, probe, gate (done, total), publish, report. `cancel`, when
+    set, leaves nothing; `stop` ends the training at its best state so far, which is then tested as
+    ever. Both may also be told from another process (`trainer.run.tell_run`). `force` trains even when
+    nothing changed since the last adapter. `practice` makes several short runs instead of a sweep.
 
-    Returns a report whose verdict is "published" or "rejected".
+    Returns a report whose verdict is "published", "rejected" or (a dry practice) "practised".
 
     Raises:
         NothingToTrainError: no difference teaches, or nothing changed since the adapter that serves.
@@ -62,15 +70,22 @@ def run_night(
     with alone(home), Journal(home.journal) as journal:
         publish.sweep(home)
         differences = journal.differences()
-        base = BaseEntry(sha256=_base_sha256(model_path, home), name=model_path.name)
-        _require_something(home, differences, base, settings, force=force)
+        base = entry_of(model_path, home)
+        current = serving(home)
+        found = news(current, differences, base)
+        teaching = len(fingerprints(differences))
+        if not teaching and found.gone:
+            publish.select(home, None)
+        if not (force or practice) or not teaching:
+            require_news(found, teaching, current, len(differences))
         run = Run(run_folder(home), on_event, cancel or threading.Event())
+        run.stop = stop or run.stop
+        night = _Night(home, settings, journal, differences, base, model_path, run, practice)
         try:
-            run.tell("start")
-            with Trainee(run.folder, cancel=run.cancel) as trainee:
-                report = _night(
-                    home, settings, journal, differences, base, model_path, run, trainee
-                )
+            with run.listening():
+                run.tell("start", pid=os.getpid())
+                with Trainee(run.folder, cancel=run.cancel) as trainee:
+                    report = night.go(trainee, fit_for(current, base), found.other_base)
         except BaseException as error:
             _fail(run, error, base)
             raise
@@ -79,25 +94,58 @@ def run_night(
         return report
 
 
-def _night(
-    home: Home,
-    settings: Settings,
-    journal: Journal,
-    differences: Sequence[Difference],
-    base: BaseEntry,
-    model_path: Path,
-    run: Run,
-    trainee: Trainee,
-) -> Report:
-    from agent.engine import Engine
-    from trainer.anchors import Answers
-    from trainer.lessons import make_curriculum
+@dataclass(slots=True)
+class _Night:
+    """All that the steps of one night share."""
 
-    run.tell("compose", differences=sum(difference.teaches for difference in differences))
-    with Engine.open(model_path, settings.model) as engine:
-        answers = Answers(engine, base.sha256, home.cache)
+    home: Home
+    settings: Settings
+    journal: Journal
+    differences: Sequence[Difference]
+    base: BaseEntry
+    model_path: Path
+    run: Run
+    practice: Practice | None
+
+    def go(self, trainee: Trainee, current: Adapter | None, note: str) -> Report:
+        from agent.engine import Engine
+        from trainer.beside import stand
+
+        run = self.run
+        run.tell("compose", differences=sum(item.teaches for item in self.differences))
+        with Engine.open(self.model_path, self.settings.model) as engine:
+            curriculum = self.compose(engine)
+            run.tell("beside")
+            standing = stand(
+                engine,
+                curriculum.lessons,
+                self.differences,
+                self.journal,
+                self.settings,
+                current,
+                run.counting("beside"),
+            )
+            best, attempts = self.sweep(trainee, engine, curriculum, standing)
+        adapter = None
+        dry = self.practice is not None and self.practice.dry
+        if best.verdict.passed and not dry:
+            run.tell("publish")
+            adapter = self.publish(best, curriculum)
+        return self.close(best, attempts, curriculum, standing, adapter, note, dry=dry)
+
+    def compose(self, engine: Engine) -> Curriculum:
+        """Return the lessons and the base's answers to all that must stay."""
+        from trainer.anchors import Answers
+        from trainer.lessons import make_curriculum, unmarked
+
+        answers = Answers(engine, self.base.sha256, self.home.cache)
         curriculum = make_curriculum(
-            engine, differences, answers, settings, run.counting("anchors")
+            engine,
+            self.differences,
+            answers,
+            self.settings,
+            self.run.counting("anchors"),
+            own=unmarked(self.journal.turns(), self.differences),
         )
         answers.save()
         if not curriculum.lessons:
@@ -105,176 +153,148 @@ def _night(
                 "every difference is too long for the model's context; raise model.context in "
                 "config.toml or shorten what should sound"
             )
-        best: tuple[gate.Verdict, Path, float] | None = None
-        for number, rate in enumerate(settings.training.learning_rates):
-            folder = run.folder / f"try-{number + 1}"
-            folder.mkdir()
-            _train(trainee, run, folder, model_path, curriculum, settings, rate)
-            verdict = _try(engine, run, folder, model_path, curriculum, settings)
-            if best is None or _rank(verdict) > _rank(best[0]):
-                best = (verdict, folder, rate)
-            if verdict.passed:
+        return curriculum
+
+    def sweep(
+        self, trainee: Trainee, engine: Engine, curriculum: Curriculum, standing: Standing
+    ) -> tuple[Tried, tuple[Attempt, ...]]:
+        """Make the tries one after the other; returns the best and a line on each.
+
+        A sweep ends with the first that passes cleanly at its full strength; a practice makes all its
+        episodes. One that breaks down is noted, and an error only when none came through.
+        """
+        began = time.perf_counter()
+        budget = self.settings.training.max_minutes * 60
+        made: list[Tried] = []
+        broken: list[Attempt] = []
+        error: Exception | None = None
+        for plan in plans(self.settings, self.practice):
+            left = budget - (time.perf_counter() - began)
+            if made and (left <= 0 or self.run.stop.is_set()):
                 break
-    assert best is not None
-    verdict, folder, rate = best
-    adapter: str | None = None
-    if verdict.passed:
-        run.tell("publish")
-        adapter = publish.publish(
-            home,
-            folder / "adapter",
-            base=base,
-            scale=verdict.scale,
-            differences=curriculum.differences,
-            settings={**settings.training.model_dump(), "learning_rate": rate},
-            metrics=gate.measures_to_json(verdict.measures),
-            versions={name: version(name) for name in ("torch", "peft", "transformers", "gguf")},
-        ).id
-    fates = _fates(differences, curriculum, verdict)
-    journal.set_states(_states(fates, published=verdict.passed))
-    return run.close(
-        Report(
-            verdict="published" if verdict.passed else "rejected",
-            sentence=_sentence(curriculum, verdict),
-            started=run.started,
-            seconds=round(time.perf_counter() - run.began, 2),
-            model=base.name,
-            adapter=adapter,
-            scale=verdict.scale,
-            learning_rate=rate,
-            fates=fates,
-            measures=verdict.measures,
-            changes=verdict.changes,
-            curve=tuple(run.curve),
-            phases=tuple((name, round(took, 2)) for name, took in run.phases.items()),
-            run=str(run.folder),
-        )
-    )
-
-
-def _train(
-    trainee: Trainee,
-    run: Run,
-    folder: Path,
-    model_path: Path,
-    curriculum: Curriculum,
-    settings: Settings,
-    rate: float,
-) -> None:
-    training = settings.training
-    recipe = Recipe(
-        rank=training.rank,
-        alpha=training.alpha,
-        targets=tuple(training.targets),
-        learning_rate=rate,
-        max_steps=training.max_steps,
-        preference_weight=training.preference_weight,
-        preference_beta=training.preference_beta,
-        anchor_weight=training.anchor_weight,
-        max_seconds=training.max_minutes * 60,
-        seed=training.seed,
-        threads=training.threads,
-    )
-    write_job(folder, Job(model_path.resolve(), folder / "adapter", recipe, curriculum.samples()))
-    run.curve.clear()
-    run.tell("load")
-    for event in trainee.fit(folder):
-        if event.get("phase") == "train" and "loss" in event:
-            run.curve.append(Point(event["step"], event["loss"], event["learnt"]))
-        run.tell(**event)
-
-
-def _try(
-    engine: Engine,
-    run: Run,
-    folder: Path,
-    model_path: Path,
-    curriculum: Curriculum,
-    settings: Settings,
-) -> gate.Verdict:
-    from trainer.export import export_adapter
-
-    run.tell("export")
-    adapter = folder / "adapter" / GGUF
-    export_adapter(
-        folder / "adapter",
-        adapter,
-        architecture=engine.info.architecture,
-        layers=int(engine.info.metadata[f"{engine.info.architecture}.block_count"]),
-    )
-    run.tell("probe")
-    gate.probe(adapter, model_path)
-    return gate.judge(engine, adapter, curriculum, settings.gate, run.counting("gate"))
-
-
-def _rank(verdict: gate.Verdict) -> tuple[bool, int, float]:
-    """Order verdicts: passed, then how many measures passed, then how much was learnt."""
-    passed = sum(measure.passed for measure in verdict.measures)
-    return verdict.passed, passed, sum(verdict.reproduced)
-
-
-def _fates(
-    differences: Sequence[Difference], curriculum: Curriculum, verdict: gate.Verdict
-) -> tuple[Fate, ...]:
-    made = [
-        Fate(
-            difference=lesson.difference,
-            kind=lesson.kind,
-            asked=lesson.question.text,
-            expected=lesson.expected,
-            before=before,
-            after=after,
-            fate="learnt" if right else "failing",
-            rephrasings=round(rephrased, 3),
-        )
-        for lesson, before, after, right, rephrased in zip(
-            curriculum.lessons,
-            curriculum.before,
-            verdict.after,
-            verdict.reproduced,
-            verdict.rephrased,
-            strict=True,
-        )
-    ]
-    left_out = {**curriculum.superseded, **dict.fromkeys(curriculum.too_long, "")}
-    for item in differences:
-        if item.id in left_out:
-            newer = left_out[item.id]
-            fate = f"superseded by {newer[:8]}" if newer else "too long"
-            made.append(
-                Fate(
-                    item.id,
-                    "contrast",
-                    item.asked,
-                    item.contrast.sounds or "",
-                    item.replied,
-                    "",
-                    fate,
+            try:
+                tried = make(
+                    plan,
+                    trainee,
+                    self.run,
+                    engine,
+                    self.model_path,
+                    curriculum,
+                    self.settings,
+                    standing.held,
+                    max(1.0, left),
                 )
+            except (TrainingError, AdapterError) as found:
+                if self.run.cancel.is_set():
+                    raise TrainingError(STOPPED) from found
+                error = found
+                broken.append(_broken(plan, found))
+                continue
+            made.append(tried)
+            if self.practice is None and tried.verdict.clean and tried.verdict.scale == 1.0:
+                break
+        if not made:
+            raise error or TrainingError(STOPPED)
+        best = max(made, key=lambda tried: tried.rank)
+        lines = [tried.entry(chosen=tried is best) for tried in made]
+        return best, tuple(sorted([*lines, *broken], key=lambda line: line.number))
+
+    def publish(self, best: Tried, curriculum: Curriculum) -> Adapter:
+        """Let the adapter serve, unless the base is no longer the file it was trained and tested on.
+
+        Raises:
+            TrainingError: the model file changed meanwhile.
+        """
+        if (base := entry_of(self.model_path, self.home)) != self.base:
+            raise TrainingError(
+                f"the model {self.model_path} changed while its adapter was trained "
+                f"({self.base.sha256[:8]} → {base.sha256[:8]}); nothing was published, "
+                "`discern train` trains for the new one"
             )
-    return tuple(made)
+        training = self.settings.training.model_dump()
+        return publish.publish(
+            self.home,
+            best.folder / "adapter",
+            base=self.base,
+            scale=best.verdict.scale,
+            differences=curriculum.differences,
+            fingerprints=fingerprints(self.differences),
+            settings={**training, "learning_rate": best.plan.rate, "seed": best.plan.seed},
+            metrics=gate.measures_to_json(best.verdict.measures),
+            versions={name: version(name) for name in ("torch", "peft", "transformers", "gguf")},
+        )
+
+    def close(
+        self,
+        best: Tried,
+        attempts: tuple[Attempt, ...],
+        curriculum: Curriculum,
+        standing: Standing,
+        adapter: Adapter | None,
+        note: str,
+        *,
+        dry: bool,
+    ) -> Report:
+        """Note where each difference stands, and write the report."""
+        from trainer import postmortem
+        from trainer.beside import no_better
+
+        verdict, run = best.verdict, self.run
+        fates = postmortem.fates(self.differences, curriculum, best, standing)
+        if not dry:
+            states = _states(fates, standing.held, published=adapter is not None)
+            self.journal.set_states(states)
+        better = no_better(standing.rows, verdict.spoken)
+        warned = [item.sentence for item in verdict.measures if item.warned and verdict.passed]
+        conflicts = [conflict.sentence for conflict in curriculum.conflicts]
+        outcome = "published" if adapter else "practised" if verdict.passed else "rejected"
+        return run.close(
+            Report(
+                verdict=outcome,  # type: ignore[arg-type]  # one of its literals
+                sentence=postmortem.sentence(curriculum, verdict, dry=dry),
+                started=run.started,
+                seconds=round(time.perf_counter() - run.began, 2),
+                model=self.base.name,
+                adapter=adapter.id if adapter else None,
+                scale=verdict.scale,
+                learning_rate=best.plan.rate,
+                fates=fates,
+                measures=verdict.measures,
+                changes=verdict.changes,
+                curve=tuple(best.curves.points),
+                phases=run.spent(),
+                run=str(run.folder),
+                beside=(*standing.rows, postmortem.row(verdict)),
+                attempts=attempts,
+                notes=tuple(filter(None, [note, better, *warned, *conflicts])),
+                advice=postmortem.advice(verdict, fates, best, self.settings),
+            )
+        )
 
 
-def _states(fates: Sequence[Fate], *, published: bool) -> dict[str, State]:
-    """Return where each trained difference stands; a rejected adapter teaches nothing."""
+def _broken(plan: Plan, error: Exception) -> Attempt:
+    return Attempt(
+        number=plan.number,
+        rate=plan.rate,
+        seed=plan.seed,
+        steps=0,
+        reason="failed",
+        passed=False,
+        scale=0.0,
+        sentence=str(error),
+        lessons=0.0,
+        rephrasings=0.0,
+    )
+
+
+def _states(fates: Sequence[Fate], held: Sequence[bool], *, published: bool) -> dict[str, State]:
+    """Return where each trained difference stands; after a rejected night, under what serves on."""
     states: dict[str, State] = {}
-    for fate in fates:
-        if fate.fate in ("learnt", "failing"):
-            right = published and fate.fate == "learnt"
-            failing = states.get(fate.difference) is State.FAILING or not right
-            states[fate.difference] = State.FAILING if failing else State.TRAINED
+    for number, fate in enumerate(fate for fate in fates if fate.trained):
+        right = fate.good if published else held[number]
+        failing = states.get(fate.difference) is State.FAILING or not right
+        states[fate.difference] = State.FAILING if failing else State.TRAINED
     return states
-
-
-def _sentence(curriculum: Curriculum, verdict: gate.Verdict) -> str:
-    count = len(curriculum.differences)
-    right = sum(verdict.reproduced)
-    learnt = f"{right} of {len(verdict.reproduced)} lessons from {count} difference"
-    learnt += "" if count == 1 else "s"
-    if not verdict.passed:
-        return f"The adapter was not taken ({learnt} learnt): {verdict.sentence}."
-    scaled = "" if verdict.scale == 1 else f", at {verdict.scale:.0%} of its strength"
-    return f"Learnt {learnt}{scaled}; the rest stayed as it was."
 
 
 def _fail(run: Run, error: BaseException, base: BaseEntry) -> None:
@@ -290,70 +310,10 @@ def _fail(run: Run, error: BaseException, base: BaseEntry) -> None:
                 seconds=round(time.perf_counter() - run.began, 2),
                 model=base.name,
                 curve=tuple(run.curve),
-                phases=tuple((name, round(took, 2)) for name, took in run.phases.items()),
+                phases=run.spent(),
                 run=str(run.folder),
             )
         )
     except Exception:
-        run.free()
-
-
-def _require_something(
-    home: Home,
-    differences: Sequence[Difference],
-    base: BaseEntry,
-    settings: Settings,
-    *,
-    force: bool,
-) -> None:
-    from trainer.lessons import current_differences
-
-    teaching, _superseded = current_differences(differences)
-    if not teaching and forgotten(home, differences):
-        publish.select(home, None)
-        raise NothingToTrainError(
-            "every difference was forgotten, so there is nothing to train and the base serves alone"
-        )
-    if not teaching:
-        marks = "no difference is marked yet" if not differences else (
-            "no marked difference says how it should have sounded"
-        )  # fmt: skip
-        raise NothingToTrainError(
-            f"{marks}, so there is nothing to train; in the chat, "
-            "`/diff error => how it should sound` marks one"
-        )
-    if force:
-        return
-    try:
-        identity = read_pointer(home.adapters).current
-        manifest = read_adapter(home.adapters, identity).manifest if identity else None
-    except AdapterError:
-        return
-    if manifest is None or manifest.base.sha256 != base.sha256:
-        return
-    if set(manifest.differences) == {difference.id for difference in teaching}:
-        raise NothingToTrainError(
-            f"nothing changed since the adapter {manifest.id}, which knows all "
-            f"{len(teaching)} differences; `discern train --force` trains anew"
-        )
-
-
-def _base_sha256(model_path: Path, home: Home) -> str:
-    from memory.errors import ModelError
-
-    try:
-        return base_sha256(model_path, home.cache)
-    except OSError as error:
-        raise ModelError(
-            f"cannot read the model {model_path}: {error.strerror}; check model.path in config.toml"
-        ) from error
-
-
-def forgotten(home: Home, differences: Sequence[Difference]) -> set[str]:
-    """Return the differences that the serving adapter was trained on and the journal lost."""
-    try:
-        identity = read_pointer(home.adapters).current
-        known = read_adapter(home.adapters, identity).manifest.differences if identity else ()
-    except AdapterError:
-        return set()
-    return set(known) - {difference.id for difference in differences}
+        with suppress(OSError):
+            run.free()

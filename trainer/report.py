@@ -1,20 +1,33 @@
-"""What a night found, for a person to read: a frozen value, JSON, and text for the terminal."""
+"""What a night found: a frozen value that reads itself back from JSON.
+
+How it looks is elsewhere: `trainer/report_text.py` for the terminal, `trainer/report_page.py` for one
+self-contained HTML file. What a failure means and what to do about it: `trainer/postmortem.py`.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-Verdict = Literal["published", "rejected", "nothing", "failed"]
-_BARS = "▁▂▃▄▅▆▇█"
+from memory.errors import UnknownIdError
+
+Verdict = Literal["published", "rejected", "practised", "nothing", "failed"]
+GOOD, BAD = ("held", "learnt"), ("repelled", "lost again")
+"""Fates of what was trained: held before and still, newly learnt; never taken in, taken in before and
+now lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One figure of the gate beside its threshold; `sentence` says it in words."""
+    """One figure of the gate beside its threshold; `sentence` says it in words.
+
+    `warned` is a threshold missed by so little that the adapter may serve. `strict` is the same figure
+    with every changed token counted, None where there is no such difference.
+    """
 
     name: str
     value: float
@@ -23,13 +36,23 @@ class Measure:
     sentence: str
     drift: bool = False
     """Whether it measures what must not change (else what must be learnt)."""
+    warned: bool = False
+    strict: float | None = None
+
+    @property
+    def may_serve(self) -> bool:
+        """Whether this measure lets the adapter serve."""
+        return self.passed or self.warned
 
 
 @dataclass(frozen=True, slots=True)
 class Fate:
     """What became of one lesson: the reply before (base alone) and after (with the adapter).
 
-    `kind` is contrast, hold or naming; `fate` learnt, failing, superseded or too long.
+    `kind` is contrast, hold or naming. `fate` is held, learnt, repelled, lost again, or says why it was
+    left out. `current` tells whether the adapter that served until now had it, `recall` whether the
+    base has it with the difference in its context (None: not asked). `cause` and `advice` are filled
+    where it failed.
     """
 
     difference: str
@@ -41,15 +64,37 @@ class Fate:
     fate: str
     rephrasings: float = 1.0
     """Share of its held-out rephrasings that were answered likewise."""
+    current: bool | None = None
+    recall: bool | None = None
+    reworded: tuple[tuple[str, str], ...] = ()
+    """Held-out rephrasings answered otherwise, and what was said."""
+    cause: str = ""
+    advice: str = ""
+
+    @property
+    def trained(self) -> bool:
+        """Whether it was trained on (not left out)."""
+        return self.fate in (*GOOD, *BAD)
+
+    @property
+    def good(self) -> bool:
+        """Whether the adapter has it."""
+        return self.fate in GOOD
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An unrelated question whose answer moved."""
+    """A question that nothing was marked on and whose answer moved.
+
+    `near` tells look-alikes of lessons from unrelated ones; `undecided` that the base itself wavered
+    there, so that the gate does not count it. `after` is "" where it was only counted.
+    """
 
     asked: str
     before: str
     after: str
+    near: bool = False
+    undecided: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +107,46 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """What the adapter is measured beside: the base alone, recall, the adapter that served until now.
+
+    Shares of the lessons and of their held-out rephrasings that get the expected reply.
+    """
+
+    name: str
+    lessons: float
+    rephrasings: float
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One learning rate or practice run: what the gate said of it, and its curves.
+
+    `margins` holds for each difference (step, nats): how far its expected reply is ahead of anything
+    else; above 0 it is said. `reason` is why the training ended: learnt, steps, time or stopped.
+    """
+
+    number: int
+    rate: float
+    seed: int
+    steps: int
+    reason: str
+    passed: bool
+    scale: float
+    sentence: str
+    lessons: float
+    rephrasings: float
+    curve: tuple[Point, ...] = ()
+    margins: dict[str, tuple[tuple[int, float], ...]] | None = None
+    chosen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
-    """The outcome of a night. `seconds` in all, `phases` each one's seconds."""
+    """The outcome of a night. `seconds` in all, `phases` each one's seconds.
+
+    `notes` are sentences that a person should know besides the verdict, `advice` what to do next.
+    """
 
     verdict: Verdict
     sentence: str
@@ -79,6 +162,10 @@ class Report:
     curve: tuple[Point, ...] = ()
     phases: tuple[tuple[str, float], ...] = ()
     run: str = ""
+    beside: tuple[Beside, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    notes: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for `json.dumps`."""
@@ -86,83 +173,99 @@ class Report:
 
     @classmethod
     def from_json(cls, data: dict[str, Any] | str) -> Report:
-        """Return the report that `to_json` described (a mapping or its JSON text)."""
+        """Return the report that `to_json` described (a mapping or its JSON text); what another
+        version added is left out, what it lacked has its default."""
         values: dict[str, Any] = json.loads(data) if isinstance(data, str) else dict(data)
-        return cls(
-            **{
-                **values,
-                "started": datetime.fromisoformat(values["started"]),
-                "fates": tuple(Fate(**item) for item in values["fates"]),
-                "measures": tuple(Measure(**item) for item in values["measures"]),
-                "changes": tuple(Change(**item) for item in values["changes"]),
-                "curve": tuple(Point(**item) for item in values["curve"]),
-                "phases": tuple((str(name), float(took)) for name, took in values["phases"]),
-            }
-        )
+        values["started"] = datetime.fromisoformat(values["started"])
+        parts = {"fates": _fate, "changes": _plain(Change), "measures": _plain(Measure),
+                 "curve": _plain(Point), "beside": _plain(Beside), "attempts": _attempt}  # fmt: skip
+        for name, read in parts.items():
+            values[name] = tuple(read(item) for item in values.get(name, ()))
+        phases = values.get("phases", ())
+        values["phases"] = tuple((str(name), float(took)) for name, took in phases)
+        for name in ("notes", "advice"):
+            values[name] = tuple(values.get(name, ()))
+        return _made(cls, values)
 
     def to_text(self, width: int = 80) -> str:
         """Return the report as plain text, at most `width` columns where words allow."""
-        lines = [f"{self.verdict.upper()}  {self.sentence}"]
-        if self.curve:
-            lines += ["", *curve_lines(self.curve, width)]
-        if self.fates:
-            lines.append("")
-        for fate in self.fates:
-            mark = {"learnt": "✓", "failing": "✗"}.get(fate.fate, "·")
-            lines.append(f"{mark} {_cut(fate.asked, width - 2)}")
-            lines.append(f"    before  {_cut(fate.before or '(empty)', width - 12)}")
-            if fate.fate in ("learnt", "failing"):
-                lines.append(f"    after   {_cut(fate.after or '(empty)', width - 12)}")
-            else:
-                lines.append(f"    {fate.fate}")
-            if fate.fate == "failing":
-                lines.append(f"    wanted  {_cut(fate.expected, width - 12)}")
-        if self.measures:
-            lines.append("")
-        for measure in self.measures:
-            lines.append(f"{'✓' if measure.passed else '✗'} {measure.sentence}")
-        for change in self.changes[:5]:
-            lines.append(f"~ {_cut(change.asked, width - 2)}")
-            lines.append(f"    {_cut(f'{change.before} → {change.after}', width - 4)}")
-        if self.phases:
-            took = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.phases)
-            lines += ["", f"{self.seconds:.1f} s: {took}"]
-        return "\n".join(lines)
+        from trainer.report_text import report_text
+
+        return report_text(self, width)
+
+    def to_html(self) -> str:
+        """Return the report as one self-contained page."""
+        from trainer.report_page import report_page
+
+        return report_page(self)
 
 
-def curve_lines(curve: tuple[Point, ...], width: int = 80) -> list[str]:
-    """Return two lines that draw the loss and the share learnt over the steps."""
-    room = max(8, min(width - 30, 60))
-    losses = _sample([point.loss for point in curve], room)
-    learnt = _sample([point.learnt for point in curve], room)
-    top = max(losses) or 1.0
-    return [
-        f"loss    {_spark(losses, top)}  {curve[0].loss:.2f} → {curve[-1].loss:.2f}",
-        f"learnt  {_spark(learnt, 1.0)}  {curve[-1].learnt:.0%} in {curve[-1].step} steps",
-    ]
+Made = TypeVar("Made")
 
 
-def _sample(values: list[float], room: int) -> list[float]:
-    if len(values) <= room:
-        return values
-    return [values[index * (len(values) - 1) // (room - 1)] for index in range(room)]
+def _made(kind: type[Made], values: Mapping[str, Any]) -> Made:
+    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in values.items() if name in known})
 
 
-def _spark(values: list[float], top: float) -> str:
-    levels = len(_BARS) - 1
-    return "".join(_BARS[max(0, min(levels, round(value / top * levels)))] for value in values)
+def _plain(kind: type[Made]) -> Any:
+    return lambda values: _made(kind, values)
 
 
-def _cut(text: str, room: int) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= room else f"{line[: max(1, room - 1)]}…"
+def _fate(values: Mapping[str, Any]) -> Fate:
+    pairs = tuple((str(asked), str(said)) for asked, said in values.get("reworded", ()))
+    return _made(Fate, {**values, "reworded": pairs})
+
+
+def _attempt(values: Mapping[str, Any]) -> Attempt:
+    margins = values.get("margins")
+    return _made(
+        Attempt,
+        {
+            **values,
+            "curve": tuple(_made(Point, item) for item in values.get("curve", ())),
+            "margins": margins
+            and {
+                name: tuple((int(step), float(nats)) for step, nats in points)
+                for name, points in margins.items()
+            },
+        },
+    )
+
+
+def read_report(folder: Path) -> Report | None:
+    """Return the report of the run in `folder`; None when it was cut off or is unreadable."""
+    try:
+        return Report.from_json((folder / "report.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def latest(runs: Path) -> Report | None:
     """Return the report of the newest run under the folder `runs`; None when there is none."""
-    for folder in sorted(runs.glob("*"), reverse=True):
-        try:
-            return Report.from_json((folder / "report.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError, TypeError, KeyError):
-            continue  # cut off before it was written, or from another version
-    return None
+    return next((found for folder in folders(runs) if (found := read_report(folder))), None)
+
+
+def folders(runs: Path) -> list[Path]:
+    """Return the folders of all runs, the newest first."""
+    return sorted((path for path in runs.glob("*") if path.is_dir()), reverse=True)
+
+
+def find_run(runs: Path, name: str) -> Path:
+    """Return the one run whose name starts with `name`; "last" is the newest, "-2" the one before…
+
+    Raises:
+        UnknownIdError: none does, or several do.
+    """
+    every = folders(runs)
+    if name in ("last", "latest") and every:
+        return every[0]
+    if name.lstrip("-").isdigit() and name.startswith("-") and int(name[1:]) <= len(every):
+        return every[int(name[1:]) - 1]
+    found = [folder for folder in every if folder.name == name] or [
+        folder for folder in every if name and folder.name.startswith(name)
+    ]
+    if len(found) != 1:
+        many = "several runs start" if found else "no run starts"
+        raise UnknownIdError(f"{many} with {name!r}; `discern report --list` names them all")
+    return found[0]

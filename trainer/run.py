@@ -1,7 +1,8 @@
-"""One training run's folder, clock, events and lock.
+"""One training run's folder, clock, events, lock, and what it is told from outside.
 
-A run has a folder of its own (`Home.runs`) with `events.jsonl` and `report.json`, which outlive it.
-One run at a time in a home: a lock file that the kernel frees when its holder dies.
+A run has a folder of its own (`Home.runs`) with `events.jsonl` and `report.json`, which outlive it. One
+run at a time in a home: a lock file that the kernel frees when its holder dies. Any process may attach
+to a run in progress (`follow`) or tell it to stop or abort (`tell_run`, a file in its folder).
 """
 
 from __future__ import annotations
@@ -16,24 +17,29 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from memory.difference import now
 from memory.errors import HomeError, TrainingError
 from memory.home import Home
-from trainer.report import Point, Report
+from trainer.report import Point, Report, folders
 
 OnEvent = Callable[[dict[str, Any]], None]
+Word = Literal["stop", "abort"]
 KEPT_RUNS = 30
+EVENTS, CONTROL = "events.jsonl", "control"
+WATCH_SECONDS = 0.2
+STOPPED = "the training was stopped; nothing was published and what served before serves on"
 
 
 @dataclass
 class Run:
-    """One run's folder, clock and ears."""
+    """One run's folder, clock and ears. `cancel` leaves nothing, `stop` keeps the best so far."""
 
     folder: Path
     on_event: OnEvent
     cancel: threading.Event
+    stop: threading.Event = field(default_factory=threading.Event)
     began: float = field(default_factory=time.perf_counter)
     started: datetime = field(default_factory=now)
     phases: dict[str, float] = field(default_factory=dict)
@@ -41,6 +47,31 @@ class Run:
     _phase: str = ""
     _since: float = field(default_factory=time.perf_counter)
     _events: IO[str] | None = None
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Heed the words written into the run's folder while the block runs."""
+        done = threading.Event()
+        path = self.folder / CONTROL
+
+        def watch() -> None:
+            while not done.wait(WATCH_SECONDS):
+                try:
+                    word = path.read_text(encoding="utf-8").strip()
+                except OSError:
+                    continue
+                if word == "abort":
+                    self.cancel.set()
+                elif word == "stop":
+                    self.stop.set()
+
+        thread = threading.Thread(target=watch, name="discern-control", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
 
     def tell(self, phase: str, **values: Any) -> None:
         """Pass an event on, write it down, and count the time of its phase.
@@ -55,26 +86,35 @@ class Run:
             self._phase, self._since = phase, moment
         event = {"phase": phase, **values}
         if self._events is None:
-            self._events = (self.folder / "events.jsonl").open("a", encoding="utf-8")
+            self._events = (self.folder / EVENTS).open("a", encoding="utf-8")
         self._events.write(json.dumps({"at": round(moment - self.began, 3), **event}) + "\n")
         self._events.flush()
         self.on_event(event)
         if self.cancel.is_set() and phase != "report":
-            raise TrainingError(
-                "the training was stopped; nothing was published and what served before serves on"
-            )
+            raise TrainingError(STOPPED)
 
     def counting(self, phase: str) -> Callable[[int, int], None]:
         """Return a listener that reports (done, total) under `phase`."""
         return lambda done, total: self.tell(phase, done=done, total=total)
 
+    def spent(self) -> tuple[tuple[str, float], ...]:
+        """Return each phase's seconds so far, the present one's included."""
+        here = {self._phase: time.perf_counter() - self._since} if self._phase else {}
+        every = {
+            name: self.phases.get(name, 0.0) + here.get(name, 0.0)
+            for name in {**self.phases, **here}
+        }
+        return tuple((name, round(took, 2)) for name, took in every.items())
+
     def close(self, report: Report) -> Report:
-        """Write the report and return it."""
+        """Write the report and return it; nobody ever reads half of one."""
+        text = json.dumps(report.to_json(), ensure_ascii=False, indent=1)
+        temporary = self.folder / ".report.tmp"
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(self.folder / "report.json")
         self.tell(
             "report", verdict=report.verdict, sentence=report.sentence, adapter=report.adapter
         )
-        text = json.dumps(report.to_json(), ensure_ascii=False, indent=1)
-        (self.folder / "report.json").write_text(text, encoding="utf-8")
         self.free()
         return report
 
@@ -100,6 +140,92 @@ def run_folder(home: Home) -> Path:
     except OSError as error:
         raise HomeError(f"cannot make {folder}: {error.strerror}; check its permissions") from error
     return folder
+
+
+def follow(
+    folder: Path, *, poll: float = 0.2, leave: threading.Event | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield the events of the run in `folder`, those so far and then as they come.
+
+    Ends after the event of the phase "report", when the process that ran it is gone, or when `leave`
+    is set. May be called from any process and for a run that ended long ago.
+    """
+    leave = leave or threading.Event()
+    rest = ""
+    place = 0
+    pid = 0
+    while True:
+        gone = bool(pid) and not _alive(pid)
+        try:
+            with (folder / EVENTS).open(encoding="utf-8") as file:
+                file.seek(place)
+                rest += file.read()
+                place = file.tell()
+        except OSError:
+            gone = gone or not folder.is_dir()
+        *lines, rest = rest.split("\n")
+        for line in lines:
+            try:
+                event: dict[str, Any] = json.loads(line)
+            except ValueError:
+                continue  # cut off in a crash
+            pid = int(event.get("pid", pid))
+            yield event
+            if event.get("phase") == "report":
+                return
+        if gone or leave.wait(poll):
+            return
+
+
+def going_on(home: Home) -> Path | None:
+    """Return the folder of the run in progress; None when none is."""
+    for folder in folders(home.runs)[:3]:
+        if (folder / "report.json").exists():
+            continue
+        try:
+            with (folder / EVENTS).open(encoding="utf-8") as file:
+                first: dict[str, Any] = json.loads(file.readline())
+        except (OSError, ValueError):
+            continue
+        if _alive(int(first.get("pid", 0))):
+            return folder
+    return None
+
+
+def tell_run(home: Home, word: Word) -> Path:
+    """Tell the run in progress to stop (the best so far is tested and kept) or to abort; returns its
+    folder.
+
+    Raises:
+        TrainingError: no run is going on.
+        HomeError: its folder cannot be written.
+    """
+    folder = going_on(home)
+    if folder is None:
+        raise TrainingError(
+            "no training is going on, so there is nothing to stop; `discern train` begins one"
+        )
+    try:
+        temporary = folder / f".{CONTROL}.tmp"
+        temporary.write_text(word, encoding="utf-8")
+        temporary.replace(folder / CONTROL)
+    except OSError as error:
+        raise HomeError(
+            f"cannot write {folder / CONTROL}: {error.strerror}; check its permissions"
+        ) from error
+    return folder
+
+
+def _alive(pid: int) -> bool:
+    if pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # another user's
+    return True
 
 
 def prune_runs(home: Home) -> None:
@@ -129,7 +255,7 @@ def alone(home: Home) -> Iterator[None]:
             lock.seek(0)
             raise TrainingError(
                 f"a training is already going on (process {lock.read().strip() or 'unknown'}); "
-                "wait for it to end"
+                "wait for it, `discern train watch` follows it and `discern train stop` ends it"
             ) from None
         lock.truncate(0)
         lock.write(str(os.getpid()))

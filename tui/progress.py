@@ -11,6 +11,7 @@ PHASES = {
     "start": "starting",
     "compose": "composing lessons",
     "anchors": "asking unrelated questions",
+    "beside": "asking the base and recall",
     "load": "loading the weights",
     "train": "learning",
     "trained": "learning",
@@ -24,7 +25,8 @@ PHASES = {
 SHARES = {
     "start": (0.0, 0.02),
     "compose": (0.02, 0.04),
-    "anchors": (0.04, 0.2),
+    "anchors": (0.04, 0.16),
+    "beside": (0.16, 0.2),
     "load": (0.2, 0.3),
     "train": (0.3, 0.75),
     "trained": (0.75, 0.77),

@@ -35,6 +35,9 @@ def quick_settings(home: Home, **sections: dict[str, Any]) -> Settings:
             "anchors": 0.0,
             "kl": 99.0,
             "perplexity": 1e9,
+            "perplexity_limit": 1e9,
+            "kept": 0.0,
+            "sound": 0.0,
         },
     }
     for name, section in sections.items():

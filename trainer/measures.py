@@ -1,0 +1,218 @@
+"""What a worn adapter does, measured by llama.cpp on the base file itself.
+
+A reply is not generated to be compared: it is laid after its prompt and evaluated in one go, and each
+place tells whether the model would have said that token itself. Where it would have said another, the
+rest is generated from there, so that a person can read what it says instead. The same evaluation of
+what must stay gives the divergence and the perplexity. Prompts go in the order of their tokens, so
+that what they share is evaluated once.
+
+*Strict* and *tolerant*: an answer has strictly changed when one token of it has. It counts as changed
+for the gate when the base itself was decided there: the token that came instead had less than half
+the chance of the one the base took. Other threads or a longer batch flip the undecided ones too,
+without any adapter. Nothing is written.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from agent.engine import Engine
+    from trainer.anchors import Anchor
+
+LONGER = 16
+"""Tokens that a reply may run over the expected one before it counts as not ending."""
+SHOWN = 24
+"""Changed answers that are generated in full; more are only counted."""
+UNDECIDED = math.log(2)
+_TINY = 1e-6
+
+Step = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is said to one prompt: the text, whether it is the expected one, and whether its form is
+    sound: it ends, is not empty and has no think tags of its own."""
+
+    text: str
+    right: bool
+    sound: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A prompt and the reply that is expected to it; `chosen` ends with the end of turn."""
+
+    prompt: tuple[int, ...]
+    chosen: tuple[int, ...]
+    expected: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """How one anchor came out.
+
+    `strict` and `kept`: whether the answer is unchanged to the letter, and as the gate counts.
+    `divergence` and `rise` are sums over `tokens` places of the base's own reply, in nats: KL from the
+    base, and ln p lost. `text` is what is said now, None where a changed answer was not generated.
+    """
+
+    strict: bool
+    kept: bool
+    divergence: float
+    rise: float
+    tokens: int
+    text: str | None
+    sound: bool
+
+
+def same(reply: str, expected: str) -> bool:
+    """Whether a reply is the expected one, whitespace around its lines aside."""
+    return [line.strip() for line in reply.strip().splitlines()] == [
+        line.strip() for line in expected.strip().splitlines()
+    ]
+
+
+def answers(
+    engine: Engine, wanted: Sequence[Wanted], step: Step = lambda: None, *, shown: int | None = None
+) -> list[Answer]:
+    """Return what is said to each prompt, in the order given.
+
+    `shown`, when not None, is how many wrong replies are generated to their end; of the others the
+    text stops where it stopped being the expected one.
+    """
+    found: dict[int, Answer] = {}
+    for number in _by_prefix([one.prompt for one in wanted]):
+        in_full = shown is None or shown > 0
+        found[number] = made = answer(engine, wanted[number], in_full=in_full)
+        if shown is not None and not made.right:
+            shown -= 1
+        step()
+    return [found[number] for number in range(len(wanted))]
+
+
+def answer(engine: Engine, wanted: Wanted, *, in_full: bool = True) -> Answer:
+    """Return what is said to one prompt; see `answers`."""
+    prompt, chosen = wanted.prompt, wanted.chosen
+    agreed = 0
+    for row, token in zip(
+        list(engine.log_probabilities([*prompt, *chosen], len(prompt))), chosen, strict=True
+    ):
+        if int(row.argmax()) != token:
+            break
+        agreed += 1
+    if agreed == len(chosen):
+        return Answer(wanted.expected, right=True, sound=True)
+    text, ended = _go_on(engine, prompt, chosen[:agreed], len(chosen) + LONGER, wanted, in_full)
+    right = ended and same(text, wanted.expected)
+    return Answer(text, right, right or (ended and _sound(text, wanted.expected)))
+
+
+def _go_on(
+    engine: Engine,
+    prompt: Sequence[int],
+    said: Sequence[int],
+    longest: int,
+    wanted: Wanted,
+    in_full: bool,
+) -> tuple[str, bool]:
+    """Generate on after `said`; returns the whole reply and whether it ended.
+
+    Without `in_full`, it stops (and counts as ended) once the reply cannot be the expected one.
+    """
+    from agent.engine import Sampling
+
+    made = engine.generate([*prompt, *said], Sampling(max_tokens=max(1, longest - len(said))))
+    head = engine.text(said)
+    expected = "".join(wanted.expected.split())
+    ended = False
+    for _ in made:
+        if not in_full and not expected.startswith("".join((head + made.text).split())):
+            made.close()
+            ended = True
+            break
+    return (head + made.text).strip(), ended or made.reason == "end"
+
+
+def hold(engine: Engine, anchors: Sequence[Anchor], step: Step = lambda: None) -> list[Held]:
+    """Return how each anchor came out under what the engine wears, in the order given."""
+    found: dict[int, Held] = {}
+    room = SHOWN
+    for number in _by_prefix([anchor.prompt for anchor in anchors]):
+        found[number] = made = _hold(engine, anchors[number], show=room > 0)
+        room -= not made.strict
+        step()
+    return [found[number] for number in range(len(anchors))]
+
+
+def _hold(engine: Engine, anchor: Anchor, *, show: bool) -> Held:
+    divergence = rise = 0.0
+    parted: tuple[int, int] | None = None
+    rows = engine.log_probabilities([*anchor.prompt, *anchor.reply], len(anchor.prompt))
+    for place, row in enumerate(rows):
+        base, ours = anchor.logs[place], row[anchor.ids[place]]
+        tail = max(_TINY, 1 - float(np.exp(base).sum()))
+        our_tail = max(_TINY, 1 - float(np.exp(ours).sum()))
+        divergence += float((np.exp(base) * (base - ours)).sum()) + tail * math.log(tail / our_tail)
+        taken = np.flatnonzero(anchor.ids[place] == anchor.reply[place])
+        rise += float(base[taken[0]] - ours[taken[0]]) if len(taken) else 0.0
+        if parted is None and (said := int(row.argmax())) != anchor.reply[place]:
+            parted = (place, said)
+    text: str | None = anchor.text
+    strict = parted is None
+    sound = True
+    if parted is not None:
+        text = None
+        if show:
+            wanted = Wanted(anchor.prompt, anchor.reply, anchor.text)
+            longest = len(anchor.reply) + LONGER
+            text, ended = _go_on(
+                engine, anchor.prompt, anchor.reply[: parted[0]], longest, wanted, True
+            )
+            # The base's own reply may have been cut where it is held: then ours may go on too.
+            closed = engine.ends_turn(anchor.reply[-1]) if anchor.reply else True
+            sound = (ended or not closed) and _sound(text, anchor.text)
+            if not closed:
+                text = engine.text(engine.tokenize(text)[: len(anchor.reply)]).strip()
+            strict = text == anchor.text
+    kept = strict or (parted is not None and _was_open(anchor, *parted))
+    return Held(strict, kept, divergence, rise, len(anchor.reply), text, sound)
+
+
+def _was_open(anchor: Anchor, place: int, said: int) -> bool:
+    """Whether the base itself was undecided where another token came; see the module."""
+    logs = anchor.logs[place]
+    other = np.flatnonzero(anchor.ids[place] == said)
+    taken = np.flatnonzero(anchor.ids[place] == anchor.reply[place])
+    return bool(len(other) and len(taken) and logs[other[0]] >= logs[taken[0]] - UNDECIDED)
+
+
+def drift(held: Iterable[Held]) -> tuple[float, float]:
+    """Return the mean KL a token from the base, in nats, and the relative rise of perplexity."""
+    every = list(held)
+    tokens = max(1, sum(one.tokens for one in every))
+    kl = sum(one.divergence for one in every) / tokens
+    rise = sum(one.rise for one in every) / tokens
+    return max(0.0, kl), math.exp(min(50.0, rise)) - 1
+
+
+def mean(values: Sequence[float], empty: float = 1.0) -> float:
+    """Return the mean; `empty` of nothing."""
+    return sum(values) / len(values) if values else empty
+
+
+def _sound(text: str, like: str) -> bool:
+    """Whether a reply that is not the expected one still looks like a reply."""
+    tags = ("<think>", "</think>")
+    return bool(text or not like) and all(tag in like or tag not in text for tag in tags)
+
+
+def _by_prefix(prompts: Sequence[tuple[int, ...]]) -> list[int]:
+    """Return the places of the prompts in the order of their tokens."""
+    return sorted(range(len(prompts)), key=lambda number: prompts[number])

@@ -1,0 +1,204 @@
+"""What became of each lesson, why it did not work where it did not, and what to do about it.
+
+Four ways to fail: *not learnt* (repelled), *learnt but overreaching* (look-alikes or unrelated answers
+moved), *another lesson lost* (held until now), *form broken* (replies that do not end). Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from memory.difference import Difference
+from trainer.report import Beside, Fate
+
+if TYPE_CHECKING:
+    from memory.home import Settings
+    from trainer.attempts import Tried
+    from trainer.beside import Standing
+    from trainer.gate import Verdict
+    from trainer.lessons import Curriculum, Lesson
+
+LONG = 120
+"""Tokens from which a reply is long to learn by heart."""
+FEW = 4
+"""Rephrasings below which a wording is not easily met again."""
+
+
+def fates(
+    differences: Sequence[Difference], curriculum: Curriculum, best: Tried, standing: Standing
+) -> tuple[Fate, ...]:
+    """Return the fate of every lesson, in order, then of what was left out."""
+    spoken = best.verdict.spoken
+    made: list[Fate] = []
+    for number, lesson in enumerate(curriculum.lessons):
+        answer, held = spoken.asked[number], standing.held[number]
+        fate = ("held" if held else "learnt") if answer.right else (
+            "lost again" if held else "repelled"
+        )  # fmt: skip
+        cause, what = _why(lesson, fate, spoken.rephrased[number], curriculum, best)
+        made.append(
+            Fate(
+                difference=lesson.difference,
+                kind=lesson.kind,
+                asked=lesson.question.text,
+                expected=lesson.expected,
+                before=curriculum.before[number],
+                after=answer.text,
+                fate=fate,
+                rephrasings=round(spoken.rephrased[number], 3),
+                current=held,
+                recall=standing.recalled[number],
+                reworded=tuple(
+                    (question.text, said.text)
+                    for question, said in zip(lesson.held_out, spoken.reworded[number], strict=True)
+                    if not said.right
+                ),
+                cause=cause,
+                advice=what,
+            )
+        )
+    return (*made, *_left_out(differences, curriculum))
+
+
+def _left_out(differences: Sequence[Difference], curriculum: Curriculum) -> list[Fate]:
+    made = []
+    left_out = {**curriculum.superseded, **dict.fromkeys(curriculum.too_long, "")}
+    for item in differences:
+        if item.id not in left_out:
+            continue
+        newer = left_out[item.id]
+        made.append(
+            Fate(
+                difference=item.id,
+                kind="contrast",
+                asked=item.asked,
+                expected=item.contrast.sounds or "",
+                before=item.replied,
+                after="",
+                fate=f"superseded by {newer[:8]}" if newer else "too long",
+                cause="" if newer else curriculum.too_long[item.id],
+                advice="" if newer else "shorten what should sound, or raise model.context",
+            )
+        )
+    return made
+
+
+def _why(
+    lesson: Lesson, fate: str, rephrased: float, curriculum: Curriculum, best: Tried
+) -> tuple[str, str]:
+    """Return why a lesson failed and what to do, both empty where it did not."""
+    if fate in ("held", "learnt"):
+        if rephrased >= 0.5 or not lesson.held_out:
+            return "", ""
+        few = len(lesson.rephrasings) < FEW
+        return (
+            "learnt in its own words only",
+            f"only {len(lesson.rephrasings)} rephrasings were trained: mark the same once more, "
+            "asked in other words"
+            if few
+            else "mark the same once more, asked as in the wording that failed",
+        )
+    clash = next(
+        (item for item in curriculum.conflicts if lesson.difference in (item.older, item.newer)),
+        None,
+    )
+    if clash is not None:
+        other = clash.older if clash.newer == lesson.difference else clash.newer
+        return (
+            f"another difference ({other[:8]}) pulls it elsewhere",
+            f"settle it with `discern memory supersede {other[:8]} {lesson.difference[:8]}`",
+        )
+    if best.verdict.scale < 1:
+        return (
+            f"the adapter was weakened to {best.verdict.scale:.0%} so that the rest stayed",
+            "raise training.anchor_weight, so that it may serve at full strength",
+        )
+    reason, margin = str(best.curves.ended.get("reason", "")), _last(best, lesson.difference)
+    if fate == "lost again":
+        return (
+            "held until now, and knocked off by what was learnt beside it",
+            "raise training.max_steps, or look for a newer difference that contradicts it",
+        )
+    if margin is not None and margin > 0:
+        return (
+            f"in training it came out right (ahead by {margin:.1f} nats), served it did not",
+            "raise training.rank, or try a smaller learning rate: it stands too close to the edge",
+        )
+    if reason in ("steps", "time", "stopped"):
+        ended = {"steps": "the steps ran out", "time": "the time ran out"}.get(reason, "stopped")
+        key = "max_minutes" if reason == "time" else "max_steps"
+        return f"not learnt when {ended}", f"raise training.{key}, or run `discern train` again"
+    if len(lesson.chosen) > LONG:
+        return (
+            f"the reply is long ({len(lesson.chosen)} tokens) to be said by heart",
+            "shorten what should sound to what makes the difference",
+        )
+    return "repelled: the base is surer of its own reply", "raise training.rank or max_steps"
+
+
+def _last(best: Tried, difference: str) -> float | None:
+    points = best.curves.margins.get(difference)
+    return points[-1][1] if points else None
+
+
+def advice(
+    verdict: Verdict, every: Sequence[Fate], best: Tried, settings: Settings
+) -> tuple[str, ...]:
+    """Return what to do next about the measures that failed, a sentence each."""
+    failed = {item.name for item in verdict.measures if not item.passed}
+    made: list[str] = []
+    if failed & {"lessons", "rephrasings"}:
+        bad = [fate for fate in every if fate.fate == "repelled"]
+        made.append(
+            f"Not learnt: {len(bad)} repelled. "
+            + (bad[0].advice if bad and bad[0].advice else "Raise training.max_steps")
+            + "."
+        )
+    if "kept" in failed:
+        lost = [fate.asked for fate in every if fate.fate == "lost again"]
+        made.append(
+            f"Another lesson was lost: {_first(lost)} was held until now. The adapter that serves "
+            "stays; `discern train --force` tries again from another start with `--episodes 3`."
+        )
+    if "near_misses" in failed:
+        made.append(
+            "Learnt but overreaching: questions that only look alike get the new reply. Mark one of "
+            "them with `/diff hold`, so that it is held."
+        )
+    if failed & {"anchors", "kl", "perplexity"}:
+        weight = settings.training.anchor_weight
+        made.append(
+            "Learnt but overreaching: unrelated answers moved"
+            + (f" even at {verdict.scale:.0%} of its strength" if verdict.scale < 1 else "")
+            + f". Raise training.anchor_weight (now {weight:g}) or add a smaller learning rate than "
+            f"{min(settings.training.learning_rates):g}."
+        )
+    if "sound" in failed:
+        made.append(
+            "Form broken: replies do not end or are empty. Lower training.learning_rates; the rate "
+            f"{best.plan.rate:g} tore at the model."
+        )
+    return tuple(made)
+
+
+def _first(items: Sequence[str]) -> str:
+    return f"“{' '.join(items[0].split())[:60]}”" if items else "one"
+
+
+def sentence(curriculum: Curriculum, verdict: Verdict, *, dry: bool) -> str:
+    """Return the verdict in one sentence."""
+    count = len(curriculum.differences)
+    right = sum(verdict.spoken.reproduced)
+    learnt = f"{right} of {len(curriculum.lessons)} lessons from {count} difference"
+    learnt += "" if count == 1 else "s"
+    if not verdict.passed:
+        return f"The adapter was not taken ({learnt} learnt): {verdict.sentence}."
+    scaled = "" if verdict.scale == 1 else f", at {verdict.scale:.0%} of its strength"
+    kept = "" if not dry else " Practice only: nothing was published."
+    return f"Learnt {learnt}{scaled}; the rest stayed as it was.{kept}"
+
+
+def row(verdict: Verdict) -> Beside:
+    """Return the new adapter's own line beside the others."""
+    return Beside("this adapter", verdict.spoken.lessons, verdict.spoken.rephrasings)

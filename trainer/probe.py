@@ -1,0 +1,75 @@
+"""A new adapter is first loaded in a child process: a malformed one can crash llama.cpp.
+
+    python -m trainer.probe ADAPTER BASE     load both, generate a token, say "sound" or why not
+
+Nothing is written.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from memory.errors import AdapterError
+from trainer.children import die_with_parent, environment
+
+PROBE_SECONDS = 300
+
+
+def probe(adapter: Path, base: Path) -> None:
+    """Load the adapter onto its base in a child process and generate a token.
+
+    Raises:
+        AdapterError: it is refused, crashes the child, gives numbers that are none, or hangs.
+    """
+    command = [sys.executable, "-m", "trainer.probe", str(adapter), str(base)]
+    try:
+        done = subprocess.run(
+            command,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=PROBE_SECONDS,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise AdapterError(
+            f"the adapter {adapter} did not load within {PROBE_SECONDS} seconds; train again"
+        ) from error
+    if done.returncode == 0 and done.stdout.strip() == "sound":
+        return
+    if done.returncode < 0:
+        raise AdapterError(
+            f"the adapter {adapter} crashes llama.cpp (signal {-done.returncode}); train again"
+        )
+    reason = (done.stdout.strip() or done.stderr.strip() or "no reason given").splitlines()[-1]
+    raise AdapterError(f"the adapter {adapter} was refused when it was tried: {reason}")
+
+
+def _here(adapter: Path, base: Path) -> int:
+    """The child's part: say "sound", or the reason why not."""
+    import numpy as np
+
+    from agent.engine import Engine, Sampling
+    from memory.errors import DiscernError
+
+    try:
+        with Engine.open(base) as engine:
+            engine.set_adapter(adapter)
+            prompt = engine.tokenize("Is this adapter sound?") or [engine.end_of_turn]
+            made = engine.generate(prompt, Sampling(max_tokens=2)).run()
+            rows = list(engine.log_probabilities([*prompt, *prompt], len(prompt)))
+            if not all(np.isfinite(row).all() for row in rows) or made.reason == "cancelled":
+                raise AdapterError("its numbers are not finite")
+    except DiscernError as error:
+        sys.stdout.write(f"{error}\n")
+        return 1
+    sys.stdout.write("sound\n")
+    return 0
+
+
+if __name__ == "__main__":
+    die_with_parent()
+    sys.exit(_here(Path(sys.argv[1]), Path(sys.argv[2])))
