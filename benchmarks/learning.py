@@ -45,14 +45,12 @@ GROWING = (10, 20, 30, 40, 50)
 SWEEP_AT = (50, DEV)
 GRIDS: dict[str, tuple[tuple[float, int], ...]] = {
     "sft": tuple((rate, epochs) for rate in (2e-4, 1e-3, 3e-3) for epochs in (3, 10, 40)),
-    "dpo": ((2e-4, 10), (2e-4, 40), (1e-3, 3), (1e-3, 10), (1e-3, 40), (3e-3, 10)),
+    # Three epochs at 1e-3 already leave nothing of this model, so its grid stays below.
+    "dpo": ((2e-4, 3), (2e-4, 10), (2e-4, 20), (2e-4, 40), (1e-3, 3)),
 }
 LEARNT = 0.9
-SWEPT: dict[str, Any] = {
-    "gradient_checkpointing": False,
-    "lr_scheduler_type": "constant_with_warmup",
-}
-"""What the sweep changes besides rate and epochs: no checkpointing (faster), and our schedule."""
+SWEPT: dict[str, Any] = {"gradient_checkpointing": False}
+"""What the sweep changes besides rate and epochs: no checkpointing, which is faster."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
