@@ -37,6 +37,7 @@ class Memory:
     index: Index | None
     embedder: Embedder
     settings: RecallSettings
+    import_max_mb: int = 64
     _watermark: tuple[int, int] = field(default=(-1, -1))
 
     @classmethod
@@ -57,7 +58,7 @@ class Memory:
         embedder = NgramEmbedder()
         wanted = settings.memory.dense if dense is None else dense
         index = open_index(home.index, embedder) if wanted else None
-        memory = cls(journal, index, embedder, settings.recall)
+        memory = cls(journal, index, embedder, settings.recall, settings.memory.import_max_mb)
         memory.refresh(progress)
         return memory
 
