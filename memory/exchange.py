@@ -1,0 +1,344 @@
+"""Carrying differences out and in as JSON Lines (`docs/memory-format.md`).
+
+An export is written beside its place, synced and put there whole, readable by its owner alone. An
+import is read line by line and checked to the last line before anything is kept; then it waits in
+quarantine, neither recalled nor trained on, until the person confirms it. Ids are made here, the
+file's own are kept as provenance in `turn`. A state is never believed: what comes in waits like a new
+mark. Refused: what is no regular file, too large (before it is read), too long a line, or wrong in any
+line, with the number of that line; nothing of such a file is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sqlite3
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from memory.difference import Difference, State, new_id, now
+from memory.errors import ExchangeError, UnknownIdError
+from memory.memory import Memory
+from memory.record import (
+    Record,
+    header,
+    read_header,
+    read_line,
+    sameness,
+    to_difference,
+    to_line,
+)
+
+LINE_CAP = 8 << 20
+"""Longest line, in bytes."""
+COUNT_CAP = 200_000
+"""Most differences of one file."""
+PREVIEW = 5
+"""Differences of a batch that `Batch.items` shows."""
+_EVERY = 500
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What was read from one file and waits: `count` differences, `duplicates` more left out.
+
+    `items` are the first of them as they would come in. `announced` is how many the file said it
+    holds, None where it did not say. Where nothing is new nothing waits, and `id` is empty.
+    """
+
+    id: str
+    source: str
+    at: datetime
+    count: int
+    duplicates: int
+    items: tuple[Difference, ...] = ()
+    announced: int | None = None
+
+
+def export_memory(memory: Memory, write: Callable[[str], object]) -> int:
+    """Write every difference through `write`, a line a call; returns how many."""
+    return _write(memory.journal.differences(), write)
+
+
+def export_file(memory: Memory, path: Path) -> int:
+    """Write every difference to `path`, whole or not at all, mode 0600; returns how many.
+
+    Raises:
+        ExchangeError: it cannot be written; what stood there before still does.
+    """
+    path = path.expanduser().absolute()
+    unfinished = path.with_name(f".{path.name}.{new_id()[:8]}")
+    differences = memory.journal.differences()
+    try:
+        try:
+            descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with open(descriptor, "w", encoding="utf-8", newline="\n") as file:  # noqa: PTH123
+                _write(differences, file.write)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(path)
+            _sync_folder(path.parent)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise ExchangeError(
+            f"cannot write {path}: {error.strerror}; name a file in a folder that you may write to"
+        ) from error
+    return len(differences)
+
+
+def _write(differences: list[Difference], write: Callable[[str], object]) -> int:
+    write(header(len(differences)) + "\n")
+    for difference in differences:
+        write(to_line(difference) + "\n")
+    return len(differences)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_batch(memory: Memory, path: Path, *, progress: Progress | None = None) -> Batch:
+    """Check the whole file at `path` and put what is new of it into quarantine.
+
+    `progress` is called with the bytes read and those of the file.
+
+    Raises:
+        ExchangeError: the file or one of its lines is refused; nothing of it is kept.
+    """
+    path = path.expanduser().absolute()
+    known = {_key(item): item.id for item in memory.journal.differences()}
+    lines: dict[str, int] = {}  # source id → line
+    fresh: dict[str, Record] = {}  # source id → record
+    same: dict[str, str] = {}  # source id of a duplicate → the id it is the same as
+    announced: int | None = None
+    for number, line in _lines(path, memory.import_max_mb * 1_000_000, progress):
+        try:
+            if number == 1:
+                announced = read_header(line).count
+                continue
+            record = read_line(line)
+        except ExchangeError as error:
+            raise ExchangeError(f"line {number} of {path} {error}") from None
+        if (first := lines.setdefault(record.id, number)) != number:
+            raise ExchangeError(
+                f"line {number} of {path} has the same id as line {first}; remove one of them"
+            )
+        if len(lines) > COUNT_CAP:
+            raise ExchangeError(
+                f"{path} holds more than {COUNT_CAP:,} differences; split it and import the parts"
+            )
+        key = _record_key(record)
+        if key in known:
+            same[record.id] = known[key]
+        else:
+            known[key] = record.id
+            fresh[record.id] = record
+    _check_chains(path, fresh, lines)
+    bodies = [_body(record, same) for record in fresh.values()]
+    return _quarantine(memory, path, bodies, len(same), announced)
+
+
+def _lines(path: Path, most: int, progress: Progress | None) -> Iterator[tuple[int, bytes]]:
+    """Yield (number, line) of each line that is not blank; the first one is numbered 1."""
+    with _opened(path, most) as file:
+        size = os.fstat(file.fileno()).st_size
+        read = number = 0
+        try:
+            while line := file.readline(LINE_CAP + 1):
+                number += 1
+                read += len(line)
+                if len(line) > LINE_CAP:
+                    raise ExchangeError(
+                        f"line {number} of {path} is longer than {LINE_CAP >> 20} MB; remove it"
+                    )
+                if read > most:
+                    raise _too_large(path, read, most)
+                if number == 1:
+                    line = line.removeprefix(b"\xef\xbb\xbf")
+                if (line := line.strip()) or number == 1:
+                    yield number, line
+                if progress and number % _EVERY == 0:
+                    progress(read, size)
+        except OSError as error:
+            raise ExchangeError(f"cannot read {path}: {error.strerror}") from error
+    if not number:
+        raise ExchangeError(f"{path} is empty; export the file again")
+    if progress:
+        progress(read, read)
+
+
+def _opened(path: Path, most: int) -> BinaryIO:
+    try:
+        # Not to wait for the other end of a pipe.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError as error:
+        raise ExchangeError(
+            f"cannot read {path}: {error.strerror}; check the path and its permissions"
+        ) from error
+    about = os.fstat(descriptor)
+    if not stat.S_ISREG(about.st_mode):
+        os.close(descriptor)
+        raise ExchangeError(f"{path} is not a regular file; name a file of JSON Lines")
+    if about.st_size > most:
+        os.close(descriptor)
+        raise _too_large(path, about.st_size, most)
+    return open(descriptor, "rb")  # noqa: PTH123  (a path has no descriptor)
+
+
+def _too_large(path: Path, size: int, most: int) -> ExchangeError:
+    return ExchangeError(
+        f"{path} has {size / 1e6:,.0f} MB, more than the {most / 1e6:,.0f} MB that an import may "
+        "have; split it, or raise memory.import_max_mb in config.toml"
+    )
+
+
+def _check_chains(path: Path, fresh: dict[str, Record], lines: dict[str, int]) -> None:
+    for record in fresh.values():
+        seen = {record.id}
+        after: str | None = record.superseded_by
+        while after is not None:
+            where = f"line {lines[record.id]} of {path} says superseded_by {after[:40]!r}, "
+            if after not in lines:
+                raise ExchangeError(where + "which is not in this file; remove superseded_by")
+            if after in seen:
+                raise ExchangeError(where + "which leads back to itself; remove superseded_by")
+            seen.add(after)
+            after = fresh[after].superseded_by if after in fresh else None
+
+
+def _body(record: Record, same: dict[str, str]) -> str:
+    if record.superseded_by in same:
+        record = record.model_copy(update={"superseded_by": same[record.superseded_by]})
+    return record.model_dump_json(exclude_defaults=True)
+
+
+def _quarantine(
+    memory: Memory, path: Path, bodies: list[str], duplicates: int, announced: int | None
+) -> Batch:
+    about = {"path": str(path), "duplicates": duplicates, "announced": announced}
+    source = json.dumps(about)
+    at = now()
+    if not bodies:
+        return Batch("", str(path), at, 0, duplicates, (), announced)
+    with memory.journal.writing() as connection:
+        _table(connection)
+        rows = connection.execute("select coalesce(max(cast(batch as integer)), 0) from quarantine")
+        number = str(int(rows.fetchone()[0]) + 1)
+        connection.executemany(
+            "insert into quarantine (batch, at, source, body) values (?, ?, ?, ?)",
+            ((number, at.isoformat(), source, body) for body in bodies),
+        )
+    items = tuple(_difference(body, number) for body in bodies[:PREVIEW])
+    return Batch(number, str(path), at, len(bodies), duplicates, items, announced)
+
+
+def batches(memory: Memory) -> list[Batch]:
+    """Return what waits in quarantine, oldest first."""
+    with memory.journal.writing() as connection:
+        _table(connection)
+    rows = memory.journal.rows(
+        "select batch, min(at) as at, min(source) as source, count(*) as n from quarantine "
+        "group by batch order by cast(batch as integer)"
+    )
+    found: list[Batch] = []
+    for row in rows:
+        about = json.loads(row["source"])
+        first = memory.journal.rows(
+            "select body from quarantine where batch = ? order by seq limit ?",
+            (row["batch"], PREVIEW),
+        )
+        items = tuple(_difference(item["body"], row["batch"]) for item in first)
+        at = datetime.fromisoformat(row["at"])
+        found.append(
+            Batch(row["batch"], about["path"], at, row["n"], about["duplicates"], items,
+                  about["announced"])
+        )  # fmt: skip
+    return found
+
+
+def confirm(memory: Memory, batch: str) -> int:
+    """Let a batch in, all of it or (when anything fails) nothing; returns how many came in.
+
+    What was marked with the same words since it was read is left out.
+
+    Raises:
+        UnknownIdError: no such batch waits.
+    """
+    records = [Record.model_validate_json(body) for body in _bodies(memory, batch)]
+    known = {_key(item): item.id for item in memory.journal.differences()}
+    ids = {record.id: known.get(_record_key(record)) or new_id() for record in records}
+    fresh = [record for record in records if _record_key(record) not in known]
+    here = set(known.values()) | set(ids.values())
+    with memory.journal.writing() as connection:
+        for record in fresh:
+            difference = to_difference(record, ids[record.id], _turn(record, batch))
+            after = ids.get(record.superseded_by or "", record.superseded_by)
+            difference = replace(difference, superseded_by=after if after in here else None)
+            memory.journal.add_difference(
+                replace(difference, state=State.WAITING if difference.teaches else State.BARE)
+            )
+        connection.execute("delete from quarantine where batch = ?", (batch,))
+    memory.refresh()
+    return len(fresh)
+
+
+def reject(memory: Memory, batch: str) -> int:
+    """Throw a batch away; returns how many differences it held.
+
+    Raises:
+        UnknownIdError: no such batch waits.
+    """
+    count = len(_bodies(memory, batch))
+    with memory.journal.writing() as connection:
+        connection.execute("delete from quarantine where batch = ?", (batch,))
+    return count
+
+
+def _table(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        "create table if not exists quarantine (seq integer primary key, batch text not null, "
+        "at text not null, source text not null, body text not null) strict"
+    )
+
+
+def _bodies(memory: Memory, batch: str) -> list[str]:
+    with memory.journal.writing() as connection:
+        _table(connection)
+    rows = memory.journal.rows("select body from quarantine where batch = ? order by seq", (batch,))
+    if not rows:
+        raise UnknownIdError(
+            f"no batch {batch[:40]!r} waits; `discern memory batches` lists those that do"
+        )
+    return [row["body"] for row in rows]
+
+
+def _difference(body: str, batch: str) -> Difference:
+    record = Record.model_validate_json(body)
+    return to_difference(record, record.id, _turn(record, batch))
+
+
+def _turn(record: Record, batch: str) -> str:
+    """Where it came from: no turn of ours, but the batch and the file's own id."""
+    source = re.sub(r"[^0-9A-Za-z_-]", "", record.id)[:32]
+    return f"import-{batch}-{source}"
+
+
+def _key(item: Difference) -> str:
+    contrast = item.contrast
+    return sameness(item.asked, item.replied, (contrast.missed, contrast.lost, contrast.sounds))
+
+
+def _record_key(record: Record) -> str:
+    return sameness(record.asked, record.replied, (record.missed, record.lost, record.sounds))
