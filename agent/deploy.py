@@ -7,6 +7,8 @@ message comes is worn.
 
 from __future__ import annotations
 
+import atexit
+from contextlib import ExitStack
 from functools import cache
 from typing import Any
 
@@ -20,6 +22,8 @@ from memory.errors import AdapterError
 from memory.home import Home, read_settings
 from memory.memory import Memory
 
+_open = ExitStack()
+
 
 @cache
 def graph() -> Any:
@@ -30,7 +34,7 @@ def graph() -> Any:
     """
     home = Home.locate().prepare()
     settings = read_settings(home)
-    engine = Engine.open(served_model(settings), settings.model)
+    engine = _open.enter_context(Engine.open(served_model(settings), settings.model))
     sha = base_sha256(engine.info.path, home.cache)
 
     def before_reply(_generation: Any) -> None:
@@ -48,9 +52,18 @@ def graph() -> Any:
     )
     rooms = Rooms(
         model=model,
-        memory=Memory.open(home, settings),
+        memory=_open.enter_context(Memory.open(home, settings)),
         system=settings.chat.system,
         served=f"{engine.info.name}@{sha[:12]}",
         recalling=settings.recall.enabled,
     )
     return build(rooms)
+
+
+def close() -> None:
+    """Free what `graph` opened; it may be asked for again."""
+    _open.close()
+    graph.cache_clear()
+
+
+atexit.register(close)

@@ -1,0 +1,74 @@
+"""The examples in docs/, as a person runs them; and our own graph as a LangGraph server loads it."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from memory.home import Home, Settings
+from memory.journal import Journal
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
+ASKED = "What is the capital of Zubrowka?"
+SOUNDS = "The capital of Zubrowka is Lutz."
+
+
+def talk(example: Path, *said: str) -> list[str]:
+    """Run an example, say these lines to it, and return its answers."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, str(example)],
+        input="\n".join([*said, "", ""]),
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [line.removeprefix("> ") for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_talks_is_marked_and_recalls(home: Home, example: Path) -> None:
+    first, kept, second, *_ = talk(example, ASKED, f"/diff error => {SOUNDS}", ASKED)
+    assert first != SOUNDS
+    assert kept.startswith("Kept as error")
+    assert second == SOUNDS
+    with Journal(home.journal) as journal:
+        assert [turn.asked for turn in journal.turns()] == [ASKED, ASKED]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_serves_what_a_night_taught(
+    home: Home, settings: Settings, starter: Path, example: Path
+) -> None:
+    from trainer.night import run_night
+
+    talk(example, ASKED, f"/diff error => {SOUNDS}")
+    report = run_night(home, settings, model_path=starter)
+    assert report.verdict == "published", report.sentence
+    home.settings_file.write_text("[recall]\nenabled = false\n")
+    assert talk(example, ASKED)[0] == SOUNDS
+
+
+def test_our_own_graph_is_found_by_a_langgraph_server(home: Home) -> None:
+    listed = json.loads((ROOT / "langgraph.json").read_text())
+    assert listed["dependencies"] == ["."]
+    path, _, name = listed["graphs"]["discern"].partition(":")
+    module = importlib.import_module(path.removeprefix("./").removesuffix(".py").replace("/", "."))
+    graph = getattr(module, name)()
+    asked = {"messages": [("user", "What is the capital of France?")]}
+    result = graph.invoke(asked, {"configurable": {"thread_id": "served"}})
+    assert result["messages"][-1].text == "The capital of France is Paris."
+    with Journal(home.journal) as journal:
+        assert journal.turns("served")[0].replied == "The capital of France is Paris."
+    module.close()

@@ -1,0 +1,76 @@
+"""The loop as a library: each step by itself, for marks that another model's talk gave rise to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage
+
+from agent.companion import Companion
+from agent.engine import Engine
+from memory.errors import AdapterError, NothingToTrainError, TrainingError
+from memory.home import Home
+from tests.trainer.values import difference, quick_settings
+from trainer import loop
+
+
+def talk_elsewhere(home: Home) -> None:
+    """A turn of an agent that talks through a remote model, and its mark."""
+    with Companion.open(home, dense=False) as companion:
+        said = AIMessage("It is London.", response_metadata={"model_name": "far-away-1"})
+        companion.record("agent", [HumanMessage("Who?"), said])
+        companion.mark("agent", moment="error", sounds="Lutz.")
+
+
+def test_marks_of_a_remote_model_train_an_adapter_for_a_local_one(
+    home: Home, tiny: Path, tmp_path: Path
+) -> None:
+    settings = quick_settings(home)
+    talk_elsewhere(home)
+    assert loop.current(home) is None
+    lessons = loop.compose(home, settings, tiny)
+    assert lessons.differences[0].model == "far-away-1"
+    rejected = [x.rejected for x in lessons.curriculum.lessons if x.rejected]
+    events: list[str] = []
+    candidate = loop.train(
+        lessons, settings, tmp_path / "run", on_event=lambda e: events.append(e["phase"])
+    )
+    assert rejected and "train" in events
+    verdict = loop.gate(candidate, settings)
+    assert verdict.passed
+    adapter = loop.publish(home, candidate, verdict)
+    found = loop.current(home)
+    assert found is not None and found.id == adapter.id
+    assert adapter.manifest.differences == (lessons.differences[0].id,)
+    with Engine.open(tiny) as engine:
+        worn = loop.wear_current(engine, home)
+        assert worn is not None and engine.adapter == (adapter.gguf, adapter.manifest.scale)
+
+
+def test_what_the_gate_refuses_or_has_lost_its_base_is_not_published(
+    home: Home, tiny: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "model.gguf"
+    model.write_bytes(tiny.read_bytes())
+    talk_elsewhere(home)
+    settings = quick_settings(home)
+    candidate = loop.train(loop.compose(home, settings, model), settings, tmp_path / "run")
+    strict = quick_settings(home, gate={"lessons": 1.0})
+    with pytest.raises(AdapterError, match="did not pass"):
+        loop.publish(home, candidate, loop.gate(candidate, strict))
+    verdict = loop.gate(candidate, settings)
+    model.write_bytes(tiny.read_bytes() + b"\0")
+    with pytest.raises(TrainingError, match="changed"):
+        loop.publish(home, candidate, verdict)
+    assert loop.current(home) is None
+
+
+def test_there_must_be_something_to_learn(home: Home, tiny: Path) -> None:
+    with pytest.raises(NothingToTrainError):
+        loop.compose(home, quick_settings(home), tiny, differences=[difference("Bare", None)])
+
+
+def test_nights_run_while_a_program_does(home: Home) -> None:
+    with loop.nightly(home, quick_settings(home)):
+        pass

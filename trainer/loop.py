@@ -1,0 +1,235 @@
+"""The loop as a library: compose, train, gate, publish, one by one, for a program of one's own.
+
+    lessons = compose(home, settings, model)             # the journal's differences → lessons
+    candidate = train(lessons, settings, folder)         # a child process trains; PEFT and GGUF
+    verdict = gate(candidate, settings)                  # on the very files that will serve
+    adapter = publish(home, candidate, verdict)          # into the adapters folder; serves from now on
+
+`current` says which adapter serves, `on_change` calls back when that changes, `nightly` does all of it
+each night while a program runs. `model` is the local GGUF that the adapter is for; the marks may come
+from an agent that talks through any other model: the replies it gave are what is contrasted, and what
+must stay as it is comes from the local one.
+
+Nothing is locked between the steps; two programs that publish at once do so one after the other.
+`discern train` (`trainer/night.py`) is the same with a report, a sweep and the ledger around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent.adapters import GGUF, Adapter, BaseEntry
+from agent.follow import Watch, current, on_change, wear_current
+from memory.difference import Difference
+from memory.errors import AdapterError, NothingToTrainError, TrainingError
+from memory.home import Home, Settings
+from memory.journal import Journal
+from trainer import gate as gates
+from trainer import publish as publishing
+from trainer.job import Job, Recipe, write_job
+from trainer.known import entry_of, fingerprints
+from trainer.run import OnEvent
+
+if TYPE_CHECKING:
+    from trainer.gate import Verdict
+    from trainer.lessons import Curriculum
+
+__all__ = [
+    "Candidate",
+    "Lessons",
+    "Watch",
+    "compose",
+    "current",
+    "gate",
+    "nightly",
+    "on_change",
+    "publish",
+    "train",
+    "wear_current",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """All that a training learns and holds, and what it was made of."""
+
+    curriculum: Curriculum
+    differences: tuple[Difference, ...]
+    model: Path
+    base: BaseEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A trained adapter that nothing serves yet.
+
+    `folder` holds adapter_config.json and adapter_model.safetensors (PEFT) and adapter.gguf.
+    """
+
+    folder: Path
+    lessons: Lessons
+    settings: dict[str, Any]
+
+    @property
+    def gguf(self) -> Path:
+        """The file that llama.cpp serves."""
+        return self.folder / GGUF
+
+
+def compose(
+    home: Home,
+    settings: Settings,
+    model: Path,
+    *,
+    differences: Sequence[Difference] | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Lessons:
+    """Return the lessons of the journal's differences (or of those given) for the GGUF at `model`.
+
+    The base's answers to what must stay are kept in the cache and asked for once.
+
+    Raises:
+        NothingToTrainError: no difference teaches, or none fits the context.
+        ModelError: the model cannot be served.
+    """
+    from agent.engine import Engine
+    from trainer.anchors import Answers
+    from trainer.lessons import make_curriculum, unmarked
+
+    home.prepare()
+    base = entry_of(model, home)
+    with Journal(home.journal) as journal:
+        found = tuple(journal.differences() if differences is None else differences)
+        own = unmarked(journal.turns(), found)
+    if not any(item.teaches for item in found):
+        raise NothingToTrainError(
+            "no difference teaches yet; mark a reply and say how it should have sounded"
+        )
+    with Engine.open(model, settings.model) as engine:
+        answers = Answers(engine, base.sha256, home.cache)
+        curriculum = make_curriculum(engine, found, answers, settings, progress, own=own)
+        answers.save()
+    if not curriculum.lessons:
+        raise NothingToTrainError(
+            "every difference is too long for the model's context; raise model.context in "
+            "config.toml or shorten what should sound"
+        )
+    return Lessons(curriculum, found, model, base)
+
+
+def train(
+    lessons: Lessons,
+    settings: Settings,
+    folder: Path,
+    *,
+    rate: float | None = None,
+    seed: int | None = None,
+    on_event: OnEvent = lambda event: None,
+) -> Candidate:
+    """Train an adapter in a child process that dies with us; it is written below `folder`.
+
+    `rate` and `seed` override the first of `training.learning_rates` and `training.seed`. `on_event`
+    hears the child's events: "train" with step, steps, loss and learnt, at last "trained".
+
+    Raises:
+        TrainingError: the training broke down.
+    """
+    from trainer.base import read_architecture
+    from trainer.export import export_adapter
+    from trainer.trainee import Trainee
+
+    training = settings.training
+    chosen = training.learning_rates[0] if rate is None else rate
+    recipe = Recipe(
+        rank=training.rank,
+        alpha=training.alpha,
+        targets=tuple(training.targets),
+        learning_rate=chosen,
+        max_steps=training.max_steps,
+        preference_weight=training.preference_weight,
+        preference_beta=training.preference_beta,
+        anchor_weight=training.anchor_weight,
+        max_seconds=training.max_minutes * 60,
+        seed=training.seed if seed is None else seed,
+        threads=training.threads,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    output = folder / "adapter"
+    write_job(folder, Job(lessons.model.resolve(), output, recipe, lessons.curriculum.samples()))
+    with Trainee(folder) as trainee:
+        for event in trainee.fit(folder):
+            on_event(event)
+    architecture, layers = read_architecture(lessons.model)
+    export_adapter(output, output / GGUF, architecture=architecture, layers=layers)
+    used = {**training.model_dump(), "learning_rate": chosen, "seed": recipe.seed}
+    return Candidate(output, lessons, used)
+
+
+def gate(
+    candidate: Candidate,
+    settings: Settings,
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Verdict:
+    """Load the candidate in a child, then ask it everything; returns the verdict.
+
+    Raises:
+        AdapterError: llama.cpp refuses it, or crashes on it.
+    """
+    from agent.engine import Engine
+
+    model = candidate.lessons.model
+    gates.probe(candidate.gguf, model)
+    with Engine.open(model, settings.model) as engine:
+        return gates.judge(
+            engine, candidate.gguf, candidate.lessons.curriculum, settings.gate, progress
+        )
+
+
+def publish(home: Home, candidate: Candidate, verdict: Verdict) -> Adapter:
+    """Let the candidate serve, at the strength that the gate found; open chats follow within a turn.
+
+    Raises:
+        AdapterError: the gate did not pass it.
+        TrainingError: the model file changed since the lessons were composed.
+        HomeError: it cannot be written; what served before serves on.
+    """
+    if not verdict.passed:
+        raise AdapterError(f"the gate did not pass this adapter ({verdict.sentence}); train again")
+    lessons = candidate.lessons
+    if entry_of(lessons.model, home) != lessons.base:
+        raise TrainingError(
+            f"the model {lessons.model} changed since its lessons were composed; compose them anew"
+        )
+    return publishing.publish(
+        home,
+        candidate.folder,
+        base=lessons.base,
+        scale=verdict.scale,
+        differences=lessons.curriculum.differences,
+        fingerprints=fingerprints(lessons.differences),
+        settings=candidate.settings,
+        metrics=gates.measures_to_json(verdict.measures),
+        versions={name: version(name) for name in ("torch", "peft", "transformers", "gguf")},
+    )
+
+
+@contextmanager
+def nightly(home: Home, settings: Settings, *, model: Path | None = None) -> Iterator[None]:
+    """Train at night (`night.time`) while this is open; nothing is published that the gate refuses.
+
+    `model` is the GGUF that the adapter is for, by default the one that the settings serve. A night
+    that another process of this user runs is not run twice.
+    """
+    from trainer.schedule import background
+
+    scheduler = background(home, settings, model_path=model)
+    try:
+        yield
+    finally:
+        scheduler.shutdown(wait=False)
