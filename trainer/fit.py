@@ -16,6 +16,7 @@ Nothing survives a crash; the parent publishes only what a "trained" event annou
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import signal
@@ -68,7 +69,8 @@ def main(arguments: Sequence[str]) -> int:
     if threading.current_thread() is threading.main_thread():
         # Ctrl-C in a terminal reaches the whole group; the parent decides what becomes of us.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_interop_threads(1)
+    with contextlib.suppress(RuntimeError):  # settled already, where several jobs share a process
+        torch.set_num_interop_threads(1)
     emit(phase="ready")
     loaded: dict[Path, Any] = {}
     failed = False
@@ -79,7 +81,10 @@ def main(arguments: Sequence[str]) -> int:
         except AbortedError:
             emit(phase="aborted")
         except Exception as error:
-            emit(phase="failed", reason=f"{type(error).__name__}: {error}", kind=_kind(error))
+            kind = _kind(error)
+            plain = kind in ("refused", "unstable")
+            reason = str(error) if plain else f"{type(error).__name__}: {error}"
+            emit(phase="failed", reason=reason, kind=kind)
             failed = True
     return int(failed)
 

@@ -20,6 +20,7 @@ from memory.errors import CutOffError, TrainingError
 from trainer.children import environment
 
 ERRORS = "training.log"
+STOPPED = "the training was stopped; nothing was published and what served before serves on"
 
 
 class Trainee:
@@ -70,13 +71,13 @@ class Trainee:
                 continue
             if event.get("phase") == "failed":
                 raise TrainingError(self._explain(event))
+            if event.get("phase") == "aborted":
+                raise TrainingError(STOPPED)
             yield event
             if event.get("phase") == "trained":
                 return
         if self._cancel.is_set():
-            raise TrainingError(
-                "the training was stopped; nothing was published and what served before serves on"
-            )
+            raise TrainingError(STOPPED)
         code = child.wait()
         if code < 0:
             raise CutOffError(
@@ -94,6 +95,8 @@ class Trainee:
                 f"the training became unstable ({event['reason']}); "
                 "lower training.learning_rates in config.toml"
             )
+        if event.get("kind") == "refused":
+            return str(event["reason"])
         if event.get("kind") == "memory":
             return (
                 "the training ran out of memory; lower training.rank or choose a smaller model, "

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +15,9 @@ import torch
 
 from trainer import fit
 from trainer.base import load_base
-from trainer.job import ANCHOR, Job, Recipe, Sample, read_job, write_job
+from trainer.children import environment
+from trainer.job import ANCHOR, CONTROL, Job, Recipe, Sample, read_job, write_job
+from trainer.step import Stepper
 
 # Third parties' talk among themselves: PEFT to transformers, and about a base without a name.
 pytestmark = [
@@ -91,6 +96,132 @@ def test_a_lesson_is_learnt_and_peft_itself_loads_the_adapter(
         for _ in range(5):
             tokens.append(int(model(torch.tensor([tokens])).logits[0, -1].argmax()))
     assert tokens[4:] == [*b"Lutz", 258]
+
+
+def run(
+    job: Job, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> tuple[int, list[dict[str, Any]]]:
+    """Fit `job` as the child does; returns the exit code and the events."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_job(folder, replace(job, output=folder / "adapter"))
+    code = fit.main([str(folder)])
+    return code, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_stop_keeps_the_best_so_far_and_abort_leaves_nothing(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for word in ("stop", "abort"):
+        folder = tmp_path / word
+        folder.mkdir()
+        (folder / CONTROL).write_text(word)
+        code, events = run(make_job(tiny, folder), folder, capsys)
+        assert code == 0
+        if word == "stop":
+            assert (events[-1]["phase"], events[-1]["reason"]) == ("trained", "stopped")
+            assert events[-1]["steps"] == 1
+            assert (folder / "adapter" / "adapter_model.safetensors").exists()
+        else:
+            assert events[-1] == {"phase": "aborted"}
+            assert not (folder / "adapter").exists()
+
+
+def test_the_time_budget_ends_the_training_with_the_best_so_far(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = replace(RECIPE, max_seconds=1e-3, max_steps=10_000)
+    _, events = run(make_job(tiny, tmp_path, recipe), tmp_path / "job", capsys)
+    assert events[-1]["reason"] == "time"
+    assert events[-1]["best_step"] == 1
+
+
+def test_the_best_state_is_saved_and_not_the_last(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # A rate so high that what was learnt is thrown over again and again.
+    recipe = replace(RECIPE, learning_rate=0.3, max_steps=40, anchor_weight=0.0)
+    _, events = run(make_job(tiny, tmp_path, recipe), tmp_path / "job", capsys)
+    done = events[-1]
+    seen = {event["step"]: event["learnt"] for event in events if "loss" in event}
+    looked = [learnt for step, learnt in seen.items() if step % fit.CHECK == 0]
+    assert done["learnt"] == max([*looked, seen[done["steps"]]])
+    assert seen[done["best_step"]] == done["learnt"]
+
+
+def test_a_step_in_parts_has_the_gradients_of_the_step_at_once(tiny: Path, tmp_path: Path) -> None:
+    job = make_job(tiny, tmp_path)
+    gradients = []
+    for part in (4096, 1):
+        model = fit._adapted(job, {}, "cpu")
+        stepper = Stepper(model, job.recipe, "cpu", lambda tokens: None)
+        stepper.part = part
+        stepper.know_the_base(job.samples)
+        outcome = stepper(job.samples)
+        assert set(outcome.margins) == set(job.samples[:2])
+        assert set(outcome.divergences) == {job.samples[2]}
+        gradients.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
+    assert len(gradients[0]) == len(gradients[1]) > 0
+    for one, other in zip(*gradients, strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+
+
+def test_the_contrast_on_a_span_counts_the_span_alone(tiny: Path, tmp_path: Path) -> None:
+    job = make_job(tiny, tmp_path)
+    question = tuple(b"Who?")
+    whole = Sample((*question, *b"abXde"), 4, 0, rejected=(*question, *b"abYde"))
+    span = replace(whole, parts=(6, 7, 6, 7))
+    model = fit._adapted(job, {}, "cpu")
+    stepper = Stepper(model, job.recipe, "cpu", lambda tokens: None)
+    stepper.know_the_base([whole, span])
+    for sample, start, end in ((whole, 4, 9), (span, 6, 7)):
+        for tokens, found in zip(
+            (sample.tokens, sample.rejected), stepper._before[sample], strict=True
+        ):
+            with torch.no_grad(), model.disable_adapter():
+                logs = model(torch.tensor([tokens])).logits[0].log_softmax(-1)
+            expected = sum(float(logs[place - 1, tokens[place]]) for place in range(start, end))
+            assert found == pytest.approx(expected, abs=1e-3)
+
+
+HUNGRY = """
+import resource, sys
+from pathlib import Path
+import torch, peft, transformers
+from trainer import fit, step
+from trainer.job import read_job
+used = int(next(l for l in open("/proc/self/status") if l.startswith("VmSize")).split()[1]) << 10
+resource.setrlimit(resource.RLIMIT_AS, (used + (int(sys.argv[2]) << 20),) * 2)
+step.PART["cpu"] = 1 << 20
+sys.exit(fit.main([sys.argv[1]]))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit is Linux's")
+@pytest.mark.slow
+def test_when_memory_runs_out_the_step_is_halved_and_goes_on(tiny: Path, tmp_path: Path) -> None:
+    job = make_job(tiny, tmp_path / "adapter", replace(RECIPE, max_steps=2))
+    long = tuple(b"x" * 400)
+    many = tuple(Sample(long, 200, number, difference=str(number)) for number in range(64))
+    write_job(tmp_path, replace(job, samples=(*many, *job.samples)))
+    done = subprocess.run(
+        [sys.executable, "-c", HUNGRY, str(tmp_path), "40"],
+        env=environment() | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert events[-1]["phase"] == "trained", done.stdout + done.stderr
+    assert any("halved" in event for event in events)
+
+
+def test_a_base_that_cannot_be_read_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, events = run(make_job(tmp_path / "none.gguf", tmp_path), tmp_path / "job", capsys)
+    assert code == 1
+    assert events[-1]["kind"] == "refused"
+    assert events[-1]["reason"].startswith("there is no model at")
 
 
 def test_the_same_job_gives_the_same_bytes(tiny: Path, tmp_path: Path) -> None:

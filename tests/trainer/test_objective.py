@@ -74,3 +74,29 @@ def test_the_gradients_equal_finite_differences(logits: torch.Tensor) -> None:
         )
 
     assert torch.autograd.gradcheck(whole, (logits.clone().requires_grad_(),))
+
+
+def test_terms_computed_in_parts_add_up_to_the_whole(logits: torch.Tensor) -> None:
+    weights = torch.tensor([1.0, 0.5], dtype=torch.float64)
+    logs = objective.token_log_probabilities(logits, TARGETS)
+    whole = objective.cross_entropy(logs, OWNER, weights)
+    parts = [
+        objective.cross_entropy(
+            logs[i == OWNER], OWNER[i == OWNER], weights * (torch.arange(2) == i), 1.5
+        )
+        for i in range(2)
+    ]
+    assert sum(parts).item() == pytest.approx(whole.item())
+    base, ids = torch.randn_like(logits).log_softmax(-1).topk(3)
+    kl = objective.top_k_kl(logits, ids, base)
+    halves = [objective.top_k_kl(logits[p], ids[p], base[p], 5) for p in (slice(2), slice(2, 5))]
+    assert sum(halves).item() == pytest.approx(kl.item())
+
+
+def test_a_margin_is_the_least_lead_over_the_best_other_token(logits: torch.Tensor) -> None:
+    found = objective.margins(logits, TARGETS, OWNER, 3).tolist()
+    leads = []
+    for row, target in zip(logits.tolist(), TARGETS.tolist(), strict=True):
+        leads.append(row[target] - max(v for i, v in enumerate(row) if i != target))
+    assert found[:2] == pytest.approx([min(leads[:2]), min(leads[2:])])
+    assert found[2] == math.inf
