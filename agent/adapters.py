@@ -7,6 +7,7 @@ its id, and one file `current.json` that says which of them serves:
     adapters/<id>/manifest.json      see `Manifest`
     adapters/<id>/adapter.gguf       what llama.cpp serves
     adapters/<id>/adapter_model.safetensors, adapter_config.json   the same in PEFT's layout
+    adapters/<id>/pinned             empty; never removed to make room
 
 Nothing found here is trusted: an id that is not plain hexadecimal, a manifest that does not parse, a
 link, a file whose sha256 differs, or a base other than the one that is served is refused.
@@ -29,6 +30,7 @@ from memory.errors import AdapterError
 GGUF = "adapter.gguf"
 MANIFEST = "manifest.json"
 POINTER = "current.json"
+PINNED = "pinned"
 _ID = re.compile(r"[0-9a-f]{12,64}\Z")
 _Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -83,12 +85,21 @@ class Adapter(_Model):
         """The file that llama.cpp serves."""
         return self.folder / GGUF
 
+    @property
+    def pinned(self) -> bool:
+        """Whether it is never removed to make room."""
+        return (self.folder / PINNED).is_file()
+
 
 class Pointer(_Model):
-    """Which adapter serves, and which ones served before, the latest last."""
+    """Which adapter serves, and which ones served before, the latest last.
+
+    `withdrawn` remembers what a person went back from: a digest of what it was trained on → its id.
+    """
 
     current: str | None = None
     history: tuple[str | None, ...] = ()
+    withdrawn: dict[str, str] = Field(default_factory=dict)
 
 
 def read_pointer(folder: Path) -> Pointer:

@@ -73,11 +73,13 @@ def run_night(
         base = entry_of(model_path, home)
         current = serving(home)
         found = news(current, differences, base)
-        teaching = len(fingerprints(differences))
+        prints = fingerprints(differences)
+        teaching = len(prints)
         if not teaching and found.gone:
             publish.select(home, None)
         if not (force or practice) or not teaching:
             require_news(found, teaching, current, len(differences))
+            publish.require_not_withdrawn(home, base, prints)
         run = Run(run_folder(home), on_event, cancel or threading.Event())
         run.stop = stop or run.stop
         night = _Night(home, settings, journal, differences, base, model_path, run, practice)
@@ -222,6 +224,7 @@ class _Night:
             settings={**training, "learning_rate": best.plan.rate, "seed": best.plan.seed},
             metrics=gate.measures_to_json(best.verdict.measures),
             versions={name: version(name) for name in ("torch", "peft", "transformers", "gguf")},
+            probe=lambda adapter: gate.probe(adapter, self.model_path),
         )
 
     def close(

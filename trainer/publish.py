@@ -1,22 +1,21 @@
 """The only writer of the adapters folder (its format: `agent/adapters.py`).
 
 An adapter becomes visible in one rename and serves from one more: files are copied into a temporary
-folder on the same volume, each is flushed to disk, a manifest with the sha256 of every file is
-written, the folder gets its final name, and only then the pointer `current.json` is replaced. A crash
-or a full disk at any point leaves the adapter that served before in force; `sweep` removes what was
-left half done. One lock file keeps two writers apart. Going back only moves the pointer.
+folder on the same volume, each flushed to disk, a manifest with the sha256 of every file is written,
+the folder gets its final name, what is there is read back and tried in a child process, and only then
+the pointer `current.json` is replaced. A crash, a full disk or a failing one at any point leaves the
+adapter that served before in force, or the new one, whole; `sweep` removes what was left half done.
+One lock file keeps two writers apart. Going back only moves the pointer, and is remembered: nothing
+trained on the same lessons is published again until they change.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
-import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from typing import Any
 from agent.adapters import (
     GGUF,
     MANIFEST,
+    PINNED,
     POINTER,
     Adapter,
     BaseEntry,
@@ -37,11 +37,11 @@ from agent.adapters import (
     verify,
 )
 from memory.difference import now
-from memory.errors import AdapterError, HomeError
+from memory.errors import AdapterError, HomeError, NothingToTrainError
 from memory.home import Home
+from trainer import durable
 
 FILES = (GGUF, "adapter_model.safetensors", "adapter_config.json")
-_TEMPORARY = ".tmp-"
 _SPARE = 1 << 20
 _HISTORY = 50
 
@@ -58,16 +58,21 @@ def publish(
     metrics: Mapping[str, Any] | None = None,
     versions: Mapping[str, str] | None = None,
     created: datetime | None = None,
+    probe: Callable[[Path], None] = lambda gguf: None,
 ) -> Adapter:
     """Copy the files of `candidate` into the adapters folder and let them serve.
 
+    `probe` is given the GGUF under its final name before it serves, and raises AdapterError where it
+    must not.
+
     Raises:
-        AdapterError: the candidate lacks a file.
-        HomeError: the disk is full or cannot be written; the adapter before serves on.
+        AdapterError: the candidate lacks a file, or has a link for one, or the probe refuses it.
+        HomeError: the disk is full or cannot be written.
+        In every case the adapter before serves on and nothing of the new one is left.
     """
-    missing = [name for name in FILES if not (candidate / name).is_file()]
-    if missing:
-        raise AdapterError(f"the candidate {candidate} has no {missing[0]}; train again")
+    for name in FILES:
+        if (candidate / name).is_symlink() or not (candidate / name).is_file():
+            raise AdapterError(f"the candidate {candidate} has no {name}; train again")
     created = created or now()
     with _writing(home) as folder:
         size = sum((candidate / name).stat().st_size for name in FILES)
@@ -77,13 +82,13 @@ def publish(
                 f"the new adapter takes {size / 1e6:.1f} MB and {folder} has {free / 1e6:.1f} MB "
                 "free; make room and train again, the adapter before serves on"
             )
-        temporary = folder / f"{_TEMPORARY}{secrets.token_hex(8)}"
+        temporary = durable.temporary(folder)
+        final: Path | None = None
         try:
             temporary.mkdir()
             entries: dict[str, FileEntry] = {}
             for name in FILES:
-                shutil.copyfile(candidate / name, temporary / name)
-                flush(temporary / name)
+                durable.copy(candidate / name, temporary / name)
                 entries[name] = FileEntry(
                     sha256=sha256_file(temporary / name), size=(temporary / name).stat().st_size
                 )
@@ -100,16 +105,19 @@ def publish(
                 metrics=dict(metrics or {}),
                 versions=dict(versions or {}),
             )
-            (temporary / MANIFEST).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
-            flush(temporary / MANIFEST)
-            flush(temporary)
-            temporary.rename(folder / manifest.id)
-            flush(folder)
+            durable.write(temporary / MANIFEST, manifest.model_dump_json(indent=1).encode())
+            durable.flush(temporary)
+            final = folder / manifest.id
+            durable.rename(temporary, final)
+            adapter = read_adapter(folder, manifest.id)
+            verify(adapter, base.sha256)
+            probe(adapter.gguf)
+            _point(folder, manifest.id)
         except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
+            durable.remove(temporary)
+            if final is not None and _served(folder) != final.name:
+                _retire(final)
             raise
-        adapter = read_adapter(folder, manifest.id)
-        _point(folder, manifest.id)
     return adapter
 
 
@@ -137,11 +145,51 @@ def rollback(home: Home) -> str | None:
         while history:
             before = history.pop()
             if before is None or (folder / before / MANIFEST).exists():
-                _write_pointer(folder, Pointer(current=before, history=tuple(history)))
+                withdrawn = dict(pointer.withdrawn)
+                if pointer.current is not None:
+                    with suppress(AdapterError):  # a damaged one cannot be told again anyway
+                        manifest = read_adapter(folder, pointer.current).manifest
+                        withdrawn[_taught(manifest.base, manifest.fingerprints)] = manifest.id
+                _write_pointer(
+                    folder, Pointer(current=before, history=tuple(history), withdrawn=withdrawn)
+                )
                 return before
         raise AdapterError(
             "no adapter served before this one; `discern adapters off` serves the base alone"
         )
+
+
+def require_not_withdrawn(home: Home, base: BaseEntry, fingerprints: Mapping[str, str]) -> None:
+    """Refuse to train again what a person went back from, unless its lessons changed.
+
+    Raises:
+        NothingToTrainError: an adapter trained on exactly these was rolled back.
+    """
+    try:
+        identity = read_pointer(home.adapters).withdrawn.get(_taught(base, fingerprints))
+    except AdapterError:
+        return
+    if identity is not None:
+        raise NothingToTrainError(
+            f"you went back from the adapter {identity[:8]}, which was trained on exactly these "
+            f"{len(fingerprints)} differences; mark or edit one, `discern adapters use "
+            f"{identity[:8]}` takes it again, or `discern train --force` trains anew"
+        )
+
+
+def pin(home: Home, identity: str, on: bool = True) -> None:
+    """Keep an adapter from ever being removed to make room, or let it go again.
+
+    Raises:
+        AdapterError: there is no such adapter.
+    """
+    with _writing(home) as folder:
+        path = read_adapter(folder, identity).folder / PINNED
+        if on and not path.exists():
+            durable.write(path, b"")
+        elif not on:
+            path.unlink(missing_ok=True)
+        durable.flush(path.parent)
 
 
 def sweep(home: Home) -> int:
@@ -149,33 +197,50 @@ def sweep(home: Home) -> int:
     if not home.adapters.is_dir():
         return 0
     with _writing(home) as folder:
-        left = [entry for entry in folder.iterdir() if entry.name.startswith(_TEMPORARY)]
+        left = [entry for entry in folder.iterdir() if entry.name.startswith(durable.TEMPORARY)]
         for entry in left:
-            _remove(entry)
+            durable.remove(entry)
         return len(left)
 
 
 def prune(home: Home, keep: int) -> tuple[str, ...]:
-    """Remove the oldest adapters beyond the `keep` latest, never the current; returns their ids."""
+    """Remove the oldest adapters beyond the `keep` latest; returns their ids.
+
+    Never the current one nor a pinned one, and nothing at all while the pointer is damaged. What the
+    disk refuses to give up is left for the next time.
+    """
     if not home.adapters.is_dir():
         return ()
     with _writing(home) as folder:
-        current = read_pointer(folder).current
-        others = [adapter.id for adapter in list_adapters(folder) if adapter.id != current]
-        for identity in others[keep:]:
-            doomed = folder / f"{_TEMPORARY}{identity}"
-            (folder / identity).rename(doomed)
-            _remove(doomed)
-        return tuple(others[keep:])
+        try:
+            current = read_pointer(folder).current
+        except AdapterError:
+            return ()
+        others = [item for item in list_adapters(folder) if item.id != current and not item.pinned]
+        return tuple(item.id for item in others[keep:] if _retire(item.folder))
 
 
-def flush(path: Path) -> None:
-    """Flush a file or a folder to the disk."""
-    handle = os.open(path, os.O_RDONLY)
+def _retire(adapter: Path) -> bool:
+    """Take an adapter's name away, so that nobody reads a half of it, and then its files."""
+    doomed = durable.temporary(adapter.parent)
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        adapter.rename(doomed)
+    except OSError:
+        return False
+    durable.remove(doomed)
+    return True
+
+
+def _served(folder: Path) -> str | None:
+    try:
+        return read_pointer(folder).current
+    except AdapterError:
+        return None
+
+
+def _taught(base: BaseEntry, fingerprints: Mapping[str, str]) -> str:
+    text = json.dumps([base.sha256, sorted(fingerprints.items())])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _identity(files: Mapping[str, FileEntry], base: BaseEntry, created: datetime) -> str:
@@ -192,27 +257,18 @@ def _point(folder: Path, identity: str | None) -> None:
     except AdapterError:
         old = Pointer()  # damaged: a new one mends it
     history = (*old.history, old.current)[-_HISTORY:]
-    _write_pointer(folder, Pointer(current=identity, history=history))
+    # Who chooses an adapter anew has forgiven it.
+    withdrawn = {taught: name for taught, name in old.withdrawn.items() if name != identity}
+    _write_pointer(
+        folder,
+        Pointer(
+            current=identity, history=history, withdrawn=dict([*withdrawn.items()][-_HISTORY:])
+        ),
+    )
 
 
 def _write_pointer(folder: Path, pointer: Pointer) -> None:
-    temporary = folder / f"{_TEMPORARY}{secrets.token_hex(8)}"
-    try:
-        temporary.write_text(pointer.model_dump_json(), encoding="utf-8")
-        flush(temporary)
-        temporary.replace(folder / POINTER)
-        flush(folder)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with contextlib.suppress(OSError):
-            path.unlink()
+    durable.replace(folder / POINTER, pointer.model_dump_json().encode())
 
 
 @contextmanager
@@ -222,7 +278,9 @@ def _writing(home: Home) -> Iterator[Path]:
 
     folder = home.adapters
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
+            durable.flush(folder.parent)
         with (folder / ".lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield folder

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.adapters import BaseEntry, find_adapter, list_adapters, read_pointer, verify
-from memory.errors import AdapterError, HomeError
+from memory.errors import AdapterError, HomeError, NothingToTrainError
 from memory.home import Home
 from trainer import publish
 
@@ -24,7 +24,8 @@ def candidate(folder: Path, mark: str) -> Path:
 
 
 def put(home: Home, tmp_path: Path, mark: str) -> str:
-    return publish.publish(home, candidate(tmp_path / mark, mark), base=BASE, scale=0.5).id
+    folder = candidate(tmp_path / mark, mark)
+    return publish.publish(home, folder, base=BASE, scale=0.5, fingerprints={"d": mark}).id
 
 
 def test_a_published_adapter_verifies_and_serves(home: Home, tmp_path: Path) -> None:
@@ -80,32 +81,6 @@ def test_a_full_disk_leaves_the_old_adapter_in_force(
     assert read_pointer(home.adapters).current == one
 
 
-@pytest.mark.parametrize("call", [*range(1, 8)])
-def test_a_fault_at_any_flush_leaves_one_whole_adapter_in_force(
-    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
-) -> None:
-    one = put(home, tmp_path, "one")
-    real, count = publish.flush, 0
-
-    def faulty(path: Path) -> None:
-        nonlocal count
-        count += 1
-        if count == call:
-            raise OSError(28, "No space left on device", str(path))
-        real(path)
-
-    monkeypatch.setattr(publish, "flush", faulty)
-    with pytest.raises(HomeError, match="No space left on device"):
-        put(home, tmp_path, "two")
-    monkeypatch.setattr(publish, "flush", real)
-    current = read_pointer(home.adapters).current
-    assert current == one or call == 8
-    assert current is not None
-    verify(find_adapter(home.adapters, current))
-    publish.sweep(home)
-    assert not [entry for entry in home.adapters.iterdir() if entry.name.startswith(".tmp")]
-
-
 def test_an_incomplete_candidate_is_refused(home: Home, tmp_path: Path) -> None:
     folder = candidate(tmp_path / "one", "one")
     (folder / "adapter.gguf").unlink()
@@ -127,3 +102,61 @@ def test_prune_keeps_the_current_one_however_old(home: Home, tmp_path: Path) -> 
     publish.select(home, one)
     assert publish.prune(home, 1) == (two,)
     assert {adapter.id for adapter in list_adapters(home.adapters)} == {one, three}
+
+
+def test_prune_keeps_the_pinned_ones_until_they_are_let_go(home: Home, tmp_path: Path) -> None:
+    one, two, three = (put(home, tmp_path, mark) for mark in ("one", "two", "three"))
+    publish.pin(home, one)
+    assert publish.prune(home, 0) == (two,)
+    assert {adapter.id for adapter in list_adapters(home.adapters)} == {one, three}
+    publish.pin(home, one, on=False)
+    assert publish.prune(home, 0) == (one,)
+    with pytest.raises(AdapterError, match="no adapter"):
+        publish.pin(home, one)
+
+
+def test_prune_removes_nothing_while_the_pointer_is_damaged(home: Home, tmp_path: Path) -> None:
+    put(home, tmp_path, "one")
+    (home.adapters / "current.json").write_text("{")
+    assert publish.prune(home, 0) == ()
+    assert len(list_adapters(home.adapters)) == 1
+
+
+def test_what_was_rolled_back_is_not_trained_again_until_its_lessons_change(
+    home: Home, tmp_path: Path
+) -> None:
+    put(home, tmp_path, "one")
+    two = put(home, tmp_path, "two")
+    publish.rollback(home)
+    publish.require_not_withdrawn(home, BASE, {"d": "one"})
+    with pytest.raises(NothingToTrainError, match=f"went back from the adapter {two[:8]}"):
+        publish.require_not_withdrawn(home, BASE, {"d": "two"})
+    publish.require_not_withdrawn(home, BASE, {"d": "two", "e": "new"})
+    publish.require_not_withdrawn(home, BaseEntry(sha256="c" * 64, name="other"), {"d": "two"})
+    publish.rollback(home)  # further back, and it is remembered still
+    with pytest.raises(NothingToTrainError):
+        publish.require_not_withdrawn(home, BASE, {"d": "two"})
+    publish.select(home, two)  # chosen again: forgiven
+    publish.require_not_withdrawn(home, BASE, {"d": "two"})
+
+
+def test_what_the_probe_refuses_never_serves_and_is_not_left(home: Home, tmp_path: Path) -> None:
+    one = put(home, tmp_path, "one")
+
+    def refuse(adapter: Path) -> None:
+        assert adapter.parent.parent == home.adapters  # under its final name
+        assert read_pointer(home.adapters).current == one
+        raise AdapterError("it crashes")
+
+    with pytest.raises(AdapterError, match="it crashes"):
+        publish.publish(home, candidate(tmp_path / "two", "two"), base=BASE, probe=refuse)
+    assert read_pointer(home.adapters).current == one
+    assert [adapter.id for adapter in list_adapters(home.adapters)] == [one]
+
+
+def test_a_link_is_no_file_of_an_adapter(home: Home, tmp_path: Path) -> None:
+    folder = candidate(tmp_path / "one", "one")
+    (folder / "adapter.gguf").rename(tmp_path / "elsewhere")
+    (folder / "adapter.gguf").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(AdapterError, match=r"has no adapter\.gguf"):
+        publish.publish(home, folder, base=BASE)

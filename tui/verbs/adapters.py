@@ -1,4 +1,4 @@
-"""`discern adapters`: list, choose, switch off and roll back."""
+"""`discern adapters`: list, choose, pin, switch off and roll back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tui.verbs.shared_options import as_json, open_home, print_json
 
 @click.group()
 def adapters() -> None:
-    """List, choose, switch off and roll back adapters; open chats follow within one turn."""
+    """List, choose, pin, switch off and roll back adapters; open chats follow within one turn."""
 
 
 @adapters.command("list")
@@ -27,6 +27,7 @@ def list_all(as_json: bool) -> None:
                 {
                     "id": item.id,
                     "current": item.id == current,
+                    "pinned": item.pinned,
                     "created": item.manifest.created,
                     "base": item.manifest.base.name,
                     "scale": item.manifest.scale,
@@ -43,7 +44,7 @@ def list_all(as_json: bool) -> None:
         click.echo(
             f"{sign} {item.id[:8]}  {item.manifest.created.astimezone():%Y-%m-%d %H:%M}  "
             f"{count} difference{'s' * (count != 1)}, scale {item.manifest.scale:g}, "
-            f"for {item.manifest.base.name}"
+            f"for {item.manifest.base.name}{', pinned' if item.pinned else ''}"
         )
     if not found:
         click.echo("No adapters yet. `discern train` makes one from the differences you marked.")
@@ -65,6 +66,22 @@ def use(identity: str, as_json: bool) -> None:
 
 
 @adapters.command()
+@click.argument("identity", metavar="ID")
+@as_json
+def pin(identity: str, as_json: bool) -> None:
+    """Never remove the adapter whose id starts with ID to make room."""
+    _pin(identity, True, as_json)
+
+
+@adapters.command()
+@click.argument("identity", metavar="ID")
+@as_json
+def unpin(identity: str, as_json: bool) -> None:
+    """Let a pinned adapter be removed again when many newer ones are there."""
+    _pin(identity, False, as_json)
+
+
+@adapters.command()
 @as_json
 def off(as_json: bool) -> None:
     """Serve the base model alone; the adapters stay on disk."""
@@ -78,13 +95,30 @@ def off(as_json: bool) -> None:
 @adapters.command()
 @as_json
 def rollback(as_json: bool) -> None:
-    """Go back to the adapter that served before (or to the base)."""
+    """Go back to the adapter that served before (or to the base).
+
+    It takes effect at once. What you went back from is not trained again on the same lessons: the
+    next night waits until a difference was marked, edited or forgotten.
+    """
     from agent.adapters import read_pointer
     from trainer.publish import rollback as go_back
 
     home, _settings = open_home()
     go_back(home)
     _say(read_pointer(home.adapters).current, as_json)
+
+
+def _pin(prefix: str, on: bool, as_json: bool) -> None:
+    from agent.adapters import find_adapter
+    from trainer.publish import pin
+
+    home, _settings = open_home()
+    adapter = find_adapter(home.adapters, prefix)
+    pin(home, adapter.id, on)
+    if as_json:
+        print_json({"id": adapter.id, "pinned": on})
+    else:
+        click.echo(f"Adapter {adapter.id[:8]} {'stays on disk' if on else 'is no longer pinned'}.")
 
 
 def _say(current: str | None, as_json: bool) -> None:
