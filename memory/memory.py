@@ -6,7 +6,7 @@ cannot, recall by words still finds the mark and the next start brings the index
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from memory.difference import (
@@ -120,6 +120,9 @@ class Memory:
             span=_span(quote, turn.replied),
             model=turn.model,
             adapter=turn.adapter,
+            before=self.journal.before(turn),
+            surprisal=turn.mean_surprisal,
+            next_surprisal=self.journal.next_surprisal(turn),
         )
         if not difference.teaches:
             difference = replace(difference, state=State.BARE)
@@ -129,18 +132,131 @@ class Memory:
             self._watermark = self.journal.watermark()
         return difference
 
-    def forget(self, prefix: str) -> Difference:
-        """Remove the difference whose id starts with `prefix`, everywhere; returns what it was.
+    def edit(
+        self,
+        prefix: str,
+        *,
+        moment: Moment | str | None = None,
+        kind: str | None = None,
+        note: str | None = None,
+        missed: str | None = None,
+        lost: str | None = None,
+        sounds: str | None = None,
+    ) -> Difference:
+        """Change what is given ("" takes a text away) and return the new version; the old is kept.
 
         Raises:
-            UnknownIdError: none does, or several do.
+            UnknownIdError: no difference has that id, or several do.
+            MarkError: a text is refused as in `mark`.
         """
+        old = self.journal.difference(prefix)
+
+        def line(name: str, given: str | None, present: str | None) -> str | None:
+            return present if given is None else clean_field(name, given)
+
+        new = replace(
+            old,
+            moment=old.moment if moment is None else _moment(moment),
+            kind=old.kind if kind is None else require_kind(kind).name if kind else None,
+            note=line("note", note, old.note),
+            contrast=Contrast(
+                line("missed line", missed, old.contrast.missed),
+                line("lost line", lost, old.contrast.lost),
+                line("expected reply", sounds, old.contrast.sounds),
+            ),
+        )
+        if new == old:
+            return old
+        _check_expected(new.contrast.sounds, new.replied, new.moment)
+        new = replace(new, version=old.version + 1, edited=now())
+        # A note or a kind is not trained on: what was learnt stays learnt.
+        if new.fingerprint != old.fingerprint:
+            new = replace(new, state=State.WAITING if new.teaches else State.BARE)
+        self.journal.replace_difference(new)
+        return new
+
+    def history(self, prefix: str) -> list[Difference]:
+        """Return every version of a difference, oldest first, the present one last.
+
+        Raises:
+            UnknownIdError: no difference has that id, or several do.
+        """
+        present = self.journal.difference(prefix)
+        return [*self.journal.versions(present.id), present]
+
+    def pin(self, prefix: str, on: bool = True) -> Difference:
+        """Pin a difference, so that it comes first of equals, or unpin it.
+
+        Raises:
+            UnknownIdError: no difference has that id, or several do.
+        """
+        item = self.journal.difference(prefix)
+        self.journal.set_pinned(item.id, on)
+        return replace(item, pinned=on)
+
+    def supersede(self, old: str, by: str) -> Difference:
+        """Let one difference take another's place, which is then neither recalled nor trained on.
+
+        Raises:
+            UnknownIdError: one of them does not exist, or the id fits several.
+            MarkError: they are the same, or the second was itself superseded by the first.
+        """
+        gone, taking = self.journal.difference(old), self.journal.difference(by)
+        if gone.id == taking.id:
+            raise MarkError(
+                f"the difference {gone.id[:8]} cannot supersede itself; name two, the old one first"
+            )
+        after: Difference | None = taking
+        while after is not None and after.superseded_by is not None:
+            if after.superseded_by == gone.id:
+                raise MarkError(
+                    f"{taking.id[:8]} was superseded by {gone.id[:8]} before, they cannot replace each "
+                    f"other; `discern memory forget {gone.id[:8]}` removes the one that is wrong"
+                )
+            after = next(iter(self.journal.found([after.superseded_by])), None)
+        self.journal.set_superseded(gone.id, taking.id)
+        return replace(gone, superseded_by=taking.id)
+
+    def undo(self, prefix: str) -> Difference:
+        """Take a mark back; the talk that it was made on stays. Returns what it was.
+
+        Raises:
+            UnknownIdError: no difference has that id, or several do.
+        """
+        return self._remove(prefix, self.journal.remove_mark)
+
+    def forget(self, prefix: str) -> Difference:
+        """Remove a difference everywhere, with the turn it was marked on; returns what it was.
+
+        No text of it stays in the journal, in what later marks remember, in quarantine or in the
+        index. The graph's checkpoints are the agent's (`Chat.forget`); adapters that were trained on
+        it are named by `agent.leftovers`, and the next night trains without it.
+
+        Raises:
+            UnknownIdError: no difference has that id, or several do.
+        """
+        return self._remove(prefix, self.journal.forget)
+
+    def _remove(self, prefix: str, remove: Callable[[Difference], None]) -> Difference:
         difference = self.journal.difference(prefix)
-        self.journal.forget(difference.id)
+        remove(difference)
         if self.index is not None:
             self.index.remove(difference.id)
             self._watermark = self.journal.watermark()
         return difference
+
+    def note_recalled(self, identities: Iterable[str]) -> None:
+        """Count a turn in whose context these differences stood."""
+        self.journal.count_recalled(identities)
+
+    def rebuild(self, progress: Progress | None = None) -> int:
+        """Make the index from nothing; returns how many differences it holds."""
+        differences = self.journal.differences()
+        if self.index is not None:
+            self.index.sync([])
+            self.index.sync(differences, progress)
+            self._watermark = self.journal.watermark()
+        return len(differences)
 
     def search(self, text: str, *, limit: int | None = None) -> list[Recalled]:
         """Return what bears on `text`, ranked, also what stays under the floor."""
@@ -181,12 +297,16 @@ def _expected(sounds: str | None, turn: Turn, moment: Moment | str) -> str | Non
         raise MarkError(
             "nothing follows =>; write how the reply should have sounded after it, or leave => out"
         )
-    if text is not None and text == turn.replied.strip() and moment != Moment.HOLD:
+    _check_expected(text, turn.replied, moment)
+    return text
+
+
+def _check_expected(sounds: str | None, replied: str, moment: Moment | str) -> None:
+    if sounds is not None and sounds == replied.strip() and moment != Moment.HOLD:
         raise MarkError(
             "what follows => is the very reply that was given; to keep a good reply mark it with "
             "`/diff hold`"
         )
-    return text
 
 
 def _span(quote: str | None, reply: str) -> Span | None:

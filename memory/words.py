@@ -19,6 +19,8 @@ from typing import Protocol
 
 # A hyphen between letters joins, before a number it is a sign.
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?|[+*/=<>%€$№#&]|(?<![^\W\d_])-(?=\s?\d)")
+STEMMER = "1"
+"""Changes whenever `stems` gives other stems, so that journals are stemmed anew."""
 _SIGNS = frozenset("+-*/<>")
 _SIGN_WEIGHT = 0.12
 _CYRILLIC = re.compile(r"[а-яё]")

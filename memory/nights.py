@@ -1,0 +1,75 @@
+"""The ledger of nights: one row for each local date that a run was due.
+
+A row is claimed in one transaction, so of two schedulers at the same instant one gets it; its heartbeat
+tells a run that is alive from one that was killed.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from memory.database import Database
+from memory.difference import now
+
+
+class Nights(Database):
+    """The part of the journal that knows the nights."""
+
+    def claim_night(self, day: str, owner: str, *, stale_after: float, attempts: int) -> int:
+        """Claim the run of the local date `day`; returns the attempt (1, 2, …), or 0 if not ours.
+
+        A run is claimed anew when its last heartbeat is older than `stale_after` seconds and fewer
+        than `attempts` were made; one that was left `waiting` at once, as the same attempt.
+        """
+        moment = now()
+        with self._writing() as connection:
+            row = connection.execute("select * from nights where day = ?", (day,)).fetchone()
+            if row is None:
+                connection.execute(
+                    "insert into nights values (?, 'running', 1, ?, ?, ?, null)",
+                    (day, moment.isoformat(), moment.isoformat(), owner),
+                )
+                return 1
+            age = (moment - datetime.fromisoformat(row["beat"])).total_seconds()
+            waiting = row["state"] == "waiting"
+            if not waiting and (row["state"] != "running" or age < stale_after):
+                return 0
+            if not waiting and row["attempt"] >= attempts:
+                connection.execute(
+                    "update nights set state = 'failed', outcome = ? where day = ?",
+                    (f"given up after {attempts} attempts that were cut off", day),
+                )
+                return 0
+            attempt = int(row["attempt"]) + (not waiting)
+            connection.execute(
+                "update nights set state = 'running', attempt = ?, started = ?, beat = ?, owner = ? "
+                "where day = ?",
+                (attempt, moment.isoformat(), moment.isoformat(), owner, day),
+            )
+            return attempt
+
+    def beat_night(self, day: str, owner: str) -> bool:
+        """Record that the run of `day` is alive; False when another process has taken it over."""
+        with self._writing() as connection:
+            changed = connection.execute(
+                "update nights set beat = ? where day = ? and owner = ? and state = 'running'",
+                (now().isoformat(), day, owner),
+            )
+            return changed.rowcount == 1
+
+    def end_night(self, day: str, owner: str, state: str, outcome: str) -> None:
+        """Close the run of `day` with its outcome: published, rejected, nothing, failed or
+        stopped; or leave it `waiting` for another process."""
+        with self._writing() as connection:
+            connection.execute(
+                "update nights set state = ?, outcome = ?, beat = ? where day = ? and owner = ?",
+                (state, outcome, now().isoformat(), day, owner),
+            )
+
+    def nights(self, limit: int = 30) -> list[dict[str, Any]]:
+        """Return the latest nights, the newest first, as rows."""
+        return [
+            dict(row)
+            for row in self._rows("select * from nights order by day desc limit ?", (limit,))
+        ]

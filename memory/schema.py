@@ -1,0 +1,182 @@
+"""The journal's tables, as migrations in order; each is recorded, with a copy of the file before it.
+
+A migration and its record are one transaction: a process killed in the middle leaves the file as it
+was. The number of those applied is SQLite's `user_version`; the table `migrations` says when. Refuses
+a file from a newer Discern rather than guess at it.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+from memory.errors import HomeError
+
+COPIES_KEPT = 2
+"""Copies of the journal from before a migration that stay beside it."""
+
+
+def _first(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        """create table turns (
+            seq integer primary key, id text unique not null, thread text not null, at text not null,
+            asked text not null, replied text not null, model text not null, adapter text,
+            recalled text not null, surprisal text not null, prompt_tokens integer not null,
+            stopped integer not null) strict"""
+    )
+    connection.execute("create index turns_by_thread on turns (thread, seq)")
+    connection.execute(
+        """create table differences (
+            seq integer primary key, id text unique not null, turn text not null,
+            thread text not null, at text not null, moment text not null, kind text,
+            asked text not null, replied text not null, missed text, lost text, sounds text,
+            note text, span text, model text not null, adapter text, state text not null) strict"""
+    )
+    connection.execute(
+        """create table nights (
+            day text primary key, state text not null, attempt integer not null,
+            started text not null, beat text not null, owner text not null, outcome text) strict"""
+    )
+    connection.execute("create table facts (name text primary key, value text not null) strict")
+    # Stems, not text: FTS5 counts and ranks them, Snowball has already done what language needs.
+    connection.execute("create virtual table stems using fts5 (asked, tokenize = 'unicode61')")
+    connection.execute("create virtual table stem_counts using fts5vocab ('stems', 'row')")
+
+
+def _second(connection: sqlite3.Connection) -> None:
+    """Versions, pins, use, surprise and quarantine."""
+    for column in (
+        "before text not null default '[]'",
+        "surprisal real",
+        "next_surprisal real",
+        "version integer not null default 1",
+        "edited text",
+        "pinned integer not null default 0",
+        "superseded_by text",
+        "recalled integer not null default 0",
+    ):
+        connection.execute(f"alter table differences add column {column}")
+    connection.execute("alter table turns add column asked_surprisal real")
+    connection.execute("alter table turns add column why text not null default '[]'")
+    connection.execute("create index differences_by_turn on differences (turn)")
+    connection.execute("create index differences_by_state on differences (state, superseded_by)")
+    connection.execute(
+        """create table versions (
+            difference text not null, version integer not null, body text not null,
+            primary key (difference, version)) strict, without rowid"""
+    )
+    connection.execute(
+        """create table if not exists quarantine (
+            seq integer primary key, batch text not null, at text not null, source text not null,
+            body text not null) strict"""
+    )
+    connection.execute("create table forgotten (id text primary key, at text not null) strict")
+
+
+MIGRATIONS: tuple[tuple[str, Callable[[sqlite3.Connection], None]], ...] = (
+    ("turns, differences, nights", _first),
+    ("versions, pins, use, surprise, quarantine", _second),
+)
+
+
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring the open journal at `path` up to this Discern's tables; nothing to do is the usual case.
+
+    Raises:
+        HomeError: it was written by a newer Discern, or cannot be copied before it is changed.
+        sqlite3.Error: what else SQLite finds wrong.
+    """
+    if _version(connection, path) == len(MIGRATIONS):
+        return
+    connection.execute("begin immediate")
+    try:
+        # Read again: another process may have migrated while this one waited for the lock.
+        version = _version(connection, path)
+        if 0 < version < len(MIGRATIONS):
+            _copy(path, version + 1)
+        connection.execute(
+            """create table if not exists migrations (
+                version integer primary key, name text not null, at text not null) strict"""
+        )
+        for number, (name, change) in enumerate(MIGRATIONS[version:], start=version + 1):
+            change(connection)
+            connection.execute(
+                "insert or replace into migrations values (?, ?, ?)",
+                (number, name, datetime.now(UTC).isoformat()),
+            )
+            connection.execute(f"pragma user_version={number}")
+    except BaseException:
+        connection.execute("rollback")
+        raise
+    connection.execute("commit")
+
+
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    version = int(connection.execute("pragma user_version").fetchone()[0])
+    if version > len(MIGRATIONS):
+        raise HomeError(
+            f"the journal {path} was written by a newer Discern (version {version}, this one knows "
+            f"{len(MIGRATIONS)}); update Discern to open it"
+        )
+    return version
+
+
+def copies(path: Path) -> list[Path]:
+    """Return the copies from before a migration of the journal at `path`, the oldest first."""
+    found = path.parent.glob(f"{path.name}.before-*")
+    numbered = [item for item in found if item.name.rpartition("-")[2].isdecimal()]
+    return sorted(numbered, key=lambda item: int(item.name.rpartition("-")[2]))
+
+
+def _copy(path: Path, number: int) -> None:
+    """Copy the journal as it is committed now, synced, to `<journal>.before-<number>`."""
+    target = path.with_name(f"{path.name}.before-{number}")
+    unfinished = target.with_name(target.name + ".part")
+    try:
+        online_copy(path, unfinished)
+        unfinished.replace(target)
+        sync(path.parent)
+        for old in copies(path)[:-COPIES_KEPT]:
+            old.unlink(missing_ok=True)
+    except (OSError, sqlite3.Error) as error:
+        unfinished.unlink(missing_ok=True)
+        raise HomeError(
+            f"cannot copy the journal to {target} before its tables are brought up to date: {error}; "
+            "nothing was changed, make room on that disk and start again"
+        ) from error
+
+
+def online_copy(source: Path, target: Path) -> None:
+    """Copy a journal, in use or not, as one consistent file, readable by its owner alone, synced.
+
+    SQLite's online backup: https://sqlite.org/backup.html. The copy is a plain file without a log.
+
+    Raises:
+        sqlite3.Error, OSError: the source cannot be read or the target not written.
+    """
+    target.unlink(missing_ok=True)
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    with (
+        closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as reading,
+        closing(sqlite3.connect(target)) as writing,
+    ):
+        reading.backup(writing)
+        writing.execute("pragma journal_mode=delete")
+    sync(target)
+
+
+def sync(path: Path) -> None:
+    """Have a file or folder on the disk before going on.
+
+    Raises:
+        OSError: it cannot be opened or synced.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,139 @@
+"""The turns of the journal: what was asked and replied, in which thread, with what recalled."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+
+from memory.database import Database
+from memory.difference import Message, Turn
+from memory.errors import UnknownIdError
+
+BEFORE_CHARACTERS = 8_000
+"""As much of the talk ahead of a marked turn is kept with the mark, the latest first."""
+_BEFORE_TURNS = 20
+
+Why = tuple[str, float, tuple[str, ...]]
+"""Id of a recalled difference, its score when it was recalled, the stems it shared."""
+
+
+class Turns(Database):
+    """The part of the journal that knows the turns."""
+
+    def add_turn(self, turn: Turn, why: Sequence[tuple[str, float, Sequence[str]]] = ()) -> None:
+        """Keep a turn, and with what score and shared stems each difference was recalled for it."""
+        with self._writing() as connection:
+            connection.execute(
+                "insert into turns (id, thread, at, asked, replied, model, adapter, recalled, "
+                "surprisal, prompt_tokens, stopped, asked_surprisal, why) "
+                "values (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                (
+                    turn.id,
+                    turn.thread,
+                    turn.at.isoformat(),
+                    turn.asked,
+                    turn.replied,
+                    turn.model,
+                    turn.adapter,
+                    json.dumps(turn.recalled),
+                    json.dumps(turn.surprisal),
+                    turn.prompt_tokens,
+                    turn.stopped,
+                    turn.asked_surprisal,
+                    json.dumps([[name, score, list(stems)] for name, score, stems in why]),
+                ),
+            )
+
+    def turns(self, thread: str | None = None, *, limit: int = -1) -> list[Turn]:
+        """Return the latest `limit` turns (all when negative), oldest first; of one thread or all."""
+        where, values = ("where thread = ?", [thread]) if thread is not None else ("", [])
+        rows = self._rows(
+            f"select * from turns {where} order by seq desc limit ?", [*values, limit]
+        )
+        return [_turn(row) for row in reversed(rows)]
+
+    def turn(self, prefix: str) -> Turn:
+        """Return the turn whose id starts with `prefix`.
+
+        Raises:
+            UnknownIdError: none does, or several do.
+        """
+        return _turn(self._one("turns", prefix))
+
+    def why(self, turn: str) -> list[Why]:
+        """Return what was recalled for a turn when it was spoken; nothing for older turns."""
+        rows = self._rows("select why from turns where id = ?", (turn,))
+        return [
+            (name, score, tuple(stems)) for row in rows for name, score, stems in json.loads(row[0])
+        ]
+
+    def threads(self) -> list[tuple[str, int, datetime]]:
+        """Return (name, turns, last turn) of each thread, the latest first."""
+        rows = self._rows(
+            "select thread, count(*) as turns, max(at) as at from turns "
+            "group by thread order by max(seq) desc"
+        )
+        return [(row["thread"], row["turns"], datetime.fromisoformat(row["at"])) for row in rows]
+
+    def before(self, turn: Turn) -> tuple[Message, ...]:
+        """Return the talk ahead of a turn in its thread, as much as is kept with a mark."""
+        rows = self._rows(
+            "select asked, replied from turns where thread = ? and asked != '' and "
+            "seq < (select seq from turns where id = ?) order by seq desc limit ?",
+            (turn.thread, turn.id, _BEFORE_TURNS),
+        )
+        kept: list[Message] = []
+        room = BEFORE_CHARACTERS
+        for row in rows:
+            room -= len(row["asked"]) + len(row["replied"])
+            if room < 0:
+                break
+            kept = [Message("user", row["asked"]), Message("assistant", row["replied"]), *kept]
+        return tuple(kept)
+
+    def next_surprisal(self, turn: Turn) -> float | None:
+        """Return the surprisal of what the user said after a turn, where it was measured."""
+        rows = self._rows(
+            "select asked_surprisal from turns where thread = ? and "
+            "seq > (select seq from turns where id = ?) order by seq limit 1",
+            (turn.thread, turn.id),
+        )
+        return rows[0][0] if rows else None
+
+    def _one(self, table: str, prefix: str) -> sqlite3.Row:
+        found = self._rows(
+            f"select * from {table} where id >= ? and id < ? limit 2",
+            (prefix, prefix + "\U0010ffff"),
+        )
+        what = table.removesuffix("s")
+        if not prefix or not found:
+            raise UnknownIdError(
+                f"no {what} has the id {prefix!r}; "
+                + (
+                    "`discern memory list` shows them"
+                    if what == "difference"
+                    else "`discern ask --json` and the chat show the ids of turns"
+                )
+            )
+        if len(found) > 1:
+            raise UnknownIdError(f"several {table} start with {prefix!r}; give more of the id")
+        return found[0]
+
+
+def _turn(row: sqlite3.Row) -> Turn:
+    return Turn(
+        id=row["id"],
+        thread=row["thread"],
+        at=datetime.fromisoformat(row["at"]),
+        asked=row["asked"],
+        replied=row["replied"],
+        model=row["model"],
+        adapter=row["adapter"],
+        recalled=tuple(json.loads(row["recalled"])),
+        surprisal=tuple(json.loads(row["surprisal"])),
+        prompt_tokens=row["prompt_tokens"],
+        stopped=bool(row["stopped"]),
+        asked_surprisal=row["asked_surprisal"],
+    )
