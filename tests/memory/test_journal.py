@@ -9,7 +9,8 @@ import pytest
 from memory.difference import Contrast, Difference, Moment, Span, State, Turn, new_id, now
 from memory.errors import HomeError, UnknownIdError
 from memory.home import Home
-from memory.journal import MIGRATIONS, Journal
+from memory.journal import Journal
+from memory.schema import MIGRATIONS
 
 
 def make_turn(asked: str = "Why?", thread: str = "main") -> Turn:
@@ -93,7 +94,7 @@ def test_a_journal_from_the_future_or_of_another_kind_is_refused(home: Home) -> 
     with pytest.raises(HomeError, match="written by a newer Discern"):
         Journal(home.journal)
     home.journal.write_bytes(b"this is not a database, it only has its name" * 50)
-    with pytest.raises(HomeError, match="cannot use the journal"):
+    with pytest.raises(HomeError, match="is damaged"):
         Journal(home.journal)
 
 
