@@ -52,7 +52,7 @@ def test_the_watermark_moves_with_every_change(home: Home) -> None:
         for _ in range(2):
             journal.add_difference(make_difference())
             seen.append(journal.watermark())
-        journal.forget(journal.differences()[0].id)
+        journal.forget(journal.differences()[0])
         seen.append(journal.watermark())
         journal.add_difference(make_difference())
         seen.append(journal.watermark())
@@ -63,7 +63,7 @@ def test_forgotten_text_is_not_in_the_files(home: Home) -> None:
     with Journal(home.journal) as journal:
         journal.add_difference(make_difference("Where is the plugharnessword hidden?"))
         assert journal.search(["plugharnessword"], 5)
-        journal.forget(journal.differences()[0].id)
+        journal.forget(journal.differences()[0])
         assert not journal.search(["plugharnessword"], 5)
     held = b"".join(path.read_bytes() for path in home.data.glob("journal.sqlite*"))
     assert b"plugharnessword" not in held
