@@ -1,0 +1,210 @@
+"""Whether the memory is whole: looking, and putting back a copy. Copying is in `memory/backup.py`.
+
+`check` reads everything once and changes nothing. What it finds is said in one sentence with the
+command that mends it; an `error` is lost or wrong data, a `warning` what may become so or costs recall,
+a `note` what is good to know.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from memory.backup import asides
+from memory.difference import Difference
+from memory.errors import HomeError
+from memory.home import Home
+from memory.index import Index
+from memory.journal import Journal
+
+LEAST_FREE = 200 << 20
+"""Bytes of free space under which a warning is given."""
+LONG_LOG = 64 << 20
+_MOST = 20  # lines of SQLite's own findings
+_BATCH = 1000
+_RESTORE = "`discern memory restore FILE` brings a copy back and keeps this one aside"
+_REBUILD = "`discern memory rebuild` makes it anew"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was found, and what to do about it ("" when nothing needs to be)."""
+
+    level: Literal["error", "warning", "note"]
+    sentence: str
+    mend: str = ""
+
+
+def check(home: Home, journal: Journal, index: Index | None = None) -> tuple[Finding, ...]:
+    """Return what is wrong or worth knowing; empty when all is well. `index` None is not looked at."""
+    found: list[Finding] = []
+    for look in (_file, _rows, _links, _words):
+        try:
+            found += look(journal)
+        except HomeError as error:
+            found.append(Finding("error", str(error), _RESTORE))
+            break  # what follows would stumble over the same damage
+    else:
+        found += _index(journal, index)
+        found += _waiting(journal)
+    return (*found, *_disk(home))
+
+
+def _file(journal: Journal) -> Iterator[Finding]:
+    said = [str(row[0]) for row in journal.rows(f"pragma integrity_check({_MOST})")]
+    if said != ["ok"]:
+        more = f" (and {len(said) - 1} more)" if len(said) > 1 else ""
+        yield Finding("error", f"the file {journal.path} is damaged: {said[0]}{more}", _RESTORE)
+    broken = Counter(str(row[0]) for row in journal.rows("pragma foreign_key_check"))
+    for table, count in broken.items():
+        yield Finding("error", f"{_count(count, 'row')} of {table} point to what is not there")
+
+
+def _rows(journal: Journal) -> Iterator[Finding]:
+    """Every difference and turn is read; a span must be where its quote says."""
+    unreadable: list[str] = []
+    misplaced: list[str] = []
+    for item in _differences(journal, unreadable):
+        span = item.span
+        if span is not None and item.replied[span.start : span.end] != span.quote:
+            misplaced.append(item.id)
+    mend = "export what can be read with `discern memory export`; " + _RESTORE
+    if unreadable:
+        named = ", ".join(unreadable[:5])
+        yield Finding("error", f"{_count(len(unreadable), 'row')} cannot be read: {named}", mend)
+    if misplaced:
+        named = ", ".join(name[:8] for name in misplaced[:5])
+        what = "a span that is not where its quote stands"
+        yield Finding("warning", f"{_count(len(misplaced), 'difference')} with {what}: {named}")
+
+
+def _differences(journal: Journal, unreadable: list[str]) -> Iterator[Difference]:
+    after = 0
+    while ids := journal.rows(
+        "select seq, id from differences where seq > ? order by seq limit ?", (after, _BATCH)
+    ):
+        after = int(ids[-1]["seq"])
+        names = [str(row["id"]) for row in ids]
+        try:
+            yield from journal.found(names)
+        except (ValueError, TypeError, KeyError):
+            for name in names:
+                try:
+                    yield from journal.found([name])
+                except (ValueError, TypeError, KeyError):
+                    unreadable.append(name[:40])
+
+
+def _links(journal: Journal) -> Iterator[Finding]:
+    for sentence, sql in (
+        (
+            "older version{s} without the difference they are of",
+            "select count(*) from versions where difference not in (select id from differences)",
+        ),
+        (
+            "difference{s} superseded by one that is not there",
+            "select count(*) from differences where superseded_by is not null "
+            "and superseded_by not in (select id from differences)",
+        ),
+    ):
+        if count := int(journal.rows(sql)[0][0]):
+            said = f"{count} {sentence.format(s='s' * (count != 1))}"
+            yield Finding("warning", said)
+    after = {
+        str(row[0]): str(row[1])
+        for row in journal.rows(
+            "select id, superseded_by from differences where superseded_by is not null"
+        )
+    }
+    if circle := _circle(after):
+        named = " → ".join(name[:8] for name in circle)
+        yield Finding(
+            "error",
+            f"differences supersede each other in a circle, so that none is in force: {named}",
+            f"`discern memory forget {circle[0][:8]}` breaks it",
+        )
+
+
+def _circle(after: dict[str, str]) -> list[str]:
+    done: set[str] = set()
+    for start in after:
+        path: list[str] = []
+        here = start
+        while here in after and here not in done:
+            if here in path:
+                return path[path.index(here) :]
+            path.append(here)
+            here = after[here]
+        done.update(path)
+    return []
+
+
+def _words(journal: Journal) -> Iterator[Finding]:
+    missing = int(
+        journal.rows("select count(*) from differences where seq not in (select rowid from stems)")[
+            0
+        ][0]
+    )
+    over = int(
+        journal.rows("select count(*) from stems where rowid not in (select seq from differences)")[
+            0
+        ][0]
+    )
+    if missing:
+        said = f"{_count(missing, 'difference')} not found by words"
+        yield Finding("warning", said, _REBUILD)
+    if over:
+        yield Finding("warning", f"the words of {_count(over, 'difference')} too many", _REBUILD)
+
+
+def _index(journal: Journal, index: Index | None) -> Iterator[Finding]:
+    if index is None:
+        return
+    wanted = {str(row[0]) for row in journal.rows("select id from differences")}
+    held = index.ids()
+    if behind := len(wanted - held):
+        said = f"the index of vectors lacks {_count(behind, 'difference')}"
+        yield Finding("warning", said, _REBUILD)
+    if over := len(held - wanted):
+        said = f"the index of vectors holds {_count(over, 'difference')} that the journal has not"
+        yield Finding("warning", said, _REBUILD)
+
+
+def _waiting(journal: Journal) -> Iterator[Finding]:
+    row = journal.rows("select count(*) as n, count(distinct batch) as batches from quarantine")[0]
+    if row["n"]:
+        yield Finding(
+            "note",
+            f"{_count(row['n'], 'imported difference')} in {_count(row['batches'], 'batch', 'es')} "
+            "wait to be confirmed",
+            "`discern memory batches` lists them",
+        )
+
+
+def _disk(home: Home) -> Iterator[Finding]:
+    folder = home.journal.parent
+    free = shutil.disk_usage(folder).free
+    size = home.journal.stat().st_size if home.journal.exists() else 0
+    if free < max(LEAST_FREE, size):
+        said = (
+            f"only {_megabytes(free)} are free in {folder}, and the journal has {_megabytes(size)}"
+        )
+        yield Finding("warning", said, "free some space, or nothing more can be kept")
+    log = home.journal.with_name(home.journal.name + "-wal")
+    if log.exists() and log.stat().st_size > LONG_LOG:
+        said = f"the journal's log has {_megabytes(log.stat().st_size)}: another process reads for long"
+        yield Finding("warning", said, "close other chats and programs that have it open")
+    for aside in asides(home.journal):
+        said = f"a journal that was put aside stands at {aside}"
+        yield Finding("note", said, "delete it when you do not need it")
+
+
+def _count(number: int, noun: str, plural: str = "s") -> str:
+    return f"{number:,} {noun}{plural * (number != 1)}"
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"

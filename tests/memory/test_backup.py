@@ -1,0 +1,162 @@
+"""Copying the journal and putting a copy back, on real files."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from memory.backup import asides, backup, restore
+from memory.errors import HomeError
+from memory.home import Home
+from memory.journal import Journal
+from tests.memory.test_journal import make_difference, make_turn
+
+
+def keep(home: Home, count: int) -> None:
+    with Journal(home.journal) as journal:
+        journal.add_turn(make_turn())
+        for _ in range(count):
+            journal.add_difference(make_difference())
+
+
+def held(path: Path) -> int:
+    with Journal(path) as journal:
+        assert journal.check() is None
+        return len(journal.differences())
+
+
+def test_a_backup_is_whole_while_the_journal_is_in_use(home: Home, tmp_path: Path) -> None:
+    with Journal(home.journal) as journal:
+        for _ in range(3):
+            journal.add_difference(make_difference())
+        path = backup(journal, tmp_path / "copy.sqlite")
+        journal.add_difference(make_difference())
+        assert len(journal.differences()) == 4
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["copy.sqlite", "home"]
+    assert held(path) == 3
+
+
+def test_a_backup_overwrites_nothing_unless_asked(home: Home, tmp_path: Path) -> None:
+    keep(home, 1)
+    path = tmp_path / "copy.sqlite"
+    path.write_text("mine")
+    with Journal(home.journal) as journal:
+        with pytest.raises(HomeError, match="is there already"):
+            backup(journal, path)
+        assert path.read_text() == "mine"
+        with pytest.raises(HomeError, match="is the journal itself"):
+            backup(journal, home.journal, force=True)
+        backup(journal, path, force=True)
+        with pytest.raises(HomeError, match="No such file or directory|unable to open"):
+            backup(journal, tmp_path / "no folder" / "copy.sqlite")
+    assert held(path) == held(home.journal) == 1
+
+
+def test_a_restore_brings_the_copy_back_and_keeps_what_was_there(
+    home: Home, tmp_path: Path
+) -> None:
+    keep(home, 2)
+    with Journal(home.journal) as journal:
+        copy = backup(journal, tmp_path / "copy.sqlite")
+        journal.add_difference(make_difference())
+    done = restore(home, copy)
+    assert (done.turns, done.differences) == (1, 2)
+    assert done.aside is not None and asides(home.journal) == [done.aside]
+    assert held(home.journal) == 2 and held(done.aside) == 3 and held(copy) == 2
+
+
+def test_the_log_of_a_killed_process_is_not_replayed_into_the_copy(
+    home: Home, tmp_path: Path
+) -> None:
+    keep(home, 2)
+    with Journal(home.journal) as journal:
+        copy = backup(journal, tmp_path / "copy.sqlite")
+    _mark_and_die(home)
+    done = restore(home, copy)
+    assert held(home.journal) == 2
+    assert done.aside is not None and held(done.aside) == 3
+
+
+def _mark_and_die(home: Home) -> None:
+    code = (
+        "import os, signal; from pathlib import Path; from memory.journal import Journal;"
+        "from tests.memory.test_journal import make_difference;"
+        f"journal = Journal(Path({str(home.journal)!r}));"
+        "journal.add_difference(make_difference());"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
+    assert done.returncode == -9
+    assert home.journal.with_name("journal.sqlite-wal").stat().st_size > 0
+
+
+def test_a_damaged_journal_is_put_aside_as_it_is(home: Home, tmp_path: Path) -> None:
+    keep(home, 2)
+    with Journal(home.journal) as journal:
+        copy = backup(journal, tmp_path / "copy.sqlite")
+    home.journal.write_bytes(b"no database any more " * 1000)
+    done = restore(home, copy)
+    assert held(home.journal) == 2
+    assert done.aside is not None and done.aside.read_bytes().startswith(b"no database")
+
+
+def test_nothing_is_restored_while_another_process_has_the_journal_open(
+    home: Home, tmp_path: Path
+) -> None:
+    keep(home, 1)
+    with Journal(home.journal) as journal:
+        copy = backup(journal, tmp_path / "copy.sqlite")
+    code = (
+        "import sys; from pathlib import Path; from memory.journal import Journal;"
+        f"journal = Journal(Path({str(home.journal)!r})); print('open', flush=True);"
+        "sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    ) as other:
+        assert other.stdout is not None and other.stdout.readline() == b"open\n"
+        with pytest.raises(HomeError, match="is open in another process"):
+            restore(home, copy)
+        other.communicate()
+    assert asides(home.journal) == []
+    assert restore(home, copy).differences == 1
+
+
+@pytest.mark.parametrize("kind", ["missing", "text", "other", "newer", "cut", "itself"])
+def test_what_is_no_whole_copy_is_refused(home: Home, tmp_path: Path, kind: str) -> None:
+    keep(home, 200)
+    path = tmp_path / "copy.sqlite"
+    with Journal(home.journal) as journal:
+        if kind in ("newer", "cut"):
+            backup(journal, path)
+    if kind == "text":
+        path.write_text("not a database " * 500)
+    elif kind == "other":
+        sqlite3.connect(path).execute("create table recipes (x)").connection.close()
+    elif kind == "newer":
+        sqlite3.connect(path).execute("pragma user_version=99").connection.close()
+    elif kind == "cut":
+        path.write_bytes(path.read_bytes()[:-20_000])
+    elif kind == "itself":
+        path = home.journal
+    said = {
+        "missing": "there is no file",
+        "text": "is damaged",
+        "other": "is no journal of Discern's",
+        "newer": "written by a newer Discern",
+        "cut": "is damaged",
+        "itself": "is the journal itself",
+    }
+    with pytest.raises(HomeError, match=said[kind]):
+        restore(home, path)
+    assert held(home.journal) == 200
+    assert not list(home.data.glob("*aside*")) and not list(home.data.glob(".journal*"))

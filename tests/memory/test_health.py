@@ -1,0 +1,96 @@
+"""Looking whether the memory is whole, on real files with real damage."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+
+import pytest
+
+from memory.health import check
+from memory.home import Home
+from memory.journal import Journal
+from tests.memory.test_journal import make_difference, make_turn
+
+
+@pytest.fixture
+def journal(home: Home) -> Iterator[Journal]:
+    with Journal(home.journal) as journal:
+        journal.add_turn(make_turn())
+        for asked in ("What is the capital of Zubrowka?", "Как зовут кота?"):
+            journal.add_difference(make_difference(asked))
+        yield journal
+
+
+def test_a_whole_memory_gives_nothing_to_say(home: Home, journal: Journal) -> None:
+    assert check(home, journal) == ()
+
+
+@pytest.mark.parametrize(
+    ("damage", "level", "said"),
+    [
+        ("update differences set at = 'yesterday' where seq = 1", "error", "1 row cannot be read"),
+        ("update differences set before = '[' where seq = 2", "error", "1 row cannot be read"),
+        (
+            "update differences set span = '[2, 9, \"I\"]' where seq = 1",
+            "warning",
+            "its quote stands",
+        ),
+        ("insert into versions values ('nobody', 1, '{}')", "warning", "1 older version without"),
+        ("update differences set superseded_by = 'nobody' where seq = 1", "warning", "not there"),
+        (
+            "update differences set superseded_by = (select id from differences where seq = 3 - d.seq)"
+            " from differences as d where d.id = differences.id",
+            "error",
+            "in a circle",
+        ),
+        ("delete from stems where rowid = 1", "warning", "1 difference not found by words"),
+        ("insert into stems (rowid, asked) values (9, 'x')", "warning", "1 difference too many"),
+        (
+            "insert into quarantine (batch, at, source, body) values ('1', '', '', '{}')",
+            "note",
+            "1 imported difference in 1 batch wait",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_sentence(
+    home: Home, journal: Journal, damage: str, level: str, said: str
+) -> None:
+    with journal.writing() as connection:
+        connection.execute(damage)
+    (finding,) = check(home, journal)
+    assert finding.level == level and said in finding.sentence
+
+
+def test_the_readable_rows_are_read_beside_unreadable_ones(home: Home, journal: Journal) -> None:
+    with journal.writing() as connection:
+        connection.execute("update differences set moment = 'nonsense' where seq = 1")
+    broken = journal.rows("select id from differences where seq = 1")[0]["id"]
+    (finding,) = check(home, journal)
+    assert finding.sentence == f"1 row cannot be read: {broken}"
+
+
+def test_overwritten_bytes_are_found(home: Home) -> None:
+    with Journal(home.journal) as journal:
+        for number in range(300):
+            journal.add_difference(make_difference(f"question {number} " * 20))
+    size = home.journal.stat().st_size
+    with home.journal.open("r+b") as file:
+        file.seek(size // 2)
+        file.write(b"\xa5" * 8192)
+    with Journal(home.journal) as journal:
+        found = check(home, journal)
+    assert found[0].level == "error" and "is damaged" in found[0].sentence
+    assert "discern memory restore" in found[0].mend + found[0].sentence
+
+
+def test_what_another_process_reads_for_long_is_named(home: Home, journal: Journal) -> None:
+    reader = sqlite3.connect(home.journal)
+    reader.execute("begin")
+    reader.execute("select * from turns").fetchone()
+    with journal.writing() as connection:
+        connection.execute("create table big (x)")
+        connection.execute("insert into big values (zeroblob(70000000))")
+    found = check(home, journal)
+    reader.close()
+    assert any("another process reads for long" in item.sentence for item in found)
