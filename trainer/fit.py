@@ -39,15 +39,17 @@ if TYPE_CHECKING:
 LESSONS_A_STEP = (8, 32)
 """Lesson samples in a step, at least and at most: as many as see them all within ROUND steps."""
 ROUND = 8
-ANCHORS_A_STEP = 16
+ANCHORS_A_STEP = 24
 WARM_UP, LONGEST_WARM_UP = 0.1, 10
 """Share of the steps over which the learning rate rises, and the most steps that takes."""
 CLIP = 1.0
 ENOUGH = 0.95
 """Share of lesson samples that must come out right before training may stop."""
-COOL_DOWN = 16
-"""Steps over which the learning rate then falls to nothing: the noise of the last steps is what
-moves unrelated answers."""
+ALL_ASKED = 0.98
+"""The same for the questions as they were asked."""
+COOL_DOWN = (16, 0.3)
+"""Steps over which the learning rate then falls to nothing, at least, and as a share of those before:
+the noise of the last steps is what moves unrelated answers. While something is unlearnt it waits."""
 CHECK = 5
 """Steps between two looks at whether this is the best state so far."""
 
@@ -132,7 +134,7 @@ def fit(job: Job, loaded: dict[Path, Any] | None = None) -> None:
         phase="trained",
         folder=str(job.output),
         steps=run.step,
-        learnt=round(run.best_score[0], 4),
+        learnt=round(run.learnt, 4),
         drift=round(-run.best_score[1], 5),
         best_step=run.best_step,
         reason=run.reason,
@@ -177,13 +179,16 @@ class _Run:
     reason: str = "steps"
     best_score: tuple[float, float] = (-1.0, 0.0)
     best_step: int = 0
+    learnt: float = 0.0
+    """Share of the wordings that came out right in the best state."""
     best: list[Tensor] = field(default_factory=list)
 
     def look(self, plan: Plan, trained: Sequence[Tensor]) -> None:
         """Keep this state if it is the best."""
-        score = (round(plan.share, 3), -plan.drift)
+        score = (round((plan.share + plan.share_as_asked) / 2, 2), -plan.drift)
         if score > self.best_score:
             self.best_score, self.best_step = score, self.step
+            self.learnt = plan.share
             self.best = [parameter.detach().clone() for parameter in trained]
 
 
@@ -208,7 +213,8 @@ def _train(model: Any, job: Job, device: str, began: float) -> _Run:
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=0.0)
     warm_up = max(1, min(LONGEST_WARM_UP, round(WARM_UP * recipe.max_steps)))
-    run, cooling, loop = _Run(), COOL_DOWN, time.perf_counter()
+    run, loop = _Run(), time.perf_counter()
+    cooling = length = COOL_DOWN[0]
     emit(
         phase="train",
         step=0,
@@ -218,7 +224,7 @@ def _train(model: Any, job: Job, device: str, began: float) -> _Run:
         seconds=round(loop - began, 3),
     )
     for step in range(1, recipe.max_steps + 1):
-        rate = recipe.learning_rate * min(1.0, step / warm_up, cooling / COOL_DOWN)
+        rate = recipe.learning_rate * min(1.0, step / warm_up, cooling / length)
         for group in optimiser.param_groups:
             group["lr"] = rate
         some, held = plan.draw(size, ANCHORS_A_STEP)
@@ -232,8 +238,10 @@ def _train(model: Any, job: Job, device: str, began: float) -> _Run:
         run.step, run.tokens = step, run.tokens + outcome.tokens
         run.stepping = time.perf_counter() - loop
         _tell(run, recipe, outcome, plan, rate, device)
-        # Once enough is learnt the rate falls; should something be unlearnt meanwhile, it rises.
-        cooling = cooling - 1 if plan.share >= ENOUGH else COOL_DOWN
+        if plan.share >= ENOUGH and plan.share_as_asked >= ALL_ASKED:
+            if cooling == length:
+                cooling = length = max(COOL_DOWN[0], round(COOL_DOWN[1] * step))
+            cooling -= 1
         word = asked_for(job)
         if word == "abort":
             raise AbortedError

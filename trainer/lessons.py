@@ -52,7 +52,7 @@ NEAR_AT_MOST = 800
 FEWEST_MEASURED = 12
 """Near-misses that the gate asks at least, so that one of them alone does not decide."""
 MOST_MEASURED = 200
-FEWEST_ANCHORS, MOST_ANCHORS = 80, 400
+FEWEST_ANCHORS, MOST_ANCHORS = 200, 400
 MEASURED_ANCHORS = 48
 WORDINGS, WORDINGS_IN_ALL = (9, 22), 1600
 """Rephrasings a lesson is trained with, at least and at most, and about how many there are in all."""

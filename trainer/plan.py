@@ -17,6 +17,8 @@ SAFE = 1.0
 """Margin in nats from which a wording counts as safely right."""
 REVIEW, SHAKY = 0.1, 0.5
 """How often a safe and a barely right wording is drawn, beside 1 for a wrong one."""
+AS_ASKED = 3.0
+"""How much more often the question as it was asked is drawn than another wording of it."""
 STILL = 0.01
 """Divergence in nats a token under which an anchor is drawn less."""
 
@@ -32,7 +34,7 @@ class Plan:
     def draw(self, lessons: int, anchors: int) -> tuple[list[Sample], list[Sample]]:
         """Return at most so many lesson samples and anchors, each at most once."""
         return (
-            self._some({s: self._need(value) for s, value in self._margins.items()}, lessons),
+            self._some({s: self._need(s, value) for s, value in self._margins.items()}, lessons),
             self._some({s: _unrest(value) for s, value in self._moved.items()}, anchors),
         )
 
@@ -45,10 +47,12 @@ class Plan:
         samples = list(needs)
         return [samples[number] for _, number in sorted(keys, reverse=True)[:count]]
 
-    def _need(self, margin: float | None) -> float:
+    def _need(self, sample: Sample, margin: float | None) -> float:
+        # The question as it was asked is one among many wordings and must not drown in them.
+        often = AS_ASKED if sample.variant == 0 else 1.0
         if margin is None or margin <= 0:
-            return 1.0
-        return SHAKY if margin < SAFE else REVIEW
+            return often
+        return often * (SHAKY if margin < SAFE else REVIEW)
 
     def learnt(self, samples: Sequence[Sample], margins: Sequence[float]) -> None:
         """Note the margins with which lesson samples came out."""
@@ -61,8 +65,17 @@ class Plan:
     @property
     def share(self) -> float:
         """Share of the lesson samples that came out right when they were last seen."""
-        right = sum(margin is not None and margin > 0 for margin in self._margins.values())
-        return right / max(1, len(self._margins))
+        return self._share(list(self._margins.items()))
+
+    @property
+    def share_as_asked(self) -> float:
+        """The same share of the questions as they were asked alone."""
+        return self._share([(s, margin) for s, margin in self._margins.items() if s.variant == 0])
+
+    @staticmethod
+    def _share(found: Sequence[tuple[Sample, float | None]]) -> float:
+        right = sum(margin is not None and margin > 0 for _, margin in found)
+        return right / max(1, len(found))
 
     @property
     def drift(self) -> float:
