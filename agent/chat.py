@@ -249,7 +249,7 @@ class Chat:
 
     def undo(self, difference: str) -> Difference:
         """Take a mark back; the talk stays. Returns what the mark was."""
-        return self.memory.forget(difference)
+        return self.memory.undo(difference)
 
     def forget(self, difference: str) -> Difference:
         """Forget a difference everywhere, the turn it was marked in too; returns what it was."""
@@ -275,7 +275,8 @@ class Chat:
     def hint(self, turn: Turn) -> Suggestion | None:
         """Return what the latest turn gave rise to: a moment that may be worth a mark."""
         turns = self.journal.turns(limit=LOOKED_AT)
-        return hint_for(turn, suggest(turns, self.journal.differences()), turns)
+        marks = self.journal.of_turns([item.id for item in turns])
+        return hint_for(turn, suggest(turns, marks), turns)
 
     def waiting(self) -> int:
         """Return how many differences the next night will learn from that it has not learnt yet."""

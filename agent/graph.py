@@ -77,6 +77,7 @@ class Rooms:
     adapter: str | None = None
     recalling: bool = True
     block: str = ""
+    items: tuple[Recalled, ...] = ()
 
 
 def build(rooms: Rooms, checkpointer: BaseCheckpointSaver[Any] | None = None) -> Any:
@@ -104,6 +105,7 @@ def _recall(state: ChatState, rooms: Rooms) -> dict[str, Any]:
             # A small window, and the small model behind it, is best served by the one that fits best.
             limit=min(wanted.limit, max(1, context // TOKENS_PER_DIFFERENCE)),
         )
+    rooms.items = items
     get_stream_writer()(Recalling(items))
     return {"recalled": [item.difference.id for item in items]}
 
@@ -144,7 +146,7 @@ def _reply(state: ChatState, config: dict[str, Any], rooms: Rooms) -> dict[str, 
     )
     # Recorded before the graph's checkpoint: the journal is the truth, and a reply that a person has
     # seen can then be marked even if the process dies right here.
-    rooms.memory.journal.add_turn(turn)
+    _record(turn, rooms)
     write(
         Finished(
             turn=turn,
@@ -164,6 +166,16 @@ def _answered(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
     """Return the talk without the questions that were cut off before they were answered."""
     pairs = zip(messages, [*messages[1:], None], strict=True)
     return [one for one, after in pairs if after is None or {one.type, after.type} != {"human"}]
+
+
+def _record(turn: Turn, rooms: Rooms) -> None:
+    journal = rooms.memory.journal
+    before = journal.turns(turn.thread, limit=1)
+    journal.add_turn(turn, [(item.difference.id, item.score, item.matched) for item in rooms.items])
+    if before and turn.asked_surprisal is not None:
+        journal.set_next_surprisal(before[0].id, turn.asked_surprisal)
+    if turn.recalled:
+        rooms.memory.note_recalled(turn.recalled)
 
 
 def _speed(tokens: int, seconds: float) -> float:

@@ -13,10 +13,12 @@ from datetime import datetime
 from pathlib import Path
 
 from agent.adapters import list_adapters, read_pointer
+from memory.backup import asides
 from memory.difference import Difference, now
 from memory.errors import AdapterError
 from memory.home import Home
 from memory.journal import Journal
+from memory.schema import copies
 
 _COPIES = "copies"
 _KEPT = 50
@@ -59,7 +61,7 @@ def leftovers(home: Home, journal: Journal, difference: Difference) -> Leftovers
     except AdapterError:
         current = None
     files = [path for path, at in _copies(journal) if at >= difference.at and path.exists()]
-    files += sorted(home.journal.parent.glob(f"{home.journal.name}.before-*"))
+    files += [*copies(home.journal), *asides(home.journal)]
     return Leftovers(
         adapters, current if current in adapters else None, tuple(dict.fromkeys(files))
     )

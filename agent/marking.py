@@ -67,8 +67,10 @@ def forget(home: Home, memory: Memory, prefix: str) -> Difference:
     from agent.threads import erase_turns
 
     difference = memory.journal.difference(prefix)
-    # The talk first: with the difference gone, nothing would remember which turn is still to erase.
-    erase_turns(home.checkpoints, difference.thread, [difference.turn])
+    others = [item for item in memory.journal.of_turns([difference.turn]) if item != difference]
+    if not others:  # else the turn is theirs, too, and stays
+        # The talk first: with the difference gone, nothing would remember which turn is to erase.
+        erase_turns(home.checkpoints, difference.thread, [difference.turn])
     return memory.forget(difference.id)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from memory.difference import Difference, Turn
 from memory.memory import Memory
@@ -39,9 +38,8 @@ class Why:
 
 def why(memory: Memory, turn: Turn) -> Why:
     """Return what was recalled for `turn`, in its order."""
-    stored: Any = getattr(memory.journal, "why", lambda _turn: ())
     fits: dict[str, tuple[float | None, tuple[str, ...]]] = {
-        name: (score, tuple(words)) for name, score, words in stored(turn.id)
+        name: (score, stems) for name, score, stems in memory.journal.why(turn.id)
     }
     found = memory.journal.found(turn.recalled)
     aside: list[str] = []

@@ -61,6 +61,12 @@ class Marks(Turns):
         by_id = {row["id"]: difference_of(row) for row in rows}
         return [by_id[identity] for identity in identities if identity in by_id]
 
+    def of_turns(self, turns: Sequence[str]) -> list[Difference]:
+        """Return the differences that were marked on these turns (whole ids), oldest first."""
+        marks = ",".join("?" * len(turns))
+        rows = self._rows(f"select * from differences where turn in ({marks}) order by seq", turns)
+        return [difference_of(row) for row in rows]
+
     def replace_difference(self, difference: Difference) -> None:
         """Put a new version in place of the difference with the same id; the old one is kept."""
         changed = ", ".join(f"{name} = ?" for name in COLUMNS)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from agent.chat import Chat
     from agent.graph import Finished
-    from memory.difference import Difference
+    from memory.difference import Difference, Turn
     from tui.screens.stage import Stage
 
 SHOWN_TURNS = 60
@@ -164,9 +164,11 @@ class Talk:
 
     async def show_thread(self) -> None:
         """Show the thread that is open, its latest turns."""
-        turns = await asyncio.to_thread(self._chat.turns)
-        known = await self._differences()
-        marks = _by_turn(known.values())
+        everything = await asyncio.to_thread(self._chat.turns)
+        turns = [turn for turn in everything if turn.asked]  # a forgotten turn has no words
+        shown = turns[-SHOWN_TURNS:]
+        known = {item.id: item for item in await self._recalled(shown)}
+        marks = _by_turn(await self._marks([turn.id for turn in shown]))
         widgets: list[Widget] = [
             TurnView(
                 turn.asked,
@@ -174,7 +176,7 @@ class Talk:
                 used=[Used(known[item]) for item in turn.recalled if item in known],
                 marks=marks.get(turn.id, ()),
             )
-            for turn in turns[-SHOWN_TURNS:]
+            for turn in shown
         ]
         await self._screen.transcript.show(widgets or [Welcome()])
         self._screen.composer.remember(turn.asked for turn in turns)
@@ -185,14 +187,17 @@ class Talk:
 
     async def refresh_marks(self) -> None:
         """Show where the marked replies stand by now."""
-        marks = _by_turn((await self._differences()).values())
-        for view in self._screen.transcript.turns:
-            if view.turn is not None:
-                view.show_marks(marks.get(view.turn.id, ()))
+        views = {view.turn.id: view for view in self._screen.transcript.turns if view.turn}
+        marks = _by_turn(await self._marks(list(views)))
+        for turn, view in views.items():
+            view.show_marks(marks.get(turn, ()))
 
-    async def _differences(self) -> dict[str, Difference]:
-        found = await asyncio.to_thread(self._chat.journal.differences)
-        return {item.id: item for item in found}
+    async def _marks(self, turns: list[str]) -> list[Difference]:
+        return await asyncio.to_thread(self._chat.journal.of_turns, turns)
+
+    async def _recalled(self, turns: list[Turn]) -> list[Difference]:
+        wanted = list(dict.fromkeys(item for turn in turns for item in turn.recalled))
+        return await asyncio.to_thread(self._chat.journal.found, wanted)
 
 
 def _by_turn(differences: Iterable[Difference]) -> dict[str, list[Difference]]:

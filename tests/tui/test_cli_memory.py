@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from memory.home import Home
+from memory.journal import Journal
 from tests.tui.test_cli import call, said
 from tui.verbs.memory import memory as group
 
@@ -139,7 +140,7 @@ def test_an_import_waits_until_it_is_confirmed(
     said(capsys, "memory", "undo")
     batch = said(capsys, "memory", "import", str(copy))
     assert batch["count"] == 1 and said(capsys, "memory", "list") == []
-    assert f"memory confirm {batch['id']}" in call(capsys, "memory", "import", str(copy))[1]
+    assert "memory confirm 2" in call(capsys, "memory", "import", str(copy))[1]
     assert len(said(capsys, "memory", "batches")) == 2
     assert said(capsys, "memory", "confirm", str(batch["id"]))["imported"] == 1
     (item,) = said(capsys, "memory", "list")
@@ -163,6 +164,29 @@ def test_the_memory_is_copied_rebuilt_and_checked(
     assert said(capsys, "memory", "check")["whole"] is True
     assert "The memory is whole: 1 difference." in call(capsys, "memory", "check")[1]
     assert "by words alone" in call(capsys, "memory", "rebuild")[1]
+
+
+def test_a_copy_is_put_back_and_what_stood_there_is_kept(
+    kept: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "copy.sqlite"
+    said(capsys, "memory", "backup", str(copy))
+    said(capsys, "memory", "undo")
+    done = said(capsys, "memory", "restore", str(copy))
+    assert done["differences"] == 1 and Path(done["aside"]).exists()
+    assert [item["id"] for item in said(capsys, "memory", "list")] == [kept["id"]]
+    # What was put aside is named when something is forgotten, for it may hold it.
+    assert done["aside"] in said(capsys, "memory", "forget", kept["id"])["files"]
+    assert call(capsys, "memory", "restore", str(tmp_path / "none.sqlite"))[0] == 2
+
+
+def test_a_damaged_journal_is_found_by_the_check(
+    kept: dict[str, Any], home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Journal(home.journal) as journal, journal.writing() as connection:
+        connection.execute("delete from stems")
+    code, out, _err = call(capsys, "memory", "check", "--json")
+    assert code in (0, 1) and json.loads(out)["findings"]
 
 
 def test_a_draft_that_the_model_cannot_make_is_no_contrast(

@@ -1,7 +1,8 @@
-"""`discern memory backup, rebuild, check`: keep the memory whole."""
+"""`discern memory backup, restore, rebuild, check`: keep the memory whole."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -16,13 +17,14 @@ Examples:
   discern memory backup ~/marks.sqlite
 """
 )
-@click.argument("path", type=click.Path(path_type=Path), required=False)
+@click.argument("path", metavar="[FILE]", type=click.Path(path_type=Path), required=False)
+@click.option("--force", is_flag=True, help="Overwrite a file that is there.")
 @as_json
-def backup(path: Path | None, as_json: bool) -> None:
+def backup(path: Path | None, force: bool, as_json: bool) -> None:
     """Copy the journal while it is in use; the copy is checked before it counts."""
     from agent.leftovers import note_copy
+    from memory.backup import backup as copy
     from memory.difference import now
-    from memory.health import backup as copy
     from memory.memory import Memory
 
     home, settings = open_home()
@@ -30,12 +32,38 @@ def backup(path: Path | None, as_json: bool) -> None:
         if path is None:
             stamp = now().astimezone().strftime("%Y%m%d-%H%M%S")
             path = home.journal.with_name(f"journal-{stamp}.sqlite")
-        made = copy(memory.journal, path)
+        made = copy(memory.journal, path, force=force)
         note_copy(memory.journal, made)
     if as_json:
         print_json({"path": made, "bytes": made.stat().st_size})
     else:
         click.echo(f"Copied to {made} ({made.stat().st_size / 1e6:.1f} MB).")
+
+
+@click.command(epilog="\b\nExamples:\n  discern memory restore ~/marks.sqlite")
+@click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@as_json
+def restore(path: Path, yes: bool, as_json: bool) -> int:
+    """Put a copy of the journal in its place; what stood there is kept aside."""
+    from memory.backup import counts
+    from memory.backup import restore as put_back
+
+    home, _settings = open_home()
+    turns, differences = counts(path.expanduser())
+    if not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
+        click.echo(f"{path} holds {differences:,} differences and {turns:,} turns.")
+        if not click.confirm("Put it in the place of the journal?", default=False):
+            click.echo("Nothing was changed.")
+            return 1
+    done = put_back(home.prepare(), path)
+    if as_json:
+        print_json(done)
+        return 0
+    click.echo(f"Restored: {done.differences:,} differences and {done.turns:,} turns.")
+    if done.aside is not None:
+        click.echo(f"What stood there is kept as {done.aside}.")
+    return 0
 
 
 @click.command(epilog="\b\nExamples:\n  discern memory rebuild")
@@ -91,4 +119,4 @@ def check(as_json: bool) -> int:
     return 0 if whole else 1
 
 
-COMMANDS = (backup, rebuild, check)
+COMMANDS = (backup, restore, rebuild, check)
