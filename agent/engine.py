@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from agent.adapter_file import inspect
 from agent.llama import DecodeAborted, FloatArray, Llama
 from agent.llama_file import ModelInfo, physical_threads
 from agent.sampling import Sampling
@@ -175,8 +176,10 @@ class Engine:
         The old adapter stays in force when the new one is refused.
 
         Raises:
-            AdapterError: missing, not a GGUF, or made for another base.
+            AdapterError: missing, malformed, or made for another base.
         """
+        if path is not None:
+            inspect(path, self.info.architecture)
         with self._lock:
             fresh = self._llama.load_adapter(path) if path is not None else None
             try:

@@ -99,3 +99,43 @@ def write_tiny(
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def write_lora(
+    path: Path,
+    *,
+    architecture: str = "qwen3",
+    rank: int = 4,
+    scale: float = 0.02,
+    seed: int = 1,
+    alpha: Any = 8.0,
+    tensors: dict[str, np.ndarray] | None = None,
+    keys: dict[str, Any] | None = None,
+) -> Path:
+    """Write a random LoRA for the queries of `write_tiny`'s two layers, or of other `tensors`.
+
+    `keys` are added as they are (a string, or an int as 32 bits); `alpha` may be a float32 or, to be
+    wrong, a numpy float64.
+    """
+    random = np.random.default_rng(seed)
+    if tensors is None:
+        tensors = {}
+        for layer in range(2):
+            name = f"blk.{layer}.attn_q.weight.lora_"
+            tensors[f"{name}a"] = random.normal(0, scale, (rank, 64)).astype(np.float16)
+            tensors[f"{name}b"] = random.normal(0, scale, (80, rank)).astype(np.float16)
+    writer = gguf.GGUFWriter(path, architecture)
+    writer.add_type("adapter")
+    for key, value in {"adapter.type": "lora", **(keys or {})}.items():
+        writer.add_string(key, value) if isinstance(value, str) else writer.add_uint32(key, value)
+    if isinstance(alpha, np.float64):
+        writer.add_float64("adapter.lora.alpha", float(alpha))
+    else:
+        writer.add_float32("adapter.lora.alpha", alpha)
+    for name, value in tensors.items():
+        writer.add_tensor(name, value)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path

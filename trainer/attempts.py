@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from agent.adapters import GGUF
 from memory.errors import TrainingError
-from trainer import gate
+from trainer import candidate, gate
 from trainer.job import CONTROL, Job, Recipe, write_job
 from trainer.report import Attempt, Point
 
@@ -151,6 +151,7 @@ def make(
     curves = _train(plan, folder, trainee, run, model_path, curriculum, settings, seconds)
     run.tell("export")
     adapter = folder / "adapter" / GGUF
+    candidate.check(folder / "adapter")
     export_adapter(
         folder / "adapter",
         adapter,

@@ -1,0 +1,121 @@
+"""An adapter's GGUF, looked through before llama.cpp ever sees it.
+
+llama.cpp trusts the file it is given and can be crashed by it; here the few things that a LoRA for one
+of our bases consists of are checked by name, size and value, and everything else is refused. Reads
+only, with limits on every count, so that a hostile file costs neither memory nor time.
+
+Source of the format: the GGUF specification, version 3, and llama.cpp's keys for adapters.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from memory.errors import AdapterError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MOST_TENSORS = 4096
+"""Twice seven matrices of 292 layers; no Qwen has half as many."""
+MOST_KEYS = 64
+LARGEST_RANK = 1024
+_HEADER = struct.Struct("<4sIQQ")
+_NAME = re.compile(r"blk\.\d{1,4}\.[a-z_]{3,24}\.weight\.lora_(?P<half>[ab])\Z")
+_DTYPES = ("F16", "F32", "BF16")
+
+
+def inspect(path: Path, architecture: str | None = None) -> None:
+    """Check that `path` is a whole LoRA of finite numbers, for `architecture` when one is given.
+
+    Raises:
+        AdapterError: it is not, in one sentence.
+    """
+    try:
+        with path.open("rb") as file:
+            magic, version, tensors, keys = _HEADER.unpack(file.read(_HEADER.size))
+    except (OSError, struct.error) as error:
+        raise _refusal(path, "it is no GGUF file, or cut off at its beginning") from error
+    if magic != b"GGUF" or version not in (2, 3):
+        raise _refusal(path, "it is no GGUF file of a version that is known")
+    if not 2 <= tensors <= MOST_TENSORS:
+        raise _refusal(path, f"it says to hold {tensors} tensors (2 to {MOST_TENSORS} can be)")
+    if not 1 <= keys <= MOST_KEYS:
+        raise _refusal(path, f"it says to hold {keys} keys (at most {MOST_KEYS} can be)")
+    import gguf
+
+    try:
+        reader = gguf.GGUFReader(path)
+        fields = dict(reader.fields)
+        named = {tensor.name: tensor for tensor in reader.tensors}
+    except Exception as error:  # whatever a damaged file brings a reader to
+        raise _refusal(path, "it is damaged or cut off") from error
+    _check_keys(path, fields, architecture)
+    _check_tensors(path, named)
+
+
+def _check_keys(path: Path, fields: dict[str, Any], architecture: str | None) -> None:
+    known = ("GGUF.", "general.", "adapter.type", "adapter.lora.alpha")
+    for name in fields:  # llama.cpp aborts on a key it knows whose type it does not expect
+        if not name.startswith(known) or name == "general.alignment":
+            raise _refusal(path, f"it holds a key named {name[:60]!r}, which no LoRA of ours has")
+    if (_word(fields, "general.type"), _word(fields, "adapter.type")) != ("adapter", "lora"):
+        raise _refusal(path, "it says of itself that it is something other than a LoRA")
+    found = _word(fields, "general.architecture")
+    if architecture is not None and found != architecture:
+        raise _refusal(path, f"it is for the architecture {found[:40]!r}, not {architecture!r}")
+    alpha = fields.get("adapter.lora.alpha")
+    if alpha is None or [kind.name for kind in alpha.types] != ["FLOAT32"]:
+        raise _refusal(path, "it does not say its alpha, or not as a number of 32 bits")
+    if not math.isfinite(value := float(alpha.contents())) or value <= 0:
+        raise _refusal(path, f"its alpha is {value}")
+
+
+def _word(fields: dict[str, Any], name: str) -> str:
+    field = fields.get(name)
+    if field is None or [kind.name for kind in field.types] != ["STRING"]:
+        return ""
+    try:
+        return str(field.contents())
+    except UnicodeDecodeError:
+        return ""
+
+
+def _check_tensors(path: Path, named: dict[str, Any]) -> None:
+    ranks: dict[str, dict[str, int]] = {}
+    for name, tensor in named.items():
+        match = _NAME.match(name)
+        if match is None:
+            raise _refusal(
+                path, f"it holds a tensor named {name[:60]!r}, which no LoRA of ours has"
+            )
+        shape = [int(size) for size in tensor.shape]  # as ggml has it: columns first
+        if len(shape) != 2 or tensor.tensor_type.name not in _DTYPES:
+            raise _refusal(path, f"its tensor {name} is no plain matrix")
+        rank = shape[1] if match["half"] == "a" else shape[0]
+        if not 1 <= rank <= LARGEST_RANK:
+            raise _refusal(path, f"its tensor {name} has the rank {rank}")
+        if not _finite(tensor):
+            raise _refusal(path, f"its tensor {name} holds numbers that are not finite")
+        ranks.setdefault(name[:-1], {})[match["half"]] = rank
+    for name, pair in ranks.items():
+        if set(pair) != {"a", "b"} or pair["a"] != pair["b"]:
+            raise _refusal(path, f"its pair {name}a, {name}b does not fit together")
+
+
+def _finite(tensor: Any) -> bool:
+    import numpy as np
+
+    data: np.ndarray = tensor.data
+    if tensor.tensor_type.name == "BF16":
+        halves = data.view(np.uint16)
+        return bool(((halves & 0x7F80) != 0x7F80).all())
+    return bool(np.isfinite(data).all())
+
+
+def _refusal(path: Path, why: str) -> AdapterError:
+    return AdapterError(f"the adapter {path} is refused: {why}; train again")

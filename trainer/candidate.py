@@ -1,0 +1,96 @@
+"""What came out of a training step, looked through before anything else reads it.
+
+A training may have run elsewhere (`trainer/launch.py`), so nothing in its folder is trusted: only the
+two files of a plain LoRA in PEFT's layout may be there, as files and not as links, and the header of
+the weights must name matrices of layers, in sizes that fit the file. A pickle is never opened. Whether
+the numbers are finite and the shapes are the base's is seen at the export and by the probe.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import struct
+from pathlib import Path
+from typing import Any
+
+from memory.errors import AdapterError
+
+WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+_MAY_BE_THERE = {WEIGHTS, CONFIG, "README.md", "adapter.gguf"}
+_LARGEST_HEADER, _LARGEST_CONFIG = 16 << 20, 1 << 20
+MOST_TENSORS = 4096
+_NAME = re.compile(
+    r"base_model\.model\.model\.layers\.\d{1,4}(\.[a-z_]{1,24}){2}\.lora_[AB]\.weight\Z"
+)
+_SIZES = {"F32": 4, "F16": 2, "BF16": 2}
+
+
+def check(folder: Path) -> None:
+    """Check that `folder` holds a plain LoRA and nothing else.
+
+    Raises:
+        AdapterError: it does not, in one sentence; nothing was loaded.
+    """
+    if folder.is_symlink() or not folder.is_dir():
+        raise AdapterError(f"the training left no folder {folder}; train again")
+    for entry in folder.iterdir():
+        if entry.name not in _MAY_BE_THERE:
+            raise _refusal(folder, f"{entry.name[:60]!r} has no place in an adapter")
+        if entry.is_symlink() or not entry.is_file():
+            raise _refusal(folder, f"{entry.name} is a link or no file")
+    for name in (WEIGHTS, CONFIG):
+        if not (folder / name).is_file():
+            raise _refusal(folder, f"it has no {name}")
+    _check_config(folder)
+    _check_weights(folder)
+
+
+def _check_config(folder: Path) -> None:
+    path = folder / CONFIG
+    try:
+        if path.stat().st_size > _LARGEST_CONFIG:
+            raise ValueError
+        config: dict[str, Any] = json.loads(path.read_bytes())
+        kind, rank, alpha = config["peft_type"], int(config["r"]), float(config["lora_alpha"])
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise _refusal(folder, f"its {CONFIG} is damaged") from error
+    if kind != "LORA" or not 1 <= rank <= 1024 or not math.isfinite(alpha) or alpha <= 0:
+        raise _refusal(folder, f"its {CONFIG} describes something other than a plain LoRA")
+
+
+def _check_weights(folder: Path) -> None:
+    """Read the header of the safetensors file by hand: a length, and JSON of that length."""
+    path = folder / WEIGHTS
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if not 2 <= length <= min(_LARGEST_HEADER, size - 8):
+                raise ValueError
+            header: dict[str, Any] = json.loads(file.read(length))
+        header.pop("__metadata__", None)
+        room = size - 8 - length
+        if len(header) > MOST_TENSORS:
+            raise _refusal(folder, f"it holds {len(header)} tensors (at most {MOST_TENSORS})")
+        end = 0
+        for name, tensor in header.items():
+            if not _NAME.match(name):
+                raise _refusal(folder, f"it holds {name[:80]!r}, which is no half of a LoRA pair")
+            first, last = tensor["data_offsets"]
+            rows, columns = (int(number) for number in tensor["shape"])
+            wanted = rows * columns * _SIZES[tensor["dtype"]]
+            if min(rows, columns) < 1 or not 0 <= first <= last <= room or last - first != wanted:
+                raise ValueError
+            end = max(end, last)
+        if not header or end != room:
+            raise ValueError
+    except (OSError, struct.error, ValueError, TypeError, KeyError, RecursionError) as error:
+        if isinstance(error, AdapterError):
+            raise
+        raise _refusal(folder, f"its {WEIGHTS} is damaged or cut off") from error
+
+
+def _refusal(folder: Path, why: str) -> AdapterError:
+    return AdapterError(f"the adapter in {folder} is refused: {why}; train again")
