@@ -1,23 +1,48 @@
 """An open SQLite file of ours: durable transactions, safe for threads and for several processes.
 
-WAL with `synchronous=FULL`: a commit is synced to the log before it returns, so what was acknowledged
-survives a killed process and a power cut (https://sqlite.org/pragma.html#pragma_synchronous). A busy
-timeout of ten seconds lets processes take turns. `secure_delete` overwrites what is removed.
+When a `with writing()` has been left, what it wrote is on disk; when it raises, nothing of it was kept.
+What that rests on, after SQLite's own documentation (sqlite.org/pragma.html, sqlite.org/wal.html):
+
+- *WAL with `synchronous=FULL`*: each commit is synced into the write-ahead log before it returns. A
+  killed process, a crash of the system or a power cut loses nothing committed; with NORMAL, which is
+  common beside WAL, a power cut may take the last commits back.
+- *`fullfsync`*: on macOS a plain fsync leaves the data in the drive's own cache.
+- *No checkpoint beside a commit*: SQLite 3.7.0 to 3.51.2 can damage a file when a checkpoint runs while
+  another process commits and begins the log anew ("The WAL-reset bug"). SQLite's automatic checkpoints
+  (PASSIVE) are of that kind, so they are off; ours are TRUNCATE, which holds the lock of the writers.
+- *A busy timeout* of ten seconds: processes take turns, and what cannot have its turn changes nothing.
+- *`secure_delete`*: what is removed is overwritten.
+
+The file is readable by its owner alone; so are its log, which SQLite gives the same mode, and
+its copies.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from memory.errors import HomeError
 from memory.schema import copies, migrate
 
-BUSY_SECONDS = 10
-_FULL = "database or disk is full"
+BUSY_SECONDS = 10.0
+LOG_BYTES = 4 << 20
+"""Length of the write-ahead log from which on it is folded into the file."""
+_FOLDING_SECONDS = 1.0  # for those who still read from the log
+_OLDEST = (3, 37)  # strict tables
+_PRAGMAS = (
+    "synchronous=full",
+    "fullfsync=on",
+    "checkpoint_fullfsync=on",
+    "foreign_keys=on",
+    "secure_delete=on",
+    "wal_autocheckpoint=0",
+)
 
 
 class Database:
@@ -31,18 +56,22 @@ class Database:
         """
         self.path = path
         self._lock = threading.RLock()
+        self._fold_from = LOG_BYTES
+        if sqlite3.sqlite_version_info < _OLDEST:
+            raise HomeError(
+                f"this Python has SQLite {sqlite3.sqlite_version} and the journal needs "
+                f"{'.'.join(map(str, _OLDEST))} or newer; use a newer Python"
+            )
         with self._explained():
+            _refuse_emptied(path)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             self._connection = sqlite3.connect(
                 path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
             try:
                 self._connection.row_factory = sqlite3.Row
-                for pragma in (
-                    "journal_mode=wal",
-                    "synchronous=full",
-                    "foreign_keys=on",
-                    "secure_delete=on",
-                ):
+                _into_wal(self._connection)
+                for pragma in _PRAGMAS:
                     self._connection.execute(f"pragma {pragma}")
                 migrate(self._connection, path)
             except BaseException:
@@ -53,41 +82,10 @@ class Database:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
-            raise HomeError(self._sentence(error)) from error
-
-    def _sentence(self, error: sqlite3.Error) -> str:
-        said = str(error)
-        whole = "what was kept before is untouched"
-        if isinstance(error, sqlite3.DatabaseError) and (
-            "malformed" in said or "not a database" in said
-        ):
-            newest = newest_copy(self.path)
-            mend = (
-                f"`discern memory restore {newest}` goes back to the newest copy"
-                if newest
-                else "restore a backup with `discern memory restore FILE`, or move it aside"
-            )
-            return f"the journal {self.path} is damaged ({said}); {mend}"
-        if "locked" in said or "busy" in said:
-            return (
-                f"the journal {self.path} is held by another process for over {BUSY_SECONDS} seconds; "
-                f"{whole}, try again when it is done"
-            )
-        if "readonly" in said or "read-only" in said:
-            return (
-                f"the journal {self.path} or its folder is read-only, so nothing could be kept; "
-                f"{whole}, give it write permission or set DISCERN_HOME to another folder"
-            )
-        if said == _FULL or "disk I/O error" in said:
-            return (
-                f"no room to write the journal {self.path} ({said}); {whole}, free some space on that "
-                "disk and try again"
-            )
-        return (
-            f"cannot use the journal {self.path}: {said}; {whole}, check free space and permissions "
-            "of its folder"
-        )
+        except HomeError:
+            raise
+        except (sqlite3.Error, OSError) as error:
+            raise HomeError(explain(self.path, error)) from error
 
     def writing(self) -> AbstractContextManager[sqlite3.Connection]:
         """Return one transaction for `with`; what writes inside it joins it, all or nothing."""
@@ -110,19 +108,34 @@ class Database:
                 yield self._connection
                 self._connection.execute("commit")
             except BaseException:
-                # A full disk may have ended the transaction already.
-                if self._connection.in_transaction:
+                with suppress(sqlite3.Error):  # a full disk may have ended the transaction already
                     self._connection.execute("rollback")
                 raise
+            self._fold_long_log()
 
     def _rows(self, sql: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
         with self._lock, self._explained():
             return self._connection.execute(sql, values).fetchall()
 
-    def fold_log(self) -> None:
-        """Fold the write-ahead log into the file, so that removed text stands in neither."""
+    def fold_log(self) -> bool:
+        """Fold the write-ahead log into the file and empty it, so that removed text stands in neither.
+
+        False when another process was still reading from it: then it is as it was.
+        """
         with self._lock, self._explained():
-            self._connection.execute("pragma wal_checkpoint(truncate)")
+            self._connection.execute(f"pragma busy_timeout={round(_FOLDING_SECONDS * 1000)}")
+            try:
+                row = self._connection.execute("pragma wal_checkpoint(truncate)").fetchone()
+            finally:
+                self._connection.execute(f"pragma busy_timeout={round(BUSY_SECONDS * 1000)}")
+            return not row[0]
+
+    def _fold_long_log(self) -> None:
+        """What was committed is safe already: that the log cannot be folded now is no failure."""
+        with suppress(OSError, HomeError):
+            length = self.path.with_name(self.path.name + "-wal").stat().st_size
+            if length >= self._fold_from:
+                self._fold_from = LOG_BYTES if self.fold_log() else length + LOG_BYTES
 
     def close(self) -> None:
         """Close the file; calling it again does nothing."""
@@ -130,8 +143,76 @@ class Database:
             self._connection.close()
 
 
+def _into_wal(connection: sqlite3.Connection) -> None:
+    """Of two processes that make the file at the same moment, SQLite refuses one at once."""
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("pragma journal_mode=wal")
+            return
+        except sqlite3.OperationalError as error:
+            if _primary(error) != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+
+
+def _refuse_emptied(path: Path) -> None:
+    """SQLite takes an empty file for a new one and deletes the log beside it."""
+    if not path.exists() or path.stat().st_size:
+        return
+    log = path.with_name(path.name + "-wal")
+    if newest_copy(path) or (log.exists() and log.stat().st_size):
+        raise HomeError(f"the journal {path} is damaged (it was emptied); {_mend(path)}")
+
+
 def newest_copy(path: Path) -> Path | None:
     """Return the newest backup or copy of the journal at `path` that lies beside it."""
     beside = [item for item in path.parent.glob(f"{path.stem}-*{path.suffix}") if item.is_file()]
     found = [*beside, *copies(path)]
     return max(found, key=lambda item: item.stat().st_mtime) if found else None
+
+
+def explain(path: Path, error: sqlite3.Error | OSError) -> str:
+    """Return the sentence for a person: what happened to the journal at `path`, and what to do."""
+    whole = "what was kept before is untouched"
+    if isinstance(error, OSError):
+        return (
+            f"cannot use the journal {path}: {error.strerror}; {whole}, check the permissions of the "
+            "file and its folder"
+        )
+    code = _primary(error)
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return f"the journal {path} is damaged ({error}) and was left as it is; {_mend(path)}"
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return (
+            f"the journal {path} is held by another process for over {BUSY_SECONDS:.0f} seconds; "
+            f"{whole}, try again when it is done"
+        )
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN):
+        return (
+            f"the journal {path} or its folder is read-only ({error}), so nothing could be kept; "
+            f"{whole}, give it write permission or set DISCERN_HOME to another folder"
+        )
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        return (
+            f"no room to write the journal {path} ({error}); {whole}, free some space on that disk "
+            "and try again"
+        )
+    return (
+        f"cannot use the journal {path}: {error}; {whole}, check free space and permissions of its "
+        "folder"
+    )
+
+
+def _mend(path: Path) -> str:
+    newest = newest_copy(path)
+    return (
+        f"`discern memory restore {newest}` goes back to the newest copy and keeps this one aside"
+        if newest
+        else "`discern memory restore FILE` puts a backup in its place and keeps this one aside"
+    )
+
+
+def _primary(error: sqlite3.Error) -> int:
+    """SQLite's result code without its extension; 0 where the error is Python's own."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF

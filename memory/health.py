@@ -13,18 +13,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from memory.backup import asides
+from memory.backup import asides, backup
 from memory.difference import Difference
 from memory.errors import HomeError
 from memory.home import Home
 from memory.index import Index
 from memory.journal import Journal
 
+__all__ = ["Finding", "backup", "check"]
+
 LEAST_FREE = 200 << 20
 """Bytes of free space under which a warning is given."""
 LONG_LOG = 64 << 20
 _MOST = 20  # lines of SQLite's own findings
 _BATCH = 1000
+_SETTLING = 60.0  # seconds that the index may take to mend itself before it is looked at
 _RESTORE = "`discern memory restore FILE` brings a copy back and keeps this one aside"
 _REBUILD = "`discern memory rebuild` makes it anew"
 
@@ -162,6 +165,9 @@ def _words(journal: Journal) -> Iterator[Finding]:
 
 def _index(journal: Journal, index: Index | None) -> Iterator[Finding]:
     if index is None:
+        return
+    if not index.settle(timeout=_SETTLING):
+        yield Finding("warning", index.notice or "the index of vectors is not level", _REBUILD)
         return
     wanted = {str(row[0]) for row in journal.rows("select id from differences")}
     held = index.ids()
