@@ -109,7 +109,7 @@ def _with_recall(
         for number, lesson in enumerate(lessons)
         if len(lesson.held_out) >= variant
     ]
-    block_of = _recaller(engine, journal, settings)
+    block_of = recaller(engine, journal, settings)
     made: list[tuple[int, int, Wanted]] = []
     for number, variant in places[:ASKED]:
         lesson = lessons[number]
@@ -132,7 +132,7 @@ def _with_recall(
     return made
 
 
-def _recaller(engine: Engine, journal: Journal, settings: Settings) -> Callable[[str], str]:
+def recaller(engine: Engine, journal: Journal, settings: Settings) -> Callable[[str], str]:
     """Return what the chat recalls for a message, as `agent/graph.py` limits it."""
     from agent.graph import TOKENS_PER_DIFFERENCE
 

@@ -1,13 +1,256 @@
-"""A report as an HTML page."""
+"""A report as one self-contained HTML page: verdict first, then why, then every detail.
+
+No scripts, no network, nothing outside the file: a policy in its head forbids all of it. Every text
+passes `report_plots.safe`. Light and dark follow the reader's system.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+from collections.abc import Sequence
+from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from trainer.report_plots import Series, bar, curves, safe
+
 if TYPE_CHECKING:
-    from trainer.report import Report
+    from trainer.report import Attempt, Change, Fate, Measure, Report
+
+HEADS = {
+    "published": ("Learnt, and serving", "good"),
+    "practised": ("Practised: it would pass", "good"),
+    "rejected": ("Not taken: what served before serves on", "bad"),
+    "failed": ("The run broke down: what served before serves on", "bad"),
+    "nothing": ("There was nothing to train", ""),
+}
+SHOWN_CHANGES = 40
 
 
 def report_page(report: Report) -> str:
     """Return the page."""
-    raise NotImplementedError
+    style = files("trainer").joinpath("report.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    when = f"{report.started.astimezone():%Y-%m-%d %H:%M}"
+    parts = [
+        _verdict(report, when),
+        _fates(report.fates),
+        _beside(report),
+        _gate(report.measures),
+        _moved(report.changes),
+        _curves(report),
+        _attempts(report.attempts),
+        _foot(report),
+    ]
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Discern: {safe(report.verdict)}, {when}</title><style>{style}</style></head>\n"
+        f"<body>\n{''.join(part for part in parts if part)}</body></html>\n"
+    )
+
+
+def _verdict(report: Report, when: str) -> str:
+    head, colour = HEADS.get(report.verdict, (report.verdict, ""))
+    facts = [
+        ("", when),
+        ("model", report.model),
+        ("adapter", report.adapter[:8] if report.adapter else "none"),
+        ("strength", f"{report.scale:.0%}" if report.measures else ""),
+        ("learning rate", f"{report.learning_rate:g}" if report.learning_rate else ""),
+        ("took", _clock(report.seconds)),
+    ]
+    shown = "".join(
+        f"<li>{f'{safe(name)} ' if name else ''}<b>{safe(value)}</b></li>"
+        for name, value in facts
+        if value
+    )
+    return (
+        f'<header><h1 class="{colour}">{safe(head)}</h1><p class="lead">{_text(report.sentence)}</p>'
+        f'<ul class="facts">{shown}</ul></header>\n'
+        + _said(report.notes, "To know")
+        + _said(report.advice, "What to do next")
+    )
+
+
+def _said(sentences: Sequence[str], head: str) -> str:
+    if not sentences:
+        return ""
+    items = "".join(f"<li>{_text(line[:1].upper() + line[1:])}</li>" for line in sentences)
+    return f'<section><h2>{head}</h2><ul class="say">{items}</ul></section>\n'
+
+
+def _fates(fates: Sequence[Fate]) -> str:
+    if not fates:
+        return ""
+    bad = [fate for fate in fates if fate.trained and not fate.good]
+    good = [fate for fate in fates if fate.good]
+    out = [fate for fate in fates if not fate.trained]
+    cards = "".join(map(_card, [*bad, *good[:12]]))
+    if len(good) > 12:
+        more = "".join(map(_card, good[12:]))
+        cards += f"<details><summary>{len(good) - 12} more that it has</summary>{more}</details>"
+    if out:
+        rest = "".join(map(_card, out))
+        cards += f"<details><summary>{len(out)} left out</summary>{rest}</details>"
+    count = f"{len(good)} of {len(good) + len(bad)}"
+    return f"<section><h2>The lessons: it has {count}</h2>{cards}</section>\n"
+
+
+def _card(fate: Fate) -> str:
+    kind = "isgood" if fate.good else "isbad" if fate.trained else ""
+    colour = "good" if fate.good else "bad" if fate.trained else "soft"
+    rows = [("before", fate.before or "(empty)")]
+    if fate.trained:
+        rows.append(("after", fate.after or "(empty)"))
+    if not fate.good and fate.expected:
+        rows.append(("wanted", fate.expected))
+    if fate.good and fate.after.split() != fate.expected.split():
+        rows.append(("wanted", fate.expected))
+    rows += [("but", f"{asked} → {said or '(empty)'}") for asked, said in fate.reworded]
+    if fate.recall is not None and fate.trained:
+        rows.append(("recall", "alone gets it too" if fate.recall else "alone does not get it"))
+    if fate.cause:
+        rows += [("why", fate.cause), ("try", fate.advice)]
+    body = "".join(f"<dt>{name}</dt><dd>{_text(text)}</dd>" for name, text in rows)
+    label = fate.fate if fate.kind != "naming" else f"{fate.fate} (naming the break)"
+    return (
+        f'<article class="{kind}"><h3>{_text(fate.asked)}<span class="{colour}">{safe(label)}</span>'
+        f"</h3><dl>{body}</dl></article>"
+    )
+
+
+def _beside(report: Report) -> str:
+    if not report.beside:
+        return ""
+    rows = "".join(
+        f"<tr><td>{safe(row.name)}</td>"
+        + "".join(
+            f'<td class="number">{value:.0%}{bar(value, _hue(row.name), width=180)}</td>'
+            for value in (row.lessons, row.rephrasings)
+        )
+        + "</tr>"
+        for row in report.beside
+    )
+    return (
+        "<section><h2>Beside the base and recall</h2><table><tr><th></th>"
+        '<th class="number">lessons, as asked</th><th class="number">in words never trained on</th>'
+        f"</tr>{rows}</table></section>\n"
+    )
+
+
+def _hue(name: str) -> str:
+    return "good" if name == "this adapter" else ""
+
+
+def _gate(measures: Sequence[Measure]) -> str:
+    if not measures:
+        return ""
+    rows = "".join(map(_measure, measures))
+    return (
+        "<section><h2>The gate</h2><p class=soft>The stroke is the threshold. Shares must reach it, "
+        f"distance and perplexity stay under it.</p><table>{rows}</table></section>\n"
+    )
+
+
+def _measure(item: Measure) -> str:
+    colour, sign = ("good", "✓") if item.passed else ("warn", "!") if item.warned else ("bad", "✗")
+    value, mark = item.value, item.threshold
+    if item.name in ("kl", "perplexity"):  # no shares: the threshold stands in the middle
+        value, mark = (value / (2 * mark) if mark > 0 else float(value > 0)), 0.5
+    return (
+        f'<tr><td class="{colour}">{sign}</td><td>{_text(item.sentence)}</td>'
+        f"<td>{bar(value, colour, mark)}</td></tr>"
+    )
+
+
+def _moved(changes: Sequence[Change]) -> str:
+    if not changes:
+        return ""
+    counted = sorted(changes, key=lambda change: (change.undecided, not change.near))
+    rows = "".join(
+        f"<tr><td>{_text(change.asked)}</td><td>{_text(change.before)}</td>"
+        f"<td>{_text(change.after) or '<span class=soft>(not shown)</span>'}</td><td class=soft>"
+        f"{'look-alike' if change.near else 'unrelated'}{', undecided' * change.undecided}</td></tr>"
+        for change in counted[:SHOWN_CHANGES]
+    )
+    more = len(changes) - SHOWN_CHANGES
+    rest = f"<p class=soft>And {more} more.</p>" if more > 0 else ""
+    sure = sum(not change.undecided for change in changes)
+    return (
+        f"<section><h2>What else moved: {sure}</h2><p class=soft>“Undecided”: the base itself wavered "
+        "there, so the gate does not count it.</p><div class=wide><table><tr><th>asked</th>"
+        f"<th>before</th><th>after</th><th></th></tr>{rows}</table></div>{rest}</section>\n"
+    )
+
+
+def _curves(report: Report) -> str:
+    if not report.curve:
+        return ""
+    loss = [(point.step, point.loss) for point in report.curve]
+    learnt = [(point.step, point.learnt) for point in report.curve]
+    figures = [
+        _figure("Loss", curves([Series(loss, "calm", "loss")], "Loss over the steps")),
+        _figure(
+            "Share of the wordings that come out right in training",
+            curves([Series(learnt, "good", "learnt")], "Share learnt over the steps", share=True),
+        ),
+    ]
+    chosen = next((one for one in report.attempts if one.chosen), None)
+    if chosen is not None and chosen.margins:
+        figures.append(_margins(chosen, report.fates))
+    return f"<section><h2>How it was learnt</h2>{''.join(figures)}</section>\n"
+
+
+def _margins(attempt: Attempt, fates: Sequence[Fate]) -> str:
+    names = {fate.difference: " ".join(fate.asked.split())[:80] for fate in reversed(fates)}
+    bad = {fate.difference for fate in fates if fate.trained and not fate.good}
+    margins = attempt.margins or {}
+    series = [
+        Series(points, "bad" if name in bad else "calm", names.get(name, name))
+        for name, points in sorted(margins.items(), key=lambda item: item[0] in bad)
+    ]
+    return _figure(
+        "Margin of each lesson, in nats: above the dashed line the expected reply is said. Point at "
+        "a curve for its question; red ones were repelled or lost",
+        curves(series, "Margin of each lesson over the steps", zero=True),
+    )
+
+
+def _figure(caption: str, drawing: str) -> str:
+    if not drawing:
+        return ""
+    return f"<figure><figcaption>{safe(caption)}.</figcaption>{drawing}</figure>"
+
+
+def _attempts(attempts: Sequence[Attempt]) -> str:
+    if len(attempts) < 2:
+        return ""
+    rows = "".join(
+        f"<tr><td>{one.number}{' ◆' if one.chosen else ''}</td>"
+        f"<td class=number>{one.rate:g}</td><td class=number>{one.seed}</td>"
+        f"<td class=number>{one.steps}</td><td class=number>{one.lessons:.0%}</td>"
+        f"<td class=number>{one.rephrasings:.0%}</td>"
+        f"<td class={'good' if one.passed else 'bad'}>{_text(one.sentence)}</td></tr>"
+        for one in attempts
+    )
+    return (
+        "<section><h2>All runs</h2><div class=wide><table><tr><th>run</th><th class=number>rate</th>"
+        "<th class=number>seed</th><th class=number>steps</th><th class=number>lessons</th>"
+        f"<th class=number>reworded</th><th>gate</th></tr>{rows}</table></div></section>\n"
+    )
+
+
+def _foot(report: Report) -> str:
+    took = ", ".join(f"{safe(name)} {seconds:.1f} s" for name, seconds in report.phases)
+    return f"<footer><p>{took}</p></footer>\n" if took else ""
+
+
+def _text(text: str) -> str:
+    return f"<bdi>{safe(text)}</bdi>" if text else ""
+
+
+def _clock(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -1,16 +1,20 @@
-"""`discern train`, `discern night`, `discern report`."""
+"""`discern train`: train now, practise, follow a run in progress, stop or abort it."""
 
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 import threading
 import time
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
 
 import click
 
-from memory.errors import NothingToTrainError, SettingsError
+from memory.errors import NothingToTrainError
+from memory.home import Home
 from tui.verbs.shared_options import as_json, model_option, open_home, print_json, step
 
 
@@ -26,6 +30,8 @@ class Progress:
         done = event.get("step", event.get("done"))
         of = event.get("steps", event.get("total"))
         parts = [f"{time.monotonic() - self._started:5.1f} s", phase]
+        if phase == "load" and (attempt := event.get("attempt")):
+            parts.append(f"run {attempt}, rate {float(event['rate']):g}, seed {event['seed']}")
         if done is not None and of:
             filled = round(20 * min(1.0, float(done) / float(of)))
             parts.append("█" * filled + "░" * (20 - filled) + f" {done}/{of}")
@@ -45,21 +51,58 @@ class Progress:
 Examples:
   discern train
   discern train --json | jq .verdict
+  discern train --episodes 5 --steps 1000 --dry-run
+  discern train watch      follow a run in progress, the night's too
+  discern train stop       end it now; its best state so far is tested and kept if it passes
+  discern train abort      end it now and leave nothing
+Ctrl-C stops and keeps the best; a second Ctrl-C aborts.
 """
 )
+@click.argument("action", type=click.Choice(["watch", "stop", "abort"]), required=False)
 @click.option("--force", is_flag=True, help="Train even if nothing changed since the last time.")
+@click.option(
+    "--episodes",
+    type=click.IntRange(1, 50),
+    help="Practise: so many short runs from differently shuffled lessons; the best one counts.",
+)
+@click.option("--steps", type=click.IntRange(1), help="Steps of a run at most.")
+@click.option("--dry-run", is_flag=True, help="Practise and report; publish nothing.")
 @model_option
 @as_json
-def train(force: bool, model: str | None, as_json: bool) -> int:
+def train(
+    action: Literal["watch", "stop", "abort"] | None,
+    force: bool,
+    episodes: int | None,
+    steps: int | None,
+    dry_run: bool,
+    model: str | None,
+    as_json: bool,
+) -> int:
     """Train an adapter on the differences now, test it, and publish it if it proves itself."""
-    from agent.chat import served_model
-    from trainer.night import run_night
-
     home, settings = open_home(model)
+    if action == "watch":
+        return _watch(home, as_json)
+    if action is not None:
+        return _tell(home, action, as_json)
+
+    from agent.serving import served_model
+    from trainer.night import Practice, run_night
+
+    practice = None
+    if episodes or steps or dry_run:
+        practice = Practice(episodes or 1, steps or settings.training.max_steps, dry_run)
     try:
-        report = run_night(
-            home, settings, model_path=served_model(settings), on_event=Progress(), force=force
-        )
+        with _interrupts() as (stop, cancel):
+            report = run_night(
+                home,
+                settings,
+                model_path=served_model(settings),
+                on_event=Progress(),
+                force=force,
+                stop=stop,
+                cancel=cancel,
+                practice=practice,
+            )
     except NothingToTrainError as error:
         if not as_json:
             raise
@@ -70,56 +113,69 @@ def train(force: bool, model: str | None, as_json: bool) -> int:
     if as_json:
         print_json(report.to_json())
     else:
-        click.echo(report.to_text(min(100, shutil.get_terminal_size().columns)))
-    return 0 if report.verdict == "published" else 1
+        from tui.text import clean
+
+        click.echo(clean(report.to_text(min(100, shutil.get_terminal_size().columns))))
+    return 0 if report.verdict in ("published", "practised") else 1
 
 
-@click.command()
-@click.option("--once", is_flag=True, help="Run now if a night is due, and leave (cron, systemd).")
-@as_json
-def night(once: bool, as_json: bool) -> None:
-    """Train every night at the configured time while this runs (Ctrl-C ends it)."""
-    from trainer.ledger import run_if_due
-    from trainer.schedule import next_run, serve
+@contextmanager
+def _interrupts() -> Iterator[tuple[threading.Event, threading.Event]]:
+    """Give the events (stop, cancel) that the first and the second Ctrl-C set."""
+    stop, cancel = threading.Event(), threading.Event()
 
-    home, settings = open_home()
-    if once:
-        found = run_if_due(home, settings, on_event=Progress())
-        step("")
-        if as_json:
-            print_json(found.to_json() if found else {"verdict": "not due"})
-        else:
-            click.echo(found.sentence if found else "No night is due.")
-        return
-    when = next_run(settings)
-    if when is None:
-        raise SettingsError(
-            "nights are off (night.enabled = false in config.toml); "
-            "set it to true, or run `discern train`"
+    def pressed(_number: int, _frame: object) -> None:
+        if stop.is_set():
+            cancel.set()
+            return
+        stop.set()
+        click.echo(
+            "\ndiscern: stopping; the best state so far is tested and kept if it passes "
+            "(Ctrl-C again leaves nothing)",
+            err=True,
         )
-    click.echo(f"The next night is {when:%Y-%m-%d %H:%M}. Ctrl-C ends this.", err=True)
-    cancel = threading.Event()
-    serve(
-        home,
-        settings,
-        on_event=Progress(),
-        on_report=lambda done: click.echo(f"\n{done.sentence}"),
-        on_error=lambda error: click.echo(f"\ndiscern: {error}", err=True),
-        cancel=cancel,
-    )
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stop, cancel
+        return
+    before = signal.signal(signal.SIGINT, pressed)
+    try:
+        yield stop, cancel
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
-@click.command()
-@as_json
-def report(as_json: bool) -> None:
-    """Show what the last training run found."""
-    from trainer.report import latest
+def _tell(home: Home, word: Literal["stop", "abort"], as_json: bool) -> int:
+    from trainer.run import tell_run
 
-    home, _settings = open_home()
-    found = latest(home.runs)
-    if found is None:
-        click.echo("null" if as_json else "Nothing has been trained yet. `discern train` begins.")
-    elif as_json:
-        print_json(found.to_json())
+    folder = tell_run(home, word)
+    if as_json:
+        print_json({"told": word, "run": folder.name})
+    elif word == "stop":
+        click.echo(
+            f"Told {folder.name} to stop: its best state so far is tested, and kept if it passes."
+        )
     else:
-        click.echo(found.to_text(min(100, shutil.get_terminal_size().columns)))
+        click.echo(f"Told {folder.name} to abort: nothing of it will be published.")
+    return 0
+
+
+def _watch(home: Home, as_json: bool) -> int:
+    from trainer.report import read_report
+    from trainer.run import follow, going_on
+
+    folder = going_on(home)
+    if folder is None:
+        if as_json:
+            click.echo("null")
+        else:
+            click.echo("No training is going on. `discern train` begins one.")
+        return 0
+    show = print_json if as_json else Progress()
+    for event in follow(folder):
+        show(event)
+    if not as_json:
+        step("")
+        found = read_report(folder)
+        click.echo(found.sentence if found else "The run ended without a report.")
+    return 0

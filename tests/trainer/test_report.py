@@ -1,0 +1,185 @@
+"""A report reads back as it was, and its page stands alone and runs nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from dataclasses import replace
+from datetime import datetime
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from memory.errors import UnknownIdError
+from trainer.report import (
+    Attempt,
+    Beside,
+    Change,
+    Fate,
+    Measure,
+    Point,
+    Report,
+    find_run,
+    latest,
+    read_report,
+)
+from trainer.report_plots import Series, bar, curves
+
+EVIL = (
+    "</style><script>alert(1)</script>\x1b[2J\u202e<img src=x onerror=alert(1)> & \"quoted\" 'too'"
+)
+VOID = {"meta", "br", "img"}
+
+
+def full() -> Report:
+    """A report with everything in it, and hostile text wherever text of people or models goes."""
+    fates = tuple(
+        Fate(
+            difference=f"{number}" * 16,
+            kind="naming" if number == 3 else "contrast",
+            asked=f"{number} {EVIL}",
+            expected=EVIL,
+            before=EVIL,
+            after=EVIL,
+            fate=fate,
+            current=True,
+            recall=False,
+            reworded=((EVIL, EVIL),),
+            cause=EVIL,
+            advice=EVIL,
+        )
+        for number, fate in enumerate(("held", "learnt", "repelled", "lost again", "too long"))
+    )
+    curve = tuple(Point(step, 4 / step, step / 100) for step in range(1, 101))
+    margins = {fate.difference: ((1, -2.0), (50, 0.5), (100, 3.0)) for fate in fates}
+    tries = Attempt(1, 1e-3, 1, 100, "learnt", True, 0.7, EVIL, 0.9, 0.8, curve, margins, True)
+    return Report(
+        verdict="rejected",
+        sentence=EVIL,
+        started=datetime(2026, 3, 10, 3, 15).astimezone(),
+        seconds=12.5,
+        model=EVIL,
+        scale=0.7,
+        learning_rate=1e-3,
+        fates=fates,
+        measures=(
+            Measure("lessons", 1.0, 0.9, True, "lessons reproduced: 100% (at least 90%)"),
+            Measure("kl", 0.2, 0.05, False, "distance from the base", True),
+            Measure("perplexity", 0.02, 0.01, False, "perplexity", True, warned=True),
+            Measure("anchors", 0.97, 0.95, True, "unrelated answers", True, strict=0.9),
+        ),
+        changes=(Change(EVIL, EVIL, EVIL), Change("b", "c", "", near=True, undecided=True)),
+        curve=curve,
+        phases=(("train", 9.0),),
+        run="somewhere",
+        beside=(Beside("base", 0.0, 0.1), Beside("recall", 0.9, 0.6)),
+        attempts=(tries, replace(tries, number=2, chosen=False, margins=None)),
+        notes=(EVIL,),
+        advice=(EVIL,),
+    )
+
+
+class Page(HTMLParser):
+    """Notes every tag with its attributes, and whether they close in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open.pop() == tag
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+
+def test_a_report_survives_json() -> None:
+    assert Report.from_json(full().to_json()) == full()
+
+
+def test_a_report_of_another_version_is_read_as_far_as_it_goes() -> None:
+    data = full().to_json()
+    del data["beside"], data["attempts"], data["notes"]
+    data["from_the_future"] = 1
+    data["fates"][0]["mood"] = "fine"
+    read = Report.from_json(data)
+    assert read.beside == () and read.fates == full().fates
+
+
+def test_the_terminal_has_the_verdict_first_and_stays_within_its_width() -> None:
+    text = replace(full(), sentence="The adapter was not taken.", notes=("word " * 40,)).to_text(60)
+    assert text.startswith("REJECTED  The adapter was not taken.")
+    assert max(map(len, text.splitlines()[1:])) <= 80
+    assert "lost again" in text and "recall" in text
+
+
+def test_the_page_is_well_formed_and_runs_or_loads_nothing() -> None:
+    html = full().to_html()
+    page = Page(html)
+    assert page.open == []
+    names = {name for name, _ in page.tags}
+    assert not names & {"script", "img", "link", "iframe", "object", "embed", "form", "base"}
+    for _name, attributes in page.tags:
+        assert not {"src", "href", "style", "action"} & set(attributes)
+        assert not any(name.startswith("on") for name in attributes)
+    assert "http" not in re.sub(r"http-equiv", "", html)
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", html)
+
+
+def test_the_policy_of_the_page_allows_its_own_style_and_nothing_else() -> None:
+    html = full().to_html()
+    style = html.partition("<style>")[2].partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = next(a["content"] for _, a in Page(html).tags if "http-equiv" in a)
+    assert policy is not None
+    assert policy.startswith("default-src 'none'") and f"'sha256-{digest}'" in policy
+    assert "prefers-color-scheme: dark" in style
+
+
+@pytest.mark.parametrize("verdict", ["published", "practised", "failed", "nothing"])
+def test_a_bare_report_has_a_page_too(verdict: str) -> None:
+    bare = Report(verdict, "So.", datetime(2026, 3, 10).astimezone(), 1.0, "m.gguf")  # type: ignore[arg-type]
+    assert Page(bare.to_html()).open == []
+    assert verdict.upper() in bare.to_text()
+
+
+def test_curves_bear_any_numbers() -> None:
+    for points in (
+        [],
+        [(1, 2.0)],
+        [(1, float("nan")), (2, 1.0)],
+        [(1, -3.0), (2, 5.0)],
+        [(1, 1e9), (2, float("inf"))],
+        [(1, 0.0), (2, 0.0)],
+    ):
+        drawn = curves([Series(points, "calm", "x")], "x", zero=True)
+        assert "nan" not in drawn and "inf" not in drawn
+    assert 'width="0.0"' in bar(-1) and 'width="220.0"' in bar(float("inf"))
+
+
+def test_runs_are_found_by_name_and_by_order(tmp_path: Path) -> None:
+    for name in ("20260310T031500", "20260311T031500", "20260312T031500"):
+        (tmp_path / name).mkdir()
+    report = full()
+    import json
+
+    (tmp_path / "20260311T031500" / "report.json").write_text(json.dumps(report.to_json()))
+    assert latest(tmp_path) == report
+    assert find_run(tmp_path, "last").name == "20260312T031500"
+    assert find_run(tmp_path, "-2").name == "20260311T031500"
+    assert read_report(find_run(tmp_path, "20260311")) == report
+    assert read_report(find_run(tmp_path, "20260310")) is None
+    with pytest.raises(UnknownIdError, match="several runs"):
+        find_run(tmp_path, "202603")
+    with pytest.raises(UnknownIdError, match="no run"):
+        find_run(tmp_path, "x")

@@ -1,0 +1,144 @@
+"""Two ways of answering, asked the same: the base, any adapter, each with recall or without.
+
+What is asked, unless the person says otherwise: the lessons' own questions and the rephrasings that
+were held out of training. Replies are greedy, so that they differ for a reason. Nothing is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.adapters import BaseEntry, find_adapter, read_adapter, read_pointer, verify
+from agent.prompt import compose
+from memory.difference import Difference, Message
+from memory.errors import AdapterError
+from memory.home import Home
+
+if TYPE_CHECKING:
+    from agent.engine import Engine
+    from memory.home import Settings
+    from memory.journal import Journal
+
+LONGEST = 256
+ASKED = 40
+"""Questions asked by default at most."""
+RECALL = "+recall"
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One way of answering: which adapter (None: the base alone) at which scale, recall or not."""
+
+    name: str
+    adapter: Path | None = None
+    scale: float = 1.0
+    recall: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question and the reply that a mark expects to it, "" where none does."""
+
+    text: str
+    expected: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One question and the two replies to it."""
+
+    asked: Asked
+    first: str
+    second: str
+
+
+def side(home: Home, word: str, base: BaseEntry, *, recall: bool = False) -> Side:
+    """Return what `word` names: base, current, or the beginning of an adapter's id, each with
+    "+recall" after it or not; `recall` switches it on for all.
+
+    Raises:
+        AdapterError: no such adapter, a damaged one, or one for another base.
+    """
+    name, recalled = word.removesuffix(RECALL), recall or word.endswith(RECALL)
+    ending = RECALL if recalled else ""
+    if name == "base":
+        return Side(f"base{ending}", recall=recalled)
+    if name == "current":
+        identity = read_pointer(home.adapters).current
+        if identity is None:
+            raise AdapterError(
+                "no adapter serves, so there is no current one to compare; "
+                "`discern train` makes one, `discern adapters list` names those on disk"
+            )
+        adapter = read_adapter(home.adapters, identity)
+    else:
+        adapter = find_adapter(home.adapters, name)
+    verify(adapter, base.sha256)
+    return Side(f"{adapter.id[:8]}{ending}", adapter.gguf, adapter.manifest.scale, recalled)
+
+
+def questions(
+    engine: Engine, differences: Sequence[Difference], settings: Settings
+) -> tuple[Asked, ...]:
+    """Return the lessons' questions, then their held-out rephrasings; of lessons asked alone."""
+    from trainer.lessons import teach
+
+    lessons, _superseded, _too_long = teach(engine, differences, settings)
+    chosen = [lesson for lesson in lessons if lesson.kind != "naming" and not lesson.in_talk]
+    first = [Asked(lesson.question.text, lesson.expected) for lesson in chosen]
+    second = [Asked(lesson.held_out[0].text, lesson.expected) for lesson in chosen
+              if lesson.held_out]  # fmt: skip
+    return tuple(dict.fromkeys((*first, *second)))[:ASKED]
+
+
+def compare(
+    engine: Engine,
+    journal: Journal,
+    settings: Settings,
+    sides: tuple[Side, Side],
+    asked: Sequence[Asked],
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Generator[Pair]:
+    """Yield the pairs in order; the engine wears no adapter when all are there.
+
+    Raises:
+        AdapterError: llama.cpp refuses an adapter.
+        ModelError: a question does not fit the context.
+    """
+    from trainer.beside import recaller
+
+    block_of = recaller(engine, journal, settings)
+    worn: Side | None = None
+    try:
+        for number, one in enumerate(asked):
+            replies: dict[Side, str] = {}
+            # The side that is worn goes first: half the swaps.
+            for who in sorted(sides, key=lambda who: who is not worn):
+                if who is not worn:
+                    engine.set_adapter(who.adapter, who.scale)
+                    worn = who
+                block = block_of(one.text) if who.recall else ""
+                replies[who] = _reply(engine, settings, one.text, block)
+            progress(number + 1, len(asked))
+            yield Pair(one, replies[sides[0]], replies[sides[1]])
+    finally:
+        engine.set_adapter(None)
+
+
+def _reply(engine: Engine, settings: Settings, text: str, block: str) -> str:
+    from agent.engine import Sampling
+
+    system = settings.chat.system
+    head = [Message("system", system)] if system.strip() else []
+    longest = min(LONGEST, engine.info.context // 2)
+    prompt = compose(
+        engine,
+        [*head, Message("user", text)],
+        block=block,
+        thinking=settings.chat.thinking,
+        room=longest,
+    )
+    return engine.generate(prompt.tokens, Sampling(max_tokens=longest)).run().text.strip()

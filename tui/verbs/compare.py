@@ -1,0 +1,215 @@
+"""`discern compare A B`: two ways of answering side by side, blind if asked."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import textwrap
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tui.verbs.shared_options import as_json, model_option, open_home, print_json, step
+
+if TYPE_CHECKING:
+    from trainer.compare import Pair, Side
+
+GAP = " │ "
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  discern compare base current                 what the adapter changed
+  discern compare base+recall current          recall against weights
+  discern compare 3f2a 91bc --prompt "Hello!"  two adapters, one question
+  discern compare base current --blind         say which is better before you know which is which
+Without --prompt the lessons' questions and their held-out rephrasings are asked.
+"""
+)
+@click.argument("a", metavar="A")
+@click.argument("b", metavar="B")
+@click.option("--prompt", "prompts", multiple=True, help="Ask this (may be given several times).")
+@click.option(
+    "--recall",
+    type=click.Choice(["on", "off"]),
+    default="off",
+    help="Recall past differences on both sides (or write base+recall for one).",
+)
+@click.option("--blind", is_flag=True, help="Shuffle the columns, ask which is better, then tell.")
+@model_option
+@as_json
+def compare(
+    a: str,
+    b: str,
+    prompts: tuple[str, ...],
+    recall: str,
+    blind: bool,
+    model: str | None,
+    as_json: bool,
+) -> int:
+    """Ask A and B the same and put the replies side by side.
+
+    A and B are base, current or the beginning of an adapter's id; +recall after it recalls past
+    differences into its context.
+    """
+    from agent.engine import Engine
+    from agent.serving import served_model
+    from memory.errors import NothingToTrainError
+    from memory.journal import Journal
+    from trainer import compare as logic
+    from trainer.known import entry_of
+
+    home, settings = open_home(model)
+    path = served_model(settings)
+    base = entry_of(path, home.prepare())
+    both = recall == "on"
+    sides = (
+        logic.side(home, a, base, recall=both),
+        logic.side(home, b, base, recall=both),
+    )
+    with Engine.open(path, settings.model) as engine, Journal(home.journal) as journal:
+        asked = tuple(logic.Asked(text) for text in prompts) or logic.questions(
+            engine, journal.differences(), settings
+        )
+        if not asked:
+            raise NothingToTrainError(
+                "no marked difference says how it should have sounded, so there is nothing to ask; "
+                'give a question with --prompt "…"'
+            )
+        pairs: list[Pair] = []
+        judged: list[str] = []
+        width = max(40, min(120, shutil.get_terminal_size().columns))
+        if not (as_json or blind):
+            click.echo(_row(sides[0].name, sides[1].name, width).rstrip())
+        found = logic.compare(engine, journal, settings, sides, asked)
+        for number, pair in enumerate(found, 1):
+            pairs.append(pair)
+            step("" if blind or not as_json else f"{number}/{len(asked)}")
+            if blind:
+                word = _judge(pair, number, len(asked), width, err=as_json)
+                if word == "quit":
+                    break
+                judged.append(word)
+            elif not as_json:
+                _show(pair, pair.first, pair.second, width)
+        found.close()
+    step("")
+    if as_json:
+        print_json(_data(sides, pairs, judged if blind else None))
+    elif blind:
+        _reveal(sides, judged)
+    else:
+        _sum_up(sides, pairs)
+    return 0
+
+
+def _show(pair: Pair, left: str, right: str, width: int, *, err: bool = False) -> None:
+    from tui.text import one_line
+
+    click.echo("", err=err)
+    click.echo(f"» {one_line(pair.asked.text)}", err=err)
+    if left == right:
+        click.echo("\n".join(textwrap.wrap(f"= {one_line(left)}", width)) or "= (empty)", err=err)
+        return
+    click.echo(_row(left or "(empty)", right or "(empty)", width), err=err)
+
+
+def _row(left: str, right: str, width: int) -> str:
+    """Return two texts as two columns."""
+    from rich.cells import cell_len
+
+    room = (width - len(GAP)) // 2
+    columns = [_wrap(text, room) for text in (left, right)]
+    height = max(map(len, columns))
+    lines = []
+    for number in range(height):
+        first, second = (column[number] if number < len(column) else "" for column in columns)
+        lines.append(f"{first}{' ' * (room - cell_len(first))}{GAP}{second}".rstrip())
+    return "\n".join(lines)
+
+
+def _wrap(text: str, room: int) -> list[str]:
+    from rich.cells import cell_len, chop_cells
+
+    from tui.text import clean
+
+    lines: list[str] = []
+    for line in clean(text).replace("\t", "  ").split("\n"):
+        for part in textwrap.wrap(line, room) or [""]:
+            lines += chop_cells(part, room) if cell_len(part) > room else [part]
+    return lines
+
+
+def _judge(pair: Pair, number: int, total: int, width: int, *, err: bool) -> str:
+    """Show a pair in random order and return which is better: first, second, tie or quit."""
+    if pair.first == pair.second:
+        return "tie"
+    order = ["first", "second"]
+    random.SystemRandom().shuffle(order)
+    replies = {"first": pair.first, "second": pair.second}
+    click.echo(f"\n{number} of {total}", err=err)
+    _show(pair, replies[order[0]], replies[order[1]], width, err=err)
+    word = click.prompt(
+        "Which is better? 1 left, 2 right, t tie, q quit",
+        type=click.Choice(["1", "2", "t", "q"]),
+        show_choices=False,
+        err=err,
+    )
+    return {"1": order[0], "2": order[1], "t": "tie", "q": "quit"}[str(word)]
+
+
+def _tally(judged: list[str]) -> dict[str, int]:
+    count = Counter(judged)
+    return {name: count[name] for name in ("first", "second", "tie")}
+
+
+def _reveal(sides: tuple[Side, Side], judged: list[str]) -> None:
+    tally = _tally(judged)
+    click.echo(
+        f"\n{sides[0].name} was better {tally['first']} times, {sides[1].name} {tally['second']} "
+        f"times, and {tally['tie']} were equally good or the same."
+    )
+
+
+def _sum_up(sides: tuple[Side, Side], pairs: list[Pair]) -> None:
+    from trainer.measures import same
+
+    apart = sum(pair.first != pair.second for pair in pairs)
+    click.echo(f"\n{apart} of {len(pairs)} replies differ.")
+    wanted = [pair for pair in pairs if pair.asked.expected]
+    if wanted:
+        right = [
+            sum(same(reply, pair.asked.expected) for pair, reply in found)
+            for found in (
+                [(pair, pair.first) for pair in wanted],
+                [(pair, pair.second) for pair in wanted],
+            )
+        ]
+        click.echo(
+            f"As it should sound: {sides[0].name} {right[0]}, {sides[1].name} {right[1]} "
+            f"of {len(wanted)}."
+        )
+
+
+def _data(sides: tuple[Side, Side], pairs: list[Pair], judged: list[str] | None) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "sides": [side.name for side in sides],
+        "pairs": [
+            {
+                "asked": pair.asked.text,
+                "expected": pair.asked.expected or None,
+                "replies": [pair.first, pair.second],
+            }
+            for pair in pairs
+        ],
+    }
+    if judged is not None:
+        data["judged"] = judged
+        data["better"] = {
+            sides[0].name: judged.count("first"),
+            sides[1].name: judged.count("second"),
+            "tie": judged.count("tie"),
+        }
+    return data

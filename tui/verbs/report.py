@@ -1,0 +1,110 @@
+"""`discern report`: what the training runs found."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import click
+
+from memory.errors import HomeError
+from memory.home import Home
+from tui.verbs.shared_options import as_json, open_home, print_json
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  discern report                     the last run
+  discern report --list              all runs, the newest first
+  discern report -2                  the one before the last
+  discern report 20260310T0315       a run by the beginning of its name
+  discern report --open              as a page with curves, in the browser
+  discern report --html night.html   write that page
+""",
+    context_settings={"ignore_unknown_options": True},
+)
+@click.argument("run", required=False)
+@click.option("--list", "list_all", is_flag=True, help="List the runs.")
+@click.option(
+    "--html",
+    "page",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the report as one self-contained page.",
+)
+@click.option("--open", "open_it", is_flag=True, help="Show that page in the browser.")
+@as_json
+def report(
+    run: str | None, list_all: bool, page: Path | None, open_it: bool, as_json: bool
+) -> None:
+    """Show what a training run found: verdict, lessons, what moved, what to do next."""
+    from trainer.report import find_run, latest, read_report
+
+    home, _settings = open_home()
+    if list_all:
+        _list(home, as_json)
+        return
+    folder = find_run(home.runs, run) if run else None
+    found = read_report(folder) if folder else latest(home.runs)
+    if found is None and folder is not None:
+        raise HomeError(
+            f"the run {folder.name} left no report, for it was cut off; "
+            "`discern report --list` names those that did"
+        )
+    if found is None:
+        click.echo("null" if as_json else "Nothing has been trained yet. `discern train` begins.")
+        return
+    if page or open_it:
+        page = page or Path(found.run) / "report.html"
+        _write(page, found.to_html())
+        if not as_json:
+            click.echo(f"Written: {page}")
+        if open_it:
+            click.launch(page.absolute().as_uri())
+        if not as_json:
+            return
+    if as_json:
+        print_json(found.to_json())
+    else:
+        from tui.text import clean
+
+        click.echo(clean(found.to_text(min(100, shutil.get_terminal_size().columns))))
+
+
+def _write(page: Path, text: str) -> None:
+    try:
+        page.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise HomeError(
+            f"cannot write {page}: {error.strerror}; choose another place with --html FILE"
+        ) from error
+
+
+def _list(home: Home, as_json: bool) -> None:
+    from trainer.report import folders, read_report
+
+    rows = [(folder, read_report(folder)) for folder in folders(home.runs)]
+    if as_json:
+        print_json(
+            [
+                {
+                    "run": folder.name,
+                    "verdict": found.verdict if found else "cut off",
+                    "sentence": found.sentence if found else "",
+                    "adapter": found.adapter if found else None,
+                    "started": found.started if found else None,
+                }
+                for folder, found in rows
+            ]
+        )
+        return
+    from trainer.report_text import one_line
+    from tui.text import clean
+
+    width = min(100, shutil.get_terminal_size().columns)
+    for folder, found in rows:
+        verdict = found.verdict if found else "cut off"
+        text = f"{folder.name:18}  {verdict:9}  {found.sentence if found else ''}"
+        click.echo(clean(one_line(text, width)).rstrip())
+    if not rows:
+        click.echo("Nothing has been trained yet. `discern train` begins.")
