@@ -137,6 +137,37 @@ def read_metadata(model: Any) -> dict[str, str]:
     }
 
 
+def quantise(source: Path, target: Path, kind: str) -> None:
+    """Write the GGUF `source` to `target` in another precision; blocks until it is done.
+
+    `kind`: f16, q8_0, q6_k, q5_k_m or q4_k_m. Tensors that a kind does not fit get the nearest that
+    does (llama.cpp decides), and what is in the wanted type already is copied.
+
+    Raises:
+        ModelError: llama.cpp could not.
+    """
+    import llama_cpp
+
+    kinds = {
+        "f16": llama_cpp.LLAMA_FTYPE_MOSTLY_F16,
+        "q8_0": llama_cpp.LLAMA_FTYPE_MOSTLY_Q8_0,
+        "q6_k": llama_cpp.LLAMA_FTYPE_MOSTLY_Q6_K,
+        "q5_k_m": llama_cpp.LLAMA_FTYPE_MOSTLY_Q5_K_M,
+        "q4_k_m": llama_cpp.LLAMA_FTYPE_MOSTLY_Q4_K_M,
+    }
+    log.listen()
+    llama_cpp.llama_backend_init()
+    params = llama_cpp.llama_model_quantize_default_params()
+    params.ftype = kinds[kind]
+    params.nthread = physical_threads()
+    params.allow_requantize = True
+    failed = llama_cpp.llama_model_quantize(
+        str(source).encode(), str(target).encode(), ctypes.byref(params)
+    )
+    if failed:
+        raise ModelError(f"llama.cpp could not quantise {source} to {kind}: {log.cause}")
+
+
 def threads_for(model: Any) -> int:
     """Return how many threads to compute a loaded model with."""
     import llama_cpp

@@ -1,0 +1,178 @@
+"""Adapters out: each form is loaded by the runtime it is for, and says the same."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import pytest
+import torch
+
+from agent.adapters import Adapter, BaseEntry, sha256_file
+from agent.engine import Engine
+from memory.errors import AdapterError, HomeError, ModelError
+from memory.home import Home, Settings
+from memory.journal import Journal
+from tests.gguf_files import write_tiny
+from tests.trainer.values import difference
+from trainer.base import load_base, read_architecture
+from trainer.export import export_adapter
+from trainer.merge import merge
+from trainer.publish import publish
+from trainer.takeaway import take
+
+# PEFT asks transformers for a name that has a newer one.
+pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
+
+TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+def lora(base: Path, folder: Path, *, rank: int = 4, strength: float = 0.2) -> Path:
+    """A random LoRA on `base`, in PEFT's layout and as GGUF."""
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(3)
+    config = LoraConfig(r=rank, lora_alpha=8, target_modules=list(TARGETS), task_type="CAUSAL_LM")
+    model = get_peft_model(load_base(base), config)
+    for name, value in model.named_parameters():
+        if "lora_" in name:
+            torch.nn.init.normal_(value.data, std=strength)
+    model.save_pretrained(folder)
+    architecture, layers = read_architecture(base)
+    export_adapter(
+        folder, folder / "adapter.gguf", architecture=architecture, layers=layers, kind="f32"
+    )
+    return folder
+
+
+def serve(home: Home, base: Path, folder: Path, scale: float = 0.5) -> Adapter:
+    with Journal(home.journal) as journal:
+        item = difference("Who?", "Lutz.")
+        journal.add_difference(item)
+    entry = BaseEntry(sha256=sha256_file(base), name=base.name)
+    return publish(
+        home, folder, base=entry, scale=scale, differences=[item.id], metrics={"kl": 0.01}
+    )
+
+
+@pytest.fixture(scope="module", params=["qwen3", "qwen2"])
+def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("base") / f"{request.param}.gguf"
+    return write_tiny(
+        path, architecture=request.param, quantised=True, head=128, width=256, inner=256
+    )
+
+
+@pytest.fixture
+def adapter(home: Home, base: Path, tmp_path: Path) -> Adapter:
+    return serve(home, base, lora(base, tmp_path / "lora"))
+
+
+def rows(engine: Engine) -> np.ndarray[Any, Any]:
+    tokens = engine.tokenize("Who is it, and where are they from?")
+    return np.array(list(engine.log_probabilities(tokens, 4)))
+
+
+def expected(base: Path, adapter: Adapter) -> np.ndarray[Any, Any]:
+    with Engine.open(base) as engine:
+        engine.set_adapter(adapter.gguf, adapter.manifest.scale)
+        return rows(engine)
+
+
+def kl(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> float:
+    return float((np.exp(one) * (one - other)).sum(-1).mean())
+
+
+def test_a_merged_file_speaks_as_base_and_adapter_do(
+    home: Home, settings: Settings, base: Path, adapter: Adapter, tmp_path: Path
+) -> None:
+    wanted = expected(base, adapter)
+    with Engine.open(base) as engine:
+        alone = kl(wanted, rows(engine))
+    distances = {}
+    for quant in ("f16", "q8_0", "q4_k_m"):
+        out = tmp_path / f"{quant}.gguf"
+        taken = take(
+            home,
+            settings,
+            adapter,
+            out,
+            form="merged",
+            model=base,
+            quant=quant,  # type: ignore[arg-type]
+        )
+        with Engine.open(out) as engine:
+            distances[quant] = kl(wanted, rows(engine))
+            assert engine.info.metadata["general.name"].endswith(adapter.id[:8])
+            assert engine.info.architecture == base.stem
+        survived = taken.survived
+        assert survived is not None and survived.lessons == 1 and survived.unrelated == 24
+        assert survived.kl < survived.kl_base
+        card = (tmp_path / f"{quant}.gguf.md").read_text()
+        assert adapter.manifest.base.sha256 in card and survived.sentence in card
+        assert sha256_file(out) in card and "Who?" not in card
+        recipe = (tmp_path / f"{quant}.gguf.Modelfile").read_text()
+        assert recipe.startswith(f"FROM ./{quant}.gguf\n") and "<|im_end|>" in recipe
+        assert not list(tmp_path.glob(".*"))
+    assert distances["f16"] < 5e-4 < alone
+    assert distances["f16"] < distances["q8_0"] < distances["q4_k_m"] < alone
+    sizes = [(tmp_path / f"{quant}.gguf").stat().st_size for quant in distances]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_a_lora_for_llama_cpp_serves_at_full_strength(
+    home: Home, settings: Settings, base: Path, adapter: Adapter, tmp_path: Path
+) -> None:
+    out = tmp_path / "lora.gguf"
+    taken = take(home, settings, adapter, out, form="adapter", model=base, words=True)
+    with Engine.open(base) as engine:
+        engine.set_adapter(out, 1.0)
+        assert kl(expected(base, adapter), rows(engine)) < 1e-6
+    assert "Who?" in (tmp_path / "lora.gguf.md").read_text()
+    assert f"FROM ./{base.name}\nADAPTER ./lora.gguf\n" in taken.files[2].read_text()
+    reader = gguf.GGUFReader(out)
+    assert float(reader.fields["adapter.lora.alpha"].contents()) == 4.0
+    assert len(reader.tensors) == 2 * 2 * len(TARGETS)
+
+
+def test_a_peft_folder_is_loaded_by_peft(
+    home: Home, settings: Settings, base: Path, adapter: Adapter, tmp_path: Path
+) -> None:
+    from peft import PeftModel
+
+    out = tmp_path / "peft"
+    take(home, settings, adapter, out, form="peft", model=base)
+    model = PeftModel.from_pretrained(load_base(base), out)
+    with Engine.open(base) as engine:
+        tokens = engine.tokenize("Who is it, and where are they from?")
+    with torch.no_grad():
+        logits = model(torch.tensor([tokens])).logits[0, 3:-1].log_softmax(-1).numpy()
+    assert kl(expected(base, adapter), logits) < 1e-3
+    config = json.loads((out / "adapter_config.json").read_text())
+    assert config["lora_alpha"] == 4.0 and config["base_model_name_or_path"] == base.name
+    assert "Who?" not in (out / "README.md").read_text()
+
+
+def test_nothing_is_written_over_or_mixed_up(
+    home: Home, settings: Settings, base: Path, adapter: Adapter, tmp_path: Path
+) -> None:
+    out = tmp_path / "there.gguf"
+    out.write_text("mine")
+    with pytest.raises(HomeError, match="--force"):
+        take(home, settings, adapter, out, form="adapter", model=base)
+    assert out.read_text() == "mine"
+    take(home, settings, adapter, out, form="adapter", model=base, force=True)
+    assert out.read_bytes()[:4] == b"GGUF"
+    other = write_tiny(tmp_path / "other.gguf", seed=8)
+    with pytest.raises(AdapterError, match="was trained for"):
+        take(home, settings, adapter, tmp_path / "x.gguf", form="merged", model=other)
+    with pytest.raises(AdapterError, match=r"other base|does not fit|is for"):
+        merge(other, adapter.gguf, tmp_path / "x.gguf")
+    with pytest.raises(ModelError, match="no model at"):
+        merge(tmp_path / "none.gguf", adapter.gguf, tmp_path / "x.gguf")
+    with pytest.raises(HomeError, match="no folder"):
+        take(home, settings, adapter, tmp_path / "a" / "x.gguf", form="adapter", model=base)
+    assert not (tmp_path / "x.gguf").exists()

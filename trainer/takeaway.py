@@ -1,0 +1,197 @@
+"""Adapters out: merged into one GGUF, as a GGUF LoRA, or in PEFT's layout, each with its card.
+
+The strength that the gate found is folded in, so that each serves at 1.0 wherever it is loaded. Files
+appear under their names only when they are whole. Refuses to write over anything unless told to, and a
+base that is not the one the adapter was trained for.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from agent.adapters import Adapter, base_sha256, sha256_file, verify
+from memory.errors import AdapterError, HomeError, ModelError
+from memory.home import Home, Settings
+from memory.journal import Journal
+from trainer.cards import card, modelfile
+from trainer.merge import Quant, merge
+from trainer.survival import Survival, survival
+
+if TYPE_CHECKING:
+    from memory.difference import Difference
+
+Form = Literal["merged", "adapter", "peft"]
+Say = Callable[[str, int, int], None]
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What was written: the thing itself, all files with it, and, for a merged one, what survived."""
+
+    out: Path
+    files: tuple[Path, ...]
+    survived: Survival | None = None
+
+
+def take(
+    home: Home,
+    settings: Settings,
+    adapter: Adapter,
+    out: Path,
+    *,
+    form: Form,
+    model: Path,
+    quant: Quant = "q8_0",
+    words: bool = False,
+    force: bool = False,
+    say: Say = lambda step, done, total: None,
+) -> Taken:
+    """Write `adapter` to `out` (a .gguf file, or a folder for PEFT) with a card beside it.
+
+    `model` is its base, needed for all but PEFT. `words` puts what was taught into the card. `say`
+    hears a step's name, what is done and of how much.
+
+    Raises:
+        AdapterError: the adapter is damaged or was made for another base.
+        HomeError: `out` is there already (without `force`), or cannot be written.
+    """
+    verify(adapter)
+    out = out.expanduser().absolute()
+    if out.exists() and not force:
+        raise HomeError(f"{out} is there already; choose another name, or add --force")
+    if not out.parent.is_dir():
+        raise HomeError(f"there is no folder {out.parent}; make it first")
+    with Journal(home.prepare().journal) as journal:
+        known = journal.found(adapter.manifest.differences)
+    shown = known if words else []
+    if form == "peft":
+        return _peft(adapter, out, shown)
+    if form == "adapter":
+        return _lora(adapter, out, shown, model)
+    return _merged(home, settings, adapter, out, model, quant, known, shown, say)
+
+
+def _merged(
+    home: Home,
+    settings: Settings,
+    adapter: Adapter,
+    out: Path,
+    model: Path,
+    quant: Quant,
+    known: list[Difference],
+    shown: list[Difference],
+    say: Say,
+) -> Taken:
+    try:
+        digest = base_sha256(model, home.cache)
+    except OSError as error:
+        raise ModelError(f"cannot read the model {model}: {error.strerror}") from error
+    verify(adapter, digest)
+    manifest = adapter.manifest
+    name = f"{manifest.base.name.removesuffix('.gguf')} + {manifest.id[:8]}"
+    merge(
+        model,
+        adapter.gguf,
+        out,
+        scale=manifest.scale,
+        quant=quant,
+        name=name,
+        progress=lambda done, total: say("merging", done, total),
+    )
+    survived = survival(
+        model,
+        adapter.gguf,
+        out,
+        scale=manifest.scale,
+        differences=known,
+        settings=settings,
+        progress=lambda done, total: say("comparing", done, total),
+    )
+    text = card(
+        adapter,
+        "merged",
+        files={out.name: sha256_file(out)},
+        quant=quant,
+        survived=survived,
+        differences=shown,
+        version=version("discern"),
+    )
+    beside = _beside(out, text, modelfile(out.name, drawing=_drawing(settings)))
+    return Taken(out, (out, *beside), survived)
+
+
+def _lora(adapter: Adapter, out: Path, shown: list[Difference], model: Path) -> Taken:
+    import gguf
+
+    part = out.with_name(f".{out.name}.part")
+    try:
+        shutil.copyfile(adapter.gguf, part)
+        reader = gguf.GGUFReader(part, "r+")
+        field = reader.fields[gguf.Keys.Adapter.LORA_ALPHA]
+        field.parts[field.data[0]][0] *= adapter.manifest.scale
+        reader.data.flush()
+        del reader
+        part.replace(out)
+    except OSError as error:
+        raise HomeError(f"cannot write {out}: {error.strerror}; choose another place") from error
+    finally:
+        part.unlink(missing_ok=True)
+    text = card(
+        adapter,
+        "adapter",
+        files={out.name: sha256_file(out)},
+        differences=shown,
+        version=version("discern"),
+    )
+    base = adapter.manifest.base.name or model.name
+    return Taken(out, (out, *_beside(out, text, modelfile(base, adapter=out.name))))
+
+
+def _peft(adapter: Adapter, out: Path, shown: list[Difference]) -> Taken:
+    try:
+        config = json.loads((adapter.folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise AdapterError(f"cannot read {adapter.folder / CONFIG}: {error}") from error
+    config["lora_alpha"] = config["lora_alpha"] * adapter.manifest.scale
+    config["base_model_name_or_path"] = adapter.manifest.base.name
+    part = out.with_name(f".{out.name}.part")
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir()
+        (part / CONFIG).write_text(json.dumps(config, indent=1), encoding="utf-8")
+        shutil.copyfile(adapter.folder / WEIGHTS, part / WEIGHTS)
+        digests = {name: sha256_file(part / name) for name in (CONFIG, WEIGHTS)}
+        text = card(adapter, "peft", files=digests, differences=shown, version=version("discern"))
+        (part / "README.md").write_text(text, encoding="utf-8")
+        if out.is_dir() and not out.is_symlink():
+            shutil.rmtree(out)
+        part.replace(out)
+    except OSError as error:
+        raise HomeError(f"cannot write {out}: {error.strerror}; choose another place") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return Taken(out, tuple(out / name for name in (CONFIG, WEIGHTS, "README.md")))
+
+
+def _beside(out: Path, text: str, ollama: str) -> tuple[Path, Path]:
+    about = out.with_name(f"{out.name}.md")
+    recipe = out.with_name(f"{out.name}.Modelfile")
+    try:
+        about.write_text(text, encoding="utf-8")
+        recipe.write_text(ollama, encoding="utf-8")
+    except OSError as error:
+        raise HomeError(f"cannot write {about}: {error.strerror}") from error
+    return about, recipe
+
+
+def _drawing(settings: Settings) -> dict[str, float]:
+    chosen = settings.sampling
+    named = {"top_p": chosen.top_p, "top_k": float(chosen.top_k), "min_p": chosen.min_p}
+    return ({"temperature": chosen.temperature} if chosen.temperature >= 0 else {}) | named

@@ -1,0 +1,83 @@
+"""`discern export`: an adapter out of Discern, for other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tui.verbs.shared_options import as_json, model_option, open_home, print_json, step
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  discern export --merged --quant q4_k_m my-qwen.gguf   one GGUF for any llama.cpp
+  discern export --adapter tonight.gguf                 the GGUF LoRA alone
+  discern export --peft my-adapter                      a folder for PeftModel.from_pretrained
+  ollama create my-qwen -f my-qwen.gguf.Modelfile
+"""
+)
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--merged", "form", flag_value="merged", help="Base and adapter in one GGUF.")
+@click.option("--adapter", "form", flag_value="adapter", help="The adapter as a GGUF LoRA.")
+@click.option("--peft", "form", flag_value="peft", help="The adapter in PEFT's layout, a folder.")
+@click.option(
+    "--quant",
+    type=click.Choice(["f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m"]),
+    default="q8_0",
+    show_default=True,
+    help="Precision of a merged file.",
+)
+@click.option("--id", "identity", metavar="ID", help="This adapter instead of the current one.")
+@click.option("--words", is_flag=True, help="Put what you taught it into the card.")
+@click.option("--force", is_flag=True, help="Write over what is there.")
+@model_option
+@as_json
+def export(
+    out: Path,
+    form: str | None,
+    quant: str,
+    identity: str | None,
+    words: bool,
+    force: bool,
+    model: str | None,
+    as_json: bool,
+) -> int:
+    """Write the current adapter to OUT, with a card that says what it is."""
+    from agent.adapters import find_adapter
+    from agent.follow import current
+    from agent.serving import served_model
+    from memory.errors import AdapterError
+    from trainer.takeaway import take
+
+    if form is None:
+        raise click.UsageError("say what to write: --merged, --adapter or --peft")
+    home, settings = open_home(model)
+    adapter = find_adapter(home.adapters, identity) if identity else current(home)
+    if adapter is None:
+        raise AdapterError("no adapter serves; `discern train` makes one, or name one with --id")
+    try:
+        taken = take(
+            home,
+            settings,
+            adapter,
+            out,
+            form=form,  # type: ignore[arg-type]  # one of click's three
+            model=served_model(settings),
+            quant=quant,  # type: ignore[arg-type]
+            words=words,
+            force=force,
+            say=lambda name, done, total: step(f"{name} {done}/{total}"),
+        )
+    finally:
+        step("")
+    sound = taken.survived is None or taken.survived.sound
+    if as_json:
+        print_json({"out": taken.out, "files": taken.files, "survived": taken.survived})
+    else:
+        for path in taken.files:
+            click.echo(f"wrote {path}")
+        if taken.survived:
+            click.echo(taken.survived.sentence)
+    return 0 if sound else 1
