@@ -306,7 +306,7 @@ async def test_hostile_text_of_the_journal_is_shown_harmlessly(home: Home, quick
         await seat.sees("◇", "1 difference")
         assert not any(char in seat.shown for char in "\x1b\x9b\x07\u202e")
         seat.screen.composer.focus()
-        await seat.pilot.press(*["up"] * 5)
+        await seat.pilot.press(*["up"] * 6)
         assert "\x1b" not in seat.draft and "red" in seat.draft
 
 
