@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -143,7 +143,8 @@ def _copy(path: Path, number: int) -> None:
         for old in copies(path)[:-COPIES_KEPT]:
             old.unlink(missing_ok=True)
     except (OSError, sqlite3.Error) as error:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
         raise HomeError(
             f"cannot copy the journal to {target} before its tables are brought up to date: {error}; "
             "nothing was changed, make room on that disk and start again"

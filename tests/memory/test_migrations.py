@@ -1,0 +1,118 @@
+"""A journal of an earlier version is brought up to date, with a copy of it beside."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from memory import marks, schema
+from memory.difference import State
+from memory.errors import HomeError
+from memory.home import Home, Settings
+from memory.journal import Journal
+from memory.memory import Memory
+from memory.schema import MIGRATIONS
+from tests.memory.old_journals import write_version_1
+
+
+def version(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        return int(connection.execute("pragma user_version").fetchone()[0])
+
+
+def test_everything_of_a_version_1_journal_is_there_and_can_be_ruled(
+    home: Home, settings: Settings
+) -> None:
+    ids = write_version_1(home.journal, 5)
+    with Memory.open(home, settings, dense=False) as memory:
+        journal = memory.journal
+        found = journal.differences()
+        assert [item.id for item in found] == ids
+        assert {item.state for item in found} == {State.TRAINED}
+        assert found[3].contrast.sounds == ("Lutz number 3. " * 20)
+        assert (found[3].version, found[3].before, found[3].pinned) == (1, (), False)
+        assert len(journal.turns()) == 5 and journal.turns()[0].surprisal == (0.5, 1.25)
+        assert journal.nights()[0]["state"] == "published"
+        assert journal.fact("last thread") == "main"
+        assert memory.edit(ids[0], sounds="Lutz.").version == 2
+        assert len(memory.history(ids[0])) == 2
+        assert journal.search(["land"], 9)
+
+
+def test_what_was_done_is_recorded_and_the_old_file_stays_beside(home: Home) -> None:
+    ids = write_version_1(home.journal, 5)
+    with Journal(home.journal) as journal:
+        rows = journal.rows("select version, at from migrations")
+        assert rows[-1]["version"] == len(MIGRATIONS) and rows[-1]["at"]
+    copy = home.journal.with_name("journal.sqlite.before-2")
+    assert version(copy) == 1 and version(home.journal) == len(MIGRATIONS)
+    with closing(sqlite3.connect(copy)) as connection:
+        assert [row[0] for row in connection.execute("select id from differences")] == ids
+    with Journal(home.journal):
+        pass
+    assert [item.name for item in schema.copies(home.journal)] == [copy.name]
+
+
+def test_a_new_journal_needs_no_copy(home: Home) -> None:
+    with Journal(home.journal):
+        pass
+    assert schema.copies(home.journal) == []
+
+
+def test_a_migration_that_fails_leaves_the_old_file(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_version_1(home.journal, 5)
+
+    def broken(connection: sqlite3.Connection) -> None:
+        connection.execute("alter table turns add column half text")
+        connection.execute("create table turns (x)")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(schema, "MIGRATIONS", (*MIGRATIONS, ("a broken one", broken)))
+        with pytest.raises(HomeError, match="what was kept before is untouched"):
+            Journal(home.journal)
+    assert version(home.journal) == 1
+    with Journal(home.journal) as journal:
+        assert len(journal.differences()) == 5
+
+
+def test_a_copy_that_cannot_be_made_changes_nothing(home: Home) -> None:
+    write_version_1(home.journal, 5)
+    blocked = home.journal.with_name("journal.sqlite.before-2.part")
+    (blocked / "in the way").mkdir(parents=True)
+    with pytest.raises(HomeError, match="nothing was changed"):
+        Journal(home.journal)
+    assert version(home.journal) == 1
+    shutil.rmtree(blocked)
+    with Journal(home.journal) as journal:
+        assert len(journal.differences()) == 5
+
+
+def test_only_the_last_two_copies_are_kept(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_version_1(home.journal, 2)
+    for _ in range(3):
+        with Journal(home.journal):
+            pass
+        more = (*schema.MIGRATIONS, ("nothing", lambda _connection: None))
+        monkeypatch.setattr(schema, "MIGRATIONS", more)
+    with Journal(home.journal):
+        pass
+    assert [item.name for item in schema.copies(home.journal)] == [
+        "journal.sqlite.before-4",
+        "journal.sqlite.before-5",
+    ]
+
+
+def test_a_new_stemmer_stems_the_journal_anew(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_version_1(home.journal, 3)
+    with Journal(home.journal) as journal:
+        assert journal.search(["capit"], 9)
+    monkeypatch.setattr(marks, "STEMMER", "another")
+    monkeypatch.setattr(marks, "stems", lambda text: [text[:3].lower()])
+    with Journal(home.journal) as journal:
+        assert not journal.search(["capit"], 9) and len(journal.search(["wha"], 9)) == 3
