@@ -57,8 +57,8 @@ class Suggestion:
     answer: float | None = None
 
 
-SMOOTH = "The reply was predictable; what you said next was not."
-SLIP = "The reply holds a word that the model itself did not expect."
+SMOOTH = "The reply was predictable, what you said next was not"
+SLIP = "The reply holds a word the model itself did not expect"
 
 
 def suggest(

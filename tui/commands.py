@@ -133,7 +133,7 @@ KEYS: tuple[tuple[str, str], ...] = (
     ("Ctrl+J, Shift+Enter", "break the line"),
     ("↑ ↓", "earlier messages"),
     ("Tab", "complete a command"),
-    ("Esc", "stop the reply, keep what was said"),
+    ("Esc", "stop the reply and keep what was said; dismiss a hint"),
     ("Alt+↑ Alt+↓", "choose a reply: d mark, u undo, c contrast, w why"),
     ("PgUp PgDn", "scroll; at the end it follows again"),
     ("Ctrl+T", "the training panel; Esc there stops it"),

@@ -127,8 +127,12 @@ class MemoryHandlers:
 
         item = await asyncio.to_thread(lambda: self._chat.memory.edit(card.difference.id, **lines))
         await self.close(card)
-        await self._screen.say(receipt(item, self._screen.settings), "done")
-        await self._screen.talk.refresh_marks()
+        said = receipt(item, self._screen.settings)
+        if view := self._screen.view_of(item.turn):
+            await view.add_receipt(item, said)
+            self._screen.status.say(f"Kept, version {item.version}.")
+        else:
+            await self._screen.say(said, "done")
         self._screen.refresh_status()
 
     async def close(self, card: Card | WhyCard) -> None:

@@ -137,7 +137,7 @@ class Talk:
         hint = await asyncio.to_thread(self._chat.hint, view.turn)
         if hint is not None:
             how = "/diff marks it" if hint.turn.id == view.turn.id else "Alt+↑ d marks it"
-            await self._screen.transcript.add(Hint(f"◇ {hint.reason} {how} · Esc", hint.turn.id))
+            await self._screen.transcript.add(Hint(f"◇ {hint.reason}: {how}", hint.turn.id))
 
     # --- between turns -----------------------------------------------------------------------
 

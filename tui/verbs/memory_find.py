@@ -151,7 +151,9 @@ def suggest(limit: int, as_json: bool) -> None:
         )
         return
     for item in found:
-        click.echo(f"{item.turn.id[:8]}  {item.turn.at.astimezone():%Y-%m-%d %H:%M}  {item.reason}")
+        click.echo(
+            f"{item.turn.id[:8]}  {item.turn.at.astimezone():%Y-%m-%d %H:%M}  {item.reason}."
+        )
         click.echo(f"          asked {one_line(item.turn.asked, 66)}")
         click.echo(f"          said  {one_line(item.turn.replied, 66)}")
     if found:

@@ -107,6 +107,10 @@ class TurnView(Vertical):
                 receipt.remove()
 
     async def add_receipt(self, difference: Difference, text: str) -> None:
-        """Show a mark that was just made."""
+        """Show a mark that was just made or changed; an older receipt of it goes."""
+        for receipt in self._under.query(Receipt):
+            if receipt.difference == difference.id:
+                await receipt.remove()
         await self._under.mount(Receipt(difference.id, text))
-        self.show_marks([*self.marks, difference])
+        others = [mark for mark in self.marks if mark.id != difference.id]
+        self.show_marks([*others, difference])
