@@ -31,12 +31,27 @@ class Embedder(Protocol):
 
     def embed(self, texts: Sequence[str]) -> Vectors: ...
 
+    def query(self, text: str) -> Vectors:
+        """Return the unit vector to search by, shape [size]."""
+        ...
+
+    def close(self) -> None:
+        """Free what it holds."""
+        ...
+
 
 class NgramEmbedder:
     """Signed hashes of the stems' character n-grams of 3 to 5, log-weighted, of unit length."""
 
     name = "ngram-v1"
     size = 512
+
+    def query(self, text: str) -> Vectors:
+        """Return the vector of `text`: what is asked and what was asked are alike here."""
+        return np.asarray(self.embed([text])[0], dtype=np.float32)
+
+    def close(self) -> None:
+        """Nothing is held."""
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Return one unit vector a text (zeros for a text without words)."""

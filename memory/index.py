@@ -1,125 +1,278 @@
-"""The dense side of recall: a Chroma collection over the journal.
+"""The dense side of recall: vectors of the journal's differences, kept level by a thread of its own.
 
-An index and nothing more: everything in it can be made again from the journal, and is, when it is
-missing, damaged, behind or made by another embedder. One process owns the folder under a lock (two
-writers lose records without an error); the others are told so by `open_index` returning None and
-recall by words alone.
+An index and nothing more: everything in it can be made again from the journal, and is, without being
+asked, when it is missing, damaged, behind, cut off in the middle or made by another embedder. How far
+it is stands as a mark in the collection: the journal's last difference and how many there are. Opening
+compares marks and counts; only where they do not fit are all ids walked.
+
+Loading Chroma takes a second and a single vector tens of milliseconds, so nobody waits for either:
+until the index is level, recall goes by words alone and `notice` says so. One process owns the folder
+under a lock (two writers lose records without an error); with a Chroma server there is no lock.
 """
 
 from __future__ import annotations
 
 import fcntl
-import shutil
+import os
+import threading
+import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING
 
-from memory.difference import Difference
-from memory.embed import Embedder
+from memory.difference import new_id
+from memory.embed import Embedder, NgramEmbedder
+from memory.errors import DiscernError, HomeError
+from memory.journal import Journal
+from memory.store import Store, collection_name, open_folder, open_server
+from memory.watermark import Mark, between
+
+if TYPE_CHECKING:
+    from sqlite3 import Row
+
+    from memory.home import Home, MemorySettings
 
 BATCH = 500
+AGAIN = 30.0
+"""Seconds after which a store that failed is tried again, when there is something to do."""
+TOKEN = "DISCERN_CHROMA_TOKEN"
+"""The environment variable with the server's token."""
+
 Progress = Callable[[int, int], None]
 
 
 class Index:
-    """An open index, owned by this process until it is closed."""
+    """The vectors of one journal; `close` it before the journal."""
 
-    def __init__(self, folder: Path, embedder: Embedder, lock: IO[str]) -> None:
-        self._folder = folder
-        self._embedder = embedder
+    def __init__(
+        self,
+        journal: Journal,
+        connect: Callable[[], tuple[Embedder, Store]],
+        lock: IO[str] | None = None,
+    ) -> None:
+        """Begin at once, in the background, to connect and to catch up."""
+        self._journal = journal
+        self._connect = connect
+        self._embedder: Embedder | None = None
         self._lock = lock
-        self._client: Any = None
-        self._collection: Any = None
+        self._store: Store | None = None
+        self._level = False
+        self._anew = False
+        self._failed: str | None = None
+        self._failed_at = 0.0
+        self._steps: tuple[int, int] = (0, 0)
+        self._closing = False
+        self._asked = True
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="discern-index", daemon=True)
+        self._thread.start()
 
-    def connect(self) -> None:
-        """Open Chroma; a damaged folder is thrown away and begun anew."""
-        try:
-            self._connect()
-        except Exception:  # Chroma raises whatever its Rust side, SQLite or pydantic raise
-            from chromadb.api.shared_system_client import SharedSystemClient
+    # --- what others ask ---------------------------------------------------------------------
 
-            self._client = self._collection = None
-            # Chroma keeps its half-opened system by path and would hand out the broken one again.
-            SharedSystemClient.clear_system_cache()
-            shutil.rmtree(self._folder / "chroma", ignore_errors=True)
-            self._connect()
+    @property
+    def notice(self) -> str | None:
+        """Why recall goes by words alone just now; None while it does not."""
+        if self._failed:
+            return f"{self._failed}; recall goes by words alone"
+        if self._level:
+            return None
+        done, total = self._steps
+        share = f" ({done:,} of {total:,})" if total else ""
+        return f"the index is being made{share}; recall goes by words alone until then"
 
-    def _connect(self) -> None:
-        import chromadb
-        from chromadb.config import Settings
+    def nudge(self) -> None:
+        """Have it look at the journal; returns at once."""
+        with self._changed:
+            self._asked = True
+            self._changed.notify_all()
 
-        self._client = chromadb.PersistentClient(
-            path=str(self._folder / "chroma"),
-            settings=Settings(anonymized_telemetry=False, allow_reset=False),
-        )
-        self._collection = self._client.get_or_create_collection(
-            f"differences-{self._embedder.name}-{self._embedder.size}",
-            embedding_function=None,
-            metadata={"hnsw:space": "cosine"},
-        )
-        self._collection.count()
+    def settle(self, progress: Progress | None = None, timeout: float | None = None) -> bool:
+        """Wait until it is level with the journal; False when it failed or `timeout` seconds passed."""
+        until = None if timeout is None else time.monotonic() + timeout
+        shown = (0, 0)
+        self.nudge()
+        with self._changed:
+            while not self._closing and not self._failed and (self._asked or not self._level):
+                if until is not None and time.monotonic() >= until:
+                    return False
+                self._changed.wait(0.1)
+                if progress and self._steps != shown and self._steps[1]:
+                    shown = self._steps
+                    progress(*shown)
+            return self._level and not self._failed
 
-    def sync(self, differences: Sequence[Difference], progress: Progress | None = None) -> int:
-        """Make the index hold exactly `differences`; returns how many were added or removed."""
-        held = set(self._collection.get(include=[])["ids"])
-        wanted = {difference.id: difference for difference in differences}
-        gone = sorted(held - wanted.keys())
-        missing = [difference for key, difference in wanted.items() if key not in held]
-        for start in range(0, len(gone), BATCH):
-            self._collection.delete(ids=gone[start : start + BATCH])
-        for start in range(0, len(missing), BATCH):
-            self.add(missing[start : start + BATCH])
-            if progress:
-                progress(min(start + BATCH, len(missing)), len(missing))
-        return len(gone) + len(missing)
-
-    def add(self, differences: Sequence[Difference]) -> None:
-        """Add differences (or replace those with the same id)."""
-        if differences:
-            vectors = self._embedder.embed([difference.asked for difference in differences])
-            self._collection.upsert(ids=[item.id for item in differences], embeddings=vectors)
-
-    def remove(self, identity: str) -> None:
-        """Remove one difference; an unknown id is nothing to do."""
-        self._collection.delete(ids=[identity])
+    @property
+    def reads_sense(self) -> bool:
+        """Whether its cosines come from a model of language rather than from letters."""
+        return self._embedder is not None and not isinstance(self._embedder, NgramEmbedder)
 
     def nearest(self, text: str, limit: int) -> list[tuple[str, float]]:
-        """Return (id, cosine similarity) of the nearest differences, the nearest first."""
-        count = self._collection.count()
-        if not count:
+        """Return (id, cosine similarity) of the nearest differences; nothing until it is level."""
+        store, embedder = self._store, self._embedder
+        if store is None or embedder is None or not self._level:
             return []
-        found = self._collection.query(
-            query_embeddings=self._embedder.embed([text]),
-            n_results=min(limit, count),
-            include=["distances"],
-        )
-        pairs = zip(found["ids"][0], found["distances"][0], strict=True)
-        return [(identity, 1.0 - float(distance)) for identity, distance in pairs]
+        try:
+            return store.nearest(embedder.query(text), limit)
+        except Exception as error:  # Chroma, HTTP and the embedder each raise their own
+            self._fail(error)
+            return []
+
+    def ids(self) -> set[str]:
+        """Return the ids it holds; nothing while there is no store."""
+        return self._store.ids() if self._store else set()
+
+    def rebuild(self, progress: Progress | None = None) -> int:
+        """Make it again from nothing and wait for it; returns how many differences it then holds.
+
+        Cut off in the middle, it is mended at the next opening.
+
+        Raises:
+            HomeError: the store cannot be used.
+        """
+        with self._changed:
+            self._anew = True
+            self._failed_at = 0.0
+        if not self.settle(progress):
+            raise HomeError(f"the index cannot be made: {self._failed or 'it is closing'}")
+        return len(self.ids())
 
     def close(self) -> None:
-        """Give up the folder; calling it again does nothing."""
-        self._collection = None
-        if self._client is not None:
-            with suppress(Exception):  # closing must not fail; the index can be rebuilt
-                self._client.close()
-            self._client = None
-        self._lock.close()
+        """Stop the thread and give up the folder; calling it again does nothing."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join()
+        self._let_go()
+        if self._lock is not None:
+            self._lock.close()
+
+    # --- the thread --------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._asked and not self._closing:
+                    self._changed.wait()
+                if self._closing:
+                    return
+                self._asked = False
+                if self._failed and time.monotonic() - self._failed_at < AGAIN:
+                    continue
+            try:
+                self._catch_up()
+            except Exception as error:  # whatever happens here, recall by words goes on
+                self._fail(error)
+            with self._changed:
+                self._changed.notify_all()
+
+    def _fail(self, error: Exception) -> None:
+        said = str(error).strip().split("\n")[0][:200]
+        self._failed = said if isinstance(error, DiscernError) else f"the index is damaged: {said}"
+        self._failed_at = time.monotonic()
+        self._level = False
+        self._let_go()
+
+    def _let_go(self) -> None:
+        store, self._store = self._store, None
+        embedder, self._embedder = self._embedder, None
+        if store is not None:
+            store.close()
+        if embedder is not None:
+            embedder.close()
+
+    def _catch_up(self) -> None:
+        if self._store is None:
+            self._embedder, self._store = self._connect()
+        self._failed = None
+        store = self._store
+        if self._anew:
+            self._level = False
+            store.clear()
+            self._anew = False
+        wanted = Mark.of(self._journal)
+        held = Mark.read(store.mark)
+        if held != wanted or not self._level:
+            self._make_level(store, wanted, held)
+
+    def _make_level(self, store: Store, wanted: Mark, held: Mark) -> None:
+        count = store.count()
+        known = held.stands_in(self._journal)
+        trusted = known or not count
+        if trusted:
+            # What came after the mark, in its order, so that the work of a cut-off run is kept.
+            since = between(self._journal, held.top if known else 0, wanted.top)
+            self._level = self._level and len(since) <= BATCH
+            self._add(store, since, count)
+        if not trusted or store.count() != wanted.count:
+            self._level = False
+            self._compare(store, wanted)
+        if not self._closing:
+            store.set_mark(str(wanted))
+            self._level = True
+            self._steps = (0, 0)
+
+    def _compare(self, store: Store, wanted: Mark) -> None:
+        """Take out every id that is gone and put in those that are missing."""
+        rows = {row["id"]: row for row in between(self._journal, 0, wanted.top)}
+        held = store.ids()
+        gone = sorted(held - rows.keys())
+        for start in range(0, len(gone), BATCH):
+            store.delete(gone[start : start + BATCH])
+        self._add(store, [row for key, row in rows.items() if key not in held], None)
+
+    def _add(self, store: Store, rows: Sequence[Row], before: int | None) -> None:
+        """Add rows; where nothing but them is missing after the `before` first, mark each step."""
+        assert self._embedder is not None
+        for start in range(0, len(rows), BATCH):
+            if self._closing:
+                return
+            some = rows[start : start + BATCH]
+            vectors = self._embedder.embed([row["asked"] for row in some])
+            store.upsert([row["id"] for row in some], vectors)
+            done = start + len(some)
+            if before is not None and done < len(rows):
+                store.set_mark(str(Mark(some[-1]["seq"], some[-1]["id"], before + done)))
+            self._steps = (done, len(rows))
 
 
-def open_index(folder: Path, embedder: Embedder) -> Index | None:
-    """Return the index in `folder`, or None while another process owns it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = (folder / "owner.lock").open("w")
+def open_index(
+    home: Home,
+    settings: MemorySettings,
+    journal: Journal,
+    embedder: Callable[[], Embedder] = NgramEmbedder,
+) -> Index | None:
+    """Return the index of `journal`, or None while another process owns its folder.
+
+    `embedder` is called in the index's thread and closed with it.
+    """
+    if settings.chroma:
+        token = os.environ.get(TOKEN, "")
+
+        def on_server() -> tuple[Embedder, Store]:
+            made = embedder()
+            # One server may hold the vectors of several journals.
+            name = collection_name(made.name, made.size, _journal_id(journal))
+            return made, open_server(settings.chroma, name, token)
+
+        return Index(journal, on_server)
+    home.index.mkdir(parents=True, exist_ok=True)
+    lock = (home.index / "owner.lock").open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         lock.close()
         return None
-    index = Index(folder, embedder, lock)
-    try:
-        index.connect()
-    except BaseException:
-        index.close()
-        raise
-    return index
+
+    def in_folder() -> tuple[Embedder, Store]:
+        made = embedder()
+        return made, open_folder(home.index / "chroma", collection_name(made.name, made.size))
+
+    return Index(journal, in_folder, lock)
+
+
+def _journal_id(journal: Journal) -> str:
+    """Return what tells this journal from others on a server; made once and kept in it."""
+    with journal.writing() as connection:
+        connection.execute(
+            "insert into facts values ('journal', ?) on conflict (name) do nothing", (new_id(),)
+        )
+    return str(journal.fact("journal"))

@@ -7,7 +7,7 @@ cannot, recall by words still finds the mark and the next start brings the index
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from memory.difference import (
     Contrast,
@@ -21,11 +21,11 @@ from memory.difference import (
     now,
 )
 from memory.embed import Embedder, NgramEmbedder
-from memory.errors import MarkError
+from memory.errors import HomeError, MarkError
 from memory.home import Home, RecallSettings, Settings
 from memory.index import Index, Progress, open_index
 from memory.journal import Journal
-from memory.kinds import require_kind
+from memory.kinds import kinds, require_kind
 from memory.recall import Recalled, render, search
 
 
@@ -38,7 +38,7 @@ class Memory:
     embedder: Embedder
     settings: RecallSettings
     import_max_mb: int = 64
-    _watermark: tuple[int, int] = field(default=(-1, -1))
+    _wanted: bool = False
 
     @classmethod
     def open(
@@ -47,26 +47,50 @@ class Memory:
         settings: Settings,
         *,
         dense: bool | None = None,
+        embedder: Callable[[], Embedder] | None = None,
         progress: Progress | None = None,
     ) -> Memory:
         """Open the memory of `home`; `dense` overrides the setting of the same name.
 
+        `embedder` makes the one that `memory.embedder` names. The index is opened and brought up to
+        the journal in the background; with `progress` this waits for it.
+
         Raises:
             HomeError: the journal cannot be opened or written.
+            SettingsError: the person's file of kinds cannot be read.
         """
+        kinds(home)
         journal = Journal(home.prepare().journal)
-        embedder = NgramEmbedder()
         wanted = settings.memory.dense if dense is None else dense
-        index = open_index(home.index, embedder) if wanted else None
-        memory = cls(journal, index, embedder, settings.recall, settings.memory.import_max_mb)
-        memory.refresh(progress)
+        # Without the model that the index was made with it is left as it is.
+        if wanted and (embedder is not None or not settings.memory.embedder):
+            index = open_index(home, settings.memory, journal, embedder or NgramEmbedder)
+        else:
+            index = None
+        memory = cls(
+            journal, index, NgramEmbedder(), settings.recall, settings.memory.import_max_mb, wanted
+        )
+        if index is not None and progress is not None:
+            index.settle(progress)
         return memory
 
-    def refresh(self, progress: Progress | None = None) -> None:
-        """Bring the index up to the journal, which another process may have written to."""
-        if self.index is not None and (mark := self.journal.watermark()) != self._watermark:
-            self.index.sync(self.journal.differences(), progress)
-            self._watermark = mark
+    @property
+    def notice(self) -> str | None:
+        """A sentence on why recall goes by words alone though vectors are wanted; None otherwise."""
+        if self.index is not None:
+            return self.index.notice
+        if self._wanted:
+            return "another process holds the index; recall goes by words alone here"
+        return None
+
+    def refresh(self) -> None:
+        """Have the index look at the journal, which this or another process has written to."""
+        if self.index is not None:
+            self.index.nudge()
+
+    def settle(self, timeout: float | None = None) -> bool:
+        """Wait until the index is level with the journal; False where it is not or there is none."""
+        return self.index is not None and self.index.settle(timeout=timeout)
 
     def close(self) -> None:
         """Close the journal and give up the index."""
@@ -127,9 +151,7 @@ class Memory:
         if not difference.teaches:
             difference = replace(difference, state=State.BARE)
         self.journal.add_difference(difference)
-        if self.index is not None:
-            self.index.add([difference])
-            self._watermark = self.journal.watermark()
+        self.refresh()
         return difference
 
     def edit(
@@ -240,9 +262,7 @@ class Memory:
     def _remove(self, prefix: str, remove: Callable[[Difference], None]) -> Difference:
         difference = self.journal.difference(prefix)
         remove(difference)
-        if self.index is not None:
-            self.index.remove(difference.id)
-            self._watermark = self.journal.watermark()
+        self.refresh()
         return difference
 
     def note_recalled(self, identities: Iterable[str]) -> None:
@@ -250,13 +270,14 @@ class Memory:
         self.journal.count_recalled(identities)
 
     def rebuild(self, progress: Progress | None = None) -> int:
-        """Make the index from nothing; returns how many differences it holds."""
-        differences = self.journal.differences()
-        if self.index is not None:
-            self.index.sync([])
-            self.index.sync(differences, progress)
-            self._watermark = self.journal.watermark()
-        return len(differences)
+        """Make the index from nothing; returns how many differences it holds.
+
+        Raises:
+            HomeError: there is no index here, or it cannot be made.
+        """
+        if self.index is None:
+            raise HomeError(f"the index cannot be made: {self.notice or 'memory.dense is false'}")
+        return self.index.rebuild(progress)
 
     def search(self, text: str, *, limit: int | None = None) -> list[Recalled]:
         """Return what bears on `text`, ranked, also what stays under the floor."""

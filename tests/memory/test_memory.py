@@ -80,7 +80,7 @@ def test_words_alone_recall_when_another_process_owns_the_index(
         assert found(second, "capital of Zubrowka")[0] == "The capital of Zubrowka is Lutz."
         second.mark(make_turn("Who is Mendl?"), "error", sounds="A baker.")
     assert found(memory, "who is Mendl") == ["A baker."]
-    assert memory.index is not None
+    assert memory.settle() and memory.index is not None
     assert len(memory.index.nearest("who is Mendl", 50)) == len(KNOWN) + 1
 
 
@@ -90,7 +90,7 @@ def test_a_lost_or_damaged_index_is_made_again(home: Home, settings: Settings) -
     for damage in (lambda: shutil.rmtree(home.index), lambda: _spoil(home)):
         damage()
         with Memory.open(home, settings) as memory:
-            assert memory.index is not None
+            assert memory.settle() and memory.index is not None
             assert len(memory.index.nearest("plumbus", 5)) == 1
 
 
@@ -104,7 +104,7 @@ def test_a_forgotten_difference_is_recalled_no_more(memory: Memory) -> None:
     first = memory.journal.differences()[0]
     memory.forget(first.id[:8])
     assert found(memory, first.asked) == []
-    assert memory.index is not None
+    assert memory.settle() and memory.index is not None
     assert first.id not in [identity for identity, _ in memory.index.nearest(first.asked, 50)]
 
 

@@ -1,0 +1,174 @@
+"""One Chroma collection of vectors by id, in a folder of our own or on a server.
+
+The only room that knows Chroma. The collection's name carries what its vectors were made by, so that
+another embedder begins another collection. Its metadata carries a mark, which the index above uses to
+tell how far it is. Text is never given to Chroma: ids and vectors are all it holds.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import socket
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import numpy.typing as npt
+
+from memory.errors import HomeError
+
+PREFIX = "differences-"
+SECONDS = 5.0
+"""How long a server may take to answer."""
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+# Half of Chroma's own breadth: a third of the work to build; recall reads 24 neighbours and ranks anew.
+_HNSW = {"space": "cosine", "ef_construction": 64, "max_neighbors": 12, "ef_search": 64}
+
+Vectors = npt.NDArray[np.float32]
+
+
+def collection_name(*parts: object) -> str:
+    """Return a name that Chroma accepts, different for different parts."""
+    said = "-".join(re.sub(r"[^a-zA-Z0-9._]+", "_", str(part)) for part in parts)
+    return (PREFIX + said)[:200].rstrip("-._")
+
+
+class Store:
+    """An open collection; its calls may come from several threads."""
+
+    def __init__(self, client: Any, name: str) -> None:
+        self._client = client
+        self._name = name
+        self._collection: Any = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._collection = self._client.get_or_create_collection(
+            self._name, embedding_function=None, configuration={"hnsw": dict(_HNSW)}
+        )
+
+    @property
+    def mark(self) -> str:
+        """What `set_mark` last recorded, by whichever process; "" where nothing was."""
+        metadata = self._client.get_collection(self._name, embedding_function=None).metadata
+        return str((metadata or {}).get("mark", ""))
+
+    def set_mark(self, mark: str) -> None:
+        """Record how far the collection is."""
+        self._collection.modify(metadata={"mark": mark})
+
+    def count(self) -> int:
+        """Return how many vectors there are."""
+        return int(self._collection.count())
+
+    def ids(self) -> set[str]:
+        """Return every id."""
+        return set(self._collection.get(include=[])["ids"])
+
+    def upsert(self, ids: Sequence[str], vectors: Vectors) -> None:
+        """Put vectors in, or in the place of those with the same id."""
+        self._collection.upsert(ids=list(ids), embeddings=vectors)
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Take ids out; unknown ones are nothing to do."""
+        self._collection.delete(ids=list(ids))
+
+    def nearest(self, vector: Vectors, limit: int) -> list[tuple[str, float]]:
+        """Return (id, cosine similarity) of the nearest to `vector` (shape [size]), nearest first."""
+        found = self._collection.query(
+            query_embeddings=vector[np.newaxis], n_results=limit, include=["distances"]
+        )
+        pairs = zip(found["ids"][0], found["distances"][0], strict=True)
+        return [(identity, 1.0 - float(distance)) for identity, distance in pairs]
+
+    def clear(self) -> None:
+        """Begin anew with nothing in it."""
+        self._client.delete_collection(self._name)
+        self._begin()
+
+    def drop_others(self) -> None:
+        """Remove collections of ours that other embedders made."""
+        for other in self._client.list_collections():
+            if other.name.startswith(PREFIX) and other.name != self._name:
+                self._client.delete_collection(other.name)
+
+    def close(self) -> None:
+        """Let go of it; calling it again does nothing."""
+        self._collection = None
+        client, self._client = self._client, None
+        if client is not None:
+            with suppress(Exception):  # closing must not fail; the index can be made again
+                inner = (client, getattr(client, "_admin_client", None))
+                sessions = [
+                    getattr(getattr(one, "_server", None), "_session", None) for one in inner
+                ]
+                client.close()
+                for session in filter(None, sessions):  # Chroma leaves its connections open
+                    session.close()
+
+
+def open_folder(folder: Path, name: str) -> Store:
+    """Open or make the collection in `folder`; a damaged folder is thrown away and begun anew."""
+    try:
+        return _sound(folder, name)
+    except Exception:  # Chroma raises whatever its Rust side, SQLite or pydantic raise
+        from chromadb.api.shared_system_client import SharedSystemClient
+
+        # Chroma keeps its half-opened system by path and would hand out the broken one again.
+        SharedSystemClient.clear_system_cache()
+        shutil.rmtree(folder, ignore_errors=True)
+        return _sound(folder, name)
+
+
+def _sound(folder: Path, name: str) -> Store:
+    import chromadb
+
+    store = Store(chromadb.PersistentClient(path=str(folder), settings=_settings()), name)
+    count = store.count()
+    size = (store._collection.get(limit=1, include=["embeddings"]))["embeddings"]
+    # The vectors' own file may be lost while the list of ids is whole: one question tells.
+    if count and not store.nearest(np.asarray(size[0], dtype=np.float32), 1):
+        raise HomeError(f"the vectors in {folder} are lost; they are made again")
+    store.drop_others()
+    return store
+
+
+def open_server(url: str, name: str, token: str = "") -> Store:
+    """Open or make the collection on the Chroma server at `url`.
+
+    `token` goes to that server alone, as a bearer, over https or within this machine.
+
+    Raises:
+        HomeError: it cannot be reached, or the token would travel in the clear.
+    """
+    parts = urlsplit(url)
+    host, secure = parts.hostname or "", parts.scheme == "https"
+    port = parts.port or (443 if secure else 8000)
+    if token and not secure and host not in _LOOPBACK:
+        raise HomeError(f"the token of {url} would travel in the clear; use https")
+    headers: Mapping[str, str] = {"Authorization": f"Bearer {token}"} if token else {}
+    try:
+        # Chroma's client waits for ever on a host that does not answer.
+        socket.create_connection((host, port), timeout=SECONDS).close()
+        import chromadb
+
+        client = chromadb.HttpClient(
+            host=host, port=port, ssl=secure, headers=dict(headers), settings=_settings()
+        )
+        client._server._session.timeout = SECONDS
+        return Store(client, name)
+    except Exception as error:  # sockets, TLS, HTTP and Chroma each raise their own
+        said = str(error).strip().split("\n")[0][:160] or type(error).__name__
+        raise HomeError(
+            f"the Chroma server {url} cannot be used: {said.replace(token, '…') if token else said}"
+        ) from None
+
+
+def _settings() -> Any:
+    from chromadb.config import Settings
+
+    return Settings(anonymized_telemetry=False, allow_reset=False)

@@ -1,0 +1,356 @@
+"""The index of vectors: level with the journal by itself, whatever was lost, cut off or swapped."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from memory.difference import new_id
+from memory.embed import NgramEmbedder, Vectors
+from memory.errors import HomeError
+from memory.home import Home, Settings
+from memory.journal import Journal
+from memory.memory import Memory
+from memory.store import collection_name
+from tests.memory.test_journal import make_difference, make_turn
+
+
+def fill(home: Home, count: int) -> None:
+    with Journal(home.prepare().journal) as journal, journal.writing():
+        for number in range(count):
+            asked = f"question number {number} of {number * 7919 % 1000}"
+            journal.add_difference(replace(make_difference(), id=new_id(), asked=asked))
+
+
+def is_whole(memory: Memory) -> bool:
+    assert memory.settle(60) and memory.index is not None
+    return memory.index.ids() == {item.id for item in memory.journal.differences()}
+
+
+class Other(NgramEmbedder):
+    """Another embedder: other vectors, another size."""
+
+    name = "other/ü v1"
+    size = 64
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        vectors = np.ones((len(texts), 64), dtype=np.float32)
+        vectors[:, 0] = [len(text) for text in texts]
+        return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
+
+
+def lost(home: Home) -> None:
+    shutil.rmtree(home.index)
+
+
+def spoilt(home: Home) -> None:
+    for path in (home.index / "chroma").rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"spoilt" * 100)
+
+
+def without_its_vectors(home: Home) -> None:
+    for path in (home.index / "chroma").iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+
+
+def behind(home: Home) -> None:
+    fill(home, 3)
+
+
+def ahead(home: Home) -> None:
+    with Journal(home.journal) as journal:
+        for item in journal.differences()[:4]:
+            journal.remove_mark(item)
+
+
+def at_the_same_count(home: Home) -> None:
+    with Journal(home.journal) as journal:
+        journal.remove_mark(journal.differences()[-1])
+    fill(home, 1)
+
+
+def swapped_inside(home: Home) -> None:
+    with Journal(home.journal) as journal:
+        for item in journal.differences()[2:5]:
+            journal.remove_mark(item)
+    fill(home, 3)
+
+
+def of_another_journal(home: Home) -> None:
+    home.journal.unlink()
+    fill(home, 20)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lost,
+        spoilt,
+        without_its_vectors,
+        behind,
+        ahead,
+        at_the_same_count,
+        swapped_inside,
+        of_another_journal,
+    ],
+)
+def test_an_index_that_does_not_fit_is_mended_without_being_asked(
+    home: Home, settings: Settings, damage: Callable[[Home], None]
+) -> None:
+    fill(home, 20)
+    with Memory.open(home, settings) as memory:
+        assert is_whole(memory)
+    damage(home)
+    with Memory.open(home, settings) as memory:
+        assert is_whole(memory)
+        assert memory.index is not None and memory.notice is None
+        near = memory.index.nearest("question number 7 of 433", 3)
+        assert len(near) == 3 and near[0][1] > 0.5
+
+
+def test_another_embedder_makes_it_again_and_nothing_of_the_old_one_stays(
+    home: Home, settings: Settings
+) -> None:
+    fill(home, 20)
+    for make in (NgramEmbedder, Other, NgramEmbedder):
+        with Memory.open(home, settings, embedder=make) as memory:
+            assert is_whole(memory)
+            assert memory.index is not None and memory.index._store is not None
+            listed = memory.index._store._client.list_collections()
+            assert [item.name for item in listed] == [collection_name(make.name, make.size)]
+
+
+def test_the_name_of_a_collection_is_one_that_chroma_accepts() -> None:
+    assert (
+        collection_name("Qwen3 Embedding/0.6B ü", 1024) == "differences-Qwen3_Embedding_0.6B_-1024"
+    )
+    assert len(collection_name("x" * 900, 1)) <= 200
+
+
+def test_opening_and_marking_do_not_wait_for_the_index(home: Home, settings: Settings) -> None:
+    fill(home, 400)
+    began = time.perf_counter()
+    with Memory.open(home, settings) as memory:
+        difference = memory.mark(make_turn("Who is Mendl?"), "error", sounds="A baker.")
+        found = memory.search("who is mendl")
+        took = time.perf_counter() - began
+        assert found[0].difference == difference
+        assert memory.settle(60) and memory.notice is None
+        assert memory.index is not None
+        assert memory.index.nearest("who is mendl", 1)[0][0] == difference.id
+    assert took < 1
+
+
+def test_an_open_index_that_knows_it_is_level_walks_no_ids(
+    home: Home, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(home, 20)
+    with Memory.open(home, settings) as memory:
+        assert is_whole(memory)
+
+    def walk(*_args: object) -> None:
+        raise AssertionError("walked")
+
+    monkeypatch.setattr("memory.store.Store.ids", walk)
+    with Memory.open(home, settings) as memory:
+        assert memory.settle(60)
+        memory.mark(make_turn("Who is Mendl?"), "error", sounds="A baker.")
+        assert memory.settle(60)
+
+
+def test_a_rebuild_tells_how_far_it_is_and_holds_everything(home: Home, settings: Settings) -> None:
+    fill(home, 1200)
+    seen: list[tuple[int, int]] = []
+    with Memory.open(home, settings) as memory:
+        assert memory.settle(60)
+        assert memory.rebuild(lambda done, total: seen.append((done, total))) == 1200
+        assert is_whole(memory)
+    assert seen and seen == sorted(seen) and all(total == 1200 for _, total in seen)
+
+
+def test_another_process_recalls_by_words_and_says_so(home: Home, settings: Settings) -> None:
+    fill(home, 5)
+    with Memory.open(home, settings) as first:
+        assert first.settle(60)
+        with Memory.open(home, settings) as second:
+            assert second.notice is not None and "another process holds the index" in second.notice
+            assert second.search("question number 3")
+            with pytest.raises(HomeError, match="another process holds the index"):
+                second.rebuild()
+        with Memory.open(home, settings, dense=False) as third:
+            assert third.notice is None
+
+
+def test_while_the_index_is_made_recall_goes_by_words_and_says_so(
+    home: Home, settings: Settings
+) -> None:
+    fill(home, 1500)
+    with Memory.open(home, settings) as memory:
+        notice = memory.notice
+        assert notice is not None and "recall goes by words alone until then" in notice
+        assert memory.search("question number 3")
+        assert memory.settle(60) and memory.notice is None
+
+
+KILLED = """
+import sys
+from memory.home import Home, read_settings
+from memory.memory import Memory
+home = Home.locate()
+memory = Memory.open(home, read_settings(home))
+if sys.argv[1] == "rebuild":
+    memory.settle()
+    print("ready", flush=True)
+    memory.rebuild(lambda done, total: print(done, flush=True))
+else:
+    memory.index.settle(lambda done, total: print(done, flush=True))
+print("done", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("step", ["0", "500", "1000", "done"])
+@pytest.mark.parametrize("what", ["open", "rebuild"])
+def test_killed_in_the_middle_it_is_mended_at_the_next_opening(
+    home: Home, settings: Settings, what: str, step: str
+) -> None:
+    """A real SIGKILL: right at the start of the work, after some batches of it, and after its end."""
+    fill(home, 1800)
+    child = subprocess.Popen(
+        [sys.executable, "-c", KILLED, what],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None and child.stdin is not None
+    for line in child.stdout:
+        said = line.strip()
+        if said == step or (said == "ready" and step == "0") or (what == "open" and step == "0"):
+            break
+        if said.isdigit() and step.isdigit() and int(said) > int(step):
+            break
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    child.stdin.close()
+    child.stdout.close()
+    with Memory.open(home, settings) as memory:
+        assert is_whole(memory)
+        assert memory.journal.check() is None
+
+
+# --- a server ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A real Chroma server as a child process, on a port of its own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = Path(sys.executable).with_name("chroma")
+    with (tmp_path / "server.log").open("wb") as log:
+        child = subprocess.Popen(
+            [program, "run", "--path", tmp_path / "server", "--host", "127.0.0.1", "--port", str(port)],
+            stdout=log, stderr=log, cwd=tmp_path,
+        )  # fmt: skip
+    try:
+        until = time.monotonic() + 30
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                assert child.poll() is None and time.monotonic() < until
+                time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}", child
+    finally:
+        child.kill()
+        child.wait()
+
+
+def with_chroma(settings: Settings, url: str) -> Settings:
+    return settings.model_copy(
+        update={"memory": settings.memory.model_copy(update={"chroma": url})}
+    )
+
+
+def test_several_chats_share_a_server_and_two_journals_do_not_mix(
+    home: Home, settings: Settings, server: tuple[str, subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    settings = with_chroma(settings, server[0])
+    fill(home, 5)
+    other = Home.at(tmp_path / "other")
+    fill(other, 3)
+    with (
+        Memory.open(home, settings) as one,
+        Memory.open(home, settings) as two,
+        Memory.open(other, settings) as elsewhere,
+    ):
+        assert is_whole(one) and is_whole(two) and is_whole(elsewhere)
+        marked = two.mark(make_turn("Who is Mendl?"), "error", sounds="A baker.")
+        assert is_whole(two) and is_whole(one) and is_whole(elsewhere)
+        assert one.index is not None
+        assert one.index.nearest("who is mendl", 1)[0][0] == marked.id
+        assert one.notice is two.notice is None
+    assert not (home.index / "chroma").exists()
+
+
+def test_when_the_server_goes_away_recall_goes_on_by_words_and_says_so(
+    home: Home, settings: Settings, server: tuple[str, subprocess.Popen[bytes]]
+) -> None:
+    fill(home, 5)
+    with Memory.open(home, with_chroma(settings, server[0])) as memory:
+        assert memory.settle(60)
+        server[1].kill()
+        server[1].wait()
+        assert memory.search("question number 3")
+        assert memory.notice is not None and "recall goes by words alone" in memory.notice
+        memory.mark(make_turn("Who is Mendl?"), "error", sounds="A baker.")
+        assert memory.search("who is mendl")[0].difference.contrast.sounds == "A baker."
+
+
+def test_a_server_that_is_not_there_is_said_and_recall_goes_by_words(
+    home: Home, settings: Settings
+) -> None:
+    fill(home, 2)
+    with Memory.open(home, with_chroma(settings, "http://127.0.0.1:9")) as memory:
+        assert not memory.settle(30)
+        assert memory.notice is not None
+        assert "the Chroma server http://127.0.0.1:9 cannot be used" in memory.notice
+        assert memory.search("question number 1")
+
+
+def test_the_token_goes_to_the_server_alone_and_never_in_the_clear(
+    home: Home, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bare socket stands where the server should be and keeps what it is sent."""
+    monkeypatch.setenv("DISCERN_CHROMA_TOKEN", "s3cret")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with Memory.open(home, with_chroma(settings, url)) as memory:
+            heard = b""
+            while b"\r\n\r\n" not in heard:
+                listener.settimeout(20)
+                connection, _ = listener.accept()
+                connection.settimeout(5)
+                heard = connection.recv(65536)  # the first only tries whether anyone is there
+                connection.close()
+            assert b"authorization: bearer s3cret" in heard.lower()
+            memory.settle(30)
+            assert memory.notice is not None and "s3cret" not in memory.notice
+    with Memory.open(home, with_chroma(settings, "http://chroma.example:8000")) as memory:
+        assert not memory.settle(30)
+        assert memory.notice is not None and "would travel in the clear; use https" in memory.notice
