@@ -128,15 +128,15 @@ def _beside(report: Report) -> str:
     rows = "".join(
         f"<tr><td>{safe(row.name)}</td>"
         + "".join(
-            f'<td class="number">{value:.0%}{bar(value, _hue(row.name), width=180)}</td>'
+            f"<td>{value:.0%}{bar(value, _hue(row.name), width=180)}</td>"
             for value in (row.lessons, row.rephrasings)
         )
         + "</tr>"
         for row in report.beside
     )
     return (
-        "<section><h2>Beside the base and recall</h2><table><tr><th></th>"
-        '<th class="number">lessons, as asked</th><th class="number">in words never trained on</th>'
+        "<section><h2>Beside the base and recall</h2><table class=beside><tr><th></th>"
+        "<th>lessons, as asked</th><th>in words never trained on</th>"
         f"</tr>{rows}</table></section>\n"
     )
 
@@ -181,7 +181,7 @@ def _moved(changes: Sequence[Change]) -> str:
     sure = sum(not change.undecided for change in changes)
     return (
         f"<section><h2>What else moved: {sure}</h2><p class=soft>“Undecided”: the base itself wavered "
-        "there, so the gate does not count it.</p><div class=wide><table><tr><th>asked</th>"
+        "there, so the gate does not count it.</p><div class=wide><table class=moved><tr><th>asked</th>"
         f"<th>before</th><th>after</th><th></th></tr>{rows}</table></div>{rest}</section>\n"
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from dataclasses import replace
 from datetime import datetime
@@ -168,18 +169,17 @@ def test_curves_bear_any_numbers() -> None:
 
 
 def test_runs_are_found_by_name_and_by_order(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
     for name in ("20260310T031500", "20260311T031500", "20260312T031500"):
-        (tmp_path / name).mkdir()
+        (runs / name).mkdir(parents=True)
     report = full()
-    import json
-
-    (tmp_path / "20260311T031500" / "report.json").write_text(json.dumps(report.to_json()))
-    assert latest(tmp_path) == report
-    assert find_run(tmp_path, "last").name == "20260312T031500"
-    assert find_run(tmp_path, "-2").name == "20260311T031500"
-    assert read_report(find_run(tmp_path, "20260311")) == report
-    assert read_report(find_run(tmp_path, "20260310")) is None
+    (runs / "20260311T031500" / "report.json").write_text(json.dumps(report.to_json()))
+    assert latest(runs) == report
+    assert find_run(runs, "last").name == "20260312T031500"
+    assert find_run(runs, "-2").name == "20260311T031500"
+    assert read_report(find_run(runs, "20260311")) == report
+    assert read_report(find_run(runs, "20260310")) is None
     with pytest.raises(UnknownIdError, match="several runs"):
-        find_run(tmp_path, "202603")
+        find_run(runs, "202603")
     with pytest.raises(UnknownIdError, match="no run"):
-        find_run(tmp_path, "x")
+        find_run(runs, "x")

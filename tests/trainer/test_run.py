@@ -1,0 +1,110 @@
+"""A run can be followed, stopped and aborted from outside, and practised several times."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.adapters import read_pointer
+from memory.errors import TrainingError
+from memory.home import Home
+from memory.journal import Journal
+from tests.trainer.values import difference, quick_settings
+from trainer.night import Practice, run_night
+from trainer.run import follow, going_on, tell_run
+
+
+def mark(home: Home, *differences: Any) -> None:
+    with Journal(home.journal) as journal:
+        for item in differences:
+            journal.add_difference(item)
+
+
+def test_nothing_can_be_told_when_nothing_goes_on(home: Home) -> None:
+    assert going_on(home) is None
+    with pytest.raises(TrainingError, match="no training is going on"):
+        tell_run(home, "stop")
+
+
+def test_a_run_whose_process_is_gone_is_not_going_on(home: Home) -> None:
+    folder = home.runs / "20260310T031500"
+    folder.mkdir(parents=True)
+    lines = [{"phase": "start", "pid": 2**22 + 1}, {"phase": "train", "step": 1}]
+    text = "\n".join(map(json.dumps, lines)) + '\n{"phase": "tra'
+    (folder / "events.jsonl").write_text(text)
+    assert going_on(home) is None
+    assert [event["phase"] for event in follow(folder, poll=0.01)] == ["start", "train"]
+
+
+def test_a_follower_attached_late_hears_everything_to_the_report(home: Home, tiny: Path) -> None:
+    mark(home, difference("Who?", "Lutz."))
+    heard: list[dict[str, Any]] = []
+    followers: list[threading.Thread] = []
+
+    def on_event(event: dict[str, Any]) -> None:
+        if event["phase"] == "train" and not followers:
+            folder = going_on(home)
+            assert folder is not None
+            thread = threading.Thread(target=lambda: heard.extend(follow(folder, poll=0.01)))
+            thread.start()
+            followers.append(thread)
+
+    report = run_night(home, quick_settings(home), model_path=tiny, on_event=on_event)
+    followers[0].join(20)
+    assert heard[0]["phase"] == "start" and heard[0]["pid"] == os.getpid()
+    assert heard[-1]["phase"] == "report" and heard[-1]["verdict"] == report.verdict
+    again = list(follow(Path(report.run)))
+    assert again == heard
+
+
+def test_stop_keeps_the_best_and_tests_it(home: Home, tiny: Path) -> None:
+    mark(home, difference("Who?", "Lutz."))
+    settings = quick_settings(home, training={"max_steps": 100_000, "learning_rates": [1e-3, 1e-4]})
+    told: list[Path] = []
+
+    def on_event(event: dict[str, Any]) -> None:
+        if event["phase"] == "train" and event.get("step", 0) >= 1 and not told:
+            told.append(tell_run(home, "stop"))
+
+    report = run_night(home, settings, model_path=tiny, on_event=on_event)
+    assert report.verdict == "published"
+    assert len(report.attempts) == 1 and report.attempts[0].reason == "stopped"
+    assert read_pointer(home.adapters).current == report.adapter
+
+
+def test_abort_leaves_nothing(home: Home, tiny: Path) -> None:
+    mark(home, difference("Who?", "Lutz."))
+    settings = quick_settings(home, training={"max_steps": 100_000})
+
+    def on_event(event: dict[str, Any]) -> None:
+        if event["phase"] == "train" and event.get("step", 0) == 1:
+            tell_run(home, "abort")
+
+    with pytest.raises(TrainingError, match="stopped"):
+        run_night(home, settings, model_path=tiny, on_event=on_event)
+    assert read_pointer(home.adapters).current is None
+    assert going_on(home) is None
+
+
+def test_practice_makes_every_episode_from_a_seed_of_its_own(home: Home, tiny: Path) -> None:
+    mark(home, difference("Who?", "Lutz."), difference("Where?", "Here."))
+    settings = quick_settings(home, training={"learning_rates": [1e-3, 1e-4]})
+    report = run_night(home, settings, model_path=tiny, practice=Practice(3, 2, dry=True))
+    assert report.verdict == "practised" and report.adapter is None
+    assert read_pointer(home.adapters).current is None
+    assert [(one.rate, one.seed, one.steps) for one in report.attempts] == [
+        (1e-3, 1, 2), (1e-4, 2, 2), (1e-3, 3, 2),
+    ]  # fmt: skip
+    assert [one.chosen for one in report.attempts].count(True) == 1
+    for one in report.attempts:
+        assert one.margins and set(one.margins) == {fate.difference for fate in report.fates}
+        assert len(one.curve) == 2
+    with Journal(home.journal) as journal:
+        assert {item.state for item in journal.differences()} == {"waiting"}
+    published = run_night(home, settings, model_path=tiny, practice=Practice(1, 2))
+    assert published.verdict == "published"
