@@ -1,0 +1,113 @@
+"""A process that writes to a journal until it is killed; started by `test_journal_kills`.
+
+It imports once and then forks a worker for each line of its input, so that a kill costs milliseconds.
+A worker says its process id first and then, flushed, each change when it is acknowledged; when the
+worker has ended, in whatever way, the parent says so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+from memory.difference import Turn, new_id, now
+from memory.errors import DiscernError
+from memory.home import Home, Settings, read_settings
+from memory.journal import Journal
+from memory.memory import Memory
+from memory.words import stems
+
+
+def say(**values: Any) -> None:
+    os.write(1, (json.dumps(values) + "\n").encode())
+
+
+def expected(number: int) -> str:
+    """The expected reply of mark `number`: some are longer than a page of the file."""
+    return (f"Lutz {number}. " * (1 + number * 37 % 900)).strip()
+
+
+def work(
+    home: Home, settings: Settings, *, seed: int, first: int, most: int, removing: bool = True
+) -> None:
+    """Mark, edit, supersede and, if `removing`, take back and forget; each change is acknowledged."""
+    draw = random.Random(seed)
+    mine: list[str] = []
+    with Memory.open(home, settings, dense=False) as memory:
+        for number in range(first, first + most):
+            turn = Turn(new_id(), "main", now(), f"What is {number}?", "I don't know.", "tiny@0")
+            memory.journal.add_turn(turn)
+            item = memory.mark(turn, "error", sounds=expected(number))
+            say(marked=item.id, number=number)
+            mine.append(item.id)
+            todo = draw.random()
+            if todo < 0.2:
+                item = memory.edit(draw.choice(mine), note=f"seen {number}")
+                say(edited=item.id, version=item.version)
+            elif todo < 0.3 and len(mine) > 1:
+                old, new = draw.sample(mine, 2)
+                try:
+                    memory.supersede(old, new)
+                    say(superseded=old)
+                except DiscernError:  # they would go in a circle
+                    pass
+            elif removing and todo < 0.45 and len(mine) > 1:
+                gone = mine.pop(draw.randrange(len(mine)))
+                say(removing=gone)
+                (memory.undo if todo < 0.4 else memory.forget)(gone)
+                say(removed=gone)
+
+
+def read(home: Home, *, until: str) -> None:
+    """Read everything again and again; each time it must be whole and hold all it held before."""
+    seen: set[str] = set()
+    with Journal(home.journal) as journal:
+        while not Path(until).exists():
+            found = journal.differences()
+            assert seen <= {item.id for item in found}
+            seen = {item.id for item in found}
+            for item in found:
+                assert item.contrast.sounds == expected(int(item.asked[8:-1]))
+    say(seen=len(seen))
+
+
+def opened(home: Home) -> None:
+    """Open the journal, which migrates an old one."""
+    with Journal(home.journal) as journal:
+        say(opened=len(journal.differences()))
+
+
+def main() -> None:
+    home = Home.at(Path(sys.argv[1]))
+    settings = read_settings(home)
+    stems("Loads the stemmers before anything is timed; и русский тоже.")
+    say(ready=True)
+    for line in sys.stdin:
+        order = json.loads(line)
+        worker = os.fork()
+        if not worker:
+            code = 1
+            try:
+                say(pid=os.getpid())
+                do = order.pop("do")
+                if do == "work":
+                    work(home, settings, **order)
+                elif do == "read":
+                    read(home, **order)
+                else:
+                    opened(home)
+                code = 0
+            except Exception as error:
+                say(error=repr(error))
+            finally:
+                os._exit(code)
+        _, status = os.waitpid(worker, 0)
+        say(ended=os.waitstatus_to_exitcode(status))
+
+
+if __name__ == "__main__":
+    main()
