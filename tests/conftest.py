@@ -18,6 +18,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     """A fresh home that everything in the test uses; the user's own is never touched."""
     monkeypatch.setenv("DISCERN_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("DISCERN_NICE", "0")  # tests wait for the children that else stand back
     return Home.locate().prepare()
 
 

@@ -1,17 +1,21 @@
-"""Child processes that cannot outlive their parent.
+"""Child processes that cannot outlive their parent, and that let others go first.
 
 Training and probing run in children: a crash there costs a run, never the chat. On Linux the kernel
-kills the child when its parent is gone; elsewhere it ends at its next write to the closed pipe.
+kills the child when its parent is gone; elsewhere it ends at its next write to the closed pipe. A
+child takes the processor's time that nobody else wants.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+NICE = 10
+"""How far a child stands back: beside a busy chat it gets about a tenth of a processor."""
 
 
 def die_with_parent() -> None:
@@ -27,6 +31,12 @@ def die_with_parent() -> None:
         return
     if parent and parent != str(os.getppid()):
         os._exit(1)  # the parent died before the request was made
+
+
+def let_others_first() -> None:
+    """Lower our own priority, from within the child; DISCERN_NICE says by how much instead."""
+    with contextlib.suppress(OSError, ValueError):
+        os.nice(int(os.environ.get("DISCERN_NICE", NICE)))
 
 
 def environment() -> dict[str, str]:

@@ -326,7 +326,8 @@ def _save(model: Any, job: Job, best: Sequence[Tensor]) -> None:
 
 
 if __name__ == "__main__":
-    from trainer.children import die_with_parent
+    from trainer.children import die_with_parent, let_others_first
 
     die_with_parent()
+    let_others_first()
     sys.exit(main(sys.argv[1:]))

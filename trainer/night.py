@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from agent.adapters import Adapter, BaseEntry
 from memory.difference import Difference, State
-from memory.errors import AdapterError, TrainingError
+from memory.errors import AdapterError, DiscernError, HomeError, TrainingError
 from memory.home import Home, Settings
 from memory.journal import Journal
 from trainer import gate, publish
@@ -90,6 +90,11 @@ def run_night(
                     report = night.go(trainee, fit_for(current, base), found.other_base)
         except BaseException as error:
             _fail(run, error, base)
+            if isinstance(error, OSError) and not isinstance(error, DiscernError):
+                raise HomeError(
+                    f"the training broke off: {error.filename or run.folder}: {error.strerror}; "
+                    "what served before serves on, mend the cause and train again"
+                ) from error
             raise
         publish.prune(home, settings.night.keep)
         prune_runs(home)

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from memory.errors import AdapterError
-from trainer.children import die_with_parent, environment
+from trainer.children import die_with_parent, environment, let_others_first
 
 PROBE_SECONDS = 300
 
@@ -72,4 +72,5 @@ def _here(adapter: Path, base: Path) -> int:
 
 if __name__ == "__main__":
     die_with_parent()
+    let_others_first()
     sys.exit(_here(Path(sys.argv[1]), Path(sys.argv[2])))
