@@ -24,7 +24,7 @@ from agent.engine import Engine, Generation
 from agent.graph import Event, Finished, Rooms, build
 from agent.leftovers import Leftovers, leftovers
 from agent.marking import LAST_THREAD, Receipt, forget, last_turn, receipt
-from agent.serving import STARTER, sampling, served_model, with_model
+from agent.serving import STARTER, embedder, sampling, served_model, with_model
 from agent.surprise import LOOKED_AT, Suggestion, hint_for, suggest
 from agent.threads import checkpoints
 from memory.difference import Difference, Moment, State, Turn, now
@@ -78,7 +78,7 @@ class Chat:
                 home,
                 settings,
                 dense=dense,
-                progress=lambda done, total: say(f"indexing differences {done}/{total}"),
+                embedder=embedder(settings),
             )
             stack.callback(memory.close)
             say("loading the model")
@@ -136,11 +136,6 @@ class Chat:
     @recalling.setter
     def recalling(self, value: bool) -> None:
         self._rooms.recalling = value
-
-    @property
-    def by_words_alone(self) -> bool:
-        """Whether recall goes without vectors although the settings ask for them."""
-        return self.settings.memory.dense and self.memory.index is None
 
     @property
     def base_sha256(self) -> str:

@@ -24,6 +24,9 @@ WINDOW = 512
 """Tokens of a text that are embedded; what was asked fits, a pasted page is known by its beginning."""
 
 
+TASK = "Given a message, retrieve past messages that ask for the same or bear on it"
+
+
 class GgufEmbedder:
     """Texts → unit vectors by an embedding model; close it when the memory is closed."""
 
@@ -83,6 +86,13 @@ class GgufEmbedder:
                     row[:] = self._embed(self._tokens(text))
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         return np.asarray(vectors / np.where(norms == 0, 1, norms), dtype=np.float32)
+
+    def query(self, text: str) -> npt.NDArray[np.float32]:
+        """Return the unit vector of a message that something is looked up for, shape [size].
+
+        Qwen3-Embedding wants to be told what for; what is kept stands without that.
+        """
+        return np.asarray(self.embed([f"Instruct: {TASK}\nQuery: {text}"])[0], dtype=np.float32)
 
     def _tokens(self, text: str) -> list[int]:
         data = text.encode("utf-8", "replace")[: WINDOW * 16]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from memory.home import Settings
 
 if TYPE_CHECKING:
     from agent.engine import Engine
+    from memory.embed import Embedder
 
 STARTER = Path(__file__).parent / "starter" / "starter.gguf"
 
@@ -34,6 +36,20 @@ def sampling(settings: Settings, engine: Engine) -> Sampling:
         seed=chosen.seed,
         max_tokens=chosen.max_tokens,
     )
+
+
+def embedder(settings: Settings) -> Callable[[], Embedder] | None:
+    """Return what loads the embedding model that the settings name; None when they name none."""
+    if not settings.memory.embedder:
+        return None
+    path, threads = Path(settings.memory.embedder).expanduser(), settings.model.threads
+
+    def load() -> Embedder:
+        from agent.embedding import GgufEmbedder
+
+        return GgufEmbedder(path, threads=threads, gpu_layers=settings.model.gpu_layers)
+
+    return load
 
 
 def with_model(settings: Settings, path: str | None) -> Settings:

@@ -183,4 +183,4 @@ async def test_a_second_chat_says_that_it_recalls_by_words_alone(
     with Memory.open(home, dense) as owner:
         assert owner.index is not None
         async with sitting(home, dense) as seat:
-            await seat.sees("here recall goes by words alone")
+            await seat.sees("recall goes by words alone here")

@@ -163,7 +163,12 @@ def test_the_memory_is_copied_rebuilt_and_checked(
     assert Path(made["path"]).stat().st_size == made["bytes"] > 0
     assert said(capsys, "memory", "check")["whole"] is True
     assert "The memory is whole: 1 difference." in call(capsys, "memory", "check")[1]
-    assert "by words alone" in call(capsys, "memory", "rebuild")[1]
+    code, _out, err = call(capsys, "memory", "rebuild")
+    assert code == 2 and "memory.dense is false" in err
+    home.settings_file.write_text(home.settings_file.read_text().replace("dense = false", ""))
+    assert said(capsys, "memory", "rebuild") == {"rebuilt": 1}
+    found = said(capsys, "memory", "search", QUESTION)
+    assert found[0]["by_words_alone"] is False
 
 
 def test_a_copy_is_put_back_and_what_stood_there_is_kept(

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from textual.widgets import Markdown
 
 POLL_SECONDS = 2.0
-BY_WORDS = "Another Discern holds the index of vectors; here recall goes by words alone."
 CHOSEN_HINT = "d mark · u undo · c contrast · w why"
 CHOSEN_KEYS = ("d", "u", "c", "w")
 """Keys that mean something while a reply is chosen; others are written."""
@@ -60,6 +59,7 @@ class ChatScreen(TrainingStage):
     ) -> None:
         super().__init__(home, settings, thread=thread, new=new)
         self._handlers = Handlers(self)
+        self._noticed: str | None = None
 
     def compose(self) -> ComposeResult:
         """Lay the parts down."""
@@ -93,8 +93,6 @@ class ChatScreen(TrainingStage):
         info = message.chat.engine.info
         self.status.change(passing="", model=info.name, context_size=info.context)
         await self.talk.show_thread()
-        if message.chat.by_words_alone:
-            await self.say(BY_WORDS)
         self.training.watch_nights(info.path)
         self.set_interval(POLL_SECONDS, self._poll)
         if self._send_when_ready:
@@ -158,7 +156,16 @@ class ChatScreen(TrainingStage):
     async def _poll(self) -> None:
         if not self.training.running:  # its end says so in the right order
             await self.talk.look()
+        await self._look_at_the_index()
         self.refresh_status()
+
+    async def _look_at_the_index(self) -> None:
+        """Say once why recall goes by words alone; while the index is made the status line says so."""
+        notice = self.chat.memory.notice
+        self.status.change(by_words=notice is not None)
+        if notice is not None and "is being made" not in notice and notice != self._noticed:
+            self._noticed = notice
+            await self.say(f"{notice[:1].upper()}{notice[1:]}.")
 
     # --- keys --------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from tui.verbs.shared_options import as_json, open_home, print_json, step_bar
+from tui.verbs.shared_options import as_json, open_home, print_json, step, step_bar
 
 MOST_TURNS = 5000
 """Turns that `suggest` reads, the latest."""
@@ -22,13 +22,16 @@ Examples:
 @as_json
 def search(text: str, limit: int, as_json: bool) -> None:
     """Show what would be recalled for TEXT, ranked, with scores and the floor."""
+    from agent.serving import embedder
     from memory.memory import Memory
-    from tui.text import one_line
+    from tui.text import clean, one_line
 
     home, settings = open_home()
-    with Memory.open(home, settings, progress=step_bar("indexing")) as memory:
+    bar = step_bar("indexing")
+    with Memory.open(home, settings, embedder=embedder(settings), progress=bar) as memory:
+        step("")
         found = memory.search(text, limit=limit)
-        by_words = memory.index is None
+        by_words = memory.notice
     floor = settings.recall.floor
     if as_json:
         print_json(
@@ -39,7 +42,7 @@ def search(text: str, limit: int, as_json: bool) -> None:
                     "recalled": item.score >= floor,
                     "matched": item.matched,
                     "pinned": item.difference.pinned,
-                    "by_words_alone": by_words,
+                    "by_words_alone": by_words is not None,
                     "asked": item.difference.asked,
                     "sounds": item.difference.contrast.sounds,
                 }
@@ -54,8 +57,8 @@ def search(text: str, limit: int, as_json: bool) -> None:
             f"{one_line(item.difference.asked, 50)}  [{one_line(' '.join(item.matched), 60)}]"
         )
     click.echo(f"◆ clears the floor of {floor}" if found else "Nothing bears on that.")
-    if by_words and settings.memory.dense:
-        click.echo("By words alone: another process holds the index.")
+    if by_words:
+        click.echo(clean(f"By words alone: {by_words}."))
 
 
 @click.command(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from tui.verbs.shared_options import as_json, open_home, print_json, step_bar
+from tui.verbs.shared_options import as_json, open_home, print_json, step, step_bar
 
 
 @click.command(
@@ -68,41 +68,34 @@ def restore(path: Path, yes: bool, as_json: bool) -> int:
 
 @click.command(epilog="\b\nExamples:\n  discern memory rebuild")
 @as_json
-def rebuild(as_json: bool) -> int:
+def rebuild(as_json: bool) -> None:
     """Make the index of vectors anew from the journal; it is only an index."""
+    from agent.serving import embedder
     from memory.memory import Memory
 
     home, settings = open_home()
-    with Memory.open(home, settings) as memory:
-        if memory.index is None:
-            owned = settings.memory.dense
-            if as_json:
-                print_json({"rebuilt": None})
-            else:
-                click.echo(
-                    "Another process holds the index; close it and try again."
-                    if owned
-                    else "There is no index: memory.dense is false, and recall goes by words alone."
-                )
-            return 1 if owned else 0
+    with Memory.open(home, settings, embedder=embedder(settings)) as memory:
         count = memory.rebuild(step_bar("indexing"))
+        step("")
     if as_json:
         print_json({"rebuilt": count})
     else:
         click.echo(f"The index was made anew: {count} difference{'s' * (count != 1)}.")
-    return 0
 
 
 @click.command(epilog="\b\nExamples:\n  discern memory check\n  discern memory check --json")
 @as_json
 def check(as_json: bool) -> int:
     """Look whether the memory is whole: integrity, orphans, the index. Exit code 1 if it is not."""
+    from agent.serving import embedder
     from memory.health import check as look
     from memory.memory import Memory
     from tui.text import clean
 
     home, settings = open_home()
-    with Memory.open(home, settings) as memory:
+    bar = step_bar("indexing")
+    with Memory.open(home, settings, embedder=embedder(settings), progress=bar) as memory:
+        step("")
         found = look(home, memory.journal, memory.index)
         count = len(memory.journal.differences())
     whole = not any(finding.level == "error" for finding in found)

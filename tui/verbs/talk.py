@@ -99,7 +99,7 @@ def ask(
                         "thread": event.turn.thread,
                         "turn": event.turn.id,
                         "recalled": recalled,
-                        "by_words_alone": chat.by_words_alone,
+                        "by_words_alone": chat.memory.notice is not None,
                         "adapter": event.turn.adapter,
                         "model": event.turn.model,
                         "reason": event.reason,

@@ -25,6 +25,7 @@ class Status:
     night: str = ""
     training: str = ""
     recalling: bool = True
+    by_words: bool = False
     passing: str = ""
     """What is going on right now, in the place of the model."""
     hint: str = ""
@@ -93,6 +94,8 @@ def fit(status: Status, width: int) -> list[tuple[str, str]]:
         parts.append((4, f"{status.speed:.0f} tok/s", ""))
     if not status.recalling:
         parts.append((1, "recall off", ""))
+    elif status.by_words:
+        parts.append((3, "recall by words", ""))
     if status.waiting:
         parts.append((1, f"◆ {status.waiting} waiting", "accent"))
     if status.training:
