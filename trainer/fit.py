@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 
 LESSONS_A_STEP = (8, 32)
 """Lesson samples in a step, at least and at most: as many as see them all within ROUND steps."""
-ROUND = 8
-ANCHORS_A_STEP = 24
+ROUND = 14
+ANCHORS_A_STEP = (12, 24)
+"""Anchors in a step: as many as lesson samples, within these bounds."""
 WARM_UP, LONGEST_WARM_UP = 0.1, 10
 """Share of the steps over which the learning rate rises, and the most steps that takes."""
 CLIP = 1.0
@@ -227,7 +228,7 @@ def _train(model: Any, job: Job, device: str, began: float) -> _Run:
         rate = recipe.learning_rate * min(1.0, step / warm_up, cooling / length)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        some, held = plan.draw(size, ANCHORS_A_STEP)
+        some, held = plan.draw(size, min(ANCHORS_A_STEP[1], max(ANCHORS_A_STEP[0], size)))
         outcome = stepper([*some, *held])
         norm = torch.nn.utils.clip_grad_norm_(trained, CLIP)
         if not (math.isfinite(outcome.loss) and math.isfinite(norm.item())):

@@ -54,7 +54,7 @@ FEWEST_MEASURED = 12
 MOST_MEASURED = 200
 FEWEST_ANCHORS, MOST_ANCHORS = 200, 400
 MEASURED_ANCHORS = 48
-WORDINGS, WORDINGS_IN_ALL = (9, 22), 1600
+WORDINGS, WORDINGS_IN_ALL = (10, 24), 1600
 """Rephrasings a lesson is trained with, at least and at most, and about how many there are in all."""
 WHOLE, BEGINNING = 3, 10
 """Of so many replies one is held to its end, the others for so many tokens."""

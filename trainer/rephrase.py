@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from trainer.wordings import framing, invent, is_russian, same_question, telegraphic, word_lists
 
 HELD_OUT = 2
-OTHERS, FRAMES, ODD_FRAMES = 5, 8, 4
+OTHERS, FRAMES, ODD_FRAMES = 8, 8, 4
 """Other wordings of a question, frames around it, and frames of words that mean nothing here, that it
 is trained with: what surrounds a question is to be heard past, whatever it is."""
 _WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
