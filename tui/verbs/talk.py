@@ -11,6 +11,10 @@ import click
 from tui.verbs.shared_options import as_json, model_option, open_home, print_json, step
 
 
+SETTLING = 3.0
+"""Seconds that one question waits for the index of vectors at most; then recall goes by words."""
+
+
 @click.command()
 @click.option("--thread", metavar="NAME", help="Open this thread instead of the last one.")
 @click.option("--new", is_flag=True, help="Begin a new thread.")
@@ -71,9 +75,12 @@ def ask(
                 on_step=step,
             )
         )
-        step("")
         if no_recall:
             chat.recalling = False
+        else:
+            # One question alone: it is worth the wait that a chat does not notice.
+            chat.memory.settle(timeout=SETTLING)
+        step("")
         recalled: list[dict[str, Any]] = []
         cleaner = StreamCleaner()
         for event in stack.enter_context(closing(chat.say(question))):
