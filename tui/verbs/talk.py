@@ -10,7 +10,6 @@ import click
 
 from tui.verbs.shared_options import as_json, model_option, open_home, print_json, step
 
-
 SETTLING = 3.0
 """Seconds that one question waits for the index of vectors at most; then recall goes by words."""
 
