@@ -1,8 +1,10 @@
-"""`discern night`: train by itself, every night or once if it is due."""
+"""`discern night`: train by itself; the machine's own timer for it; what the last nights did."""
 
 from __future__ import annotations
 
-import threading
+import signal
+import sys
+from typing import Any
 
 import click
 
@@ -10,24 +12,47 @@ from memory.errors import SettingsError
 from tui.verbs.shared_options import as_json, open_home, print_json, step
 from tui.verbs.training import Progress
 
+EXAMPLES = """\b
+Examples:
+  discern night                 train every night while this runs; Ctrl-C ends it
+  discern night --once          run now if a night is due, and leave
+  discern night install         let systemd, launchd or cron call that; shows what it writes first
+  discern night status          the timer, the next night, what the last ones did
+  discern night uninstall       remove the timer again
+"""
+KINDS = click.Choice(["systemd", "launchd", "cron"])
 
-@click.command()
+
+@click.group(invoke_without_command=True, epilog=EXAMPLES)
 @click.option("--once", is_flag=True, help="Run now if a night is due, and leave (cron, systemd).")
 @as_json
-def night(once: bool, as_json: bool) -> None:
+@click.pass_context
+def night(ctx: click.Context, once: bool, as_json: bool) -> None:
     """Train every night at the configured time while this runs (Ctrl-C ends it)."""
+    if ctx.invoked_subcommand is None:
+        _once(as_json) if once else _serve()
+
+
+def _once(as_json: bool) -> None:
+    from trainer.cancel import Cancel
     from trainer.ledger import run_if_due
+
+    home, settings = open_home()
+    cancel = Cancel()
+    _leave_on_terminate(cancel)
+    found = run_if_due(home, settings, on_event=Progress(), cancel=cancel)
+    step("")
+    if as_json:
+        print_json(found.to_json() if found else {"verdict": "not due"})
+    else:
+        click.echo(found.sentence if found else "No night is due.")
+
+
+def _serve() -> None:
+    from trainer.cancel import Cancel
     from trainer.schedule import next_run, serve
 
     home, settings = open_home()
-    if once:
-        found = run_if_due(home, settings, on_event=Progress())
-        step("")
-        if as_json:
-            print_json(found.to_json() if found else {"verdict": "not due"})
-        else:
-            click.echo(found.sentence if found else "No night is due.")
-        return
     when = next_run(settings)
     if when is None:
         raise SettingsError(
@@ -35,7 +60,8 @@ def night(once: bool, as_json: bool) -> None:
             "set it to true, or run `discern train`"
         )
     click.echo(f"The next night is {when:%Y-%m-%d %H:%M}. Ctrl-C ends this.", err=True)
-    cancel = threading.Event()
+    cancel = Cancel()
+    _leave_on_terminate(cancel)
     serve(
         home,
         settings,
@@ -44,3 +70,86 @@ def night(once: bool, as_json: bool) -> None:
         on_error=lambda error: click.echo(f"\ndiscern: {error}", err=True),
         cancel=cancel,
     )
+
+
+def _leave_on_terminate(cancel: Any) -> None:
+    """A service that is stopped, or a machine that goes down, leaves the night to be taken up."""
+
+    def terminated(_number: int, _frame: object) -> None:
+        cancel.leave()
+        sys.exit(143)
+
+    signal.signal(signal.SIGTERM, terminated)
+
+
+@night.command()
+@click.option("--kind", type=KINDS, help="Which timer to use; by default what the machine has.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@as_json
+def install(kind: Any, yes: bool, as_json: bool) -> None:
+    """Let the machine's own timer run the nights; shows what it writes and asks first."""
+    from trainer import service
+
+    home, settings = open_home()
+    made = service.plan(kind or service.detect(), home.prepare(), settings)
+    if as_json:
+        if yes:
+            service.install(made)
+        files = {str(path): content for path, content in made.files}
+        print_json({"kind": made.kind, "files": files, "line": made.line, "installed": yes})
+        return
+    click.echo(f"This is what will be written ({made.kind}):\n\n{made.preview}\n")
+    if not yes and not click.confirm("Install it?", default=True):
+        click.echo("Nothing was written.")
+        return
+    service.install(made)
+    click.echo(
+        "Installed: every hour the machine looks whether a night is due. "
+        "`discern night uninstall` removes it."
+    )
+
+
+@night.command()
+@as_json
+def uninstall(as_json: bool) -> None:
+    """Remove the timer that `install` set up."""
+    from trainer import service
+
+    removed = service.uninstall()
+    if as_json:
+        print_json({"removed": list(removed)})
+    elif removed:
+        click.echo("Removed:\n" + "\n".join(f"  {item}" for item in removed))
+    else:
+        click.echo("No timer is installed, so there is nothing to remove.")
+
+
+@night.command()
+@as_json
+def status(as_json: bool) -> None:
+    """Show the timer, the next night and what the last ones did."""
+    from memory.journal import Journal
+    from trainer import service
+    from trainer.when import next_run
+
+    home, settings = open_home()
+    kinds: tuple[service.Kind, ...] = ("systemd", "launchd", "cron")
+    timers = {kind: service.state(kind) for kind in kinds if service.where_installed(kind)}
+    rows: list[dict[str, Any]] = []
+    if home.journal.exists():
+        with Journal(home.journal) as journal:
+            rows = journal.nights(10)
+    when = next_run(settings)
+    if as_json:
+        print_json({"timers": timers, "next": when, "nights": rows})
+        return
+    for kind, state in timers.items():
+        click.echo(f"Timer: {kind}, {state}.")
+    if not timers:
+        click.echo("Timer: none; nights run while a chat or `discern night` is open.")
+    click.echo(f"Next night: {when:%Y-%m-%d %H:%M}." if when else "Nights are switched off.")
+    from tui.text import one_line
+
+    for row in rows:
+        tries = f" (attempt {row['attempt']})" if row["attempt"] > 1 else ""
+        click.echo(f"{row['day']}  {row['state']}{tries}  {one_line(row['outcome'] or '', 160)}")

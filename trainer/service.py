@@ -1,0 +1,278 @@
+"""The machine's own timer for the nights: a systemd user timer, a launchd agent or a line of cron.
+
+Each calls `discern night --once` every hour, at the minute of `[night] time`; the ledger decides
+whether a night is due, so that one that was missed, cut off, or had to wait for mains is taken up
+within the hour. Nothing is written before the person has seen it (`Plan.preview`); what was written is
+found again by its name alone and removed without a trace. Only the user's own files are touched.
+
+Sources: systemd.timer(5), systemd.service(5); launchd.plist(5); crontab(5).
+"""
+
+from __future__ import annotations
+
+import os
+import plistlib
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from memory.errors import HomeError
+from memory.home import Home, Settings
+from trainer import durable
+
+Kind = Literal["systemd", "launchd", "cron"]
+NAME = "discern-night"
+LABEL = "org.discern.night"
+MARK = f"# {NAME}"
+_SECONDS = 20
+_PLACES = ("DISCERN_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
+"""Variables that say where the user's files are; the timer must see the same ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an installation writes (path → content; for cron one line) and then calls."""
+
+    kind: Kind
+    files: tuple[tuple[Path, str], ...]
+    line: str
+    calls: tuple[tuple[str, ...], ...]
+
+    @property
+    def preview(self) -> str:
+        """All of it, for a person to read."""
+        parts = [f"{path}:\n{_indent(content)}" for path, content in self.files]
+        if self.line:
+            parts.append(f"one line in your crontab:\n{_indent(self.line)}")
+        if self.calls:
+            parts.append(
+                "and then:\n" + _indent("\n".join(shlex.join(call) for call in self.calls))
+            )
+        return "\n\n".join(parts)
+
+
+def detect() -> Kind:
+    """Return which of them this machine has.
+
+    Raises:
+        HomeError: it has none that can be used.
+    """
+    if sys.platform == "darwin" and shutil.which("launchctl"):
+        return "launchd"
+    if shutil.which("systemctl") and _call(("systemctl", "--user", "show-environment"))[0] == 0:
+        return "systemd"
+    if shutil.which("crontab"):
+        return "cron"
+    raise HomeError(
+        "this machine has neither a systemd of yours nor launchd nor cron; leave a chat open at "
+        "night, or run `discern night` in a terminal that stays"
+    )
+
+
+def plan(kind: Kind, home: Home, settings: Settings) -> Plan:
+    """Return what would be written for `kind`."""
+    command = [sys.executable, "-m", "tui", "night", "--once"]
+    variables = {
+        name: str(Path(value).expanduser().absolute())
+        for name in _PLACES
+        if (value := os.environ.get(name))
+    }
+    minute = int(settings.night.time.split(":")[1])
+    if kind == "systemd":
+        folder = _units()
+        reload = ("systemctl", "--user", "daemon-reload")
+        enable = ("systemctl", "--user", "enable", "--now", f"{NAME}.timer")
+        files = (
+            (folder / f"{NAME}.service", _service(command, variables)),
+            (folder / f"{NAME}.timer", _timer(minute)),
+        )
+        return Plan(kind, files, "", (reload, enable))
+    if kind == "launchd":
+        path = _agent()
+        content = plistlib.dumps(
+            {
+                "Label": LABEL,
+                "ProgramArguments": command,
+                "EnvironmentVariables": variables,
+                "StartCalendarInterval": {"Minute": minute},
+                "ProcessType": "Background",
+                "StandardErrorPath": str(home.state / "night.log"),
+            }
+        ).decode()
+        call = ("launchctl", "bootstrap", f"gui/{os.getuid()}", str(path))
+        return Plan(kind, ((path, content),), "", (call,))
+    words = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
+    words += [shlex.quote(word) for word in command]
+    line = " ".join(words).replace("%", "\\%")  # a bare % ends a command in a crontab
+    return Plan(kind, (), f"{minute} * * * * {line} >/dev/null 2>&1 {MARK}", ())
+
+
+def install(made: Plan) -> None:
+    """Write and call what `made` says; a timer that is there already is replaced.
+
+    Raises:
+        HomeError: a file cannot be written or a call failed; what was written is taken back.
+    """
+    uninstall(made.kind)
+    try:
+        for path, content in made.files:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            durable.replace(path, content.encode())
+        if made.line:
+            _write_crontab([*_crontab(), made.line])
+        for call in made.calls:
+            code, said = _call(call)
+            if code != 0:
+                raise HomeError(
+                    f"`{shlex.join(call)}` failed: {said or f'exit code {code}'}; nothing was "
+                    "installed, `discern night install --kind` chooses another way"
+                )
+    except OSError as error:
+        uninstall(made.kind)
+        if isinstance(error, HomeError):
+            raise
+        raise HomeError(
+            f"cannot write {error.filename}: {error.strerror}; nothing was installed"
+        ) from error
+
+
+def uninstall(kind: Kind | None = None) -> tuple[str, ...]:
+    """Remove what `install` wrote, of one kind or of all; returns what was removed."""
+    removed: list[str] = []
+    for one in (kind,) if kind else ("systemd", "launchd", "cron"):
+        where = where_installed(one)
+        if where is None:
+            continue
+        if one == "systemd":
+            _call(("systemctl", "--user", "disable", "--now", f"{NAME}.timer"))
+        elif one == "launchd":
+            _call(("launchctl", "bootout", f"gui/{os.getuid()}/{LABEL}"))
+        if one == "cron":
+            _write_crontab([line for line in _crontab() if not line.endswith(MARK)])
+            removed.append(where)
+        for path in _files(one):
+            if path.exists():
+                path.unlink()
+                removed.append(str(path))
+        if one == "systemd":
+            _call(("systemctl", "--user", "daemon-reload"))
+    return tuple(removed)
+
+
+def where_installed(kind: Kind) -> str | None:
+    """Return where the timer of this kind stands; None when there is none."""
+    if kind == "cron":
+        if not shutil.which("crontab"):
+            return None
+        try:
+            return next((line for line in _crontab() if line.endswith(MARK)), None)
+        except HomeError:
+            return None
+    return next((str(path) for path in reversed(_files(kind)) if path.exists()), None)
+
+
+def state(kind: Kind) -> str:
+    """Return what the machine says of its timer, in a word."""
+    if kind == "systemd":
+        return _call(("systemctl", "--user", "is-active", f"{NAME}.timer"))[1] or "unknown"
+    if kind == "launchd":
+        code, _said = _call(("launchctl", "print", f"gui/{os.getuid()}/{LABEL}"))
+        return "active" if code == 0 else "inactive"
+    return "active"
+
+
+def _files(kind: Kind) -> tuple[Path, ...]:
+    if kind == "systemd":
+        return _units() / f"{NAME}.service", _units() / f"{NAME}.timer"
+    return (_agent(),) if kind == "launchd" else ()
+
+
+def _units() -> Path:
+    config = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(config) / "systemd" / "user"
+
+
+def _agent() -> Path:
+    return Path.home() / "Library" / "LaunchAgents" / f"{LABEL}.plist"
+
+
+def _service(command: list[str], variables: dict[str, str]) -> str:
+    lines = [f"Environment={_quoted(f'{name}={value}')}" for name, value in variables.items()]
+    # systemd sees $ as the beginning of a variable in a command, unlike in an environment.
+    words = " ".join(_quoted(word).replace("$", "$$") for word in command)
+    return "\n".join(
+        [
+            "[Unit]",
+            "Description=Discern: learn from the differences that were marked",
+            "",
+            "[Service]",
+            "Type=oneshot",
+            *lines,
+            f"ExecStart={words}",
+            "Nice=10",
+            "IOSchedulingClass=idle",
+            "TimeoutStopSec=30",
+            "",
+        ]
+    )
+
+
+def _timer(minute: int) -> str:
+    return "\n".join(
+        [
+            "[Unit]",
+            "Description=Discern: look every hour whether a night is due",
+            "",
+            "[Timer]",
+            f"OnCalendar=*-*-* *:{minute:02}:00",
+            "Persistent=true",
+            "",
+            "[Install]",
+            "WantedBy=timers.target",
+            "",
+        ]
+    )
+
+
+def _quoted(word: str) -> str:
+    """Return a word as systemd reads it back: quoted, its backslashes, quotes and % doubled."""
+    word = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{word}"'
+
+
+def _crontab() -> list[str]:
+    code, said = _call(("crontab", "-l"))
+    if code != 0 and "no crontab" not in said.lower():
+        # What cannot be read must not be written over.
+        raise HomeError(f"cannot read your crontab: {said}; nothing was changed")
+    return said.splitlines() if code == 0 else []
+
+
+def _write_crontab(lines: list[str]) -> None:
+    code, said = _call(("crontab", "-"), "".join(f"{line}\n" for line in lines))
+    if code != 0:
+        raise HomeError(f"cannot write your crontab: {said}; nothing was changed")
+
+
+def _call(call: tuple[str, ...], written: str | None = None) -> tuple[int, str]:
+    try:
+        done = subprocess.run(
+            call,
+            input=written,
+            stdin=subprocess.DEVNULL if written is None else None,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return 127, str(error)
+    return done.returncode, done.stdout.rstrip("\n") or done.stderr.strip()
+
+
+def _indent(text: str) -> str:
+    return "\n".join(f"    {line}".rstrip() for line in text.splitlines())
