@@ -115,6 +115,16 @@ def reply_tokens(engine: Engine, reply: str) -> tuple[int, ...]:
     return (*engine.tokenize(without_thought(reply).strip()), engine.end_of_turn)
 
 
+def tail(template: str, *, thinking: bool) -> str:
+    """Return what a chat template writes after the last message, where the reply begins.
+
+    Raises:
+        ModelError: the template is broken.
+    """
+    last = _parts(template or CHATML, ("user",), thinking)[-1]
+    return "" if last.content else last.text
+
+
 def _opens_thought(text: str) -> bool:
     """Whether the text of a template ends within a thought."""
     return text.rfind(THINK) > text.rfind(UNTHINK)

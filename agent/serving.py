@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent.models import recommended
 from agent.sampling import Sampling
 from memory.home import Settings
 
@@ -22,16 +23,18 @@ def served_model(settings: Settings) -> Path:
 
 
 def sampling(settings: Settings, engine: Engine) -> Sampling:
-    """Return how to draw tokens; a temperature of −1 is the file's own recommendation, else 0.7."""
+    """Return how to draw tokens; what the settings leave open (below 0) is as recommended."""
     chosen = settings.sampling
-    temperature = chosen.temperature
-    if temperature < 0:
-        temperature = float(engine.info.metadata.get("general.sampling.temp", 0.7))
+    info = engine.info
+    drawn = recommended(info.architecture, info.metadata, thinking=settings.chat.thinking)
+    for name in drawn:
+        if (value := getattr(chosen, name)) >= 0:
+            drawn[name] = float(value)
     return Sampling(
-        temperature=temperature,
-        top_p=chosen.top_p,
-        top_k=chosen.top_k,
-        min_p=chosen.min_p,
+        temperature=drawn["temperature"],
+        top_p=drawn["top_p"],
+        top_k=int(drawn["top_k"]),
+        min_p=drawn["min_p"],
         repeat_penalty=chosen.repeat_penalty,
         seed=chosen.seed,
         max_tokens=chosen.max_tokens,

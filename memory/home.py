@@ -122,12 +122,12 @@ class ModelSettings(_Section):
 
 
 class SamplingSettings(_Section):
-    """How the next token is drawn."""
+    """How the next token is drawn; below 0 is as the model's makers recommend."""
 
     temperature: Annotated[float, Field(ge=-1, le=5)]
-    top_p: Share
-    top_k: Count
-    min_p: Share
+    top_p: Annotated[float, Field(ge=-1, le=1)]
+    top_k: Annotated[int, Field(ge=-1)]
+    min_p: Annotated[float, Field(ge=-1, le=1)]
     repeat_penalty: Annotated[float, Field(gt=0, le=5)]
     seed: Annotated[int, Field(ge=0, lt=1 << 32)]
     max_tokens: Positive

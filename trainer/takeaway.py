@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from agent.adapters import Adapter, base_sha256, sha256_file, verify
+from agent.gguf_header import read_header
+from agent.models import recommended
 from memory.errors import AdapterError, HomeError, ModelError
 from memory.home import Home, Settings
 from memory.journal import Journal
@@ -123,7 +125,7 @@ def _merged(
         differences=shown,
         version=version("discern"),
     )
-    beside = _beside(out, text, modelfile(out.name, drawing=_drawing(settings)))
+    beside = _beside(out, text, modelfile(out.name, drawing=_drawing(settings, model)))
     return Taken(out, (out, *beside), survived)
 
 
@@ -191,7 +193,9 @@ def _beside(out: Path, text: str, ollama: str) -> tuple[Path, Path]:
     return about, recipe
 
 
-def _drawing(settings: Settings) -> dict[str, float]:
+def _drawing(settings: Settings, model: Path) -> dict[str, float]:
+    base = read_header(model)
     chosen = settings.sampling
-    named = {"top_p": chosen.top_p, "top_k": float(chosen.top_k), "min_p": chosen.min_p}
-    return ({"temperature": chosen.temperature} if chosen.temperature >= 0 else {}) | named
+    names = ("temperature", "top_p", "top_k", "min_p")
+    made = recommended(base.architecture, base.values, thinking=False)
+    return {name: v if (v := float(getattr(chosen, name))) >= 0 else made[name] for name in names}

@@ -1,0 +1,184 @@
+"""What a model file is good for on this machine: can it be served and trained, and what that takes.
+
+Read from the file's header alone. Memory and times are estimates, meant to be right within a factor of
+two; `ESTIMATE` says from what they come.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from agent.gguf_header import Header, read_header
+from agent.llama import ARCHITECTURES, DEFAULT_CONTEXT
+from agent.llama_file import physical_threads
+from agent.models import free_memory, recommended, thinks
+from memory.home import Settings
+
+ESTIMATE = (
+    "ten differences; measured speeds of 0.6B on two cores and of 4B on one large GPU, scaled"
+)
+_TRAIN = 26 * 0.6e9  # weights × tokens a second and core, forward and backward in float32
+_TRAIN_GPU = 12_800 * 4e9
+_SPEAK = 8e9  # bytes of weights a second and core: what a core reads
+_SPEAK_GPU = 800e9
+_NIGHT_TRAINED, _NIGHT_SPOKEN = 100_000, 12_000  # tokens of a night for ten differences
+_TYPES = {0: "f32", 1: "f16", 7: "q8_0", 15: "q4_k_m", 17: "q5_k_m", 18: "q6_k", 32: "bf16"}
+
+State = Literal["ok", "note", "broken"]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the table: what was looked at, how it stands, and a sentence."""
+
+    what: str
+    state: State
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fitness:
+    """What was found of one file."""
+
+    path: Path
+    name: str
+    lines: tuple[Line, ...]
+
+    @property
+    def serves(self) -> bool:
+        """Whether the chat can use it."""
+        return not any(
+            line.what in ("kind", "memory") and line.state == "broken" for line in self.lines
+        )
+
+    @property
+    def trains(self) -> bool:
+        """Whether a night can train for it."""
+        return self.serves and all(line.state != "broken" for line in self.lines)
+
+
+def fitness(
+    path: Path, settings: Settings, *, free: int | None = None, gpu: int | None = None
+) -> Fitness:
+    """Return what the GGUF at `path` is good for.
+
+    `free` bytes of memory and `gpu` bytes of a graphics card's (0: none) are looked up when not given.
+
+    Raises:
+        ModelError: it is no GGUF, or damaged.
+    """
+    header = read_header(path)
+    free = free_memory() if free is None else free
+    gpu = gpu_memory() if gpu is None else gpu
+    size = path.stat().st_size
+    room = gpu or free
+    device = "graphics card" if gpu else "memory"
+    context = settings.model.context or min(int(header.own("context_length", 0)), DEFAULT_CONTEXT)
+    chat = size + cache_bytes(header, context) + (300 << 20)
+    night = header.parameters * (2 if gpu else 4) + (1500 << 20)
+    seconds = night_seconds(header.parameters, size, gpu=bool(gpu))
+    limit = settings.training.max_minutes
+    lines = [
+        _kind(header),
+        Line("precision", "ok", _precision(header, size)),
+        Line("context", "ok", f"{context:,} of the {int(header.own('context_length', 0)):,} tokens"),
+        _thinking(header),
+        _sampling(header, settings),
+        _memory("memory", "talking", chat, room, device),
+        _memory("night", "training", night, room, device),
+        Line(
+            "time", "ok" if seconds < limit * 60 else "note",
+            f"a night takes about {_long(seconds)} ({ESTIMATE})"
+            + ("" if seconds < limit * 60 else f"; training.max_minutes ends it after {limit:g} min"),
+        ),
+    ]  # fmt: skip
+    if scaling := _scaling(header):
+        lines.append(Line("training", "broken", scaling))
+    return Fitness(path, str(header.values.get("general.name") or path.stem), tuple(lines))
+
+
+def cache_bytes(header: Header, context: int) -> int:
+    """Return what the memory of `context` tokens takes in llama.cpp, in bytes (f16 keys and values)."""
+    heads = int(header.own("attention.head_count", 1))
+    kv_heads = int(header.own("attention.head_count_kv", heads))
+    head = int(header.own("attention.key_length", int(header.own("embedding_length", 0)) // heads))
+    value = int(header.own("attention.value_length", head))
+    return context * int(header.own("block_count", 0)) * kv_heads * (head + value) * 2
+
+
+def night_seconds(parameters: int, size: int, *, gpu: bool) -> float:
+    """Return roughly how long a night takes, in seconds; see `ESTIMATE`."""
+    cores = physical_threads()
+    train = (_TRAIN_GPU if gpu else _TRAIN * cores) / max(1, parameters)
+    speak = (_SPEAK_GPU if gpu else _SPEAK * cores) / max(1, size)
+    return 30 + _NIGHT_TRAINED / train + _NIGHT_SPOKEN / speak
+
+
+def gpu_memory() -> int:
+    """Return the bytes of the graphics card that torch would train on; 0 when there is none."""
+    import torch
+
+    return int(torch.cuda.mem_get_info()[0]) if torch.cuda.is_available() else 0
+
+
+def _kind(header: Header) -> Line:
+    architecture = header.architecture
+    if architecture not in ARCHITECTURES:
+        return Line(
+            "kind",
+            "broken",
+            f"{architecture}: Discern serves and trains {', '.join(ARCHITECTURES)}",
+        )
+    if header.own("pooling_type"):
+        return Line(
+            "kind", "broken", "an embedding model: it cannot talk (memory.embedder takes it)"
+        )
+    if header.values.get("split.count", 1) not in (0, 1):
+        return Line(
+            "kind", "note", "one of several files: it can be served, training needs it whole"
+        )
+    return Line("kind", "ok", f"{architecture}, {header.parameters / 1e9:.2f}B weights")
+
+
+def _precision(header: Header, size: int) -> str:
+    number = int(header.values.get("general.file_type", -1))
+    bits = 8 * size / max(1, header.parameters)
+    return f"{_TYPES.get(number, 'mixed')}, {bits:.1f} bits a weight, {size / 1e9:.2f} GB"
+
+
+def _thinking(header: Header) -> Line:
+    kind = thinks(str(header.values.get("tokenizer.chat_template", "")))
+    said = {
+        "never": "it does not think before it answers",
+        "if asked": "it thinks when chat.thinking is true",
+        "always": "it thinks by itself; without chat.thinking its thought is closed at once",
+    }
+    return Line("thinking", "ok", said[kind])
+
+
+def _sampling(header: Header, settings: Settings) -> Line:
+    made = recommended(header.architecture, header.values, thinking=settings.chat.thinking)
+    text = ", ".join(f"{name} {value:g}" for name, value in made.items())
+    return Line("sampling", "ok", f"recommended: {text}")
+
+
+def _memory(what: str, doing: str, takes: int, room: int, device: str) -> Line:
+    state: State = "ok" if takes < 0.8 * room else "note" if takes < room else "broken"
+    text = (
+        f"{doing} takes about {takes / 1e9:.1f} GB of the {room / 1e9:.1f} GB of {device} free now"
+    )
+    if state == "broken":
+        text += "; close other programs, or take a smaller model or precision"
+    return Line(what, state, text)
+
+
+def _scaling(header: Header) -> str:
+    if header.own("rope.scaling.type", "none") not in ("none", ""):
+        return "its positions are stretched (rope scaling), which training does not know"
+    return ""
+
+
+def _long(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"

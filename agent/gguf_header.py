@@ -1,0 +1,113 @@
+"""What a GGUF says of itself, read in a few milliseconds without loading it.
+
+Values are returned as they stand; of long lists (the vocabulary) only the length. Refuses, with
+ModelError, what is no GGUF, is cut off, or holds sizes that cannot be. Source: the GGUF specification,
+versions 2 and 3.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import IO, Any
+
+from agent.llama_file import require_gguf
+from memory.errors import ModelError
+
+LONGEST_TEXT = 1 << 24
+MOST = 1 << 20
+"""Entries and tensors a header may have."""
+_PLAIN = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+_TEXT, _LIST = 8, 9
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The values by key, and the number of weights. A list is represented by its length."""
+
+    values: dict[str, Any]
+    parameters: int
+
+    @property
+    def architecture(self) -> str:
+        """Such as qwen3."""
+        return str(self.values.get("general.architecture", "?"))
+
+    def own(self, key: str, default: Any = None) -> Any:
+        """Return the architecture's own value, such as `context_length`."""
+        return self.values.get(f"{self.architecture}.{key}", default)
+
+
+def read_header(path: Path) -> Header:
+    """Return the header of the GGUF at `path`.
+
+    Raises:
+        ModelError: missing, unreadable, or not a whole GGUF header.
+    """
+    require_gguf(path, "model", ModelError)
+    try:
+        with path.open("rb") as file:
+            return _read(file)
+    except (OSError, struct.error, ValueError, OverflowError) as error:
+        raise ModelError(
+            f"the header of {path} cannot be read ({error}); the file is damaged or cut off"
+        ) from error
+
+
+def _read(file: IO[bytes]) -> Header:
+    file.seek(4)
+    version = _number(file, "I")
+    if version not in (2, 3):
+        raise ValueError(f"GGUF version {version}")
+    tensors, entries = _number(file, "Q"), _number(file, "Q")
+    if tensors > MOST or entries > MOST:
+        raise ValueError(f"{tensors} tensors and {entries} entries")
+    values: dict[str, Any] = {}
+    for _ in range(entries):
+        key = _text(file)
+        values[key] = _value(file, _number(file, "I"))
+    weights = 0
+    for _ in range(tensors):
+        _text(file)
+        dimensions = _number(file, "I")
+        if dimensions > 8:
+            raise ValueError(f"a tensor of {dimensions} dimensions")
+        weights += prod(_number(file, "Q") for _ in range(dimensions))
+        _number(file, "I")
+        _number(file, "Q")
+    return Header(values, weights)
+
+
+def _number(file: IO[bytes], kind: str) -> Any:
+    size = struct.calcsize(kind)
+    return struct.unpack(f"<{kind}", file.read(size))[0]
+
+
+def _text(file: IO[bytes]) -> str:
+    size = _number(file, "Q")
+    if size > LONGEST_TEXT:
+        raise ValueError(f"a text of {size} bytes")
+    data = file.read(size)
+    if len(data) < size:
+        raise ValueError("the file ends within a text")
+    return data.decode("utf-8", "replace")
+
+
+def _value(file: IO[bytes], kind: int) -> Any:
+    if kind == _TEXT:
+        return _text(file)
+    if kind != _LIST:
+        if kind not in _PLAIN:
+            raise ValueError(f"a value of the kind {kind}")
+        return _number(file, _PLAIN[kind])
+    inner, count = _number(file, "I"), _number(file, "Q")
+    if inner in _PLAIN:
+        file.seek(struct.calcsize(_PLAIN[inner]) * count, 1)
+    else:
+        if count > MOST:
+            raise ValueError(f"a list of {count}")
+        for _ in range(count):
+            _value(file, inner)
+    return count

@@ -1,0 +1,223 @@
+"""`discern model`: fetch model files, find those that are here, and choose one."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from tui.verbs.shared_options import as_json, open_home, print_json, step
+
+SIGNS = {"ok": "✓", "note": "•", "broken": "✗"}
+COLOURS = {"ok": "green", "note": "yellow", "broken": "red"}
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  discern model pull qwen3-0.6b
+  discern model pull qwen3-4b --quant q4_k_m --use
+  discern model pull Qwen/Qwen3-4B-GGUF:Qwen3-4B-Q5_K_M.gguf
+  discern model list
+  discern model use ~/models/my-qwen.gguf
+"""
+)
+def model() -> None:
+    """Fetch model files, find those on this machine, and choose one.
+
+    Only `pull` talks to the network.
+    """
+
+
+@model.command()
+@click.argument("name")
+@click.option("--quant", help="This precision instead of the finest that fits.")
+@click.option("--use", "then_use", is_flag=True, help="Serve it afterwards.")
+@click.option("--yes", is_flag=True, help="Do not ask before it starts.")
+@as_json
+def pull(name: str, quant: str | None, then_use: bool, yes: bool, as_json: bool) -> int:
+    """Fetch a model: a known NAME (see `discern model list --known`), or OWNER/REPO:FILE.gguf."""
+    from agent.models import resolve
+    from agent.pull import look
+    from agent.pull import pull as fetch
+    from tui.text import one_line
+
+    home, _settings = open_home()
+    repo, file = resolve(name, quant)
+    step(f"asking for {repo}:{file}")
+    offer = look(home.prepare(), repo, file)
+    step("")
+    kept = f", {offer.have / 1e6:,.0f} MB of it are here" if offer.have else ""
+    about = (
+        f"{one_line(offer.repo)}:{one_line(offer.file)}\n"
+        f"  size     {offer.size / 1e6:,.0f} MB{kept}\n"
+        f"  licence  {one_line(offer.licence)}\n  sha256   {offer.sha256}\n  to       {offer.target}"
+    )
+    click.echo(about, err=as_json)
+    if not yes and sys.stdin.isatty() and not click.confirm("Fetch it?", default=True, err=as_json):
+        return 1
+    path = fetch(offer, _Bar())
+    step("")
+    if as_json:
+        print_json({"path": path, "sha256": offer.sha256, "licence": offer.licence})
+    else:
+        click.echo(f"{path} is here and whole.")
+    return _use(path, as_json=False, quiet=as_json) if then_use else 0
+
+
+class _Bar:
+    """One passing line: done, in all, speed."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._first: int | None = None
+        self._shown = 0.0
+
+    def __call__(self, done: int, total: int) -> None:
+        self._first = done if self._first is None else self._first
+        now = time.monotonic()
+        if now - self._shown < 0.2 and done < total:
+            return
+        self._shown = now
+        speed = (done - self._first) / max(1e-3, now - self._began)
+        filled = round(20 * done / max(1, total))
+        step(
+            f"{'█' * filled}{'░' * (20 - filled)} {done / 1e6:,.0f}/{total / 1e6:,.0f} MB, "
+            f"{speed / 1e6:.1f} MB/s"
+        )
+
+
+@model.command("list")
+@click.option("--known", is_flag=True, help="List what `pull` knows by name.")
+@as_json
+def list_all(known: bool, as_json: bool) -> None:
+    """List the model files on this machine (ours, the hub's cache, Ollama's, LM Studio's)."""
+    from agent.models import advised, find_models, free_memory, known_models
+    from agent.serving import served_model
+    from tui.text import one_line
+
+    home, settings = open_home()
+    if known:
+        free = free_memory()
+        rows = [(item, advised(item, free)) for item in known_models()]
+        if as_json:
+            print_json(
+                [{"name": x.name, "repo": x.repo, "files": x.files, "advised": q} for x, q in rows]
+            )
+            return
+        for one, quant in rows:
+            click.echo(
+                f"{one.name:<22} {one.use:<10} {', '.join(one.files)} "
+                f"(here: {quant}; {free / 1e9:.0f} GB of memory are free)"
+            )
+        return
+    served = served_model(settings).resolve()
+    found = find_models(home)
+    if as_json:
+        print_json([{"name": x.name, "path": x.path, "size": x.size, "whose": x.whose,
+                     "served": x.path.resolve() == served} for x in found])  # fmt: skip
+        return
+    for item in found:
+        sign = "◆" if item.path.resolve() == served else " "
+        click.echo(f"{sign} {one_line(item.name):<60} {item.size / 1e6:>8,.0f} MB  {item.whose}")
+    if not any(item.path.resolve() == served for item in found):
+        click.echo(f"◆ {one_line(str(served))}")
+    if not found:
+        click.echo("No model files were found. `discern model pull qwen3-0.6b` gets one (640 MB).")
+
+
+@model.command()
+@click.argument("name")
+@as_json
+def use(name: str, as_json: bool) -> int:
+    """Serve NAME from now on (a path, a name of `list`, or "starter"), if it can be served."""
+    from agent.models import find_model
+
+    home, _settings = open_home()
+    if name == "starter":
+        return _use(None, as_json=as_json)
+    return _use(find_model(home, name), as_json=as_json)
+
+
+@model.command()
+@click.argument("name", required=False)
+@as_json
+def info(name: str | None, as_json: bool) -> int:
+    """Say what a model file is good for here: the served one, or NAME."""
+    from agent.fitness import fitness
+    from agent.models import find_model
+    from agent.serving import served_model
+
+    home, settings = open_home()
+    path = find_model(home, name) if name else served_model(settings)
+    found = fitness(path, settings)
+    _show(found, as_json)
+    return 0 if found.serves else 1
+
+
+@model.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def remove(name: str, yes: bool) -> int:
+    """Delete a file that `pull` fetched; files of other programs are left alone."""
+    from agent.models import find_model, models_folder
+    from agent.serving import served_model
+    from memory.errors import ModelError
+
+    home, settings = open_home()
+    path = find_model(home, name)
+    folder = models_folder(home)
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ModelError(f"{path} was not fetched by Discern; remove it with the program it is of")
+    if path.resolve() == served_model(settings).resolve():
+        raise ModelError(f"{path} is served now; choose another first: `discern model use starter`")
+    size = path.stat().st_size
+    if not yes and sys.stdin.isatty() and not click.confirm(f"Delete {path}?", default=False):
+        return 1
+    path.unlink()
+    for parent in list(path.parents)[:4]:
+        if parent == folder or any(parent.iterdir()):
+            break
+        parent.rmdir()
+    click.echo(f"{path} is gone; {size / 1e6:,.0f} MB are free again.")
+    return 0
+
+
+def _use(path: Path | None, *, as_json: bool, quiet: bool = False) -> int:
+    from agent.fitness import fitness
+    from agent.serving import STARTER
+    from memory.errors import ModelError
+    from memory.settings_file import write_setting
+
+    home, settings = open_home()
+    found = fitness(path or STARTER, settings)
+    if not quiet:
+        _show(found, as_json)
+    if not found.serves:
+        worst = next(line for line in found.lines if line.state == "broken")
+        raise ModelError(f"{found.path} cannot be served here: {worst.text}")
+    write_setting(home, "model", "path", str(path) if path else "")
+    if not (as_json or quiet):
+        click.echo(f"{found.name} serves from the next chat on.")
+        if not found.trains:
+            click.echo("It cannot be trained here, so marks will be recalled only.")
+    return 0
+
+
+def _show(found: object, as_json: bool) -> None:
+    from agent.fitness import Fitness
+    from tui.text import one_line
+
+    assert isinstance(found, Fitness)
+    if as_json:
+        print_json(
+            {"path": found.path, "name": found.name, "serves": found.serves,
+             "trains": found.trains, "lines": found.lines}
+        )  # fmt: skip
+        return
+    click.echo(f"{one_line(found.name)}  {one_line(str(found.path))}")
+    for line in found.lines:
+        sign = click.style(SIGNS[line.state], fg=COLOURS[line.state])
+        click.echo(f"  {sign} {line.what:<10} {one_line(line.text)}")
