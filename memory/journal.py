@@ -4,18 +4,18 @@ Several processes open it at once (chat, night, command line), one short transac
 method that writes has returned, what it wrote is on disk (`memory/database.py`). Its tables are brought
 up to date when it is opened, after a copy was put beside it (`memory/schema.py`).
 
-Forgetting removes the text: `secure_delete` overwrites the bytes in the file.
+Its parts are `turns.py`, `marks.py` (the differences), `forgetting.py` and `nights.py`.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from memory.marks import Marks
+from memory.forgetting import Forgetting
 from memory.nights import Nights
 
 
-class Journal(Marks, Nights):
+class Journal(Forgetting, Nights):
     """An open journal. Usable from any thread of the process; close it, or use it with `with`."""
 
     def __init__(self, path: Path) -> None:
@@ -27,6 +27,7 @@ class Journal(Marks, Nights):
         super().__init__(path)
         try:
             self.refresh_stems()
+            self.fold_what_was_forgotten()
         except BaseException:
             self.close()
             raise

@@ -1,16 +1,14 @@
-"""The differences of the journal: marked, found by their words, edited, pinned, superseded, forgotten.
+"""The differences of the journal: marked, found by their words, edited, pinned, superseded.
 
-An edit keeps the version before it. Forgetting leaves no text: not of the difference, not of its
-versions, not of the turn it was marked on, not in what later marks remember of the talk before them.
+An edit keeps the version before it. Every change grows the watermark in its own transaction.
 """
 
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable, Sequence
 
-from memory.difference import Difference, State, now
+from memory.difference import Difference, State
 from memory.rows import COLUMNS, difference_of, values_of
 from memory.turns import Turns
 from memory.words import STEMMER, stems
@@ -31,6 +29,7 @@ class Marks(Turns):
                 "insert into stems (rowid, asked) values (last_insert_rowid(), ?)",
                 (" ".join(stems(difference.asked)),),
             )
+            connection.execute(COUNT_CHANGE)
 
     def differences(self) -> list[Difference]:
         """Return every difference, oldest first, superseded ones too."""
@@ -83,6 +82,7 @@ class Marks(Turns):
                 f"update differences set {changed} where id = ?",
                 (*values_of(difference), difference.id),
             )
+            connection.execute(COUNT_CHANGE)
 
     def versions(self, difference: str) -> list[Difference]:
         """Return the earlier versions of a difference, oldest first."""
@@ -97,6 +97,7 @@ class Marks(Turns):
             connection.execute(
                 "update differences set pinned = ? where id = ?", (pinned, difference)
             )
+            connection.execute(COUNT_CHANGE)
 
     def set_superseded(self, difference: str, by: str | None) -> None:
         """Record what took a difference's place; None puts it back in force."""
@@ -104,7 +105,7 @@ class Marks(Turns):
             connection.execute(
                 "update differences set superseded_by = ? where id = ?", (by, difference)
             )
-            connection.execute(_COUNT_CHANGE)
+            connection.execute(COUNT_CHANGE)
 
     def set_states(self, states: dict[str, State]) -> None:
         """Record where the given differences (id → state) stand."""
@@ -113,6 +114,7 @@ class Marks(Turns):
                 "update differences set state = ? where id = ?",
                 [(state.value, difference) for difference, state in states.items()],
             )
+            connection.execute(COUNT_CHANGE)
 
     def set_next_surprisal(self, turn: str, value: float) -> None:
         """Record how surprising the user's words after a turn were, in nats a token."""
@@ -128,69 +130,6 @@ class Marks(Turns):
                 "update differences set recalled = recalled + 1 where id = ?",
                 [(identity,) for identity in identities],
             )
-
-    def remove_mark(self, difference: Difference) -> None:
-        """Take a mark and its versions out; the turn it was made on stays."""
-        gone = (difference.id,)
-        with self._writing() as connection:
-            connection.execute(
-                "delete from stems where rowid = (select seq from differences where id = ?)", gone
-            )
-            connection.execute("delete from differences where id = ?", gone)
-            connection.execute("delete from versions where difference = ?", gone)
-            connection.execute(
-                "insert or ignore into forgotten values (?, ?)", (*gone, now().isoformat())
-            )
-            # A removed row would otherwise leave its words in FTS5's older segments.
-            connection.execute("insert into stems (stems) values ('optimize')")
-            connection.execute(_COUNT_CHANGE)
-
-    def forget(self, difference: Difference) -> None:
-        """Remove a difference and its text for good, the turn's too unless another mark needs it."""
-        with self._writing() as connection:
-            self.remove_mark(difference)
-            shared = connection.execute(
-                "select 1 from differences where turn = ? limit 1", (difference.turn,)
-            ).fetchone()
-            if shared is None:
-                connection.execute(
-                    "update turns set asked = '', replied = '', surprisal = '[]', why = '[]' "
-                    "where id = ?",
-                    (difference.turn,),
-                )
-                self._leave_out_of_talk(connection, difference)
-            connection.execute(
-                "delete from quarantine where json_extract(body, '$.asked') = ? "
-                "and json_extract(body, '$.replied') = ?",
-                (difference.asked, difference.replied),
-            )
-        self.fold_log()
-
-    def _leave_out_of_talk(self, connection: sqlite3.Connection, gone: Difference) -> None:
-        """Take the forgotten turn out of what other marks of the thread remember as said before."""
-        for row in connection.execute(
-            "select id, before from differences where thread = ? and before != '[]'",
-            (gone.thread,),
-        ).fetchall():
-            if (kept := _without(row["before"], gone)) != row["before"]:
-                connection.execute(
-                    "update differences set before = ? where id = ?", (kept, row["id"])
-                )
-        for row in connection.execute(
-            "select v.* from versions v join differences d on d.id = v.difference "
-            "where d.thread = ?",
-            (gone.thread,),
-        ).fetchall():
-            body = json.loads(row["body"])
-            body["before"] = _without(body["before"], gone)
-            connection.execute(
-                "update versions set body = ? where difference = ? and version = ?",
-                (json.dumps(body), row["difference"], row["version"]),
-            )
-
-    def forgotten(self) -> list[str]:
-        """Return the ids of what was forgotten or taken back; no text of it is left."""
-        return [row["id"] for row in self._rows("select id from forgotten order by at")]
 
     # --- by words ----------------------------------------------------------------------------
 
@@ -226,10 +165,11 @@ class Marks(Turns):
 
     def refresh_stems(self) -> int:
         """Stem everything anew when the stemmer changed since; returns how many were stemmed."""
-        known = self._rows("select value from facts where name = 'stemmer'")
-        if known and known[0]["value"] == STEMMER:
+        if self._stemmed():
             return 0
         with self._writing() as connection:
+            if self._stemmed():  # by another process, while this one waited for its turn
+                return 0
             connection.execute("delete from stems")
             rows = connection.execute("select seq, asked from differences").fetchall()
             connection.executemany(
@@ -237,30 +177,20 @@ class Marks(Turns):
                 ((row["seq"], " ".join(stems(row["asked"]))) for row in rows),
             )
             connection.execute("insert or replace into facts values ('stemmer', ?)", (STEMMER,))
-            connection.execute(_COUNT_CHANGE)
+            connection.execute(COUNT_CHANGE)
         return len(rows)
 
-    def watermark(self) -> tuple[int, int]:
-        """Return a pair that changes with every difference added, forgotten or superseded."""
-        row = self._rows(
-            "select (select coalesce(max(seq), 0) from differences) as top, "
-            "(select count(*) from differences) as n, "
-            "(select coalesce(max(value), '0') from facts where name = 'forgotten') as gone"
-        )[0]
-        return int(row["top"]) + int(row["gone"]), int(row["n"])
+    def _stemmed(self) -> bool:
+        rows = self._rows("select value from facts where name = 'stemmer'")
+        return bool(rows) and rows[0]["value"] == STEMMER
+
+    def watermark(self) -> int:
+        """Return a number that grows with every change to what is marked."""
+        rows = self._rows("select value from facts where name = 'changes'")
+        return int(rows[0]["value"]) if rows else 0
 
 
-_COUNT_CHANGE = (
-    "insert into facts values ('forgotten', '1') on conflict (name) do update "
+COUNT_CHANGE = (
+    "insert into facts values ('changes', '1') on conflict (name) do update "
     "set value = cast(cast(value as integer) + 1 as text)"
 )
-
-
-def _without(before: str, gone: Difference) -> str:
-    """Return the JSON of a talk without the forgotten question and reply."""
-    messages = [list(item) for item in json.loads(before)]
-    pair = [["user", gone.asked], ["assistant", gone.replied]]
-    for place in range(len(messages) - 1, -1, -1):
-        if messages[place : place + 2] == pair:
-            del messages[place : place + 2]
-    return json.dumps(messages)

@@ -9,23 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from memory.difference import (
-    Contrast,
-    Difference,
-    Moment,
-    Span,
-    State,
-    Turn,
-    clean_field,
-    new_id,
-    now,
-)
+from memory.difference import Difference, Message, Moment, Turn
 from memory.embed import Embedder, NgramEmbedder
 from memory.errors import HomeError, MarkError
 from memory.home import Home, RecallSettings, Settings
 from memory.index import Index, Progress, open_index
 from memory.journal import Journal
-from memory.kinds import kinds, require_kind
+from memory.kinds import kinds
+from memory.marking import change_mark, make_mark
 from memory.recall import Recalled, render, search
 
 
@@ -116,40 +107,32 @@ class Memory:
         sounds: str | None = None,
         quote: str | None = None,
         identity: str | None = None,
+        system: str = "",
     ) -> Difference:
         """Keep the marked moment of `turn`; when this returns it is on disk.
 
         `quote` is a part of the reply, word for word, that the mark is about. `identity` names the
-        difference; a fresh id is made when none is given.
+        difference; a fresh id is made when none is given. `system` is the system prompt that the
+        turn was spoken under; the talk before it is taken from the journal.
 
         Raises:
             MarkError: an unknown moment or kind, an empty or overlong text, a quote that does not
                 stand in the reply, or an expected reply equal to the marked one.
         """
-        difference = Difference(
-            id=identity or new_id(),
-            turn=turn.id,
-            thread=turn.thread,
-            at=now(),
-            moment=_moment(moment),
-            asked=turn.asked,
-            replied=turn.replied,
-            kind=require_kind(kind).name if kind else None,
-            contrast=Contrast(
-                clean_field("missed line", missed),
-                clean_field("lost line", lost),
-                _expected(sounds, turn, moment),
-            ),
-            note=clean_field("note", note),
-            span=_span(quote, turn.replied),
-            model=turn.model,
-            adapter=turn.adapter,
-            before=self.journal.before(turn),
-            surprisal=turn.mean_surprisal,
+        said = self.journal.before(turn)
+        difference = make_mark(
+            turn,
+            moment,
+            kind=kind,
+            note=note,
+            missed=missed,
+            lost=lost,
+            sounds=sounds,
+            quote=quote,
+            identity=identity,
+            before=(Message("system", system), *said) if system else said,
             next_surprisal=self.journal.next_surprisal(turn),
         )
-        if not difference.teaches:
-            difference = replace(difference, state=State.BARE)
         self.journal.add_difference(difference)
         self.refresh()
         return difference
@@ -171,30 +154,13 @@ class Memory:
             UnknownIdError: no difference has that id, or several do.
             MarkError: a text is refused as in `mark`.
         """
-        old = self.journal.difference(prefix)
-
-        def line(name: str, given: str | None, present: str | None) -> str | None:
-            return present if given is None else clean_field(name, given)
-
-        new = replace(
-            old,
-            moment=old.moment if moment is None else _moment(moment),
-            kind=old.kind if kind is None else require_kind(kind).name if kind else None,
-            note=line("note", note, old.note),
-            contrast=Contrast(
-                line("missed line", missed, old.contrast.missed),
-                line("lost line", lost, old.contrast.lost),
-                line("expected reply", sounds, old.contrast.sounds),
-            ),
-        )
-        if new == old:
-            return old
-        _check_expected(new.contrast.sounds, new.replied, new.moment)
-        new = replace(new, version=old.version + 1, edited=now())
-        # A note or a kind is not trained on: what was learnt stays learnt.
-        if new.fingerprint != old.fingerprint:
-            new = replace(new, state=State.WAITING if new.teaches else State.BARE)
-        self.journal.replace_difference(new)
+        with self.journal.writing():  # so that of two edits at once none is lost
+            old = self.journal.difference(prefix)
+            new = change_mark(
+                old, moment=moment, kind=kind, note=note, missed=missed, lost=lost, sounds=sounds
+            )
+            if new != old:
+                self.journal.replace_difference(new)
         return new
 
     def history(self, prefix: str) -> list[Difference]:
@@ -223,20 +189,22 @@ class Memory:
             UnknownIdError: one of them does not exist, or the id fits several.
             MarkError: they are the same, or the second was itself superseded by the first.
         """
-        gone, taking = self.journal.difference(old), self.journal.difference(by)
-        if gone.id == taking.id:
-            raise MarkError(
-                f"the difference {gone.id[:8]} cannot supersede itself; name two, the old one first"
-            )
-        after: Difference | None = taking
-        while after is not None and after.superseded_by is not None:
-            if after.superseded_by == gone.id:
+        with self.journal.writing():
+            gone, taking = self.journal.difference(old), self.journal.difference(by)
+            if gone.id == taking.id:
                 raise MarkError(
-                    f"{taking.id[:8]} was superseded by {gone.id[:8]} before, they cannot replace each "
-                    f"other; `discern memory forget {gone.id[:8]}` removes the one that is wrong"
+                    f"the difference {gone.id[:8]} cannot supersede itself; name two, the old one "
+                    "first"
                 )
-            after = next(iter(self.journal.found([after.superseded_by])), None)
-        self.journal.set_superseded(gone.id, taking.id)
+            after: Difference | None = taking
+            while after is not None and after.superseded_by is not None:
+                if after.superseded_by == gone.id:
+                    raise MarkError(
+                        f"{taking.id[:8]} was superseded by {gone.id[:8]} before, they cannot replace "
+                        f"each other; `discern memory forget {gone.id[:8]}` removes the wrong one"
+                    )
+                after = next(iter(self.journal.found([after.superseded_by])), None)
+            self.journal.set_superseded(gone.id, taking.id)
         return replace(gone, superseded_by=taking.id)
 
     def undo(self, prefix: str) -> Difference:
@@ -303,39 +271,3 @@ class Memory:
         ]
         most = self.settings.token_budget if budget is None else budget
         return render(above, budget=most, count=count)
-
-
-def _moment(moment: Moment | str) -> Moment:
-    try:
-        return Moment(moment)
-    except ValueError:
-        raise MarkError(f"{moment!r} is not a moment; mark with error, surprise or hold") from None
-
-
-def _expected(sounds: str | None, turn: Turn, moment: Moment | str) -> str | None:
-    text = clean_field("expected reply", sounds)
-    if sounds is not None and text is None:
-        raise MarkError(
-            "nothing follows =>; write how the reply should have sounded after it, or leave => out"
-        )
-    _check_expected(text, turn.replied, moment)
-    return text
-
-
-def _check_expected(sounds: str | None, replied: str, moment: Moment | str) -> None:
-    if sounds is not None and sounds == replied.strip() and moment != Moment.HOLD:
-        raise MarkError(
-            "what follows => is the very reply that was given; to keep a good reply mark it with "
-            "`/diff hold`"
-        )
-
-
-def _span(quote: str | None, reply: str) -> Span | None:
-    if quote is None:
-        return None
-    start = reply.find(quote) if quote else -1
-    if start < 0:
-        raise MarkError(
-            f"the quoted part {quote[:40]!r} does not stand in the reply; select it again"
-        )
-    return Span(start, start + len(quote), quote)

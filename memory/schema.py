@@ -65,6 +65,10 @@ def _second(connection: sqlite3.Connection) -> None:
     connection.execute("create index differences_by_turn on differences (turn)")
     connection.execute("create index differences_by_state on differences (state, superseded_by)")
     connection.execute(
+        "create index differences_by_successor on differences (superseded_by) "
+        "where superseded_by is not null"
+    )
+    connection.execute(
         """create table versions (
             difference text not null, version integer not null, body text not null,
             primary key (difference, version)) strict, without rowid"""
