@@ -171,11 +171,14 @@ def _answered(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
 def _record(turn: Turn, rooms: Rooms) -> None:
     journal = rooms.memory.journal
     before = journal.turns(turn.thread, limit=1)
-    journal.add_turn(turn, [(item.difference.id, item.score, item.matched) for item in rooms.items])
-    if before and turn.asked_surprisal is not None:
-        journal.set_next_surprisal(before[0].id, turn.asked_surprisal)
-    if turn.recalled:
-        rooms.memory.note_recalled(turn.recalled)
+    with journal.writing():  # all of it on the disk at once
+        journal.add_turn(
+            turn, [(item.difference.id, item.score, item.matched) for item in rooms.items]
+        )
+        if before and turn.asked_surprisal is not None:
+            journal.set_next_surprisal(before[0].id, turn.asked_surprisal)
+        if turn.recalled:
+            rooms.memory.note_recalled(turn.recalled)
 
 
 def _speed(tokens: int, seconds: float) -> float:
