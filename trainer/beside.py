@@ -155,7 +155,7 @@ def no_better(rows: Sequence[Beside], spoken: Spoken) -> str:
     if recall is None:
         return ""
     ours, theirs = spoken.lessons + spoken.rephrasings, recall.lessons + recall.rephrasings
-    if ours > theirs:
+    if ours > theirs or not theirs:
         return ""
     return (
         f"this adapter is no better than recall, which alone gets {recall.lessons:.0%} of the "

@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.engine import Engine
+from agent.engine import Engine, Sampling
+from agent.prompt import compose
+from memory.difference import Message
 from memory.errors import AdapterError
 from memory.home import Home
 from tests.trainer.values import difference, quick_settings
 from trainer.anchors import Answers
-from trainer.gate import judge, probe, same
+from trainer.gate import judge, listen, probe, same
 from trainer.lessons import make_curriculum
 
 
@@ -83,7 +85,61 @@ def test_an_idle_adapter_changes_nothing_and_a_wild_one_is_caught(
     assert not wild.passed and wild.only_drifts
     assert "unrelated answers unchanged" in wild.sentence
     assert wild.changes
+    assert any(change.near for change in wild.changes)
     assert engine.adapter is None
+
+
+def test_the_shortcut_agrees_with_plain_generation(
+    engine: Engine, home: Home, tmp_path: Path
+) -> None:
+    """A reply that is laid after its prompt is judged as one that is generated token by token."""
+    chosen = quick_settings(home)
+    prompts = ["Who?", "Where are we now?", "What is a quark?"]
+    engine.set_adapter(lora(tmp_path / "a.gguf", 0.3))
+    said = {}
+    for text in prompts:
+        tokens = compose(engine, [Message("user", text)]).tokens
+        said[text] = engine.generate(tokens, Sampling(max_tokens=24)).run().text.strip()
+    engine.set_adapter(None)
+    marked = [difference(text, said[text] or "Nothing.") for text in prompts]
+    marked.append(difference("Why?", "Because."))
+    curriculum = make_curriculum(engine, marked, Answers(engine, "0" * 64, home.cache), chosen)
+    engine.set_adapter(tmp_path / "a.gguf")
+    for lesson, answer in zip(
+        curriculum.lessons, listen(engine, curriculum.lessons).asked, strict=True
+    ):
+        longest = Sampling(max_tokens=len(lesson.chosen) + 16)
+        made = engine.generate(lesson.question.prompt, longest).run()
+        assert answer.right == (made.reason == "end" and same(made.text, lesson.expected))
+        assert same(answer.text, made.text)
+
+
+def test_a_lesson_held_until_now_must_not_be_lost(
+    engine: Engine, home: Home, tmp_path: Path
+) -> None:
+    chosen = quick_settings(home, gate={"kept": 1.0})
+    marked = [difference("Who?", "Lutz."), difference("Where?", "Here.")]
+    curriculum = make_curriculum(engine, marked, Answers(engine, "0" * 64, home.cache), chosen)
+    idle = lora(tmp_path / "idle.gguf", 0.0)
+    assert judge(engine, idle, curriculum, chosen.gate, held_now=(False, False)).passed
+    verdict = judge(engine, idle, curriculum, chosen.gate, held_now=(True, False))
+    assert not verdict.passed and not verdict.only_drifts
+    assert "lessons held until now and lost: 1 of 1" in verdict.sentence
+
+
+def test_perplexity_between_aim_and_limit_is_a_warning_and_above_it_a_refusal(
+    engine: Engine, home: Home, tmp_path: Path
+) -> None:
+    marked = [difference("Who?", "Lutz.")]
+    answers = Answers(engine, "0" * 64, home.cache)
+    adapter = lora(tmp_path / "a.gguf", 0.3)
+    for limit, passed in ((1e9, True), (0.0, False)):
+        chosen = quick_settings(home, gate={"perplexity": 0.0, "perplexity_limit": limit})
+        curriculum = make_curriculum(engine, marked, answers, chosen)
+        verdict = judge(engine, adapter, curriculum, chosen.gate)
+        found = next(item for item in verdict.measures if item.name == "perplexity")
+        assert (verdict.passed, found.passed, found.warned) == (passed, False, passed)
+        assert not verdict.clean
 
 
 def test_an_adapter_that_only_drifts_is_weakened_until_it_passes(

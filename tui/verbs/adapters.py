@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from tui.verbs.shared_options import as_json, open_home, print_json
+from tui.verbs.shared_options import as_json, model_option, open_home, print_json
 
 
 @click.group()
@@ -52,15 +52,18 @@ def list_all(as_json: bool) -> None:
 
 @adapters.command()
 @click.argument("identity", metavar="ID")
+@model_option
 @as_json
-def use(identity: str, as_json: bool) -> None:
-    """Serve with the adapter whose id starts with ID."""
+def use(identity: str, model: str | None, as_json: bool) -> None:
+    """Serve with the adapter whose id starts with ID; it must belong to the served model."""
     from agent.adapters import find_adapter, verify
+    from agent.serving import served_model
+    from trainer.known import entry_of
     from trainer.publish import select
 
-    home, _settings = open_home()
+    home, settings = open_home(model)
     adapter = find_adapter(home.adapters, identity)
-    verify(adapter)
+    verify(adapter, entry_of(served_model(settings), home.prepare()).sha256)
     select(home, adapter.id)
     _say(adapter.id, as_json)
 
