@@ -62,6 +62,7 @@ class Index:
         self._steps: tuple[int, int] = (0, 0)
         self._closing = False
         self._asked = True
+        self._busy = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="discern-index", daemon=True)
         self._thread.start()
@@ -91,7 +92,7 @@ class Index:
         shown = (0, 0)
         self.nudge()
         with self._changed:
-            while not self._closing and not self._failed and (self._asked or not self._level):
+            while not self._closing and (self._asked or self._busy):
                 if until is not None and time.monotonic() >= until:
                     return False
                 self._changed.wait(0.1)
@@ -154,14 +155,14 @@ class Index:
                     self._changed.wait()
                 if self._closing:
                     return
-                self._asked = False
-                if self._failed and time.monotonic() - self._failed_at < AGAIN:
-                    continue
+                self._asked, self._busy = False, True
             try:
-                self._catch_up()
+                if not self._failed or time.monotonic() - self._failed_at >= AGAIN:
+                    self._catch_up()
             except Exception as error:  # whatever happens here, recall by words goes on
                 self._fail(error)
             with self._changed:
+                self._busy = False
                 self._changed.notify_all()
 
     def _fail(self, error: Exception) -> None:
