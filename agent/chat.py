@@ -20,6 +20,7 @@ from agent.adapters import (
 )
 from agent.chat_model import DiscernChatModel
 from agent.contrast import Draft, draft
+from agent.embedding import embedder_for
 from agent.engine import Engine, Generation
 from agent.graph import Event, Finished, Rooms, build
 from agent.leftovers import Leftovers, leftovers
@@ -239,6 +240,7 @@ class Chat:
             lost=lost,
             sounds=sounds,
             quote=quote,
+            system=self.settings.chat.system,
         )
         return Receipt(difference, receipt(difference, self.settings))
 
