@@ -1,0 +1,321 @@
+"""Model files: found where they lie, checked for what they are good for, fetched whole or not."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gguf
+import pytest
+
+from agent.fitness import Fitness, cache_bytes, fitness
+from agent.gguf_header import read_header
+from agent.models import advised, find_model, find_models, known_models, recommended, resolve
+from agent.pull import look, pull
+from memory.errors import ModelError, SettingsError
+from memory.home import Home, Settings, read_settings
+from memory.settings_file import write_setting
+from tests.gguf_files import write_tiny
+from tui.cli import run
+
+REPO, FILE = "Some/Tiny-GGUF", "tiny.gguf"
+
+
+class Hub:
+    """A stand-in for the hub, on this machine: one file, and ways to fail."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        self.sha256: str | None = hashlib.sha256(body).hexdigest()
+        self.cut_at = 0  # where the line breaks, as often as it is tried
+        self.asked: list[str] = []
+        hub = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_HEAD(self) -> None:
+                self._answer(head=True)
+
+            def do_GET(self) -> None:
+                self._answer(head=False)
+
+            def log_message(self, *_args: Any) -> None: ...
+
+            def _answer(self, *, head: bool) -> None:
+                hub.asked.append(f"{self.command} {self.path} {self.headers.get('Range', '')}")
+                if self.path == f"/api/models/{REPO}":
+                    card = {"id": REPO, "tags": [], "cardData": {"license": "apache-2.0"}}
+                    return self._send(json.dumps(card).encode(), 200, head)
+                if not re.fullmatch(f"/{REPO}/resolve/[0-9a-z]+/{FILE}", self.path):
+                    self.send_response(404)
+                    self.send_header("X-Error-Code", "EntryNotFound")
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return None
+                start = int((self.headers.get("Range") or "bytes=0-")[6:].partition("-")[0])
+                return self._send(hub.body[start:], 206 if start else 200, head, start)
+
+            def _send(self, body: bytes, status: int, head: bool, start: int = 0) -> None:
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.send_header("X-Repo-Commit", "c0ffee")
+                if hub.sha256:
+                    self.send_header("X-Linked-Etag", f'"{hub.sha256}"')
+                self.send_header("X-Linked-Size", str(len(hub.body)))
+                if start:
+                    whole = len(hub.body)
+                    self.send_header("Content-Range", f"bytes {start}-{whole - 1}/{whole}")
+                self.end_headers()
+                if not head:
+                    if hub.cut_at and self.path.endswith(FILE):
+                        body = body[: max(0, hub.cut_at - start)]
+                    self.wfile.write(body)
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_address[1]}"
+
+
+@pytest.fixture
+def hub(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    stand_in = Hub(tiny.read_bytes())
+    monkeypatch.setenv("HF_ENDPOINT", stand_in.url)
+    from huggingface_hub import file_download
+
+    monkeypatch.setattr(file_download.time, "sleep", lambda _seconds: None)  # between its retries
+    monkeypatch.setattr(file_download.constants, "DOWNLOAD_CHUNK_SIZE", 100)
+    yield stand_in
+    stand_in.server.shutdown()
+    stand_in.server.server_close()
+
+
+def test_a_file_is_shown_then_fetched_and_checked(home: Home, hub: Hub, tiny: Path) -> None:
+    offer = look(home, REPO, FILE)
+    assert (offer.size, offer.sha256, offer.licence) == (len(hub.body), hub.sha256, "apache-2.0")
+    assert not any(asked.startswith("GET /Some") for asked in hub.asked)
+    heard: list[tuple[int, int]] = []
+    path = pull(offer, lambda done, total: heard.append((done, total)))
+    assert path.read_bytes() == tiny.read_bytes()
+    assert path == home.data / "models" / REPO / FILE
+    assert heard[-1] == (offer.size, offer.size)
+    hub.asked.clear()
+    assert pull(look(home, REPO, FILE)) == path
+    assert not any(FILE in asked for asked in hub.asked if asked.startswith("GET"))
+
+
+def test_a_broken_line_is_gone_on_from(home: Home, hub: Hub, tiny: Path) -> None:
+    hub.cut_at = 1000
+    with pytest.raises(ModelError, match="are kept, pull again"):
+        pull(look(home, REPO, FILE))
+    assert not (home.data / "models" / REPO / FILE).exists()
+    hub.cut_at = 0
+    hub.asked.clear()
+    offer = look(home, REPO, FILE)
+    assert offer.have == 1000
+    assert pull(offer).read_bytes() == tiny.read_bytes()
+    assert any("bytes=1000-" in asked for asked in hub.asked)
+    assert not list((home.data / "models").rglob(".*.part"))
+
+
+def test_what_is_not_what_the_hub_describes_is_deleted(home: Home, hub: Hub) -> None:
+    hub.sha256 = "0" * 64
+    with pytest.raises(ModelError, match="sha256 differs"):
+        pull(look(home, REPO, FILE))
+    assert not [path for path in (home.data / "models").rglob("*") if path.is_file()]
+    hub.sha256 = None
+    with pytest.raises(ModelError, match="does not tell"):
+        look(home, REPO, FILE)
+    with pytest.raises(ModelError, match="has no Some/Tiny-GGUF:other"):
+        look(home, REPO, "other.gguf")
+
+
+def test_a_hub_that_is_away_is_named(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{free.getsockname()[1]}")
+    with pytest.raises(ModelError, match="cannot get"):
+        look(home, REPO, FILE)
+
+
+def test_the_command_line_pulls_uses_and_removes(
+    home: Home, hub: Hub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["model", "pull", f"{REPO}:{FILE}", "--use"]) == 0
+    out = capsys.readouterr().out
+    assert "apache-2.0" in out and "serves from the next chat on" not in out.split("is here")[0]
+    path = home.data / "models" / REPO / FILE
+    assert read_settings(home).model.path == str(path)
+    assert run(["model", "list", "--json"]) == 0
+    [listed] = json.loads(capsys.readouterr().out)
+    assert listed["served"] and listed["name"] == f"{REPO}:{FILE}" and listed["whose"] == "discern"
+    assert run(["model", "remove", f"{REPO}:{FILE}"]) == 2
+    assert "served now" in capsys.readouterr().err
+    assert run(["model", "use", "starter"]) == 0
+    assert run(["model", "remove", f"{REPO}:{FILE}"]) == 0
+    assert not path.exists() and not path.parent.exists()
+    assert run(["model", "pull", "qwen9"]) == 2
+    assert "qwen3-0.6b" in capsys.readouterr().err
+
+
+def test_files_of_other_programs_are_found(home: Home, tiny: Path, tmp_path: Path) -> None:
+    user = tmp_path / "user"
+
+    def put(place: str, body: bytes = tiny.read_bytes()) -> Path:
+        path = user / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body)
+        return path
+
+    put(".cache/huggingface/hub/models--Qwen--Q-GGUF/snapshots/abc/q.gguf")
+    put(".lmstudio/models/maker/name-GGUF/lm.gguf")
+    put(".lmstudio/models/maker/name-GGUF/big-00001-of-00002.gguf")
+    put(".lmstudio/models/maker/name-GGUF/big-00002-of-00002.gguf")
+    digest = hashlib.sha256(tiny.read_bytes()).hexdigest()
+    put(f".ollama/models/blobs/sha256-{digest}")
+    layer = {"mediaType": "application/vnd.ollama.image.model", "digest": f"sha256:{digest}"}
+    away = {**layer, "digest": "sha256:../../../etc/passwd"}
+    text = json.dumps({"layers": [layer, away]}).encode()
+    put(".ollama/models/manifests/registry.ollama.ai/library/qwen3/0.6b", text)
+    put(".ollama/models/manifests/registry.ollama.ai/library/broken/x", b"{")
+    put("elsewhere/no.gguf", b"text")
+    found = find_models(home, {"HOME": str(user)})
+    assert {(item.name, item.whose) for item in found} == {
+        ("Qwen/Q-GGUF:q.gguf", "hub"),
+        ("maker/name-GGUF:lm.gguf", "lmstudio"),
+        ("maker/name-GGUF:big-00001-of-00002.gguf", "lmstudio"),
+        ("qwen3:0.6b", "ollama"),
+    }
+    other = find_models(
+        home, {"HOME": str(tmp_path), "OLLAMA_MODELS": str(user / ".ollama/models")}
+    )
+    assert [item.name for item in other] == ["qwen3:0.6b"]
+    assert find_model(home, str(tiny)) == tiny
+    with pytest.raises(ModelError, match="no file is called"):
+        find_model(home, "never-heard-of")
+    with pytest.raises(ModelError, match="is not on this machine"):
+        find_model(home, "qwen3-8b")
+
+
+def test_names_and_precisions_are_checked() -> None:
+    assert resolve("qwen3-0.6b") == ("Qwen/Qwen3-0.6B-GGUF", "Qwen3-0.6B-Q8_0.gguf")
+    assert resolve("Qwen3-4B", "q4_k_m") == ("Qwen/Qwen3-4B-GGUF", "Qwen3-4B-Q4_K_M.gguf")
+    assert resolve("a/b:sub/c.gguf") == ("a/b", "sub/c.gguf")
+    for wrong in ("a/b:../c.gguf", "a/b:c.txt", "a:c.gguf", "a/b:/etc/c.gguf", "nothing"):
+        with pytest.raises(ModelError):
+            resolve(wrong)
+    with pytest.raises(ModelError, match="not as q2"):
+        resolve("qwen3-4b", "q2")
+    large = next(item for item in known_models() if item.name == "qwen3-8b")
+    assert advised(large, 64 << 30) == "q8_0"
+    assert advised(large, 8 << 30) == "q4_k_m" == advised(large, 1 << 30)
+    assert all(item.repo.startswith("Qwen/") for item in known_models())
+
+
+def line(found: Fitness, what: str) -> str:
+    return next(f"{item.state}: {item.text}" for item in found.lines if item.what == what)
+
+
+def test_a_file_says_what_it_is_good_for(tmp_path: Path, tiny: Path, settings: Settings) -> None:
+    found = fitness(tiny, settings, free=8 << 30, gpu=0)
+    assert found.serves and found.trains
+    header = read_header(tiny)
+    reader = gguf.GGUFReader(tiny)
+    assert header.parameters == sum(int(tensor.n_elements) for tensor in reader.tensors)
+    assert cache_bytes(header, 512) == 512 * 2 * 1 * 80 * 2
+    small = fitness(tiny, settings, free=1 << 20, gpu=0)
+    assert not small.serves and line(small, "memory").startswith("broken")
+    write_tiny(tmp_path / "llama.gguf", architecture="qwen2")
+    data = (tmp_path / "llama.gguf").read_bytes().replace(b"qwen2", b"llama")
+    (tmp_path / "llama.gguf").write_bytes(data)
+    other = fitness(tmp_path / "llama.gguf", settings, free=8 << 30, gpu=0)
+    assert not other.serves and "llama" in line(other, "kind")
+    (tmp_path / "cut.gguf").write_bytes(tiny.read_bytes()[:900])
+    with pytest.raises(ModelError, match="damaged or cut off"):
+        fitness(tmp_path / "cut.gguf", settings)
+
+
+def test_the_makers_advice_yields_to_the_file_and_to_the_person(
+    home: Home, starter: Path, tiny: Path
+) -> None:
+    from agent.engine import Engine
+    from agent.serving import sampling
+
+    assert recommended("qwen3", {}, thinking=True)["temperature"] == 0.6
+    assert recommended("qwen3", {"general.sampling.temp": "0.1"}, thinking=False) == {
+        "temperature": 0.1, "top_p": 0.8, "top_k": 20.0, "min_p": 0.0,
+    }  # fmt: skip
+    with Engine.open(tiny) as engine:
+        drawn = sampling(read_settings(home), engine)
+        assert (drawn.temperature, drawn.top_p, drawn.top_k) == (0.7, 0.8, 20)
+        write_setting(home, "sampling", "top_k", 5)
+        write_setting(home, "chat", "thinking", True)
+        drawn = sampling(read_settings(home), engine)
+        assert (drawn.temperature, drawn.top_p, drawn.top_k) == (0.6, 0.95, 5)
+    with Engine.open(starter) as engine:
+        assert sampling(read_settings(home), engine).temperature == 0
+
+
+def test_one_setting_is_written_and_the_rest_stays(home: Home) -> None:
+    own = "# mine\n[chat]\nsystem = 'x' # why\n\n[night]\ntime = \"04:00\"  # late\n"
+    home.settings_file.write_text(own)
+    write_setting(home, "night", "time", "05:00")
+    write_setting(home, "chat", "thinking", True)
+    write_setting(home, "model", "path", 'a "quoted" \\ path')
+    text = home.settings_file.read_text()
+    assert text.startswith("# mine\n[chat]\nsystem = 'x' # why\nthinking = true\n")
+    assert 'time = "05:00"  # late' in text
+    settings = read_settings(home)
+    assert settings.model.path == 'a "quoted" \\ path' and settings.chat.system == "x"
+    for section, key, value in (("chat", "no", 1), ("night", "time", "25:00")):
+        with pytest.raises(SettingsError):
+            write_setting(home, section, key, value)
+    assert home.settings_file.read_text() == text
+
+
+OFFLINE = """
+import socket, sys
+def refuse(self, address, *rest):
+    if self.family != getattr(socket, "AF_UNIX", None):
+        raise SystemExit(f"the network was asked for: {address}")
+socket.socket.connect = socket.socket.connect_ex = refuse
+def nowhere(*names, **_rest):
+    raise SystemExit(f"a name was looked up: {names}")
+socket.getaddrinfo = socket.gethostbyname = nowhere
+from tui.cli import run
+for words in %r:
+    code = run(words)
+    if code not in (0, 1):
+        raise SystemExit(f"{words}: {code}")
+"""
+
+
+def test_nothing_but_pull_talks_to_the_network(home: Home, tiny: Path) -> None:
+    verbs = [
+        ["model", "list"], ["model", "list", "--known"], ["model", "info"],
+        ["model", "use", str(tiny)], ["model", "use", "starter"],
+        ["ask", "What is the capital of France?"],
+        ["mark", "--moment", "error", "--expected", "Lyon."],
+        ["ask", "What is the capital of France?"],
+        ["memory", "list"], ["memory", "search", "capital"], ["lessons"], ["doctor"],
+    ]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", OFFLINE % verbs],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
