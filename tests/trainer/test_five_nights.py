@@ -1,0 +1,51 @@
+"""Five nights in a row on growing marks: what was held once is held ever after."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.adapters import read_adapter, read_pointer
+from agent.engine import Engine, Sampling
+from agent.prompt import compose
+from memory.difference import Message
+from memory.home import Home, Settings
+from memory.journal import Journal
+from tests.trainer.test_acceptance import MARKED
+from tests.trainer.values import difference
+from trainer.night import run_night
+
+NIGHTS = (1, 2, 4, 6, 8)
+"""How many marks there are on each night."""
+
+
+def say(engine: Engine, asked: str) -> str:
+    prompt = compose(engine, [Message("user", asked)]).tokens
+    return engine.generate(prompt, Sampling(max_tokens=64)).run().text.strip()
+
+
+@pytest.mark.slow
+def test_nothing_that_was_held_is_lost_in_five_nights(
+    home: Home, settings: Settings, starter: Path
+) -> None:
+    held: set[str] = set()
+    told = 0
+    with Engine.open(starter) as engine:
+        for count in NIGHTS:
+            with Journal(home.journal) as journal:
+                for asked, sounds in MARKED[told:count]:
+                    journal.add_difference(difference(asked, sounds, replied=say(engine, asked)))
+            told = count
+            report = run_night(home, settings, model_path=starter)
+            identity = read_pointer(home.adapters).current
+            assert identity is not None, report.to_text()
+            adapter = read_adapter(home.adapters, identity)
+            engine.set_adapter(adapter.gguf, adapter.manifest.scale)
+            now = {asked for asked, sounds in MARKED[:count] if say(engine, asked) == sounds}
+            engine.set_adapter(None)
+            assert held <= now, f"lost {held - now} on the night of {count} marks"
+            held = now
+            if report.verdict == "published":
+                assert not [fate for fate in report.fates if fate.fate == "lost again"]
+    assert len(held) >= len(MARKED) - 1
