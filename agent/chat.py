@@ -20,7 +20,6 @@ from agent.adapters import (
 )
 from agent.chat_model import DiscernChatModel
 from agent.contrast import Draft, draft
-from agent.embedding import embedder_for
 from agent.engine import Engine, Generation
 from agent.graph import Event, Finished, Rooms, build
 from agent.leftovers import Leftovers, leftovers

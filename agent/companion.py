@@ -21,6 +21,7 @@ from agent.follow import wear_current
 from agent.marking import LAST_THREAD, last_turn, parse_mark, receipt
 from agent.prompt import with_recalled
 from agent.reply import without_thought
+from agent.serving import embedder
 from memory.difference import Difference, Turn, now
 from memory.errors import AdapterError, DiscernError, UnknownIdError
 from memory.home import Home, Settings, read_settings
@@ -71,7 +72,12 @@ class Companion:
         """
         home = (home or Home.locate()).prepare()
         settings = read_settings(home)
-        return cls(home, settings, Memory.open(home, settings, dense=dense), count=count)
+        return cls(
+            home,
+            settings,
+            Memory.open(home, settings, dense=dense, embedder=embedder(settings)),
+            count=count,
+        )
 
     def close(self) -> None:
         """Close the memory."""

@@ -17,7 +17,7 @@ from agent.chat_model import DiscernChatModel
 from agent.engine import Engine
 from agent.follow import wear_current
 from agent.graph import Rooms, build
-from agent.serving import sampling, served_model
+from agent.serving import embedder, sampling, served_model
 from memory.errors import AdapterError
 from memory.home import Home, read_settings
 from memory.memory import Memory
@@ -52,7 +52,7 @@ def graph() -> Any:
     )
     rooms = Rooms(
         model=model,
-        memory=_open.enter_context(Memory.open(home, settings)),
+        memory=_open.enter_context(Memory.open(home, settings, embedder=embedder(settings))),
         system=settings.chat.system,
         served=f"{engine.info.name}@{sha[:12]}",
         recalling=settings.recall.enabled,
