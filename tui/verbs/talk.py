@@ -164,6 +164,7 @@ def mark(
             lost=lost,
             sounds=expected,
             quote=quote,
+            system=settings.chat.system,
         )
         if as_json:
             print_json(difference)

@@ -1,0 +1,159 @@
+"""Taking a mark back, and forgetting: to the last byte of every file."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from memory.difference import Message
+from memory.errors import UnknownIdError
+from memory.exchange import batches, export_file, read_batch
+from memory.home import Home, Settings
+from memory.journal import Journal
+from memory.memory import Memory
+from tests.memory.test_journal import make_difference, make_turn
+
+SECRET = ("plugharness", "квазиморфный", "tessellar")
+
+
+@pytest.fixture
+def memory(home: Home, settings: Settings) -> Iterator[Memory]:
+    with Memory.open(home, settings, dense=False) as memory:
+        yield memory
+
+
+def bytes_of(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def left_in(folder: Path, words: tuple[str, ...] = SECRET) -> list[str]:
+    held = bytes_of(folder)
+    forms = [(word, word.encode()) for word in words]
+    forms += [(word, word.encode("unicode_escape")) for word in words]
+    forms += [(word, word[:-3].encode()) for word in words]  # as a stem
+    return [word for word, form in forms if form in held]
+
+
+def test_what_is_forgotten_is_in_no_file_any_more(home: Home, settings: Settings) -> None:
+    with Memory.open(home, settings, progress=lambda _done, _total: None) as memory:
+        for number in range(30):
+            turn = make_turn(f"What is number {number}?")
+            memory.journal.add_turn(turn)
+            memory.mark(turn, "error", sounds=f"Number {number}.")
+        turn = make_turn(f"What is a {SECRET[0]} or {SECRET[1]}?")
+        memory.journal.add_turn(turn, why=[("someone", 0.7, [SECRET[0]])])
+        item = memory.mark(turn, "error", sounds=f"A {SECRET[2]}.", note=SECRET[1])
+        memory.edit(item.id, sounds=f"A {SECRET[2]} {SECRET[1]}.", note="")
+        memory.edit(item.id, note=SECRET[0])
+        later = make_turn("And then?")
+        memory.journal.add_turn(later)
+        other = memory.mark(later, "error", sounds="Then nothing.")
+        other = memory.edit(other.id, sounds="Nothing.")
+        assert memory.settle() and left_in(home.data)
+        assert item.id in {identity for identity, _ in memory.index.nearest(turn.asked, 50)}
+        assert not left_in(home.index)  # vectors and ids are all that Chroma is given
+        gone = memory.forget(item.id[:8])
+        assert memory.settle()
+        assert gone.turn == turn.id and not left_in(home.data) and not left_in(home.index)
+        assert item.id not in memory.index.ids()
+        with pytest.raises(UnknownIdError):
+            memory.history(item.id)
+        assert memory.journal.forgotten() == [item.id]
+        assert turn.id not in {kept.id for kept in memory.journal.turns()}
+        other = memory.journal.difference(other.id)
+        talk = [*other.before, *memory.history(other.id)[0].before]
+        assert Message("user", "What is number 29?") in talk
+        assert Message("user", turn.asked) not in talk
+    assert not left_in(home.data)
+
+
+def test_forgetting_many_of_many_leaves_no_bytes_of_them(home: Home) -> None:
+    draw = random.Random(5)
+    with Journal(home.journal) as journal:
+        with journal.writing():
+            for number in range(800):
+                word = f"zq{number:05d}"
+                journal.add_difference(make_difference(f"{word} " * draw.randrange(1, 200)))
+        for item in draw.sample(journal.differences(), 200):
+            with journal.writing() as connection:  # grown and shrunk, so that pages split and merge
+                connection.execute(
+                    "update differences set asked = ? where id = ?",
+                    (item.asked[:7] * draw.randrange(1, 400), item.id),
+                )
+        gone = draw.sample(journal.differences(), 40)
+        for item in gone:
+            journal.forget(item)
+        held = bytes_of(home.data)
+        assert not [item.asked[:7] for item in gone if item.asked[:7].encode() in held]
+        assert len(journal.differences()) == 760
+
+
+def test_a_reader_keeps_the_log_and_the_next_opening_empties_it(home: Home) -> None:
+    with Journal(home.journal) as journal:
+        journal.add_difference(make_difference(f"What is a {SECRET[0]}?"))
+        reader = sqlite3.connect(home.journal)
+        reader.execute("begin")
+        reader.execute("select count(*) from differences").fetchone()
+        journal.forget(journal.differences()[0])
+        assert left_in(home.data)
+        # The chat that reads is killed: no closing connection folds the log.
+        reader.rollback()
+        assert left_in(home.data)
+        with Journal(home.journal):
+            assert not left_in(home.data)
+        reader.close()
+
+
+def test_a_mark_taken_back_leaves_the_talk(memory: Memory) -> None:
+    turn = make_turn()
+    memory.journal.add_turn(turn)
+    item = memory.mark(turn, "error", sounds="Lutz.")
+    assert memory.undo(item.id) == item
+    assert memory.journal.differences() == [] and memory.journal.turns() == [turn]
+    assert memory.journal.search(["why"], 5) == []
+    with pytest.raises(UnknownIdError):
+        memory.undo(item.id)
+
+
+def test_a_turn_with_another_mark_stays_until_that_is_forgotten_too(memory: Memory) -> None:
+    turn = make_turn()
+    memory.journal.add_turn(turn)
+    one = memory.mark(turn, "error", sounds="Lutz.")
+    two = memory.mark(turn, "surprise")
+    memory.forget(one.id)
+    assert memory.journal.turns() == [turn]
+    memory.forget(two.id)
+    assert memory.journal.turns() == []
+
+
+def test_a_copy_of_it_that_waits_in_quarantine_goes_too(
+    memory: Memory, home: Home, tmp_path: Path
+) -> None:
+    turn = make_turn(f"What is a {SECRET[0]}?")
+    memory.journal.add_turn(turn)
+    memory.mark(make_turn("Another?"), "error", sounds="Yes.")
+    item = memory.mark(turn, "error", sounds="Lutz.")
+    export_file(memory, tmp_path / "marks.jsonl")
+    memory.undo(item.id)
+    assert read_batch(memory, tmp_path / "marks.jsonl").count == 1
+    again = memory.mark(turn, "error", sounds="Nebelsbad.")
+    with memory.journal.writing() as connection:
+        connection.execute("insert into quarantine values (99, '9', '', '', 'no JSON')")
+    memory.forget(again.id)
+    with memory.journal.writing() as connection:
+        connection.execute("delete from quarantine where batch = '9'")
+    assert batches(memory) == [] and not left_in(home.data)
+
+
+def test_the_place_of_what_is_taken_out_passes_on(memory: Memory) -> None:
+    oldest, old, new = (memory.mark(make_turn(), "error", sounds=str(n)) for n in range(3))
+    memory.supersede(oldest.id, old.id)
+    memory.supersede(old.id, new.id)
+    memory.undo(old.id)
+    assert memory.journal.difference(oldest.id).superseded_by == new.id
+    memory.forget(new.id)
+    assert memory.journal.difference(oldest.id).superseded_by is None

@@ -1,0 +1,155 @@
+"""Editing, pinning, superseding: what a person does with a mark after it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from memory.difference import Message, Moment, State
+from memory.errors import MarkError, UnknownIdError
+from memory.home import Home, Settings
+from memory.memory import Memory
+from tests.memory.test_journal import make_turn
+
+
+@pytest.fixture
+def memory(home: Home, settings: Settings) -> Iterator[Memory]:
+    with Memory.open(home, settings, dense=False) as memory:
+        yield memory
+
+
+def test_an_edit_is_a_new_version_that_waits_to_be_trained(memory: Memory) -> None:
+    item = memory.mark(make_turn(), "error", sounds="Lutz.", note="n")
+    memory.journal.set_states({item.id: State.TRAINED})
+    new = memory.edit(item.id[:8], sounds="Nebelsbad.", missed="old and new")
+    assert new == memory.journal.difference(item.id)
+    assert (new.version, new.state, new.note) == (2, State.WAITING, "n")
+    assert new.edited is not None and new.fingerprint != item.fingerprint
+    old, present = memory.history(item.id)
+    assert present == new
+    assert (old.version, old.contrast.sounds, old.contrast.missed) == (1, "Lutz.", None)
+
+
+def test_a_kind_or_note_needs_no_new_training(memory: Memory) -> None:
+    item = memory.mark(make_turn(), "error", sounds="Lutz.")
+    memory.journal.set_states({item.id: State.TRAINED})
+    assert memory.edit(item.id, kind="fact", note="seen").state is State.TRAINED
+    assert memory.edit(item.id, moment="hold").state is State.WAITING
+
+
+def test_an_edit_that_takes_the_contrast_away_leaves_a_bare_mark(memory: Memory) -> None:
+    item = memory.mark(make_turn(), "error", sounds="Lutz.")
+    assert memory.edit(item.id, sounds="").state is State.BARE
+    assert memory.edit(item.id, lost="the city").state is State.WAITING
+
+
+def test_an_edit_that_changes_nothing_makes_no_version(memory: Memory) -> None:
+    item = memory.mark(make_turn(), "error", sounds="Lutz.")
+    assert memory.edit(item.id, sounds=" Lutz. ", note="") == item
+    assert memory.history(item.id) == [item]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"sounds": "Because."}, "the very reply"),
+        ({"kind": "tacticle"}, "did you mean tactical"),
+        ({"moment": "sad"}, "is not a moment"),
+        ({"missed": "x" * 20_001}, "20,001 characters long"),
+        ({"note": "\ud800"}, "broken character"),
+    ],
+)
+def test_an_edit_is_refused_as_a_mark_would_be(
+    memory: Memory, change: dict[str, str], said: str
+) -> None:
+    item = memory.mark(make_turn(), "error", sounds="Lutz.")
+    with pytest.raises(MarkError, match=said):
+        memory.edit(item.id, **change)
+    assert memory.history(item.id) == [item]
+
+
+def test_a_mark_knows_the_talk_before_it_and_its_surprise(memory: Memory) -> None:
+    for number in range(3):
+        memory.journal.add_turn(make_turn(f"question {number}"))
+    memory.journal.add_turn(make_turn("elsewhere", thread="other"))
+    turn = replace(make_turn("Why?"), surprisal=(1.0, 2.0))
+    memory.journal.add_turn(turn)
+    after = replace(make_turn("No!"), asked_surprisal=4.5)
+    memory.journal.add_turn(after)
+    item = memory.mark(turn, "error", sounds="Lutz.", system="Be brief.")
+    assert item.before[0] == Message("system", "Be brief.")
+    assert [message.content for message in item.before[1::2]] == [f"question {n}" for n in range(3)]
+    assert {message.content for message in item.before[2::2]} == {"Because."}
+    assert (item.surprisal, item.next_surprisal) == (1.5, 4.5)
+    assert memory.journal.difference(item.id) == item
+
+
+def test_the_surprise_of_the_next_words_comes_in_later(memory: Memory) -> None:
+    turn = make_turn()
+    memory.journal.add_turn(turn)
+    item = memory.mark(turn, "error", sounds="Lutz.")
+    assert item.next_surprisal is None
+    memory.journal.set_next_surprisal(turn.id, 3.25)
+    assert memory.journal.difference(item.id).next_surprisal == 3.25
+
+
+def test_of_a_long_talk_the_latest_whole_turns_are_kept(memory: Memory) -> None:
+    for number in range(9):
+        memory.journal.add_turn(make_turn(f"{number} " + "long " * 400))
+    turn = make_turn()
+    memory.journal.add_turn(turn)
+    before = memory.mark(turn, "surprise").before
+    assert 2 <= len(before) < 18 and before[0].role == "user"
+    assert before[-2].content.startswith("8 ")
+    assert sum(len(message.content) for message in before) <= 8_000
+
+
+def test_what_is_superseded_is_listed_but_neither_recalled_nor_counted(memory: Memory) -> None:
+    old = memory.mark(make_turn("What is the capital of Zubrowka?"), "error", sounds="Lutz.")
+    new = memory.mark(make_turn("Zubrowka and its capital?"), "error", sounds="Nebelsbad.")
+    assert memory.journal.count_differences(State.WAITING) == 2
+    gone = memory.supersede(old.id[:8], new.id[:8])
+    assert gone.superseded_by == new.id and not gone.teaches
+    assert memory.journal.differences() == [gone, new]
+    assert memory.journal.count_differences(State.WAITING) == 1
+    found = memory.search("What is the capital of Zubrowka?", limit=9)
+    assert [item.difference for item in found] == [new]
+
+
+def test_nothing_supersedes_itself_not_even_in_a_circle(memory: Memory) -> None:
+    one, two, three = (memory.mark(make_turn(), "error", sounds=str(n)) for n in range(3))
+    with pytest.raises(MarkError, match="cannot supersede itself"):
+        memory.supersede(one.id, one.id)
+    memory.supersede(one.id, two.id)
+    memory.supersede(two.id, three.id)
+    with pytest.raises(MarkError, match="cannot replace each other"):
+        memory.supersede(three.id, one.id)
+    with pytest.raises(UnknownIdError):
+        memory.supersede(one.id, "nothing")
+
+
+def test_pins_and_uses_are_kept_and_are_no_versions(memory: Memory) -> None:
+    item = memory.mark(make_turn(), Moment.HOLD)
+    assert memory.pin(item.id).pinned and memory.journal.difference(item.id).pinned
+    assert not memory.pin(item.id, False).pinned
+    memory.note_recalled([item.id, "unknown"])
+    memory.note_recalled([item.id])
+    kept = memory.journal.difference(item.id)
+    assert (kept.recalled, kept.version, kept.fingerprint) == (2, 1, item.fingerprint)
+
+
+def test_every_change_moves_the_watermark(memory: Memory) -> None:
+    seen = [memory.journal.watermark()]
+    item = memory.mark(make_turn(), "error", sounds="Lutz.")
+    for change in (
+        lambda: memory.edit(item.id, sounds="Nebelsbad."),
+        lambda: memory.pin(item.id),
+        lambda: memory.journal.set_states({item.id: State.TRAINED}),
+        lambda: memory.undo(item.id),
+    ):
+        seen.append(memory.journal.watermark())
+        change()
+    seen.append(memory.journal.watermark())
+    assert seen == sorted(set(seen))
