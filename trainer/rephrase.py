@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from trainer.wordings import framing, invent, is_russian, same_question, telegraphic, word_lists
 
 HELD_OUT = 2
-OTHERS, FRAMES, ODD_FRAMES = 8, 8, 4
+OTHERS, FRAMES, ODD_FRAMES = 7, 8, 6
 """Other wordings of a question, frames around it, and frames of words that mean nothing here, that it
 is trained with: what surrounds a question is to be heard past, whatever it is."""
 _WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
@@ -81,6 +81,10 @@ def _reworded(
     made = [text if text[-1] in ".?!" else f"{text}?" for text in others]
     shapes = list(framing("russian" if is_russian(core) else "english"))
     order.shuffle(shapes)
+    # Words before and words after by turns: what is heard past in one place is not in the other.
+    after = [shape for shape in shapes if shape.startswith("{c}")]
+    ahead = [shape for shape in shapes if not shape.startswith("{c}")]
+    shapes = [shape for pair in zip(ahead, after, strict=False) for shape in pair]
     for number, shape in enumerate(shapes[:frames]):
         # Every third frame is put around another wording, so that both vary at once.
         text = others[number // 3] if number % 3 == 2 and number // 3 < len(others) else core
@@ -100,7 +104,7 @@ def _odd_frame(core: str, order: random.Random) -> str:
     if order.random() < 0.3:
         words[order.randrange(len(words))] = invent(words[0].lower(), order)
     text = " ".join(words)
-    if order.random() < 0.4:
+    if order.random() < 0.5:
         return f"{{c}}, {text}?"
     return f"{_capital(text)}{order.choice((',', ':', ',', ' —'))} {{q}}"
 
