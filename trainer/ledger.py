@@ -34,6 +34,7 @@ from memory.errors import (
 )
 from memory.home import Home, Settings
 from memory.journal import Journal
+from trainer import morning
 from trainer.cancel import Cancel
 from trainer.night import forgotten, run_night
 from trainer.report import Report
@@ -217,6 +218,8 @@ class _Night:
 
     def _end(self, state: str, outcome: str) -> None:
         self.journal.end_night(self.day, self.owner, state, outcome)
+        if self.settings.night.notify and state in ("published", "rejected", "failed"):
+            morning.notify(outcome)
 
     @contextmanager
     def _heartbeat(self, cancel: threading.Event) -> Iterator[None]:

@@ -93,6 +93,7 @@ class ChatScreen(TrainingStage):
         info = message.chat.engine.info
         self.status.change(passing="", model=info.name, context_size=info.context)
         await self.talk.show_thread()
+        await self.good_morning()
         self.training.watch_nights(info.path)
         self.set_interval(POLL_SECONDS, self._poll)
         if self._send_when_ready:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+
 from textual import work
 
+from memory.errors import DiscernError
 from tui.progress import Progress
 from tui.screens.stage import Stage
 from tui.training import TrainingEnded, TrainingEvent, TrainingStarted
@@ -11,6 +15,14 @@ from tui.training import TrainingEnded, TrainingEvent, TrainingStarted
 
 class TrainingStage(Stage):
     """A stage on which trainings run in the background."""
+
+    async def good_morning(self) -> None:
+        """Say what came of the last night, if nobody has said it yet."""
+        from trainer import morning
+
+        with suppress(DiscernError):
+            if said := await asyncio.to_thread(morning.line, self.chat.journal):
+                await self.say(said)
 
     async def begin_training(self, *, force: bool) -> None:
         """Train in the background."""
@@ -51,6 +63,11 @@ class TrainingStage(Stage):
         asked_to_stop = self.panel.stopping
         self.panel.end()
         self.status.change(training="")
+        if message.source == "night":
+            from trainer import morning
+
+            with suppress(DiscernError):
+                await asyncio.to_thread(morning.told, self.chat.journal)
         prefix = "Last night: " if message.source == "night" else ""
         if message.report is not None:
             published = message.report.verdict == "published"

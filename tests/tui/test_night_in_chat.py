@@ -1,0 +1,95 @@
+"""What an open chat sees of nights: the morning's line, an adapter published elsewhere, and back."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from agent.adapters import GGUF, BaseEntry, base_sha256
+from memory.home import Home, Settings, read_settings
+from memory.journal import Journal
+from tests.gguf_files import write_lora
+from tests.tui.screens import sitting
+from trainer import publish
+from trainer.candidate import CONFIG, WEIGHTS
+
+
+@pytest.fixture
+def small(home: Home, tiny: Path) -> Settings:
+    return read_settings(
+        home,
+        {
+            "model": {"path": str(tiny), "threads": 1},
+            "sampling": {
+                "temperature": 5.0,
+                "top_p": 1.0,
+                "top_k": 0,
+                "seed": 3,
+                "max_tokens": 450,
+            },
+            "memory": {"dense": False},
+            "night": {"enabled": False},
+        },
+    )
+
+
+def put(home: Home, tiny: Path, seed: int) -> str:
+    folder = home.data / f"candidate-{seed}"
+    folder.mkdir()
+    write_lora(folder / GGUF, seed=seed)
+    (folder / WEIGHTS).write_bytes(b"weights")
+    (folder / CONFIG).write_text("{}")
+    base = BaseEntry(sha256=base_sha256(tiny, home.cache), name=tiny.name)
+    return publish.publish(home, folder, base=base).id
+
+
+async def test_the_first_chat_of_a_morning_says_what_the_night_brought(
+    home: Home, small: Settings
+) -> None:
+    with Journal(home.journal) as journal:
+        journal.claim_night("2026-03-10", "here:1:1", stale_after=180, attempts=3)
+        journal.end_night(
+            "2026-03-10", "here:1:1", "rejected", "The adapter was not taken: [b]drift[/b]."
+        )
+    async with sitting(home, small) as seat:
+        await seat.sees("In the night of 2026-03-10: The adapter was not taken: [b]drift[/b]")
+        await seat.sees("/report for more")
+    async with sitting(home, small) as seat:
+        await seat.pilot.pause()
+        assert "2026-03-10" not in seat.shown
+
+
+async def test_an_adapter_published_elsewhere_is_in_within_five_seconds_and_so_is_going_back(
+    home: Home, small: Settings, tiny: Path
+) -> None:
+    async with sitting(home, small) as seat:
+        for happened in (lambda: put(home, tiny, 1), lambda: publish.rollback(home)):
+            wanted = happened()
+            began = time.monotonic()
+            chat = seat.screen.chat
+            await seat.until(
+                lambda chat=chat, wanted=wanted: (chat.adapter and chat.adapter.id) == wanted
+            )
+            assert time.monotonic() - began < 5
+        await seat.sees("the base model speaks alone")
+
+
+async def test_an_adapter_never_changes_inside_a_reply(
+    home: Home, small: Settings, tiny: Path
+) -> None:
+    old = put(home, tiny, 1)
+    async with sitting(home, small) as seat:
+        seat.screen.composer.write("Hello")
+        await seat.hits("enter")
+        await seat.until(lambda: seat.screen.talk.streaming)
+        new = put(home, tiny, 2)
+        while seat.screen.talk.streaming:
+            assert seat.screen.chat.adapter is not None
+            assert seat.screen.chat.adapter.id == old
+            await seat.pilot.pause(0.01)
+        (turn,) = seat.screen.chat.turns()
+        assert turn.adapter == old
+        await seat.asks("Again")
+        assert seat.screen.chat.turns()[-1].adapter == new

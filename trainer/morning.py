@@ -1,0 +1,66 @@
+"""What the first chat of a morning says of the night: one line, once for each outcome.
+
+The journal remembers which outcome was told; a night in which there was nothing to do, or that the
+person stopped, is not mentioned. A desktop notification says the same, where `[night] notify` asks for
+it. Nothing here can fail a night or an opening: what cannot be told is left out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+import sys
+from datetime import date
+from typing import Any
+
+from memory.journal import Journal
+
+TOLD = "night told"
+_OUTCOMES = ("published", "rejected", "failed")
+_APPLESCRIPT = "on run words\ndisplay notification (item 2 of words) with title (item 1 of words)\nend"
+
+
+def line(journal: Journal, today: date | None = None) -> str | None:
+    """Return the line about the latest night that came to something; None when it was told before.
+
+    It counts as told from now on.
+    """
+    row = _latest(journal)
+    if row is None or journal.fact(TOLD) == _name(row):
+        return None
+    told(journal)
+    today = today or date.today()
+    when = "Last night" if row["day"] == today.isoformat() else f"In the night of {row['day']}"
+    said = " ".join(str(row["outcome"] or "").split()).rstrip(".")
+    if row["state"] == "failed":
+        return f"{when} the training did not end well: {said}. /report for more."
+    return f"{when}: {said}. /report for more."
+
+
+def told(journal: Journal) -> None:
+    """Remember that the latest outcome was told, as by a chat that was open when it came."""
+    if (row := _latest(journal)) is not None:
+        journal.set_fact(TOLD, _name(row))
+
+
+def notify(sentence: str) -> bool:
+    """Tell the desktop; whether it was there to be told."""
+    if sys.platform == "darwin":
+        call = ["osascript", "-e", _APPLESCRIPT, "Discern", sentence]
+    else:
+        call = ["notify-send", "--app-name=Discern", "--", "Discern", sentence]
+    if shutil.which(call[0]) is None:
+        return False
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        done = subprocess.run(call, capture_output=True, timeout=5, check=False)
+        return done.returncode == 0
+    return False
+
+
+def _latest(journal: Journal) -> dict[str, Any] | None:
+    return next((row for row in journal.nights(8) if row["state"] in _OUTCOMES), None)
+
+
+def _name(row: dict[str, Any]) -> str:
+    return f"{row['day']} {row['state']} {row['attempt']}"
