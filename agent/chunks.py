@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk
@@ -34,15 +34,22 @@ class Call:
     logprobs: bool
     calls: int = 0
     thought: int = 0
+    spoken: list[float] = field(default_factory=list)
+    """Surprisal of the tokens that were not thought, in nats."""
 
     def chunks(self) -> Iterator[ChatGenerationChunk]:
         """Yield the reply, then a last chunk with what is known of it."""
         seen: list[dict[str, Any]] = []
         for text, piece in _until_stop(self.generation, self.stops):
+            before = self.reader.inside
+            parts = list(self.reader.feed(text))
             if piece is not None:
-                self.thought += self.reader.inside == "thought"
                 seen.append({"token": piece.text, "logprob": -piece.surprisal})
-            for part in self.reader.feed(text):
+                if "thought" in (before, self.reader.inside):
+                    self.thought += 1
+                else:
+                    self.spoken.append(piece.surprisal)
+            for part in parts:
                 yield self._chunk(part)
         for part in self.reader.close():
             yield self._chunk(part)
@@ -83,7 +90,7 @@ class Call:
             "model_name": self.engine.info.name,
             "model_provider": "discern",
             "finish_reason": "tool_calls" if self.calls and made.reason == "end" else made.reason,
-            "surprisal": list(made.surprisal),
+            "surprisal": self.spoken,
             "asked_surprisal": _mean(made.heard),
             "dropped": prompt.dropped,
             "reused": made.reused,

@@ -46,6 +46,13 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True)
+class Thought:
+    """A piece of what a thinking model thinks before it replies; kept nowhere."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The turn as it was recorded.
 
@@ -63,7 +70,7 @@ class Finished:
     dropped: int
 
 
-Event = Recalling | Delta | Finished
+Event = Recalling | Thought | Delta | Finished
 
 
 @dataclass(slots=True)
@@ -121,6 +128,8 @@ def _reply(state: ChatState, config: dict[str, Any], rooms: Rooms) -> dict[str, 
     facts: dict[str, Any] = {}
     used, produced = 0, 0
     for chunk in rooms.model.stream(messages, recalled_block=rooms.block):
+        if thought := chunk.additional_kwargs.get("reasoning_content"):
+            write(Thought(thought))
         if content := str(chunk.text):
             first = first or time.monotonic() - started
             text.append(content)

@@ -123,7 +123,6 @@ def _with_recall(
                 engine,
                 [*head, *talk, Message("user", text)],
                 block=block_of(text),
-                thinking=settings.chat.thinking,
                 room=min(len(lesson.chosen) + 16, engine.info.context // 2),
             )
         except ModelError:

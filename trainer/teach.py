@@ -83,7 +83,6 @@ class Asker:
         self._engine = engine
         system = settings.chat.system
         self._head = [Message("system", system)] if system.strip() else []
-        self._thinking = settings.chat.thinking
         self._room = min(LONGEST_REPLY, engine.info.context // 2)
 
     def __call__(self, text: str, before: Sequence[Message] = ()) -> Question:
@@ -98,7 +97,9 @@ class Asker:
             room = max(room, self._engine.info.context - LONGEST_TALK)
             head = [] if before[0].role == "system" else self._head
         messages = [*head, *before, Message("user", text)]
-        made = compose(self._engine, messages, thinking=self._thinking, room=room)
+        # Never within a thought, also where the chat thinks: a reply that followed the prompt at once
+        # would teach a thinking model not to think.
+        made = compose(self._engine, messages, thinking=False, room=room)
         return Question(text, made.tokens, made.dropped, tuple(before))
 
 

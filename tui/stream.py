@@ -29,6 +29,7 @@ class Batch:
 
     recalled: Sequence[Recalled] | None = None
     text: str = ""
+    thought: str = ""
     finished: Finished | None = None
     error: Exception | None = None
     ended: bool = False
@@ -79,13 +80,15 @@ class ReplyStream:
         self._thread.join(5)
 
     def _speak(self) -> None:
-        from agent.graph import Delta, Finished, Recalling
+        from agent.graph import Delta, Finished, Recalling, Thought
 
-        cleaner = StreamCleaner()
+        cleaner, thoughts = StreamCleaner(), StreamCleaner()
         try:
             for event in self._chat.say(self._text):
                 if isinstance(event, Delta):
                     self._put(Batch(text=cleaner.feed(event.text)))
+                elif isinstance(event, Thought):
+                    self._put(Batch(thought=thoughts.feed(event.text)))
                 elif isinstance(event, Recalling):
                     self._put(Batch(recalled=event.items))
                 elif isinstance(event, Finished):
@@ -99,6 +102,7 @@ class ReplyStream:
         with self._lock:
             batch = self._batch
             batch.text += more.text
+            batch.thought += more.thought
             batch.recalled = batch.recalled if more.recalled is None else more.recalled
             batch.finished = batch.finished or more.finished
             batch.error = batch.error or more.error

@@ -97,6 +97,7 @@ class Talk:
                 view.recalled.show(
                     [Used(item.difference, item.score, item.matched) for item in batch.recalled]
                 )
+            view.thought.append(batch.thought)
             await view.reply.append(batch.text)
             if batch.finished is not None:
                 await self._finish(view, batch.finished)

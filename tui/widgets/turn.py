@@ -18,6 +18,7 @@ from tui.text import clean
 from tui.widgets.recalled import RecalledLine, Used
 from tui.widgets.receipt import Receipt
 from tui.widgets.reply import Reply
+from tui.widgets.thought import ThoughtLine
 
 SIGNS = {State.WAITING: "◆", State.TRAINED: "◆", State.BARE: "◇", State.FAILING: "✗"}
 
@@ -56,6 +57,7 @@ class TurnView(Vertical):
         self.asked = asked
         self.marks = list(marks)
         self.recalled = RecalledLine(used)
+        self.thought = ThoughtLine()
         self.reply = Reply(turn.replied if turn else None)
         self._sign = Static("", markup=False, classes="gutter")
         self._aside = Static("", markup=False, classes="aside")
@@ -67,6 +69,7 @@ class TurnView(Vertical):
             yield Static("›", markup=False, classes="gutter")
             yield Static(Content(clean(self.asked)), markup=False, classes="asked")
         yield self.recalled
+        yield self.thought
         with Horizontal():
             yield self._sign
             yield self.reply

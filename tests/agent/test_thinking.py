@@ -1,0 +1,121 @@
+"""Models that think: what they think is set apart, and no lesson touches whether they think."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gguf
+import pytest
+
+from agent.chat_model import DiscernChatModel
+from agent.engine import Engine
+from agent.models import thinks
+from agent.prompt import compose, reply_tokens
+from memory.difference import Message
+from memory.home import Home, read_settings
+from tests.gguf_files import write_tiny
+from tests.trainer.values import difference
+from trainer.lessons import samples_of, teach
+
+# The switch as the makers' templates have it: closed at once where thinking is off.
+TALK = (
+    "{%- for message in messages %}{{- '<|im_start|>' + message.role + '\n' + message.content"
+    " + '<|im_end|>\n' }}{%- endfor %}{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}"
+)
+TEMPLATES = {
+    "never": TALK + "{%- endif %}",
+    "if asked": TALK + "{%- if enable_thinking is defined and enable_thinking is false %}"
+    "{{- '<think>\n\n</think>\n\n' }}{%- endif %}{%- endif %}",
+    "always": TALK + "{{- '<think>\n' }}{%- endif %}",
+}
+BEGIN = "<|im_start|>assistant\n"
+CLOSED = "<think>\n\n</think>\n\n"
+
+
+@pytest.fixture(params=list(TEMPLATES))
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def served(kind: str, tmp_path: Path) -> Iterator[Engine]:
+    path = write_tiny(tmp_path / "plain.gguf", context=2048)
+    with_template = tmp_path / "thinks.gguf"
+    rewrite(path, with_template, TEMPLATES[kind])
+    with Engine.open(with_template) as engine:
+        yield engine
+
+
+def rewrite(source: Path, target: Path, template: str) -> None:
+    """Copy a GGUF with another chat template in it."""
+    reader = gguf.GGUFReader(source)
+    writer = gguf.GGUFWriter(target, reader.fields["general.architecture"].contents())
+    for field in reader.fields.values():
+        if field.name.startswith("GGUF.") or field.name == "general.architecture":
+            continue
+        kind = field.types[0]
+        inner = field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None
+        writer.add_key_value(field.name, field.contents(), kind, sub_type=inner)
+    writer.add_chat_template(template)
+    for tensor in reader.tensors:
+        writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def test_a_template_says_whether_its_model_thinks(kind: str) -> None:
+    assert thinks(TEMPLATES[kind]) == kind
+    assert thinks("") == "never"
+
+
+def test_a_prompt_begins_the_thought_or_is_past_it(kind: str, served: Engine) -> None:
+    asked = [Message("user", "Who?")]
+    on, off = (compose(served, asked, thinking=thinking) for thinking in (True, False))
+    assert on.text.endswith(BEGIN if kind != "always" else BEGIN + "<think>\n")
+    assert off.text.endswith(BEGIN if kind == "never" else BEGIN + CLOSED)
+    assert on.thinks == (kind == "always") and not off.thinks
+    # The text of both is tokenised in one piece, as the makers' own tokenizer would.
+    assert list(off.tokens) == served.tokenize(off.text, special=True)
+
+
+@pytest.mark.parametrize("thinking", [True, False])
+def test_no_lesson_touches_whether_a_model_thinks(
+    home: Home, kind: str, served: Engine, thinking: bool
+) -> None:
+    settings = read_settings(home, {"chat": {"thinking": thinking}})
+    marked = difference("Who?", "<think>\nIt is…\n</think>\n\nLutz.", replied="No.", missed="x")
+    lessons, _replaced, _long = teach(served, [marked], settings)
+    assert lessons
+    for sample in samples_of(lessons, ()):
+        prompt = served_text(served, sample.tokens[: sample.prompt])
+        reply = served_text(served, sample.tokens[sample.prompt :])
+        # What is trained never holds a thought, so no model learns to begin one …
+        assert "think" not in reply
+        if kind != "never":
+            # … and it comes after a thought that is over, so the place where a thinking model
+            # decides to think is never trained, in whatever mode the chat is.
+            assert prompt.endswith(CLOSED)
+    assert lessons[0].chosen == reply_tokens(served, "Lutz.")
+
+
+def served_text(engine: Engine, tokens: Any) -> str:
+    return b"".join(engine._llama.piece(token) for token in tokens).decode("utf-8", "replace")
+
+
+def test_a_thought_is_no_part_of_what_was_said(served: Engine, kind: str) -> None:
+    model = DiscernChatModel(engine=served, thinking=True, temperature=0, max_tokens=40)
+    chunks = list(model.stream("Who?"))
+    thought = "".join(x.additional_kwargs.get("reasoning_content", "") for x in chunks)
+    facts, usage = chunks[-1].response_metadata, chunks[-1].usage_metadata
+    assert usage is not None
+    # A random model never closes the thought that its prompt opened: all of it is one.
+    assert bool(thought) == (kind == "always")
+    assert len(facts["surprisal"]) == (0 if kind == "always" else usage["output_tokens"])
+    assert usage["output_token_details"]["reasoning"] == (
+        usage["output_tokens"] if kind == "always" else 0
+    )
+    assert "</think>" not in "".join(str(chunk.text) for chunk in chunks)
