@@ -18,7 +18,9 @@ from memory.journal import Journal
 
 TOLD = "night told"
 _OUTCOMES = ("published", "rejected", "failed")
-_APPLESCRIPT = "on run words\ndisplay notification (item 2 of words) with title (item 1 of words)\nend"
+_APPLESCRIPT = (
+    "on run words\ndisplay notification (item 2 of words) with title (item 1 of words)\nend"
+)
 
 
 def line(journal: Journal, today: date | None = None) -> str | None:
