@@ -19,6 +19,7 @@ its copies.
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import threading
@@ -35,6 +36,9 @@ LOG_BYTES = 4 << 20
 """Length of the write-ahead log from which on it is folded into the file."""
 _FOLDING_SECONDS = 1.0  # for those who still read from the log
 _OLDEST = (3, 37)  # strict tables
+_READ_ONLY = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN)
+_NO_LEAVE = (errno.EACCES, errno.EPERM, errno.EROFS)
+_NO_ROOM = (sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
 _PRAGMAS = (
     "synchronous=full",
     "fullfsync=on",
@@ -176,32 +180,27 @@ def explain(path: Path, error: sqlite3.Error | OSError) -> str:
     """Return the sentence for a person: what happened to the journal at `path`, and what to do."""
     whole = "what was kept before is untouched"
     if isinstance(error, OSError):
-        return (
-            f"cannot use the journal {path}: {error.strerror}; {whole}, check the permissions of the "
-            "file and its folder"
-        )
-    code = _primary(error)
+        said, code, exact = error.strerror or str(error), 0, 0
+    else:
+        said, code, exact = str(error), _primary(error), _exact(error)
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return f"the journal {path} is damaged ({error}) and was left as it is; {_mend(path)}"
+        return f"the journal {path} is damaged ({said}) and was left as it is; {_mend(path)}"
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return (
             f"the journal {path} is held by another process for over {BUSY_SECONDS:.0f} seconds; "
             f"{whole}, try again when it is done"
         )
-    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN):
+    if code in _READ_ONLY or (isinstance(error, OSError) and error.errno in _NO_LEAVE):
         return (
-            f"the journal {path} or its folder is read-only ({error}), so nothing could be kept; "
+            f"the journal {path} or its folder is read-only ({said}), so nothing could be kept; "
             f"{whole}, give it write permission or set DISCERN_HOME to another folder"
         )
-    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+    if code == sqlite3.SQLITE_FULL or exact in _NO_ROOM:
         return (
-            f"no room to write the journal {path} ({error}); {whole}, free some space on that disk "
+            f"no room to write the journal {path} ({said}); {whole}, free some space on that disk "
             "and try again"
         )
-    return (
-        f"cannot use the journal {path}: {error}; {whole}, check free space and permissions of its "
-        "folder"
-    )
+    return f"cannot use the journal {path}: {said}; {whole}, check its disk and permissions"
 
 
 def _mend(path: Path) -> str:
@@ -215,4 +214,8 @@ def _mend(path: Path) -> str:
 
 def _primary(error: sqlite3.Error) -> int:
     """SQLite's result code without its extension; 0 where the error is Python's own."""
-    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+    return _exact(error) & 0xFF
+
+
+def _exact(error: sqlite3.Error) -> int:
+    return int(getattr(error, "sqlite_errorcode", 0))
