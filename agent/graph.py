@@ -22,13 +22,11 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from agent.chat_model import DiscernChatModel
+from agent.prompt import TOKENS_PER_DIFFERENCE
 from agent.threads import ChatState
 from memory.difference import Turn, new_id, now
 from memory.memory import Memory
 from memory.recall import Recalled
-
-TOKENS_PER_DIFFERENCE = 512
-"""Context tokens that must stand behind each recalled difference."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,9 @@ CHATML = (
 CLOSING = "\n</think>\n\n"
 """What ends a thought that a template left open, as Qwen's own template writes it."""
 
+TOKENS_PER_DIFFERENCE = 512
+"""Context tokens that must stand behind each recalled difference."""
+
 # A private-use pair of characters brackets the number of a message while the template is rendered.
 _OPEN, _CLOSE = "\ue0d1", "\ue0d2"
 

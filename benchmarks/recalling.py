@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.graph import TOKENS_PER_DIFFERENCE
+from agent.prompt import TOKENS_PER_DIFFERENCE
 from benchmarks.contestants import quiet_settings, write_marks
 from benchmarks.marks import Mark
 from benchmarks.measuring import Block

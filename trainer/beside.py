@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.prompt import compose
+from agent.prompt import TOKENS_PER_DIFFERENCE, compose
 from memory.difference import Difference, Message
 from memory.embed import NgramEmbedder
 from memory.errors import ModelError
@@ -133,8 +133,6 @@ def _with_recall(
 
 def recaller(engine: Engine, journal: Journal, settings: Settings) -> Callable[[str], str]:
     """Return what the chat recalls for a message, as `agent/graph.py` limits it."""
-    from agent.graph import TOKENS_PER_DIFFERENCE
-
     wanted, context = settings.recall, engine.info.context
     limit = min(wanted.limit, max(1, context // TOKENS_PER_DIFFERENCE))
     embedder = NgramEmbedder()

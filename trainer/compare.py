@@ -134,11 +134,6 @@ def _reply(engine: Engine, settings: Settings, text: str, block: str) -> str:
     system = settings.chat.system
     head = [Message("system", system)] if system.strip() else []
     longest = min(LONGEST, engine.info.context // 2)
-    prompt = compose(
-        engine,
-        [*head, Message("user", text)],
-        block=block,
-        thinking=settings.chat.thinking,
-        room=longest,
-    )
+    # Without thinking, as lessons are made and measured.
+    prompt = compose(engine, [*head, Message("user", text)], block=block, room=longest)
     return engine.generate(prompt.tokens, Sampling(max_tokens=longest)).run().text.strip()
