@@ -24,9 +24,10 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from memory.errors import HomeError
 from memory.schema import copies, migrate
@@ -34,7 +35,9 @@ from memory.schema import copies, migrate
 BUSY_SECONDS = 10.0
 LOG_BYTES = 4 << 20
 """Length of the write-ahead log from which on it is folded into the file."""
+_LEAST = 512  # bytes of SQLite's smallest page
 _FOLDING_SECONDS = 1.0  # for those who still read from the log
+Made = TypeVar("Made")
 _OLDEST = (3, 37)  # strict tables
 _READ_ONLY = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN)
 _NO_LEAVE = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -121,6 +124,13 @@ class Database:
         with self._lock, self._explained():
             return self._connection.execute(sql, values).fetchall()
 
+    def _made(self, make: Callable[[sqlite3.Row], Made], rows: Iterable[sqlite3.Row]) -> list[Made]:
+        """Return what `make` makes of rows; one that cannot be read is damage."""
+        try:
+            return [make(row) for row in rows]
+        except (ValueError, TypeError, KeyError, IndexError) as error:
+            raise HomeError(damaged(self.path, f"a row cannot be read: {error}")) from error
+
     def fold_log(self) -> bool:
         """Fold the write-ahead log into the file and empty it, so that removed text stands in neither.
 
@@ -161,12 +171,12 @@ def _into_wal(connection: sqlite3.Connection) -> None:
 
 
 def _refuse_emptied(path: Path) -> None:
-    """SQLite takes an empty file for a new one and deletes the log beside it."""
-    if not path.exists() or path.stat().st_size:
-        return
+    """SQLite takes a file without a whole page for a new one and deletes the log beside it."""
+    size = path.stat().st_size if path.exists() else _LEAST
     log = path.with_name(path.name + "-wal")
-    if newest_copy(path) or (log.exists() and log.stat().st_size):
-        raise HomeError(f"the journal {path} is damaged (it was emptied); {_mend(path)}")
+    logged = log.exists() and log.stat().st_size
+    if size < _LEAST and (size or logged or newest_copy(path)):
+        raise HomeError(damaged(path, f"{size} bytes are left of it"))
 
 
 def newest_copy(path: Path) -> Path | None:
@@ -183,8 +193,8 @@ def explain(path: Path, error: sqlite3.Error | OSError) -> str:
         said, code, exact = error.strerror or str(error), 0, 0
     else:
         said, code, exact = str(error), _primary(error), _exact(error)
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return f"the journal {path} is damaged ({said}) and was left as it is; {_mend(path)}"
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "decode to UTF-8" in said:
+        return damaged(path, said)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return (
             f"the journal {path} is held by another process for over {BUSY_SECONDS:.0f} seconds; "
@@ -203,13 +213,15 @@ def explain(path: Path, error: sqlite3.Error | OSError) -> str:
     return f"cannot use the journal {path}: {said}; {whole}, check its disk and permissions"
 
 
-def _mend(path: Path) -> str:
+def damaged(path: Path, said: str) -> str:
+    """Return the sentence for a journal that is not whole, with the way to the newest copy."""
     newest = newest_copy(path)
-    return (
-        f"`discern memory restore {newest}` goes back to the newest copy and keeps this one aside"
+    mend = (
+        f"`discern memory restore {newest}` goes back to the newest copy"
         if newest
-        else "`discern memory restore FILE` puts a backup in its place and keeps this one aside"
+        else "`discern memory restore FILE` puts a backup in its place"
     )
+    return f"the journal {path} is damaged ({said}); {mend} and keeps this one aside"
 
 
 def _primary(error: sqlite3.Error) -> int:

@@ -93,11 +93,11 @@ def _differences(journal: Journal, unreadable: list[str]) -> Iterator[Difference
         names = [str(row["id"]) for row in ids]
         try:
             yield from journal.found(names)
-        except (ValueError, TypeError, KeyError):
+        except HomeError:
             for name in names:
                 try:
                     yield from journal.found([name])
-                except (ValueError, TypeError, KeyError):
+                except HomeError:
                     unreadable.append(name[:40])
 
 

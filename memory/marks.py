@@ -33,7 +33,7 @@ class Marks(Turns):
 
     def differences(self) -> list[Difference]:
         """Return every difference, oldest first, superseded ones too."""
-        return [difference_of(row) for row in self._rows("select * from differences order by seq")]
+        return self._made(difference_of, self._rows("select * from differences order by seq"))
 
     def count_differences(self, *states: State) -> int:
         """Return how many differences stand in one of `states`; superseded ones do not count."""
@@ -51,20 +51,20 @@ class Marks(Turns):
         Raises:
             UnknownIdError: none does, or several do.
         """
-        return difference_of(self._one("differences", prefix))
+        return self._made(difference_of, [self._one("differences", prefix)])[0]
 
     def found(self, identities: Sequence[str]) -> list[Difference]:
         """Return the differences with these whole ids, in their order; unknown ids are left out."""
         marks = ",".join("?" * len(identities))
         rows = self._rows(f"select * from differences where id in ({marks})", identities)
-        by_id = {row["id"]: difference_of(row) for row in rows}
+        by_id = {item.id: item for item in self._made(difference_of, rows)}
         return [by_id[identity] for identity in identities if identity in by_id]
 
     def of_turns(self, turns: Sequence[str]) -> list[Difference]:
         """Return the differences that were marked on these turns (whole ids), oldest first."""
         marks = ",".join("?" * len(turns))
         rows = self._rows(f"select * from differences where turn in ({marks}) order by seq", turns)
-        return [difference_of(row) for row in rows]
+        return self._made(difference_of, rows)
 
     def replace_difference(self, difference: Difference) -> None:
         """Put a new version in place of the difference with the same id; the old one is kept."""
@@ -89,7 +89,7 @@ class Marks(Turns):
         rows = self._rows(
             "select body from versions where difference = ? order by version", (difference,)
         )
-        return [difference_of(json.loads(row["body"])) for row in rows]
+        return self._made(lambda row: difference_of(json.loads(row["body"])), rows)
 
     def set_pinned(self, difference: str, pinned: bool) -> None:
         """Pin a difference, or not."""

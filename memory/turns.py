@@ -52,7 +52,7 @@ class Turns(Database):
         rows = self._rows(
             f"select * from turns {where} order by seq desc limit ?", [*values, limit]
         )
-        return [_turn(row) for row in reversed(rows)]
+        return self._made(_turn, reversed(rows))
 
     def turn(self, prefix: str) -> Turn:
         """Return the turn whose id starts with `prefix`.
@@ -60,7 +60,7 @@ class Turns(Database):
         Raises:
             UnknownIdError: none does, or several do.
         """
-        return _turn(self._one("turns", prefix))
+        return self._made(_turn, [self._one("turns", prefix)])[0]
 
     def why(self, turn: str) -> list[Why]:
         """Return what was recalled for a turn when it was spoken; nothing for older turns."""
