@@ -238,6 +238,7 @@ class TrainerSettings(_Section):
 
     launcher: Literal["local", "command", "ray"]
     command: str
+    base: str
     address: str
 
 

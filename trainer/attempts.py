@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from agent.engine import Engine
     from memory.home import Settings
+    from trainer.launch import Launcher
     from trainer.lessons import Curriculum
     from trainer.run import Run
-    from trainer.trainee import Trainee
 
 Item = TypeVar("Item")
 CURVE_POINTS = 120
@@ -129,7 +129,7 @@ def plans(settings: Settings, practice: Practice | None) -> list[Plan]:
 
 def make(
     plan: Plan,
-    trainee: Trainee,
+    trainee: Launcher,
     run: Run,
     engine: Engine,
     model_path: Path,
@@ -167,7 +167,7 @@ def make(
 def _train(
     plan: Plan,
     folder: Path,
-    trainee: Trainee,
+    trainee: Launcher,
     run: Run,
     model_path: Path,
     curriculum: Curriculum,

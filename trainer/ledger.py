@@ -145,7 +145,7 @@ class _Night:
         return report
 
     def _train(self, model_path: Path | None, on_event: OnEvent, cancel: threading.Event) -> Report:
-        from agent.chat import served_model
+        from agent.serving import served_model
 
         most = self.settings.night.max_minutes / 2  # the other half is for composing and testing
         training = self.settings.training

@@ -32,8 +32,8 @@ from trainer.run import STOPPED, OnEvent, Run, alone, prune_runs, run_folder
 if TYPE_CHECKING:
     from agent.engine import Engine
     from trainer.beside import Standing
+    from trainer.launch import Launcher
     from trainer.lessons import Curriculum
-    from trainer.trainee import Trainee
 
 __all__ = ["Practice", "forgotten", "run_night"]
 
@@ -64,7 +64,7 @@ def run_night(
         TrainingError: another run is going on, this one was stopped, or the training broke down.
         ModelError, AdapterError, HomeError: what else can be wrong, in one sentence.
     """
-    from trainer.trainee import Trainee
+    from trainer.launch import launcher
 
     home.prepare()
     with alone(home), Journal(home.journal) as journal:
@@ -86,7 +86,7 @@ def run_night(
         try:
             with run.listening():
                 run.tell("start", pid=os.getpid())
-                with Trainee(run.folder, cancel=run.cancel) as trainee:
+                with launcher(settings, model_path, base.sha256, run.folder, run.cancel) as trainee:
                     report = night.go(trainee, fit_for(current, base), found.other_base)
         except BaseException as error:
             _fail(run, error, base)
@@ -114,7 +114,7 @@ class _Night:
     run: Run
     practice: Practice | None
 
-    def go(self, trainee: Trainee, current: Adapter | None, note: str) -> Report:
+    def go(self, trainee: Launcher, current: Adapter | None, note: str) -> Report:
         from agent.engine import Engine
         from trainer.beside import stand
 
@@ -163,7 +163,7 @@ class _Night:
         return curriculum
 
     def sweep(
-        self, trainee: Trainee, engine: Engine, curriculum: Curriculum, standing: Standing
+        self, trainee: Launcher, engine: Engine, curriculum: Curriculum, standing: Standing
     ) -> tuple[Tried, tuple[Attempt, ...]]:
         """Make the tries one after the other; returns the best and a line on each.
 

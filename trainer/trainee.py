@@ -70,7 +70,7 @@ class Trainee:
             if event.get("phase") == "ready":
                 continue
             if event.get("phase") == "failed":
-                raise TrainingError(self._explain(event))
+                raise TrainingError(explain(event, self._log))
             if event.get("phase") == "aborted":
                 raise TrainingError(STOPPED)
             yield event
@@ -88,21 +88,6 @@ class Trainee:
             f"the training process ended without a result (exit code {code}); see {self._log}, "
             "`discern doctor` tells whether training fits into memory"
         )
-
-    def _explain(self, event: dict[str, Any]) -> str:
-        if event.get("kind") == "unstable":
-            return (
-                f"the training became unstable ({event['reason']}); "
-                "lower training.learning_rates in config.toml"
-            )
-        if event.get("kind") == "refused":
-            return str(event["reason"])
-        if event.get("kind") == "memory":
-            return (
-                "the training ran out of memory; lower training.rank or choose a smaller model, "
-                "`discern doctor` tells what fits"
-            )
-        return f"the training failed: {event.get('reason')}; see {self._log}"
 
     def close(self) -> None:
         """Kill the child; calling it again does nothing."""
@@ -125,3 +110,20 @@ class Trainee:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def explain(event: dict[str, Any], log: Path) -> str:
+    """Return the sentence for a "failed" event; more of it stands in the file `log`."""
+    if event.get("kind") == "unstable":
+        return (
+            f"the training became unstable ({event['reason']}); "
+            "lower training.learning_rates in config.toml"
+        )
+    if event.get("kind") == "refused":
+        return str(event["reason"])
+    if event.get("kind") == "memory":
+        return (
+            "the training ran out of memory; lower training.rank or choose a smaller model, "
+            "`discern doctor` tells what fits"
+        )
+    return f"the training failed: {event.get('reason')}; see {log}"

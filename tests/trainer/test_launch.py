@@ -1,0 +1,275 @@
+"""The training step elsewhere: one file goes out, the adapter comes back and is looked through."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pickle
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.adapters import find_adapter, list_adapters, read_pointer, verify
+from memory.errors import AdapterError, CutOffError, ModelError, SettingsError, TrainingError
+from memory.home import Home
+from memory.journal import Journal
+from tests.faults.processes import ROOT
+from tests.faults.test_bad_adapters import Canary
+from tests.gguf_files import write_tiny
+from tests.trainer.values import difference, quick_settings
+from trainer.candidate import WEIGHTS
+from trainer.elsewhere import Pieces, pack, unpack
+from trainer.job import Job, Recipe, Sample, read_job, write_job
+from trainer.launch import launcher
+from trainer.night import run_night
+
+PYTHON = shlex.quote(sys.executable)
+RECIPE = Recipe(
+    rank=4, alpha=8.0, targets=("q_proj",), learning_rate=1e-3, max_steps=2, preference_weight=0.2,
+    preference_beta=0.1, anchor_weight=1.0, max_seconds=60, seed=1, threads=1,
+)  # fmt: skip
+SHA = "a" * 64
+
+
+@pytest.fixture
+def folder(tmp_path: Path, tiny: Path) -> Path:
+    """A job's folder in a run's."""
+    made = tmp_path / "run" / "try-1"
+    made.mkdir(parents=True)
+    samples = (Sample((1, 2, 3, 4, 5), prompt=2, lesson=0, difference="d"),)
+    write_job(made, Job(tiny, made / "adapter", RECIPE, samples))
+    return made
+
+
+def there(place: Path, base: Path) -> str:
+    """A command that trains in another folder, by another process that knows nothing of here."""
+    place.mkdir()
+    inside = f"{PYTHON} -m trainer.elsewhere job.zip out --base {shlex.quote(str(base))}"
+    return (
+        f"cp {{job}} {place}/job.zip && cd {place} && "
+        f"env -u DISCERN_HOME PYTHONPATH={ROOT} {inside} && cp -r out {{result}}"
+    )
+
+
+def fit(command: str, folder: Path, base: Path, cancel: threading.Event | None = None) -> list[Any]:
+    home = Home.locate()
+    chosen = quick_settings(home, trainer={"launcher": "command", "command": command})
+    with launcher(chosen, base, SHA, folder.parent, cancel or threading.Event()) as elsewhere:
+        return list(elsewhere.fit(folder))
+
+
+def test_a_job_is_one_file_that_says_nothing_of_where_it_comes_from(
+    folder: Path, tmp_path: Path, tiny: Path
+) -> None:
+    from agent.adapters import sha256_file
+
+    packed = pack(folder, sha256_file(tiny), tmp_path / "job.zip")
+    with zipfile.ZipFile(packed) as file:
+        said = file.read("job.json").decode() + file.read("base.json").decode()
+    assert str(tmp_path) not in said and str(tiny.parent) not in said
+    laid = tmp_path / "laid"
+    laid.mkdir()
+    base = shutil.copyfile(tiny, tmp_path / "the same.gguf")
+    unpack(packed, laid, base)
+    job = read_job(laid)
+    assert job.samples[0].tokens == (1, 2, 3, 4, 5)
+    assert (job.base, job.output, job.recipe) == (base, laid / "adapter", RECIPE)
+    other = write_tiny(tmp_path / "other.gguf", seed=9)
+    with pytest.raises(ModelError, match=r"is not tiny\.gguf"):
+        unpack(packed, laid, other)
+    with pytest.raises(ModelError, match="give --base"):
+        unpack(packed, laid, tmp_path / "none.gguf")
+    packed.write_bytes(packed.read_bytes()[:100])
+    with pytest.raises(TrainingError, match="cannot read the job"):
+        unpack(packed, laid, base)
+
+
+def test_a_night_trains_by_a_command_in_another_folder_as_it_does_here(
+    home: Home, tiny: Path, tmp_path: Path
+) -> None:
+    with Journal(home.journal) as journal:
+        journal.add_difference(difference("Who?", "Lutz."))
+    base = shutil.copyfile(tiny, tmp_path / "elsewhere.gguf")
+    away = {"launcher": "command", "command": there(tmp_path / "there", base)}
+    events: list[dict[str, Any]] = []
+    report = run_night(
+        home, quick_settings(home, trainer=away), model_path=tiny, on_event=events.append
+    )
+    assert report.verdict == "published"
+    assert [event["step"] for event in events if "loss" in event] == [1, 2, 3, 4]
+    elsewhere = find_adapter(home.adapters, report.adapter or "")
+    verify(elsewhere)
+    here = run_night(home, quick_settings(home), model_path=tiny, force=True)
+    local = find_adapter(home.adapters, here.adapter or "")
+    assert (local.folder / WEIGHTS).read_bytes() == (elsewhere.folder / WEIGHTS).read_bytes()
+
+
+def test_a_base_that_is_another_one_there_is_refused_before_anything_is_trained(
+    folder: Path, tmp_path: Path, tiny: Path
+) -> None:
+    with pytest.raises(TrainingError, match="which the lessons were made for"):
+        fit(there(tmp_path / "there", tiny), folder, tiny)
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        ("mkdir {result}", "has no adapter_model"),
+        ("ln -s /etc {result}", "left no folder"),
+        ("mkdir {result} && ln -s /etc/passwd {result}/adapter_model.safetensors", "link"),
+        ("mkdir {result} && echo x > {result}/adapter_model.safetensors "
+         "&& echo '{}' > {result}/adapter_config.json", "damaged"),
+        ("mkdir {result} && echo x > {result}/setup.py", "no place"),
+    ],
+)  # fmt: skip
+def test_a_result_that_is_no_adapter_is_refused(
+    folder: Path, tiny: Path, made: str, words: str
+) -> None:
+    with pytest.raises(AdapterError, match=words):
+        fit(f": {{job}}; {made}", folder, tiny)
+    assert not (folder / "adapter").exists()
+
+
+def test_a_pickle_that_comes_back_is_never_opened(folder: Path, tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.bin").write_bytes(pickle.dumps(Canary(tmp_path / "dead")))
+    bring = f": {{job}}; mkdir {{result}} && cp {tmp_path}/bad.bin {{result}}/adapter_model.bin"
+    with pytest.raises(AdapterError, match=r"adapter_model\.bin"):
+        fit(bring, folder, tiny)
+    assert not (tmp_path / "dead").exists()
+
+
+def test_a_command_that_fails_is_named_with_where_to_look(folder: Path, tiny: Path) -> None:
+    with pytest.raises(TrainingError, match=r"exit code 3; see .*training\.log"):
+        fit("echo no route >&2; exit 3 # {job} {result}", folder, tiny)
+    assert "no route" in (folder.parent / "training.log").read_text()
+    with pytest.raises(CutOffError, match="signal 9"):
+        fit("kill -9 $$ # {job} {result}", folder, tiny)
+    with pytest.raises(TrainingError, match="ran out of memory"):
+        fit('echo \'{"phase": "failed", "kind": "memory"}\' # {job} {result}', folder, tiny)
+    for command in ("", "scp {job} there:", "fetch {result}"):
+        with pytest.raises(SettingsError, match=r"trainer\.command"):
+            fit(command, folder, tiny)
+
+
+def test_a_cancelled_command_is_ended_with_all_it_started(folder: Path, tiny: Path) -> None:
+    cancel = threading.Event()
+    pid = folder / "pid"
+    timer = threading.Thread(target=lambda: (_until(pid.exists), cancel.set()))
+    timer.start()
+    began = time.monotonic()
+    with pytest.raises(TrainingError, match="stopped"):
+        fit(
+            f"sleep 60 & echo $! > {pid}.new; mv {pid}.new {pid}; wait # {{job}} {{result}}",
+            folder,
+            tiny,
+            cancel,
+        )
+    timer.join()
+    assert time.monotonic() - began < 30
+    _until(lambda: not _runs(int(pid.read_text())))
+
+
+def test_a_command_dies_with_the_process_that_started_it(folder: Path, tiny: Path) -> None:
+    pid = folder / "pid"
+    script = (
+        "import sys, threading; from pathlib import Path; from tests.trainer.test_launch import fit; "
+        "fit(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))"
+    )
+    command = f"echo $$ > {pid}.new; mv {pid}.new {pid}; exec sleep 60 # {{job}} {{result}}"
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script, command, str(folder), str(tiny)], cwd=ROOT
+    )
+    _until(pid.exists)
+    parent.kill()
+    parent.wait()
+    _until(lambda: not _runs(int(pid.read_text())))
+
+
+def test_pieces_come_together_and_bad_ones_are_refused(tmp_path: Path) -> None:
+    pieces = Pieces(tmp_path / "result")
+    for start, data in ((0, "aGVs"), (3, "bG8=")):
+        pieces.take({"file": "one.txt", "start": start, "data": data})
+    assert (tmp_path / "result" / "one.txt").read_bytes() == b"hello"
+    for bad in (
+        {"file": "../two.txt", "start": 0, "data": "aGVs"},
+        {"file": "one.txt", "start": 99, "data": "aGVs"},
+        {"file": "one.txt", "start": 5, "data": "not base64!"},
+        {"file": ".hidden", "start": 0, "data": "aGVs"},
+        {"start": 0},
+    ):
+        with pytest.raises(TrainingError, match="damaged"):
+            pieces.take(bad)
+    assert [path.name for path in (tmp_path / "result").iterdir()] == ["one.txt"]
+    assert not (tmp_path / "two.txt").exists()
+
+
+def test_without_ray_it_is_said_how_to_get_it(home: Home, tiny: Path, tmp_path: Path) -> None:
+    if importlib.util.find_spec("ray") is not None:
+        pytest.skip("Ray is installed here")
+    chosen = quick_settings(home, trainer={"launcher": "ray"})
+    with pytest.raises(SettingsError, match=r"discern\[ray\]"):
+        launcher(chosen, tiny, SHA, tmp_path, threading.Event())
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
+def test_a_night_trains_as_a_job_of_a_local_ray(home: Home, tiny: Path, tmp_path: Path) -> None:
+    with Journal(home.journal) as journal:
+        journal.add_difference(difference("Who?", "Lutz."))
+    ray = str(Path(sys.executable).with_name("ray"))
+    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
+    start = [ray, "start", "--head", "--num-cpus=1", "--dashboard-port=18265", "--port=16379",
+             f"--temp-dir={tmp_path}/ray", "--disable-usage-stats"]  # fmt: skip
+    subprocess.run(start, check=True, env=environment)
+    try:
+        away = {"launcher": "ray", "address": "http://127.0.0.1:18265"}
+        events: list[dict[str, Any]] = []
+        report = run_night(
+            home, quick_settings(home, trainer=away), model_path=tiny, on_event=events.append
+        )
+        assert report.verdict == "published"
+        assert [event["step"] for event in events if "loss" in event] == [1, 2, 3, 4]
+        assert read_pointer(home.adapters).current == report.adapter
+        verify(list_adapters(home.adapters)[0])
+        other = quick_settings(home, trainer={**away, "base": str(tmp_path / "none.gguf")})
+        with pytest.raises(TrainingError, match=r"none\.gguf"):
+            run_night(home, other, model_path=tiny, force=True)
+    finally:
+        subprocess.run([ray, "stop", "--force"], check=False)
+
+
+def _until(condition: Any) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except OSError:
+        return False
+
+
+def test_the_events_of_elsewhere_are_json_and_no_more(home: Home, folder: Path, tiny: Path) -> None:
+    lines = ["welcome to the cluster", "[1, 2]", '"words"', '{"no": "phase"}', '{"phase": "train"}']
+    shown = " ".join(shlex.quote(line) for line in lines)
+    command = f"printf '%s\\n' {shown} # {{job}} {{result}}"
+    chosen = quick_settings(home, trainer={"launcher": "command", "command": command})
+    heard = []
+    with launcher(chosen, tiny, SHA, folder.parent, threading.Event()) as elsewhere:
+        events = elsewhere.fit(folder)
+        heard.append(next(events))
+        with pytest.raises(AdapterError, match="left no folder"):
+            next(events)
+    assert heard == [{"phase": "train"}]

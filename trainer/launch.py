@@ -1,0 +1,297 @@
+"""Where the training step runs: in a child here, by a command of the person's, or as a Ray job.
+
+Whichever it is, `fit` takes a job's folder, yields the events of the training, and leaves the adapter
+in the folder; what came from elsewhere was looked through (`trainer/candidate.py`) before it is there,
+and everything after (export, probe, gate) happens here. What runs elsewhere is told to end when the
+run is cancelled; a machine that cannot be reached any more may go on, and nobody takes its result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import queue
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+from memory.errors import CutOffError, SettingsError, TrainingError
+from memory.home import Settings
+from trainer import candidate
+from trainer.children import environment
+from trainer.elsewhere import Pieces, pack
+from trainer.trainee import ERRORS, STOPPED, Trainee, explain
+
+PACKED, RESULT = "lessons.zip", "result"
+
+
+class Launcher(Protocol):
+    """What fits jobs; use it with `with`."""
+
+    def fit(self, folder: Path) -> Iterator[dict[str, Any]]:
+        """Have the job in `folder` fitted; see `Trainee.fit`."""
+
+    def __enter__(self) -> Launcher: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+def launcher(
+    settings: Settings, base: Path, sha256: str, folder: Path, cancel: threading.Event
+) -> Launcher:
+    """Return what `[trainer] launcher` names; `folder` is the run's.
+
+    Raises:
+        SettingsError: its settings are incomplete.
+    """
+    chosen = settings.trainer
+    if chosen.launcher == "local":
+        return Trainee(folder, cancel=cancel)
+    if chosen.launcher == "ray":
+        return Rayed(chosen.address, chosen.base or str(base), sha256, folder, cancel)
+    if "{job}" not in chosen.command or "{result}" not in chosen.command:
+        raise SettingsError(
+            "trainer.launcher is command, and trainer.command in config.toml must say how, with "
+            "{job} and {result} in it: `cp {job} there && … && cp -r there {result}`"
+        )
+    return Commanded(chosen.command, base, sha256, folder, cancel)
+
+
+class _Elsewhere:
+    """What the two ways out have in common."""
+
+    def __init__(self, sha256: str, folder: Path, cancel: threading.Event) -> None:
+        self._sha256, self._folder, self._cancel = sha256, folder, cancel
+        self._done = threading.Event()
+        self._watch: threading.Thread | None = None
+
+    def _pack(self, folder: Path) -> Path:
+        shutil.rmtree(folder / RESULT, ignore_errors=True)
+        return pack(folder, self._sha256, folder / PACKED)
+
+    def _heard(self, lines: Iterator[str], folder: Path) -> Iterator[dict[str, Any]]:
+        """Yield the events among what was printed there, up to the last one."""
+        pieces = Pieces(folder / RESULT)
+        for line in lines:
+            try:
+                event = json.loads(line)
+            except ValueError:
+                continue  # whatever else prints there
+            if not isinstance(event, dict) or event.get("phase") in (None, "ready"):
+                continue
+            if event["phase"] == "failed":
+                raise TrainingError(explain(event, folder.parent / ERRORS))
+            if event["phase"] == "piece":
+                pieces.take(event)
+            else:
+                yield event
+
+    def _accept(self, folder: Path) -> None:
+        """Take the result over, once it was looked through."""
+        result = folder / RESULT
+        candidate.check(result)
+        (folder / "adapter").mkdir(exist_ok=True)
+        for name in (candidate.WEIGHTS, candidate.CONFIG):
+            shutil.copyfile(result / name, folder / "adapter" / name)
+        shutil.rmtree(result)
+
+    def _end(self) -> None:
+        """End what runs there."""
+
+    def _when_cancelled(self) -> None:
+        while not self._done.wait(0.1):
+            if self._cancel.is_set():
+                self._end()
+                return
+
+    def __enter__(self) -> Launcher:
+        self._watch = threading.Thread(target=self._when_cancelled, daemon=True)
+        self._watch.start()
+        return self  # type: ignore[return-value]  # `fit` is the subclass's
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._done.set()
+        self._end()
+        if self._watch is not None:
+            self._watch.join()
+
+
+class Commanded(_Elsewhere):
+    """Runs a command of the person's, in a shell: it takes {job} there and brings {result} back."""
+
+    def __init__(
+        self, template: str, base: Path, sha256: str, folder: Path, cancel: threading.Event
+    ) -> None:
+        super().__init__(sha256, folder, cancel)
+        self._template, self._base = template, base
+        self._child: subprocess.Popen[str] | None = None
+
+    def fit(self, folder: Path) -> Iterator[dict[str, Any]]:
+        """Have the job in `folder` fitted there; yields the events that the command prints.
+
+        Raises:
+            CutOffError: the command was killed.
+            TrainingError: it failed, or the training did.
+            AdapterError: what came back is no plain LoRA.
+        """
+        command = self._template
+        places = {
+            "job": self._pack(folder),
+            "result": folder / RESULT,
+            "base": self._base.resolve(),
+        }
+        for name, path in places.items():
+            command = command.replace(f"{{{name}}}", shlex.quote(str(path)))
+        with (self._folder / ERRORS).open("ab") as errors:
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "trainer.children", command],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=environment(),
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                start_new_session=True,
+            )
+        with self._child as child:
+            assert child.stdout is not None
+            trained: dict[str, Any] = {"phase": "trained", "folder": str(folder / "adapter")}
+            try:
+                for event in self._heard(iter(child.stdout), folder):
+                    if event["phase"] == "trained":
+                        trained = event
+                    else:
+                        yield event
+            except BaseException:
+                self._end()
+                raise
+        if self._cancel.is_set():
+            raise TrainingError(STOPPED)
+        if child.returncode < 0:
+            raise CutOffError(
+                f"the training elsewhere was killed (signal {-child.returncode}); it is tried again"
+            )
+        if child.returncode > 0:
+            raise TrainingError(
+                f"the command of trainer.command ended with exit code {child.returncode}; "
+                f"see {self._folder / ERRORS}"
+            )
+        self._accept(folder)
+        yield trained
+
+    def _end(self) -> None:
+        if self._child is not None and self._child.returncode is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._child.pid, signal.SIGKILL)
+
+
+class Rayed(_Elsewhere):
+    """Submits the step as a Ray job; the lessons travel with it and the result in its log."""
+
+    def __init__(
+        self, address: str, base: str, sha256: str, folder: Path, cancel: threading.Event
+    ) -> None:
+        super().__init__(sha256, folder, cancel)
+        try:
+            from ray.job_submission import JobSubmissionClient
+        except ImportError as error:
+            raise SettingsError(
+                'trainer.launcher is ray, and Ray is not installed; `pip install "discern[ray]"` '
+                'installs it, or set trainer.launcher to "local"'
+            ) from error
+        try:
+            self._client = JobSubmissionClient(address or None)
+        except Exception as error:
+            raise TrainingError(
+                f"cannot reach Ray at {address or 'its usual address'}: {error}; "
+                "start it, or mend trainer.address in config.toml"
+            ) from error
+        self._base = base
+        self._job: str | None = None
+
+    def fit(self, folder: Path) -> Iterator[dict[str, Any]]:
+        """Have the job in `folder` fitted by Ray; yields the events from the job's log.
+
+        Raises:
+            TrainingError: the job failed or was stopped.
+            AdapterError: what came back is no plain LoRA.
+        """
+        away = folder / "away"
+        away.mkdir(exist_ok=True)
+        shutil.copyfile(self._pack(folder), away / PACKED)
+        ours = Path(__file__).parent
+        words = [PACKED, RESULT, "--base", self._base, "--print"]
+        self._job = self._client.submit_job(
+            entrypoint=f"python -m trainer.elsewhere {shlex.join(words)}",
+            runtime_env={
+                "working_dir": str(away),
+                "py_modules": [str(ours), str(ours.parent / "memory")],
+                "excludes": ["starter"],
+            },
+        )
+        trained: dict[str, Any] = {"phase": "trained", "folder": str(folder / "adapter")}
+        for event in self._heard(self._log(self._job), folder):
+            if event["phase"] == "trained":
+                trained = event
+            else:
+                yield event
+        if self._cancel.is_set():
+            raise TrainingError(STOPPED)
+        status = self._client.get_job_info(self._job)
+        if str(status.status) != "SUCCEEDED":
+            raise TrainingError(
+                f"the Ray job {self._job} ended as {status.status}: "
+                f"{' '.join(str(status.message).split())[-300:]}"
+            )
+        self._accept(folder)
+        yield trained
+
+    def _log(self, job: str) -> Iterator[str]:
+        """Yield the lines of the job's log until it ends."""
+        lines: queue.Queue[str | None] = queue.Queue()
+
+        async def tail() -> None:
+            rest = ""
+            async for part in self._client.tail_job_logs(job):
+                *whole, rest = (rest + part).split("\n")
+                for line in whole:
+                    lines.put(line)
+            lines.put(rest)
+
+        def run() -> None:
+            try:
+                with contextlib.suppress(Exception):  # how the job ended is asked for afterwards
+                    asyncio.run(tail())
+            finally:
+                lines.put(None)
+
+        thread = threading.Thread(target=run, name="discern-ray", daemon=True)
+        thread.start()
+        while (line := lines.get()) is not None:
+            yield line
+        thread.join()
+
+    def _end(self) -> None:
+        if self._job is not None:
+            with contextlib.suppress(Exception):
+                self._client.stop_job(self._job)
