@@ -97,13 +97,18 @@ def make_batch(samples: Sequence[Sample], device: str, *, row: int = ROW) -> Bat
     segment, branch = (torch.tensor(values, device=device) for values in (segments, branches))
     same = segment[:, :, None] == segment[:, None, :]
     sees = (branch[:, None, :] == 0) | (branch[:, :, None] == branch[:, None, :])
-    places = torch.tensor(found, device=device).T
+    at_row, at_column, target, owner, side, offset = torch.tensor(found, device=device).T
     causal = torch.ones(width, width, dtype=torch.bool, device=device).tril()
     return Batch(
         torch.tensor(tokens, device=device),
         torch.tensor(positions, device=device),
         (same & sees & causal)[:, None],
-        *places,
+        at_row,
+        at_column,
+        target,
+        owner,
+        side,
+        offset,
         computed=sum(lengths),
     )
 

@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trainer.adapted import save_adapter, with_adapter
 from trainer.job import ANCHOR, Job, Recipe, Sample, asked_for, read_job
 from trainer.plan import Plan
 
@@ -125,10 +126,10 @@ def fit(job: Job, loaded: dict[Path, Any] | None = None) -> None:
     recipe = job.recipe
     device = "cuda" if torch.cuda.is_available() else "cpu"
     loaded = {} if loaded is None else loaded
-    model = _adapted(job, loaded, device)
+    model = with_adapter(job, loaded, device, lambda: emit(phase="load", device=device))
     try:
         run = _train(model, job, device, began)
-        _save(model, job, run.best)
+        save_adapter(model, job, run.best)
     finally:
         loaded[job.base] = model.unload()
     emit(
@@ -145,29 +146,6 @@ def fit(job: Job, loaded: dict[Path, Any] | None = None) -> None:
         tokens=run.tokens,
         memory_mb=_memory(device),
     )
-
-
-def _adapted(job: Job, loaded: dict[Path, Any], device: str) -> Any:
-    """Return the base with a fresh adapter on it."""
-    import torch
-    from peft import LoraConfig, get_peft_model
-
-    from trainer.base import load_base
-
-    if job.base not in loaded:
-        emit(phase="load", device=device)
-        dtype = torch.bfloat16 if device == "cuda" else torch.float32
-        loaded.clear()
-        loaded[job.base] = load_base(job.base, dtype=dtype, device=device)
-    torch.manual_seed(job.recipe.seed)
-    config = LoraConfig(
-        r=job.recipe.rank,
-        lora_alpha=job.recipe.alpha,
-        target_modules=list(job.recipe.targets),
-        lora_dropout=0.0,
-        task_type="CAUSAL_LM",
-    )
-    return get_peft_model(loaded.pop(job.base), config).train()
 
 
 @dataclass(slots=True)
@@ -305,25 +283,6 @@ def _choose(stepper: Stepper, recipe: Recipe, some: Sequence[Sample], device: st
     threads = choose_threads(stepper, recipe, some, device)
     stepper.reduced = choose_precision(stepper, recipe, some, device)
     return threads
-
-
-def _save(model: Any, job: Job, best: Sequence[Tensor]) -> None:
-    import torch
-    from peft import get_peft_model_state_dict
-    from safetensors.torch import save_file
-
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    with torch.no_grad():
-        for parameter, value in zip(trained, best, strict=True):
-            parameter.copy_(value)
-    folder = job.output
-    folder.mkdir(parents=True, exist_ok=True)
-    state = get_peft_model_state_dict(model, save_embedding_layers=False)
-    plain = {name: value.float().cpu().contiguous() for name, value in state.items()}
-    save_file(plain, folder / "adapter_model.safetensors", metadata={"format": "pt"})
-    config = model.peft_config["default"]
-    config.base_model_name_or_path = job.base.name
-    config.save_pretrained(folder)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from trainer import fit
+from trainer.adapted import with_adapter
 from trainer.base import load_base
 from trainer.children import environment
 from trainer.job import ANCHOR, CONTROL, Job, Recipe, Sample, read_job, write_job
@@ -152,7 +153,7 @@ def test_a_step_in_parts_has_the_gradients_of_the_step_at_once(tiny: Path, tmp_p
     job = make_job(tiny, tmp_path)
     gradients = []
     for part in (4096, 1):
-        model = fit._adapted(job, {}, "cpu")
+        model = with_adapter(job, {}, "cpu")
         stepper = Stepper(model, job.recipe, "cpu", lambda tokens: None)
         stepper.part = part
         stepper.know_the_base(job.samples)
@@ -170,7 +171,7 @@ def test_the_contrast_on_a_span_counts_the_span_alone(tiny: Path, tmp_path: Path
     question = tuple(b"Who?")
     whole = Sample((*question, *b"abXde"), 4, 0, rejected=(*question, *b"abYde"))
     span = replace(whole, parts=(6, 7, 6, 7))
-    model = fit._adapted(job, {}, "cpu")
+    model = with_adapter(job, {}, "cpu")
     stepper = Stepper(model, job.recipe, "cpu", lambda tokens: None)
     stepper.know_the_base([whole, span])
     for sample, start, end in ((whole, 4, 9), (span, 6, 7)):

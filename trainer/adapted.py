@@ -1,0 +1,64 @@
+"""The base with an adapter on it: made fresh from a seed, and written in PEFT's layout.
+
+Writes a folder with `adapter_config.json` and `adapter_model.safetensors`, nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainer.job import Job
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def with_adapter(
+    job: Job, loaded: dict[Path, Any], device: str, on_load: Callable[[], None] = lambda: None
+) -> Any:
+    """Return the base with a fresh adapter on it, taken out of `loaded` or read anew (`on_load`).
+
+    Raises:
+        ModelError: the base cannot be read.
+    """
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    from trainer.base import load_base
+
+    if job.base not in loaded:
+        on_load()
+        dtype = torch.bfloat16 if device == "cuda" else torch.float32
+        loaded.clear()
+        loaded[job.base] = load_base(job.base, dtype=dtype, device=device)
+    torch.manual_seed(job.recipe.seed)
+    config = LoraConfig(
+        r=job.recipe.rank,
+        lora_alpha=job.recipe.alpha,
+        target_modules=list(job.recipe.targets),
+        lora_dropout=0.0,
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(loaded.pop(job.base), config).train()
+
+
+def save_adapter(model: Any, job: Job, best: Sequence[Tensor]) -> None:
+    """Put the values `best` into the adapter and write it to `job.output`."""
+    import torch
+    from peft import get_peft_model_state_dict
+    from safetensors.torch import save_file
+
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    with torch.no_grad():
+        for parameter, value in zip(trained, best, strict=True):
+            parameter.copy_(value)
+    folder = job.output
+    folder.mkdir(parents=True, exist_ok=True)
+    state = get_peft_model_state_dict(model, save_embedding_layers=False)
+    plain = {name: value.float().cpu().contiguous() for name, value in state.items()}
+    save_file(plain, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    config = model.peft_config["default"]
+    config.base_model_name_or_path = job.base.name
+    config.save_pretrained(folder)
