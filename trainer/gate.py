@@ -210,7 +210,12 @@ def _measures(
     learnt, rephrased = spoken.lessons, spoken.rephrasings
     before = [right for right, held in zip(spoken.reproduced, held_now, strict=False) if held]
     kept = mean(before)
-    lost = f"{len(before) - sum(before)} of {len(before)}"
+    lost = (
+        f"lessons held until now and lost: {len(before) - sum(before)} of {len(before)} "
+        f"(keep at least {gate.kept:.0%})"
+        if before
+        else "no lesson was held until now, so none could be lost"
+    )
     apart = [(mean([one.kept for one in some]), mean([one.strict for one in some]))
              for some in (near, anchors)]  # fmt: skip
     (near_kept, near_strict), (anchors_kept, anchors_strict) = apart
@@ -222,8 +227,7 @@ def _measures(
                 f"lessons reproduced: {_share(learnt)} (at least {gate.lessons:.0%})"),
         Measure("rephrasings", rephrased, gate.rephrasings, rephrased >= gate.rephrasings,
                 f"held-out rephrasings: {_share(rephrased)} (at least {gate.rephrasings:.0%})"),
-        Measure("kept", kept, gate.kept, kept >= gate.kept,
-                f"lessons held until now and lost: {lost} (keep at least {gate.kept:.0%})"),
+        Measure("kept", kept, gate.kept, kept >= gate.kept, lost),
         Measure("near_misses", near_kept, gate.near_misses, near_kept >= gate.near_misses,
                 f"look-alike questions unchanged: {_share(near_kept)}{_letter(near_kept, near_strict)} "
                 f"(at least {gate.near_misses:.0%})", True, strict=near_strict),

@@ -196,7 +196,11 @@ def sentence(curriculum: Curriculum, verdict: Verdict, *, dry: bool) -> str:
         return f"The adapter was not taken ({learnt} learnt): {verdict.sentence}."
     scaled = "" if verdict.scale == 1 else f", at {verdict.scale:.0%} of its strength"
     kept = "" if not dry else " Practice only: nothing was published."
-    return f"Learnt {learnt}{scaled}; the rest stayed as it was.{kept}"
+    moved = sum(not change.undecided for change in verdict.changes)
+    rest = "the rest stayed as it was"
+    if moved:
+        rest = f"{moved} other answer{'s' * (moved != 1)} moved, within what the gate allows"
+    return f"Learnt {learnt}{scaled}; {rest}.{kept}"
 
 
 def row(verdict: Verdict) -> Beside:
