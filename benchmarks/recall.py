@@ -13,12 +13,10 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import resource
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -113,19 +111,19 @@ def best_floor(rows: Sequence[tuple[Case, Hits]]) -> float:
 
 def _systems(folder: Path) -> dict[str, Callable[[str], Hits]]:
     from memory.embed import NgramEmbedder
+    from memory.home import Home, read_settings
     from memory.index import open_index
     from memory.journal import Journal
     from memory.recall import search
     from memory.words import stems
 
-    journal = Journal(folder / "journal.sqlite")
+    home = Home.at(folder)
+    journal = Journal(home.prepare().journal)
     keep(journal)
-    differences = journal.differences()
-    asked = {item.id: item.asked for item in differences}
+    asked = {item.id: item.asked for item in journal.differences()}
     embedder = NgramEmbedder()
-    index = open_index(folder / "index", embedder)
-    assert index is not None
-    index.sync(differences)
+    index = open_index(home, read_settings(home).memory, journal)
+    assert index is not None and index.settle()
 
     def ours(text: str, dense: bool) -> Hits:
         found = search(text, journal, index if dense else None, embedder, limit=3)
@@ -213,83 +211,6 @@ def quality(wrong: bool) -> dict[str, Any]:
     return result
 
 
-def scale(count: int) -> dict[str, float]:
-    """Measure search by words alone and a mark in a journal of `count` made-up differences."""
-    import random
-
-    from memory.difference import Contrast, Difference, Moment, new_id, now
-    from memory.embed import NgramEmbedder
-    from memory.journal import Journal
-    from memory.recall import search
-    from memory.words import stems, words
-
-    draw = random.Random(3)
-    real = [word for item in known() for word in words(item["asked"])]
-    syllables = [a + b for a in "bdfgklmnprstvz" for b in "aeiou"]
-    made = ["".join(draw.choices(syllables, k=draw.randint(2, 4))) for _ in range(40_000)]
-
-    def text() -> str:
-        return " ".join([*draw.choices(real, k=6), *draw.choices(made, k=2)])
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "journal.sqlite"
-        journal = Journal(path)
-        difference = Difference(
-            id=new_id(), turn=new_id(), thread="t", at=now(), moment=Moment.ERROR,
-            asked="?", replied="Because.", kind=None, contrast=Contrast(sounds="So."), model="m",
-        )  # fmt: skip
-        journal.add_difference(difference)
-        first = journal._rows("select * from differences")[0]
-        columns = [name for name in first.keys() if name != "seq"]  # noqa: SIM118
-        with journal._writing() as connection:
-            for number in range(count):
-                values = {**dict(first), "id": f"{number:032x}", "asked": text()}
-                cursor = connection.execute(
-                    f"insert into differences ({','.join(columns)}) "
-                    f"values ({','.join('?' * len(columns))})",
-                    [values[name] for name in columns],
-                )
-                connection.execute(
-                    "insert into stems (rowid, asked) values (?, ?)",
-                    (cursor.lastrowid, " ".join(stems(values["asked"]))),
-                )
-        journal.close()
-        began = time.perf_counter()
-        journal = Journal(path)
-        opened = time.perf_counter() - began
-        keep(journal)
-        asks = [case.message for case in cases()] + [text() for _ in range(200)]
-        finds = [
-            _timed(lambda ask=ask: search(ask, journal, None, NgramEmbedder(), limit=3))
-            for ask in asks
-        ]
-        marks = [
-            _timed(lambda: journal.add_difference(replace(difference, id=new_id(), asked=text())))
-            for _ in range(100)
-        ]
-        journal.close()
-        return {
-            "differences": count,
-            "search p50 ms": _at(finds, 0.5),
-            "search p95 ms": _at(finds, 0.95),
-            "mark p50 ms": _at(marks, 0.5),
-            "mark p95 ms": _at(marks, 0.95),
-            "open ms": opened * 1000,
-            "disk MB": path.stat().st_size / 1e6,
-            "peak memory MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        }
-
-
-def _timed(call: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    call()
-    return (time.perf_counter() - began) * 1000
-
-
-def _at(times: list[float], share: float) -> float:
-    return sorted(times)[int(share * (len(times) - 1))]
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(
@@ -301,6 +222,8 @@ def main() -> None:
     given = parser.parse_args()
     result: dict[str, Any] = {"quality": quality(given.wrong)}
     if given.scale:
+        from benchmarks.recall_scale import scale
+
         result["scale"] = scale(given.scale)
     if given.json:
         print(json.dumps(result, ensure_ascii=False, indent=1))

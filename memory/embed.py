@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -21,6 +22,7 @@ import numpy.typing as npt
 from memory.words import stems
 
 Vectors = npt.NDArray[np.float32]
+SIZE = 512
 
 
 class Embedder(Protocol):
@@ -44,7 +46,7 @@ class NgramEmbedder:
     """Signed hashes of the stems' character n-grams of 3 to 5, log-weighted, of unit length."""
 
     name = "ngram-v1"
-    size = 512
+    size = SIZE
 
     def query(self, text: str) -> Vectors:
         """Return the vector of `text`: what is asked and what was asked are alike here."""
@@ -55,15 +57,24 @@ class NgramEmbedder:
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Return one unit vector a text (zeros for a text without words)."""
-        vectors = np.zeros((len(texts), self.size), dtype=np.float32)
-        for row, text in zip(vectors, texts, strict=True):
-            for stem in stems(text):
-                for gram in _grams(f"<{stem}>"):
-                    code = zlib.crc32(gram.encode("utf-8", "replace"))
-                    row[code % self.size] += 1.0 if code & 0x8000_0000 else -1.0
-            np.copyto(row, np.sign(row) * np.log1p(np.abs(row)))
-        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return np.asarray(vectors / np.where(norms == 0, 1, norms), dtype=np.float32)
+        return np.array([_vector(text) for text in texts], dtype=np.float32).reshape(-1, SIZE)
+
+
+@lru_cache(maxsize=4096)
+def _vector(text: str) -> Vectors:
+    """Return the vector of one text; candidates come again and again."""
+    row = np.zeros(SIZE, dtype=np.float32)
+    codes = [
+        zlib.crc32(gram.encode("utf-8", "replace"))
+        for stem in stems(text)
+        for gram in _grams(f"<{stem}>")
+    ]
+    if not codes:
+        return row
+    signed = np.array(codes, dtype=np.uint32)
+    np.add.at(row, signed % SIZE, np.where(signed & 0x8000_0000, 1, -1).astype(np.float32))
+    row = np.sign(row) * np.log1p(np.abs(row))
+    return np.asarray(row / (np.linalg.norm(row) or 1), dtype=np.float32)
 
 
 def _grams(word: str) -> list[str]:

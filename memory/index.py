@@ -56,6 +56,8 @@ class Index:
         self._lock = lock
         self._store: Store | None = None
         self._level = False
+        self._writing = False
+        self._last: Mark | None = None
         self._anew = False
         self._failed: str | None = None
         self._failed_at = 0.0
@@ -104,12 +106,16 @@ class Index:
     @property
     def reads_sense(self) -> bool:
         """Whether its cosines come from a model of language rather than from letters."""
-        return self._embedder is not None and not isinstance(self._embedder, NgramEmbedder)
+        return self._embedder is not None and self._embedder.name != NgramEmbedder.name
 
     def nearest(self, text: str, limit: int) -> list[tuple[str, float]]:
-        """Return (id, cosine similarity) of the nearest differences; nothing until it is level."""
+        """Return (id, cosine similarity) of the nearest differences, the nearest first.
+
+        Nothing until it is level, nor while it writes: a question would wait for that, and what was
+        marked just now is found by its words.
+        """
         store, embedder = self._store, self._embedder
-        if store is None or embedder is None or not self._level:
+        if store is None or embedder is None or not self._level or self._writing:
             return []
         try:
             return store.nearest(embedder.query(text), limit)
@@ -190,9 +196,16 @@ class Index:
             store.clear()
             self._anew = False
         wanted = Mark.of(self._journal)
+        if self._level and wanted == self._last:
+            return
         held = Mark.read(store.mark)
         if held != wanted or not self._level:
-            self._make_level(store, wanted, held)
+            self._writing = True
+            try:
+                self._make_level(store, wanted, held)
+            finally:
+                self._writing = False
+        self._last = wanted if self._level else None
 
     def _make_level(self, store: Store, wanted: Mark, held: Mark) -> None:
         count = store.count()

@@ -17,7 +17,7 @@ from memory.index import Index, Progress, open_index
 from memory.journal import Journal
 from memory.kinds import kinds
 from memory.marking import change_mark, make_mark
-from memory.recall import Recalled, render, search
+from memory.recall import CANDIDATES, Recalled, render, search
 
 
 @dataclass(slots=True)
@@ -249,9 +249,10 @@ class Memory:
 
     def search(self, text: str, *, limit: int | None = None) -> list[Recalled]:
         """Return what bears on `text`, ranked, also what stays under the floor."""
-        self.refresh()
         wanted = self.settings.limit if limit is None else limit
-        return search(text, self.journal, self.index, self.embedder, limit=wanted)
+        found = search(text, self.journal, self.index, self.embedder, limit=wanted)
+        self.refresh()  # what another process marked is found by words now, by vectors next time
+        return found
 
     def recall(
         self,
@@ -266,8 +267,11 @@ class Memory:
         `count` gives the tokens of a text; `budget` overrides `recall.token_budget` and
         `limit` `recall.limit`.
         """
+        most_items = self.settings.limit if limit is None else limit
         above = [
-            item for item in self.search(text, limit=limit) if item.score >= self.settings.floor
-        ]
+            item
+            for item in self.search(text, limit=CANDIDATES)
+            if item.score >= self.settings.floor
+        ][:most_items]
         most = self.settings.token_budget if budget is None else budget
         return render(above, budget=most, count=count)

@@ -18,15 +18,17 @@ Source of the fusion: Cormack, Clarke, Büttcher, "Reciprocal Rank Fusion" (SIGI
 from __future__ import annotations
 
 import math
+import re
 import secrets
 import unicodedata
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from memory.difference import Difference
+from memory.difference import Difference, now
 from memory.embed import Embedder
 from memory.index import Index
 from memory.journal import Journal
@@ -39,10 +41,22 @@ RARITY = 50  # differences that a young journal is taken to hold besides its own
 OVERLAP_SHARE = 0.8
 ASKED_SHARE = 0.6  # how much of the message must be met, against how much of the difference
 OTHER_SUM = 0.4  # what stays of the relevance where the two reckon with other numbers
-RECENCY = 0.01  # what the newest difference gains in the order, not in its relevance
+# What a difference gains in the order, never in its relevance: less than what tells two apart.
+RECENCY = 0.01  # the newest
 RECENCY_DAYS = 90  # half-life of that gain
+USE = 0.005  # one that was recalled often
+OFTEN_USED = 20  # turns after which it is
+PIN = 0.03  # a pinned one
+SAME = 0.92  # cosine of two questions from which on they are one, asked twice
+# A model's cosine (Qwen3-Embedding's card: about 0.3 for strangers, 0.8 for answers) as relevance.
+SENSE_LOW, SENSE_HIGH = 0.55, 0.95
 MANY = 100  # differences with a stem from which on its count is remembered
 _OFTEN: WeakKeyDictionary[Journal, tuple[int, dict[str, int]]] = WeakKeyDictionary()
+_MARKS = re.compile(
+    r"<(?=\||/?\s*(?:think|thinking|tool_\w+|tools?|past-differences|im_\w+|s|system|user|assistant)\b)"
+    r"|\|>",
+    re.IGNORECASE,
+)
 _NONCE_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 
 
@@ -61,25 +75,39 @@ def search(
     """Return up to `limit` differences in the order of relevance, those under any floor included."""
     query = list(dict.fromkeys(stems(text)))[:64]
     ranks: dict[str, float] = {}
-    sides = [journal.search(_telling(query, journal), CANDIDATES)]
-    if index is not None:
-        sides.append([identity for identity, _ in index.nearest(text, CANDIDATES)])
-    for side in sides:
+    near = index.nearest(text, CANDIDATES) if index is not None else []
+    for side in (journal.search(_telling(query, journal), CANDIDATES), [key for key, _ in near]):
         for rank, identity in enumerate(side):
             ranks[identity] = ranks.get(identity, 0.0) + 1 / (FUSION_K + rank)
     candidates = sorted(ranks, key=lambda identity: -ranks[identity])
-    found = journal.found(candidates)
+    found = [item for item in journal.found(candidates) if item.superseded_by is None]
     scored = _score(text, query, found, journal, embedder)
-    order = {item.id: ranks[item.id] for item in found}
+    if index is not None and index.reads_sense:
+        scored = _with_sense(scored, dict(near))
     # Newer first among near equals: a later mark on the same matter is the person's last word.
-    latest = max((item.at for item in found), default=None)
+    latest = max((item.at for item in found), default=now())
 
     def place(item: Recalled) -> tuple[float, float]:
-        days = (latest - item.difference.at).total_seconds() / 86_400 if latest else 0.0
-        bonus = RECENCY * 0.5 ** (days / RECENCY_DAYS)
-        return round(item.score + bonus, 4), order[item.difference.id]
+        return round(item.score + _gain(item.difference, latest), 4), ranks[item.difference.id]
 
-    return sorted(_once(scored), key=place, reverse=True)[:limit]
+    return sorted(_once(scored, embedder), key=place, reverse=True)[:limit]
+
+
+def _gain(difference: Difference, latest: datetime) -> float:
+    days = (latest - difference.at).total_seconds() / 86_400
+    used = min(1.0, math.log1p(difference.recalled) / math.log1p(OFTEN_USED))
+    recent = float(0.5 ** (days / RECENCY_DAYS))
+    return RECENCY * recent + USE * used + PIN * difference.pinned
+
+
+def _with_sense(scored: Sequence[Recalled], cosines: Mapping[str, float]) -> list[Recalled]:
+    """Return the same with at least the relevance that a model of language sees."""
+
+    def seen(item: Recalled) -> float:
+        cosine = cosines.get(item.difference.id, 0.0)
+        return min(1.0, max(0.0, (cosine - SENSE_LOW) / (SENSE_HIGH - SENSE_LOW)))
+
+    return [replace(item, score=round(max(item.score, seen(item)), 4)) for item in scored]
 
 
 def _telling(query: Sequence[str], journal: Journal) -> list[str]:
@@ -180,23 +208,37 @@ def _other_sum(ours: Sequence[str], theirs: Sequence[str]) -> bool:
     return True
 
 
-def _once(scored: Sequence[Recalled]) -> list[Recalled]:
-    """Keep one difference a question, and one where the words and the expected reply are the same.
+def _once(scored: Sequence[Recalled], embedder: Embedder) -> list[Recalled]:
+    """Keep one difference a question, and one of those that ask nearly the same and expect the same.
 
-    It is the latest of those with the most to say.
+    It is a pinned one, else the latest of those with the most to say.
     """
-    kept: dict[tuple[str, ...], Recalled] = {}
+    kept: dict[str, Recalled] = {}
     for item in sorted(scored, key=lambda item: _weight(item.difference)):
-        kept[(plain(item.difference.asked),)] = item
-    said: dict[tuple[str, ...], Recalled] = {}
-    for item in kept.values():
-        asked, sounds = item.difference.asked, item.difference.contrast.sounds
-        said[(plain(sounds), *stems(asked)) if sounds else (plain(asked),)] = item
-    return list(said.values())
+        kept[plain(item.difference.asked)] = item
+    left = list(kept.values())[::-1]  # the weightiest first
+    vectors = embedder.embed([item.difference.asked for item in left])
+    # Not `@`: for matrices this small the threads of a BLAS cost twenty times the work.
+    near = np.einsum("ik,jk->ij", vectors, vectors) >= SAME
+    chosen: list[int] = []
+    for number, item in enumerate(left):
+        twins = (left[other] for other in chosen if near[number, other])
+        if not any(_expect_alike(item.difference, twin.difference) for twin in twins):
+            chosen.append(number)
+    return [left[number] for number in chosen]
 
 
-def _weight(difference: Difference) -> tuple[bool, float]:
-    return difference.teaches, difference.at.timestamp()
+def _expect_alike(one: Difference, other: Difference) -> bool:
+    ours, theirs = one.contrast.sounds, other.contrast.sounds
+    if sums(stems(one.asked)) != sums(stems(other.asked)):
+        return False
+    if ours and theirs:
+        return plain(ours) == plain(theirs)
+    return one.contrast == other.contrast
+
+
+def _weight(difference: Difference) -> tuple[bool, bool, float]:
+    return difference.pinned, difference.teaches, difference.at.timestamp()
 
 
 def render(
@@ -245,6 +287,7 @@ def _as_data(text: str) -> str:
         for char in text.replace("\r\n", "\n").replace("\t", " ")
         if char == "\n" or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
     )
-    # Tokenised without control tokens anyway; broken here too, for a model that reads them as text.
-    visible = visible.replace("<|", "< |")
+    # Control tokens are not recognised in content, but marks such as <think> are in some
+    # vocabularies; and a model may read either as text.
+    visible = _MARKS.sub(lambda found: found[0][0] + " " + found[0][1:], visible)
     return "\n    ".join(line.rstrip() for line in visible.strip().splitlines())

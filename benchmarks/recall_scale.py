@@ -1,0 +1,180 @@
+"""Measures the memory among many differences, vectors on: opening, recall, a mark, a rebuild, room.
+
+    python benchmarks/recall_scale.py [--count 100000] [--folder DIR]
+
+The differences are made up: eight words each, six of them from the recall set, two invented. The index
+is built from nothing and timed; then a fresh process opens it, recalls and marks, so that memory and
+opening are those of a chat. With `--folder` what was built is kept there and not built again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+
+def texts(seed: int) -> Callable[[], str]:
+    """Return a function that makes up a question."""
+    from benchmarks.recall import known
+    from memory.words import words
+
+    draw = random.Random(seed)
+    real = [word for item in known() for word in words(item["asked"])]
+    syllables = [a + b for a in "bdfgklmnprstvz" for b in "aeiou"]
+    invent = random.Random(3)
+    made = ["".join(invent.choices(syllables, k=invent.randint(2, 4))) for _ in range(40_000)]
+    return lambda: " ".join([*draw.choices(real, k=6), *draw.choices(made, k=2)])
+
+
+def difference() -> Any:
+    """Return a difference to make others from."""
+    from memory.difference import Contrast, Difference, Moment, new_id, now
+
+    return Difference(
+        id=new_id(), turn=new_id(), thread="t", at=now(), moment=Moment.ERROR, asked="?",
+        replied="Because.", contrast=Contrast(sounds="So."), model="m",
+    )  # fmt: skip
+
+
+def build(folder: Path, count: int) -> dict[str, float]:
+    """Fill a journal of `count` differences and the 154 of the recall set; make its index."""
+    from benchmarks.recall import keep
+    from memory.difference import new_id
+    from memory.home import Home, read_settings
+    from memory.journal import Journal
+    from memory.memory import Memory
+
+    home = Home.at(folder).prepare()
+    plain, text = difference(), texts(5)
+    with Journal(home.journal) as journal:
+        with journal.writing():
+            for _ in range(count):
+                journal.add_difference(replace(plain, id=new_id(), asked=text()))
+        keep(journal)
+    began, cpu = time.perf_counter(), time.process_time()
+
+    def show(done: int, total: int) -> None:
+        print(f"\rindexing {done:,}/{total:,}", end="", file=sys.stderr, flush=True)
+
+    with Memory.open(home, read_settings(home), progress=show) as memory:
+        assert memory.notice is None, memory.notice
+    print(file=sys.stderr)
+    return {
+        "making the index s": time.perf_counter() - began,
+        "making the index, processor s": time.process_time() - cpu,
+    }
+
+
+def measure(folder: Path) -> dict[str, float]:
+    """Open what was built as a chat does, recall, mark, and recall while the index catches up."""
+    from benchmarks.recall import cases
+    from memory.difference import Turn, new_id, now
+    from memory.home import Home, read_settings
+    from memory.memory import Memory
+
+    home, text = Home.at(folder), texts(int(time.time()))
+    settings = read_settings(home)
+    asks = [case.message for case in cases()] + [text() for _ in range(200)]
+
+    def turn() -> Turn:
+        return Turn(new_id(), "t", now(), text(), "Because.", "m")
+
+    began = time.perf_counter()
+    memory = Memory.open(home, settings)
+    opened = time.perf_counter() - began
+    with memory:
+        first = _timed(lambda: memory.recall(asks[0], count=len))
+        assert memory.settle(300)
+        level = time.perf_counter() - began
+        cpu = time.process_time()
+        finds = [_timed(lambda ask=ask: memory.recall(ask, count=len)) for ask in asks]
+        cpu = (time.process_time() - cpu) / len(asks) * 1000
+        marks, after = [], []
+        for _ in range(50):
+            marked = turn()
+            marks.append(_timed(lambda it=marked: memory.mark(it, "error", sounds="So.")))
+            after.append(_timed(lambda it=marked: memory.recall(it.asked, count=len)))
+        assert memory.settle(60)
+    return {
+        "opening ms": opened * 1000,
+        "first recall, by words, ms": first,
+        "vectors ready s": level,
+        "recall p50 ms": _at(finds, 0.5),
+        "recall p95 ms": _at(finds, 0.95),
+        "recall, mean of the processor, ms": cpu,
+        "a mark p50 ms": _at(marks, 0.5),
+        "a mark p95 ms": _at(marks, 0.95),
+        "recall right after a mark p95 ms": _at(after, 0.95),
+        "memory MB": _resident(),
+    }
+
+
+def _resident() -> float:
+    for line in Path("/proc/self/status").read_text("utf-8").splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def _room(path: Path) -> float:
+    files = [path] if path.is_file() else [item for item in path.rglob("*") if item.is_file()]
+    return sum(item.stat().st_size for item in files) / 1e6
+
+
+def _timed(call: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    call()
+    return (time.perf_counter() - began) * 1000
+
+
+def _at(times: list[float], share: float) -> float:
+    return sorted(times)[int(share * (len(times) - 1))]
+
+
+def scale(count: int, folder: Path | None = None) -> dict[str, float]:
+    """Return every figure, by name with its unit."""
+    with tempfile.TemporaryDirectory() as temporary:
+        place = folder or Path(temporary)
+        result: dict[str, float] = {"differences": count}
+        if not (place / "journal.sqlite").exists():
+            result |= build(place, count)
+        said = subprocess.run(
+            [sys.executable, __file__, "--measure", str(place)],
+            capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+        result |= json.loads(said)
+        result["journal MB"] = _room(place / "journal.sqlite")
+        result["index MB"] = _room(place / "cache" / "index")
+        return result
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--count", type=int, default=100_000)
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.measure:
+        print(json.dumps(measure(given.measure)))
+        return
+    for name, value in scale(given.count, given.folder).items():
+        print(f"{name}: {value:,.1f}")
+
+
+if __name__ == "__main__":
+    main()
