@@ -54,6 +54,7 @@ class Companion:
         self._count = count
         self._lock = threading.RLock()
         self._blocks: dict[tuple[str, ...], str] = {}
+        self._worn: str | None = None
 
     @classmethod
     def open(
@@ -148,9 +149,11 @@ class Companion:
         if engine is None or not hasattr(engine, "set_adapter"):
             return None
         try:
-            return wear_current(engine, self.home)
+            adapter = wear_current(engine, self.home)
         except AdapterError:
             return None
+        self._worn = adapter.id if adapter else None
+        return adapter
 
     # --- after the reply ---------------------------------------------------------------------
 
@@ -159,8 +162,6 @@ class Companion:
         thread: str,
         messages: Sequence[BaseMessage],
         ids: Sequence[str] = (),
-        *,
-        adapter: str | None = None,
     ) -> Turn | None:
         """Keep the last exchange of `messages` as a turn of `thread`; None when there is none.
 
@@ -181,18 +182,27 @@ class Companion:
             asked=str(asked.text).strip(),
             replied=without_thought(str(replied.text)).strip(),
             model=str(facts.get("model_name") or "unknown"),
-            adapter=adapter,
+            adapter=self._worn if facts.get("model_provider") == "discern" else None,
             recalled=tuple(ids),
             surprisal=_surprisal(facts),
             prompt_tokens=usage["input_tokens"] if (usage := replied.usage_metadata) else 0,
             asked_surprisal=facts.get("asked_surprisal"),
         )
         with self._lock:
-            try:
-                return self.memory.journal.turn(turn.id)
-            except UnknownIdError:
-                self.memory.journal.add_turn(turn)
-            self.memory.journal.set_fact(LAST_THREAD, thread)
+            return self._keep(turn)
+
+    def _keep(self, turn: Turn) -> Turn:
+        journal = self.memory.journal
+        try:
+            return journal.turn(turn.id)
+        except UnknownIdError:
+            before = journal.turns(turn.thread, limit=1)
+        with journal.writing():  # all of it on the disk at once
+            journal.add_turn(turn)
+            journal.set_fact(LAST_THREAD, turn.thread)
+            self.memory.note_recalled(turn.recalled)
+            if before and turn.asked_surprisal is not None:
+                journal.set_next_surprisal(before[0].id, turn.asked_surprisal)
         return turn
 
     def mark(self, thread: str, **values: Any) -> Difference:

@@ -141,7 +141,7 @@ class DifferenceStore(BaseStore):
             model=str(value.get("model") or "unknown"),
         )
         moment = value.get("moment") or ("error" if value.get("sounds") else "surprise")
-        fields = {name: value.get(name) for name in _FIELDS}
+        fields: dict[str, Any] = {name: value.get(name) for name in _FIELDS}
         memory = self.companion.memory
         memory.journal.add_turn(turn)
         memory.mark(turn, str(moment), quote=value.get("quote"), identity=key, **fields)

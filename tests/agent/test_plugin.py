@@ -114,6 +114,7 @@ def test_an_agent_records_is_marked_and_recalls(companion: Companion, tmp_path: 
         assert "past-differences" not in str(state["messages"])
     assert b"past-differences" not in everything(tmp_path / "c.sqlite")
     assert companion.memory.journal.turns("t1")[-1].recalled == (kept.id,)
+    assert companion.memory.journal.difference(kept.id).recalled == 1
     assert len(companion.memory.journal.turns("t1")) == 2
 
 
@@ -254,6 +255,13 @@ def test_the_store_keeps_edits_ranks_and_forgets(companion: Companion) -> None:
     assert store.search(("elsewhere",)) == [] and store.get(("elsewhere",), "22222222") is None
     assert store.list_namespaces() == [space]
     assert store.list_namespaces(prefix=("other",)) == []
+    edited = {"sounds": "It is Lutz.", "note": None, "moment": "error"}
+    store.put(space, "11111111-aaaa", edited)
+    item = store.get(space, "11111111-aaaa")
+    assert item is not None and item.value["sounds"] == "It is Lutz." and item.value["version"] == 2
+    assert item.value["note"] is None and item.updated_at > item.created_at
+    with pytest.raises(MarkError, match="asked cannot be edited"):
+        store.put(space, "11111111-aaaa", {"asked": "Else?"})
     store.delete(space, "22222222")
     store.delete(space, "no such key")
     assert store.get(space, "22222222") is None
