@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import zipfile
@@ -227,11 +228,12 @@ def test_a_night_trains_as_a_job_of_a_local_ray(home: Home, tiny: Path, tmp_path
         journal.add_difference(difference("Who?", "Lutz."))
     ray = str(Path(sys.executable).with_name("ray"))
     environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
-    start = [ray, "start", "--head", "--num-cpus=1", "--dashboard-port=18265", "--port=16379",
-             f"--temp-dir={tmp_path}/ray", "--disable-usage-stats"]  # fmt: skip
+    short = tempfile.mkdtemp(prefix="ray")  # its sockets want a short path
+    start = [ray, "start", "--head", "--num-cpus=1", "--dashboard-port=28265", "--port=26379",
+             f"--temp-dir={short}", "--disable-usage-stats"]  # fmt: skip
     subprocess.run(start, check=True, env=environment)
     try:
-        away = {"launcher": "ray", "address": "http://127.0.0.1:18265"}
+        away = {"launcher": "ray", "address": "http://127.0.0.1:28265"}
         events: list[dict[str, Any]] = []
         report = run_night(
             home, quick_settings(home, trainer=away), model_path=tiny, on_event=events.append
@@ -245,6 +247,7 @@ def test_a_night_trains_as_a_job_of_a_local_ray(home: Home, tiny: Path, tmp_path
             run_night(home, other, model_path=tiny, force=True)
     finally:
         subprocess.run([ray, "stop", "--force"], check=False)
+        shutil.rmtree(short, ignore_errors=True)
 
 
 def _until(condition: Any) -> None:
