@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from agent.adapters import list_adapters, read_pointer
+from agent.erasing import unfinished
 from memory.backup import asides
 from memory.difference import Difference, now
 from memory.errors import AdapterError
@@ -61,7 +62,7 @@ def leftovers(home: Home, journal: Journal, difference: Difference) -> Leftovers
     except AdapterError:
         current = None
     files = [path for path, at in _copies(journal) if at >= difference.at and path.exists()]
-    files += [*copies(home.journal), *asides(home.journal)]
+    files += [*copies(home.journal), *asides(home.journal), *unfinished(home)]
     return Leftovers(
         adapters, current if current in adapters else None, tuple(dict.fromkeys(files))
     )

@@ -58,12 +58,13 @@ def receipt(difference: Difference, settings: Settings) -> str:
 
 
 def forget(home: Home, memory: Memory, prefix: str) -> Difference:
-    """Forget a difference everywhere: the journal, the index and the talk it was marked in.
+    """Forget a difference everywhere: journal, index, the talk it was marked in, what trainings left.
 
     Raises:
         UnknownIdError: no difference has an id that starts with `prefix`, or several have.
         HomeError: a file cannot be written; calling it again goes on where it stopped.
     """
+    from agent.erasing import erase_from_runs
     from agent.threads import erase_turns
 
     difference = memory.journal.difference(prefix)
@@ -71,6 +72,7 @@ def forget(home: Home, memory: Memory, prefix: str) -> Difference:
     if not others:  # else the turn is theirs, too, and stays
         # The talk first: with the difference gone, nothing would remember which turn is to erase.
         erase_turns(home.checkpoints, difference.thread, [difference.turn])
+    erase_from_runs(home, memory.history(difference.id))
     return memory.forget(difference.id)
 
 

@@ -1,0 +1,157 @@
+"""Taking a forgotten difference's words out of what trainings left behind: reports, events, attempts.
+
+A run's folder keeps its report, its events and, of an attempt, the tokens that were trained on. Of the
+forgotten difference the report keeps that there was a lesson and how it fared, and no word of it; the
+tokens of attempts and the cached anchors (the person's own talk may be among those) are deleted, for
+they are made again when needed. A run that goes on now is left alone and named (`unfinished`).
+
+Elsewhere than in its own lesson, texts under `SHORTEST` characters and the model's own reply stay: they
+may be what was said to other questions, too.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from memory.difference import Difference, new_id
+from memory.errors import HomeError
+from memory.home import Home
+
+SHORTEST = 8
+GONE = "(forgotten)"
+_KEPT = ("difference", "kind", "fate", "cause")
+_REPORT = "report.json"
+_ANCHORS = "anchors"
+
+
+def erase_from_runs(home: Home, versions: Sequence[Difference]) -> int:
+    """Take the words of a difference, given in all its versions, out of the runs' files.
+
+    Returns how many files were changed or deleted.
+
+    Raises:
+        HomeError: one cannot be written; calling it again goes on where it stopped.
+    """
+    texts = sorted(set(_texts(versions)), key=len, reverse=True)
+    identity = versions[-1].id
+    changed = 0
+    try:
+        for folder in _finished(home):
+            for path in sorted(folder.rglob("*")):
+                if path.suffix in (".json", ".jsonl") and path.is_file():
+                    changed += _scrub(path, identity, texts)
+                elif path.suffix == ".npz":
+                    path.unlink()
+                    changed += 1
+        if not unfinished(home):
+            shutil.rmtree(home.cache / _ANCHORS, ignore_errors=True)
+    except OSError as error:
+        raise HomeError(
+            f"cannot take the forgotten words out of {error.filename}: {error.strerror}; mend that "
+            "and forget it again"
+        ) from error
+    return changed
+
+
+def unfinished(home: Home) -> list[Path]:
+    """Return the folders of runs that go on now; they hold what is trained on."""
+    return [folder for folder in _runs(home) if not _ended(folder)] if _training(home) else []
+
+
+def _finished(home: Home) -> list[Path]:
+    going_on = set(unfinished(home))
+    return [folder for folder in _runs(home) if folder not in going_on]
+
+
+def _runs(home: Home) -> list[Path]:
+    return sorted(path for path in home.runs.glob("*") if path.is_dir())
+
+
+def _ended(folder: Path) -> bool:
+    return (folder / _REPORT).exists()
+
+
+def _training(home: Home) -> bool:
+    """Whether a training holds its lock."""
+    try:
+        with (home.state / "training.lock").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def _texts(versions: Sequence[Difference]) -> Iterator[str]:
+    for item in versions:
+        contrast = item.contrast
+        parts = (
+            item.asked,
+            item.replied,
+            contrast.missed,
+            contrast.lost,
+            contrast.sounds,
+            item.note,
+        )
+        for text in parts:
+            if text and len(text.strip()) >= SHORTEST:
+                yield text.strip()
+
+
+def _scrub(path: Path, identity: str, texts: Sequence[str]) -> int:
+    """Rewrite a file of JSON, or of lines of it, without the words; 1 if it held any."""
+    before = path.read_text("utf-8", errors="replace")
+    if path.suffix == ".jsonl":
+        after = "".join(
+            _rewritten(line, identity, texts, None) + "\n" for line in before.splitlines()
+        )
+    else:
+        after = _rewritten(before, identity, texts, 1)
+    if after == before:
+        return 0
+    part = path.with_name(f".{path.name}.{new_id()[:8]}")
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            file.write(after)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return 1
+
+
+def _rewritten(text: str, identity: str, texts: Sequence[str], indent: int | None) -> str:
+    try:
+        value = json.loads(text)
+    except ValueError:  # a line that was cut off
+        return _without(text, texts)
+    clean = _clean(value, identity, texts)
+    return text if clean == value else json.dumps(clean, ensure_ascii=False, indent=indent)
+
+
+def _clean(value: Any, identity: str, texts: Sequence[str], own: bool = False) -> Any:
+    if isinstance(value, str):
+        return (GONE if value else value) if own else _without(value, texts)
+    if isinstance(value, list):
+        return [_clean(item, identity, texts, own) for item in value]
+    if isinstance(value, dict):
+        own = own or value.get("difference") == identity
+        return {
+            key: item if own and key in _KEPT else _clean(item, identity, texts, own)
+            for key, item in value.items()
+        }
+    return value
+
+
+def _without(text: str, texts: Sequence[str]) -> str:
+    for gone in texts:
+        text = text.replace(gone, GONE)
+    return text
