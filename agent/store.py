@@ -33,6 +33,7 @@ from langgraph.store.base import (
 )
 
 from agent.companion import Companion
+from agent.marking import forget
 from memory.difference import Difference, Turn, new_id, now
 from memory.errors import MarkError
 
@@ -109,7 +110,7 @@ class DifferenceStore(BaseStore):
         known = self._find(op.namespace, op.key)
         if op.value is None:
             if known:
-                self.companion.memory.forget(known.id)
+                forget(self.companion.home, self.companion.memory, known.id)
             return
         if op.namespace != NAMESPACE:
             raise MarkError(
