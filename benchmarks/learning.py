@@ -123,7 +123,7 @@ class Bench:
             return
         chosen = self._marks(engine, n, seed)
         engine.set_adapter(None)
-        base = base_answers(engine, chosen)
+        base = base_answers(engine, chosen, seed >= DEV)
         for row in rows:
             folder = self.wanted.out / "runs" / f"{row}-{n}-{seed}"
             shutil.rmtree(folder, ignore_errors=True)
@@ -173,7 +173,7 @@ class Bench:
     def _sweep(self, engine: Engine) -> None:
         n, seed = SWEEP_AT
         chosen = self._marks(engine, n, seed)
-        base = base_answers(engine, chosen)
+        base = base_answers(engine, chosen, seed >= DEV)
         for method, settings in _configurations():
             config = _name(settings)
             if f"{method}-best" not in self.wanted.rows or self.results.has(
@@ -200,7 +200,7 @@ class Bench:
         folder = self.wanted.out / "runs" / f"nights-{seed}"
         shutil.rmtree(folder, ignore_errors=True)
         every = self._marks(engine, GROWING[-1], seed)
-        base = base_answers(engine, every)
+        base = base_answers(engine, every, seed >= DEV)
         held: set[str] = set()
         for n, trained in zip(GROWING, contestants.nights(GROWING, seed, folder), strict=True):
             engine.set_adapter(trained.adapter, trained.scale)

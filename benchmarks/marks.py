@@ -8,9 +8,12 @@ holds; English and Russian by turns. Of the same seed the first marks are the sa
 that marks can grow from night to night. The marked reply is what the starter really says.
 
 For measuring alone a mark carries wordings and look-alike questions made from templates that no
-training code sees. Wordings come in two sets: seeds from DEV on draw from one, the seeds that are
-reported (0, 1, 2 …) from the other, so that nothing is tuned on what is reported. Look-alikes ask
-something else and must stay as the base answers them. No two marks speak of the same thing.
+training code sees. Wordings, look-alikes and unrelated prompts come in two sets: seeds from DEV on draw
+from one, the seeds that are reported (0, 1, 2 …) from the other, so that nothing is tuned on what is
+reported. (The first set to be reported was looked at while our training was made; it was added to the
+one to develop with, and a new one written that was not.) Look-alikes ask something else and must stay
+as the base answers them. A wording that `trainer/rephrase.py` happens to train on is left out, for all.
+No two marks speak of the same thing.
 """
 
 from __future__ import annotations
@@ -32,7 +35,9 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.themes import DEV, MAKERS, Draft, grammar, reserved, split  # noqa: E402
 from memory.difference import Contrast, Difference, Message, Moment, Span  # noqa: E402
+from memory.words import plain  # noqa: E402
 from trainer.anchors import prompts  # noqa: E402
+from trainer.rephrase import rephrase  # noqa: E402
 from trainer.starter.world import facts  # noqa: E402
 
 if TYPE_CHECKING:
@@ -90,19 +95,23 @@ def asker(engine: Engine) -> Callable[[str], str]:
 
 
 @cache
-def unrelated() -> tuple[str, ...]:
+def unrelated(dev: bool) -> tuple[str, ...]:
     """Return prompts that no mark touches and no training holds: 30 from outside the starter's world,
-    60 from within."""
+    60 from within; those to develop with or those that are reported."""
     data, random = grammar()["unrelated"], Random("unrelated")
-    found = [line for language in ("en", "ru") for line in data[language].strip().splitlines()]
+    names = ("en", "ru") if dev else ("en_report", "ru_report")
+    found = [line for name in names for line in data[name].strip().splitlines()]
     known = [fact for fact in facts() if reserved(fact)]
     shipped = {line for half in prompts() for line in half}
     for language in ("en", "ru"):
         for relation in ("capital", "colour", "opposite", "sum", "talk"):
             mine = [f for f in known if (f.language, f.relation) == (language, relation)]
-            for fact in random.sample(mine, 6):
+            random.shuffle(mine)
+            # Talk has few topics: both sets have them all, in other wordings.
+            for fact in mine[:6] if dev or relation == "talk" else mine[6:12]:
                 texts = [text for text in (*fact.asked, *fact.held_out) if text not in shipped]
-                found.append(random.choice(texts))
+                random.shuffle(texts)
+                found.append(texts[not dev])
     return tuple(found)
 
 
@@ -149,9 +158,17 @@ def _finish(
         span=_span(replied) if theme == "override" and random.random() < 0.5 else None,
         model="starter.gguf",
     )
-    frames = grammar()["frames"][language]["dev" if seed >= DEV else "test"].strip().splitlines()
+    frames = grammar()["frames"][language]["dev" if seed >= DEV else "report"].strip().splitlines()
     framed = tuple(_framed(frame, draft.asked) for frame in random.sample(frames, 2))
-    return Mark(difference, theme, language, framed, (draft.reworded,), draft.near)
+    trained = {_bare(text) for text in rephrase(draft.asked).training}
+    held_out = [
+        tuple(t for t in texts if _bare(t) not in trained) for texts in (framed, (draft.reworded,))
+    ]
+    return Mark(difference, theme, language, held_out[0], held_out[1], draft.near)
+
+
+def _bare(text: str) -> str:
+    return plain(text).rstrip("?!. ")
 
 
 def _span(replied: str) -> Span:

@@ -72,10 +72,10 @@ def _prompt(engine: Engine, text: str, block: str = "") -> Prompt:
     return compose(engine, [Message("user", text)], block=block, room=LONGEST)
 
 
-def base_answers(engine: Engine, marks: Sequence[Mark]) -> Base:
-    """Ask the base; the engine must wear no adapter."""
+def base_answers(engine: Engine, marks: Sequence[Mark], dev: bool) -> Base:
+    """Ask the base, which must wear no adapter; `dev` as in `benchmarks.marks.unrelated`."""
     rows = {}
-    for text in unrelated():
+    for text in unrelated(dev):
         said, _ended = ask(engine, text)
         reply, prompt = reply_tokens(engine, said), _prompt(engine, text).tokens
         rows[text] = (
@@ -84,7 +84,7 @@ def base_answers(engine: Engine, marks: Sequence[Mark]) -> Base:
         )
     return Base(
         near={text: ask(engine, text)[0] for mark in marks for text in mark.near},
-        unrelated={text: ask(engine, text)[0] for text in unrelated()},
+        unrelated={text: ask(engine, text)[0] for text in unrelated(dev)},
         rows=rows,
     )
 

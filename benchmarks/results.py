@@ -1,12 +1,13 @@
 """What `benchmarks/learning.py` has measured so far, on disk and as a table.
 
-`results.jsonl` in a folder: a line a result, the latest of a kind counts, those on another base file do
-not, a sweep's excepted, which only chooses a rate. `missed/` holds every answer that was not as it
+`results.jsonl` in a folder: a line a result, the latest of a kind counts, those on another base file or of other
+marks do not, a sweep's excepted, which only chooses a rate. `missed/` holds every answer that was not as it
 should be. A line is written at once, so that a run that is cut off loses only what it was doing.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import statistics
 import sys
@@ -30,7 +31,9 @@ class Results:
     """The results in `folder` on the base file whose sha256 begins with `base`."""
 
     def __init__(self, folder: Path, base: str) -> None:
-        self.folder, self.base = folder, base
+        words = (Path(__file__).parent / "marks.toml").read_bytes()
+        self.folder = folder
+        self.source = {"base": base, "marks": hashlib.sha256(words).hexdigest()[:12]}
 
     def found(self) -> list[dict[str, Any]]:
         """Return the results on the present base, of each kind the latest."""
@@ -38,7 +41,8 @@ class Results:
         latest: dict[tuple[Any, ...], dict[str, Any]] = {}
         for line in path.read_text("utf-8").splitlines() if path.exists() else []:
             row = json.loads(line)
-            if row["base"] == self.base or row["row"].endswith("-sweep"):
+            same = all(row.get(name) == value for name, value in self.source.items())
+            if same or row["row"].endswith("-sweep"):
                 latest[row["row"], row["n"], row["seed"], row.get("config")] = row
         return list(latest.values())
 
@@ -51,7 +55,7 @@ class Results:
     def keep(
         self, row: str, n: int, seed: int, values: dict[str, Any], missed: Sequence[Missed]
     ) -> None:
-        item = {"row": row, "n": n, "seed": seed, "base": self.base, "at": time.time(), **values}
+        item = {"row": row, "n": n, "seed": seed, **self.source, "at": time.time(), **values}
         with (self.folder / "results.jsonl").open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(item) + "\n")
         folder = self.folder / "missed"

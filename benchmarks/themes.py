@@ -74,10 +74,10 @@ def _facts(language: str, random: Random, dev: bool) -> Iterator[Draft]:
             values | _cases(forms, next(names), values),
             _cases(forms, next(names), values),
         )
-        near = random.choice(split(kind["near"]))
+        near = random.choice(split(kind["near" if dev else "near_report"]))
         yield Draft(
             asked=asked.format(**ours),
-            reworded=others[not dev].format(**ours),
+            reworded=_other(others, random, dev).format(**ours),
             sounds=_sentence(answer.format(**ours)),
             near=(near.format(**ours), asked.format(**other)),
         )
@@ -105,10 +105,10 @@ def _commonplace(language: str, random: Random, dev: bool) -> Iterator[Draft]:
         other = random.choice(kept)
         yield Draft(
             asked=asked.format(x=word, g=genitive),
-            reworded=others[not dev].format(x=word, g=genitive),
+            reworded=_other(others, random, dev).format(x=word, g=genitive),
             sounds=data["reply"].format(X=_sentence(word), image=image, turn=turn),
             near=(
-                random.choice(split(data["near"])).format(x=word),
+                random.choice(split(data["near" if dev else "near_report"])).format(x=word),
                 asked.format(x=other[0], g=other[1]),
             ),
         )
@@ -119,16 +119,16 @@ def _tone(language: str, random: Random, dev: bool) -> Iterator[Draft]:
     for block in grammar()["tone"][language]:
         for line in block["ask"].strip().splitlines():
             questions, rest = line.split(" = ")
-            answer, near = rest.split(" ~ ")
+            answer, *near = rest.split(" ~ ")
             asked, *others = questions.split(" | ")
             for x in split(block.get("x", "-")):
                 y = random.choice(split(block.get("y", "-")))
                 made.append(
                     Draft(
                         asked=asked.format(x=x),
-                        reworded=others[not dev].format(x=x),
+                        reworded=_other(others, random, dev).format(x=x),
                         sounds=answer.format(y=y),
-                        near=tuple(text.format(x=x) for text in split(near)),
+                        near=tuple(text.format(x=x) for text in split(near[not dev])),
                         style=block["style"],
                     )
                 )
@@ -165,17 +165,17 @@ def _against_world(language: str, random: Random, dev: bool, *, hold: bool) -> I
         name = random.choice([name for name, pool in pools.items() if pool])
         subject = pools[name].pop(random.randrange(len(pools[name])))
         other = random.choice([f.subject for f in known if f.relation == name and reserved(f)])
-        line, near = data[name].split(" ~ ")
+        line, *near = data[name].split(" ~ ")
         questions, answer = line.split(" = ")
         asked, *others = questions.split(" | ")
         new = answers[name].pop(random.randrange(len(answers[name])))
         yield Draft(
             asked=asked.format(x=subject),
-            reworded=others[not dev].format(x=subject),
+            reworded=_other(others, random, dev).format(x=subject),
             sounds=None
             if hold
             else answer.format(x=subject, X=_sentence(subject), **{key[name]: new}),
-            near=(random.choice(split(near)).format(x=subject), asked.format(x=other)),
+            near=(random.choice(split(near[not dev])).format(x=subject), asked.format(x=other)),
         )
 
 
@@ -186,6 +186,11 @@ MAKERS: dict[str, Callable[[str, Random, bool], Iterator[Draft]]] = {
     "override": _override,
     "hold": _hold,
 }
+
+
+def _other(others: list[str], random: Random, dev: bool) -> str:
+    """Return one of the wordings to develop with, or the one that is reported."""
+    return random.choice(others[:-1]) if dev else others[-1]
 
 
 def _names(language: str, random: Random) -> Iterator[str]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -16,8 +14,7 @@ from benchmarks.themes import DEV
 from memory.difference import Moment
 from memory.words import plain
 from trainer import rephrase
-
-ROOT = Path(__file__).parents[2]
+from trainer.anchors import prompts
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +49,7 @@ def test_no_two_marks_ask_the_same_and_no_wording_is_shared(drawn: list[Mark]) -
 def test_what_must_stay_is_asked_by_no_mark(drawn: list[Mark]) -> None:
     taught = {plain(t) for mark in drawn for t in (mark.difference.asked, *mark.rephrasings)}
     assert not [text for mark in drawn for text in mark.near if plain(text) in taught]
-    assert not [text for text in unrelated() if plain(text) in taught]
+    assert not [text for dev in (0, 1) for text in unrelated(bool(dev)) if plain(text) in taught]
 
 
 def test_every_mark_teaches_something_that_the_base_does_not_say(drawn: list[Mark]) -> None:
@@ -73,20 +70,19 @@ def test_fewer_marks_are_the_beginning_of_more(ask: Callable[[str], str]) -> Non
     assert marks(30, 1, ask)[:10] == marks(10, 1, ask)
 
 
-def test_wordings_and_unrelated_prompts_are_not_those_that_training_uses(drawn: list[Mark]) -> None:
-    for mark in drawn:
-        made = rephrase.rephrase(mark.difference.asked)
-        assert not {*made.training, *made.held_out} & set(mark.framed)
-    shipped = tomllib.loads((ROOT / "trainer" / "anchors.toml").read_text("utf-8"))
-    lines = {line for name in ("english", "russian") for line in shipped[name].strip().splitlines()}
-    assert len(unrelated()) == 90
-    assert not set(unrelated()) & lines
-
-
-def test_the_wordings_to_develop_with_are_not_those_that_are_reported(
+def test_what_is_reported_is_not_what_training_uses_nor_what_it_is_developed_with(
     ask: Callable[[str], str],
 ) -> None:
-    def frames(seed: int) -> set[str]:
-        return {text[:8] for mark in marks(40, seed, ask) for text in mark.framed if ":" in text}
-
-    assert not frames(0) & frames(DEV)
+    ours, theirs = marks(200, 0, ask), marks(200, DEV, ask)
+    for mark in ours:
+        made = rephrase.rephrase(mark.difference.asked)
+        assert not {*made.training} & {*mark.framed, *mark.reworded}
+        assert len(mark.framed) == 2
+    shipped = {line for half in prompts() for line in half}
+    assert len(set(unrelated(False))) == len(set(unrelated(True))) == 90
+    assert not {*unrelated(False), *unrelated(True)} & shipped
+    assert not {*unrelated(False)} & {*unrelated(True)}
+    heads = [
+        {text[:8] for m in some for text in m.framed if ":" in text} for some in (ours, theirs)
+    ]
+    assert not heads[0] & heads[1]
