@@ -1,8 +1,9 @@
 """What `benchmarks/learning.py` has measured so far, on disk and as a table.
 
-`results.jsonl` in a folder: a line a result, the latest of a kind counts, those on another base file or of other
-marks do not, a sweep's excepted, which only chooses a rate. `missed/` holds every answer that was not as it
-should be. A line is written at once, so that a run that is cut off loses only what it was doing.
+`results.jsonl` in a folder: a line a result, the latest of a kind counts, those on another base file or
+of other marks do not, a sweep's excepted, which only chooses a rate. `missed/` holds every answer that
+was not as it should be. A line is written at once, so that a run that is cut off loses only what it
+was doing.
 """
 
 from __future__ import annotations
