@@ -136,13 +136,17 @@ class Database:
 
         False when another process was still reading from it: then it is as it was.
         """
-        with self._lock, self._explained():
-            self._connection.execute(f"pragma busy_timeout={round(_FOLDING_SECONDS * 1000)}")
-            try:
-                row = self._connection.execute("pragma wal_checkpoint(truncate)").fetchone()
-            finally:
-                self._connection.execute(f"pragma busy_timeout={round(BUSY_SECONDS * 1000)}")
-            return not row[0]
+        with self._lock, self._explained(), self._patience(_FOLDING_SECONDS):
+            return not self._connection.execute("pragma wal_checkpoint(truncate)").fetchone()[0]
+
+    @contextmanager
+    def _patience(self, seconds: float) -> Iterator[None]:
+        """Wait so long for other processes, not BUSY_SECONDS."""
+        self._connection.execute(f"pragma busy_timeout={round(seconds * 1000)}")
+        try:
+            yield
+        finally:
+            self._connection.execute(f"pragma busy_timeout={round(BUSY_SECONDS * 1000)}")
 
     def _fold_long_log(self) -> None:
         """What was committed is safe already: that the log cannot be folded now is no failure."""

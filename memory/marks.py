@@ -13,6 +13,8 @@ from memory.rows import COLUMNS, difference_of, values_of
 from memory.turns import Turns
 from memory.words import STEMMER, stems
 
+_STEMMING_SECONDS = 300.0
+
 
 class Marks(Turns):
     """The part of the journal that knows the differences."""
@@ -167,8 +169,9 @@ class Marks(Turns):
         """Stem everything anew when the stemmer changed since; returns how many were stemmed."""
         if self._stemmed():
             return 0
-        with self._writing() as connection:
-            if self._stemmed():  # by another process, while this one waited for its turn
+        # Another process may be at it already: 100,000 differences take it some ten seconds.
+        with self._patience(_STEMMING_SECONDS), self._writing() as connection:
+            if self._stemmed():
                 return 0
             connection.execute("delete from stems")
             rows = connection.execute("select seq, asked from differences").fetchall()
