@@ -7,6 +7,7 @@ import os
 import pickle
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -226,12 +227,16 @@ def test_without_ray_it_is_said_how_to_get_it(home: Home, tiny: Path, tmp_path: 
 def test_a_night_trains_as_a_job_of_a_local_ray(home: Home, tiny: Path, tmp_path: Path) -> None:
     with Journal(home.journal) as journal:
         journal.add_difference(difference("Who?", "Lutz."))
-    ray = str(Path(sys.executable).with_name("ray"))
-    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
+    programs = Path(sys.executable).parent
     short = tempfile.mkdtemp(prefix="ray")  # its sockets want a short path
-    start = [ray, "start", "--head", "--num-cpus=1", "--dashboard-port=28265", "--port=26379",
-             f"--temp-dir={short}", "--disable-usage-stats"]  # fmt: skip
-    subprocess.run(start, check=True, env=environment)
+    head = subprocess.Popen(
+        [programs / "ray", "start", "--head", "--block", "--num-cpus=1", "--disable-usage-stats",
+         "--node-ip-address=127.0.0.1", "--port=26379", "--dashboard-port=28265",
+         f"--temp-dir={short}"],
+        env={**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"},
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    _until(lambda: _answers(28265))
     try:
         away = {"launcher": "ray", "address": "http://127.0.0.1:28265"}
         events: list[dict[str, Any]] = []
@@ -246,7 +251,8 @@ def test_a_night_trains_as_a_job_of_a_local_ray(home: Home, tiny: Path, tmp_path
         with pytest.raises(TrainingError, match=r"none\.gguf"):
             run_night(home, other, model_path=tiny, force=True)
     finally:
-        subprocess.run([ray, "stop", "--force"], check=False)
+        head.terminate()  # which ends all that it started
+        head.wait(60)
         shutil.rmtree(short, ignore_errors=True)
 
 
@@ -255,6 +261,11 @@ def _until(condition: Any) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.02)
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _runs(pid: int) -> bool:
