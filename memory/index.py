@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from memory.home import Home, MemorySettings
 
 BATCH = 500
+LATER = 0.2
+"""Seconds by which work on single marks is put off: the person who marked is being answered."""
 AGAIN = 30.0
 """Seconds after which a store that failed is tried again, when there is something to do."""
 TOKEN = "DISCERN_CHROMA_TOKEN"
@@ -65,6 +67,7 @@ class Index:
         self._closing = False
         self._asked = True
         self._busy = False
+        self._hurry = 0
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="discern-index", daemon=True)
         self._thread.start()
@@ -92,16 +95,18 @@ class Index:
         """Wait until it is level with the journal; False when it failed or `timeout` seconds passed."""
         until = None if timeout is None else time.monotonic() + timeout
         shown = (0, 0)
-        self.nudge()
         with self._changed:
+            self._hurry += 1
+            self.nudge()
             while not self._closing and (self._asked or self._busy):
                 if until is not None and time.monotonic() >= until:
-                    return False
+                    break
                 self._changed.wait(0.1)
                 if progress and self._steps != shown and self._steps[1]:
                     shown = self._steps
                     progress(*shown)
-            return self._level and not self._failed
+            self._hurry -= 1
+            return self._level and not (self._failed or self._asked or self._busy)
 
     @property
     def reads_sense(self) -> bool:
@@ -159,6 +164,8 @@ class Index:
             with self._changed:
                 while not self._asked and not self._closing:
                     self._changed.wait()
+                if self._level:
+                    self._changed.wait_for(lambda: self._closing or self._hurry > 0, LATER)
                 if self._closing:
                     return
                 self._asked, self._busy = False, True

@@ -21,6 +21,7 @@ import math
 import re
 import secrets
 import unicodedata
+from base64 import b32encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -34,7 +35,8 @@ from memory.index import Index
 from memory.journal import Journal
 from memory.words import alike, plain, stems, sums, weight
 
-CANDIDATES = 24
+CANDIDATES = 24  # of each side
+SCORED = 32  # of both together
 FUSION_K = 60
 LOOKED_AT = 3000  # rows that the words of a message may stand in before commoner words are skipped
 RARITY = 50  # differences that a young journal is taken to hold besides its own
@@ -57,7 +59,6 @@ _MARKS = re.compile(
     r"|\|>",
     re.IGNORECASE,
 )
-_NONCE_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def search(
     for side in (journal.search(_telling(query, journal), CANDIDATES), [key for key, _ in near]):
         for rank, identity in enumerate(side):
             ranks[identity] = ranks.get(identity, 0.0) + 1 / (FUSION_K + rank)
-    candidates = sorted(ranks, key=lambda identity: -ranks[identity])
+    candidates = sorted(ranks, key=lambda identity: -ranks[identity])[:SCORED]
     found = [item for item in journal.found(candidates) if item.superseded_by is None]
     scored = _score(text, query, found, journal, embedder)
     if index is not None and index.reads_sense:
@@ -251,7 +252,7 @@ def render(
     """
     kept: list[Recalled] = []
     block = ""
-    nonce = "".join(secrets.choice(_NONCE_LETTERS) for _ in range(6))
+    nonce = b32encode(secrets.token_bytes(4)).decode().lower()[:6]
     for item in recalled:
         longer = _block([*kept, item], nonce)
         if count(longer) <= budget:

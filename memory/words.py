@@ -146,6 +146,14 @@ def words(text: str) -> list[str]:
 
 def stems(text: str) -> list[str]:
     """Return the stems of `text` in order; of its content words, or of all when it has no others."""
+    # Messages and candidates are asked about several times in a turn; a pasted book once.
+    return list(_short_stems(text) if len(text) <= 2000 else _stems(text))
+
+
+def _stems(text: str) -> tuple[str, ...]:
     found = words(text)
     content = [word for word in found if word not in _empty_words()]
-    return [_stem(word) for word in content or found]
+    return tuple(_stem(word) for word in content or found)
+
+
+_short_stems = lru_cache(maxsize=4096)(_stems)
