@@ -16,8 +16,8 @@ from memory.home import Home, RecallSettings, Settings
 from memory.index import Index, Progress, open_index
 from memory.journal import Journal
 from memory.kinds import kinds
-from memory.marking import change_mark, make_mark
 from memory.recall import CANDIDATES, Recalled, render, search
+from memory.versions import change_mark, make_mark
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""What a mark may be: its fields are checked and cleaned here, and its state follows from them.
+"""The first version of a mark, and the next ones: checked and cleaned, with the state that follows.
 
 Refuses (`MarkError`) unknown moments and kinds, texts that are too long or cannot be written, a quote
 that does not stand in the reply, and an expected reply that is the one that was given.
