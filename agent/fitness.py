@@ -45,6 +45,8 @@ class Fitness:
     path: Path
     name: str
     lines: tuple[Line, ...]
+    embeds: bool = False
+    """Whether it makes vectors (`memory.embedder`) instead of talking."""
 
     @property
     def serves(self) -> bool:
@@ -96,7 +98,8 @@ def fitness(
     ]  # fmt: skip
     if scaling := _scaling(header):
         lines.append(Line("training", "broken", scaling))
-    return Fitness(path, str(header.values.get("general.name") or path.stem), tuple(lines))
+    name = str(header.values.get("general.name") or path.stem)
+    return Fitness(path, name, tuple(lines), embeds=bool(header.own("pooling_type")))
 
 
 def cache_bytes(header: Header, context: int) -> int:
@@ -132,9 +135,7 @@ def _kind(header: Header) -> Line:
             f"{architecture}: Discern serves and trains {', '.join(ARCHITECTURES)}",
         )
     if header.own("pooling_type"):
-        return Line(
-            "kind", "broken", "an embedding model: it cannot talk (memory.embedder takes it)"
-        )
+        return Line("kind", "broken", "an embedding model: for memory.embedder, it cannot talk")
     if header.values.get("split.count", 1) not in (0, 1):
         return Line(
             "kind", "note", "one of several files: it can be served, training needs it whole"

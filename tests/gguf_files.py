@@ -33,6 +33,7 @@ def write_tiny(
     context: int = 512,
     seed: int = 7,
     scale: float = 1.0,
+    pooling: int = 0,
 ) -> Path:
     """Write a random model whose vocabulary is single bytes plus Qwen's control tokens.
 
@@ -53,6 +54,8 @@ def write_tiny(
     writer.add_value_length(head)
     writer.add_layer_norm_rms_eps(1e-6)
     writer.add_rope_freq_base(1_000_000.0)
+    if pooling:
+        writer.add_pooling_type(gguf.PoolingType(pooling))
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("qwen2")
     writer.add_token_list(tokens)

@@ -169,6 +169,14 @@ def test_the_command_line_pulls_uses_and_removes(
     assert "qwen3-0.6b" in capsys.readouterr().err
 
 
+def test_an_embedding_model_is_for_the_memory(home: Home, tmp_path: Path) -> None:
+    path = write_tiny(tmp_path / "embed.gguf", pooling=3)
+    assert run(["model", "use", str(path)]) == 0
+    assert read_settings(home).memory.embedder == str(path)
+    assert read_settings(home).model.path == ""
+    assert run(["model", "info", str(path)]) == 1
+
+
 def test_files_of_other_programs_are_found(home: Home, tiny: Path, tmp_path: Path) -> None:
     user = tmp_path / "user"
 

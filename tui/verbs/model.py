@@ -132,7 +132,10 @@ def list_all(known: bool, as_json: bool) -> None:
 @click.argument("name")
 @as_json
 def use(name: str, as_json: bool) -> int:
-    """Serve NAME from now on (a path, a name of `list`, or "starter"), if it can be served."""
+    """Serve NAME from now on (a path, a name of `list`, or "starter"), if it can be served.
+
+    An embedding model becomes the memory's (`memory.embedder`) instead.
+    """
     from agent.models import find_model
 
     home, _settings = open_home()
@@ -195,6 +198,11 @@ def _use(path: Path | None, *, as_json: bool, quiet: bool = False) -> int:
     found = fitness(path or STARTER, settings)
     if not quiet:
         _show(found, as_json)
+    if found.embeds:
+        write_setting(home, "memory", "embedder", str(path))
+        if not (as_json or quiet):
+            click.echo("The memory makes its vectors with it from the next start on.")
+        return 0
     if not found.serves:
         worst = next(line for line in found.lines if line.state == "broken")
         raise ModelError(f"{found.path} cannot be served here: {worst.text}")
