@@ -23,6 +23,7 @@ from trainer.export import export_adapter
 from trainer.merge import merge
 from trainer.publish import publish
 from trainer.takeaway import take
+from tui.cli import run
 
 # PEFT asks transformers for a name that has a newer one.
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
@@ -176,3 +177,21 @@ def test_nothing_is_written_over_or_mixed_up(
     with pytest.raises(HomeError, match="no folder"):
         take(home, settings, adapter, tmp_path / "a" / "x.gguf", form="adapter", model=base)
     assert not (tmp_path / "x.gguf").exists()
+
+
+def test_the_command_line_says_what_it_wrote(
+    home: Home, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "out.gguf")
+    assert run(["export", out]) == 2
+    assert "--merged, --adapter or --peft" in capsys.readouterr().err
+    assert run(["export", out, "--merged"]) == 2
+    assert "no adapter serves" in capsys.readouterr().err
+    adapter = serve(home, base, lora(base, tmp_path / "lora"))
+    assert run(["export", out, "--adapter", "--model", str(base), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["out"] == out and len(said["files"]) == 3 and said["survived"] is None
+    peft = str(tmp_path / "peft")
+    assert run(["export", peft, "--peft", "--id", adapter.id[:8], "--words"]) == 0
+    assert capsys.readouterr().out.count("wrote ") == 3
+    assert "Who?" in (tmp_path / "peft" / "README.md").read_text()
