@@ -130,16 +130,23 @@ def test_a_sound_adapter_is_let_through(tmp_path: Path) -> None:
     inspect(write_lora(tmp_path / "named.gguf", keys={"general.name": "a"}), "qwen3")
 
 
-def test_a_file_cut_off_anywhere_is_refused(tmp_path: Path) -> None:
+def test_a_file_cut_off_anywhere_is_refused(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     whole = write_lora(tmp_path / "whole.gguf").read_bytes()
     part = tmp_path / "part.gguf"
-    for size in [*range(200), *range(200, len(whole) - 40, 97)]:
+    sizes = [*range(200), *range(200, len(whole) - 40, 97)]
+    record_property("faults", len(sizes))
+    for size in sizes:
         part.write_bytes(whole[:size])
         with pytest.raises(AdapterError, match="refused"):
             inspect(part)
 
 
-def test_random_bytes_in_the_header_never_break_the_reader(tmp_path: Path) -> None:
+def test_random_bytes_in_the_header_never_break_the_reader(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("faults", 300)
     whole = write_lora(tmp_path / "whole.gguf").read_bytes()
     random = np.random.default_rng(3)
     part = tmp_path / "part.gguf"

@@ -13,6 +13,7 @@ import random
 import select
 import signal
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -131,9 +132,10 @@ def test_a_night_whose_process_is_killed_leaves_no_orphan_and_is_taken_up(
 
 @pytest.mark.slow
 def test_ten_kills_of_the_child_at_random_steps_cost_three_nights_and_no_more(
-    home: Home, tiny: Path
+    home: Home, tiny: Path, record_property: Callable[[str, object], None]
 ) -> None:
     mark(home)
+    record_property("faults", 10)
     draw = random.Random(5)
     with Night(home.data, tiny) as process:
         for number, kills in enumerate((3, 3, 3, 1)):

@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,11 @@ def leftovers(home: Home) -> list[str]:
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("first", [True, False])
 def test_killed_at_any_call_of_a_publish_one_whole_adapter_serves(
-    home: Home, tmp_path: Path, when: str, first: bool
+    home: Home,
+    tmp_path: Path,
+    when: str,
+    first: bool,
+    record_property: Callable[[str, object], None],
 ) -> None:
     with publisher(home.data) as at_work:
         if not first:
@@ -105,6 +109,7 @@ def test_killed_at_any_call_of_a_publish_one_whole_adapter_serves(
             old = now_serves
             publish.sweep(home)
             assert not leftovers(home)
+        record_property("faults", killed)
         assert killed >= 10  # four files, two folders, two renames, …
         assert serves_whole(home) != old
 
@@ -112,7 +117,7 @@ def test_killed_at_any_call_of_a_publish_one_whole_adapter_serves(
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("deed", ["rollback", "select", "pin", "prune", "sweep"])
 def test_killed_at_any_call_of_another_deed_one_whole_adapter_serves(
-    home: Home, tmp_path: Path, when: str, deed: str
+    home: Home, tmp_path: Path, when: str, deed: str, record_property: Callable[[str, object], None]
 ) -> None:
     with publisher(home.data) as at_work:
         for mark in "abcde":
@@ -130,6 +135,7 @@ def test_killed_at_any_call_of_another_deed_one_whole_adapter_serves(
             if answer["code"] == 0:
                 break
             assert answer["code"] == -9
+        record_property("faults", kill - 1)
         publish.sweep(home)
         assert not leftovers(home)
 
@@ -202,7 +208,7 @@ def test_the_kernel_sees_the_same_order(home: Home, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("call", ["fsync", "rename"])
 def test_killed_by_the_kernel_at_any_flush_or_rename_one_whole_adapter_serves(
-    home: Home, tmp_path: Path, call: str
+    home: Home, tmp_path: Path, call: str, record_property: Callable[[str, object], None]
 ) -> None:
     publish.publish(home, Path(candidate(tmp_path, "old")), base=BASE, fingerprints={"d": "old"})
     number = 0
@@ -215,6 +221,7 @@ def test_killed_by_the_kernel_at_any_flush_or_rename_one_whole_adapter_serves(
         assert not leftovers(home)
         if json.loads(done.stdout)["code"] == 0:
             break
+    record_property("faults", number - 1)
     assert number > (6 if call == "fsync" else 2)
 
 
@@ -233,7 +240,13 @@ def broken_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("call", ["write", "fsync", "rename"])
 @pytest.mark.parametrize("for_good", [False, True])
 def test_a_disk_that_fails_at_any_call_leaves_the_old_adapter_and_a_sentence(
-    home: Home, tmp_path: Path, broken_disk: Path, call: str, number: int, for_good: bool
+    home: Home,
+    tmp_path: Path,
+    broken_disk: Path,
+    call: str,
+    number: int,
+    for_good: bool,
+    record_property: Callable[[str, object], None],
 ) -> None:
     with publisher(home.data, {"LD_PRELOAD": str(broken_disk)}) as at_work:
         at_work("publish", candidate=candidate(tmp_path, "old"))
@@ -258,6 +271,7 @@ def test_a_disk_that_fails_at_any_call_leaves_the_old_adapter_and_a_sentence(
             assert serves_whole(home) == old
             publish.sweep(home)
             assert not leftovers(home)
+        record_property("faults", failed)
         assert failed >= {"write": 5, "fsync": 8, "rename": 2}[call]
         assert serves_whole(home) not in (None, old)
 

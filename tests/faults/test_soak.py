@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,9 @@ def live(
 
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are looked at in /proc")
-def test_three_hundred_days_leave_nothing_behind(home: Home, tiny: Path, tmp_path: Path) -> None:
+def test_three_hundred_days_leave_nothing_behind(
+    home: Home, tiny: Path, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     adapter = recorded(tmp_path / "recorded")
     lines: list[dict[str, Any]] = []
     kills = 0
@@ -100,6 +103,7 @@ def test_three_hundred_days_leave_nothing_behind(home: Home, tiny: Path, tmp_pat
         row = rows[moment(day).date().isoformat()]
         assert row["state"] == ("published" if day % 3 == 0 else "nothing"), (day, row)
         assert row["attempt"] <= 3
+    record_property("faults", kills)
     size = sum(path.stat().st_size for path in home.data.rglob("*") if path.is_file())
     sys.stderr.write(
         f"{DAYS} days, {kills} kills, {size / 1e6:.1f} MB kept, open files {lines[5]['open']} to "
