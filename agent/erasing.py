@@ -26,6 +26,7 @@ from memory.home import Home
 SHORTEST = 8
 GONE = "(forgotten)"
 _KEPT = ("difference", "kind", "fate", "cause")
+_TEXTS = (".json", ".jsonl", ".log", ".txt", ".html")
 _REPORT = "report.json"
 _ANCHORS = "anchors"
 
@@ -44,7 +45,7 @@ def erase_from_runs(home: Home, versions: Sequence[Difference]) -> int:
     try:
         for folder in _finished(home):
             for path in sorted(folder.rglob("*")):
-                if path.suffix in (".json", ".jsonl") and path.is_file():
+                if path.suffix in _TEXTS and path.is_file():
                     changed += _scrub(path, identity, texts)
                 elif path.suffix == ".npz":
                     path.unlink()
@@ -106,14 +107,16 @@ def _texts(versions: Sequence[Difference]) -> Iterator[str]:
 
 
 def _scrub(path: Path, identity: str, texts: Sequence[str]) -> int:
-    """Rewrite a file of JSON, or of lines of it, without the words; 1 if it held any."""
+    """Rewrite a file of JSON, of lines of it or of text without the words; 1 if it held any."""
     before = path.read_text("utf-8", errors="replace")
     if path.suffix == ".jsonl":
         after = "".join(
             _rewritten(line, identity, texts, None) + "\n" for line in before.splitlines()
         )
-    else:
+    elif path.suffix == ".json":
         after = _rewritten(before, identity, texts, 1)
+    else:
+        after = _without(before, texts)
     if after == before:
         return 0
     part = path.with_name(f".{path.name}.{new_id()[:8]}")
