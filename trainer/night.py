@@ -167,8 +167,8 @@ class _Night:
     ) -> tuple[Tried, tuple[Attempt, ...]]:
         """Make the tries one after the other; returns the best and a line on each.
 
-        A sweep ends with the first that passes cleanly at its full strength; a practice makes all its
-        episodes. One that breaks down is noted, and an error only when none came through.
+        A sweep ends with the first that passes without a warning, for a further rate was never seen to
+        better one that did; a practice makes all its episodes. One that breaks down is noted, and an error only when none came through.
         """
         began = time.perf_counter()
         budget = self.settings.training.max_minutes * 60
@@ -198,7 +198,7 @@ class _Night:
                 broken.append(_broken(plan, found))
                 continue
             made.append(tried)
-            if self.practice is None and tried.verdict.clean and tried.verdict.scale == 1.0:
+            if self.practice is None and tried.verdict.clean:
                 break
         if not made:
             raise error or TrainingError(STOPPED)
