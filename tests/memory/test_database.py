@@ -1,0 +1,80 @@
+"""The file under the journal: its transactions, its log, its modes."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from memory.database import LOG_BYTES
+from memory.home import Home
+from memory.journal import Journal
+from tests.memory.test_journal import make_difference
+
+
+def log_of(home: Home) -> Path:
+    return home.journal.with_name(home.journal.name + "-wal")
+
+
+def test_the_file_its_log_and_its_index_are_for_their_owner_alone(home: Home) -> None:
+    with Journal(home.journal) as journal:
+        journal.add_difference(make_difference())
+        for path in home.data.glob("journal.sqlite*"):
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_commits_are_synced_and_no_checkpoint_is_left_to_sqlite(home: Home) -> None:
+    with Journal(home.journal) as journal:
+        found = {
+            name: journal.rows(f"pragma {name}")[0][0]
+            for name in ("journal_mode", "synchronous", "wal_autocheckpoint", "secure_delete")
+        }
+    assert found == {
+        "journal_mode": "wal",
+        "synchronous": 2,  # FULL
+        "wal_autocheckpoint": 0,
+        "secure_delete": 1,
+    }
+
+
+def test_what_fails_inside_a_transaction_takes_all_of_it_back(home: Home) -> None:
+    with Journal(home.journal) as journal:
+        journal.add_difference(make_difference())
+        with pytest.raises(KeyError), journal.writing():
+            journal.add_difference(make_difference())
+            with journal.writing():  # joins the one around it
+                journal.add_difference(make_difference())
+            raise KeyError
+        assert len(journal.differences()) == 1
+        journal.add_difference(make_difference())
+        assert len(journal.differences()) == 2
+
+
+def test_a_long_log_is_folded_by_who_writes(home: Home) -> None:
+    with Journal(home.journal) as journal:
+        longest = 0
+        for _ in range(30):
+            with journal.writing():
+                for _ in range(40):
+                    journal.add_difference(make_difference("long " * 1500))
+            longest = max(longest, log_of(home).stat().st_size)
+        assert home.journal.stat().st_size > 2 * LOG_BYTES > longest
+
+
+def test_who_reads_for_long_keeps_the_log_but_nobody_from_marking(home: Home) -> None:
+    with Journal(home.journal) as journal, closing(sqlite3.connect(home.journal)) as reader:
+        journal.add_difference(make_difference())
+        reader.execute("begin")
+        assert reader.execute("select count(*) from differences").fetchone()[0] == 1
+        with journal.writing():
+            for _ in range(600):
+                journal.add_difference(make_difference("long " * 1500))
+        assert log_of(home).stat().st_size > LOG_BYTES
+        journal.add_difference(make_difference())
+        assert reader.execute("select count(*) from differences").fetchone()[0] == 1
+        reader.rollback()
+        assert journal.fold_log() and log_of(home).stat().st_size == 0
+        assert len(journal.differences()) == 602
