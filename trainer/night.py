@@ -167,8 +167,9 @@ class _Night:
     ) -> tuple[Tried, tuple[Attempt, ...]]:
         """Make the tries one after the other; returns the best and a line on each.
 
-        A sweep ends with the first that passes without a warning, for a further rate was never seen to
-        better one that did; a practice makes all its episodes. One that breaks down is noted, and an error only when none came through.
+        A sweep ends with the first that passes without a warning: a further rate costs as much again
+        and did no better in the one night it was tried. A practice makes all its episodes. One that
+        breaks down is noted, and an error only when none came through.
         """
         began = time.perf_counter()
         budget = self.settings.training.max_minutes * 60
