@@ -26,8 +26,12 @@ STOPPED = "the training was stopped; nothing was published and what served befor
 class Trainee:
     """A `python -m trainer.fit --serve` process; use it with `with`."""
 
-    def __init__(self, folder: Path, cancel: threading.Event | None = None) -> None:
-        """Start the child; what it writes to standard error goes to `folder`/training.log."""
+    def __init__(
+        self, folder: Path, cancel: threading.Event | None = None, *, processor: bool = False
+    ) -> None:
+        """Start the child; what it writes to standard error goes to `folder`/training.log.
+
+        With `processor` it sees no graphics card."""
         self._log = folder / ERRORS
         self._cancel = cancel or threading.Event()
         self._done = threading.Event()
@@ -37,7 +41,7 @@ class Trainee:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                env=environment(),
+                env={**environment(), **({"CUDA_VISIBLE_DEVICES": ""} if processor else {})},
                 text=True,
                 encoding="utf-8",
             )

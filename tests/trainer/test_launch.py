@@ -32,6 +32,7 @@ from trainer.elsewhere import Pieces, pack, unpack
 from trainer.job import Job, Recipe, Sample, read_job, write_job
 from trainer.launch import launcher
 from trainer.night import run_night
+from trainer.trainee import Trainee
 
 PYTHON = shlex.quote(sys.executable)
 RECIPE = Recipe(
@@ -287,3 +288,22 @@ def test_the_events_of_elsewhere_are_json_and_no_more(home: Home, folder: Path, 
         with pytest.raises(AdapterError, match="left no folder"):
             next(events)
     assert heard == [{"phase": "train"}]
+
+
+@pytest.mark.parametrize(("free", "on_the_card"), [("200", False), ("70000", True)])
+def test_a_card_without_room_is_left_to_the_chat(
+    home: Home,
+    tiny: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    free: str,
+    on_the_card: bool,
+) -> None:
+    stand_in = tmp_path / "nvidia-smi"  # a stand-in for the driver's own tool
+    stand_in.write_text(f"#!/bin/sh\necho {free}\n")
+    stand_in.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    with launcher(quick_settings(home), tiny, SHA, tmp_path, threading.Event()) as here:
+        assert isinstance(here, Trainee)
+        environ = Path(f"/proc/{here._child.pid}/environ").read_bytes().split(b"\0")
+    assert (b"CUDA_VISIBLE_DEVICES=" not in environ) is on_the_card
