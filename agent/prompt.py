@@ -10,6 +10,7 @@ Refuses a template that cannot be rendered or that rewrites a message instead of
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -35,6 +36,8 @@ CLOSING = "\n</think>\n\n"
 
 TOKENS_PER_DIFFERENCE = 512
 """Context tokens that must stand behind each recalled difference."""
+
+_THOUGHT_TAG = re.compile(r"(?<=<)(?=/?think>)")
 
 # A private-use pair of characters brackets the number of a message while the template is rendered.
 _OPEN, _CLOSE = "\ue0d1", "\ue0d2"
@@ -115,7 +118,16 @@ def reply_tokens(engine: Engine, reply: str) -> tuple[int, ...]:
 
     Thoughts are left out: they belong to one moment, and a model that has none must not learn any.
     """
-    return (*engine.tokenize(without_thought(reply).strip()), engine.end_of_turn)
+    return (*content_tokens(engine, without_thought(reply).strip()), engine.end_of_turn)
+
+
+def content_tokens(engine: Engine, text: str) -> list[int]:
+    """Return the tokens of what somebody wrote: no control tokens, and no tags of thought.
+
+    Those of thought are ordinary tokens in Qwen's vocabulary and would be recognised; a stored
+    `<think>` must not open a thought, so it is tokenised in two parts.
+    """
+    return [token for part in _THOUGHT_TAG.split(text) for token in engine.tokenize(part)]
 
 
 def tail(template: str, *, thinking: bool) -> str:
@@ -154,7 +166,9 @@ def _encode(engine: Engine, messages: Sequence[Message], thinking: bool) -> Prom
         piece = contents[int(part.text)] if part.content else part.text
         text.append(piece)
         start = len(tokens)
-        tokens.extend(engine.tokenize(piece, special=not part.content))
+        tokens += (
+            content_tokens(engine, piece) if part.content else engine.tokenize(piece, special=True)
+        )
         if part.content:
             last = range(start, len(tokens))
     thinks = bool(text) and not part.content and _opens_thought(part.text)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
@@ -27,6 +28,7 @@ MAX_BEFORE = 500
 """Most messages of the talk before a difference."""
 SKEW = timedelta(minutes=10)
 """How far another machine's clock may run ahead of ours."""
+_UNSEEN = frozenset(("Cc", "Cf", "Cs", "Co", "Zl", "Zp"))
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 Name = Annotated[str, Field(max_length=200)]
@@ -128,7 +130,19 @@ def to_line(difference: Difference) -> str:
     }
     always = ("id", "at", "moment", "asked", "replied")
     said = {key: value for key, value in whole.items() if value or key in always}
-    return json.dumps(said, ensure_ascii=False)
+    return escape_unseen(json.dumps(said, ensure_ascii=False))
+
+
+def escape_unseen(text: str) -> str:
+    """Return JSON with its control, bidi, invisible and private characters as \\u escapes.
+
+    It says the same to whoever reads it as JSON, and does nothing to a terminal.
+    """
+    if text.isascii():  # what is left of it json.dumps has escaped, but for DEL
+        return text.replace("\x7f", "\\u007f")
+    return "".join(
+        json.dumps(char)[1:-1] if unicodedata.category(char) in _UNSEEN else char for char in text
+    ).replace("\x7f", "\\u007f")
 
 
 def read_header(line: bytes) -> Header:

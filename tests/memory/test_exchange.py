@@ -379,4 +379,13 @@ def test_progress_ends_at_the_size_of_the_file(memory: Memory, tmp_path: Path) -
 
 def test_a_line_of_an_export_holds_no_line_end() -> None:
     item = replace(make_difference(), asked="a\nb\r\u2028c\x85d")
-    assert len(to_line(item).split("\n")) == 1
+    said = to_line(item)
+    assert len(said.splitlines()) == 1
+    assert json.loads(said)["asked"] == item.asked
+
+
+def test_an_export_does_nothing_to_a_terminal_and_says_the_same() -> None:
+    evil = "é я 😀 \x1b[2J \x7f \x9b \u202e \u200b \U000e0049 \ue0d1 \\u202e"
+    said = to_line(replace(make_difference(), asked=evil))
+    assert json.loads(said)["asked"] == evil and "é я 😀" in said
+    assert not set("\x1b\x7f\x9b\u202e\u200b\U000e0049\ue0d1") & set(said)

@@ -140,18 +140,18 @@ def test_the_name_of_a_collection_is_one_that_chroma_accepts() -> None:
     assert len(collection_name("x" * 900, 1)) <= 200
 
 
-def test_opening_and_marking_do_not_wait_for_the_index(home: Home, settings: Settings) -> None:
-    fill(home, 400)
-    began = time.perf_counter()
+def test_opening_recalling_and_marking_do_not_wait_for_the_index(
+    home: Home, settings: Settings
+) -> None:
+    fill(home, 3000)
     with Memory.open(home, settings) as memory:
         difference = memory.mark(make_turn("Who is Mendl?"), "error", sounds="A baker.")
         found = memory.search("who is mendl")
-        took = time.perf_counter() - began
         assert found[0].difference == difference
-        assert memory.settle(60) and memory.notice is None
+        assert memory.notice is not None  # it was still being made
+        assert memory.settle(120) and memory.notice is None
         assert memory.index is not None
         assert memory.index.nearest("who is mendl", 1)[0][0] == difference.id
-    assert took < 1
 
 
 def test_an_open_index_that_knows_it_is_level_walks_no_ids(

@@ -28,7 +28,9 @@ def open_home(model: str | None = None) -> tuple[Home, Settings]:
 
 def print_json(value: Any) -> None:
     """Print one JSON document on one line."""
-    click.echo(json.dumps(value, default=plain_value, ensure_ascii=False))
+    from memory.record import escape_unseen
+
+    click.echo(escape_unseen(json.dumps(value, default=plain_value, ensure_ascii=False)))
 
 
 def plain_value(value: Any) -> Any:
