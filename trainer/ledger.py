@@ -22,10 +22,8 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from agent.adapters import Adapter, read_adapter, read_pointer
 from memory.difference import Difference, State
 from memory.errors import (
-    AdapterError,
     CutOffError,
     DiscernError,
     HomeError,
@@ -36,6 +34,7 @@ from memory.home import Home, Settings
 from memory.journal import Journal
 from trainer import morning
 from trainer.cancel import Cancel
+from trainer.known import serving
 from trainer.night import forgotten, run_night
 from trainer.report import Report
 from trainer.run import OnEvent, Run, run_folder
@@ -125,18 +124,15 @@ class _Night:
         )
         if not attempt:
             return self._given_up()
-        differences = self.journal.differences()
-        fresh = _news(self.home, differences, self.moment)
+        fresh = _news(self.home, self.journal.differences(), self.moment)
         if fresh < self.settings.night.minimum:
-            if not (attempt > 1 and self._recover()):
-                self._end("nothing", f"{fresh} new differences")
+            self._nothing(f"{fresh} new differences", row)
             return None
         try:
             with self._heartbeat(cancel), self._in_time(cancel) as overdue:
                 report = self._train(model_path, on_event, cancel)
         except NothingToTrainError as error:
-            if not self._recover():
-                self._end("nothing", str(error))
+            self._nothing(str(error), row)
             return None
         except DiscernError as error:
             self._failed(error, attempt, cancel, overdue=overdue.is_set())
@@ -149,9 +145,7 @@ class _Night:
 
         most = self.settings.night.max_minutes / 2  # the other half is for composing and testing
         training = self.settings.training
-        training = training.model_copy(
-            update={"max_minutes": min(training.max_minutes, most / len(training.learning_rates))}
-        )
+        training = training.model_copy(update={"max_minutes": min(training.max_minutes, most)})
         return run_night(
             self.home,
             self.settings.model_copy(update={"training": training}),
@@ -193,28 +187,30 @@ class _Night:
         run = Run(run_folder(self.home), lambda event: None, threading.Event())
         return run.close(report)
 
-    def _recover(self) -> bool:
-        """Close the row with the adapter that an attempt published before it was cut off.
+    def _nothing(self, why: str, row: dict[str, Any] | None) -> None:
+        """Close a row for which there is nothing (more) to do.
 
-        The differences it was trained on count as trained, unless they were edited meanwhile."""
-        adapter = _current(self.home)
-        if adapter is None or adapter.manifest.created < self.moment:
-            return False
-        known = set(adapter.manifest.differences)
-        waiting = {
-            item.id: State.TRAINED
-            for item in self.journal.differences()
-            if item.id in known
-            and item.state is State.WAITING
-            and item.at <= adapter.manifest.created
-            and not (item.edited and item.edited > adapter.manifest.created)
-        }
-        self.journal.set_states(waiting)
-        self._end(
-            "published",
-            f"Learnt from {len(known)} differences; the run was cut off after it had published.",
-        )
-        return True
+        An attempt may have been cut off after it had published: then its adapter's differences still
+        wait, and the row, which stood already, ends as published."""
+        adapter = serving(self.home)
+        if adapter is not None:
+            known = adapter.manifest.fingerprints
+            settled = {
+                item.id: State.TRAINED
+                for item in self.journal.differences()
+                if item.state is State.WAITING and known.get(item.id) == item.fingerprint
+            }
+            self.journal.set_states(settled)
+            began = datetime.fromisoformat(row["started"]) if row else None
+            if began is not None and adapter.manifest.created >= began:
+                count = len(adapter.manifest.differences)
+                self._end(
+                    "published",
+                    f"Learnt from {count} difference{'s' * (count != 1)}; the run was cut off after it "
+                    "had published.",
+                )
+                return
+        self._end("nothing", why)
 
     def _end(self, state: str, outcome: str) -> None:
         self.journal.end_night(self.day, self.owner, state, outcome)
@@ -266,14 +262,6 @@ def _news(home: Home, differences: Sequence[Difference], moment: datetime) -> in
         for difference in differences
     )
     return waiting + len(forgotten(home, differences))
-
-
-def _current(home: Home) -> Adapter | None:
-    try:
-        identity = read_pointer(home.adapters).current
-        return read_adapter(home.adapters, identity) if identity else None
-    except AdapterError:
-        return None
 
 
 @contextmanager
