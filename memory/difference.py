@@ -96,11 +96,23 @@ class Contrast:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A quoted part of the reply: `quote` is `reply[start:end]`, offsets in characters."""
+    """A quoted part of the reply: `quote` is `reply[start:end]`, offsets in characters.
+
+    `prefix` and `suffix` are what stands right before and after it, so that the place is found again
+    in a text that shifted (the text quote selector of the W3C Web Annotation Data Model).
+    """
 
     start: int
     end: int
     quote: str
+    prefix: str = ""
+    suffix: str = ""
+
+    @classmethod
+    def within(cls, reply: str, start: int, end: int) -> Span:
+        """Return the span of `reply` between two offsets, with 32 characters around it."""
+        before, after = reply[max(0, start - 32) : start], reply[end : end + 32]
+        return cls(start, end, reply[start:end], before, after)
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,7 +196,7 @@ def to_difference(record: Record, identity: str, turn: str) -> Difference:
         kind=record.kind,
         contrast=Contrast(record.missed, record.lost, record.sounds),
         note=record.note,
-        span=Span(span.start, span.end, span.quote) if span else None,
+        span=Span.within(record.replied, span.start, span.end) if span else None,
         model=record.model,
         adapter=record.adapter,
         before=tuple(Message(item.role, item.content) for item in record.before),

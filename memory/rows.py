@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
+from dataclasses import astuple
 from datetime import datetime
 from typing import Any
 
@@ -34,7 +35,7 @@ def values_of(item: Difference) -> tuple[Any, ...]:
         item.contrast.lost,
         item.contrast.sounds,
         item.note,
-        json.dumps([span.start, span.end, span.quote]) if span else None,
+        json.dumps(astuple(span)) if span else None,
         item.model,
         item.adapter,
         item.state.value,

@@ -138,4 +138,4 @@ def _span(quote: str | None, reply: str) -> Span | None:
         raise MarkError(
             f"the quoted part {quote[:40]!r} does not stand in the reply; select it again"
         )
-    return Span(start, start + len(quote), quote)
+    return Span.within(reply, start, start + len(quote))

@@ -81,7 +81,7 @@ def some_differences() -> list[Difference]:
             kind="tactical/fact",
             contrast=Contrast("не различено", "не удержано", HOSTILE),
             note="a note\nof two lines",
-            span=Span(len(HOSTILE) + 1, len(HOSTILE) + 6, "Mendl"),
+            span=Span.within(HOSTILE + " Mendl.", len(HOSTILE) + 1, len(HOSTILE) + 6),
             before=(
                 Message("system", "Be short."),
                 Message("user", "Hi 😀"),
@@ -356,7 +356,7 @@ def test_a_batch_that_fails_half_way_stays_whole_in_quarantine(
 def test_a_quote_is_found_again_where_its_offsets_are_off(memory: Memory, tmp_path: Path) -> None:
     moved = line(replied="It is Paris.", span={"start": 0, "end": 5, "quote": "Paris"})
     batch = read_batch(memory, write(tmp_path / "marks.jsonl", moved))
-    assert batch.items[0].span == Span(6, 11, "Paris")
+    assert batch.items[0].span == Span(6, 11, "Paris", "It is ", ".")
 
 
 def test_a_byte_order_mark_blank_lines_and_windows_line_ends_do_no_harm(

@@ -179,3 +179,12 @@ def test_there_are_five_families_of_six_kinds() -> None:
     families = {kind.family for kind in types}
     assert len(families) == 5 and len(types) == 30
     assert all(sum(kind.family == family for kind in types) == 6 for family in families)
+
+
+def test_a_quoted_span_knows_its_place_and_what_stands_around_it(memory: Memory) -> None:
+    turn = make_turn()
+    memory.journal.add_turn(turn)
+    kept = memory.mark(turn, Moment.ERROR, quote="cause")
+    span = memory.journal.difference(kept.id).span
+    assert span is not None and (span.start, span.end, span.quote) == (2, 7, "cause")
+    assert (span.prefix, span.suffix) == ("Be", ".")
