@@ -75,7 +75,12 @@ def import_batch(path: Path, as_json: bool) -> None:
     if as_json:
         print_json(batch)
         return
+    if not batch.id:
+        click.echo(f"Nothing new: all {batch.duplicates} of it are known already.")
+        return
     _show(batch)
+    if batch.announced is not None and batch.announced > batch.count + batch.duplicates:
+        click.echo(f"The file says that it holds {batch.announced}: some of it may be missing.")
     click.echo(
         f"Nothing is in yet. `discern memory confirm {batch.id}` lets them in, "
         f"`discern memory reject {batch.id}` throws them away."

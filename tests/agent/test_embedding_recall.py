@@ -1,0 +1,58 @@
+"""A GGUF as the embedder of recall, through the real llama.cpp; the starter stands in for one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from agent.embedding import GgufEmbedder
+from agent.serving import embedder
+from memory.home import Home, Settings
+from memory.memory import Memory
+from tests.memory.test_journal import make_turn
+
+
+def with_model(settings: Settings, path: Path) -> Settings:
+    memory = settings.memory.model_copy(update={"embedder": str(path), "dense": True})
+    return settings.model_copy(update={"memory": memory})
+
+
+def test_the_index_is_made_by_the_model_that_is_set_and_made_again_without_it(
+    home: Home, settings: Settings, starter: Path
+) -> None:
+    modelled = with_model(settings, starter)
+    with Memory.open(home, modelled, embedder=embedder(modelled)) as memory:
+        marked = memory.mark(make_turn("What is the capital of Zubrowka?"), "error", sounds="Lutz.")
+        memory.mark(make_turn("Who is Mendl?"), "error", sounds="A baker.")
+        assert memory.settle(60) and memory.notice is None
+        assert memory.index is not None and memory.index.reads_sense
+        [first, second] = memory.index.nearest("What is the capital of Zubrowka?", 5)
+        assert first[0] == marked.id and first[1] > second[1]
+        assert memory.search("capital of Zubrowka")[0].difference == marked
+    with Memory.open(home, settings) as memory:
+        assert memory.settle(60) and memory.index is not None
+        assert not memory.index.reads_sense and len(memory.index.ids()) == 2
+
+
+def test_a_query_is_told_what_for_and_a_document_is_not(starter: Path) -> None:
+    model = GgufEmbedder(starter)
+    try:
+        query, document = model.query("Who is Mendl?"), model.embed(["Who is Mendl?"])[0]
+        assert query.shape == document.shape == (model.size,)
+        assert abs(float(np.linalg.norm(query)) - 1) < 1e-5
+        assert not np.allclose(query, document, atol=1e-3)
+    finally:
+        model.close()
+
+
+def test_a_model_that_is_not_there_is_said_and_recall_goes_by_words(
+    home: Home, settings: Settings, tmp_path: Path
+) -> None:
+    missing = with_model(settings, tmp_path / "none.gguf")
+    with Memory.open(home, missing, embedder=embedder(missing)) as memory:
+        memory.mark(make_turn("Who is Mendl?"), "error", sounds="A baker.")
+        assert not memory.settle(30)
+        assert memory.notice is not None and "none.gguf" in memory.notice
+        assert "recall goes by words alone" in memory.notice
+        assert memory.search("who is mendl")
