@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from memory.errors import DiscernError
 from memory.home import Home, Settings
+from trainer import publish
 from trainer.cancel import Cancel
 from trainer.ledger import run_if_due
 from trainer.report import Report
@@ -83,8 +84,13 @@ def _add(
     cancel: threading.Event | None,
     model_path: Path | None,
 ) -> None:
+    swept = threading.Event()
+
     def tick() -> None:
         try:
+            if not swept.is_set():
+                swept.set()
+                publish.sweep(home)  # what a crash left half published
             report = run_if_due(
                 home, settings, model_path=model_path, on_event=on_event, cancel=cancel
             )

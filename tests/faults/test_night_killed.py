@@ -12,6 +12,7 @@ import os
 import random
 import select
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -24,7 +25,7 @@ from agent.adapters import find_adapter, read_pointer, verify
 from memory.difference import State
 from memory.home import Home
 from memory.journal import Journal
-from tests.faults.processes import Night, children
+from tests.faults.processes import ROOT, Night, children
 from tests.faults.test_publish_faults import broken_disk  # noqa: F401  # a fixture
 from tests.trainer.values import difference
 
@@ -185,6 +186,36 @@ def test_killed_in_any_phase_the_night_is_taken_up(
     nothing_is_left(home)
     with Journal(home.journal) as journal:
         assert not journal.count_differences(State.WAITING)
+
+
+@pytest.mark.parametrize("options", [["--once"], []])
+def test_a_service_that_is_stopped_leaves_the_night_to_be_taken_up(
+    home: Home, tiny: Path, options: list[str]
+) -> None:
+    mark(home)
+    home.settings_file.write_text(f"""
+[model]
+path = "{tiny}"
+[training]
+max_steps = 4000
+threads = 1
+[night]
+time = "{datetime.now().astimezone():%H:%M}"
+""")
+    (home.adapters / ".tmp-left").mkdir(parents=True)
+    command = [sys.executable, "-m", "tui", "night", *options]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, cwd=ROOT, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "train" in line.split():
+                break
+        born = children(process.pid)
+        process.terminate()
+        process.stderr.read()
+        process.wait(20)
+    assert gone(born)
+    assert rows(home) == [("waiting", 1)]
+    nothing_is_left(home)
 
 
 def broken(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:

@@ -39,7 +39,7 @@ def _once(as_json: bool) -> None:
 
     home, settings = open_home()
     cancel = Cancel()
-    _leave_on_terminate(cancel)
+    _leave_on_terminate(cancel, waiting=False)
     found = run_if_due(home, settings, on_event=Progress(), cancel=cancel)
     step("")
     if as_json:
@@ -61,7 +61,7 @@ def _serve() -> None:
         )
     click.echo(f"The next night is {when:%Y-%m-%d %H:%M}. Ctrl-C ends this.", err=True)
     cancel = Cancel()
-    _leave_on_terminate(cancel)
+    _leave_on_terminate(cancel, waiting=True)
     serve(
         home,
         settings,
@@ -72,12 +72,13 @@ def _serve() -> None:
     )
 
 
-def _leave_on_terminate(cancel: Any) -> None:
+def _leave_on_terminate(cancel: Any, *, waiting: bool) -> None:
     """A service that is stopped, or a machine that goes down, leaves the night to be taken up."""
 
     def terminated(_number: int, _frame: object) -> None:
         cancel.leave()
-        sys.exit(143)
+        if waiting:
+            sys.exit(143)  # nothing else ends the wait for the next tick
 
     signal.signal(signal.SIGTERM, terminated)
 
