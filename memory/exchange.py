@@ -14,15 +14,14 @@ import json
 import os
 import re
 import sqlite3
-import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
 
 from memory.difference import Difference, State, new_id, now
 from memory.errors import ExchangeError, UnknownIdError
+from memory.lines import Progress, lines_of
 from memory.memory import Memory
 from memory.record import (
     Record,
@@ -34,15 +33,10 @@ from memory.record import (
     to_line,
 )
 
-LINE_CAP = 8 << 20
-"""Longest line, in bytes."""
 COUNT_CAP = 200_000
 """Most differences of one file."""
 PREVIEW = 5
 """Differences of a batch that `Batch.items` shows."""
-_EVERY = 500
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +117,7 @@ def read_batch(memory: Memory, path: Path, *, progress: Progress | None = None) 
     fresh: dict[str, Record] = {}  # source id → record
     same: dict[str, str] = {}  # source id of a duplicate → the id it is the same as
     announced: int | None = None
-    for number, line in _lines(path, memory.import_max_mb * 1_000_000, progress):
+    for number, line in lines_of(path, memory.import_max_mb * 1_000_000, progress):
         try:
             if number == 1:
                 announced = read_header(line).count
@@ -148,60 +142,6 @@ def read_batch(memory: Memory, path: Path, *, progress: Progress | None = None) 
     _check_chains(path, fresh, lines)
     bodies = [_body(record, same) for record in fresh.values()]
     return _quarantine(memory, path, bodies, len(same), announced)
-
-
-def _lines(path: Path, most: int, progress: Progress | None) -> Iterator[tuple[int, bytes]]:
-    """Yield (number, line) of each line that is not blank; the first one is numbered 1."""
-    with _opened(path, most) as file:
-        size = os.fstat(file.fileno()).st_size
-        read = number = 0
-        try:
-            while line := file.readline(LINE_CAP + 1):
-                number += 1
-                read += len(line)
-                if len(line) > LINE_CAP:
-                    raise ExchangeError(
-                        f"line {number} of {path} is longer than {LINE_CAP >> 20} MB; remove it"
-                    )
-                if read > most:
-                    raise _too_large(path, read, most)
-                if number == 1:
-                    line = line.removeprefix(b"\xef\xbb\xbf")
-                if (line := line.strip()) or number == 1:
-                    yield number, line
-                if progress and number % _EVERY == 0:
-                    progress(read, size)
-        except OSError as error:
-            raise ExchangeError(f"cannot read {path}: {error.strerror}") from error
-    if not number:
-        raise ExchangeError(f"{path} is empty; export the file again")
-    if progress:
-        progress(read, read)
-
-
-def _opened(path: Path, most: int) -> BinaryIO:
-    try:
-        # Not to wait for the other end of a pipe.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    except OSError as error:
-        raise ExchangeError(
-            f"cannot read {path}: {error.strerror}; check the path and its permissions"
-        ) from error
-    about = os.fstat(descriptor)
-    if not stat.S_ISREG(about.st_mode):
-        os.close(descriptor)
-        raise ExchangeError(f"{path} is not a regular file; name a file of JSON Lines")
-    if about.st_size > most:
-        os.close(descriptor)
-        raise _too_large(path, about.st_size, most)
-    return open(descriptor, "rb")  # noqa: PTH123  (a path has no descriptor)
-
-
-def _too_large(path: Path, size: int, most: int) -> ExchangeError:
-    return ExchangeError(
-        f"{path} has {size / 1e6:,.0f} MB, more than the {most / 1e6:,.0f} MB that an import may "
-        "have; split it, or raise memory.import_max_mb in config.toml"
-    )
 
 
 def _check_chains(path: Path, fresh: dict[str, Record], lines: dict[str, int]) -> None:

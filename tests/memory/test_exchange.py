@@ -18,6 +18,7 @@ from memory.difference import Contrast, Difference, Message, Moment, Span, State
 from memory.errors import ExchangeError, UnknownIdError
 from memory.exchange import batches, confirm, export_file, export_memory, read_batch, reject
 from memory.home import Home, Settings
+from memory.lines import LINE_CAP
 from memory.memory import Memory
 from memory.record import header, to_line
 from tests.memory.test_journal import make_difference
@@ -247,7 +248,7 @@ def a_gigabyte(path: Path) -> None:
 def one_endless_line(path: Path) -> None:
     with path.open("wb") as file:
         file.write(header(1).encode() + b"\n")
-        file.truncate(exchange.LINE_CAP + 4096)
+        file.truncate(LINE_CAP + 4096)
 
 
 def a_folder(path: Path) -> None:

@@ -1,0 +1,75 @@
+"""The lines of a file that somebody else made, read one by one within limits.
+
+Refused before anything is read: what is no regular file, or larger than allowed. Refused while it is
+read: a line that does not end. The number of the line stands in the message.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from memory.errors import ExchangeError
+
+LINE_CAP = 8 << 20
+"""Longest line, in bytes."""
+_EVERY = 500
+
+Progress = Callable[[int, int], None]
+
+
+def lines_of(path: Path, most: int, progress: Progress | None) -> Iterator[tuple[int, bytes]]:
+    """Yield (number, line) of each line that is not blank; the first one is numbered 1."""
+    with _opened(path, most) as file:
+        size = os.fstat(file.fileno()).st_size
+        read = number = 0
+        try:
+            while line := file.readline(LINE_CAP + 1):
+                number += 1
+                read += len(line)
+                if len(line) > LINE_CAP:
+                    raise ExchangeError(
+                        f"line {number} of {path} is longer than {LINE_CAP >> 20} MB; remove it"
+                    )
+                if read > most:
+                    raise _too_large(path, read, most)
+                if number == 1:
+                    line = line.removeprefix(b"\xef\xbb\xbf")
+                if (line := line.strip()) or number == 1:
+                    yield number, line
+                if progress and number % _EVERY == 0:
+                    progress(read, size)
+        except OSError as error:
+            raise ExchangeError(f"cannot read {path}: {error.strerror}") from error
+    if not number:
+        raise ExchangeError(f"{path} is empty; export the file again")
+    if progress:
+        progress(read, read)
+
+
+def _opened(path: Path, most: int) -> BinaryIO:
+    try:
+        # Not to wait for the other end of a pipe.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError as error:
+        raise ExchangeError(
+            f"cannot read {path}: {error.strerror}; check the path and its permissions"
+        ) from error
+    about = os.fstat(descriptor)
+    if not stat.S_ISREG(about.st_mode):
+        os.close(descriptor)
+        raise ExchangeError(f"{path} is not a regular file; name a file of JSON Lines")
+    if about.st_size > most:
+        os.close(descriptor)
+        raise _too_large(path, about.st_size, most)
+    return open(descriptor, "rb")  # noqa: PTH123  (a path has no descriptor)
+
+
+def _too_large(path: Path, size: int, most: int) -> ExchangeError:
+    return ExchangeError(
+        f"{path} has {size / 1e6:,.0f} MB, more than the {most / 1e6:,.0f} MB that an import may "
+        "have; split it, or raise memory.import_max_mb in config.toml"
+    )
