@@ -1,4 +1,5 @@
-"""Trainings seen from the chat: /train in a thread, and the scheduler of the nights.
+"""Trainings seen from the chat: /train in a thread, the scheduler of the nights, and whatever another
+process trains in this home, followed from its beginning.
 
 Both tell the screen through one message each for a beginning, an event and an end, posted from their
 threads. Stopping is asked for and then waited for by whoever leaves.
@@ -6,12 +7,15 @@ threads. Stopping is asked for and then waited for by whoever leaves.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from textual.message import Message
 
+from memory.errors import DiscernError, TrainingError
 from memory.home import Home, Settings
 from trainer.cancel import Cancel
 
@@ -60,11 +64,15 @@ class Training:
         self._thread: threading.Thread | None = None
         self._scheduler: Any = None
         self._night_under_way = False
+        self._left = threading.Event()
+        self._followed: Path | None = None
+        self._following: threading.Thread | None = None
 
     @property
     def running(self) -> bool:
         """Whether one is under way."""
-        return self._night_under_way or (self._thread is not None and self._thread.is_alive())
+        threads = (self._thread, self._following)
+        return self._night_under_way or any(thread and thread.is_alive() for thread in threads)
 
     def begin(self, model_path: Path, *, force: bool = False) -> None:
         """Train now, in a thread."""
@@ -79,6 +87,24 @@ class Training:
         self._cancel.set()
         if self._night_under_way:
             self._nights_cancel.set()
+        if self._following is not None and self._following.is_alive():
+            from trainer.run import tell_run
+
+            with suppress(DiscernError):
+                tell_run(self._home, "abort")
+
+    def attach(self) -> None:
+        """Follow a training that another process runs here, as one does that this chat began itself
+        before it was closed; cheap when there is none."""
+        from trainer.run import going_on
+
+        if self.running or (folder := going_on(self._home)) in (None, self._followed):
+            return
+        self._followed = folder
+        self._following = threading.Thread(
+            target=self._follow, args=(folder,), name="discern-follow", daemon=True
+        )
+        self._following.start()
 
     def watch_nights(self, model_path: Path) -> None:
         """Start the scheduler that trains at night while the chat is open."""
@@ -98,6 +124,7 @@ class Training:
 
     def close(self) -> None:
         """Stop everything and wait for it, a while at most."""
+        self._left.set()
         self._cancel.set()
         self._nights_cancel.leave()  # what is cut off here goes on when a chat is open again
         if self._scheduler is not None:
@@ -124,6 +151,23 @@ class Training:
         except Exception as error:
             failure = error
         self._post(TrainingEnded("train", report, failure))
+
+    def _follow(self, folder: Path) -> None:
+        from trainer.report import read_report
+        from trainer.run import follow
+
+        begun = False
+        for event in follow(folder, leave=self._left):
+            if event.get("pid") == os.getpid():
+                return  # our own, told already
+            if not begun:
+                begun = True
+                self._post(TrainingStarted("other"))
+            self._tell("other", event)
+        if not self._left.is_set():
+            report = read_report(folder)
+            cut = TrainingError("the training of another process was cut off")
+            self._post(TrainingEnded("other", report, None if report else cut))
 
     def _tell(self, source: str, event: dict[str, Any]) -> None:
         self._post(TrainingEvent(source, dict(event)))

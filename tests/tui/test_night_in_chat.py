@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from agent.adapters import GGUF, BaseEntry, base_sha256
+from memory.difference import now
 from memory.home import Home, Settings, read_settings
 from memory.journal import Journal
+from tests.faults.processes import Night
 from tests.gguf_files import write_lora
+from tests.trainer.values import difference
 from tests.tui.screens import sitting
 from trainer import publish
 from trainer.candidate import CONFIG, WEIGHTS
@@ -93,3 +97,21 @@ async def test_an_adapter_never_changes_inside_a_reply(
         assert turn.adapter == old
         await seat.asks("Again")
         assert seat.screen.chat.turns()[-1].adapter == new
+
+
+async def test_a_chat_follows_what_another_process_trains_from_its_beginning(
+    home: Home, small: Settings, tiny: Path
+) -> None:
+    with Journal(home.journal) as journal:
+        journal.add_difference(difference("Who?", "Lutz.", at=now() - timedelta(days=5)))
+    with Night(home.data, tiny) as process:
+        process.ask(now=now().isoformat(), events=True, settings={"training": {"max_steps": 60}})
+        assert next(line for line in process.lines() if line.get("event", {}).get("step") == 2)
+        for _time in range(2):  # closing the chat loses nothing of it
+            async with sitting(home, small) as seat:
+                await seat.until(lambda seat=seat: seat.screen.panel.progress is not None)
+                await seat.until(lambda seat=seat: len(seat.screen.panel.progress.losses) > 1)
+        async with sitting(home, small) as seat:
+            await seat.sees("/report shows it all")
+            await seat.until(lambda: seat.screen.chat.adapter is not None)
+            assert seat.screen.panel.progress is None

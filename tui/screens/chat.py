@@ -6,6 +6,7 @@ handlers (`tui/handlers.py`), keys to where they belong. Commands work while a r
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, work
@@ -155,6 +156,7 @@ class ChatScreen(TrainingStage):
 
     @work(group="poll", exclusive=True)
     async def _poll(self) -> None:
+        await asyncio.to_thread(self.training.attach)
         if not self.training.running:  # its end says so in the right order
             await self.talk.look()
         await self._look_at_the_index()
