@@ -208,3 +208,17 @@ def test_suggestions_need_some_turns_first(
 ) -> None:
     assert said(capsys, "memory", "suggest") == []
     assert "No reply stands out" in call(capsys, "memory", "suggest")[1]
+
+
+def test_a_kind_is_shown_in_full_with_its_question_and_example(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _err = call(capsys, "memory", "kinds", "тон")
+    assert code == 0 and "semantic/tone" in out and "asks" in out and "→" in out
+    assert len(said(capsys, "memory", "kinds")) >= 35
+    assert call(capsys, "memory", "kinds", "tonne")[0] == 2
+
+
+def test_the_list_of_verbs_is_not_cut_short(capsys: pytest.CaptureFixture[str]) -> None:
+    for verb in ("memory", "adapters", "model", "night"):
+        assert "..." not in call(capsys, verb, "--help")[1].partition("Commands:")[2]

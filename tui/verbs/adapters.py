@@ -55,7 +55,10 @@ def list_all(as_json: bool) -> None:
 @model_option
 @as_json
 def use(identity: str, model: str | None, as_json: bool) -> None:
-    """Serve with the adapter whose id starts with ID; it must belong to the served model."""
+    """Serve with the adapter whose id starts with ID.
+
+    It must belong to the served model.
+    """
     from agent.adapters import find_adapter, verify
     from agent.serving import served_model
     from trainer.known import entry_of
@@ -80,7 +83,7 @@ def pin(identity: str, as_json: bool) -> None:
 @click.argument("identity", metavar="ID")
 @as_json
 def unpin(identity: str, as_json: bool) -> None:
-    """Let a pinned adapter be removed again when many newer ones are there."""
+    """Let a pinned adapter be removed again."""
     _pin(identity, False, as_json)
 
 

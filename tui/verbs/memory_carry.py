@@ -29,7 +29,10 @@ Examples:
 @click.option("--force", is_flag=True, help="Overwrite a file that is there.")
 @as_json
 def export(path: Path, force: bool, as_json: bool) -> None:
-    """Write every difference as JSON Lines, its versions and standing with it."""
+    """Write every difference to FILE as JSON Lines.
+
+    The present version of each goes out; `discern memory backup` carries everything.
+    """
     import sys
 
     from agent.leftovers import note_copy
@@ -65,7 +68,10 @@ Examples:
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
 @as_json
 def import_batch(path: Path, as_json: bool) -> None:
-    """Read differences from FILE into quarantine; nothing is recalled or trained until confirmed."""
+    """Read differences from FILE into quarantine.
+
+    Nothing of it is recalled or trained on until `discern memory confirm`.
+    """
     from memory.exchange import read_batch
     from memory.memory import Memory
 
@@ -90,7 +96,7 @@ def import_batch(path: Path, as_json: bool) -> None:
 @click.command(epilog="\b\nExamples:\n  discern memory batches")
 @as_json
 def batches(as_json: bool) -> None:
-    """List what was imported and waits to be confirmed or rejected."""
+    """List what was imported and waits to be confirmed."""
     from memory.exchange import batches as waiting
     from memory.memory import Memory
 

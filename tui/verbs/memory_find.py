@@ -21,7 +21,10 @@ Examples:
 @click.option("--limit", default=10, show_default=True, type=click.IntRange(min=1), help="At most.")
 @as_json
 def search(text: str, limit: int, as_json: bool) -> None:
-    """Show what would be recalled for TEXT, ranked, with scores and the floor."""
+    """Show what would be recalled for TEXT.
+
+    Ranked, with scores and whether each clears the floor.
+    """
     from agent.serving import embedder
     from memory.memory import Memory
     from tui.text import clean, one_line
@@ -71,7 +74,10 @@ Examples:
 @click.argument("turn", metavar="[TURN]", required=False)
 @as_json
 def why(turn: str | None, as_json: bool) -> None:
-    """Show what was recalled for a turn: how well it fitted, by which words, from when."""
+    """Show what was recalled for a turn, and why.
+
+    How well it fitted, by which words, and from when it is; by default for the last turn.
+    """
     from agent.marking import last_turn
     from agent.why import why as ask_why
     from memory.memory import Memory
@@ -124,7 +130,9 @@ def why(turn: str | None, as_json: bool) -> None:
 @click.option("--limit", default=10, show_default=True, type=click.IntRange(min=1), help="At most.")
 @as_json
 def suggest(limit: int, as_json: bool) -> None:
-    """Point at replies that may be worth a mark; nothing is marked by this.
+    """Point at replies that may be worth a mark.
+
+    Nothing is marked by this.
 
     A reply that was predictable, after which you said what the model did not expect; or a reply with
     a word that the model itself held for most unlikely. Both are measured against your own median.

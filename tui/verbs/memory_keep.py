@@ -21,7 +21,10 @@ Examples:
 @click.option("--force", is_flag=True, help="Overwrite a file that is there.")
 @as_json
 def backup(path: Path | None, force: bool, as_json: bool) -> None:
-    """Copy the journal while it is in use; the copy is checked before it counts."""
+    """Copy the journal while it is in use.
+
+    The copy is read through before it counts.
+    """
     from agent.leftovers import note_copy
     from memory.backup import backup as copy
     from memory.difference import now
@@ -45,7 +48,10 @@ def backup(path: Path | None, force: bool, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @as_json
 def restore(path: Path, yes: bool, as_json: bool) -> int:
-    """Put a copy of the journal in its place; what stood there is kept aside."""
+    """Put a copy of the journal in its place.
+
+    What stood there is kept aside.
+    """
     from memory.backup import counts
     from memory.backup import restore as put_back
 
@@ -69,7 +75,7 @@ def restore(path: Path, yes: bool, as_json: bool) -> int:
 @click.command(epilog="\b\nExamples:\n  discern memory rebuild")
 @as_json
 def rebuild(as_json: bool) -> None:
-    """Make the index of vectors anew from the journal; it is only an index."""
+    """Make the index of vectors anew from the journal."""
     from agent.serving import embedder
     from memory.memory import Memory
 
@@ -86,7 +92,10 @@ def rebuild(as_json: bool) -> None:
 @click.command(epilog="\b\nExamples:\n  discern memory check\n  discern memory check --json")
 @as_json
 def check(as_json: bool) -> int:
-    """Look whether the memory is whole: integrity, orphans, the index. Exit code 1 if it is not."""
+    """Look whether the memory is whole.
+
+    Integrity, orphans, the index, free space. The exit code is 1 when something is wrong.
+    """
     from agent.serving import embedder
     from memory.health import check as look
     from memory.memory import Memory

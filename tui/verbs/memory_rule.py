@@ -30,7 +30,10 @@ Examples:
 @click.option("--sounds", metavar="T", help="How it should have sounded.")
 @as_json
 def edit(identity: str, as_json: bool, **given: str | None) -> None:
-    """Change the words of a difference; the older version is kept, and it is trained anew."""
+    """Change the words of a difference.
+
+    The older version is kept; what changed is trained anew.
+    """
     from agent.marking import receipt
     from memory.memory import Memory
 
@@ -66,7 +69,10 @@ Examples:
 @model_option
 @as_json
 def contrast(identity: str, keep: bool, model: str | None, as_json: bool) -> int:
-    """Let the model draft what was missed, what was lost, and how it should have sounded."""
+    """Let the model draft the three lines of a contrast.
+
+    What was missed, what was lost, and how it should have sounded; only `--keep` keeps them.
+    """
     from agent.chat import Chat
     from agent.marking import receipt
 
@@ -133,7 +139,10 @@ def unpin(identity: str, as_json: bool) -> None:
 @click.argument("new", metavar="NEW")
 @as_json
 def supersede(old: str, new: str, as_json: bool) -> None:
-    """Let NEW take the place of OLD, which is neither recalled nor trained on any more."""
+    """Let NEW take the place of OLD.
+
+    The old one is neither recalled nor trained on any more.
+    """
     from memory.memory import Memory
 
     home, settings = open_home()
@@ -156,7 +165,10 @@ Examples:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @as_json
 def forget(identity: str, yes: bool, as_json: bool) -> int:
-    """Forget a difference everywhere, with the turn it was marked in; this cannot be undone."""
+    """Forget a difference everywhere.
+
+    The turn that it was marked in goes with it; this cannot be undone.
+    """
     from agent.leftovers import leftovers
     from agent.marking import forget as forget_everywhere
     from memory.memory import Memory
@@ -186,7 +198,10 @@ def forget(identity: str, yes: bool, as_json: bool) -> int:
 @click.argument("identity", metavar="[ID]", required=False)
 @as_json
 def undo(identity: str | None, as_json: bool) -> None:
-    """Take a mark back, by default the latest; the talk it was made in stays."""
+    """Take a mark back, by default the latest.
+
+    The talk that it was made in stays.
+    """
     from memory.errors import MarkError
     from memory.memory import Memory
     from tui.text import one_line

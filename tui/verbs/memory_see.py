@@ -102,7 +102,10 @@ def words(item: Difference) -> dict[str, str]:
 @click.argument("identity", metavar="ID")
 @as_json
 def show(identity: str, as_json: bool) -> None:
-    """Show one difference in full: its words, versions, uses and who was trained on it."""
+    """Show one difference in full.
+
+    Its words, versions, uses, and which adapters were trained on it.
+    """
     from agent.leftovers import leftovers
     from memory.memory import Memory
 
@@ -151,7 +154,7 @@ def print_facts(facts: dict[str, str]) -> None:
 @click.argument("identity", metavar="ID")
 @as_json
 def history(identity: str, as_json: bool) -> None:
-    """Show every version of a difference, the oldest first; what is in force is the last."""
+    """Show every version of a difference, the oldest first."""
     from memory.memory import Memory
 
     home, settings = open_home()
@@ -170,21 +173,49 @@ def history(identity: str, as_json: bool) -> None:
         before = named
 
 
-@click.command(epilog="\b\nExamples:\n  discern memory kinds")
+@click.command(
+    epilog="""\b
+Examples:
+  discern memory kinds                 all of them, a line each
+  discern memory kinds tone            one with its question and an example
+"""
+)
+@click.argument("name", required=False)
 @as_json
-def kinds(as_json: bool) -> None:
-    """List the thirty kinds of difference, and your own."""
+def kinds(name: str | None, as_json: bool) -> None:
+    """List the kinds of difference, or show one in full.
+
+    The thirty that ship, and those of your own `kinds.toml`.
+    """
     from memory.kinds import kinds as all_kinds
+    from memory.kinds import require_kind
     from tui.text import one_line
 
+    if name is not None:
+        kind = require_kind(name)
+        if as_json:
+            print_json(kind)
+            return
+        print_facts(
+            {
+                "kind": f"{kind.name} ({kind.russian})",
+                "shows": kind.shows,
+                "asks": kind.ask,
+                "instead": " → ".join(kind.example),
+                "что": kind.russian_shows,
+                "вопрос": kind.russian_ask,
+                "пример": " → ".join(kind.russian_example),
+            }
+        )
+        return
     found = all_kinds()
     if as_json:
         print_json(list(found.values()))
         return
     for kind in found.values():
         indent = "  " if kind.type else ""
-        name, russian = one_line(kind.type or kind.family), one_line(kind.russian)
-        click.echo(f"{indent}{name:<14}{russian:<18}{one_line(kind.shows)}")
+        label, russian = one_line(kind.type or kind.family), one_line(kind.russian)
+        click.echo(f"{indent}{label:<14}{russian:<18}{one_line(kind.shows)}")
 
 
 COMMANDS = (list_differences, show, history, kinds)

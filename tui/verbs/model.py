@@ -38,7 +38,10 @@ def model() -> None:
 @click.option("--yes", is_flag=True, help="Do not ask before it starts.")
 @as_json
 def pull(name: str, quant: str | None, then_use: bool, yes: bool, as_json: bool) -> int:
-    """Fetch a model: a known NAME (see `discern model list --known`), or OWNER/REPO:FILE.gguf."""
+    """Fetch a model.
+
+    A known NAME (see `discern model list --known`), or OWNER/REPO:FILE.gguf.
+    """
     from agent.models import resolve
     from agent.pull import look
     from agent.pull import pull as fetch
@@ -93,7 +96,10 @@ class _Bar:
 @click.option("--known", is_flag=True, help="List what `pull` knows by name.")
 @as_json
 def list_all(known: bool, as_json: bool) -> None:
-    """List the model files on this machine (ours, the hub's cache, Ollama's, LM Studio's)."""
+    """List the model files on this machine.
+
+    Ours, the hub's cache, Ollama's and LM Studio's.
+    """
     from agent.models import advised, find_models, free_memory, known_models
     from agent.serving import served_model
     from tui.text import one_line
@@ -132,7 +138,9 @@ def list_all(known: bool, as_json: bool) -> None:
 @click.argument("name")
 @as_json
 def use(name: str, as_json: bool) -> int:
-    """Serve NAME from now on (a path, a name of `list`, or "starter"), if it can be served.
+    """Serve NAME from now on, if it can be served.
+
+    NAME is a path, a name of `list`, or "starter".
 
     An embedding model becomes the memory's (`memory.embedder`) instead.
     """
@@ -164,7 +172,10 @@ def info(name: str | None, as_json: bool) -> int:
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def remove(name: str, yes: bool) -> int:
-    """Delete a file that `pull` fetched; files of other programs are left alone."""
+    """Delete a file that `pull` fetched.
+
+    Files of other programs are left alone.
+    """
     from agent.models import find_model, models_folder
     from agent.serving import served_model
     from memory.errors import ModelError

@@ -88,7 +88,10 @@ def _leave_on_terminate(cancel: Any, *, waiting: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @as_json
 def install(kind: Any, yes: bool, as_json: bool) -> None:
-    """Let the machine's own timer run the nights; shows what it writes and asks first."""
+    """Let the machine's own timer run the nights.
+
+    It shows what it would write and asks first.
+    """
     from trainer import service
 
     home, settings = open_home()
