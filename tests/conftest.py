@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,3 +46,10 @@ def engine(tiny: Path) -> Iterator[Engine]:
 def starter() -> Path:
     """The model that ships with Discern."""
     return STARTER
+
+
+def pytest_unconfigure() -> None:
+    """Close what llama-cpp-python opens at import and leaves to the interpreter's end."""
+    if utils := sys.modules.get("llama_cpp._utils"):
+        utils.outnull_file.close()
+        utils.errnull_file.close()
