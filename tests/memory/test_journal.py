@@ -23,7 +23,8 @@ def make_difference(asked: str = "What is the capital of Zubrowka?") -> Differen
     return Difference(
         id=new_id(), turn=new_id(), thread="main", at=now(), moment=Moment.ERROR, asked=asked,
         replied="I don't know.", kind="tactical/fact", contrast=Contrast("a", None, "Lutz."),
-        note="n", span=Span.within("I don't know.", 0, 1), model="tiny@0", adapter="ab", state=State.WAITING,
+        note="n", span=Span.within("I don't know.", 0, 1), model="tiny@0", adapter="ab",
+        state=State.WAITING,
     )  # fmt: skip
 
 
