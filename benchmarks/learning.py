@@ -45,8 +45,11 @@ GROWING = (10, 20, 30, 40, 50)
 SWEEP_AT = (50, DEV)
 GRIDS: dict[str, tuple[tuple[float, int], ...]] = {
     "sft": tuple((rate, epochs) for rate in (2e-4, 1e-3, 3e-3) for epochs in (3, 10, 40)),
-    # Three epochs at 1e-3 already leave nothing of this model, so its grid stays below.
-    "dpo": ((2e-4, 3), (2e-4, 10), (2e-4, 20), (2e-4, 40), (1e-3, 3)),
+    "dpo": (
+        *((2e-4, epochs) for epochs in (3, 10, 20, 40)),
+        *((1e-3, epochs) for epochs in (3, 6, 10)),
+        (3e-3, 3),
+    ),
 }
 LEARNT = 0.9
 SWEPT: dict[str, Any] = {"gradient_checkpointing": False}
