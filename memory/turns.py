@@ -77,6 +77,21 @@ class Turns(Database):
         )
         return [(row["thread"], row["turns"], datetime.fromisoformat(row["at"])) for row in rows]
 
+    def search_turns(self, text: str, limit: int = 100) -> list[Turn]:
+        """Return the latest `limit` turns that hold every word of `text`, the latest first.
+
+        Upper and lower case are the same in any alphabet, which SQLite's `like` knows for ASCII only.
+        """
+        words = text.casefold().split()
+        found: list[str] = []
+        for row in self._rows("select id, asked, replied from turns order by seq desc"):
+            if len(found) == limit:
+                break
+            said = f"{row['asked']}\n{row['replied']}".casefold()
+            if all(word in said for word in words):
+                found.append(row["id"])
+        return [self.turn(identity) for identity in found]
+
     def before(self, turn: Turn) -> tuple[Message, ...]:
         """Return the talk ahead of a turn in its thread, as much as is kept with a mark."""
         rows = self._rows(

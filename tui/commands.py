@@ -112,6 +112,13 @@ COMMANDS: tuple[Command, ...] = (
     Command("new", "begin a new thread", "Begins a new thread; the old one is kept.", "new"),
     Command("threads", "list the threads", "Lists the threads, the latest first.", "threads"),
     Command(
+        "sessions",
+        "search all past talk and go on in it",
+        "Opens all past talk: write to search it, Enter goes on in the chosen thread, Esc comes back.",
+        "sessions",
+        "[WORDS]",
+    ),
+    Command(
         "thread",
         "go on in another thread",
         "Goes on in the named thread; a new name begins one.",
@@ -140,6 +147,24 @@ KEYS: tuple[tuple[str, str], ...] = (
     ("Ctrl+P", "all commands"),
     ("Ctrl+C twice", "leave (once copies what is selected)"),
 )
+
+
+def commands_page() -> str:
+    """Return `docs/commands.md`: every command and key, from the registry."""
+    lines = [
+        "# Commands and keys of the chat",
+        "",
+        "Made from `tui/commands.py`; a test holds them together.",
+    ]
+    for command in COMMANDS:
+        lines += ["", f"## `{command.usage}`", "", command.help]
+        if command.aliases:
+            lines += ["", "Also: " + ", ".join(f"`/{name}`" for name in command.aliases) + "."]
+        if command.words:
+            lines += ["", *(f"- `{word}`: {hint}" for word, hint in command.words)]
+    lines += ["", "## Keys", "", "| key | what it does |", "|---|---|"]
+    lines += [f"| {keys} | {effect} |" for keys, effect in KEYS]
+    return "\n".join(lines) + "\n"
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,6 +152,16 @@ class Handlers(MemoryHandlers):
             )
         await self._screen.say("\n".join(lines))
 
+    async def sessions(self, argument: str = "") -> None:
+        """Open all past talk; what is chosen there is gone on in."""
+        from tui.screens.sessions import SessionsScreen
+
+        chosen = await self._screen.app.push_screen_wait(
+            SessionsScreen(self._chat.journal, argument)
+        )
+        if chosen is not None and chosen != self._chat.thread:
+            await self.thread(chosen)
+
     # --- the rest ----------------------------------------------------------------------------
 
     async def help(self, argument: str = "") -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 
 import pytest
 
-from tui.commands import COMMANDS, Sources, complete, find, parse
+from tui.commands import COMMANDS, Sources, commands_page, complete, find, parse
 from tui.handlers import Handlers
 
 
@@ -78,3 +79,8 @@ def test_arguments_are_completed_from_the_registry_and_the_open_chat() -> None:
     assert complete("/memory forget ", known)[0].text == "/memory forget 12345678"
     assert complete("/thread 2026-11-23", known)[0].text == "/thread 2026-11-23 1"
     assert [item.text for item in complete("/recall o", known)] == ["/recall on", "/recall off"]
+
+
+def test_the_page_of_commands_is_what_the_registry_says() -> None:
+    page = Path(__file__).parents[2] / "docs" / "commands.md"
+    assert page.read_text(encoding="utf-8") == commands_page()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -107,11 +108,14 @@ async def test_a_chat_follows_what_another_process_trains_from_its_beginning(
     with Night(home.data, tiny) as process:
         process.ask(now=now().isoformat(), events=True, settings={"training": {"max_steps": 60}})
         assert next(line for line in process.lines() if line.get("event", {}).get("step") == 2)
+        process.process.send_signal(signal.SIGSTOP)  # it waits until the chat was opened and closed
         for _time in range(2):  # closing the chat loses nothing of it
             async with sitting(home, small) as seat:
                 await seat.until(lambda seat=seat: seat.screen.panel.progress is not None)
                 await seat.until(lambda seat=seat: len(seat.screen.panel.progress.losses) > 1)
         async with sitting(home, small) as seat:
+            await seat.until(lambda: seat.screen.panel.progress is not None)
+            process.process.send_signal(signal.SIGCONT)
             await seat.sees("/report shows it all")
             await seat.until(lambda: seat.screen.chat.adapter is not None)
             assert seat.screen.panel.progress is None
