@@ -95,11 +95,20 @@ class Pointer(_Model):
     """Which adapter serves, and which ones served before, the latest last.
 
     `withdrawn` remembers what a person went back from: a digest of what it was trained on → its id.
+    `off` is a person's wish that the base serves alone until they say otherwise; what would serve
+    without it is `waiting`, and nights put their adapters there.
     """
 
     current: str | None = None
     history: tuple[str | None, ...] = ()
     withdrawn: dict[str, str] = Field(default_factory=dict)
+    off: bool = False
+    waiting: str | None = None
+
+    @property
+    def chosen(self) -> str | None:
+        """What serves, or would serve if adapters were not switched off."""
+        return self.waiting if self.off else self.current
 
 
 def read_pointer(folder: Path) -> Pointer:
@@ -117,7 +126,7 @@ def read_pointer(folder: Path) -> Pointer:
         raise AdapterError(
             f"cannot read {path}; `discern adapters off` writes a new one and serves the base"
         ) from error
-    if pointer.current is not None and not _ID.match(pointer.current):
+    if any(name is not None and not _ID.match(name) for name in (pointer.current, pointer.waiting)):
         raise AdapterError(
             f"{path} names an adapter in an impossible way; `discern adapters off` mends it"
         )

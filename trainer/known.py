@@ -31,9 +31,10 @@ class News:
 
 
 def serving(home: Home) -> Adapter | None:
-    """Return the adapter that serves; None for the base alone or a damaged one."""
+    """Return the adapter that serves, or that waits while adapters are switched off; None for the
+    base alone or a damaged one."""
     try:
-        identity = read_pointer(home.adapters).current
+        identity = read_pointer(home.adapters).chosen
         return read_adapter(home.adapters, identity) if identity else None
     except AdapterError:
         return None

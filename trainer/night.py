@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.adapters import Adapter, BaseEntry
+from agent.adapters import Adapter, BaseEntry, read_pointer
 from memory.difference import Difference, State
 from memory.errors import AdapterError, DiscernError, HomeError, TrainingError
 from memory.home import Home, Settings
@@ -233,6 +233,12 @@ class _Night:
             probe=lambda adapter: gate.probe(adapter, self.model_path),
         )
 
+    def waits(self, adapter: Adapter | None) -> str:
+        """Return what is to be said of an adapter that does not serve at once."""
+        if adapter is None or not read_pointer(self.home.adapters).off:
+            return ""
+        return " It waits, for adapters are off: `discern adapters on` lets it serve."
+
     def close(
         self,
         best: Tried,
@@ -260,7 +266,7 @@ class _Night:
         return run.close(
             Report(
                 verdict=outcome,  # type: ignore[arg-type]  # one of its literals
-                sentence=postmortem.sentence(curriculum, verdict, dry=dry),
+                sentence=postmortem.sentence(curriculum, verdict, dry=dry) + self.waits(adapter),
                 started=run.started,
                 seconds=round(time.perf_counter() - run.began, 2),
                 model=self.base.name,

@@ -60,7 +60,8 @@ def publish(
     created: datetime | None = None,
     probe: Callable[[Path], None] = lambda gguf: None,
 ) -> Adapter:
-    """Copy the files of `candidate` into the adapters folder and let them serve.
+    """Copy the files of `candidate` into the adapters folder and let them serve; while adapters are
+    switched off, they wait there.
 
     `probe` is given the GGUF under its final name before it serves, and raises AdapterError where it
     must not.
@@ -122,7 +123,8 @@ def publish(
 
 
 def select(home: Home, identity: str | None) -> None:
-    """Let the adapter `identity` serve; None lets the base serve alone.
+    """Let the adapter `identity` serve, also when adapters were off; None lets the base serve alone
+    until the next adapter is published.
 
     Raises:
         AdapterError: there is no such adapter, or a file of it is damaged.
@@ -130,7 +132,38 @@ def select(home: Home, identity: str | None) -> None:
     with _writing(home) as folder:
         if identity is not None:
             verify(read_adapter(folder, identity))
-        _point(folder, identity)
+        _point(folder, identity, anew=identity is not None)
+
+
+def switch_off(home: Home) -> str | None:
+    """Let the base serve alone until `switch_on`, `select` or `rollback`, whatever is published in the
+    meantime; returns the adapter that waits."""
+    with _writing(home) as folder:
+        try:
+            pointer = read_pointer(folder)
+        except AdapterError:
+            pointer = Pointer()  # damaged: a new one mends it
+        if not pointer.off:
+            history = (*pointer.history, pointer.current)[-_HISTORY:]
+            off = {"current": None, "history": history, "off": True, "waiting": pointer.current}
+            pointer = pointer.model_copy(update=off)
+            _write_pointer(folder, pointer)
+        return pointer.waiting
+
+
+def switch_on(home: Home) -> str | None:
+    """Let serve what waits since adapters were switched off; returns what serves now.
+
+    Raises:
+        AdapterError: it is gone or damaged; adapters stay off.
+    """
+    with _writing(home) as folder:
+        pointer = read_pointer(folder)
+        if pointer.off:
+            if pointer.waiting is not None:
+                verify(read_adapter(folder, pointer.waiting))
+            _point(folder, pointer.waiting, anew=True)
+        return read_pointer(folder).current
 
 
 def rollback(home: Home) -> str | None:
@@ -146,9 +179,9 @@ def rollback(home: Home) -> str | None:
             before = history.pop()
             if before is None or (folder / before / MANIFEST).exists():
                 withdrawn = dict(pointer.withdrawn)
-                if pointer.current is not None:
+                if pointer.chosen not in (None, before):
                     with suppress(AdapterError):  # a damaged one cannot be told again anyway
-                        manifest = read_adapter(folder, pointer.current).manifest
+                        manifest = read_adapter(folder, str(pointer.chosen)).manifest
                         withdrawn[_taught(manifest.base, manifest.fingerprints)] = manifest.id
                 _write_pointer(
                     folder, Pointer(current=before, history=tuple(history), withdrawn=withdrawn)
@@ -213,7 +246,7 @@ def prune(home: Home, keep: int) -> tuple[str, ...]:
         return ()
     with _writing(home) as folder:
         try:
-            current = read_pointer(folder).current
+            current = read_pointer(folder).chosen
         except AdapterError:
             return ()
         others = [item for item in list_adapters(folder) if item.id != current and not item.pinned]
@@ -233,7 +266,7 @@ def _retire(adapter: Path) -> bool:
 
 def _served(folder: Path) -> str | None:
     try:
-        return read_pointer(folder).current
+        return read_pointer(folder).chosen
     except AdapterError:
         return None
 
@@ -249,10 +282,14 @@ def _identity(files: Mapping[str, FileEntry], base: BaseEntry, created: datetime
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _point(folder: Path, identity: str | None) -> None:
+def _point(folder: Path, identity: str | None, *, anew: bool = False) -> None:
+    """Let `identity` serve, or wait while adapters are off, unless a person chooses `anew`."""
     try:
         old = read_pointer(folder)
-        if old.current == identity:
+        if old.off and not anew:
+            _write_pointer(folder, old.model_copy(update={"waiting": identity}))
+            return
+        if old.current == identity and not old.off:
             return
     except AdapterError:
         old = Pointer()  # damaged: a new one mends it

@@ -70,12 +70,14 @@ class Handlers(MemoryHandlers):
             adapter = find_adapter(home.adapters, identity.strip())
             await asyncio.to_thread(publish.select, home, adapter.id)
         elif word == "off":
-            await asyncio.to_thread(publish.select, home, None)
+            await asyncio.to_thread(publish.switch_off, home)
+        elif word == "on":
+            await asyncio.to_thread(publish.switch_on, home)
         elif word == "rollback":
             await asyncio.to_thread(publish.rollback, home)
         elif word:
             await self._screen.say(
-                f"/adapters knows use ID, off and rollback, not {word!r}.", "error"
+                f"/adapters knows use ID, on, off and rollback, not {word!r}.", "error"
             )
             return
         else:
@@ -87,7 +89,7 @@ class Handlers(MemoryHandlers):
             await self._screen.say("Nothing changed: that is what serves already.")
 
     async def _list_adapters(self) -> None:
-        from agent.adapters import list_adapters, read_pointer
+        from agent.adapters import Pointer, list_adapters, read_pointer
 
         folder = self._chat.home.adapters
         found = await asyncio.to_thread(list_adapters, folder)
@@ -97,21 +99,24 @@ class Handlers(MemoryHandlers):
             )
             return
         try:
-            current = read_pointer(folder).current
+            pointer = read_pointer(folder)
         except AdapterError as error:
             await self._screen.say(str(error), "error")
-            current = None
+            pointer = Pointer()
         lines = []
+        signs = {pointer.waiting: "◇", pointer.current: "◆"}
         for item in found:
             manifest = item.manifest
             count = len(manifest.differences)
             lines.append(
-                f"{'◆' if item.id == current else ' '} {item.id[:8]}  "
+                f"{signs.get(item.id, ' ')} {item.id[:8]}  "
                 f"{manifest.created.astimezone():%Y-%m-%d %H:%M}  "
                 f"{count} difference{'s' * (count != 1)}"
                 + (f", scale {manifest.scale:g}" if manifest.scale != 1 else "")
             )
-        if current is None:
+        if pointer.off:
+            lines.append("Adapters are off: the base model serves alone until /adapters on.")
+        elif pointer.current is None:
             lines.append("The base model serves alone.")
         await self._screen.say("\n".join(lines))
 

@@ -17,6 +17,7 @@ from memory.errors import ModelError, NothingToTrainError, TrainingError
 from memory.home import Home
 from memory.journal import Journal
 from tests.trainer.values import difference, quick_settings
+from trainer import publish
 from trainer.ledger import run_if_due
 from trainer.night import run_night
 from trainer.report import Report
@@ -165,3 +166,16 @@ def test_nights_can_be_switched_off(home: Home, tiny: Path) -> None:
     mark(home, difference("Who?", "Lutz.", at=moment(10, 22)))
     off = quick_settings(home, night={"enabled": False})
     assert run_if_due(home, off, model_path=tiny, now=moment(11, 4)) is None
+
+
+def test_a_night_while_adapters_are_off_learns_and_lets_its_adapter_wait(
+    home: Home, tiny: Path
+) -> None:
+    mark(home, difference("Who?", "Lutz."))
+    publish.switch_off(home)
+    report = run_night(home, quick_settings(home), model_path=tiny)
+    assert report.verdict == "published" and "`discern adapters on`" in report.sentence
+    assert read_pointer(home.adapters).current is None
+    with pytest.raises(NothingToTrainError, match="nothing changed"):
+        run_night(home, quick_settings(home), model_path=tiny)
+    assert publish.switch_on(home) == report.adapter

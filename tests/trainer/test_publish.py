@@ -12,6 +12,7 @@ from agent.adapters import BaseEntry, find_adapter, list_adapters, read_pointer,
 from memory.errors import AdapterError, HomeError, NothingToTrainError
 from memory.home import Home
 from trainer import publish
+from trainer.known import serving
 
 BASE = BaseEntry(sha256="b" * 64, name="base.gguf")
 
@@ -160,3 +161,44 @@ def test_a_link_is_no_file_of_an_adapter(home: Home, tmp_path: Path) -> None:
     (folder / "adapter.gguf").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(AdapterError, match=r"has no adapter\.gguf"):
         publish.publish(home, folder, base=BASE)
+
+
+def test_off_stays_off_while_nights_publish_and_what_they_made_waits(
+    home: Home, tmp_path: Path
+) -> None:
+    one = put(home, tmp_path, "one")
+    assert publish.switch_off(home) == one
+    two = put(home, tmp_path, "two")
+    assert read_pointer(home.adapters).current is None
+    assert serving(home).id == two  # type: ignore[union-attr]  # what the next night builds on
+    assert publish.prune(home, 0) == (one,)  # what waits is never removed
+    publish.switch_off(home)
+    assert publish.switch_on(home) == two
+    assert read_pointer(home.adapters).current == two
+    assert publish.switch_on(home) == two
+    three = put(home, tmp_path, "three")
+    assert read_pointer(home.adapters).current == three  # on again, nights serve at once
+
+
+def test_choosing_and_going_back_end_the_off_and_refuse_what_waited(
+    home: Home, tmp_path: Path
+) -> None:
+    one, two = put(home, tmp_path, "one"), put(home, tmp_path, "two")
+    publish.switch_off(home)
+    publish.select(home, one)
+    assert read_pointer(home.adapters).current == one
+    publish.switch_off(home)
+    three = put(home, tmp_path, "three")
+    assert publish.rollback(home) == one
+    with pytest.raises(NothingToTrainError, match=three[:8]):
+        publish.require_not_withdrawn(home, BASE, {"d": "three"})
+    publish.select(home, two)
+    assert not read_pointer(home.adapters).off
+
+
+def test_a_damaged_pointer_is_mended_by_off_too(home: Home, tmp_path: Path) -> None:
+    put(home, tmp_path, "one")
+    (home.adapters / "current.json").write_text("{")
+    publish.switch_off(home)
+    assert read_pointer(home.adapters).off
+    assert publish.switch_on(home) is None

@@ -19,7 +19,8 @@ def list_all(as_json: bool) -> None:
     from agent.adapters import list_adapters, read_pointer
 
     home, _settings = open_home()
-    current = read_pointer(home.adapters).current
+    pointer = read_pointer(home.adapters)
+    current = pointer.current
     found = list_adapters(home.adapters)
     if as_json:
         print_json(
@@ -27,6 +28,7 @@ def list_all(as_json: bool) -> None:
                 {
                     "id": item.id,
                     "current": item.id == current,
+                    "waiting": item.id == pointer.waiting,
                     "pinned": item.pinned,
                     "created": item.manifest.created,
                     "base": item.manifest.base.name,
@@ -39,7 +41,7 @@ def list_all(as_json: bool) -> None:
         )
         return
     for item in found:
-        sign = "◆" if item.id == current else " "
+        sign = "◆" if item.id == current else "◇" if item.id == pointer.waiting else " "
         count = len(item.manifest.differences)
         click.echo(
             f"{sign} {item.id[:8]}  {item.manifest.created.astimezone():%Y-%m-%d %H:%M}  "
@@ -48,6 +50,9 @@ def list_all(as_json: bool) -> None:
         )
     if not found:
         click.echo("No adapters yet. `discern train` makes one from the differences you marked.")
+    if pointer.off:
+        waits = "; ◇ waits" if pointer.waiting else ""
+        click.echo(f"Adapters are off{waits}. `discern adapters on` lets them serve again.")
 
 
 @adapters.command()
@@ -90,12 +95,30 @@ def unpin(identity: str, as_json: bool) -> None:
 @adapters.command()
 @as_json
 def off(as_json: bool) -> None:
-    """Serve the base model alone; the adapters stay on disk."""
-    from trainer.publish import select
+    """Serve the base model alone until `on` or `use`; the adapters stay on disk.
+
+    Nights go on learning meanwhile: what they make waits for `on`.
+    """
+    from trainer.publish import switch_off
 
     home, _settings = open_home()
-    select(home, None)
+    waiting = switch_off(home)
+    if as_json:
+        print_json({"current": None, "waiting": waiting})
+        return
     _say(None, as_json)
+    kept = f"{waiting[:8]} waits" if waiting else "what nights make waits"
+    click.echo(f"That stays so: {kept} until `discern adapters on`.")
+
+
+@adapters.command()
+@as_json
+def on(as_json: bool) -> None:
+    """Serve again what waits since `off`: the adapter of then, or the night's latest."""
+    from trainer.publish import switch_on
+
+    home, _settings = open_home()
+    _say(switch_on(home), as_json)
 
 
 @adapters.command()
