@@ -69,7 +69,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "adapters",
         "list, use ID, on, off, rollback",
-        "Lists the adapters; `use ID` serves one, `off` the base alone till `on`, `rollback` goes back.",
+        "Lists the adapters; `use ID` serves one, `off` the base till `on`, `rollback` goes back.",
         "adapters",
         "[use ID|on|off|rollback]",
         ("adapter",),
