@@ -165,6 +165,22 @@ def make(
     return Tried(plan, folder, verdict, curves)
 
 
+def broken_down(plan: Plan, error: Exception) -> Attempt:
+    """Return the report's line on a try that came to nothing."""
+    return Attempt(
+        number=plan.number,
+        rate=plan.rate,
+        seed=plan.seed,
+        steps=0,
+        reason="failed",
+        passed=False,
+        scale=0.0,
+        sentence=str(error),
+        lessons=0.0,
+        rephrasings=0.0,
+    )
+
+
 def _train(
     plan: Plan,
     folder: Path,

@@ -34,9 +34,19 @@ def die_with_parent() -> None:
 
 
 def let_others_first() -> None:
-    """Lower our own priority, from within the child; DISCERN_NICE says by how much instead."""
+    """Lower our own priority, from within the child; DISCERN_NICE says how far instead.
+
+    A grandchild stands as far back as its parent. Where memory runs out, we are what is given up."""
     with contextlib.suppress(OSError, ValueError):
-        os.nice(int(os.environ.get("DISCERN_NICE", NICE)))
+        os.nice(max(0, int(os.environ.get("DISCERN_NICE", NICE)) - os.nice(0)))
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500")
+
+
+def asked_by() -> int:
+    """Return the process id of who started us as a child; 0 when nobody did."""
+    parent = os.environ.get("DISCERN_PARENT", "")
+    return int(parent) if parent == str(os.getppid()) else 0
 
 
 def environment() -> dict[str, str]:

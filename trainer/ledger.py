@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -43,6 +43,7 @@ from trainer.when import due_moment, is_quiet, night_of, on_battery
 STALE_SECONDS = 180.0
 """A night on another machine whose heartbeat is older was cut off and may be claimed anew."""
 BEAT_SECONDS = 30.0
+RunNight = Callable[..., Report]
 ATTEMPTS = 3
 _AT_ONCE = float("-inf")
 """A heartbeat of any age, also one from a clock since set back, is stale when its lock is free."""
@@ -56,11 +57,13 @@ def run_if_due(
     now: datetime | None = None,
     on_event: OnEvent = lambda event: None,
     cancel: threading.Event | None = None,
+    run: RunNight | None = None,
 ) -> Report | None:
     """Do the night's run when it is due and nobody has done it; returns its report, else None.
 
-    `now` (aware) stands for the clock. The night waits, without a row, in quiet hours, on battery and
-    while a training goes on that a person began.
+    `now` (aware) stands for the clock. `run` does the work, by default `run_night` in this process;
+    `trainer.apart.run_apart` does it in one that stands back. The night waits, without a row, in
+    quiet hours, on battery and while a training goes on that a person began.
 
     Raises:
         CutOffError: the training was cut off; a later call tries it again.
@@ -81,7 +84,8 @@ def run_if_due(
                 return None
             if _already_ahead(rows, day) or _must_wait(home, settings, clock):
                 return None
-            return _Night(home, settings, journal, day, due_moment(settings, clock)).run(
+            moment = due_moment(settings, clock)
+            return _Night(home, settings, journal, day, moment, run or run_night).run(
                 model_path, on_event, cancel or Cancel(), row
             )
 
@@ -104,8 +108,15 @@ class _Night:
     """One attempt at the night of `day`, which was due at `moment`."""
 
     def __init__(
-        self, home: Home, settings: Settings, journal: Journal, day: date, moment: datetime
+        self,
+        home: Home,
+        settings: Settings,
+        journal: Journal,
+        day: date,
+        moment: datetime,
+        run: RunNight,
     ) -> None:
+        self._work = run
         self.home, self.settings, self.journal = home, settings, journal
         self.day, self.moment = day.isoformat(), moment
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}"
@@ -146,7 +157,7 @@ class _Night:
         most = self.settings.night.max_minutes / 2  # the other half is for composing and testing
         training = self.settings.training
         training = training.model_copy(update={"max_minutes": min(training.max_minutes, most)})
-        return run_night(
+        return self._work(
             self.home,
             self.settings.model_copy(update={"training": training}),
             model_path=model_path or served_model(self.settings),

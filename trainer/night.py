@@ -24,7 +24,8 @@ from memory.errors import AdapterError, DiscernError, HomeError, TrainingError
 from memory.home import Home, Settings
 from memory.journal import Journal
 from trainer import gate, publish
-from trainer.attempts import Plan, Practice, Tried, make, plans
+from trainer.attempts import Practice, Tried, broken_down, make, plans
+from trainer.children import asked_by
 from trainer.known import entry_of, fingerprints, fit_for, forgotten, news, require_news, serving
 from trainer.report import Attempt, Fate, Report
 from trainer.run import STOPPED, OnEvent, Run, alone, prune_runs, run_folder
@@ -85,7 +86,7 @@ def run_night(
         night = _Night(home, settings, journal, differences, base, model_path, run, practice)
         try:
             with run.listening():
-                run.tell("start", pid=os.getpid())
+                run.tell("start", pid=os.getpid(), asked_by=asked_by())
                 with launcher(settings, model_path, base.sha256, run.folder, run.cancel) as trainee:
                     report = night.go(trainee, fit_for(current, base), found.other_base)
         except BaseException as error:
@@ -196,7 +197,7 @@ class _Night:
                 if self.run.cancel.is_set():
                     raise TrainingError(STOPPED) from found
                 error = found
-                broken.append(_broken(plan, found))
+                broken.append(broken_down(plan, found))
                 continue
             made.append(tried)
             if self.practice is None and tried.verdict.clean:
@@ -285,21 +286,6 @@ class _Night:
                 advice=postmortem.advice(verdict, fates, best, self.settings),
             )
         )
-
-
-def _broken(plan: Plan, error: Exception) -> Attempt:
-    return Attempt(
-        number=plan.number,
-        rate=plan.rate,
-        seed=plan.seed,
-        steps=0,
-        reason="failed",
-        passed=False,
-        scale=0.0,
-        sentence=str(error),
-        lessons=0.0,
-        rephrasings=0.0,
-    )
 
 
 def _states(fates: Sequence[Fate], held: Sequence[bool], *, published: bool) -> dict[str, State]:

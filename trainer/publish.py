@@ -24,7 +24,6 @@ from agent.adapters import (
     GGUF,
     MANIFEST,
     PINNED,
-    POINTER,
     Adapter,
     BaseEntry,
     FileEntry,
@@ -40,10 +39,10 @@ from memory.difference import now
 from memory.errors import AdapterError, HomeError, NothingToTrainError
 from memory.home import Home
 from trainer import durable
+from trainer.pointer import HISTORY, point, served, taught, write_pointer
 
 FILES = (GGUF, "adapter_model.safetensors", "adapter_config.json")
 _SPARE = 1 << 20
-_HISTORY = 50
 
 
 def publish(
@@ -113,10 +112,10 @@ def publish(
             adapter = read_adapter(folder, manifest.id)
             verify(adapter, base.sha256)
             probe(adapter.gguf)
-            _point(folder, manifest.id)
+            point(folder, manifest.id)
         except BaseException:
             durable.remove(temporary)
-            if final is not None and _served(folder) != final.name:
+            if final is not None and served(folder) != final.name:
                 _retire(final)
             raise
     return adapter
@@ -132,7 +131,7 @@ def select(home: Home, identity: str | None) -> None:
     with _writing(home) as folder:
         if identity is not None:
             verify(read_adapter(folder, identity))
-        _point(folder, identity, anew=identity is not None)
+        point(folder, identity, anew=identity is not None)
 
 
 def switch_off(home: Home) -> str | None:
@@ -144,10 +143,10 @@ def switch_off(home: Home) -> str | None:
         except AdapterError:
             pointer = Pointer()  # damaged: a new one mends it
         if not pointer.off:
-            history = (*pointer.history, pointer.current)[-_HISTORY:]
+            history = (*pointer.history, pointer.current)[-HISTORY:]
             off = {"current": None, "history": history, "off": True, "waiting": pointer.current}
             pointer = pointer.model_copy(update=off)
-            _write_pointer(folder, pointer)
+            write_pointer(folder, pointer)
         return pointer.waiting
 
 
@@ -162,7 +161,7 @@ def switch_on(home: Home) -> str | None:
         if pointer.off:
             if pointer.waiting is not None:
                 verify(read_adapter(folder, pointer.waiting))
-            _point(folder, pointer.waiting, anew=True)
+            point(folder, pointer.waiting, anew=True)
         return read_pointer(folder).current
 
 
@@ -182,8 +181,8 @@ def rollback(home: Home) -> str | None:
                 if pointer.chosen not in (None, before):
                     with suppress(AdapterError):  # a damaged one cannot be told again anyway
                         manifest = read_adapter(folder, str(pointer.chosen)).manifest
-                        withdrawn[_taught(manifest.base, manifest.fingerprints)] = manifest.id
-                _write_pointer(
+                        withdrawn[taught(manifest.base, manifest.fingerprints)] = manifest.id
+                write_pointer(
                     folder, Pointer(current=before, history=tuple(history), withdrawn=withdrawn)
                 )
                 return before
@@ -199,7 +198,7 @@ def require_not_withdrawn(home: Home, base: BaseEntry, fingerprints: Mapping[str
         NothingToTrainError: an adapter trained on exactly these was rolled back.
     """
     try:
-        identity = read_pointer(home.adapters).withdrawn.get(_taught(base, fingerprints))
+        identity = read_pointer(home.adapters).withdrawn.get(taught(base, fingerprints))
     except AdapterError:
         return
     if identity is not None:
@@ -264,48 +263,10 @@ def _retire(adapter: Path) -> bool:
     return True
 
 
-def _served(folder: Path) -> str | None:
-    try:
-        return read_pointer(folder).chosen
-    except AdapterError:
-        return None
-
-
-def _taught(base: BaseEntry, fingerprints: Mapping[str, str]) -> str:
-    text = json.dumps([base.sha256, sorted(fingerprints.items())])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
 def _identity(files: Mapping[str, FileEntry], base: BaseEntry, created: datetime) -> str:
     parts = [[name, entry.sha256] for name, entry in sorted(files.items())]
     text = json.dumps([parts, base.sha256, created.isoformat()])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _point(folder: Path, identity: str | None, *, anew: bool = False) -> None:
-    """Let `identity` serve, or wait while adapters are off, unless a person chooses `anew`."""
-    try:
-        old = read_pointer(folder)
-        if old.off and not anew:
-            _write_pointer(folder, old.model_copy(update={"waiting": identity}))
-            return
-        if old.current == identity and not old.off:
-            return
-    except AdapterError:
-        old = Pointer()  # damaged: a new one mends it
-    history = (*old.history, old.current)[-_HISTORY:]
-    # Who chooses an adapter anew has forgiven it.
-    withdrawn = {taught: name for taught, name in old.withdrawn.items() if name != identity}
-    _write_pointer(
-        folder,
-        Pointer(
-            current=identity, history=history, withdrawn=dict([*withdrawn.items()][-_HISTORY:])
-        ),
-    )
-
-
-def _write_pointer(folder: Path, pointer: Pointer) -> None:
-    durable.replace(folder / POINTER, pointer.model_dump_json().encode())
 
 
 @contextmanager

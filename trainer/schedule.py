@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from memory.errors import DiscernError
 from memory.home import Home, Settings
 from trainer import publish
+from trainer.apart import run_apart
 from trainer.cancel import Cancel
 from trainer.ledger import run_if_due
 from trainer.report import Report
@@ -92,7 +93,12 @@ def _add(
                 swept.set()
                 publish.sweep(home)  # what a crash left half published
             report = run_if_due(
-                home, settings, model_path=model_path, on_event=on_event, cancel=cancel
+                home,
+                settings,
+                model_path=model_path,
+                on_event=on_event,
+                cancel=cancel,
+                run=run_apart,
             )
         except DiscernError as error:
             on_error(error)

@@ -137,10 +137,10 @@ class Training:
         report: Report | None = None
         failure: Exception | None = None
         try:
-            from trainer.night import run_night
+            from trainer.apart import run_apart
 
             self._post(TrainingStarted("train"))
-            report = run_night(
+            report = run_apart(
                 self._home,
                 self._settings,
                 model_path=model_path,
@@ -158,7 +158,7 @@ class Training:
 
         begun = False
         for event in follow(folder, leave=self._left):
-            if event.get("pid") == os.getpid():
+            if os.getpid() in (event.get("pid"), event.get("asked_by")):
                 return  # our own, told already
             if not begun:
                 begun = True

@@ -34,13 +34,14 @@ def night(ctx: click.Context, once: bool, as_json: bool) -> None:
 
 
 def _once(as_json: bool) -> None:
+    from trainer.apart import run_apart
     from trainer.cancel import Cancel
     from trainer.ledger import run_if_due
 
     home, settings = open_home()
     cancel = Cancel()
     _leave_on_terminate(cancel, waiting=False)
-    found = run_if_due(home, settings, on_event=Progress(), cancel=cancel)
+    found = run_if_due(home, settings, on_event=Progress(), cancel=cancel, run=run_apart)
     step("")
     if as_json:
         print_json(found.to_json() if found else {"verdict": "not due"})

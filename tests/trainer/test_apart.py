@@ -1,0 +1,130 @@
+"""A night in a process of its own: the same outcome, out of the chat's way, and never left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.adapters import read_pointer
+from memory.errors import CutOffError, NothingToTrainError, TrainingError
+from memory.home import Home
+from memory.journal import Journal
+from tests.trainer.values import difference, quick_settings
+from trainer.apart import run_apart
+
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+
+
+def mark(home: Home) -> None:
+    with Journal(home.journal) as journal:
+        journal.add_difference(difference("Who?", "Lutz."))
+
+
+@linux
+def test_a_night_apart_stands_back_wholly_and_brings_the_same_report(
+    home: Home, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark(home)
+    monkeypatch.setenv("DISCERN_NICE", "7")
+    seen: dict[str, int] = {}
+
+    def on_event(event: dict[str, Any]) -> None:
+        seen[event["phase"]] = (
+            os.getpriority(os.PRIO_PROCESS, pid) if (pid := process(event)) else 0
+        )
+
+    night: list[int] = []
+
+    def process(event: dict[str, Any]) -> int:
+        if "pid" in event:
+            assert event["asked_by"] == os.getpid()
+            night.append(event["pid"])
+        return night[0]
+
+    report = run_apart(home, quick_settings(home), model_path=tiny, on_event=on_event)
+    assert report.verdict == "published"
+    assert report.adapter == read_pointer(home.adapters).current
+    assert {"compose", "anchors", "beside", "train", "gate", "publish"} <= set(seen)
+    assert seen["compose"] == seen["gate"] == 7  # not the training alone
+    assert night[0] != os.getpid() and not Path(f"/proc/{night[0]}").exists()
+    with pytest.raises(NothingToTrainError, match="nothing changed"):
+        run_apart(home, quick_settings(home), model_path=tiny)
+
+
+@pytest.mark.parametrize(
+    "phase",
+    ["train", *(pytest.param(name, marks=pytest.mark.slow) for name in ("anchors", "gate"))],
+)
+def test_a_night_apart_can_be_called_off(home: Home, tiny: Path, phase: str) -> None:
+    mark(home)
+    cancel = threading.Event()
+
+    def on_event(event: dict[str, Any]) -> None:
+        if event["phase"] == phase:
+            cancel.set()
+
+    settings = quick_settings(home, training={"max_steps": 100_000} if phase == "train" else {})
+    if phase == "train":
+        with pytest.raises(TrainingError, match="stopped"):
+            run_apart(home, settings, model_path=tiny, on_event=on_event, cancel=cancel)
+        assert read_pointer(home.adapters).current is None
+    else:  # what is nearly over may end well before it hears of it
+        try:
+            run_apart(home, settings, model_path=tiny, on_event=on_event, cancel=cancel)
+        except TrainingError as error:
+            assert "stopped" in str(error)
+            assert read_pointer(home.adapters).current is None
+
+
+@linux
+def test_a_night_that_is_killed_is_an_attempt_that_was_cut_off(home: Home, tiny: Path) -> None:
+    mark(home)
+
+    def on_event(event: dict[str, Any]) -> None:
+        if event["phase"] == "start":
+            os.kill(event["pid"], signal.SIGKILL)
+
+    with pytest.raises(CutOffError, match="killed from outside"):
+        run_apart(home, quick_settings(home), model_path=tiny, on_event=on_event)
+    report = run_apart(home, quick_settings(home), model_path=tiny)  # its locks are free
+    assert report.verdict == "published"
+
+
+@linux
+def test_a_night_and_its_training_die_with_the_chat_that_asked(home: Home, tiny: Path) -> None:
+    mark(home)
+    settings = quick_settings(home, training={"max_steps": 100_000})
+    program = f"""
+import sys
+from pathlib import Path
+from memory.home import Home, Settings
+from trainer.apart import run_apart
+def tell(event):
+    if "pid" in event: print(event["pid"], flush=True)
+    if event.get("step") == 2: print("step", flush=True)
+run_apart(Home.locate(), Settings.model_validate_json({settings.model_dump_json()!r}),
+          model_path=Path({str(tiny)!r}), on_event=tell)
+"""
+    chat = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    with chat:
+        assert chat.stdout is not None
+        night = int(chat.stdout.readline())
+        assert chat.stdout.readline() == "step\n"
+        children = Path(f"/proc/{night}/task").glob("*/children")
+        trainee = [int(word) for path in children for word in path.read_text().split()]
+        assert trainee
+        watched = [os.pidfd_open(pid) for pid in (night, *trainee)]
+        chat.kill()
+        import select
+
+        for watch in watched:
+            ended, _, _ = select.select([watch], [], [], 20)
+            os.close(watch)
+            assert ended

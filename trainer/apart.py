@@ -1,0 +1,202 @@
+"""A whole night in a process of its own, so that the chat that asked for it stays quick and whole.
+
+Composing and testing keep a processor as busy as training does, and llama.cpp may crash on what was
+just made; here all of it stands back (`trainer/children.py`), and a crash costs an attempt of the
+night. The child is told its work in one line of JSON, answers with events and at last a report or an
+error, and ends when it is told to cancel, when its input closes, and with its parent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from memory import errors
+from memory.errors import CutOffError, DiscernError, TrainingError
+from memory.home import Home, Settings
+from trainer.children import die_with_parent, environment, let_others_first
+from trainer.report import Report
+from trainer.run import STOPPED, OnEvent
+
+LOG = "night.log"
+CANCEL = "cancel"
+PATIENCE = 15.0
+"""Seconds that a cancelled night has to put its things away before it is killed."""
+
+
+def run_apart(
+    home: Home,
+    settings: Settings,
+    *,
+    model_path: Path,
+    on_event: OnEvent = lambda event: None,
+    force: bool = False,
+    cancel: threading.Event | None = None,
+) -> Report:
+    """Do what `trainer.night.run_night` does, in a child; the same events, report and errors.
+
+    Raises:
+        CutOffError: the child was killed by a signal.
+        DiscernError: what `run_night` raises.
+    """
+    home.prepare()
+    cancel = cancel or threading.Event()
+    work = {
+        "home": [str(path) for path in (home.config, home.data, home.state, home.cache)],
+        "settings": settings.model_dump(mode="json"),
+        "model": str(model_path),
+        "force": force,
+    }
+    with _child(home.state / LOG) as child, _cancelling(child, cancel):
+        assert child.stdin is not None and child.stdout is not None
+        _tell(child.stdin, json.dumps(work))
+        for line in child.stdout:
+            try:
+                said: dict[str, Any] = json.loads(line)
+            except ValueError:
+                continue  # cut off in a crash
+            if "event" in said:
+                on_event(said["event"])
+            elif "report" in said:
+                return Report.from_json(said["report"])
+            elif "error" in said:
+                kind = getattr(errors, str(said["error"]), TrainingError)
+                raise kind(said["sentence"])
+        code = child.wait()
+    if cancel.is_set():
+        raise TrainingError(STOPPED)
+    log = home.state / LOG
+    if code < 0:
+        raise CutOffError(
+            f"the night's process was killed from outside (signal {-code}), which a lack of memory "
+            f"can bring about; `discern doctor` tells whether training fits, see also {log}"
+        )
+    raise TrainingError(
+        f"the night's process ended without a result (exit code {code}); see {log}, "
+        "`discern doctor` tells whether training fits into memory"
+    )
+
+
+@contextmanager
+def _child(log: Path) -> Iterator[subprocess.Popen[str]]:
+    """Start the child; it is gone when the block ends."""
+    try:
+        with log.open("wb") as errors_to:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "trainer.apart"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors_to,
+                env=environment(),
+                text=True,
+                encoding="utf-8",
+            )
+    except OSError as error:
+        raise errors.HomeError(
+            f"cannot start a night beside {log}: {error.strerror}; mend the cause and train again"
+        ) from error
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.wait()
+        for pipe in (child.stdin, child.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+
+@contextmanager
+def _cancelling(child: subprocess.Popen[str], cancel: threading.Event) -> Iterator[None]:
+    """Pass the wish to end on; who does not heed it is killed."""
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.1):
+            if cancel.is_set():
+                assert child.stdin is not None
+                _tell(child.stdin, CANCEL)
+                if not done.wait(PATIENCE):
+                    child.kill()
+                return
+
+    thread = threading.Thread(target=watch, name="discern-cancel", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _tell(pipe: IO[str], line: str) -> None:
+    with contextlib.suppress(OSError, ValueError):  # it is gone; reading tells why
+        pipe.write(f"{line}\n")
+        pipe.flush()
+
+
+def main() -> None:
+    """The child: one night, as the first line of standard input says."""
+    # What libraries print must not come between the lines that the parent reads.
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    # Unbuffered: a thread that waits in a buffered read would hold its lock when we end.
+    orders = os.fdopen(0, "rb", buffering=0, closefd=False)
+    try:
+        work = json.loads(orders.readline())
+    except ValueError:
+        return  # the parent is gone already
+    cancel = threading.Event()
+
+    def heed() -> None:
+        for line in orders:
+            if line.strip() == CANCEL.encode():
+                break
+        cancel.set()  # also when the parent is gone
+
+    threading.Thread(target=heed, name="discern-heed", daemon=True).start()
+    # A key pressed at the terminal is the parent's to hear; a service's end is heard by both.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda _number, _frame: cancel.set())
+
+    def say(**values: Any) -> None:
+        out.write(json.dumps(values) + "\n")
+        out.flush()
+
+    from trainer.night import run_night
+
+    try:
+        report = run_night(
+            Home(*(Path(path) for path in work["home"])),
+            Settings.model_validate(work["settings"]),
+            model_path=Path(work["model"]),
+            on_event=lambda event: say(event=event),
+            force=work["force"],
+            cancel=cancel,
+        )
+        say(report=report.to_json())
+    except DiscernError as error:
+        say(error=type(error).__name__, sentence=str(error))
+    except Exception as error:
+        traceback.print_exc()
+        say(
+            error="TrainingError",
+            sentence=f"the night broke down ({type(error).__name__}: {error}); the log of it is "
+            f"{LOG} beside the runs, what served before serves on",
+        )
+
+
+if __name__ == "__main__":
+    die_with_parent()
+    let_others_first()
+    main()

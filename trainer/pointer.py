@@ -1,0 +1,57 @@
+"""The pointer that says which adapter serves, written for `trainer/publish.py`, which holds the lock.
+
+It is replaced in one rename. While a person has switched adapters off, a new one only comes to wait.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from agent.adapters import POINTER, BaseEntry, Pointer, read_pointer
+from memory.errors import AdapterError
+from trainer import durable
+
+HISTORY = 50
+"""Adapters that served before, and such as were gone back from, that are remembered."""
+
+
+def served(folder: Path) -> str | None:
+    """Return what serves, or waits while adapters are off; None too where the pointer is damaged."""
+    try:
+        return read_pointer(folder).chosen
+    except AdapterError:
+        return None
+
+
+def taught(base: BaseEntry, fingerprints: Mapping[str, str]) -> str:
+    """Return a digest of what an adapter is trained on, and for which base."""
+    text = json.dumps([base.sha256, sorted(fingerprints.items())])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def point(folder: Path, identity: str | None, *, anew: bool = False) -> None:
+    """Let `identity` serve, or wait while adapters are off, unless a person chooses `anew`."""
+    try:
+        old = read_pointer(folder)
+        if old.off and not anew:
+            write_pointer(folder, old.model_copy(update={"waiting": identity}))
+            return
+        if old.current == identity and not old.off:
+            return
+    except AdapterError:
+        old = Pointer()  # damaged: a new one mends it
+    history = (*old.history, old.current)[-HISTORY:]
+    # Who chooses an adapter anew has forgiven it.
+    withdrawn = {taught: name for taught, name in old.withdrawn.items() if name != identity}
+    write_pointer(
+        folder,
+        Pointer(current=identity, history=history, withdrawn=dict([*withdrawn.items()][-HISTORY:])),
+    )
+
+
+def write_pointer(folder: Path, pointer: Pointer) -> None:
+    """Replace the pointer in one rename."""
+    durable.replace(folder / POINTER, pointer.model_dump_json().encode())
