@@ -13,18 +13,20 @@ from __future__ import annotations
 
 import codecs
 import threading
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from agent.adapter_file import inspect
-from agent.llama import DecodeAborted, FloatArray, Llama
+from agent.aside import Lendable
+from agent.generation import Generation, Piece, log_softmax, surprisal_of
+from agent.llama import DecodeAborted, FloatArray
 from agent.llama_file import ModelInfo, physical_threads
 from agent.sampling import Sampling
-from memory.errors import ModelError
+from memory.errors import AdapterError, ModelError
 
 if TYPE_CHECKING:
     from memory.home import ModelSettings
@@ -41,73 +43,18 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """One generated token: its id, the text it completed (may be empty), its surprisal in nats."""
-
-    token: int
-    text: str
-    surprisal: float
-
-
-class Generation:
-    """A reply in the making: iterate over its pieces; afterwards read what came of it.
-
-    `reason` is "end" (the model closed its turn), "length" (max_tokens or the context ran out) or
-    "cancelled". Iterating holds the engine; leave no generation half read without `close`.
-    `measured` are the prompt's tokens whose surprisal is wanted; `heard` holds it, in nats.
-    """
-
-    def __init__(
-        self, engine: Engine, prompt: Sequence[int], sampling: Sampling, measured: range
-    ) -> None:
-        self.prompt = tuple(prompt)
-        self.sampling = sampling
-        self.measured = measured
-        self.heard: list[float] = []
-        self.tokens: list[int] = []
-        self.surprisal: list[float] = []
-        self.text = ""
-        self.tail = ""
-        """What the last bytes stood for, when the reply ended inside a character."""
-        self.reason = "cancelled"
-        self.reused = 0
-        """How many prompt tokens were still in memory."""
-        self._cancelled = threading.Event()
-        self._pieces = engine._generate(self)
-
-    def cancel(self) -> None:
-        """Stop after the token in hand, also in the middle of a long prompt (on CPU)."""
-        self._cancelled.set()
-
-    def is_cancelled(self) -> bool:
-        """Whether `cancel` was called."""
-        return self._cancelled.is_set()
-
-    def __iter__(self) -> Iterator[Piece]:
-        return self._pieces
-
-    def close(self) -> None:
-        """Give the engine back without reading on."""
-        self._pieces.close()
-
-    def run(self) -> Generation:
-        """Read to the end; returns self."""
-        for _ in self:
-            pass
-        return self
-
-
 class Engine:
     """A served GGUF. Use `Engine.open`; close it, or use it as a context manager."""
 
     def __init__(self, path: Path, settings: ModelSettings | None = None) -> None:
         self._lock = threading.Lock()
+        self._change = threading.Condition(self._lock)
+        self._lent = False
         self._running: Generation | None = None
         self._adapter: Any = None
         self._adapter_path: Path | None = None
         self._scale = 0.0
-        self._llama = Llama(
+        self._llama = Lendable(
             path.expanduser().absolute(),
             context=settings.context if settings else 0,
             threads=settings.threads if settings else 0,
@@ -128,10 +75,8 @@ class Engine:
 
     def close(self) -> None:
         """Free the model; calling it again does nothing."""
-        with self._lock:
-            if self._adapter is not None:
-                self._llama.free_adapter(self._adapter)
-                self._adapter = None
+        with self._change:
+            self._free_adapter()
             self._llama.close()
 
     def __enter__(self) -> Engine:
@@ -139,6 +84,83 @@ class Engine:
 
     def __exit__(self, *_exc: object) -> None:
         self.close()
+
+    # --- aside -------------------------------------------------------------------------------
+
+    @property
+    def lent(self) -> bool:
+        """Whether the model is put aside; who wants to evaluate anything waits for it."""
+        return self._lent
+
+    def put_aside(self) -> None:
+        """Give the room that the model takes to others until `bring_back`.
+
+        Waits for the reply in the making. Text and tokens go on; replies, scores and adapters wait.
+        """
+        with self._change:
+            if not self._lent and not self._llama.aside:
+                self._free_adapter()
+                self._llama.put_aside()
+            self._lent = True
+
+    def bring_back(self) -> None:
+        """Load the model again with its adapter and what its memory held, and let go who waited.
+
+        An adapter that is gone or damaged by now is left off (`adapter` tells).
+
+        Raises:
+            ModelError: it cannot be loaded now; whoever needs it next tries again.
+        """
+        with self._change:
+            self._lent = False
+            try:
+                self._load()
+            finally:
+                self._change.notify_all()
+
+    def wait(self, given_up: Callable[[], bool]) -> bool:
+        """Wait until the model is not lent any more; False when `given_up` said so before."""
+        try:
+            with self._held(given_up):
+                return True
+        except DecodeAborted:
+            return False
+
+    @contextmanager
+    def _held(self, given_up: Callable[[], bool] = lambda: False) -> Iterator[None]:
+        """Hold the engine, its model loaded.
+
+        Raises:
+            DecodeAborted: it is lent, and `given_up` said that waiting is over.
+            ModelError: it was put aside and cannot be loaded again.
+        """
+        with self._change:
+            while self._lent:
+                if given_up():
+                    raise DecodeAborted
+                self._change.wait(0.1)
+            self._load()
+            yield
+
+    def _load(self) -> None:
+        if not self._llama.aside:
+            return
+        self._llama.bring_back()
+        path = self._adapter_path
+        try:
+            if path is not None:
+                self._adapter = self._llama.load_adapter(path)
+                self._llama.wear_adapter(self._adapter, self._scale, forget=False)
+            self._llama.remember()
+        except AdapterError:
+            self._free_adapter()
+            self._adapter_path, self._scale = None, 0.0
+            self._llama.wear_adapter(None, 0.0)
+
+    def _free_adapter(self) -> None:
+        if self._adapter is not None:
+            self._llama.free_adapter(self._adapter)
+            self._adapter = None
 
     # --- text and tokens ---------------------------------------------------------------------
 
@@ -180,7 +202,7 @@ class Engine:
         """
         if path is not None:
             inspect(path, self.info.architecture)
-        with self._lock:
+        with self._held():
             fresh = self._llama.load_adapter(path) if path is not None else None
             try:
                 self._llama.wear_adapter(fresh, scale)
@@ -203,8 +225,8 @@ class Engine:
         if not 1 <= start <= len(tokens):
             raise ValueError(f"start must be between 1 and {len(tokens)}, not {start}")
         self._require_room(len(tokens))
-        with self._lock:
-            kept = self._keep_prefix(tokens, start - 1)
+        with self._held():
+            kept = self._llama.keep_prefix(tokens, start - 1)
             todo = tokens[kept : len(tokens) - 1] if start < len(tokens) else []
             for row in self._llama.decode(todo, start - 1 - kept):
                 yield log_softmax(row)
@@ -243,32 +265,21 @@ class Engine:
                 "shorten the message or set model.context in config.toml to a larger number"
             )
 
-    def _keep_prefix(self, tokens: Sequence[int], at_most: int) -> int:
-        """Cut the memory back to the prefix it shares with `tokens`; returns its length."""
-        memory = self._llama.memory
-        shared = 0
-        for known, wanted in zip(memory[:at_most], tokens, strict=False):
-            if known != wanted:
-                break
-            shared += 1
-        if shared < len(memory) and not self._llama.cut(shared):
-            return 0
-        return shared
-
     def _generate(self, generation: Generation) -> Generator[Piece]:
-        with self._lock:
-            sampler = self._llama.sampler(generation.sampling)
-            self._running = generation
-            decoder = codecs.getincrementaldecoder("utf-8")("replace")
-            try:
-                yield from self._draw(generation, sampler, decoder)
-            except DecodeAborted:
-                generation.reason = "cancelled"
-            finally:
-                generation.tail = decoder.decode(b"", final=True)
-                generation.text += generation.tail
-                self._running = None
-                self._llama.free_sampler(sampler)
+        try:
+            with self._held(generation.is_cancelled):
+                sampler = self._llama.sampler(generation.sampling)
+                self._running = generation
+                decoder = codecs.getincrementaldecoder("utf-8")("replace")
+                try:
+                    yield from self._draw(generation, sampler, decoder)
+                finally:
+                    generation.tail = decoder.decode(b"", final=True)
+                    generation.text += generation.tail
+                    self._running = None
+                    self._llama.free_sampler(sampler)
+        except DecodeAborted:
+            generation.reason = "cancelled"
 
     def _draw(
         self, generation: Generation, sampler: Any, decoder: codecs.IncrementalDecoder
@@ -276,7 +287,7 @@ class Engine:
         prompt, measured = generation.prompt, generation.measured
         # The token before a measured one must be evaluated: its logits say what was expected.
         at_most = min(len(prompt), measured.start or len(prompt)) - 1
-        generation.reused = kept = self._keep_prefix(prompt, at_most)
+        generation.reused = kept = self._llama.keep_prefix(prompt, at_most)
         most = min(generation.sampling.max_tokens, self.info.context - len(prompt))
         todo: Sequence[int] = prompt[kept:]
         wanted = range(measured.start - 1 - kept, measured.stop - 1 - kept)
@@ -302,15 +313,3 @@ class Engine:
                 return
             todo = (token,)
         generation.reason = "length"
-
-
-def surprisal_of(logits: FloatArray, token: int) -> float:
-    """Return −ln p of `token` under one row of logits, in nats."""
-    highest = float(logits.max())
-    return highest + float(np.log(np.exp(logits - highest).sum())) - float(logits[token])
-
-
-def log_softmax(logits: FloatArray) -> FloatArray:
-    """Return ln softmax of one row of logits, computed in float32 with the maximum taken out."""
-    shifted = logits - logits.max()
-    return np.asarray(shifted - np.log(np.exp(shifted).sum()), dtype=np.float32)

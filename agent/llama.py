@@ -11,6 +11,7 @@ architecture, or that llama.cpp will not load; its first error line names the ca
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,7 @@ class Llama:
         self._context: Any = None
         self._batch: Any = None
         self.memory: list[int] = []
+        self._words = threading.Lock()
         self._model = load_model(path, gpu_layers)
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         metadata = read_metadata(self._model)
@@ -70,7 +72,11 @@ class Llama:
                 f"trains {' and '.join(ARCHITECTURES)}; choose a Qwen2 or Qwen3 GGUF"
             )
         trained = int(llama_cpp.llama_model_n_ctx_train(self._model))
-        self._open_context(path, context or min(trained, DEFAULT_CONTEXT), threads, must_abort)
+        try:
+            self._open_context(path, context or min(trained, DEFAULT_CONTEXT), threads, must_abort)
+        except ModelError:
+            self.close()
+            raise
         self.info = self._describe(path, metadata, trained)
 
     def _open_context(
@@ -86,10 +92,8 @@ class Llama:
         params.abort_callback = self._abort
         self._context = llama.llama_init_from_model(self._model, params)
         if not self._context:
-            cause = log.cause
-            self.close()
             raise ModelError(
-                f"a context of {size} tokens for {path} does not fit: {cause}; "
+                f"a context of {size} tokens for {path} does not fit: {log.cause}; "
                 "set model.context in config.toml to a smaller number"
             )
         self._batch_size = int(params.n_batch)
@@ -131,9 +135,10 @@ class Llama:
         data = text.encode("utf-8", "replace")
         size = len(data) + 8
         tokens = (ctypes.c_int32 * size)()
-        count = self._llama.llama_tokenize(
-            self._vocab, data, len(data), tokens, size, False, special
-        )
+        with self._words:
+            count = self._llama.llama_tokenize(
+                self._vocab, data, len(data), tokens, size, False, special
+            )
         return list(tokens[:count])
 
     def piece(self, token: int) -> bytes:
@@ -141,20 +146,23 @@ class Llama:
         size = 64
         while True:
             buffer = ctypes.create_string_buffer(size)
-            count = self._llama.llama_token_to_piece(self._vocab, token, buffer, size, 0, False)
+            with self._words:
+                count = self._llama.llama_token_to_piece(self._vocab, token, buffer, size, 0, False)
             if count >= 0:
                 return bytes(buffer.raw[:count])
             size = -count
 
     def ends_turn(self, token: int) -> bool:
         """Whether the token closes a turn."""
-        return bool(self._llama.llama_vocab_is_eog(self._vocab, token))
+        with self._words:
+            return bool(self._llama.llama_vocab_is_eog(self._vocab, token))
 
     @property
     def end_of_turn(self) -> int:
         """The token that closes a turn."""
-        eot = int(self._llama.llama_vocab_eot(self._vocab))
-        return eot if eot >= 0 else int(self._llama.llama_vocab_eos(self._vocab))
+        with self._words:
+            eot = int(self._llama.llama_vocab_eot(self._vocab))
+            return eot if eot >= 0 else int(self._llama.llama_vocab_eos(self._vocab))
 
     # --- evaluation --------------------------------------------------------------------------
 
@@ -171,6 +179,17 @@ class Llama:
             return False
         del self.memory[length:]
         return True
+
+    def keep_prefix(self, tokens: Sequence[int], at_most: int) -> int:
+        """Cut the memory back to the prefix it shares with `tokens`; returns its length."""
+        shared = 0
+        for known, wanted in zip(self.memory[:at_most], tokens, strict=False):
+            if known != wanted:
+                break
+            shared += 1
+        if shared < len(self.memory) and not self.cut(shared):
+            return 0
+        return shared
 
     def decode(
         self, tokens: Sequence[int], first_output: int, measured: range = range(0)
@@ -243,8 +262,8 @@ class Llama:
             )
         return handle
 
-    def wear_adapter(self, handle: Any, scale: float) -> None:
-        """Serve with one adapter (None: with none); empties the memory.
+    def wear_adapter(self, handle: Any, scale: float, *, forget: bool = True) -> None:
+        """Serve with one adapter (None: with none); empties the memory unless told otherwise.
 
         Raises:
             AdapterError: llama.cpp refused it.
@@ -261,7 +280,8 @@ class Llama:
             )
         if failed:
             raise AdapterError("llama.cpp refused the adapter; train it again")
-        self.forget()
+        if forget:
+            self.forget()
 
     def free_adapter(self, handle: Any) -> None:
         """Free an adapter that is not worn any more."""

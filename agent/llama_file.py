@@ -94,8 +94,8 @@ def physical_threads() -> int:
     return max(1, usable // 2) if shared else usable
 
 
-def load_model(path: Path, gpu_layers: int) -> Any:
-    """Return llama.cpp's handle of the GGUF at `path`; the caller frees it.
+def load_model(path: Path, gpu_layers: int, *, words_only: bool = False) -> Any:
+    """Return llama.cpp's handle of the GGUF at `path`, or of its vocabulary alone; the caller frees it.
 
     Raises:
         ModelError: missing, unreadable, truncated, or nothing that llama.cpp can serve.
@@ -107,6 +107,7 @@ def load_model(path: Path, gpu_layers: int) -> Any:
     llama_cpp.llama_backend_init()
     params = llama_cpp.llama_model_default_params()
     params.n_gpu_layers = gpu_layers
+    params.vocab_only = words_only
     model = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
     if not model:
         raise ModelError(

@@ -1,0 +1,109 @@
+"""A model put aside and brought back: the talk goes on as if it had never been away."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agent.engine import Engine, Sampling
+from memory.errors import ModelError
+from tests.gguf_files import write_lora, write_tiny
+
+GREEDY = Sampling(max_tokens=24)
+OPENING = "Hello there, how are you today?"
+
+
+def soon(target: Callable[[], object]) -> threading.Thread:
+    thread = threading.Thread(target=target, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_replies_are_the_same_and_the_memory_is_still_there(engine: Engine, tmp_path: Path) -> None:
+    adapter = tmp_path / "adapter.gguf"
+    write_lora(adapter, seed=1)
+    engine.set_adapter(adapter, 0.5)
+    prompt = engine.tokenize(OPENING)
+    before = engine.generate(prompt, GREEDY).run()
+    longer = [*prompt, *before.tokens, *engine.tokenize("And then?")]
+    wanted = engine.generate(longer, GREEDY).run()
+    engine.put_aside()
+    assert engine.lent and engine.tokenize(OPENING) == prompt and engine.text(prompt) == OPENING
+    engine.bring_back()
+    assert not engine.lent and engine.adapter == (adapter, 0.5)
+    again = engine.generate(longer, GREEDY).run()
+    assert again.tokens == wanted.tokens
+    assert again.reused == len(longer) - 1  # nothing was evaluated anew
+    engine.set_adapter(None)
+    assert engine.generate(prompt, GREEDY).run().reused == 0
+
+
+def test_what_is_asked_meanwhile_waits_and_is_answered(engine: Engine) -> None:
+    prompt = engine.tokenize(OPENING)
+    wanted = engine.generate(prompt, GREEDY).run().tokens
+    engine.put_aside()
+    engine.put_aside()  # asked for twice
+    reply = engine.generate(prompt, GREEDY)
+    waiting = soon(reply.run)
+    assert not reply.tokens
+    engine.bring_back()
+    waiting.join(30)
+    assert reply.tokens == wanted
+
+
+def test_who_waits_can_give_up(engine: Engine) -> None:
+    engine.put_aside()
+    reply = engine.generate(engine.tokenize(OPENING), GREEDY)
+    waiting = soon(reply.run)
+    reply.cancel()
+    waiting.join(30)
+    assert reply.reason == "cancelled" and reply.text == ""
+    assert not engine.wait(lambda: True)
+    engine.bring_back()
+    assert engine.wait(lambda: True)
+
+
+def test_a_reply_in_the_making_is_finished_before_the_model_leaves(engine: Engine) -> None:
+    reply = engine.generate(engine.tokenize(OPENING), GREEDY)
+    pieces = iter(reply)
+    next(pieces)
+    leaving = soon(engine.put_aside)
+    assert len([*pieces]) == len(reply.tokens) - 1
+    leaving.join(30)
+    assert engine.lent
+
+
+def test_an_adapter_that_is_gone_by_then_is_left_off(engine: Engine, tmp_path: Path) -> None:
+    prompt = engine.tokenize(OPENING)
+    alone = engine.generate(prompt, GREEDY).run().tokens
+    write_lora(tmp_path / "adapter.gguf", seed=1)
+    engine.set_adapter(tmp_path / "adapter.gguf")
+    engine.put_aside()
+    (tmp_path / "adapter.gguf").unlink()
+    engine.bring_back()
+    assert engine.adapter is None
+    assert engine.generate(prompt, GREEDY).run().tokens == alone
+
+
+def test_a_model_that_cannot_come_back_says_so_and_is_tried_again(tmp_path: Path) -> None:
+    path = write_tiny(tmp_path / "own.gguf")
+    with Engine.open(path) as engine:
+        prompt = engine.tokenize(OPENING)
+        wanted = engine.generate(prompt, GREEDY).run().tokens
+        engine.put_aside()
+        away = path.rename(tmp_path / "away.gguf")
+        with pytest.raises(ModelError, match="changed while"):
+            engine.bring_back()
+        with pytest.raises(ModelError, match="changed while"):
+            engine.generate(prompt, GREEDY).run()
+        away.rename(path)
+        assert engine.generate(prompt, GREEDY).run().tokens == wanted
+
+
+def test_an_engine_can_be_closed_while_its_model_is_away(engine: Engine) -> None:
+    engine.put_aside()
+    engine.close()
+    engine.close()
