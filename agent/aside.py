@@ -14,7 +14,7 @@ from typing import Any
 
 from agent.llama import Llama
 from agent.llama_file import load_model
-from memory.errors import ModelError
+from memory.errors import AdapterError, ModelError
 
 
 class Lendable(Llama):
@@ -52,12 +52,34 @@ class Lendable(Llama):
         self._batch = self._context = None
         self._swap(words)
 
-    def bring_back(self) -> None:
-        """Load again what was put aside; the memory comes with `remember`.
+    def bring_back(self, adapter: Path | None, scale: float) -> Any:
+        """Load again what was put aside, with the adapter it wore; returns that one's handle.
+
+        Without the adapter's file (None is returned) or another's memory it begins with an empty one.
 
         Raises:
             ModelError: it cannot be loaded, or the file is another one now; it stays aside.
         """
+        self._load_again()
+        known, self.memory = self.memory, []
+        handle = None
+        try:
+            if adapter is not None:
+                handle = self.load_adapter(adapter)
+                self.wear_adapter(handle, scale, forget=False)
+        except AdapterError:
+            if handle is not None:
+                self.free_adapter(handle)
+            self.forget()
+            return None
+        if self._kept is not None and _remember(self._context, self._kept):
+            self.memory = known
+            self._kept = None
+        else:
+            self.forget()
+        return handle
+
+    def _load_again(self) -> None:
         path = self.info.path
         gpu_layers, threads, must_abort = self._options
         if _file(path) != self._file:
@@ -73,15 +95,6 @@ class Lendable(Llama):
             raise
         whole, self._model = self._model, words
         self._swap(whole)
-
-    def remember(self) -> None:
-        """Take up what was in the memory before it was put aside, under the same adapter."""
-        known, self.memory = self.memory, []
-        if self._kept is not None and _remember(self._context, self._kept):
-            self.memory = known
-        else:
-            self.forget()
-        self._kept = None
 
     def forget(self) -> None:
         """Empty the memory, also one that is kept aside."""

@@ -155,6 +155,9 @@ class Chat:
             raise ModelError("the message is empty; write something to ask")
         with self._busy:
             self._stopping.clear()
+            if self.engine.lent:
+                self.engine.wait(self._stopping.is_set)
+                self.take_adapter()  # what was trained meanwhile
             self._rooms.adapter = self.adapter.id if self.adapter else None
             events = self._graph.stream(
                 {"messages": [("user", text)]},
@@ -286,8 +289,10 @@ class Chat:
         Call it between turns. A damaged or foreign adapter is refused, said so once, and the one in
         force goes on serving.
         """
-        if not self._use_adapter:
+        if not self._use_adapter or self.engine.lent:
             return None
+        if self.engine.adapter is None:
+            self.adapter = None  # it was gone when the model came back
         try:
             wanted = read_pointer(self.home.adapters).current
             if wanted == (self.adapter.id if self.adapter else None):

@@ -26,7 +26,7 @@ from agent.generation import Generation, Piece, log_softmax, surprisal_of
 from agent.llama import DecodeAborted, FloatArray
 from agent.llama_file import ModelInfo, physical_threads
 from agent.sampling import Sampling
-from memory.errors import AdapterError, ModelError
+from memory.errors import ModelError
 
 if TYPE_CHECKING:
     from memory.home import ModelSettings
@@ -92,6 +92,11 @@ class Engine:
         """Whether the model is put aside; who wants to evaluate anything waits for it."""
         return self._lent
 
+    @property
+    def away(self) -> bool:
+        """Whether the model is not loaded: it is lent, or could not be loaded again yet."""
+        return self._llama.aside
+
     def put_aside(self) -> None:
         """Give the room that the model takes to others until `bring_back`.
 
@@ -118,13 +123,20 @@ class Engine:
             finally:
                 self._change.notify_all()
 
-    def wait(self, given_up: Callable[[], bool]) -> bool:
-        """Wait until the model is not lent any more; False when `given_up` said so before."""
+    def wait(self, given_up: Callable[[], bool]) -> None:
+        """Wait until the model is not lent any more.
+
+        Raises:
+            ModelError: `given_up` said so before, or it cannot be loaded.
+        """
         try:
             with self._held(given_up):
-                return True
+                return
         except DecodeAborted:
-            return False
+            raise ModelError(
+                "the message was not sent, for a training has the model's room; send it again when "
+                "the model is back, `/train stop` ends the training"
+            ) from None
 
     @contextmanager
     def _held(self, given_up: Callable[[], bool] = lambda: False) -> Iterator[None]:
@@ -145,17 +157,9 @@ class Engine:
     def _load(self) -> None:
         if not self._llama.aside:
             return
-        self._llama.bring_back()
-        path = self._adapter_path
-        try:
-            if path is not None:
-                self._adapter = self._llama.load_adapter(path)
-                self._llama.wear_adapter(self._adapter, self._scale, forget=False)
-            self._llama.remember()
-        except AdapterError:
-            self._free_adapter()
+        self._adapter = self._llama.bring_back(self._adapter_path, self._scale)
+        if self._adapter is None:
             self._adapter_path, self._scale = None, 0.0
-            self._llama.wear_adapter(None, 0.0)
 
     def _free_adapter(self) -> None:
         if self._adapter is not None:

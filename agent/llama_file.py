@@ -15,6 +15,8 @@ from typing import Any
 
 from memory.errors import AdapterError, ModelError
 
+COMPUTING = 400 << 20
+"""Bytes of a card for what is computed with, and for the driver."""
 SMALL_MODEL = 50_000_000
 _ERROR = 4  # GGML_LOG_LEVEL_ERROR in ggml.h
 
@@ -115,6 +117,21 @@ def load_model(path: Path, gpu_layers: int, *, words_only: bool = False) -> Any:
             'choose another Qwen2 or Qwen3 GGUF (or set model.path to "" for the starter)'
         )
     return model
+
+
+def on_card(info: ModelInfo, gpu_layers: int) -> int:
+    """Return about how many bytes of a graphics card a model and its context take; 0 without one."""
+    import llama_cpp
+
+    if not gpu_layers or not llama_cpp.llama_supports_gpu_offload():
+        return 0
+    values, name = info.metadata, info.architecture
+    heads = int(values.get(f"{name}.attention.head_count", 1))
+    width = int(values.get(f"{name}.embedding_length", 0)) // heads
+    width = int(values.get(f"{name}.attention.key_length", width))
+    rows = int(values.get(f"{name}.attention.head_count_kv", heads)) * width
+    layers = int(values.get(f"{name}.block_count", 0))
+    return info.size + 2 * 2 * info.context * layers * rows + COMPUTING
 
 
 def read_metadata(model: Any) -> dict[str, str]:

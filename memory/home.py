@@ -237,6 +237,7 @@ class TrainerSettings(_Section):
     """Where the training step runs."""
 
     launcher: Literal["local", "command", "ray"]
+    card: Literal["auto", "beside", "instead", "processor"]
     command: str
     base: str
     address: str

@@ -40,6 +40,13 @@ def serving(home: Home) -> Adapter | None:
         return None
 
 
+def waits(home: Home, adapter: Adapter | None) -> str:
+    """Return what is to be said of a new adapter that does not serve at once; "" where it does."""
+    if adapter is None or not read_pointer(home.adapters).off:
+        return ""
+    return " It waits, for adapters are off: `discern adapters on` lets it serve."
+
+
 def fit_for(adapter: Adapter | None, base: BaseEntry) -> Adapter | None:
     """Return `adapter` if its files are whole and it belongs to `base`, else None."""
     try:

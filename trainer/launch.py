@@ -24,10 +24,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
-from agent.gguf_header import read_header
 from memory.errors import CutOffError, SettingsError, TrainingError
 from memory.home import Settings
-from trainer import candidate, room
+from trainer import candidate
 from trainer.children import environment
 from trainer.elsewhere import Pieces, pack
 from trainer.trainee import ERRORS, STOPPED, Trainee, explain
@@ -61,7 +60,7 @@ def launcher(
     """
     chosen = settings.trainer
     if chosen.launcher == "local":
-        return Trainee(folder, cancel=cancel, processor=_no_room(base))
+        return Trainee(folder, cancel=cancel, processor=chosen.card == "processor")
     if chosen.launcher == "ray":
         return Rayed(chosen.address, chosen.base or str(base), sha256, folder, cancel)
     if "{job}" not in chosen.command or "{result}" not in chosen.command:
@@ -70,15 +69,6 @@ def launcher(
             "{job} and {result} in it: `cp {job} there && … && cp -r there {result}`"
         )
     return Commanded(chosen.command, base, sha256, folder, cancel)
-
-
-def _no_room(base: Path) -> bool:
-    """Whether there is a graphics card on which a night for `base` does not fit now."""
-    free = room.free_bytes()
-    if free is None:
-        return False
-    needed = room.night_bytes(read_header(base).parameters, base.stat().st_size)
-    return room.plan(free=free, chat=0, night=needed).way == "processor"
 
 
 class _Elsewhere:

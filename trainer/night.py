@@ -18,16 +18,26 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.adapters import Adapter, BaseEntry, read_pointer
-from memory.difference import Difference, State
+from agent.adapters import Adapter, BaseEntry
+from memory.difference import Difference
 from memory.errors import AdapterError, DiscernError, HomeError, TrainingError
 from memory.home import Home, Settings
 from memory.journal import Journal
 from trainer import gate, publish
 from trainer.attempts import Practice, Tried, broken_down, make, plans
 from trainer.children import asked_by
-from trainer.known import entry_of, fingerprints, fit_for, forgotten, news, require_news, serving
-from trainer.report import Attempt, Fate, Report
+from trainer.known import (
+    entry_of,
+    fingerprints,
+    fit_for,
+    forgotten,
+    news,
+    require_news,
+    serving,
+    waits,
+)
+from trainer.report import Attempt, Report
+from trainer.room import make_way
 from trainer.run import STOPPED, OnEvent, Run, alone, prune_runs, run_folder
 
 if TYPE_CHECKING:
@@ -87,6 +97,7 @@ def run_night(
         try:
             with run.listening():
                 run.tell("start", pid=os.getpid(), asked_by=asked_by())
+                night.settings = settings = make_way(home, settings, model_path, run)
                 with launcher(settings, model_path, base.sha256, run.folder, run.cancel) as trainee:
                     report = night.go(trainee, fit_for(current, base), found.other_base)
         except BaseException as error:
@@ -234,12 +245,6 @@ class _Night:
             probe=lambda adapter: gate.probe(adapter, self.model_path),
         )
 
-    def waits(self, adapter: Adapter | None) -> str:
-        """Return what is to be said of an adapter that does not serve at once."""
-        if adapter is None or not read_pointer(self.home.adapters).off:
-            return ""
-        return " It waits, for adapters are off: `discern adapters on` lets it serve."
-
     def close(
         self,
         best: Tried,
@@ -258,7 +263,7 @@ class _Night:
         verdict, run = best.verdict, self.run
         fates = postmortem.fates(self.differences, curriculum, best, standing)
         if not dry:
-            states = _states(fates, standing.held, published=adapter is not None)
+            states = postmortem.states(fates, standing.held, published=adapter is not None)
             self.journal.set_states(states)
         better = no_better(standing.rows, verdict.spoken)
         warned = [item.sentence for item in verdict.measures if item.warned and verdict.passed]
@@ -267,7 +272,8 @@ class _Night:
         return run.close(
             Report(
                 verdict=outcome,  # type: ignore[arg-type]  # one of its literals
-                sentence=postmortem.sentence(curriculum, verdict, dry=dry) + self.waits(adapter),
+                sentence=postmortem.sentence(curriculum, verdict, dry=dry)
+                + waits(self.home, adapter),
                 started=run.started,
                 seconds=round(time.perf_counter() - run.began, 2),
                 model=self.base.name,
@@ -286,16 +292,6 @@ class _Night:
                 advice=postmortem.advice(verdict, fates, best, self.settings),
             )
         )
-
-
-def _states(fates: Sequence[Fate], held: Sequence[bool], *, published: bool) -> dict[str, State]:
-    """Return where each trained difference stands; after a rejected night, under what serves on."""
-    states: dict[str, State] = {}
-    for number, fate in enumerate(fate for fate in fates if fate.trained):
-        right = fate.good if published else held[number]
-        failing = states.get(fate.difference) is State.FAILING or not right
-        states[fate.difference] = State.FAILING if failing else State.TRAINED
-    return states
 
 
 def _fail(run: Run, error: BaseException, base: BaseEntry) -> None:

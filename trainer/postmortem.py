@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from memory.difference import Difference
+from memory.difference import Difference, State
 from trainer.report import Beside, Fate
 
 if TYPE_CHECKING:
@@ -206,3 +206,13 @@ def sentence(curriculum: Curriculum, verdict: Verdict, *, dry: bool) -> str:
 def row(verdict: Verdict) -> Beside:
     """Return the new adapter's own line beside the others."""
     return Beside("this adapter", verdict.spoken.lessons, verdict.spoken.rephrasings)
+
+
+def states(fates: Sequence[Fate], held: Sequence[bool], *, published: bool) -> dict[str, State]:
+    """Return where each trained difference stands; after a rejected night, under what serves on."""
+    states: dict[str, State] = {}
+    for number, fate in enumerate(fate for fate in fates if fate.trained):
+        right = fate.good if published else held[number]
+        failing = states.get(fate.difference) is State.FAILING or not right
+        states[fate.difference] = State.FAILING if failing else State.TRAINED
+    return states

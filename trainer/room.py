@@ -1,16 +1,28 @@
 """Whether a night and an open chat fit on one graphics card, and what gives way when they do not.
 
-`plan` decides from three sizes alone. A card that holds both is shared; one that holds a night but not
-the chat beside it is the night's while nobody types; and where not even a night fits, the training runs
-on the processor and leaves the card to the chat. What is free is asked of the driver, not of torch,
-whose start-up alone takes a few hundred megabytes of the card.
+`plan` decides from three sizes alone. A card that holds both is shared; one that holds a night but
+not the chat beside it is the night's while nobody types; and where not even a night fits, the training
+runs on the processor and leaves the card to the chat. What is free is asked of the driver, not of
+torch, whose start-up alone takes a few hundred megabytes of the card.
+
+`make_way` is what a night does about it: it says in an event that it needs the card, and open chats
+put their models aside while nobody types (`tui/lending.py`).
 """
 
 from __future__ import annotations
 
 import subprocess
+import time
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from agent.gguf_header import read_header
+from agent.occupied import places
+from memory.home import Home, Settings
+
+if TYPE_CHECKING:
+    from trainer.run import Run
 
 Way = Literal["beside", "instead", "processor"]
 _SPARE = 512 << 20
@@ -24,6 +36,46 @@ class Room:
 
     way: Way
     sentence: str
+
+
+PATIENCE = 300.0
+"""Seconds that a night waits for the person in front of a chat to stop typing."""
+
+
+def make_way(home: Home, settings: Settings, base: Path, run: Run) -> Settings:
+    """Have open chats leave the card where a night needs all of it; returns the settings to go on
+    with, in which the processor trains where there is no room.
+
+    Raises:
+        TrainingError: the run was cancelled meanwhile.
+    """
+    room = _room(home, settings, base)
+    if room.way == "instead":
+        run.tell("room", way=room.way, sentence=room.sentence)
+        until = time.monotonic() + PATIENCE
+        while places(home):
+            if time.monotonic() > until:
+                room = Room("processor", "somebody goes on typing, so the training leaves the card")
+                break
+            run.cancel.wait(0.1)
+            run.check()
+    if room.way == "processor":
+        run.tell("room", way=room.way, sentence=room.sentence)
+        trainer = settings.trainer.model_copy(update={"card": "processor"})
+        model = settings.model.model_copy(update={"gpu_layers": 0})
+        return settings.model_copy(update={"trainer": trainer, "model": model})
+    return settings
+
+
+def _room(home: Home, settings: Settings, base: Path) -> Room:
+    chosen = settings.trainer.card
+    if chosen != "auto":
+        return Room(chosen, f'trainer.card is "{chosen}"')
+    free = free_bytes() if settings.trainer.launcher == "local" else None
+    if free is None:
+        return Room("beside", "there is no card to share")
+    needed = night_bytes(read_header(base).parameters, base.stat().st_size)
+    return plan(free=free, chat=sum(places(home)), night=needed)
 
 
 def plan(*, free: int, chat: int, night: int) -> Room:

@@ -90,7 +90,12 @@ class Run:
         self._events.write(json.dumps({"at": round(moment - self.began, 3), **event}) + "\n")
         self._events.flush()
         self.on_event(event)
-        if self.cancel.is_set() and phase != "report":
+        if phase != "report":
+            self.check()
+
+    def check(self) -> None:
+        """Raise TrainingError if the run was cancelled."""
+        if self.cancel.is_set():
             raise TrainingError(STOPPED)
 
     def counting(self, phase: str) -> Callable[[int, int], None]:

@@ -9,6 +9,7 @@ from typing import Any
 BARS = "▁▂▃▄▅▆▇█"
 PHASES = {
     "start": "starting",
+    "room": "waiting for the model's room",
     "compose": "composing lessons",
     "anchors": "asking unrelated questions",
     "beside": "asking the base and recall",
@@ -24,6 +25,7 @@ PHASES = {
 # Where a phase begins and ends on the bar of the whole.
 SHARES = {
     "start": (0.0, 0.02),
+    "room": (0.02, 0.02),
     "compose": (0.02, 0.04),
     "anchors": (0.04, 0.16),
     "beside": (0.16, 0.2),

@@ -8,18 +8,25 @@ from contextlib import suppress
 from textual import work
 
 from memory.errors import DiscernError
+from tui.lending import Lending
 from tui.progress import Progress
 from tui.screens.stage import Stage
 from tui.training import TrainingEnded, TrainingEvent, TrainingStarted
 
+LOOK_SECONDS = 1.0
+
 
 class TrainingStage(Stage):
-    """A stage on which trainings run in the background."""
+    """A stage on which trainings run in the background, with the model's room if they need it."""
+
+    lending: Lending
 
     async def good_morning(self) -> None:
         """Say what came of the last night, if nobody has said it yet."""
         from trainer import morning
 
+        self.lending = Lending(self)
+        self.set_interval(LOOK_SECONDS, self._lend)
         with suppress(DiscernError):
             if said := await asyncio.to_thread(morning.line, self.chat.journal):
                 await self.say(said)
@@ -38,6 +45,15 @@ class TrainingStage(Stage):
         else:
             await self.say("Nothing is training.")
 
+    @work(group="lending", exclusive=True)
+    async def _lend(self) -> None:
+        await self.attempt(self.lending.look())
+
+    def on_unmount(self) -> None:
+        """The model is there no more."""
+        if self._chat is not None:
+            self.lending.close()
+
     def on_training_panel_stopped(self) -> None:
         """Pass the wish on."""
         self.training.stop()
@@ -54,12 +70,14 @@ class TrainingStage(Stage):
         """Show how far it is."""
         if self.panel.progress is None:
             self.panel.begin(message.source)
+        self.lending.hear(message.event)
         progress = (self.panel.progress or Progress(message.source)).after(message.event)
         self.panel.change(progress)
         self.status.change(training=progress.short)
 
     @work(group="training")
     async def _training_over(self, message: TrainingEnded) -> None:
+        await self.attempt(self.lending.end())
         asked_to_stop = self.panel.stopping
         self.panel.end()
         self.status.change(training="")

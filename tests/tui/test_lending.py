@@ -1,0 +1,133 @@
+"""The chat's model makes room for a training, and what is asked meanwhile is answered after it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.occupied import Place, places
+from memory.errors import ModelError
+from memory.home import Home, Settings
+from memory.journal import Journal
+from tests.trainer.values import difference, quick_settings
+from tests.tui.screens import Seat, sitting
+from tui import lending
+
+
+@pytest.fixture
+def small(home: Home, tiny: Path) -> Settings:
+    return quick_settings(
+        home,
+        model={"path": str(tiny), "threads": 1},
+        sampling={"temperature": 0.0, "max_tokens": 20},
+        memory={"dense": False},
+        night={"enabled": False},
+        trainer={"card": "instead"},
+    )
+
+
+@pytest.fixture
+def marked(home: Home) -> None:
+    with Journal(home.journal) as journal:
+        journal.add_difference(difference("Who?", "Lutz."))
+
+
+async def aside(seat: Seat) -> None:
+    await seat.until(lambda: seat.screen.chat.engine.lent)
+    await seat.until(lambda: lending.AWAY in seat.status)
+
+
+@pytest.mark.usefixtures("marked")
+async def test_a_message_sent_while_the_model_is_away_is_answered_by_what_was_learnt(
+    home: Home, small: Settings
+) -> None:
+    async with sitting(home, small, size=(100, 24)) as seat:
+        await seat.asks("Hello")
+        before = seat.screen.chat.turns()[0]
+        assert len(places(home)) == 1
+        await seat.types("/train")
+        await aside(seat)
+        assert not places(home)
+        seat.screen.composer.write("Hello again")
+        await seat.hits("enter")
+        await seat.until(lambda: seat.screen.talk.streaming)
+        await seat.sees("Hello again")
+        assert len(seat.screen.chat.turns()) == 1
+        await seat.until(lambda: len(seat.screen.chat.turns()) == 2, patience=90)
+        turn = seat.screen.chat.turns()[-1]
+        assert before.adapter is None
+        assert turn.asked == "Hello again" and turn.adapter == seat.screen.chat.adapter.id  # type: ignore[union-attr]
+        await seat.until(lambda: not seat.screen.talk.streaming)
+        await seat.sees("/report shows it all")
+        await seat.until(lambda: lending.AWAY not in seat.status)
+        assert len(places(home)) == 1
+
+
+@pytest.mark.usefixtures("marked")
+async def test_stopping_gives_a_waiting_message_back_and_the_end_of_a_training_the_model(
+    home: Home, small: Settings
+) -> None:
+    long = small.model_copy(
+        update={"training": small.training.model_copy(update={"max_steps": 100_000})}
+    )
+    async with sitting(home, long) as seat:
+        await seat.types("/train")
+        await aside(seat)
+        seat.screen.composer.write("Are you there?")
+        await seat.hits("enter")
+        await seat.until(lambda: seat.screen.talk.streaming)
+        await seat.hits("escape")
+        await seat.until(lambda: seat.draft == "Are you there?")
+        await seat.sees("a training has the model's room")
+        assert seat.screen.chat.engine.lent
+        seat.screen.composer.take()
+        await seat.types("/train stop")
+        await seat.until(lambda: not seat.screen.chat.engine.lent)
+        await seat.asks("Are you there?")
+        assert len(seat.screen.chat.turns()) == 1
+
+
+@pytest.mark.usefixtures("marked")
+async def test_the_model_stays_while_somebody_types(
+    home: Home, small: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lending, "STILL_SECONDS", 1e9)
+    async with sitting(home, small) as seat:
+        await seat.types("/train")
+        seat.screen.composer.write("I am still wri")
+        await seat.until(lambda: seat.screen.lending._wanted)
+        await seat.screen.lending.look()
+        assert not seat.screen.chat.engine.lent and len(places(home)) == 1
+        seat.screen.composer.take()
+        await aside(seat)
+        seat.screen.training.stop()
+        await seat.until(lambda: not seat.screen.chat.engine.lent)
+
+
+async def test_a_model_that_finds_no_room_to_come_back_is_tried_with_the_next_message(
+    home: Home, small: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with sitting(home, small) as seat:
+        engine = seat.screen.chat.engine
+        engine.put_aside()
+        real = engine._llama._load_again
+
+        def refuse() -> None:
+            raise ModelError("no room on the card; close something")
+
+        monkeypatch.setattr(engine._llama, "_load_again", refuse)
+        await seat.sees("No room on the card")  # nobody trains, so it was to come back
+        monkeypatch.setattr(engine._llama, "_load_again", real)
+        await seat.asks("Hello")
+        assert len(seat.screen.chat.turns()) == 1
+
+
+def test_a_chat_that_is_gone_holds_no_place(home: Home) -> None:
+    one, two = Place(home, 5), Place(home, 7)
+    assert sorted(places(home)) == [5, 7]
+    one.leave()
+    assert two._file is not None
+    two._file.close()  # as the kernel does when its holder dies
+    assert places(home) == []
+    assert not list((home.state / "serving").iterdir())
