@@ -290,20 +290,12 @@ def test_the_events_of_elsewhere_are_json_and_no_more(home: Home, folder: Path, 
     assert heard == [{"phase": "train"}]
 
 
-@pytest.mark.parametrize(("free", "on_the_card"), [("200", False), ("70000", True)])
-def test_a_card_without_room_is_left_to_the_chat(
-    home: Home,
-    tiny: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    free: str,
-    on_the_card: bool,
+@pytest.mark.parametrize(("card", "on_the_card"), [("processor", False), ("auto", True)])
+def test_a_training_without_room_on_the_card_does_not_see_it(
+    home: Home, tiny: Path, tmp_path: Path, card: str, on_the_card: bool
 ) -> None:
-    stand_in = tmp_path / "nvidia-smi"  # a stand-in for the driver's own tool
-    stand_in.write_text(f"#!/bin/sh\necho {free}\n")
-    stand_in.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    with launcher(quick_settings(home), tiny, SHA, tmp_path, threading.Event()) as here:
+    settings = quick_settings(home, trainer={"card": card})
+    with launcher(settings, tiny, SHA, tmp_path, threading.Event()) as here:
         assert isinstance(here, Trainee)
         environ = Path(f"/proc/{here._child.pid}/environ").read_bytes().split(b"\0")
     assert (b"CUDA_VISIBLE_DEVICES=" not in environ) is on_the_card

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from agent.occupied import Place
+from memory.errors import TrainingError
+from memory.home import Home
+from tests.trainer.values import quick_settings
 from trainer import room
+from trainer.run import Run, run_folder
 
 GIB = 1 << 30
 
@@ -48,3 +55,66 @@ def test_what_is_free_is_what_the_driver_says(
     stand_in.unlink()
     monkeypatch.setenv("PATH", str(tmp_path))
     assert room.free_bytes() is None
+
+
+def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int) -> None:
+    """Stand in for the driver's own tool, which says that so many MiB are free."""
+    stand_in = tmp_path / "nvidia-smi"
+    stand_in.write_text(f"#!/bin/sh\necho {free}\n")
+    stand_in.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+
+
+def test_a_night_asks_for_the_card_and_has_it_when_the_chats_have_left(
+    home: Home, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver(tmp_path, monkeypatch, 1000)
+    chats = [Place(home, GIB), Place(home, GIB)]
+    heard: list[dict[str, Any]] = []
+
+    def leave(event: dict[str, Any]) -> None:
+        heard.append(event)
+        for chat in chats:
+            chat.leave()
+
+    settings = quick_settings(home)
+    run = Run(run_folder(home), leave, threading.Event())
+    assert room.make_way(home, settings, tiny, run) == settings
+    run.free()
+    assert [(event["phase"], event["way"]) for event in heard] == [("room", "instead")]
+
+
+@pytest.mark.parametrize("held", [0, GIB // 4, 4 * GIB])
+def test_where_there_is_no_room_the_processor_trains(
+    home: Home, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int
+) -> None:
+    driver(tmp_path, monkeypatch, 200)
+    monkeypatch.setattr(room, "PATIENCE", 0.0)  # the person in front of it goes on typing
+    chat = Place(home, held)
+    run = Run(run_folder(home), lambda event: None, threading.Event())
+    found = room.make_way(home, quick_settings(home), tiny, run)
+    run.free()
+    chat.leave()
+    assert found.trainer.card == "processor" and found.model.gpu_layers == 0
+
+
+def test_a_night_that_waits_for_the_card_can_be_called_off(home: Home, tiny: Path) -> None:
+    settings = quick_settings(home, trainer={"card": "instead"})
+    chat = Place(home, 1)
+    run = Run(run_folder(home), lambda event: run.cancel.set(), threading.Event())
+    with pytest.raises(TrainingError, match="stopped"):
+        room.make_way(home, settings, tiny, run)
+    run.free()
+    chat.leave()
+
+
+@pytest.mark.parametrize("card", ["auto", "beside"])
+def test_without_a_card_or_a_wish_nobody_is_asked_to_leave(
+    home: Home, tiny: Path, monkeypatch: pytest.MonkeyPatch, card: str
+) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    chat = Place(home, GIB)
+    run = Run(run_folder(home), lambda event: pytest.fail(str(event)), threading.Event())
+    settings = quick_settings(home, trainer={"card": card})
+    assert room.make_way(home, settings, tiny, run) == settings
+    chat.leave()
