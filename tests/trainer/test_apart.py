@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from memory.home import Home
 from memory.journal import Journal
 from tests.trainer.values import difference, quick_settings
 from trainer.apart import run_apart
+from trainer.cancel import Cancel
+from trainer.ledger import run_if_due
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 
@@ -106,6 +109,8 @@ import sys
 from pathlib import Path
 from memory.home import Home, Settings
 from trainer.apart import run_apart
+from trainer.cancel import Cancel
+from trainer.ledger import run_if_due
 def tell(event):
     if "pid" in event: print(event["pid"], flush=True)
     if event.get("step") == 2: print("step", flush=True)
@@ -128,3 +133,56 @@ run_apart(Home.locate(), Settings.model_validate_json({settings.model_dump_json(
             ended, _, _ = select.select([watch], [], [], 20)
             os.close(watch)
             assert ended
+
+
+@linux
+@pytest.mark.slow
+def test_a_night_whose_process_is_killed_is_taken_up_by_the_next_tick(
+    home: Home, tiny: Path
+) -> None:
+    mark(home)
+    settings = quick_settings(home)
+    clock = datetime.now().astimezone() + timedelta(days=2)
+
+    def killed(event: dict[str, Any]) -> None:
+        if event["phase"] == "start":
+            os.kill(event["pid"], signal.SIGKILL)
+
+    with pytest.raises(CutOffError):
+        run_if_due(home, settings, model_path=tiny, now=clock, on_event=killed, run=run_apart)
+    report = run_if_due(home, settings, model_path=tiny, now=clock, run=run_apart)
+    assert report is not None and report.verdict == "published"
+    assert run_if_due(home, settings, model_path=tiny, now=clock, run=run_apart) is None
+    with Journal(home.journal) as journal:
+        row = journal.nights(1)[0]
+    assert (row["state"], row["attempt"]) == ("published", 2)
+
+
+@linux
+@pytest.mark.slow
+def test_a_night_that_is_left_because_the_chat_closes_is_taken_up_again(
+    home: Home, tiny: Path
+) -> None:
+    mark(home)
+    settings = quick_settings(home, training={"max_steps": 100_000})
+    clock = datetime.now().astimezone() + timedelta(days=2)
+    cancel = Cancel()
+
+    def leave(event: dict[str, Any]) -> None:
+        if event.get("step") == 2:
+            cancel.leave()
+
+    with pytest.raises(TrainingError, match="stopped"):
+        run_if_due(
+            home,
+            settings,
+            model_path=tiny,
+            now=clock,
+            on_event=leave,
+            cancel=cancel,
+            run=run_apart,
+        )
+    with Journal(home.journal) as journal:
+        assert journal.nights(1)[0]["state"] == "waiting"
+    report = run_if_due(home, quick_settings(home), model_path=tiny, now=clock, run=run_apart)
+    assert report is not None and report.verdict == "published"
