@@ -141,7 +141,8 @@ def test_nothing_to_train_is_not_a_failure(
     assert said(capsys, "train")["verdict"] == "nothing"
     assert said(capsys, "report") is None
     assert said(capsys, "adapters", "list") == []
-    assert said(capsys, "adapters", "off") == {"current": None}
+    assert said(capsys, "adapters", "off") == {"current": None, "waiting": None}
+    assert said(capsys, "adapters", "on") == {"current": None}
 
 
 def test_a_mistake_in_the_settings_is_named(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
