@@ -15,6 +15,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -179,6 +180,8 @@ class TrainingSettings(_Section):
     preference_weight: Annotated[float, Field(ge=0)]
     preference_beta: Annotated[float, Field(gt=0)]
     anchor_weight: Annotated[float, Field(ge=0)]
+    hidden_weight: Annotated[float, Field(ge=0)]
+    frozen_layers: Annotated[float, Field(ge=0, lt=1)]
     max_minutes: Annotated[float, Field(gt=0)]
     seed: Count
     threads: Annotated[int, Field(ge=0, le=512)]
@@ -250,6 +253,9 @@ class UiSettings(_Section):
     hints: bool
 
 
+KeyNames = Annotated[str, Field(min_length=1, max_length=200)]
+
+
 class Settings(_Section):
     """Every setting, checked; field names are those of `config.toml`."""
 
@@ -263,6 +269,8 @@ class Settings(_Section):
     night: NightSettings
     trainer: TrainerSettings
     ui: UiSettings
+    keys: dict[str, KeyNames]
+    """Keys by the id of what they do; which keys there are is known to `tui/keys.py`."""
 
 
 def shipped_settings_file() -> Path:
@@ -284,6 +292,7 @@ def read_settings(home: Home, overrides: Mapping[str, Mapping[str, Any]] | None 
     if overrides:
         layers.append(("the command line", overrides))
     for source, layer in layers:
+        _refuse_unknown_keys(merged, layer, source)
         merged = _overlay(merged, layer, source)
         # Checked layer by layer, so that the message names the file that holds the mistake.
         checked = _check(merged, source)
@@ -315,6 +324,18 @@ def _overlay(base: dict[str, Any], layer: Mapping[str, Any], source: str) -> dic
             raise SettingsError(f"{source}: {name} must be a section written as [{name}]; mend it")
         merged[name].update(section)
     return merged
+
+
+def _refuse_unknown_keys(base: Mapping[str, Any], layer: Mapping[str, Any], source: str) -> None:
+    """Every action stands in the shipped `[keys]`; another id would be remapped in vain."""
+    given = layer.get("keys")
+    for name in given if isinstance(given, Mapping) else ():
+        if name not in base["keys"]:
+            near = get_close_matches(name, base["keys"], n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else "`discern config show` lists them:"
+            raise SettingsError(
+                f"{source} has an unknown key keys.{name[:40]}; {hint} mend or remove it"
+            )
 
 
 def _check(merged: dict[str, Any], source: str) -> Settings:

@@ -106,13 +106,15 @@ class Memory:
         lost: str | None = None,
         sounds: str | None = None,
         quote: str | None = None,
+        quote_at: int | None = None,
         identity: str | None = None,
         system: str = "",
     ) -> Difference:
         """Keep the marked moment of `turn`; when this returns it is on disk.
 
-        `quote` is a part of the reply, word for word, that the mark is about. `identity` names the
-        difference; a fresh id is made when none is given. `system` is the system prompt that the
+        `quote` is a part of the reply, word for word, that the mark is about; `quote_at` is where in
+        the reply it begins, should it stand there more than once. `identity` names the difference;
+        a fresh id is made when none is given. `system` is the system prompt that the
         turn was spoken under; the talk before it is taken from the journal.
 
         Raises:
@@ -129,6 +131,7 @@ class Memory:
             lost=lost,
             sounds=sounds,
             quote=quote,
+            quote_at=quote_at,
             identity=identity,
             before=(Message("system", system), *said) if system else said,
             next_surprisal=self.journal.next_surprisal(turn),

@@ -34,6 +34,7 @@ def make_mark(
     lost: str | None,
     sounds: str | None,
     quote: str | None,
+    quote_at: int | None = None,
     identity: str | None,
     before: tuple[Message, ...],
     next_surprisal: float | None,
@@ -61,7 +62,7 @@ def make_mark(
             clean_field("missed line", missed), clean_field("lost line", lost), expected
         ),
         note=clean_field("note", note),
-        span=_span(quote, turn.replied),
+        span=_span(quote, turn.replied, quote_at),
         model=turn.model,
         adapter=turn.adapter,
         before=before,
@@ -130,10 +131,11 @@ def _refuse_the_same(difference: Difference) -> None:
         )
 
 
-def _span(quote: str | None, reply: str) -> Span | None:
+def _span(quote: str | None, reply: str, at: int | None) -> Span | None:
     if quote is None:
         return None
-    start = reply.find(quote) if quote else -1
+    stands = at is not None and at >= 0 and quote and reply.startswith(quote, at)
+    start = at if stands and at is not None else reply.find(quote) if quote else -1
     if start < 0:
         raise MarkError(
             f"the quoted part {quote[:40]!r} does not stand in the reply; select it again"

@@ -12,12 +12,13 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from textual.app import App, SystemCommand
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.filter import NoColor
 from textual.screen import Screen
 
 from memory.home import Home, Settings
 from tui.commands import COMMANDS
+from tui.keys import Keyboard, bindings
 from tui.screens.chat import ChatScreen
 from tui.text import clean
 from tui.themes import DARK, LIGHT
@@ -30,10 +31,7 @@ class DiscernApp(App[int]):
 
     TITLE = "discern"
     ENABLE_COMMAND_PALETTE = True
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+c", "copy_or_leave", "Leave", show=False, priority=True),
-        Binding("ctrl+q", "leave", "Leave", show=False, priority=True),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("anywhere")]
     CSS = """
     Screen { background: $background; }
     Toast { max-width: 60; }
@@ -46,6 +44,8 @@ class DiscernApp(App[int]):
         self.home = home
         self.settings = settings
         self._leaving_at = 0.0
+        self.keyboard = Keyboard(settings.keys, str(home.settings_file))
+        self.set_keymap(self.keyboard.own)
         self._chat_screen = ChatScreen(home, settings, thread=thread, new=new)
         if self.no_color:
             self._filters = [NoColor()]
@@ -85,6 +85,11 @@ class DiscernApp(App[int]):
         self._leaving_at = now
         more = " Leaving stops the training." if screen.training.running else ""
         screen.status.say(f"Ctrl+C again leaves.{more}", TWICE_SECONDS)
+
+    def action_help(self) -> None:
+        """Show the commands and the keys."""
+        if self.screen is self._chat_screen:
+            self._chat_screen.pick(next(item for item in COMMANDS if item.name == "help"))
 
     def action_leave(self) -> None:
         """Leave now."""

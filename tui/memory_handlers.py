@@ -17,6 +17,7 @@ from tui.widgets.why_card import WhyCard
 
 if TYPE_CHECKING:
     from agent.chat import Chat
+    from agent.marking import Receipt
     from memory.difference import Difference
     from tui.screens.chat import ChatScreen
     from tui.widgets.turn import TurnView
@@ -44,9 +45,10 @@ class MemoryHandlers:
         from agent.marking import parse_mark
 
         screen = self._screen
-        view = screen.entry.target
+        view = screen.entry.target or screen.transcript.chosen
         screen.entry.aim(None)
-        if view is None and screen.talk.streaming:
+        latest = screen.transcript.turns[-1:]
+        if screen.talk.streaming and (view is None or view in latest):
             screen.talk.after(lambda: self.diff(argument))
             await screen.say("The reply will be marked as soon as it ends.")
             return
@@ -57,6 +59,11 @@ class MemoryHandlers:
         except DiscernError:
             screen.entry.give_back(f"/diff {argument}".strip(), view)
             raise
+        await self.kept(receipt)
+
+    async def kept(self, receipt: Receipt) -> None:
+        """Show a mark that was made."""
+        screen = self._screen
         self._made.append(receipt.difference.id)
         await screen.transcript.drop_hints()
         marked = screen.view_of(receipt.difference.turn)

@@ -99,9 +99,8 @@ async def test_an_earlier_reply_is_chosen_and_marked_with_two_keys(
         first, second = seat.screen.transcript.turns
         assert seat.screen.transcript.chosen is first
         await seat.pilot.press("d")
-        await seat.sees("◆ marks:")
-        assert seat.draft == "/diff "
-        await seat.pilot.press(*"error", "enter")
+        await seat.sees("◆ mark the reply")
+        await seat.pilot.press("e", "enter", "enter")
         await seat.until(lambda: first.sign == "◇")
         assert second.sign == ""
         assert first.turn is not None

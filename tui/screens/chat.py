@@ -7,36 +7,32 @@ handlers (`tui/handlers.py`), keys to where they belong. Commands work while a r
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from textual import events, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 
 from memory.errors import DiscernError
 from memory.home import Home, Settings
 from tui.commands import Command, parse
 from tui.handlers import Handlers
 from tui.opening import Opened, OpeningStep
-from tui.screens.training_stage import TrainingStage
+from tui.screens.marking_stage import MarkingStage
 from tui.text import clean, one_line
 from tui.widgets.card import Card
 from tui.widgets.composer import Composer
 from tui.widgets.entry import Entry
+from tui.widgets.picker import MarkPicker
 from tui.widgets.receipt import Receipt
-from tui.widgets.transcript import Transcript
 from tui.widgets.why_card import WhyCard
 
 if TYPE_CHECKING:
     from textual.widgets import Markdown
 
 POLL_SECONDS = 2.0
-CHOSEN_HINT = "d mark · u undo · c contrast · w why"
-CHOSEN_KEYS = ("d", "u", "c", "w")
-"""Keys that mean something while a reply is chosen; others are written."""
 
 
-class ChatScreen(TrainingStage):
+class ChatScreen(MarkingStage):
     """One open chat."""
 
     DEFAULT_CSS = """
@@ -44,16 +40,6 @@ class ChatScreen(TrainingStage):
     """
 
     AUTO_FOCUS = "#composer"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", "Stop the reply", show=False),
-        Binding("alt+up", "walk(-1)", "Choose a reply", show=False, priority=True),
-        Binding("alt+down", "walk(1)", "Choose a reply", show=False, priority=True),
-        Binding("ctrl+t", "panel", "Training panel", show=False, priority=True),
-        Binding("d", "mark", "Mark the chosen reply", show=False),
-        Binding("u", "unmark", "Take its mark back", show=False),
-        Binding("w", "why", "What was recalled", show=False),
-        Binding("c", "contrast", "The three lines of its mark", show=False),
-    ]
 
     def __init__(
         self, home: Home, settings: Settings, *, thread: str | None = None, new: bool = False
@@ -174,7 +160,9 @@ class ChatScreen(TrainingStage):
 
     def action_back(self) -> None:
         """Close the menu, stop the reply, or leave the choice of a reply, in this order."""
-        if self.entry.close_menu():
+        if self.query(MarkPicker):
+            self.leave_gestures()
+        elif self.entry.close_menu():
             pass
         elif self.talk.streaming:
             self.talk.stop()
@@ -182,24 +170,11 @@ class ChatScreen(TrainingStage):
             self.transcript.choose(None)
             self.entry.aim(None)
             self.run_worker(self.transcript.drop_hints())
-        self.composer.focus()
+        self.set_focus(self.composer)
 
     def action_walk(self, step: int) -> None:
         """Move the cursor over the replies."""
         self.transcript.walk(step)
-
-    def on_transcript_chosen(self, message: Transcript.Chosen) -> None:
-        """Give the keyboard to the replies, or back to the input."""
-        self.status.change(passing=CHOSEN_HINT if message.view is not None else "")
-        (self.composer if message.view is None else self.transcript).focus()
-
-    def action_mark(self) -> None:
-        """Begin a mark of the chosen reply."""
-        if (view := self.transcript.chosen) is not None:
-            self.transcript.choose(None)
-            self.composer.write("/diff ")
-            self.entry.aim(view)
-            self.composer.focus()
 
     @work(group="commands")
     async def action_unmark(self) -> None:
@@ -261,9 +236,11 @@ class ChatScreen(TrainingStage):
         else:
             self.transcript.scroll_page_down(animate=False)
 
-    def on_key(self, event: events.Key) -> None:
+    async def on_key(self, event: events.Key) -> None:
         """Writing while a reply is chosen goes on in the input."""
-        if self.transcript.has_focus and event.is_printable and event.key not in CHOSEN_KEYS:
+        if await self.took(event):
+            return
+        if self.focused is self.transcript and event.is_printable:
             self.composer.focus()
             self.composer.insert(clean(event.character or ""))
             event.stop()

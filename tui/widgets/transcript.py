@@ -104,7 +104,7 @@ class Transcript(VerticalScroll):
 
     def walk(self, step: int) -> None:
         """Move the cursor to the reply before or after; past the last one it leaves them."""
-        views = [view for view in self.turns if view.turn is not None]
+        views = self.turns  # the one that streams too: it can be marked already
         if not views:
             return
         if self.chosen is None or self.chosen not in views:

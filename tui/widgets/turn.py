@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
+from textual.widget import Widget
 from textual.widgets import Static
 
 from memory.difference import Difference, State, Turn
 from tui.text import clean
+from tui.widgets.passage import PassageView
 from tui.widgets.recalled import RecalledLine, Used
 from tui.widgets.receipt import Receipt
 from tui.widgets.reply import Reply
@@ -108,6 +110,21 @@ class TurnView(Vertical):
         for receipt in self._under.query(Receipt):
             if receipt.difference not in kept:
                 receipt.remove()
+
+    async def open(self, widget: Widget) -> None:
+        """Put a widget under the reply, above its receipts."""
+        await self.mount(widget, before=self._under)
+
+    async def replace_reply(self, widget: Widget) -> None:
+        """Show a widget in the reply's place."""
+        self.show_reply()
+        self.reply.display = False
+        await self.reply.parent.mount(widget, after=self.reply)  # type: ignore[union-attr]
+
+    def show_reply(self) -> None:
+        """Show the reply again."""
+        self.query(PassageView).remove()
+        self.reply.display = True
 
     async def add_receipt(self, difference: Difference, text: str) -> None:
         """Show a mark that was just made or changed; an older receipt of it goes."""

@@ -1,0 +1,230 @@
+"""Marking by gesture: the picker, parts of a reply, marks of a reply that still streams."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from memory.difference import Moment
+from memory.home import Home, Settings, read_settings
+from memory.kinds import kinds
+from tests.tui.screens import Seat, sitting
+from tui.marking import Passage, Steps, in_source
+from tui.widgets.picker import MarkPicker
+
+QUESTION = "What is the capital of Zubrowka?"
+
+
+@pytest.fixture
+def quick(home: Home) -> Settings:
+    """The starter, greedy, searching by words alone and without nights."""
+    return read_settings(
+        home,
+        {
+            "sampling": {"temperature": 0.0, "max_tokens": 60},
+            "memory": {"dense": False},
+            "night": {"enabled": False},
+        },
+    )
+
+
+async def picking(seat: Seat, *keys: str) -> None:
+    """Press keys and wait for the picker."""
+    await seat.pilot.press(*keys)
+    await seat.until(lambda: seat.screen.query(MarkPicker))
+    await seat.pilot.pause()
+
+
+async def test_a_typed_mark_takes_four_key_strokes(home: Home, quick: Settings) -> None:
+    async with sitting(home, quick) as seat:
+        await seat.asks(QUESTION)
+        await picking(seat, "alt+d")
+        await seat.sees("1 semantic", "4 tactical", "Enter skips")
+        first = seat.screen.transcript.turns[0]
+        assert first.turn is not None and first.turn.replied in " ".join(seat.shown.split())
+        await seat.pilot.press("4")
+        await seat.sees("3 fact")
+        await seat.pilot.press("3", "enter")
+        await seat.sees("✓ Kept as surprise (tactical/fact)", "undo")
+        assert not seat.screen.query(MarkPicker) and seat.screen.composer.has_focus
+        item = seat.screen.chat.journal.differences()[0]
+        assert (item.kind, item.moment) == ("tactical/fact", Moment.SURPRISE)
+
+
+async def test_a_chosen_earlier_reply_is_marked_with_what_it_should_have_said(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick) as seat:
+        await seat.asks(QUESTION)
+        await seat.asks("What is 2 + 3?")
+        await picking(seat, "alt+up", "alt+up", "d")
+        await seat.pilot.press("h", "e", "enter", *"Lutz.", "tab", *"city", "enter")
+        await seat.sees("✓ Kept as error")
+        item = seat.screen.chat.journal.differences()[0]
+        first, second = seat.screen.transcript.turns
+        assert first.turn is not None and item.turn == first.turn.id
+        assert (item.contrast.sounds, item.note, item.kind) == ("Lutz.", "city", None)
+        assert first.sign and not second.sign
+
+
+async def test_escape_leaves_everything_as_it_was_at_every_step(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick) as seat:
+        await seat.asks(QUESTION)
+        await seat.pilot.press("alt+up")
+        await seat.hits("d", "4", "3", "escape")  # as quick as one can
+        await seat.until(lambda: seat.screen.composer.has_focus)
+        for keys in ((), ("4",), ("4", "3"), ("4", "3", "x", "tab", "y")):
+            await picking(seat, "alt+d")
+            await seat.pilot.press(*keys, "escape")
+            await seat.until(lambda: not seat.screen.query(MarkPicker))
+            assert seat.screen.chat.journal.differences() == []
+            assert seat.draft == "" and seat.screen.composer.has_focus
+
+
+async def test_backspace_goes_back_and_a_slash_writes_the_mark_as_a_line(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick) as seat:
+        await seat.asks(QUESTION)
+        await picking(seat, "alt+d")
+        await seat.pilot.press("4", "backspace")
+        await seat.sees("1 semantic")
+        await seat.pilot.press("/")
+        await seat.sees("◆ marks:")
+        assert seat.draft == "/diff "
+
+
+async def test_a_refused_mark_leaves_the_picker_with_what_was_written(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick) as seat:
+        await seat.asks(QUESTION)
+        turn = seat.screen.transcript.turns[0].turn
+        assert turn is not None
+        await picking(seat, "alt+d")
+        await seat.pilot.press("enter", *turn.replied, "enter")
+        await seat.sees("the very reply that was given")
+        assert seat.screen.query(MarkPicker)
+
+
+async def test_a_reply_that_streams_is_marked_when_it_has_ended(home: Home, tiny: Path) -> None:
+    endless = read_settings(
+        home,
+        {
+            "model": {"path": str(tiny), "context": 8192},
+            "sampling": {"temperature": 0.0, "max_tokens": 8000},
+            "memory": {"dense": False},
+            "night": {"enabled": False},
+        },
+    )
+    async with sitting(home, endless) as seat:
+        await seat.types("Speak")
+        await seat.until(lambda: seat.screen.talk.streaming)
+        await seat.until(lambda: len(seat.screen.transcript.turns[-1].reply.text) > 200)
+        await seat.hits("alt+d")
+        await seat.hits("1", "1", "enter")  # as quick as one can
+        await seat.until(lambda: seat.screen.query(MarkPicker))
+        await seat.until(lambda: not seat.screen.query(MarkPicker))
+        assert seat.screen.chat.journal.differences() == []
+        await seat.hits("escape")
+        await seat.until(lambda: seat.screen.chat.journal.differences())
+        item = seat.screen.chat.journal.differences()[0]
+        view = seat.screen.transcript.turns[-1]
+        assert view.turn is not None and (item.turn, item.kind) == (view.turn.id, "semantic/tone")
+        await seat.until(lambda: view.sign)
+
+
+async def test_words_chosen_with_keys_become_the_span(home: Home, quick: Settings) -> None:
+    async with sitting(home, quick) as seat:
+        await seat.asks(QUESTION)
+        await seat.pilot.press("alt+up", "v")
+        await seat.sees("begins a part")
+        await seat.pilot.press("right", "v", "right")
+        await picking(seat, "d")
+        await seat.pilot.press("4", "3", "enter")
+        await seat.sees("✓ Kept as")
+        item = seat.screen.chat.journal.differences()[0]
+        assert item.span is not None
+        assert item.span.quote == " ".join(item.replied.split()[1:3])
+        assert item.replied[item.span.start : item.span.end] == item.span.quote
+        view = seat.screen.transcript.turns[0]
+        assert view.reply.display
+
+
+async def test_leaving_the_words_shows_the_reply_again(home: Home, quick: Settings) -> None:
+    async with sitting(home, quick) as seat:
+        await seat.asks(QUESTION)
+        await seat.pilot.press("alt+up", "v")
+        await seat.sees("begins a part")
+        await seat.pilot.press("escape")
+        view = seat.screen.transcript.turns[0]
+        await seat.until(lambda: view.reply.display and seat.screen.transcript.chosen is view)
+        await seat.until(lambda: seat.screen.transcript.has_focus)
+        await seat.pilot.press("escape")
+        await seat.until(lambda: seat.screen.composer.has_focus)
+
+
+def test_a_mark_in_steps_skips_what_is_not_said() -> None:
+    steps = Steps(list(kinds().values()))
+    assert [digit for digit, _ in steps.offers] == ["1", "2", "3", "4", "5"]
+    assert steps.press("9") is None and steps.press("x") is None
+    assert steps.skip().said("", "") == {
+        "moment": Moment.SURPRISE,
+        "kind": None,
+        "note": None,
+        "sounds": None,
+    }
+    tactical = steps.press("4")
+    assert tactical is not None and tactical.skip().said("", "")["kind"] == "tactical"
+    fact = tactical.press("3")
+    assert fact is not None and fact.said(" n ", " s ") == {
+        "moment": Moment.ERROR,
+        "kind": "tactical/fact",
+        "note": "n",
+        "sounds": "s",
+    }
+    assert fact.back() == tactical and tactical.back() == steps
+
+
+def test_a_passage_moves_by_words_and_lines_and_grows_both_ways() -> None:
+    passage = Passage.of("One two.\n\nThree four five\nsix")
+    assert passage is not None and Passage.of(" \n") is None
+
+    def chosen(of: Passage) -> str:
+        return of.text[slice(*of.span)]
+
+    assert chosen(passage) == "One"
+    assert chosen(passage.move(-1)) == "One" and chosen(passage.move(99)) == "six"
+    assert chosen(passage.line(1)) in ("Three", ".")
+    three = passage.move(3)
+    assert chosen(three) == "Three"
+    assert chosen(three.toggle().move(2)) == "Three four five"
+    assert chosen(three.move(-2, grow=True)) == "two.\n\nThree"
+    assert chosen(three.line(1)) == "six" and chosen(three.move(2).line(1)) == "six"
+
+
+@pytest.mark.parametrize(
+    ("source", "shown", "part", "found"),
+    [
+        ("It is **very** good.", "It is very good.", "very good", "very** good"),
+        ("See [the page](http://the.page) now", "See the page now", "the page", "the page"),
+        ("- one\n- `two` it", "two it", "two", "two"),
+        ("| a | b |", "b", "b", "b"),
+        ("a  \nb c", "a\nb c", "b", "b"),
+        ("приве́т 你好 end", "приве́т 你好 end", "你好", "你好"),
+    ],
+)
+def test_what_is_selected_is_found_in_the_source(
+    source: str, shown: str, part: str, found: str
+) -> None:
+    start = shown.index(part)
+    place = in_source(source, shown, start, start + len(part))
+    assert place is not None and source[slice(*place)] == found
+
+
+def test_what_does_not_stand_in_the_source_is_refused() -> None:
+    assert in_source("&amp;&amp;", "xyz", 0, 3) is None
+    assert in_source("one", "one", 1, 1) is None

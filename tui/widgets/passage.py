@@ -1,0 +1,86 @@
+"""A reply as the model wrote it, in which a part is chosen word by word.
+
+It stands in the reply's place while the words are chosen and goes again afterwards. Its text is the
+source, so that what is chosen is exactly what stands in the journal, whatever Markdown would show.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.binding import BindingType
+from textual.content import Content
+from textual.geometry import Region
+from textual.message import Message
+from textual.widgets import Static
+
+from tui.keys import bindings
+from tui.marking import Passage
+
+
+class PassageView(Static, can_focus=True):
+    """The source text of a reply with the chosen words lit."""
+
+    DEFAULT_CSS = """
+    PassageView { height: auto; width: 1fr; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("passage")]
+
+    class Taken(Message):
+        """Mark these words; `span` is in characters of the reply."""
+
+        def __init__(self, view: PassageView, span: tuple[int, int]) -> None:
+            super().__init__()
+            self.view, self.span = view, span
+
+    class Left(Message):
+        """Nothing is to be marked."""
+
+        def __init__(self, view: PassageView) -> None:
+            super().__init__()
+            self.view = view
+
+    def __init__(self, passage: Passage) -> None:
+        super().__init__(markup=False)
+        self.passage = passage
+
+    def on_mount(self) -> None:
+        """Draw."""
+        self._draw()
+
+    def action_move(self, step: int, grow: bool = False) -> None:
+        """Go on by words."""
+        self._show(self.passage.move(step, grow=grow))
+
+    def action_line(self, step: int, grow: bool = False) -> None:
+        """Go on by lines."""
+        self._show(self.passage.line(step, grow=grow))
+
+    def action_grow(self) -> None:
+        """Begin or end the part here."""
+        self._show(self.passage.toggle())
+
+    def action_take(self) -> None:
+        """Mark what is chosen."""
+        self.post_message(self.Taken(self, self.passage.span))
+
+    def action_leave(self) -> None:
+        """Leave everything as it was."""
+        self.post_message(self.Left(self))
+
+    def _show(self, passage: Passage) -> None:
+        self.passage = passage
+        self._draw()
+        row = passage.text.count("\n", 0, passage.words[passage.at][0])
+        if self.size.width:
+            before = passage.text[: passage.words[passage.at][0]].split("\n")
+            row += sum(max(0, len(line) - 1) // self.size.width for line in before)
+        parent = self.screen.query_one("#transcript")
+        parent.scroll_to_region(
+            Region(0, self.virtual_region_with_margin.y + row, 1, 1).translate((0, 0)),
+            animate=False,
+        )
+
+    def _draw(self) -> None:
+        start, end = self.passage.span
+        self.update(Content(self.passage.text).stylize("reverse", start, end))

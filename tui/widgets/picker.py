@@ -1,0 +1,175 @@
+"""The picker under a reply: family, type and words of a mark, each with a key or skipped.
+
+A digit takes a family, the next a type; e, s and h say why it is marked; Enter skips what one does
+not care to say and at the end keeps; Backspace takes a step back; Esc leaves everything as it was. It
+stands below the reply and never over it. Keeps nothing itself: it says what was chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Static
+
+from memory.kinds import Kind
+from tui.keys import bindings
+from tui.marking import MOMENTS, Steps
+from tui.text import one_line
+from tui.widgets.card import CardLine
+
+WORDS = (("sounds", "how it should have sounded: this is trained"), ("note", "a word on it"))
+
+
+class MarkPicker(Vertical, can_focus=True):
+    """A mark being said, under the reply that it is about."""
+
+    DEFAULT_CSS = """
+    MarkPicker {
+        height: auto;
+        padding: 0 1;
+        margin: 0 0 0 2;
+        border-left: thick $accent;
+        & > Static { height: auto; color: $muted; }
+        & > .row { height: auto; }
+        & .label { width: 8; color: $accent; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("picker")]
+
+    class Said(Message):
+        """Keep the mark; `mark` are the arguments of `Chat.mark`."""
+
+        def __init__(self, picker: MarkPicker, mark: dict[str, Any]) -> None:
+            super().__init__()
+            self.picker, self.mark = picker, mark
+
+    class Left(Message):
+        """Leave everything as it was; `typing` goes on with the mark as a line in the input."""
+
+        def __init__(self, picker: MarkPicker, typing: bool = False) -> None:
+            super().__init__()
+            self.picker, self.typing = picker, typing
+
+    def __init__(
+        self, kinds: Sequence[Kind], span: tuple[int, int] | None = None, quote: str = ""
+    ) -> None:
+        super().__init__(classes="picker")
+        self.steps = Steps(kinds)
+        self.span, self.quote = span, quote
+        self._head = Static("", markup=False)
+        self._keys = Static("", markup=False)
+        self._lines = {name: CardLine(name, hint, "") for name, hint in WORDS}
+        self._rows = [
+            Horizontal(Static(name, markup=False, classes="label"), line, classes="row")
+            for name, line in self._lines.items()
+        ]
+        for row in self._rows:
+            row.display = False
+
+    def compose(self) -> ComposeResult:
+        """Lay the rows down."""
+        yield self._head
+        yield from self._rows
+        yield self._keys
+
+    def on_mount(self) -> None:
+        """Draw."""
+        self._draw()
+
+    def on_resize(self) -> None:
+        """Cut the lines anew."""
+        self._draw()
+
+    def on_key(self, event: events.Key) -> None:
+        """Take a digit, or the letter of a moment; other letters say nothing here."""
+        key = (event.character or event.key).lower()
+        if (
+            len(key) != 1
+            or not key.isprintable()
+            or (self.steps.step == 2 and self.screen.focused is not self)
+        ):
+            return
+        event.stop()
+        event.prevent_default()
+        if self.steps.step == 2:  # typed before the line had the keyboard
+            self._lines["sounds"].insert(event.character or event.key)
+        elif key == "/":
+            self.post_message(self.Left(self, typing=True))
+        elif (after := self.steps.press(key)) is not None:
+            self._go(after)
+
+    def action_skip(self) -> None:
+        """Leave this unsaid and go on; at the end keep."""
+        if self.steps.step < 2:
+            self._go(self.steps.skip())
+        else:
+            self._keep()
+
+    def action_back(self) -> None:
+        """Take the last answer back."""
+        self._go(self.steps.back())
+
+    def action_leave(self) -> None:
+        """Leave everything as it was."""
+        self.post_message(self.Left(self))
+
+    def on_card_line_entered(self, message: CardLine.Entered) -> None:
+        """Keep what was said."""
+        message.stop()
+        self._keep()
+
+    def _keep(self) -> None:
+        words = {name: line.text for name, line in self._lines.items()}
+        self.post_message(self.Said(self, self.steps.said(words["note"], words["sounds"])))
+
+    def _go(self, steps: Steps) -> None:
+        writing = self.steps.step == 2
+        self.steps = steps
+        for row in self._rows:
+            row.display = steps.step == 2
+        self._draw()
+        # At once and not by `focus`, which waits: the next key may be on its way already.
+        if steps.step == 2 and not writing:
+            self.screen.set_focus(self._lines["sounds"])
+        elif steps.step != 2:
+            self.screen.set_focus(self)
+        self.call_after_refresh(self.scroll_visible, animate=False)
+
+    def _draw(self) -> None:
+        steps, width = self.steps, max(24, (self.size.width or self.app.size.width - 8) - 2)
+        accent, text = self.app.theme_variables["accent"], self.app.theme_variables["foreground"]
+        moment = str(steps.moment) if steps.moment else ""
+        said = " ".join(part for part in (moment, steps.kind.name if steps.kind else "") if part)
+        what = f"“{one_line(self.quote, 30)}”" if self.span else "the reply"
+        lines = [Content.assemble((f"◆ mark {what}", text), (f"  {said}", accent))]
+        if steps.offers:
+            parts = [f"{digit} {kind.type or kind.family}" for digit, kind in steps.offers]
+            lines += [Content(line).stylize(text) for line in _rows(parts, width)]
+        elif steps.kind is not None:
+            lines.append(Content(one_line(steps.kind.shows, width)))
+        self._head.update(Content("\n").join(lines))
+        letters = " ".join(f"{letter} {name}" for letter, name in MOMENTS.items())
+        keys = (
+            "Enter keeps · Tab the other line · Esc leaves it"
+            if steps.step == 2
+            else f"{letters} · Enter skips · / writes it · Esc leaves it"
+        )
+        self._keys.update(Content(one_line(keys, width)))
+
+
+def _rows(parts: Sequence[str], width: int) -> list[str]:
+    """Put the parts into as few lines as hold them."""
+    rows: list[str] = []
+    for part in parts:
+        if rows and len(rows[-1]) + 2 + len(part) <= width:
+            rows[-1] += "  " + part
+        else:
+            rows.append(part)
+    return [one_line(row, width) for row in rows]
