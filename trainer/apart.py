@@ -29,6 +29,7 @@ from trainer.report import Report
 from trainer.run import STOPPED, OnEvent
 
 LOG = "night.log"
+"""In the state folder; kept of a night that broke down, for no other has anything to say there."""
 CANCEL = "cancel"
 PATIENCE = 15.0
 """Seconds that a cancelled night has to put its things away before it is killed."""
@@ -68,8 +69,11 @@ def run_apart(
             if "event" in said:
                 on_event(said["event"])
             elif "report" in said:
+                (home.state / LOG).unlink(missing_ok=True)
                 return Report.from_json(said["report"])
             elif "error" in said:
+                if not said.get("broke"):
+                    (home.state / LOG).unlink(missing_ok=True)
                 kind = getattr(errors, str(said["error"]), TrainingError)
                 raise kind(said["sentence"])
         code = child.wait()
@@ -190,6 +194,7 @@ def main() -> None:
     except Exception as error:
         traceback.print_exc()
         say(
+            broke=True,
             error="TrainingError",
             sentence=f"the night broke down ({type(error).__name__}: {error}); the log of it is "
             f"{LOG} beside the runs, what served before serves on",

@@ -54,6 +54,7 @@ def test_a_night_apart_stands_back_wholly_and_brings_the_same_report(
     report = run_apart(home, quick_settings(home), model_path=tiny, on_event=on_event)
     assert report.verdict == "published"
     assert report.adapter == read_pointer(home.adapters).current
+    assert not (home.state / "night.log").exists()
     assert {"compose", "anchors", "beside", "train", "gate", "publish"} <= set(seen)
     assert seen["compose"] == seen["gate"] == 7  # not the training alone
     assert night[0] != os.getpid() and not Path(f"/proc/{night[0]}").exists()
