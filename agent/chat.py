@@ -226,6 +226,7 @@ class Chat:
         lost: str | None = None,
         sounds: str | None = None,
         quote: str | None = None,
+        quote_at: int | None = None,
     ) -> Receipt:
         """Keep the marked moment of a turn (by default the last of this thread).
 
@@ -242,6 +243,7 @@ class Chat:
             lost=lost,
             sounds=sounds,
             quote=quote,
+            quote_at=quote_at,
             system=self.settings.chat.system,
         )
         return Receipt(difference, receipt(difference, self.settings))
