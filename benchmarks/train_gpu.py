@@ -190,7 +190,8 @@ def recipe(steps: int) -> Recipe:
     """Return the shipped recipe, all steps taken."""
     values: dict[str, Any] = {
         "rank": 16, "alpha": 32.0, "targets": TARGETS, "learning_rate": 3e-4, "max_steps": steps,
-        "preference_weight": 0.2, "preference_beta": 0.1, "anchor_weight": 5.0,
+        "preference_weight": 0.2, "preference_beta": 0.1, "anchor_weight": 2.0,
+        "hidden_weight": 3.0, "frozen_layers": 0.25,
         "max_seconds": 3600.0, "seed": 0, "threads": 0,
     }  # fmt: skip
     return Recipe(**values)

@@ -40,8 +40,16 @@ def with_adapter(
         target_modules=list(job.recipe.targets),
         lora_dropout=0.0,
         task_type="CAUSAL_LM",
+        layers_to_transform=_upper(loaded[job.base], job.recipe.frozen_layers),
     )
     return get_peft_model(loaded.pop(job.base), config).train()
+
+
+def _upper(model: Any, frozen: float) -> list[int]:
+    """Return the numbers of the layers that get an adapter: the lowest hear what words are, which a
+    lesson leaves as it is, and what lies below an adapter needs no gradients."""
+    count = model.config.num_hidden_layers
+    return list(range(min(count - 1, int(count * frozen)), count))
 
 
 def save_adapter(model: Any, job: Job, best: Sequence[Tensor]) -> None:

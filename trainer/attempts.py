@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from agent.adapters import GGUF
 from memory.errors import TrainingError
 from trainer import candidate, gate
-from trainer.job import CONTROL, Job, Recipe, write_job
+from trainer.job import CONTROL, Job, write_job
+from trainer.recipe import recipe_of
 from trainer.report import Attempt, Point
 
 if TYPE_CHECKING:
@@ -148,7 +149,17 @@ def make(
 
     folder = run.folder / f"try-{plan.number}"
     folder.mkdir()
-    curves = _train(plan, folder, trainee, run, model_path, curriculum, settings, seconds)
+    layers = int(engine.info.metadata[f"{engine.info.architecture}.block_count"])
+    recipe = recipe_of(
+        settings.training,
+        layers,
+        rate=plan.rate,
+        seed=plan.seed,
+        steps=plan.steps,
+        seconds=seconds,
+    )
+    write_job(folder, Job(model_path.resolve(), folder / "adapter", recipe, curriculum.samples()))
+    curves = _train(plan, folder, trainee, run)
     run.tell("export")
     adapter = folder / "adapter" / GGUF
     candidate.check(folder / "adapter")
@@ -156,7 +167,7 @@ def make(
         folder / "adapter",
         adapter,
         architecture=engine.info.architecture,
-        layers=int(engine.info.metadata[f"{engine.info.architecture}.block_count"]),
+        layers=layers,
     )
     run.tell("probe")
     gate.probe(adapter, model_path)
@@ -181,31 +192,7 @@ def broken_down(plan: Plan, error: Exception) -> Attempt:
     )
 
 
-def _train(
-    plan: Plan,
-    folder: Path,
-    trainee: Launcher,
-    run: Run,
-    model_path: Path,
-    curriculum: Curriculum,
-    settings: Settings,
-    seconds: float,
-) -> Curves:
-    training = settings.training
-    recipe = Recipe(
-        rank=training.rank,
-        alpha=training.alpha,
-        targets=tuple(training.targets),
-        learning_rate=plan.rate,
-        max_steps=plan.steps,
-        preference_weight=training.preference_weight,
-        preference_beta=training.preference_beta,
-        anchor_weight=training.anchor_weight,
-        max_seconds=seconds,
-        seed=plan.seed,
-        threads=training.threads,
-    )
-    write_job(folder, Job(model_path.resolve(), folder / "adapter", recipe, curriculum.samples()))
+def _train(plan: Plan, folder: Path, trainee: Launcher, run: Run) -> Curves:
     curves = Curves()
     run.curve.clear()
     run.tell("load", attempt=plan.number, rate=plan.rate, seed=plan.seed)

@@ -32,7 +32,8 @@ class Batch:
     `tokens` and `positions` are [R, L], `mask` [R, 1, L, L] is true where a token (third axis) may
     see another (fourth). `rows` and `columns` [N] find the predicting places, `targets` [N] are the
     tokens to predict, `owner` [N] is the sample's number and `side` [N] CHOSEN or REJECTED; `offset`
-    [N] counts from the reply's first token. Places of one reply are in order.
+    [N] counts from the reply's first token. Places of one reply are in order. `segments` [R, L] is the
+    number of the sample that a token belongs to, -1 in the padding.
     """
 
     tokens: Tensor
@@ -44,6 +45,7 @@ class Batch:
     owner: Tensor
     side: Tensor
     offset: Tensor
+    segments: Tensor
     computed: int
     """Tokens computed, padding left out."""
 
@@ -109,20 +111,35 @@ def make_batch(samples: Sequence[Sample], device: str, *, row: int = ROW) -> Bat
         owner,
         side,
         offset,
+        segment,
         computed=sum(lengths),
     )
 
 
-def reply_logits(model: Any, batch: Batch) -> Tensor:
+def hidden_states(model: Any, batch: Batch) -> Tensor:
+    """Return the last hidden states [R, L, d], those that the logits are made of."""
+    hidden: Tensor = (
+        _causal(model)
+        .model(
+            input_ids=batch.tokens,
+            position_ids=batch.positions,
+            attention_mask=batch.mask,
+            use_cache=False,
+        )
+        .last_hidden_state
+    )
+    return hidden
+
+
+def reply_logits(model: Any, batch: Batch, hidden: Tensor | None = None) -> Tensor:
     """Return the logits [N, V] at the predicting places alone, in float32 (float64 stays)."""
     import torch
 
-    causal = model.get_base_model() if hasattr(model, "get_base_model") else model
-    hidden = causal.model(
-        input_ids=batch.tokens,
-        position_ids=batch.positions,
-        attention_mask=batch.mask,
-        use_cache=False,
-    ).last_hidden_state
-    logits: Tensor = causal.lm_head(hidden[batch.rows, batch.columns])
+    if hidden is None:
+        hidden = hidden_states(model, batch)
+    logits: Tensor = _causal(model).lm_head(hidden[batch.rows, batch.columns])
     return logits if logits.dtype == torch.float64 else logits.float()
+
+
+def _causal(model: Any) -> Any:
+    return model.get_base_model() if hasattr(model, "get_base_model") else model

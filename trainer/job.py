@@ -31,7 +31,9 @@ LogProbabilities = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The hyper-parameters of one run; see `[training]` in config.toml."""
+    """The hyper-parameters of one run; see `[training]` in config.toml. `learning_rate` is that of this
+    base, whatever its depth; `frozen_layers` is the share of its layers, from the first, left as it is.
+    """
 
     rank: int
     alpha: float
@@ -41,6 +43,8 @@ class Recipe:
     preference_weight: float
     preference_beta: float
     anchor_weight: float
+    hidden_weight: float
+    frozen_layers: float
     max_seconds: float
     seed: int
     threads: int

@@ -31,8 +31,9 @@ from memory.home import Home, Settings
 from memory.journal import Journal
 from trainer import gate as gates
 from trainer import publish as publishing
-from trainer.job import Job, Recipe, write_job
+from trainer.job import Job, write_job
 from trainer.known import entry_of, fingerprints
+from trainer.recipe import recipe_of
 from trainer.run import OnEvent
 
 if TYPE_CHECKING:
@@ -145,26 +146,14 @@ def train(
 
     training = settings.training
     chosen = training.learning_rates[0] if rate is None else rate
-    recipe = Recipe(
-        rank=training.rank,
-        alpha=training.alpha,
-        targets=tuple(training.targets),
-        learning_rate=chosen,
-        max_steps=training.max_steps,
-        preference_weight=training.preference_weight,
-        preference_beta=training.preference_beta,
-        anchor_weight=training.anchor_weight,
-        max_seconds=training.max_minutes * 60,
-        seed=training.seed if seed is None else seed,
-        threads=training.threads,
-    )
+    architecture, layers = read_architecture(lessons.model)
+    recipe = recipe_of(training, layers, rate=chosen, seed=seed)
     folder.mkdir(parents=True, exist_ok=True)
     output = folder / "adapter"
     write_job(folder, Job(lessons.model.resolve(), output, recipe, lessons.curriculum.samples()))
     with Trainee(folder) as trainee:
         for event in trainee.fit(folder):
             on_event(event)
-    architecture, layers = read_architecture(lessons.model)
     export_adapter(output, output / GGUF, architecture=architecture, layers=layers)
     used = {**training.model_dump(), "learning_rate": chosen, "seed": recipe.seed}
     return Candidate(output, lessons, used)

@@ -1,12 +1,15 @@
 """The loss of a night, term by term.
 
     L = CE(chosen) + λ_p · −log σ(β (Δ_chosen − Δ_rejected)) + λ_a · KL_topk(π_0 ‖ π_θ)
+        + λ_h · ‖h_θ − h_0‖² / ‖h_0‖²
 
-with Δ = log π_θ(y|x) − log π_0(y|x), θ the adapted model and 0 the base. Every function is pure and
+with Δ = log π_θ(y|x) − log π_0(y|x), θ the adapted model and 0 the base; the last two terms are taken
+on anchors, h being the last hidden state of each of their tokens. Every function is pure and
 works on the reply positions alone: N positions of B sequences, flattened, `owner` telling whose each
 position is. The terms are means over sequences, pairs and positions; `share` divides by a count given
 from outside, so that a step computed in parts adds up to the step computed at once.
-Source of the preference term: Direct Preference Optimization (arXiv 2305.18290).
+Sources: Direct Preference Optimization (arXiv 2305.18290); hidden states as hints (FitNets, arXiv
+1412.6550).
 """
 
 from __future__ import annotations
@@ -76,6 +79,13 @@ def top_k_divergence(logits: Tensor, ids: Tensor, log_probabilities: Tensor) -> 
     our_tail = (1 - ours.exp().sum(-1)).clamp_min(FLOOR)
     top = (base * (log_probabilities - ours)).sum(-1)
     return top + base_tail * (base_tail.log() - our_tail.log())
+
+
+def hidden_drift(hidden: Tensor, base: Tensor) -> Tensor:
+    """Return how far hidden states [T, d] are from the base's: the squared distance over the base's
+    squared length, [T]. It is 0 where nothing moved and 1 where they are as far as they are long."""
+    base = base.to(hidden.dtype)
+    return ((hidden - base) ** 2).sum(-1) / (base**2).sum(-1).clamp_min(FLOOR)
 
 
 def margins(logits: Tensor, targets: Tensor, owner: Tensor, count: int) -> Tensor:

@@ -17,7 +17,7 @@ SAFE = 1.0
 """Margin in nats from which a wording counts as safely right."""
 REVIEW, SHAKY = 0.1, 0.5
 """How often a safe and a barely right wording is drawn, beside 1 for a wrong one."""
-AS_ASKED = 3.0
+AS_ASKED = 5.0
 """How much more often the question as it was asked is drawn than another wording of it."""
 STILL = 0.01
 """Divergence in nats a token under which an anchor is drawn less."""

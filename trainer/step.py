@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from trainer import objective
-from trainer.batch import CHOSEN, REJECTED, Batch, length, make_batch, reply_logits
+from trainer.batch import CHOSEN, REJECTED, Batch, hidden_states, length, make_batch, reply_logits
 from trainer.job import ANCHOR, Recipe, Sample
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Outcome:
     chosen: float = 0.0
     contrast: float = 0.0
     anchor: float = 0.0
+    hidden: float = 0.0
     tokens: int = 0
     margins: dict[Sample, float] = field(default_factory=dict)
     divergences: dict[Sample, float] = field(default_factory=dict)
@@ -53,6 +54,8 @@ class Stepper:
         self.part = PART[device]
         self._on_halved = on_halved
         self._before: dict[Sample, tuple[float, float]] = {}
+        self._still: dict[Sample, Tensor] = {}
+        """The base's hidden states of the anchors seen so far, [tokens, d], in half precision."""
 
     def know_the_base(self, samples: Sequence[Sample]) -> None:
         """Compute ln π_0 of the chosen and the rejected reply of every pair, where they count."""
@@ -63,13 +66,13 @@ class Stepper:
         def once() -> None:
             with torch.inference_mode(), self.model.disable_adapter():
                 for some in self._parts(pairs):
-                    batch, logits = self._forward(some)
+                    batch, logits, _hidden = self._forward(some)
                     sums = self._pair_sums(batch, logits, some)
                     self._before.update(
                         {s: (float(sums[0][i]), float(sums[1][i])) for i, s in enumerate(some)}
                     )
 
-        self._with_less_memory(once, pairs)
+        self.with_less_memory(once, pairs)
 
     def __call__(self, samples: Sequence[Sample]) -> Outcome:
         """Add the step's gradients to the parameters'.
@@ -83,13 +86,14 @@ class Stepper:
             weights = sum(s.weight for s in samples if s.lesson != ANCHOR)
             pairs = sum(s in self._before for s in samples)
             held = sum(len(s.tokens) - s.prompt for s in samples if s.top)
+            still = sum(length(s) for s in samples if s.lesson == ANCHOR)
             for some in self._parts(samples):
-                self._one_part(some, weights, pairs, held, outcome)
+                self._one_part(some, weights, pairs, held, still, outcome)
             return outcome
 
-        return self._with_less_memory(once, samples)
+        return self.with_less_memory(once, samples)
 
-    def _with_less_memory(self, once: Callable[[], Found], samples: Sequence[Sample]) -> Found:
+    def with_less_memory(self, once: Callable[[], Found], samples: Sequence[Sample]) -> Found:
         import torch
 
         longest = max(map(length, samples), default=1)
@@ -120,11 +124,12 @@ class Stepper:
         if group:
             yield group
 
-    def _forward(self, samples: Sequence[Sample]) -> tuple[Batch, Tensor]:
+    def _forward(self, samples: Sequence[Sample]) -> tuple[Batch, Tensor, Tensor]:
         batch = make_batch(samples, self.device, row=ROWS[self.device])
         with self.precision():
-            logits = reply_logits(self.model, batch)
-        return batch, logits
+            hidden = hidden_states(self.model, batch)
+            logits = reply_logits(self.model, batch, hidden)
+        return batch, logits, hidden
 
     def precision(self) -> AbstractContextManager[Any]:
         """Return the context in which matrix products have the chosen precision."""
@@ -163,12 +168,13 @@ class Stepper:
         weights: float,
         pairs: int,
         held: int,
+        still: int,
         outcome: Outcome,
     ) -> None:
         import torch
 
         recipe, device = self.recipe, self.device
-        batch, logits = self._forward(samples)
+        batch, logits, hidden = self._forward(samples)
         lesson = torch.tensor([s.lesson != ANCHOR for s in samples], device=device)[batch.owner]
         ours = lesson & (batch.side == CHOSEN)
         loss = logits.new_zeros(())
@@ -197,6 +203,12 @@ class Stepper:
         if not bool(lesson.all()):
             term = self._anchor_term(batch, logits, samples, ~lesson, held, outcome)
             loss, outcome.anchor = loss + recipe.anchor_weight * term, outcome.anchor + term.item()
+            if recipe.hidden_weight > 0:
+                term = self._hidden_term(batch, hidden, samples, still)
+                loss, outcome.hidden = (
+                    loss + recipe.hidden_weight * term,
+                    outcome.hidden + term.item(),
+                )
         loss.backward()  # type: ignore[no-untyped-call]
         outcome.loss += loss.item()
         outcome.tokens += batch.computed
@@ -225,6 +237,34 @@ class Stepper:
             size = len(samples[index].tokens) - samples[index].prompt
             outcome.divergences[samples[index]] = sums[index] / size
         return found.sum() / held
+
+    def _hidden_term(
+        self, batch: Batch, hidden: Tensor, samples: Sequence[Sample], still: int
+    ) -> Tensor:
+        """Return how far the anchors' hidden states are from the base's, a mean over `still` tokens."""
+        import torch
+
+        anchors = [sample.lesson == ANCHOR for sample in samples]
+        self._know_hidden([s for s, anchor in zip(samples, anchors, strict=True) if anchor])
+        # Padding has the number -1, which finds the last entry.
+        places = torch.tensor([*anchors, False], device=self.device)[batch.segments]
+        order = torch.unique_consecutive(batch.segments[places]).tolist()
+        base = torch.cat([self._still[samples[index]] for index in order])
+        return objective.hidden_drift(hidden[places].float(), base).sum() / still
+
+    def _know_hidden(self, anchors: Sequence[Sample]) -> None:
+        """Compute the base's hidden states of those anchors that were not met before."""
+        import torch
+
+        unknown = [sample for sample in anchors if sample not in self._still]
+        if not unknown:
+            return
+        batch = make_batch(unknown, self.device, row=ROWS[self.device])
+        with torch.inference_mode(), self.model.disable_adapter(), self.precision():
+            hidden = hidden_states(self.model, batch)
+        for index, sample in enumerate(unknown):
+            found = hidden[batch.segments == index]
+            self._still[sample] = found if found.element_size() == 2 else found.half()
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -35,6 +35,8 @@ RECIPE = Recipe(
     preference_weight=0.2,
     preference_beta=0.1,
     anchor_weight=1.0,
+    hidden_weight=1.0,
+    frozen_layers=0.0,
     max_seconds=60.0,
     seed=1,
     threads=1,
@@ -87,8 +89,8 @@ def test_a_lesson_is_learnt_and_peft_itself_loads_the_adapter(
     assert events[-1]["learnt"] == 1.0
     steps = [event for event in events if "loss" in event]
     assert set(steps[0]) == {
-        "phase", "step", "steps", "loss", "chosen", "contrast", "anchor", "learnt", "margins",
-        "tokens_per_second", "memory_mb", "rate",
+        "phase", "step", "steps", "loss", "chosen", "contrast", "anchor", "hidden", "learnt",
+        "margins", "tokens_per_second", "memory_mb", "rate",
     }  # fmt: skip
     assert steps[0]["margins"]["d"] < 0 < steps[-1]["margins"]["d"]
     model = PeftModel.from_pretrained(load_base(tiny), tmp_path / "out")
@@ -164,6 +166,33 @@ def test_a_step_in_parts_has_the_gradients_of_the_step_at_once(tiny: Path, tmp_p
     assert len(gradients[0]) == len(gradients[1]) > 0
     for one, other in zip(*gradients, strict=True):
         assert torch.allclose(one, other, atol=1e-5)
+
+
+def test_the_hidden_states_of_anchors_are_measured_against_the_bases(
+    tiny: Path, tmp_path: Path
+) -> None:
+    job = make_job(tiny, tmp_path)
+    more = Sample((*b"Sky?", *b"c", 258), 4, ANCHOR, top=job.samples[2].top)
+    more = replace(more, top=tuple(part[:2] for part in more.top))  # type: ignore[arg-type,union-attr]
+    model = with_adapter(job, {}, "cpu")
+    with torch.no_grad():  # away from the base, as after some steps
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.05)
+    stepper = Stepper(model, job.recipe, "cpu", lambda tokens: None)
+    outcome = stepper([*job.samples, more])
+    expected, tokens = 0.0, 0
+    for sample in (job.samples[2], more):
+        ids = torch.tensor([sample.tokens[:-1]])
+        inner = model.get_base_model().model
+        with torch.no_grad():
+            ours = inner(ids).last_hidden_state[0]
+            with model.disable_adapter():
+                base = inner(ids).last_hidden_state[0]
+        expected += float((((ours - base) ** 2).sum(-1) / (base**2).sum(-1)).sum())
+        tokens += len(base)
+    assert outcome.hidden > 0
+    assert outcome.hidden == pytest.approx(expected / tokens, rel=0.02)
 
 
 def test_the_contrast_on_a_span_counts_the_span_alone(tiny: Path, tmp_path: Path) -> None:

@@ -37,7 +37,8 @@ from trainer.trainee import Trainee
 PYTHON = shlex.quote(sys.executable)
 RECIPE = Recipe(
     rank=4, alpha=8.0, targets=("q_proj",), learning_rate=1e-3, max_steps=2, preference_weight=0.2,
-    preference_beta=0.1, anchor_weight=1.0, max_seconds=60, seed=1, threads=1,
+    preference_beta=0.1, anchor_weight=1.0, hidden_weight=1.0,
+    frozen_layers=0.0, max_seconds=60, seed=1, threads=1,
 )  # fmt: skip
 SHA = "a" * 64
 

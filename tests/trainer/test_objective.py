@@ -100,3 +100,11 @@ def test_a_margin_is_the_least_lead_over_the_best_other_token(logits: torch.Tens
         leads.append(row[target] - max(v for i, v in enumerate(row) if i != target))
     assert found[:2] == pytest.approx([min(leads[:2]), min(leads[2:])])
     assert found[2] == math.inf
+
+
+def test_hidden_drift_is_the_squared_distance_over_the_squared_length() -> None:
+    base = torch.tensor([[3.0, 4.0], [1.0, 0.0]], dtype=torch.float64)
+    moved = torch.tensor([[3.0, 9.0], [1.0, 0.0]], dtype=torch.float64, requires_grad=True)
+    found = objective.hidden_drift(moved, base)
+    assert found.tolist() == [1.0, 0.0]
+    assert torch.autograd.gradcheck(lambda x: objective.hidden_drift(x, base + 0.5), (moved,))

@@ -1,0 +1,46 @@
+"""From the settings to a run's hyper-parameters, and how its learning rate goes."""
+
+from __future__ import annotations
+
+import pytest
+
+from memory.home import Home, read_settings
+from trainer.fit import WARM_UP, Schedule
+from trainer.recipe import LAYERS, recipe_of
+
+
+def test_a_deeper_base_takes_smaller_steps(home: Home) -> None:
+    training = read_settings(home, None).training
+    rate = training.learning_rates[0]
+    assert recipe_of(training, LAYERS).learning_rate == rate
+    assert recipe_of(training, 2).learning_rate == rate
+    assert recipe_of(training, 28).learning_rate == pytest.approx(rate * LAYERS / 28)
+    assert recipe_of(training, 28, rate=1e-3, seed=7, steps=9, seconds=5).max_steps == 9
+
+
+def test_the_rate_rises_and_falls_to_nothing_in_a_line() -> None:
+    schedule = Schedule(100)
+    taken = []
+    while not schedule.over:
+        taken.append(schedule.take())
+    assert len(taken) == 100
+    assert taken[0] < taken[WARM_UP]
+    assert taken[49] == pytest.approx(0.51)
+    assert taken[-1] == pytest.approx(0.01)
+
+
+def test_what_is_learnt_early_ends_early_without_a_jump() -> None:
+    schedule = Schedule(100)
+    taken = [schedule.take() for _ in range(40)]
+    schedule.shorten(16)
+    schedule.shorten(5)  # once is enough
+    while not schedule.over:
+        taken.append(schedule.take())
+    assert len(taken) == 56
+    assert taken[39] - taken[40] < 0.05
+    assert taken[-1] < 0.06
+    late = Schedule(20)
+    for _ in range(10):
+        late.take()
+    late.shorten(16)  # that would be later than the end
+    assert (late.steps, late.shortened) == (20, False)

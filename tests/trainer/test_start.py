@@ -1,0 +1,84 @@
+"""Where an adapter begins: its A hears what sets the lessons apart, and it changes nothing yet."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.trainer.test_fit import RECIPE, make_job
+from trainer import start
+from trainer.adapted import with_adapter
+from trainer.job import ANCHOR
+from trainer.start import directions, listen
+from trainer.step import Stepper
+
+pytestmark = [pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")]
+
+TOKENS = 6000
+
+
+def planted(width: int, loud: int, shared: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Inputs in which `loud` sounds in the lessons alone and `shared`, louder still, in both."""
+    draw = torch.Generator().manual_seed(1)
+    lessons, anchors = (torch.randn(TOKENS, width, generator=draw) for _ in range(2))
+    lessons[:, loud] *= 10
+    lessons[:, shared] *= 30
+    anchors[:, shared] *= 30
+    return lessons, anchors
+
+
+@pytest.mark.parametrize("width", [16, start.SUBSPACE + 100])
+def test_the_first_direction_is_what_sounds_in_the_lessons_alone(width: int) -> None:
+    lessons, anchors = planted(width, 3, 5)
+    rows = directions(lessons, anchors, 4, start.RIDGE)
+    assert rows.shape == (4, width)
+    first = rows[0] / rows[0].norm()
+    assert abs(float(first[3])) > 0.9
+    assert abs(float(first[5])) < 0.1
+
+
+def test_the_directions_solve_the_problem_of_the_plain_solver() -> None:
+    lessons, anchors = (x.double() for x in planted(12, 3, 5))
+    ours, theirs = lessons.T @ lessons / TOKENS, anchors.T @ anchors / TOKENS
+    theirs = theirs + 0.01 * theirs.diagonal().mean() * torch.eye(12)
+    rows = directions(lessons, anchors, 12, 0.01).double()
+    values, _vectors = torch.linalg.eig(torch.linalg.solve(theirs, ours))
+    expected = values.real.sort(descending=True).values
+    found = torch.tensor([float((v @ ours @ v) / (v @ theirs @ v)) for v in rows])
+    assert torch.allclose(found, expected.float(), rtol=1e-3)
+
+
+def test_an_adapter_begins_as_no_change_at_all_and_hears_the_lessons(
+    tiny: Path, tmp_path: Path
+) -> None:
+    job = make_job(tiny, tmp_path, replace(RECIPE, frozen_layers=0.5))
+    model = with_adapter(job, {}, "cpu")
+    stepper = Stepper(model, job.recipe, "cpu", lambda part: None)
+    lessons = [sample for sample in job.samples if sample.lesson != ANCHOR]
+    anchors = [sample for sample in job.samples if sample.lesson == ANCHOR]
+    tokens = torch.tensor([list(b"Who? Nobody")])
+    before = {name: p.clone() for name, p in model.named_parameters() if "lora_A" in name}
+    assert before
+    assert not any(".layers.0." in name for name in before)  # the lower half is left alone
+    with torch.no_grad():
+        said = model(tokens).logits
+        listen(stepper, lessons, anchors)
+        assert torch.equal(model(tokens).logits, said)
+    after = {name: p for name, p in model.named_parameters() if "lora_A" in name}
+    assert all(not torch.equal(before[name], after[name]) for name in before)
+    assert all(bool(p.isfinite().all()) for p in after.values())
+    # What shares an input, shares what it listens for.
+    names = sorted(name for name in after if "q_proj" in name)
+    for name in names:
+        assert torch.equal(after[name], after[name.replace("q_proj", "v_proj")])
+
+
+def test_without_anchors_the_random_start_stays(tiny: Path, tmp_path: Path) -> None:
+    job = make_job(tiny, tmp_path)
+    model = with_adapter(job, {}, "cpu")
+    before = [p.clone() for p in model.parameters()]
+    listen(Stepper(model, job.recipe, "cpu", lambda part: None), job.samples[:2], [])
+    assert all(torch.equal(x, y) for x, y in zip(before, model.parameters(), strict=True))
