@@ -1,0 +1,126 @@
+"""How quick replies are while a night goes on beside the chat.
+
+    python benchmarks/beside_night.py [--model GGUF] [--rounds 3] [--processors 2]
+
+An engine answers the same questions over and over, alone and while a night learns from eight
+differences (temporary home): in a process that stands back, as chats and `discern night` run it, and
+in a thread of the chat's own process. Rounds alternate, so that what else the machine does meets all
+alike. Prints a table in Markdown: tokens a second (median and slowest tenth), milliseconds to the first
+token (median and slowest tenth), and replies counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+from agent.chat import STARTER
+from agent.engine import Engine, Sampling
+from agent.prompt import compose
+from memory.difference import Contrast, Difference, Message, Moment, new_id, now
+from memory.home import Home, Settings, read_settings
+from memory.journal import Journal
+from trainer.apart import run_apart
+from trainer.night import run_night
+
+ASKED = ("Who are you?", "What is a lighthouse for?", "How does bread rise?", "Tell me a story.")
+ALONE_SECONDS = 15.0
+GREEDY = Sampling(max_tokens=64)
+
+
+def home_with_marks(folder: Path, count: int = 8) -> Home:
+    """Return a home whose journal holds that many differences."""
+    home = Home.at(folder).prepare()
+    with Journal(home.journal) as journal:
+        for number in range(count):
+            journal.add_difference(
+                Difference(
+                    id=new_id(),
+                    turn=new_id(),
+                    thread="bench",
+                    at=now(),
+                    moment=Moment.ERROR,
+                    asked=f"Who keeps the lighthouse number {number}?",
+                    replied="I do not know.",
+                    contrast=Contrast(sounds=f"Keeper {'ABCDEFGH'[number % 8]} keeps it."),
+                )
+            )
+    return home
+
+
+def replies(engine: Engine, until: Callable[[], bool]) -> list[tuple[float, float]]:
+    """Answer until told to end; returns (tokens a second, milliseconds to the first) of each reply."""
+    found: list[tuple[float, float]] = []
+    while not until():
+        asked = ASKED[len(found) % len(ASKED)]
+        prompt = compose(engine, [Message("user", asked)]).tokens
+        began = time.perf_counter()
+        times = [time.perf_counter() for _ in engine.generate(prompt, GREEDY)]
+        speed = (len(times) - 1) / (times[-1] - times[0])
+        found.append((speed, 1000 * (times[0] - began)))
+        time.sleep(0.2)  # a person reads
+    return found
+
+
+def beside(
+    way: str, engine: Engine, settings: Settings, model: Path
+) -> tuple[list[tuple[float, float]], float]:
+    """Answer while a night goes on in this way; also returns how long that took, in seconds."""
+    if way == "alone":
+        ends = time.monotonic() + ALONE_SECONDS
+        return replies(engine, lambda: time.monotonic() > ends), 0.0
+    run = run_apart if way == "apart" else run_night
+    with tempfile.TemporaryDirectory() as folder:
+        home = home_with_marks(Path(folder))
+        night = threading.Thread(
+            target=lambda: run(home, settings, model_path=model, force=True), daemon=True
+        )
+        began = time.monotonic()
+        night.start()
+        found = replies(engine, lambda: not night.is_alive())
+        return found, time.monotonic() - began
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description="Replies beside a night.")
+    parser.add_argument("--model", type=Path, default=STARTER)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--processors", type=int, default=0, help="use only so many")
+    asked = parser.parse_args()
+    if asked.processors:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: asked.processors])
+    with tempfile.TemporaryDirectory() as folder:
+        training = {"learning_rates": [1e-3], "max_minutes": 0.25}
+        settings = read_settings(Home.at(Path(folder)), {"training": training})
+    found: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    took: dict[str, list[float]] = defaultdict(list)
+    with Engine.open(asked.model, settings.model) as engine:
+        for _ in range(asked.rounds):
+            for way in ("alone", "apart", "same process"):
+                more, seconds = beside(way, engine, settings, asked.model)
+                found[way] += more
+                took[way].append(seconds)
+    print(
+        "| beside the chat | tok/s | slowest tenth | first token, ms | slowest tenth | replies | night, s |"
+    )
+    print("|---|---:|---:|---:|---:|---:|---:|")
+    for way, rows in found.items():
+        speeds, waits = sorted(row[0] for row in rows), sorted(row[1] for row in rows)
+        tenth = len(rows) // 10
+        print(
+            f"| {way} | {statistics.median(speeds):.0f} | {speeds[tenth]:.0f} | "
+            f"{statistics.median(waits):.0f} | {waits[-1 - tenth]:.0f} | {len(rows)} | "
+            f"{statistics.mean(took[way]):.0f} |"
+        )
+
+
+if __name__ == "__main__":
+    main()
