@@ -109,7 +109,7 @@ def main() -> None:
                 found[way] += more
                 took[way].append(seconds)
     print(
-        "| beside the chat | tok/s | slowest tenth | first token, ms | slowest tenth | replies | night, s |"
+        "| beside the chat | tok/s | slowest tenth | first token, ms | slowest | replies | night, s |"
     )
     print("|---|---:|---:|---:|---:|---:|---:|")
     for way, rows in found.items():
