@@ -89,7 +89,7 @@ class DiscernApp(App[int]):
     def action_help(self) -> None:
         """Show the commands and the keys."""
         if self.screen is self._chat_screen:
-            self._chat_screen.pick(next(item for item in COMMANDS if item.name == "help"))
+            self._chat_screen.open_help()
 
     def action_leave(self) -> None:
         """Leave now."""

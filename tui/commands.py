@@ -1,14 +1,16 @@
-"""The registry of slash commands; completion, /help, the palette and the keys' help are made from it.
+"""The registry of slash commands; completion, /help, the palette and the docs page are made from it.
 
-A command names a method of `tui.handlers.Handlers`; a test holds the two together. What a command's
-argument may be is completed by `complete`, which asks `Sources` for what only the open chat knows.
+A command names a method of `tui.handlers.Handlers`; a test holds the two together. What a line may
+become is in `tui/completion.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+
+from tui.fates import FATES
+from tui.keys import FIXED, Keyboard
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,21 +134,14 @@ COMMANDS: tuple[Command, ...] = (
         "Shows the report of the last training run.",
         "report",
     ),
-    Command("help", "commands and keys", "Shows this.", "help", aliases=("?", "keys")),
+    Command(
+        "help",
+        "commands and keys",
+        "Opens all commands, keys and signs; writing sifts them, Enter takes a command.",
+        "help",
+        aliases=("?", "keys"),
+    ),
     Command("quit", "leave", "Leaves; everything is kept.", "quit", aliases=("exit", "q")),
-)
-
-KEYS: tuple[tuple[str, str], ...] = (
-    ("Enter", "send"),
-    ("Ctrl+J, Shift+Enter", "break the line"),
-    ("↑ ↓", "earlier messages"),
-    ("Tab", "complete a command"),
-    ("Esc", "stop the reply and keep what was said; dismiss a hint"),
-    ("Alt+↑ Alt+↓", "choose a reply: d mark, u undo, c contrast, w why"),
-    ("PgUp PgDn", "scroll; at the end it follows again"),
-    ("Ctrl+T", "the training panel; Esc there stops it"),
-    ("Ctrl+P", "all commands"),
-    ("Ctrl+C twice", "leave (once copies what is selected)"),
 )
 
 
@@ -155,7 +150,7 @@ def commands_page() -> str:
     lines = [
         "# Commands and keys of the chat",
         "",
-        "Made from `tui/commands.py`; a test holds them together.",
+        "Made from `tui/commands.py` and `tui/keys.py`; a test holds them together.",
     ]
     for command in COMMANDS:
         lines += ["", f"## `{command.usage}`", "", command.help]
@@ -163,29 +158,25 @@ def commands_page() -> str:
             lines += ["", "Also: " + ", ".join(f"`/{name}`" for name in command.aliases) + "."]
         if command.words:
             lines += ["", *(f"- `{word}`: {hint}" for word, hint in command.words)]
-    lines += ["", "## Keys", "", "| key | what it does |", "|---|---|"]
-    lines += [f"| {keys} | {effect} |" for keys, effect in KEYS]
+    lines += ["", "## Keys", "", "`[keys]` in `config.toml` gives an action other keys, by its id."]
+    place = ""
+    for where, identity, keys, effect in Keyboard().rows():
+        if where != place:
+            place = where
+            lines += [
+                "",
+                f"### {where.capitalize()}",
+                "",
+                "| key | what it does | id |",
+                "|---|---|---|",
+            ]
+        lines.append(f"| {keys} | {effect} | `{identity}` |")
+    lines += ["", "### Keys that stay", "", "| key | what it does |", "|---|---|"]
+    lines += [f"| {keys} | {effect} |" for keys, effect in FIXED]
+    lines += ["", "## The sign beside a reply", "", "| sign | what it says |", "|---|---|"]
+    lines += [f"| {fate.sign} | {fate.meaning} |" for fate in FATES]
+    lines += ["", "Its colour is the family of the difference; the sign alone says its fate."]
     return "\n".join(lines) + "\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """What only the open chat knows: each gives (word, hint) pairs."""
-
-    kinds: Callable[[], Iterable[tuple[str, str]]] = tuple
-    adapters: Callable[[], Iterable[tuple[str, str]]] = tuple
-    differences: Callable[[], Iterable[tuple[str, str]]] = tuple
-    threads: Callable[[], Iterable[tuple[str, str]]] = tuple
-
-
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """One offer: the text the input becomes, what the menu shows, and whether Enter may send it."""
-
-    text: str
-    label: str
-    hint: str
-    ready: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,79 +219,39 @@ def parse(line: str) -> Parsed | None:
     return Parsed(name, argument.strip(), command, nearest)
 
 
-def complete(line: str, sources: Sources | None = None) -> list[Completion]:
-    """Return what the line may become; nothing for a message."""
-    if not line.startswith("/") or "\n" in line:
-        return []
-    name, space, rest = line[1:].partition(" ")
-    if not space:
-        return _names(name.lower())
-    command = find(name)
-    if command is None or "=>" in rest:
-        return []
-    return _arguments(command, name, rest, sources or Sources())
+def found(typed: str) -> list[Command]:
+    """Return the commands that what was typed may mean, the likeliest first; "" means all."""
+    typed = typed.lower()
+    ranked = [(_rank(command, typed), number) for number, command in enumerate(COMMANDS)]
+    likely = [COMMANDS[number] for rank, number in sorted(ranked) if rank < _FAR]
+    if likely or len(typed) < 3:
+        return likely
+    names = {name: item for item in COMMANDS for name in (item.name, *item.aliases)}
+    near = get_close_matches(typed, names, n=3, cutoff=0.6)
+    return list(dict.fromkeys(names[name] for name in near))
 
 
-def _names(typed: str) -> list[Completion]:
-    def rank(command: Command) -> int | None:
-        names = (command.name, *command.aliases)
-        if any(name.startswith(typed) for name in names):
-            return 0
-        return 1 if _in_order(typed, command.name) else None
-
-    ranked = [(rank(command), number) for number, command in enumerate(COMMANDS)]
-    order = sorted((place, number) for place, number in ranked if place is not None)
-    return [
-        Completion(
-            f"/{command.name}" + (" " if command.argument else ""),
-            f"/{command.name}",
-            command.hint,
-            ready=not command.argument or typed in (command.name, *command.aliases),
-        )
-        for command in (COMMANDS[number] for _, number in order)
-    ]
+_FAR = 9
 
 
-def _arguments(command: Command, name: str, rest: str, sources: Sources) -> list[Completion]:
-    *before, last = [rest] if command.name == "thread" else rest.split(" ")
-    offers: Sequence[tuple[str, str]] = ()
-    more = False
-    if not before:
-        offers = command.words
-        more = command.name in ("diff",)
-        if command.name == "contrast":
-            offers = tuple(sources.differences())
-        if command.name == "thread":
-            offers = tuple(sources.threads())
-    elif command.name == "diff" and len(before) == 1 and before[0].lower() in _MOMENTS:
-        offers, more = tuple(sources.kinds()), True
-    elif before == ["use"] and command.name == "adapters":
-        offers = tuple(sources.adapters())
-    elif len(before) == 1 and before[0] in _OF_MEMORY and command.name == "memory":
-        offers = tuple(sources.differences())
-    start = " ".join([f"/{name}", *before])
-    typed = last.lower()
-    chosen = [offer for offer in offers if offer[0].lower().startswith(typed)]
-    chosen += [
-        offer for offer in offers if offer not in chosen and typed and typed in offer[0].lower()
-    ]
-    return [
-        Completion(
-            f"{start} {word}" + (" " if more or word in _WANT_MORE else ""),
-            word,
-            hint,
-            ready=word not in _WANT_MORE,
-        )
-        for word, hint in chosen
-        if word != last
-    ]
+def _rank(command: Command, typed: str) -> int:
+    """How far a command is from what was typed: its name, its beginning, letters in order, its hint."""
+    names = (command.name, *command.aliases)
+    if typed in names:
+        return 0
+    if command.name.startswith(typed):
+        return 1
+    if any(name.startswith(typed) for name in names):
+        return 2
+    if typed in command.name:
+        return 3
+    if in_order(typed, command.name):
+        return 4 if command.name[0] == typed[0] else 5
+    told = command.hint.lower().replace(",", " ").split()
+    return 6 if len(typed) >= 3 and any(word.startswith(typed) for word in told) else _FAR
 
 
-_MOMENTS = ("error", "surprise", "hold")
-_OF_MEMORY = ("show", "edit", "pin", "unpin", "forget")
-_WANT_MORE = ("use", *_OF_MEMORY)
-
-
-def _in_order(letters: str, word: str) -> bool:
+def in_order(letters: str, word: str) -> bool:
+    """Whether the letters stand in the word in this order."""
     rest = iter(word)
     return all(letter in rest for letter in letters)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 
 from memory.errors import AdapterError
-from tui.commands import COMMANDS, KEYS
 from tui.memory_handlers import MemoryHandlers
 from tui.text import one_line
 
@@ -170,20 +169,13 @@ class Handlers(MemoryHandlers):
     # --- the rest ----------------------------------------------------------------------------
 
     async def help(self, argument: str = "") -> None:
-        """Show the commands and the keys."""
-        room = self._screen.room
-        lines = ["Commands"]
-        for command in COMMANDS:
-            lines.append(f"  /{command.name:<10}{one_line(command.hint, room - 13)}")
-        lines += ["", "Keys"]
-        for keys, effect in KEYS:
-            lines.append(f"  {keys:<22}{one_line(effect, max(10, room - 24))}")
-        lines += [
-            "",
-            "Marking: /diff error tactical too long => Shorter.",
-            "The kinds come with Tab after /diff error.",
-        ]
-        await self._screen.say("\n".join(lines))
+        """Open the commands and the keys; the command chosen there is begun."""
+        from tui.screens.help import HelpScreen
+
+        screen = self._screen
+        chosen = await screen.app.push_screen_wait(HelpScreen(screen.keyboard, argument))
+        if chosen is not None:
+            screen.pick(chosen)
 
     async def quit(self, argument: str = "") -> None:
         """Leave."""

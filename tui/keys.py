@@ -91,6 +91,7 @@ KEYS: tuple[Key, ...] = (
     Key("why_down", ("down",), "the row below", "why", "move(1)"),
     Key("pin", ("p",), "pin it, or no longer", "why", "pin"),
     Key("strike", ("f",), "forget it as the card is left", "why", "strike"),
+    Key("close", ("enter", "q"), "close it", "why", "leave"),
 )
 
 FIXED: tuple[tuple[str, str], ...] = (
@@ -227,6 +228,15 @@ def _read(source: str, name: str, text: str) -> str:
     if len(last) == 1 and not last.isalnum():
         last = _character_to_key(last)
     return "+".join([*sorted(set(modifiers)), last])
+
+
+def keyboard_of(app: object) -> Keyboard:
+    """Return the keys in force in an application; those of the registry in one of no keyboard."""
+    keyboard = getattr(app, "keyboard", None)
+    return keyboard if isinstance(keyboard, Keyboard) else _DEFAULT
+
+
+_DEFAULT = Keyboard()
 
 
 def hints(keyboard: Keyboard, pairs: Sequence[tuple[str, str]]) -> str:

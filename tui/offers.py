@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING
 
-from tui.commands import Sources
+from tui.completion import Sources
 
 if TYPE_CHECKING:
     from agent.chat import Chat

@@ -124,8 +124,6 @@ async def test_a_refused_mark_is_given_back_to_be_mended(home: Home, quick: Sett
 
 async def test_commands_answer_in_the_talk(home: Home, quick: Settings) -> None:
     async with sitting(home, quick, size=(80, 50)) as seat:
-        await seat.types("/help")
-        await seat.sees("Commands", "/adapters", "Ctrl+C twice", "Marking: /diff error")
         await seat.types("/adapters")
         await seat.sees("No adapters yet")
         await seat.types("/adapters use 123")

@@ -14,7 +14,7 @@ from textual.binding import BindingType
 from textual.widget import Widget
 
 from memory.errors import DiscernError, MarkError
-from tui.keys import KEYS, Keyboard, bindings, hints
+from tui.keys import KEYS, Keyboard, bindings, hints, keyboard_of
 from tui.marking import Passage, in_source
 from tui.screens.training_stage import TrainingStage
 from tui.text import one_line
@@ -39,8 +39,11 @@ class MarkingStage(TrainingStage):
     @property
     def keyboard(self) -> Keyboard:
         """The keys in force."""
-        keyboard = getattr(self.app, "keyboard", None)
-        return keyboard if isinstance(keyboard, Keyboard) else Keyboard()
+        return keyboard_of(self.app)
+
+    def open_help(self) -> None:
+        """Open the commands and the keys; while the model loads, too."""
+        self.run_worker(self._handlers.help(), group="commands")
 
     # --- choosing ----------------------------------------------------------------------------
 

@@ -12,13 +12,14 @@ from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static, TextArea
 
 from memory.difference import Contrast, Difference
+from tui.keys import bindings, keyboard_of
 from tui.text import clean, one_line
 
 LINES: tuple[tuple[str, str], ...] = (
@@ -60,7 +61,7 @@ class CardLine(TextArea):
             event.stop()
             event.prevent_default()
             self.post_message(self.Entered())
-        elif event.key in ("ctrl+j", "shift+enter", "alt+enter"):
+        elif keyboard_of(self.app).does("newline", event.key):
             event.stop()
             event.prevent_default()
             self.insert("\n")
@@ -84,10 +85,7 @@ class Card(Vertical):
         & .label { width: 8; color: $accent; }
     }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+s", "keep", "Keep", show=False, priority=True),
-        Binding("escape", "leave", "Leave", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("card")]
 
     class Kept(Message):
         """What the person confirmed: each line by its name."""

@@ -13,6 +13,7 @@ from textual import events
 from textual.message import Message
 from textual.widgets import TextArea
 
+from tui.keys import keyboard_of
 from tui.text import clean
 
 KEPT = 200
@@ -92,15 +93,15 @@ class Composer(TextArea):
         self.load_text("")
 
     async def _on_key(self, event: events.Key) -> None:
-        taken = True
-        if event.key == "enter":
+        taken, keyboard = True, keyboard_of(self.app)
+        if keyboard.does("send", event.key) or (self.completing and event.key == "enter"):
             if self.completing:
                 self.post_message(self.Menu(0, enter=True))
             elif self.text.strip():
                 self.post_message(self.Submitted(self.text))
-        elif event.key in ("ctrl+j", "shift+enter", "alt+enter"):
+        elif keyboard.does("newline", event.key):
             self.insert("\n")
-        elif event.key == "tab" and (self.completing or self.text):
+        elif keyboard.does("complete", event.key) and (self.completing or self.text):
             if self.completing:
                 self.post_message(self.Menu(0))
         else:

@@ -11,7 +11,8 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static, TextArea
 
-from tui.commands import Completion, Sources, complete, find
+from tui.commands import find
+from tui.completion import Completion, Sources, complete
 from tui.text import one_line
 from tui.widgets.composer import Composer
 from tui.widgets.menu import CompletionMenu

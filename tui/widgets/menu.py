@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from tui.commands import Completion
+from tui.completion import Completion
 from tui.text import one_line
 
 ROWS = 8

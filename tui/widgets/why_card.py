@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
+from tui.keys import bindings
 from tui.text import one_line
 from tui.widgets.recalled import Used, summary
 
@@ -32,13 +33,7 @@ class WhyCard(Static, can_focus=True):
         &:focus { border-left: thick $accent; }
     }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "move(-1)", show=False),
-        Binding("down", "move(1)", show=False),
-        Binding("p", "pin", show=False),
-        Binding("f", "strike", show=False),
-        Binding("escape,enter,q", "leave", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("why")]
 
     class Pinned(Message):
         """Pin or unpin a difference."""

@@ -1,0 +1,167 @@
+"""The registry of keys: bindings, settings, help and the page of commands are one."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from textual.binding import Binding
+
+from memory.errors import SettingsError
+from memory.home import Home, Settings, read_settings, shipped_settings_file
+from tests.tui.screens import sitting
+from tui.app import DiscernApp
+from tui.cli import run
+from tui.fates import FAMILIES, FATES
+from tui.keys import KEYS, PLACES, Keyboard, display
+from tui.screens.chat import ChatScreen
+from tui.screens.help import HelpScreen
+from tui.themes import DARK, LIGHT
+from tui.widgets.card import Card
+from tui.widgets.passage import PassageView
+from tui.widgets.picker import MarkPicker
+from tui.widgets.why_card import WhyCard
+
+QUICK = {
+    "sampling": {"temperature": 0.0, "max_tokens": 60},
+    "memory": {"dense": False},
+    "night": {"enabled": False},
+}
+
+
+def test_every_binding_of_the_chat_stands_in_the_registry() -> None:
+    known = {key.id for key in KEYS}
+    bound: set[str] = set()
+    for owner in (DiscernApp, ChatScreen, Card, WhyCard, MarkPicker, PassageView):
+        for base in owner.__mro__:
+            if not base.__module__.startswith("tui."):
+                continue
+            for binding in vars(base).get("BINDINGS", ()):
+                assert isinstance(binding, Binding)
+                assert binding.id in known, f"{owner.__name__}: {binding.key} has no id"
+                assert hasattr(owner, "action_" + binding.action.partition("(")[0])
+                bound.add(binding.id)
+    assert bound == {key.id for key in KEYS if key.action}
+
+
+def test_the_shipped_settings_name_every_action_with_its_keys() -> None:
+    shipped = tomllib.loads(shipped_settings_file().read_text(encoding="utf-8"))["keys"]
+    assert shipped == {key.id: ", ".join(key.keys) for key in KEYS}
+    assert Keyboard(shipped).own == {}
+    assert {key.where for key in KEYS} == set(PLACES)
+
+
+def test_the_page_of_commands_tells_every_key_and_every_sign() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8")
+    assert all(f"`{key.id}`" in page and key.help in page for key in KEYS)
+    assert all(fate.meaning in page for fate in FATES)
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ({"mark_now": "ctrl+nokey"}, "keys.mark_now = 'ctrl+nokey' is refused"),
+        ({"mark_now": "hyper+d"}, "it should be a key such as"),
+        ({"mark_now": ""}, "keys.mark_now = '' is refused"),
+        ({"mark_now": "m"}, "a letter alone is written into the message"),
+        ({"mark_now": "ctrl+t"}, "keys.mark_now and keys.panel share 'ctrl+t'"),
+        ({"unmark": "d"}, "keys.mark and keys.unmark share 'd'"),
+        ({"pin": "alt+up"}, "keys.earlier_reply and keys.pin share 'alt+up'"),
+        ({"nothing": "a"}, "unknown key keys.nothing"),
+    ],
+)
+def test_bad_keys_are_refused_in_one_sentence(own: dict[str, str], said: str) -> None:
+    with pytest.raises(SettingsError, match=r"config\.toml") as refused:
+        Keyboard(own)
+    assert said in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_a_bad_key_in_the_settings_is_told_with_exit_code_2(
+    home: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.prepare()
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    for line, said in (
+        ('marc = "x"', "unknown key keys.marc; did you mean mark?"),
+        ('unmark = "d"', "keys.mark and keys.unmark share 'd'"),
+        ("unmark = 3", "keys.unmark = 3 is refused"),
+    ):
+        home.settings_file.write_text(f"[keys]\n{line}\n")
+        assert run(["chat"]) == 2
+        told = capsys.readouterr().err
+        assert said in told and "Traceback" not in told
+
+
+def test_keys_are_read_in_any_order_and_shown_as_people_say_them() -> None:
+    keyboard = Keyboard({"mark_now": "Shift+Ctrl+M, f5", "grow": "?"})
+    assert keyboard.keys["mark_now"] == ("ctrl+shift+m", "f5")
+    assert keyboard.keys["grow"] == ("question_mark",)
+    assert keyboard.own == {"mark_now": "ctrl+shift+m,f5", "grow": "question_mark"}
+    assert display("alt+up") == "Alt+↑" and display("ctrl+j") == "Ctrl+J"
+
+
+async def test_a_remapped_key_acts_and_the_old_one_does_not(home: Home) -> None:
+    settings = read_settings(home, QUICK | {"keys": {"mark_now": "f4", "mark": "m"}})
+    async with sitting(home, settings) as seat:
+        await seat.asks("What is 2 + 3?")
+        await seat.pilot.press("alt+d")
+        assert not seat.screen.query(MarkPicker)
+        await seat.pilot.press("f4")
+        await seat.sees("◆ mark the reply")
+        await seat.pilot.press("escape", "alt+up")
+        await seat.sees("m mark")
+        await seat.pilot.press("m")
+        await seat.sees("◆ mark the reply")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36), (40, 12)])
+async def test_help_is_sifted_by_typing_and_gives_a_command(
+    home: Home, size: tuple[int, int]
+) -> None:
+    settings: Settings = read_settings(home, QUICK | {"keys": {"panel": "f9"}})
+    async with sitting(home, settings, size=size) as seat:
+        await seat.pilot.press("f1")
+        await seat.sees("Commands", "/diff", "Esc")
+        assert all(len(line) <= size[0] for line in seat.shown.splitlines())
+        await seat.pilot.press(*"panel")
+        await seat.sees("F9", "the training panel")
+        assert "/diff" not in seat.shown
+        await seat.pilot.press(*["backspace"] * 5, *"gutter-nothing")
+        await seat.sees("Nothing here holds")
+        await seat.pilot.press(*["backspace"] * 14, *"threads", "enter")
+        await seat.sees("No threads yet")
+        await seat.types("/help fail")
+        await seat.sees("✗", "still failing")
+        await seat.pilot.press("escape")
+        await seat.until(lambda: not isinstance(seat.app.screen, HelpScreen))
+        assert seat.screen.composer.has_focus
+
+
+def test_the_families_are_legible_on_both_grounds() -> None:
+    for ground, theme in ((0, DARK), (1, LIGHT)):
+        for pair in FAMILIES.values():
+            assert contrast(pair[ground], str(theme.background)) >= 4.5
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast of two colours after WCAG 2.1."""
+
+    def light(colour: str) -> float:
+        parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((light(one), light(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+async def test_what_sends_and_what_breaks_the_line_can_be_swapped(home: Home) -> None:
+    settings = read_settings(home, QUICK | {"keys": {"send": "ctrl+j", "newline": "enter"}})
+    async with sitting(home, settings) as seat:
+        await seat.pilot.press("a", "enter", "b")
+        assert seat.draft == "a\nb"
+        await seat.pilot.press("ctrl+j")
+        await seat.until(lambda: [view.asked for view in seat.screen.transcript.turns] == ["a\nb"])
+        await seat.until(lambda: not seat.screen.talk.streaming)

@@ -1,0 +1,151 @@
+"""Commands and keys, made from their registries; what is typed sifts them, Enter takes a command.
+
+Enter gives back the chosen command, Esc gives back nothing. Needs no mouse and no colour.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from tui.commands import COMMANDS, Command, found
+from tui.fates import FATES
+from tui.keys import FIXED, Keyboard
+from tui.text import one_line
+
+LEGEND = "The sign beside a reply"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of help; `command` is what Enter takes."""
+
+    section: str
+    name: str
+    text: str
+    command: Command | None = None
+
+    @property
+    def words(self) -> str:
+        """Where a search looks."""
+        aliases = " ".join(self.command.aliases) if self.command else ""
+        return f"{self.section} {self.name} {aliases} {self.text}".casefold()
+
+
+def rows(keyboard: Keyboard) -> list[Row]:
+    """Return all of the help: commands, then keys by place, then the signs of the gutter."""
+    listed = [Row("Commands", f"/{item.name}", item.hint, item) for item in COMMANDS]
+    for place, _identity, keys, effect in keyboard.rows():
+        listed.append(Row(f"Keys {place}", keys, effect))
+    listed += [Row("Keys that stay", keys, effect) for keys, effect in FIXED]
+    listed += [Row(LEGEND, fate.sign, fate.meaning) for fate in FATES]
+    listed.append(
+        Row(LEGEND, "colour", "the family of the difference; the sign alone says its fate")
+    )
+    return listed
+
+
+class HelpScreen(ModalScreen[Command | None]):
+    """A line to sift by, the rows below, one dim line of keys."""
+
+    DEFAULT_CSS = """
+    HelpScreen { layout: vertical; background: $background; }
+    HelpScreen > Static { height: 1; padding: 0 1; color: $muted; }
+    HelpScreen > Input { height: 1; border: none; padding: 0 1; background: transparent; }
+    HelpScreen > Input:focus { border: none; background-tint: transparent; }
+    HelpScreen > OptionList {
+        height: 1fr; border: none; padding: 0; background: transparent;
+        scrollbar-size-vertical: 1;
+        &:focus { border: none; background-tint: transparent; }
+    }
+    """
+    AUTO_FOCUS = "Input"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "Back to the chat", show=False, priority=True, id="back"),
+        Binding("down", "walk('cursor_down')", "Next", show=False, priority=True),
+        Binding("up", "walk('cursor_up')", "Previous", show=False, priority=True),
+        Binding("pagedown", "walk('page_down')", "A page on", show=False, priority=True),
+        Binding("pageup", "walk('page_up')", "A page back", show=False, priority=True),
+    ]
+
+    def __init__(self, keyboard: Keyboard, words: str = "") -> None:
+        super().__init__()
+        self._keyboard, self._words = keyboard, words
+        self._rows = rows(keyboard)
+        self._shown: list[Row | None] = []
+
+    def compose(self) -> ComposeResult:
+        """Lay the parts down."""
+        yield Input(one_line(self._words, 200), placeholder="Help · write to sift")
+        yield OptionList(markup=False)
+        yield Static("↑ ↓ · Enter takes it · Esc back", markup=False)
+
+    def on_mount(self) -> None:
+        """Show what there is."""
+        self._sift(self._words)
+
+    def on_resize(self) -> None:
+        """Cut the lines anew."""
+        self._sift(self.query_one(Input).value)
+
+    def on_input_changed(self, message: Input.Changed) -> None:
+        """Sift while it is written."""
+        self._sift(message.value)
+
+    def on_input_submitted(self) -> None:
+        """Take what is chosen."""
+        self._take(self.query_one(OptionList).highlighted)
+
+    def on_option_list_option_selected(self, message: OptionList.OptionSelected) -> None:
+        """Take what was clicked."""
+        self._take(message.option_index)
+
+    def action_walk(self, how: str) -> None:
+        """Move the choice while the line keeps the keyboard."""
+        getattr(self.query_one(OptionList), f"action_{how}")()
+
+    def action_leave(self) -> None:
+        """Go back to the chat."""
+        self.dismiss(None)
+
+    def _take(self, place: int | None) -> None:
+        row = self._shown[place] if place is not None and place < len(self._shown) else None
+        if row is not None and row.command is not None:
+            self.dismiss(row.command)
+
+    def _sift(self, words: str) -> None:
+        wanted = words.casefold().removeprefix("/").split()
+        kept = [row for row in self._rows if all(word in row.words for word in wanted)]
+        if not kept:
+            kept = [row for row in self._rows if row.command in found(words.strip().lstrip("/"))]
+        listed, variables = self.query_one(OptionList), self.app.theme_variables
+        width = max(24, self.size.width - 4)
+        room = min(26, max((len(row.name) for row in kept), default=0))
+        options: list[Option] = []
+        self._shown = []
+        section = ""
+        for row in kept:
+            if row.section != section:
+                section = row.section
+                self._shown.append(None)
+                heading = Content.styled(one_line(section, width), f"bold {variables['accent']}")
+                options.append(Option(heading, disabled=True))
+            self._shown.append(row)
+            line = Content.assemble(
+                (f"  {one_line(row.name, room).ljust(room)}  ", variables["foreground"]),
+                (one_line(row.text, max(8, width - room - 4)), variables["muted"]),
+            )
+            options.append(Option(line))
+        if not kept:
+            options.append(Option(f"Nothing here holds {one_line(words, 40)!r}.", disabled=True))
+        listed.clear_options()
+        listed.add_options(options)
+        if kept:
+            listed.highlighted = 1
