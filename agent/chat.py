@@ -26,7 +26,7 @@ from agent.leftovers import Leftovers, leftovers
 from agent.marking import LAST_THREAD, Receipt, forget, last_turn, receipt
 from agent.serving import STARTER, embedder, sampling, served_model, with_model
 from agent.surprise import LOOKED_AT, Suggestion, hint_for, suggest
-from agent.threads import checkpoints
+from agent.threads import checkpoints, level_with_branch
 from memory.difference import Difference, Moment, State, Turn, now
 from memory.errors import AdapterError, MarkError, ModelError
 from memory.home import Home, Settings
@@ -142,13 +142,16 @@ class Chat:
         """The sha256 of the served model file."""
         return self._base_sha
 
-    def say(self, text: str) -> Generator[Event]:
+    def say(self, text: str, *, instead_of: str | None = None) -> Generator[Event]:
         """Ask, and yield what happens: Recalling, then Deltas, then Finished.
 
-        Closing the iterator early stops the reply; what was said until then is kept.
+        With `instead_of` (a turn's id) the message is asked in that one's place and begins a branch;
+        what was said there before stays in the journal. Closing the iterator early stops the reply;
+        what was said until then is kept.
 
         Raises:
             ModelError: the message is empty, or does not fit the context.
+            UnknownIdError: `instead_of` is no turn.
         """
         text = text.encode("utf-8", "replace").decode().replace("\x00", "").strip()
         if not text:
@@ -159,6 +162,8 @@ class Chat:
                 self.engine.wait(self._stopping.is_set)
                 self.take_adapter()  # what was trained meanwhile
             self._rooms.adapter = self.adapter.id if self.adapter else None
+            self._rooms.after = after = self._after(instead_of)
+            level_with_branch(self._graph, self.thread, self.journal, after)
             events = self._graph.stream(
                 {"messages": [("user", text)]},
                 {"configurable": {"thread_id": self.thread}},
@@ -177,6 +182,11 @@ class Chat:
             finally:
                 self._generation = None
 
+    def _after(self, instead_of: str | None) -> str:
+        if instead_of is None:
+            return self.journal.head(self.thread)
+        return self.journal.parent(self.journal.turn(instead_of).id)
+
     def _watch(self, generation: Generation) -> None:
         self._generation = generation
         if self._stopping.is_set():
@@ -189,8 +199,8 @@ class Chat:
             generation.cancel()
 
     def turns(self) -> list[Turn]:
-        """Return this thread's turns, oldest first."""
-        return self.journal.turns(self.thread)
+        """Return the turns of this thread's chosen branch, oldest first."""
+        return self.journal.branch(self.thread)
 
     def switch(self, thread: str) -> None:
         """Go on in another thread (made when it is first spoken in).

@@ -81,6 +81,8 @@ class Rooms:
     served: str
     adapter: str | None = None
     recalling: bool = True
+    after: str | None = None
+    """The turn that the next one follows ("": none); None is where the thread stands."""
     block: str = ""
     items: tuple[Recalled, ...] = ()
 
@@ -177,13 +179,14 @@ def _answered(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
 
 def _record(turn: Turn, rooms: Rooms) -> None:
     journal = rooms.memory.journal
-    before = journal.turns(turn.thread, limit=1)
     with journal.writing():  # all of it on the disk at once
-        journal.add_turn(
-            turn, [(item.difference.id, item.score, item.matched) for item in rooms.items]
+        parent = journal.add_turn(
+            turn,
+            [(item.difference.id, item.score, item.matched) for item in rooms.items],
+            after=rooms.after,
         )
-        if before and turn.asked_surprisal is not None:
-            journal.set_next_surprisal(before[0].id, turn.asked_surprisal)
+        if parent and turn.asked_surprisal is not None:
+            journal.set_next_surprisal(parent, turn.asked_surprisal)
         if turn.recalled:
             rooms.memory.note_recalled(turn.recalled)
 

@@ -37,7 +37,7 @@ def last_turn(journal: Journal, thread: str | None = None) -> Turn:
         MarkError: there is none.
     """
     name = thread or journal.fact(LAST_THREAD)
-    found = journal.turns(name, limit=1) if name else []
+    found = journal.branch(name, limit=1) if name else []
     if not found:
         raise MarkError("there is no reply to mark yet; ask something first")
     return found[0]

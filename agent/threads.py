@@ -5,6 +5,9 @@ came after it. `erase_turns` lets the latest checkpoint stand without the turn a
 one of that thread; `secure_delete`, `vacuum` and folding the write-ahead log into the file see to it
 that the bytes are gone, too. A crash in the middle leaves the talk as it was or without the turn,
 never half; erasing again ends what was begun.
+
+The journal knows the branches of a talk; the checkpoint holds the one that was chosen and is brought
+level with it before each message (`level_with_branch`).
 """
 
 from __future__ import annotations
@@ -15,13 +18,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
-from langchain_core.messages import AnyMessage, RemoveMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, RemoveMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import END, START, StateGraph
-from langgraph.graph.message import add_messages
+from langgraph.graph.message import REMOVE_ALL_MESSAGES, add_messages
 
 from memory.errors import HomeError
+from memory.journal import Journal
 
 
 class ChatState(TypedDict):
@@ -56,6 +60,26 @@ def _explained(path: Path) -> Iterator[None]:
         raise HomeError(
             f"cannot use {path}: {error}; check free space and permissions of its folder"
         ) from error
+
+
+def level_with_branch(graph: Any, thread: str, journal: Journal, last: str) -> bool:
+    """Let a thread's checkpoint hold the branch that ends with the turn `last`; whether it changed.
+
+    Nothing to do is the usual case and costs a look at the last reply. What a crash left out of the
+    checkpoint is put in, too: the journal is the truth.
+    """
+    config: RunnableConfig = {"configurable": {"thread_id": thread}}
+    held = graph.get_state(config).values.get("messages", [])
+    said = next((message.id for message in reversed(held) if message.type == "ai"), "")
+    if said == last:
+        return False
+    messages: list[AnyMessage] = []
+    for turn in journal.branch(thread, last=last):
+        if turn.asked:
+            messages += [HumanMessage(turn.asked), AIMessage(turn.replied, id=turn.id)]
+    gone = RemoveMessage(id=REMOVE_ALL_MESSAGES)
+    graph.update_state(config, {"messages": [gone, *messages]}, as_node="reply")
+    return True
 
 
 def erase_turns(path: Path, thread: str, turns: Collection[str]) -> int:

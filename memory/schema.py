@@ -81,9 +81,34 @@ def _second(connection: sqlite3.Connection) -> None:
     connection.execute("create table forgotten (id text primary key, at text not null) strict")
 
 
+def _third(connection: sqlite3.Connection) -> None:
+    """Branches: the turn that each one follows ("" at a thread's beginning), and where a thread stands.
+
+    A turn that is deleted hands its followers to the one before it, whoever deletes it.
+    """
+    connection.execute("alter table turns add column parent text not null default ''")
+    connection.execute(
+        "update turns set parent = coalesce((select before.id from turns before where "
+        "before.thread = turns.thread and before.seq < turns.seq order by before.seq desc limit 1), '')"
+    )
+    connection.execute("create index turns_by_parent on turns (parent, thread)")
+    connection.execute(
+        "create table heads (thread text primary key, turn text not null) strict, without rowid"
+    )
+    connection.execute("create index heads_by_turn on heads (turn)")
+    connection.execute(
+        """create trigger turn_deleted after delete on turns begin
+            update turns set parent = old.parent where parent = old.id;
+            delete from heads where turn = old.id and old.parent = '';
+            update heads set turn = old.parent where turn = old.id;
+        end"""
+    )
+
+
 MIGRATIONS: tuple[tuple[str, Callable[[sqlite3.Connection], None]], ...] = (
     ("turns, differences, nights", _first),
     ("versions, pins, use, surprise, quarantine", _second),
+    ("branches of a talk", _third),
 )
 
 

@@ -15,6 +15,12 @@ BEFORE_CHARACTERS = 8_000
 """As much of the talk ahead of a marked turn is kept with the mark, the latest first."""
 _BEFORE_TURNS = 20
 
+PATH = """with recursive path(id, parent, step) as (
+    select id, parent, 0 from turns where id = :from
+    union all select t.id, t.parent, step + 1 from path join turns t on t.id = path.parent
+    where step + 1 < :limit)"""
+"""The turns from one (`:from`) back to its thread's beginning, at most `:limit` of them."""
+
 Why = tuple[str, float, tuple[str, ...]]
 """Id of a recalled difference, its score when it was recalled, the stems it shared."""
 
@@ -22,13 +28,24 @@ Why = tuple[str, float, tuple[str, ...]]
 class Turns(Database):
     """The part of the journal that knows the turns."""
 
-    def add_turn(self, turn: Turn, why: Sequence[tuple[str, float, Sequence[str]]] = ()) -> None:
-        """Keep a turn, and with what score and shared stems each difference was recalled for it."""
+    def add_turn(
+        self,
+        turn: Turn,
+        why: Sequence[tuple[str, float, Sequence[str]]] = (),
+        *,
+        after: str | None = None,
+    ) -> str:
+        """Keep a turn, and with what score and shared stems each difference was recalled for it.
+
+        It follows the turn `after` ("": it begins its thread anew), by default the one at which the
+        thread stands, and the thread stands at it from now on. Returns the id of what it follows.
+        """
         with self._writing() as connection:
+            parent = self.head(turn.thread) if after is None else after
             connection.execute(
                 "insert into turns (id, thread, at, asked, replied, model, adapter, recalled, "
-                "surprisal, prompt_tokens, stopped, asked_surprisal, why) "
-                "values (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                "surprisal, prompt_tokens, stopped, asked_surprisal, why, parent) "
+                "values (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
                 (
                     turn.id,
                     turn.thread,
@@ -43,8 +60,20 @@ class Turns(Database):
                     turn.stopped,
                     turn.asked_surprisal,
                     json.dumps([[name, score, list(stems)] for name, score, stems in why]),
+                    parent,
                 ),
             )
+            connection.execute("insert or replace into heads values (?, ?)", (turn.thread, turn.id))
+        return parent
+
+    def head(self, thread: str) -> str:
+        """Return the id of the turn at which a thread stands: the last of its chosen branch, or ""."""
+        rows = self._rows(
+            "select coalesce((select turn from heads where thread = :thread), "
+            "(select id from turns where thread = :thread order by seq desc limit 1), '')",
+            {"thread": thread},
+        )
+        return str(rows[0][0])
 
     def turns(self, thread: str | None = None, *, limit: int = -1) -> list[Turn]:
         """Return the latest `limit` turns (all when negative), oldest first; of one thread or all."""
@@ -52,7 +81,7 @@ class Turns(Database):
         rows = self._rows(
             f"select * from turns {where} order by seq desc limit ?", [*values, limit]
         )
-        return self._made(_turn, reversed(rows))
+        return self._made(turn_of, reversed(rows))
 
     def turn(self, prefix: str) -> Turn:
         """Return the turn whose id starts with `prefix`.
@@ -60,7 +89,7 @@ class Turns(Database):
         Raises:
             UnknownIdError: none does, or several do.
         """
-        return self._made(_turn, [self._one("turns", prefix)])[0]
+        return self._made(turn_of, [self._one("turns", prefix)])[0]
 
     def why(self, turn: str) -> list[Why]:
         """Return what was recalled for a turn when it was spoken; nothing for older turns."""
@@ -92,12 +121,17 @@ class Turns(Database):
                 found.append(row["id"])
         return [self.turn(identity) for identity in found]
 
+    def parent(self, turn: str) -> str:
+        """Return the id of the turn that this one follows; "" where it begins its thread."""
+        rows = self._rows("select parent from turns where id = ?", (turn,))
+        return str(rows[0][0]) if rows else ""
+
     def before(self, turn: Turn) -> tuple[Message, ...]:
-        """Return the talk ahead of a turn in its thread, as much as is kept with a mark."""
+        """Return the talk ahead of a turn in its branch, as much as is kept with a mark."""
         rows = self._rows(
-            "select asked, replied from turns where thread = ? and asked != '' and "
-            "seq < (select seq from turns where id = ?) order by seq desc limit ?",
-            (turn.thread, turn.id, _BEFORE_TURNS),
+            f"{PATH} select asked, replied from turns join path using (id) "
+            "where asked != '' order by path.step limit :limit",
+            {"from": self.parent(turn.id), "limit": _BEFORE_TURNS},
         )
         kept: list[Message] = []
         room = BEFORE_CHARACTERS
@@ -111,9 +145,8 @@ class Turns(Database):
     def next_surprisal(self, turn: Turn) -> float | None:
         """Return the surprisal of what the user said after a turn, where it was measured."""
         rows = self._rows(
-            "select asked_surprisal from turns where thread = ? and "
-            "seq > (select seq from turns where id = ?) order by seq limit 1",
-            (turn.thread, turn.id),
+            "select asked_surprisal from turns where parent = ? order by seq desc limit 1",
+            (turn.id,),
         )
         return rows[0][0] if rows else None
 
@@ -137,7 +170,8 @@ class Turns(Database):
         return found[0]
 
 
-def _turn(row: sqlite3.Row) -> Turn:
+def turn_of(row: sqlite3.Row) -> Turn:
+    """Return the turn of a row."""
     return Turn(
         id=row["id"],
         thread=row["thread"],

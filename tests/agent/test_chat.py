@@ -183,3 +183,46 @@ def test_what_the_person_says_is_measured_in_its_talk(chat: Chat) -> None:
     second = finished(chat.say("and once more, please"))
     assert first.turn.asked_surprisal is not None and second.turn.asked_surprisal is not None
     assert second.prompt_reused > first.turn.prompt_tokens - 8  # measuring costs no cached prefix
+
+
+def heard(chat: Chat) -> list[str]:
+    """What of the talk stands in the checkpoint, and so in the next prompt."""
+    state = chat._graph.get_state({"configurable": {"thread_id": chat.thread}})
+    return [message.text for message in state.values["messages"] if message.type == "human"]
+
+
+def test_a_message_in_anothers_place_is_answered_without_what_followed_there(
+    home: Home, tiny_settings: Settings
+) -> None:
+    with Chat.open(home, tiny_settings, thread="work", dense=False) as chat:
+        finished(chat.say("One"))
+        old = finished(chat.say("Two")).turn
+        last = finished(chat.say("Three")).turn
+        new = finished(chat.say("Other two", instead_of=old.id)).turn
+        assert new.prompt_tokens < last.prompt_tokens
+        assert [turn.asked for turn in chat.turns()] == ["One", "Other two"]
+        assert heard(chat) == ["One", "Other two"]
+    with Chat.open(home, tiny_settings, dense=False) as chat:
+        assert [turn.asked for turn in chat.turns()] == ["One", "Other two"]
+        assert last_turn(chat.journal).id == new.id
+        chat.journal.choose_branch(old.id)
+        finished(chat.say("Four"))
+        assert heard(chat) == ["One", "Two", "Three", "Four"]
+        finished(chat.say("Uno", instead_of=chat.turns()[0].id))
+        assert heard(chat) == ["Uno"]
+
+
+def test_forgetting_on_one_branch_takes_the_words_out_of_all(
+    home: Home, tiny_settings: Settings
+) -> None:
+    with Chat.open(home, tiny_settings, thread="work", dense=False) as chat:
+        first = finished(chat.say("One Quxalot")).turn
+        finished(chat.say("Two"))
+        secret = chat.mark("error", sounds="Lutz.", turn=first.id).difference
+        finished(chat.say("Other two", instead_of=chat.turns()[-1].id))
+        chat.forget(secret.id)
+        assert [turn.asked for turn in chat.turns()] == ["Other two"]
+        finished(chat.say("Three"))
+        assert heard(chat) == ["Other two", "Three"]
+    kept = b"".join(file.read_bytes() for file in home.checkpoints.parent.glob("*sqlite*"))
+    assert b"Quxalot" not in kept

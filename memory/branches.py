@@ -1,0 +1,93 @@
+"""The branches of a talk: a message asked again, or asked otherwise, begins another way to go on.
+
+Each turn knows the one that it follows (`parent`); turns that follow the same one are siblings. A
+thread stands at one turn, and the way back from there is its chosen branch: what is shown, what the
+model sees, what `discern ask --continue` goes on with. Nothing is lost by choosing another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from memory.difference import Turn
+from memory.errors import UnknownIdError
+from memory.turns import PATH, Turns, turn_of
+
+_ALL = 1 << 40
+
+
+@dataclass(frozen=True, slots=True)
+class Siblings:
+    """The turns (ids, oldest first) that go on from the same place, and which one (from 0) this is."""
+
+    turns: tuple[str, ...]
+    at: int
+
+    def beside(self, step: int) -> str | None:
+        """Return the sibling so many places on; None past the first or the last."""
+        place = self.at + step
+        return self.turns[place] if 0 <= place < len(self.turns) else None
+
+    def __str__(self) -> str:
+        return f"{self.at + 1}/{len(self.turns)}"
+
+
+class Branches(Turns):
+    """The part of the journal that knows how turns follow each other."""
+
+    def branch(
+        self, thread: str, *, limit: int = -1, last: str | None = None, before: str | None = None
+    ) -> list[Turn]:
+        """Return the latest `limit` turns (all when negative) of the chosen branch, oldest first.
+
+        With `last` (a turn's id) those up to that one, with `before` those ahead of it. Costs
+        what is returned, however long the thread is.
+        """
+        if last is None:
+            last = self.head(thread) if before is None else self.parent(before)
+        if limit == 0:
+            return []
+        rows = self._rows(
+            f"{PATH} select turns.* from path join turns using (id) order by path.step desc",
+            {"from": last, "limit": limit if limit > 0 else _ALL},
+        )
+        return self._made(turn_of, rows)
+
+    def siblings(self, turns: list[str]) -> dict[str, Siblings]:
+        """Return the siblings of those of these turns that have any."""
+        wanted = ",".join("?" * len(turns))
+        rows = self._rows(
+            "select one.id as id, other.id as other from turns one join turns other "
+            "on other.parent = one.parent and other.thread = one.thread and other.asked != '' "
+            f"where one.id in ({wanted}) order by other.seq",
+            turns,
+        )
+        groups: dict[str, list[str]] = {}
+        for row in rows:
+            groups.setdefault(row["id"], []).append(row["other"])
+        return {
+            identity: Siblings(tuple(group), group.index(identity))
+            for identity, group in groups.items()
+            if len(group) > 1 and identity in group
+        }
+
+    def choose_branch(self, turn: str) -> str:
+        """Let the turn's thread stand at the latest turn that came of it; returns that one's id.
+
+        Raises:
+            UnknownIdError: there is no such turn.
+        """
+        with self._writing() as connection:
+            rows = self._rows(
+                "with recursive below(id, seq, thread) as ("
+                "select id, seq, thread from turns where id = ? "
+                "union all select t.id, t.seq, t.thread from below join turns t "
+                "on t.parent = below.id) select id, thread from below order by seq desc limit 1",
+                (turn,),
+            )
+            if not rows:
+                raise UnknownIdError(f"no turn has the id {turn!r}; it may have been forgotten")
+            connection.execute(
+                "insert or replace into heads values (?, ?)", (rows[0]["thread"], rows[0]["id"])
+            )
+            return str(rows[0]["id"])
