@@ -45,6 +45,10 @@ class MarkingStage(TrainingStage):
         """Open the commands and the keys; while the model loads, too."""
         self.run_worker(self._handlers.help(), group="commands")
 
+    def recolour(self, _theme: object = None) -> None:
+        """Show the families in the colours of another ground."""
+        self.run_worker(self.talk.refresh_marks(), group="marks", exclusive=True)
+
     # --- choosing ----------------------------------------------------------------------------
 
     def on_transcript_chosen(self, message: Transcript.Chosen) -> None:

@@ -1,7 +1,7 @@
 """One turn: the message, what was recalled for it, the reply, the receipts of its marks.
 
-The gutter of two columns at its left holds the sign of a message (›) and of a marked reply: ◆ waiting
-or trained, ◇ bare, ✗ still failing.
+The gutter of two columns at its left holds the sign of a message (›) and that of a marked reply's fate
+in the colour of its family (`tui/fates.py`).
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
-from memory.difference import Difference, State, Turn
+from memory.difference import Difference, Turn
+from tui.fates import colour, fate
 from tui.text import clean
 from tui.widgets.passage import PassageView
 from tui.widgets.recalled import RecalledLine, Used
 from tui.widgets.receipt import Receipt
 from tui.widgets.reply import Reply
+from tui.widgets.spans import light
 from tui.widgets.thought import ThoughtLine
-
-SIGNS = {State.WAITING: "◆", State.TRAINED: "◆", State.BARE: "◇", State.FAILING: "✗"}
 
 
 class TurnView(Vertical):
@@ -37,8 +37,7 @@ class TurnView(Vertical):
         & > Horizontal { height: auto; }
         & .gutter { width: 2; height: auto; color: $accent; }
         & .asked { width: 1fr; height: auto; color: $foreground; text-style: bold; }
-        & .gutter.-trained { color: $success; }
-        & .gutter.-failing { color: $error; }
+        & .place { width: auto; height: 1; display: none; padding-left: 2; color: $muted; }
         & .under { height: auto; padding-left: 2; color: $muted; }
         & .aside { height: auto; display: none; padding-left: 2; color: $muted; }
         &.-chosen { background: $panel; border-left: thick $accent; }
@@ -58,10 +57,12 @@ class TurnView(Vertical):
         self.turn = turn
         self.asked = asked
         self.marks = list(marks)
+        self.held: frozenset[str] = frozenset()
         self.recalled = RecalledLine(used)
         self.thought = ThoughtLine()
         self.reply = Reply(turn.replied if turn else None)
         self._sign = Static("", markup=False, classes="gutter")
+        self._place = Static("", markup=False, classes="place")
         self._aside = Static("", markup=False, classes="aside")
         self._under = Vertical(classes="under")
 
@@ -70,6 +71,7 @@ class TurnView(Vertical):
         with Horizontal():
             yield Static("›", markup=False, classes="gutter")
             yield Static(Content(clean(self.asked)), markup=False, classes="asked")
+            yield self._place
         yield self.recalled
         yield self.thought
         with Horizontal():
@@ -94,18 +96,28 @@ class TurnView(Vertical):
         self.turn = turn
         await self.reply.finish(turn.replied)
 
+    def show_place(self, text: str) -> None:
+        """Say which of several branches this is ("2/3"); "" where there is one only."""
+        self._place.update(Content(text and f"‹ {text} ›"))
+        self._place.display = bool(text)
+
     def say_aside(self, text: str) -> None:
         """Say something about the reply on a dim line under it."""
         self._aside.update(Content(clean(text)))
         self._aside.display = bool(text)
 
-    def show_marks(self, marks: Sequence[Difference]) -> None:
-        """Show these marks in the gutter; receipts of others go."""
+    def show_marks(self, marks: Sequence[Difference], held: frozenset[str] | None = None) -> None:
+        """Show these marks in the gutter and their parts in the reply; receipts of others go.
+
+        `held` are the ids that an adapter before the serving one knew already; None: as before.
+        """
         self.marks = list(marks)
-        state = marks[-1].state if marks else None
-        self._sign.update(Content(SIGNS[state] if state else ""))
-        self._sign.set_class(state is State.TRAINED, "-trained")
-        self._sign.set_class(state is State.FAILING, "-failing")
+        self.held = self.held if held is None else held
+        last = marks[-1] if marks else None
+        sign = Content(fate(last, self.held).sign) if last else Content("")
+        shade = colour(last, dark=self.app.current_theme.dark) if last else None
+        self._sign.update(sign.stylize(shade) if shade else sign)
+        self.call_after_refresh(self._light)
         kept = {mark.id for mark in marks}
         for receipt in self._under.query(Receipt):
             if receipt.difference not in kept:
@@ -125,6 +137,17 @@ class TurnView(Vertical):
         """Show the reply again."""
         self.query(PassageView).remove()
         self.reply.display = True
+
+    def _light(self) -> None:
+        """Underline the marked parts; nothing while the reply is still written."""
+        if self.turn is None:
+            return
+        text, spans = self.reply.text, []
+        for span in (mark.span for mark in self.marks if mark.span):
+            quote = clean(span.quote)  # the screen leaves out what could act on the terminal
+            at = span.start if text.startswith(quote, span.start) else text.find(quote)
+            spans += [(at, at + len(quote))] if quote and at >= 0 else []
+        light(self.reply, text, spans)
 
     async def add_receipt(self, difference: Difference, text: str) -> None:
         """Show a mark that was just made or changed; an older receipt of it goes."""

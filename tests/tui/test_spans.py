@@ -1,0 +1,183 @@
+"""Parts of a reply: what the mouse selects is found in its source, what is marked is shown in it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from textual.app import App, ComposeResult
+from textual.geometry import Offset
+from textual.selection import Selection
+from textual.widget import Widget
+
+from memory.difference import Difference, Span, State, new_id, now
+from memory.home import Home, read_settings
+from tests.tui.screens import sitting, until
+from tui.fates import BARE, FAILING, HELD, TRAINED, WAITING, colour, fate, held_before
+from tui.themes import DARK
+from tui.widgets.picker import MarkPicker
+from tui.widgets.reply import Reply
+from tui.widgets.spans import _bears_text, _plain, light, selected
+
+TEXT = """Some **bold** words and a [link](http://bold.words) here.
+
+- first `item` of it
+- second item
+
+| a | b |
+|---|---|
+| left | right |
+
+```python
+print("item")
+```
+
+The end, with words."""
+
+
+class Page(App[None]):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.register_theme(DARK)
+        self.theme = DARK.name
+        self.reply = Reply(text)
+
+    def compose(self) -> ComposeResult:
+        yield self.reply
+
+
+def place(reply: Widget, words: str) -> dict[Widget, Selection]:
+    """Select words as the mouse would, wherever they are shown."""
+    for widget in reply.walk_children():
+        if _bears_text(widget) and words in (shown := _plain(widget)):
+            at = shown.index(words)
+            row, column = shown.count("\n", 0, at), at - (shown.rfind("\n", 0, at) + 1)
+            return {
+                widget: Selection(Offset(column, row), Offset(column + len(words), row)),
+            }
+    raise AssertionError(f"{words!r} is not shown")
+
+
+async def whole(page: Page) -> None:
+    await until(lambda: any(_bears_text(widget) for widget in page.reply.walk_children()))
+
+
+@pytest.mark.parametrize(
+    ("shown", "source"),
+    [
+        ("bold words", "bold** words"),
+        ("words and a link here", "words and a [link](http://bold.words) here"),
+        ("link", "link"),
+        ("first item of", "first `item` of"),
+        ("second", "second"),
+        ("right", "right"),
+        ('print("item")', 'print("item")'),
+        ("words.", "words."),
+    ],
+)
+async def test_what_is_selected_in_markdown_is_found_in_its_source(shown: str, source: str) -> None:
+    page = Page(TEXT)
+    async with page.run_test(size=(60, 40)) as pilot:
+        await whole(page)
+        await pilot.pause()
+        span = selected(page.reply, TEXT, place(page.reply, shown))
+        assert isinstance(span, tuple) and TEXT[slice(*span)] == source
+
+
+async def test_a_selection_over_blocks_reaches_from_its_first_word_to_its_last() -> None:
+    page = Page(TEXT)
+    async with page.run_test(size=(60, 40)) as pilot:
+        await whole(page)
+        await pilot.pause()
+        (first, one), (last, two) = (
+            next(iter(place(page.reply, words).items())) for words in ("here.", "second")
+        )
+        both = {first: Selection(one.start, None), last: Selection(None, two.end)}
+        span = selected(page.reply, TEXT, both)
+        assert isinstance(span, tuple)
+        assert TEXT[slice(*span)] == "here.\n\n- first `item` of it\n- second"
+
+
+async def test_what_cannot_be_told_is_refused() -> None:
+    page = Page("| a | a |\n|---|---|\n| a | b |")
+    async with page.run_test(size=(60, 40)) as pilot:
+        await whole(page)
+        await pilot.pause()
+        text = page.reply.text
+        assert isinstance(selected(page.reply, text, place(page.reply, "a")), str)
+        assert selected(page.reply, text, {}) == "Nothing of a reply is selected."
+
+
+async def test_a_marked_part_is_underlined_and_goes_back_to_plain() -> None:
+    page = Page(TEXT)
+    async with page.run_test(size=(60, 40)) as pilot:
+        await whole(page)
+        await pilot.pause()
+
+        def lit() -> list[str]:
+            return [
+                widget.content.plain[span.start : span.end]
+                for widget in page.reply.walk_children()
+                if _bears_text(widget)
+                for span in widget.content.spans  # type: ignore[attr-defined]
+                if span.style == "underline"
+            ]
+
+        at = TEXT.index("bold** words")
+        light(page.reply, TEXT, [(at, at + len("bold** words"))])
+        assert lit() == ["bold words"]
+        light(page.reply, TEXT, [])
+        assert lit() == []
+
+
+async def test_words_selected_with_the_mouse_become_the_span(home: Home) -> None:
+    settings = read_settings(
+        home,
+        {
+            "sampling": {"temperature": 0.0, "max_tokens": 60},
+            "memory": {"dense": False},
+            "night": {"enabled": False},
+        },
+    )
+    async with sitting(home, settings) as seat:
+        await seat.asks("What is 2 + 3?")
+        view = seat.screen.transcript.turns[0]
+        assert view.turn is not None
+        shown = next(item for item in view.reply.walk_children() if _bears_text(item))
+        word = view.turn.replied.split()[1]
+        at = view.turn.replied.index(word)
+        await seat.pilot.mouse_down(shown, offset=(at, 0))
+        await seat.pilot.hover(shown, offset=(at + len(word), 0))
+        await seat.pilot.mouse_up(shown, offset=(at + len(word), 0))
+        await seat.sees("marks it")
+        await seat.pilot.press("alt+d")
+        await seat.until(lambda: seat.screen.query(MarkPicker))
+        await seat.pilot.press("4", "3", "enter")
+        await seat.sees("✓ Kept as")
+        item = seat.screen.chat.journal.differences()[0]
+        assert item.span == Span.within(item.replied, at, item.span.end if item.span else 0)
+        assert item.span is not None and item.span.quote.startswith(word)
+        assert not seat.screen.selections
+
+
+def test_a_fate_is_told_by_its_sign_and_a_family_by_its_colour() -> None:
+    item = Difference(new_id(), "t", "x", now(), "error", "a", "b", kind="tactical/fact")  # type: ignore[arg-type]
+    signs = [WAITING, BARE, TRAINED, HELD, FAILING]
+    assert len({one.sign for one in signs}) == 5
+    states = (State.WAITING, State.BARE, State.TRAINED, State.FAILING)
+    assert [fate(replace(item, state=state)) for state in states] == [
+        WAITING,
+        BARE,
+        TRAINED,
+        FAILING,
+    ]
+    assert fate(replace(item, state=State.TRAINED), {item.id}) is HELD
+    assert fate(item, {item.id}) is WAITING
+    assert colour(item, dark=True) != colour(item, dark=False) is not None
+    assert colour(replace(item, kind=None), dark=True) is None
+    assert colour(replace(item, kind="mine/own"), dark=True) is None
+
+
+def test_nothing_is_held_where_no_adapter_serves(tmp_path: Path) -> None:
+    assert held_before(tmp_path / "none") == frozenset()
