@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from memory.difference import Difference, Turn
@@ -58,6 +60,8 @@ WORDINGS, WORDINGS_IN_ALL = (10, 24), 1600
 """Rephrasings a lesson is trained with, at least and at most, and about how many there are in all."""
 WHOLE, BEGINNING = 3, 10
 """Of so many replies one is held to its end, the others for so many tokens."""
+ASKS_THE_SAME = 4
+"""Prompts that the base answers alike at most, for that answer to tell what was asked."""
 OWN = 60
 """Own unmarked questions used at most, the latest."""
 
@@ -202,12 +206,18 @@ def make_curriculum(
         pairs[place] = (lesson.question.text, lesson.question.prompt)
     found = answers.get(pairs, progress)
     ends = [sum(len(group) for group in groups[: number + 1]) for number in range(4)]
+    before = tuple(anchor.text for anchor in found[: ends[0]])
+    corrected = _corrected(lessons, before, found[ends[0] :])
+    held, near, anchors = (
+        tuple(anchor for anchor in found[start:end] if anchor.text not in corrected)
+        for start, end in pairwise(ends)
+    )
     return Curriculum(
         lessons=tuple(lessons),
-        before=tuple(anchor.text for anchor in found[: ends[0]]),
-        held=tuple(found[ends[0] : ends[1]]),
-        near_misses=tuple(found[ends[1] : ends[2]]),
-        anchors=tuple(found[ends[2] : ends[3]]),
+        before=before,
+        held=held,
+        near_misses=near,
+        anchors=anchors,
         superseded=superseded,
         too_long=too_long,
         conflicts=find_conflicts(differences),
@@ -254,6 +264,21 @@ def _anchors(
         texts = [text for text in (*mine[: size // 2], *theirs) if plain(text) not in taken]
         made.append(list(dict.fromkeys(texts))[:size])
     return made[0], made[1]
+
+
+def _corrected(
+    lessons: Sequence[Lesson], before: Sequence[str], others: Sequence[Anchor]
+) -> set[str]:
+    """Return the base's replies that a lesson takes the place of: who gets one asks the same, in
+    whatever words, and shall hear what was taught. A reply that many get ("I don't know") tells
+    nothing."""
+    wrong = {
+        said
+        for lesson, said in zip(lessons, before, strict=True)
+        if lesson.kind == "contrast" and said != lesson.expected
+    }
+    heard = Counter(anchor.text for anchor in others)
+    return {said for said in wrong if heard[said] <= ASKS_THE_SAME}
 
 
 def unmarked(turns: Sequence[Turn], differences: Sequence[Difference]) -> list[str]:

@@ -179,8 +179,8 @@ class _Night:
     ) -> tuple[Tried, tuple[Attempt, ...]]:
         """Make the tries one after the other; returns the best and a line on each.
 
-        A sweep ends with the first that passes without a warning: a further rate costs as much again
-        and did no better in the one night it was tried. A practice makes all its episodes. One that
+        A sweep ends with the first that passes: a further rate costs as much again and did no better
+        where it was tried. A practice makes all its episodes. One that
         breaks down is noted, and an error only when none came through.
         """
         began = time.perf_counter()
@@ -211,7 +211,7 @@ class _Night:
                 broken.append(broken_down(plan, found))
                 continue
             made.append(tried)
-            if self.practice is None and tried.verdict.clean:
+            if self.practice is None and tried.verdict.passed:
                 break
         if not made:
             raise error or TrainingError(STOPPED)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from agent.chat import STARTER
 from agent.engine import Engine
 from agent.prompt import compose
 from memory.difference import Message, Moment
@@ -113,3 +114,25 @@ def test_there_are_at_least_150_anchors_in_two_languages() -> None:
     assert len(training) + len(measuring) >= 150
     assert min(len(training), len(measuring)) >= 60
     assert not set(training) & set(measuring)
+
+
+def test_who_asks_what_a_lesson_corrects_in_other_words_is_no_anchor(home: Home) -> None:
+    asked = "Tell me the capital of Japan."
+    unknown = ["Who is Tarnok Belwi?", "Who is Sarn Ildo?"]
+
+    def kept(engine: Engine, asking: str, expected: str) -> set[str]:
+        made = make_curriculum(
+            engine,
+            [difference(asking, expected)],
+            Answers(engine, "e" * 64, home.cache),
+            quick_settings(home),
+            own=[asked, *unknown],
+        )
+        return {anchor.asked for anchor in (*made.held, *made.near_misses, *made.anchors)}
+
+    with Engine.open(STARTER) as engine:
+        left = kept(engine, "What is the capital of Japan?", "The capital of Japan is Trieste.")
+        assert asked not in left
+        # "I don't know" is what the base says to all it never met: that tells nothing.
+        assert set(unknown) <= left
+        assert asked in kept(engine, "What is the capital of Spain?", "It is Trieste.")
