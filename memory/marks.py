@@ -37,6 +37,18 @@ class Marks(Turns):
         """Return every difference, oldest first, superseded ones too."""
         return self._made(difference_of, self._rows("select * from differences order by seq"))
 
+    def latest(self, limit: int) -> list[tuple[str, str, str]]:
+        """Return (id, moment, beginning of what was asked) of the latest differences, latest first.
+
+        Reads no more than it returns, however many there are: it is asked at every key.
+        """
+        rows = self._rows(
+            "select id, moment, substr(asked, 1, 200) as asked from differences "
+            "order by seq desc limit ?",
+            (limit,),
+        )
+        return [(row["id"], row["moment"], row["asked"]) for row in rows]
+
     def count_differences(self, *states: State) -> int:
         """Return how many differences stand in one of `states`; superseded ones do not count."""
         marks = ",".join("?" * len(states))

@@ -26,7 +26,7 @@ WAITING = Fate("◆", "waits for the next night")
 BARE = Fate("◇", "kept and recalled, not trained: say how it should have sounded")
 TRAINED = Fate("◈", "trained in last night's adapter")
 HELD = Fate("✓", "held: an earlier night's, and a later adapter still reproduces it")
-FAILING = Fate("✗", "trained, and still failing")
+FAILING = Fate("✗", "still failing, though trained")
 FATES = (WAITING, BARE, TRAINED, HELD, FAILING)
 
 _BY_STATE = {

@@ -43,8 +43,8 @@ def _adapters(chat: Chat) -> Iterable[tuple[str, str]]:
 
 
 def _differences(chat: Chat) -> Iterable[tuple[str, str]]:
-    for item in reversed(chat.journal.differences()[-MOST:]):
-        yield item.id[:8], f"{item.moment}: {item.asked}"
+    for identity, moment, asked in chat.journal.latest(MOST):
+        yield identity[:8], f"{moment}: {asked}"
 
 
 def _threads(chat: Chat) -> Iterable[tuple[str, str]]:

@@ -53,7 +53,7 @@ def test_a_typo_is_answered_with_the_nearest_command() -> None:
 
 
 def test_names_are_completed_the_likeliest_first() -> None:
-    assert [item.text for item in complete("/di")] == ["/diff "]
+    assert [item.text for item in complete("/di")] == ["/diff ", "/edit"]
     assert complete("/tr")[0].text == "/train "
     assert complete("/dff")[0].text == "/diff "
     assert len(complete("/")) == len(COMMANDS)
@@ -85,3 +85,28 @@ def test_arguments_are_completed_from_the_registry_and_the_open_chat() -> None:
 def test_the_page_of_commands_is_what_the_registry_says() -> None:
     page = Path(__file__).parents[2] / "docs" / "commands.md"
     assert page.read_text(encoding="utf-8") == commands_page()
+
+
+@pytest.mark.parametrize(
+    ("typed", "first"),
+    [
+        ("he", "help"),
+        ("keys", "help"),
+        ("m", "memory"),
+        ("mem", "memory"),
+        ("cntr", "contrast"),
+        ("tds", "threads"),
+        ("search", "sessions"),
+        ("quti", "quit"),
+        ("exi", "quit"),
+        ("learn", "train"),
+    ],
+)
+def test_what_is_typed_in_part_or_wrongly_finds_its_command(typed: str, first: str) -> None:
+    assert complete(f"/{typed}")[0].text.strip() == f"/{first}"
+
+
+def test_a_kind_is_found_by_its_letters_in_order() -> None:
+    known = Sources(kinds=lambda: [("tactical/commonplace", ""), ("tactical/step", "")])
+    assert complete("/diff error cmn", known)[0].label == "tactical/commonplace"
+    assert complete("/diff error too long and", known) == []

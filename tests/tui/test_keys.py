@@ -19,6 +19,7 @@ from tui.screens.chat import ChatScreen
 from tui.screens.help import HelpScreen
 from tui.themes import DARK, LIGHT
 from tui.widgets.card import Card
+from tui.widgets.composer import Composer
 from tui.widgets.passage import PassageView
 from tui.widgets.picker import MarkPicker
 from tui.widgets.why_card import WhyCard
@@ -33,7 +34,7 @@ QUICK = {
 def test_every_binding_of_the_chat_stands_in_the_registry() -> None:
     known = {key.id for key in KEYS}
     bound: set[str] = set()
-    for owner in (DiscernApp, ChatScreen, Card, WhyCard, MarkPicker, PassageView):
+    for owner in (DiscernApp, ChatScreen, Composer, Card, WhyCard, MarkPicker, PassageView):
         for base in owner.__mro__:
             if not base.__module__.startswith("tui."):
                 continue

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from rich.cells import cell_len, set_cell_size
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
@@ -127,7 +128,9 @@ class HelpScreen(ModalScreen[Command | None]):
             kept = [row for row in self._rows if row.command in found(words.strip().lstrip("/"))]
         listed, variables = self.query_one(OptionList), self.app.theme_variables
         width = max(24, self.size.width - 4)
-        room = min(26, max((len(row.name) for row in kept), default=0))
+        rooms: dict[str, int] = {}
+        for row in kept:
+            rooms[row.section] = min(28, max(rooms.get(row.section, 8), cell_len(row.name)))
         options: list[Option] = []
         self._shown = []
         section = ""
@@ -138,8 +141,10 @@ class HelpScreen(ModalScreen[Command | None]):
                 heading = Content.styled(one_line(section, width), f"bold {variables['accent']}")
                 options.append(Option(heading, disabled=True))
             self._shown.append(row)
+            room = rooms[row.section]
+            name = set_cell_size(one_line(row.name, room), room)
             line = Content.assemble(
-                (f"  {one_line(row.name, room).ljust(room)}  ", variables["foreground"]),
+                (f"  {name}  ", variables["foreground"]),
                 (one_line(row.text, max(8, width - room - 4)), variables["muted"]),
             )
             options.append(Option(line))

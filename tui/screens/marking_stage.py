@@ -53,12 +53,18 @@ class MarkingStage(TrainingStage):
 
     def on_transcript_chosen(self, message: Transcript.Chosen) -> None:
         """Give the keyboard to the replies, or back to the input."""
+        if self._in_gesture():  # it was opened since the message was sent
+            return
         words = (("mark", "mark"), ("passage", "a part"), ("unmark", "undo"))
         more = (("contrast", "contrast"), ("why", "why"))
         line = hints(self.keyboard, (*words, *more))
-        self.status.change(passing=line if message.view is not None else "")
-        if not self.query(MarkPicker):  # it may have been opened since the message was sent
-            self.set_focus(self.composer if message.view is None else self.transcript)
+        self.status.change(keys=line if message.view is not None else "")
+        self.set_focus(self.composer if message.view is None else self.transcript)
+
+    def _in_gesture(self) -> bool:
+        at = self.focused
+        nodes = at.ancestors_with_self if at is not None else ()
+        return any(isinstance(node, MarkPicker | PassageView) for node in nodes)
 
     def on_text_selected(self, event: events.TextSelected) -> None:
         """Say that what was selected can be marked."""
@@ -94,7 +100,7 @@ class MarkingStage(TrainingStage):
         await view.replace_reply(shown)
         self.set_focus(shown)
         words = (("grow", "begins a part"), ("mark_passage", "marks it"), ("back", "leaves it"))
-        self.status.change(passing="← → ↑ ↓ words · " + hints(self.keyboard, words))
+        self.status.change(keys="← → ↑ ↓ words · " + hints(self.keyboard, words))
 
     async def took(self, event: events.Key) -> bool:
         """Do at once what a key asks of the chosen reply, and hand the next ones to the picker.
@@ -130,7 +136,8 @@ class MarkingStage(TrainingStage):
 
         known = list(kinds(self.home).values())
         await self.query(MarkPicker).remove()
-        self.status.change(passing="")
+        self.status.change(keys="")
+        self.transcript.choose(view)
         picker = MarkPicker(known, part, view.reply.text[slice(*part)] if part else "")
         await view.open(picker)
         self.set_focus(picker)
@@ -158,6 +165,7 @@ class MarkingStage(TrainingStage):
     async def on_passage_view_left(self, message: PassageView.Left) -> None:
         """Show the reply again."""
         view = self._turn_of(message.view)
+        self.set_focus(self.transcript)
         self.leave_gestures()
         self.transcript.choose(None)
         self.transcript.choose(view)
@@ -219,7 +227,7 @@ class MarkingStage(TrainingStage):
         for passage in self.query(PassageView):
             if (view := self._turn_of(passage)) is not None:
                 view.show_reply()
-        self.status.change(passing="")
+        self.status.change(keys="")
 
     def _turn_of(self, widget: Widget) -> TurnView | None:
         return next((view for view in self.transcript.turns if view in widget.ancestors), None)

@@ -33,9 +33,7 @@ class MarkPicker(Vertical, can_focus=True):
     DEFAULT_CSS = """
     MarkPicker {
         height: auto;
-        padding: 0 1;
-        margin: 0 0 0 2;
-        border-left: thick $accent;
+        padding: 0 1 0 2;
         & > Static { height: auto; color: $muted; }
         & > .row { height: auto; }
         & .label { width: 8; color: $accent; }
@@ -150,26 +148,27 @@ class MarkPicker(Vertical, can_focus=True):
         what = f"“{one_line(self.quote, 30)}”" if self.span else "the reply"
         lines = [Content.assemble((f"◆ mark {what}", text), (f"  {said}", accent))]
         if steps.offers:
-            parts = [f"{digit} {kind.type or kind.family}" for digit, kind in steps.offers]
-            lines += [Content(line).stylize(text) for line in _rows(parts, width)]
+            parts = [(digit, kind.type or kind.family) for digit, kind in steps.offers]
+            lines += [line.stylize_before(text) for line in _rows(parts, width, accent)]
         elif steps.kind is not None:
             lines.append(Content(one_line(steps.kind.shows, width)))
         self._head.update(Content("\n").join(lines))
-        letters = " ".join(f"{letter} {name}" for letter, name in MOMENTS.items())
+        letters = " · ".join(f"{letter} {name}" for letter, name in MOMENTS.items())
         keys = (
             "Enter keeps · Tab the other line · Esc leaves it"
             if steps.step == 2
-            else f"{letters} · Enter skips · / writes it · Esc leaves it"
+            else f"{letters} · Enter skips · / writes · Esc leaves it"
         )
         self._keys.update(Content(one_line(keys, width)))
 
 
-def _rows(parts: Sequence[str], width: int) -> list[str]:
-    """Put the parts into as few lines as hold them."""
-    rows: list[str] = []
-    for part in parts:
-        if rows and len(rows[-1]) + 2 + len(part) <= width:
-            rows[-1] += "  " + part
+def _rows(parts: Sequence[tuple[str, str]], width: int, accent: str) -> list[Content]:
+    """Put keys and their words into as few lines as hold them."""
+    rows: list[Content] = []
+    for key, word in parts:
+        part = Content.assemble((key, f"bold {accent}"), f" {one_line(word, width - 2)}")
+        if rows and rows[-1].cell_length + 3 + part.cell_length <= width:
+            rows[-1] = rows[-1] + Content("   ") + part
         else:
             rows.append(part)
-    return [one_line(row, width) for row in rows]
+    return rows

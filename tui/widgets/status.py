@@ -21,6 +21,9 @@ class Status:
     context_used: int = 0
     context_size: int = 0
     speed: float = 0.0
+    first_token: float = 0.0
+    """Seconds from a message to the first piece of its reply."""
+    scale: float = 1.0
     waiting: int = 0
     night: str = ""
     training: str = ""
@@ -30,6 +33,8 @@ class Status:
     """What is going on right now, in the place of the model."""
     hint: str = ""
     """A word to the person, in the place of everything for a moment."""
+    keys: str = ""
+    """The keys that act now, in the place of everything while they do."""
 
 
 class StatusLine(Static):
@@ -81,6 +86,8 @@ def fit(status: Status, width: int) -> list[tuple[str, str]]:
     """Return the parts (text, style) that fit `width` columns, in their order."""
     if status.hint:
         return [(one_line(status.hint, width), "accent")]
+    if status.keys:
+        return [(one_line(status.keys, width), "")]
     # (rank, text, style): a part of a higher rank goes first when room is short.
     parts: list[tuple[int, str, str]] = []
     if status.passing:
