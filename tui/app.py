@@ -18,7 +18,7 @@ from textual.screen import Screen
 
 from memory.home import Home, Settings
 from tui.commands import COMMANDS
-from tui.keys import Keyboard, bindings
+from tui.keys import KEYS, Keyboard, bindings
 from tui.screens.chat import ChatScreen
 from tui.text import clean
 from tui.themes import DARK, LIGHT
@@ -66,6 +66,13 @@ class DiscernApp(App[int]):
                 command.hint,
                 lambda command=command: self._chat_screen.pick(command),
             )
+        for key in KEYS:
+            if key.where == "chat" and key.id != "back":
+                yield SystemCommand(
+                    key.help[:1].upper() + key.help[1:],
+                    self.keyboard.shown(key.id),
+                    lambda action=key.action: self._do(action),
+                )
         for offered in super().get_system_commands(screen):
             if offered.title in ("Theme", "Screenshot"):
                 yield offered
@@ -73,7 +80,7 @@ class DiscernApp(App[int]):
     def action_copy_or_leave(self) -> None:
         """Copy what is selected; with nothing selected, leave at the second press."""
         screen = self._chat_screen
-        selected = screen.composer.selected_text or self.screen.get_selected_text()
+        selected = screen.composer.selected_text or self._selected_text()
         if selected:
             self.copy_to_clipboard(clean(selected))
             screen.status.say("Copied.", TWICE_SECONDS)
@@ -85,6 +92,14 @@ class DiscernApp(App[int]):
         self._leaving_at = now
         more = " Leaving stops the training." if screen.training.running else ""
         screen.status.say(f"Ctrl+C again leaves.{more}", TWICE_SECONDS)
+
+    def _selected_text(self) -> str | None:
+        if self.screen is self._chat_screen:
+            return self._chat_screen.selected_source()
+        return self.screen.get_selected_text()
+
+    def _do(self, action: str) -> None:
+        self.run_worker(self._chat_screen.run_action(action))
 
     def action_help(self) -> None:
         """Show the commands and the keys."""

@@ -112,6 +112,21 @@ COMMANDS: tuple[Command, ...] = (
             ("forget", "remove it for good, with its turn"),
         ),
     ),
+    Command(
+        "retry",
+        "ask the last (or chosen) message again",
+        "Asks the message of the last (or the chosen) reply again, as a branch; the reply before is "
+        "kept beside it and walked to with [ and ].",
+        "retry",
+        aliases=("again",),
+    ),
+    Command(
+        "edit",
+        "ask the last (or chosen) message otherwise",
+        "Puts the message of the last (or the chosen) reply into the input; sending it begins a "
+        "branch, Esc leaves everything as it was.",
+        "edit",
+    ),
     Command("new", "begin a new thread", "Begins a new thread; the old one is kept.", "new"),
     Command("threads", "list the threads", "Lists the threads, the latest first.", "threads"),
     Command(

@@ -1,5 +1,6 @@
 """What each slash command does. A method a command; the registry names them (`tui/commands.py`).
-Those about marks and memory are in `tui/memory_handlers.py`.
+Those about marks and memory are in `tui/memory_handlers.py`, those about what was said in
+`tui/talk_handlers.py`.
 
 Handlers talk to the screen through few words: `say` a notice, the transcript, the chat. What touches
 the disk runs in a thread, so that the screen stays quick.
@@ -11,10 +12,11 @@ import asyncio
 
 from memory.errors import AdapterError
 from tui.memory_handlers import MemoryHandlers
+from tui.talk_handlers import TalkHandlers
 from tui.text import one_line
 
 
-class Handlers(MemoryHandlers):
+class Handlers(MemoryHandlers, TalkHandlers):
     """The commands of one chat screen."""
 
     async def recall(self, argument: str) -> None:

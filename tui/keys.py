@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from string import punctuation
 
 from textual.binding import Binding
 from textual.keys import Keys, _character_to_key
@@ -68,12 +69,31 @@ KEYS: tuple[Key, ...] = (
     Key("panel", ("ctrl+t",), "the training panel; Esc there stops it", "chat", "panel", True),
     Key("send", ("enter",), "send", "input"),
     Key("newline", ("ctrl+j", "shift+enter", "alt+enter"), "break the line", "input"),
+    Key("editor", ("ctrl+g",), "write it in $EDITOR", "input", "editor", True),
     Key("complete", ("tab",), "complete a command", "input"),
     Key("mark", ("d",), "mark it: digits for the kind, Enter skips", "reply", "mark"),
     Key("passage", ("v",), "choose words of it", "reply", "passage"),
     Key("unmark", ("u",), "take its last mark back", "reply", "unmark"),
     Key("contrast", ("c",), "the three lines of its mark", "reply", "contrast"),
     Key("why", ("w",), "what was recalled for it", "reply", "why"),
+    Key("edit", ("e",), "ask its message otherwise, as a branch", "reply", "edit"),
+    Key("retry", ("r",), "ask its message again", "reply", "retry"),
+    Key(
+        "branch_before",
+        ("left_square_bracket", "alt+left"),
+        "the branch before",
+        "reply",
+        "branch(-1)",
+    ),
+    Key(
+        "branch_after",
+        ("right_square_bracket", "alt+right"),
+        "the branch after",
+        "reply",
+        "branch(1)",
+    ),
+    Key("copy", ("y",), "copy it as it was written", "reply", "copy"),
+    Key("copy_code", ("Y",), "copy its code; again: the next block", "reply", "copy_code"),
     Key("next_word", ("right",), "the next word", "passage", "move(1)"),
     Key("previous_word", ("left",), "the word before", "passage", "move(-1)"),
     Key("next_line", ("down",), "the line below", "passage", "line(1)"),
@@ -195,6 +215,8 @@ def display(key: str) -> str:
         "escape": "Esc",
         "pageup": "PgUp",
         "pagedown": "PgDn",
+        "left_square_bracket": "[",
+        "right_square_bracket": "]",
     }
     plain = last.upper() if modifiers and len(last) == 1 else last
     plain = names.get(last, plain if len(last) == 1 else plain.replace("_", " ").capitalize())
@@ -211,7 +233,7 @@ def _meet(one: Key, other: Key) -> bool:
 
 _NAMES = frozenset(
     key.value for key in Keys if "+" not in key.value and not key.value.startswith("<")
-)
+) | {_character_to_key(sign) for sign in punctuation}
 _MODIFIERS = ("alt", "ctrl", "shift", "super")
 
 

@@ -38,9 +38,10 @@ class Batch:
 class ReplyStream:
     """One reply of `chat` to `text`; made and read in the screen's loop."""
 
-    def __init__(self, chat: Chat, text: str) -> None:
+    def __init__(self, chat: Chat, text: str, *, instead_of: str | None = None) -> None:
         self._chat = chat
         self._text = text
+        self._instead_of = instead_of
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
         self._batch = Batch()
@@ -84,7 +85,7 @@ class ReplyStream:
 
         cleaner, thoughts = StreamCleaner(), StreamCleaner()
         try:
-            for event in self._chat.say(self._text):
+            for event in self._chat.say(self._text, instead_of=self._instead_of):
                 if isinstance(event, Delta):
                     self._put(Batch(text=cleaner.feed(event.text)))
                 elif isinstance(event, Thought):

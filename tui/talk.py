@@ -7,13 +7,16 @@ asked for while a reply is in the making and must wait for it is kept in `after`
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from memory.errors import DiscernError
+from tui.fates import held_before
 from tui.stream import ReplyStream
+from tui.widgets.composer import KEPT
 from tui.widgets.hint import Hint
 from tui.widgets.recalled import Used
 from tui.widgets.turn import TurnView
@@ -27,8 +30,8 @@ if TYPE_CHECKING:
     from memory.difference import Difference, Turn
     from tui.screens.stage import Stage
 
-SHOWN_TURNS = 60
-"""Turns of a resumed thread that are laid down; the earlier ones stay in the journal."""
+SHOWN_TURNS = 20
+"""Turns of a resumed thread that are laid down, and of the earlier ones each time they come near."""
 LEAST_FLUSH = 0.1
 """Seconds between two appends at least; five times what the last one took, if that is more."""
 
@@ -40,6 +43,8 @@ class Talk:
         self._screen = screen
         self._turns = asyncio.Lock()
         self._stream: ReplyStream | None = None
+        self._first: str | None = None
+        self._laying = asyncio.Lock()
         self._after: list[Callable[[], Awaitable[None]]] = []
 
     @property
@@ -68,28 +73,34 @@ class Talk:
 
     # --- a turn ------------------------------------------------------------------------------
 
-    async def ask(self, text: str) -> None:
-        """Ask, and follow the reply to its end."""
+    async def ask(self, text: str, *, instead_of: str | None = None) -> None:
+        """Ask, and follow the reply to its end; `instead_of` is the turn in whose place it is asked."""
         transcript = self._screen.transcript
         async with self._turns:
             await self._swap()
             await transcript.drop_hints()
+            if instead_of and (before := self._screen.view_of(instead_of)):
+                await transcript.cut(before)
             view = TurnView(text)
             await transcript.add(view)
             transcript.choose(None)
             transcript.follow()
-            self._stream = ReplyStream(self._chat, text)
+            self._stream = ReplyStream(self._chat, text, instead_of=instead_of)
             try:
-                await self._follow(self._stream, view, text)
+                await self._follow(self._stream, view, text, instead_of)
             finally:
                 self._stream = None
+            if instead_of and view.turn is not None:
+                await self._show_places()
         self._screen.refresh_status()
         await self._hint(view)
         actions, self._after = self._after, []
         for action in actions:
             await self._screen.attempt(action())
 
-    async def _follow(self, stream: ReplyStream, view: TurnView, text: str) -> None:
+    async def _follow(
+        self, stream: ReplyStream, view: TurnView, text: str, instead_of: str | None
+    ) -> None:
         while True:
             batch = await stream.take()
             began = time.monotonic()
@@ -103,8 +114,14 @@ class Talk:
                 await self._finish(view, batch.finished)
             if batch.error is not None:
                 await view.remove()
+                if instead_of:
+                    await self.show_thread()  # nothing came of it: what stood there stands there
                 await self._screen.say_error(batch.error)
-                self._screen.entry.give_back(text)
+                if instead_of and (before := self._screen.view_of(instead_of)):
+                    self._screen.entry.edit(before)
+                    self._screen.composer.write(text)
+                else:
+                    self._screen.entry.give_back(text)
             if batch.ended:
                 return
             await self._painted()
@@ -129,7 +146,9 @@ class Talk:
         view.say_aside("; ".join(aside))
         status = self._screen.status
         speed = finished.tokens_per_second or status.status.speed
-        status.change(context_used=finished.context_used, speed=speed)
+        status.change(
+            context_used=finished.context_used, speed=speed, first_token=finished.first_token
+        )
 
     async def _hint(self, view: TurnView) -> None:
         """Say, gently and seldom, that a reply may be worth a mark."""
@@ -163,35 +182,73 @@ class Talk:
 
     # --- the thread --------------------------------------------------------------------------
 
-    async def show_thread(self) -> None:
-        """Show the thread that is open, its latest turns."""
-        everything = await asyncio.to_thread(self._chat.turns)
-        turns = [turn for turn in everything if turn.asked]  # a forgotten turn has no words
-        shown = turns[-SHOWN_TURNS:]
-        known = {item.id: item for item in await self._recalled(shown)}
-        marks = _by_turn(await self._marks([turn.id for turn in shown]))
-        widgets: list[Widget] = [
+    async def show_thread(self, choose: str | None = None) -> None:
+        """Show the chosen branch of the open thread, its latest turns; the cursor goes on `choose`."""
+        read = functools.partial(self._chat.journal.branch, self._chat.thread, limit=KEPT)
+        latest = await asyncio.to_thread(read)
+        first = next((at for at, turn in enumerate(latest) if turn.id == choose), len(latest))
+        shown = latest[max(0, min(len(latest) - SHOWN_TURNS, first)) :]
+        self._first = shown[0].id if shown else None
+        await self._screen.transcript.show(await self._views(shown) or [Welcome()])
+        await self.refresh_marks()
+        await self._show_places()
+        self._screen.composer.remember(turn.asked for turn in latest if turn.asked)
+        last = shown[-1] if shown else None
+        used = last.prompt_tokens + len(last.surprisal) if last else 0
+        self._screen.status.change(context_used=used, speed=0.0, first_token=0.0)
+        self._screen.refresh_status()
+        if choose is not None:
+            self._screen.transcript.choose(self._screen.view_of(choose))
+
+    async def show_earlier(self) -> None:
+        """Lay down what was said before the first turn that is shown, until a page is left above."""
+        if self._laying.locked():
+            return
+        async with self._laying:
+            while self._first is not None and self._screen.transcript.near_top:
+                thread, first = self._chat.thread, self._first
+                read = functools.partial(
+                    self._chat.journal.branch, thread, limit=SHOWN_TURNS, before=first
+                )
+                turns = await asyncio.to_thread(read)
+                views = await self._views(turns)
+                if (thread, first) != (self._chat.thread, self._first):
+                    return  # another thread or branch was opened meanwhile
+                self._first = turns[0].id if turns else None
+                await self._screen.transcript.put_before(views)
+                await self.refresh_marks()
+                await self._show_places()
+
+    async def choose_branch(self, turn: str) -> None:
+        """Go on where the branch of this turn ended, with the cursor on it."""
+        await asyncio.to_thread(self._chat.journal.choose_branch, turn)
+        await self.show_thread(turn)
+
+    async def _views(self, turns: list[Turn]) -> list[Widget]:
+        turns = [turn for turn in turns if turn.asked]
+        known = {item.id: item for item in await self._recalled(turns)}
+        return [
             TurnView(
                 turn.asked,
                 turn,
                 used=[Used(known[item]) for item in turn.recalled if item in known],
-                marks=marks.get(turn.id, ()),
             )
-            for turn in shown
+            for turn in turns
         ]
-        await self._screen.transcript.show(widgets or [Welcome()])
-        self._screen.composer.remember(turn.asked for turn in turns)
-        last = turns[-1] if turns else None
-        used = last.prompt_tokens + len(last.surprisal) if last else 0
-        self._screen.status.change(context_used=used, speed=0.0)
-        self._screen.refresh_status()
+
+    async def _show_places(self) -> None:
+        views = {view.turn.id: view for view in self._screen.transcript.turns if view.turn}
+        found = await asyncio.to_thread(self._chat.journal.siblings, list(views))
+        for turn, view in views.items():
+            view.show_place(str(found[turn]) if turn in found else "")
 
     async def refresh_marks(self) -> None:
         """Show where the marked replies stand by now."""
         views = {view.turn.id: view for view in self._screen.transcript.turns if view.turn}
         marks = _by_turn(await self._marks(list(views)))
+        held = await asyncio.to_thread(held_before, self._chat.home.adapters)
         for turn, view in views.items():
-            view.show_marks(marks.get(turn, ()))
+            view.show_marks(marks.get(turn, ()), held)
 
     async def _marks(self, turns: list[str]) -> list[Difference]:
         return await asyncio.to_thread(self._chat.journal.of_turns, turns)

@@ -17,7 +17,7 @@ from memory.home import Home, Settings
 from tui.commands import Command, parse
 from tui.handlers import Handlers
 from tui.opening import Opened, OpeningStep
-from tui.screens.marking_stage import MarkingStage
+from tui.screens.reading_stage import ReadingStage
 from tui.text import clean, one_line
 from tui.widgets.card import Card
 from tui.widgets.composer import Composer
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 POLL_SECONDS = 2.0
 
 
-class ChatScreen(MarkingStage):
+class ChatScreen(ReadingStage):
     """One open chat."""
 
     DEFAULT_CSS = """
@@ -83,6 +83,7 @@ class ChatScreen(MarkingStage):
         await self.good_morning()
         self.training.watch_nights(info.path)
         self.set_interval(POLL_SECONDS, self._poll)
+        self.app.theme_changed_signal.subscribe(self, self.recolour)
         if self._send_when_ready:
             self._submit(self.composer.text)
 
@@ -117,9 +118,11 @@ class ChatScreen(MarkingStage):
             self.status.say("The reply is still being written; Esc stops it.")
             return
         self._send_when_ready = False
+        edited = self.entry.editing if parsed is None else None
         self.composer.take()
         if parsed is None:
-            self._ask(text)
+            self.entry.leave_edit()
+            self.ask(text, instead_of=edited)
         else:
             self._run_command(text)
 
@@ -135,10 +138,6 @@ class ChatScreen(MarkingStage):
             self.entry.give_back(text)
             return
         await self.attempt(getattr(self._handlers, parsed.command.handler)(parsed.argument))
-
-    @work(group="reply")
-    async def _ask(self, text: str) -> None:
-        await self.talk.ask(text)
 
     @work(group="poll", exclusive=True)
     async def _poll(self) -> None:
@@ -162,7 +161,7 @@ class ChatScreen(MarkingStage):
         """Close the menu, stop the reply, or leave the choice of a reply, in this order."""
         if self.query(MarkPicker):
             self.leave_gestures()
-        elif self.entry.close_menu():
+        elif self.entry.close_menu() or self.entry.leave_edit():
             pass
         elif self.talk.streaming:
             self.talk.stop()
@@ -175,6 +174,7 @@ class ChatScreen(MarkingStage):
     def action_walk(self, step: int) -> None:
         """Move the cursor over the replies."""
         self.transcript.walk(step)
+        self.set_focus(self.transcript if self.transcript.chosen else self.composer)
 
     @work(group="commands")
     async def action_unmark(self) -> None:

@@ -86,6 +86,10 @@ class Stage(Screen[None]):
             await self.say(f"The reply is still being written; Esc stops it, then {what}.")
         return not self.talk.streaming
 
+    def ask(self, text: str, *, instead_of: str | None = None) -> None:
+        """Ask, in the place of another message if one is named."""
+        self.run_worker(self.talk.ask(text, instead_of=instead_of), group="reply")
+
     def view_of(self, turn: str) -> TurnView | None:
         """The view of a turn, if it is shown."""
         for view in self.transcript.turns:
@@ -114,7 +118,10 @@ class Stage(Screen[None]):
         adapter = self._chat.adapter
         mark = (self._chat.journal.watermark(), adapter)
         if all_of_it or mark != self._counted:
+            changed_elsewhere = self._counted is not None and not all_of_it
             self._counted = mark
+            if changed_elsewhere:  # such as by a night of another process
+                self.run_worker(self.talk.refresh_marks(), group="marks", exclusive=True)
             self.status.change(waiting=self._chat.waiting())
         self.status.change(
             adapter=adapter.id if adapter else None,

@@ -8,12 +8,14 @@ Up, Down, Tab and Enter belong to the menu. What is pasted passes the gate for u
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 from textual import events
+from textual.binding import BindingType
 from textual.message import Message
 from textual.widgets import TextArea
 
-from tui.keys import keyboard_of
+from tui.keys import bindings, keyboard_of
 from tui.text import clean
 
 KEPT = 200
@@ -53,12 +55,17 @@ class Composer(TextArea):
             self.move = move
             self.enter = enter
 
+    class Editor(Message):
+        """The person wants to write the draft in their own editor."""
+
     class Page(Message):
         """The person wants to scroll the talk by a page."""
 
         def __init__(self, direction: int) -> None:
             super().__init__()
             self.direction = direction
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("input")]
 
     def __init__(self, placeholder: str) -> None:
         super().__init__(
@@ -133,6 +140,10 @@ class Composer(TextArea):
             self.post_message(self.Menu(1))
         elif select or not self.cursor_at_last_line or not self._walk(1):
             super().action_cursor_down(select)
+
+    def action_editor(self) -> None:
+        """Ask for the person's own editor."""
+        self.post_message(self.Editor())
 
     def action_cursor_page_up(self) -> None:
         """Scroll the talk, not the input."""

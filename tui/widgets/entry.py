@@ -22,7 +22,10 @@ PLACEHOLDER = "Ask something · / for commands"
 
 
 class Entry(Vertical):
-    """Where messages and commands are written; `target` is the reply that the next /diff marks."""
+    """Where messages and commands are written; `target` is the reply that the next /diff marks.
+
+    While `editing` a turn, what is sent is asked in its place; the draft that stood there comes back.
+    """
 
     DEFAULT_CSS = """
     Entry {
@@ -45,6 +48,8 @@ class Entry(Vertical):
         super().__init__(id="entry")
         self.composer = Composer(PLACEHOLDER)
         self.target: TurnView | None = None
+        self.editing: str | None = None
+        self._draft = ""
         self._menu = CompletionMenu()
         self._aim = Static("", markup=False, id="aim")
         self._sources = sources
@@ -63,10 +68,34 @@ class Entry(Vertical):
             self.composer.write(text)
             self.aim(target)
 
+    def edit(self, view: TurnView) -> None:
+        """Put the message of a turn into the input, to be asked otherwise."""
+        if view.turn is None:
+            return
+        if self.editing is None:
+            self._draft = self.composer.text
+        self.aim(None)
+        self.editing = view.turn.id
+        self.composer.write(view.turn.asked)
+        self.composer.focus()
+        said = one_line(view.turn.asked, max(10, self.app.size.width - 40))
+        self._aim.update(Content(f"↳ instead of: {said} · Esc leaves it"))
+        self._aim.display = True
+
+    def leave_edit(self) -> bool:
+        """Leave the message as it was and take the draft back; whether one was being edited."""
+        edited = self.editing is not None
+        if edited:
+            self.editing = None
+            self._aim.display = False
+            self.composer.write(self._draft)
+            self._draft = ""
+        return edited
+
     def aim(self, view: TurnView | None) -> None:
         """Choose which reply the next /diff marks; None means the last one."""
         self.target = view
-        self._aim.display = view is not None
+        self._aim.display = view is not None or self.editing is not None
         if view is not None:
             said = one_line(view.reply.text or view.asked, max(10, self.app.size.width - 14))
             self._aim.update(Content(f"◆ marks: {said}"))

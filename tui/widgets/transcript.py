@@ -6,7 +6,9 @@ moves it. A cursor can be walked over the replies, to mark one of them.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 from textual.containers import VerticalScroll
 from textual.message import Message
@@ -37,6 +39,9 @@ class Transcript(VerticalScroll):
         def __init__(self, view: TurnView | None) -> None:
             super().__init__()
             self.view = view
+
+    class NearTop(Message):
+        """Little is left above: earlier turns may be wanted."""
 
     def __init__(self) -> None:
         super().__init__(id="transcript")
@@ -78,6 +83,44 @@ class Transcript(VerticalScroll):
         """Put a notice at the end."""
         await self.add(Notice(text, kind))
 
+    async def cut(self, view: TurnView) -> None:
+        """Take a turn away and everything below it."""
+        children = list(self.children)
+        if view in children:
+            self.choose(None)
+            await self.remove_children(children[children.index(view) :])
+
+    async def put_before(self, widgets: Sequence[Widget]) -> None:
+        """Lay earlier turns down above; what is read stays where it stands on the screen."""
+        first = next(iter(self.children), None)
+        if first is None or not widgets:
+            return
+        below = first.virtual_region.y - self.scroll_y
+        await self.mount_all(widgets, before=first)
+        done = asyncio.Event()
+
+        def settle() -> None:
+            if first.is_attached:
+                self.scroll_to(
+                    y=first.virtual_region.y - below, animate=False, immediate=True, force=True
+                )
+            done.set()
+
+        self.call_after_refresh(settle)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(done.wait(), 1)
+
+    @property
+    def near_top(self) -> bool:
+        """Whether less than a page is left above."""
+        return self.scroll_y < self.size.height
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Ask for earlier turns when their place comes near."""
+        super().watch_scroll_y(old_value, new_value)
+        if new_value < old_value and self.near_top:
+            self.post_message(self.NearTop())
+
     async def drop_hints(self) -> bool:
         """Take the hints away; whether there were any."""
         hints = self.query_children(Hint)
@@ -116,3 +159,5 @@ class Transcript(VerticalScroll):
             self.follow()
         elif at >= 0:
             self.choose(views[at])
+        if at <= 0:
+            self.post_message(self.NearTop())

@@ -1,0 +1,60 @@
+"""The draft in the person's own editor, with real programs as editors."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from memory.errors import SettingsError
+from tui.editor import edited, editor
+
+
+def program(folder: Path, body: str) -> Path:
+    path = folder / "an editor"
+    path.write_text(f"#!{sys.executable}\nimport sys\npath = sys.argv[-1]\n{body}\n")
+    path.chmod(0o700)
+    return path
+
+
+def test_what_the_editor_leaves_becomes_the_draft(tmp_path: Path) -> None:
+    path = program(
+        tmp_path, "text = open(path).read()\nopen(path, 'w').write(text + ' ♦\\nmore\\n')"
+    )
+    assert edited("a draft", [str(path), "--wait"]) == "a draft ♦\nmore"
+
+
+def test_the_editor_may_have_arguments_and_visual_goes_first(tmp_path: Path) -> None:
+    path = program(tmp_path, "")
+    said = f"{shlex.quote(str(path))} --wait -n"
+    assert editor({"VISUAL": said, "EDITOR": "ed"}) == [str(path), "--wait", "-n"]
+    assert editor({"VISUAL": " ", "EDITOR": said}) == [str(path), "--wait", "-n"]
+
+
+def test_a_missing_editor_is_said_with_what_to_set(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"'nowhere-to-be-found' of \$EDITOR was not found"):
+        editor({"EDITOR": "nowhere-to-be-found -x"})
+    with pytest.raises(SettingsError, match=r"cannot be read as a command"):
+        editor({"EDITOR": "vim 'unclosed"})
+    with pytest.raises(SettingsError, match=r"set \$EDITOR"):
+        editor({"PATH": str(tmp_path)})
+
+
+def test_an_editor_that_fails_leaves_the_draft_and_what_was_written(tmp_path: Path) -> None:
+    path = program(tmp_path, "raise SystemExit(3)")
+    with pytest.raises(SettingsError, match="ended with code 3; the draft is as it was"):
+        edited("a draft", [str(path)])
+    path = program(tmp_path, "open(path, 'w').write('half'); raise SystemExit(1)")
+    with pytest.raises(SettingsError, match="what was written there is in") as caught:
+        edited("a draft", [str(path)])
+    kept = Path(str(caught.value).rpartition(" in ")[2])
+    assert kept.read_text() == "half"
+    assert kept.parent.stat().st_mode & 0o077 == 0
+
+
+def test_a_text_that_cannot_be_read_back_stays_where_it_is(tmp_path: Path) -> None:
+    path = program(tmp_path, "open(path, 'wb').write(b'\\xff\\xfe')")
+    with pytest.raises(SettingsError, match="cannot be read as UTF-8"):
+        edited("a draft", [str(path)])

@@ -1,0 +1,82 @@
+"""A draft in the person's own editor: $VISUAL, else $EDITOR, else the first usual one found.
+
+The draft stands in a private file while it is edited. Nothing is lost: where the editor is missing or
+ends badly, the draft is what it was, and a text that could not be read back stays in its file, named.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from memory.errors import SettingsError
+
+USUAL = ("nano", "vim", "vi")
+
+
+def editor(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Return the editor's command with its arguments.
+
+    Raises:
+        SettingsError: none is set or found, or what is set cannot be read as a command.
+    """
+    for name in ("VISUAL", "EDITOR"):
+        if not (said := environment.get(name, "").strip()):
+            continue
+        try:
+            command = shlex.split(said)
+        except ValueError as error:
+            raise SettingsError(
+                f"${name} is {said[:60]!r}, which cannot be read as a command ({error}); mend it, "
+                'for example export EDITOR="vim"'
+            ) from error
+        if shutil.which(command[0], path=environment.get("PATH")) is None:
+            raise SettingsError(
+                f"the editor {command[0][:60]!r} of ${name} was not found; install it or set ${name} "
+                "to another"
+            )
+        return command
+    for usual in USUAL:
+        if shutil.which(usual, path=environment.get("PATH")):
+            return [usual]
+    raise SettingsError("no editor was found; set $EDITOR, for example export EDITOR=nano")
+
+
+def edited(draft: str, command: list[str]) -> str:
+    """Let a person edit the draft with `command` and return what came of it. Blocks till it ends.
+
+    Raises:
+        SettingsError: the editor cannot be started or ended with an error, or left no text behind.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="discern-"))  # readable by this person alone
+    path = folder / "draft.md"
+    keep = False
+    try:
+        path.write_text(draft, encoding="utf-8")
+        try:
+            code = subprocess.run([*command, str(path)], check=False).returncode
+        except OSError as error:
+            raise SettingsError(
+                f"the editor {command[0]} could not be started: {error.strerror}; the draft is as it "
+                "was, set $EDITOR to another"
+            ) from error
+        if code != 0:
+            keep = path.exists() and path.read_bytes() != draft.encode("utf-8")
+            where = f" what was written there is in {path}" if keep else " the draft is as it was"
+            raise SettingsError(f"the editor {command[0]} ended with code {code};{where}")
+        try:
+            return path.read_text(encoding="utf-8").removesuffix("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            keep = path.exists()
+            raise SettingsError(
+                f"what the editor {command[0]} left in {path} cannot be read as UTF-8; the draft is as "
+                "it was"
+            ) from error
+    finally:
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
