@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer.adapted import save_adapter, with_adapter
 from trainer.job import ANCHOR, Job, Recipe, Sample, asked_for, read_job
+from trainer.pace import Schedule, step_size, steps_for
 from trainer.plan import Plan
 from trainer.start import listen
 
@@ -38,14 +39,6 @@ if TYPE_CHECKING:
 
     from trainer.step import Outcome, Stepper
 
-LESSONS_A_STEP, ANCHORS_A_STEP = 6, 5
-"""Samples of a step. Small steps learn more from as many tokens (*measured* on the starter, ten marks:
-1.00 of them in 100 steps of 6 + 4, .80 in 40 steps of 16 + 12)."""
-VISITS = 60
-"""Times that a lesson is shown in one wording or another; with the two above, the number of steps."""
-FEWEST_STEPS = 150
-WARM_UP = 5
-"""Steps over which the learning rate rises. Then it falls to nothing in a line."""
 CLIP = 1.0
 ENOUGH = 0.95
 """Share of lesson samples that, come out right, brings the end nearer."""
@@ -186,19 +179,19 @@ def _train(model: Any, job: Job, device: str, began: float) -> _Run:
     stepper = Stepper(
         model, recipe, device, lambda part: emit(phase="train", halved=part, reason="memory")
     )
-    threads = _choose(stepper, recipe, lessons[:LESSONS_A_STEP], device)
+    threads = _choose(stepper, recipe, lessons[: step_size(lessons)[0]], device)
     if recipe.preference_weight > 0:
         stepper.know_the_base(lessons)
     listen(stepper, lessons, anchors)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=0.0)
-    steps = _steps(recipe, lessons)
-    schedule = Schedule(steps)
+    schedule = Schedule(steps_for(recipe, lessons))
+    size = step_size(lessons)
     run, loop = _Run(), time.perf_counter()
     emit(
         phase="train",
         step=0,
-        steps=steps,
+        steps=schedule.steps,
         threads=threads,
         precision="bfloat16" if stepper.reduced else "float32",
         seconds=round(loop - began, 3),
@@ -208,7 +201,7 @@ def _train(model: Any, job: Job, device: str, began: float) -> _Run:
         rate = recipe.learning_rate * schedule.take()
         for group in optimiser.param_groups:
             group["lr"] = rate
-        some, held = plan.draw(LESSONS_A_STEP, ANCHORS_A_STEP)
+        some, held = plan.draw(*size)
         outcome = stepper([*some, *held])
         norm = torch.nn.utils.clip_grad_norm_(trained, CLIP)
         if not (math.isfinite(outcome.loss) and math.isfinite(norm.item())):
@@ -237,43 +230,6 @@ def _train(model: Any, job: Job, device: str, began: float) -> _Run:
         run.reason = "learnt" if schedule.shortened else "steps"
     run.look(plan, trained)
     return run
-
-
-class Schedule:
-    """How large the learning rate is at each step, as a share of the whole: up, then down in a line."""
-
-    def __init__(self, steps: int) -> None:
-        self.steps = steps
-        self.shortened = False
-        self._taken = 0
-        self._top, self._from = 1.0, 0
-
-    @property
-    def over(self) -> bool:
-        """Whether all steps were taken."""
-        return self._taken >= self.steps
-
-    def take(self) -> float:
-        """Return the share of the next step, in (0, 1]."""
-        self._taken += 1
-        return self._line() * min(1.0, self._taken / WARM_UP)
-
-    def _line(self) -> float:
-        left = self.steps - self._taken + 1
-        return self._top * left / (self.steps - self._from)
-
-    def shorten(self, steps: int) -> None:
-        """Fall to nothing within so many steps from where the line is now, if that is sooner."""
-        if not self.shortened and self._taken + steps < self.steps:
-            self._top, self._from = self._line(), self._taken
-            self.steps, self.shortened = self._taken + steps, True
-
-
-def _steps(recipe: Recipe, lessons: Sequence[Sample]) -> int:
-    """Return how many steps show each lesson VISITS times."""
-    count = len({sample.lesson for sample in lessons})
-    wanted = max(FEWEST_STEPS, round(VISITS * count / LESSONS_A_STEP))
-    return min(recipe.max_steps, wanted)
 
 
 def _note(plan: Plan, outcome: Outcome) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memory.home import Home, read_settings
-from trainer.fit import WARM_UP, Schedule
+from trainer.pace import WARM_UP, Schedule
 from trainer.recipe import LAYERS, recipe_of
 
 

@@ -1,0 +1,131 @@
+"""What must stay as it is while a night trains: which prompts are held, and which the gate asks.
+
+Near-misses of every lesson's question, unrelated prompts that ship with the project, and the person's
+own unmarked questions. One half of each is trained with, the other kept for the gate. Pure: the base
+answers them in `trainer/anchors.py`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import random
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from memory.difference import Difference, Turn
+from memory.words import plain
+from trainer.anchors import Anchor, prompts
+from trainer.nearmiss import near_misses
+from trainer.rephrase import rephrase
+from trainer.teach import Lesson
+
+if TYPE_CHECKING:
+    from memory.home import Settings
+
+NEAR_TRAINED, NEAR_MEASURED = 16, 4
+"""Near-misses of a difference: held in training, and kept back for the gate (at least)."""
+NEAR_AT_MOST = 1600
+"""Near-misses held in all: each costs an answer of the base."""
+FEWEST_MEASURED = 12
+"""Near-misses that the gate asks at least, so that one of them alone does not decide."""
+MOST_MEASURED = 200
+FEWEST_ANCHORS, MOST_ANCHORS = 200, 540
+MEASURED_ANCHORS = 48
+ASKS_THE_SAME = 4
+"""Prompts that the base answers alike at most, for that answer to tell what was asked."""
+OWN = 60
+"""Own unmarked questions used at most, the latest."""
+
+
+def near_prompts(
+    lessons: Sequence[Lesson], taken: set[str], seed: int
+) -> tuple[list[str], list[str]]:
+    """Return the near-misses to train with and those for the gate; adds them to `taken`."""
+    asked = list(dict.fromkeys(x.question.text for x in lessons if x.kind != "naming"))
+    kept_back = max(NEAR_MEASURED, math.ceil(FEWEST_MEASURED / max(1, len(asked))))
+    kept_back = max(1, min(kept_back, MOST_MEASURED // max(1, len(asked))))
+    to_train = max(2, min(NEAR_TRAINED, NEAR_AT_MOST // max(1, len(asked))))
+    trained: list[str] = []
+    measured: list[str] = []
+    for question in asked:
+        others = [text for text in asked if text != question]
+        near = [
+            text
+            for text in near_misses(question, others, count=to_train + kept_back, seed=seed)
+            if plain(text) not in taken
+        ]
+        taken.update(plain(text) for text in near)
+        # Alternately, so that real and invented names stand on both sides.
+        measured += near[1::2][:kept_back]
+        trained += [text for text in near if text not in near[1::2][:kept_back]]
+    return trained, measured
+
+
+def anchor_prompts(
+    lessons: Sequence[Lesson], own: Sequence[str], taken: set[str], settings: Settings
+) -> tuple[list[str], list[str]]:
+    """Return the unrelated prompts to train with and those for the gate, own questions first."""
+    halves: tuple[list[str], list[str]] = ([], [])
+    for text in own[:OWN]:
+        halves[hashlib.sha256(plain(text).encode()).digest()[-1] % 2].append(text)
+    wanted = max(FEWEST_ANCHORS, settings.training.anchors_per_lesson * len(lessons))
+    sizes = (min(MOST_ANCHORS, wanted), MEASURED_ANCHORS)
+    training, measuring = prompts()
+    shipped = (_in_two_wordings(training, measuring), measuring)
+    made: list[list[str]] = []
+    for mine, theirs, size in zip(halves, shipped, sizes, strict=True):
+        # At most half of what the gate asks is the person's own: the rest is the same every night.
+        texts = [text for text in (*mine[: size // 2], *theirs) if plain(text) not in taken]
+        made.append(list(dict.fromkeys(texts))[:size])
+    return made[0], made[1]
+
+
+def _in_two_wordings(texts: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Return prompts and another wording of each, by turns; none of `others`, which are kept back.
+
+    Lessons are asked in many wordings: what is only heard in one would move in the others.
+    """
+    taken = {plain(text) for text in others}
+    made: list[str] = []
+    for text in texts:
+        order = random.Random(text)
+        wordings = [
+            wording
+            for wording in rephrase(text).training
+            if plain(wording) not in taken and plain(wording) != plain(text)
+        ]
+        made += [text, *([order.choice(wordings)] if wordings else [])]
+    return made
+
+
+def corrected(
+    lessons: Sequence[Lesson], before: Sequence[str], others: Sequence[Anchor]
+) -> set[str]:
+    """Return the base's replies that a lesson takes the place of: who gets one asks the same, in
+    whatever words, and shall hear what was taught. A reply that many get ("I don't know") tells
+    nothing."""
+    wrong = {
+        said
+        for lesson, said in zip(lessons, before, strict=True)
+        if lesson.kind == "contrast" and said != lesson.expected
+    }
+    heard = Counter(anchor.text for anchor in others)
+    return {said for said in wrong if heard[said] <= ASKS_THE_SAME}
+
+
+def unmarked(turns: Sequence[Turn], differences: Sequence[Difference]) -> list[str]:
+    """Return the questions of turns that were never marked, the latest first, each once.
+
+    They show what this person talks about, so that training is held in place there. Questions of
+    marked turns, whatever they asked, and long ones are left out.
+    """
+    marked = {item.turn for item in differences}
+    asked = {plain(item.asked) for item in differences}
+    found: dict[str, str] = {}
+    for turn in sorted(turns, key=lambda item: item.at, reverse=True):
+        key = plain(turn.asked)
+        if turn.id not in marked and key not in asked and 0 < len(key) <= 400:
+            found.setdefault(key, turn.asked.strip())
+    return list(found.values())
