@@ -11,13 +11,7 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from typing import Any
 
-from agent.adapters import (
-    Adapter,
-    base_sha256,
-    read_adapter,
-    read_pointer,
-    verify,
-)
+from agent.adapters import Adapter, base_sha256, read_adapter, read_pointer, verify
 from agent.chat_model import DiscernChatModel
 from agent.contrast import Draft, draft
 from agent.engine import Engine, Generation
@@ -74,12 +68,7 @@ class Chat:
         with ExitStack() as stack:
             home.prepare()
             say("opening the memory")
-            memory = Memory.open(
-                home,
-                settings,
-                dense=dense,
-                embedder=embedder(settings),
-            )
+            memory = Memory.open(home, settings, dense=dense, embedder=embedder(settings))
             stack.callback(memory.close)
             say("loading the model")
             engine = Engine.open(served_model(settings), settings.model)
@@ -97,7 +86,7 @@ class Chat:
             )
             saver = stack.enter_context(checkpoints(home.checkpoints))
             chat = cls(home, settings, engine, memory, build(rooms, saver))
-            chat._rooms, chat._base_sha = rooms, sha
+            chat.rooms, chat._base_sha = rooms, sha
             model.on_generation = chat._watch
             chat._use_adapter = use_adapter
             if new:
@@ -108,7 +97,8 @@ class Chat:
             chat._stack = stack.pop_all()
         return chat
 
-    _rooms: Rooms
+    rooms: Rooms
+    """What the graph works with."""
     _base_sha: str
 
     def close(self) -> None:
@@ -131,11 +121,11 @@ class Chat:
     @property
     def recalling(self) -> bool:
         """Whether past differences are placed into the context."""
-        return self._rooms.recalling
+        return self.rooms.recalling
 
     @recalling.setter
     def recalling(self, value: bool) -> None:
-        self._rooms.recalling = value
+        self.rooms.recalling = value
 
     @property
     def base_sha256(self) -> str:
@@ -161,8 +151,8 @@ class Chat:
             if self.engine.lent:
                 self.engine.wait(self._stopping.is_set)
                 self.take_adapter()  # what was trained meanwhile
-            self._rooms.adapter = self.adapter.id if self.adapter else None
-            self._rooms.after = after = self._after(instead_of)
+            self.rooms.adapter = self.adapter.id if self.adapter else None
+            self.rooms.after = after = self._after(instead_of)
             level_with_branch(self._graph, self.thread, self.journal, after)
             events = self._graph.stream(
                 {"messages": [("user", text)]},

@@ -99,22 +99,25 @@ def build(rooms: Rooms, checkpointer: BaseCheckpointSaver[Any] | None = None) ->
     return compiled
 
 
+def recalled_for(rooms: Rooms, text: str) -> tuple[str, tuple[Recalled, ...]]:
+    """Return the block of what bears on a message, and the differences in it."""
+    engine, wanted = rooms.model.engine, rooms.memory.settings
+    if not rooms.recalling:
+        return "", ()
+    context = engine.info.context
+    return rooms.memory.recall(
+        text,
+        count=lambda part: len(engine.tokenize(part)),
+        budget=min(wanted.token_budget, context // 2),
+        # A small window, and the small model behind it, is best served by the one that fits best.
+        limit=min(wanted.limit, max(1, context // TOKENS_PER_DIFFERENCE)),
+    )
+
+
 def _recall(state: ChatState, rooms: Rooms) -> dict[str, Any]:
-    items: tuple[Recalled, ...] = ()
-    rooms.block = ""
-    if rooms.recalling:
-        engine, wanted = rooms.model.engine, rooms.memory.settings
-        context = engine.info.context
-        rooms.block, items = rooms.memory.recall(
-            str(state["messages"][-1].text),
-            count=lambda text: len(engine.tokenize(text)),
-            budget=min(wanted.token_budget, context // 2),
-            # A small window, and the small model behind it, is best served by the one that fits best.
-            limit=min(wanted.limit, max(1, context // TOKENS_PER_DIFFERENCE)),
-        )
-    rooms.items = items
-    get_stream_writer()(Recalling(items))
-    return {"recalled": [item.difference.id for item in items]}
+    rooms.block, rooms.items = recalled_for(rooms, str(state["messages"][-1].text))
+    get_stream_writer()(Recalling(rooms.items))
+    return {"recalled": [item.difference.id for item in rooms.items]}
 
 
 def _reply(state: ChatState, config: dict[str, Any], rooms: Rooms) -> dict[str, Any]:

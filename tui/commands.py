@@ -127,6 +127,14 @@ COMMANDS: tuple[Command, ...] = (
         "branch, Esc leaves everything as it was.",
         "edit",
     ),
+    Command(
+        "context",
+        "what the model sees for the next message",
+        "Shows the prompt of the next message (what is written after it, else the draft): its parts "
+        "with their tokens, what is recalled, and what no longer fits.",
+        "context",
+        "[MESSAGE]",
+    ),
     Command("new", "begin a new thread", "Begins a new thread; the old one is kept.", "new"),
     Command("threads", "list the threads", "Lists the threads, the latest first.", "threads"),
     Command(

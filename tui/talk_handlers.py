@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from memory.errors import MarkError
@@ -35,3 +36,13 @@ class TalkHandlers:
         if view is None or view.turn is None:
             raise MarkError("there is nothing to edit yet; write a message first")
         self._screen.entry.edit(view)
+
+    async def context(self, argument: str = "") -> None:
+        """Show what the model sees for the next message."""
+        from agent.sight import sight
+        from tui.screens.context import ContextScreen
+
+        if await self._screen.between_turns("look at the context"):
+            draft = argument or self._screen.composer.text
+            seen = await asyncio.to_thread(sight, self._chat, draft)
+            await self._screen.app.push_screen(ContextScreen(seen))

@@ -10,6 +10,7 @@ import pytest
 from agent.chat import Chat, with_model
 from agent.graph import Delta, Event, Finished, Recalling
 from agent.marking import last_turn, parse_mark
+from agent.sight import sight
 from memory.difference import Moment
 from memory.errors import MarkError, ModelError
 from memory.home import Home, Settings, read_settings
@@ -226,3 +227,23 @@ def test_forgetting_on_one_branch_takes_the_words_out_of_all(
         assert heard(chat) == ["Other two", "Three"]
     kept = b"".join(file.read_bytes() for file in home.checkpoints.parent.glob("*sqlite*"))
     assert b"Quxalot" not in kept
+
+
+def test_what_the_model_sees_is_counted_as_it_is_then_sent(chat: Chat) -> None:
+    finished(chat.say(QUESTION))
+    chat.mark("error", sounds="Lutz.")
+    finished(chat.say("And then?"))
+    seen = sight(chat, QUESTION)
+    assert seen.differences == 1 and seen.messages == 4 and seen.dropped == 0
+    assert "Lutz." in seen.text and seen.text.count(QUESTION) == 3
+    assert seen.recalled > 0 and seen.message > 0 and seen.talk > seen.message
+    assert seen.total == finished(chat.say(QUESTION)).turn.prompt_tokens
+    assert sight(chat).recalled == 0
+
+
+def test_what_no_longer_fits_is_said_by_the_sight(chat: Chat) -> None:
+    for number in range(4):
+        finished(chat.say(f"{number} " + "word " * 20))
+    seen = sight(chat, "next")
+    assert seen.dropped > 0 and seen.messages + seen.dropped == 8
+    assert seen.total + seen.room <= seen.size

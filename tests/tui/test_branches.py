@@ -149,3 +149,15 @@ async def test_a_reply_and_its_code_are_copied_as_they_were_written(
         await seat.pilot.press("ctrl+c")
         assert long.strip() in seat.app.clipboard
         assert not any(line.endswith(" ") for line in seat.app.clipboard.split("\n"))
+
+
+async def test_the_context_is_shown_as_the_model_would_see_it(
+    home: Home, tiny_settings: Settings
+) -> None:
+    said(home, ("One?", "First."), ("Two?", "Second."))
+    async with sitting(home, tiny_settings) as seat:
+        await seat.types("/context Three?")
+        await seat.sees("What the model sees", "4 messages", "of 512", "<|im_start|>user Three?")
+        await seat.pilot.press("escape")
+        await seat.sees("tiny-qwen3 · base")
+        assert seat.screen.composer.has_focus

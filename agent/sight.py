@@ -1,0 +1,95 @@
+"""What the model would see for the next message: the prompt itself, counted part by part.
+
+Composed by what composes a real prompt (`agent/prompt.py`) and counted by the model's own tokenizer;
+nothing is asked, nothing is kept, and no difference counts as recalled by it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agent.chat_model import reply_room
+from agent.graph import recalled_for
+from agent.prompt import compose, content_tokens
+from memory.difference import Message
+from memory.errors import ModelError
+
+if TYPE_CHECKING:
+    from agent.chat import Chat
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """The prompt for the next message. Counts are tokens, but `differences`, `messages`, `dropped`.
+
+    `template` are the tokens between the parts, `room` those kept for the reply, `size` the context.
+    `dropped` early messages no longer fit. `text` is the whole prompt, control tokens spelled out.
+    """
+
+    system: int
+    talk: int
+    recalled: int
+    message: int
+    template: int
+    room: int
+    size: int
+    differences: int
+    messages: int
+    dropped: int
+    text: str
+
+    @property
+    def total(self) -> int:
+        """All tokens of the prompt."""
+        return self.system + self.talk + self.recalled + self.message + self.template
+
+
+def sight(chat: Chat, draft: str = "") -> Sight:
+    """Return what the model would see if `draft` were sent now. Not while a reply is in the making.
+
+    Raises:
+        ModelError: the draft does not fit the context, or the model is lent to a training.
+    """
+    engine, rooms = chat.engine, chat.rooms
+    if engine.lent:
+        raise ModelError(
+            "the model is lent to the training, so nothing can be counted; ask when it is back"
+        )
+    block, items = recalled_for(rooms, draft) if draft.strip() else ("", ())
+    talk = [
+        Message(role, text)  # type: ignore[arg-type]
+        for turn in chat.turns()
+        if turn.asked
+        for role, text in (("user", turn.asked), ("assistant", turn.replied))
+    ]
+    system = [Message("system", rooms.system)] if rooms.system else []
+    room = reply_room(engine, rooms.model.sampling)
+    prompt = compose(
+        engine,
+        [*system, *talk, Message("user", draft)],
+        block=block,
+        thinking=rooms.model.thinking,
+        room=room,
+    )
+
+    def count(text: str) -> int:
+        return len(content_tokens(engine, text.strip()))
+
+    kept = talk[prompt.dropped :]
+    parts = (
+        count(rooms.system),
+        sum(count(message.content) for message in kept),
+        count(block),
+        count(draft),
+    )
+    return Sight(
+        *parts,
+        template=len(prompt.tokens) - sum(parts),
+        room=room,
+        size=engine.info.context,
+        differences=len(items),
+        messages=len(kept),
+        dropped=prompt.dropped,
+        text=prompt.text,
+    )

@@ -1,0 +1,72 @@
+"""What the model sees for the next message: its parts with their tokens, and the prompt itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from tui.text import clean
+
+if TYPE_CHECKING:
+    from agent.sight import Sight
+
+
+class ContextScreen(ModalScreen[None]):
+    """The counts above, the prompt below, one dim line of keys."""
+
+    DEFAULT_CSS = """
+    ContextScreen { layout: vertical; background: $background; }
+    ContextScreen > Static { height: auto; padding: 1 2 0 2; }
+    ContextScreen > VerticalScroll {
+        height: 1fr; margin: 1 0 0 0; padding: 0 2; border-top: solid $line;
+        scrollbar-size-vertical: 1;
+        &:focus { background-tint: transparent; }
+    }
+    ContextScreen > VerticalScroll > Static { height: auto; color: $muted; }
+    ContextScreen > .keys { height: 1; padding: 0 2; color: $muted; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,enter", "dismiss", "Back to the chat", show=False, id="back"),
+    ]
+
+    def __init__(self, sight: Sight) -> None:
+        super().__init__()
+        self._sight = sight
+
+    def compose(self) -> ComposeResult:
+        """Lay the parts down."""
+        yield Static(Content("\n".join(lines(self._sight))), markup=False)
+        with VerticalScroll():
+            yield Static(Content(clean(self._sight.text)), markup=False)
+        yield Static("↑ ↓ PgUp PgDn scroll · Esc back", markup=False, classes="keys")
+
+    def on_mount(self) -> None:
+        """The end stands nearest to the next message."""
+        scroll = self.query_one(VerticalScroll)
+        scroll.focus()
+        self.call_after_refresh(scroll.scroll_end, animate=False)
+
+
+def lines(sight: Sight) -> list[str]:
+    """Return the counts as lines: a part, its tokens, what it is."""
+    differences = f"{sight.differences} difference{'s' * (sight.differences != 1)}"
+    talk = f"{sight.messages} message{'s' * (sight.messages != 1)}"
+    if sight.dropped:
+        talk += f"; {sight.dropped} earlier no longer fit"
+    rows = (
+        ("system", sight.system, "" if sight.system else "none"),
+        ("talk", sight.talk, talk),
+        ("recalled", sight.recalled, differences),
+        ("message", sight.message, "" if sight.message else "nothing written yet"),
+        ("template", sight.template, "between the parts"),
+        ("in all", sight.total, f"of {sight.size}, {sight.room} of them kept for the reply"),
+    )
+    return ["What the model sees for the next message, in tokens", ""] + [
+        f"{name:<9}{tokens:>7}  {what}".rstrip() for name, tokens, what in rows
+    ]
