@@ -125,6 +125,7 @@ class Stage(Screen[None]):
             self.status.change(waiting=self._chat.waiting())
         self.status.change(
             adapter=adapter.id if adapter else None,
+            scale=adapter.manifest.scale if adapter else 1.0,
             recalling=self._chat.recalling,
             night=f"night {night:%H:%M}" if night else "",
         )

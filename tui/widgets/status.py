@@ -11,6 +11,9 @@ from textual.widgets import Static
 
 from tui.text import one_line
 
+NEARLY_FULL = 0.85
+"""The share of the context from which the line says how full it is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Status:
@@ -75,10 +78,10 @@ class StatusLine(Static):
     def _draw(self) -> None:
         width = max(10, (self.size.width or self.app.size.width) - 5)
         accent = self.app.theme_variables["accent"]
-        parts = [(text, style == "accent") for text, style in fit(self.status, width)]
+        colours = {"accent": accent, "full": self.app.theme_variables["warning"]}
         joined: list[Content] = []
-        for text, lit in parts:
-            joined.append(Content.styled(text, accent) if lit else Content(text))
+        for text, style in fit(self.status, width):
+            joined.append(Content.styled(text, colours[style]) if style else Content(text))
         self.update(Content(" │ ").join(joined))
 
 
@@ -94,11 +97,19 @@ def fit(status: Status, width: int) -> list[tuple[str, str]]:
         parts.append((0, one_line(status.passing, max(10, width // 2)), ""))
     elif status.model:
         adapter = status.adapter[:8] if status.adapter else "base"
+        if status.adapter and status.scale != 1:
+            adapter += f" ×{status.scale:g}"
         parts.append((0, f"{one_line(status.model, max(8, min(24, width // 4)))} · {adapter}", ""))
     if status.context_size:
-        parts.append((3, f"{status.context_used}/{status.context_size}", ""))
+        share = status.context_used / status.context_size
+        full = "full" if share >= NEARLY_FULL else ""
+        said = f"{status.context_used}/{status.context_size}"
+        # The share is said in words, too: colour alone carries no meaning.
+        parts.append((1 if full else 3, said + (f" {share:.0%} full" if full else ""), full))
     if status.speed:
         parts.append((4, f"{status.speed:.0f} tok/s", ""))
+    if status.first_token:
+        parts.append((5, f"first {_seconds(status.first_token)}", ""))
     if not status.recalling:
         parts.append((1, "recall off", ""))
     elif status.by_words:
@@ -112,3 +123,8 @@ def fit(status: Status, width: int) -> list[tuple[str, str]]:
     while len(parts) > 1 and sum(cell_len(text) + 3 for _, text, _ in parts) - 3 > width:
         parts.remove(max(parts, key=lambda part: part[0]))
     return [(text, style) for _, text, style in parts]
+
+
+def _seconds(value: float) -> str:
+    """0.42 s, 4.2 s, 42 s."""
+    return f"{value:.2f} s" if value < 1 else f"{value:.1f} s" if value < 10 else f"{value:.0f} s"
