@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from memory.difference import Difference, Turn
     from tui.screens.stage import Stage
 
-SHOWN_TURNS = 20
+SHOWN_TURNS = 12
 """Turns of a resumed thread that are laid down, and of the earlier ones each time they come near."""
 LEAST_FLUSH = 0.1
 """Seconds between two appends at least; five times what the last one took, if that is more."""

@@ -161,3 +161,14 @@ async def test_the_context_is_shown_as_the_model_would_see_it(
         await seat.pilot.press("escape")
         await seat.sees("tiny-qwen3 · base")
         assert seat.screen.composer.has_focus
+
+
+async def test_a_tall_screen_is_filled_with_earlier_turns_and_follows_the_end(
+    home: Home, tiny_settings: Settings
+) -> None:
+    said(home, *((f"question {number}", f"reply {number}") for number in range(TURNS)))
+    async with sitting(home, tiny_settings, size=(80, 100)) as seat:
+        transcript = seat.screen.transcript
+        await seat.until(lambda: not transcript.near_top and transcript.following)
+        await seat.asks("one more")
+        assert transcript.following and "one more" in seat.shown

@@ -72,6 +72,12 @@ class Transcript(VerticalScroll):
             await self.remove_children()
             await self.mount_all(widgets)
         self.anchor()
+        self.call_after_refresh(self._fill)
+
+    def _fill(self) -> None:
+        """A tall screen has room for more than was laid down."""
+        if self.max_scroll_y == 0 and self.turns:
+            self.post_message(self.NearTop())
 
     async def add(self, widget: Widget) -> None:
         """Put a turn or a notice at the end."""
@@ -95,12 +101,14 @@ class Transcript(VerticalScroll):
         first = next(iter(self.children), None)
         if first is None or not widgets:
             return
-        below = first.virtual_region.y - self.scroll_y
+        below, followed = first.virtual_region.y - self.scroll_y, self.following
         await self.mount_all(widgets, before=first)
         done = asyncio.Event()
 
         def settle() -> None:
-            if first.is_attached:
+            if followed:
+                self.anchor()
+            elif first.is_attached:
                 self.scroll_to(
                     y=first.virtual_region.y - below, animate=False, immediate=True, force=True
                 )
