@@ -76,7 +76,7 @@ class StatusLine(Static):
         self._draw()
 
     def _draw(self) -> None:
-        width = max(10, (self.size.width or self.app.size.width) - 5)
+        width = max(10, self.size.width or self.app.size.width - 5)
         accent = self.app.theme_variables["accent"]
         colours = {"accent": accent, "full": self.app.theme_variables["warning"]}
         joined: list[Content] = []
