@@ -11,9 +11,9 @@ LESSONS_A_STEP, ANCHORS_A_STEP = 6, 5
 1.00 of them in 100 steps of 6 + 4, .80 in 40 steps of 16 + 12)."""
 MORE_ANCHORS, MOST_ANCHORS = 100, 8
 """For so many lessons a step holds one anchor more, at most so many: more that is taught moves more."""
-VISITS = 60
+VISITS = 85
 """Times that a lesson is shown in one wording or another; with the two above, the number of steps."""
-FEWEST_STEPS = 150
+FEWEST_STEPS = 160
 WARM_UP = 5
 """Steps over which the learning rate rises. Then it falls to nothing in a line."""
 
