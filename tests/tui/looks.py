@@ -1,0 +1,66 @@
+"""A screen as text that can be compared: what stands where, and how it is coloured.
+
+The characters of each line, and below them the runs that differ from the page in colour or style. What
+differs from run to run (ids, times, speeds) is replaced by signs of the same width.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.app import App
+
+_PASSING = (
+    (re.compile(r"\b[0-9a-f]{8}\b"), "xxxxxxxx"),
+    (re.compile(r"\b20\d\d-\d\d-\d\d\b"), "yyyy-mm-dd"),
+    (re.compile(r"\b\d\d:\d\d\b"), "hh:mm"),
+    (re.compile(r"\d[\d,]* tok/s"), "n tok/s"),
+    (re.compile(r"\b\d+/512\b"), "n/512"),
+    (re.compile(r"first \d+\.\d+ s"), "first n s"),
+)
+
+
+def look(app: App[Any]) -> str:
+    """Return the screen's lines, each followed by its styled runs."""
+    lines: list[str] = []
+    for strip in app.screen._compositor.render_strips():
+        segments = list(Segment.simplify(segment for segment in strip if segment.text))
+        lines.append(_settled("".join(segment.text for segment in segments)).rstrip())
+        runs = _runs(segments)
+        if runs:
+            lines.append(f"    ~ {runs}")
+    return "\n".join(lines)
+
+
+def _settled(text: str) -> str:
+    for pattern, sign in _PASSING:
+        text = pattern.sub(sign, text)
+    return text
+
+
+def _runs(segments: list[Segment]) -> str:
+    """Name the runs of text that are not plain: where they begin, colours and attributes."""
+    found, column = [], 0
+    for segment in segments:
+        style = segment.style or Style()
+        said = _said(style)
+        if said and segment.text.strip():
+            found.append(f"{column}:{said}")
+        column += segment.cell_length
+    return " ".join(found)
+
+
+def _said(style: Style) -> str:
+    parts = [
+        name
+        for name in ("bold", "dim", "italic", "underline", "reverse", "strike")
+        if getattr(style, name)
+    ]
+    if style.color is not None and style.color.triplet is not None:
+        parts.insert(0, style.color.triplet.hex)
+    if style.bgcolor is not None and style.bgcolor.triplet is not None:
+        parts.insert(1, f"on {style.bgcolor.triplet.hex}")
+    return ",".join(parts)

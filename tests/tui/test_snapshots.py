@@ -1,0 +1,168 @@
+"""How the screens look, kept as text: at 80 x 24 and 120 x 36, in the dark, in the light, without colour.
+
+After a wanted change: `pytest tests/tui/test_snapshots.py --snapshot-update`, and look at the difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from memory.difference import Contrast, Difference, Moment, State, Turn
+from memory.home import Home, Settings, read_settings
+from memory.journal import Journal
+from tests.tui.looks import look
+from tests.tui.screens import Seat, sitting
+
+AT = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
+MARKDOWN = """A list, with **weight** and `code`:
+
+- first
+- second, which is long enough that it has to be broken into two lines somewhere
+
+| kind | sign |
+|---|---|
+| waiting | ◆ |
+
+```python
+print("a difference")
+```"""
+ASKED = (
+    ("What is the capital of Zubrowka?", "I don't know that yet."),
+    ("Show me everything.", MARKDOWN),
+    ("Что такое 漢字 и é?", "Знаки: 漢字, кафе́, ё. [not markup]"),
+)
+SIZES = [pytest.param((80, 24), id="80x24"), pytest.param((120, 36), id="120x36")]
+
+STILL = 5
+"""Looks that are alike in a row, before a screen counts as at rest."""
+
+Check = Callable[[str], Awaitable[None]]
+
+
+@pytest.fixture
+def told(home: Home) -> Home:
+    """A thread of three turns; the first is marked and was trained, the last is marked bare."""
+    with Journal(home.journal) as journal:
+        for number, (asked, replied) in enumerate(ASKED):
+            turn = Turn(f"{number:032x}", "main", AT, asked, replied, "starter", None)
+            journal.add_turn(turn)
+            if number == 1:
+                continue
+            journal.add_difference(
+                Difference(
+                    id=f"{number + 10:032x}",
+                    turn=turn.id,
+                    thread="main",
+                    at=AT,
+                    moment=Moment.ERROR if number == 0 else Moment.SURPRISE,
+                    kind="semantic/register" if number == 0 else None,
+                    asked=asked,
+                    replied=replied,
+                    contrast=Contrast(
+                        sounds="The capital of Zubrowka is Lutz." if number == 0 else None
+                    ),
+                    state=State.TRAINED if number == 0 else State.BARE,
+                )
+            )
+    return home
+
+
+def settings_of(home: Home, **ui: object) -> Settings:
+    return read_settings(
+        home,
+        {
+            "sampling": {"temperature": 0.0, "max_tokens": 60},
+            "memory": {"dense": False},
+            "night": {"enabled": False},
+            "ui": {"hints": False, **ui},
+        },
+    )
+
+
+def checking(seat: Seat, snapshot: SnapshotAssertion) -> Check:
+    async def check(name: str) -> None:
+        await seat.pilot.wait_for_scheduled_animations()
+        seen, same = "", 0
+        while same < STILL:  # what is still being laid down is no look
+            await seat.pilot.pause(0.03)
+            now = look(seat.app)
+            seen, same = now, same + 1 if now == seen else 0
+        assert seen == snapshot(name=name)
+
+    return check
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_chat_from_its_first_word_to_a_mark(
+    home: Home, size: tuple[int, int], snapshot: SnapshotAssertion
+) -> None:
+    async with sitting(home, settings_of(home), size=size) as seat:
+        seat.screen.composer.cursor_blink = False
+        check = checking(seat, snapshot)
+        await check("empty")
+        seat.screen.composer.write("/me")
+        await check("completing a command")
+        seat.screen.composer.write("")
+        await seat.asks("What is the capital of Zubrowka?")
+        await check("a reply")
+        await seat.hits("alt+up")
+        await check("a reply is chosen")
+        await seat.hits("d")
+        await check("marking: the family")
+        await seat.hits("e", "1")
+        await check("marking: the type")
+        await seat.hits("escape", "escape")
+        await seat.types("/diff error semantic/register => The capital of Zubrowka is Lutz.")
+        await seat.sees("Kept as error")
+        await check("a receipt")
+        await seat.asks("Tell me the capital of Zubrowka")
+        await check("a reply with a difference recalled")
+        await seat.types("/why")
+        await seat.sees("forget")
+        await check("why")
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_thread_that_is_resumed_and_the_screens_beside_it(
+    told: Home, size: tuple[int, int], snapshot: SnapshotAssertion
+) -> None:
+    async with sitting(told, settings_of(told), size=size) as seat:
+        seat.screen.composer.cursor_blink = False
+        check = checking(seat, snapshot)
+        await seat.sees("Знаки")
+        await check("a thread with Markdown")
+        for command, seen in (("/help", "commands"), ("/sessions", "main"), ("/context", "tokens")):
+            await seat.types(command)
+            await seat.until(lambda: seat.app.screen is not seat.screen)
+            await seat.sees(seen)
+            await check(command)
+            await seat.pilot.press("escape")
+            await seat.until(lambda: seat.app.screen is seat.screen)
+
+
+async def test_the_light_theme(told: Home, snapshot: SnapshotAssertion) -> None:
+    async with sitting(told, settings_of(told, theme="discern-light")) as seat:
+        seat.screen.composer.cursor_blink = False
+        await seat.sees("Знаки")
+        await checking(seat, snapshot)("a thread in the light")
+
+
+async def test_without_colour_nothing_is_lost(
+    told: Home, snapshot: SnapshotAssertion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with sitting(told, settings_of(told)) as seat:
+        seat.screen.composer.cursor_blink = False
+        await seat.sees("Знаки")
+        await seat.hits("alt+up")
+        await checking(seat, snapshot)("a thread without colour")
+
+
+def test_there_are_enough_of_them() -> None:
+    kept = Path(__file__).parent / "__snapshots__" / "test_snapshots.ambr"
+    assert kept.read_text(encoding="utf-8").count("# name: ") >= 25
