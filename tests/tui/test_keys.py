@@ -166,3 +166,14 @@ async def test_what_sends_and_what_breaks_the_line_can_be_swapped(home: Home) ->
         await seat.pilot.press("ctrl+j")
         await seat.until(lambda: [view.asked for view in seat.screen.transcript.turns] == ["a\nb"])
         await seat.until(lambda: not seat.screen.talk.streaming)
+
+
+async def test_the_palette_offers_what_keys_do_with_the_keys_in_force(home: Home) -> None:
+    settings = read_settings(home, QUICK | {"keys": {"panel": "f9"}})
+    async with sitting(home, settings) as seat:
+        await seat.asks("What is 2 + 3?")
+        offered = {item.title: item for item in seat.app.get_system_commands(seat.app.screen)}
+        panel = next(item for title, item in offered.items() if "training panel" in title)
+        assert panel.help == "F9" and "/diff" in offered
+        next(item for title, item in offered.items() if title.startswith("Mark what")).callback()
+        await seat.sees("◆ mark the reply")

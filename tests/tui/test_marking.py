@@ -125,7 +125,7 @@ async def test_a_reply_that_streams_is_marked_when_it_has_ended(home: Home, tiny
         await seat.until(lambda: seat.screen.talk.streaming)
         await seat.until(lambda: len(seat.screen.transcript.turns[-1].reply.text) > 200)
         await seat.hits("alt+d")
-        await seat.hits("1", "1", "enter")  # as quick as one can
+        await seat.hits("1", "1", "S", "o", "enter")  # as quick as one can
         await seat.until(lambda: seat.screen.query(MarkPicker))
         await seat.until(lambda: not seat.screen.query(MarkPicker))
         assert seat.screen.chat.journal.differences() == []
@@ -134,6 +134,7 @@ async def test_a_reply_that_streams_is_marked_when_it_has_ended(home: Home, tiny
         item = seat.screen.chat.journal.differences()[0]
         view = seat.screen.transcript.turns[-1]
         assert view.turn is not None and (item.turn, item.kind) == (view.turn.id, "semantic/tone")
+        assert item.contrast.sounds == "So"
         await seat.until(lambda: view.sign)
 
 
@@ -143,11 +144,10 @@ async def test_words_chosen_with_keys_become_the_span(home: Home, quick: Setting
         await seat.pilot.press("alt+up", "v")
         await seat.sees("begins a part")
         await seat.pilot.press("right", "v", "right")
-        await picking(seat, "d")
-        await seat.pilot.press("4", "3", "enter")
+        await seat.hits("d", "4", "3", "enter")  # as quick as one can
         await seat.sees("✓ Kept as")
         item = seat.screen.chat.journal.differences()[0]
-        assert item.span is not None
+        assert item.span is not None and item.kind == "tactical/fact"
         assert item.span.quote == " ".join(item.replied.split()[1:3])
         assert item.replied[item.span.start : item.span.end] == item.span.quote
         view = seat.screen.transcript.turns[0]

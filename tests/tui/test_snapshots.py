@@ -1,6 +1,6 @@
-"""How the screens look, kept as text: at 80 x 24 and 120 x 36, in the dark, in the light, without colour.
+"""How the screens look, kept as text: in two sizes, in the dark, in the light, without colour.
 
-After a wanted change: `pytest tests/tui/test_snapshots.py --snapshot-update`, and look at the difference.
+After a wanted change: `pytest tests/tui/test_snapshots.py --snapshot-update`, then look at what differs.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class MarkingStage(TrainingStage):
         if self._in_gesture():  # it was opened since the message was sent
             return
         words = (("mark", "mark"), ("passage", "a part"), ("unmark", "undo"))
-        more = (("contrast", "contrast"), ("why", "why"))
+        more = (("contrast", "contrast"), ("why", "why"), ("edit", "edit"), ("copy", "copy"))
         line = hints(self.keyboard, (*words, *more))
         self.status.change(keys=line if message.view is not None else "")
         self.set_focus(self.composer if message.view is None else self.transcript)
@@ -110,6 +110,12 @@ class MarkingStage(TrainingStage):
         picker = next(iter(self.query(MarkPicker)), None)
         if picker is not None and self.focused is picker:
             picker.on_key(event)  # it stops the printable ones that come to it by themselves
+            return True
+        words = self.focused
+        if isinstance(words, PassageView) and self.keyboard.does("mark_passage", event.key):
+            event.stop()
+            if (view := self._turn_of(words)) is not None:
+                await self.attempt(self._open_picker(view, words.passage.span))
             return True
         chosen = self.focused is self.transcript and (self.transcript.chosen or self.selections)
         for key in KEYS if chosen else ():

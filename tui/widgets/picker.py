@@ -88,11 +88,7 @@ class MarkPicker(Vertical, can_focus=True):
     def on_key(self, event: events.Key) -> None:
         """Take a digit, or the letter of a moment; other letters say nothing here."""
         key = (event.character or event.key).lower()
-        if (
-            len(key) != 1
-            or not key.isprintable()
-            or (self.steps.step == 2 and self.screen.focused is not self)
-        ):
+        if len(key) != 1 or not key.isprintable():
             return
         event.stop()
         event.prevent_default()
