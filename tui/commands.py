@@ -65,8 +65,12 @@ COMMANDS: tuple[Command, ...] = (
         "learn the waiting differences now",
         "Trains an adapter on the marked differences, tests it, and swaps it in if it holds.",
         "train",
-        "[stop]",
-        words=(("stop", "ask the training to stop"), ("force", "train even if nothing changed")),
+        "[stop|abort|force]",
+        words=(
+            ("stop", "end it now; the best so far is tested and kept if it holds"),
+            ("abort", "end it now and keep nothing of it"),
+            ("force", "train even if nothing changed"),
+        ),
     ),
     Command(
         "adapters",

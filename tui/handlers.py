@@ -38,12 +38,12 @@ class Handlers(MemoryHandlers, TalkHandlers):
     async def train(self, argument: str) -> None:
         """Train now, in the background."""
         word = argument.lower()
-        if word == "stop":
-            await self._screen.stop_training()
+        if word in ("stop", "abort"):
+            await self._screen.stop_training(abort=word == "abort")
         elif word in ("", "force"):
             await self._screen.begin_training(force=word == "force")
         else:
-            await self._screen.say(f"/train knows stop and force, not {argument!r}.", "error")
+            await self._screen.say(f"/train knows stop, abort and force, not {argument!r}.", "error")
 
     async def report(self, argument: str = "") -> None:
         """Show the last training's report."""

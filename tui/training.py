@@ -83,7 +83,17 @@ class Training:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask what is under way to stop."""
+        """Ask what is under way to stop at its best state so far, which is tested as ever; before it
+        has one there is nothing to keep."""
+        from trainer.run import tell_run
+
+        try:
+            tell_run(self._home, "stop")
+        except DiscernError:
+            self.abort()
+
+    def abort(self) -> None:
+        """Ask what is under way to leave nothing."""
         self._cancel.set()
         if self._night_under_way:
             self._nights_cancel.set()

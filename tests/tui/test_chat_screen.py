@@ -342,8 +342,9 @@ async def test_the_whole_loop_mark_train_ask_without_recall_and_come_back(
         await seat.sees("the base model speaks alone")
 
 
-async def test_esc_on_the_training_panel_asks_and_then_stops_it(
-    home: Home, quick: Settings
+@pytest.mark.parametrize("abort", [True, False], ids=["abort", "stop"])
+async def test_esc_on_the_training_panel_asks_and_then_ends_it(
+    home: Home, quick: Settings, abort: bool
 ) -> None:
     async with sitting(home, quick) as seat:
         await seat.asks(QUESTION)
@@ -352,9 +353,14 @@ async def test_esc_on_the_training_panel_asks_and_then_stops_it(
         await seat.types("/train")
         await seat.sees("◆ training", "Ctrl+T, Esc stops it")
         await seat.hits("ctrl+t", "escape")
-        await seat.sees("Esc again stops it")
-        await seat.hits("escape")
-        await seat.sees("The training was stopped; what served before serves on.")
+        await seat.sees("Esc stops and keeps the best · A aborts")
+        if abort:
+            await seat.hits("a")
+            await seat.sees("The training was stopped; what served before serves on.")
+            assert seat.screen.chat.waiting() == 1
+        else:
+            await seat.until(lambda: len(seat.screen.panel.progress.losses) > 1)
+            await seat.hits("escape")
+            await seat.sees("/report shows it all")  # what there was by then has been tested
         assert not seat.screen.panel.display
         assert seat.screen.composer.has_focus
-        assert seat.screen.chat.waiting() == 1

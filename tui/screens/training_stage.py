@@ -12,6 +12,7 @@ from tui.lending import Lending
 from tui.progress import Progress
 from tui.screens.stage import Stage
 from tui.training import TrainingEnded, TrainingEvent, TrainingStarted
+from tui.widgets.training import TrainingPanel
 
 LOOK_SECONDS = 1.0
 
@@ -34,14 +35,14 @@ class TrainingStage(Stage):
     async def begin_training(self, *, force: bool) -> None:
         """Train in the background."""
         if self.training.running:
-            await self.say("A training is going on already; /train stop ends it.")
+            await self.say("A training is going on already; /train stop ends it and keeps the best.")
             return
         self.training.begin(self.chat.engine.info.path, force=force)
 
-    async def stop_training(self) -> None:
-        """Ask the training to stop."""
+    async def stop_training(self, *, abort: bool = False) -> None:
+        """Ask the training to stop at its best, or to leave nothing."""
         if self.training.running:
-            self.panel.stop()
+            self.panel.stop(abort=abort)
         else:
             await self.say("Nothing is training.")
 
@@ -54,9 +55,12 @@ class TrainingStage(Stage):
         if self._chat is not None:
             self.lending.close()
 
-    def on_training_panel_stopped(self) -> None:
+    def on_training_panel_stopped(self, message: TrainingPanel.Stopped) -> None:
         """Pass the wish on."""
-        self.training.stop()
+        if message.abort:
+            self.training.abort()
+        else:
+            self.training.stop()
 
     def on_training_panel_left(self) -> None:
         """Go on writing."""

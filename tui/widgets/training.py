@@ -1,6 +1,7 @@
 """The panel of a training under way: its phase, how far, the loss, what is learnt, the time.
 
-It takes the keyboard with Ctrl+T; Esc there asks to stop the training, a second Esc does stop it.
+It takes the keyboard with Ctrl+T; Esc there asks to stop the training, a second Esc stops it and keeps
+the best so far, A leaves nothing of it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,11 @@ class TrainingPanel(Static, can_focus=True):
     """
 
     class Stopped(Message):
-        """The person asked twice to stop the training."""
+        """The person asked twice to stop the training; `abort` when nothing of it shall stay."""
+
+        def __init__(self, abort: bool) -> None:
+            super().__init__()
+            self.abort = abort
 
     class Left(Message):
         """The panel gives the keyboard back."""
@@ -38,7 +43,7 @@ class TrainingPanel(Static, can_focus=True):
         super().__init__(markup=False, id="training")
         self.progress: Progress | None = None
         self.asking = False
-        self.stopping = False
+        self.stopping = self.aborting = False
         self._began = 0.0
 
     def on_mount(self) -> None:
@@ -48,7 +53,7 @@ class TrainingPanel(Static, can_focus=True):
     def begin(self, source: str) -> None:
         """Show the panel."""
         self.progress = Progress(source)
-        self.asking = self.stopping = False
+        self.asking = self.stopping = self.aborting = False
         self._began = time.monotonic()
         self.display = True
         self._draw()
@@ -61,7 +66,7 @@ class TrainingPanel(Static, can_focus=True):
     def end(self) -> None:
         """Hide the panel."""
         self.progress = None
-        self.asking = self.stopping = False
+        self.asking = self.stopping = self.aborting = False
         self.display = False
         if self.has_focus:
             self.post_message(self.Left())
@@ -76,7 +81,7 @@ class TrainingPanel(Static, can_focus=True):
         self._draw()
 
     def on_key(self, event: events.Key) -> None:
-        """Esc asks, then stops; any other key takes the question back or leaves."""
+        """Esc asks, then stops, A aborts; any other key takes the question back or leaves."""
         event.stop()
         if event.key == "escape" and not self.stopping:
             if self.asking:
@@ -84,17 +89,19 @@ class TrainingPanel(Static, can_focus=True):
             else:
                 self.asking = True
                 self._draw()
+        elif event.key in ("a", "A") and self.asking:
+            self.stop(abort=True)
         elif self.asking:
             self.asking = False
             self._draw()
         else:
             self.post_message(self.Left())
 
-    def stop(self) -> None:
-        """Ask the training to stop."""
-        self.asking, self.stopping = False, True
+    def stop(self, *, abort: bool = False) -> None:
+        """Ask the training to stop at its best, or to leave nothing."""
+        self.asking, self.stopping, self.aborting = False, True, abort
         self._draw()
-        self.post_message(self.Stopped())
+        self.post_message(self.Stopped(abort))
         self.post_message(self.Left())
 
     def _draw(self) -> None:
@@ -107,9 +114,9 @@ class TrainingPanel(Static, can_focus=True):
         name = "tonight's training" if progress.source == "night" else "training"
         again = f", try {progress.attempt}" if progress.attempt > 1 else ""
         if self.stopping:
-            right = "stopping…"
+            right = "aborting…" if self.aborting else "stopping; the best is tested…"
         elif self.asking:
-            right = "Esc again stops it, any other key goes on"
+            right = "Esc stops and keeps the best · A aborts"
         else:
             right = "Esc stops it" if self.has_focus else "Ctrl+T, Esc stops it"
         left = f"◆ {name}  "
