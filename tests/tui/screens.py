@@ -15,7 +15,7 @@ from memory.home import Home, Settings
 from tui.app import DiscernApp
 from tui.screens.chat import ChatScreen
 
-PATIENCE = 30.0
+PATIENCE = 90.0
 
 
 class Seat:

@@ -1,6 +1,6 @@
 """How the screens look, kept as text: in two sizes, in the dark, in the light, without colour.
 
-After a wanted change: `pytest tests/tui/test_snapshots.py --snapshot-update`, then look at what changed.
+After a wanted change run pytest on this file with `--snapshot-update`, and look at what changed.
 """
 
 from __future__ import annotations
