@@ -1,0 +1,124 @@
+"""The real application on a real pseudo-terminal: what content holds never arrives as a control."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+import pytest
+
+from memory.difference import Turn, new_id, now
+from memory.home import Home
+from memory.journal import Journal
+from tests.faults.processes import ROOT
+from tests.tui.screens import PATIENCE
+
+SETTINGS = """[memory]
+dense = false
+[night]
+enabled = false
+[sampling]
+max_tokens = 20
+"""
+CONTROLS = [
+    "\x1b[2J", "\x1b[31m", "\x1bc", "\x1b]0;owned\x07", "\x1b]8;;http://evil.example\x1b\\",
+    "\x1b]52;c;ZXZpbA==\x07", "\x1bPq\x1b\\", "\x07", "\x08", "\x7f", "\x0c", "\x9b2J",
+    "\x9d0;owned\x9c", "\x85", "\u202e", "\u2066", "\u200f",
+]  # fmt: skip
+HOSTILE = "\n".join(f"{control}PAY{n:02}" for n, control in enumerate(CONTROLS))
+NEVER = [b"\x1b]52", b"\x1b]8;", b"\x1b]0;owned", b"evil.example", b"\x1bPq", b"\x1bc", b"\xc2\x9b",
+         b"\xc2\x9d", b"\xc2\x85", b"\x7f", b"\x07", "\u202e".encode(), "\u2066".encode(),
+         "\u200f".encode()]  # fmt: skip
+MARKUP = "[@click=app.quit]leave[/]"
+
+
+class Terminal:
+    """A program on a pseudo-terminal of 100×40; `out` is every byte it wrote."""
+
+    def __init__(self, *command: str) -> None:
+        self.master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            stdin=slave, stdout=slave, stderr=slave, cwd=ROOT, start_new_session=True,
+            env={**os.environ, "TERM": "xterm-256color", "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+        os.close(slave)
+        self.out = b""
+
+    def until(self, condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < deadline, f"waited in vain; last: {self.out[-3000:]!r}"
+            if select.select([self.master], [], [], 0.1)[0]:
+                self.out += os.read(self.master, 65536)
+
+    def types(self, keys: bytes) -> None:
+        os.write(self.master, keys)
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        os.close(self.master)
+
+
+@pytest.fixture
+def settled(home: Home) -> Home:
+    home.settings_file.parent.mkdir(parents=True, exist_ok=True)
+    home.settings_file.write_text(SETTINGS)
+    return home
+
+
+def harmless(out: bytes) -> None:
+    out = re.sub(rb"\x1b\]22;[a-z-]*\x07", b"", out)  # Textual's own: the shape of the pointer
+    for never in NEVER:
+        at = out.find(never)
+        assert at < 0, f"{never!r} arrived: {out[max(0, at - 80) : at + 80]!r}"
+    for n, control in enumerate(CONTROLS):
+        assert f"{control}PAY{n:02}".encode() not in out
+
+
+def test_what_a_journal_holds_never_acts_on_the_terminal(settled: Home) -> None:
+    with Journal(settled.journal) as journal:
+        journal.add_turn(
+            Turn(new_id(), "t", now(), MARKUP, HOSTILE, "m\x1b[2J", "a\x1b]52;c;eA==\x07")
+        )
+    with Terminal("tui", "chat", "--thread", "t") as terminal:
+        terminal.until(lambda: b"PAY16" in terminal.out and b"PAY00" in terminal.out)
+        terminal.until(lambda: b"leave[/]" in terminal.out)
+        for row in range(1, 41):  # a click on each row, where the markup stands too
+            for column in (5, 25):  # where it would stand as a link, and where it stands as text
+                at = f"0;{column};{row}"
+                terminal.types(f"\x1b[<{at}M\x1b[<{at}m".encode())
+        terminal.types(b"\x1b[200~still-here\x1b[201~")
+        terminal.until(lambda: b"still-here" in terminal.out)
+        assert terminal.process.poll() is None
+        harmless(terminal.out)
+
+
+def test_a_sequence_cut_between_pieces_never_arrives(settled: Home, tmp_path: Path) -> None:
+    script = tmp_path / "script.txt"
+    script.write_bytes(HOSTILE.encode())
+    with Terminal("tests.tui.pty_process", "chat", "--new", str(script)) as terminal:
+        terminal.until(lambda: b"0/512" in terminal.out)
+        terminal.types(b"Hello\r")
+        terminal.until(lambda: b"PAY16" in terminal.out)
+        harmless(terminal.out)
