@@ -103,11 +103,13 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "memory",
-        "list the differences; show, edit, pin, forget ID",
-        "Lists what was marked and where each difference stands; `forget ID` removes one for good, "
-        "with the turn it was marked in.",
+        "all differences; show, edit, pin, forget ID",
+        "Opens what was marked and where each difference stands, sifted by words (a kind, a state, any "
+        "text), to edit, pin, supersede or forget; `forget ID` removes one for good, with the turn it "
+        "was marked in.",
         "memory",
-        "[show|edit|pin|unpin|forget ID]",
+        "[WORDS|show|edit|pin|unpin|forget ID]",
+        ("differences",),
         words=(
             ("show", "all of a difference"),
             ("edit", "change its words; the older version is kept"),

@@ -43,7 +43,9 @@ class Handlers(MemoryHandlers, TalkHandlers):
         elif word in ("", "force"):
             await self._screen.begin_training(force=word == "force")
         else:
-            await self._screen.say(f"/train knows stop, abort and force, not {argument!r}.", "error")
+            await self._screen.say(
+                f"/train knows stop, abort and force, not {argument!r}.", "error"
+            )
 
     async def report(self, argument: str = "") -> None:
         """Show the last training's report."""

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from tui.screens.chat import ChatScreen
     from tui.widgets.turn import TurnView
 
-LISTED = 40
-"""Differences that /memory shows at most."""
 VERBS = ("show", "edit", "pin", "unpin", "forget")
 
 
@@ -201,14 +199,11 @@ class MemoryHandlers:
     # --- the memory --------------------------------------------------------------------------
 
     async def memory(self, argument: str) -> None:
-        """List the differences, or do something with one."""
+        """Open all differences, sifted by words, or do something with one."""
         verb, _, identity = argument.partition(" ")
         identity = identity.strip()
-        if not verb:
-            await self._list()
-        elif verb not in VERBS:
-            known = ", ".join(f"`{name} ID`" for name in VERBS)
-            await self._screen.say(f"/memory knows {known}, not {one_line(verb, 20)!r}.", "error")
+        if verb not in VERBS:
+            await self._open_all(argument)
         elif not identity:
             await self._screen.say(
                 f"Say which: `/memory {verb} ID`; /memory lists the ids.", "error"
@@ -227,6 +222,28 @@ class MemoryHandlers:
             said = "Pinned: it comes first where it fits" if item.pinned else "No longer pinned"
             await self._screen.say(f"{said}. {item.id[:8]}, {summary(item, 60)}", "done")
 
+    async def _open_all(self, words: str) -> None:
+        """Open all differences, and do what is wished there."""
+        from tui.screens.differences import DifferencesScreen
+
+        wish = await self._screen.app.push_screen_wait(
+            DifferencesScreen(self._chat.memory, self._chat.home, words)
+        )
+        await self._screen.talk.refresh_marks()
+        if wish is None:
+            return
+        item = wish.difference
+        if wish.verb == "forget":
+            await self.forget(item.id)
+        elif wish.verb == "edit":
+            await self._open(item, note=True)
+        elif item.thread == self._chat.thread:
+            self._screen.transcript.choose(self._screen.view_of(item.turn))
+        elif await self._screen.between_turns("change the thread"):
+            self._chat.switch(item.thread)
+            await self._screen.talk.show_thread()
+            self._screen.transcript.choose(self._screen.view_of(item.turn))
+
     async def forget(self, identity: str) -> None:
         """Forget a difference everywhere, its turn too, and say what else must be done."""
         if not await self._screen.between_turns("forget it"):
@@ -238,21 +255,3 @@ class MemoryHandlers:
         left = await asyncio.to_thread(self._chat.left_of, item)
         said = [f"Forgotten for good, with the turn it was marked in: {item.id[:8]}."]
         await self._screen.say("\n".join((*said, *left.sentences)))
-
-    async def _list(self) -> None:
-        found = await asyncio.to_thread(self._chat.journal.differences)
-        if not found:
-            await self._screen.say("No differences yet. Mark a reply with /diff.")
-            return
-        room = self._screen.room
-        lines = [f"{len(found):,} difference{'s' * (len(found) != 1)}, the latest last"]
-        if len(found) > LISTED:
-            lines.append(f"… the latest {LISTED}; `discern memory list` shows and sifts them all")
-        lines += [self._line(item, room) for item in found[-LISTED:]]
-        await self._screen.say("\n".join(lines))
-
-    def _line(self, item: Difference, room: int) -> str:
-        state = "superseded" if item.superseded_by else item.state
-        pin = "⚑" if item.pinned else " "
-        head = f"{item.id[:8]} {pin} {item.moment:<8}  {state:<7}  "
-        return head + summary(item, max(16, room - len(head)))

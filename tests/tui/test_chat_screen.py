@@ -70,7 +70,7 @@ async def test_a_mark_gives_a_receipt_and_is_recalled_by_the_next_message(
         await seat.sees("fits 1.00 by capital Zubrowka", f"→ {SOUNDS}", "p pins · f forgets")
         await seat.pilot.press("escape")
         await seat.types("/memory")
-        await seat.sees("1 difference, the latest last", "waiting")
+        await seat.sees("tactical", "waits for the next night")
 
 
 async def test_a_mark_can_be_taken_back(home: Home, quick: Settings) -> None:
@@ -296,11 +296,14 @@ async def test_hostile_text_of_the_journal_is_shown_harmlessly(home: Home, quick
         await seat.sees("Recalled for “again”", "how well it fitted is not known")
         await seat.pilot.press("escape")
         await seat.types("/memory")
+        await seat.sees("kept and recalled, not trained")
+        assert not any(char in seat.shown for char in "\x1b\x9b\x07\u202e")
+        await seat.pilot.press("escape")
         await seat.types("/contrast")
         await seat.sees("the difference in words", "said [bold]plain[/bold]")
         await seat.pilot.press("escape")
         await seat.types("/threads")
-        await seat.sees("◇", "1 difference")
+        await seat.sees("◇", "2 turns")
         assert not any(char in seat.shown for char in "\x1b\x9b\x07\u202e")
         seat.screen.composer.focus()
         await seat.pilot.press(*["up"] * 6)

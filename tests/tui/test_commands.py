@@ -53,7 +53,7 @@ def test_a_typo_is_answered_with_the_nearest_command() -> None:
 
 
 def test_names_are_completed_the_likeliest_first() -> None:
-    assert [item.text for item in complete("/di")] == ["/diff ", "/edit"]
+    assert [item.text for item in complete("/di")] == ["/diff ", "/memory ", "/edit"]
     assert complete("/tr")[0].text == "/train "
     assert complete("/dff")[0].text == "/diff "
     assert len(complete("/")) == len(COMMANDS)

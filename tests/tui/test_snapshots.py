@@ -38,6 +38,12 @@ ASKED = (
 )
 SIZES = [pytest.param((80, 24), id="80x24"), pytest.param((120, 36), id="120x36")]
 
+OTHERS = (
+    ("/help", "commands"),
+    ("/sessions", "main"),
+    ("/context", "tokens"),
+    ("/memory", "answered"),
+)
 STILL = 5
 """Looks that are alike in a row, before a screen counts as at rest."""
 
@@ -136,7 +142,7 @@ async def test_a_thread_that_is_resumed_and_the_screens_beside_it(
         check = checking(seat, snapshot)
         await seat.sees("Знаки")
         await check("a thread with Markdown")
-        for command, seen in (("/help", "commands"), ("/sessions", "main"), ("/context", "tokens")):
+        for command, seen in OTHERS:
             await seat.types(command)
             await seat.until(lambda: seat.app.screen is not seat.screen)
             await seat.sees(seen)

@@ -35,7 +35,9 @@ class TrainingStage(Stage):
     async def begin_training(self, *, force: bool) -> None:
         """Train in the background."""
         if self.training.running:
-            await self.say("A training is going on already; /train stop ends it and keeps the best.")
+            await self.say(
+                "A training is going on already; /train stop ends it and keeps the best."
+            )
             return
         self.training.begin(self.chat.engine.info.path, force=force)
 

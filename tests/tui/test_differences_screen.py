@@ -1,0 +1,106 @@
+"""Journeys through all differences."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from memory.difference import Contrast, Difference, Moment, State, Turn, new_id, now
+from memory.home import Home, Settings, read_settings
+from memory.journal import Journal
+from tests.tui.screens import Seat, sitting
+from tui.screens.differences import DifferencesScreen
+from tui.widgets.card import Card
+
+
+@pytest.fixture
+def quiet(home: Home) -> Settings:
+    return read_settings(home, {"memory": {"dense": False}, "night": {"enabled": False}})
+
+
+def marked(home: Home, asked: str, sounds: str | None, thread: str = "main", **more: object) -> str:
+    turn = Turn(new_id(), thread, now(), asked, "No.", "starter", None)
+    item = Difference(
+        id=new_id(), turn=turn.id, thread=thread, at=now(), moment=Moment.ERROR, asked=asked,
+        replied="No.", contrast=Contrast(sounds=sounds), **more,
+    )  # type: ignore[arg-type]  # fmt: skip
+    with Journal(home.journal) as journal:
+        journal.add_turn(turn)
+        journal.add_difference(item)
+    return item.id
+
+
+async def opened(seat: Seat, words: str = "") -> DifferencesScreen:
+    await seat.types(f"/memory {words}".strip())
+    await seat.until(lambda: isinstance(seat.app.screen, DifferencesScreen))
+    screen = seat.app.screen
+    assert isinstance(screen, DifferencesScreen)
+    return screen
+
+
+async def test_differences_are_sifted_shown_and_pinned(home: Home, quiet: Settings) -> None:
+    marked(home, "What is red?", "A colour.", kind="semantic/tone")
+    marked(home, "Кто\x1b[31m это?", "Мирра [bold].", state=State.FAILING)
+    async with sitting(home, quiet) as seat:
+        await opened(seat)
+        await seat.sees("What is red? → A colour.", "Мирра [bold].", "still failing")
+        assert "\x1b" not in seat.shown
+        await seat.hits("slash")
+        await seat.pilot.press(*"tone")
+        await seat.sees("sounds A colour.")
+        assert "Мирра" not in seat.shown
+        await seat.pilot.press("enter", "p")
+        await seat.sees("· pinned")
+        await seat.pilot.press("escape")
+        await seat.sees("Мирра")
+        await seat.pilot.press("escape")
+        await seat.until(lambda: seat.app.screen is seat.screen)
+        assert [item.pinned for item in seat.screen.chat.journal.differences()] == [True, False]
+
+
+async def test_one_is_forgotten_at_the_second_press_and_another_edited(
+    home: Home, quiet: Settings
+) -> None:
+    gone, kept = marked(home, "What is red?", "A colour."), marked(home, "Who is it?", "Mirra.")
+    async with sitting(home, quiet) as seat:
+        await opened(seat, "red")
+        await seat.sees("A colour.")
+        await seat.pilot.press("f")
+        await seat.sees("f again forgets")
+        await seat.pilot.press("escape")
+        await seat.sees("Esc back")
+        await seat.pilot.press("f", "f")
+        await seat.sees(f"Forgotten for good, with the turn it was marked in: {gone[:8]}")
+        await opened(seat)
+        await seat.sees("Who is it?")
+        assert "A colour." not in seat.shown
+        await seat.pilot.press("e")
+        await seat.until(lambda: bool(seat.screen.transcript.query(Card)))
+        assert seat.screen.transcript.query_one(Card).difference.id == kept
+
+
+async def test_one_takes_the_place_of_another_and_leads_to_its_thread(
+    home: Home, quiet: Settings
+) -> None:
+    old = marked(home, "What is red?", "A colour.")
+    new = marked(home, "What is red, then?", "A warm colour.", thread="later")
+    async with sitting(home, quiet, thread="main") as seat:
+        await opened(seat)
+        await seat.sees("A warm colour.")
+        await seat.pilot.press("down", "s")
+        await seat.sees("choose what takes the place")
+        await seat.pilot.press("up", "s")
+        journal = seat.screen.chat.journal
+        await seat.until(lambda: journal.difference(old).superseded_by == new)
+        await seat.pilot.press("enter")
+        await seat.until(lambda: seat.screen.chat.thread == "later")
+        await seat.until(lambda: seat.screen.transcript.chosen is not None)
+
+
+async def test_an_empty_memory_says_how_to_mark(
+    home: Home, quiet: Settings, tmp_path: Path
+) -> None:
+    async with sitting(home, quiet) as seat:
+        await opened(seat)
+        await seat.sees("Nothing was marked yet: /diff does it.")

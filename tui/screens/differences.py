@@ -1,0 +1,256 @@
+"""All differences: sifted as one writes, one of them in full, and what can be done with it.
+
+The list has the keyboard: E edits, P pins, S lets another take its place, F twice forgets, Enter goes
+to where it was marked; / writes into the line that sifts. Only pinning and superseding are done here;
+the rest is given back to the chat as a `Wish`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from rich.text import Text
+from textual import events, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from memory.errors import DiscernError
+from tui.fates import FATES, fate, held_before
+from tui.text import clean, one_line
+
+if TYPE_CHECKING:
+    from memory.difference import Difference
+    from memory.home import Home
+    from memory.memory import Memory
+
+SHOWN = 500
+"""Differences that are listed at most."""
+KEYS = "/ sift · Enter thread · e edit · p pin · s supersede · f forget · Esc back"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be done in the chat, and with which difference."""
+
+    verb: Literal["edit", "forget", "thread"]
+    difference: Difference
+
+
+class DifferencesScreen(ModalScreen[Wish | None]):
+    """A line to sift by, the list, the chosen one in full."""
+
+    DEFAULT_CSS = """
+    DifferencesScreen { layout: vertical; background: $background; }
+    DifferencesScreen > Input { height: 1; border: none; padding: 0 1; background: transparent; }
+    DifferencesScreen > Input:focus { border: none; background-tint: transparent; }
+    DifferencesScreen > OptionList {
+        height: 1fr; border: none; padding: 0; background: transparent;
+        scrollbar-size-vertical: 1;
+        &:focus { border: none; background-tint: transparent; }
+    }
+    DifferencesScreen > VerticalScroll {
+        height: 1fr; padding: 0 2; border-top: solid $line; scrollbar-size-vertical: 1;
+    }
+    DifferencesScreen > VerticalScroll > Static { height: auto; }
+    DifferencesScreen > .keys { height: 1; padding: 0 1; color: $muted; }
+    """
+    AUTO_FOCUS = "OptionList"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "Back", show=False, priority=True, id="back"),
+    ]
+
+    def __init__(self, memory: Memory, home: Home, words: str = "") -> None:
+        super().__init__()
+        self._memory, self._home, self._words = memory, home, words
+        self._all: list[Difference] = []
+        self._listed: list[Difference] = []
+        self._held: frozenset[str] = frozenset()
+        self._forgetting: str | None = None
+        self._old: Difference | None = None
+
+    def compose(self) -> ComposeResult:
+        """Lay the parts down."""
+        yield Input(one_line(self._words, 200), placeholder="Differences · / writes to sift them")
+        yield OptionList(markup=False)
+        with VerticalScroll(can_focus=False):
+            yield Static("", markup=False, id="whole")
+        yield Static(KEYS, markup=False, classes="keys")
+
+    def on_mount(self) -> None:
+        """Read what there is."""
+        self._read()
+
+    # --- the list ----------------------------------------------------------------------------
+
+    @work(group="read", exclusive=True)
+    async def _read(self) -> None:
+        self._all = await asyncio.to_thread(self._memory.journal.differences)
+        self._held = await asyncio.to_thread(held_before, self._home.adapters)
+        self._sift()
+
+    def _sift(self) -> None:
+        words = self.query_one(Input).value.casefold().split()
+        kept = [item for item in reversed(self._all) if all(_has(item, word) for word in words)]
+        self._listed = kept[:SHOWN]
+        listed = self.query_one(OptionList)
+        at = listed.highlighted or 0
+        listed.clear_options()
+        width = max(20, self.size.width - 4)
+        if not kept:
+            said = (
+                "No difference has that." if self._all else "Nothing was marked yet: /diff does it."
+            )
+            listed.add_option(Option(Text(said), disabled=True))
+            self._show(None)
+            return
+        listed.add_options(Option(Text(self._line(item, width))) for item in self._listed)
+        listed.highlighted = min(at, len(self._listed) - 1)
+        self._show(self._chosen)
+
+    def _line(self, item: Difference, width: int) -> str:
+        pin = "⌃" if item.pinned else " "
+        kind = (item.kind or item.moment.value).partition("/")[2] or item.kind or item.moment.value
+        sounds = f" → {item.contrast.sounds}" if item.contrast.sounds else ""
+        sign = fate(item, self._held).sign
+        head = f"{sign}{pin} {item.at.astimezone():%m-%d}  {one_line(kind, 12):<12}  "
+        return head + one_line(f"{item.asked}{sounds}", max(10, width - len(head)))
+
+    @property
+    def _chosen(self) -> Difference | None:
+        at = self.query_one(OptionList).highlighted
+        return self._listed[at] if at is not None and at < len(self._listed) else None
+
+    def _show(self, item: Difference | None) -> None:
+        whole = self.query_one("#whole", Static)
+        lines = [] if item is None else self._lines(item)
+        whole.update(Content("\n".join(clean(line) for line in lines)))
+        self.query_one(VerticalScroll).scroll_home(animate=False)
+
+    def _lines(self, item: Difference) -> list[str]:
+        stands = fate(item, self._held)
+        kind = f" · {item.kind}" if item.kind else ""
+        lines = [
+            f"{item.id[:8]} · {item.moment.value}{kind} · {item.at.astimezone():%Y-%m-%d %H:%M}"
+            f" · version {item.version}{' · pinned' if item.pinned else ''}",
+            f"{stands.sign} {stands.meaning}",
+        ]
+        if item.superseded_by:
+            lines.append(f"superseded by {item.superseded_by[:8]}: neither recalled nor trained")
+        contrast = item.contrast
+        parts = (
+            ("asked", item.asked),
+            ("answered", item.replied),
+            ("missed", contrast.missed),
+            ("lost", contrast.lost),
+            ("sounds", contrast.sounds),
+            ("note", item.note),
+            ("the words", item.span.quote if item.span else None),
+        )
+        lines += [f"{name:<10}{text}" for name, text in parts if text]
+        return lines
+
+    # --- keys --------------------------------------------------------------------------------
+
+    def on_option_list_option_highlighted(self) -> None:
+        """Show the chosen one in full."""
+        if self._forgetting is not None:
+            self._say()
+        self._show(self._chosen)
+
+    def on_option_list_option_selected(self) -> None:
+        """Go to where it was marked."""
+        if (item := self._chosen) is not None:
+            self.dismiss(Wish("thread", item))
+
+    def on_input_changed(self) -> None:
+        """Sift while it is written."""
+        self._sift()
+
+    def on_input_submitted(self) -> None:
+        """Give the keyboard to the list."""
+        self.query_one(OptionList).focus()
+
+    def on_key(self, event: events.Key) -> None:
+        """What a letter does while the list has the keyboard."""
+        if not self.query_one(OptionList).has_focus:
+            if event.key == "down":
+                self.query_one(OptionList).focus()
+            return
+        item = self._chosen
+        if event.key == "slash":
+            self.query_one(Input).focus()
+        elif item is not None and event.key == "e":
+            self.dismiss(Wish("edit", item))
+        elif item is not None and event.key == "p":
+            self._change(item, "pin")
+        elif item is not None and event.key == "s":
+            self._supersede(item)
+        elif item is not None and event.key == "f":
+            if self._forgetting == item.id:
+                self.dismiss(Wish("forget", item))
+            else:
+                self._say(f"f again forgets {item.id[:8]} for good, with its turn · Esc keeps it")
+                self._forgetting = item.id
+        else:
+            return
+        event.stop()
+        event.prevent_default()
+
+    def _supersede(self, item: Difference) -> None:
+        if self._old is None or self._old.id == item.id:
+            self._say(f"choose what takes the place of {item.id[:8]}, then s · Esc leaves it")
+            self._old = item
+        else:
+            self._change(item, "supersede")
+
+    @work(group="change")
+    async def _change(self, item: Difference, verb: str) -> None:
+        old, self._old = self._old, None
+        try:
+            if verb == "pin":
+                await asyncio.to_thread(self._memory.pin, item.id, not item.pinned)
+            elif old is not None:
+                await asyncio.to_thread(self._memory.supersede, old.id, item.id)
+        except DiscernError as error:
+            self._say(str(error))
+        else:
+            self._say()
+        self._read()
+
+    def _say(self, text: str = KEYS) -> None:
+        self._forgetting = self._old = None
+        self.query_one(".keys", Static).update(
+            Content(one_line(text, max(20, self.size.width - 2)))
+        )
+
+    def action_leave(self) -> None:
+        """Take a question back, empty the line, or go back to the chat, in this order."""
+        line = self.query_one(Input)
+        if self._forgetting or self._old:
+            self._say()
+        elif line.value:
+            line.value = ""
+            self.query_one(OptionList).focus()
+        else:
+            self.dismiss(None)
+
+
+def _has(item: Difference, word: str) -> bool:
+    """Whether a difference has a word: `error`, `waiting`, part of its kind, id or any of its texts."""
+    stands = {known.sign for known in FATES} & {word}
+    if stands:
+        return fate(item).sign in stands
+    contrast = item.contrast
+    texts: Sequence[str | None] = (
+        item.moment.value, item.state.value, item.kind, item.id, item.asked, item.replied,
+        contrast.missed, contrast.lost, contrast.sounds, item.note,
+    )  # fmt: skip
+    return any(word in text.casefold() for text in texts if text)
