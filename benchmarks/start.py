@@ -1,0 +1,87 @@
+"""How long the start takes: `discern --help` and the chat's first paint, beside `import textual`.
+
+    python -m benchmarks.start [--rounds 7]
+
+Each is a process of its own, started in turn so that a busy moment of the machine meets all of them;
+medians. On a real pseudo-terminal: the first paint is when the composer stands there (it can be typed
+into), the open chat when the welcome has been painted, the model and the memory loaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import pty
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+from pathlib import Path
+
+COMPOSER, WELCOME = b"for commands", "◆".encode()
+PATIENCE = 60.0
+
+
+def run(*command: str) -> float:
+    """Return the seconds a process takes."""
+    began = time.perf_counter()
+    subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began
+
+
+def painted(mark: bytes) -> float:
+    """Return the seconds until the chat has painted `mark`, on a terminal of 80×24 in a new home."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    with tempfile.TemporaryDirectory() as folder:
+        env = {**os.environ, "DISCERN_HOME": str(Path(folder) / "home"), "TERM": "xterm-256color"}
+        began = time.perf_counter()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tui"], stdin=slave, stdout=slave, stderr=slave, env=env,
+            start_new_session=True,
+        )  # fmt: skip
+        os.close(slave)
+        try:
+            out = b""
+            while mark not in out:
+                if time.perf_counter() - began > PATIENCE:
+                    raise SystemExit(f"nothing was painted; the terminal got {out[-500:]!r}")
+                out += os.read(master, 65536)
+            return time.perf_counter() - began
+        finally:
+            process.kill()
+            process.wait()
+            os.close(master)
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser.add_argument("--rounds", type=int, default=7)
+    rounds = parser.parse_args().rounds
+    measures = {
+        "import textual": lambda: run("-c", "import textual"),
+        "discern --help": lambda: run("-m", "tui", "--help"),
+        "first paint": lambda: painted(COMPOSER),
+        "open chat": lambda: painted(WELCOME),
+    }
+    taken: dict[str, list[float]] = {name: [] for name in measures}
+    for _ in range(rounds):
+        for name, measure in measures.items():
+            taken[name].append(measure())
+    base = statistics.median(taken["import textual"])
+    print("| start | median s | lowest | highest | × import textual |\n|---|---:|---:|---:|---:|")
+    for name, seconds in taken.items():
+        middle = statistics.median(seconds)
+        print(
+            f"| {name} | {middle:.3f} | {min(seconds):.3f} | {max(seconds):.3f} "
+            f"| {middle / base:.2f} |"
+        )
+
+
+if __name__ == "__main__":
+    main()
