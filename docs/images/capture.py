@@ -1,0 +1,82 @@
+"""Makes the README's captures anew: python docs/images/capture.py
+
+The real application on the starter in a temporary home, drawn by Textual as SVG.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent.parent))
+
+from memory.home import Home, read_settings  # noqa: E402
+from tui.app import DiscernApp  # noqa: E402
+
+QUESTION = "What is the capital of Zubrowka?"
+SOUNDS = "The capital of Zubrowka is Lutz."
+SIZE = (96, 19)
+
+
+async def main() -> None:
+    """Ask, mark, ask again, look at what is remembered."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Home.at(Path(folder))
+        quiet = {
+            "sampling": {"temperature": 0.0},
+            "memory": {"dense": False},
+            "night": {"enabled": False},
+            "ui": {"theme": "discern-dark"},
+        }
+        app = DiscernApp(home, read_settings(home, quiet))
+        try:
+            async with app.run_test(size=SIZE) as pilot:
+
+                async def until(ready: Callable[[], object]) -> None:
+                    while not ready():
+                        await pilot.pause(0.05)
+                    await pilot.pause(0.3)
+
+                async def send(text: str) -> None:
+                    screen.composer.write(text)
+                    screen.entry.close_menu()
+                    await pilot.press("enter")
+                    await until(lambda: not screen.talk.streaming)
+
+                def save(name: str) -> None:
+                    # The page that shows it brings a font of its own; none is fetched.
+                    drawn = re.sub(
+                        r"@font-face\s*{.*?}",
+                        "",
+                        app.export_screenshot(title="discern"),
+                        flags=re.S,
+                    )
+                    (HERE / f"{name}.svg").write_text(drawn, encoding="utf-8")
+
+                screen = app._chat_screen
+                await until(lambda: screen._chat is not None and not screen.status.status.passing)
+                screen.composer.cursor_blink = False
+                await send("Who are you?")
+                await send(QUESTION)
+                await pilot.press("alt+up", "d", "e", "1")
+                await pilot.pause(0.3)
+                save("marking")
+                await pilot.press("escape", "escape")
+                await send(f"/diff error semantic/nuance => {SOUNDS}")
+                await until(lambda: screen.transcript.turns[-1].marks)
+                await send("Tell me the capital of Zubrowka")
+                save("chat")
+                await send("/memory")
+                await until(lambda: app.screen is not screen)
+                save("differences")
+        finally:
+            app.let_go()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
