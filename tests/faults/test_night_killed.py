@@ -93,6 +93,7 @@ def serves(home: Home) -> str | None:
     return current
 
 
+@pytest.mark.slow
 def test_a_night_whose_child_is_killed_is_taken_up_by_the_next_tick(home: Home, tiny: Path) -> None:
     identity = mark(home)
     with Night(home.data, tiny) as process:
@@ -114,6 +115,7 @@ def test_a_night_whose_child_is_killed_is_taken_up_by_the_next_tick(home: Home, 
         assert journal.difference(identity).state in (State.TRAINED, State.FAILING)
 
 
+@pytest.mark.slow
 def test_a_night_whose_process_is_killed_leaves_no_orphan_and_is_taken_up(
     home: Home, tiny: Path
 ) -> None:

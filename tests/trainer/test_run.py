@@ -91,6 +91,7 @@ def test_abort_leaves_nothing(home: Home, tiny: Path) -> None:
     assert going_on(home) is None
 
 
+@pytest.mark.slow
 def test_practice_makes_every_episode_from_a_seed_of_its_own(home: Home, tiny: Path) -> None:
     mark(home, difference("Who?", "Lutz."), difference("Where?", "Here."))
     settings = quick_settings(home, training={"learning_rates": [1e-3, 1e-4]})

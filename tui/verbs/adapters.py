@@ -114,7 +114,10 @@ def off(as_json: bool) -> None:
 @adapters.command()
 @as_json
 def on(as_json: bool) -> None:
-    """Serve again what waits since `off`: the adapter of then, or the night's latest."""
+    """Serve again what waits since `off`.
+
+    That is the adapter of then, or what a night made since.
+    """
     from trainer.publish import switch_on
 
     home, _settings = open_home()
