@@ -95,9 +95,9 @@ def unpin(identity: str, as_json: bool) -> None:
 @adapters.command()
 @as_json
 def off(as_json: bool) -> None:
-    """Serve the base model alone until `on` or `use`; the adapters stay on disk.
+    """Serve the base model alone until `on` or `use`.
 
-    Nights go on learning meanwhile: what they make waits for `on`.
+    The adapters stay on disk, and nights go on learning: what they make waits for `on`.
     """
     from trainer.publish import switch_off
 
