@@ -159,8 +159,8 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "report",
-        "what the last training found",
-        "Shows the report of the last training run.",
+        "what the trainings found",
+        "Opens the reports, the latest first; [ and ] walk them, o writes the page with plots.",
         "report",
     ),
     Command(

@@ -9,11 +9,17 @@ the disk runs in a thread, so that the screen stays quick.
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from memory.errors import AdapterError
 from tui.memory_handlers import MemoryHandlers
 from tui.talk_handlers import TalkHandlers
 from tui.text import one_line
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trainer.report import Report
 
 
 class Handlers(MemoryHandlers, TalkHandlers):
@@ -48,14 +54,19 @@ class Handlers(MemoryHandlers, TalkHandlers):
             )
 
     async def report(self, argument: str = "") -> None:
-        """Show the last training's report."""
-        from trainer.report import latest
+        """Open the reports, the newest first."""
+        from trainer.report import folders, read_report
+        from tui.screens.report import ReportScreen
 
-        found = await asyncio.to_thread(latest, self._chat.home.runs)
-        if found is None:
-            await self._screen.say("Nothing was trained yet. /train does it now.")
+        def read() -> list[tuple[Path, Report]]:
+            every = ((folder, read_report(folder)) for folder in folders(self._chat.home.runs))
+            return [(folder, report) for folder, report in every if report is not None]
+
+        found = await asyncio.to_thread(read)
+        if found:
+            await self._screen.app.push_screen_wait(ReportScreen(found))
         else:
-            await self._screen.say(found.to_text(self._screen.room))
+            await self._screen.say("Nothing was trained yet. /train does it now.")
 
     async def adapters(self, argument: str) -> None:
         """List the adapters, or choose what serves."""

@@ -1,0 +1,63 @@
+"""Journeys through the reports of trainings."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from memory.home import Home, read_settings
+from tests.tui.screens import Seat, sitting
+from trainer.report import Fate, Measure, Report
+from tui.screens.report import PAGE, ReportScreen
+
+HOSTILE = "[@click=app.quit]Learnt\x1b]52;c;eA==\x07[/] one"
+
+
+def trained(home: Home, name: str, **values: object) -> Path:
+    report = Report(
+        verdict="published",
+        sentence=HOSTILE,
+        started=datetime(2026, 3, 10, 3, 15, tzinfo=UTC),
+        seconds=12.5,
+        model="starter",
+        fates=(
+            Fate("d" * 32, "contrast", "Who is it?", "Mirra.", "I don't know.", "Mirra.", "learnt"),
+        ),
+        measures=(Measure("lessons", 1.0, 0.9, True, "lessons reproduced: 100%"),),
+    )
+    folder = home.runs / name
+    folder.mkdir(parents=True)
+    report = replace(report, **values)  # type: ignore[arg-type]
+    (folder / "report.json").write_text(json.dumps(report.to_json()))
+    return folder
+
+
+async def opened(seat: Seat) -> None:
+    await seat.types("/report")
+    await seat.until(lambda: isinstance(seat.app.screen, ReportScreen))
+
+
+async def test_reports_are_walked_and_the_page_is_written(home: Home) -> None:
+    trained(home, "20260309T031500", verdict="rejected", sentence="It drifted too far.")
+    newest = trained(home, "20260310T031500")
+    (home.runs / "20260311T031500").mkdir()  # one that was cut off
+    settings = read_settings(home, {"memory": {"dense": False}, "night": {"enabled": False}})
+    async with sitting(home, settings) as seat:
+        await opened(seat)
+        await seat.sees("Report 1 of 2 · 20260310T031500 · published", "PUBLISHED")
+        await seat.sees("[@click=app.quit]Learnt", "Who is it?")
+        assert not any(sign in seat.shown for sign in "\x1b\x07")
+        await seat.pilot.press("right_square_bracket")  # there is none after it
+        await seat.pilot.press("left_square_bracket")
+        await seat.sees("Report 2 of 2", "REJECTED", "It drifted too far.")
+        await seat.pilot.press("right_square_bracket", "o")
+        await seat.sees("Report 1 of 2", "Written:")
+        assert (newest / PAGE).read_text(encoding="utf-8").startswith("<!")
+        (newest / PAGE).unlink()
+        (newest / PAGE).mkdir()
+        await seat.pilot.press("o")
+        await seat.sees("cannot write")
+        await seat.pilot.press("escape")
+        await seat.until(lambda: seat.app.screen is seat.screen)

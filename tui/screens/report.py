@@ -1,0 +1,102 @@
+"""The reports of the trainings: the verdict first, and all that was measured; older ones beside it.
+
+Reads the folders of the runs. O writes the page with plots beside the report, and says where.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from textual import events, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from trainer.report import Report
+from tui.text import clean, one_line
+
+PAGE = "report.html"
+WIDEST = 100
+KEYS = "↑ ↓ PgUp PgDn · [ older · ] newer · o page with plots · Esc back"
+
+
+class ReportScreen(ModalScreen[None]):
+    """One line that says which, the report, one dim line of keys. `found` holds folders and their
+    reports, the newest first."""
+
+    DEFAULT_CSS = """
+    ReportScreen { layout: vertical; background: $background; }
+    ReportScreen > Static { height: 1; padding: 0 2; color: $muted; }
+    ReportScreen > VerticalScroll {
+        height: 1fr; padding: 1 2 0 2; scrollbar-size-vertical: 1;
+        &:focus { background-tint: transparent; }
+    }
+    ReportScreen > VerticalScroll > Static { height: auto; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "dismiss", "Back to the chat", show=False, id="back"),
+        Binding("left_square_bracket,left", "walk(1)", "The one before", show=False),
+        Binding("right_square_bracket,right", "walk(-1)", "The one after", show=False),
+        Binding("o", "page", "Write the page", show=False),
+    ]
+
+    def __init__(self, found: Sequence[tuple[Path, Report]]) -> None:
+        super().__init__()
+        self._found = list(found)
+        self._at = 0
+
+    def compose(self) -> ComposeResult:
+        """Lay the parts down."""
+        yield Static("", markup=False, id="which")
+        with VerticalScroll():
+            yield Static("", markup=False, id="report")
+        yield Static(KEYS, markup=False, id="keys")
+
+    def on_mount(self) -> None:
+        """Show the newest."""
+        self.query_one(VerticalScroll).focus()
+        self._draw()
+
+    def on_resize(self, _event: events.Resize) -> None:
+        """Break the lines anew."""
+        self._draw()
+
+    def _draw(self) -> None:
+        folder, report = self._found[self._at]
+        width = max(40, min(WIDEST, self.size.width - 6))
+        which = f"Report {self._at + 1} of {len(self._found)} · {folder.name} · {report.verdict}"
+        self.query_one("#which", Static).update(Content(one_line(which, width)))
+        self.query_one("#report", Static).update(Content(clean(report.to_text(width))))
+
+    def action_walk(self, step: int) -> None:
+        """Show the report before or after."""
+        at = self._at + step
+        if 0 <= at < len(self._found):
+            self._at = at
+            self._draw()
+            self.query_one(VerticalScroll).scroll_home(animate=False)
+            self._say(KEYS)
+
+    @work(group="page", exclusive=True)
+    async def action_page(self) -> None:
+        """Write the page with plots into the run's folder."""
+        folder, report = self._found[self._at]
+        page = folder / PAGE
+        try:
+            text = await asyncio.to_thread(report.to_html)
+            await asyncio.to_thread(page.write_text, text, "utf-8")
+        except OSError as error:
+            self._say(f"cannot write {page}: {error.strerror}; free some room and press o again")
+        else:
+            self._say(f"Written: {page}")
+
+    def _say(self, text: str) -> None:
+        self.query_one("#keys", Static).update(
+            Content(one_line(text, max(20, self.size.width - 4)))
+        )
