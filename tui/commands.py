@@ -158,6 +158,14 @@ COMMANDS: tuple[Command, ...] = (
         "NAME",
     ),
     Command(
+        "compare",
+        "base, adapters, recall on or off, side by side",
+        "Asks two ways of answering the same, by default the message of the last (or chosen) reply: "
+        "1 and 2 change the sides, b makes it blind, and the better reply can become a mark.",
+        "compare",
+        "[PROMPT]",
+    ),
+    Command(
         "report",
         "what the trainings found",
         "Opens the reports, the latest first; [ and ] walk them, o writes the page with plots.",

@@ -68,6 +68,12 @@ class Handlers(MemoryHandlers, TalkHandlers):
         else:
             await self._screen.say("Nothing was trained yet. /train does it now.")
 
+    async def compare(self, argument: str) -> None:
+        """Ask two ways of answering the same, by default the message of the chosen or last reply."""
+        from tui.comparing import compare
+
+        await compare(self._screen, argument)
+
     async def adapters(self, argument: str) -> None:
         """List the adapters, or choose what serves."""
         from agent.adapters import find_adapter

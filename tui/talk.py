@@ -11,7 +11,7 @@ import functools
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from memory.errors import DiscernError
 from tui.fates import held_before
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from agent.graph import Finished
     from memory.difference import Difference, Turn
     from tui.screens.stage import Stage
+
+Made = TypeVar("Made")
 
 SHOWN_TURNS = 12
 """Turns of a resumed thread that are laid down, and of the earlier ones each time they come near."""
@@ -165,6 +167,17 @@ class Talk:
         """Serve with what is current now; whether something was said about it."""
         async with self._turns:
             return await self._swap()
+
+    async def alone(self, work: Callable[[], Made]) -> Made:
+        """Do this in a thread while no reply is in the making and nothing is swapped; what serves is
+        served again afterwards."""
+        async with self._turns:
+            worn = self._chat.engine.adapter
+            try:
+                return await asyncio.to_thread(work)
+            finally:
+                path, scale = worn or (None, 1.0)
+                await asyncio.to_thread(self._chat.engine.set_adapter, path, scale)
 
     async def look(self) -> None:
         """Take a new adapter if one came and no turn is under way."""

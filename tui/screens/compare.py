@@ -1,0 +1,183 @@
+"""Two ways of answering one prompt, side by side: base, an adapter, with recall or without.
+
+1 and 2 change the sides, Enter in the line asks both, B hides which is which until ← → or T has chosen,
+M gives the chosen reply back to the chat as how it should have sounded.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import events, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from memory.errors import DiscernError
+from tui.text import clean, one_line
+
+if TYPE_CHECKING:
+    from trainer.compare import Pair, Side
+
+NARROW = 100
+"""Columns under which the sides stand one below the other."""
+KEYS = "1 2 sides · b blind · ← better → · t tie · / other prompt · Esc back"
+
+Ask = Callable[[tuple["Side", "Side"], str], Awaitable["Pair"]]
+
+
+class CompareScreen(ModalScreen[str | None]):
+    """The prompt above, the two replies below, one dim line of keys; gives back a chosen reply.
+
+    `sides` are all there are, `ask` answers a prompt with two of them, `prompt` is asked at once.
+    """
+
+    DEFAULT_CSS = """
+    CompareScreen { layout: vertical; background: $background; }
+    CompareScreen > Input { height: 1; border: none; padding: 0 1; background: transparent; }
+    CompareScreen > Input:focus { border: none; background-tint: transparent; }
+    CompareScreen > Horizontal { height: 1fr; border-top: solid $line; }
+    CompareScreen VerticalScroll { width: 1fr; height: 1fr; padding: 0 2; scrollbar-size-vertical: 1; }
+    CompareScreen VerticalScroll > Static { height: auto; }
+    CompareScreen .side { color: $muted; }
+    CompareScreen .-better .side { color: $accent; text-style: bold; }
+    CompareScreen.-narrow > Horizontal { layout: vertical; }
+    CompareScreen > .keys { height: 1; padding: 0 1; color: $muted; }
+    """
+    AUTO_FOCUS = ""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "Back", show=False, priority=True, id="back"),
+    ]
+
+    def __init__(
+        self, sides: Sequence[Side], ask: Ask, prompt: str = "", *, may_mark: bool
+    ) -> None:
+        super().__init__()
+        self._sides, self._ask, self._prompt = list(sides), ask, prompt
+        self._may_mark = may_mark
+        self._at = [0, min(1, len(self._sides) - 1)]
+        self._replies: list[str] | None = None
+        self._order = [0, 1]
+        self._blind = False
+        self._better: int | None = None
+        """The column that was chosen; 2 is a tie."""
+
+    def compose(self) -> ComposeResult:
+        """Lay the parts down."""
+        yield Input(one_line(self._prompt, 2000), placeholder="a prompt to ask both sides")
+        with Horizontal():
+            for number in (0, 1):
+                with VerticalScroll(id=f"column{number}", can_focus=False):
+                    yield Static("", markup=False, classes="side")
+                    yield Static("", markup=False, classes="said")
+        yield Static(KEYS, markup=False, classes="keys")
+
+    def on_mount(self) -> None:
+        """Ask at once when there is something to ask."""
+        self._fit()
+        self._draw()
+        if self._prompt.strip():
+            self.set_focus(None)
+            self._go()
+        else:
+            self.query_one(Input).focus()
+
+    def on_resize(self, _event: events.Resize) -> None:
+        """Stand the sides beside each other where there is room."""
+        self._fit()
+
+    def _fit(self) -> None:
+        self.set_class(self.size.width < NARROW, "-narrow")
+
+    # --- asking ------------------------------------------------------------------------------
+
+    def on_input_submitted(self, message: Input.Submitted) -> None:
+        """Ask both sides."""
+        if message.value.strip():
+            self._may_mark = self._may_mark and message.value == self._prompt
+            self.set_focus(None)
+            self._go()
+
+    @work(group="ask", exclusive=True)
+    async def _go(self) -> None:
+        self._replies, self._better = None, None
+        if self._blind:
+            random.SystemRandom().shuffle(self._order)
+        else:
+            self._order = [0, 1]
+        self._draw()
+        first, second = (self._sides[at] for at in self._at)
+        try:
+            pair = await self._ask((first, second), self.query_one(Input).value.strip())
+        except DiscernError as error:
+            self._say(str(error))
+            return
+        self._replies = [pair.first, pair.second]
+        self._draw()
+
+    # --- showing -----------------------------------------------------------------------------
+
+    def _draw(self) -> None:
+        hidden = self._blind and self._better is None
+        for number in (0, 1):
+            who = self._order[number]
+            name = f"side {'AB'[number]}" if hidden else self._sides[self._at[who]].name
+            said = "…" if self._replies is None else self._replies[who] or "(nothing was said)"
+            column = self.query_one(f"#column{number}")
+            mark = " ✓ better" if self._better == number else ""
+            column.query_one(".side", Static).update(Content(clean(f"{name}{mark}")))
+            column.query_one(".said", Static).update(Content(clean(said)))
+            column.set_class(self._better == number, "-better")
+        if self._better is None:
+            self._say(f"{KEYS}{' · blind' if self._blind else ''}")
+        elif self._may_mark and self._better < 2:
+            self._say("m makes it how the reply should have sounded · Enter asks again · Esc back")
+        else:
+            self._say("a tie · Enter asks again · Esc back" if self._better == 2 else KEYS)
+
+    def _say(self, text: str) -> None:
+        line = one_line(text, max(20, self.size.width - 2))
+        self.query_one(".keys", Static).update(Content(line))
+
+    # --- keys --------------------------------------------------------------------------------
+
+    def on_key(self, event: events.Key) -> None:
+        """What a key does while the line has not the keyboard."""
+        if self.query_one(Input).has_focus:
+            return
+        key = event.key
+        if key in ("1", "2"):
+            place = int(key) - 1
+            self._at[place] = (self._at[place] + 1) % len(self._sides)
+            self._go_if_asked()
+        elif key == "b":
+            self._blind = not self._blind
+            self._go_if_asked()
+        elif key == "enter":
+            self._go_if_asked()
+        elif key == "slash":
+            self.query_one(Input).focus()
+        elif key in ("left", "right", "t") and self._replies is not None:
+            self._better = {"left": 0, "right": 1, "t": 2}[key]
+            self._draw()
+        elif key == "m" and self._may_mark and self._better in (0, 1) and self._replies:
+            self.dismiss(self._replies[self._order[self._better]])
+        else:
+            return
+        event.stop()
+        event.prevent_default()
+
+    def _go_if_asked(self) -> None:
+        if self.query_one(Input).value.strip():
+            self._go()
+        else:
+            self._draw()
+
+    def action_leave(self) -> None:
+        """Go back to the chat."""
+        self.dismiss(None)
