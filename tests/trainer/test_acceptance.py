@@ -40,5 +40,5 @@ def test_a_night_on_the_starter_passes_the_shipped_gate(
             journal.add_difference(difference(asked, sounds, replied=said))
     report = run_night(home, settings, model_path=starter)
     assert report.verdict == "published", report.to_text()
-    assert all(measure.passed for measure in report.measures)
+    assert all(measure.may_serve for measure in report.measures)
     assert [fate.after for fate in report.fates] == [sounds for _, sounds in MARKED[:count]]

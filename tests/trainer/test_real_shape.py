@@ -25,7 +25,7 @@ from memory.difference import Message
 from memory.home import Home, ModelSettings
 from tests.real_shape import PARAMETERS, source_package, template, write_real_shape
 from tests.trainer.values import quick_settings
-from trainer import anchors, lessons, survival
+from trainer import anchors, lessons, survival, unchanged
 from trainer.night import run_night
 from trainer.report import Report
 from trainer.takeaway import take
@@ -116,8 +116,9 @@ def test_the_whole_loop_at_real_size(
     home: Home, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = {"FEWEST_ANCHORS": 3, "MEASURED_ANCHORS": 3, "NEAR_TRAINED": 2, "NEAR_MEASURED": 1}
-    for name, value in {**few, "FEWEST_MEASURED": 2, "WORDINGS": (2, 3)}.items():
-        monkeypatch.setattr(lessons, name, value)
+    for name, value in {**few, "FEWEST_MEASURED": 2}.items():
+        monkeypatch.setattr(unchanged, name, value)
+    monkeypatch.setattr(lessons, "WORDINGS", (2, 3))
     monkeypatch.setattr(anchors, "LONGEST", 4)
     monkeypatch.setattr(survival, "UNRELATED", 2)
     monkeypatch.setattr(survival, "LONGEST", 8)
