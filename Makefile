@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: chat test test-all lint install demo lock bench bench-learning captures clean
+.PHONY: chat test test-all lint install demo lock messages bench bench-learning captures clean
 .DEFAULT_GOAL := chat
 
 chat: install
@@ -35,6 +35,10 @@ bench: install
 	@$(BIN)/python -c 'import site; print(site.getsitepackages()[0])' > \
 	  "$$($@/bin/python -c 'import site; print(site.getsitepackages()[0])')/discern.pth"
 	@$@/bin/python -m pip install --quiet --disable-pip-version-check datasets==5.2.0 trl==1.16.0
+
+# What the code says anew goes into the Russian catalogue, to be translated; then compiled for gettext.
+messages: install
+	@$(BIN)/python -m tests.messages
 
 captures: install
 	@$(BIN)/python docs/images/capture.py

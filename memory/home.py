@@ -250,6 +250,7 @@ class UiSettings(_Section):
     """How the terminal looks."""
 
     theme: str
+    language: Literal["", "en", "ru"]
     hints: bool
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from agent.chat import STARTER
 from agent.engine import Engine
+from memory import language
 from memory.home import Home, Settings, read_settings
 from tests.gguf_files import write_tiny
 
@@ -19,6 +20,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     """A fresh home that everything in the test uses; the user's own is never touched."""
     monkeypatch.setenv("DISCERN_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("LANGUAGE", "en")
+    language.use("en")
     monkeypatch.setenv("DISCERN_NICE", "0")  # tests wait for the children that else stand back
     return Home.locate().prepare()
 

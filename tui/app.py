@@ -16,6 +16,7 @@ from textual.binding import BindingType
 from textual.filter import NoColor
 from textual.screen import Screen
 
+from memory import language
 from memory.home import Home, Settings
 from tui.commands import COMMANDS
 from tui.keys import KEYS, Keyboard, bindings
@@ -41,6 +42,7 @@ class DiscernApp(App[int]):
         self, home: Home, settings: Settings, *, thread: str | None = None, new: bool = False
     ) -> None:
         super().__init__()
+        language.use(settings.ui.language)
         self.home = home
         self.settings = settings
         self._leaving_at = 0.0

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
+from memory import language
 from memory.home import Home, Settings, read_settings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -23,7 +24,9 @@ model_option = click.option("--model", metavar="PATH", help="Use this GGUF for t
 def open_home(model: str | None = None) -> tuple[Home, Settings]:
     """Return the user's home and settings, with `model` in place of the configured one."""
     home = Home.locate()
-    return home, read_settings(home, {"model": {"path": model}} if model else None)
+    settings = read_settings(home, {"model": {"path": model}} if model else None)
+    language.use(settings.ui.language)
+    return home, settings
 
 
 def print_json(value: Any) -> None:

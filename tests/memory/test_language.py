@@ -1,0 +1,39 @@
+"""Which language is spoken, and that a text without a translation is still said."""
+
+from __future__ import annotations
+
+import pytest
+
+from memory import language
+
+
+@pytest.mark.parametrize(
+    ("environ", "spoken"),
+    [
+        ({}, "en"),
+        ({"LANG": "ru_RU.UTF-8"}, "ru"),
+        ({"LANG": "ru_RU.UTF-8", "LC_ALL": "C.UTF-8"}, "en"),
+        ({"LANG": "de_DE.UTF-8"}, "en"),
+        ({"LANG": "de_DE.UTF-8", "LANGUAGE": "de:ru:en"}, "ru"),
+        ({"LANGUAGE": "en:ru", "LANG": "ru_RU.UTF-8"}, "en"),
+        ({"LC_MESSAGES": "ru_UA.UTF-8", "LANG": "en_US.UTF-8"}, "ru"),
+    ],
+)
+def test_the_locale_names_the_language(environ: dict[str, str], spoken: str) -> None:
+    language.use("", environ)
+    assert language.language() == spoken
+
+
+def test_the_setting_goes_before_the_locale() -> None:
+    language.use("en", {"LANG": "ru_RU.UTF-8"})
+    assert language.language() == "en"
+    language.use("ru", {"LANG": "en_US.UTF-8"})
+    assert language.language() == "ru"
+
+
+def test_what_has_no_translation_is_said_in_english_with_its_values_as_they_are() -> None:
+    language.use("ru")
+    assert (
+        language.tr("Never said {what}.", what="{braces} [bold]") == "Never said {braces} [bold]."
+    )
+    assert language.trn("{n} thing never said", "{n} things never said", 1200).startswith("1,200 ")
