@@ -15,14 +15,17 @@ from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.filter import NoColor
 from textual.screen import Screen
+from textual.theme import Theme
 
 from memory import language
+from memory.errors import DiscernError, SettingsError
 from memory.home import Home, Settings
+from memory.settings_file import write_setting
 from tui.commands import COMMANDS
 from tui.keys import KEYS, Keyboard, bindings
 from tui.screens.chat import ChatScreen
 from tui.text import clean
-from tui.themes import DARK, LIGHT
+from tui.themes import DARK, LIGHT, THEMES, of_ours
 
 TWICE_SECONDS = 2.0
 
@@ -53,12 +56,28 @@ class DiscernApp(App[int]):
             self._filters = [NoColor()]
         self.register_theme(DARK)
         self.register_theme(LIGHT)
-        known = settings.ui.theme in self.available_themes
-        self.theme = settings.ui.theme if known else DARK.name
+        if settings.ui.theme not in THEMES:
+            raise SettingsError(
+                f"{home.settings_file}: ui.theme = {settings.ui.theme!r} is refused, the themes are "
+                f"{', '.join(THEMES)}; mend that value"
+            )
+        self.theme = settings.ui.theme
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Return the colours of ours that a theme may lack."""
+        return of_ours(self.current_theme)
 
     def on_mount(self) -> None:
         """Show the chat."""
+        self.theme_changed_signal.subscribe(self, self._keep_theme)
         self.push_screen(self._chat_screen)
+
+    def _keep_theme(self, theme: Theme) -> None:
+        """The theme chosen last is there again at the next start."""
+        try:
+            write_setting(self.home, "ui", "theme", theme.name)
+        except DiscernError as error:
+            self.notify(clean(str(error)), severity="warning", markup=False)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer our commands in the palette, before Textual's own."""

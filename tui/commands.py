@@ -172,6 +172,13 @@ COMMANDS: tuple[Command, ...] = (
         "report",
     ),
     Command(
+        "theme",
+        "choose the colours",
+        "Changes the colours and keeps the choice; without a name it opens all themes.",
+        "theme",
+        "[NAME]",
+    ),
+    Command(
         "help",
         "commands and keys",
         "Opens all commands, keys and signs; writing sifts them, Enter takes a command.",

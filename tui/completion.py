@@ -20,6 +20,7 @@ class Sources:
     adapters: Callable[[], Iterable[tuple[str, str]]] = tuple
     differences: Callable[[], Iterable[tuple[str, str]]] = tuple
     threads: Callable[[], Iterable[tuple[str, str]]] = tuple
+    themes: Callable[[], Iterable[tuple[str, str]]] = tuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,8 @@ def _arguments(command: Command, name: str, rest: str, sources: Sources) -> list
             offers = tuple(sources.differences())
         if command.name == "thread":
             offers = tuple(sources.threads())
+        if command.name == "theme":
+            offers = tuple(sources.themes())
     elif command.name == "diff" and len(before) == 1 and before[0].lower() in _MOMENTS:
         offers, more = tuple(sources.kinds()), True
     elif before == ["use"] and command.name == "adapters":

@@ -9,9 +9,11 @@ the disk runs in a thread, so that the screen stays quick.
 from __future__ import annotations
 
 import asyncio
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from memory.errors import AdapterError
+from memory.language import tr
 from tui.memory_handlers import MemoryHandlers
 from tui.talk_handlers import TalkHandlers
 from tui.text import one_line
@@ -197,6 +199,22 @@ class Handlers(MemoryHandlers, TalkHandlers):
         chosen = await screen.app.push_screen_wait(HelpScreen(screen.keyboard, argument))
         if chosen is not None:
             screen.pick(chosen)
+
+    async def theme(self, argument: str) -> None:
+        """Take other colours, or open all there are."""
+        from tui.themes import THEMES
+
+        if not argument:
+            self._screen.app.search_themes()
+        elif argument in THEMES:
+            self._screen.app.theme = argument
+        else:
+            near = get_close_matches(argument, THEMES, n=1, cutoff=0.4)
+            guess = tr("did you mean {name}?", name=near[0]) if near else tr("/theme shows all.")
+            await self._screen.say(
+                tr("There is no theme {name}; {guess}", name=one_line(argument, 40), guess=guess),
+                "error",
+            )
 
     async def quit(self, argument: str = "") -> None:
         """Leave."""

@@ -17,12 +17,13 @@ MOST = 50
 def sources(chat: Chat | None) -> Sources:
     """Return where completion looks; without an open chat the kinds alone are known."""
     if chat is None:
-        return Sources(kinds=_kinds)
+        return Sources(kinds=_kinds, themes=_themes)
     return Sources(
         kinds=_kinds,
         adapters=lambda: _adapters(chat),
         differences=lambda: _differences(chat),
         threads=lambda: _threads(chat),
+        themes=_themes,
     )
 
 
@@ -31,6 +32,13 @@ def _kinds() -> tuple[tuple[str, str], ...]:
     from memory.kinds import kinds
 
     return tuple((kind.name, kind.shows) for kind in kinds().values())
+
+
+def _themes() -> Iterable[tuple[str, str]]:
+    from tui.themes import THEMES
+
+    for theme in THEMES.values():
+        yield theme.name, "dark" if theme.dark else "light"
 
 
 def _adapters(chat: Chat) -> Iterable[tuple[str, str]]:

@@ -1,11 +1,16 @@
 """The two themes of Discern: quiet greys and one accent, the amber of the mark ◆.
 
-Text on its background has a contrast of at least 4.5 (WCAG AA), muted text included.
+Text on its background has a contrast of at least 4.5 (WCAG AA), muted text included. Under another
+theme of Textual the colours of ours that it lacks are mixed from its own.
 """
 
 from __future__ import annotations
 
-from textual.theme import Theme
+from textual.color import Color, ColorParseError
+from textual.theme import BUILTIN_THEMES, Theme
+
+LEGIBLE = 4.5
+"""The least contrast of text (WCAG 2.2, 1.4.3)."""
 
 DARK = Theme(
     name="discern-dark",
@@ -72,3 +77,34 @@ LIGHT = Theme(
         "link-color": "#8f5200",
     },
 )
+
+THEMES: dict[str, Theme] = {theme.name: theme for theme in (DARK, LIGHT)} | BUILTIN_THEMES
+"""Every theme by its name, our two first."""
+
+
+def of_ours(theme: Theme) -> dict[str, str]:
+    """Return the colours that our styles name and a foreign theme may lack."""
+    made = theme.to_color_system().generate()
+    try:
+        ground, ink = Color.parse(made["background"]), Color.parse(made["foreground"])
+    except ColorParseError:  # a theme of the terminal's own colours, whatever these are
+        return {"muted": made["foreground"], "line": made["foreground"]}
+    if ground.ansi is not None or ink.ansi is not None:
+        return {"muted": made["foreground"], "line": made["foreground"]}
+    shades = (ink.blend(ground, share / 20) for share in range(9, 0, -1))
+    muted = next((shade for shade in shades if contrast(shade, ground) >= LEGIBLE), ink)
+    return {"muted": muted.hex, "line": ink.blend(ground, 0.75).hex}
+
+
+def contrast(one: Color, other: Color) -> float:
+    """Return the contrast ratio of two colours, 1 to 21 (WCAG 2.2, relative luminance)."""
+    lighter, darker = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def _luminance(colour: Color) -> float:
+    parts = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+        for part in colour.normalized
+    )
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), parts, strict=True))

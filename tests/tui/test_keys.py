@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from textual.binding import Binding
+from textual.color import Color
 
 from memory.errors import SettingsError
 from memory.home import Home, Settings, read_settings, shipped_settings_file
@@ -17,7 +18,7 @@ from tui.fates import FAMILIES, FATES
 from tui.keys import KEYS, PLACES, Keyboard, display
 from tui.screens.chat import ChatScreen
 from tui.screens.help import HelpScreen
-from tui.themes import DARK, LIGHT
+from tui.themes import DARK, LEGIBLE, LIGHT, contrast
 from tui.widgets.card import Card
 from tui.widgets.composer import Composer
 from tui.widgets.passage import PassageView
@@ -143,19 +144,8 @@ async def test_help_is_sifted_by_typing_and_gives_a_command(
 def test_the_families_are_legible_on_both_grounds() -> None:
     for ground, theme in ((0, DARK), (1, LIGHT)):
         for pair in FAMILIES.values():
-            assert contrast(pair[ground], str(theme.background)) >= 4.5
-
-
-def contrast(one: str, other: str) -> float:
-    """Return the contrast of two colours after WCAG 2.1."""
-
-    def light(colour: str) -> float:
-        parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-        linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    low, high = sorted((light(one), light(other)))
-    return (high + 0.05) / (low + 0.05)
+            background = Color.parse(str(theme.background))
+            assert contrast(Color.parse(pair[ground]), background) >= LEGIBLE
 
 
 async def test_what_sends_and_what_breaks_the_line_can_be_swapped(home: Home) -> None:
