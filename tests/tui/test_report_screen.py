@@ -46,12 +46,12 @@ async def test_reports_are_walked_and_the_page_is_written(home: Home) -> None:
     settings = read_settings(home, {"memory": {"dense": False}, "night": {"enabled": False}})
     async with sitting(home, settings) as seat:
         await opened(seat)
-        await seat.sees("Report 1 of 2 · 20260310T031500 · published", "PUBLISHED")
+        await seat.sees("Report 1 of 2 · 2026-03-10", "run 20260310T031500", "✓ Published")
         await seat.sees("[@click=app.quit]Learnt", "Who is it?")
         assert not any(sign in seat.shown for sign in "\x1b\x07")
         await seat.pilot.press("right_square_bracket")  # there is none after it
         await seat.pilot.press("left_square_bracket")
-        await seat.sees("Report 2 of 2", "REJECTED", "It drifted too far.")
+        await seat.sees("Report 2 of 2", "✗ Rejected", "It drifted too far.")
         await seat.pilot.press("right_square_bracket", "o")
         await seat.sees("Report 1 of 2", "Written:")
         assert (newest / PAGE).read_text(encoding="utf-8").startswith("<!")

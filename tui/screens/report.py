@@ -18,8 +18,10 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from memory.language import tr
 from trainer.report import Report
-from tui.text import clean, one_line
+from tui.report_view import report_view
+from tui.text import one_line
 
 PAGE = "report.html"
 WIDEST = 100
@@ -37,7 +39,7 @@ class ReportScreen(ModalScreen[None]):
         height: 1fr; padding: 1 2 0 2; scrollbar-size-vertical: 1;
         &:focus { background-tint: transparent; }
     }
-    ReportScreen > VerticalScroll > Static { height: auto; }
+    ReportScreen > VerticalScroll > Static { height: auto; text-wrap: nowrap; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "dismiss", "Back to the chat", show=False, id="back"),
@@ -70,9 +72,17 @@ class ReportScreen(ModalScreen[None]):
     def _draw(self) -> None:
         folder, report = self._found[self._at]
         width = max(40, min(WIDEST, self.size.width - 6))
-        which = f"Report {self._at + 1} of {len(self._found)} · {folder.name} · {report.verdict}"
+        which = tr(
+            "Report {number} of {count} · {at} · run {run}",
+            number=self._at + 1,
+            count=len(self._found),
+            at=f"{report.started.astimezone():%Y-%m-%d %H:%M}",
+            run=folder.name,
+        )
         self.query_one("#which", Static).update(Content(one_line(which, width)))
-        self.query_one("#report", Static).update(Content(clean(report.to_text(width))))
+        self.query_one("#report", Static).update(
+            report_view(report, width, self.app.theme_variables)
+        )
 
     def action_walk(self, step: int) -> None:
         """Show the report before or after."""

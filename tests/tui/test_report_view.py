@@ -1,0 +1,107 @@
+"""A report on the screen: what it says by words and by signs, how wide it is; what a mark changed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from textual.content import Content
+
+from trainer.report import Attempt, Beside, Change, Fate, Measure, Point, Report
+from tui.changed import changed
+from tui.report_view import report_view
+from tui.themes import DARK, of_ours
+
+COLOURS = DARK.to_color_system().generate() | of_ours(DARK) | DARK.variables
+AT = datetime(2026, 3, 10, 3, 15, tzinfo=UTC)
+LEARNT = Fate("a" * 32, "contrast", "Who is it?", "Mirra.", "I don't know.", "Mirra.", "learnt")
+FAILED = Fate(
+    "b" * 32, "contrast", "Где 漢字?", "Там.", "Не знаю.", "Не знаю.", "repelled",
+    reworded=(("А где?", "Нигде."),), cause="too little", advice="say it in other words",
+)  # fmt: skip
+REPORT = Report(
+    verdict="rejected",
+    sentence="Learnt 1 of 2 lessons.",
+    started=AT,
+    seconds=12.5,
+    model="starter",
+    adapter="c" * 64,
+    fates=(LEARNT, LEARNT, FAILED, replace(FAILED, fate="it names no reply", cause="")),
+    measures=(
+        Measure("lessons", 0.5, 0.9, False, "lessons reproduced: 50% (at least 90%)"),
+        Measure("perplexity", 0.02, 0.01, False, "perplexity: +2%", warned=True),
+        Measure("kl", 0.01, 0.05, True, "distance: 0.01"),
+    ),
+    changes=(Change("Unrelated?", "Yes.", "No."), Change("Wavering?", "a", "b", undecided=True)),
+    curve=tuple(Point(step, 4.0 / step, step / 9) for step in range(1, 10)),
+    phases=(("train", 12.0), ("gate", 0.01)),
+    beside=(Beside("base", 0.0, 0.0), Beside("this adapter", 0.5, 0.25)),
+    attempts=tuple(
+        Attempt(n, 1e-3 / n, 1, 9 if n == 1 else 0, "steps", False, 1.0, "too far", 0.5, 0.25)
+        for n in (1, 2)
+    ),
+    notes=("no better than recall",),
+    advice=("mark it again",),
+)
+
+
+def view(report: Report, width: int = 80) -> Content:
+    return report_view(report, width, COLOURS)
+
+
+@pytest.mark.parametrize("width", [40, 76, 100])
+def test_nothing_is_wider_than_the_screen(width: int) -> None:
+    for line in view(REPORT, width).split():
+        assert line.cell_length <= width, line.plain
+
+
+def test_every_colour_has_a_sign_that_says_the_same() -> None:
+    lines = [line.plain for line in view(REPORT).split()]
+    assert lines[0] == "✗ Rejected: what served before serves on"
+    assert "! no better than recall" in lines
+    assert "✗ lessons reproduced: 50% (at least 90%)" in lines
+    assert "! perplexity: +2%" in lines and "✓ distance: 0.01" in lines
+    assert "→ mark it again" in lines and "~ Unrelated?" in lines
+
+
+def test_one_question_with_one_outcome_stands_once_and_a_failed_one_says_why() -> None:
+    text = view(REPORT).plain
+    assert text.count("Who is it?") == 1 and "learnt ×2" in text
+    assert text.count("✗ Где 漢字?") == 1 and "not learnt" in text
+    for words in ("wanted    Там.", "А где? → Нигде.", "why       too little", "say it in other"):
+        assert words in text
+    assert "· Где 漢字?" in text and "it names no reply" in text
+    assert "Wavering?" not in text
+
+
+def test_what_a_report_lacks_leaves_no_heading() -> None:
+    bare = Report("nothing", "Nothing changed.", AT, 0.0, "starter")
+    assert view(bare).plain == "· Nothing to train\n  Nothing changed."
+
+
+def test_markup_and_controls_of_a_lesson_are_only_text() -> None:
+    hostile = replace(LEARNT, asked="[red]x[/]\x1b[2J", after="\x1b]52;c;eA==\x07[@click=q]y")
+    said = view(replace(REPORT, sentence="\x1b[31m[b]s", fates=(hostile,)))
+    assert "[red]x[/]" in said.plain and "[@click=q]y" in said.plain and "[b]s" in said.plain
+    assert "\x1b" not in said.plain and "\x07" not in said.plain
+
+
+def test_what_a_mark_changed_is_what_the_latest_training_found(tmp_path: Path) -> None:
+    def run(day: int, **values: object) -> None:
+        report = replace(REPORT, started=AT + timedelta(days=day), **values)  # type: ignore[arg-type]
+        folder = tmp_path / f"2026031{day}T031500"
+        folder.mkdir()
+        (folder / "report.json").write_text(json.dumps(report.to_json()))
+
+    run(0)
+    run(1, verdict="published", fates=(replace(LEARNT, fate="held"),))
+    run(2, verdict="practised", fates=(replace(LEARNT, fate="lost again"),))
+    (tmp_path / "20260314T031500").mkdir()  # one that was cut off
+    found = changed(tmp_path, ["a" * 32, "b" * 32, "e" * 32])
+    assert set(found) == {"a" * 32, "b" * 32}
+    assert found["a" * 32].fate.fate == "held" and found["a" * 32].published
+    assert found["b" * 32].fate.fate == "repelled" and not found["b" * 32].published
+    assert changed(tmp_path / "none", ["a" * 32]) == {}

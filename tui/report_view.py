@@ -1,0 +1,255 @@
+"""A report as a person reads it on the screen: the verdict, then what they ask next, in colour.
+
+Pure: a report, a width and the colours in, lines out. Every sign says by its shape what its colour does.
+The same report as plain text is `trainer/report_text.py`, as a page `trainer/report_page.py`.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from memory.language import tr, trn
+from tui.text import clean, one_line
+
+if TYPE_CHECKING:
+    from trainer.report import Attempt, Change, Fate, Measure, Point, Report
+
+Colours = Mapping[str, str]
+"""The theme's: accent, muted, success, warning, error, line."""
+
+LABEL = 8
+"""Columns of a row's name (before, after)."""
+SHOWN_CHANGES = 5
+BAR = 20
+_GOOD, _BAD = ("✓", "success"), ("✗", "error")
+_VERDICTS = {
+    "published": _GOOD,
+    "practised": _GOOD,
+    "nothing": ("·", "muted"),
+    "rejected": _BAD,
+    "failed": _BAD,
+}
+
+
+def report_view(report: Report, width: int, colours: Colours) -> Content:
+    """Return the report, at most `width` columns wide."""
+    parts = [
+        list(_verdict(report, width, colours)),
+        list(_curves(report.curve, width, colours)),
+        list(_fates(report, width, colours)),
+        list(_gate(report, width, colours)),
+        list(_beside(report, width, colours)),
+        list(_moved(report.changes, width, colours)),
+        list(_attempts(report, width, colours)),
+        list(_advice(report, width, colours)),
+        list(_times(report, width, colours)),
+    ]
+    lines: list[Content] = []
+    for part in parts:
+        if part:
+            lines += [*([Content("")] if lines else []), *part]
+    return Content("\n").join(lines)
+
+
+def _verdict(report: Report, width: int, colours: Colours) -> Iterator[Content]:
+    sign, shade = _VERDICTS[report.verdict]
+    head = Content.styled(f"{sign} {_word(report.verdict)}", f"bold {colours[shade]}")
+    yield head
+    yield from _wrapped(report.sentence, width, "  ", "")
+    for note in report.notes:
+        yield from _wrapped(note, width, "! ", colours["warning"])
+
+
+def _word(verdict: str) -> str:
+    return {
+        "published": tr("Published: it serves from now on"),
+        "practised": tr("Practised: nothing was published"),
+        "nothing": tr("Nothing to train"),
+        "rejected": tr("Rejected: what served before serves on"),
+        "failed": tr("Failed: what served before serves on"),
+    }[verdict]
+
+
+def _curves(curve: tuple[Point, ...], width: int, colours: Colours) -> Iterator[Content]:
+    if not curve:
+        return
+    from tui.progress import sparkline
+
+    room = max(8, min(60, width - 30))
+    rows = (
+        (tr("loss"), [point.loss for point in curve], f"{curve[0].loss:.2f} → {curve[-1].loss:.2f}"),
+        (
+            tr("learnt"),
+            [point.learnt for point in curve],
+            trn(
+                "{share} in {n} step", "{share} in {n} steps", curve[-1].step,
+                share=f"{curve[-1].learnt:.0%}",
+            ),
+        ),
+    )  # fmt: skip
+    for name, values, said in rows:
+        yield Content.assemble(
+            (f"{one_line(name, LABEL):{LABEL}}", colours["muted"]),
+            (sparkline(tuple(values), room), colours["accent"]),
+            (f"  {said}", colours["muted"]),
+        )
+
+
+def _fates(report: Report, width: int, colours: Colours) -> Iterator[Content]:
+    if not report.fates:
+        return
+    yield _heading(tr("What was marked"), colours)
+    # A question that was asked in its talk and alone, with one outcome, is one thing to a person.
+    times = Counter(report.fates)
+    for number, (fate, count) in enumerate(times.items()):
+        if number:
+            yield Content("")
+        yield from _fate(fate, count, width, colours)
+
+
+def _fate(fate: Fate, count: int, width: int, colours: Colours) -> Iterator[Content]:
+    sign, shade = (_GOOD if fate.good else _BAD) if fate.trained else ("·", "muted")
+    said = _fate_word(fate.fate) + (f" ×{count}" if count > 1 else "") if fate.trained else ""
+    asked = one_line(fate.asked, max(8, width - 4 - len(said)))
+    gap = " " * max(2, width - 2 - Content(asked).cell_length - len(said))
+    yield Content.assemble(
+        (f"{sign} ", colours[shade]), (asked, "bold"), gap if said else "", (said, colours[shade])
+    )
+    if not fate.trained:
+        yield from _wrapped(fate.fate, width, "  ", colours["muted"])
+        return
+    empty = tr("(empty)")
+    rows = [(tr("before"), fate.before or empty, "muted"), (tr("after"), fate.after or empty, "")]
+    if not fate.good:
+        rows.append((tr("wanted"), fate.expected, "success"))
+    rows += [(tr("but"), f"{asked} → {said}", "warning") for asked, said in fate.reworded[:2]]
+    if fate.cause:
+        rows += [(tr("why"), fate.cause, ""), (tr("try"), fate.advice, "accent")]
+    for name, text, style in rows:
+        room = max(8, width - LABEL - 4)
+        line = one_line(text, room) if style in ("muted", "warning") else None
+        for at, part in enumerate([line] if line is not None else _lines(text, room)):
+            label = f"{one_line(name, LABEL):{LABEL}}" if at == 0 else " " * LABEL
+            yield Content.assemble(
+                ("  " + label + "  ", colours["muted"]), (part, colours[style] if style else "")
+            )
+
+
+def _fate_word(fate: str) -> str:
+    return {
+        "held": tr("held"),
+        "learnt": tr("learnt"),
+        "repelled": tr("not learnt"),
+        "lost again": tr("lost again"),
+    }.get(fate, fate)
+
+
+def _gate(report: Report, width: int, colours: Colours) -> Iterator[Content]:
+    if not report.measures:
+        return
+    yield _heading(tr("The gate"), colours)
+    for measure in report.measures:
+        sign, shade = _judged(measure)
+        first = True
+        for line in _lines(measure.sentence, width - 2):
+            lead = (f"{sign} ", colours[shade]) if first else "  "
+            yield Content.assemble(lead, line)
+            first = False
+
+
+def _judged(measure: Measure) -> tuple[str, str]:
+    return _GOOD if measure.passed else ("!", "warning") if measure.warned else _BAD
+
+
+def _beside(report: Report, width: int, colours: Colours) -> Iterator[Content]:
+    if not report.beside:
+        return
+    yield _heading(tr("Beside"), colours)
+    wide = min(16, max(Content(row.name).cell_length for row in report.beside))
+    bar = max(4, min(BAR, (width - wide - 18) // 2))
+    heads = (tr("lessons"), tr("in other words"))
+    yield Content.styled(
+        " " * (wide + 4) + "  ".join(f"{one_line(head, bar + 5):{bar + 5}}" for head in heads),
+        colours["muted"],
+    )
+    for row in report.beside:
+        parts: list[Content | str] = [f"  {one_line(row.name, wide):{wide}}  "]
+        for share in (row.lessons, row.rephrasings):
+            full = round(bar * share)
+            parts += [
+                Content.styled("█" * full, colours["accent"]),
+                Content.styled("░" * (bar - full), colours["line"]),
+                f" {share:4.0%}  ",
+            ]
+        yield Content.assemble(*parts)
+
+
+def _moved(changes: tuple[Change, ...], width: int, colours: Colours) -> Iterator[Content]:
+    moved = [change for change in changes if not change.undecided]
+    if not moved:
+        return
+    yield _heading(tr("What else moved"), colours)
+    for change in moved[:SHOWN_CHANGES]:
+        yield Content.assemble(("~ ", colours["warning"]), one_line(change.asked, width - 2))
+        if change.after:
+            for name, text in ((tr("before"), change.before), (tr("after"), change.after)):
+                label = f"  {one_line(name, LABEL):{LABEL}}  "
+                yield Content.styled(
+                    label + one_line(text, max(8, width - LABEL - 4)), colours["muted"]
+                )
+    if (more := len(moved) - SHOWN_CHANGES) > 0:
+        yield Content.styled(
+            trn("~ and {n} more answer", "~ and {n} more answers", more), colours["muted"]
+        )
+
+
+def _attempts(report: Report, width: int, colours: Colours) -> Iterator[Content]:
+    if len(report.attempts) < 2:
+        return
+    yield _heading(tr("The tries"), colours)
+    for one in report.attempts:
+        sign, shade = ("◆", "accent") if one.chosen else _GOOD if one.passed else _BAD
+        yield Content.assemble((f"{sign} ", colours[shade]), one_line(_try(one), width - 2))
+        if not one.passed:
+            yield from _wrapped(one.sentence, width, "  ", colours["muted"])
+
+
+def _try(one: Attempt) -> str:
+    head = tr("rate {rate}, seed {seed}", rate=f"{one.rate:g}", seed=one.seed)
+    if not one.steps:
+        return tr("{head}: failed", head=head)
+    steps = trn("{n} step", "{n} steps", one.steps)
+    return tr(
+        "{head}, {steps}: lessons {lessons}, in other words {other}",
+        head=head, steps=steps, lessons=f"{one.lessons:.0%}", other=f"{one.rephrasings:.0%}",
+    )  # fmt: skip
+
+
+def _advice(report: Report, width: int, colours: Colours) -> Iterator[Content]:
+    for sentence in report.advice:
+        yield from _wrapped(sentence, width, "→ ", colours["accent"])
+
+
+def _times(report: Report, width: int, colours: Colours) -> Iterator[Content]:
+    if report.phases:
+        took = ", ".join(f"{name} {spent:.1f}" for name, spent in report.phases if spent > 0.05)
+        said = tr("{seconds} s in all: {parts}", seconds=f"{report.seconds:.1f}", parts=took)
+        yield from _wrapped(said, width, "", colours["muted"])
+
+
+def _heading(text: str, colours: Colours) -> Content:
+    return Content.styled(text, f"bold {colours['accent']}")
+
+
+def _lines(text: str, width: int) -> list[str]:
+    return textwrap.wrap(" ".join(clean(text).split()), max(8, width)) or [""]
+
+
+def _wrapped(text: str, width: int, lead: str, style: str) -> Iterator[Content]:
+    for number, line in enumerate(_lines(text, width - len(lead))):
+        yield Content.styled((lead if number == 0 else " " * len(lead)) + line, style)
