@@ -50,7 +50,7 @@ async def compare(screen: ChatScreen, prompt: str) -> None:
 
 
 def _sides(screen: ChatScreen) -> list[Side]:
-    """Return what can be compared: what serves first, then the base, recall, the latest adapters."""
+    """Return what can be compared: the base beside what serves, both with recall, other adapters."""
     from agent.adapters import list_adapters, read_pointer
     from trainer.compare import RECALL, side
     from trainer.known import entry_of
@@ -62,7 +62,7 @@ def _sides(screen: ChatScreen) -> list[Side]:
         item for item in list_adapters(home.adapters) if item.manifest.base.sha256 == base.sha256
     ]
     fitting.sort(key=lambda item: (item.id != current, -item.manifest.created.timestamp()))
-    words = ["base", f"base{RECALL}", *(item.id for item in fitting[:ADAPTERS])]
-    if current is not None and fitting:
-        words.append(f"{fitting[0].id}{RECALL}")
+    names = [item.id for item in fitting[:ADAPTERS]]
+    serving, others = (names[:1], names[1:]) if current in names else ([], names)
+    words = ["base", *serving, *(f"{name}{RECALL}" for name in ("base", *serving)), *others]
     return [side(home, word, base) for word in words]

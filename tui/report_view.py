@@ -1,6 +1,6 @@
 """A report as a person reads it on the screen: the verdict, then what they ask next, in colour.
 
-Pure: a report, a width and the colours in, lines out. Every sign says by its shape what its colour does.
+Pure: a report, a width and the colours in, lines out. A sign says by its shape what its colour does.
 The same report as plain text is `trainer/report_text.py`, as a page `trainer/report_page.py`.
 """
 
