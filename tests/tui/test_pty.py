@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import pty
 import re
@@ -14,16 +15,19 @@ import sys
 import termios
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
 import pytest
 
-from memory.difference import Turn, new_id, now
+from memory.difference import Contrast, Difference, Moment, State, Turn, new_id, now
 from memory.home import Home
 from memory.journal import Journal
 from tests.faults.processes import ROOT
 from tests.tui.screens import PATIENCE
+from trainer.report import Beside, Change, Fate, Measure, Report
 
 SETTINGS = """[memory]
 dense = false
@@ -111,6 +115,65 @@ def test_what_a_journal_holds_never_acts_on_the_terminal(settled: Home) -> None:
         terminal.types(b"\x1b[200~still-here\x1b[201~")
         terminal.until(lambda: b"still-here" in terminal.out)
         assert terminal.process.poll() is None
+        harmless(terminal.out)
+
+
+SCREENS = (
+    ("memory", "own/PAY"),
+    ("sessions", "older"),
+    ("report", "Report 1 of 1"),
+    ("context PAY", "What the model sees"),
+    ("compare", "side"),
+    ("why", "Recalled for"),
+    ("contrast", "missed"),
+)
+"""A command, and words that its screen or card alone shows."""
+
+
+def shows(terminal: Terminal, begun: int, words: bytes) -> bool:
+    """Whether the screen of these words was painted since, with hostile text on it."""
+    return words in terminal.out[begun:] and b"PAY" in terminal.out[begun:]
+
+
+def writes_again(terminal: Terminal, begun: int) -> bool:
+    """Whether the input has the keyboard: its cursor stands on the first letter of the hint."""
+    return b"msk something" in terminal.out[begun:]
+
+
+def test_no_screen_lets_it_through(settled: Home) -> None:
+    with Journal(settled.journal) as journal:
+        old = Turn(new_id(), f"older {HOSTILE[:40]}", now(), HOSTILE, HOSTILE, "m", None)
+        mark = Difference(
+            id=new_id(), turn=old.id, thread=old.thread, at=now(), moment=Moment.ERROR,
+            kind=f"own/{CONTROLS[0]}PAY", asked=HOSTILE, replied=HOSTILE,
+            contrast=Contrast(HOSTILE, HOSTILE, HOSTILE), state=State.WAITING, note=HOSTILE,
+        )  # fmt: skip
+        journal.add_turn(old)
+        journal.add_difference(mark)
+        said = replace(old, id=new_id(), thread="t", recalled=(mark.id,))
+        journal.add_turn(said)
+        journal.add_difference(replace(mark, id=new_id(), turn=said.id, thread="t"))
+    report = Report(
+        "rejected", HOSTILE, now(), 1.0, HOSTILE, HOSTILE,
+        fates=(Fate(mark.id, "contrast", HOSTILE, HOSTILE, HOSTILE, HOSTILE, "repelled", cause=HOSTILE,
+                    reworded=((HOSTILE, HOSTILE),), advice=HOSTILE),),
+        measures=(Measure("lessons", 0, 1, False, HOSTILE),), changes=(Change(HOSTILE, HOSTILE, "x"),),
+        notes=(HOSTILE,), advice=(HOSTILE,), beside=(Beside(HOSTILE, 0, 0),),
+    )  # fmt: skip
+    folder = settled.runs / "20260310T031500"
+    folder.mkdir(parents=True)
+    (folder / "report.json").write_text(json.dumps(report.to_json()))
+    with Terminal("tui", "chat", "--thread", "t") as terminal:
+        terminal.until(lambda: b"PAY16" in terminal.out and b"/512" in terminal.out)
+        for command, words in SCREENS:
+            begun = len(terminal.out)
+            terminal.types(b"\x1b[200~/" + command.encode() + b"\x1b[201~\r")
+            terminal.until(partial(shows, terminal, begun, words.encode()))
+            begun = len(terminal.out)
+            terminal.types(b"\x1b[27u" * 3)  # Esc: out of a line, a card, a screen
+            terminal.until(partial(writes_again, terminal, begun))
+        terminal.types(b"\x1b[200~still-here\x1b[201~")
+        terminal.until(lambda: b"still-here" in terminal.out)
         harmless(terminal.out)
 
 
