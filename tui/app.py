@@ -18,6 +18,8 @@ from textual.screen import Screen
 
 from memory import language
 from memory.home import Home, Settings
+from memory.language import tr
+from memory.retold import retold
 from tui.commands import COMMANDS
 from tui.keys import KEYS, Keyboard, bindings
 from tui.screens.chat import ChatScreen
@@ -65,13 +67,14 @@ class DiscernApp(App[int]):
         for command in COMMANDS:
             yield SystemCommand(
                 command.usage.partition(" ")[0],
-                command.hint,
+                tr(command.hint),
                 lambda command=command: self._chat_screen.pick(command),
             )
         for key in KEYS:
             if key.where == "chat" and key.id != "back":
+                said = tr(key.help)
                 yield SystemCommand(
-                    key.help[:1].upper() + key.help[1:],
+                    said[:1].upper() + said[1:],
                     self.keyboard.shown(key.id),
                     lambda action=key.action: self._do(action),
                 )
@@ -85,15 +88,19 @@ class DiscernApp(App[int]):
         selected = screen.composer.selected_text or self._selected_text()
         if selected:
             self.copy_to_clipboard(clean(selected))
-            screen.status.say("Copied.", TWICE_SECONDS)
+            screen.status.say(tr("Copied."), TWICE_SECONDS)
             return
         now = time.monotonic()
         if now - self._leaving_at < TWICE_SECONDS:
             self.action_leave()
             return
         self._leaving_at = now
-        more = " Leaving stops the training." if screen.training.running else ""
-        screen.status.say(f"Ctrl+C again leaves.{more}", TWICE_SECONDS)
+        screen.status.say(
+            tr("Ctrl+C again leaves. Leaving stops the training.")
+            if screen.training.running
+            else tr("Ctrl+C again leaves."),
+            TWICE_SECONDS,
+        )
 
     def _selected_text(self) -> str | None:
         if self.screen is self._chat_screen:
@@ -115,7 +122,7 @@ class DiscernApp(App[int]):
     @property
     def failure(self) -> str | None:
         """Why the chat could not be opened, in one sentence."""
-        return None if (error := self._chat_screen.failed) is None else clean(str(error))
+        return None if (error := self._chat_screen.failed) is None else clean(retold(str(error)))
 
     def let_go(self) -> None:
         """Close the model, the memory and the trainings; for after the screen is gone."""

@@ -18,6 +18,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from memory.language import tr
 from trainer.report import Report
 from tui.text import clean, one_line
 
@@ -56,7 +57,7 @@ class ReportScreen(ModalScreen[None]):
         yield Static("", markup=False, id="which")
         with VerticalScroll():
             yield Static("", markup=False, id="report")
-        yield Static(KEYS, markup=False, id="keys")
+        yield Static(tr(KEYS), markup=False, id="keys")
 
     def on_mount(self) -> None:
         """Show the newest."""
@@ -70,7 +71,8 @@ class ReportScreen(ModalScreen[None]):
     def _draw(self) -> None:
         folder, report = self._found[self._at]
         width = max(40, min(WIDEST, self.size.width - 6))
-        which = f"Report {self._at + 1} of {len(self._found)} · {folder.name} · {report.verdict}"
+        place = tr("Report {number} of {count}", number=self._at + 1, count=len(self._found))
+        which = f"{place} · {folder.name} · {tr(report.verdict)}"
         self.query_one("#which", Static).update(Content(one_line(which, width)))
         self.query_one("#report", Static).update(Content(clean(report.to_text(width))))
 
@@ -81,7 +83,7 @@ class ReportScreen(ModalScreen[None]):
             self._at = at
             self._draw()
             self.query_one(VerticalScroll).scroll_home(animate=False)
-            self._say(KEYS)
+            self._say(tr(KEYS))
 
     @work(group="page", exclusive=True)
     async def action_page(self) -> None:
@@ -92,9 +94,15 @@ class ReportScreen(ModalScreen[None]):
             text = await asyncio.to_thread(report.to_html)
             await asyncio.to_thread(page.write_text, text, "utf-8")
         except OSError as error:
-            self._say(f"cannot write {page}: {error.strerror}; free some room and press o again")
+            self._say(
+                tr(
+                    "cannot write {page}: {reason}; free some room and press o again",
+                    page=page,
+                    reason=error.strerror,
+                )
+            )
         else:
-            self._say(f"Written: {page}")
+            self._say(tr("Written: {page}", page=page))
 
     def _say(self, text: str) -> None:
         self.query_one("#keys", Static).update(

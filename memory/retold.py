@@ -1,0 +1,102 @@
+"""Sentences that were raised or kept in English, said again in the language in force.
+
+Errors, the journal, events and reports speak English, so that logs, `--json` and what is stored read
+the same everywhere. Where the chat shows one, `retold` finds it among the sentences that the code can
+say (`make messages` gathers them), takes its values out and puts them into the translation. What is
+not found is shown as it stands; what a person or a model wrote comes through as it was.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from string import Formatter
+
+from memory.language import language, sentences
+
+# Values that hold more of our own words; in others a person's words must stay as they are.
+_OURS = frozenset(
+    (
+        "advice", "cause", "ended", "error", "failed", "hint", "kept", "kept2", "learnt", "lost",
+        "many", "marks", "meet", "mend", "more", "moved", "notice", "reason", "rest", "said",
+        "scaled", "sentence", "whole", "what", "where", "why",
+    )
+)  # fmt: skip
+_LEAST = 8
+"""Letters of a sentence that must stand as they are, so that no pattern takes what is not its own."""
+_QUOTED = re.compile(r"(['\"])(.*)\1", re.S)
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One thing the code can say: how it is recognised, and how it is said."""
+
+    pattern: re.Pattern[str]
+    names: tuple[str, ...]
+    translation: str
+
+
+def retold(text: str) -> str:
+    """Return a sentence of ours in the language in force; anything else as it is."""
+    if language() == "en" or not text:
+        return text
+    return _whole(text) or _parts(text) or text
+
+
+def _parts(text: str) -> str | None:
+    """What several sentences were joined to, retold if each of them can be."""
+    for joint in ("; ", ". "):
+        parts = text.split(joint)
+        if len(parts) > 1:
+            found = [_whole(part) for part in parts]
+            if all(found):
+                return joint.join(part for part in found if part)
+    return None
+
+
+def _whole(text: str) -> str | None:
+    plain, patterns = _known(language())
+    if text in plain:
+        return plain[text]
+    for fixed, template, translation in patterns:
+        if fixed not in text:
+            continue
+        sentence = _compiled(template, translation)
+        if match := sentence.pattern.fullmatch(text):
+            values = zip(sentence.names, match.groups(), strict=True)
+            return translation.format(**{name: _value(name, value) for name, value in values})
+    return None
+
+
+def _value(name: str, value: str) -> str:
+    if name.rstrip("0123456789") in _OURS:
+        return retold(value)
+    quoted = _QUOTED.fullmatch(value)
+    return f"«{quoted[2]}»" if quoted else value
+
+
+@lru_cache(maxsize=4)
+def _known(spoken: str) -> tuple[dict[str, str], list[tuple[str, str, str]]]:
+    """The sentences without values, and those with some, the longest first."""
+    plain: dict[str, str] = {}
+    patterns: list[tuple[int, str, str, str]] = []
+    for template, translation in sentences().items():
+        fixed = [literal for literal, name, _, _ in Formatter().parse(template)]
+        if "{" not in template:
+            plain[template] = translation
+        elif (letters := sum(char.isalpha() for part in fixed for char in part)) >= _LEAST:
+            patterns.append((letters, max(fixed, key=len), template, translation))
+    patterns.sort(reverse=True)
+    return plain, [item[1:] for item in patterns]
+
+
+@lru_cache(maxsize=1024)
+def _compiled(template: str, translation: str) -> Sentence:
+    pattern, names = "", []
+    for literal, name, _form, _conversion in Formatter().parse(template):
+        pattern += re.escape(literal)
+        if name is not None:
+            pattern += "(.*?)"
+            names.append(name)
+    return Sentence(re.compile(pattern, re.S), tuple(names), translation)
