@@ -18,12 +18,13 @@ from memory.language import language, sentences
 # Values that hold more of our own words; in others a person's words must stay as they are.
 _OURS = frozenset(
     (
-        "advice", "cause", "ended", "error", "failed", "hint", "kept", "kept2", "learnt", "lost",
-        "many", "marks", "meet", "mend", "more", "moved", "notice", "reason", "rest", "said",
-        "scaled", "sentence", "whole", "what", "where", "why",
+        "advice", "anchors_kept", "cause", "ended", "error", "failed", "free", "hint", "kept",
+        "learnt", "lost", "many", "marks", "meet", "mend", "more", "moved", "near_kept", "night",
+        "notice", "reason", "rest", "said", "scaled", "sentence", "share", "table", "what", "where",
+        "whole", "why",
     )
 )  # fmt: skip
-_LEAST = 8
+_LEAST = 6
 """Letters of a sentence that must stand as they are, so that no pattern takes what is not its own."""
 _QUOTED = re.compile(r"(['\"])(.*)\1", re.S)
 
@@ -41,7 +42,7 @@ def retold(text: str) -> str:
     """Return a sentence of ours in the language in force; anything else as it is."""
     if language() == "en" or not text:
         return text
-    return _whole(text) or _parts(text) or text
+    return _parts(text) or _whole(text, _LEAST) or text
 
 
 def _parts(text: str) -> str | None:
@@ -49,18 +50,18 @@ def _parts(text: str) -> str | None:
     for joint in ("; ", ". "):
         parts = text.split(joint)
         if len(parts) > 1:
-            found = [_whole(part) for part in parts]
+            found = [_whole(part, _LEAST) for part in parts]
             if all(found):
                 return joint.join(part for part in found if part)
     return None
 
 
-def _whole(text: str) -> str | None:
+def _whole(text: str, least: int = 0) -> str | None:
     plain, patterns = _known(language())
     if text in plain:
         return plain[text]
-    for fixed, template, translation in patterns:
-        if fixed not in text:
+    for letters, fixed, template, translation in patterns:
+        if letters < least or fixed not in text:
             continue
         sentence = _compiled(template, translation)
         if match := sentence.pattern.fullmatch(text):
@@ -71,13 +72,13 @@ def _whole(text: str) -> str | None:
 
 def _value(name: str, value: str) -> str:
     if name.rstrip("0123456789") in _OURS:
-        return retold(value)
+        return _parts(value) or _whole(value) or value
     quoted = _QUOTED.fullmatch(value)
     return f"«{quoted[2]}»" if quoted else value
 
 
 @lru_cache(maxsize=4)
-def _known(spoken: str) -> tuple[dict[str, str], list[tuple[str, str, str]]]:
+def _known(spoken: str) -> tuple[dict[str, str], list[tuple[int, str, str, str]]]:
     """The sentences without values, and those with some, the longest first."""
     plain: dict[str, str] = {}
     patterns: list[tuple[int, str, str, str]] = []
@@ -85,10 +86,10 @@ def _known(spoken: str) -> tuple[dict[str, str], list[tuple[str, str, str]]]:
         fixed = [literal for literal, name, _, _ in Formatter().parse(template)]
         if "{" not in template:
             plain[template] = translation
-        elif (letters := sum(char.isalpha() for part in fixed for char in part)) >= _LEAST:
+        else:
+            letters = sum(char.isalpha() for part in fixed for char in part)
             patterns.append((letters, max(fixed, key=len), template, translation))
-    patterns.sort(reverse=True)
-    return plain, [item[1:] for item in patterns]
+    return plain, sorted(patterns, reverse=True)
 
 
 @lru_cache(maxsize=1024)

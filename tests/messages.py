@@ -96,8 +96,11 @@ def main() -> int:
     """Bring the catalogue up to date; say what is untranslated."""
     path = po_file("ru")
     catalog = read("ru") if path.exists() else Catalog(locale="ru", fuzzy=False)
-    catalog.header_comment = HEADER
+    made = catalog.creation_date
     catalog.update(template(), no_fuzzy_matching=True)
+    catalog.header_comment, catalog.creation_date = HEADER, made
+    catalog.project, catalog.version = "Discern", ""
+    catalog.last_translator = catalog.language_team = "Discern"
     catalog.obsolete.clear()
     with path.open("wb") as file:
         write_po(file, catalog, width=100, sort_output=True, no_location=True, omit_header=False)

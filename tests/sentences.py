@@ -38,6 +38,8 @@ REPORTED = (
 SAID = ("explain", "damaged", "_refusal", "say", "notice", "take_adapter", "waits")
 """Functions whose texts are such sentences, too: those given to them, and those they return."""
 CONSTANTS = ("STOPPED", "EMPTY", "SMOOTH", "SLIP")
+WORDS = {"difference", "differences", "turn", "turns", "base", "recall"}
+"""Single words that are put into a sentence or stand in a report by themselves."""
 PARTS = ("said", "whole")
 """Names under which a part of a sentence is kept before it is put in."""
 ERRORS = tuple(name for name, kind in vars(errors).items() if isinstance(kind, type))
@@ -50,14 +52,14 @@ def sentences() -> set[str]:
         found |= set(_of_errors(ast.parse((ROOT / path).read_text("utf-8"))))
     for path in REPORTED:
         found |= set(_texts(ast.parse((ROOT / path).read_text("utf-8"))))
-    return {text for text in found if _speaks(text)}
+    return {text for text in found if _speaks(text)} | WORDS
 
 
 def _speaks(text: str) -> bool:
     """Whether it is a sentence or a part of one: words with blanks, not words for a computer."""
     own = "".join(literal for literal, *_ in Formatter().parse(text))
     letters = sum(char.isascii() and char.isalpha() for char in own)
-    return len(text.split()) > 1 and letters > 2 and "\n" not in text
+    return len(text.split()) > 1 and letters > 1 and "\n" not in text
 
 
 def _of_errors(tree: ast.AST) -> Iterator[str]:
@@ -87,7 +89,7 @@ def _texts(tree: ast.AST) -> Iterator[str]:
                 if isinstance(each, ast.Assign)
                 for part in ast.walk(each)
             }
-        if isinstance(node, ast.Expr):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             inner |= set(ast.walk(node))
         elif node not in inner and (template := _template(node)) is not None:
             yield template

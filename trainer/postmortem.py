@@ -190,8 +190,8 @@ def sentence(curriculum: Curriculum, verdict: Verdict, *, dry: bool) -> str:
     """Return the verdict in one sentence."""
     count = len(curriculum.differences)
     right = sum(verdict.spoken.reproduced)
-    learnt = f"{right} of {len(curriculum.lessons)} lessons from {count} difference"
-    learnt += "" if count == 1 else "s"
+    lessons = len(curriculum.lessons)
+    learnt = f"{right} of {lessons} lessons from {count} difference{'s' * (count != 1)}"
     if not verdict.passed:
         return f"The adapter was not taken ({learnt} learnt): {verdict.sentence}."
     scaled = "" if verdict.scale == 1 else f", at {verdict.scale:.0%} of its strength"
