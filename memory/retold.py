@@ -26,6 +26,7 @@ _OURS = frozenset(
 )  # fmt: skip
 _LEAST = 6
 """Letters of a sentence that must stand as they are, so that no pattern takes what is not its own."""
+_JOINTS = ((re.compile("; "), "; "), (re.compile(r"(?<=\.) "), " "))
 _QUOTED = re.compile(r"(['\"])(.*)\1", re.S)
 
 
@@ -42,22 +43,25 @@ def retold(text: str) -> str:
     """Return a sentence of ours in the language in force; anything else as it is."""
     if language() == "en" or not text:
         return text
-    return _parts(text) or _whole(text, _LEAST) or text
+    return _whole(text, _LEAST) or _parts(text) or text
 
 
 def _parts(text: str) -> str | None:
     """What several sentences were joined to, retold if each of them can be."""
-    for joint in ("; ", ". "):
-        parts = text.split(joint)
+    for joint, space in _JOINTS:
+        parts = joint.split(text)
         if len(parts) > 1:
             found = [_whole(part, _LEAST) for part in parts]
             if all(found):
-                return joint.join(part for part in found if part)
+                return space.join(part for part in found if part)
     return None
 
 
 def _whole(text: str, least: int = 0) -> str | None:
     plain, patterns = _known(language())
+    if text.startswith(" "):
+        said = _whole(text.lstrip(), least)
+        return said and f" {said}"
     if text in plain:
         return plain[text]
     for letters, fixed, template, translation in patterns:
@@ -71,10 +75,14 @@ def _whole(text: str, least: int = 0) -> str | None:
 
 
 def _value(name: str, value: str) -> str:
-    if name.rstrip("0123456789") in _OURS:
-        return _parts(value) or _whole(value) or value
+    if _is_ours(name):
+        return _whole(value) or _parts(value) or value
     quoted = _QUOTED.fullmatch(value)
     return f"«{quoted[2]}»" if quoted else value
+
+
+def _is_ours(name: str) -> bool:
+    return name.rstrip("0123456789") in _OURS
 
 
 @lru_cache(maxsize=4)
@@ -82,7 +90,8 @@ def _known(spoken: str) -> tuple[dict[str, str], list[tuple[int, str, str, str]]
     """The sentences without values, and those with some, the longest first."""
     plain: dict[str, str] = {}
     patterns: list[tuple[int, str, str, str]] = []
-    for template, translation in sentences().items():
+    for key, said in sentences().items():
+        template, translation = key.lstrip(), said.lstrip()
         fixed = [literal for literal, name, _, _ in Formatter().parse(template)]
         if "{" not in template:
             plain[template] = translation
@@ -98,6 +107,6 @@ def _compiled(template: str, translation: str) -> Sentence:
     for literal, name, _form, _conversion in Formatter().parse(template):
         pattern += re.escape(literal)
         if name is not None:
-            pattern += "(.*?)"
+            pattern += "(s?)" if name == "s" else "(.*?)" if _is_ours(name) else "((?:(?!; ).)*?)"
             names.append(name)
     return Sentence(re.compile(pattern, re.S), tuple(names), translation)
