@@ -51,10 +51,19 @@ def _parts(text: str) -> str | None:
     for joint, space in _JOINTS:
         parts = joint.split(text)
         if len(parts) > 1:
-            found = [_whole(part, _LEAST) for part in parts]
+            found = [_sentence(part) for part in parts]
             if all(found):
                 return space.join(part for part in found if part)
     return None
+
+
+def _sentence(text: str) -> str | None:
+    """A part, with its full stop or without, as it is known."""
+    if said := _whole(text, _LEAST):
+        return said
+    if text.endswith("."):
+        return (said := _whole(text[:-1], _LEAST)) and f"{said}."
+    return (said := _whole(f"{text}.", _LEAST)) and said.removesuffix(".")
 
 
 def _whole(text: str, least: int = 0) -> str | None:

@@ -28,6 +28,7 @@ def registered() -> set[str]:
     """Return the texts of the registries, which are looked up where they are shown."""
     from memory.difference import Moment, State
     from trainer.report import BAD, GOOD, Verdict
+    from tui.app import TEXTUALS
     from tui.commands import COMMANDS
     from tui.fates import FATES
     from tui.keys import FIXED, KEYS, PLACES
@@ -38,6 +39,7 @@ def registered() -> set[str]:
 
     found: set[str] = {*PLACES.values(), *PHASES.values(), *(text for _, text in FIXED)}
     found |= {*map(str, Moment), *map(str, State), *get_args(Verdict), *GOOD, *BAD, *PHASES}
+    found |= {*TEXTUALS, *TEXTUALS.values(), "recall"}
     found |= {AWAY, compare.KEYS, differences.KEYS, help.LEGEND, report.KEYS, entry.PLACEHOLDER}
     for pairs in (card.LINES, [card.NOTE], picker.WORDS, welcome.LINES):
         found |= {text for pair in pairs for text in pair if not text.startswith("/")}

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
+from textual.command import CommandPalette
 from textual.filter import NoColor
 from textual.screen import Screen
 
@@ -27,6 +28,11 @@ from tui.text import clean
 from tui.themes import DARK, LIGHT
 
 TWICE_SECONDS = 2.0
+TEXTUALS = {
+    "Theme": "Change the current theme",
+    "Screenshot": "Save an SVG 'screenshot' of the current screen",
+}
+"""Commands of Textual's own that the palette offers, and what it says of them."""
 
 
 class DiscernApp(App[int]):
@@ -79,8 +85,14 @@ class DiscernApp(App[int]):
                     lambda action=key.action: self._do(action),
                 )
         for offered in super().get_system_commands(screen):
-            if offered.title in ("Theme", "Screenshot"):
-                yield offered
+            if offered.title in TEXTUALS:
+                yield offered._replace(title=tr(offered.title), help=tr(offered.help))
+
+    def action_command_palette(self) -> None:
+        """Open the palette, in the person's language."""
+        if not isinstance(self.screen, CommandPalette):
+            asks = tr("Search for commands…")
+            self.push_screen(CommandPalette(placeholder=asks, id="--command-palette"))
 
     def action_copy_or_leave(self) -> None:
         """Copy what is selected; with nothing selected, leave at the second press."""

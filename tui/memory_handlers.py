@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from memory.errors import DiscernError
-from memory.language import tr
+from memory.language import decimal, tr
 from memory.retold import retold
 from tui.text import one_line
 from tui.widgets.card import Card
@@ -173,7 +173,7 @@ class MemoryHandlers:
         reason = (
             tr(
                 "nothing that was marked fits it by {floor} or more (recall.floor)",
-                floor=f"{floor:.2f}",
+                floor=decimal(f"{floor:.2f}"),
             )
             if self._chat.recalling
             else tr("recall is off (/recall on)")

@@ -131,7 +131,7 @@ class CompareScreen(ModalScreen[str | None]):
             name = (
                 tr("side {letter}", letter="AB"[number])
                 if hidden
-                else self._sides[self._at[who]].name
+                else _named(self._sides[self._at[who]].name)
             )
             said = "…" if self._replies is None else self._replies[who] or tr("(nothing was said)")
             column = self.query_one(f"#column{number}")
@@ -190,3 +190,9 @@ class CompareScreen(ModalScreen[str | None]):
     def action_leave(self) -> None:
         """Go back to the chat."""
         self.dismiss(None)
+
+
+def _named(side: str) -> str:
+    """Return a side's name ("base", "base+recall", an adapter's id) as it is shown."""
+    who, recall, _ = side.partition("+")
+    return (tr("base") if who == "base" else who) + (f"+{tr('recall')}" if recall else "")

@@ -120,17 +120,17 @@ class Card(Vertical):
         self._before = {name: getattr(contrast, name, None) or "" for name, _hint in LINES}
         self._before["note"] = difference.note or ""
         self._lines = {name: CardLine(name, hint, self._before[name]) for name, hint in names}
+        self._room = labels_width(tr(name) for name in (*self._lines, "asked", "said"))
         self._said = tr("The model drafts; you may write meanwhile.") if drafting else ""
 
     def compose(self) -> ComposeResult:
         """Lay the rows down."""
         yield self._title
         yield self._quoted
-        width = labels_width(tr(name) for name in self._lines)
         for name, line in self._lines.items():
             with Horizontal(classes="row"):
                 label = Static(tr(name), markup=False, classes="label")
-                label.styles.width = width
+                label.styles.width = self._room
                 yield label
                 yield line
         yield self._state
@@ -152,7 +152,7 @@ class Card(Vertical):
         self._title.update(Content(one_line(f"◆ {title}", width)))
         quote = item.span.quote if item.span else item.replied
         rows = ((tr("asked"), item.asked), (tr("said"), quote))
-        room = labels_width(name for name, _ in rows)
+        room = self._room
         self._quoted.update(
             Content(
                 "\n".join(padded(name, room) + one_line(text, width - room) for name, text in rows)

@@ -12,7 +12,7 @@ from textual.widgets import Static
 
 from memory.difference import Difference
 from memory.kinds import in_words
-from memory.language import tr, trn
+from memory.language import decimal, tr, trn
 from tui.text import clean, one_line, padded
 
 
@@ -99,7 +99,7 @@ def details(used: Used, width: int) -> list[str]:
     kind = item.kind and in_words(item.kind)
     head = " ".join(filter(None, (item.id[:8], tr(item.moment), kind, f"({tr(item.state)})")))
     if used.score is not None:
-        score, words = f"{used.score:.2f}", " ".join(used.matched)
+        score, words = decimal(f"{used.score:.2f}"), " ".join(used.matched)
         said = tr("fits {score} by {words}", score=score, words=words)
         head += "  " + (said if words else tr("fits {score}", score=score))
     lines = [one_line(head, width)]

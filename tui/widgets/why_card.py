@@ -15,7 +15,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from memory.language import tr
+from memory.language import decimal, tr
 from tui.keys import bindings
 from tui.text import one_line
 from tui.widgets.recalled import Used, summary
@@ -140,7 +140,7 @@ def fit_of(used: Used) -> str:
     if used.score is None:
         return tr("how well it fitted is not known")
     words = " ".join(used.matched)
-    score = f"{used.score:.2f}"
+    score = decimal(f"{used.score:.2f}")
     if words:
         return tr("fits {score} by {words}", score=score, words=words)
     return tr("fits {score} by its shape, no shared word", score=score)
