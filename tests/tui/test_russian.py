@@ -42,7 +42,6 @@ async def test_a_russian_locale_alone_makes_the_chat_speak_russian(russian: Home
         assert (mark.moment.value, mark.kind) == ("error", "tactical/fact")
         await seat.types("/diff =>")
         await seat.sees("После => ничего нет; напишите за ним, как должен был звучать ответ")
-        await seat.hits("ctrl+u")
         await seat.types("/memory show zzz")
         await seat.sees("ID «zzz» нет (различие); все покажет `discern memory list`.")
         await seat.types("/undo")
