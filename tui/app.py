@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable
 from typing import ClassVar
 
+from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.command import CommandPalette
@@ -23,6 +24,7 @@ from memory.language import tr
 from memory.retold import retold
 from tui.commands import COMMANDS
 from tui.keys import KEYS, Keyboard, bindings
+from tui.layout import latin
 from tui.screens.chat import ChatScreen
 from tui.text import clean
 from tui.themes import DARK, LIGHT
@@ -67,6 +69,12 @@ class DiscernApp(App[int]):
     def on_mount(self) -> None:
         """Show the chat."""
         self.push_screen(self._chat_screen)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Tell a key by where it stands, also while the keyboard writes Russian."""
+        if isinstance(event, events.Key) and not self.keyboard.knows(event.key):
+            event.key = latin(event.key)
+        await super().on_event(event)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer our commands in the palette, before Textual's own."""

@@ -94,6 +94,24 @@ async def test_the_picker_and_the_card_fit_into_80_columns(
         await check("help")
 
 
+async def test_keys_act_and_words_stay_russian_while_the_keyboard_writes_russian(
+    russian: Home,
+) -> None:
+    async with sitting(russian, settings_of(russian)) as seat:
+        await seat.asks("Столица Австралии?")
+        await seat.pilot.press("alt+up", "в", "у", "4", "3")  # d and e on a Latin keyboard
+        await seat.pilot.press(*"вот", "enter")
+        await seat.sees("Сохранено: ошибка (тактическое/факт)")
+        [mark] = seat.screen.chat.journal.differences()
+        assert mark.contrast.sounds == "вот"
+        await seat.pilot.press(*"вода")
+        assert seat.draft == "вода"
+        await seat.pilot.press("ctrl+u", "alt+в")
+        await seat.sees("отметить ответ")
+        await seat.pilot.press("escape", "alt+up", "г")  # u: the mark is taken back
+        await seat.sees("Снято:")
+
+
 async def test_hint_lines_are_not_cut_at_80_columns(russian: Home) -> None:
     async with sitting(russian, settings_of(russian)) as seat:
         await seat.asks("Столица Австралии?")

@@ -88,7 +88,7 @@ class MarkPicker(Vertical, can_focus=True):
 
     def on_key(self, event: events.Key) -> None:
         """Take a digit, or the letter of a moment; other letters say nothing here."""
-        key = (event.character or event.key).lower()
+        key = (event.key if len(event.key) == 1 else event.character or event.key).lower()
         if len(key) != 1 or not key.isprintable():
             return
         event.stop()
