@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from string import Formatter
 
-from memory.language import language, sentences
+from memory.language import decimal, language, sentences
 
 # Values that hold more of our own words; in others a person's words must stay as they are.
 _OURS = frozenset(
@@ -26,6 +26,9 @@ _OURS = frozenset(
 )  # fmt: skip
 _LEAST = 6
 """Letters of a sentence that must stand as they are, so that no pattern takes what is not its own."""
+_NUMBER = re.compile(r"[+-]?\d{1,3}(,\d{3})*(\.\d+)?(%| GiB)?")
+_SET = ("weight", "rate", "learning_rates")
+"""Numbers that are written into `config.toml` as they are said."""
 _JOINTS = ((re.compile("; "), "; "), (re.compile(r"(?<=\.) "), " "))
 _QUOTED = re.compile(r"(['\"])(.*)\1", re.S)
 
@@ -86,6 +89,8 @@ def _whole(text: str, least: int = 0) -> str | None:
 def _value(name: str, value: str) -> str:
     if _is_ours(name):
         return _whole(value) or _parts(value) or value
+    if _NUMBER.fullmatch(value) and name not in _SET:
+        return decimal(value.replace(",", "\xa0"))
     quoted = _QUOTED.fullmatch(value)
     return f"«{quoted[2]}»" if quoted else value
 

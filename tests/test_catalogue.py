@@ -84,7 +84,8 @@ def test_what_gettext_reads_is_what_the_translator_wrote() -> None:
         ),
         (
             "the index is being made (1,200 of 3,000); recall goes by words alone until then",
-            "указатель ещё строится (1,200 из 3,000); до тех пор припоминание идёт только по словам",
+            "указатель ещё строится (1\xa0200 из 3\xa0000); до тех пор припоминание идёт только по "
+            "словам",
         ),
     ],
 )

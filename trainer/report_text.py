@@ -130,7 +130,7 @@ def curve_lines(curve: Sequence[Point], width: int = 80) -> list[str]:
     learnt = _sample([point.learnt for point in curve], room)
     first, last = curve[0].loss, curve[-1].loss
     return [
-        f"{tr('loss'):8}{_spark(losses, max(losses) or 1.0)}  {first:.2f} → {last:.2f}",
+        f"{tr('loss'):8}{_spark(losses, max(losses) or 1.0)}  " + decimal(f"{first:.2f} → {last:.2f}"),
         f"{tr('learnt'):8}{_spark(learnt, 1.0)}  " + tr(
             "{share} in {steps} steps", share=f"{curve[-1].learnt:.0%}", steps=curve[-1].step
         ),
