@@ -7,7 +7,6 @@ theirs, and weights that were trained cannot be cut: those are named, with what 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +18,7 @@ from memory.difference import Difference, now
 from memory.errors import AdapterError
 from memory.home import Home
 from memory.journal import Journal
+from memory.language import tr, trn
 from memory.schema import copies
 
 _COPIES = "copies"
@@ -39,14 +39,19 @@ class Leftovers:
         said: list[str] = []
         if self.adapters:
             named = ", ".join(name[:8] for name in self.adapters)
-            serves = " (one of them serves now)" if self.serving else ""
+            if self.serving:
+                named += " " + tr("(one of them serves now)")
             said.append(
-                f"Trained into {_count(self.adapters, 'adapter')} {named}{serves}: "
-                "`discern train` makes one without it."
+                trn(
+                    "Trained into {n} adapter {named}: `discern train` makes one without it.",
+                    "Trained into {n} adapters {named}: `discern train` makes one without it.",
+                    len(self.adapters),
+                    named=named,
+                )
             )
         if self.files:
             named = ", ".join(str(path) for path in self.files)
-            said.append(f"May still stand in {named}: delete what you do not need.")
+            said.append(tr("May still stand in {named}: delete what you do not need.", named=named))
         return tuple(said)
 
 
@@ -79,7 +84,3 @@ def note_copy(journal: Journal, path: Path) -> None:
 def _copies(journal: Journal) -> list[tuple[Path, datetime]]:
     rows = json.loads(journal.fact(_COPIES) or "[]")
     return [(Path(path), datetime.fromisoformat(at)) for path, at in rows]
-
-
-def _count(items: Sequence[object], noun: str) -> str:
-    return f"{len(items)} {noun}{'s' * (len(items) != 1)}"

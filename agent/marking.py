@@ -13,7 +13,8 @@ from memory.difference import Difference, Moment, Turn
 from memory.errors import MarkError
 from memory.home import Home, Settings
 from memory.journal import Journal
-from memory.kinds import find_kind
+from memory.kinds import find_kind, in_words
+from memory.language import tr
 
 if TYPE_CHECKING:
     from memory.memory import Memory
@@ -45,16 +46,22 @@ def last_turn(journal: Journal, thread: str | None = None) -> Turn:
 
 def receipt(difference: Difference, settings: Settings) -> str:
     """Return the sentence that says what was kept of a mark and when it will be trained."""
-    kind = f" ({difference.kind})" if difference.kind else ""
-    edited = f", version {difference.version}" if difference.version > 1 else ""
-    kept = f"Kept as {difference.moment}{kind}{edited}, {difference.id[:8]}."
+    what = tr(difference.moment)
+    if difference.kind:
+        what += f" ({in_words(difference.kind)})"
+    if difference.version > 1:
+        what += ", " + tr("version {number}", number=difference.version)
+    kept = tr("Kept as {what}, {id}.", what=what, id=difference.id[:8])
     if not difference.teaches:
-        return (
-            f"{kept} It will be recalled; to have it trained too, say how it should have sounded "
-            "(/contrast)."
+        later = tr(
+            "It will be recalled; to have it trained too, say how it should have sounded (/contrast)."
         )
-    when = f"tonight at {settings.night.time}" if settings.night.enabled else "when you run /train"
-    return f"{kept} Recalled from now on, trained {when}."
+    elif settings.night.enabled:
+        time = settings.night.time
+        later = tr("Recalled from now on, trained tonight at {time}.", time=time)
+    else:
+        later = tr("Recalled from now on, trained when you run /train.")
+    return f"{kept} {later}"
 
 
 def forget(home: Home, memory: Memory, prefix: str) -> Difference:

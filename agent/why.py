@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from memory.difference import Difference, Turn
+from memory.language import tr, trn
 from memory.memory import Memory
 from memory.words import stems
 
@@ -46,11 +47,13 @@ def why(memory: Memory, turn: Turn) -> Why:
     if turn.recalled and not fits:
         again = memory.search(turn.asked, limit=50)
         fits = {item.difference.id: (item.score, item.matched) for item in again}
-        aside.append("scores as of now: this turn is older than their keeping")
+        aside.append(tr("scores as of now: this turn is older than their keeping"))
     parts = tuple(_part(item, turn.asked, *fits.get(item.id, (None, ()))) for item in found)
     forgotten = len(turn.recalled) - len(found)
     if forgotten:
-        aside.append(f"{forgotten} more {'was' if forgotten == 1 else 'were'} forgotten since")
+        aside.append(
+            trn("{n} more was forgotten since", "{n} more were forgotten since", forgotten)
+        )
     return Why(turn, parts, forgotten, "; ".join(aside))
 
 

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from memory.errors import MarkError, SettingsError
 from memory.home import Home
+from memory.language import language
 
 MOST = 500
 """Most families and types of one's own."""
@@ -70,6 +71,16 @@ class Kind:
         """The way it is stored: `tactical` or `tactical/fact`."""
         return f"{self.family}/{self.type}" if self.type else self.family
 
+    @property
+    def label(self) -> str:
+        """Its own name, without its family's, in the language in force."""
+        return self.russian if language() == "ru" else self.type or self.family
+
+    @property
+    def meaning(self) -> str:
+        """What it shows, in the language in force."""
+        return self.russian_shows if language() == "ru" else self.shows
+
 
 def kinds(home: Home | None = None) -> dict[str, Kind]:
     """Return every family and type by its stored name: those that ship in order, then one's own.
@@ -90,6 +101,25 @@ def find_kind(text: str) -> Kind | None:
     """Return the kind that `text` names exactly (any case), or None."""
     name = _names(_own()).get(text.strip().lower())
     return kinds()[name] if name else None
+
+
+def in_words(name: str) -> str:
+    """Return a stored kind as the language in force writes it; one that is not known, as it stands."""
+    if language() == "en":
+        return name
+    try:
+        known = kinds()
+    except SettingsError:
+        return name
+    kind, family = known.get(name), known.get(name.partition("/")[0])
+    if kind is None or family is None:
+        return name
+    return f"{family.label}/{kind.label}" if kind.type else kind.label
+
+
+def typed(name: str) -> str:
+    """Return a kind as it is written after /diff, where a blank would end it."""
+    return in_words(name).replace(" ", "-")
 
 
 def require_kind(text: str) -> Kind:
@@ -121,9 +151,13 @@ def _kinds(own: Path) -> dict[str, Kind]:
 @lru_cache(maxsize=16)
 def _names(own: Path) -> dict[str, str]:
     names: dict[str, str] = {}
-    for kind in _kinds(own).values():
-        for name in (kind.name, kind.type or kind.family, kind.russian.lower()):
+    known = _kinds(own)
+    for kind in known.values():
+        russian = kind.russian.lower()
+        whole = f"{known[kind.family].russian.lower()}/{russian}" if kind.type else russian
+        for name in (kind.name, kind.type or kind.family, russian, whole):
             names.setdefault(name, kind.name)
+            names.setdefault(name.replace(" ", "-"), kind.name)  # as it is written after /diff
     return names
 
 

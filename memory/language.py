@@ -19,6 +19,8 @@ from pathlib import Path
 DOMAIN = "discern"
 LOCALE = Path(__file__).with_name("locale")
 LANGUAGES = ("en", "ru")
+SENTENCE = "sentence"
+"""The context of what is said in English first and again where it is shown (`memory/retold.py`)."""
 
 _spoken: gettext.NullTranslations = gettext.NullTranslations()
 _language = "en"
@@ -43,8 +45,30 @@ def tr(text: str, /, **values: object) -> str:
 
 
 def trn(one: str, many: str, count: int, /, **values: object) -> str:
-    """Return the text for so many, as the language counts; {n} is the count, with commas."""
-    return _spoken.ngettext(one, many, count).format(n=f"{count:,}", **values)
+    """Return the text for so many, as the language counts; {n} is the count, by thousands."""
+    number = f"{count:,}".replace(",", "\xa0" if _language == "ru" else ",")
+    return _spoken.ngettext(one, many, count).format(n=number, **values)
+
+
+def quoted(text: str) -> str:
+    """Return a text in the quotation marks of the language in force."""
+    return f"«{text}»" if _language == "ru" else repr(text)
+
+
+def decimal(number: str) -> str:
+    """Return a number with the decimal mark of the language in force."""
+    return number.replace(".", ",") if _language == "ru" else number
+
+
+def sentences() -> dict[str, str]:
+    """Return the sentences that are said again where they are shown, each with its translation."""
+    begin = f"{SENTENCE}\x04"  # as gettext parts context and text; it has no way to list them
+    known: Mapping[object, str] = vars(_spoken).get("_catalog", {})
+    return {
+        key.removeprefix(begin): said
+        for key, said in known.items()
+        if isinstance(key, str) and key.startswith(begin) and said
+    }
 
 
 def _of_locale(environ: Mapping[str, str]) -> str:

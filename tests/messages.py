@@ -5,49 +5,74 @@ python -m tests.messages        # `make messages`: bring the .po up to date, wri
 
 from __future__ import annotations
 
+import ast
 import io
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 from babel.messages.catalog import Catalog
-from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
-from memory.language import DOMAIN, LOCALE
+from memory.language import DOMAIN, LOCALE, SENTENCE
 from tests.faults.processes import ROOT
+from tests.sentences import sentences
 
 PACKAGES = ("memory", "agent", "trainer", "tui")
 HEADER = "# What Discern says in Russian. `make messages` brings it up to date and compiles it."
-KEYWORDS = {"tr": None, "trn": (1, 2)}
 
 
 def registered() -> set[str]:
     """Return the texts of the registries, which are looked up where they are shown."""
+    from memory.difference import Moment, State
+    from trainer.report import BAD, GOOD, Verdict
+    from tui.app import TEXTUALS
     from tui.commands import COMMANDS
     from tui.fates import FATES
     from tui.keys import FIXED, KEYS, PLACES
+    from tui.lending import AWAY
     from tui.progress import PHASES
+    from tui.screens import compare, differences, help, report
+    from tui.widgets import card, entry, picker, welcome
 
     found: set[str] = {*PLACES.values(), *PHASES.values(), *(text for _, text in FIXED)}
+    found |= {*map(str, Moment), *map(str, State), *get_args(Verdict), *GOOD, *BAD, *PHASES}
+    found |= {*TEXTUALS, *TEXTUALS.values(), "recall"}
+    found |= {AWAY, compare.KEYS, differences.KEYS, help.LEGEND, report.KEYS, entry.PLACEHOLDER}
+    for pairs in (card.LINES, [card.NOTE], picker.WORDS, welcome.LINES):
+        found |= {text for pair in pairs for text in pair if not text.startswith("/")}
     found |= {key.help for key in KEYS} | {fate.meaning for fate in FATES}
     for command in COMMANDS:
-        found |= {command.hint, command.help, *(hint for _, hint in command.words)}
-        found |= {command.argument} if command.argument else set()
+        found |= {command.hint, *(hint for _, hint in command.words)}
+        found |= {word for word, _ in command.words} if command.name == "diff" else set()
     return found
+
+
+def spoken() -> Iterator[tuple[str, str | tuple[str, str]]]:
+    """Yield (package, text) of what `tr` and `trn` are given: a text, or one for one and for many."""
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+                    continue
+                texts = [x.value for x in node.args if isinstance(x, ast.Constant)]
+                if node.func.id == "tr" and texts:
+                    yield package, texts[0]
+                elif node.func.id == "trn":
+                    yield package, (texts[0], texts[1])
 
 
 def template() -> Catalog:
     """Return every text that the code may say, untranslated."""
     catalog = Catalog(project="Discern")
-    for package in PACKAGES:
-        found = extract_from_dir(
-            ROOT / package, keywords=KEYWORDS, method_map=[("**.py", "python")]
-        )
-        for file, _line, message, _comments, _context in found:
-            catalog.add(message, locations=[(f"{package}/{file}", 0)])
+    for package, text in spoken():
+        catalog.add(text, locations=[(package, 0)])
     for text in sorted(registered()):
         catalog.add(text, locations=[("registry", 0)])
+    for text in sorted(sentences()):
+        catalog.add(text, locations=[("sentence", 0)], context=SENTENCE)
     return catalog
 
 
@@ -73,8 +98,11 @@ def main() -> int:
     """Bring the catalogue up to date; say what is untranslated."""
     path = po_file("ru")
     catalog = read("ru") if path.exists() else Catalog(locale="ru", fuzzy=False)
-    catalog.header_comment = HEADER
+    made = catalog.creation_date
     catalog.update(template(), no_fuzzy_matching=True)
+    catalog.header_comment, catalog.creation_date = HEADER, made
+    catalog.project, catalog.version = "Discern", ""
+    catalog.last_translator = catalog.language_team = "Discern"
     catalog.obsolete.clear()
     with path.open("wb") as file:
         write_po(file, catalog, width=100, sort_output=True, no_location=True, omit_header=False)

@@ -207,8 +207,8 @@ def _measures(
     gate: GateSettings,
     held_now: Sequence[bool],
 ) -> tuple[Measure, ...]:
-    learnt, rephrased = spoken.lessons, spoken.rephrasings
-    before = [right for right, held in zip(spoken.reproduced, held_now, strict=False) if held]
+    right, rephrased = spoken.lessons, spoken.rephrasings
+    before = [had for had, held in zip(spoken.reproduced, held_now, strict=False) if held]
     kept = mean(before)
     lost = (
         f"lessons held until now and lost: {len(before) - sum(before)} of {len(before)} "
@@ -223,17 +223,17 @@ def _measures(
     said = [*spoken.asked, *(one for some in spoken.reworded for one in some)]
     sound = mean([*(one.sound for one in said), *(one.sound for one in (*near, *anchors))])
     return (
-        Measure("lessons", learnt, gate.lessons, learnt >= gate.lessons,
-                f"lessons reproduced: {_share(learnt)} (at least {gate.lessons:.0%})"),
+        Measure("lessons", right, gate.lessons, right >= gate.lessons,
+                f"lessons reproduced: {_share(right)} (at least {gate.lessons:.0%})"),
         Measure("rephrasings", rephrased, gate.rephrasings, rephrased >= gate.rephrasings,
                 f"held-out rephrasings: {_share(rephrased)} (at least {gate.rephrasings:.0%})"),
         Measure("kept", kept, gate.kept, kept >= gate.kept, lost),
         Measure("near_misses", near_kept, gate.near_misses, near_kept >= gate.near_misses,
-                f"look-alike questions unchanged: {_share(near_kept)}{_letter(near_kept, near_strict)} "
+                f"look-alike questions unchanged: {_shares(near_kept, near_strict)} "
                 f"(at least {gate.near_misses:.0%})", True, strict=near_strict),
         Measure("anchors", anchors_kept, gate.anchors, anchors_kept >= gate.anchors,
-                f"unrelated answers unchanged: {_share(anchors_kept)}"
-                f"{_letter(anchors_kept, anchors_strict)} (at least {gate.anchors:.0%})", True,
+                f"unrelated answers unchanged: {_shares(anchors_kept, anchors_strict)} "
+                f"(at least {gate.anchors:.0%})", True,
                 strict=anchors_strict),
         Measure("kl", kl, gate.kl, kl <= gate.kl,
                 f"distance from the base: {kl:.4f} nats a token (at most {gate.kl:g})", True),
@@ -252,8 +252,9 @@ def _share(value: float) -> str:
     return f"{value:.0%}" if round(value * 100, 6) == round(value * 100) else f"{value:.1%}"
 
 
-def _letter(kept: float, strict: float) -> str:
-    return f", {_share(strict)} to the letter" if strict != kept else ""
+def _shares(kept: float, strict: float) -> str:
+    share = _share(kept)
+    return f"{share}, {_share(strict)} to the letter" if strict != kept else share
 
 
 def measures_to_json(measures: Sequence[Measure]) -> dict[str, float]:

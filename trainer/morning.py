@@ -15,6 +15,8 @@ from datetime import date
 from typing import Any
 
 from memory.journal import Journal
+from memory.language import tr
+from memory.retold import retold
 
 TOLD = "night told"
 _OUTCOMES = ("published", "rejected", "failed")
@@ -33,11 +35,19 @@ def line(journal: Journal, today: date | None = None) -> str | None:
         return None
     told(journal)
     today = today or date.today()
-    when = "Last night" if row["day"] == today.isoformat() else f"In the night of {row['day']}"
-    said = " ".join(str(row["outcome"] or "").split()).rstrip(".")
-    if row["state"] == "failed":
-        return f"{when} the training did not end well: {said}. /report for more."
-    return f"{when}: {said}. /report for more."
+    last, day = row["day"] == today.isoformat(), row["day"]
+    said = retold(" ".join(str(row["outcome"] or "").split())).rstrip(".")
+    if row["state"] == "failed" and last:
+        told_so = tr("Last night the training did not end well: {said}.", said=said)
+    elif row["state"] == "failed":
+        told_so = tr(
+            "In the night of {day} the training did not end well: {said}.", day=day, said=said
+        )
+    elif last:
+        told_so = tr("Last night: {said}.", said=said)
+    else:
+        told_so = tr("In the night of {day}: {said}.", day=day, said=said)
+    return told_so + " " + tr("/report for more.")
 
 
 def told(journal: Journal) -> None:

@@ -190,17 +190,18 @@ def sentence(curriculum: Curriculum, verdict: Verdict, *, dry: bool) -> str:
     """Return the verdict in one sentence."""
     count = len(curriculum.differences)
     right = sum(verdict.spoken.reproduced)
-    learnt = f"{right} of {len(curriculum.lessons)} lessons from {count} difference"
-    learnt += "" if count == 1 else "s"
+    lessons = len(curriculum.lessons)
+    learnt = f"{right} of {lessons} lessons from {count} difference{'s' * (count != 1)}"
     if not verdict.passed:
         return f"The adapter was not taken ({learnt} learnt): {verdict.sentence}."
-    scaled = "" if verdict.scale == 1 else f", at {verdict.scale:.0%} of its strength"
-    kept = "" if not dry else " Practice only: nothing was published."
     moved = sum(not change.undecided for change in verdict.changes)
     rest = "the rest stayed as it was"
     if moved:
         rest = f"{moved} other answer{'s' * (moved != 1)} moved, within what the gate allows"
-    return f"Learnt {learnt}{scaled}; {rest}.{kept}"
+    said = f"Learnt {learnt}; {rest}."
+    if verdict.scale != 1:
+        said = f"Learnt {learnt}, at {verdict.scale:.0%} of its strength; {rest}."
+    return f"{said} Practice only: nothing was published." if dry else said
 
 
 def row(verdict: Verdict) -> Beside:

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from memory.language import decimal, tr, trn
+from memory.retold import retold
+
 if TYPE_CHECKING:
     from trainer.report import Attempt, Fate, Point, Report
 
@@ -20,7 +23,10 @@ SHOWN_CHANGES = 5
 def report_text(report: Report, width: int = 80) -> str:
     """Return the report as plain text, at most `width` columns where words allow."""
     parts = [
-        [f"{report.verdict.upper()}  {report.sentence}", *_wrapped(report.notes, "! ", width)],
+        [
+            f"{tr(report.verdict).upper()}  {retold(report.sentence)}",
+            *_wrapped(report.notes, "! ", width),
+        ],
         curve_lines(report.curve, width) if report.curve else [],
         [line for fate in report.fates for line in _fate(fate, width)],
         [_measure(item, width) for item in report.measures],
@@ -34,19 +40,22 @@ def report_text(report: Report, width: int = 80) -> str:
 
 
 def _fate(fate: Fate, width: int) -> list[str]:
-    lines = [f"{MARKS.get(fate.fate, '·')} {one_line(fate.asked, width - 14):{width - 14}}"
-             f"{fate.fate:>12}" if fate.trained else
+    end = f"{tr(fate.fate):>12}"
+    room = width - len(end) - 2
+    lines = [f"{MARKS.get(fate.fate, '·')} {one_line(fate.asked, room):{room}}{end}"
+             if fate.trained else
              f"· {one_line(fate.asked, width - 2)}"]  # fmt: skip
     if not fate.trained:
-        return [*lines, f"    {one_line(fate.fate, width - 4)}"]
-    rows = [("before", fate.before or "(empty)"), ("after", fate.after or "(empty)")]
+        return [*lines, f"    {one_line(retold(fate.fate), width - 4)}"]
+    empty = tr("(empty)")
+    rows = [(tr("before"), fate.before or empty), (tr("after"), fate.after or empty)]
     if not fate.good:
-        rows.append(("wanted", fate.expected))
+        rows.append((tr("wanted"), fate.expected))
     for asked, said in fate.reworded[:2]:
-        rows.append(("but", f"{asked} → {said}"))
+        rows.append((tr("but"), f"{asked} → {said}"))
     if fate.cause:
-        rows.append(("why", fate.cause))
-        rows.append(("try", fate.advice))
+        rows.append((tr("why"), retold(fate.cause)))
+        rows.append((tr("try"), retold(fate.advice)))
     return lines + [f"    {name:8}{one_line(text, width - 12)}" for name, text in rows]
 
 
@@ -61,10 +70,12 @@ def _measure(item: object, width: int) -> str:
 def _beside(report: Report) -> list[str]:
     if not report.beside:
         return []
-    wide = max(len(row.name) for row in report.beside)
-    head = f"  {'':{wide}}  lessons  rephrasings"
-    return [head] + [
-        f"  {row.name:{wide}}  {row.lessons:7.0%}  {row.rephrasings:11.0%}" for row in report.beside
+    names = [retold(row.name) for row in report.beside]
+    wide = max(map(len, names))
+    lessons, others = tr("lessons"), tr("rephrasings")
+    return [f"  {'':{wide}}  {lessons}  {others}"] + [
+        f"  {name:{wide}}  {row.lessons:{len(lessons)}.0%}  {row.rephrasings:{len(others)}.0%}"
+        for name, row in zip(names, report.beside, strict=True)
     ]
 
 
@@ -76,7 +87,8 @@ def _changes(report: Report, width: int) -> list[str]:
         if change.after:
             lines.append(f"    {one_line(f'{change.before} → {change.after}', width - 4)}")
     if len(moved) > SHOWN_CHANGES:
-        lines.append(f"~ and {len(moved) - SHOWN_CHANGES} more")
+        more = len(moved) - SHOWN_CHANGES
+        lines.append("~ " + trn("and {n} more", "and {n} more", more))
     return lines
 
 
@@ -84,19 +96,31 @@ def _attempts(attempts: Sequence[Attempt], width: int) -> list[str]:
     lines = []
     for one in attempts:
         mark = "◆" if one.chosen else "✓" if one.passed else "✗"
-        head = f"{mark} run {one.number}  rate {one.rate:g}, seed {one.seed}, {one.steps} steps"
-        learnt = f"lessons {one.lessons:.0%}, rephrasings {one.rephrasings:.0%}"
-        lines.append(one_line(f"{head}: {learnt}" if one.steps else f"{head}: failed", width))
+        head = tr(
+            "run {number}  rate {rate}, seed {seed}, {steps} steps",
+            number=one.number, rate=f"{one.rate:g}", seed=one.seed, steps=one.steps,
+        )  # fmt: skip
+        learnt = tr(
+            "lessons {lessons}, rephrasings {rephrasings}",
+            lessons=f"{one.lessons:.0%}", rephrasings=f"{one.rephrasings:.0%}",
+        )  # fmt: skip
+        lines.append(one_line(f"{mark} {head}: {learnt if one.steps else tr('failed')}", width))
         if not one.passed:
-            lines.append(f"    {one_line(one.sentence, width - 4)}")
+            lines.append(f"    {one_line(retold(one.sentence), width - 4)}")
     return lines
 
 
 def _times(report: Report) -> list[str]:
     if not report.phases:
         return []
-    took = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in report.phases if seconds > 0.05)
-    return [f"{report.seconds:.1f} s: {took}"]
+    took = ", ".join(
+        f"{tr(name)} {_seconds(seconds)}" for name, seconds in report.phases if seconds > 0.05
+    )
+    return [f"{_seconds(report.seconds)}: {took}"]
+
+
+def _seconds(value: float) -> str:
+    return tr("{number} s", number=decimal(f"{value:.1f}"))
 
 
 def curve_lines(curve: Sequence[Point], width: int = 80) -> list[str]:
@@ -104,10 +128,13 @@ def curve_lines(curve: Sequence[Point], width: int = 80) -> list[str]:
     room = max(8, min(width - 30, 60))
     losses = _sample([point.loss for point in curve], room)
     learnt = _sample([point.learnt for point in curve], room)
+    first, last = curve[0].loss, curve[-1].loss
     return [
-        f"loss    {_spark(losses, max(losses) or 1.0)}  {curve[0].loss:.2f} → {curve[-1].loss:.2f}",
-        f"learnt  {_spark(learnt, 1.0)}  {curve[-1].learnt:.0%} in {curve[-1].step} steps",
-    ]
+        f"{tr('loss'):8}{_spark(losses, max(losses) or 1.0)}  " + decimal(f"{first:.2f} → {last:.2f}"),
+        f"{tr('learnt'):8}{_spark(learnt, 1.0)}  " + tr(
+            "{share} in {steps} steps", share=f"{curve[-1].learnt:.0%}", steps=curve[-1].step
+        ),
+    ]  # fmt: skip
 
 
 def _sample(values: list[float], room: int) -> list[float]:
@@ -126,7 +153,7 @@ def _wrapped(sentences: Sequence[str], mark: str, width: int) -> list[str]:
 
     lines: list[str] = []
     for sentence in sentences:
-        text = " ".join(sentence.split())
+        text = " ".join(retold(sentence).split())
         lines += textwrap.wrap(
             text, width, initial_indent=mark, subsequent_indent=" " * len(mark)
         ) or [mark]

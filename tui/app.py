@@ -11,8 +11,10 @@ import time
 from collections.abc import Iterable
 from typing import ClassVar
 
+from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
+from textual.command import CommandPalette
 from textual.filter import NoColor
 from textual.screen import Screen
 from textual.theme import Theme
@@ -20,14 +22,22 @@ from textual.theme import Theme
 from memory import language
 from memory.errors import DiscernError, SettingsError
 from memory.home import Home, Settings
+from memory.language import tr
+from memory.retold import retold
 from memory.settings_file import write_setting
 from tui.commands import COMMANDS
 from tui.keys import KEYS, Keyboard, bindings
+from tui.layout import latin
 from tui.screens.chat import ChatScreen
 from tui.text import clean
 from tui.themes import DARK, LIGHT, THEMES, of_ours
 
 TWICE_SECONDS = 2.0
+TEXTUALS = {
+    "Theme": "Change the current theme",
+    "Screenshot": "Save an SVG 'screenshot' of the current screen",
+}
+"""Commands of Textual's own that the palette offers, and what it says of them."""
 
 
 class DiscernApp(App[int]):
@@ -79,24 +89,37 @@ class DiscernApp(App[int]):
         except DiscernError as error:
             self.notify(clean(str(error)), severity="warning", markup=False)
 
+    async def on_event(self, event: events.Event) -> None:
+        """Tell a key by where it stands, also while the keyboard writes Russian."""
+        if isinstance(event, events.Key) and not self.keyboard.knows(event.key):
+            event.key = latin(event.key)
+        await super().on_event(event)
+
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer our commands in the palette, before Textual's own."""
         for command in COMMANDS:
             yield SystemCommand(
                 command.usage.partition(" ")[0],
-                command.hint,
+                tr(command.hint),
                 lambda command=command: self._chat_screen.pick(command),
             )
         for key in KEYS:
             if key.where == "chat" and key.id != "back":
+                said = tr(key.help)
                 yield SystemCommand(
-                    key.help[:1].upper() + key.help[1:],
+                    said[:1].upper() + said[1:],
                     self.keyboard.shown(key.id),
                     lambda action=key.action: self._do(action),
                 )
         for offered in super().get_system_commands(screen):
-            if offered.title in ("Theme", "Screenshot"):
-                yield offered
+            if offered.title in TEXTUALS:
+                yield offered._replace(title=tr(offered.title), help=tr(offered.help))
+
+    def action_command_palette(self) -> None:
+        """Open the palette, in the person's language."""
+        if not isinstance(self.screen, CommandPalette):
+            asks = tr("Search for commands…")
+            self.push_screen(CommandPalette(placeholder=asks, id="--command-palette"))
 
     def action_copy_or_leave(self) -> None:
         """Copy what is selected; with nothing selected, leave at the second press."""
@@ -104,15 +127,19 @@ class DiscernApp(App[int]):
         selected = screen.composer.selected_text or self._selected_text()
         if selected:
             self.copy_to_clipboard(clean(selected))
-            screen.status.say("Copied.", TWICE_SECONDS)
+            screen.status.say(tr("Copied."), TWICE_SECONDS)
             return
         now = time.monotonic()
         if now - self._leaving_at < TWICE_SECONDS:
             self.action_leave()
             return
         self._leaving_at = now
-        more = " Leaving stops the training." if screen.training.running else ""
-        screen.status.say(f"Ctrl+C again leaves.{more}", TWICE_SECONDS)
+        screen.status.say(
+            tr("Ctrl+C again leaves. Leaving stops the training.")
+            if screen.training.running
+            else tr("Ctrl+C again leaves."),
+            TWICE_SECONDS,
+        )
 
     def _selected_text(self) -> str | None:
         if self.screen is self._chat_screen:
@@ -134,7 +161,7 @@ class DiscernApp(App[int]):
     @property
     def failure(self) -> str | None:
         """Why the chat could not be opened, in one sentence."""
-        return None if (error := self._chat_screen.failed) is None else clean(str(error))
+        return None if (error := self._chat_screen.failed) is None else clean(retold(str(error)))
 
     def let_go(self) -> None:
         """Close the model, the memory and the trainings; for after the screen is gone."""

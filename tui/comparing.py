@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from memory.language import tr
+
 if TYPE_CHECKING:
     from trainer.compare import Pair, Side
     from tui.screens.chat import ChatScreen
@@ -23,7 +25,7 @@ async def compare(screen: ChatScreen, prompt: str) -> None:
     from trainer.compare import compare as answers
     from tui.screens.compare import CompareScreen
 
-    if not await screen.between_turns("compare"):
+    if not await screen.between_turns(tr("compare")):
         return
     chat, view = screen.chat, screen.chosen_or_last
     meant = None if prompt.strip() or view is None or view.turn is None else view

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from memory.language import tr
 from tui.commands import Command, find, found, in_order
 
 
@@ -51,7 +52,7 @@ def _names(typed: str) -> list[Completion]:
         Completion(
             f"/{command.name}" + (" " if command.argument else ""),
             f"/{command.name}",
-            command.hint,
+            tr(command.hint),
             ready=not command.argument or typed in (command.name, *command.aliases),
         )
         for command in found(typed)
@@ -63,7 +64,7 @@ def _arguments(command: Command, name: str, rest: str, sources: Sources) -> list
     offers: Sequence[tuple[str, str]] = ()
     more = False
     if not before:
-        offers = command.words
+        offers = tuple((_word(command, word), tr(hint)) for word, hint in command.words)
         more = command.name in ("diff",)
         if command.name == "contrast":
             offers = tuple(sources.differences())
@@ -102,6 +103,11 @@ def _arguments(command: Command, name: str, rest: str, sources: Sources) -> list
     ]
 
 
-_MOMENTS = ("error", "surprise", "hold")
+def _word(command: Command, word: str) -> str:
+    """A word as it is typed: those that /diff understands in the person's language, in that."""
+    return tr(word) if command.name == "diff" else word
+
+
+_MOMENTS = ("error", "surprise", "hold", "ошибка", "удивление", "держит")
 _OF_MEMORY = ("show", "edit", "pin", "unpin", "forget")
 _WANT_MORE = ("use", *_OF_MEMORY)

@@ -13,10 +13,11 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from memory.errors import AdapterError
-from memory.language import tr
+from memory.language import quoted, tr, trn
+from memory.retold import retold
 from tui.memory_handlers import MemoryHandlers
 from tui.talk_handlers import TalkHandlers
-from tui.text import one_line
+from tui.text import one_line, padded, turns_column
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,12 +34,16 @@ class Handlers(MemoryHandlers, TalkHandlers):
         if word in ("on", "off"):
             self._chat.recalling = word == "on"
         elif word:
-            await self._screen.say(f"/recall knows on and off, not {argument!r}.", "error")
+            await self._screen.say(
+                tr("/recall knows on and off, not {word}.", word=quoted(argument)), "error"
+            )
             return
         if self._chat.recalling:
-            await self._screen.say("Recall is on: what bears on a message goes into its context.")
+            await self._screen.say(
+                tr("Recall is on: what bears on a message goes into its context.")
+            )
         else:
-            await self._screen.say("Recall is off: the model answers from its weights alone.")
+            await self._screen.say(tr("Recall is off: the model answers from its weights alone."))
         self._screen.refresh_status()
 
     # --- training ----------------------------------------------------------------------------
@@ -52,7 +57,8 @@ class Handlers(MemoryHandlers, TalkHandlers):
             await self._screen.begin_training(force=word == "force")
         else:
             await self._screen.say(
-                f"/train knows stop, abort and force, not {argument!r}.", "error"
+                tr("/train knows stop, abort and force, not {word}.", word=quoted(argument)),
+                "error",
             )
 
     async def report(self, argument: str = "") -> None:
@@ -68,7 +74,7 @@ class Handlers(MemoryHandlers, TalkHandlers):
         if found:
             await self._screen.app.push_screen_wait(ReportScreen(found))
         else:
-            await self._screen.say("Nothing was trained yet. /train does it now.")
+            await self._screen.say(tr("Nothing was trained yet. /train does it now."))
 
     async def compare(self, argument: str) -> None:
         """Ask two ways of answering the same, by default the message of the chosen or last reply."""
@@ -86,7 +92,7 @@ class Handlers(MemoryHandlers, TalkHandlers):
         if word == "use":
             if not identity.strip():
                 await self._screen.say(
-                    "Say which: `/adapters use ID`; /adapters lists the ids.", "error"
+                    tr("Say which: `/adapters use ID`; /adapters lists the ids."), "error"
                 )
                 return
             adapter = find_adapter(home.adapters, identity.strip())
@@ -99,16 +105,17 @@ class Handlers(MemoryHandlers, TalkHandlers):
             await asyncio.to_thread(publish.rollback, home)
         elif word:
             await self._screen.say(
-                f"/adapters knows use ID, on, off and rollback, not {word!r}.", "error"
+                tr("/adapters knows use ID, on, off and rollback, not {word}.", word=quoted(word)),
+                "error",
             )
             return
         else:
             await self._list_adapters()
             return
         if self._screen.talk.streaming:
-            await self._screen.say("It changes as soon as the reply ends.")
+            await self._screen.say(tr("It changes as soon as the reply ends."))
         elif not await self._screen.talk.take_adapter():
-            await self._screen.say("Nothing changed: that is what serves already.")
+            await self._screen.say(tr("Nothing changed: that is what serves already."))
 
     async def _list_adapters(self) -> None:
         from agent.adapters import Pointer, list_adapters, read_pointer
@@ -117,13 +124,15 @@ class Handlers(MemoryHandlers, TalkHandlers):
         found = await asyncio.to_thread(list_adapters, folder)
         if not found:
             await self._screen.say(
-                "No adapters yet: the base model speaks alone. /train makes one from your marks."
+                tr(
+                    "No adapters yet: the base model speaks alone. /train makes one from your marks."
+                )
             )
             return
         try:
             pointer = read_pointer(folder)
         except AdapterError as error:
-            await self._screen.say(str(error), "error")
+            await self._screen.say(retold(str(error)), "error")
             pointer = Pointer()
         lines = []
         signs = {pointer.waiting: "◇", pointer.current: "◆"}
@@ -133,48 +142,56 @@ class Handlers(MemoryHandlers, TalkHandlers):
             lines.append(
                 f"{signs.get(item.id, ' ')} {item.id[:8]}  "
                 f"{manifest.created.astimezone():%Y-%m-%d %H:%M}  "
-                f"{count} difference{'s' * (count != 1)}"
-                + (f", scale {manifest.scale:g}" if manifest.scale != 1 else "")
+                + trn("{n} difference", "{n} differences", count)
+                + (
+                    tr(", scale {scale}", scale=f"{manifest.scale:g}")
+                    if manifest.scale != 1
+                    else ""
+                )
             )
         if pointer.off:
-            lines.append("Adapters are off: the base model serves alone until /adapters on.")
+            lines.append(tr("Adapters are off: the base model serves alone until /adapters on."))
         elif pointer.current is None:
-            lines.append("The base model serves alone.")
+            lines.append(tr("The base model serves alone."))
         await self._screen.say("\n".join(lines))
 
     # --- threads -----------------------------------------------------------------------------
 
     async def new(self, argument: str = "") -> None:
         """Begin a new thread."""
-        if await self._screen.between_turns("begin a new thread"):
+        if await self._screen.between_turns(tr("begin a new thread")):
             name = self._chat.fresh()
             await self._screen.talk.show_thread()
-            await self._screen.say(f"New thread: {name}")
+            await self._screen.say(tr("New thread: {name}", name=name))
 
     async def thread(self, argument: str) -> None:
         """Go on in another thread."""
         if not argument:
             await self._screen.say(
-                f"This is the thread {self._chat.thread!r}; `/thread NAME` goes to another, "
-                "/threads lists them."
+                tr(
+                    "This is the thread {name}; `/thread NAME` goes to another, /threads lists "
+                    "them.",
+                    name=quoted(self._chat.thread),
+                )
             )
-        elif await self._screen.between_turns("change the thread"):
+        elif await self._screen.between_turns(tr("change the thread")):
             self._chat.switch(argument)
             await self._screen.talk.show_thread()
             if not self._screen.transcript.turns:
-                await self._screen.say(f"New thread: {self._chat.thread}")
+                await self._screen.say(tr("New thread: {name}", name=self._chat.thread))
 
     async def threads(self, argument: str = "") -> None:
         """List the threads."""
         found = self._chat.journal.threads()
         if not found:
-            await self._screen.say("No threads yet; the first message begins one.")
+            await self._screen.say(tr("No threads yet; the first message begins one."))
             return
         lines = []
         for name, turns, at in found:
             sign = "›" if name == self._chat.thread else " "
             lines.append(
-                f"{sign} {one_line(name, 40):<24}  {turns:>4} turn{'s' * (turns != 1):1}  "
+                f"{sign} {padded(one_line(name, 40), 24)}  "
+                f"{turns_column(turns)}  "
                 f"{at.astimezone():%Y-%m-%d %H:%M}"
             )
         await self._screen.say("\n".join(lines))

@@ -164,6 +164,10 @@ class Keyboard:
         """Whether a pressed key asks for this action."""
         return key in self.keys[name]
 
+    def knows(self, key: str) -> bool:
+        """Whether a key stands for any action."""
+        return any(key in keys for keys in self.keys.values())
+
     def of(self, where: str) -> set[str]:
         """Return all keys of a place."""
         return {name for key in KEYS if key.where == where for name in self.keys[key.id]}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.llama_file import on_card
 from agent.occupied import Place
+from memory.language import tr
 
 if TYPE_CHECKING:
     from tui.screens.stage import Stage
@@ -83,6 +84,7 @@ class Lending:
 
     def _show(self) -> None:
         status = self._screen.status
+        away = tr(AWAY)
         lent, passing = self._screen.chat.engine.lent, status.status.passing
-        if passing == ("" if lent else AWAY):  # other words that stand there go first
-            status.change(passing=AWAY if lent else "")
+        if passing == ("" if lent else away):  # other words that stand there go first
+            status.change(passing=away if lent else "")

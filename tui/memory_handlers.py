@@ -10,6 +10,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from memory.errors import DiscernError
+from memory.language import decimal, tr
+from memory.retold import retold
 from tui.text import one_line
 from tui.widgets.card import Card
 from tui.widgets.recalled import Used, details, summary
@@ -48,7 +50,7 @@ class MemoryHandlers:
         latest = screen.transcript.turns[-1:]
         if screen.talk.streaming and (view is None or view in latest):
             screen.talk.after(lambda: self.diff(argument))
-            await screen.say("The reply will be marked as soon as it ends.")
+            await screen.say(tr("The reply will be marked as soon as it ends."))
             return
         try:
             mark = parse_mark(argument)
@@ -75,7 +77,10 @@ class MemoryHandlers:
         """Take back the mark made last in this session."""
         if not self._made:
             await self._screen.say(
-                "No mark was made since the chat was opened; `/memory forget ID` removes an older one."
+                tr(
+                    "No mark was made since the chat was opened; `/memory forget ID` removes an older "
+                    "one."
+                )
             )
             return
         await self.take_back(self._made[-1])
@@ -84,7 +89,9 @@ class MemoryHandlers:
         """Take a mark back; the talk stays as it is."""
         item = await asyncio.to_thread(self._chat.undo, identity)
         await self._gone(item)
-        await self._screen.say(f"Taken back: {item.id[:8]}, {summary(item, 60)}")
+        await self._screen.say(
+            tr("Taken back: {id}, {what}", id=item.id[:8], what=summary(item, 60))
+        )
 
     async def _gone(self, item: Difference) -> None:
         self._made = [made for made in self._made if made != item.id]
@@ -95,7 +102,7 @@ class MemoryHandlers:
 
     async def contrast(self, argument: str = "") -> None:
         """Open the card of the three lines; what is empty is drafted by the model."""
-        if not await self._screen.between_turns("write the contrast"):
+        if not await self._screen.between_turns(tr("write the contrast")):
             return
         item = await self._mark_meant(argument)
         if item is None:
@@ -105,7 +112,7 @@ class MemoryHandlers:
         if bare:
             draft = await asyncio.to_thread(self._chat.draft, item)
             if card.is_attached:
-                card.offer(draft.contrast, draft.said)
+                card.offer(draft.contrast, retold(draft.said))
 
     async def _mark_meant(self, argument: str) -> Difference | None:
         """The named mark, else the latest of the chosen reply, else the latest of the thread's end."""
@@ -116,7 +123,7 @@ class MemoryHandlers:
         for view in views:
             if view.marks:
                 return await asyncio.to_thread(self._chat.journal.difference, view.marks[-1].id)
-        await self._screen.say("Nothing is marked here yet; /diff marks the last reply.")
+        await self._screen.say(tr("Nothing is marked here yet; /diff marks the last reply."))
         return None
 
     async def _open(self, item: Difference, *, note: bool = False, drafting: bool = False) -> Card:
@@ -135,7 +142,7 @@ class MemoryHandlers:
         said = receipt(item, self._screen.settings)
         if view := self._screen.view_of(item.turn):
             await view.add_receipt(item, said)
-            self._screen.status.say(f"Kept, version {item.version}.")
+            self._screen.status.say(tr("Kept, version {number}.", number=item.version))
         else:
             await self._screen.say(said, "done")
         self._screen.refresh_status()
@@ -153,7 +160,7 @@ class MemoryHandlers:
         """Show what was recalled for the chosen or last reply, to be pinned or forgotten."""
         view = self._screen.chosen_or_last
         if view is None:
-            await self._screen.say("Nothing was asked yet in this thread.")
+            await self._screen.say(tr("Nothing was asked yet in this thread."))
             return
         used, aside = await self._used(view)
         if used:
@@ -164,12 +171,19 @@ class MemoryHandlers:
             return
         floor = self._screen.settings.recall.floor
         reason = (
-            f"nothing that was marked fits it by {floor:.2f} or more (recall.floor)"
+            tr(
+                "nothing that was marked fits it by {floor} or more (recall.floor)",
+                floor=decimal(f"{floor:.2f}"),
+            )
             if self._chat.recalling
-            else "recall is off (/recall on)"
+            else tr("recall is off (/recall on)")
         )
         await self._screen.say(
-            f"Nothing was recalled for “{one_line(view.asked, 40)}”: {aside or reason}."
+            tr(
+                "Nothing was recalled for “{asked}”: {reason}.",
+                asked=one_line(view.asked, 40),
+                reason=aside or reason,
+            )
         )
 
     async def _used(self, view: TurnView) -> tuple[list[Used], str]:
@@ -206,7 +220,7 @@ class MemoryHandlers:
             await self._open_all(argument)
         elif not identity:
             await self._screen.say(
-                f"Say which: `/memory {verb} ID`; /memory lists the ids.", "error"
+                tr("Say which: `/memory {verb} ID`; /memory lists the ids.", verb=verb), "error"
             )
         elif verb == "forget":
             await self.forget(identity)
@@ -219,8 +233,13 @@ class MemoryHandlers:
             await self._screen.say("\n".join(details(Used(item), 10_000)))
         else:
             item = await asyncio.to_thread(self._chat.memory.pin, identity, verb == "pin")
-            said = "Pinned: it comes first where it fits" if item.pinned else "No longer pinned"
-            await self._screen.say(f"{said}. {item.id[:8]}, {summary(item, 60)}", "done")
+            about = {"id": item.id[:8], "what": summary(item, 60)}
+            said = (
+                tr("Pinned: it comes first where it fits. {id}, {what}", **about)
+                if item.pinned
+                else tr("No longer pinned. {id}, {what}", **about)
+            )
+            await self._screen.say(said, "done")
 
     async def _open_all(self, words: str) -> None:
         """Open all differences, and do what is wished there."""
@@ -239,19 +258,19 @@ class MemoryHandlers:
             await self._open(item, note=True)
         elif item.thread == self._chat.thread:
             self._screen.transcript.choose(self._screen.view_of(item.turn))
-        elif await self._screen.between_turns("change the thread"):
+        elif await self._screen.between_turns(tr("change the thread")):
             self._chat.switch(item.thread)
             await self._screen.talk.show_thread()
             self._screen.transcript.choose(self._screen.view_of(item.turn))
 
     async def forget(self, identity: str) -> None:
         """Forget a difference everywhere, its turn too, and say what else must be done."""
-        if not await self._screen.between_turns("forget it"):
+        if not await self._screen.between_turns(tr("forget it")):
             return
         item = await asyncio.to_thread(self._chat.forget, identity)
         await self._gone(item)
         if view := self._screen.view_of(item.turn):
             await view.remove()
         left = await asyncio.to_thread(self._chat.left_of, item)
-        said = [f"Forgotten for good, with the turn it was marked in: {item.id[:8]}."]
-        await self._screen.say("\n".join((*said, *left.sentences)))
+        said = tr("Forgotten for good, with the turn it was marked in: {id}.", id=item.id[:8])
+        await self._screen.say("\n".join((said, *left.sentences)))

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING
 
+from memory.language import language, tr, trn
 from tui.completion import Sources
 
 if TYPE_CHECKING:
@@ -27,11 +28,15 @@ def sources(chat: Chat | None) -> Sources:
     )
 
 
-@cache
 def _kinds() -> tuple[tuple[str, str], ...]:
-    from memory.kinds import kinds
+    return _kinds_in(language())
 
-    return tuple((kind.name, kind.shows) for kind in kinds().values())
+
+@cache
+def _kinds_in(_language: str) -> tuple[tuple[str, str], ...]:
+    from memory.kinds import kinds, typed
+
+    return tuple((typed(kind.name), kind.meaning) for kind in kinds().values())
 
 
 def _themes() -> Iterable[tuple[str, str]]:
@@ -47,14 +52,15 @@ def _adapters(chat: Chat) -> Iterable[tuple[str, str]]:
     for adapter in list_adapters(chat.home.adapters)[:MOST]:
         count = len(adapter.manifest.differences)
         made = adapter.manifest.created.astimezone()
-        yield adapter.id[:8], f"{made:%Y-%m-%d %H:%M}, {count} difference{'s' * (count != 1)}"
+        learnt = trn("{n} difference", "{n} differences", count)
+        yield adapter.id[:8], f"{made:%Y-%m-%d %H:%M}, {learnt}"
 
 
 def _differences(chat: Chat) -> Iterable[tuple[str, str]]:
     for identity, moment, asked in chat.journal.latest(MOST):
-        yield identity[:8], f"{moment}: {asked}"
+        yield identity[:8], f"{tr(moment)}: {asked}"
 
 
 def _threads(chat: Chat) -> Iterable[tuple[str, str]]:
     for name, turns, at in chat.journal.threads()[:MOST]:
-        yield name, f"{turns} turn{'s' * (turns != 1)}, {at.astimezone():%Y-%m-%d %H:%M}"
+        yield name, f"{trn('{n} turn', '{n} turns', turns)}, {at.astimezone():%Y-%m-%d %H:%M}"

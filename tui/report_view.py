@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from memory.language import tr, trn
-from tui.text import clean, one_line
+from memory.retold import retold
+from tui.text import clean, one_line, padded
 
 if TYPE_CHECKING:
     from trainer.report import Attempt, Change, Fate, Measure, Point, Report
@@ -60,9 +61,9 @@ def _verdict(report: Report, width: int, colours: Colours) -> Iterator[Content]:
     sign, shade = _VERDICTS[report.verdict]
     head = Content.styled(f"{sign} {_word(report.verdict)}", f"bold {colours[shade]}")
     yield head
-    yield from _wrapped(report.sentence, width, "  ", "")
+    yield from _wrapped(retold(report.sentence), width, "  ", "")
     for note in report.notes:
-        yield from _wrapped(note, width, "! ", colours["warning"])
+        yield from _wrapped(retold(note), width, "! ", colours["warning"])
 
 
 def _word(verdict: str) -> str:
@@ -94,7 +95,7 @@ def _curves(curve: tuple[Point, ...], width: int, colours: Colours) -> Iterator[
     )  # fmt: skip
     for name, values, said in rows:
         yield Content.assemble(
-            (f"{one_line(name, LABEL):{LABEL}}", colours["muted"]),
+            (padded(one_line(name, LABEL), LABEL), colours["muted"]),
             (sparkline(tuple(values), room), colours["accent"]),
             (f"  {said}", colours["muted"]),
         )
@@ -121,7 +122,7 @@ def _fate(fate: Fate, count: int, width: int, colours: Colours) -> Iterator[Cont
         (f"{sign} ", colours[shade]), (asked, "bold"), gap if said else "", (said, colours[shade])
     )
     if not fate.trained:
-        yield from _wrapped(fate.fate, width, "  ", colours["muted"])
+        yield from _wrapped(retold(fate.fate), width, "  ", colours["muted"])
         return
     empty = tr("(empty)")
     rows = [(tr("before"), fate.before or empty, "muted"), (tr("after"), fate.after or empty, "")]
@@ -129,12 +130,12 @@ def _fate(fate: Fate, count: int, width: int, colours: Colours) -> Iterator[Cont
         rows.append((tr("wanted"), fate.expected, "success"))
     rows += [(tr("but"), f"{asked} → {said}", "warning") for asked, said in fate.reworded[:2]]
     if fate.cause:
-        rows += [(tr("why"), fate.cause, ""), (tr("try"), fate.advice, "accent")]
+        rows += [(tr("why"), retold(fate.cause), ""), (tr("try"), retold(fate.advice), "accent")]
     for name, text, style in rows:
         room = max(8, width - LABEL - 4)
         line = one_line(text, room) if style in ("muted", "warning") else None
         for at, part in enumerate([line] if line is not None else _lines(text, room)):
-            label = f"{one_line(name, LABEL):{LABEL}}" if at == 0 else " " * LABEL
+            label = padded(one_line(name, LABEL), LABEL) if at == 0 else " " * LABEL
             yield Content.assemble(
                 ("  " + label + "  ", colours["muted"]), (part, colours[style] if style else "")
             )
@@ -156,7 +157,7 @@ def _gate(report: Report, width: int, colours: Colours) -> Iterator[Content]:
     for measure in report.measures:
         sign, shade = _judged(measure)
         first = True
-        for line in _lines(measure.sentence, width - 2):
+        for line in _lines(retold(measure.sentence), width - 2):
             lead = (f"{sign} ", colours[shade]) if first else "  "
             yield Content.assemble(lead, line)
             first = False
@@ -174,11 +175,11 @@ def _beside(report: Report, width: int, colours: Colours) -> Iterator[Content]:
     bar = max(4, min(BAR, (width - wide - 18) // 2))
     heads = (tr("lessons"), tr("in other words"))
     yield Content.styled(
-        " " * (wide + 4) + "  ".join(f"{one_line(head, bar + 5):{bar + 5}}" for head in heads),
+        " " * (wide + 4) + "  ".join(padded(one_line(head, bar + 5), bar + 5) for head in heads),
         colours["muted"],
     )
     for row in report.beside:
-        parts: list[Content | str] = [f"  {one_line(row.name, wide):{wide}}  "]
+        parts: list[Content | str] = [f"  {padded(tr(row.name), wide)}  "]
         for share in (row.lessons, row.rephrasings):
             full = round(bar * share)
             parts += [
@@ -198,7 +199,7 @@ def _moved(changes: tuple[Change, ...], width: int, colours: Colours) -> Iterato
         yield Content.assemble(("~ ", colours["warning"]), one_line(change.asked, width - 2))
         if change.after:
             for name, text in ((tr("before"), change.before), (tr("after"), change.after)):
-                label = f"  {one_line(name, LABEL):{LABEL}}  "
+                label = f"  {padded(one_line(name, LABEL), LABEL)}  "
                 yield Content.styled(
                     label + one_line(text, max(8, width - LABEL - 4)), colours["muted"]
                 )
@@ -216,7 +217,7 @@ def _attempts(report: Report, width: int, colours: Colours) -> Iterator[Content]
         sign, shade = ("◆", "accent") if one.chosen else _GOOD if one.passed else _BAD
         yield Content.assemble((f"{sign} ", colours[shade]), one_line(_try(one), width - 2))
         if not one.passed:
-            yield from _wrapped(one.sentence, width, "  ", colours["muted"])
+            yield from _wrapped(retold(one.sentence), width, "  ", colours["muted"])
 
 
 def _try(one: Attempt) -> str:
@@ -232,7 +233,7 @@ def _try(one: Attempt) -> str:
 
 def _advice(report: Report, width: int, colours: Colours) -> Iterator[Content]:
     for sentence in report.advice:
-        yield from _wrapped(sentence, width, "→ ", colours["accent"])
+        yield from _wrapped(retold(sentence), width, "→ ", colours["accent"])
 
 
 def _times(report: Report, width: int, colours: Colours) -> Iterator[Content]:

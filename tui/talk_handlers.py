@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from memory.errors import MarkError
+from memory.language import tr
 
 if TYPE_CHECKING:
     from agent.chat import Chat
@@ -23,7 +24,7 @@ class TalkHandlers:
 
     async def retry(self, argument: str = "") -> None:
         """Ask the message of the chosen or last reply again; the reply before is kept beside."""
-        if not await self._screen.between_turns("ask again"):
+        if not await self._screen.between_turns(tr("ask again")):
             return
         view = self._screen.chosen_or_last
         if view is None or view.turn is None:
@@ -42,7 +43,7 @@ class TalkHandlers:
         from agent.sight import sight
         from tui.screens.context import ContextScreen
 
-        if await self._screen.between_turns("look at the context"):
+        if await self._screen.between_turns(tr("look at the context")):
             draft = argument or self._screen.composer.text
             seen = await asyncio.to_thread(sight, self._chat, draft)
             await self._screen.app.push_screen(ContextScreen(seen))

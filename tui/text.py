@@ -14,6 +14,9 @@ Source of the sequences: ECMA-48, sections 5.4 (CSI) and 5.6 (strings).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+
+from memory.language import trn
 
 LONGEST_SEQUENCE = 1024
 ELLIPSIS = "…"
@@ -78,6 +81,29 @@ class StreamCleaner:
 def _may_go_on(text: str, end: int) -> bool:
     """Whether an unclosed sequence that ends here may still grow (an ESC may begin its close)."""
     return end == len(text) or text[end:] == "\x1b"
+
+
+def padded(text: str, width: int) -> str:
+    """Return the text filled to `width` columns of the terminal; a longer one as it is."""
+    from rich.cells import cell_len
+
+    return text + " " * (width - cell_len(text))
+
+
+def labels_width(names: Iterable[str]) -> int:
+    """Return the columns of a row of labels: two blanks after the longest, 8 at least."""
+    from rich.cells import cell_len
+
+    return max(8, *(cell_len(name) + 2 for name in names))
+
+
+def turns_column(turns: int) -> str:
+    """Return "12 turns" as a column of a list, the numbers and the words each under each other."""
+    from rich.cells import cell_len
+
+    said = [trn("{n} turn", "{n} turns", count).partition(" ") for count in (turns, 1, 2, 5)]
+    number, _, word = said[0]
+    return f"{number:>4} {padded(word, max(cell_len(noun) for _, _, noun in said))}"
 
 
 def one_line(text: str, width: int = 0) -> str:

@@ -36,4 +36,7 @@ def test_what_has_no_translation_is_said_in_english_with_its_values_as_they_are(
     assert (
         language.tr("Never said {what}.", what="{braces} [bold]") == "Never said {braces} [bold]."
     )
-    assert language.trn("{n} thing never said", "{n} things never said", 1200).startswith("1,200 ")
+    thing = ("{n} thing never said", "{n} things never said")
+    assert language.trn(*thing, 1200) == "1\xa0200 things never said"
+    language.use("en")
+    assert language.trn(*thing, 1200) == "1,200 things never said"

@@ -14,6 +14,8 @@ from textual.app import ComposeResult
 
 from memory.errors import DiscernError
 from memory.home import Home, Settings
+from memory.language import tr
+from memory.retold import retold
 from tui.commands import Command, parse
 from tui.handlers import Handlers
 from tui.opening import Opened, OpeningStep
@@ -59,13 +61,13 @@ class ChatScreen(ReadingStage):
 
     def on_mount(self) -> None:
         """Paint first, then load."""
-        self.status.change(passing="loading the model…")
+        self.status.change(passing=tr("loading the model…"))
         self.call_after_refresh(self._opening.begin)
 
     def on_opening_step(self, message: OpeningStep) -> None:
         """Say what the opening is at."""
         if self.status.status.passing:
-            self.status.change(passing=f"{message.text}…")
+            self.status.change(passing=f"{retold(message.text)}…")
 
     async def on_opened(self, message: Opened) -> None:
         """Show the thread, or leave with the sentence that says what is wrong."""
@@ -112,10 +114,10 @@ class ChatScreen(ReadingStage):
             return
         if self._chat is None and asks_the_chat:
             self._send_when_ready = True
-            self.status.change(passing="loading; sent when ready…")
+            self.status.change(passing=tr("loading; sent when ready…"))
             return
         if parsed is None and self.talk.streaming:
-            self.status.say("The reply is still being written; Esc stops it.")
+            self.status.say(tr("The reply is still being written; Esc stops it."))
             return
         self._send_when_ready = False
         edited = self.entry.editing if parsed is None else None
@@ -131,10 +133,13 @@ class ChatScreen(ReadingStage):
         parsed = parse(text)
         assert parsed is not None
         if parsed.command is None:
-            guess = (
-                f"did you mean /{parsed.nearest}?" if parsed.nearest else "/help lists them all."
+            name, near = one_line(parsed.name, 30), parsed.nearest
+            said = (
+                tr("There is no command /{name}; did you mean /{near}?", name=name, near=near)
+                if near
+                else tr("There is no command /{name}; /help lists them all.", name=name)
             )
-            await self.say(f"There is no command /{one_line(parsed.name, 30)}; {guess}", "error")
+            await self.say(said, "error")
             self.entry.give_back(text)
             return
         await self.attempt(getattr(self._handlers, parsed.command.handler)(parsed.argument))
@@ -153,7 +158,8 @@ class ChatScreen(ReadingStage):
         self.status.change(by_words=notice is not None)
         if notice is not None and "is being made" not in notice and notice != self._noticed:
             self._noticed = notice
-            await self.say(f"{notice[:1].upper()}{notice[1:]}.")
+            said = retold(notice)
+            await self.say(f"{said[:1].upper()}{said[1:]}.")
 
     # --- keys --------------------------------------------------------------------------------
 
@@ -249,7 +255,7 @@ class ChatScreen(ReadingStage):
         """Say where a link leads and copy it; nothing a model wrote is opened by itself."""
         target = clean(event.href)
         self.app.copy_to_clipboard(target)
-        self.notify(f"Copied: {one_line(target, 200)}", markup=False)
+        self.notify(tr("Copied: {text}", text=one_line(target, 200)), markup=False)
 
     def pick(self, command: Command) -> None:
         """Begin a command chosen in the palette; one without an argument is done at once."""

@@ -19,6 +19,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from memory.errors import DiscernError
+from memory.language import tr
+from memory.retold import retold
 from tui.text import clean, one_line
 
 if TYPE_CHECKING:
@@ -69,13 +71,13 @@ class CompareScreen(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         """Lay the parts down."""
-        yield Input(one_line(self._prompt, 2000), placeholder="a prompt to ask both sides")
+        yield Input(one_line(self._prompt, 2000), placeholder=tr("a prompt to ask both sides"))
         with Horizontal():
             for number in (0, 1):
                 with VerticalScroll(id=f"column{number}", can_focus=False):
                     yield Static("", markup=False, classes="side")
                     yield Static("", markup=False, classes="said")
-        yield Static(KEYS, markup=False, classes="keys")
+        yield Static(tr(KEYS), markup=False, classes="keys")
 
     def on_mount(self) -> None:
         """Ask at once when there is something to ask."""
@@ -115,7 +117,7 @@ class CompareScreen(ModalScreen[str | None]):
         try:
             pair = await self._ask((first, second), self.query_one(Input).value.strip())
         except DiscernError as error:
-            self._say(str(error))
+            self._say(retold(str(error)))
             return
         self._replies = [pair.first, pair.second]
         self._draw()
@@ -126,19 +128,26 @@ class CompareScreen(ModalScreen[str | None]):
         hidden = self._blind and self._better is None
         for number in (0, 1):
             who = self._order[number]
-            name = f"side {'AB'[number]}" if hidden else self._sides[self._at[who]].name
-            said = "…" if self._replies is None else self._replies[who] or "(nothing was said)"
+            name = (
+                tr("side {letter}", letter="AB"[number])
+                if hidden
+                else _named(self._sides[self._at[who]].name)
+            )
+            said = "…" if self._replies is None else self._replies[who] or tr("(nothing was said)")
             column = self.query_one(f"#column{number}")
-            mark = " ✓ better" if self._better == number else ""
+            mark = " ✓ " + tr("better") if self._better == number else ""
             column.query_one(".side", Static).update(Content(clean(f"{name}{mark}")))
             column.query_one(".said", Static).update(Content(clean(said)))
             column.set_class(self._better == number, "-better")
         if self._better is None:
-            self._say(f"{KEYS}{' · blind' if self._blind else ''}")
+            self._say(f"{tr(KEYS)} · {tr('blind')}" if self._blind else tr(KEYS))
         elif self._may_mark and self._better < 2:
-            self._say("m makes it how the reply should have sounded · Enter asks again · Esc back")
+            self._say(
+                tr("m makes it how the reply should have sounded · Enter asks again · Esc back")
+            )
         else:
-            self._say("a tie · Enter asks again · Esc back" if self._better == 2 else KEYS)
+            tie = tr("a tie · Enter asks again · Esc back")
+            self._say(tie if self._better == 2 else tr(KEYS))
 
     def _say(self, text: str) -> None:
         line = one_line(text, max(20, self.size.width - 2))
@@ -181,3 +190,9 @@ class CompareScreen(ModalScreen[str | None]):
     def action_leave(self) -> None:
         """Go back to the chat."""
         self.dismiss(None)
+
+
+def _named(side: str) -> str:
+    """Return a side's name ("base", "base+recall", an adapter's id) as it is shown."""
+    who, recall, _ = side.partition("+")
+    return (tr("base") if who == "base" else who) + (f"+{tr('recall')}" if recall else "")

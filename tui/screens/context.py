@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
@@ -11,7 +12,8 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from tui.text import clean
+from memory.language import tr, trn
+from tui.text import clean, padded
 
 if TYPE_CHECKING:
     from agent.sight import Sight
@@ -44,7 +46,7 @@ class ContextScreen(ModalScreen[None]):
         yield Static(Content("\n".join(lines(self._sight))), markup=False)
         with VerticalScroll():
             yield Static(Content(clean(self._sight.text)), markup=False)
-        yield Static("↑ ↓ PgUp PgDn scroll · Esc back", markup=False, classes="keys")
+        yield Static(tr("↑ ↓ PgUp PgDn scroll · Esc back"), markup=False, classes="keys")
 
     def on_mount(self) -> None:
         """The end stands nearest to the next message."""
@@ -55,18 +57,20 @@ class ContextScreen(ModalScreen[None]):
 
 def lines(sight: Sight) -> list[str]:
     """Return the counts as lines: a part, its tokens, what it is."""
-    differences = f"{sight.differences} difference{'s' * (sight.differences != 1)}"
-    talk = f"{sight.messages} message{'s' * (sight.messages != 1)}"
+    differences = trn("{n} difference", "{n} differences", sight.differences)
+    talk = trn("{n} message", "{n} messages", sight.messages)
     if sight.dropped:
-        talk += f"; {sight.dropped} earlier no longer fit"
+        talk += "; " + trn("{n} earlier no longer fit", "{n} earlier no longer fit", sight.dropped)
+    of = tr("of {size}, {room} of them kept for the reply", size=sight.size, room=sight.room)
     rows = (
-        ("system", sight.system, "" if sight.system else "none"),
-        ("talk", sight.talk, talk),
-        ("recalled", sight.recalled, differences),
-        ("message", sight.message, "" if sight.message else "nothing written yet"),
-        ("template", sight.template, "between the parts"),
-        ("in all", sight.total, f"of {sight.size}, {sight.room} of them kept for the reply"),
+        (tr("system"), sight.system, "" if sight.system else tr("none")),
+        (tr("talk"), sight.talk, talk),
+        (tr("recalled"), sight.recalled, differences),
+        (tr("message"), sight.message, "" if sight.message else tr("nothing written yet")),
+        (tr("template"), sight.template, tr("between the parts")),
+        (tr("in all"), sight.total, of),
     )
-    return ["What the model sees for the next message, in tokens", ""] + [
-        f"{name:<9}{tokens:>7}  {what}".rstrip() for name, tokens, what in rows
+    room = max(9, *(cell_len(name) + 1 for name, _, _ in rows))
+    return [tr("What the model sees for the next message, in tokens"), ""] + [
+        f"{padded(name, room)}{tokens:>7}  {what}".rstrip() for name, tokens, what in rows
     ]

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from rich.cells import cell_len
 from rich.text import Text
 from textual import events, work
 from textual.app import ComposeResult
@@ -23,8 +24,11 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from memory.errors import DiscernError
+from memory.kinds import in_words
+from memory.language import tr
+from memory.retold import retold
 from tui.fates import FATES, fate, held_before
-from tui.text import clean, one_line
+from tui.text import clean, one_line, padded
 
 if TYPE_CHECKING:
     from memory.difference import Difference
@@ -78,11 +82,13 @@ class DifferencesScreen(ModalScreen[Wish | None]):
 
     def compose(self) -> ComposeResult:
         """Lay the parts down."""
-        yield Input(one_line(self._words, 200), placeholder="Differences · / writes to sift them")
+        yield Input(
+            one_line(self._words, 200), placeholder=tr("Differences · / writes to sift them")
+        )
         yield OptionList(markup=False)
         with VerticalScroll(can_focus=False):
             yield Static("", markup=False, id="whole")
-        yield Static(KEYS, markup=False, classes="keys")
+        yield Static(tr(KEYS), markup=False, classes="keys")
 
     def on_mount(self) -> None:
         """Read what there is."""
@@ -106,7 +112,9 @@ class DifferencesScreen(ModalScreen[Wish | None]):
         width = max(20, self.size.width - 4)
         if not kept:
             said = (
-                "No difference has that." if self._all else "Nothing was marked yet: /diff does it."
+                tr("No difference has that.")
+                if self._all
+                else tr("Nothing was marked yet: /diff does it.")
             )
             listed.add_option(Option(Text(said), disabled=True))
             self._show(None)
@@ -117,11 +125,12 @@ class DifferencesScreen(ModalScreen[Wish | None]):
 
     def _line(self, item: Difference, width: int) -> str:
         pin = "⌃" if item.pinned else " "
-        kind = (item.kind or item.moment.value).partition("/")[2] or item.kind or item.moment.value
+        kind = in_words(item.kind) if item.kind else tr(item.moment)
+        kind = kind.partition("/")[2] or kind
         sounds = f" → {item.contrast.sounds}" if item.contrast.sounds else ""
         sign = fate(item, self._held).sign
-        head = f"{sign}{pin} {item.at.astimezone():%m-%d}  {one_line(kind, 12):<12}  "
-        return head + one_line(f"{item.asked}{sounds}", max(10, width - len(head)))
+        head = f"{sign}{pin} {item.at.astimezone():%m-%d}  {padded(one_line(kind, 12), 12)}  "
+        return head + one_line(f"{item.asked}{sounds}", max(10, width - cell_len(head)))
 
     @property
     def _chosen(self) -> Difference | None:
@@ -136,25 +145,33 @@ class DifferencesScreen(ModalScreen[Wish | None]):
 
     def _lines(self, item: Difference) -> list[str]:
         stands = fate(item, self._held)
-        kind = f" · {item.kind}" if item.kind else ""
+        facts = (
+            item.id[:8],
+            tr(item.moment),
+            item.kind and in_words(item.kind),
+            f"{item.at.astimezone():%Y-%m-%d %H:%M}",
+            tr("version {number}", number=item.version),
+            item.pinned and tr("pinned"),
+        )
         lines = [
-            f"{item.id[:8]} · {item.moment.value}{kind} · {item.at.astimezone():%Y-%m-%d %H:%M}"
-            f" · version {item.version}{' · pinned' if item.pinned else ''}",
-            f"{stands.sign} {stands.meaning}",
+            " · ".join(fact for fact in facts if fact),
+            f"{stands.sign} {tr(stands.meaning)}",
         ]
         if item.superseded_by:
-            lines.append(f"superseded by {item.superseded_by[:8]}: neither recalled nor trained")
+            newer = item.superseded_by[:8]
+            lines.append(tr("superseded by {newer}: neither recalled nor trained", newer=newer))
         contrast = item.contrast
         parts = (
-            ("asked", item.asked),
-            ("answered", item.replied),
-            ("missed", contrast.missed),
-            ("lost", contrast.lost),
-            ("sounds", contrast.sounds),
-            ("note", item.note),
-            ("the words", item.span.quote if item.span else None),
+            (tr("asked"), item.asked),
+            (tr("answered"), item.replied),
+            (tr("missed"), contrast.missed),
+            (tr("lost"), contrast.lost),
+            (tr("sounds"), contrast.sounds),
+            (tr("note"), item.note),
+            (tr("the words"), item.span.quote if item.span else None),
         )
-        lines += [f"{name:<10}{text}" for name, text in parts if text]
+        room = max(10, *(cell_len(name) + 1 for name, _ in parts))
+        lines += [f"{padded(name, room)}{text}" for name, text in parts if text]
         return lines
 
     # --- keys --------------------------------------------------------------------------------
@@ -197,7 +214,12 @@ class DifferencesScreen(ModalScreen[Wish | None]):
             if self._forgetting == item.id:
                 self.dismiss(Wish("forget", item))
             else:
-                self._say(f"f again forgets {item.id[:8]} for good, with its turn · Esc keeps it")
+                self._say(
+                    tr(
+                        "f again forgets {id} for good, with its turn · Esc keeps it",
+                        id=item.id[:8],
+                    )
+                )
                 self._forgetting = item.id
         else:
             return
@@ -206,7 +228,9 @@ class DifferencesScreen(ModalScreen[Wish | None]):
 
     def _supersede(self, item: Difference) -> None:
         if self._old is None or self._old.id == item.id:
-            self._say(f"choose what takes the place of {item.id[:8]}, then s · Esc leaves it")
+            self._say(
+                tr("choose what takes the place of {id}, then s · Esc leaves it", id=item.id[:8])
+            )
             self._old = item
         else:
             self._change(item, "supersede")
@@ -220,15 +244,15 @@ class DifferencesScreen(ModalScreen[Wish | None]):
             elif old is not None:
                 await asyncio.to_thread(self._memory.supersede, old.id, item.id)
         except DiscernError as error:
-            self._say(str(error))
+            self._say(retold(str(error)))
         else:
             self._say()
         self._read()
 
-    def _say(self, text: str = KEYS) -> None:
+    def _say(self, text: str = "") -> None:
         self._forgetting = self._old = None
         self.query_one(".keys", Static).update(
-            Content(one_line(text, max(20, self.size.width - 2)))
+            Content(one_line(text or tr(KEYS), max(20, self.size.width - 2)))
         )
 
     def action_leave(self) -> None:
@@ -252,5 +276,6 @@ def _has(item: Difference, word: str) -> bool:
     texts: Sequence[str | None] = (
         item.moment.value, item.state.value, item.kind, item.id, item.asked, item.replied,
         contrast.missed, contrast.lost, contrast.sounds, item.note,
+        tr(item.moment), tr(item.state), item.kind and in_words(item.kind),
     )  # fmt: skip
     return any(word in text.casefold() for text in texts if text)

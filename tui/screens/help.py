@@ -16,6 +16,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from memory.language import quoted, tr
 from tui.commands import COMMANDS, Command, found
 from tui.fates import FATES
 from tui.keys import FIXED, Keyboard
@@ -42,14 +43,13 @@ class Row:
 
 def rows(keyboard: Keyboard) -> list[Row]:
     """Return all of the help: commands, then keys by place, then the signs of the gutter."""
-    listed = [Row("Commands", f"/{item.name}", item.hint, item) for item in COMMANDS]
+    listed = [Row(tr("Commands"), f"/{item.name}", tr(item.hint), item) for item in COMMANDS]
     for place, _identity, keys, effect in keyboard.rows():
-        listed.append(Row(f"Keys {place}", keys, effect))
-    listed += [Row("Keys that stay", keys, effect) for keys, effect in FIXED]
-    listed += [Row(LEGEND, fate.sign, fate.meaning) for fate in FATES]
-    listed.append(
-        Row(LEGEND, "colour", "the family of the difference; the sign alone says its fate")
-    )
+        listed.append(Row(tr("Keys {place}", place=tr(place)), keys, tr(effect)))
+    listed += [Row(tr("Keys that stay"), keys, tr(effect)) for keys, effect in FIXED]
+    listed += [Row(tr(LEGEND), fate.sign, tr(fate.meaning)) for fate in FATES]
+    told = tr("the family of the difference; the sign alone says its fate")
+    listed.append(Row(tr(LEGEND), tr("colour"), told))
     return listed
 
 
@@ -84,9 +84,9 @@ class HelpScreen(ModalScreen[Command | None]):
 
     def compose(self) -> ComposeResult:
         """Lay the parts down."""
-        yield Input(one_line(self._words, 200), placeholder="Help · write to sift")
+        yield Input(one_line(self._words, 200), placeholder=tr("Help · write to sift"))
         yield OptionList(markup=False)
-        yield Static("↑ ↓ · Enter takes it · Esc back", markup=False)
+        yield Static(tr("↑ ↓ · Enter takes it · Esc back"), markup=False)
 
     def on_mount(self) -> None:
         """Show what there is."""
@@ -149,7 +149,8 @@ class HelpScreen(ModalScreen[Command | None]):
             )
             options.append(Option(line))
         if not kept:
-            options.append(Option(f"Nothing here holds {one_line(words, 40)!r}.", disabled=True))
+            said = tr("Nothing here holds {words}.", words=quoted(one_line(words, 40)))
+            options.append(Option(Content(said), disabled=True))
         listed.clear_options()
         listed.add_options(options)
         if kept:

@@ -14,6 +14,8 @@ from textual.binding import BindingType
 from textual.widget import Widget
 
 from memory.errors import DiscernError, MarkError
+from memory.kinds import in_words
+from memory.language import tr
 from tui.keys import KEYS, Keyboard, bindings, hints, keyboard_of
 from tui.marking import Passage, in_source
 from tui.screens.training_stage import TrainingStage
@@ -55,9 +57,10 @@ class MarkingStage(TrainingStage):
         """Give the keyboard to the replies, or back to the input."""
         if self._in_gesture():  # it was opened since the message was sent
             return
-        words = (("mark", "mark"), ("passage", "a part"), ("unmark", "undo"))
-        more = (("contrast", "contrast"), ("why", "why"), ("edit", "edit"), ("copy", "copy"))
-        line = hints(self.keyboard, (*words, *more))
+        words = (("mark", tr("mark")), ("passage", tr("a part")), ("unmark", tr("undo")))
+        more = (("contrast", tr("contrast")), ("why", tr("why")))
+        rest = (("edit", tr("edit")), ("copy", tr("copy")))
+        line = hints(self.keyboard, (*words, *more, *rest))
         self.status.change(keys=line if message.view is not None else "")
         self.set_focus(self.composer if message.view is None else self.transcript)
 
@@ -69,7 +72,8 @@ class MarkingStage(TrainingStage):
     def on_text_selected(self, event: events.TextSelected) -> None:
         """Say that what was selected can be marked."""
         if self.selections and isinstance(self._selected(), tuple):
-            line = hints(self.keyboard, (("mark_now", "marks it"), ("copy_or_leave", "copies it")))
+            pairs = (("mark_now", tr("marks it")), ("copy_or_leave", tr("copies it")))
+            line = hints(self.keyboard, pairs)
             self.status.say(line, 6.0)
 
     # These are awaited by the key that asks for them, so that a quick next key finds them open.
@@ -90,17 +94,18 @@ class MarkingStage(TrainingStage):
         if view is None:
             return
         if view.turn is None:
-            self.status.say("The reply is still being written; words are chosen once it ends.")
+            self.status.say(tr("The reply is still being written; words are chosen once it ends."))
             return
         if (passage := Passage.of(view.reply.text)) is None:
-            self.status.say("There is no word in this reply.")
+            self.status.say(tr("There is no word in this reply."))
             return
         self.leave_gestures()
         shown = PassageView(passage)
         await view.replace_reply(shown)
         self.set_focus(shown)
-        words = (("grow", "begins a part"), ("mark_passage", "marks it"), ("back", "leaves it"))
-        self.status.change(keys="← → ↑ ↓ words · " + hints(self.keyboard, words))
+        begins, leaves = tr("begins a part"), tr("leaves it")
+        words = (("grow", begins), ("mark_passage", tr("marks it")), ("back", leaves))
+        self.status.change(keys=f"← → ↑ ↓ {tr('words')} · " + hints(self.keyboard, words))
 
     async def took(self, event: events.Key) -> bool:
         """Do at once what a key asks of the chosen reply, and hand the next ones to the picker.
@@ -157,7 +162,7 @@ class MarkingStage(TrainingStage):
             if any(view in widget.ancestors for widget in self.selections)
         ]
         if len(views) != 1:
-            return "To mark a part, select words of one reply."
+            return tr("To mark a part, select words of one reply.")
         part = selected(views[0].reply, views[0].reply.text, self.selections)
         return part if isinstance(part, str) else (views[0], part)
 
@@ -199,8 +204,9 @@ class MarkingStage(TrainingStage):
             mark |= {"quote": picker.quote, "quote_at": picker.span[0]}
         if view.turn is None and self.talk.streaming:
             await self._done()
+            words = one_line(_words(mark), 50)
             view.say_aside(
-                f"◆ kept in mind: {one_line(_words(mark), 50)}, marked as the reply ends"
+                "◆ " + tr("kept in mind: {words}, marked as the reply ends", words=words)
             )
             self.talk.after(lambda: self._keep(view, mark))
             return
@@ -217,7 +223,7 @@ class MarkingStage(TrainingStage):
         if mark.get("quote"):
             mark = mark | _exact(view.turn.replied, mark["quote"], mark["quote_at"])
         turn = view.turn.id
-        view.say_aside("stopped" if view.turn.stopped else "")
+        view.say_aside(tr("stopped") if view.turn.stopped else "")
         receipt = await asyncio.to_thread(lambda: self.chat.mark(turn=turn, **mark))
         await self._handlers.kept(receipt)
 
@@ -252,4 +258,6 @@ def _exact(replied: str, quote: str, at: int) -> dict[str, Any]:
 
 
 def _words(mark: dict[str, Any]) -> str:
-    return " ".join(str(mark[name]) for name in ("moment", "kind", "sounds") if mark.get(name))
+    moment, kind = mark["moment"], mark.get("kind")
+    parts = (tr(moment), kind and in_words(kind), mark.get("sounds"))
+    return " ".join(str(part) for part in parts if part)

@@ -9,6 +9,7 @@ from textual import work
 from textual.app import SuspendNotSupported
 
 from memory.errors import DiscernError
+from memory.language import tr
 from tui.editor import edited, editor
 from tui.passages import code_blocks
 from tui.screens.marking_stage import MarkingStage
@@ -39,7 +40,7 @@ class ReadingStage(MarkingStage):
             with self.app.suspend():
                 text = edited(draft, command)
         except SuspendNotSupported:
-            await self.say("This terminal cannot be handed to an editor; write here.", "error")
+            await self.say(tr("This terminal cannot be handed to an editor; write here."), "error")
         except DiscernError as error:
             await self.say_error(error)
         else:
@@ -62,14 +63,14 @@ class ReadingStage(MarkingStage):
     async def action_branch(self, step: int) -> None:
         """Walk to the branch beside the chosen reply."""
         view = self.transcript.chosen
-        if view is None or view.turn is None or not await self.between_turns("choose a branch"):
+        if view is None or view.turn is None or not await self.between_turns(tr("choose a branch")):
             return
         siblings = self.chat.journal.siblings([view.turn.id]).get(view.turn.id)
         beside = siblings.beside(step) if siblings else None
         if siblings is None:
-            self.status.say("There is one branch here; r asks again, e asks otherwise.")
+            self.status.say(tr("There is one branch here; r asks again, e asks otherwise."))
         elif beside is None:
-            self.status.say(f"This is branch {siblings}.")
+            self.status.say(tr("This is branch {which}.", which=siblings))
         else:
             await self.attempt(self.talk.choose_branch(beside))
 
@@ -80,7 +81,7 @@ class ReadingStage(MarkingStage):
         view = self.transcript.chosen
         if view is not None:
             self.app.copy_to_clipboard(view.reply.text)
-            self.status.say("Copied the reply.")
+            self.status.say(tr("Copied the reply."))
 
     def action_copy_code(self) -> None:
         """Copy the code of the chosen reply; pressed again, its next block."""
@@ -89,15 +90,18 @@ class ReadingStage(MarkingStage):
             return
         blocks = code_blocks(view.reply.text)
         if not blocks:
-            self.status.say("There is no code in this reply.")
+            self.status.say(tr("There is no code in this reply."))
             return
         at = 0
         if self._copied is not None and self._copied[0] is view:
             at = (self._copied[1] + 1) % len(blocks)
         self._copied = (view, at)
         self.app.copy_to_clipboard(blocks[at])
-        which = "the code" if len(blocks) == 1 else f"code {at + 1} of {len(blocks)}"
-        self.status.say(f"Copied {which}.")
+        self.status.say(
+            tr("Copied the code.")
+            if len(blocks) == 1
+            else tr("Copied code {number} of {count}.", number=at + 1, count=len(blocks))
+        )
 
     def selected_source(self) -> str:
         """Return what is selected as it was written: no wrapped lines, no padding."""

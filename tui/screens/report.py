@@ -58,7 +58,7 @@ class ReportScreen(ModalScreen[None]):
         yield Static("", markup=False, id="which")
         with VerticalScroll():
             yield Static("", markup=False, id="report")
-        yield Static(KEYS, markup=False, id="keys")
+        yield Static(tr(KEYS), markup=False, id="keys")
 
     def on_mount(self) -> None:
         """Show the newest."""
@@ -91,7 +91,7 @@ class ReportScreen(ModalScreen[None]):
             self._at = at
             self._draw()
             self.query_one(VerticalScroll).scroll_home(animate=False)
-            self._say(KEYS)
+            self._say(tr(KEYS))
 
     @work(group="page", exclusive=True)
     async def action_page(self) -> None:
@@ -102,9 +102,15 @@ class ReportScreen(ModalScreen[None]):
             text = await asyncio.to_thread(report.to_html)
             await asyncio.to_thread(page.write_text, text, "utf-8")
         except OSError as error:
-            self._say(f"cannot write {page}: {error.strerror}; free some room and press o again")
+            self._say(
+                tr(
+                    "cannot write {page}: {reason}; free some room and press o again",
+                    page=page,
+                    reason=error.strerror,
+                )
+            )
         else:
-            self._say(f"Written: {page}")
+            self._say(tr("Written: {page}", page=page))
 
     def _say(self, text: str) -> None:
         self.query_one("#keys", Static).update(

@@ -10,6 +10,8 @@ from textual.screen import Screen
 
 from memory.errors import DiscernError, NothingToTrainError
 from memory.home import Home, Settings
+from memory.language import tr
+from memory.retold import retold
 from tui.offers import sources
 from tui.opening import Opening
 from tui.talk import Talk
@@ -67,9 +69,14 @@ class Stage(Screen[None]):
         """Say what went wrong: our sentences as they are, anything else with its kind."""
         text = str(error)
         if isinstance(error, DiscernError):
+            text = retold(text)
             text = text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
         else:
-            text = f"Something broke inside Discern ({type(error).__name__}: {text}); the chat goes on."
+            text = tr(
+                "Something broke inside Discern ({kind}: {text}); the chat goes on.",
+                kind=type(error).__name__,
+                text=text,
+            )
         quiet = isinstance(error, NothingToTrainError)
         await self.say(text, "info" if quiet else "error")
 
@@ -83,7 +90,9 @@ class Stage(Screen[None]):
     async def between_turns(self, what: str) -> bool:
         """Whether no reply is in the making; says so if one is."""
         if self.talk.streaming:
-            await self.say(f"The reply is still being written; Esc stops it, then {what}.")
+            await self.say(
+                tr("The reply is still being written; Esc stops it, then {what}.", what=what)
+            )
         return not self.talk.streaming
 
     def ask(self, text: str, *, instead_of: str | None = None) -> None:
@@ -127,5 +136,5 @@ class Stage(Screen[None]):
             adapter=adapter.id if adapter else None,
             scale=adapter.manifest.scale if adapter else 1.0,
             recalling=self._chat.recalling,
-            night=f"night {night:%H:%M}" if night else "",
+            night=tr("night {time}", time=f"{night:%H:%M}") if night else "",
         )

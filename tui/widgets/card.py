@@ -19,8 +19,10 @@ from textual.message import Message
 from textual.widgets import Static, TextArea
 
 from memory.difference import Contrast, Difference
+from memory.kinds import in_words
+from memory.language import tr
 from tui.keys import bindings, keyboard_of
-from tui.text import clean, one_line
+from tui.text import clean, labels_width, one_line, padded
 
 LINES: tuple[tuple[str, str], ...] = (
     ("missed", "what was not distinguished"),
@@ -53,7 +55,12 @@ class CardLine(TextArea):
 
     def __init__(self, name: str, hint: str, text: str) -> None:
         super().__init__(
-            clean(text), soft_wrap=True, compact=True, placeholder=hint, classes="line", name=name
+            clean(text),
+            soft_wrap=True,
+            compact=True,
+            placeholder=tr(hint),
+            classes="line",
+            name=name,
         )
 
     async def _on_key(self, event: events.Key) -> None:
@@ -113,7 +120,8 @@ class Card(Vertical):
         self._before = {name: getattr(contrast, name, None) or "" for name, _hint in LINES}
         self._before["note"] = difference.note or ""
         self._lines = {name: CardLine(name, hint, self._before[name]) for name, hint in names}
-        self._said = "The model drafts; you may write meanwhile." if drafting else ""
+        self._room = labels_width(tr(name) for name in (*self._lines, "asked", "said"))
+        self._said = tr("The model drafts; you may write meanwhile.") if drafting else ""
 
     def compose(self) -> ComposeResult:
         """Lay the rows down."""
@@ -121,7 +129,9 @@ class Card(Vertical):
         yield self._quoted
         for name, line in self._lines.items():
             with Horizontal(classes="row"):
-                yield Static(name, markup=False, classes="label")
+                label = Static(tr(name), markup=False, classes="label")
+                label.styles.width = self._room
+                yield label
                 yield line
         yield self._state
 
@@ -137,15 +147,18 @@ class Card(Vertical):
 
     def _draw(self) -> None:
         item, width = self.difference, max(20, self.app.size.width - 10)
-        kind = f" {item.kind}" if item.kind else ""
-        self._title.update(Content(f"◆ {item.id[:8]} {item.moment}{kind}: the difference in words"))
+        what = " ".join(filter(None, (tr(item.moment), item.kind and in_words(item.kind))))
+        title = tr("{id} {what}: the difference in words", id=item.id[:8], what=what)
+        self._title.update(Content(one_line(f"◆ {title}", width)))
         quote = item.span.quote if item.span else item.replied
+        rows = ((tr("asked"), item.asked), (tr("said"), quote))
+        room = self._room
         self._quoted.update(
             Content(
-                f"asked   {one_line(item.asked, width - 8)}\nsaid    {one_line(quote, width - 8)}"
+                "\n".join(padded(name, room) + one_line(text, width - room) for name, text in rows)
             )
         )
-        keys = "Enter keeps · Tab next · Ctrl+J breaks the line · Esc leaves it"
+        keys = tr("Enter keeps · Tab next · Ctrl+J breaks the line · Esc leaves it")
         self._state.update(
             Content(one_line(self._said, width) + "\n" + keys if self._said else keys)
         )
@@ -156,7 +169,7 @@ class Card(Vertical):
             line = self._lines[name]
             if not line.text.strip() and (text := getattr(contrast, name)):
                 line.text = clean(text)
-        self._said = said or "A draft: yours to change. Only what you keep counts."
+        self._said = said or tr("A draft: yours to change. Only what you keep counts.")
         self._draw()
 
     def on_card_line_entered(self, message: CardLine.Entered) -> None:

@@ -11,6 +11,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static, TextArea
 
+from memory.language import tr
 from tui.commands import find
 from tui.completion import Completion, Sources, complete
 from tui.text import one_line
@@ -46,7 +47,7 @@ class Entry(Vertical):
 
     def __init__(self, sources: Callable[[], Sources]) -> None:
         super().__init__(id="entry")
-        self.composer = Composer(PLACEHOLDER)
+        self.composer = Composer(tr(PLACEHOLDER))
         self.target: TurnView | None = None
         self.editing: str | None = None
         self._draft = ""
@@ -79,7 +80,7 @@ class Entry(Vertical):
         self.composer.write(view.turn.asked)
         self.composer.focus()
         said = one_line(view.turn.asked, max(10, self.app.size.width - 40))
-        self._aim.update(Content(f"↳ instead of: {said} · Esc leaves it"))
+        self._aim.update(Content("↳ " + tr("instead of: {said} · Esc leaves it", said=said)))
         self._aim.display = True
 
     def leave_edit(self) -> bool:
@@ -98,7 +99,7 @@ class Entry(Vertical):
         self._aim.display = view is not None or self.editing is not None
         if view is not None:
             said = one_line(view.reply.text or view.asked, max(10, self.app.size.width - 14))
-            self._aim.update(Content(f"◆ marks: {said}"))
+            self._aim.update(Content("◆ " + tr("marks: {said}", said=said)))
 
     def close_menu(self) -> bool:
         """Hide the menu; whether it was shown."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.cells import cell_len
 from textual import events
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
+from memory.language import trn
 from tui.completion import Completion
-from tui.text import one_line
+from tui.text import one_line, padded
 
 ROWS = 8
 
@@ -64,7 +66,7 @@ class CompletionMenu(Static):
     def _draw(self) -> None:
         width = max(20, self.app.size.width - 5)
         shown = self._offers[self._top : self._top + ROWS]
-        room = min(max((len(item.label) for item in shown), default=0), width // 2)
+        room = min(max((cell_len(item.label) for item in shown), default=0), width // 2)
         variables = self.app.theme_variables
         lines: list[Content] = []
         for number, item in enumerate(shown, start=self._top):
@@ -73,9 +75,9 @@ class CompletionMenu(Static):
             chosen = number == self._at
             style = f"bold {variables['accent']}" if chosen else variables["foreground"]
             sign = "▸ " if chosen else "  "
-            lines.append(Content.assemble((f"{sign}{label.ljust(room)}", style), f"  {hint}"))
+            lines.append(Content.assemble((f"{sign}{padded(label, room)}", style), f"  {hint}"))
         if more := len(self._offers) - len(shown):
-            lines.append(Content(f"  {more} more"))
+            lines.append(Content("  " + trn("{n} more", "{n} more", more)))
         self.update(Content("\n").join(lines))
 
     def on_click(self, event: events.Click) -> None:

@@ -18,10 +18,11 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from memory.kinds import Kind
+from memory.kinds import Kind, in_words
+from memory.language import tr
 from tui.keys import bindings
 from tui.marking import MOMENTS, Steps
-from tui.text import one_line
+from tui.text import labels_width, one_line
 from tui.widgets.card import CardLine
 
 WORDS = (("sounds", "how it should have sounded: this is trained"), ("note", "a word on it"))
@@ -64,12 +65,12 @@ class MarkPicker(Vertical, can_focus=True):
         self._head = Static("", markup=False)
         self._keys = Static("", markup=False)
         self._lines = {name: CardLine(name, hint, "") for name, hint in WORDS}
-        self._rows = [
-            Horizontal(Static(name, markup=False, classes="label"), line, classes="row")
-            for name, line in self._lines.items()
-        ]
-        for row in self._rows:
-            row.display = False
+        self._rows: list[Horizontal] = []
+        for name, line in self._lines.items():
+            label = Static(tr(name), markup=False, classes="label")
+            label.styles.width = labels_width(tr(each) for each, _hint in WORDS)
+            self._rows.append(Horizontal(label, line, classes="row"))
+            self._rows[-1].display = False
 
     def compose(self) -> ComposeResult:
         """Lay the rows down."""
@@ -87,7 +88,7 @@ class MarkPicker(Vertical, can_focus=True):
 
     def on_key(self, event: events.Key) -> None:
         """Take a digit, or the letter of a moment; other letters say nothing here."""
-        key = (event.character or event.key).lower()
+        key = (event.key if len(event.key) == 1 else event.character or event.key).lower()
         if len(key) != 1 or not key.isprintable():
             return
         event.stop()
@@ -139,21 +140,26 @@ class MarkPicker(Vertical, can_focus=True):
     def _draw(self) -> None:
         steps, width = self.steps, max(24, (self.size.width or self.app.size.width - 8) - 2)
         accent, text = self.app.theme_variables["accent"], self.app.theme_variables["foreground"]
-        moment = str(steps.moment) if steps.moment else ""
-        said = " ".join(part for part in (moment, steps.kind.name if steps.kind else "") if part)
-        what = f"“{one_line(self.quote, 30)}”" if self.span else "the reply"
-        lines = [Content.assemble((f"◆ mark {what}", text), (f"  {said}", accent))]
+        moment = tr(steps.moment) if steps.moment else ""
+        kind = in_words(steps.kind.name) if steps.kind else ""
+        said = " ".join(part for part in (moment, kind) if part)
+        what = (
+            tr("mark “{words}”", words=one_line(self.quote, 30))
+            if self.span
+            else tr("mark the reply")
+        )
+        lines = [Content.assemble((f"◆ {what}", text), (f"  {said}", accent))]
         if steps.offers:
-            parts = [(digit, kind.type or kind.family) for digit, kind in steps.offers]
+            parts = [(digit, kind.label) for digit, kind in steps.offers]
             lines += [line.stylize_before(text) for line in _rows(parts, width, accent)]
         elif steps.kind is not None:
-            lines.append(Content(one_line(steps.kind.shows, width)))
+            lines.append(Content(one_line(steps.kind.meaning, width)))
         self._head.update(Content("\n").join(lines))
-        letters = " · ".join(f"{letter} {name}" for letter, name in MOMENTS.items())
+        letters = " · ".join(f"{letter} {tr(name)}" for letter, name in MOMENTS.items())
         keys = (
-            "Enter keeps · Tab the other line · Esc leaves it"
+            tr("Enter keeps · Tab the other line · Esc leaves it")
             if steps.step == 2
-            else f"{letters} · Enter skips · / writes · Esc leaves it"
+            else tr("{letters} · Enter skips · / writes · Esc leaves it", letters=letters)
         )
         self._keys.update(Content(one_line(keys, width)))
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rich.cells import cell_len
 from textual import events
 from textual.content import Content
 from textual.widgets import Static
 
 from memory.difference import Difference
-from tui.text import clean, one_line
+from memory.kinds import in_words
+from memory.language import decimal, tr, trn
+from tui.text import clean, one_line, padded
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ class RecalledLine(Static):
             return
         width = (self.size.width or self.app.size.width - 6) - 2
         head = ("◆ ", self.app.theme_variables["accent"])
-        count = f"{len(self.used)} recalled"
+        count = trn("{n} recalled", "{n} recalled", len(self.used))
         if not self.open:
             first = self.used[0].difference
             text = f"{count}: {summary(first, max(20, width - len(count) - 4))}"
@@ -85,7 +88,7 @@ class RecalledLine(Static):
 def summary(difference: Difference, width: int) -> str:
     """Return `asked … → sounds …` on one line of `width` columns."""
     contrast = difference.contrast
-    right = contrast.sounds or contrast.missed or contrast.lost or difference.note or "(marked)"
+    right = contrast.sounds or contrast.missed or contrast.lost or difference.note or tr("(marked)")
     half = max(8, (width - 3) * 2 // 5)
     return one_line(f"{one_line(difference.asked, half)} → {one_line(right, width)}", width)
 
@@ -93,11 +96,12 @@ def summary(difference: Difference, width: int) -> str:
 def details(used: Used, width: int) -> list[str]:
     """Return what is known of a recalled difference, a fact a line."""
     item = used.difference
-    head = " ".join(filter(None, (item.id[:8], item.moment, item.kind, f"({item.state})")))
+    kind = item.kind and in_words(item.kind)
+    head = " ".join(filter(None, (item.id[:8], tr(item.moment), kind, f"({tr(item.state)})")))
     if used.score is not None:
-        head += f"  fits {used.score:.2f}"
-    if used.matched:
-        head += f" by {' '.join(used.matched)}"
+        score, words = decimal(f"{used.score:.2f}"), " ".join(used.matched)
+        said = tr("fits {score} by {words}", score=score, words=words)
+        head += "  " + (said if words else tr("fits {score}", score=score))
     lines = [one_line(head, width)]
     named = (
         ("asked", item.asked),
@@ -107,7 +111,8 @@ def details(used: Used, width: int) -> list[str]:
         ("note", item.note),
         ("sounds", item.contrast.sounds),
     )
+    room = max(7, *(cell_len(tr(name)) + 1 for name, _ in named))
     for name, text in named:
         if text:
-            lines.append(f"  {name:<7}{one_line(clean(text), width - 9)}")
+            lines.append(f"  {padded(tr(name), room)}{one_line(clean(text), width - room - 2)}")
     return lines

@@ -8,6 +8,7 @@ from textual.message import Message
 from textual.style import Style
 from textual.widgets import Static
 
+from memory.language import tr
 from tui.text import clean
 
 
@@ -30,7 +31,7 @@ class Receipt(Static):
             self.difference = difference
 
     def __init__(self, difference: str, text: str) -> None:
-        undo = ("undo", Style(underline=True) + Style.from_meta({"undo": True}))
+        undo = (tr("undo"), Style(underline=True) + Style.from_meta({"undo": True}))
         super().__init__(Content.assemble(f"✓ {clean(text)} ", undo), markup=False)
         self.difference = difference
 

@@ -13,6 +13,7 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
+from memory.language import tr
 from tui.marking import aligned, in_source
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def selected(
     parts = [(widget, choice) for widget, choice in selections.items() if _bears_text(widget)]
     inside = [part for part in parts if reply in part[0].ancestors_with_self]
     if not inside:
-        return "Nothing of a reply is selected."
+        return tr("Nothing of a reply is selected.")
     found: list[tuple[int, int]] = []
     for widget, choice in inside:
         shown = _plain(widget)
@@ -39,10 +40,12 @@ def selected(
         began, source = _source_of(reply, text, widget)
         own = began is not None and in_source(source, shown, start, end)
         if began is None or not own:
-            return "It cannot be told where these words stand in the reply; select fewer of them."
+            return tr(
+                "It cannot be told where these words stand in the reply; select fewer of them."
+            )
         found.append((began + own[0], began + own[1]))
     if not found:
-        return "Only blank space is selected."
+        return tr("Only blank space is selected.")
     return min(start for start, _ in found), max(end for _, end in found)
 
 

@@ -9,6 +9,7 @@ from rich.cells import cell_len
 from textual.content import Content
 from textual.widgets import Static
 
+from memory.language import decimal, tr, trn
 from tui.text import one_line
 
 NEARLY_FULL = 0.85
@@ -96,7 +97,7 @@ def fit(status: Status, width: int) -> list[tuple[str, str]]:
     if status.passing:
         parts.append((0, one_line(status.passing, max(10, width // 2)), ""))
     elif status.model:
-        adapter = status.adapter[:8] if status.adapter else "base"
+        adapter = status.adapter[:8] if status.adapter else tr("base")
         if status.adapter and status.scale != 1:
             adapter += f" ×{status.scale:g}"
         parts.append((0, f"{one_line(status.model, max(8, min(24, width // 4)))} · {adapter}", ""))
@@ -105,17 +106,23 @@ def fit(status: Status, width: int) -> list[tuple[str, str]]:
         full = "full" if share >= NEARLY_FULL else ""
         said = f"{status.context_used}/{status.context_size}"
         # The share is said in words, too: colour alone carries no meaning.
-        parts.append((1 if full else 3, said + (f" {share:.0%} full" if full else ""), full))
+        parts.append(
+            (
+                1 if full else 3,
+                said + (" " + tr("{share} full", share=f"{share:.0%}") if full else ""),
+                full,
+            )
+        )
     if status.speed:
-        parts.append((4, f"{status.speed:.0f} tok/s", ""))
+        parts.append((4, tr("{speed} tok/s", speed=f"{status.speed:.0f}"), ""))
     if status.first_token:
-        parts.append((5, f"first {_seconds(status.first_token)}", ""))
+        parts.append((5, tr("first {seconds}", seconds=_seconds(status.first_token)), ""))
     if not status.recalling:
-        parts.append((1, "recall off", ""))
+        parts.append((1, tr("recall off"), ""))
     elif status.by_words:
-        parts.append((3, "recall by words", ""))
+        parts.append((3, tr("recall by words"), ""))
     if status.waiting:
-        parts.append((1, f"◆ {status.waiting} waiting", "accent"))
+        parts.append((1, "◆ " + trn("{n} waiting", "{n} waiting", status.waiting), "accent"))
     if status.training:
         parts.append((0, status.training, "accent"))
     elif status.night:
@@ -127,4 +134,5 @@ def fit(status: Status, width: int) -> list[tuple[str, str]]:
 
 def _seconds(value: float) -> str:
     """0.42 s, 4.2 s, 42 s."""
-    return f"{value:.2f} s" if value < 1 else f"{value:.1f} s" if value < 10 else f"{value:.0f} s"
+    said = f"{value:.2f}" if value < 1 else f"{value:.1f}" if value < 10 else f"{value:.0f}"
+    return tr("{number} s", number=decimal(said))

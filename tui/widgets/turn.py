@@ -15,6 +15,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from memory.difference import Difference, Turn
+from memory.language import tr
 from tui.fates import colour, fate
 from tui.text import clean
 from tui.widgets.passage import PassageView
@@ -84,7 +85,7 @@ class TurnView(Vertical):
         """Show the marks that are known."""
         self.show_marks(self.marks)
         if self.turn is not None and self.turn.stopped:
-            self.say_aside("stopped")
+            self.say_aside(tr("stopped"))
 
     @property
     def sign(self) -> str:

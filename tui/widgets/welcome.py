@@ -5,6 +5,9 @@ from __future__ import annotations
 from textual.content import Content
 from textual.widgets import Static
 
+from memory.language import tr
+from tui.text import labels_width, padded
+
 LINES = (
     ("ask", "something, and read the reply"),
     ("/diff", "error => how it should have sounded, when it is wrong"),
@@ -30,10 +33,12 @@ class Welcome(Static):
     def render(self) -> Content:
         """Return the lines, the commands in the accent."""
         accent = f"bold {self.app.theme_variables['accent']}"
+        room = labels_width(tr(name) for name, _ in LINES)
         parts: list[Content] = [
             Content.styled("◆ discern", accent),
-            Content("  a chat that learns from the differences you mark\n"),
+            Content("  " + tr("a chat that learns from the differences you mark") + "\n"),
         ]
         for name, rest in LINES:
-            parts += [Content("\n  "), Content.styled(f"{name:<8}", "bold"), Content(rest)]
+            label = padded(tr(name), room)
+            parts += [Content("\n  "), Content.styled(label, "bold"), Content(tr(rest))]
         return Content("").join(parts)

@@ -15,6 +15,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
+from memory.language import decimal, tr
 from tui.keys import bindings
 from tui.text import one_line
 from tui.widgets.recalled import Used, summary
@@ -102,13 +103,15 @@ class WhyCard(Static, can_focus=True):
         width = max(24, (self.size.width or self.app.size.width - 6) - 2)
         accent, error = self.app.theme_variables["accent"], self.app.theme_variables["error"]
         muted = self.app.theme_variables["muted"]
-        rows: list[Content] = [Content(one_line(f"Recalled for “{self.asked}”", width))]
+        rows: list[Content] = [
+            Content(one_line(tr("Recalled for “{asked}”", asked=self.asked), width))
+        ]
         for number, used in enumerate(self.used):
             item, here = used.difference, number == self.cursor
             gone = item.id in self.struck
             sign = "✗" if gone else "◆"
-            head = f"{item.id[:8]}  {item.at.astimezone():%Y-%m-%d}  {item.moment}"
-            head += f" ({item.state})" + (" pinned" if item.pinned else "")
+            head = f"{item.id[:8]}  {item.at.astimezone():%Y-%m-%d}  {tr(item.moment)}"
+            head += f" ({tr(item.state)})" + (" " + tr("pinned") if item.pinned else "")
             rows.append(
                 Content.assemble(
                     ("› " if here else "  ", accent),
@@ -118,7 +121,7 @@ class WhyCard(Static, can_focus=True):
             )
             rows.append(Content("    " + one_line(fit_of(used), width - 4)).stylize(muted))
             text = (
-                "goes when you leave the card; f takes it back"
+                tr("goes when you leave the card; f takes it back")
                 if gone
                 else summary(item, width - 4)
             )
@@ -127,7 +130,7 @@ class WhyCard(Static, can_focus=True):
             )
         if self._aside:
             rows.append(Content(one_line(self._aside, width)).stylize(muted))
-        keys = "↑ ↓ choose · p pins · f forgets · Esc closes"
+        keys = tr("↑ ↓ choose · p pins · f forgets · Esc closes")
         rows.append(Content(one_line(keys, width)).stylize(muted))
         self.update(Content("\n").join(rows))
 
@@ -135,6 +138,9 @@ class WhyCard(Static, can_focus=True):
 def fit_of(used: Used) -> str:
     """Return how well a difference fitted and by which words."""
     if used.score is None:
-        return "how well it fitted is not known"
+        return tr("how well it fitted is not known")
     words = " ".join(used.matched)
-    return f"fits {used.score:.2f}" + (f" by {words}" if words else " by its shape, no shared word")
+    score = decimal(f"{used.score:.2f}")
+    if words:
+        return tr("fits {score} by {words}", score=score, words=words)
+    return tr("fits {score} by its shape, no shared word", score=score)

@@ -1,0 +1,160 @@
+"""The sentences that the code says in English and the chat says again: found in the source itself.
+
+An error's sentence is the first argument of its class; a report's are the texts of the rooms that write
+it. An f-string becomes a template: `{path}` stands for whatever is put in there, named after it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from string import Formatter
+
+from memory import errors
+from tests.faults.processes import ROOT
+
+MET = (
+    "memory/branches.py", "memory/database.py", "memory/difference.py", "memory/home.py",
+    "memory/index.py", "memory/kinds.py", "memory/memory.py", "memory/schema.py",
+    "memory/settings_file.py", "memory/store.py", "memory/turns.py", "memory/versions.py",
+    "agent/adapter_file.py", "agent/adapters.py", "agent/aside.py", "agent/chat.py",
+    "agent/contrast.py", "agent/embedding.py", "agent/engine.py", "agent/erasing.py",
+    "agent/llama.py", "agent/llama_file.py", "agent/marking.py", "agent/prompt.py",
+    "agent/sight.py", "agent/surprise.py", "agent/threads.py",
+    "trainer/apart.py", "trainer/attempts.py", "trainer/base.py", "trainer/candidate.py",
+    "trainer/compare.py", "trainer/export.py", "trainer/known.py", "trainer/launch.py",
+    "trainer/ledger.py", "trainer/loop.py", "trainer/night.py", "trainer/probe.py",
+    "trainer/publish.py", "trainer/report.py", "trainer/run.py", "trainer/teach.py",
+    "trainer/trainee.py",
+    "tui/editor.py", "tui/talk_handlers.py", "tui/training.py",
+    "tui/screens/marking_stage.py",
+)  # fmt: skip
+"""Where errors are raised that a person may meet in the chat."""
+REPORTED = (
+    "trainer/gate.py", "trainer/postmortem.py", "trainer/conflicts.py", "trainer/beside.py",
+    "trainer/room.py",
+)  # fmt: skip
+"""Whose texts go into a report."""
+SAID = ("explain", "damaged", "_refusal", "say", "notice", "take_adapter", "waits")
+"""Functions whose texts are such sentences, too: those given to them, and those they return."""
+CONSTANTS = ("STOPPED", "EMPTY", "SMOOTH", "SLIP")
+WORDS = {"difference", "differences", "turn", "turns", "base", "recall"}
+"""Single words that are put into a sentence or stand in a report by themselves."""
+PARTS = ("said", "whole")
+"""Names under which a part of a sentence is kept before it is put in."""
+ERRORS = tuple(name for name, kind in vars(errors).items() if isinstance(kind, type))
+
+
+def sentences() -> set[str]:
+    """Return them all, as templates."""
+    found: set[str] = set()
+    for path in MET:
+        found |= set(_of_errors(ast.parse((ROOT / path).read_text("utf-8"))))
+    for path in REPORTED:
+        found |= set(_texts(ast.parse((ROOT / path).read_text("utf-8"))))
+    return {text for text in found if _speaks(text)} | WORDS
+
+
+def _speaks(text: str) -> bool:
+    """Whether it is a sentence or a part of one: words with blanks, not words for a computer."""
+    own = "".join(literal for literal, *_ in Formatter().parse(text))
+    letters = sum(char.isascii() and char.isalpha() for char in own)
+    return len(text.split()) > 1 and letters > 1 and "\n" not in text
+
+
+def _of_errors(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+            for argument in node.args if name in (*ERRORS, *SAID) else ():
+                yield from _templates(argument)
+        elif isinstance(node, ast.FunctionDef) and node.name in SAID:
+            for inner in ast.walk(node):
+                if isinstance(inner, ast.Return) and inner.value is not None:
+                    yield from _templates(inner.value)
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.IfExp):
+            yield from _templates(node.value)  # a part that a sentence is made with
+        elif isinstance(node, ast.Assign) and _name(node.targets[0]) in (*CONSTANTS, *PARTS):
+            yield from _templates(node.value)
+
+
+def _texts(tree: ast.AST) -> Iterator[str]:
+    """Every text that a file's functions say; no docstrings, no tables."""
+    inner: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module):
+            inner |= {
+                part
+                for each in node.body
+                if isinstance(each, ast.Assign)
+                for part in ast.walk(each)
+            }
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            inner |= set(ast.walk(node))
+        elif node not in inner and (template := _template(node)) is not None:
+            yield template
+            parts = [part for part in ast.walk(node) if part is not node]
+            inner |= {part for part in parts if not isinstance(part, ast.IfExp)} - {
+                text for part in parts if isinstance(part, ast.IfExp) for text in ast.walk(part)
+            }
+
+
+def _templates(node: ast.AST) -> Iterator[str]:
+    """A text and the texts that it chooses between."""
+    if (template := _template(node)) is not None:
+        yield template
+    for part in ast.walk(node):
+        if isinstance(part, ast.IfExp):
+            for chosen in (part.body, part.orelse):
+                if (template := _template(chosen)) is not None:
+                    yield template
+
+
+def _template(node: ast.AST) -> str | None:
+    names: dict[str, int] = {}
+    return _made(node, names)
+
+
+def _made(node: ast.AST, names: dict[str, int]) -> str | None:
+    match node:
+        case ast.Constant(value=str(text)):
+            return text.replace("{", "{{").replace("}", "}}")
+        case ast.JoinedStr(values=values):
+            return "".join(_made(part, names) or "" for part in values)
+        case ast.FormattedValue(value=value):
+            return _hole(value, names)
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            first, second = _made(left, names), _made(right, names)
+            if first is None and second is None:
+                return None
+            return (first if first is not None else _hole(left, names)) + (
+                second if second is not None else _hole(right, names)
+            )
+    return None
+
+
+def _hole(node: ast.AST, names: dict[str, int]) -> str:
+    name = _name(node).strip("_").lower() or "value"
+    names[name] = count = names.get(name, 0) + 1
+    return "{" + (name if count == 1 else f"{name}{count}") + "}"
+
+
+def _name(node: ast.AST) -> str:
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+        case ast.Subscript(value=inner) | ast.Starred(value=inner):
+            return _name(inner)
+        case ast.Call(args=[first, *_]):
+            return _name(first)
+        case ast.Call(func=ast.Attribute(value=inner)):
+            return _name(inner)
+        case ast.BoolOp(values=[first, *_]):
+            return _name(first)
+        case ast.IfExp():
+            return "more"
+        case ast.BinOp(left=ast.Constant(value=str())):
+            return "s"
+        case ast.BinOp(left=inner) | ast.UnaryOp(operand=inner):
+            return _name(inner)
+    return "value"
