@@ -28,8 +28,10 @@ def registered() -> set[str]:
     from tui.fates import FATES
     from tui.keys import FIXED, KEYS, PLACES
     from tui.progress import PHASES
+    from tui.training_words import REASONS, VERDICTS
 
     found: set[str] = {*PLACES.values(), *PHASES.values(), *(text for _, text in FIXED)}
+    found |= {*REASONS.values(), *VERDICTS.values()}
     found |= {key.help for key in KEYS} | {fate.meaning for fate in FATES}
     for command in COMMANDS:
         found |= {command.hint, command.help, *(hint for _, hint in command.words)}

@@ -9,17 +9,11 @@ the disk runs in a thread, so that the screen stays quick.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from memory.errors import AdapterError
 from tui.memory_handlers import MemoryHandlers
 from tui.talk_handlers import TalkHandlers
 from tui.text import one_line
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from trainer.report import Report
 
 
 class Handlers(MemoryHandlers, TalkHandlers):
@@ -53,16 +47,16 @@ class Handlers(MemoryHandlers, TalkHandlers):
                 f"/train knows stop, abort and force, not {argument!r}.", "error"
             )
 
+    async def training(self, argument: str = "") -> None:
+        """Open the training under way, or the last one."""
+        self._screen.open_training()
+
     async def report(self, argument: str = "") -> None:
         """Open the reports, the newest first."""
-        from trainer.report import folders, read_report
+        from trainer.report import every
         from tui.screens.report import ReportScreen
 
-        def read() -> list[tuple[Path, Report]]:
-            every = ((folder, read_report(folder)) for folder in folders(self._chat.home.runs))
-            return [(folder, report) for folder, report in every if report is not None]
-
-        found = await asyncio.to_thread(read)
+        found = await asyncio.to_thread(every, self._chat.home.runs)
         if found:
             await self._screen.app.push_screen_wait(ReportScreen(found))
         else:
