@@ -89,7 +89,7 @@ class TrainingState:
 
     @property
     def now(self) -> Span | None:
-        """The stage under way."""
+        """The stage under way, or the one in which it broke off."""
         return self.spans[-1] if self.spans and self.spans[-1].ended is None else None
 
     def span(self, stage: str, attempt: int) -> Span | None:
@@ -125,7 +125,7 @@ class TrainingState:
 def _moved(state: TrainingState, phase: str, event: Mapping[str, Any]) -> TrainingState:
     """Enter the stage of a phase, or go on in it."""
     stage = _OF_PHASE.get(phase)
-    if stage is None:
+    if stage is None or event.get("verdict") == "failed":  # it broke off where it is
         return state
     attempt = state.tries[-1].number if state.tries else 0
     span, at = state.now, state.at
@@ -188,9 +188,9 @@ def _train(state: TrainingState, event: Mapping[str, Any]) -> TrainingState:
         return state.noting("steps", steps=steps, threads=threads, precision=precision)
     if "halved" in event:
         return state.noting("halved")
-    loss, learnt = number(event.get("loss"), -1.0), number(event.get("learnt"))
-    if "loss" not in event or loss < 0:
+    if "loss" not in event:
         return state
+    loss, learnt = number(event["loss"]), number(event.get("learnt"))
     lessons, fresh = at.touched(event.get("lessons"))
     state = state.trying(
         step=step,

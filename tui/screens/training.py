@@ -131,7 +131,7 @@ class TrainingScreen(ModalScreen[None]):
         night = None if seen.alive else self._next_night(moment)
         self.query_one(TrainingHead).show(seen, elapsed, word or self._told, night)
         self.query_one(Phases).show(seen, tried.number if tried else 0, elapsed)
-        self.query_one(LossPlot).show(tried)
+        self.query_one(LossPlot).show(tried, several=len(seen.state.tries) > 1)
         self.query_one(LessonRows).begin(tried, taught, len(seen.state.lessons))
         self.query_one(TrainingLog).begin(seen, taught)
         self._draw_keys()
@@ -202,19 +202,24 @@ class TrainingScreen(ModalScreen[None]):
         tries = self._watch.seen.state.tries
         at = (len(tries) - 1 if self._chosen is None else self._chosen) + step
         self._chosen = max(0, at) if at < len(tries) - 1 else None
+        self._said = ""
         self._draw()
 
     def action_pane(self) -> None:
         """Give the keyboard to the log, or back to the lessons; it gets the most room, too."""
         self.query_one(TrainingLog if self._lessons_focused else LessonRows).focus()
-        self._drawn = None
+        self._drawn, self._said = None, ""
         self._draw()
 
     @work(group="report", exclusive=True)
     async def action_report(self) -> None:
         """Open the report of the run that is shown."""
         folder = self._watch.seen.folder
-        if self._watch.seen.alive or folder is None:
+        if folder is None:
+            return
+        if self._watch.seen.alive:
+            self._said = tr("The report comes when the training has ended.")
+            self._draw()
             return
         found = await asyncio.to_thread(every, self._runs)
         found = [(other, report) for other, report in found if other.name <= folder.name]
@@ -226,8 +231,8 @@ class TrainingScreen(ModalScreen[None]):
 
     def action_leave(self) -> None:
         """Take a question back, or go back to the chat; the training goes on."""
-        if self._asking or self._said:
-            self._asking, self._said = None, ""
+        if self._asking:
+            self._asking = None
             self._draw()
         else:
             self.dismiss(None)

@@ -30,8 +30,8 @@ class LossPlot(Static):
     def __init__(self) -> None:
         super().__init__(markup=False)
 
-    def show(self, tried: Try | None) -> None:
-        """Show a try; None while none has begun."""
+    def show(self, tried: Try | None, *, several: bool) -> None:
+        """Show a try, its number where there are several; None while none has begun."""
         width, height = self.content_size
         if width < 24 or height < 4:
             self.update("")
@@ -42,6 +42,8 @@ class LossPlot(Static):
             return
         loss, learnt = tried.loss.points, tried.learnt.points
         title = tr("loss {loss}", loss=f"{loss[-1]:.2f}")
+        if several:
+            title = f"{tr('try {number}', number=tried.number)} · {title}"
         share = tr("learnt {share}", share=f"{learnt[-1]:.0%}")
         if width >= BESIDE:
             half = (width - 3) // 2

@@ -56,8 +56,8 @@ def _rows(seen: Seen, attempt: int, elapsed: float) -> Iterator[tuple[str, str, 
 
 def _named(stage: str, state: TrainingState) -> str:
     """The end of a run that publishes nothing is its report."""
-    taken = not state.ended or state.verdict == "published"
-    return "report" if stage == "publish" and not taken else stage
+    judged = state.verdict not in ("", "published", "failed")
+    return "report" if stage == "publish" and judged else stage
 
 
 def _sign(seen: Seen, span: Span | None) -> str:

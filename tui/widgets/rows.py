@@ -27,7 +27,7 @@ class Rows(ScrollView, Generic[Item], can_focus=True):
         scrollbar-size-vertical: 1;
         &:focus {
             background-tint: transparent;
-            border-top: solid $accent;
+            border-top: heavy $accent;
             border-title-color: $accent;
             height: 2fr;
         }

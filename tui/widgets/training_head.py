@@ -49,8 +49,9 @@ class TrainingHead(Static):
         name = tr("◆ training")
         more = [state.model] if state.model else []
         if state.tries and state.planned > 1:
-            number = state.tries[-1].number
-            more.insert(0, tr("try {number} of {all}", number=number, all=state.planned))
+            last = state.tries[-1]
+            numbers = tr("try {number} of {all}", number=last.number, all=state.planned)
+            more = [numbers, tr("rate {rate}", rate=f"{last.rate:g}"), *more]
         facts = one_line(" · ".join(more), max(4, width - cell_len(name + right) - 6))
         gap = max(1, width - cell_len(name + facts + right) - 2)
         return Content.assemble(
@@ -91,6 +92,7 @@ class TrainingHead(Static):
         text = state.sentence or tr(
             "Its process ended without a word; what served before serves on."
         )
+        text = text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
         lines = [line.plain.rstrip() for line in Text(one_line(text)).wrap(self.app.console, width)]
         if len(lines) > 2:
             lines = [lines[0], one_line(" ".join(lines[1:]), width)]
@@ -116,6 +118,9 @@ def _left(seen: Seen, elapsed: float) -> str:
     known = left(state, seen.past, elapsed)
     if known.whole is None:
         return ""
-    more = state.planned - (state.tries[-1].number if state.tries else 1)
     said = f" · {tr('{time} left', time=about(known.whole))}"
-    return said + (f" {tr('if this try passes')}" if more > 0 and not state.practice else "")
+    last = state.tries[-1] if state.tries else None
+    more = last is None or (last.number < state.planned and last.passed is None)
+    if more and state.planned > 1 and not state.practice:
+        return f"{said} {tr('if this try passes')}"
+    return said
