@@ -74,7 +74,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "training",
-        "how far it is, its lessons, stopping it",
+        "watch it: phases, loss, each lesson, log",
         "Opens the training under way, whoever began it, from its beginning: phases, loss, how each "
         "lesson stands, the log; s stops it and keeps the best, a aborts it. When nothing trains it "
         "shows the last one.",

@@ -70,7 +70,7 @@ KEYS: tuple[Key, ...] = (
     Key(
         "training",
         ("ctrl+t",),
-        "the training: how far it is, its lessons, stopping it",
+        "watch the training; stop or abort it there",
         "chat",
         "training",
         True,

@@ -18,7 +18,7 @@ from tui.progress import Progress
 from tui.training_tries import LessonState, Try, number, whole
 
 LOGGED = 2000
-"""Entries that the log keeps."""
+"""Entries that the log keeps at most; then a quarter of them goes at once."""
 
 STAGES: Mapping[str, tuple[str, ...]] = {
     "room": ("room",),
@@ -113,7 +113,8 @@ class TrainingState:
 
     def noting(self, what: str, **values: Any) -> TrainingState:
         """Return the state with one entry more in the log."""
-        return replace(self, log=(*self.log, Entry(self.at, what, values))[-LOGGED:])
+        kept = self.log if len(self.log) < LOGGED else self.log[LOGGED // 4 :]
+        return replace(self, log=(*kept, Entry(self.at, what, values)))
 
     def trying(self, **values: Any) -> TrainingState:
         """Return the state with the last try changed; without a try there is nothing to change."""

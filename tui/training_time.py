@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memory.language import tr, trn
-from trainer.report import folders
+from trainer.report import folders, read_report
 from trainer.run import EVENTS
 from tui.training_state import AGAIN, STAGES, TrainingState
 
 LOOKED_AT = 6
-"""Earlier runs that are looked at for one that went through."""
+"""Earlier runs that are looked at for one that was judged."""
 COUNTED = ("anchors", "beside", "train", "gate")
 """Stages that take longer the more there is to learn."""
 
@@ -40,18 +40,18 @@ class Left:
 
 
 def earlier(runs: Path, state: TrainingState, folder: Path) -> Past | None:
-    """Return the latest run of the same model that went through every stage; None without one."""
+    """Return what the latest run of the same model before this one tells; None without one."""
     for other in [found for found in folders(runs) if found.name < folder.name][:LOOKED_AT]:
-        past = folded(other)
-        last = past.tries[-1].number if past.tries else 0
-        spans = {stage: past.span(stage, last) for stage in STAGES if stage != "room"}
+        report = read_report(other)
+        if report is None or report.model != state.model or not report.attempts:
+            continue
+        spent = dict(report.phases)
+        tries = len(report.attempts)
         took = {
-            stage: span.ended - span.began
-            for stage, span in spans.items()
-            if span is not None and span.ended is not None
+            stage: sum(spent.get(phase, 0.0) for phase in phases) / (tries if stage in AGAIN else 1)
+            for stage, phases in STAGES.items()
         }
-        if past.ended and past.model == state.model and len(took) == len(spans):
-            return Past(took, past.differences)
+        return Past(took, len({fate.difference for fate in report.fates if fate.trained}))
     return None
 
 
@@ -62,9 +62,11 @@ def folded(folder: Path) -> TrainingState:
         with (folder / EVENTS).open(encoding="utf-8", errors="replace") as lines:
             for line in lines:
                 try:
-                    state = state.after(json.loads(line))
+                    event = json.loads(line)
                 except ValueError:
                     continue  # cut off in a crash
+                if isinstance(event, dict):
+                    state = state.after(event)
     except OSError:
         pass
     return state

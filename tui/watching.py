@@ -7,6 +7,7 @@ when it draws. Nothing is asked of the process that trains, so any number of scr
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,6 +67,8 @@ class Watch:
         self._home, self._journal = home, journal
         self._leave = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="discern-watch", daemon=True)
+        self._read: object = None
+        """Which run was read last, and how far it had come by then."""
         self.seen = Seen()
         self.looked = threading.Event()
         """Set once it is known whether there is anything to see."""
@@ -75,15 +78,18 @@ class Watch:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop looking."""
+        """Stop looking, and let go of the journal."""
         self._leave.set()
+        if self._thread.is_alive():
+            self._thread.join(1.0)
 
     def _watch(self) -> None:
         while not self._leave.is_set():
             folder = going_on(self._home)
             alive = folder is not None
             folder = folder or self._last()
-            if folder is not None and (alive or folder != self.seen.folder):
+            if folder is not None and (alive or self._stamp(folder) != self._read):
+                self._read = self._stamp(folder)
                 self._see(folder, alive=alive)
             self.looked.set()
             self._leave.wait(LOOK_SECONDS)
@@ -93,25 +99,30 @@ class Watch:
         every = folders(self._home.runs)
         return next((folder for folder in every if (folder / EVENTS).exists()), None)
 
+    @staticmethod
+    def _stamp(folder: Path) -> tuple[Path, int]:
+        with suppress(OSError):
+            return folder, (folder / EVENTS).stat().st_size
+        return folder, 0
+
     def _see(self, folder: Path, *, alive: bool) -> None:
-        """Read a run: to its end so far, then on while it lives."""
-        state = folded(folder)
-        past = earlier(self._home.runs, state, folder)
-        self.seen = Seen(folder, state, alive, past, self._words(state))
-        self.looked.set()
+        """Read a run: the last one at once, one that goes on from its beginning and then as it goes."""
         if not alive:
+            state = folded(folder)
+            self.seen = Seen(folder, state, taught=self._words(state))
             return
-        state = TrainingState()
+        seen = Seen(folder, alive=True)
         for event in follow(folder, leave=self._leave):
-            state = state.after(event)
-            if state.at < self.seen.state.at:
-                continue  # seen already
-            taught = self.seen.taught
-            if len(state.lessons) != len(self.seen.state.lessons):
-                taught = self._words(state)
-            self.seen = replace(self.seen, state=state, taught=taught)
+            before, state = seen.state, seen.state.after(event)
+            seen = replace(seen, state=state)
+            if state.model != before.model:
+                seen = replace(seen, past=earlier(self._home.runs, state, folder))
+            if state.lessons != before.lessons:
+                seen = replace(seen, taught=self._words(state))
+            self.seen = seen
+            self.looked.set()
         if not self._leave.is_set():
-            self.seen = replace(self.seen, alive=False)
+            self.seen = replace(seen, alive=False)
 
     def _words(self, state: TrainingState) -> tuple[tuple[str, Taught], ...]:
         """Look up what the lessons were made of; what was forgotten meanwhile is not there."""

@@ -136,10 +136,10 @@ async def test_help_is_sifted_by_typing_and_gives_a_command(
         await seat.pilot.press("f1")
         await seat.sees("Commands", "/diff", "Esc")
         assert all(len(line) <= size[0] for line in seat.shown.splitlines())
-        await seat.pilot.press(*"stopping it")
-        await seat.sees("F9", "the training: how far")
+        await seat.pilot.press(*"watch the")
+        await seat.sees("F9", "watch the training; st")
         assert "/diff" not in seat.shown
-        await seat.pilot.press(*["backspace"] * 11, *"gutter-nothing")
+        await seat.pilot.press(*["backspace"] * 9, *"gutter-nothing")
         await seat.sees("Nothing here holds")
         await seat.pilot.press(*["backspace"] * 14, *"threads", "enter")
         await seat.sees("No threads yet")
@@ -183,7 +183,9 @@ async def test_the_palette_offers_what_keys_do_with_the_keys_in_force(home: Home
     async with sitting(home, settings) as seat:
         await seat.asks("What is 2 + 3?")
         offered = {item.title: item for item in seat.app.get_system_commands(seat.app.screen)}
-        panel = next(item for title, item in offered.items() if title.startswith("The training"))
+        panel = next(
+            item for title, item in offered.items() if title.startswith("Watch the training")
+        )
         assert panel.help == "F9" and "/diff" in offered and "/training" in offered
         next(item for title, item in offered.items() if title.startswith("Mark what")).callback()
         await seat.sees("◆ mark the reply")

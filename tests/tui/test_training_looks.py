@@ -13,7 +13,7 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from memory.home import Home
-from tests.tui.recorded import BEGAN, EVENTS, marked, recorded
+from tests.tui.recorded import BEGAN, EVENTS, judged, marked, recorded
 from tests.tui.screens import sitting
 from tests.tui.test_snapshots import SIZES, checking, settings_of
 from tui.screens import training
@@ -33,8 +33,7 @@ async def test_a_training_under_way_and_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     marked(home)
-    earlier = recorded(home)
-    earlier.rename(home.runs / "20260101T000000")  # what the time left is told by
+    judged(home, "20260101T000000")  # what the time left is told by
     live = recorded(home, 21.5, alive=True)
     monkeypatch.setattr(training, "now", standing(21.9))
     async with sitting(home, settings_of(home), size=size) as seat:

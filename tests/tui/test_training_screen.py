@@ -134,7 +134,7 @@ async def test_a_training_of_another_process_is_told_to_stop(home: Home, quick: 
     folder = recorded(home, 22, alive=True)
     async with sitting(home, quick) as seat:
         await opened(seat)
-        await seat.sees("try 2 of 2 · starter.gguf", "▸ learning")
+        await seat.sees("try 2 of 2 · rate 0.006 · starter", "▸ learning")
         await seat.hits("s", "s")
         await seat.sees("stopping; the best is tested…")
         assert (folder / CONTROL).read_text() == "stop"

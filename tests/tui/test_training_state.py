@@ -10,7 +10,7 @@ import pytest
 from memory.home import Home
 from tests.trainer.test_run import mark
 from tests.trainer.values import difference, quick_settings
-from tests.tui.recorded import ASKED, BEGAN, EVENTS, recorded
+from tests.tui.recorded import ASKED, BEGAN, EVENTS, judged
 from trainer.night import run_night
 from tui.training_state import LOGGED, STAGES, TrainingState
 from tui.training_time import Left, Past, about, earlier, folded, left
@@ -105,16 +105,21 @@ def test_what_is_left_comes_from_the_pace_and_from_an_earlier_run(
     assert left(states[0], None, 0.5) == Left(None, None) == left(states[-1], past, 30)
 
 
-def test_an_earlier_run_of_the_same_model_that_went_through_is_taken(
+def test_an_earlier_run_of_the_same_model_that_was_judged_is_taken(
     home: Home, states: list[TrainingState]
 ) -> None:
-    folder = recorded(home)
-    assert earlier(home.runs, states[5], home.runs / "20990101T000000") is not None
-    assert earlier(home.runs, states[5], folder) is None  # never itself
-    recorded(home, until=20)
-    assert earlier(home.runs, states[5], home.runs / "20990101T000000") is None
-    recorded(home, model="another.gguf")
-    assert earlier(home.runs, states[5], home.runs / "20990101T000000") is None
+    begun, now = states[5], home.runs / "20990101T000000"
+    assert earlier(home.runs, begun, now) is None
+    folder = judged(home, "20260101T000000")
+    past = earlier(home.runs, begun, now)
+    assert past is not None and past.differences == 6
+    twice = [span for span in states[-1].spans if span.stage == "train"]
+    took = sum((span.ended or 0) - span.began for span in twice) / 2
+    assert past.seconds["train"] == pytest.approx(took, abs=0.01)
+    judged(home, "20260102T000000", model="another.gguf")
+    judged(home, "20260103T000000", attempts=())  # one that broke off
+    assert earlier(home.runs, begun, now) == past
+    assert earlier(home.runs, begun, folder) is None  # never itself nor a later one
 
 
 def test_a_run_made_today_tells_its_lessons(home: Home, tiny: Path) -> None:
@@ -129,6 +134,8 @@ def test_a_run_made_today_tells_its_lessons(home: Home, tiny: Path) -> None:
     assert all(lesson.said is not None for lesson in state.tries[0].lessons)
     assert any(lesson.margin is not None for lesson in state.tries[0].lessons)
     assert state.differences == 2 and state.began == report.started
+    past = earlier(home.runs, state, home.runs / "20990101T000000")
+    assert past is not None and past.differences == 2 and past.seconds["train"] > 0
 
 
 @pytest.mark.parametrize(
@@ -172,7 +179,7 @@ def test_the_log_keeps_its_end() -> None:
     state = TrainingState()
     for number in range(LOGGED + 10):
         state = state.noting("step", step=number)
-    assert len(state.log) == LOGGED and state.log[-1].values["step"] == LOGGED + 9
+    assert LOGGED // 2 < len(state.log) <= LOGGED and state.log[-1].values["step"] == LOGGED + 9
 
 
 def test_times_are_said_as_roughly_as_they_are_known() -> None:

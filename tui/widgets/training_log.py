@@ -35,16 +35,20 @@ class TrainingLog(Rows[Line]):
         super().__init__(id="log")
         self.border_title = tr("log")
         self._made: object = None
+        self._log: tuple[Entry, ...] = ()
+        self._broken: list[Line] = []
 
     def begin(self, seen: Seen, taught: Mapping[str, Taught]) -> None:
         """Show the log of a run."""
-        width = self.scrollable_content_region.width
-        made = (seen.state.log, width, seen.taught)
-        if self._made != made:
-            self._made = made
-            self.show(
-                [line for entry in seen.state.log for line in self._lines(entry, seen, taught)]
-            )
+        log, known = seen.state.log, len(self._log)
+        made = (seen.folder, self.scrollable_content_region.width, seen.taught)
+        if (made, log) == (self._made, self._log):
+            return
+        if made != self._made or log[:known] != self._log:
+            known, self._broken = 0, []
+        self._made, self._log = made, log
+        self._broken += [line for entry in log[known:] for line in self._lines(entry, seen, taught)]
+        self.show(self._broken)
 
     def _lines(self, entry: Entry, seen: Seen, taught: Mapping[str, Taught]) -> list[Line]:
         at = clock(entry.at)
