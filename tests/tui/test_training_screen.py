@@ -224,7 +224,7 @@ async def test_every_size_holds_it(home: Home, quick: Settings, size: tuple[int,
     recorded(home, 22, alive=True)
     async with sitting(home, quick, size=size) as seat:
         await opened(seat)
-        await seat.sees("◆ training", "7 lessons", "s stop")
+        await seat.sees("◆ training", "7 lessons", "s stop", "Esc back", "16/2")
         assert all(len(line) <= size[0] for line in seat.shown.splitlines())
 
 

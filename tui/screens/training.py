@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual import events, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -129,7 +130,9 @@ class TrainingScreen(ModalScreen[None]):
         self.set_class(seen.folder is None, "-none")
         tried, taught = self._try, dict(seen.taught)
         night = None if seen.alive else self._next_night(moment)
-        self.query_one(TrainingHead).show(seen, elapsed, word or self._told, night)
+        self.query_one(TrainingHead).show(
+            seen, elapsed, word or self._told, night, phase=self.has_class("-short")
+        )
         self.query_one(Phases).show(seen, tried.number if tried else 0, elapsed)
         self.query_one(LossPlot).show(tried, several=len(seen.state.tries) > 1)
         self.query_one(LessonRows).begin(tried, taught, len(seen.state.lessons))
@@ -152,17 +155,18 @@ class TrainingScreen(ModalScreen[None]):
         line.set_class(bool(self._asking), "-asking")
         line.update(Content(one_line(self._keys(), max(20, self.size.width - 2))))
 
+    def _question(self, word: Word) -> str:
+        key = keyboard_of(self.app).first(f"train_{word}")
+        if word == "abort":
+            return tr("Abort it and keep nothing of it? {key} yes · Esc no", key=key)
+        return tr(
+            "Stop it, test the best so far, keep that if it holds? {key} yes · Esc no", key=key
+        )
+
     def _keys(self) -> str:
         keyboard, seen = keyboard_of(self.app), self._watch.seen
-        stop, abort = keyboard.first("train_stop"), keyboard.first("train_abort")
-        if self._asking == "stop":
-            return tr(
-                "Stop it, test the best so far, keep that if it holds? {key} yes · Esc no", key=stop
-            )
-        if self._asking == "abort":
-            return tr("Abort it and keep nothing of it? {key} yes · Esc no", key=abort)
-        if self._said:
-            return self._said
+        if self._asking or self._said:
+            return self._question(self._asking) if self._asking else self._said
         pairs: list[tuple[str, str]] = []
         if seen.alive:
             pairs = [("train_stop", tr("stop and keep")), ("train_abort", tr("abort"))]
@@ -173,7 +177,15 @@ class TrainingScreen(ModalScreen[None]):
         if seen.folder is not None:
             pairs.append(("train_pane", tr("log") if self._lessons_focused else tr("lessons")))
         back = tr("Esc back, it goes on") if seen.alive else tr("Esc back")
-        return " · ".join(filter(None, [hints(keyboard, pairs), "↑ ↓" if pairs else "", back]))
+        more = ["↑ ↓"] if pairs else []
+        while True:  # on a narrow screen what matters least goes first
+            line = " · ".join(filter(None, [hints(keyboard, pairs), *more, back]))
+            if cell_len(line) <= self.size.width - 2 or not pairs:
+                return line
+            if more:
+                more = []
+            else:
+                pairs.pop()
 
     @property
     def _lessons_focused(self) -> bool:

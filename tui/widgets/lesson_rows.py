@@ -16,6 +16,8 @@ from tui.watching import Taught
 from tui.widgets.rows import Rows
 
 SPARK, BAR = 8, 10
+ROOMY = 56
+"""Columns from which a row also tells how it came, and which difference it is."""
 WITH_REPLY = 100
 """Columns from which a row also tells what should be said."""
 
@@ -56,17 +58,17 @@ class LessonRows(Rows[LessonState]):
         muted = variables["muted"]
         seen = item.margin is not None or bool(item.course.points)
         sign, tone = ("✓", "success") if item.good else ("✗", "error") if seen else ("·", "muted")
-        taught = self._taught.get(item.difference)
+        taught, roomy = self._taught.get(item.difference), width >= ROOMY
         spark = sparkline(item.course.points, SPARK, 1.0)
         full = math.floor(item.share * BAR)  # a full bar has all of them
         count = f"{item.right}/{item.wordings}"
         line = Text.assemble(
             (f"{sign} ", variables[tone]),
-            (f"{spark:<{SPARK}} ", muted),
+            (f"{spark:<{SPARK}} " if roomy else "", muted),
             ("█" * full, variables["accent"]),
             ("░" * (BAR - full), variables["line"]),
             (f" {count:>5} ", muted),
-            (f" {one_line(item.difference)[:8]:<8} ", self._family(taught)),
+            (f" {one_line(item.difference)[:8]:<8} " if roomy else "", self._family(taught)),
         )
         room = max(8, width - line.cell_len - 1)
         line.append(f" {one_line(named(item.difference, item.kind, self._taught), room)}")

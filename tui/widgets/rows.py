@@ -25,6 +25,7 @@ class Rows(ScrollView, Generic[Item], can_focus=True):
         border-title-style: none;
         padding: 0 1;
         scrollbar-size-vertical: 1;
+        scrollbar-gutter: stable;
         &:focus {
             background-tint: transparent;
             border-top: heavy $accent;

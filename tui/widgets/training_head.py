@@ -16,6 +16,8 @@ from tui.training_time import about, left
 from tui.training_words import VERDICTS
 from tui.watching import Seen
 
+DATED = 70
+"""Columns from which the day is said beside the time."""
 GOOD = ("published", "practised")
 
 
@@ -23,35 +25,40 @@ class TrainingHead(Static):
     """Two lines while it goes on, three when it is over."""
 
     DEFAULT_CSS = """
-    TrainingHead { height: auto; max-height: 5; padding: 0 1; }
+    TrainingHead { height: auto; max-height: 5; padding: 0 1; text-wrap: nowrap; }
     """
 
     def __init__(self) -> None:
         super().__init__(markup=False)
 
-    def show(self, seen: Seen, elapsed: float, told: str | None, night: datetime | None) -> None:
-        """Show a run; `told` is what it was asked to do, `night` when the next one is."""
+    def show(
+        self, seen: Seen, elapsed: float, told: str | None, night: datetime | None, *, phase: bool
+    ) -> None:
+        """Show a run; `told` is what it was asked to do, `night` when the next one is, `phase` whether
+        the one under way is to be said here."""
         width = max(30, self.size.width - 2)
         if seen.folder is None:
             lines = [Content(tr("Nothing was trained yet.")), self._how(night, width)]
         elif seen.alive:
-            lines = [self._which(seen, told, width), self._far(seen, elapsed, width)]
+            lines = [self._which(seen, told, width, phase), self._far(seen, elapsed, width)]
         else:
             lines = [self._ended(seen, width), *self._verdict(seen, width), self._how(night, width)]
         self.update(Content("\n").join(lines))
 
-    def _which(self, seen: Seen, told: str | None, width: int) -> Content:
+    def _which(self, seen: Seen, told: str | None, width: int, phase: bool) -> Content:
         variables, state = self.app.theme_variables, seen.state
         right = {
             "stop": tr("stopping; the best is tested…"),
             "abort": tr("aborting; nothing of it stays…"),
-        }.get(told or "", tr("begun {at}", at=_at(seen)))
+        }.get(told or "", tr("begun {at}", at=_at(seen)[-5:] if width < DATED else _at(seen)))
         name = tr("◆ training")
         more = [state.model] if state.model else []
         if state.tries and state.planned > 1:
             last = state.tries[-1]
             numbers = tr("try {number} of {all}", number=last.number, all=state.planned)
             more = [numbers, tr("rate {rate}", rate=f"{last.rate:g}"), *more]
+        if phase:
+            more = [tr(state.progress.label), *more]
         facts = one_line(" · ".join(more), max(4, width - cell_len(name + right) - 6))
         gap = max(1, width - cell_len(name + facts + right) - 2)
         return Content.assemble(

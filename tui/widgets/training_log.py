@@ -59,7 +59,8 @@ class TrainingLog(Rows[Line]):
         lines = words.wrap(self.app.console, room)
         times = [at, *[" " * len(at)] * (len(lines) - 1)]
         return [
-            Line(time, line.plain, _tone(entry)) for time, line in zip(times, lines, strict=True)
+            Line(time, line.plain.rstrip(), _tone(entry))
+            for time, line in zip(times, lines, strict=True)
         ]
 
     def line(self, item: Line, width: int) -> Text:
