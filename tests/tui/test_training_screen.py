@@ -147,6 +147,8 @@ async def test_a_training_of_another_process_is_told_to_stop(home: Home, quick: 
         with (folder / "events.jsonl").open("a") as events:
             events.write(json.dumps(end) + "\n")
         await seat.sees("✗ broke off", "It was stopped.", "Nights are off")
+        await back(seat)
+        await seat.until(lambda: not seat.screen.panel.display)
 
 
 async def test_the_last_training_is_shown_from_its_folder_and_leads_to_its_report(

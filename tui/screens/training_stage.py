@@ -111,7 +111,8 @@ class TrainingStage(Stage):
     @work(group="training")
     async def _training_over(self, message: TrainingEnded) -> None:
         await self.attempt(self.lending.end())
-        asked_to_stop = self.panel.stopping
+        broke_off = message.report is None or message.report.verdict == "failed"
+        stopped = self.panel.stopping and broke_off
         self.panel.end()
         self.status.change(training="")
         if message.source == "night":
@@ -120,15 +121,15 @@ class TrainingStage(Stage):
             with suppress(DiscernError):
                 await asyncio.to_thread(morning.told, self.chat.journal)
         prefix = "Last night: " if message.source == "night" else ""
-        if message.report is not None:
+        if stopped:
+            await self.say("The training was stopped; what served before serves on.")
+        elif message.report is not None:
             published = message.report.verdict == "published"
             await self.say(
                 f"{prefix}{message.report.sentence} /report shows it all.",
                 "done" if published else "error",
             )
             await self.talk.take_adapter()
-        elif asked_to_stop:
-            await self.say("The training was stopped; what served before serves on.")
         elif message.error is not None:
             if message.source == "night":
                 await self.say("Last night's training did not end well:")
