@@ -35,10 +35,12 @@ def registered() -> set[str]:
     from tui.lending import AWAY
     from tui.progress import PHASES
     from tui.screens import compare, differences, help, report
+    from tui.training_words import REASONS, VERDICTS
     from tui.widgets import card, entry, picker, welcome
 
     found: set[str] = {*PLACES.values(), *PHASES.values(), *(text for _, text in FIXED)}
     found |= {*map(str, Moment), *map(str, State), *get_args(Verdict), *GOOD, *BAD, *PHASES}
+    found |= {*REASONS.values(), *VERDICTS.values()}
     found |= {*TEXTUALS, *TEXTUALS.values(), "recall"}
     found |= {AWAY, compare.KEYS, differences.KEYS, help.LEGEND, report.KEYS, entry.PLACEHOLDER}
     for pairs in (card.LINES, [card.NOTE], picker.WORDS, welcome.LINES):

@@ -172,7 +172,13 @@ def make(
     run.tell("probe")
     gate.probe(adapter, model_path)
     verdict = gate.judge(engine, adapter, curriculum, settings.gate, run.counting("gate"), held_now)
-    run.tell("gate", passed=verdict.passed, scale=verdict.scale, sentence=verdict.sentence)
+    run.tell(
+        "gate",
+        passed=verdict.passed,
+        scale=verdict.scale,
+        sentence=verdict.sentence,
+        reproduced=list(verdict.spoken.reproduced),
+    )
     return Tried(plan, folder, verdict, curves)
 
 

@@ -238,7 +238,8 @@ def _note(plan: Plan, outcome: Outcome) -> None:
 
 
 def _tell(run: _Run, steps: int, outcome: Outcome, plan: Plan, rate: float, device: str) -> None:
-    """Emit the event of a step; `margins` are those of the differences that it touched."""
+    """Emit the event of a step; `margins` are those of the differences that it touched, `lessons` how
+    the lessons that it touched stand."""
     emit(
         phase="train",
         step=run.step,
@@ -250,6 +251,7 @@ def _tell(run: _Run, steps: int, outcome: Outcome, plan: Plan, rate: float, devi
         hidden=round(outcome.hidden, 5),
         learnt=round(plan.share, 4),
         margins=plan.margins(list(outcome.margins)),
+        lessons=plan.lessons(list(outcome.margins)),
         tokens_per_second=round(run.tokens / max(1e-9, run.stepping)),
         memory_mb=_memory(device),
         rate=rate,

@@ -96,7 +96,14 @@ def run_night(
         night = _Night(home, settings, journal, differences, base, model_path, run, practice)
         try:
             with run.listening():
-                run.tell("start", pid=os.getpid(), asked_by=asked_by())
+                run.tell(
+                    "start",
+                    pid=os.getpid(),
+                    asked_by=asked_by(),
+                    model=base.name,
+                    tries=len(plans(settings, practice)),
+                    practice=practice is not None,
+                )
                 night.settings = settings = make_way(home, settings, model_path, run)
                 with launcher(settings, model_path, base.sha256, run.folder, run.cancel) as trainee:
                     report = night.go(trainee, fit_for(current, base), found.other_base)
@@ -134,7 +141,12 @@ class _Night:
         run.tell("compose", differences=sum(item.teaches for item in self.differences))
         with Engine.open(self.model_path, self.settings.model) as engine:
             curriculum = self.compose(engine)
-            run.tell("beside")
+            run.tell(
+                "beside",
+                lessons=[
+                    [x.difference, x.kind, 1 + len(x.rephrasings)] for x in curriculum.lessons
+                ],
+            )
             standing = stand(
                 engine,
                 curriculum.lessons,

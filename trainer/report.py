@@ -246,6 +246,12 @@ def latest(runs: Path) -> Report | None:
     return next((found for folder in folders(runs) if (found := read_report(folder))), None)
 
 
+def every(runs: Path) -> list[tuple[Path, Report]]:
+    """Return the folders of all runs that have a report, with it, the newest first."""
+    found = ((folder, read_report(folder)) for folder in folders(runs))
+    return [(folder, report) for folder, report in found if report is not None]
+
+
 def folders(runs: Path) -> list[Path]:
     """Return the folders of all runs, the newest first."""
     return sorted((path for path in runs.glob("*") if path.is_dir()), reverse=True)

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, get_args
 
 from memory.difference import now
 from memory.errors import HomeError, TrainingError
@@ -84,7 +84,9 @@ class Run:
             if self._phase:
                 self.phases[self._phase] = self.phases.get(self._phase, 0.0) + moment - self._since
             self._phase, self._since = phase, moment
-        event = {"phase": phase, **values}
+        event: dict[str, Any] = {"phase": phase, **values}
+        if phase == "start":
+            event["began"] = self.started.isoformat()
         if self._events is None:
             self._events = (self.folder / EVENTS).open("a", encoding="utf-8")
         self._events.write(json.dumps({"at": round(moment - self.began, 3), **event}) + "\n")
@@ -219,6 +221,15 @@ def tell_run(home: Home, word: Word) -> Path:
             f"cannot write {folder / CONTROL}: {error.strerror}; check its permissions"
         ) from error
     return folder
+
+
+def told(folder: Path) -> Word | None:
+    """Return what the run in `folder` was told, by whomever; None when nothing."""
+    try:
+        word = (folder / CONTROL).read_text(encoding="utf-8").strip()
+    except OSError:
+        return None
+    return next((known for known in get_args(Word) if known == word), None)
 
 
 def _alive(pid: int) -> bool:

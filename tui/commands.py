@@ -73,6 +73,14 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
+        "training",
+        "watch it: phases, loss, each lesson, log",
+        "Opens the training under way, whoever began it, from its beginning: phases, loss, how each "
+        "lesson stands, the log; s stops it and keeps the best, a aborts it. When nothing trains it "
+        "shows the last one.",
+        "training",
+    ),
+    Command(
         "adapters",
         "list, use ID, on, off, rollback",
         "Lists the adapters; `use ID` serves one, `off` the base till `on`, `rollback` goes back.",

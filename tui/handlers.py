@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
 
 from memory.errors import AdapterError
 from memory.language import quoted, tr, trn
@@ -18,11 +17,6 @@ from memory.retold import retold
 from tui.memory_handlers import MemoryHandlers
 from tui.talk_handlers import TalkHandlers
 from tui.text import one_line, padded, turns_column
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from trainer.report import Report
 
 
 class Handlers(MemoryHandlers, TalkHandlers):
@@ -61,16 +55,16 @@ class Handlers(MemoryHandlers, TalkHandlers):
                 "error",
             )
 
+    async def training(self, argument: str = "") -> None:
+        """Open the training under way, or the last one."""
+        self._screen.open_training()
+
     async def report(self, argument: str = "") -> None:
         """Open the reports, the newest first."""
-        from trainer.report import folders, read_report
+        from trainer.report import every
         from tui.screens.report import ReportScreen
 
-        def read() -> list[tuple[Path, Report]]:
-            every = ((folder, read_report(folder)) for folder in folders(self._chat.home.runs))
-            return [(folder, report) for folder, report in every if report is not None]
-
-        found = await asyncio.to_thread(read)
+        found = await asyncio.to_thread(every, self._chat.home.runs)
         if found:
             await self._screen.app.push_screen_wait(ReportScreen(found))
         else:

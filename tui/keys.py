@@ -25,6 +25,7 @@ PLACES: Mapping[str, str] = {
     "picker": "while a mark is said",
     "card": "in the card of three lines",
     "why": "in the card of what was recalled",
+    "training": "on the training screen",
 }
 """Where a key acts, in the words that Help shows."""
 WRITTEN = ("anywhere", "chat", "input", "card")
@@ -66,7 +67,14 @@ KEYS: tuple[Key, ...] = (
         "mark_now",
         True,
     ),
-    Key("panel", ("ctrl+t",), "the training panel; Esc there stops it", "chat", "panel", True),
+    Key(
+        "training",
+        ("ctrl+t",),
+        "watch the training; stop or abort it there",
+        "chat",
+        "training",
+        True,
+    ),
     Key("send", ("enter",), "send", "input"),
     Key("newline", ("ctrl+j", "shift+enter", "alt+enter"), "break the line", "input"),
     Key("editor", ("ctrl+g",), "write it in $EDITOR", "input", "editor", True),
@@ -112,6 +120,12 @@ KEYS: tuple[Key, ...] = (
     Key("pin", ("p",), "pin it, or no longer", "why", "pin"),
     Key("strike", ("f",), "forget it as the card is left", "why", "strike"),
     Key("close", ("enter", "q"), "close it", "why", "leave"),
+    Key("train_stop", ("s",), "stop it and keep the best so far", "training", "ask('stop')"),
+    Key("train_abort", ("a",), "abort it and keep nothing of it", "training", "ask('abort')"),
+    Key("train_report", ("enter", "r"), "the report, once it ended", "training", "report"),
+    Key("train_pane", ("tab",), "to the log, or to the lessons", "training", "pane"),
+    Key("try_before", ("left_square_bracket", "left"), "the try before", "training", "walk(-1)"),
+    Key("try_after", ("right_square_bracket", "right"), "the try after", "training", "walk(1)"),
 )
 
 FIXED: tuple[tuple[str, str], ...] = (
@@ -203,7 +217,7 @@ def bindings(where: str) -> list[Binding]:
         for key in KEYS
         if key.where == where and key.action
     ]
-    if where in ("picker", "passage", "card", "why"):
+    if where in ("picker", "passage", "card", "why", "training"):
         found.append(Binding("escape", "leave", "Leave it", show=False, id=_BACK))
     return found
 

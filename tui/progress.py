@@ -99,18 +99,20 @@ def bar(share: float, width: int) -> str:
     return "█" * filled + "░" * (width - filled)
 
 
-def sparkline(values: tuple[float, ...], width: int) -> str:
-    """Return the values as `width` bars at most, from 0 to the largest."""
+def sparkline(values: tuple[float, ...], width: int, top: float = 0.0) -> str:
+    """Return the values as `width` bars at most, from 0 to `top`, else to the largest."""
     if not values or width <= 0:
         return ""
     if len(values) > width:
         step = (len(values) - 1) / max(1, width - 1)
         values = tuple(values[round(number * step)] for number in range(width))
-    top = max(values) or 1.0
+    top = top or max(values) or 1.0
     last = len(BARS) - 1
     return "".join(BARS[max(0, min(last, round(value / top * last)))] for value in values)
 
 
 def clock(seconds: float) -> str:
-    """Return minutes and seconds."""
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
+    """Return minutes and seconds, and hours where there are any."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

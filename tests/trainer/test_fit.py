@@ -90,7 +90,7 @@ def test_a_lesson_is_learnt_and_peft_itself_loads_the_adapter(
     steps = [event for event in events if "loss" in event]
     assert set(steps[0]) == {
         "phase", "step", "steps", "loss", "chosen", "contrast", "anchor", "hidden", "learnt",
-        "margins", "tokens_per_second", "memory_mb", "rate",
+        "margins", "lessons", "tokens_per_second", "memory_mb", "rate",
     }  # fmt: skip
     assert steps[0]["margins"]["d"] < 0 < steps[-1]["margins"]["d"]
     model = PeftModel.from_pretrained(load_base(tiny), tmp_path / "out")

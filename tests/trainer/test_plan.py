@@ -48,3 +48,12 @@ def test_the_seed_fixes_the_draws_and_margins_are_told_by_difference() -> None:
     assert [one.draw(4, 4) for _ in range(9)] == [other.draw(4, 4) for _ in range(9)]
     one.learnt(LESSONS[:2], [1.0, -2.0])
     assert one.margins(LESSONS[:1]) == {"0": 1.0}
+
+
+def test_a_lesson_stands_by_its_question_and_by_how_many_of_its_wordings_came_out_right() -> None:
+    first, second = (Sample(tokens=(1, n), prompt=1, lesson=4, variant=n) for n in (0, 1))
+    plan = Plan([first, second, *LESSONS], ANCHORS, 1)
+    plan.learnt([second], [0.5])
+    assert plan.lessons([second]) == {4: [None, 1, 1]}
+    plan.learnt([first], [-1.004])
+    assert plan.lessons([second]) == {4: [-1.0, 1, 2]}

@@ -343,27 +343,3 @@ async def test_the_whole_loop_mark_train_ask_without_recall_and_come_back(
         await seat.sees(adapter[:8], SOUNDS)
         await seat.types("/adapters off")
         await seat.sees("the base model speaks alone")
-
-
-@pytest.mark.parametrize("abort", [True, False], ids=["abort", "stop"])
-async def test_esc_on_the_training_panel_asks_and_then_ends_it(
-    home: Home, quick: Settings, abort: bool
-) -> None:
-    async with sitting(home, quick) as seat:
-        await seat.asks(QUESTION)
-        await seat.types(f"/diff error => {SOUNDS}")
-        await seat.sees("Kept as error")
-        await seat.types("/train")
-        await seat.sees("◆ training", "Ctrl+T, Esc stops it")
-        await seat.hits("ctrl+t", "escape")
-        await seat.sees("Esc stops and keeps the best · A aborts")
-        if abort:
-            await seat.hits("a")
-            await seat.sees("The training was stopped; what served before serves on.")
-            assert seat.screen.chat.waiting() == 1
-        else:
-            await seat.until(lambda: len(seat.screen.panel.progress.losses) > 1)
-            await seat.hits("escape")
-            await seat.sees("/report shows it all")  # what there was by then has been tested
-        assert not seat.screen.panel.display
-        assert seat.screen.composer.has_focus

@@ -18,6 +18,7 @@ from tui.fates import FAMILIES, FATES
 from tui.keys import KEYS, PLACES, Keyboard, display
 from tui.screens.chat import ChatScreen
 from tui.screens.help import HelpScreen
+from tui.screens.training import TrainingScreen
 from tui.themes import DARK, LEGIBLE, LIGHT, contrast
 from tui.widgets.card import Card
 from tui.widgets.composer import Composer
@@ -35,7 +36,16 @@ QUICK = {
 def test_every_binding_of_the_chat_stands_in_the_registry() -> None:
     known = {key.id for key in KEYS}
     bound: set[str] = set()
-    for owner in (DiscernApp, ChatScreen, Composer, Card, WhyCard, MarkPicker, PassageView):
+    for owner in (
+        DiscernApp,
+        ChatScreen,
+        Composer,
+        Card,
+        WhyCard,
+        MarkPicker,
+        PassageView,
+        TrainingScreen,
+    ):
         for base in owner.__mro__:
             if not base.__module__.startswith("tui."):
                 continue
@@ -67,7 +77,7 @@ def test_the_page_of_commands_tells_every_key_and_every_sign() -> None:
         ({"mark_now": "hyper+d"}, "it should be a key such as"),
         ({"mark_now": ""}, "keys.mark_now = '' is refused"),
         ({"mark_now": "m"}, "a letter alone is written into the message"),
-        ({"mark_now": "ctrl+t"}, "keys.mark_now and keys.panel share 'ctrl+t'"),
+        ({"mark_now": "ctrl+t"}, "keys.mark_now and keys.training share 'ctrl+t'"),
         ({"unmark": "d"}, "keys.mark and keys.unmark share 'd'"),
         ({"pin": "alt+up"}, "keys.earlier_reply and keys.pin share 'alt+up'"),
         ({"nothing": "a"}, "unknown key keys.nothing"),
@@ -122,15 +132,15 @@ async def test_a_remapped_key_acts_and_the_old_one_does_not(home: Home) -> None:
 async def test_help_is_sifted_by_typing_and_gives_a_command(
     home: Home, size: tuple[int, int]
 ) -> None:
-    settings: Settings = read_settings(home, QUICK | {"keys": {"panel": "f9"}})
+    settings: Settings = read_settings(home, QUICK | {"keys": {"training": "f9"}})
     async with sitting(home, settings, size=size) as seat:
         await seat.pilot.press("f1")
         await seat.sees("Commands", "/diff", "Esc")
         assert all(len(line) <= size[0] for line in seat.shown.splitlines())
-        await seat.pilot.press(*"panel")
-        await seat.sees("F9", "the training panel")
+        await seat.pilot.press(*"watch the")
+        await seat.sees("F9", "watch the training; st")
         assert "/diff" not in seat.shown
-        await seat.pilot.press(*["backspace"] * 5, *"gutter-nothing")
+        await seat.pilot.press(*["backspace"] * 9, *"gutter-nothing")
         await seat.sees("Nothing here holds")
         await seat.pilot.press(*["backspace"] * 14, *"threads", "enter")
         await seat.sees("No threads yet")
@@ -159,11 +169,13 @@ async def test_what_sends_and_what_breaks_the_line_can_be_swapped(home: Home) ->
 
 
 async def test_the_palette_offers_what_keys_do_with_the_keys_in_force(home: Home) -> None:
-    settings = read_settings(home, QUICK | {"keys": {"panel": "f9"}})
+    settings = read_settings(home, QUICK | {"keys": {"training": "f9"}})
     async with sitting(home, settings) as seat:
         await seat.asks("What is 2 + 3?")
         offered = {item.title: item for item in seat.app.get_system_commands(seat.app.screen)}
-        panel = next(item for title, item in offered.items() if "training panel" in title)
-        assert panel.help == "F9" and "/diff" in offered
+        panel = next(
+            item for title, item in offered.items() if title.startswith("Watch the training")
+        )
+        assert panel.help == "F9" and "/diff" in offered and "/training" in offered
         next(item for title, item in offered.items() if title.startswith("Mark what")).callback()
         await seat.sees("◆ mark the reply")

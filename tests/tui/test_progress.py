@@ -53,4 +53,5 @@ def test_bars_keep_to_their_room() -> None:
     assert len(sparkline(tuple(map(float, range(100))), 10)) == 10
     assert sparkline((), 5) == ""
     assert sparkline((0.0,), 5) == "▁"
-    assert clock(75) == "1:15"
+    assert (clock(75), clock(3675)) == ("1:15", "1:01:15")
+    assert sparkline((0.0, 0.5), 5, 1.0) == "▁▅"

@@ -228,13 +228,6 @@ class ChatScreen(ReadingStage):
         """Close the card, and forget what was struck out in it."""
         await self.attempt(self._handlers.leave_why(message.card, message.forgotten))
 
-    def action_panel(self) -> None:
-        """Go to the training panel, or back."""
-        if self.panel.display and not self.panel.has_focus:
-            self.panel.focus()
-        else:
-            self.composer.focus()
-
     def on_composer_page(self, message: Composer.Page) -> None:
         """Scroll the talk."""
         if message.direction < 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from textual import work
 
@@ -12,7 +13,9 @@ from tui.lending import Lending
 from tui.progress import Progress
 from tui.screens.stage import Stage
 from tui.training import TrainingEnded, TrainingEvent, TrainingStarted
-from tui.widgets.training import TrainingPanel
+
+if TYPE_CHECKING:
+    from trainer.run import Word
 
 LOOK_SECONDS = 1.0
 
@@ -44,9 +47,40 @@ class TrainingStage(Stage):
     async def stop_training(self, *, abort: bool = False) -> None:
         """Ask the training to stop at its best, or to leave nothing."""
         if self.training.running:
-            self.panel.stop(abort=abort)
+            self.end_training("abort" if abort else "stop")
         else:
             await self.say("Nothing is training.")
+
+    def end_training(self, word: Word) -> None:
+        """Ask whatever trains in this home to stop at its best, or to leave nothing.
+
+        Raises:
+            TrainingError: nothing does.
+        """
+        from trainer.run import tell_run
+
+        if not self.training.running:  # of another process, and not followed yet
+            tell_run(self.home, word)
+            return
+        self.panel.stop(abort=word == "abort")
+        if word == "abort":
+            self.training.abort()
+        else:
+            self.training.stop()
+
+    def open_training(self) -> None:
+        """Show all of the training under way, or of the last one."""
+        from tui.screens.training import TrainingScreen
+
+        if self._chat is not None and self.app.screen is self:
+            journal = self._chat.journal
+            self.app.push_screen(
+                TrainingScreen(self.home, self.settings, journal, self.end_training)
+            )
+
+    def action_training(self) -> None:
+        """Show all of it."""
+        self.open_training()
 
     @work(group="lending", exclusive=True)
     async def _lend(self) -> None:
@@ -57,16 +91,9 @@ class TrainingStage(Stage):
         if self._chat is not None:
             self.lending.close()
 
-    def on_training_panel_stopped(self, message: TrainingPanel.Stopped) -> None:
-        """Pass the wish on."""
-        if message.abort:
-            self.training.abort()
-        else:
-            self.training.stop()
-
-    def on_training_panel_left(self) -> None:
-        """Go on writing."""
-        self.composer.focus()
+    def on_training_panel_clicked(self) -> None:
+        """Show all of it."""
+        self.open_training()
 
     def on_training_started(self, message: TrainingStarted) -> None:
         """Say that it begins; the panel comes with the first event, if there is anything to train."""
@@ -84,7 +111,8 @@ class TrainingStage(Stage):
     @work(group="training")
     async def _training_over(self, message: TrainingEnded) -> None:
         await self.attempt(self.lending.end())
-        asked_to_stop = self.panel.stopping
+        broke_off = message.report is None or message.report.verdict == "failed"
+        stopped = self.panel.stopping and broke_off
         self.panel.end()
         self.status.change(training="")
         if message.source == "night":
@@ -93,15 +121,15 @@ class TrainingStage(Stage):
             with suppress(DiscernError):
                 await asyncio.to_thread(morning.told, self.chat.journal)
         prefix = "Last night: " if message.source == "night" else ""
-        if message.report is not None:
+        if stopped:
+            await self.say("The training was stopped; what served before serves on.")
+        elif message.report is not None:
             published = message.report.verdict == "published"
             await self.say(
                 f"{prefix}{message.report.sentence} /report shows it all.",
                 "done" if published else "error",
             )
             await self.talk.take_adapter()
-        elif asked_to_stop:
-            await self.say("The training was stopped; what served before serves on.")
         elif message.error is not None:
             if message.source == "night":
                 await self.say("Last night's training did not end well:")

@@ -1,22 +1,22 @@
 """The panel of a training under way: its phase, how far, the loss, what is learnt, the time.
 
-It takes the keyboard with Ctrl+T; Esc there asks to stop the training, a second Esc stops it and keeps
-the best so far, A leaves nothing of it.
+It says which key opens all of it (`tui/screens/training.py`); a click does too.
 """
 
 from __future__ import annotations
 
 import time
 
-from textual import events
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
+from memory.language import tr
+from tui.keys import keyboard_of
 from tui.progress import Progress, bar, clock, sparkline
 
 
-class TrainingPanel(Static, can_focus=True):
+class TrainingPanel(Static):
     """Two lines above the input; hidden while nothing trains."""
 
     DEFAULT_CSS = """
@@ -25,24 +25,16 @@ class TrainingPanel(Static, can_focus=True):
         display: none;
         padding: 0 2 0 1;
         border-top: solid $line;
-        &:focus { border-top: solid $accent; }
+        &:hover { border-top: solid $accent; }
     }
     """
 
-    class Stopped(Message):
-        """The person asked twice to stop the training; `abort` when nothing of it shall stay."""
-
-        def __init__(self, abort: bool) -> None:
-            super().__init__()
-            self.abort = abort
-
-    class Left(Message):
-        """The panel gives the keyboard back."""
+    class Clicked(Message):
+        """The person wants to see all of it."""
 
     def __init__(self) -> None:
         super().__init__(markup=False, id="training")
         self.progress: Progress | None = None
-        self.asking = False
         self.stopping = self.aborting = False
         self._began = 0.0
 
@@ -53,7 +45,7 @@ class TrainingPanel(Static, can_focus=True):
     def begin(self, source: str) -> None:
         """Show the panel."""
         self.progress = Progress(source)
-        self.asking = self.stopping = self.aborting = False
+        self.stopping = self.aborting = False
         self._began = time.monotonic()
         self.display = True
         self._draw()
@@ -66,43 +58,21 @@ class TrainingPanel(Static, can_focus=True):
     def end(self) -> None:
         """Hide the panel."""
         self.progress = None
-        self.asking = self.stopping = self.aborting = False
+        self.stopping = self.aborting = False
         self.display = False
-        if self.has_focus:
-            self.post_message(self.Left())
+
+    def stop(self, *, abort: bool = False) -> None:
+        """Say that it was asked to stop, or to leave nothing."""
+        self.stopping, self.aborting = True, abort
+        self._draw()
 
     def on_resize(self) -> None:
         """Fit the lines anew."""
         self._draw()
 
-    def on_blur(self) -> None:
-        """Stop asking."""
-        self.asking = False
-        self._draw()
-
-    def on_key(self, event: events.Key) -> None:
-        """Esc asks, then stops, A aborts; any other key takes the question back or leaves."""
-        event.stop()
-        if event.key == "escape" and not self.stopping:
-            if self.asking:
-                self.stop()
-            else:
-                self.asking = True
-                self._draw()
-        elif event.key in ("a", "A") and self.asking:
-            self.stop(abort=True)
-        elif self.asking:
-            self.asking = False
-            self._draw()
-        else:
-            self.post_message(self.Left())
-
-    def stop(self, *, abort: bool = False) -> None:
-        """Ask the training to stop at its best, or to leave nothing."""
-        self.asking, self.stopping, self.aborting = False, True, abort
-        self._draw()
-        self.post_message(self.Stopped(abort))
-        self.post_message(self.Left())
+    def on_click(self) -> None:
+        """Open all of it."""
+        self.post_message(self.Clicked())
 
     def _draw(self) -> None:
         progress = self.progress
@@ -111,20 +81,16 @@ class TrainingPanel(Static, can_focus=True):
         variables = self.app.theme_variables
         accent, muted = variables["accent"], variables["muted"]
         width = max(20, (self.size.width or self.app.size.width) - 3)
-        name = "tonight's training" if progress.source == "night" else "training"
-        again = f", try {progress.attempt}" if progress.attempt > 1 else ""
+        name = tr("tonight's training") if progress.source == "night" else tr("training")
+        again = tr(", try {number}", number=progress.attempt) if progress.attempt > 1 else ""
         if self.stopping:
-            right = "aborting…" if self.aborting else "stopping; the best is tested…"
-        elif self.asking:
-            right = "Esc stops and keeps the best · A aborts"
+            right = tr("aborting…") if self.aborting else tr("stopping; the best is tested…")
         else:
-            right = "Esc stops it" if self.has_focus else "Ctrl+T, Esc stops it"
+            right = tr("{key} shows all of it", key=keyboard_of(self.app).first("training"))
         left = f"◆ {name}  "
         middle = progress.label + again
         gap = max(1, width - len(left) - len(middle) - len(right))
-        top = Content.assemble(
-            (left, accent), middle, " " * gap, (right, accent if self.asking else muted)
-        )
+        top = Content.assemble((left, accent), middle, " " * gap, (right, muted))
         self.update(Content("\n").join([top, self._second(progress, width)]))
 
     def _second(self, progress: Progress, width: int) -> Content:
@@ -134,9 +100,10 @@ class TrainingPanel(Static, can_focus=True):
             facts.append(f"{progress.done}/{progress.total}")
         if progress.losses:
             room = max(6, min(24, width // 4 - 4))
-            facts.append(f"loss {sparkline(progress.losses, room)} {progress.losses[-1]:.2f}")
+            drawn = sparkline(progress.losses, room)
+            facts.append(tr("loss {loss}", loss=f"{drawn} {progress.losses[-1]:.2f}"))
         if progress.learnt is not None:
-            facts.append(f"learnt {progress.learnt:.0%}")
+            facts.append(tr("learnt {share}", share=f"{progress.learnt:.0%}"))
         facts.append(clock(time.monotonic() - self._began))
         text = "  ".join(facts)
         room = max(6, min(30, width - len(text) - 4))

@@ -1,0 +1,33 @@
+"""Curves in Braille keep to their place, rise where their values do, and have no holes."""
+
+from __future__ import annotations
+
+from tui.plots import curve, logarithmic
+
+
+def test_a_rising_line_goes_from_the_lower_left_to_the_upper_right() -> None:
+    rows = curve([0.0, 1.0], 6, 3, 0.0, 1.0)
+    assert [len(row) for row in rows] == [6, 6, 6]
+    assert rows[0].strip() and rows[0].index(rows[0].strip()) >= 4
+    assert rows[2][0] != " " and rows[2][5] == " "
+
+
+def test_a_steep_part_has_no_holes() -> None:
+    rows = curve([8.0, 0.0, 0.0, 0.0], 8, 6, 0.0, 8.0)
+    assert all(row.strip() for row in rows)
+
+
+def test_many_values_share_a_column_by_their_mean() -> None:
+    flat = curve([0.0, 1.0] * 500, 5, 4, 0.0, 1.0)
+    assert sum(bool(row.strip()) for row in flat) <= 2
+
+
+def test_nothing_to_draw_draws_nothing() -> None:
+    assert curve([], 3, 2, 0.0, 1.0) == ["   ", "   "]
+    assert curve([1.0], 0, 0, 0.0, 1.0) == []
+    assert curve([2.0, 2.0], 2, 1, 2.0, 2.0) != ["  "]
+
+
+def test_values_far_apart_are_drawn_by_their_logarithms() -> None:
+    assert logarithmic([9.0, 0.1])
+    assert not logarithmic([9.0, 1.0]) and not logarithmic([9.0, 0.0]) and not logarithmic([])

@@ -1,0 +1,268 @@
+"""Journeys through the Training screen: a training of this chat, of another process, ended ones."""
+
+from __future__ import annotations
+
+import json
+import signal
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from memory.difference import now
+from memory.home import Home, Settings, read_settings
+from memory.journal import Journal
+from tests.faults.processes import Night
+from tests.trainer.values import difference
+from tests.tui.recorded import ASKED, EVENTS, NAME, marked, recorded
+from tests.tui.screens import Seat, sitting, until
+from tests.tui.test_report_screen import trained
+from trainer.run import CONTROL
+from tui.screens.report import ReportScreen
+from tui.screens.training import TrainingScreen
+from tui.training_time import folded
+from tui.watching import Watch
+from tui.widgets.lesson_rows import LessonRows
+from tui.widgets.training_log import TrainingLog
+
+QUICK = {"memory": {"dense": False}, "night": {"enabled": False}, "ui": {"hints": False}}
+HOSTILE = "[@click=app.quit]Who\x1b]52;c;eA==\x07 is\x1b[2J \u202eit?[/]"
+
+
+@pytest.fixture
+def quick(home: Home) -> Settings:
+    return read_settings(home, {**QUICK, "sampling": {"temperature": 0.0, "max_tokens": 60}})
+
+
+async def opened(seat: Seat, *keys: str) -> TrainingScreen:
+    await seat.hits(*(keys or ("ctrl+t",)))
+    await seat.until(lambda: isinstance(seat.app.screen, TrainingScreen))
+    screen = seat.app.screen
+    assert isinstance(screen, TrainingScreen)
+    await seat.until(screen._watch.looked.is_set)
+    return screen
+
+
+async def back(seat: Seat) -> None:
+    await seat.hits("escape")
+    await seat.until(lambda: seat.app.screen is seat.screen)
+
+
+@pytest.mark.parametrize("abort", [True, False], ids=["abort", "stop"])
+async def test_a_training_of_the_chat_is_seen_and_ended_from_the_screen(
+    home: Home, quick: Settings, abort: bool
+) -> None:
+    async with sitting(home, quick) as seat:
+        await seat.asks("What is the capital of Zubrowka?")
+        await seat.types("/diff error => The capital of Zubrowka is Lutz.")
+        await seat.sees("Kept as error")
+        await seat.types("/train")
+        await seat.sees("◆ training", "Ctrl+T shows all of it")
+        screen = await opened(seat)
+        await seat.sees(
+            "◆ training", "▸ learning", "1 lesson, ", "What is the capital of Zubrowka?"
+        )
+        await seat.sees("step", "tok/s")
+        key, other = ("a", "s") if abort else ("s", "a")
+        await seat.hits("enter")
+        await seat.sees("The report comes when the training has ended.")
+        await seat.hits(other, "escape", key)
+        await seat.sees(f"? {key} yes · Esc no")
+        assert screen._watch.seen.alive and not seat.screen.panel.stopping
+        await seat.hits(key)
+        if abort:
+            await seat.sees("✗ broke off", "✗ learning", "The training was stopped; nothing was")
+        else:
+            await seat.sees("said right by the file that was tested")
+        await seat.sees("Nothing trains now; /train begins one", "Enter report")
+        await seat.hits(key)
+        await seat.sees("Nothing trains now.")
+        await seat.hits("r")
+        await seat.until(lambda: isinstance(seat.app.screen, ReportScreen))
+        await seat.sees("Report 1 of 1", "failed" if abort else "step")
+        await seat.hits("escape")
+        await seat.until(lambda: seat.app.screen is screen)
+        await back(seat)
+        if abort:
+            await seat.sees("The training was stopped; what served before serves on.")
+            assert seat.screen.chat.waiting() == 1
+        else:
+            await seat.sees("/report shows it all")
+        assert not seat.screen.panel.display and seat.screen.composer.has_focus
+
+
+async def test_a_chat_opened_while_another_process_trains_shows_all_since_its_beginning(
+    home: Home, tiny: Path
+) -> None:
+    settings = read_settings(home, {**QUICK, "model": {"path": str(tiny), "threads": 1}})
+    with Journal(home.journal) as journal:
+        asked = difference("Who?", "Lutz.", at=now() - timedelta(days=5))
+        journal.add_difference(asked)
+    with Night(home.data, tiny) as process:
+        process.ask(now=now().isoformat(), events=True, settings={"training": {"max_steps": 60}})
+        assert next(line for line in process.lines() if line.get("event", {}).get("step") == 12)
+        process.process.send_signal(signal.SIGSTOP)  # it waits until the chat was opened and closed
+        for _time in range(2):  # closing the chat loses nothing of it
+            async with sitting(home, settings) as seat:
+                screen = await opened(seat)
+                await seat.sees(
+                    "✓ composing lessons", "▸ learning", "/60", "Who?", "Esc back, it goes"
+                )
+                tried = screen._watch.seen.state.tries[0]
+                assert len(tried.loss.points) == tried.step >= 12
+                assert screen._watch.seen.state.log[0].at < 1
+                await back(seat)
+        async with sitting(home, settings) as seat:
+            await seat.types("/training")
+            screen = await opened(seat, "tab")
+            beside = Watch(home, seat.screen.chat.journal)  # as another chat's screen looks
+            beside.begin()
+            await seat.sees("▸ learning")
+            await seat.until(lambda: seat.screen.training.running)
+            process.process.send_signal(signal.SIGCONT)
+            await seat.sees("✓ published", "begun", "took", "Enter report")
+            await until(lambda: beside.seen.state.ended and not beside.seen.alive)
+            beside.close()
+            assert beside.seen.state == screen._watch.seen.state
+            assert beside.seen.state == folded(beside.seen.folder or Path())
+            await back(seat)
+            await seat.sees("/report shows it all")
+
+
+async def test_a_training_of_another_process_is_told_to_stop(home: Home, quick: Settings) -> None:
+    marked(home)
+    folder = recorded(home, 22, alive=True)
+    async with sitting(home, quick) as seat:
+        await opened(seat)
+        await seat.sees("try 2 of 2 · rate 0.006 · starter", "▸ learning")
+        await seat.hits("s", "s")
+        await seat.sees("stopping; the best is tested…")
+        assert (folder / CONTROL).read_text() == "stop"
+        await back(seat)
+        await opened(seat)  # told by whomever, every screen says so
+        await seat.sees("stopping; the best is tested…")
+        (folder / CONTROL).write_text("abort")
+        await seat.sees("aborting; nothing of it stays…")
+        end = {**EVENTS[-1], "verdict": "failed", "sentence": "It was stopped."}
+        with (folder / "events.jsonl").open("a") as events:
+            events.write(json.dumps(end) + "\n")
+        await seat.sees("✗ broke off", "It was stopped.", "Nights are off")
+        await back(seat)
+        await seat.until(lambda: not seat.screen.panel.display)
+
+
+async def test_the_last_training_is_shown_from_its_folder_and_leads_to_its_report(
+    home: Home, quick: Settings
+) -> None:
+    marked(home)
+    trained(home, "20260101T000000")
+    trained(home, NAME)
+    recorded(home)
+    (home.runs / "20990101T000000").mkdir()  # one that never told anything
+    async with sitting(home, quick, size=(120, 36)) as seat:
+        screen = await opened(seat)
+        await seat.sees("✓ published", "took 0:27", "Learnt 7 of 7 lessons from 6 differences")
+        await seat.sees("try", "Who wrote the song of the harbour? → Mirra Odell wrote it.")
+        await seat.sees("7 said right by the file that was tested", "(names the break)")
+        assert screen._try is not None and screen._try.number == 2
+        await seat.hits("left_square_bracket", "left_square_bracket")
+        await seat.sees("0 said right by the file that was tested", "step 90 of 90")
+        await seat.hits("right_square_bracket", "right_square_bracket")
+        await seat.sees("7 said right by the file that was tested")
+        await seat.hits("enter")
+        await seat.until(lambda: isinstance(seat.app.screen, ReportScreen))
+        await seat.sees(f"Report 1 of 2 · {NAME}")
+
+
+async def test_a_training_that_was_cut_off_says_so(home: Home, quick: Settings) -> None:
+    recorded(home, 9)
+    async with sitting(home, quick) as seat:
+        await opened(seat)
+        await seat.sees("✗ cut off", "ended without a word", "✗ learning", "– exporting")
+        await seat.sees("(forgotten since)")
+        await seat.hits("enter")
+        await seat.sees("This run was cut off and left no report.")
+        await back(seat)
+
+
+async def test_before_the_first_training_it_says_how_to_begin_one(home: Home) -> None:
+    settings = read_settings(home, {**QUICK, "night": {"enabled": True}})
+    async with sitting(home, settings) as seat:
+        await opened(seat)
+        await seat.sees("Nothing was trained yet.", "/train begins one, the next night is at 03:15")
+        await seat.hits("s", "tab", "enter", "left_square_bracket")
+        await seat.sees("Nothing was trained yet.")
+        await seat.hits("ctrl+t")  # the key that opened it
+        await seat.until(lambda: seat.app.screen is seat.screen)
+
+
+async def test_the_log_follows_its_end_until_somebody_scrolls(home: Home, quick: Settings) -> None:
+    marked(home)
+    folder = recorded(home, 20, alive=True)
+    async with sitting(home, quick) as seat:
+        screen = await opened(seat)
+        log, lessons = screen.query_one(TrainingLog), screen.query_one(LessonRows)
+        await seat.until(lambda: log.max_scroll_y > 0 and log.scroll_offset.y == log.max_scroll_y)
+        assert lessons.has_focus
+        await seat.hits("tab")
+        await seat.until(lambda: log.has_focus and log.size.height > lessons.size.height)
+        await seat.hits("home")
+        await seat.sees("composing lessons from 6 differences")
+        before = len(log._items)
+        with (folder / "events.jsonl").open("a") as events:
+            for event in EVENTS:
+                if 20 < event["at"] < 26:
+                    events.write(json.dumps(event) + "\n")
+        await seat.until(lambda: len(log._items) > before)
+        await seat.pilot.pause()
+        assert log.scroll_offset.y == 0  # never yanked
+        await seat.hits("end")
+        await seat.until(lambda: log.scroll_offset.y == log.max_scroll_y)
+
+
+@pytest.mark.parametrize("size", [(40, 12), (64, 20), (80, 24), (200, 50)])
+async def test_every_size_holds_it(home: Home, quick: Settings, size: tuple[int, int]) -> None:
+    marked(home)
+    recorded(home, 22, alive=True)
+    async with sitting(home, quick, size=size) as seat:
+        await opened(seat)
+        await seat.sees("◆ training", "7 lessons", "s stop", "Esc back", "16/2")
+        assert all(len(line) <= size[0] for line in seat.shown.splitlines())
+
+
+async def test_what_others_wrote_is_shown_and_does_not_act(home: Home, quick: Settings) -> None:
+    marked(home, asked=HOSTILE, sounds=HOSTILE)
+    folder = recorded(home, model=HOSTILE)
+    end = {**EVENTS[-1], "verdict": HOSTILE, "sentence": HOSTILE}
+    text = (folder / "events.jsonl").read_text().splitlines()[:-1]
+    lessons = [[HOSTILE, HOSTILE, 5], *EVENTS[27]["lessons"][1:]] if "lessons" in EVENTS[27] else []
+    odd = {"phase": "gate", "passed": False, "sentence": HOSTILE, "at": EVENTS[-1]["at"]}
+    told = {"phase": "beside", "lessons": lessons, "at": 0.5}
+    (folder / "events.jsonl").write_text(
+        "\n".join([*text[:20], json.dumps(told), *text[20:], json.dumps(odd), json.dumps(end)])
+    )
+    async with sitting(home, quick, size=(140, 40)) as seat:
+        await opened(seat)
+        await seat.sees("[@click=app.quit]Who is it?[/]")
+        assert not any(sign in seat.shown for sign in "\x1b\x07\u202e")
+        assert seat.app.is_running
+
+
+async def test_its_keys_can_be_remapped(home: Home) -> None:
+    recorded(home, 22, alive=True)
+    keys = {"train_stop": "x", "training": "f9", "train_pane": "l"}
+    async with sitting(home, read_settings(home, {**QUICK, "keys": keys})) as seat:
+        screen = await opened(seat, "f9")
+        await seat.sees("x stop and keep · a abort", "l log")
+        await seat.hits("s", "x")
+        await seat.sees("? x yes · Esc no")
+        await seat.hits("escape", "l")
+        await seat.until(lambda: screen.query_one(TrainingLog).has_focus)
+        await seat.hits("f9")
+        await seat.until(lambda: seat.app.screen is seat.screen)
+
+
+def test_the_recorded_differences_are_those_of_the_recorded_run() -> None:
+    known = {identity for identity, *_ in ASKED}
+    told = next(event["lessons"] for event in EVENTS if event["phase"] == "beside")
+    assert {lesson[0] for lesson in told} == known

@@ -1,0 +1,188 @@
+"""A training folded from its events: of a recorded run, of one made here, and of events gone wrong."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from memory.home import Home
+from tests.trainer.test_run import mark
+from tests.trainer.values import difference, quick_settings
+from tests.tui.recorded import ASKED, BEGAN, EVENTS, judged
+from trainer.night import run_night
+from tui.training_state import LOGGED, STAGES, TrainingState
+from tui.training_time import Left, Past, about, earlier, folded, left
+from tui.training_tries import MOST, Course
+from tui.training_words import said
+
+
+@pytest.fixture(scope="module")
+def states() -> list[TrainingState]:
+    """The recorded run after each of its events."""
+    states = itertools.accumulate(EVENTS, TrainingState.after, initial=TrainingState())
+    return list(states)[1:]
+
+
+def test_a_recorded_run_is_told_whole(states: list[TrainingState]) -> None:
+    end = states[-1]
+    assert (end.began, end.pid, end.model) == (BEGAN, EVENTS[0]["pid"], "starter.gguf")
+    assert (end.planned, end.practice, end.differences) == (2, False, 6)
+    assert end.verdict == "published" and end.ended and end.now is None
+    assert [(one.number, one.rate, one.passed, one.good) for one in end.tries] == [
+        (1, 1e-5, False, 0),
+        (2, 6e-3, True, 7),
+    ]
+    assert [(lesson.difference, lesson.kind) for lesson in end.lessons][:2] == [
+        (ASKED[0][0], "contrast"),
+        (ASKED[0][0], "naming"),
+    ]
+    second = end.tries[1]
+    assert all(lesson.said and lesson.right <= lesson.wordings for lesson in second.lessons)
+    losses = [event["loss"] for event in EVENTS if "loss" in event]
+    assert second.loss.points == tuple(losses[-second.step :])
+    assert second.learnt.points[-1] > 0.9 and second.memory_mb > 0 and second.threads == 1
+
+
+def test_the_stages_follow_one_another_and_their_times_add_up(states: list[TrainingState]) -> None:
+    end = states[-1]
+    made = [(span.stage, span.attempt) for span in end.spans]
+    once, again = ["compose", "anchors", "beside"], ["load", "train", "export", "gate"]
+    assert made == [
+        *((stage, 0) for stage in once),
+        *((stage, 1) for stage in again),
+        *((stage, 2) for stage in again),
+        ("publish", 2),
+    ]
+    for before, after in itertools.pairwise(end.spans):
+        assert before.ended == after.began
+    assert end.spans[-1].ended == end.at == EVENTS[-1]["at"]
+    assert end.span("train", 1) != end.span("train", 2) and end.span("room", 1) is None
+    assert end.span("anchors", 1) is end.span("anchors", 2)
+
+
+def test_a_lesson_counts_as_right_by_its_margin_and_later_by_the_gate(
+    states: list[TrainingState],
+) -> None:
+    tried = [state.tries[-1] for state in states if state.tries]
+    assert tried[0].good == 0 and max(one.good for one in tried) == 7
+    for one in tried:
+        for lesson in one.lessons:
+            if lesson.said is None:
+                assert lesson.good == (lesson.margin is not None and lesson.margin > 0)
+    firsts = [entry for entry in states[-1].log if entry.what == "right"]
+    assert len(firsts) == 7  # each once, however often it was lost and found again
+
+
+def test_the_log_says_each_of_its_entries_in_words(states: list[TrainingState]) -> None:
+    lines = [said(entry, lambda one, kind: f"{kind} {one}") for entry in states[-1].log]
+    assert lines[0] == "composing lessons from 6 differences"
+    assert "try 1, rate 1e-05: loading the weights" in lines
+    assert "learning in 90 steps at most, 1 thread, float32" in lines
+    assert f"right for the first time: naming {ASKED[0][0]}" in lines
+    assert any(line.startswith("✗ not passed: lessons reproduced: 0%") for line in lines)
+    assert lines[-1].startswith("published: Learnt 7 of 7")
+    assert [entry.at for entry in states[-1].log] == sorted(entry.at for entry in states[-1].log)
+
+
+def test_what_is_left_comes_from_the_pace_and_from_an_earlier_run(
+    states: list[TrainingState],
+) -> None:
+    half = next(state for state in states if state.tries and state.tries[-1].step == 45)
+    span = half.now
+    assert span is not None
+    pace = (span.last - span.began) / 45
+    alone = left(half, None, half.at)
+    assert alone.stage == pytest.approx(45 * pace) and alone.whole is None
+    later = left(half, None, half.at + 1)
+    assert later.stage == pytest.approx(45 * pace - 1)
+    past = Past(dict.fromkeys(STAGES, 2.0), differences=6)
+    whole = left(half, past, half.at).whole
+    assert whole == pytest.approx(45 * pace + 3 * 2.0)  # export, gate, publish
+    begun = left(states[0], past, 0.5)
+    assert begun.stage == 1.5
+    assert left(states[0], None, 0.5) == Left(None, None) == left(states[-1], past, 30)
+
+
+def test_an_earlier_run_of_the_same_model_that_was_judged_is_taken(
+    home: Home, states: list[TrainingState]
+) -> None:
+    begun, now = states[5], home.runs / "20990101T000000"
+    assert earlier(home.runs, begun, now) is None
+    folder = judged(home, "20260101T000000")
+    past = earlier(home.runs, begun, now)
+    assert past is not None and past.differences == 6
+    twice = [span for span in states[-1].spans if span.stage == "train"]
+    took = sum((span.ended or 0) - span.began for span in twice) / 2
+    assert past.seconds["train"] == pytest.approx(took, abs=0.01)
+    judged(home, "20260102T000000", model="another.gguf")
+    judged(home, "20260103T000000", attempts=())  # one that broke off
+    assert earlier(home.runs, begun, now) == past
+    assert earlier(home.runs, begun, folder) is None  # never itself nor a later one
+
+
+def test_a_run_made_today_tells_its_lessons(home: Home, tiny: Path) -> None:
+    mark(home, difference("Who?", "Lutz.", missed="who is meant"), difference("Where?", "Here."))
+    report = run_night(home, quick_settings(home), model_path=tiny)
+    state = folded(Path(report.run))
+    assert state.verdict == report.verdict and len(state.tries) == 1
+    assert {lesson.difference for lesson in state.lessons} == {
+        fate.difference for fate in report.fates
+    }
+    assert [lesson.kind for lesson in state.lessons].count("naming") == 1
+    assert all(lesson.said is not None for lesson in state.tries[0].lessons)
+    assert any(lesson.margin is not None for lesson in state.tries[0].lessons)
+    assert state.differences == 2 and state.began == report.started
+    past = earlier(home.runs, state, home.runs / "20990101T000000")
+    assert past is not None and past.differences == 2 and past.seconds["train"] > 0
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {},
+        {"phase": "of a newer trainer", "at": "soon"},
+        {"phase": "train", "step": "two", "loss": float("nan"), "lessons": {"x": 3, "99": [1, 2]}},
+        {"phase": "train", "step": 3, "loss": 1.0, "lessons": [1], "learnt": None},
+        {"phase": "load", "attempt": "first"},
+        {"phase": "beside", "lessons": "all"},
+        {"phase": "beside", "lessons": [["one"], 4, None]},
+        {"phase": "gate", "passed": "yes", "reproduced": [True]},
+        {"phase": "start", "began": "yesterday", "pid": 1e300, "tries": -4},
+        {"phase": "gate", "done": 2**70, "total": -1},
+        {"phase": "report"},
+    ],
+)
+def test_events_gone_wrong_are_passed_over(
+    states: list[TrainingState], event: dict[str, object]
+) -> None:
+    for before in (TrainingState(), states[20], states[60], states[-1]):
+        after = before.after(event)
+        assert len(after.lessons) in (0, len(before.lessons))
+        for entry in after.log:
+            assert said(entry, lambda one, _kind: one)
+        left(after, Past(dict.fromkeys(STAGES, 1.0), 6), 40.0)
+
+
+def test_long_curves_stay_small_and_keep_their_shape() -> None:
+    course = Course()
+    for number in range(10_000):
+        course = course.after(float(number))
+    points = course.points
+    assert MOST // 2 <= len(points) <= MOST + 1
+    assert list(points) == sorted(points) and points[0] < 50 and points[-1] > 9_950
+    assert Course().points == ()
+
+
+def test_the_log_keeps_its_end() -> None:
+    state = TrainingState()
+    for number in range(LOGGED + 10):
+        state = state.noting("step", step=number)
+    assert LOGGED // 2 < len(state.log) <= LOGGED and state.log[-1].values["step"] == LOGGED + 9
+
+
+def test_times_are_said_as_roughly_as_they_are_known() -> None:
+    assert [about(seconds) for seconds in (3, 23, 61, 600, 7800)] == [
+        "a few seconds", "about 25 s", "about 60 s", "about 10 minutes", "about 2 h 10 min",
+    ]  # fmt: skip
