@@ -15,7 +15,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,21 @@ def erase_from_runs(home: Home, versions: Sequence[Difference]) -> int:
     Raises:
         HomeError: one cannot be written; calling it again goes on where it stopped.
     """
-    texts = sorted(set(_texts(versions)), key=len, reverse=True)
-    identity = versions[-1].id
+    return _erase(home, versions[-1].id, set(_texts(versions)))
+
+
+def erase_talk_from_runs(home: Home, said: Iterable[str]) -> int:
+    """Take what was said in a talk out of the runs' files; returns how many were changed or deleted.
+
+    Raises:
+        HomeError: one cannot be written; calling it again goes on where it stopped.
+    """
+    return _erase(home, "", {text.strip() for text in said if len(text.strip()) >= SHORTEST})
+
+
+def _erase(home: Home, identity: str, words: Collection[str]) -> int:
+    """`identity` is the difference of whose own lesson everything goes; "" where there is none."""
+    texts = sorted(words, key=len, reverse=True)
     changed = 0
     try:
         for folder in _finished(home):
@@ -146,7 +159,7 @@ def _clean(value: Any, identity: str, texts: Sequence[str], own: bool = False) -
     if isinstance(value, list):
         return [_clean(item, identity, texts, own) for item in value]
     if isinstance(value, dict):
-        own = own or value.get("difference") == identity
+        own = own or (bool(identity) and value.get("difference") == identity)
         return {
             key: item if own and key in _KEPT else _clean(item, identity, texts, own)
             for key, item in value.items()

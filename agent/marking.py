@@ -14,12 +14,12 @@ from memory.errors import MarkError
 from memory.home import Home, Settings
 from memory.journal import Journal
 from memory.kinds import find_kind
+from memory.threads import LAST_THREAD
 
 if TYPE_CHECKING:
     from memory.memory import Memory
 
-LAST_THREAD = "last thread"
-"""The journal's fact that names the thread last spoken in."""
+__all__ = ["LAST_THREAD", "Receipt", "forget", "last_turn", "parse_mark", "receipt"]
 
 
 @dataclass(frozen=True, slots=True)
