@@ -10,15 +10,16 @@ from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from memory.language import tr
 from tui.commands import COMMANDS, Command, found
 from tui.fates import FATES
-from tui.keys import FIXED, Keyboard
+from tui.keys import FIXED, Keyboard, bindings, hints
 from tui.text import one_line
 
 LEGEND = "The sign beside a reply"
@@ -68,13 +69,7 @@ class HelpScreen(ModalScreen[Command | None]):
     }
     """
     AUTO_FOCUS = "Input"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "Back to the chat", show=False, priority=True, id="back"),
-        Binding("down", "walk('cursor_down')", "Next", show=False, priority=True),
-        Binding("up", "walk('cursor_up')", "Previous", show=False, priority=True),
-        Binding("pagedown", "walk('page_down')", "A page on", show=False, priority=True),
-        Binding("pageup", "walk('page_up')", "A page back", show=False, priority=True),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("list")]
 
     def __init__(self, keyboard: Keyboard, words: str = "") -> None:
         super().__init__()
@@ -86,7 +81,13 @@ class HelpScreen(ModalScreen[Command | None]):
         """Lay the parts down."""
         yield Input(one_line(self._words, 200), placeholder="Help · write to sift")
         yield OptionList(markup=False)
-        yield Static("↑ ↓ · Enter takes it · Esc back", markup=False)
+        words = (
+            ("previous_row", ""),
+            ("next_row", tr("choose")),
+            ("choose", tr("takes it")),
+            ("back", tr("back")),
+        )
+        yield Static(hints(self._keyboard, words), markup=False)
 
     def on_mount(self) -> None:
         """Show what there is."""
@@ -100,7 +101,7 @@ class HelpScreen(ModalScreen[Command | None]):
         """Sift while it is written."""
         self._sift(message.value)
 
-    def on_input_submitted(self) -> None:
+    def action_take(self) -> None:
         """Take what is chosen."""
         self._take(self.query_one(OptionList).highlighted)
 

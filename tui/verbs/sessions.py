@@ -67,7 +67,7 @@ Examples:
 def list_sessions(text: str | None, as_json: bool) -> None:
     """List the threads, the one spoken in latest first."""
     from memory.journal import Journal
-    from tui.moments import moment
+    from tui.session_words import moment
     from tui.text import one_line
 
     home, _settings = open_home()
@@ -159,6 +159,7 @@ def delete(name: str, yes: bool, as_json: bool) -> int:
     """
     from agent.sessions import delete as delete_everywhere
     from memory.memory import Memory
+    from tui.session_words import what_goes
     from tui.text import clean, one_line
 
     home, settings = open_home()
@@ -187,19 +188,6 @@ def delete(name: str, yes: bool, as_json: bool) -> int:
             clean(tr("May still stand in {files}: delete what you do not need.", files=files))
         )
     return 0
-
-
-def what_goes(name: str, turns: int, marks: int) -> str:
-    """Return the sentence that says what deleting takes away and what it leaves."""
-    goes = trn("{name}: {n} turn goes for good", "{name}: {n} turns go for good", turns, name=name)
-    if not marks:
-        return tr("{goes}, nothing there is marked.", goes=goes)
-    stays = trn(
-        "{n} mark stays in memory with its own question and reply",
-        "{n} marks stay in memory with their own questions and replies",
-        marks,
-    )
-    return f"{goes}; {stays}."
 
 
 @sessions.command(

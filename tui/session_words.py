@@ -1,10 +1,10 @@
-"""Times as a person says them, by the clock on the wall: today 14:02, yesterday, 12 Mar 2025."""
+"""What is said of a session: when its last word was, and what deleting it takes and leaves."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from memory.language import tr
+from memory.language import tr, trn
 
 
 def moment(at: datetime, today: datetime | None = None) -> str:
@@ -26,3 +26,16 @@ def _month(number: int) -> str:
         tr("Jul"), tr("Aug"), tr("Sep"), tr("Oct"), tr("Nov"), tr("Dec"),
     )  # fmt: skip
     return names[number - 1]
+
+
+def what_goes(name: str, turns: int, marks: int) -> str:
+    """Return the sentence that says what deleting a session takes away and what it leaves."""
+    goes = trn("{name}: {n} turn goes for good", "{name}: {n} turns go for good", turns, name=name)
+    if not marks:
+        return tr("{goes}; nothing there is marked.", goes=goes)
+    stays = trn(
+        "{n} mark stays in memory with its own words",
+        "{n} marks stay in memory with their own words",
+        marks,
+    )
+    return f"{goes}; {stays}."
