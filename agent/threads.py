@@ -91,7 +91,7 @@ def erase_turns(path: Path, thread: str, turns: Collection[str]) -> int:
     if not path.exists():
         return 0
     with checkpoints(path) as saver:
-        graph = _bare().compile(checkpointer=saver)
+        graph = bare().compile(checkpointer=saver)
         config: RunnableConfig = {"configurable": {"thread_id": thread}}
         messages = graph.get_state(config).values.get("messages", [])
         gone = _of_turns(messages, turns)
@@ -152,7 +152,7 @@ def _fold(saver: SqliteSaver) -> None:
         saver.conn.execute("pragma wal_checkpoint(truncate)")
 
 
-def _bare() -> StateGraph[ChatState]:
+def bare() -> StateGraph[ChatState]:
     """A graph with the state of the chat's and nothing to run, so that no model is needed."""
     graph: StateGraph[ChatState] = StateGraph(ChatState)
     graph.add_node("reply", lambda _state: {})

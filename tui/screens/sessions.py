@@ -247,7 +247,7 @@ class SessionsScreen(ModalScreen[Chosen | None]):
         if self._asking is not None or row is None:
             return
         item = row.session
-        if self._about is not None:
+        if self._about == item:
             self._change(lambda: self._delete(item))
             return
         keyboard = keyboard_of(self.app)
