@@ -55,6 +55,7 @@ class DifferencesScreen(ModalScreen[Wish | None]):
         height: 1fr; border: none; padding: 0; background: transparent;
         scrollbar-size-vertical: 1;
         &:focus { border: none; background-tint: transparent; }
+        &:nocolor > .option-list--option-highlighted { text-style: underline; }
     }
     DifferencesScreen > VerticalScroll {
         height: 1fr; padding: 0 2; border-top: solid $line; scrollbar-size-vertical: 1;

@@ -66,6 +66,7 @@ class HelpScreen(ModalScreen[Command | None]):
         height: 1fr; border: none; padding: 0; background: transparent;
         scrollbar-size-vertical: 1;
         &:focus { border: none; background-tint: transparent; }
+        &:nocolor > .option-list--option-highlighted { text-style: underline; }
     }
     """
     AUTO_FOCUS = "Input"

@@ -66,7 +66,7 @@ class SessionsScreen(ModalScreen[Chosen | None]):
         width: 1fr; height: 1fr; border: none; padding: 0; background: transparent;
         scrollbar-size-vertical: 1;
         &:focus { border: none; background-tint: transparent; }
-        &:nocolor > .option-list--option-highlighted { text-style: reverse; }
+        &:nocolor > .option-list--option-highlighted { text-style: underline; }
     }
     SessionsScreen #preview {
         display: none; width: 1.2fr; height: 1fr; padding: 0 2; border-left: solid $line;
