@@ -40,7 +40,8 @@ def entry(
 
     `here`: it is the thread that is open. A thread tells how it began; a found turn what was found.
     """
-    muted, found = colours["muted"], f"bold {colours['accent']}"
+    # Not the muted grey: this one is legible on the ground of the chosen row, too.
+    muted, found = colours["secondary"], f"bold {colours['accent']}"
     item, turn = row.session, row.turn
     when = moment(turn.at if turn else item.at)
     marks = f"◆ {item.marks}  " if item.marks and not turn else ""

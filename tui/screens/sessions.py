@@ -66,6 +66,7 @@ class SessionsScreen(ModalScreen[Chosen | None]):
         width: 1fr; height: 1fr; border: none; padding: 0; background: transparent;
         scrollbar-size-vertical: 1;
         &:focus { border: none; background-tint: transparent; }
+        & > .option-list--option-highlighted { background: $panel; }
         &:nocolor > .option-list--option-highlighted { text-style: underline; }
     }
     SessionsScreen #preview {
@@ -375,4 +376,7 @@ def _folder() -> Path:
 
 
 def _ending(path: Path) -> Path:
+    """The same file in the other form."""
+    if not path.name:
+        return path
     return path.with_suffix(".md" if path.suffix == ".json" else ".json")
