@@ -138,7 +138,7 @@ async def test_a_session_is_renamed_and_a_bad_name_said_why(home: Home, quiet: S
         await seat.pilot.press("ctrl+r")
         await seat.sees("New name: work")
         await seat.pilot.press("escape", "f2")
-        await seat.pilot.press(*["backspace"] * 4, *"trip", "down", "enter")
+        await seat.pilot.press(*"trip", "down", "enter")  # over the old name, which is selected
         await seat.sees("There is a thread 'trip' already; choose another name.")
         await seat.pilot.press(*" two", "enter")
         await seat.sees("It is called trip two now.", "› trip two")
@@ -147,6 +147,27 @@ async def test_a_session_is_renamed_and_a_bad_name_said_why(home: Home, quiet: S
         await seat.pilot.press("escape")
         await seat.until(lambda: seat.app.screen is seat.screen)
         assert [turn.asked for turn in seat.screen.chat.turns()] == ["Two?"]
+
+
+async def test_a_name_that_another_program_gave_is_shown_safely_and_can_be_mended(
+    home: Home, quiet: Settings
+) -> None:
+    told(home, ("a\x1b[31mb\u202e [bold]\n{c}", "One?", "Yes."))
+    async with sitting(home, quiet, thread="main") as seat:
+        await opened(seat)
+        await seat.sees("ab [bold] {c}", "One?")
+        assert not {"\x1b", "\u202e"} & set(seat.shown)
+        await seat.pilot.press("ctrl+d")
+        await seat.sees("ab [bold] {c}: 1 turn goes for good")
+        await seat.pilot.press("escape", "enter")
+        await seat.sees("cannot name a thread; use 1 to 80 printable characters")
+        await opened(seat)
+        await seat.pilot.press("ctrl+r")
+        await seat.sees("New name: ab [bold] {c}")
+        await seat.pilot.press("enter")
+        await seat.sees("It is called ab [bold] {c} now.")
+        await seat.pilot.press("enter")
+        await seat.until(lambda: seat.screen.chat.thread == "ab [bold] {c}")
 
 
 async def test_the_open_session_is_deleted_at_the_second_press_and_its_marks_stay(

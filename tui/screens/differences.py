@@ -77,7 +77,8 @@ class DifferencesScreen(ModalScreen[Wish | None]):
 
     def compose(self) -> ComposeResult:
         """Lay the parts down."""
-        yield Input(one_line(self._words, 200), placeholder="Differences · / writes to sift them")
+        placeholder = tr("Differences · {key} writes to sift them", key=self._key("sift"))
+        yield Input(one_line(self._words, 200), placeholder=placeholder)
         yield OptionList(markup=False)
         with VerticalScroll(can_focus=False):
             yield Static("", markup=False, id="whole")

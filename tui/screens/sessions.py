@@ -103,7 +103,7 @@ class SessionsScreen(ModalScreen[Chosen | None]):
                 yield Static("", markup=False, id="end")
         with Horizontal(id="asking"):
             yield Static("", markup=False, id="label")
-            yield Input(id="line")
+            yield Input(id="line", select_on_focus=False)
         yield Static("", markup=False, classes="keys")
 
     def on_mount(self) -> None:
@@ -289,6 +289,8 @@ class SessionsScreen(ModalScreen[Chosen | None]):
         self.add_class("-asking")
         line = self.query_one("#line", Input)
         self._put(line, one_line(value))
+        if what == "rename":
+            line.select_all()  # a new name is written anew, a path is changed at its end
         line.focus()
 
     def _put(self, line: Input, value: str) -> None:
@@ -363,6 +365,8 @@ class SessionsScreen(ModalScreen[Chosen | None]):
         self.query_one(".keys", Static).update(
             Content(clean(text) or hints(keyboard_of(self.app), words))
         )
+        # The last line may have grown over the chosen row.
+        self.call_after_refresh(self.query_one(OptionList).scroll_to_highlight)
 
 
 def _folder() -> Path:
