@@ -18,6 +18,7 @@ from tests.tui.screens import Seat, sitting
 from tui.screens.sessions import SessionsScreen
 from tui.session_rows import around, lit
 from tui.session_words import moment, what_goes
+from tui.widgets.past_talk import PastTalk
 
 AT = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 
@@ -51,7 +52,7 @@ async def opened(seat: Seat, words: str = "") -> SessionsScreen:
     await seat.until(lambda: isinstance(seat.app.screen, SessionsScreen))
     screen = seat.app.screen
     assert isinstance(screen, SessionsScreen)
-    await seat.until(lambda: bool(screen._rows))
+    await seat.until(lambda: screen.query_one(PastTalk).chosen is not None)
     await seat.pilot.pause()
     return screen
 

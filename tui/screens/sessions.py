@@ -13,35 +13,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from textual import events, work
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal, VerticalScroll
+from textual.containers import Horizontal
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Input, OptionList, Static
-from textual.widgets.option_list import Option
+from textual.widgets import Input, Static
 
 from memory.errors import DiscernError
 from memory.language import tr, trn
 from tui.keys import bindings, hints, keyboard_of
-from tui.session_rows import Row, end_of_talk, entry
 from tui.session_words import what_goes
 from tui.text import clean, one_line
+from tui.widgets.past_talk import PastTalk
 
 if TYPE_CHECKING:
     from agent.chat import Chat
-    from memory.difference import Difference, Turn
     from memory.session_file import Form
     from memory.threads import Session
-
-FOUND = 100
-"""Turns that a search shows at most."""
-SHOWN = 500
-"""Threads that are listed at most; the search finds the others."""
-WIDE = 100
-"""Columns from which on the end of the talk is shown beside the list."""
-PREVIEWED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +51,6 @@ class SessionsScreen(ModalScreen[Chosen | None]):
     SessionsScreen { layout: vertical; background: $background; }
     SessionsScreen Input { height: 1; border: none; padding: 0 1; background: transparent; }
     SessionsScreen Input:focus { border: none; background-tint: transparent; }
-    SessionsScreen > #both { height: 1fr; margin: 1 0; }
-    SessionsScreen OptionList {
-        width: 1fr; height: 1fr; border: none; padding: 0; background: transparent;
-        scrollbar-size-vertical: 1;
-        &:focus { border: none; background-tint: transparent; }
-        & > .option-list--option-highlighted { background: $panel; }
-        &:nocolor > .option-list--option-highlighted { text-style: underline; }
-    }
-    SessionsScreen #preview {
-        display: none; width: 1.2fr; height: 1fr; padding: 0 2; border-left: solid $line;
-        scrollbar-size-vertical: 1;
-    }
-    SessionsScreen.-wide #preview { display: block; }
-    SessionsScreen #preview > Static { height: auto; }
     SessionsScreen > #asking { display: none; height: 1; }
     SessionsScreen.-asking > #asking { display: block; }
     SessionsScreen #label { width: auto; padding: 0 0 0 1; color: $accent; }
@@ -87,7 +63,6 @@ class SessionsScreen(ModalScreen[Chosen | None]):
     def __init__(self, chat: Chat, words: str = "") -> None:
         super().__init__()
         self._chat, self._words = chat, words
-        self._rows: list[Row] = []
         self._asking: Literal["rename", "export"] | None = None
         self._about: Session | None = None
         """The session that a question is about."""
@@ -97,10 +72,7 @@ class SessionsScreen(ModalScreen[Chosen | None]):
         """Lay the parts down."""
         placeholder = tr("Sessions · write to search all past talk")
         yield Input(one_line(self._words, 200), placeholder=placeholder, id="search")
-        with Horizontal(id="both"):
-            yield OptionList(markup=False)
-            with VerticalScroll(id="preview", can_focus=False):
-                yield Static("", markup=False, id="end")
+        yield PastTalk(self._chat)
         with Horizontal(id="asking"):
             yield Static("", markup=False, id="label")
             yield Input(id="line", select_on_focus=False)
@@ -108,98 +80,15 @@ class SessionsScreen(ModalScreen[Chosen | None]):
 
     def on_mount(self) -> None:
         """Show what there is."""
-        self.set_class(self.size.width >= WIDE, "-wide")
         self._say()
         self._look()
 
-    def on_resize(self, event: events.Resize) -> None:
-        """Cut the lines anew, with the end of the talk beside them where there is room."""
-        self.set_class(event.size.width >= WIDE, "-wide")
-        self.call_after_refresh(self._draw)
-
-    # --- the list ----------------------------------------------------------------------------
-
-    @work(group="look", exclusive=True)
-    async def _look(self, at: int = 0) -> None:
-        """Read what is to be listed, and choose the row at this place."""
-        rows = await asyncio.to_thread(self._read, self._searched)
-        self._rows = rows
-        self._draw(at)
-
     @property
-    def _searched(self) -> list[str]:
-        return self.query_one("#search", Input).value.casefold().split()
+    def _list(self) -> PastTalk:
+        return self.query_one(PastTalk)
 
-    def _read(self, words: list[str]) -> list[Row]:
-        journal = self._chat.journal
-        sessions = {item.name: item for item in journal.sessions()}
-        if not words:
-            return [Row(item) for item in sessions.values()][:SHOWN]
-        named = [
-            Row(item)
-            for item in sessions.values()
-            if all(word in item.name.casefold() for word in words)
-        ]
-        found = journal.search_turns(" ".join(words), FOUND)
-        return named + [
-            Row(sessions[turn.thread], turn) for turn in found if turn.thread in sessions
-        ]
-
-    def _draw(self, at: int | None = None) -> None:
-        listed = self.query_one(OptionList)
-        at = listed.highlighted or 0 if at is None else at
-        width = max(24, listed.scrollable_content_region.width - 2)
-        words = self._searched
-        listed.clear_options()
-        if not self._rows:
-            said = (
-                tr("Nothing said holds {words}.", words=repr(" ".join(words)))
-                if words
-                else tr("No threads yet; the first message begins one.")
-            )
-            listed.add_option(Option(one_line(said, width), disabled=True))
-            self._show(None, [], [])
-            return
-        colours, here = self.app.theme_variables, self._chat.thread
-        listed.add_options(
-            Option(entry(row, words, width, colours, here=row.session.name == here))
-            for row in self._rows
-        )
-        listed.highlighted = min(at, len(self._rows) - 1)
-
-    @property
-    def _chosen(self) -> Row | None:
-        at = self.query_one(OptionList).highlighted
-        return self._rows[at] if at is not None and at < len(self._rows) else None
-
-    # --- the end of the talk -----------------------------------------------------------------
-
-    def on_option_list_option_highlighted(self) -> None:
-        """Show the end of the chosen talk."""
-        if self._about is not None and self._asking is None:
-            self._say()
-        if self.has_class("-wide"):
-            self._preview()
-
-    @work(group="preview", exclusive=True)
-    async def _preview(self) -> None:
-        row = self._chosen
-        if row is not None:
-            turns, marks = await asyncio.to_thread(self._end_of, row)
-            self._show(row, turns, marks)
-
-    def _end_of(self, row: Row) -> tuple[list[Turn], list[Difference]]:
-        journal = self._chat.journal
-        last = row.turn.id if row.turn else None
-        turns = journal.branch(row.session.name, limit=PREVIEWED, last=last)
-        return turns, journal.of_turns([turn.id for turn in turns])
-
-    def _show(self, row: Row | None, turns: list[Turn], marks: list[Difference]) -> None:
-        words = self._searched if row is not None and row.turn else []
-        end = end_of_talk(turns, marks, words, self.app.theme_variables)
-        self.query_one("#end", Static).update(end)
-        scroll = self.query_one("#preview", VerticalScroll)
-        self.call_after_refresh(scroll.scroll_end, animate=False)
+    def _look(self, at: int = 0) -> None:
+        self._list.look(self.query_one("#search", Input).value.casefold().split(), at)
 
     # --- keys --------------------------------------------------------------------------------
 
@@ -209,6 +98,14 @@ class SessionsScreen(ModalScreen[Chosen | None]):
             self._say()
             self._look()
 
+    def on_option_list_option_highlighted(self) -> None:
+        """Another one is chosen: what was asked about the one before is over."""
+        row = self._list.chosen
+        if self._about is None or self._asking is not None:
+            return
+        if row is None or row.session != self._about:
+            self._say()
+
     def on_option_list_option_selected(self) -> None:
         """Take what was clicked."""
         self.action_take()
@@ -216,11 +113,13 @@ class SessionsScreen(ModalScreen[Chosen | None]):
     def action_walk(self, how: str) -> None:
         """Move the choice while the line keeps the keyboard."""
         if self._asking is None:
-            getattr(self.query_one(OptionList), f"action_{how}")()
+            if self._about is not None:
+                self._say()
+            self._list.walk(how)
 
     def action_take(self) -> None:
         """Go on in what is chosen, or do what was asked for."""
-        row = self._chosen
+        row = self._list.chosen
         if self._asking is not None:
             self._answered(self.query_one("#line", Input).value)
         elif row is not None:
@@ -239,12 +138,12 @@ class SessionsScreen(ModalScreen[Chosen | None]):
 
     def action_rename(self) -> None:
         """Ask for another name of the chosen thread."""
-        if self._asking is None and (row := self._chosen) is not None:
+        if self._asking is None and (row := self._list.chosen) is not None:
             self._ask("rename", row.session, tr("New name:"), row.session.name)
 
     def action_delete(self) -> None:
         """Say what would go; asked for again, delete it."""
-        row = self._chosen
+        row = self._list.chosen
         if self._asking is not None or row is None:
             return
         item = row.session
@@ -266,7 +165,7 @@ class SessionsScreen(ModalScreen[Chosen | None]):
 
     def action_export(self) -> None:
         """Ask where to write the chosen thread to; asked for again, in the other form."""
-        row = self._chosen
+        row = self._list.chosen
         if self._asking == "export" and self._about is not None:
             line = self.query_one("#line", Input)
             self._put(line, str(_ending(Path(line.value))))
@@ -307,7 +206,7 @@ class SessionsScreen(ModalScreen[Chosen | None]):
 
     @work(group="change", exclusive=True)
     async def _change(self, change: Callable[[], str]) -> None:
-        at = self.query_one(OptionList).highlighted or 0
+        at = self._list.at
         try:
             said = await asyncio.to_thread(change)
         except DiscernError as error:
@@ -365,8 +264,7 @@ class SessionsScreen(ModalScreen[Chosen | None]):
         self.query_one(".keys", Static).update(
             Content(clean(text) or hints(keyboard_of(self.app), words))
         )
-        # The last line may have grown over the chosen row.
-        self.call_after_refresh(self.query_one(OptionList).scroll_to_highlight)
+        self._list.keep_in_sight()
 
 
 def _folder() -> Path:
