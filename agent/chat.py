@@ -19,12 +19,15 @@ from agent.graph import Event, Finished, Rooms, build
 from agent.leftovers import Leftovers, leftovers
 from agent.marking import LAST_THREAD, Receipt, forget, last_turn, receipt
 from agent.serving import STARTER, embedder, sampling, served_model, with_model
+from agent.sessions import Deleted, delete, rename
 from agent.surprise import LOOKED_AT, Suggestion, hint_for, suggest
-from agent.threads import checkpoints, level_with_branch
+from agent.threads import checkpoints, erase_thread, level_with_branch
 from memory.difference import Difference, Moment, State, Turn, now
-from memory.errors import AdapterError, MarkError, ModelError
+from memory.errors import AdapterError, ModelError, ThreadError
 from memory.home import Home, Settings
+from memory.language import tr
 from memory.memory import Memory
+from memory.threads import thread_name
 
 __all__ = ["STARTER", "Chat", "sampling", "served_model", "with_model"]
 
@@ -38,6 +41,9 @@ class Chat:
         self.home, self.settings = home, settings
         self.engine, self.memory, self.journal = engine, memory, memory.journal
         self.thread = ""
+        self._stands = (
+            ""  # a turn of this thread, by which it is found when it is renamed elsewhere
+        )
         self.adapter: Adapter | None = None
         self._graph = graph
         self._stack = ExitStack()
@@ -151,6 +157,7 @@ class Chat:
             if self.engine.lent:
                 self.engine.wait(self._stopping.is_set)
                 self.take_adapter()  # what was trained meanwhile
+            self.follow()
             self.rooms.adapter = self.adapter.id if self.adapter else None
             self.rooms.after = after = self._after(instead_of)
             level_with_branch(self._graph, self.thread, self.journal, after)
@@ -163,7 +170,8 @@ class Chat:
             try:
                 for event in events:
                     if isinstance(event, Finished):
-                        self.journal.set_fact(LAST_THREAD, self.thread)
+                        self._stands = event.turn.id
+                        self.journal.set_fact(LAST_THREAD, self.journal.thread_of(self._stands))
                     try:
                         yield event
                     except GeneratorExit:
@@ -171,6 +179,9 @@ class Chat:
                         raise
             finally:
                 self._generation = None
+                if after and self.journal.thread_of(after) != self.thread:
+                    # Renamed, deleted or forgotten elsewhere meanwhile: nothing of it stays there.
+                    erase_thread(self.home.checkpoints, self.thread)
 
     def _after(self, instead_of: str | None) -> str:
         if instead_of is None:
@@ -196,22 +207,68 @@ class Chat:
         """Go on in another thread (made when it is first spoken in).
 
         Raises:
-            MarkError: the name is empty, too long or has control characters.
+            ThreadError: the name is empty, too long or has control characters.
         """
-        name = thread.strip()
-        if not name or len(name) > 80 or not name.isprintable():
-            raise MarkError(
-                f"{thread[:40]!r} cannot name a thread; use 1 to 80 printable characters"
-            )
-        self.thread = name
+        self._go_to(thread_name(thread))
 
     def fresh(self) -> str:
         """Begin a new thread and return its name, made of the local date and a number."""
         taken = {name for name, _turns, _at in self.journal.threads()}
         day = now().astimezone().strftime("%Y-%m-%d")
         number = next(n for n in range(1, len(taken) + 2) if f"{day} {n}" not in taken)
-        self.thread = f"{day} {number}"
+        self._go_to(f"{day} {number}")
         return self.thread
+
+    def _go_to(self, thread: str) -> None:
+        self.thread, self._stands = thread, self.journal.head(thread)
+
+    def rename_thread(self, old: str, new: str) -> str:
+        """Give a thread another name; returns the name it has now.
+
+        Raises:
+            UnknownIdError, ThreadError: see `agent.sessions.rename`; or a reply is written there.
+        """
+        self._refuse_while_speaking(old)
+        name = rename(self.home, self.journal, old, new)
+        if old == self.thread:
+            self._go_to(name)
+        return name
+
+    def delete_thread(self, thread: str) -> Deleted:
+        """Delete a thread; from the open one it goes on in the latest other, or in a fresh one.
+
+        Raises:
+            UnknownIdError, ThreadError: see `agent.sessions.delete`; or a reply is written there.
+        """
+        self._refuse_while_speaking(thread)
+        gone = delete(self.home, self.memory, thread)
+        if thread == self.thread:
+            left = self.journal.threads()
+            if left:
+                self._go_to(left[0][0])
+            else:
+                self.fresh()
+        return gone
+
+    def _refuse_while_speaking(self, thread: str) -> None:
+        if thread == self.thread and self._busy.locked():
+            raise ThreadError("a reply is still being written in this thread; stop it first")
+
+    def follow(self) -> str | None:
+        """Heed that another process renamed or deleted this thread; a sentence when it did.
+
+        Call it between turns. What is known of a thread is a turn of it, and a turn knows its thread.
+        """
+        known = self._stands
+        now_in = self.journal.thread_of(known) if known else self.thread
+        old = self.thread
+        if now_in == old or (not now_in and self.journal.head(old)):
+            self._stands = self.journal.head(old)
+            return None
+        self._go_to(now_in or old)
+        if now_in:
+            return tr("This thread is called {name} now.", name=repr(now_in))
+        return tr("This thread was deleted elsewhere; what you say next begins it anew.")
 
     # --- marking -----------------------------------------------------------------------------
 
@@ -254,7 +311,9 @@ class Chat:
 
     def forget(self, difference: str) -> Difference:
         """Forget a difference everywhere, the turn it was marked in too; returns what it was."""
-        return forget(self.home, self.memory, difference)
+        gone = forget(self.home, self.memory, difference)
+        self._stands = self.journal.head(self.thread)
+        return gone
 
     def left_of(self, difference: Difference) -> Leftovers:
         """Return where a forgotten difference may still be found."""

@@ -1,12 +1,12 @@
-"""Taking a forgotten difference's words out of what trainings left behind: reports, events, attempts.
+"""Taking forgotten words out of what trainings left behind: reports, events, attempts.
 
 A run's folder keeps its report, its events and, of an attempt, the tokens that were trained on. Of the
 forgotten difference the report keeps that there was a lesson and how it fared, and no word of it; the
 tokens of attempts and the cached anchors (the person's own talk may be among those) are deleted, for
 they are made again when needed. A run that goes on now is left alone and named (`unfinished`).
 
-Elsewhere than in its own lesson, texts under `SHORTEST` characters and the model's own reply stay: they
-may be what was said to other questions, too.
+So it is with a talk that was deleted, but that has no lesson of its own there. Elsewhere than in its
+own lesson, texts under `SHORTEST` characters stay: they may be what was said to other questions, too.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ GONE = "(forgotten)"
 _KEPT = ("difference", "kind", "fate", "cause")
 _TEXTS = (".json", ".jsonl", ".log", ".txt", ".html")
 _REPORT = "report.json"
+_FEW = 100
 _ANCHORS = "anchors"
 
 
@@ -39,8 +40,21 @@ def erase_from_runs(home: Home, versions: Sequence[Difference]) -> int:
     Raises:
         HomeError: one cannot be written; calling it again goes on where it stopped.
     """
-    texts = sorted(set(_texts(versions)), key=len, reverse=True)
-    identity = versions[-1].id
+    return _erase(home, versions[-1].id, set(_texts(versions)))
+
+
+def erase_talk_from_runs(home: Home, said: Iterable[str]) -> int:
+    """Take what was said in a talk out of the runs' files; returns how many were changed or deleted.
+
+    Raises:
+        HomeError: one cannot be written; calling it again goes on where it stopped.
+    """
+    return _erase(home, "", {text.strip() for text in said if len(text.strip()) >= SHORTEST})
+
+
+def _erase(home: Home, identity: str, words: Collection[str]) -> int:
+    """`identity` is the difference of whose own lesson everything goes; "" where there is none."""
+    texts = sorted(words, key=len, reverse=True)
     changed = 0
     try:
         for folder in _finished(home):
@@ -109,6 +123,7 @@ def _texts(versions: Sequence[Difference]) -> Iterator[str]:
 def _scrub(path: Path, identity: str, texts: Sequence[str]) -> int:
     """Rewrite a file of JSON, of lines of it or of text without the words; 1 if it held any."""
     before = path.read_text("utf-8", errors="replace")
+    texts = _likely(before, texts)
     if path.suffix == ".jsonl":
         after = "".join(
             _rewritten(line, identity, texts, None) + "\n" for line in before.splitlines()
@@ -131,6 +146,25 @@ def _scrub(path: Path, identity: str, texts: Sequence[str]) -> int:
     return 1
 
 
+def _likely(held: str, texts: Sequence[str]) -> list[str]:
+    """Return those of the texts whose beginning stands in a file, as it is or as JSON escapes it.
+
+    A long talk has thousands of them; this looks at the file once, however many they are.
+    """
+    if len(texts) < _FEW:
+        return list(texts)
+    heads = {held[at : at + SHORTEST] for at in range(len(held))}
+    return [
+        text
+        for text in texts
+        if text[:SHORTEST] in heads
+        or any(
+            json.dumps(text, ensure_ascii=plain)[1 : 1 + SHORTEST] in heads
+            for plain in (True, False)
+        )
+    ]
+
+
 def _rewritten(text: str, identity: str, texts: Sequence[str], indent: int | None) -> str:
     try:
         value = json.loads(text)
@@ -146,7 +180,7 @@ def _clean(value: Any, identity: str, texts: Sequence[str], own: bool = False) -
     if isinstance(value, list):
         return [_clean(item, identity, texts, own) for item in value]
     if isinstance(value, dict):
-        own = own or value.get("difference") == identity
+        own = own or (bool(identity) and value.get("difference") == identity)
         return {
             key: item if own and key in _KEPT else _clean(item, identity, texts, own)
             for key, item in value.items()

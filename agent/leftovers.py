@@ -66,15 +66,22 @@ def leftovers(home: Home, journal: Journal, difference: Difference) -> Leftovers
         current = read_pointer(home.adapters).current
     except AdapterError:
         current = None
-    files = [path for path, at in _copies(journal) if at >= difference.at and path.exists()]
-    files += [*copies(home.journal), *asides(home.journal), *unfinished(home)]
     return Leftovers(
-        adapters, current if current in adapters else None, tuple(dict.fromkeys(files))
+        adapters,
+        current if current in adapters else None,
+        files_since(home, journal, difference.at),
     )
 
 
+def files_since(home: Home, journal: Journal, moment: datetime) -> tuple[Path, ...]:
+    """Return the files that may still hold what was said at a moment and deleted since."""
+    files = [path for path, at in _copies(journal) if at >= moment and path.exists()]
+    files += [*copies(home.journal), *asides(home.journal), *unfinished(home)]
+    return tuple(dict.fromkeys(files))
+
+
 def note_copy(journal: Journal, path: Path) -> None:
-    """Remember that differences were copied to a file now."""
+    """Remember that differences or talk were copied to a file now."""
     path = path.expanduser().absolute()
     kept = [(known, at) for known, at in _copies(journal) if known != path][1 - _KEPT :]
     kept.append((path, now()))

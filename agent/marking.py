@@ -15,12 +15,12 @@ from memory.home import Home, Settings
 from memory.journal import Journal
 from memory.kinds import find_kind, in_words
 from memory.language import tr
+from memory.threads import LAST_THREAD
 
 if TYPE_CHECKING:
     from memory.memory import Memory
 
-LAST_THREAD = "last thread"
-"""The journal's fact that names the thread last spoken in."""
+__all__ = ["LAST_THREAD", "Receipt", "forget", "last_turn", "parse_mark", "receipt"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
-"""The SQLite file of the conversations' checkpoints: opening it, and taking turns out of it for good.
+"""The SQLite file of the conversations' checkpoints: opening it, and taking talk out of it for good.
 
 LangGraph keeps a checkpoint for each step and each holds the whole talk, so a turn stands in all that
 came after it. `erase_turns` lets the latest checkpoint stand without the turn and removes every other
 one of that thread; `secure_delete`, `vacuum` and folding the write-ahead log into the file see to it
 that the bytes are gone, too. A crash in the middle leaves the talk as it was or without the turn,
-never half; erasing again ends what was begun.
+never half; erasing again ends what was begun. `erase_thread` does the same to a whole thread.
 
 The journal knows the branches of a talk; the checkpoint holds the one that was chosen and is brought
 level with it before each message (`level_with_branch`).
@@ -91,7 +91,7 @@ def erase_turns(path: Path, thread: str, turns: Collection[str]) -> int:
     if not path.exists():
         return 0
     with checkpoints(path) as saver:
-        graph = _bare().compile(checkpointer=saver)
+        graph = bare().compile(checkpointer=saver)
         config: RunnableConfig = {"configurable": {"thread_id": thread}}
         messages = graph.get_state(config).values.get("messages", [])
         gone = _of_turns(messages, turns)
@@ -102,6 +102,22 @@ def erase_turns(path: Path, thread: str, turns: Collection[str]) -> int:
             # Also when nothing is left to remove: an earlier call may have been cut off right here.
             _keep_latest(saver, thread)
     return len(gone)
+
+
+def erase_thread(path: Path, thread: str) -> None:
+    """Take all of a thread out; what the journal still has of it is put in again with its next message.
+
+    Raises:
+        HomeError: the file cannot be used, or another process is writing it.
+    """
+    if not path.exists():
+        return
+    with checkpoints(path) as saver, _explained(path):
+        with saver.lock, saver.conn as connection:
+            connection.execute("begin immediate")
+            for table in ("writes", "checkpoints"):
+                connection.execute(f"delete from {table} where thread_id = ?", (thread,))
+        _fold(saver)
 
 
 def _of_turns(messages: list[Any], turns: Collection[str]) -> list[Any]:
@@ -127,12 +143,16 @@ def _keep_latest(saver: SqliteSaver, thread: str) -> None:
                 f"delete from {table} where thread_id = ? and checkpoint_id <> {latest}",
                 (thread, thread),
             )
+    _fold(saver)
+
+
+def _fold(saver: SqliteSaver) -> None:
     with saver.lock:
-        connection.execute("vacuum")
-        connection.execute("pragma wal_checkpoint(truncate)")
+        saver.conn.execute("vacuum")
+        saver.conn.execute("pragma wal_checkpoint(truncate)")
 
 
-def _bare() -> StateGraph[ChatState]:
+def bare() -> StateGraph[ChatState]:
     """A graph with the state of the chat's and nothing to run, so that no model is needed."""
     graph: StateGraph[ChatState] = StateGraph(ChatState)
     graph.add_node("reply", lambda _state: {})

@@ -53,6 +53,14 @@ class Branches(Turns):
         )
         return self._made(turn_of, rows)
 
+    def in_branch(self, thread: str, turn: str) -> bool:
+        """Whether a turn stands in the chosen branch of a thread."""
+        rows = self._rows(
+            f"{PATH} select 1 from path where id = :turn",
+            {"from": self.head(thread), "limit": _ALL, "turn": turn},
+        )
+        return bool(rows)
+
     def siblings(self, turns: list[str]) -> dict[str, Siblings]:
         """Return the siblings of those of these turns that have any."""
         wanted = ",".join("?" * len(turns))

@@ -25,6 +25,10 @@ class MarkError(DiscernError, ValueError):
     """A mark that cannot be kept: nothing to mark, an unknown kind, an empty text."""
 
 
+class ThreadError(DiscernError, ValueError):
+    """A name that no thread can have, or a thread that cannot be changed or written out now."""
+
+
 class ExchangeError(DiscernError, ValueError):
     """A file of differences that cannot be read in or written out."""
 

@@ -4,19 +4,19 @@ Several processes open it at once (chat, night, command line), one short transac
 method that writes has returned, what it wrote is on disk (`memory/database.py`). Its tables are brought
 up to date when it is opened, after a copy was put beside it (`memory/schema.py`).
 
-Its parts are `turns.py`, `branches.py`, `marks.py` (the differences), `forgetting.py` and `nights.py`.
+Its parts are `turns.py`, `branches.py`, `marks.py` (the differences), `forgetting.py`, `threads.py` and
+`nights.py`.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from memory.branches import Branches
-from memory.forgetting import Forgetting
 from memory.nights import Nights
+from memory.threads import Threads
 
 
-class Journal(Branches, Forgetting, Nights):
+class Journal(Threads, Nights):
     """An open journal. Usable from any thread of the process; close it, or use it with `with`."""
 
     def __init__(self, path: Path) -> None:

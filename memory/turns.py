@@ -39,16 +39,21 @@ class Turns(Database):
 
         It follows the turn `after` ("": it begins its thread anew), by default the one at which the
         thread stands, and the thread stands at it from now on. Returns the id of what it follows.
+        While the reply was written, another process may have renamed the thread or deleted it: a turn
+        goes where the one that it follows went, and begins its thread anew where that one is gone.
         """
         with self._writing() as connection:
             parent = self.head(turn.thread) if after is None else after
+            followed = self._rows("select thread from turns where id = ?", (parent,))
+            thread = str(followed[0][0]) if followed else turn.thread
+            parent = parent if followed else ""
             connection.execute(
                 "insert into turns (id, thread, at, asked, replied, model, adapter, recalled, "
                 "surprisal, prompt_tokens, stopped, asked_surprisal, why, parent) "
                 "values (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
                 (
                     turn.id,
-                    turn.thread,
+                    thread,
                     turn.at.isoformat(),
                     turn.asked,
                     turn.replied,
@@ -63,7 +68,7 @@ class Turns(Database):
                     parent,
                 ),
             )
-            connection.execute("insert or replace into heads values (?, ?)", (turn.thread, turn.id))
+            connection.execute("insert or replace into heads values (?, ?)", (thread, turn.id))
         return parent
 
     def head(self, thread: str) -> str:

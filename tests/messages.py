@@ -34,7 +34,7 @@ def registered() -> set[str]:
     from tui.keys import FIXED, KEYS, PLACES
     from tui.lending import AWAY
     from tui.progress import PHASES
-    from tui.screens import compare, differences, help, report
+    from tui.screens import help
     from tui.training_words import REASONS, VERDICTS
     from tui.widgets import card, entry, picker, welcome
 
@@ -42,7 +42,7 @@ def registered() -> set[str]:
     found |= {*map(str, Moment), *map(str, State), *get_args(Verdict), *GOOD, *BAD, *PHASES}
     found |= {*REASONS.values(), *VERDICTS.values()}
     found |= {*TEXTUALS, *TEXTUALS.values(), "recall"}
-    found |= {AWAY, compare.KEYS, differences.KEYS, help.LEGEND, report.KEYS, entry.PLACEHOLDER}
+    found |= {AWAY, help.LEGEND, entry.PLACEHOLDER}
     for pairs in (card.LINES, [card.NOTE], picker.WORDS, welcome.LINES):
         found |= {text for pair in pairs for text in pair if not text.startswith("/")}
     found |= {key.help for key in KEYS} | {fate.meaning for fate in FATES}

@@ -22,6 +22,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "chat": ("talk", "Open the chat (what `discern` alone does)."),
     "ask": ("talk", "Ask one question and print the reply."),
     "mark": ("talk", "Mark a reply: the difference it missed, and how it should have sounded."),
+    "sessions": ("sessions", "List, show, rename, delete and export past talk."),
     "memory": ("memory", "List, search, show and forget past differences."),
     "lessons": ("lessons", "Show exactly what would be trained; export it for other trainers."),
     "train": ("training", "Train an adapter on the differences now."),

@@ -153,8 +153,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("threads", "list the threads", "Lists the threads, the latest first.", "threads"),
     Command(
         "sessions",
-        "search all past talk and go on in it",
-        "Opens all past talk: write to search it, Enter goes on in the chosen thread, Esc comes back.",
+        "search all past talk; rename, delete, export",
+        "Opens all past talk: write to search it, Enter goes on in the chosen thread. Keys rename it, "
+        "delete it (its marks stay) and write it to a file as Markdown or JSON.",
         "sessions",
         "[WORDS]",
     ),

@@ -194,11 +194,12 @@ class Handlers(MemoryHandlers, TalkHandlers):
         """Open all past talk; what is chosen there is gone on in."""
         from tui.screens.sessions import SessionsScreen
 
-        chosen = await self._screen.app.push_screen_wait(
-            SessionsScreen(self._chat.journal, argument)
-        )
-        if chosen is not None and chosen != self._chat.thread:
-            await self.thread(chosen)
+        chosen = await self._screen.app.push_screen_wait(SessionsScreen(self._chat, argument))
+        if chosen is None or (
+            chosen.thread == self._chat.thread and not (chosen.turn or chosen.anew)
+        ):
+            return
+        await self.go_to(chosen.thread, chosen.turn)
 
     # --- the rest ----------------------------------------------------------------------------
 

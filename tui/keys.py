@@ -26,10 +26,20 @@ PLACES: Mapping[str, str] = {
     "card": "in the card of three lines",
     "why": "in the card of what was recalled",
     "training": "on the training screen",
+    "list": "in a list that is open",
+    "sessions": "among the sessions",
+    "differences": "among the differences",
+    "compare": "in the comparison",
+    "report": "in a report",
+    "context": "in the context",
 }
 """Where a key acts, in the words that Help shows."""
-WRITTEN = ("anywhere", "chat", "input", "card")
+WRITTEN = ("anywhere", "chat", "input", "card", "list", "sessions")
 """Places in which text is written, so that a bare letter cannot be a key."""
+SCREENS = ("training", "list", "sessions", "differences", "compare", "report", "context")
+"""Places that cover the chat, so that its keys are not looked for there."""
+LISTS = ("sessions", "differences")
+"""Screens whose list is walked by the keys of "list"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +136,42 @@ KEYS: tuple[Key, ...] = (
     Key("train_pane", ("tab",), "to the log, or to the lessons", "training", "pane"),
     Key("try_before", ("left_square_bracket", "left"), "the try before", "training", "walk(-1)"),
     Key("try_after", ("right_square_bracket", "right"), "the try after", "training", "walk(1)"),
+    Key("next_row", ("down",), "the row below", "list", "walk('cursor_down')", True),
+    Key("previous_row", ("up",), "the row above", "list", "walk('cursor_up')", True),
+    Key("next_page", ("pagedown",), "a page on", "list", "walk('page_down')", True),
+    Key("previous_page", ("pageup",), "a page back", "list", "walk('page_up')", True),
+    Key("choose", ("enter",), "take what is chosen", "list", "take", True),
+    Key("rename_session", ("ctrl+r", "f2"), "give it another name", "sessions", "rename", True),
+    Key("delete_session", ("ctrl+d",), "delete it; again: yes", "sessions", "delete", True),
+    Key(
+        "export_session",
+        ("ctrl+e",),
+        "write it to a file; again: the other form",
+        "sessions",
+        "export",
+        True,
+    ),
+    Key("sift", ("slash",), "write words to sift them", "differences", "sift"),
+    Key("edit_difference", ("e",), "change its words", "differences", "edit"),
+    Key("pin_difference", ("p",), "pin it, or no longer", "differences", "pin"),
+    Key("supersede", ("s",), "let another take its place", "differences", "supersede"),
+    Key("forget", ("f",), "forget it for good; again: yes", "differences", "forget"),
+    Key("first_side", ("1",), "another first side", "compare", "side(0)"),
+    Key("second_side", ("2",), "another second side", "compare", "side(1)"),
+    Key("blind", ("b",), "hide which is which, or no longer", "compare", "blind"),
+    Key("first_better", ("left",), "the first is better", "compare", "better(0)"),
+    Key("second_better", ("right",), "the second is better", "compare", "better(1)"),
+    Key("tie", ("t",), "a tie", "compare", "better(2)"),
+    Key("ask_again", ("enter",), "ask both again", "compare", "ask"),
+    Key("other_prompt", ("slash",), "write another prompt", "compare", "prompt"),
+    Key("take_better", ("m",), "mark with the better reply", "compare", "take"),
+    Key("older_report", ("left_square_bracket", "left"), "the report before", "report", "walk(1)"),
+    Key(
+        "newer_report", ("right_square_bracket", "right"), "the report after", "report", "walk(-1)"
+    ),
+    Key("report_page", ("o",), "write the page with plots", "report", "page"),
+    Key("close_report", ("q",), "close it", "report", "leave"),
+    Key("close_context", ("enter", "q"), "close it", "context", "leave"),
 )
 
 FIXED: tuple[tuple[str, str], ...] = (
@@ -138,6 +184,11 @@ FIXED: tuple[tuple[str, str], ...] = (
 
 _BACK = "back"
 """The one key that leads back is the same everywhere."""
+_LEFT = {
+    **dict.fromkeys(("picker", "passage", "card", "why", "training", "report", "context"), False),
+    **dict.fromkeys(("list", "compare"), True),
+}
+"""Places that it leaves, and whether it goes before a line in which text is written."""
 
 
 class Keyboard:
@@ -217,8 +268,10 @@ def bindings(where: str) -> list[Binding]:
         for key in KEYS
         if key.where == where and key.action
     ]
-    if where in ("picker", "passage", "card", "why", "training"):
-        found.append(Binding("escape", "leave", "Leave it", show=False, id=_BACK))
+    if where in _LEFT:
+        found.append(
+            Binding("escape", "leave", "Leave it", show=False, priority=_LEFT[where], id=_BACK)
+        )
     return found
 
 
@@ -235,6 +288,7 @@ def display(key: str) -> str:
         "pagedown": "PgDn",
         "left_square_bracket": "[",
         "right_square_bracket": "]",
+        "slash": "/",
     }
     plain = last.upper() if modifiers and len(last) == 1 else last
     plain = names.get(last, plain if len(last) == 1 else plain.replace("_", " ").capitalize())
@@ -245,6 +299,12 @@ def _meet(one: Key, other: Key) -> bool:
     """Whether two actions are ever looked for at once; a focused widget goes before the chat."""
     if one.where == other.where or "anywhere" in (one.where, other.where):
         return True
+    if _BACK in (one.id, other.id) and {one.where, other.where} & {*_LEFT, *LISTS}:
+        return True
+    if "list" in (one.where, other.where):
+        return {one.where, other.where} <= {"list", *LISTS}
+    if one.where in SCREENS or other.where in SCREENS:
+        return False
     outer, inner = (one, other) if one.where == "chat" else (other, one)
     return outer.where == "chat" and (outer.priority or inner.where == "reply")
 
@@ -280,5 +340,9 @@ _DEFAULT = Keyboard()
 
 
 def hints(keyboard: Keyboard, pairs: Sequence[tuple[str, str]]) -> str:
-    """Return a line of key hints: (id, word) pairs."""
-    return " · ".join(f"{keyboard.first(name)} {word}" for name, word in pairs)
+    """Return a line of key hints: (id, word) pairs; a key without a word shares that of the next."""
+    line = "".join(
+        f"{keyboard.first(name)} {word} · " if word else f"{keyboard.first(name)} "
+        for name, word in pairs
+    )
+    return line.removesuffix(" · ")

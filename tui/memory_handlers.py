@@ -256,12 +256,27 @@ class MemoryHandlers:
             await self.forget(item.id)
         elif wish.verb == "edit":
             await self._open(item, note=True)
-        elif item.thread == self._chat.thread:
-            self._screen.transcript.choose(self._screen.view_of(item.turn))
+        elif thread := await asyncio.to_thread(self._chat.journal.thread_of, item.turn):
+            await self.go_to(thread, item.turn)
+        else:
+            await self._screen.say(
+                tr(
+                    "The talk that {which} was marked in is not here any more; the mark stays.",
+                    which=item.id[:8],
+                )
+            )
+
+    async def go_to(self, thread: str, turn: str | None) -> None:
+        """Go on in a thread, with the cursor on one of its turns; in that one's branch."""
+        view = self._screen.view_of(turn) if turn is not None else None
+        if view is not None and thread == self._chat.thread:
+            self._screen.transcript.choose(view)
         elif await self._screen.between_turns(tr("change the thread")):
-            self._chat.switch(item.thread)
-            await self._screen.talk.show_thread()
-            self._screen.transcript.choose(self._screen.view_of(item.turn))
+            self._chat.switch(thread)
+            journal = self._chat.journal
+            if turn is not None and not await asyncio.to_thread(journal.in_branch, thread, turn):
+                await asyncio.to_thread(journal.choose_branch, turn)
+            await self._screen.talk.show_thread(turn)
 
     async def forget(self, identity: str) -> None:
         """Forget a difference everywhere, its turn too, and say what else must be done."""

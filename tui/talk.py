@@ -79,6 +79,7 @@ class Talk:
         """Ask, and follow the reply to its end; `instead_of` is the turn in whose place it is asked."""
         transcript = self._screen.transcript
         async with self._turns:
+            await self._heed()
             await self._swap()
             await transcript.drop_hints()
             if instead_of and (before := self._screen.view_of(instead_of)):
@@ -183,7 +184,16 @@ class Talk:
         """Take a new adapter if one came and no turn is under way."""
         if not self._turns.locked():
             with suppress(DiscernError):
+                async with self._turns:
+                    await self._heed()
                 await self.take_adapter()
+
+    async def _heed(self) -> None:
+        """Say that the open thread was renamed or deleted by another process, and show what is left."""
+        said = await asyncio.to_thread(self._chat.follow)
+        if said is not None:
+            await self.show_thread()
+            await self._screen.say(said)
 
     async def _swap(self) -> bool:
         said = await asyncio.to_thread(self._chat.take_adapter)

@@ -12,7 +12,7 @@ from agent.graph import Delta, Event, Finished, Recalling
 from agent.marking import last_turn, parse_mark
 from agent.sight import sight
 from memory.difference import Moment
-from memory.errors import MarkError, ModelError
+from memory.errors import MarkError, ModelError, ThreadError
 from memory.home import Home, Settings, read_settings
 
 QUESTION = "What is the capital of Zubrowka?"
@@ -133,7 +133,7 @@ def test_there_must_be_a_reply_to_mark(chat: Chat) -> None:
 
 @pytest.mark.parametrize("name", ["", "  ", "a\nb", "x" * 81, "\x1b[2J"])
 def test_a_thread_needs_a_printable_name(chat: Chat, name: str) -> None:
-    with pytest.raises(MarkError, match="cannot name a thread"):
+    with pytest.raises(ThreadError, match="cannot name a thread"):
         chat.switch(name)
 
 

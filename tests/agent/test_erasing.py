@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.erasing import GONE, erase_from_runs, unfinished
+from agent.erasing import GONE, erase_from_runs, erase_talk_from_runs, unfinished
 from memory.difference import Contrast, Difference
 from memory.home import Home
 from tests.memory.test_journal import make_difference
@@ -67,3 +67,19 @@ def test_a_run_that_goes_on_is_left_alone_and_named(home: Home, versions: list[D
         assert erase_from_runs(home, versions) == 0
     assert unfinished(home) == []
     assert erase_from_runs(home, versions) == 3
+
+
+def test_a_long_talk_goes_however_its_words_are_escaped(home: Home) -> None:
+    folder = home.runs / "20261123T031500"
+    folder.mkdir(parents=True)
+    said = [f"{word} number {number}?" for number in range(80) for word in ("Plover", '"Где" é')]
+    report = {"changes": [{"asked": text} for text in said], "verdict": "published"}
+    (folder / "report.json").write_text(json.dumps(report, ensure_ascii=False), "utf-8")
+    (folder / "events.jsonl").write_text(json.dumps({"said": said[-1]}) + "\n", "utf-8")
+    (folder / "training.log").write_text(f"too long: {said[0]}\n", "utf-8")
+    assert erase_talk_from_runs(home, [*said, "short", "never said there"]) == 3
+    assert json.loads((folder / "report.json").read_text("utf-8")) == {
+        "changes": [{"asked": GONE}] * len(said), "verdict": "published",
+    }  # fmt: skip
+    assert json.loads((folder / "events.jsonl").read_text("utf-8")) == {"said": GONE}
+    assert (folder / "training.log").read_text("utf-8") == f"too long: {GONE}\n"

@@ -32,11 +32,11 @@ KILLS = 60
 
 
 class Worker:
-    """A `tests.faults.journal_process`; use it with `with`."""
+    """A `tests.faults.journal_process`, or another of its kind; use it with `with`."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, module: str = "journal_process") -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.journal_process", str(home.data)],
+            [sys.executable, "-m", f"tests.faults.{module}", str(home.data)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

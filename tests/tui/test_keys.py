@@ -17,7 +17,12 @@ from tui.cli import run
 from tui.fates import FAMILIES, FATES
 from tui.keys import KEYS, PLACES, Keyboard, display
 from tui.screens.chat import ChatScreen
+from tui.screens.compare import CompareScreen
+from tui.screens.context import ContextScreen
+from tui.screens.differences import DifferencesScreen
 from tui.screens.help import HelpScreen
+from tui.screens.report import ReportScreen
+from tui.screens.sessions import SessionsScreen
 from tui.screens.training import TrainingScreen
 from tui.themes import DARK, LEGIBLE, LIGHT, contrast
 from tui.widgets.card import Card
@@ -33,19 +38,12 @@ QUICK = {
 }
 
 
-def test_every_binding_of_the_chat_stands_in_the_registry() -> None:
+def test_every_binding_of_the_chat_and_its_screens_stands_in_the_registry() -> None:
     known = {key.id for key in KEYS}
     bound: set[str] = set()
-    for owner in (
-        DiscernApp,
-        ChatScreen,
-        Composer,
-        Card,
-        WhyCard,
-        MarkPicker,
-        PassageView,
-        TrainingScreen,
-    ):
+    parts = (DiscernApp, ChatScreen, Composer, Card, WhyCard, MarkPicker, PassageView)
+    screens = (SessionsScreen, DifferencesScreen, HelpScreen, CompareScreen, ReportScreen)
+    for owner in (*parts, *screens, ContextScreen, TrainingScreen):
         for base in owner.__mro__:
             if not base.__module__.startswith("tui."):
                 continue
@@ -80,6 +78,15 @@ def test_the_page_of_commands_tells_every_key_and_every_sign() -> None:
         ({"mark_now": "ctrl+t"}, "keys.mark_now and keys.training share 'ctrl+t'"),
         ({"unmark": "d"}, "keys.mark and keys.unmark share 'd'"),
         ({"pin": "alt+up"}, "keys.earlier_reply and keys.pin share 'alt+up'"),
+        ({"rename_session": "r"}, "a letter alone is written into the message"),
+        (
+            {"delete_session": "ctrl+e"},
+            "keys.delete_session and keys.export_session share 'ctrl+e'",
+        ),
+        ({"export_session": "ctrl+p"}, "keys.palette and keys.export_session share 'ctrl+p'"),
+        ({"forget": "p"}, "keys.pin_difference and keys.forget share 'p'"),
+        ({"sift": "enter"}, "keys.choose and keys.sift share 'enter'"),
+        ({"tie": "escape"}, "keys.back and keys.tie share 'escape'"),
         ({"nothing": "a"}, "unknown key keys.nothing"),
     ],
 )
@@ -112,6 +119,31 @@ def test_keys_are_read_in_any_order_and_shown_as_people_say_them() -> None:
     assert keyboard.keys["grow"] == ("question_mark",)
     assert keyboard.own == {"mark_now": "ctrl+shift+m,f5", "grow": "question_mark"}
     assert display("alt+up") == "Alt+↑" and display("ctrl+j") == "Ctrl+J"
+
+
+def test_a_key_of_a_screen_may_be_one_of_the_chat_or_of_another_screen() -> None:
+    own = {"rename_session": "ctrl+t", "forget": "b", "report_page": "m", "close_context": "down"}
+    assert Keyboard(own).own == own
+
+
+async def test_the_keys_of_a_screen_can_be_remapped_and_its_line_says_so(home: Home) -> None:
+    own = {"pin_difference": "x", "choose": "ctrl+o", "back": "f8", "next_row": "ctrl+n"}
+    settings = read_settings(home, QUICK | {"keys": own})
+    async with sitting(home, settings) as seat:
+        for asked in ("What is 2 + 3?", "What is 4 + 5?"):
+            await seat.asks(asked)
+            await seat.types("/diff error => Hm.")
+            await seat.sees("Kept as error")
+        await seat.types("/memory")
+        await seat.sees("x pin", "Ctrl+O thread", "F8 back")
+        await seat.pilot.press("p", "ctrl+n", "x")
+        await seat.sees("· pinned")
+        first, second = seat.screen.chat.journal.differences()
+        assert (first.pinned, second.pinned) == (True, False)
+        await seat.pilot.press("escape")
+        assert isinstance(seat.app.screen, DifferencesScreen)
+        await seat.pilot.press("f8")
+        await seat.until(lambda: seat.app.screen is seat.screen)
 
 
 async def test_a_remapped_key_acts_and_the_old_one_does_not(home: Home) -> None:

@@ -2,40 +2,293 @@
 
 from __future__ import annotations
 
-from memory.difference import Turn, new_id, now
-from memory.home import Home, read_settings
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from textual.widgets import Input
+
+from agent.sessions import delete, rename
+from memory.difference import Difference, Moment, Turn, new_id, now
+from memory.home import Home, Settings, read_settings
 from memory.journal import Journal
-from tests.tui.screens import sitting
+from memory.memory import Memory
+from tests.tui.screens import Seat, sitting
 from tui.screens.sessions import SessionsScreen
+from tui.session_rows import around, lit
+from tui.session_words import moment, what_goes
+from tui.widgets.past_talk import PastTalk
+
+AT = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 
 
-def told(home: Home, *said: tuple[str, str, str]) -> None:
+@pytest.fixture
+def quiet(home: Home) -> Settings:
+    return read_settings(home, {"memory": {"dense": False}, "night": {"enabled": False}})
+
+
+def told(home: Home, *said: tuple[str, str, str]) -> list[str]:
+    """Have this said, a turn a thread, question and reply; the ids of the turns."""
+    turns = [Turn(new_id(), thread, now(), one, two, "m", None) for thread, one, two in said]
     with Journal(home.journal) as journal:
-        for thread, asked, replied in said:
-            journal.add_turn(Turn(new_id(), thread, now(), asked, replied, "m", None))
+        for turn in turns:
+            journal.add_turn(turn)
+    return [turn.id for turn in turns]
 
 
-async def test_past_talk_is_searched_and_gone_on_in(home: Home) -> None:
+def marked(home: Home, turn: str) -> str:
+    with Journal(home.journal) as journal:
+        said = journal.turn(turn)
+        item = Difference(
+            new_id(), turn, said.thread, now(), Moment.SURPRISE, said.asked, said.replied
+        )
+        journal.add_difference(item)
+    return item.id
+
+
+async def opened(seat: Seat, words: str = "") -> SessionsScreen:
+    await seat.types(f"/sessions {words}".strip())
+    await seat.until(lambda: isinstance(seat.app.screen, SessionsScreen))
+    screen = seat.app.screen
+    assert isinstance(screen, SessionsScreen)
+    await seat.until(lambda: screen.query_one(PastTalk).chosen is not None)
+    await seat.pilot.pause()
+    return screen
+
+
+async def test_past_talk_is_searched_and_gone_on_in(home: Home, quiet: Settings) -> None:
     told(home, ("trip", "Где МОРЕ?", "На юге."), ("work", "Bare [bold]\x1b[31m?", "Yes."))
-    settings = read_settings(home, {"memory": {"dense": False}, "night": {"enabled": False}})
-    async with sitting(home, settings) as seat:
-        await seat.types("/sessions")
-        await seat.until(lambda: isinstance(seat.app.screen, SessionsScreen))
-        await seat.sees("trip", "work", "1 turn")
+    async with sitting(home, quiet) as seat:
+        await opened(seat)
+        await seat.sees("trip", "work", "1 turn", "today")
         await seat.pilot.press(*"bare")
         await seat.sees("Bare [bold]? → Yes.")
-        assert "\x1b" not in seat.shown
+        assert "\x1b" not in seat.shown and "trip" not in seat.shown
+        await seat.pilot.press("escape")
+        await seat.sees("trip")
         await seat.pilot.press("escape")
         await seat.until(lambda: seat.app.screen is seat.screen)
-        await seat.types("/sessions море юге")
+        await opened(seat, "море юге")
         await seat.sees("Где МОРЕ? → На юге.")
         await seat.pilot.press("enter")
         await seat.until(lambda: seat.screen.chat.thread == "trip")
         await seat.sees("› Где МОРЕ?")
+        await seat.until(lambda: seat.screen.transcript.chosen is not None)
 
 
-async def test_what_nobody_said_is_not_found(home: Home) -> None:
-    settings = read_settings(home, {"memory": {"dense": False}, "night": {"enabled": False}})
-    async with sitting(home, settings) as seat:
+async def test_what_nobody_said_is_not_found(home: Home, quiet: Settings) -> None:
+    async with sitting(home, quiet) as seat:
         await seat.types("/sessions unheard")
         await seat.sees("Nothing said holds 'unheard'.")
+        await seat.pilot.press("ctrl+r", "ctrl+d", "ctrl+e", "enter", "escape")
+        await seat.sees("No threads yet")
+
+
+async def test_a_session_is_found_by_its_name_and_the_open_one_is_marked(
+    home: Home, quiet: Settings
+) -> None:
+    told(home, ("trip", "One?", "Yes."), ("work", "Two?", "Yes."))
+    async with sitting(home, quiet, thread="work") as seat:
+        await opened(seat)
+        await seat.sees("› work", "trip")
+        await seat.pilot.press(*"TRI")
+        await seat.sees("trip", "One?")
+        assert "work" not in seat.shown
+
+
+async def test_a_turn_of_another_branch_is_gone_on_in_where_it_stands(
+    home: Home, quiet: Settings
+) -> None:
+    first = Turn(new_id(), "trip", now(), "Why?", "The plum.", "m", None)
+    with Journal(home.journal) as journal:
+        journal.add_turn(first)
+        journal.add_turn(Turn(new_id(), "trip", now(), "Otherwise?", "No.", "m", None), after="")
+    async with sitting(home, quiet, thread="other") as seat:
+        await opened(seat, "plum")
+        await seat.pilot.press("enter")
+        await seat.sees("› Why?", "1/2")
+        assert seat.screen.chat.journal.head("trip") == first.id
+
+
+async def test_the_end_of_the_talk_stands_beside_where_there_is_room(
+    home: Home, quiet: Settings
+) -> None:
+    said = [("long", f"Question {number}?", f"Reply {number}.") for number in range(30)]
+    turns = told(home, *said, ("work", "Two?", "Yes."))
+    marked(home, turns[29])
+    async with sitting(home, quiet, size=(120, 36)) as seat:
+        await opened(seat)
+        await seat.sees("› Two?")
+        await seat.pilot.press("down")
+        await seat.sees("30 turns", "◆ 1", "› Question 29?", "Reply 29.", "◆ surprise")
+        await seat.pilot.press(*"reply 7.")
+        await seat.sees("Question 17? → Reply 17.", "› Question 27?")
+        await seat.pilot.press("down", "down")
+        await seat.sees("Question 7? → Reply 7.", "› Question 7?", "› Question 6?")
+        assert "Question 8?" not in seat.shown
+        await seat.pilot.resize_terminal(80, 24)
+        await seat.until(lambda: "› Question 7?" not in seat.shown)
+        await seat.sees("Question 7? → Reply 7.")
+
+
+async def test_a_session_is_renamed_and_a_bad_name_said_why(home: Home, quiet: Settings) -> None:
+    told(home, ("trip", "One?", "Yes."), ("work", "Two?", "Yes."))
+    async with sitting(home, quiet, thread="work") as seat:
+        screen = await opened(seat)
+        await seat.pilot.press("ctrl+r")
+        await seat.sees("New name: work")
+        await seat.pilot.press("escape", "f2")
+        await seat.pilot.press(*"trip", "down", "enter")  # over the old name, which is selected
+        await seat.sees("There is a thread 'trip' already; choose another name.")
+        await seat.pilot.press(*" two", "enter")
+        await seat.sees("It is called trip two now.", "› trip two")
+        assert screen.query_one("#search", Input).has_focus
+        assert seat.screen.chat.thread == "trip two"
+        await seat.pilot.press("escape")
+        await seat.until(lambda: seat.app.screen is seat.screen)
+        assert [turn.asked for turn in seat.screen.chat.turns()] == ["Two?"]
+
+
+async def test_a_name_that_another_program_gave_is_shown_safely_and_can_be_mended(
+    home: Home, quiet: Settings
+) -> None:
+    told(home, ("a\x1b[31mb\u202e [bold]\n{c}", "One?", "Yes."))
+    async with sitting(home, quiet, thread="main") as seat:
+        await opened(seat)
+        await seat.sees("ab [bold] {c}", "One?")
+        assert not {"\x1b", "\u202e"} & set(seat.shown)
+        await seat.pilot.press("ctrl+d")
+        await seat.sees("ab [bold] {c}: 1 turn goes for good")
+        await seat.pilot.press("escape", "enter")
+        await seat.sees("cannot name a thread; use 1 to 80 printable characters")
+        await opened(seat)
+        await seat.pilot.press("ctrl+r")
+        await seat.sees("New name: ab [bold] {c}")
+        await seat.pilot.press("enter")
+        await seat.sees("It is called ab [bold] {c} now.")
+        await seat.pilot.press("enter")
+        await seat.until(lambda: seat.screen.chat.thread == "ab [bold] {c}")
+
+
+async def test_the_open_session_is_deleted_at_the_second_press_and_its_marks_stay(
+    home: Home, quiet: Settings
+) -> None:
+    _trip, turn = told(home, ("trip", "One?", "Yes."), ("work", "Two?", "Yes."))
+    item = marked(home, turn)
+    async with sitting(home, quiet, thread="work") as seat:
+        await seat.sees("› Two?")
+        await opened(seat)
+        await seat.pilot.press("ctrl+d")
+        await seat.sees(
+            "work: 1 turn goes for good; 1 mark stays in memory with its own words.",
+            "Ctrl+D again deletes it",
+        )
+        await seat.pilot.press("escape")
+        await seat.sees("Ctrl+D delete")
+        await seat.pilot.press("ctrl+d", "down", "up", "ctrl+d")
+        await seat.sees("1 turn goes for good")
+        await seat.pilot.press("ctrl+d")
+        await seat.sees("Deleted 1 turn. 1 mark stays in memory.", "› trip")
+        await seat.pilot.press("escape")
+        await seat.sees("› One?")
+        assert "Two?" not in seat.shown
+        journal = seat.screen.chat.journal
+        assert [kept.id for kept in journal.differences()] == [item]
+        assert [known for known, _turns, _at in journal.threads()] == ["trip"]
+        await seat.types("/memory")
+        await seat.sees("Two?")
+        await seat.pilot.press("enter")
+        await seat.sees("was marked in is not here any more; the mark stays")
+
+
+async def test_the_last_session_that_is_deleted_leaves_a_fresh_one(
+    home: Home, quiet: Settings
+) -> None:
+    told(home, ("work", "Two?", "Yes."))
+    async with sitting(home, quiet, thread="work") as seat:
+        await opened(seat)
+        await seat.pilot.press("ctrl+d", "ctrl+d")
+        await seat.sees("No threads yet")
+        await seat.pilot.press("escape")
+        await seat.until(lambda: seat.app.screen is seat.screen)
+        await seat.until(lambda: not seat.screen.transcript.turns)
+        assert seat.screen.chat.thread != "work"
+
+
+async def test_a_session_is_written_out_in_either_form(
+    home: Home, quiet: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    told(home, ("trip", "One [bold]\x1b[31m?", "Yes."))
+    async with sitting(home, quiet, size=(160, 24)) as seat:
+        screen = await opened(seat)
+        await seat.pilot.press("ctrl+e")
+        await seat.sees("Write to:", "Markdown or JSON")
+        assert screen.query_one("#line", Input).value == str(folder / "trip.md")
+        await seat.pilot.press("enter")
+        await seat.sees("Written:")
+        text = (folder / "trip.md").read_text("utf-8")
+        assert "> One [bold]?" in text and "\x1b" not in text
+        await seat.pilot.press("ctrl+e", "ctrl+e")
+        assert screen.query_one("#line", Input).value == str(folder / "trip-2.json")
+        await seat.pilot.press(*["backspace"] * len("-2.json"), *".md", "enter")
+        await seat.sees("trip.md is there already; name another file")
+        await seat.pilot.press("ctrl+e", "enter")
+        await seat.sees("Written:")
+        assert json.loads((folder / "trip.json").read_text("utf-8"))["thread"] == "trip"
+
+
+async def test_what_another_process_does_to_the_open_session_is_said(
+    home: Home, quiet: Settings
+) -> None:
+    told(home, ("work", "Two?", "Yes."))
+    async with sitting(home, quiet, thread="work") as seat:
+        await seat.sees("› Two?")
+        with Memory.open(home, quiet, dense=False) as other:
+            rename(home, other.journal, "work", "play")
+            await seat.sees("This thread is called 'play' now.", "› Two?")
+            delete(home, other, "play")
+            await seat.sees("This thread was deleted elsewhere")
+        assert "Two?" not in seat.shown
+
+
+async def test_a_screen_of_forty_columns_has_whole_lines(home: Home, quiet: Settings) -> None:
+    told(home, ("漢字" * 30, "é漢字" * 40, "Yes."), ("work", "Two?", "Yes."))
+    async with sitting(home, quiet, size=(40, 12)) as seat:
+        await opened(seat)
+        await seat.sees("1 turn", "…")
+        assert all(len(line) <= 40 for line in seat.shown.splitlines())
+        await seat.pilot.press("ctrl+d")
+        await seat.sees("again deletes it")
+
+
+def test_times_are_said_as_people_say_them() -> None:
+    noon = AT.astimezone().replace(hour=12, minute=5)
+    said = {
+        0: "today 12:05", 1: "yesterday", 2: "8 Mar", 68: "1 Jan", 69: "31 Dec 2025",
+    }  # fmt: skip
+    for days, expected in said.items():
+        assert moment(noon - timedelta(days=days), noon) == expected
+    assert moment(noon.replace(hour=0), noon.replace(hour=23)) == "today 00:05"
+
+
+def test_a_found_word_stands_in_its_line_and_is_lit() -> None:
+    text = "a " * 200 + "Zürich\nis " + "b " * 200
+    line = around(text, ["zürich"], 40)
+    assert "Zürich is" in line and line.startswith("…") and line.endswith("…") and len(line) <= 40
+    assert around("short", ["absent"], 40) == "short"
+    found = lit("Ab aB (c", ["ab", "(c"], "dim", "bold")
+    assert found.plain == "Ab aB (c"
+    assert [found.plain[span.start : span.end] for span in found.spans if span.style == "bold"] == [
+        "Ab", "aB", "(c",
+    ]  # fmt: skip
+
+
+def test_what_deleting_takes_and_leaves_is_one_sentence() -> None:
+    assert what_goes("a", 1, 0) == "a: 1 turn goes for good; nothing there is marked."
+    assert what_goes("a", 1200, 2) == (
+        "a: 1,200 turns go for good; 2 marks stay in memory with their own words."
+    )

@@ -6,17 +6,20 @@ After a wanted change run pytest on this file with `--snapshot-update`, and look
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
+from textual.widgets import Input
 
 from memory.difference import Contrast, Difference, Moment, State, Turn
 from memory.home import Home, Settings, read_settings
 from memory.journal import Journal
 from tests.tui.looks import look
 from tests.tui.screens import Seat, sitting
+from tui import session_rows
+from tui.session_words import moment
 
 AT = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 MARKDOWN = """A list, with **weight** and `code`:
@@ -48,6 +51,12 @@ STILL = 5
 """Looks that are alike in a row, before a screen counts as at rest."""
 
 Check = Callable[[str], Awaitable[None]]
+
+
+@pytest.fixture(autouse=True)
+def two_days_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times are said as of a day of the year that the talk is of."""
+    monkeypatch.setattr(session_rows, "moment", lambda at: moment(at, AT + timedelta(days=2)))
 
 
 @pytest.fixture
@@ -131,6 +140,44 @@ async def test_the_chat_from_its_first_word_to_a_mark(
         await seat.types("/why")
         await seat.sees("forget")
         await check("why")
+
+
+@pytest.fixture
+def sessions(told: Home) -> Home:
+    """Two more threads beside the one that is told."""
+    with Journal(told.journal) as journal:
+        for number, (thread, asked, replied) in enumerate(
+            (
+                ("trip to the sea", "Where is the sea?", "In the south, behind the hills."),
+                ("trip to the sea", "And the hills?", "On the way to the sea."),
+                ("2026-03-09 1", "What did I say, [bold]?", "Nothing that was kept."),
+            )
+        ):
+            journal.add_turn(Turn(f"{number + 90:032x}", thread, AT, asked, replied, "m", None))
+    return told
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_sessions_from_a_search_to_a_deletion(
+    sessions: Home, size: tuple[int, int], snapshot: SnapshotAssertion
+) -> None:
+    async with sitting(sessions, settings_of(sessions), size=size, thread="main") as seat:
+        check = checking(seat, snapshot)
+        await seat.types("/sessions")
+        await seat.until(lambda: seat.app.screen is not seat.screen)
+        seat.app.screen.query_one("#search", Input).cursor_blink = False
+        seat.app.screen.query_one("#line", Input).cursor_blink = False
+        await seat.sees("trip to the sea")
+        await check("sessions")
+        await seat.pilot.press("down", "ctrl+r")
+        await seat.sees("New name:")
+        await check("a session is renamed")
+        await seat.pilot.press("escape", *"the sea")
+        await seat.sees("Where is the sea? →")
+        await check("a search")
+        await seat.pilot.press("escape", "end", "ctrl+d")
+        await seat.sees("goes for good")
+        await check("a session is about to be deleted")
 
 
 @pytest.mark.parametrize("size", SIZES)

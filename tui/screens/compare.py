@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
@@ -21,6 +21,7 @@ from textual.widgets import Input, Static
 from memory.errors import DiscernError
 from memory.language import tr
 from memory.retold import retold
+from tui.keys import bindings, hints, keyboard_of
 from tui.text import clean, one_line
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 NARROW = 100
 """Columns under which the sides stand one below the other."""
-KEYS = "1 2 sides · b blind · ← better → · t tie · / other prompt · Esc back"
 
 Ask = Callable[[tuple["Side", "Side"], str], Awaitable["Pair"]]
 
@@ -52,9 +52,7 @@ class CompareScreen(ModalScreen[str | None]):
     CompareScreen > .keys { height: 1; padding: 0 1; color: $muted; }
     """
     AUTO_FOCUS = ""
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "Back", show=False, priority=True, id="back"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("compare")]
 
     def __init__(
         self, sides: Sequence[Side], ask: Ask, prompt: str = "", *, may_mark: bool
@@ -77,7 +75,7 @@ class CompareScreen(ModalScreen[str | None]):
                 with VerticalScroll(id=f"column{number}", can_focus=False):
                     yield Static("", markup=False, classes="side")
                     yield Static("", markup=False, classes="said")
-        yield Static(tr(KEYS), markup=False, classes="keys")
+        yield Static(self._keys(), markup=False, classes="keys")
 
     def on_mount(self) -> None:
         """Ask at once when there is something to ask."""
@@ -140,14 +138,28 @@ class CompareScreen(ModalScreen[str | None]):
             column.query_one(".said", Static).update(Content(clean(said)))
             column.set_class(self._better == number, "-better")
         if self._better is None:
-            self._say(f"{tr(KEYS)} · {tr('blind')}" if self._blind else tr(KEYS))
+            self._say(f"{self._keys()} · {tr('blind')}" if self._blind else self._keys())
         elif self._may_mark and self._better < 2:
             self._say(
-                tr("m makes it how the reply should have sounded · Enter asks again · Esc back")
+                self._after(("take_better", tr("makes it how the reply should have sounded")))
             )
         else:
-            tie = tr("a tie · Enter asks again · Esc back")
-            self._say(tie if self._better == 2 else tr(KEYS))
+            tie = f"{tr('a tie')} · {self._after()}"
+            self._say(tie if self._better == 2 else self._keys())
+
+    def _keys(self) -> str:
+        """The keys while nothing was chosen."""
+        words = (
+            ("first_side", ""), ("second_side", tr("sides")), ("blind", tr("blind")),
+            ("first_better", ""), ("second_better", tr("better")), ("tie", tr("tie")),
+            ("other_prompt", tr("other prompt")), ("back", tr("back")),
+        )  # fmt: skip
+        return hints(keyboard_of(self.app), words)
+
+    def _after(self, *more: tuple[str, str]) -> str:
+        """The keys once one was chosen."""
+        words = (*more, ("ask_again", tr("asks again")), ("back", tr("back")))
+        return hints(keyboard_of(self.app), words)
 
     def _say(self, text: str) -> None:
         line = one_line(text, max(20, self.size.width - 2))
@@ -155,31 +167,36 @@ class CompareScreen(ModalScreen[str | None]):
 
     # --- keys --------------------------------------------------------------------------------
 
-    def on_key(self, event: events.Key) -> None:
-        """What a key does while the line has not the keyboard."""
-        if self.query_one(Input).has_focus:
-            return
-        key = event.key
-        if key in ("1", "2"):
-            place = int(key) - 1
-            self._at[place] = (self._at[place] + 1) % len(self._sides)
-            self._go_if_asked()
-        elif key == "b":
-            self._blind = not self._blind
-            self._go_if_asked()
-        elif key == "enter":
-            self._go_if_asked()
-        elif key == "slash":
-            self.query_one(Input).focus()
-        elif key in ("left", "right", "t") and self._replies is not None:
-            self._better = {"left": 0, "right": 1, "t": 2}[key]
+    # While the line has the keyboard it takes these itself, but for the one that leads back.
+
+    def action_side(self, place: int) -> None:
+        """Put the next way of answering on a side."""
+        self._at[place] = (self._at[place] + 1) % len(self._sides)
+        self._go_if_asked()
+
+    def action_blind(self) -> None:
+        """Hide which is which, or no longer."""
+        self._blind = not self._blind
+        self._go_if_asked()
+
+    def action_ask(self) -> None:
+        """Ask both sides again."""
+        self._go_if_asked()
+
+    def action_prompt(self) -> None:
+        """Write another prompt."""
+        self.query_one(Input).focus()
+
+    def action_better(self, which: int) -> None:
+        """Choose the better side; 2 is a tie."""
+        if self._replies is not None:
+            self._better = which
             self._draw()
-        elif key == "m" and self._may_mark and self._better in (0, 1) and self._replies:
+
+    def action_take(self) -> None:
+        """Give the better reply back to the chat."""
+        if self._may_mark and self._better in (0, 1) and self._replies:
             self.dismiss(self._replies[self._order[self._better]])
-        else:
-            return
-        event.stop()
-        event.prevent_default()
 
     def _go_if_asked(self) -> None:
         if self.query_one(Input).value.strip():

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 from rich.cells import cell_len
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from memory.language import tr, trn
+from tui.keys import bindings, hints, keyboard_of
 from tui.text import clean, padded
 
 if TYPE_CHECKING:
@@ -33,9 +34,7 @@ class ContextScreen(ModalScreen[None]):
     ContextScreen > VerticalScroll > Static { height: auto; color: $muted; }
     ContextScreen > .keys { height: 1; padding: 0 2; color: $muted; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,enter", "dismiss", "Back to the chat", show=False, id="back"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("context")]
 
     def __init__(self, sight: Sight) -> None:
         super().__init__()
@@ -46,13 +45,19 @@ class ContextScreen(ModalScreen[None]):
         yield Static(Content("\n".join(lines(self._sight))), markup=False)
         with VerticalScroll():
             yield Static(Content(clean(self._sight.text)), markup=False)
-        yield Static(tr("↑ ↓ PgUp PgDn scroll · Esc back"), markup=False, classes="keys")
+        back = hints(keyboard_of(self.app), (("back", tr("back")),))
+        scroll = tr("{keys} scroll", keys="↑ ↓ PgUp PgDn")
+        yield Static(f"{scroll} · {back}", markup=False, classes="keys")
 
     def on_mount(self) -> None:
         """The end stands nearest to the next message."""
         scroll = self.query_one(VerticalScroll)
         scroll.focus()
         self.call_after_refresh(scroll.scroll_end, animate=False)
+
+    def action_leave(self) -> None:
+        """Go back to the chat."""
+        self.dismiss(None)
 
 
 def lines(sight: Sight) -> list[str]:

@@ -1,8 +1,7 @@
 """All differences: sifted as one writes, one of them in full, and what can be done with it.
 
-The list has the keyboard: E edits, P pins, S lets another take its place, F twice forgets, Enter goes
-to where it was marked; / writes into the line that sifts. Only pinning and superseding are done here;
-the rest is given back to the chat as a `Wish`.
+The list has the keyboard and a letter each does what the line below says; one writes into the line that
+sifts. Only pinning and superseding are done here; the rest is given back to the chat as a `Wish`.
 """
 
 from __future__ import annotations
@@ -14,9 +13,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from rich.cells import cell_len
 from rich.text import Text
-from textual import events, work
+from textual import work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
@@ -28,6 +27,7 @@ from memory.kinds import in_words
 from memory.language import tr
 from memory.retold import retold
 from tui.fates import FATES, fate, held_before
+from tui.keys import bindings, hints, keyboard_of
 from tui.text import clean, one_line, padded
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 SHOWN = 500
 """Differences that are listed at most."""
-KEYS = "/ sift · Enter thread · e edit · p pin · s supersede · f forget · Esc back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +58,7 @@ class DifferencesScreen(ModalScreen[Wish | None]):
         height: 1fr; border: none; padding: 0; background: transparent;
         scrollbar-size-vertical: 1;
         &:focus { border: none; background-tint: transparent; }
+        &:nocolor > .option-list--option-highlighted { text-style: underline; }
     }
     DifferencesScreen > VerticalScroll {
         height: 1fr; padding: 0 2; border-top: solid $line; scrollbar-size-vertical: 1;
@@ -67,9 +67,7 @@ class DifferencesScreen(ModalScreen[Wish | None]):
     DifferencesScreen > .keys { height: 1; padding: 0 1; color: $muted; }
     """
     AUTO_FOCUS = "OptionList"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "Back", show=False, priority=True, id="back"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("list"), *bindings("differences")]
 
     def __init__(self, memory: Memory, home: Home, words: str = "") -> None:
         super().__init__()
@@ -82,13 +80,12 @@ class DifferencesScreen(ModalScreen[Wish | None]):
 
     def compose(self) -> ComposeResult:
         """Lay the parts down."""
-        yield Input(
-            one_line(self._words, 200), placeholder=tr("Differences · / writes to sift them")
-        )
+        placeholder = tr("Differences · {key} writes to sift them", key=self._key("sift"))
+        yield Input(one_line(self._words, 200), placeholder=placeholder)
         yield OptionList(markup=False)
         with VerticalScroll(can_focus=False):
             yield Static("", markup=False, id="whole")
-        yield Static(tr(KEYS), markup=False, classes="keys")
+        yield Static(self._keys(), markup=False, classes="keys")
 
     def on_mount(self) -> None:
         """Read what there is."""
@@ -184,6 +181,17 @@ class DifferencesScreen(ModalScreen[Wish | None]):
 
     def on_option_list_option_selected(self) -> None:
         """Go to where it was marked."""
+        self._go_to_talk()
+
+    def action_take(self) -> None:
+        """Go to where it was marked; from the line that sifts, to the list."""
+        listed = self.query_one(OptionList)
+        if listed.has_focus:
+            self._go_to_talk()
+        else:
+            listed.focus()
+
+    def _go_to_talk(self) -> None:
         if (item := self._chosen) is not None:
             self.dismiss(Wish("thread", item))
 
@@ -191,49 +199,74 @@ class DifferencesScreen(ModalScreen[Wish | None]):
         """Sift while it is written."""
         self._sift()
 
-    def on_input_submitted(self) -> None:
-        """Give the keyboard to the list."""
-        self.query_one(OptionList).focus()
-
-    def on_key(self, event: events.Key) -> None:
-        """What a letter does while the list has the keyboard."""
-        if not self.query_one(OptionList).has_focus:
-            if event.key == "down":
-                self.query_one(OptionList).focus()
-            return
-        item = self._chosen
-        if event.key == "slash":
-            self.query_one(Input).focus()
-        elif item is not None and event.key == "e":
-            self.dismiss(Wish("edit", item))
-        elif item is not None and event.key == "p":
-            self._change(item, "pin")
-        elif item is not None and event.key == "s":
-            self._supersede(item)
-        elif item is not None and event.key == "f":
-            if self._forgetting == item.id:
-                self.dismiss(Wish("forget", item))
-            else:
-                self._say(
-                    tr(
-                        "f again forgets {id} for good, with its turn · Esc keeps it",
-                        id=item.id[:8],
-                    )
-                )
-                self._forgetting = item.id
+    def action_walk(self, how: str) -> None:
+        """Move the choice; from the line that sifts, give the keyboard to the list."""
+        listed = self.query_one(OptionList)
+        if listed.has_focus:
+            getattr(listed, f"action_{how}")()
         else:
-            return
-        event.stop()
-        event.prevent_default()
+            listed.focus()
 
-    def _supersede(self, item: Difference) -> None:
+    def action_sift(self) -> None:
+        """Write in the line that sifts."""
+        self.query_one(Input).focus()
+
+    def action_edit(self) -> None:
+        """Have the chosen one edited in the chat."""
+        if (item := self._chosen) is not None:
+            self.dismiss(Wish("edit", item))
+
+    def action_pin(self) -> None:
+        """Pin the chosen one, or no longer."""
+        if (item := self._chosen) is not None:
+            self._change(item, "pin")
+
+    def action_forget(self) -> None:
+        """Forget the chosen one, once it was asked for twice."""
+        item = self._chosen
+        if item is None:
+            return
+        if self._forgetting == item.id:
+            self.dismiss(Wish("forget", item))
+            return
+        self._say(
+            tr(
+                "{key} again forgets {which} for good, with its turn · {back} keeps it",
+                key=self._key("forget"),
+                which=item.id[:8],
+                back=self._key("back"),
+            )
+        )
+        self._forgetting = item.id
+
+    def action_supersede(self) -> None:
+        """Let another take the place of the chosen one, or the chosen one that of another."""
+        item = self._chosen
+        if item is None:
+            return
         if self._old is None or self._old.id == item.id:
             self._say(
-                tr("choose what takes the place of {id}, then s · Esc leaves it", id=item.id[:8])
+                tr(
+                    "choose what takes the place of {which}, then {key} · {back} leaves it",
+                    which=item.id[:8],
+                    key=self._key("supersede"),
+                    back=self._key("back"),
+                )
             )
             self._old = item
         else:
             self._change(item, "supersede")
+
+    def _key(self, name: str) -> str:
+        return keyboard_of(self.app).first(name)
+
+    def _keys(self) -> str:
+        words = (
+            ("sift", tr("sift")), ("choose", tr("thread")), ("edit_difference", tr("edit")),
+            ("pin_difference", tr("pin")), ("supersede", tr("supersede")),
+            ("forget", tr("forget")), ("back", tr("back")),
+        )  # fmt: skip
+        return hints(keyboard_of(self.app), words)
 
     @work(group="change")
     async def _change(self, item: Difference, verb: str) -> None:
@@ -252,7 +285,7 @@ class DifferencesScreen(ModalScreen[Wish | None]):
     def _say(self, text: str = "") -> None:
         self._forgetting = self._old = None
         self.query_one(".keys", Static).update(
-            Content(one_line(text or tr(KEYS), max(20, self.size.width - 2)))
+            Content(one_line(text or self._keys(), max(20, self.size.width - 2)))
         )
 
     def action_leave(self) -> None:

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
@@ -19,7 +19,7 @@ from textual.widgets.option_list import Option
 from memory.language import quoted, tr
 from tui.commands import COMMANDS, Command, found
 from tui.fates import FATES
-from tui.keys import FIXED, Keyboard
+from tui.keys import FIXED, Keyboard, bindings, hints
 from tui.text import one_line
 
 LEGEND = "The sign beside a reply"
@@ -65,16 +65,11 @@ class HelpScreen(ModalScreen[Command | None]):
         height: 1fr; border: none; padding: 0; background: transparent;
         scrollbar-size-vertical: 1;
         &:focus { border: none; background-tint: transparent; }
+        &:nocolor > .option-list--option-highlighted { text-style: underline; }
     }
     """
     AUTO_FOCUS = "Input"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "Back to the chat", show=False, priority=True, id="back"),
-        Binding("down", "walk('cursor_down')", "Next", show=False, priority=True),
-        Binding("up", "walk('cursor_up')", "Previous", show=False, priority=True),
-        Binding("pagedown", "walk('page_down')", "A page on", show=False, priority=True),
-        Binding("pageup", "walk('page_up')", "A page back", show=False, priority=True),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("list")]
 
     def __init__(self, keyboard: Keyboard, words: str = "") -> None:
         super().__init__()
@@ -86,7 +81,13 @@ class HelpScreen(ModalScreen[Command | None]):
         """Lay the parts down."""
         yield Input(one_line(self._words, 200), placeholder=tr("Help · write to sift"))
         yield OptionList(markup=False)
-        yield Static(tr("↑ ↓ · Enter takes it · Esc back"), markup=False)
+        words = (
+            ("previous_row", ""),
+            ("next_row", tr("choose")),
+            ("choose", tr("takes it")),
+            ("back", tr("back")),
+        )
+        yield Static(hints(self._keyboard, words), markup=False)
 
     def on_mount(self) -> None:
         """Show what there is."""
@@ -100,7 +101,7 @@ class HelpScreen(ModalScreen[Command | None]):
         """Sift while it is written."""
         self._sift(message.value)
 
-    def on_input_submitted(self) -> None:
+    def action_take(self) -> None:
         """Take what is chosen."""
         self._take(self.query_one(OptionList).highlighted)
 

@@ -1,6 +1,7 @@
 """The reports of the trainings: the verdict first, and all that was measured; older ones beside it.
 
-Reads the folders of the runs. O writes the page with plots beside the report, and says where.
+Reads the folders of the runs. The page with plots is written beside the
+report, and it says where.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import ClassVar
 
 from textual import events, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
@@ -20,12 +21,12 @@ from textual.widgets import Static
 
 from memory.language import tr
 from trainer.report import Report
+from tui.keys import bindings, hints, keyboard_of
 from tui.report_view import report_view
 from tui.text import one_line
 
 PAGE = "report.html"
 WIDEST = 100
-KEYS = "↑ ↓ PgUp PgDn · [ older · ] newer · o page with plots · Esc back"
 
 
 class ReportScreen(ModalScreen[None]):
@@ -41,12 +42,7 @@ class ReportScreen(ModalScreen[None]):
     }
     ReportScreen > VerticalScroll > Static { height: auto; text-wrap: nowrap; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q", "dismiss", "Back to the chat", show=False, id="back"),
-        Binding("left_square_bracket,left", "walk(1)", "The one before", show=False),
-        Binding("right_square_bracket,right", "walk(-1)", "The one after", show=False),
-        Binding("o", "page", "Write the page", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("report")]
 
     def __init__(self, found: Sequence[tuple[Path, Report]]) -> None:
         super().__init__()
@@ -58,7 +54,17 @@ class ReportScreen(ModalScreen[None]):
         yield Static("", markup=False, id="which")
         with VerticalScroll():
             yield Static("", markup=False, id="report")
-        yield Static(tr(KEYS), markup=False, id="keys")
+        yield Static(self._keys, markup=False, id="keys")
+
+    @property
+    def _keys(self) -> str:
+        words = (
+            ("older_report", tr("older")),
+            ("newer_report", tr("newer")),
+            ("report_page", tr("page with plots")),
+            ("back", tr("back")),
+        )
+        return f"↑ ↓ PgUp PgDn · {hints(keyboard_of(self.app), words)}"
 
     def on_mount(self) -> None:
         """Show the newest."""
@@ -91,7 +97,11 @@ class ReportScreen(ModalScreen[None]):
             self._at = at
             self._draw()
             self.query_one(VerticalScroll).scroll_home(animate=False)
-            self._say(tr(KEYS))
+            self._say(self._keys)
+
+    def action_leave(self) -> None:
+        """Go back to the chat."""
+        self.dismiss(None)
 
     @work(group="page", exclusive=True)
     async def action_page(self) -> None:
@@ -102,15 +112,14 @@ class ReportScreen(ModalScreen[None]):
             text = await asyncio.to_thread(report.to_html)
             await asyncio.to_thread(page.write_text, text, "utf-8")
         except OSError as error:
-            self._say(
-                tr(
-                    "cannot write {page}: {reason}; free some room and press o again",
-                    page=page,
-                    reason=error.strerror,
-                )
+            said = tr(
+                "cannot write {page}: {why}; free some room and try again",
+                page=page,
+                why=error.strerror,
             )
+            self._say(said)
         else:
-            self._say(tr("Written: {page}", page=page))
+            self._say(tr("Written: {path}", path=page))
 
     def _say(self, text: str) -> None:
         self.query_one("#keys", Static).update(

@@ -1,115 +1,284 @@
-"""All past talk: the threads, the latest first, or the turns that hold what is searched for.
+"""All past talk: the threads, the latest first, or what was said that holds the words searched for.
 
-Enter gives back the name of the chosen thread, Esc gives back nothing. Only reads the journal.
+Writing searches; the keys of the line below rename, delete and export the chosen thread. Gives back
+where to go on, or nothing. Wide terminals show the end of the chosen talk beside the list.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import ClassVar
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
+from textual.containers import Horizontal
+from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Input, OptionList, Static
-from textual.widgets.option_list import Option
+from textual.widgets import Input, Static
 
-from memory.journal import Journal
+from memory.errors import DiscernError
+from memory.language import tr, trn
+from tui.keys import bindings, hints, keyboard_of
+from tui.session_words import what_goes
 from tui.text import clean, one_line
+from tui.widgets.past_talk import PastTalk
 
-FOUND = 100
-"""Turns that a search shows at most."""
+if TYPE_CHECKING:
+    from agent.chat import Chat
+    from memory.session_file import Form
+    from memory.threads import Session
 
 
-class SessionsScreen(ModalScreen[str | None]):
-    """Search above, threads or found turns below."""
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Where to go on: a thread, and the turn that was found in it; `anew` where the open thread was
+    deleted, so that what the chat shows is gone."""
+
+    thread: str
+    turn: str | None = None
+    anew: bool = False
+
+
+class SessionsScreen(ModalScreen[Chosen | None]):
+    """A line to search by, the list, the end of the chosen talk, one dim line of keys."""
 
     DEFAULT_CSS = """
     SessionsScreen { layout: vertical; background: $background; }
-    SessionsScreen > Static { height: 1; padding: 0 1; color: $text-muted; }
-    SessionsScreen > Input { height: 3; }
-    SessionsScreen > OptionList { height: 1fr; }
+    SessionsScreen Input { height: 1; border: none; padding: 0 1; background: transparent; }
+    SessionsScreen Input:focus { border: none; background-tint: transparent; }
+    SessionsScreen > #asking { display: none; height: 1; }
+    SessionsScreen.-asking > #asking { display: block; }
+    SessionsScreen #label { width: auto; padding: 0 0 0 1; color: $accent; }
+    SessionsScreen > .keys { height: auto; max-height: 3; padding: 0 1; color: $muted; }
+    SessionsScreen.-warning > .keys { color: $error; }
     """
-    AUTO_FOCUS = "Input"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "Back to the chat", show=False, priority=True),
-        Binding("down", "walk(1)", "Next", show=False, priority=True),
-        Binding("up", "walk(-1)", "Previous", show=False, priority=True),
-    ]
+    AUTO_FOCUS = "#search"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("list"), *bindings("sessions")]
 
-    def __init__(self, journal: Journal, words: str = "") -> None:
+    def __init__(self, chat: Chat, words: str = "") -> None:
         super().__init__()
-        self._journal = journal
-        self._words = words
-        self._threads: list[str] = []
+        self._chat, self._words = chat, words
+        self._asking: Literal["rename", "export"] | None = None
+        self._about: Session | None = None
+        """The session that a question is about."""
+        self._anew = False
 
     def compose(self) -> ComposeResult:
         """Lay the parts down."""
-        yield Input(clean(self._words), placeholder="words of what was said")
-        yield OptionList(markup=False)
-        yield Static("↑ ↓ choose · Enter goes on there · Esc back to the chat", markup=False)
+        placeholder = tr("Sessions · write to search all past talk")
+        yield Input(one_line(self._words, 200), placeholder=placeholder, id="search")
+        yield PastTalk(self._chat)
+        with Horizontal(id="asking"):
+            yield Static("", markup=False, id="label")
+            yield Input(id="line", select_on_focus=False)
+        yield Static("", markup=False, classes="keys")
 
     def on_mount(self) -> None:
         """Show what there is."""
-        self._look(self._words)
+        self._say()
+        self._look()
+
+    @property
+    def _list(self) -> PastTalk:
+        return self.query_one(PastTalk)
+
+    def _look(self, at: int = 0) -> None:
+        self._list.look(self.query_one("#search", Input).value.casefold().split(), at)
+
+    # --- keys --------------------------------------------------------------------------------
 
     def on_input_changed(self, message: Input.Changed) -> None:
         """Search while it is written."""
-        self._look(message.value)
+        if message.input.id == "search":
+            self._say()
+            self._look()
 
-    @work(group="search", exclusive=True)
-    async def _look(self, words: str) -> None:
-        rows = await asyncio.to_thread(self._rows, words)
-        listed = self.query_one(OptionList)
-        listed.clear_options()
-        width = max(20, self.size.width - 6)
-        self._threads = [name for name, _ in rows]
-        if not rows:
-            line = f"Nothing said holds {words!r}." if words.strip() else "No threads yet."
-            listed.add_option(Option(Text(one_line(line, width)), disabled=True))
+    def on_option_list_option_highlighted(self) -> None:
+        """Another one is chosen: what was asked about the one before is over."""
+        row = self._list.chosen
+        if self._about is None or self._asking is not None:
             return
-        listed.add_options(Option(Text(one_line(line, width))) for _, line in rows)
-        listed.highlighted = 0
+        if row is None or row.session != self._about:
+            self._say()
 
-    def _rows(self, words: str) -> list[tuple[str, str]]:
-        if not words.strip():
-            return [
-                (
-                    name,
-                    f"{at.astimezone():%Y-%m-%d %H:%M}  {turns:>4} turn{'s' * (turns != 1):1}  {name}",
-                )
-                for name, turns, at in self._journal.threads()
-            ]
-        return [
-            (
-                turn.thread,
-                f"{turn.at.astimezone():%Y-%m-%d %H:%M}  {turn.asked} → {turn.replied}",
-            )
-            for turn in self._journal.search_turns(words, FOUND)
-        ]
-
-    def action_walk(self, step: int) -> None:
-        """Move the choice while the search keeps the keyboard."""
-        listed = self.query_one(OptionList)
-        if step > 0:
-            listed.action_cursor_down()
-        else:
-            listed.action_cursor_up()
-
-    def on_input_submitted(self) -> None:
-        """Take what is chosen."""
-        self._take(self.query_one(OptionList).highlighted)
-
-    def on_option_list_option_selected(self, message: OptionList.OptionSelected) -> None:
+    def on_option_list_option_selected(self) -> None:
         """Take what was clicked."""
-        self._take(message.option_index)
+        self.action_take()
 
-    def _take(self, place: int | None) -> None:
-        if place is not None and place < len(self._threads):
-            self.dismiss(self._threads[place])
+    def action_walk(self, how: str) -> None:
+        """Move the choice while the line keeps the keyboard."""
+        if self._asking is None:
+            if self._about is not None:
+                self._say()
+            self._list.walk(how)
+
+    def action_take(self) -> None:
+        """Go on in what is chosen, or do what was asked for."""
+        row = self._list.chosen
+        if self._asking is not None:
+            self._answered(self.query_one("#line", Input).value)
+        elif row is not None:
+            turn = row.turn.id if row.turn else None
+            self.dismiss(Chosen(row.session.name, turn, self._anew))
 
     def action_leave(self) -> None:
-        """Go back to the chat."""
-        self.dismiss(None)
+        """Take a question back, empty the search, or go back to the chat, in this order."""
+        search = self.query_one("#search", Input)
+        if self._about is not None:
+            self._say()
+        elif search.value:
+            search.value = ""
+        else:
+            self.dismiss(Chosen(self._chat.thread, None, True) if self._anew else None)
+
+    def action_rename(self) -> None:
+        """Ask for another name of the chosen thread."""
+        if self._asking is None and (row := self._list.chosen) is not None:
+            self._ask("rename", row.session, tr("New name:"), row.session.name)
+
+    def action_delete(self) -> None:
+        """Say what would go; asked for again, delete it."""
+        row = self._list.chosen
+        if self._asking is not None or row is None:
+            return
+        item = row.session
+        if self._about == item:
+            self._change(lambda: self._delete(item))
+            return
+        keyboard = keyboard_of(self.app)
+        self._say(
+            what_goes(one_line(item.name, 40), item.turns, item.marks)
+            + " "
+            + tr(
+                "{key} again deletes it · {back} keeps it",
+                key=keyboard.first("delete_session"),
+                back=keyboard.first("back"),
+            ),
+            warning=True,
+        )
+        self._about = item
+
+    def action_export(self) -> None:
+        """Ask where to write the chosen thread to; asked for again, in the other form."""
+        row = self._list.chosen
+        if self._asking == "export" and self._about is not None:
+            line = self.query_one("#line", Input)
+            self._put(line, str(_ending(Path(line.value))))
+        elif self._asking is None and row is not None:
+            from memory.session_file import free_path
+
+            path = free_path(_folder(), row.session.name, "md")
+            self._ask("export", row.session, tr("Write to:"), str(path))
+
+    # --- questions ---------------------------------------------------------------------------
+
+    def _ask(
+        self, what: Literal["rename", "export"], item: Session, label: str, value: str
+    ) -> None:
+        more = [("export_session", tr("Markdown or JSON"))] if what == "export" else []
+        words = (("choose", tr("does it")), *more, ("back", tr("leaves it")))
+        self._say(hints(keyboard_of(self.app), words))
+        self._asking, self._about = what, item
+        self.query_one("#label", Static).update(Content(label))
+        self.add_class("-asking")
+        line = self.query_one("#line", Input)
+        self._put(line, one_line(value))
+        if what == "rename":
+            line.select_all()  # a new name is written anew, a path is changed at its end
+        line.focus()
+
+    def _put(self, line: Input, value: str) -> None:
+        line.value = value
+        line.cursor_position = len(value)
+
+    def _answered(self, value: str) -> None:
+        item, what = self._about, self._asking
+        assert item is not None
+        if what == "rename":
+            self._change(lambda: self._rename(item, value))
+        else:
+            self._change(lambda: self._export(item, value))
+
+    @work(group="change", exclusive=True)
+    async def _change(self, change: Callable[[], str]) -> None:
+        at = self._list.at
+        try:
+            said = await asyncio.to_thread(change)
+        except DiscernError as error:
+            text = str(error)
+            self._warn(f"{text[:1].upper()}{text[1:]}.")
+            return
+        self._say(said)
+        self._look(at)
+
+    def _rename(self, item: Session, value: str) -> str:
+        name = self._chat.rename_thread(item.name, value)
+        return tr("It is called {name} now.", name=name)
+
+    def _delete(self, item: Session) -> str:
+        self._anew = self._anew or item.name == self._chat.thread
+        gone = self._chat.delete_thread(item.name)
+        said = [trn("Deleted {n} turn.", "Deleted {n} turns.", gone.turns)]
+        if gone.marks:
+            said.append(trn("{n} mark stays in memory.", "{n} marks stay in memory.", gone.marks))
+        if gone.files:
+            files = ", ".join(str(path) for path in gone.files)
+            said.append(tr("May still stand in {files}.", files=files))
+        return " ".join(said)
+
+    def _export(self, item: Session, value: str) -> str:
+        from agent.leftovers import note_copy
+        from memory.session_file import write_session, written_as
+
+        path = Path(value.strip())
+        form: Form = "json" if path.suffix == ".json" else "md"
+        journal = self._chat.journal
+        path = write_session(path, written_as(journal.told(item.name), form, clean))
+        note_copy(journal, path)
+        return tr("Written: {path}", path=path)
+
+    def _warn(self, text: str) -> None:
+        """Say what is wrong and leave the question open."""
+        self.add_class("-warning")
+        self.query_one(".keys", Static).update(Content(clean(text)))
+
+    def _say(self, text: str = "", *, warning: bool = False) -> None:
+        """Say this in the last line, by default the keys; a question that was open is over."""
+        self._asking = self._about = None
+        if self.has_class("-asking"):
+            self.remove_class("-asking")
+            self.query_one("#search", Input).focus()
+        self.set_class(warning, "-warning")
+        words = (
+            ("choose", tr("go on")),
+            ("rename_session", tr("rename")),
+            ("delete_session", tr("delete")),
+            ("export_session", tr("export")),
+            ("back", tr("back")),
+        )
+        self.query_one(".keys", Static).update(
+            Content(clean(text) or hints(keyboard_of(self.app), words))
+        )
+        self._list.keep_in_sight()
+
+
+def _folder() -> Path:
+    """Where a file is offered to be written: where Discern was started, if that can be written to."""
+    here = Path.cwd()
+    if os.access(here, os.W_OK):
+        return here
+    from platformdirs import user_documents_path
+
+    return user_documents_path()
+
+
+def _ending(path: Path) -> Path:
+    """The same file in the other form."""
+    if not path.name:
+        return path
+    return path.with_suffix(".md" if path.suffix == ".json" else ".json")

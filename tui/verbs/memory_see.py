@@ -124,7 +124,8 @@ def show(identity: str, as_json: bool) -> None:
     nats = [("reply", item.surprisal), ("what was said next", item.next_surprisal)]
     facts = {
         "id": item.id,
-        "marked": f"{item.at.astimezone():%Y-%m-%d %H:%M} in thread {item.thread}",
+        "marked": f"{item.at.astimezone():%Y-%m-%d %H:%M} in "
+        + (f"thread {item.thread}" if item.thread else "a talk that was deleted"),
         "moment": f"{item.moment}{kind}, {standing}",
         **words(item),
         "spoke": spoke,

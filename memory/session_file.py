@@ -1,0 +1,175 @@
+"""A thread written out: as Markdown to read, as JSON to work with (`docs/sessions.md` has its keys).
+
+Markdown: each message stands in a quotation, which whatever is left open inside it cannot outlive; one
+that could still act on what follows (HTML, link definitions) stands word for word in a fence longer
+than any inside. JSON says every character as it is kept and shows none that acts on a terminal.
+
+A file is readable by its owner alone and never written over another; a disk that fills leaves none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from memory.difference import Difference, Turn, now
+from memory.errors import ThreadError
+from memory.record import escape_unseen
+from memory.schema import sync
+from memory.threads import Told
+
+Form = Literal["md", "json"]
+FORMS: tuple[Form, ...] = ("md", "json")
+VERSION = 1
+_LONGEST_FILE_NAME = 60
+_ACTS = re.compile(r"<[A-Za-z/!?]|^[\s>*+\d.)-]*\[[^\]\n]+\]:", re.MULTILINE)
+_FENCE = re.compile(r"`{3,}")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~])")
+
+Gate = Callable[[str], str]
+"""What untrusted text passes before it is written for the eye: it takes away what acts unseen."""
+
+
+def to_json(told: Told) -> str:
+    """Return a thread as one JSON document, a key a line."""
+    body = {
+        "discern": "session",
+        "version": VERSION,
+        "thread": told.thread,
+        "at": now().isoformat(),
+        "turns": [_turn(turn, _marks_on(told, turn)) for turn in told.turns],
+    }
+    lines = json.dumps(body, ensure_ascii=False, indent=1).split("\n")
+    return "".join(f"{escape_unseen(line)}\n" for line in lines)
+
+
+def _turn(turn: Turn, marks: list[Difference]) -> dict[str, Any]:
+    return {
+        "id": turn.id,
+        "at": turn.at.isoformat(),
+        "asked": turn.asked,
+        "replied": turn.replied,
+        "model": turn.model,
+        "adapter": turn.adapter,
+        "recalled": list(turn.recalled),
+        "stopped": turn.stopped,
+        "marks": [_mark(item) for item in marks],
+    }
+
+
+def _mark(item: Difference) -> dict[str, Any]:
+    span = item.span
+    return {
+        "id": item.id,
+        "at": item.at.isoformat(),
+        "moment": item.moment.value,
+        "kind": item.kind,
+        "missed": item.contrast.missed,
+        "lost": item.contrast.lost,
+        "sounds": item.contrast.sounds,
+        "note": item.note,
+        "span": span and {"start": span.start, "end": span.end, "quote": span.quote},
+        "state": item.state.value,
+        "superseded_by": item.superseded_by,
+    }
+
+
+def to_markdown(told: Told, gate: Gate) -> str:
+    """Return a thread as Markdown; `gate` is `tui.text.clean`, or what stands in its place."""
+    count = len(told.turns)
+    first, last = _when(told.turns[0].at), _when(told.turns[-1].at)
+    span = first if first == last else f"{first} to {last}"
+    parts = [
+        f"# {_plain(gate(told.thread))}",
+        f"{count} turn{'s' * (count != 1)}, {span}. Written out by Discern.",
+    ]
+    for turn in told.turns:
+        spoke = _plain(gate(turn.model))
+        spoke += f" with adapter {turn.adapter[:8]}" if turn.adapter else ""
+        spoke += ", stopped" if turn.stopped else ""
+        parts += [f"## You, {_when(turn.at)}", _message(gate(turn.asked))]
+        parts += [f"### {spoke}", _message(gate(turn.replied))]
+        for item in _marks_on(told, turn):
+            parts += _marked(item, gate)
+    return "\n\n".join(parts) + "\n"
+
+
+def _marked(item: Difference, gate: Gate) -> Iterator[str]:
+    kind = f", {_plain(gate(item.kind))}" if item.kind else ""
+    yield f"**◆ marked: {item.moment.value}{kind}** ({item.id[:8]}, {item.state.value})"
+    lines = (
+        ("these words", item.span.quote if item.span else None),
+        ("missed", item.contrast.missed),
+        ("lost", item.contrast.lost),
+        ("should have sounded", item.contrast.sounds),
+        ("note", item.note),
+    )
+    for name, text in lines:
+        if text:
+            yield f"*{name}*"
+            yield _message(gate(text))
+
+
+def _message(text: str) -> str:
+    """Return a text as a quotation, or word for word in a fence where it could act on the rest."""
+    if not _ACTS.search(text):
+        lines = text.strip("\n").split("\n")
+        return "\n".join(f"> {line}".rstrip() for line in lines)
+    fence = "`" * max(3, 1 + max((len(found) for found in _FENCE.findall(text)), default=0))
+    return f"{fence}text\n{text.rstrip()}\n{fence}"
+
+
+def _plain(text: str) -> str:
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+
+
+def _when(moment: datetime) -> str:
+    return f"{moment.astimezone():%Y-%m-%d %H:%M}"
+
+
+def _marks_on(told: Told, turn: Turn) -> list[Difference]:
+    return [item for item in told.marks if item.turn == turn.id]
+
+
+def written_as(told: Told, form: Form, gate: Gate) -> str:
+    """Return a thread in one of the two forms."""
+    return to_json(told) if form == "json" else to_markdown(told, gate)
+
+
+def free_path(folder: Path, thread: str, form: Form) -> Path:
+    """Return a path in `folder`, named after a thread, at which nothing is yet."""
+    stem = re.sub(r"[^\w.-]+", "-", thread)[:_LONGEST_FILE_NAME].strip("-.") or "thread"
+    names = (f"{stem}{f'-{number}' if number > 1 else ''}.{form}" for number in range(1, 10_000))
+    return next(path for name in names if not (path := folder / name).exists())
+
+
+def write_session(path: Path, text: str) -> Path:
+    """Write a file that is not there yet; returns its absolute path.
+
+    Raises:
+        ThreadError: something is there, or it cannot be written; nothing was changed.
+    """
+    path = path.expanduser().absolute()
+    made = False
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        made = True
+        with open(descriptor, "w", encoding="utf-8", newline="\n") as file:  # noqa: PTH123
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        sync(path.parent)
+    except FileExistsError:
+        raise ThreadError(f"{path} is there already; name another file") from None
+    except OSError as error:
+        if made:
+            path.unlink(missing_ok=True)
+        raise ThreadError(
+            f"cannot write {path}: {error.strerror}; name a file in a folder that you may write to"
+        ) from error
+    return path

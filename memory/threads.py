@@ -1,0 +1,263 @@
+"""The threads of the journal: listed as sessions, given another name, deleted with all their text.
+
+A thread is its turns; its name stands in them, in the marks made there and in the fact that says where
+the person spoke last. Renaming changes all of these in one transaction. Deleting takes the turns away
+and, as forgetting does (`memory/forgetting.py`), the last byte of their text. A mark that was
+acknowledged is never lost by it: differences stay, with what was asked and answered at their own
+moment, and keep neither the thread's name nor the talk that stood before them.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime
+from difflib import get_close_matches
+
+from memory.branches import Branches
+from memory.difference import Difference, Turn
+from memory.errors import ThreadError, UnknownIdError
+from memory.forgetting import Forgetting
+from memory.marks import COUNT_CHANGE
+
+LAST_THREAD = "last thread"
+"""The fact that names the thread last spoken in."""
+LONGEST_NAME = 80
+_SEEN = 300  # characters of a message that a list shows at most
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A thread as it is listed: `at` is the time of its last word, `asked` how its first message
+    begins, `replied` how its last reply does."""
+
+    name: str
+    turns: int
+    marks: int
+    began: datetime
+    at: datetime
+    asked: str
+    replied: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """All that is written out of a thread: the turns of its chosen branch, and the marks on them."""
+
+    thread: str
+    turns: tuple[Turn, ...]
+    marks: tuple[Difference, ...]
+
+
+class Threads(Branches, Forgetting):
+    """The part of the journal that knows threads as wholes."""
+
+    def sessions(self) -> list[Session]:
+        """Return every thread, the one spoken in latest first."""
+        rows = self._rows(
+            "with spans as (select thread, count(*) as turns, min(seq) as first, max(seq) as last "
+            "from turns group by thread), "
+            "marked as (select t.thread as thread, count(*) as marks from differences d "
+            "join turns t on t.id = d.turn group by t.thread) "
+            "select spans.thread, spans.turns, coalesce(marked.marks, 0) as marks, "
+            "one.at as began, other.at as at, "
+            "substr(one.asked, 1, :seen) as asked, substr(other.replied, 1, :seen) as replied "
+            "from spans join turns one on one.seq = spans.first "
+            "join turns other on other.seq = spans.last "
+            "left join marked on marked.thread = spans.thread order by spans.last desc",
+            {"seen": _SEEN},
+        )
+        return self._made(_session_of, rows)
+
+    def thread_of(self, turn: str) -> str:
+        """Return the name of the thread that a turn (its whole id) stands in; "" when it is gone."""
+        rows = self._rows("select thread from turns where id = ?", (turn,))
+        return str(rows[0][0]) if rows else ""
+
+    def require_thread(self, name: str) -> str:
+        """Return `name` if a thread is called so.
+
+        Raises:
+            UnknownIdError: none is.
+        """
+        if not self._has_thread(name):
+            near = get_close_matches(name, [known for known, _n, _at in self.threads()], n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "`discern sessions list` shows them"
+            raise UnknownIdError(f"there is no thread {name[:LONGEST_NAME]!r}; {hint}")
+        return name
+
+    def told(self, name: str) -> Told:
+        """Return what a thread's chosen branch says, with the marks made there.
+
+        Raises:
+            UnknownIdError: no thread has that name.
+        """
+        turns = self.branch(self.require_thread(name))
+        return Told(name, tuple(turns), tuple(self.of_turns([turn.id for turn in turns])))
+
+    def free_name(self, old: str, new: str) -> str:
+        """Return the name that the thread `old` would have as `new`.
+
+        Raises:
+            UnknownIdError: no thread is called `old`.
+            ThreadError: `new` cannot name a thread, or names another already.
+        """
+        name = thread_name(new)
+        if name != self.require_thread(old) and self._has_thread(name):
+            raise ThreadError(f"there is a thread {name!r} already; choose another name")
+        return name
+
+    def rename_thread(self, old: str, new: str) -> str:
+        """Give a thread another name, in all that refers to it by name; returns the name it has now.
+
+        Raises:
+            UnknownIdError: no thread is called `old`.
+            ThreadError: `new` cannot name a thread, or names one already.
+        """
+        with self._writing() as connection:
+            name = self.free_name(old, new)
+            if name == old:
+                return name
+            names = {"old": old, "new": name}
+            here = "(select id from turns where thread = :old)"
+            connection.execute(
+                "update versions set body = json_set(body, '$.thread', :new) where difference in "
+                f"(select id from differences where turn in {here})",
+                names,
+            )
+            connection.execute(f"update differences set thread = :new where turn in {here}", names)
+            connection.execute("update turns set thread = :new where thread = :old", names)
+            connection.execute(
+                "update or replace heads set thread = :new where thread = :old", names
+            )
+            connection.execute(
+                "update facts set value = :new where name = :fact and value = :old",
+                {**names, "fact": LAST_THREAD},
+            )
+        return name
+
+    def delete_thread(self, name: str) -> int:
+        """Delete a thread's turns with all their text, in every branch; returns how many they were.
+
+        The marks made there stay, each with its own question and reply. Killed in the middle, it is
+        as it was, or done; text that then still stands in the log goes when the journal is opened.
+        """
+        with self._writing() as connection:
+            gone = self.turns(name)
+            marked = {item.turn for item in self.of_turns([turn.id for turn in gone])}
+            self._let_marks_go(connection, name)
+            _out_of_quarantine(connection, gone, marked)
+            connection.execute("delete from turns where thread = ?", (name,))
+            connection.execute("delete from heads where thread = ?", (name,))
+            # A mark that was taken back has left its words in FTS5's older segments.
+            connection.execute("insert into stems (stems) values ('optimize')")
+            self._speak_elsewhere(connection, name)
+            connection.execute(COUNT_CHANGE)
+            connection.execute("insert or replace into facts values ('to fold', '1')")
+        self.fold_what_was_forgotten()
+        return len(gone)
+
+    def said_only_in(self, name: str) -> list[str]:
+        """Return the texts of a thread that neither another thread nor a difference holds as well."""
+        rows = self._rows(
+            "select asked from turns where thread = :name "
+            "union select replied from turns where thread = :name "
+            "except select asked from turns where thread != :name "
+            "except select replied from turns where thread != :name "
+            "except select asked from differences except select replied from differences "
+            "except select sounds from differences",
+            {"name": name},
+        )
+        return [str(row[0]) for row in rows]
+
+    def _has_thread(self, name: str) -> bool:
+        return bool(self._rows("select 1 from turns where thread = ? limit 1", (name,)))
+
+    def _let_marks_go(self, connection: sqlite3.Connection, name: str) -> None:
+        """Let the marks of a thread stand for themselves: no name, and of the talk before them only
+        the system prompt."""
+        marks = connection.execute(
+            "select id, before from differences where turn in "
+            "(select id from turns where thread = ?)",
+            (name,),
+        ).fetchall()
+        for row in marks:
+            connection.execute(
+                "update differences set thread = '', before = ? where id = ?",
+                (json.dumps(_alone(json.loads(row["before"]))), row["id"]),
+            )
+            for version in connection.execute(
+                "select version, body from versions where difference = ?", (row["id"],)
+            ).fetchall():
+                body = json.loads(version["body"])
+                body |= {"thread": "", "before": json.dumps(_alone(json.loads(body["before"])))}
+                connection.execute(
+                    "update versions set body = ? where difference = ? and version = ?",
+                    (json.dumps(body), row["id"], version["version"]),
+                )
+
+    def _speak_elsewhere(self, connection: sqlite3.Connection, name: str) -> None:
+        """Where the person spoke last in a thread that is gone, let it be the latest that is left."""
+        if self._rows("select 1 from facts where name = ? and value = ?", (LAST_THREAD, name)):
+            left = self.threads()
+            if left:
+                connection.execute(
+                    "update facts set value = ? where name = ?", (left[0][0], LAST_THREAD)
+                )
+            else:
+                connection.execute("delete from facts where name = ?", (LAST_THREAD,))
+
+
+def thread_name(text: str) -> str:
+    """Return a name for a thread as it is kept.
+
+    Raises:
+        ThreadError: it is empty, too long or has characters that cannot be seen.
+    """
+    name = text.strip()
+    if not name or len(name) > LONGEST_NAME or not name.isprintable():
+        raise ThreadError(
+            f"{text[:40]!r} cannot name a thread; use 1 to {LONGEST_NAME} printable characters"
+        )
+    return name
+
+
+def _session_of(row: sqlite3.Row) -> Session:
+    return Session(
+        name=row["thread"],
+        turns=row["turns"],
+        marks=row["marks"],
+        began=datetime.fromisoformat(row["began"]),
+        at=datetime.fromisoformat(row["at"]),
+        asked=row["asked"],
+        replied=row["replied"],
+    )
+
+
+def _alone(before: list[list[str]]) -> list[list[str]]:
+    return [message for message in before if message[0] == "system"]
+
+
+def _out_of_quarantine(connection: sqlite3.Connection, gone: list[Turn], marked: set[str]) -> None:
+    """Take these turns out of imports that wait: the records about one that nobody marked here, and
+    what others remember as said before."""
+    said = {(turn.asked, turn.replied) for turn in gone}
+    unmarked = {(turn.asked, turn.replied) for turn in gone if turn.id not in marked}
+    for row in connection.execute("select seq, body from quarantine").fetchall():
+        try:
+            body = json.loads(row["body"])
+        except ValueError:
+            continue
+        if (body.get("asked"), body.get("replied")) in unmarked:
+            connection.execute("delete from quarantine where seq = ?", (row["seq"],))
+        elif before := body.get("before"):
+            kept = list(before)
+            for place in range(len(kept) - 2, -1, -1):
+                if tuple(message.get("content") for message in kept[place : place + 2]) in said:
+                    del kept[place : place + 2]
+            if kept != before:
+                connection.execute(
+                    "update quarantine set body = ? where seq = ?",
+                    (json.dumps(body | {"before": kept}), row["seq"]),
+                )

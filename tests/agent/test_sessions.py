@@ -1,0 +1,212 @@
+"""Threads renamed and deleted: what the open chat, another process and every file make of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent import sessions
+from agent.chat import Chat
+from agent.leftovers import note_copy
+from agent.marking import LAST_THREAD, forget
+from agent.sessions import delete, rename
+from memory.errors import ThreadError, UnknownIdError
+from memory.home import Home, Settings, read_settings
+from memory.memory import Memory
+from tests.agent.test_threads import bytes_of
+from tests.memory.test_forgetting import left_in
+
+SECRET = ("plugharness", "квазиморфный")
+
+
+@pytest.fixture
+def quick(home: Home, tiny: Path) -> Settings:
+    return read_settings(
+        home,
+        {"model": {"path": str(tiny)}, "sampling": {"max_tokens": 4}, "memory": {"dense": False}},
+    )
+
+
+@pytest.fixture
+def chat(home: Home, quick: Settings) -> Iterator[Chat]:
+    with Chat.open(home, quick, thread="trip") as chat:
+        yield chat
+
+
+def held(chat: Chat, thread: str) -> list[Any]:
+    """What the checkpoint of a thread holds of the person's own words."""
+    state = chat._graph.get_state({"configurable": {"thread_id": thread}})
+    return [
+        message.content for message in state.values.get("messages", []) if message.type == "human"
+    ]
+
+
+def test_the_talk_goes_on_under_its_new_name(home: Home, chat: Chat) -> None:
+    for text in ("one", "two"):
+        list(chat.say(text))
+    assert chat.rename_thread("trip", "sea") == "sea" == chat.thread
+    assert held(chat, "trip") == [] and b"trip" not in bytes_of(home.checkpoints)
+    list(chat.say("three"))
+    assert held(chat, "sea") == ["one", "two", "three"]
+    assert [turn.asked for turn in chat.turns()] == ["one", "two", "three"]
+    assert chat.journal.fact(LAST_THREAD) == "sea"
+    with pytest.raises(UnknownIdError, match="no thread 'trip'"):
+        chat.rename_thread("trip", "x")
+
+
+def test_another_chat_in_the_thread_follows_its_new_name(
+    home: Home, quick: Settings, chat: Chat
+) -> None:
+    list(chat.say("one"))
+    with Memory.open(home, quick, dense=False) as other:
+        rename(home, other.journal, "trip", "sea")
+        assert chat.follow() == "This thread is called 'sea' now." and chat.thread == "sea"
+        assert chat.follow() is None
+        rename(home, other.journal, "sea", "hills")
+        list(chat.say("two"))  # without having looked
+        assert chat.thread == "hills" and held(chat, "hills") == ["one", "two"]
+        # The old name may name another talk by then.
+        rename(home, other.journal, "hills", "woods")
+        with Chat.open(home, quick, thread="hills") as third:
+            list(third.say("else"))
+        assert chat.follow() == "This thread is called 'woods' now."
+        assert [turn.asked for turn in chat.turns()] == ["one", "two"]
+
+
+def test_a_reply_under_way_goes_where_its_thread_went(
+    home: Home, quick: Settings, chat: Chat
+) -> None:
+    list(chat.say("one"))
+    events = chat.say("two")
+    next(events)
+    with Memory.open(home, quick, dense=False) as other:
+        rename(home, other.journal, "trip", "sea")
+    list(events)
+    assert chat.journal.fact(LAST_THREAD) == "sea" and chat.journal.turns("trip") == []
+    assert held(chat, "trip") == []  # what its run had put back is taken out again
+    assert chat.follow() is not None
+    list(chat.say("three"))
+    assert held(chat, "sea") == ["one", "two", "three"]
+
+
+def test_a_reply_under_way_brings_no_word_of_a_deleted_thread_back(
+    home: Home, quick: Settings, chat: Chat
+) -> None:
+    list(chat.say(f"What is a {SECRET[0]}?"))
+    events = chat.say("And then?")
+    next(events)
+    with Memory.open(home, quick, dense=False) as other:
+        assert delete(home, other, "trip").turns == 1
+    list(events)
+    assert not left_in(home.data, SECRET)
+    assert [turn.asked for turn in chat.turns()] == ["And then?"]
+    list(chat.say("So?"))
+    assert held(chat, "trip") == ["And then?", "So?"]
+
+
+def test_a_chat_heeds_that_its_thread_was_deleted_elsewhere(
+    home: Home, quick: Settings, chat: Chat
+) -> None:
+    assert chat.follow() is None
+    list(chat.say("one"))
+    with Memory.open(home, quick, dense=False) as other:
+        delete(home, other, "trip")
+    assert "was deleted elsewhere" in (chat.follow() or "")
+    assert chat.follow() is None and chat.turns() == []
+    list(chat.say("two"))
+    assert held(chat, "trip") == ["two"]
+
+
+def test_what_is_forgotten_here_is_no_deleted_thread(chat: Chat) -> None:
+    list(chat.say("one"))
+    chat.forget(chat.mark("surprise").difference.id)
+    assert chat.turns() == [] and chat.follow() is None
+
+
+def test_no_word_of_a_deleted_thread_is_left_in_any_file(
+    home: Home, quick: Settings, chat: Chat, tmp_path: Path
+) -> None:
+    for text in (f"What is a {SECRET[0]}?", "And what is red?", f"Is it {SECRET[1]}?"):
+        list(chat.say(text))
+    marked = chat.turns()[1]
+    item = chat.mark("error", turn=marked.id, sounds="A colour.").difference
+    with Chat.open(home, quick, thread="other") as other:
+        list(other.say("Elsewhere Gnomon"))
+    run = home.runs / "20261123T031500"
+    run.mkdir(parents=True)
+    report = {"changes": [{"asked": f"What is a {SECRET[0]}?"}, {"asked": "And what is red?"}]}
+    (run / "report.json").write_text(json.dumps(report), "utf-8")
+    (home.cache / "anchors").mkdir(parents=True)
+    (home.cache / "anchors" / "a.json").write_text(SECRET[0])
+    exported = tmp_path / "trip.md"
+    exported.write_text("…")
+    note_copy(chat.journal, exported)
+    assert set(left_in(home.data, SECRET)) == set(SECRET)
+    gone = chat.delete_thread("trip")
+    assert (gone.turns, gone.marks, gone.files) == (3, 1, (exported,))
+    assert not left_in(home.data, SECRET)
+    assert not left_in(home.runs, SECRET) and not (home.cache / "anchors").exists()
+    assert "And what is red?" in (run / "report.json").read_text()  # the mark's own words stay
+    assert chat.thread == "other" and b"Gnomon" in bytes_of(home.checkpoints)
+    assert item.id in {kept.id for kept in chat.journal.differences()}
+    assert [found.difference.id for found in chat.memory.search("what is red")] == [item.id]
+    assert chat.undo(item.id).thread == ""
+
+
+def test_a_mark_of_a_deleted_thread_can_be_forgotten(home: Home, chat: Chat) -> None:
+    list(chat.say(f"What is a {SECRET[0]}?"))
+    item = chat.mark("error", sounds=f"A {SECRET[1]}.").difference
+    assert chat.delete_thread("trip").marks == 1
+    assert chat.turns() == [] and chat.thread != "trip"  # a fresh one, as there is no other
+    assert left_in(home.data, SECRET)
+    forget(home, chat.memory, item.id)
+    assert not left_in(home.data, SECRET)
+
+
+def test_a_thread_in_which_a_reply_is_written_waits(chat: Chat) -> None:
+    list(chat.say("one"))
+    events = chat.say("two")
+    next(events)
+    for attempt in (lambda: chat.delete_thread("trip"), lambda: chat.rename_thread("trip", "x")):
+        with pytest.raises(ThreadError, match="a reply is still being written"):
+            attempt()
+    events.close()
+    assert chat.rename_thread("trip", "x") == "x"
+
+
+def test_a_refused_name_leaves_the_checkpoints_alone(home: Home, chat: Chat) -> None:
+    list(chat.say("one"))
+    with Chat.open(home, chat.settings, thread="work") as other:
+        list(other.say("two"))
+    before = bytes_of(home.checkpoints)
+    for new in ("work", "", "\n"):
+        with pytest.raises(ThreadError):
+            chat.rename_thread("trip", new)
+    assert chat.rename_thread("trip", "trip") == "trip"
+    assert bytes_of(home.checkpoints) == before
+
+
+def test_cut_off_between_the_two_files_a_thread_is_as_it_was(
+    home: Home, chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    list(chat.say("one"))
+
+    def dies(*_given: object) -> None:
+        raise KeyboardInterrupt
+
+    for verb in ("rename_thread", "delete_thread"):
+        with monkeypatch.context() as patched:
+            patched.setattr(chat.journal, verb, dies)
+            with pytest.raises(KeyboardInterrupt):
+                if verb == "rename_thread":
+                    sessions.rename(home, chat.journal, "trip", "sea")
+                else:
+                    sessions.delete(home, chat.memory, "trip")
+        assert held(chat, "trip") == []
+        list(chat.say("and"))
+        assert held(chat, "trip") == [turn.asked for turn in chat.turns()]
+    assert [turn.asked for turn in chat.turns()] == ["one", "and", "and"]

@@ -1,0 +1,73 @@
+"""SIGKILL while threads are renamed and deleted: each is as it was, or as it was asked to be."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from contextlib import suppress
+
+import pytest
+
+from agent.threads import bare, checkpoints, level_with_branch
+from memory.health import check
+from memory.home import Home
+from memory.journal import Journal
+from tests.faults.sessions_words import TURNS, word
+from tests.faults.test_journal_kills import Worker
+from tests.memory.test_forgetting import bytes_of
+
+KILLS = 24
+
+
+def test_a_thread_is_whole_wherever_a_rename_or_a_deletion_is_killed(home: Home) -> None:
+    draw = random.Random(20261126)
+    deleted: set[int] = set()
+    renamed: set[int] = set()
+    midway = 0
+    with Worker(home, "sessions_process") as worker:
+        for seed in range(KILLS):
+            pid = worker.begin(seed=seed)
+            heard = [worker.hear() for _ in range(2 + 3 * draw.randrange(3))]
+            time.sleep(draw.random() * 0.12)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            heard += worker.rest()
+            assert heard.pop() == {"ended": -signal.SIGKILL}
+            renamed |= {said["renamed"] for said in heard if "renamed" in said}
+            deleted |= {said["deleted"] for said in heard if "deleted" in said}
+            with Journal(home.journal) as journal:
+                assert check(home, journal) == ()
+                names = {item.name: item.turns for item in journal.sessions()}
+                for number in renamed:
+                    assert names[f"renamed {word(number)}"] == TURNS
+                    assert f"thread {word(number)}" not in names
+                ((step, number),) = heard[-1].items()
+                midway += step in ("renaming", "deleting")
+                if step == "renaming":
+                    held = [names.get(f"{how} {word(number)}") for how in ("thread", "renamed")]
+                    assert held in ([TURNS, None], [None, TURNS])
+                elif step == "deleting" and names.get(f"thread {word(number)}") != TURNS:
+                    deleted.add(number)  # it was done and could not be said
+                for number in deleted:
+                    assert f"thread {word(number)}" not in names
+                with checkpoints(home.checkpoints) as saver:  # and its talk can be gone on in
+                    graph = bare().compile(checkpointer=saver)
+                    for name in names:
+                        level_with_branch(graph, name, journal, journal.head(name))
+                        state = graph.get_state({"configurable": {"thread_id": name}})
+                        asked = [m.content for m in state.values["messages"] if m.type == "human"]
+                        assert asked == [turn.asked for turn in journal.branch(name)]
+    left = bytes_of(home.data)
+    for number in deleted:
+        kept = number % 3 == 0  # one of its turns is marked, and keeps its own words
+        assert (word(number).encode() in left) == kept
+        assert f"thread {word(number)}".encode() not in left
+    assert midway > KILLS // 3 and deleted and renamed
+
+
+@pytest.fixture(autouse=True)
+def _only_where_processes_fork() -> None:
+    if not hasattr(os, "fork"):
+        pytest.skip("needs fork")

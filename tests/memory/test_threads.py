@@ -1,0 +1,181 @@
+"""Threads as wholes: listed, renamed in all that names them, deleted to the last byte."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from memory.difference import Message, Turn, new_id, now
+from memory.errors import ThreadError, UnknownIdError
+from memory.exchange import batches, export_file, read_batch
+from memory.health import check
+from memory.home import Home, Settings
+from memory.memory import Memory
+from memory.threads import LAST_THREAD
+from tests.memory.test_forgetting import left_in
+
+SECRET = ("plugharness", "квазиморфный", "tessellar")
+
+
+@pytest.fixture
+def memory(home: Home, settings: Settings) -> Iterator[Memory]:
+    with Memory.open(home, settings, dense=False) as memory:
+        yield memory
+
+
+def say(
+    memory: Memory, thread: str, asked: str, replied: str = "Yes.", after: str | None = None
+) -> Turn:
+    turn = Turn(new_id(), thread, now(), asked, replied, "m@0")
+    memory.journal.add_turn(turn, after=after)
+    return turn
+
+
+def test_threads_are_listed_with_what_a_person_knows_them_by(memory: Memory) -> None:
+    first = say(memory, "trip", "Where is the sea?", "In the south.")
+    say(memory, "work", "x" * 1000)
+    last = say(memory, "trip", "And the hills?", "In the north.")
+    memory.mark(first, "error", sounds="In the east.")
+    trip, work = memory.journal.sessions()
+    assert (trip.name, trip.turns, trip.marks) == ("trip", 2, 1)
+    assert (trip.asked, trip.replied) == ("Where is the sea?", "In the north.")
+    assert (trip.began, trip.at) == (first.at, last.at)
+    assert (work.turns, work.marks, len(work.asked)) == (1, 0, 300)
+
+
+def test_a_new_name_stands_in_all_that_named_the_old(memory: Memory) -> None:
+    journal = memory.journal
+    first = say(memory, "trip", "one")
+    old = say(memory, "trip", "two")
+    new = say(memory, "trip", "two, otherwise", after=first.id)
+    item = memory.edit(memory.mark(old, "error", sounds="No.").id, note="so")
+    elsewhere = memory.mark(say(memory, "work", "else"), "error", sounds="No.")
+    journal.choose_branch(old.id)
+    journal.set_fact(LAST_THREAD, "trip")
+    assert journal.rename_thread("trip", "  к морю ") == "к морю"
+    assert [turn.asked for turn in journal.branch("к морю")] == ["one", "two"]
+    assert journal.siblings([new.id])[new.id].turns == (old.id, new.id)
+    assert journal.head("trip") == "" and journal.turns("trip") == []
+    assert journal.fact(LAST_THREAD) == "к морю"
+    assert {kept.thread for kept in memory.history(item.id)} == {"к морю"}
+    assert journal.difference(elsewhere.id).thread == "work"
+    assert item.fingerprint == journal.difference(item.id).fingerprint
+    assert {one.name for one in journal.sessions()} == {"к морю", "work"}
+
+
+def test_a_name_that_is_taken_or_none_is_refused_in_one_sentence(memory: Memory) -> None:
+    say(memory, "trip", "one")
+    say(memory, "work", "two")
+    none = "cannot name a thread"
+    refused = {
+        "work": "there is a thread 'work' already",
+        "\n": none,
+        "x" * 81: none,
+        "a\x1b": none,
+    }
+    for new, said in refused.items():
+        with pytest.raises(ThreadError, match=said):
+            memory.journal.rename_thread("trip", new)
+    with pytest.raises(UnknownIdError, match=r"no thread 'trib'; did you mean 'trip'\?"):
+        memory.journal.rename_thread("trib", "x")
+    assert memory.journal.rename_thread("trip", "trip") == "trip"
+
+
+def test_a_deleted_thread_is_in_no_file_any_more(home: Home, settings: Settings) -> None:
+    with Memory.open(home, settings, dense=False) as memory:
+        for number in range(30):
+            say(memory, "other", f"What is number {number}?")
+        name = f"about a {SECRET[0]}"
+        first = say(memory, name, f"What is a {SECRET[0]}?", SECRET[1])
+        say(memory, name, f"Or a {SECRET[2]}?")
+        say(memory, name, f"A {SECRET[1]}?", after=first.id)  # another branch
+        memory.journal.set_fact(LAST_THREAD, name)
+        assert set(left_in(home.data)) == set(SECRET)
+        assert memory.journal.delete_thread(name) == 3
+        assert not left_in(home.data)
+        assert memory.journal.fact(LAST_THREAD) == "other"
+        assert len(memory.journal.turns()) == 30 and check(home, memory.journal) == ()
+    assert not left_in(home.data)
+
+
+def test_marks_stay_with_their_own_words_and_nothing_of_the_talk_before(
+    home: Home, memory: Memory
+) -> None:
+    journal = memory.journal
+    name = f"about a {SECRET[0]}"
+    say(memory, name, f"What is a {SECRET[0]}?", SECRET[1])
+    marked = say(memory, name, "And what is red?", "A number.")
+    later = say(memory, name, "Then?", "Then.")
+    item = memory.mark(marked, "error", sounds="A colour.", system="Be brief.")
+    memory.edit(item.id, note="so")
+    bare = memory.mark(later, "surprise")
+    assert journal.delete_thread(name) == 3
+    assert not left_in(home.data)
+    kept = journal.difference(item.id)
+    assert (kept.asked, kept.replied, kept.contrast.sounds) == (
+        "And what is red?", "A number.", "A colour.",
+    )  # fmt: skip
+    assert kept.before == (Message("system", "Be brief."),) and kept.teaches
+    assert memory.history(item.id)[0].before == kept.before
+    assert {old.thread for old in memory.history(item.id)} == {""}
+    assert journal.search(["red"], 5) == [item.id]
+    assert memory.pin(item.id).pinned and memory.edit(item.id, note="no").version == 3
+    memory.undo(bare.id)
+    memory.forget(item.id)
+    assert journal.differences() == [] and check(home, journal) == ()
+
+
+def test_marks_of_a_deleted_thread_can_be_carried_out_and_in(
+    memory: Memory, tmp_path: Path
+) -> None:
+    item = memory.mark(say(memory, "trip", "one"), "error", sounds="No.")
+    memory.journal.delete_thread("trip")
+    assert export_file(memory, tmp_path / "marks.jsonl") == 1
+    memory.undo(item.id)
+    assert read_batch(memory, tmp_path / "marks.jsonl").count == 1
+
+
+def test_an_import_that_waits_forgets_the_talk_too(
+    home: Home, memory: Memory, tmp_path: Path
+) -> None:
+    say(memory, "trip", f"What is a {SECRET[0]}?", SECRET[1])
+    second = say(memory, "trip", f"A {SECRET[2]}?")
+    third = say(memory, "trip", "And red?")
+    for turn in (second, third):
+        memory.mark(turn, "error", sounds="No.")
+    export_file(memory, tmp_path / "marks.jsonl")
+    for item in memory.journal.differences():
+        memory.undo(item.id)
+    assert read_batch(memory, tmp_path / "marks.jsonl").count == 2
+    memory.mark(third, "error", sounds="No, no.")
+    memory.journal.delete_thread("trip")
+    assert not left_in(home.data)
+    (batch,) = batches(memory)
+    assert batch.count == 1
+    rows = memory.journal.rows("select body from quarantine")
+    assert json.loads(rows[0]["body"])["asked"] == "And red?"
+
+
+def test_a_reply_that_was_being_written_goes_where_its_thread_went(memory: Memory) -> None:
+    journal = memory.journal
+    first = say(memory, "trip", "one")
+    journal.rename_thread("trip", "sea")
+    second = say(memory, "trip", "two", after=first.id)
+    assert journal.thread_of(second.id) == "sea" and journal.turns("trip") == []
+    assert [turn.asked for turn in journal.branch("sea")] == ["one", "two"]
+    journal.delete_thread("sea")
+    third = say(memory, "sea", "three", after=second.id)
+    assert journal.parent(third.id) == "" and [t.asked for t in journal.branch("sea")] == ["three"]
+
+
+def test_a_long_thread_is_renamed_and_deleted_whole(memory: Memory) -> None:
+    with memory.journal.writing():
+        for number in range(2000):
+            say(memory, "long", str(number))
+    assert memory.journal.rename_thread("long", "longer") == "longer"
+    assert len(memory.journal.branch("longer")) == 2000
+    assert memory.journal.delete_thread("longer") == 2000
+    assert memory.journal.turns() == [] and memory.journal.head("longer") == ""

@@ -1,0 +1,111 @@
+"""How a session looks: its entry in the list, the end of its talk, and found words lit in both.
+
+Pure but for the language in force: what goes in are sessions, turns and the colours of the theme.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+from textual.content import Content
+
+from memory.language import trn
+from tui.session_words import moment
+from tui.text import clean, one_line
+
+if TYPE_CHECKING:
+    from memory.difference import Difference, Turn
+    from memory.threads import Session
+
+LONGEST = 4000
+"""Characters of a message that are shown of the end of a talk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One entry of the list: a thread, or a turn of it that was found."""
+
+    session: Session
+    turn: Turn | None = None
+
+
+def entry(
+    row: Row, words: Sequence[str], width: int, colours: Mapping[str, str], *, here: bool
+) -> Content:
+    """Return a row as two lines of so many columns: who and when, what and how much.
+
+    `here`: it is the thread that is open. A thread tells how it began; a found turn what was found.
+    """
+    # Not the muted grey: this one is legible on the ground of the chosen row, too.
+    muted, found = colours["secondary"], f"bold {colours['accent']}"
+    item, turn = row.session, row.turn
+    when = moment(turn.at if turn else item.at)
+    marks = f"◆ {item.marks}  " if item.marks and not turn else ""
+    count = "" if turn else trn("{n} turn", "{n} turns", item.turns)
+    name = one_line(item.name, width - cell_len(when) - 4)
+    room = width - 6 - cell_len(marks + count)
+    in_name, below_words = ([], words) if turn else (words, [])
+    said = f"{turn.asked} → {turn.replied}" if turn else item.asked or item.replied
+    below = around(said, below_words, room)
+    return Content.assemble(
+        ("› " if here else "  ", found),
+        lit(name, in_name, f"bold {colours['foreground']}", found),
+        " " * (width - 2 - cell_len(name) - cell_len(when)),
+        (f"{when}\n", muted),
+        "    ",
+        lit(below, below_words, muted, found),
+        " " * (width - 4 - cell_len(below) - cell_len(marks + count)),
+        (marks, colours["accent"]),
+        (count, muted),
+    )
+
+
+def end_of_talk(
+    turns: Sequence[Turn],
+    marks: Sequence[Difference],
+    words: Sequence[str],
+    colours: Mapping[str, str],
+) -> Content:
+    """Return turns with their marks, as one reads them."""
+    plain, muted, found = colours["foreground"], colours["muted"], f"bold {colours['accent']}"
+    parts: list[Content] = []
+    for turn in turns:
+        asked, replied = (clean(text[:LONGEST]) for text in (turn.asked, turn.replied))
+        parts += [lit(f"› {asked}\n", words, f"bold {plain}", found)]
+        parts += [lit(f"{replied}\n", words, plain, found)]
+        for item in marks:
+            if item.turn == turn.id:
+                sounds = f" → {item.contrast.sounds}" if item.contrast.sounds else ""
+                said = one_line(f"{item.kind or item.moment.value}{sounds}", 200)
+                parts.append(Content.assemble(("◆ ", found), (f"{said}\n", muted)))
+        parts.append(Content("\n"))
+    return Content("").join(parts[:-1])
+
+
+def around(text: str, words: Sequence[str], width: int) -> str:
+    """Return one line of so many columns of a text, with the first of these words in it."""
+    line = " ".join(clean(text).split())
+    found = _any_of(words)
+    match = found.search(line) if found is not None else None
+    if match is not None and match.start() > width * 2 // 3:
+        line = "…" + line[match.start() - width // 3 :]
+    return one_line(line, width)
+
+
+def lit(text: str, words: Sequence[str], style: str, found_style: str) -> Content:
+    """Return a text in one style, and these words of it in another."""
+    found = _any_of(words)
+    parts: list[tuple[str, str]] = []
+    end = 0
+    for match in found.finditer(text) if found is not None else ():
+        parts += [(text[end : match.start()], style), (match.group(), found_style)]
+        end = match.end()
+    return Content.assemble(*parts, (text[end:], style))
+
+
+def _any_of(words: Sequence[str]) -> re.Pattern[str] | None:
+    return re.compile("|".join(map(re.escape, words)), re.IGNORECASE) if words else None

@@ -1,0 +1,41 @@
+"""What is said of a session: when its last word was, and what deleting it takes and leaves."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from memory.language import tr, trn
+
+
+def moment(at: datetime, today: datetime | None = None) -> str:
+    """Return when something was said; `today` is now unless a test says otherwise."""
+    now = (today or datetime.now(at.tzinfo)).astimezone()
+    local = at.astimezone()
+    days = (now.date() - local.date()).days
+    if days == 0:
+        return tr("today {time}", time=f"{local:%H:%M}")
+    if days == 1:
+        return tr("yesterday")
+    day = f"{local.day} {_month(local.month)}"
+    return day if local.year == now.year else f"{day} {local.year}"
+
+
+def _month(number: int) -> str:
+    names = (
+        tr("Jan"), tr("Feb"), tr("Mar"), tr("Apr"), tr("May"), tr("Jun"),
+        tr("Jul"), tr("Aug"), tr("Sep"), tr("Oct"), tr("Nov"), tr("Dec"),
+    )  # fmt: skip
+    return names[number - 1]
+
+
+def what_goes(name: str, turns: int, marks: int) -> str:
+    """Return the sentence that says what deleting a session takes away and what it leaves."""
+    goes = trn("{name}: {n} turn goes for good", "{name}: {n} turns go for good", turns, name=name)
+    if not marks:
+        return tr("{goes}; nothing there is marked.", goes=goes)
+    stays = trn(
+        "{n} mark stays in memory with its own words",
+        "{n} marks stay in memory with their own words",
+        marks,
+    )
+    return f"{goes}; {stays}."

@@ -1,0 +1,234 @@
+"""`discern sessions list, show, rename, delete, export`: rule past talk, a thread at a time."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import CompletionItem
+
+from memory.language import tr, trn
+from tui.verbs.shared_options import as_json, open_home, print_json
+
+if TYPE_CHECKING:
+    from memory.session_file import Form
+
+
+def names(_ctx: click.Context, _parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Return the threads whose name begins like that, for the shell; none where none can be read."""
+    from memory.errors import DiscernError
+    from memory.home import Home
+    from memory.journal import Journal
+
+    home = Home.locate()
+    if not home.journal.exists():
+        return []
+    try:
+        with Journal(home.journal) as journal:
+            found = journal.threads()
+    except DiscernError:
+        return []
+    wanted = typed.casefold()
+    return [
+        CompletionItem(name, help=trn("{n} turn", "{n} turns", turns))
+        for name, turns, _at in found
+        if name.casefold().startswith(wanted)
+    ]
+
+
+named = click.argument("name", metavar="NAME", shell_complete=names)
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  discern sessions list
+  discern sessions show trip | less
+  discern sessions rename "2026-11-23 1" trip
+  discern sessions export trip trip.md
+"""
+)
+def sessions() -> None:
+    """List, show, rename, delete and export past talk."""
+
+
+@sessions.command(
+    "list",
+    epilog="""\b
+Examples:
+  discern sessions list
+  discern sessions list --text "south sea" --json
+""",
+)
+@click.option("--text", metavar="T", help="Where all these words were said, any case.")
+@as_json
+def list_sessions(text: str | None, as_json: bool) -> None:
+    """List the threads, the one spoken in latest first."""
+    from memory.journal import Journal
+    from tui.session_words import moment
+    from tui.text import one_line
+
+    home, _settings = open_home()
+    with Journal(home.prepare().journal) as journal:
+        every = journal.sessions()
+        holding = None
+        if text is not None:
+            holding = {turn.thread for turn in journal.search_turns(text, limit=1 << 30)}
+    found = [item for item in every if holding is None or item.name in holding]
+    if as_json:
+        print_json(found)
+        return
+    for item in found:
+        marks = f"◆ {item.marks}" if item.marks else ""
+        turns = trn("{n} turn", "{n} turns", item.turns)
+        click.echo(
+            f"{moment(item.at):<11} {turns:>10} {marks:<5} {one_line(item.name, 80)}  "
+            f"{one_line(item.asked, 60)}"
+        )
+    if not every:
+        click.echo(tr("No threads yet; the first message begins one."))
+    elif not found:
+        click.echo(tr("Nothing said holds {words}.", words=repr(text)))
+
+
+@sessions.command(
+    epilog="""\b
+Examples:
+  discern sessions show trip
+  discern sessions show trip --json
+"""
+)
+@named
+@as_json
+def show(name: str, as_json: bool) -> None:
+    """Show what was said in a thread, its chosen branch.
+
+    With --json it is what `export --format json` writes (docs/sessions.md).
+    """
+    from memory.journal import Journal
+    from memory.session_file import to_json, to_markdown
+    from tui.text import clean
+
+    home, _settings = open_home()
+    with Journal(home.prepare().journal) as journal:
+        told = journal.told(name)
+    click.echo(to_json(told) if as_json else to_markdown(told, clean), nl=False)
+
+
+@sessions.command(epilog='\b\nExamples:\n  discern sessions rename "2026-11-23 1" trip')
+@click.argument("old", metavar="OLD", shell_complete=names)
+@click.argument("new", metavar="NEW")
+@as_json
+def rename(old: str, new: str, as_json: bool) -> None:
+    """Give a thread another name.
+
+    Its marks, its branches and what is open in it follow.
+    """
+    from agent.sessions import rename as rename_everywhere
+    from memory.journal import Journal
+    from tui.text import one_line
+
+    home, _settings = open_home()
+    with Journal(home.prepare().journal) as journal:
+        name = rename_everywhere(home, journal, old, new)
+    if as_json:
+        print_json({"old": old, "name": name})
+    else:
+        click.echo(
+            tr("{old} is called {name} now.", old=one_line(old, 80), name=one_line(name, 80))
+        )
+
+
+@sessions.command(
+    epilog="""\b
+Examples:
+  discern sessions delete trip           asks first
+  discern sessions delete trip --yes
+"""
+)
+@named
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@as_json
+def delete(name: str, yes: bool, as_json: bool) -> int:
+    """Delete a thread with every byte of its text.
+
+    The marks made there stay, each with its own question and reply; `discern memory forget` removes
+    one of those. This cannot be undone.
+    """
+    from agent.sessions import delete as delete_everywhere
+    from memory.memory import Memory
+    from tui.session_words import what_goes
+    from tui.text import clean, one_line
+
+    home, settings = open_home()
+    with Memory.open(home, settings, dense=False) as memory:
+        item = next(
+            one
+            for one in memory.journal.sessions()
+            if one.name == memory.journal.require_thread(name)
+        )
+        if not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
+            click.echo(what_goes(one_line(item.name, 80), item.turns, item.marks))
+            if not click.confirm(tr("Delete it?"), default=False):
+                click.echo(tr("Nothing was deleted."))
+                return 1
+        gone = delete_everywhere(home, memory, name)
+    if as_json:
+        print_json(gone)
+        return 0
+    said = trn("Deleted: {name}, {n} turn.", "Deleted: {name}, {n} turns.", gone.turns, name=name)
+    click.echo(clean(said))
+    if gone.marks:
+        click.echo(trn("{n} mark stays in memory.", "{n} marks stay in memory.", gone.marks))
+    if gone.files:
+        files = ", ".join(str(path) for path in gone.files)
+        click.echo(
+            clean(tr("May still stand in {files}: delete what you do not need.", files=files))
+        )
+    return 0
+
+
+@sessions.command(
+    epilog="""\b
+Examples:
+  discern sessions export trip                       as trip.md into this folder
+  discern sessions export trip ~/trip.json           the ending says which form
+  discern sessions export trip - --format json | jq .turns[0]
+"""
+)
+@named
+@click.argument("path", metavar="[FILE|-]", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["md", "json"]),
+    help="Markdown or JSON; default: what FILE ends with, else Markdown.",
+)
+@as_json
+def export(name: str, path: Path | None, form: Form | None, as_json: bool) -> None:
+    """Write a thread to a file, as Markdown or JSON.
+
+    Its chosen branch with times, models and marks; no file is ever written over. The keys of the
+    JSON form are in docs/sessions.md.
+    """
+    from agent.leftovers import note_copy
+    from memory.journal import Journal
+    from memory.session_file import free_path, write_session, written_as
+    from tui.text import clean
+
+    form = form or ("json" if path is not None and path.suffix == ".json" else "md")
+    home, _settings = open_home()
+    with Journal(home.prepare().journal) as journal:
+        told = journal.told(name)
+        text = written_as(told, form, clean)
+        if path is not None and str(path) == "-":
+            click.echo(text, nl=False)
+            return
+        path = write_session(path or free_path(Path.cwd(), name, form), text)
+        note_copy(journal, path)
+    if as_json:
+        print_json({"path": path, "turns": len(told.turns), "marks": len(told.marks)})
+    else:
+        click.echo(clean(tr("Written: {path}", path=path)))

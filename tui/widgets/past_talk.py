@@ -1,0 +1,159 @@
+"""The list of all past talk, or of what was found in it, and the end of the chosen talk beside it.
+
+Reads the journal in threads; a search that is typed on gives up the one before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from textual import events, work
+from textual.app import ComposeResult
+from textual.containers import Horizontal, VerticalScroll
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from memory.language import tr
+from tui.session_rows import Row, end_of_talk, entry
+from tui.text import one_line
+
+if TYPE_CHECKING:
+    from agent.chat import Chat
+    from memory.difference import Difference, Turn
+
+FOUND = 100
+"""Turns that a search shows at most."""
+SHOWN = 500
+"""Threads that are listed at most; the search finds the others."""
+WIDE = 100
+"""Columns from which on the end of the talk is shown beside the list."""
+PREVIEWED = 8
+
+
+class PastTalk(Horizontal):
+    """Rows of two lines; wide terminals show the last turns of the chosen one beside them."""
+
+    DEFAULT_CSS = """
+    PastTalk { height: 1fr; margin: 1 0; }
+    PastTalk > OptionList {
+        width: 1fr; height: 1fr; border: none; padding: 0; background: transparent;
+        scrollbar-size-vertical: 1;
+        &:focus { border: none; background-tint: transparent; }
+        & > .option-list--option-highlighted { background: $panel; }
+        &:nocolor > .option-list--option-highlighted { text-style: underline; }
+    }
+    PastTalk > VerticalScroll {
+        display: none; width: 1.2fr; height: 1fr; padding: 0 2; border-left: solid $line;
+        scrollbar-size-vertical: 1;
+    }
+    PastTalk.-wide > VerticalScroll { display: block; }
+    PastTalk > VerticalScroll > Static { height: auto; }
+    """
+
+    def __init__(self, chat: Chat) -> None:
+        super().__init__()
+        self._chat = chat
+        self._words: list[str] = []
+        self._rows: list[Row] = []
+
+    def compose(self) -> ComposeResult:
+        """Lay the parts down."""
+        yield OptionList(markup=False)
+        with VerticalScroll(can_focus=False):
+            yield Static("", markup=False)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Cut the lines anew, with the end of the talk beside them where there is room."""
+        self.set_class(event.size.width >= WIDE, "-wide")
+        self.call_after_refresh(self._draw)
+
+    def walk(self, how: str) -> None:
+        """Move the choice: `cursor_down`, `page_up` and so on."""
+        getattr(self.query_one(OptionList), f"action_{how}")()
+
+    def keep_in_sight(self) -> None:
+        """Scroll to the chosen row, once what is below has grown over it."""
+        self.call_after_refresh(self.query_one(OptionList).scroll_to_highlight)
+
+    @work(group="look", exclusive=True)
+    async def look(self, words: list[str], at: int = 0) -> None:
+        """Read what is to be listed for these words, and choose the row at this place."""
+        self._words = words
+        self._rows = await asyncio.to_thread(self._read, words)
+        self._draw(at)
+
+    def _read(self, words: list[str]) -> list[Row]:
+        journal = self._chat.journal
+        sessions = {item.name: item for item in journal.sessions()}
+        if not words:
+            return [Row(item) for item in sessions.values()][:SHOWN]
+        named = [
+            Row(item)
+            for item in sessions.values()
+            if all(word in item.name.casefold() for word in words)
+        ]
+        found = journal.search_turns(" ".join(words), FOUND)
+        return named + [
+            Row(sessions[turn.thread], turn) for turn in found if turn.thread in sessions
+        ]
+
+    def _draw(self, at: int | None = None) -> None:
+        listed = self.query_one(OptionList)
+        at = self.at if at is None else at
+        width = max(24, listed.scrollable_content_region.width - 2)
+        words = self._words
+        listed.clear_options()
+        if not self._rows:
+            said = (
+                tr("Nothing said holds {words}.", words=repr(" ".join(words)))
+                if words
+                else tr("No threads yet; the first message begins one.")
+            )
+            listed.add_option(Option(one_line(said, width), disabled=True))
+            self._show(None, [], [])
+            return
+        colours, here = self.app.theme_variables, self._chat.thread
+        listed.add_options(
+            Option(entry(row, words, width, colours, here=row.session.name == here))
+            for row in self._rows
+        )
+        listed.highlighted = min(at, len(self._rows) - 1)
+
+    @property
+    def at(self) -> int:
+        """The place of the chosen row."""
+        return self.query_one(OptionList).highlighted or 0
+
+    @property
+    def chosen(self) -> Row | None:
+        """The chosen row; None in an empty list."""
+        at = self.query_one(OptionList).highlighted
+        return self._rows[at] if at is not None and at < len(self._rows) else None
+
+    # --- the end of the talk -----------------------------------------------------------------
+
+    def on_option_list_option_highlighted(self) -> None:
+        """Show the end of the chosen talk."""
+        if self.has_class("-wide"):
+            self._preview()
+
+    @work(group="preview", exclusive=True)
+    async def _preview(self) -> None:
+        row = self.chosen
+        if row is not None:
+            turns, marks = await asyncio.to_thread(self._end_of, row)
+            self._show(row, turns, marks)
+
+    def _end_of(self, row: Row) -> tuple[list[Turn], list[Difference]]:
+        journal = self._chat.journal
+        last = row.turn.id if row.turn else None
+        turns = journal.branch(row.session.name, limit=PREVIEWED, last=last)
+        return turns, journal.of_turns([turn.id for turn in turns])
+
+    def _show(self, row: Row | None, turns: list[Turn], marks: list[Difference]) -> None:
+        words = self._words if row is not None and row.turn else []
+        end = end_of_talk(turns, marks, words, self.app.theme_variables)
+        self.query_one(Static).update(end)
+        scroll = self.query_one(VerticalScroll)
+        self.call_after_refresh(scroll.scroll_end, animate=False)
