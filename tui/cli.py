@@ -20,6 +20,7 @@ from memory.errors import DiscernError
 # Name → (module, one line for --help). The line stands here so that help imports nothing.
 VERBS: dict[str, tuple[str, str]] = {
     "chat": ("talk", "Open the chat (what `discern` alone does)."),
+    "setup": ("talk", "Choose the model and when to learn, step by step."),
     "ask": ("talk", "Ask one question and print the reply."),
     "mark": ("talk", "Mark a reply: the difference it missed, and how it should have sounded."),
     "memory": ("memory", "List, search, show and forget past differences."),

@@ -19,13 +19,32 @@ SETTLING = 3.0
 @click.option("--new", is_flag=True, help="Begin a new thread.")
 @model_option
 def chat(thread: str | None, new: bool, model: str | None) -> int:
-    """Open the chat."""
+    """Open the chat; the first time it asks which model talks and when it learns."""
     from tui.app import run_chat
+    from tui.setup import is_first_start
 
     home, settings = open_home(model)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise click.UsageError("the chat needs a terminal; in scripts use `discern ask`")
-    return run_chat(home, settings, thread=thread, new=new)
+    asked_for = bool(thread or new or model)  # who says what to open wants no questions before it
+    setup = not asked_for and is_first_start(home)
+    return run_chat(home, settings, thread=thread, new=new, setup=setup)
+
+
+@click.command(epilog="\b\nExamples:\n  discern setup")
+def setup() -> int:
+    """Ask again which model talks and when it learns, then open the chat.
+
+    In scripts `discern model use`, `discern night install` and config.toml do the same.
+    """
+    from tui.app import run_chat
+
+    home, settings = open_home()
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise click.UsageError(
+            "the questions need a terminal; in scripts use `discern model use` and config.toml"
+        )
+    return run_chat(home, settings, setup=True)
 
 
 @click.command(
