@@ -32,6 +32,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "adapters": ("adapters", "List, choose, switch off and roll back adapters."),
     "export": ("export", "Write an adapter for other programs: merged, GGUF LoRA or PEFT."),
     "model": ("model", "Fetch, find, check and choose model files."),
+    "web": ("web", "Open the chat in a browser on this machine, behind a key."),
     "config": ("config", "Show the settings and where they are kept."),
     "doctor": ("doctor", "Check what is installed, what fits, and how to mend what is broken."),
     "demo": ("demo", "Live through the whole loop in a temporary home, in about a minute."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import ExitStack, closing
 from typing import Any
@@ -24,7 +25,8 @@ def chat(thread: str | None, new: bool, model: str | None) -> int:
     from tui.setup import is_first_start
 
     home, settings = open_home(model)
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    in_a_tab = os.environ.get("TEXTUAL_DRIVER", "").startswith("tui.web.")
+    if not (in_a_tab or (sys.stdin.isatty() and sys.stdout.isatty())):
         raise click.UsageError("the chat needs a terminal; in scripts use `discern ask`")
     asked_for = bool(thread or new or model)  # who says what to open wants no questions before it
     setup = not asked_for and is_first_start(home)
