@@ -193,6 +193,49 @@ def test_continue_goes_on_in_the_last_thread(home: Home, monkeypatch: pytest.Mon
     assert seen == [{"thread": None, "new": False, "setup": False}] * 2
 
 
+# --- what takes a while ----------------------------------------------------------------------------
+
+
+class Looked(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("memory", "export", "out.jsonl"), "writing"),
+        (("memory", "backup", "out.sqlite"), "copying, and reading the copy through"),
+        (("memory", "check"), "reading the journal through"),
+        (("model", "info"), "looking at the file and at what is free here"),
+        (("lessons",), "loading the model and composing the lessons"),
+        (("compare", "base", "base+recall", "--prompt", "hi"), "loading the model"),
+        (("ask", "hi"), "loading the model"),
+        (("doctor",), "looking at the model"),
+    ],
+    ids=lambda value: "-".join(value[:2]) if isinstance(value, tuple) else "",
+)
+def test_what_takes_a_while_says_so_to_a_person_alone(
+    configured: Home,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    words: tuple[str, ...],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    errors = Looked()
+    monkeypatch.setattr("sys.stderr", errors)
+    assert run([*words]) in (0, 1)
+    shown = errors.getvalue()
+    assert f"\r\x1b[K{said}" in shown
+    assert shown.endswith("\r\x1b[K")  # nothing of it is left behind
+    silent = io.StringIO()
+    monkeypatch.setattr("sys.stderr", silent)
+    (tmp_path / words[-1]).unlink(missing_ok=True)
+    assert run([*words]) in (0, 1)
+    assert said not in silent.getvalue() and "\x1b" not in silent.getvalue()
+
+
 # --- completion ------------------------------------------------------------------------------------
 
 

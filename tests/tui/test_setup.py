@@ -140,6 +140,21 @@ async def test_a_file_that_is_here_serves_and_a_damaged_one_is_refused(
     assert not read_settings(home).night.enabled
 
 
+async def test_asked_again_it_begins_with_what_was_answered(home: Home, found: Path) -> None:
+    home.settings_file.write_text(f'[model]\npath = "{found}"\n[night]\nenabled = false\n')
+    async with sitting(home, read_settings(home), ready=False, setup=True) as seat:
+        await seat.sees("› Some/Here:here.gguf")
+        await seat.until(lambda: "fits" in seat.shown)
+        await seat.pilot.press("enter")
+        await seat.sees("› only when I say /train")
+        await seat.pilot.press("escape")
+        await seat.sees("› Some/Here:here.gguf")
+        before = home.settings_file.read_text()
+        await seat.pilot.press("escape")
+        await in_the_chat(seat)
+    assert home.settings_file.read_text() == before
+
+
 async def test_a_path_is_looked_at_before_it_is_taken(
     home: Home, settings: Settings, tiny: Path
 ) -> None:

@@ -78,7 +78,7 @@ class SetupScreen(Screen[None]):
         super().__init__()
         self._home, self._settings = home, settings
         self._model: Path | None = None
-        self._pointed = ""
+        self._pointed = f"here:{settings.model.path}" if settings.model.path else ""
         self._when: When = "open"
         self._time = settings.night.time
         self._page: Page | None = None

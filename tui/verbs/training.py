@@ -93,6 +93,7 @@ def train(
     practice = None
     if episodes or steps or dry_run:
         practice = Practice(episodes or 1, steps or settings.training.max_steps, dry_run)
+    step("starting")
     try:
         with _interrupts() as (stop, cancel):
             report = run_night(

@@ -59,11 +59,7 @@ class NightPage(Page):
 
     def on_mount(self) -> None:
         """Ask; whether this machine has a timer takes a moment to see."""
-        self.lead(
-            tr(
-                "When shall it learn from what you mark? A training takes minutes to an hour or two."
-            )
-        )
+        self.lead(tr("When shall it learn from what you mark?"))
         both = tr("↑ ↓ choose") + " · " + tr("Tab the time") + " · "
         self.keys(both + tr("Enter takes it") + " · " + tr("Esc back"))
         self._draw("open" if self._settings.night.enabled else "asked")

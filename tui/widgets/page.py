@@ -20,6 +20,7 @@ class Page(Vertical):
     DEFAULT_CSS = """
     Page {
         height: 1fr;
+        max-width: 96;
         padding: 0 2;
         & > .lead { height: auto; margin: 1 0; }
         & > .about { height: auto; min-height: 2; margin: 1 0 0 0; color: $muted; }
