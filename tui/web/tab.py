@@ -64,6 +64,8 @@ class Tab(AppService):
 
     async def stop(self) -> None:
         """End the application and wait for it; calling it again waits, too."""
+        if self._task is None and self._ending is None:
+            return  # not begun yet: `serve` ends it
         if self._ending is None:
             self._ending = asyncio.create_task(self._end())
         await asyncio.shield(self._ending)
