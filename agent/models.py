@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from agent.gguf_header import read_header
 from memory.errors import ModelError
-from memory.home import Home
+from memory.places import Home
 
 Use = Literal["chat", "embedding"]
 BYTES = {"f16": 2.0, "q8_0": 1.07, "q6_k": 0.83, "q5_k_m": 0.72, "q4_k_m": 0.61}

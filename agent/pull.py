@@ -30,6 +30,10 @@ _SPARE = 64 << 20
 Progress = Callable[[int, int], None]
 
 
+class PullStopped(Exception):  # noqa: N818 - no error: somebody wished it
+    """Raised by whoever hears the progress, to end a `pull`; what was fetched is kept."""
+
+
 @dataclass(frozen=True, slots=True)
 class Offer:
     """A file as the hub offers it. `size` in bytes; `licence` "unknown" where none is told;
@@ -84,7 +88,7 @@ def look(home: Home, repo: str, file: str) -> Offer:
 def pull(offer: Offer, progress: Progress = lambda done, total: None) -> Path:
     """Fetch what `look` found, from where an earlier call stopped; returns the file's path.
 
-    `progress` hears bytes done and in all.
+    `progress` hears bytes done and in all; it may raise `PullStopped`, which ends the pull.
 
     Raises:
         ModelError: the line broke (what was fetched is kept), or the sha256 is not the hub's.
@@ -141,6 +145,8 @@ def _fetch(offer: Offer, progress: Progress) -> None:
                 expected_size=offer.size,
                 tqdm_class=_bar(progress, offer.size),
             )
+        except PullStopped:
+            raise
         except Exception as error:
             file.flush()
             done = file.tell()

@@ -21,7 +21,7 @@ from textual.theme import Theme
 
 from memory import language
 from memory.errors import DiscernError, SettingsError
-from memory.home import Home, Settings
+from memory.home import Home, Settings, read_settings
 from memory.language import tr
 from memory.retold import retold
 from memory.settings_file import write_setting
@@ -52,8 +52,15 @@ class DiscernApp(App[int]):
     """
 
     def __init__(
-        self, home: Home, settings: Settings, *, thread: str | None = None, new: bool = False
+        self,
+        home: Home,
+        settings: Settings,
+        *,
+        thread: str | None = None,
+        new: bool = False,
+        setup: bool = False,
     ) -> None:
+        """Take what the chat is opened with; `setup` asks the questions of the first start before."""
         super().__init__()
         language.use(settings.ui.language)
         self.home = home
@@ -61,6 +68,8 @@ class DiscernApp(App[int]):
         self._leaving_at = 0.0
         self.keyboard = Keyboard(settings.keys, str(home.settings_file))
         self.set_keymap(self.keyboard.own)
+        self._setup = setup
+        self._thread, self._new = thread, new
         self._chat_screen = ChatScreen(home, settings, thread=thread, new=new)
         if self.no_color:
             self._filters = [NoColor()]
@@ -78,8 +87,19 @@ class DiscernApp(App[int]):
         return of_ours(self.current_theme)
 
     def on_mount(self) -> None:
-        """Show the chat."""
+        """Show the chat, or what is asked before it."""
         self.theme_changed_signal.subscribe(self, self._keep_theme)
+        if self._setup:
+            from tui.screens.setup import SetupScreen
+
+            self.push_screen(SetupScreen(self.home, self.settings), self._begin)
+        else:
+            self.push_screen(self._chat_screen)
+
+    def _begin(self, _answered: None) -> None:
+        """Open the chat with what was answered."""
+        self.settings = read_settings(self.home)
+        self._chat_screen = ChatScreen(self.home, self.settings, thread=self._thread, new=self._new)
         self.push_screen(self._chat_screen)
 
     def _keep_theme(self, theme: Theme) -> None:
@@ -97,14 +117,14 @@ class DiscernApp(App[int]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer our commands in the palette, before Textual's own."""
-        for command in COMMANDS:
+        for command in COMMANDS if self._chat_screen.is_mounted else ():
             yield SystemCommand(
                 command.usage.partition(" ")[0],
                 tr(command.hint),
                 lambda command=command: self._chat_screen.pick(command),
             )
         for key in KEYS:
-            if key.where == "chat" and key.id != "back":
+            if key.where == "chat" and key.id != "back" and self._chat_screen.is_mounted:
                 said = tr(key.help)
                 yield SystemCommand(
                     said[:1].upper() + said[1:],
@@ -134,6 +154,9 @@ class DiscernApp(App[int]):
             self.action_leave()
             return
         self._leaving_at = now
+        if not screen.is_mounted:  # the questions before it
+            self.notify(tr("Ctrl+C again leaves."), timeout=TWICE_SECONDS)
+            return
         screen.status.say(
             tr("Ctrl+C again leaves. Leaving stops the training.")
             if screen.training.running
@@ -169,10 +192,15 @@ class DiscernApp(App[int]):
 
 
 def run_chat(
-    home: Home, settings: Settings, *, thread: str | None = None, new: bool = False
+    home: Home,
+    settings: Settings,
+    *,
+    thread: str | None = None,
+    new: bool = False,
+    setup: bool = False,
 ) -> int:
     """Open the chat and return the exit code once it is left: 0, or 2 when it could not be opened."""
-    app = DiscernApp(home, settings, thread=thread, new=new)
+    app = DiscernApp(home, settings, thread=thread, new=new, setup=setup)
     try:
         app.run()
     finally:

@@ -11,16 +11,17 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 
 import click
 
 from memory.errors import DiscernError
+from tui.verbs.offered import model_files, threads
 
 # Name → (module, one line for --help). The line stands here so that help imports nothing.
 VERBS: dict[str, tuple[str, str]] = {
     "chat": ("talk", "Open the chat (what `discern` alone does)."),
-    "ask": ("talk", "Ask one question and print the reply."),
+    "setup": ("talk", "Choose the model and when to learn, step by step."),
+    "ask": ("ask", "Ask one question and print the reply."),
     "mark": ("talk", "Mark a reply: the difference it missed, and how it should have sounded."),
     "sessions": ("sessions", "List, show, rename, delete and export past talk."),
     "memory": ("memory", "List, search, show and forget past differences."),
@@ -32,6 +33,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "adapters": ("adapters", "List, choose, switch off and roll back adapters."),
     "export": ("export", "Write an adapter for other programs: merged, GGUF LoRA or PEFT."),
     "model": ("model", "Fetch, find, check and choose model files."),
+    "web": ("web", "Open the chat in a browser on this machine, behind a key."),
     "config": ("config", "Show the settings and where they are kept."),
     "doctor": ("doctor", "Check what is installed, what fits, and how to mend what is broken."),
     "demo": ("demo", "Live through the whole loop in a temporary home, in about a minute."),
@@ -90,23 +92,38 @@ Examples:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=EXAMPLES,
 )
-@click.option("--thread", metavar="NAME", help="Open this thread instead of the last one.")
+@click.option(
+    "--thread",
+    metavar="NAME",
+    help="Open this thread instead of the last one.",
+    shell_complete=threads,
+)
+@click.option("-c", "--continue", "go_on", is_flag=True, help="Go on in the last thread.")
 @click.option("--new", is_flag=True, help="Begin a new thread.")
-@click.option("--model", metavar="PATH", help="Serve this GGUF instead of the configured one.")
-@click.version_option(version("discern"), prog_name="discern")
+@click.option(
+    "--model",
+    metavar="PATH",
+    help="Serve this GGUF instead of the configured one.",
+    shell_complete=model_files,
+)
+@click.version_option(package_name="discern", prog_name="discern")
 @click.pass_context
-def discern(ctx: click.Context, thread: str | None, new: bool, model: str | None) -> int | None:
+def discern(
+    ctx: click.Context, thread: str | None, go_on: bool, new: bool, model: str | None
+) -> int | None:
     """Chat with a local model that learns from the differences you mark with /diff."""
     if ctx.invoked_subcommand is None:
         from tui.verbs.talk import chat
 
-        opened: int = ctx.invoke(chat, thread=thread, new=new, model=model)
+        opened: int = ctx.invoke(chat, thread=thread, go_on=go_on, new=new, model=model)
         return opened
     return None
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
+    if "_DISCERN_COMPLETE" in os.environ:
+        import tui.verbs.completion  # noqa: F401 - for Bash as we know it
     try:
         result = discern.main(arguments, prog_name="discern", standalone_mode=False)
         return result if isinstance(result, int) else 0
@@ -125,7 +142,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return 0
     except DiscernError as error:
         from tui.text import clean
+        from tui.verbs.shared_options import step
 
+        step("")  # what went on when it broke
         click.echo(f"discern: {clean(str(error))}", err=True)
         return error.exit_code
 

@@ -4,15 +4,31 @@ from __future__ import annotations
 
 import click
 
-from tui.verbs.shared_options import as_json, model_option, open_home, print_json
+from tui.verbs.offered import adapters as adapters_here
+from tui.verbs.shared_options import as_json, model_option, open_home, print_json, working
 
 
-@click.group()
+@click.group(
+    epilog="""\b
+Examples:
+  discern adapters list
+  discern adapters use 3f2a
+  discern adapters rollback           what served before serves again
+  discern adapters off               the base alone, until `on`
+""",
+)
 def adapters() -> None:
     """List, choose, pin, switch off and roll back adapters; open chats follow within one turn."""
 
 
-@adapters.command("list")
+@adapters.command(
+    "list",
+    epilog="""\b
+Examples:
+  discern adapters list
+  discern adapters list --json | jq -r '.[].id'
+""",
+)
 @as_json
 def list_all(as_json: bool) -> None:
     """List the adapters, the newest first."""
@@ -55,8 +71,8 @@ def list_all(as_json: bool) -> None:
         click.echo(f"Adapters are off{waits}. `discern adapters on` lets them serve again.")
 
 
-@adapters.command()
-@click.argument("identity", metavar="ID")
+@adapters.command(epilog="\b\nExamples:\n  discern adapters use 3f2a")
+@click.argument("identity", metavar="ID", shell_complete=adapters_here)
 @model_option
 @as_json
 def use(identity: str, model: str | None, as_json: bool) -> None:
@@ -71,28 +87,29 @@ def use(identity: str, model: str | None, as_json: bool) -> None:
 
     home, settings = open_home(model)
     adapter = find_adapter(home.adapters, identity)
-    verify(adapter, entry_of(served_model(settings), home.prepare()).sha256)
+    with working("reading the model and the adapter"):
+        verify(adapter, entry_of(served_model(settings), home.prepare()).sha256)
     select(home, adapter.id)
     _say(adapter.id, as_json)
 
 
-@adapters.command()
-@click.argument("identity", metavar="ID")
+@adapters.command(epilog="\b\nExamples:\n  discern adapters pin 3f2a")
+@click.argument("identity", metavar="ID", shell_complete=adapters_here)
 @as_json
 def pin(identity: str, as_json: bool) -> None:
     """Never remove the adapter whose id starts with ID to make room."""
     _pin(identity, True, as_json)
 
 
-@adapters.command()
-@click.argument("identity", metavar="ID")
+@adapters.command(epilog="\b\nExamples:\n  discern adapters unpin 3f2a")
+@click.argument("identity", metavar="ID", shell_complete=adapters_here)
 @as_json
 def unpin(identity: str, as_json: bool) -> None:
     """Let a pinned adapter be removed again."""
     _pin(identity, False, as_json)
 
 
-@adapters.command()
+@adapters.command(epilog="\b\nExamples:\n  discern adapters off")
 @as_json
 def off(as_json: bool) -> None:
     """Serve the base model alone until `on` or `use`.
@@ -111,7 +128,7 @@ def off(as_json: bool) -> None:
     click.echo(f"That stays so: {kept} until `discern adapters on`.")
 
 
-@adapters.command()
+@adapters.command(epilog="\b\nExamples:\n  discern adapters on")
 @as_json
 def on(as_json: bool) -> None:
     """Serve again what waits since `off`.
@@ -124,7 +141,7 @@ def on(as_json: bool) -> None:
     _say(switch_on(home), as_json)
 
 
-@adapters.command()
+@adapters.command(epilog="\b\nExamples:\n  discern adapters rollback")
 @as_json
 def rollback(as_json: bool) -> None:
     """Go back to the adapter that served before (or to the base).

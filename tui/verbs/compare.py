@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tui.verbs.shared_options import as_json, model_option, open_home, print_json, step
+from tui.verbs.offered import sides as sides_offered
+from tui.verbs.shared_options import as_json, model_option, open_home, print_json, step, working
 
 if TYPE_CHECKING:
     from trainer.compare import Pair, Side
@@ -28,8 +29,8 @@ Examples:
 Without --prompt the lessons' questions and their held-out rephrasings are asked.
 """
 )
-@click.argument("a", metavar="A")
-@click.argument("b", metavar="B")
+@click.argument("a", metavar="A", shell_complete=sides_offered)
+@click.argument("b", metavar="B", shell_complete=sides_offered)
 @click.option("--prompt", "prompts", multiple=True, help="Ask this (may be given several times).")
 @click.option(
     "--recall",
@@ -63,12 +64,14 @@ def compare(
 
     home, settings = open_home(model)
     path = served_model(settings)
-    base = entry_of(path, home.prepare())
+    with working("reading the model"):
+        base = entry_of(path, home.prepare())
     both = recall == "on"
     sides = (
         logic.side(home, a, base, recall=both),
         logic.side(home, b, base, recall=both),
     )
+    step("loading the model")
     with Engine.open(path, settings.model) as engine, Journal(home.journal) as journal:
         asked = tuple(logic.Asked(text) for text in prompts) or logic.questions(
             engine, journal.differences(), settings
@@ -78,6 +81,7 @@ def compare(
                 "no marked difference says how it should have sounded, so there is nothing to ask; "
                 'give a question with --prompt "…"'
             )
+        step("")
         pairs: list[Pair] = []
         judged: list[str] = []
         width = max(40, min(120, shutil.get_terminal_size().columns))

@@ -1,16 +1,63 @@
-"""`discern completion`: what a shell needs to complete verbs and options."""
+"""`discern completion`: what a shell needs to complete verbs, options, names and ids.
+
+Bash gets a script of our own: it takes a colon for the end of a word, which names of models have, and
+does not quote what it inserts, which names of threads need.
+"""
 
 from __future__ import annotations
 
+import os
+
 import click
-from click.shell_completion import get_completion_class
+from click.shell_completion import (
+    BashComplete,
+    add_completion_class,
+    get_completion_class,
+    split_arg_string,
+)
+
+BASH = """\
+%(complete_func)s() {
+    local line="${COMP_LINE:0:COMP_POINT}" type value begun=""
+    local word="${line##*[[:space:]]}"
+    [[ $word == *:* ]] && begun="${word%%"${word##*:}"}"
+    while IFS=, read -r type value; do
+        case $type in
+            dir) compopt -o dirnames ;;
+            file) compopt -o default ;;
+            plain)
+                printf -v value %%q "${value#"$begun"}"
+                COMPREPLY+=("$value")
+                ;;
+        esac
+    done < <(COMP_LINE="$line" %(complete_var)s=bash_complete "$1" 2>/dev/null)
+}
+
+complete -o nosort -F %(complete_func)s %(prog_name)s
+"""
+
+
+@add_completion_class
+class Bash(BashComplete):
+    """Bash, asked for the line instead of its words."""
+
+    source_template = BASH
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        """Return the words before the cursor, and the one at it."""
+        line = os.environ.get("COMP_LINE", "")
+        words = split_arg_string(line)[1:]
+        ended = line[-1:].isspace() and not line.endswith("\\ ")
+        return (words, "") if ended or not words else (words[:-1], words[-1])
 
 
 @click.command(
     epilog="""\b
 Examples:
   discern completion bash >> ~/.bashrc
+  discern completion zsh > ~/.zfunc/_discern    with ~/.zfunc in $fpath
   discern completion fish > ~/.config/fish/completions/discern.fish
+It completes verbs, options, threads, kinds, models, and the ids of differences, turns and adapters.
 """
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))

@@ -7,12 +7,12 @@ import click
 from tui.verbs.shared_options import as_json, open_home, print_json
 
 
-@click.group()
+@click.group(epilog='\b\nExamples:\n  discern config show\n  $EDITOR "$(discern config path)"')
 def config() -> None:
     """Show the settings and where they are kept."""
 
 
-@config.command()
+@config.command(epilog='\b\nExamples:\n  discern config path\n  $EDITOR "$(discern config path)"')
 @as_json
 def path(as_json: bool) -> None:
     """Print the path of your own config.toml (it need not exist)."""
@@ -25,7 +25,13 @@ def path(as_json: bool) -> None:
         click.echo(str(home.settings_file))
 
 
-@config.command()
+@config.command(
+    epilog="""\b
+Examples:
+  discern config show
+  discern config show --json | jq .night
+"""
+)
 @as_json
 def show(as_json: bool) -> None:
     """Print every setting in force, yours over the shipped ones."""

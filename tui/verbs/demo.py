@@ -87,7 +87,13 @@ class Story:
         return all(entry["held"] for entry in self.steps)
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  discern demo
+  discern demo --keep
+"""
+)
 @click.option("--keep", is_flag=True, help="Keep the temporary home and say where it is.")
 @as_json
 def demo(keep: bool, as_json: bool) -> int:

@@ -36,7 +36,13 @@ class Finding:
     mend: str = ""
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  discern doctor
+  discern doctor --model ~/models/my-qwen.gguf
+"""
+)
 @model_option
 @as_json
 def doctor(model: str | None, as_json: bool) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from tui.verbs.offered import adapters
 from tui.verbs.shared_options import as_json, model_option, open_home, print_json, step
 
 
@@ -29,7 +30,13 @@ Examples:
     show_default=True,
     help="Precision of a merged file.",
 )
-@click.option("--id", "identity", metavar="ID", help="This adapter instead of the current one.")
+@click.option(
+    "--id",
+    "identity",
+    metavar="ID",
+    shell_complete=adapters,
+    help="This adapter instead of the current one.",
+)
 @click.option("--words", is_flag=True, help="Put what you taught it into the card.")
 @click.option("--force", is_flag=True, help="Write over what is there.")
 @model_option

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from memory.errors import NothingToTrainError, SettingsError
-from tui.verbs.shared_options import as_json, model_option, open_home, print_json
+from tui.verbs.offered import differences as differences_offered
+from tui.verbs.shared_options import as_json, model_option, open_home, print_json, step
 
 if TYPE_CHECKING:
     from agent.engine import Engine
@@ -26,7 +27,7 @@ Examples:
   discern lessons --export trl set.jsonl  for TRL's trainers (preference and prompt-completion)
 """
 )
-@click.argument("identity", metavar="[ID]", required=False)
+@click.argument("identity", metavar="[ID]", required=False, shell_complete=differences_offered)
 @click.option(
     "--export",
     "export",
@@ -60,6 +61,7 @@ def lessons(
     with Memory.open(home, settings, dense=False) as memory:
         differences = memory.journal.differences()
         only = memory.journal.difference(identity).id if identity else None
+    step("loading the model and composing the lessons")
     with Engine.open(served_model(settings), settings.model) as engine:
         made, superseded, too_long = teach(engine, differences, settings)
         made = [lesson for lesson in made if only in (None, lesson.difference)]
@@ -73,6 +75,7 @@ def lessons(
             for item in differences
             if only in (None, item.id) and (reason := _why_left_out(item, superseded, too_long))
         }
+        step("")
         if export is not None:
             _export(export[0], export[1], made, differences, settings.chat.system)
             click.echo(f"{len(made)} lessons written to {export[1]}.", err=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tui.verbs.shared_options import as_json, open_home, print_json, step_bar
+from tui.verbs.shared_options import as_json, open_home, print_json, step_bar, working
 
 if TYPE_CHECKING:
     from memory.exchange import Batch
@@ -49,7 +49,8 @@ def export(path: Path, force: bool, as_json: bool) -> None:
             raise ExchangeError(
                 f"{path} is there already; --force overwrites it, or name another file"
             )
-        count = export_file(memory, path)
+        with working("writing"):
+            count = export_file(memory, path)
         note_copy(memory.journal, path)
     if as_json:
         print_json({"path": path, "differences": count})
@@ -138,7 +139,8 @@ def _settle(identity: str, let_in: bool, as_json: bool) -> None:
     from memory.memory import Memory
 
     home, settings = open_home()
-    with Memory.open(home, settings, dense=False) as memory:
+    doing = working("letting them in" if let_in else "throwing them away")
+    with Memory.open(home, settings, dense=False) as memory, doing:
         count = (take if let_in else drop)(memory, identity)
     if as_json:
         print_json({"batch": identity, "imported" if let_in else "rejected": count})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from tui.verbs.offered import turns
 from tui.verbs.shared_options import as_json, open_home, print_json, step, step_bar
 
 MOST_TURNS = 5000
@@ -71,7 +72,7 @@ Examples:
   discern memory why 3fa9 --json       the turn of that id (`discern ask --json` prints it)
 """
 )
-@click.argument("turn", metavar="[TURN]", required=False)
+@click.argument("turn", metavar="[TURN]", required=False, shell_complete=turns)
 @as_json
 def why(turn: str | None, as_json: bool) -> None:
     """Show what was recalled for a turn, and why.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from tui.verbs.shared_options import as_json, open_home, print_json, step, step_bar
+from tui.verbs.shared_options import as_json, open_home, print_json, step, step_bar, working
 
 
 @click.command(
@@ -35,7 +35,8 @@ def backup(path: Path | None, force: bool, as_json: bool) -> None:
         if path is None:
             stamp = now().astimezone().strftime("%Y%m%d-%H%M%S")
             path = home.journal.with_name(f"journal-{stamp}.sqlite")
-        made = copy(memory.journal, path, force=force)
+        with working("copying, and reading the copy through"):
+            made = copy(memory.journal, path, force=force)
         note_copy(memory.journal, made)
     if as_json:
         print_json({"path": made, "bytes": made.stat().st_size})
@@ -56,13 +57,15 @@ def restore(path: Path, yes: bool, as_json: bool) -> int:
     from memory.backup import restore as put_back
 
     home, _settings = open_home()
-    turns, differences = counts(path.expanduser())
+    with working("reading the copy through"):
+        turns, differences = counts(path.expanduser())
     if not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
         click.echo(f"{path} holds {differences:,} differences and {turns:,} turns.")
         if not click.confirm("Put it in the place of the journal?", default=False):
             click.echo("Nothing was changed.")
             return 1
-    done = put_back(home.prepare(), path)
+    with working("putting it in the journal's place"):
+        done = put_back(home.prepare(), path)
     if as_json:
         print_json(done)
         return 0
@@ -105,7 +108,8 @@ def check(as_json: bool) -> int:
     bar = step_bar("indexing")
     with Memory.open(home, settings, embedder=embedder(settings), progress=bar) as memory:
         step("")
-        found = look(home, memory.journal, memory.index)
+        with working("reading the journal through"):
+            found = look(home, memory.journal, memory.index)
         count = len(memory.journal.differences())
     whole = not any(finding.level == "error" for finding in found)
     if as_json:

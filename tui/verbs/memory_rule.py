@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from tui.verbs.offered import differences as ids
+from tui.verbs.offered import kinds as kinds_offered
 from tui.verbs.shared_options import as_json, model_option, open_home, print_json, step
 
 FIELDS = ("moment", "kind", "note", "missed", "lost", "sounds")
@@ -19,11 +21,16 @@ Examples:
   discern memory edit 3fa9 --sounds "Lutz." --note ""   "" clears a line
 """
 )
-@click.argument("identity", metavar="ID")
+@click.argument("identity", metavar="ID", shell_complete=ids)
 @click.option(
     "--moment", type=click.Choice(["error", "surprise", "hold"]), help="Why it is marked."
 )
-@click.option("--kind", metavar="K", help="One of the kinds (`discern memory kinds`).")
+@click.option(
+    "--kind",
+    metavar="K",
+    shell_complete=kinds_offered,
+    help="One of the kinds (`discern memory kinds`).",
+)
 @click.option("--note", metavar="T", help="Anything worth remembering about it.")
 @click.option("--missed", metavar="T", help="What was not distinguished.")
 @click.option("--lost", metavar="T", help="What was not held.")
@@ -64,7 +71,7 @@ Examples:
   discern memory contrast 3fa9 --keep    and keep them as they are
 """
 )
-@click.argument("identity", metavar="ID")
+@click.argument("identity", metavar="ID", shell_complete=ids)
 @click.option("--keep", is_flag=True, help="Keep the draft; without it nothing is kept.")
 @model_option
 @as_json
@@ -117,7 +124,7 @@ def _pin(identity: str, on: bool, as_json: bool) -> None:
 
 
 @click.command(epilog="\b\nExamples:\n  discern memory pin 3fa9")
-@click.argument("identity", metavar="ID")
+@click.argument("identity", metavar="ID", shell_complete=ids)
 @as_json
 def pin(identity: str, as_json: bool) -> None:
     """Recall a difference before others where it fits."""
@@ -125,7 +132,7 @@ def pin(identity: str, as_json: bool) -> None:
 
 
 @click.command(epilog="\b\nExamples:\n  discern memory unpin 3fa9")
-@click.argument("identity", metavar="ID")
+@click.argument("identity", metavar="ID", shell_complete=ids)
 @as_json
 def unpin(identity: str, as_json: bool) -> None:
     """Take the pin out again."""
@@ -135,8 +142,8 @@ def unpin(identity: str, as_json: bool) -> None:
 @click.command(
     epilog="\b\nExamples:\n  discern memory supersede 3fa9 b210     b210 takes the place of 3fa9"
 )
-@click.argument("old", metavar="OLD")
-@click.argument("new", metavar="NEW")
+@click.argument("old", metavar="OLD", shell_complete=ids)
+@click.argument("new", metavar="NEW", shell_complete=ids)
 @as_json
 def supersede(old: str, new: str, as_json: bool) -> None:
     """Let NEW take the place of OLD.
@@ -161,7 +168,7 @@ Examples:
   discern memory forget 3fa9 --yes
 """
 )
-@click.argument("identity", metavar="ID")
+@click.argument("identity", metavar="ID", shell_complete=ids)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @as_json
 def forget(identity: str, yes: bool, as_json: bool) -> int:
@@ -195,7 +202,7 @@ def forget(identity: str, yes: bool, as_json: bool) -> int:
 
 
 @click.command(epilog="\b\nExamples:\n  discern memory undo\n  discern memory undo 3fa9")
-@click.argument("identity", metavar="[ID]", required=False)
+@click.argument("identity", metavar="[ID]", required=False, shell_complete=ids)
 @as_json
 def undo(identity: str | None, as_json: bool) -> None:
     """Take a mark back, by default the latest.

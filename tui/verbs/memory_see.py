@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tui.verbs.offered import differences as ids
+from tui.verbs.offered import kinds as kinds_offered
 from tui.verbs.shared_options import as_json, open_home, print_json
 
 if TYPE_CHECKING:
@@ -20,7 +22,12 @@ Examples:
   discern memory list --text zubrowka --json
 """,
 )
-@click.option("--kind", metavar="K", help="Of this kind or family (`discern memory kinds`).")
+@click.option(
+    "--kind",
+    metavar="K",
+    shell_complete=kinds_offered,
+    help="Of this kind or family (`discern memory kinds`).",
+)
 @click.option(
     "--state",
     type=click.Choice(["waiting", "bare", "trained", "failing", "pinned", "superseded"]),
@@ -99,7 +106,7 @@ def words(item: Difference) -> dict[str, str]:
 @click.command(
     epilog="\b\nExamples:\n  discern memory show 3fa9\n  discern memory show 3fa9 --json"
 )
-@click.argument("identity", metavar="ID")
+@click.argument("identity", metavar="ID", shell_complete=ids)
 @as_json
 def show(identity: str, as_json: bool) -> None:
     """Show one difference in full.
@@ -152,7 +159,7 @@ def print_facts(facts: dict[str, str]) -> None:
 
 
 @click.command(epilog="\b\nExamples:\n  discern memory history 3fa9")
-@click.argument("identity", metavar="ID")
+@click.argument("identity", metavar="ID", shell_complete=ids)
 @as_json
 def history(identity: str, as_json: bool) -> None:
     """Show every version of a difference, the oldest first."""

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from tui.verbs.shared_options import as_json, open_home, print_json, step
+from tui.verbs.offered import models_here, models_known
+from tui.verbs.shared_options import as_json, open_home, print_json, step, working
 
 SIGNS = {"ok": "✓", "note": "•", "broken": "✗"}
 COLOURS = {"ok": "green", "note": "yellow", "broken": "red"}
@@ -31,8 +32,14 @@ def model() -> None:
     """
 
 
-@model.command()
-@click.argument("name")
+@model.command(
+    epilog="""\b
+Examples:
+  discern model pull qwen3-0.6b --use
+  discern model pull qwen3-4b --quant q4_k_m
+"""
+)
+@click.argument("name", shell_complete=models_known)
 @click.option("--quant", help="This precision instead of the finest that fits.")
 @click.option("--use", "then_use", is_flag=True, help="Serve it afterwards.")
 @click.option("--yes", is_flag=True, help="Do not ask before it starts.")
@@ -71,7 +78,7 @@ def pull(name: str, quant: str | None, then_use: bool, yes: bool, as_json: bool)
 
 
 class _Bar:
-    """One passing line: done, in all, speed."""
+    """One passing line: done, in all, speed, and how long it still takes."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
@@ -79,20 +86,31 @@ class _Bar:
         self._shown = 0.0
 
     def __call__(self, done: int, total: int) -> None:
+        from tui.progress import bar, clock
+
         self._first = done if self._first is None else self._first
         now = time.monotonic()
         if now - self._shown < 0.2 and done < total:
             return
         self._shown = now
+        if done >= total:
+            step("all of it is here; looking whether it is whole")
+            return
         speed = (done - self._first) / max(1e-3, now - self._began)
-        filled = round(20 * done / max(1, total))
         step(
-            f"{'█' * filled}{'░' * (20 - filled)} {done / 1e6:,.0f}/{total / 1e6:,.0f} MB, "
-            f"{speed / 1e6:.1f} MB/s"
+            f"{bar(done / max(1, total), 20)} {done / 1e6:,.0f}/{total / 1e6:,.0f} MB, "
+            f"{speed / 1e6:.1f} MB/s, {clock((total - done) / max(1.0, speed))} left"
         )
 
 
-@model.command("list")
+@model.command(
+    "list",
+    epilog="""\b
+Examples:
+  discern model list
+  discern model list --known
+""",
+)
 @click.option("--known", is_flag=True, help="List what `pull` knows by name.")
 @as_json
 def list_all(known: bool, as_json: bool) -> None:
@@ -134,8 +152,15 @@ def list_all(known: bool, as_json: bool) -> None:
         click.echo("No model files were found. `discern model pull qwen3-0.6b` gets one (640 MB).")
 
 
-@model.command()
-@click.argument("name")
+@model.command(
+    epilog="""\b
+Examples:
+  discern model use qwen3-0.6b
+  discern model use ~/models/my-qwen.gguf
+  discern model use starter
+"""
+)
+@click.argument("name", shell_complete=models_here)
 @as_json
 def use(name: str, as_json: bool) -> int:
     """Serve NAME from now on, if it can be served.
@@ -152,8 +177,14 @@ def use(name: str, as_json: bool) -> int:
     return _use(find_model(home, name), as_json=as_json)
 
 
-@model.command()
-@click.argument("name", required=False)
+@model.command(
+    epilog="""\b
+Examples:
+  discern model info
+  discern model info qwen3-4b --json
+"""
+)
+@click.argument("name", shell_complete=models_here, required=False)
 @as_json
 def info(name: str | None, as_json: bool) -> int:
     """Say what a model file is good for here: the served one, or NAME."""
@@ -163,13 +194,14 @@ def info(name: str | None, as_json: bool) -> int:
 
     home, settings = open_home()
     path = find_model(home, name) if name else served_model(settings)
-    found = fitness(path, settings)
+    with working("looking at the file and at what is free here"):
+        found = fitness(path, settings)
     _show(found, as_json)
     return 0 if found.serves else 1
 
 
-@model.command()
-@click.argument("name")
+@model.command(epilog="\b\nExamples:\n  discern model remove qwen3-0.6b")
+@click.argument("name", shell_complete=models_here)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def remove(name: str, yes: bool) -> int:
     """Delete a file that `pull` fetched.
@@ -206,7 +238,8 @@ def _use(path: Path | None, *, as_json: bool, quiet: bool = False) -> int:
     from memory.settings_file import write_setting
 
     home, settings = open_home()
-    found = fitness(path or STARTER, settings)
+    with working("looking at the file and at what is free here"):
+        found = fitness(path or STARTER, settings)
     if not quiet:
         _show(found, as_json)
     if found.embeds:

@@ -84,7 +84,13 @@ def _leave_on_terminate(cancel: Any, *, waiting: bool) -> None:
     signal.signal(signal.SIGTERM, terminated)
 
 
-@night.command()
+@night.command(
+    epilog="""\b
+Examples:
+  discern night install
+  discern night install --kind cron --yes
+"""
+)
 @click.option("--kind", type=KINDS, help="Which timer to use; by default what the machine has.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @as_json
@@ -114,7 +120,7 @@ def install(kind: Any, yes: bool, as_json: bool) -> None:
     )
 
 
-@night.command()
+@night.command(epilog="\b\nExamples:\n  discern night uninstall")
 @as_json
 def uninstall(as_json: bool) -> None:
     """Remove the timer that `install` set up."""
@@ -129,7 +135,13 @@ def uninstall(as_json: bool) -> None:
         click.echo("No timer is installed, so there is nothing to remove.")
 
 
-@night.command()
+@night.command(
+    epilog="""\b
+Examples:
+  discern night status
+  discern night status --json | jq .next
+"""
+)
 @as_json
 def status(as_json: bool) -> None:
     """Show the timer, the next night and what the last ones did."""

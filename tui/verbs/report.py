@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from memory.errors import HomeError
-from memory.home import Home
+from tui.verbs.offered import runs
 from tui.verbs.shared_options import as_json, open_home, print_json
+
+if TYPE_CHECKING:
+    from memory.home import Home
 
 
 @click.command(
@@ -24,7 +28,7 @@ Examples:
 """,
     context_settings={"ignore_unknown_options": True},
 )
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=runs)
 @click.option("--list", "list_all", is_flag=True, help="List the runs.")
 @click.option(
     "--html",

@@ -5,24 +5,38 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from memory import language
-from memory.home import Home, Settings, read_settings
+from tui.verbs.offered import model_files
+
+if TYPE_CHECKING:
+    from memory.home import Home, Settings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
-model_option = click.option("--model", metavar="PATH", help="Use this GGUF for this call.")
+model_option = click.option(
+    "--model", metavar="PATH", help="Use this GGUF for this call.", shell_complete=model_files
+)
+
+
+def refuse_contradiction(thread: str | None, go_on: bool, new: bool = False) -> None:
+    """Refuse more than one word on which thread is meant."""
+    if sum((bool(thread), go_on, new)) > 1:
+        raise click.UsageError("take one of --thread, --continue and --new: each names a thread")
 
 
 def open_home(model: str | None = None) -> tuple[Home, Settings]:
     """Return the user's home and settings, with `model` in place of the configured one."""
+    from memory import language
+    from memory.home import Home, read_settings
+
     home = Home.locate()
     settings = read_settings(home, {"model": {"path": model}} if model else None)
     language.use(settings.ui.language)
@@ -45,6 +59,16 @@ def plain_value(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+@contextmanager
+def working(text: str) -> Iterator[None]:
+    """Say what goes on while it does: for whatever may take more than a second."""
+    step(text)
+    try:
+        yield
+    finally:
+        step("")
 
 
 def step_bar(label: str) -> Callable[[int, int], None]:

@@ -10,7 +10,13 @@ import click
 from tui.verbs.shared_options import as_json, print_json, step
 
 
-@click.group()
+@click.group(
+    epilog="""\b
+Examples:
+  discern starter card
+  discern starter build --minutes 90 --out starter
+"""
+)
 def starter() -> None:
     """Build the small model that ships with Discern, or show its card."""
 
@@ -63,7 +69,7 @@ def build(
         click.echo(f"Built {path}; try it with: discern --model {path}")
 
 
-@starter.command()
+@starter.command(epilog="\b\nExamples:\n  discern starter card | jq .measured")
 def card() -> None:
     """Print the card of the starter that ships with Discern (JSON)."""
     from agent.chat import STARTER

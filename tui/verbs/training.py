@@ -9,13 +9,15 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from memory.errors import NothingToTrainError
-from memory.home import Home
 from tui.verbs.shared_options import as_json, model_option, open_home, print_json, step
+
+if TYPE_CHECKING:
+    from memory.home import Home
 
 
 class Progress:
@@ -91,6 +93,7 @@ def train(
     practice = None
     if episodes or steps or dry_run:
         practice = Practice(episodes or 1, steps or settings.training.max_steps, dry_run)
+    step("starting")
     try:
         with _interrupts() as (stop, cancel):
             report = run_night(

@@ -1,0 +1,96 @@
+"""Where one user's files live: XDG base directories, or one folder when `DISCERN_HOME` is set.
+
+Nothing is written on import; `Home.prepare` makes the folders and refuses one that cannot be written.
+Apart from the settings, so that finding a file is quick: a shell asks it at every press of Tab.
+
+Source of the layout: XDG Base Directory Specification 0.8, through platformdirs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from platformdirs import PlatformDirs
+
+from memory.errors import HomeError
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The places of one user's files; all absolute."""
+
+    config: Path
+    data: Path
+    state: Path
+    cache: Path
+
+    @classmethod
+    def locate(cls, environ: Mapping[str, str] | None = None) -> Home:
+        """Return the home that the environment names, without touching the disk."""
+        env = os.environ if environ is None else environ
+        if root := env.get("DISCERN_HOME"):
+            return cls.at(Path(root))
+        dirs = PlatformDirs("discern", appauthor=False)
+        return cls(
+            dirs.user_config_path, dirs.user_data_path, dirs.user_state_path, dirs.user_cache_path
+        )
+
+    @classmethod
+    def at(cls, root: Path) -> Home:
+        """Return a home that keeps everything in the one folder `root`."""
+        root = root.expanduser().absolute()
+        return cls(root, root, root / "state", root / "cache")
+
+    @property
+    def settings_file(self) -> Path:
+        """The user's own `config.toml`; need not exist."""
+        return self.config / "config.toml"
+
+    @property
+    def journal(self) -> Path:
+        """The SQLite file of turns, differences and nights."""
+        return self.data / "journal.sqlite"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The SQLite file of the graph's checkpoints (open conversations)."""
+        return self.data / "threads.sqlite"
+
+    @property
+    def index(self) -> Path:
+        """The Chroma folder; rebuilt from the journal when missing."""
+        return self.cache / "index"
+
+    @property
+    def adapters(self) -> Path:
+        """The published adapters; written by the trainer alone."""
+        return self.data / "adapters"
+
+    @property
+    def runs(self) -> Path:
+        """One folder a training run: events, report, leftovers of a failed one."""
+        return self.state / "runs"
+
+    def prepare(self) -> Home:
+        """Make the folders; returns self.
+
+        Raises:
+            HomeError: a folder cannot be made or written.
+        """
+        for folder in (self.config, self.data, self.state, self.cache):
+            try:
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            except OSError as error:
+                raise HomeError(
+                    f"cannot make the folder {folder}: {error.strerror}; "
+                    "give it write permission or set DISCERN_HOME to another folder"
+                ) from error
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise HomeError(
+                    f"the folder {folder} is read-only, so nothing could be kept; "
+                    "give it write permission or set DISCERN_HOME to another folder"
+                )
+        return self

@@ -1,0 +1,355 @@
+"""The command line as a shell and a script meet it: help, completion, streams, Ctrl-C."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+import select
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from memory import glance
+from memory.difference import Turn, new_id, now
+from memory.home import Home
+from memory.journal import Journal
+from tests.tui.test_cli import call, configured, quiet_input  # noqa: F401 - fixtures
+from tui.cli import discern, run
+
+ROOT = Path(__file__).parents[2]
+DISCERN = "import sys; sys.argv[0] = 'discern'; from tui.cli import main; main()"
+ENVIRONMENT = {"PYTHONPATH": str(ROOT)}
+
+
+def walk(command: click.Command, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield words
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from walk(below, (*words, name))
+
+
+EVERY = list(walk(discern))
+
+
+def test_the_walk_finds_verbs_and_what_is_below_them() -> None:
+    assert {(), ("ask",), ("web",), ("memory", "import"), ("model", "pull")} <= set(EVERY)
+    assert len(EVERY) > 50
+
+
+@pytest.mark.parametrize("words", EVERY, ids=" ".join)
+def test_every_help_shows_how_it_is_used(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    code, out, _err = call(capsys, *words, "--help")
+    assert code == 0
+    _before, _, examples = out.partition("Examples:\n")
+    assert " ".join(("discern", *words)) in examples
+
+
+# --- asking ----------------------------------------------------------------------------------------
+
+
+def lines(out: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def test_a_stream_says_everything_as_it_happens(
+    configured: Home,  # noqa: F811
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert call(capsys, "ask", "What is the capital of Zubrowka?")[0] == 0
+    assert call(capsys, "mark", "--moment", "error", "--expected", "Lutz.")[0] == 0
+    code, out, _err = call(capsys, "ask", "capital of Zubrowka?", "--stream", "--thread", "work")
+    assert code == 0
+    said = lines(out)
+    assert [line["event"] for line in said[:1] + said[-1:]] == ["recalled", "done"]
+    assert {line["event"] for line in said[1:-1]} == {"delta"}
+    document = said[-1]
+    assert "".join(str(line["text"]) for line in said[1:-1]).strip() == document["reply"]
+    assert document["recalled"] == said[0]["recalled"] != []
+    assert document["thread"] == "work" and document["reason"] in ("end", "length")
+    code, out, _err = call(capsys, "ask", "capital of Zubrowka?", "--json")
+    assert code == 0
+    assert {*lines(out)[0], "event"} == set(document)
+
+
+def test_control_characters_never_leave_in_a_stream(
+    configured: Home,  # noqa: F811
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from agent.chat import Chat
+    from agent.graph import Delta
+
+    say = Chat.say
+
+    def hostile(self: Chat, text: str, **options: object) -> Iterator[object]:
+        yield Delta("\x1b[31m\u202ered")
+        yield from say(self, text)
+
+    monkeypatch.setattr(Chat, "say", hostile)
+    _code, out, _err = call(capsys, "ask", "hi", "--stream")
+    assert not {"\x1b", "\u202e"} & set(out)
+    assert lines(out)[0]["text"] == "\x1b[31m\u202ered"
+
+
+LONG = """
+import json, sys
+from agent.generation import Generation
+from tui.cli import main
+said = Generation.__iter__
+def slow(self):
+    import time
+    for piece in said(self):
+        yield piece
+        time.sleep(0.05)
+Generation.__iter__ = slow
+main()
+"""
+
+
+def test_ctrl_c_keeps_what_was_said_and_ends_with_130(configured: Home) -> None:  # noqa: F811
+    text = configured.settings_file.read_text().replace("max_tokens = 8", "max_tokens = 400")
+    configured.settings_file.write_text(text)
+    process = subprocess.Popen(
+        [sys.executable, "-c", LONG, "ask", "Tell me everything.", "--stream"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **ENVIRONMENT},
+    )
+    assert process.stdout is not None
+    while json.loads(process.stdout.readline())["event"] != "delta":
+        pass
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    done = lines(out)[-1]
+    assert (done["event"], done["reason"]) == ("done", "cancelled")
+    assert err == "discern: stopped; what was said is kept\n"
+    with Journal(configured.journal) as journal:
+        turn = journal.turn(str(done["turn"]))
+        assert turn.stopped and turn.replied == done["reply"]
+
+
+def test_what_does_not_fit_is_refused_whole(
+    configured: Home,  # noqa: F811
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("+ a line of a diff\n" * 5000))
+    code, out, err = call(capsys, "ask", "Review this.")
+    assert (code, out) == (2, "")
+    assert err.startswith("discern: the message takes ") and "shorten the message" in err
+    assert err.count("\n") == 1
+    with Journal(configured.journal) as journal:
+        assert journal.turns() == []
+
+
+def test_what_is_no_text_is_refused(configured: Home) -> None:  # noqa: F811
+    done = subprocess.run(
+        [sys.executable, "-m", "tui", "ask", "Review this."],
+        input=b"\xff\xfe\x00\x80",
+        capture_output=True,
+        check=False,
+        env={**os.environ, **ENVIRONMENT, "PYTHONUTF8": "1"},
+        cwd=ROOT,
+    )
+    assert done.returncode == 2
+    assert b"no text" in done.stderr and b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [("--new",), ("chat", "--new"), ("ask", "hi", "--thread", "x")])
+def test_one_word_on_the_thread_is_enough(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    code, _out, err = call(capsys, *words, "-c")
+    assert code == 2 and "each names a thread" in err
+
+
+def test_continue_goes_on_in_the_last_thread(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    seen: list[dict[str, object]] = []
+    monkeypatch.setattr("tui.app.run_chat", lambda *_a, **options: seen.append(options) or 0)
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr("sys.stdout", Terminal())
+    for words in (["--continue"], ["chat", "-c"]):
+        assert run(words) == 0
+    assert seen == [{"thread": None, "new": False, "setup": False}] * 2
+
+
+# --- what takes a while ----------------------------------------------------------------------------
+
+
+class Looked(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("memory", "export", "out.jsonl"), "writing"),
+        (("memory", "backup", "out.sqlite"), "copying, and reading the copy through"),
+        (("memory", "check"), "reading the journal through"),
+        (("model", "info"), "looking at the file and at what is free here"),
+        (("lessons",), "loading the model and composing the lessons"),
+        (("compare", "base", "base+recall", "--prompt", "hi"), "loading the model"),
+        (("ask", "hi"), "loading the model"),
+        (("doctor",), "looking at the model"),
+    ],
+    ids=lambda value: "-".join(value[:2]) if isinstance(value, tuple) else "",
+)
+def test_what_takes_a_while_says_so_to_a_person_alone(
+    configured: Home,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    words: tuple[str, ...],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    errors = Looked()
+    monkeypatch.setattr("sys.stderr", errors)
+    assert run([*words]) in (0, 1)
+    shown = errors.getvalue()
+    assert f"\r\x1b[K{said}" in shown
+    assert shown.endswith("\r\x1b[K")  # nothing of it is left behind
+    silent = io.StringIO()
+    monkeypatch.setattr("sys.stderr", silent)
+    (tmp_path / words[-1]).unlink(missing_ok=True)
+    assert run([*words]) in (0, 1)
+    assert said not in silent.getvalue() and "\x1b" not in silent.getvalue()
+
+
+# --- completion ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def told(home: Home) -> Home:
+    with Journal(home.journal) as journal:
+        for thread in ("work", "2026-11-26 1", "red\x1b[31m\u202e"):
+            journal.add_turn(Turn(new_id(), thread, now(), "Who?", "Me.", "m", None))
+    return home
+
+
+def offered(line: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", DISCERN],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, **ENVIRONMENT, "_DISCERN_COMPLETE": "bash_complete", "COMP_LINE": line},
+    )
+    assert done.stderr == ""
+    return [part.partition(",")[2] for part in done.stdout.splitlines()]
+
+
+def test_names_of_what_is_there_are_offered(told: Home) -> None:
+    assert offered("discern we") == ["web"]
+    assert offered("discern memory im") == ["import"]
+    assert offered("discern --thread w") == ["work"]
+    assert offered("discern ask --thread 2026-11-26\\ ") == ["2026-11-26 1"]
+    assert "tactical/length" in offered("discern mark --kind tactical/")
+    assert offered("discern model pull qwen3-4") == ["qwen3-4b"]
+    assert offered("discern model use st") == ["starter"]
+    assert offered("discern compare base cu") == ["current"]
+    assert len(offered("discern mark --turn ")) == 3
+    everything = "".join(offered("discern --thread "))
+    assert "work" in everything and not {"\x1b", "\u202e"} & set(everything)
+
+
+def test_a_glance_leaves_no_trace_and_forgives(home: Home) -> None:
+    asked = (glance.threads, glance.differences, glance.turns, glance.adapters, glance.runs)
+    assert [ask(home) for ask in asked] == [[]] * 5
+    assert not home.journal.exists()
+    home.journal.write_bytes(b"no database at all" * 100)
+    (home.adapters / "0123456789ab").mkdir(parents=True)
+    (home.adapters / "0123456789ab" / "manifest.json").write_text("{")
+    (home.config / "kinds.toml").write_text("[[")
+    assert [ask(home) for ask in asked] == [[]] * 5
+    assert len(glance.kinds(home)) == 35
+
+
+def test_completing_imports_nothing_heavy(told: Home) -> None:
+    heavy = ("torch", "chromadb", "llama_cpp", "langgraph", "textual", "numpy", "pydantic", "rich")
+    probe = (
+        "import sys, atexit\n"
+        f"atexit.register(lambda: sys.stderr.write(repr([n for n in {heavy!r} if n in sys.modules])))\n"
+        + DISCERN
+    )
+    for line in ("discern --thread w", "discern memory show ", "discern model use "):
+        done = subprocess.run(
+            [sys.executable, "-c", probe],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={
+                **os.environ,
+                **ENVIRONMENT,
+                "_DISCERN_COMPLETE": "bash_complete",
+                "COMP_LINE": line,
+            },
+        )
+        assert done.stderr == "[]", line
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_bash_itself_completes_spaces_and_colons(told: Home, tiny: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "hub/models--Some--Here/snapshots/abc"
+    folder.mkdir(parents=True)
+    (folder / "here.gguf").write_bytes(tiny.read_bytes())
+    command = tmp_path / "bin" / "discern"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{DISCERN}" "$@"\n')
+    command.chmod(0o755)
+    environment = {
+        **os.environ,
+        **ENVIRONMENT,
+        "PATH": f"{command.parent}:{os.environ['PATH']}",
+        "HF_HUB_CACHE": str(tmp_path / "hub"),
+        "PS1": "$ ",
+        "TERM": "dumb",
+    }
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        ["bash", "--norc", "--noprofile", "-i"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment,
+        start_new_session=True,
+    )
+    os.close(theirs)
+
+    def until_it_says(wanted: str) -> None:
+        heard = ""
+        while wanted not in heard:
+            assert select.select([ours], [], [], 60)[0], heard
+            heard += os.read(ours, 4096).decode(errors="replace")
+
+    try:
+        os.write(ours, b"source <(discern completion bash); echo rea''dy\n")
+        until_it_says("ready")
+        os.write(ours, b"echo discern >/dev/null; discern --thread 20\t")
+        until_it_says("2026-11-26\\ 1")
+        os.write(ours, b"\x15discern model use Some/Here:h\t")
+        until_it_says("Some/Here:here.gguf")
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)

@@ -1,0 +1,406 @@
+"""The chat in a browser: who may come in, what a tab is, and that nothing stays behind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from textual_serve.download_manager import DownloadManager
+
+from memory.home import Home
+from memory.journal import Journal
+from tests.tui.browser import CHROMIUM, browsing
+from tests.tui.screens import until
+from tui.cli import run
+from tui.web.server import Server
+from tui.web.tab import Tab
+
+ROOT = Path(__file__).parents[2]
+QUESTION, ANSWER = "What is the capital of Australia?", "Canberra"
+
+
+class Served:
+    """A `discern web` that runs, and a browser's cookies."""
+
+    def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
+        self.process, self.url = process, url
+        self.base = url.partition("?")[0]
+        self.origin = self.base.rstrip("/")
+        self.client = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
+
+    async def get(self, path: str, **options: Any) -> tuple[int, str, Any]:
+        async with self.client.get(self.origin + path, allow_redirects=False, **options) as answer:
+            return answer.status, await answer.text(), answer.headers
+
+    async def come_in(self) -> None:
+        assert (await self.get("/?" + self.url.partition("?")[2]))[0] == 303
+
+
+class Opened:
+    """A tab: what was painted so far."""
+
+    def __init__(self, websocket: aiohttp.ClientWebSocketResponse) -> None:
+        self.websocket = websocket
+        self.painted = b""
+        self._listening = asyncio.create_task(self._listen())
+
+    async def _listen(self) -> None:
+        async for message in self.websocket:
+            if message.type == aiohttp.WSMsgType.BINARY:
+                self.painted += message.data
+
+    @property
+    def shown(self) -> str:
+        return re.sub(r"\x1b\[[0-9;?]*[ -/]*[@-~]", "", self.painted.decode(errors="replace"))
+
+    async def sees(self, text: str) -> None:
+        try:
+            await until(lambda: text in self.shown or self._listening.done())
+        finally:
+            assert text in self.shown, self.shown[-2000:]
+
+    async def types(self, text: str) -> None:
+        await self.websocket.send_json(["stdin", text])
+        await until(lambda: text in self.shown)
+        await self.websocket.send_json(["stdin", "\r"])
+
+    async def close(self) -> None:
+        await self.websocket.close()
+        await self._listening
+
+
+@asynccontextmanager
+async def serving(*options: str) -> AsyncIterator[Served]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tui", "web", *options),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert process.stdout is not None
+    served = Served(process, (await process.stdout.readline()).decode().strip())
+    try:
+        yield served
+    finally:
+        await served.client.close()
+        if process.returncode is None:
+            process.send_signal(signal.SIGINT)
+        await process.communicate()
+
+
+@asynccontextmanager
+async def tab(served: Served, **options: Any) -> AsyncIterator[Opened]:
+    headers = {"Origin": served.origin}
+    async with served.client.ws_connect(
+        f"{served.origin}/ws?width=80&height=24", headers=headers, **options
+    ) as websocket:
+        opened = Opened(websocket)
+        yield opened
+        await opened.close()
+
+
+def children(home: Home) -> list[int]:
+    """The chats that run in this home."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            environment = (folder / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"chat" in words and f"DISCERN_HOME={home.data}".encode() in environment:
+            found.append(int(folder.name))
+    return found
+
+
+@pytest.fixture
+def by_words(home: Home) -> Home:
+    """A home whose memory needs no index, and whose first start is over."""
+    home.settings_file.write_text("[memory]\ndense = false\n[sampling]\ntemperature = 0.0\n")
+    return home
+
+
+async def test_nothing_is_given_without_the_key(home: Home) -> None:
+    async with serving() as served:
+        for path in ("/", "/?key=", "/?key=wrong", "/?key=%D1%8F", "/page.css", "/no/such"):
+            assert (await served.get(path))[0] == 403, path
+        key = served.url.partition("?")[2]
+        for path in ("/static/js/textual.js?" + key, "/ws?" + key, "/download/1?" + key):
+            assert (await served.get(path))[0] == 403, path
+        _status, said, headers = await served.get("/")
+        assert "the key is missing" in said and "Set-Cookie" not in headers
+        with pytest.raises(aiohttp.WSServerHandshakeError, match="403"):
+            async with tab(served):
+                pass
+        assert not children(home)
+
+
+async def test_a_key_opens_once_and_becomes_a_cookie(home: Home) -> None:
+    async with serving() as served:
+        status, _said, headers = await served.get("/?" + served.url.partition("?")[2])
+        assert (status, headers["Location"]) == (303, "/")
+        cookie = headers["Set-Cookie"]
+        assert "HttpOnly" in cookie and "SameSite=Strict" in cookie
+        assert served.url.partition("key=")[2] not in cookie
+        status, page, headers = await served.get("/")
+        assert status == 200 and "textual-terminal" in page
+        assert "key=" not in page
+        policy = headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy and "script-src 'self'" in policy
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        asked_for = re.findall(r'(?:src|href)="([^"]+)"', page)
+        parts = [part for part in asked_for if part.startswith("/") and part != "/"]
+        assert len(parts) == 4
+        for part in parts:
+            status, text, _headers = await served.get(part)
+            assert status == 200
+            if not part.startswith("/static"):
+                assert "//" not in re.sub(r"^\s*//.*|/\*.*?\*/", "", text, flags=re.M | re.S)
+        assert all(part.startswith("/") or part == "data:," for part in asked_for)
+        assert (await served.get("/?key=wrong"))[0] == 403
+
+
+async def test_other_hosts_and_other_origins_are_refused(by_words: Home) -> None:
+    async with serving() as served:
+        await served.come_in()
+        port = served.origin.rpartition(":")[2]
+        for host in ("evil.example", f"evil.example:{port}", "127.0.0.1", "127.0.0.1:1"):
+            assert (await served.get("/", headers={"Host": host}))[0] == 403, host
+        for origin in (
+            "http://evil.example",
+            "null",
+            "http://127.0.0.1:1",
+            f"https://127.0.0.1:{port}",
+        ):
+            assert (await served.get("/", headers={"Origin": origin}))[0] == 403, origin
+            with pytest.raises(aiohttp.WSServerHandshakeError, match="403"):
+                await served.client.ws_connect(f"{served.origin}/ws", headers={"Origin": origin})
+        with pytest.raises(aiohttp.WSServerHandshakeError, match="403"):
+            await served.client.ws_connect(f"{served.origin}/ws")
+        assert (await served.get("/", headers={"Origin": served.origin}))[0] == 200
+        assert not children(by_words)
+
+
+async def test_it_listens_on_this_machine_alone(home: Home) -> None:
+    async with serving() as served:
+        port = int(served.origin.rpartition(":")[2])
+        wanted = f"{0x0100007F:08X}:{port:04X}"
+        lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        lines += [line.split() for line in Path("/proc/net/tcp6").read_text().splitlines()[1:]]
+        listening = [
+            line[1] for line in lines if line[3] == "0A" and line[1].endswith(f":{port:04X}")
+        ]
+        assert listening == [wanted]
+
+
+async def test_a_tab_paints_the_chat_and_answers(by_words: Home) -> None:
+    async with serving() as served:
+        await served.come_in()
+        async with tab(served) as opened:
+            await opened.sees("Discern starter")
+            await opened.types(QUESTION)
+            await opened.sees(ANSWER)
+            for nonsense in (
+                "{",
+                "[]",
+                "7",
+                '["stdin", 7]',
+                '["resize", {"width": "x"}]',
+                '["no", 1]',
+            ):
+                await opened.websocket.send_str(nonsense)
+            await opened.websocket.send_json(["ping", "1"])
+            await opened.types("/recall off")
+            await opened.sees("Recall is off")
+            assert len(children(by_words)) == 1
+        await until(lambda: not children(by_words))
+        with Journal(by_words.journal) as journal:
+            assert [turn.asked for turn in journal.turns()] == [QUESTION]
+
+
+async def test_leaving_inside_closes_the_tab(by_words: Home) -> None:
+    async with serving() as served:
+        await served.come_in()
+        async with tab(served) as opened:
+            await opened.sees("Discern starter")
+            await opened.websocket.send_json(["stdin", "\x11"])  # Ctrl+Q
+            await until(lambda: opened.websocket.closed)
+        await until(lambda: not children(by_words))
+
+
+async def test_a_chat_that_cannot_open_says_why_in_the_terminal(by_words: Home) -> None:
+    async with serving("--model", "/nowhere.gguf") as served:
+        await served.come_in()
+        async with tab(served) as opened:
+            await until(lambda: opened.websocket.closed)
+        served.process.send_signal(signal.SIGINT)
+        _out, said = await served.process.communicate()
+        assert b"there is no model at /nowhere.gguf" in said
+        assert b"Traceback" not in said
+
+
+async def test_a_second_tab_recalls_by_words_and_a_reload_does_not(home: Home) -> None:
+    home.settings_file.write_text("[sampling]\ntemperature = 0.0\n")
+    async with serving() as served:
+        await served.come_in()
+        async with tab(served) as first:
+            await first.sees("Discern starter")
+            async with tab(served) as second:
+                await second.sees("by words alone")
+                await second.types(QUESTION)
+                await second.sees(ANSWER)
+        async with tab(served) as again:
+            await again.sees("Discern starter")
+            await again.types("/recall on")
+            await again.sees("Recall is on")
+            assert "by words alone" not in again.shown
+
+
+async def test_ctrl_c_ends_every_tab_and_leaves_no_process(by_words: Home) -> None:
+    async with serving() as served:
+        await served.come_in()
+        async with tab(served) as one, tab(served) as two:
+            await one.sees("Discern starter")
+            await two.sees("Discern starter")
+            await one.types(QUESTION)
+            await one.sees(ANSWER)
+            assert len(children(by_words)) == 2
+            served.process.send_signal(signal.SIGINT)
+            _out, said = await served.process.communicate()
+            assert served.process.returncode == 0
+            assert b"2 open tabs" in said
+            assert not children(by_words)
+    with Journal(by_words.journal) as journal:
+        assert ANSWER in journal.turns()[0].replied
+
+
+async def test_a_killed_server_leaves_no_chat_behind(by_words: Home) -> None:
+    async with serving() as served:
+        await served.come_in()
+        async with tab(served) as opened:
+            await opened.sees("Discern starter")
+            served.process.kill()
+            await served.process.communicate()
+            await until(lambda: not children(by_words))
+
+
+async def test_a_taken_port_and_another_host_get_one_sentence(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = subprocess.run(
+            [sys.executable, "-m", "tui", "web", "--port", port],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"discern: cannot serve on port {port}: ")
+    for host in ("0.0.0.0", "::", "example.org"):
+        assert run(["web", "--host", host]) == 2
+        assert "a tunnel" in capsys.readouterr().err
+
+
+class Heard:
+    """A websocket that notes what it is sent."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+
+    async def send_str(self, text: str) -> None:
+        self.sent.append(json.loads(text))
+
+    async def send_bytes(self, data: bytes) -> None:
+        raise ConnectionResetError
+
+
+async def test_only_pages_of_the_web_are_opened() -> None:
+    websocket = Heard()
+    opened = Tab(websocket, DownloadManager(), [])  # type: ignore[arg-type]
+    for url in ("javascript:alert(1)", "file:///etc/passwd", "data:text/html,x", "https://x.org/"):
+        meta = {"type": "open_url", "url": url, "new_tab": True}
+        await opened.on_meta(json.dumps(meta).encode())
+    assert [said[1]["url"] for said in websocket.sent] == ["https://x.org/"]
+    await opened.on_data(b"a picture for nobody")
+
+
+async def test_a_file_is_saved_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server([], print)
+    await server._downloads.create_download(
+        app_service=None,  # type: ignore[arg-type]
+        delivery_key="k",
+        file_name='a"; x=\r\nSet-Cookie: я.html',
+        open_method="browser",
+        mime_type="text/html",
+    )
+
+    async def pieces(_key: str) -> AsyncIterator[bytes]:
+        yield b"<script>"
+
+    monkeypatch.setattr(server._downloads, "download", pieces)
+    from aiohttp import web
+    from aiohttp.test_utils import TestClient, TestServer
+
+    application = web.Application()
+    application.router.add_get("/download/{key}", server._download)
+    async with TestClient(TestServer(application)) as client:
+        answer = await client.get("/download/k")
+        assert answer.headers["Content-Type"] == "application/octet-stream"
+        assert answer.headers["Content-Disposition"].startswith("attachment; filename*=UTF-8''a%22")
+        assert "Set-Cookie" not in answer.headers
+        assert await answer.read() == b"<script>"
+        assert (await client.get("/download/other")).status == 404
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+async def test_a_real_browser_talks_and_marks_and_asks_nobody_else(
+    by_words: Home, tmp_path: Path
+) -> None:
+    def rows(table: str) -> int:
+        # Read only: whoever opens a journal again and again keeps its owner from writing.
+        with closing(sqlite3.connect(f"file:{by_words.journal}?mode=ro", uri=True)) as reader:
+            known = reader.execute("SELECT count(*) FROM sqlite_master WHERE name = ?", (table,))
+            if not known.fetchone()[0]:
+                return 0
+            return int(reader.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+
+    async with serving() as served, browsing(tmp_path / "browser", served.url) as page:
+        while "-first-byte" not in str(await page.asks("document.body.className")):
+            await asyncio.sleep(0.05)
+        while await page.asks("document.activeElement.className") != "xterm-helper-textarea":
+            await asyncio.sleep(0.05)
+        assert await page.asks("location.href") == served.base
+        assert await page.asks("document.cookie") == ""
+        await until(by_words.journal.exists)  # the canvas cannot be read; the chat is there now
+        await page.types(QUESTION)
+        await page.presses("Enter", 13)
+
+        await until(lambda: rows("turns") == 1)
+        await page.types("/diff surprise => In Canberra, since 1913.")
+        await page.presses("Enter", 13)
+
+        await until(lambda: rows("differences") == 1)
+        here = (served.origin, served.origin.replace("http", "ws"), "data:")
+        assert [url for url in page.requested if not url.startswith(here)] == []
+        assert not [text for text in page.complaints if "Content Security Policy" in text]

@@ -1,0 +1,191 @@
+"""The first start: which model talks, when it trains, done. `discern setup` shows it again.
+
+One page at a time; Esc goes a page back, and from the first into the chat. What was answered is written
+when the second question is, in one go; a timer only after its text was shown and agreed to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import events, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.content import Content
+from textual.message import Message
+from textual.screen import Screen
+from textual.widgets import Static
+
+from memory.errors import DiscernError
+from memory.home import Home, Settings, read_settings
+from memory.language import tr
+from tui.setup import Answers, When, leave, write
+from tui.text import one_line
+from tui.widgets.fetch_page import FetchPage
+from tui.widgets.model_page import ModelPage
+from tui.widgets.night_page import NightPage, PlanPage
+from tui.widgets.page import Page
+from tui.widgets.welcome import LINES
+
+if TYPE_CHECKING:
+    from trainer.service import Plan
+
+
+class DonePage(Page, can_focus=True):
+    """What was written, and the four things to do; Enter opens the chat."""
+
+    class Over(Message):
+        """Into the chat."""
+
+    def __init__(self, written: list[str]) -> None:
+        super().__init__()
+        self._written = written
+
+    def on_mount(self) -> None:
+        """Sum up."""
+        self.lead("\n".join(self._written))
+        lines = [Content(tr("Four things to do:"))]
+        for name, rest in LINES:
+            lines.append(Content.assemble("  ", (f"{tr(name):<8}", "bold"), tr(rest)))
+        self.about(Content("\n").join(lines))
+        self.keys(tr("Enter opens the chat") + " · " + tr("Esc back"))
+        self.focus()
+
+    def on_key(self, event: events.Key) -> None:
+        """Enter opens the chat."""
+        if event.key == "enter":
+            event.stop()
+            self.post_message(self.Over())
+
+
+class SetupScreen(Screen[None]):
+    """Three steps; gives back nothing: the chat reads the settings anew."""
+
+    DEFAULT_CSS = """
+    SetupScreen { layout: vertical; background: $background; }
+    SetupScreen > .head { height: 1; margin: 1 0 0 0; padding: 0 2; }
+    SetupScreen > Container { height: 1fr; }
+    """
+    AUTO_FOCUS = ""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "back", "Back", show=False, priority=True),
+    ]
+
+    def __init__(self, home: Home, settings: Settings) -> None:
+        super().__init__()
+        self._home, self._settings = home, settings
+        self._model: Path | None = None
+        self._pointed = f"here:{settings.model.path}" if settings.model.path else ""
+        self._when: When = "open"
+        self._time = settings.night.time
+        self._page: Page | None = None
+        self._head = Static("", markup=False, classes="head")
+
+    def compose(self) -> ComposeResult:
+        """Lay the parts down."""
+        yield self._head
+        yield Container()
+
+    async def on_mount(self) -> None:
+        """Begin with the model."""
+        await self._show(1, self._models())
+
+    def _models(self, said: str = "") -> ModelPage:
+        return ModelPage(self._home, self._settings, said, self._pointed)
+
+    async def _show(self, step: int, page: Page) -> None:
+        name = {1: tr("the model"), 2: tr("when to learn"), 3: tr("done")}[step]
+        accent = f"bold {self.app.theme_variables['accent']}"
+        where = tr("step {step} of {steps}: {name}", step=step, steps=3, name=name)
+        self._head.update(Content.assemble(("◆ discern", accent), f"  {where}"))
+        box = self.query_one(Container)
+        await box.remove_children()
+        self._page = page
+        await box.mount(page)
+
+    async def action_back(self) -> None:
+        """A step back; from the first into the chat."""
+        page = self._page
+        if page is None or page.back():
+            return
+        if isinstance(page, ModelPage):
+            self._leave()
+        elif isinstance(page, NightPage):
+            await self._show(1, self._models())
+        else:
+            await self._show(2, NightPage(self._home, self._settings))
+
+    def _leave(self) -> None:
+        try:
+            leave(self._home)
+        except DiscernError as error:
+            self.app.notify(str(error), severity="error", markup=False)
+        self.dismiss()
+
+    # --- what the pages say ------------------------------------------------------------------
+
+    async def on_model_page_chosen(self, message: ModelPage.Chosen) -> None:
+        """Go on to the nights, or to the download."""
+        self._pointed = message.key
+        if message.pull is not None:
+            await self._show(1, FetchPage(self._home, message.pull))
+        else:
+            await self._chose(message.path)
+
+    async def on_fetch_page_done(self, message: FetchPage.Done) -> None:
+        """The file is here."""
+        await self._chose(message.path)
+
+    async def on_fetch_page_left(self, message: FetchPage.Left) -> None:
+        """Back to the choice."""
+        await self._show(1, self._models(message.said))
+
+    async def _chose(self, path: Path | None) -> None:
+        self._model = path
+        await self._show(2, NightPage(self._home, self._settings))
+
+    async def on_night_page_answered(self, message: NightPage.Answered) -> None:
+        """Write it, or show the timer first."""
+        self._when, self._time = message.when, message.at
+        if message.plan is not None:
+            await self._show(2, PlanPage(message.plan))
+        else:
+            self._write(None)
+
+    def on_plan_page_agreed(self) -> None:
+        """Write it, and install the timer."""
+        assert isinstance(self._page, PlanPage)
+        self._write(self._page.plan)
+
+    @work(group="write", exclusive=True)
+    async def _write(self, plan: Plan | None) -> None:
+        from trainer import service
+
+        answers = Answers(self._model, self._when, self._time)
+        try:
+            values = await asyncio.to_thread(write, self._home, answers)
+            self._settings = read_settings(self._home)
+            if plan is not None:
+                await asyncio.to_thread(service.install, plan)
+        except DiscernError as error:
+            await self._show(2, NightPage(self._home, self._settings, str(error)))
+            return
+        width = self.size.width - 4
+        written = [tr("Written to {path}:", path=self._home.settings_file)]
+        for section, keys in values.items():
+            for key, value in keys.items():
+                shown = f'"{value}"' if isinstance(value, str) else str(value).lower()
+                note = "  " + tr("(the starter)") if (section, value) == ("model", "") else ""
+                written.append("  " + one_line(f"{section}.{key} = {shown}{note}", width - 2))
+        if plan is not None:
+            written.append(
+                tr("Installed: {kind} looks every hour whether a night is due.", kind=plan.kind)
+            )
+        await self._show(3, DonePage(written))
+
+    def on_done_page_over(self) -> None:
+        """Into the chat."""
+        self.dismiss()

@@ -1,0 +1,146 @@
+"""What the first start asks, what may be answered, and what an answer writes.
+
+A person's own `config.toml` is the sign that it was answered: whoever leaves the questions gets a file
+of one comment, and is not asked again. Nothing here draws; nothing here talks to the network.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from memory.home import Home, Settings, read_settings
+from memory.settings_file import write_settings
+
+if TYPE_CHECKING:
+    from agent.fitness import Fitness
+
+When = Literal["open", "timer", "asked"]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A model that may talk. `size` in bytes, of a download about; `path` is None where there is no
+    file yet, and for the starter; `pull` is (repository, file) at the hub."""
+
+    kind: Literal["starter", "here", "download", "path"]
+    name: str
+    size: int = 0
+    path: Path | None = None
+    pull: tuple[str, str] | None = None
+    fits: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What was answered; a model of None is the starter."""
+
+    model: Path | None
+    when: When
+    time: str
+
+
+def is_first_start(home: Home) -> bool:
+    """Whether nobody has answered yet, nor written a file of their own."""
+    return not home.settings_file.exists()
+
+
+def choices(home: Home) -> list[Choice]:
+    """Return what may talk: the starter, the files that are here, what can be fetched, a path."""
+    return [
+        Choice("starter", "starter", starter_card()["bytes"]),
+        *_here(home),
+        *_downloads(home),
+        Choice("path", "path"),
+    ]
+
+
+def _here(home: Home) -> Iterator[Choice]:
+    from agent.models import find_models
+
+    for item in find_models(home):
+        yield Choice("here", item.name, item.size, item.path)
+
+
+def _downloads(home: Home) -> Iterator[Choice]:
+    from agent.models import BYTES, ROOM, advised, find_models, free_memory, known_models
+
+    have = {item.name.lower() for item in find_models(home)}
+    free = free_memory()
+    for known in known_models():
+        quant = advised(known, free)
+        file = known.files[quant]
+        if known.use == "chat" and f"{known.repo}:{file}".lower() not in have:
+            size = int(known.parameters * 1e9 * BYTES[quant])
+            yield Choice(
+                "download",
+                f"{known.name} {quant}",
+                size,
+                pull=(known.repo, file),
+                fits=size * ROOM < free,
+            )
+
+
+@cache
+def starter_card() -> dict[str, int]:
+    """Return what the starter's card says of it: bytes, parameters and facts it knows."""
+    from agent.serving import STARTER
+
+    card = json.loads(STARTER.with_name("card.json").read_text(encoding="utf-8"))
+    return {
+        "bytes": card["bytes"],
+        "parameters": card["parameters"],
+        "facts": card["data"]["facts"],
+    }
+
+
+def judge(path: Path, settings: Settings) -> Fitness:
+    """Return what a file is good for here; takes a second or two the first time.
+
+    Raises:
+        ModelError: it is no GGUF, or damaged.
+    """
+    from agent.fitness import fitness
+
+    return fitness(path, settings, gpu=_card())
+
+
+@cache
+def _card() -> int:
+    from agent.fitness import gpu_memory
+
+    return gpu_memory()
+
+
+def write(home: Home, answers: Answers) -> dict[str, dict[str, str | bool]]:
+    """Write the answers into the person's own file, all at once; returns what was written.
+
+    Raises:
+        SettingsError: the time is none; nothing is written.
+        HomeError: the file cannot be written.
+    """
+    values: dict[str, dict[str, str | bool]] = {
+        "model": {"path": str(answers.model) if answers.model else ""},
+        "night": {"enabled": answers.when != "asked", "time": answers.time},
+    }
+    write_settings(home, values)
+    return values
+
+
+def leave(home: Home) -> None:
+    """Note that the questions were left, so that they are not asked again."""
+    if is_first_start(home):
+        write_settings(home, {})
+
+
+def with_time(home: Home, time: str) -> Settings:
+    """Return the settings as they would be with nights at this time.
+
+    Raises:
+        SettingsError: the time is none.
+    """
+    return read_settings(home, {"night": {"time": time, "enabled": True}})

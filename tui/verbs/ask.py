@@ -1,0 +1,223 @@
+"""`discern ask`: one question, such as from a pipe; its reply as text, as JSON or as events."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tui.verbs.offered import threads
+from tui.verbs.shared_options import (
+    as_json,
+    model_option,
+    open_home,
+    print_json,
+    refuse_contradiction,
+    step,
+)
+
+if TYPE_CHECKING:
+    from agent.chat import Chat
+    from agent.graph import Event, Finished
+
+SETTLING = 3.0
+"""Seconds that one question waits for the index of vectors at most; then recall goes by words."""
+INTERRUPTED = 130
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  discern ask "What is 2 + 3?"
+  discern ask --thread work "And the week after?"
+  git diff | discern ask "Review this." --json | jq -r .reply
+  discern ask "Tell me of Rome." --stream | jq -j 'select(.event == "delta").text'
+\b
+--stream prints a JSON object a line, as it happens:
+  {"event": "recalled", "recalled": [...]}   what stands in the context
+  {"event": "thought", "text": "..."}        a piece of what a thinking model thinks
+  {"event": "delta", "text": "..."}          a piece of the reply
+  {"event": "done", "reply": "...", ...}     the turn as it was kept: the document of --json
+Ctrl-C stops the reply and keeps what was said; the exit code is 130 then.
+"""
+)
+@click.argument("words", nargs=-1)
+@click.option(
+    "--thread",
+    metavar="NAME",
+    help="Ask within this thread; default: a new one.",
+    shell_complete=threads,
+)
+@click.option("-c", "--continue", "go_on", is_flag=True, help="Ask within the last thread.")
+@click.option("--no-recall", is_flag=True, help="Put no past differences into the context.")
+@click.option("--no-adapter", is_flag=True, help="Let the base model answer.")
+@model_option
+@as_json
+@click.option("--stream", is_flag=True, help="Print JSON Lines while it speaks, for scripts.")
+def ask(
+    words: tuple[str, ...],
+    thread: str | None,
+    go_on: bool,
+    no_recall: bool,
+    no_adapter: bool,
+    model: str | None,
+    as_json: bool,
+    stream: bool,
+) -> int:
+    """Ask one question and print the reply; text that is piped in is added to it.
+
+    What does not fit the model's context is refused and not cut: a review of half a text would look
+    like one of the whole.
+    """
+    from agent.chat import Chat
+
+    refuse_contradiction(thread, go_on)
+    question = _question(words)
+    home, settings = open_home(model)
+    with ExitStack() as stack:
+        stack.callback(step, "")
+        chat = stack.enter_context(
+            Chat.open(
+                home,
+                settings,
+                thread=thread,
+                new=not thread and not go_on,
+                use_adapter=not no_adapter,
+                on_step=step,
+            )
+        )
+        if no_recall:
+            chat.recalling = False
+        else:
+            # One question alone: it is worth the wait that a chat does not notice.
+            step("opening the index")
+            chat.memory.settle(timeout=SETTLING)
+        step("thinking")
+        stopped = stack.enter_context(_interrupts(chat.stop))
+        events = stack.enter_context(closing(chat.say(question)))
+        finished = (_as_events if stream else _as_document if as_json else _as_text)(chat, events)
+        if stopped.is_set():
+            said = "what was said is kept" if finished.turn.replied else "nothing was said yet"
+            click.echo(f"discern: stopped; {said}", err=True)
+            return INTERRUPTED
+    return 0
+
+
+def _question(words: tuple[str, ...]) -> str:
+    question = " ".join(words)
+    if not sys.stdin.isatty():
+        try:
+            piped = sys.stdin.read().strip()
+            piped.encode()  # bytes that are no UTF-8 came through as halves of characters
+        except UnicodeError as error:
+            raise click.UsageError("what was piped in is no text (UTF-8)") from error
+        if "\0" in piped:
+            raise click.UsageError("what was piped in is no text: it holds zero bytes")
+        question = f"{question}\n\n{piped}".strip() if piped else question
+    if not question.strip():
+        raise click.UsageError('nothing to ask; write `discern ask "…"` or pipe text into it')
+    return question
+
+
+@contextmanager
+def _interrupts(stop: Callable[[], None]) -> Iterator[threading.Event]:
+    """Give an event that the first Ctrl-C sets as it stops the reply; a second one ends at once."""
+    stopped = threading.Event()
+
+    def pressed(_number: int, _frame: object) -> None:
+        if stopped.is_set():
+            raise KeyboardInterrupt
+        stopped.set()
+        stop()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+    before = signal.signal(signal.SIGINT, pressed)
+    try:
+        yield stopped
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _as_text(chat: Chat, events: Iterator[Event]) -> Finished:
+    """Print the reply as it comes, cleaned."""
+    from agent.graph import Delta, Finished
+    from tui.text import StreamCleaner
+
+    cleaner = StreamCleaner()
+    for event in events:
+        if isinstance(event, Delta):
+            step("")
+            click.echo(cleaner.feed(event.text), nl=False)
+        elif isinstance(event, Finished):
+            step("")
+            click.echo(cleaner.finish())
+            done = event
+    return done
+
+
+def _as_document(chat: Chat, events: Iterator[Event]) -> Finished:
+    """Print one document in the end."""
+    from agent.graph import Finished, Recalling
+
+    recalled: list[dict[str, Any]] = []
+    for event in events:
+        if isinstance(event, Recalling):
+            recalled = _recalled(event.items)
+        elif isinstance(event, Finished):
+            step("")
+            print_json(_document(chat, event, recalled))
+            done = event
+    return done
+
+
+def _as_events(chat: Chat, events: Iterator[Event]) -> Finished:
+    """Print a line for everything that happens."""
+    from agent.graph import Delta, Finished, Recalling, Thought
+
+    recalled: list[dict[str, Any]] = []
+    for event in events:
+        step("")
+        if isinstance(event, Recalling):
+            recalled = _recalled(event.items)
+            print_json({"event": "recalled", "recalled": recalled})
+        elif isinstance(event, Thought | Delta):
+            name = "delta" if isinstance(event, Delta) else "thought"
+            print_json({"event": name, "text": event.text})
+        elif isinstance(event, Finished):
+            print_json({"event": "done", **_document(chat, event, recalled)})
+            done = event
+    return done
+
+
+def _recalled(items: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": item.difference.id,
+            "score": item.score,
+            "asked": item.difference.asked,
+            "sounds": item.difference.contrast.sounds,
+        }
+        for item in items
+    ]
+
+
+def _document(chat: Chat, event: Finished, recalled: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "reply": event.turn.replied,
+        "thread": event.turn.thread,
+        "turn": event.turn.id,
+        "recalled": recalled,
+        "by_words_alone": chat.memory.notice is not None,
+        "adapter": event.turn.adapter,
+        "model": event.turn.model,
+        "reason": event.reason,
+        "seconds": round(event.seconds, 3),
+        "surprisal": event.turn.mean_surprisal,
+    }

@@ -1,0 +1,115 @@
+"""What a shell may complete an argument to: names and ids of what is there.
+
+Asked at every press of Tab, so nothing heavy is imported; what is offered is cleaned, since names of
+threads and words of talk go to the terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    import click
+
+    from memory.places import Home
+
+Offer = Callable[["click.Context", "click.Parameter", str], list[CompletionItem]]
+
+
+def _offering(pairs: Callable[[Home], Iterable[tuple[str, str]]]) -> Offer:
+    def offer(
+        _context: click.Context, _parameter: click.Parameter, typed: str
+    ) -> list[CompletionItem]:
+        from memory.places import Home
+        from tui.text import one_line
+
+        begun = typed.lower()
+        found = [(one_line(word), said) for word, said in pairs(Home.locate())]
+        return [
+            CompletionItem(word, help=one_line(said[:80]) or None)
+            for word, said in found
+            if word.lower().startswith(begun)
+        ]
+
+    return offer
+
+
+def _threads(home: Home) -> Iterable[tuple[str, str]]:
+    from memory import glance
+
+    return glance.threads(home)
+
+
+def _differences(home: Home) -> Iterable[tuple[str, str]]:
+    from memory import glance
+
+    return glance.differences(home)
+
+
+def _turns(home: Home) -> Iterable[tuple[str, str]]:
+    from memory import glance
+
+    return glance.turns(home)
+
+
+def _adapters(home: Home) -> Iterable[tuple[str, str]]:
+    from memory import glance
+
+    return glance.adapters(home)
+
+
+def _sides(home: Home) -> Iterable[tuple[str, str]]:
+    from memory import glance
+
+    yield "base", "the model alone"
+    yield "base+recall", "with past differences in its context"
+    yield "current", "the adapter that serves"
+    yield from glance.adapters(home)
+
+
+def _kinds(home: Home) -> Iterable[tuple[str, str]]:
+    from memory import glance
+
+    return glance.kinds(home)
+
+
+def _runs(home: Home) -> Iterable[tuple[str, str]]:
+    from memory import glance
+
+    return glance.runs(home)
+
+
+def _here(home: Home) -> Iterable[tuple[str, str]]:
+    from agent.models import find_models
+
+    yield "starter", "ships with Discern"
+    for item in find_models(home):
+        yield item.name, f"{item.size / 1e6:,.0f} MB"
+
+
+def _known(_home: Home) -> Iterable[tuple[str, str]]:
+    from agent.models import known_models
+
+    for item in known_models():
+        yield item.name, f"{item.repo}, {', '.join(item.files)}"
+
+
+threads = _offering(_threads)
+differences = _offering(_differences)
+turns = _offering(_turns)
+adapters = _offering(_adapters)
+sides = _offering(_sides)
+kinds = _offering(_kinds)
+runs = _offering(_runs)
+models_here = _offering(_here)
+models_known = _offering(_known)
+
+
+def model_files(
+    _context: click.Context, _parameter: click.Parameter, typed: str
+) -> list[CompletionItem]:
+    """Let the shell complete a path."""
+    return [CompletionItem(typed, type="file")]

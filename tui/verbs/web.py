@@ -1,0 +1,73 @@
+"""`discern web`: the same chat in a browser on this machine."""
+
+from __future__ import annotations
+
+import click
+
+from tui.verbs.shared_options import model_option, open_home
+
+LOOPBACK = ("127.0.0.1", "localhost")
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  discern web                     prints an address; open it in a browser on this machine
+  discern web --open              opens it, too
+  discern web --port 8000         always the same port, such as for
+  ssh -L 8000:127.0.0.1:8000 home a tunnel from another machine
+The address holds a key that is new at each start: whoever has it has your chat. Ctrl-C ends it.
+"""
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, help="The port; by default a free one."
+)
+@click.option("--open", "then_open", is_flag=True, help="Open it in the browser.")
+@click.option("--host", default=LOOPBACK[0], hidden=True)
+@click.option("--thread", metavar="NAME", help="Open this thread instead of the last one.")
+@click.option("--new", is_flag=True, help="Begin a new thread in each tab.")
+@model_option
+def web(
+    port: int, then_open: bool, host: str, thread: str | None, new: bool, model: str | None
+) -> int:
+    """Serve the chat to a browser on this machine, behind a key.
+
+    Each tab is a chat of its own and loads the model for itself; the second one recalls by words,
+    since one process at a time owns the index. A tab that is closed keeps what was said. The browser
+    keeps Ctrl+T, Ctrl+N and Ctrl+W for itself; [keys] in config.toml gives the training panel another.
+    """
+    import asyncio
+    import webbrowser
+
+    from tui.web.server import Server
+
+    if host not in LOOPBACK:
+        raise click.UsageError(
+            f"{host} is not this machine alone, and Discern serves nobody else; from another machine "
+            "come through a tunnel: ssh -L 8000:127.0.0.1:8000 and `discern web --port 8000`"
+        )
+    _home, settings = open_home(model)  # a mistake in them is said here and not in every tab
+    options = [
+        *(["--thread", thread] if thread else []),
+        *(["--new"] if new else []),
+        *(["--model", model] if model else []),
+    ]
+
+    def opened(url: str) -> None:
+        click.echo(url)
+        click.echo("Open it in a browser on this machine. Ctrl-C ends it.", err=True)
+        if then_open:
+            webbrowser.open(url)
+
+    async def serve() -> int:
+        light = "light" in settings.ui.theme
+        server = Server(options, lambda words: click.echo(words, err=True), light=light)
+        return await server.run(port, opened)
+
+    ended = asyncio.run(serve())
+    click.echo(
+        f"Ended{f', and {ended} open tab' + 's' * (ended != 1) if ended else ''}; "
+        "what was said is kept.",
+        err=True,
+    )
+    return 0

@@ -1,0 +1,98 @@
+"""Who may come in: this machine's browser, by a key that is new at each start.
+
+The key stands in the address once; it becomes a cookie that scripts cannot read and other sites cannot
+use, and the address is shown without it. Everything without key or cookie is refused, the fonts too.
+
+`Host` is checked so that no name of somebody else's can be made to mean this machine (DNS rebinding),
+`Origin` so that no page of another site, or of another port, speaks through the person's browser. The
+browser may load nothing from anywhere else (Content-Security-Policy). What this does not keep out is
+whoever can read this user's processes or files.
+
+Sources: RFC 6265bis (cookies), RFC 6455 section 10.2 (Origin), CSP level 3.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+ADDRESS = "127.0.0.1"
+
+
+class Door:
+    """The key of one server, and the checks of every request to it."""
+
+    def __init__(self, port: int) -> None:
+        self.hosts = (f"{ADDRESS}:{port}", f"localhost:{port}")
+        self._key = secrets.token_urlsafe(32)
+        self._session = secrets.token_urlsafe(32)
+        # Cookies know no ports: two servers of one person must not take each other's.
+        self._cookie = f"discern-{port}"
+        self.url = f"http://{self.hosts[0]}/?key={self._key}"
+
+    def refusal(self, request: web.Request) -> str | None:
+        """Return why a request is refused, in a sentence; None when it may come in."""
+        if request.headers.getall("Host", []) not in [[host] for host in self.hosts]:
+            return "this address is not the one that `discern web` printed"
+        origin = request.headers.get("Origin")
+        if origin is not None and origin != f"http://{request.host}":
+            return "another page may not speak to this one"
+        if origin is None and request.headers.get("Upgrade"):
+            return "only a page of this server may open a chat"
+        if self.knocks(request):
+            return None if _same(request.query.get("key"), self._key) else "the key is a wrong one"
+        if not _same(request.cookies.get(self._cookie), self._session):
+            return "the key is missing; open the address that `discern web` printed"
+        return None
+
+    @staticmethod
+    def knocks(request: web.Request) -> bool:
+        """Whether this is the first request, with the key in its address."""
+        return request.path == "/" and "key" in request.query
+
+    def let_in(self) -> web.Response:
+        """Return the answer to the first request: the cookie, and the address without the key."""
+        response = web.Response(status=303, headers={"Location": "/"})
+        response.set_cookie(self._cookie, self._session, httponly=True, samesite="Strict", path="/")
+        return response
+
+    @property
+    def guard(self) -> Middleware:
+        """The middleware that stands before everything."""
+
+        @web.middleware
+        async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if why := self.refusal(request):
+                return web.Response(status=403, text=f"Refused: {why}.\n")
+            return self.let_in() if self.knocks(request) else await handler(request)
+
+        return guard
+
+    async def harden(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Add what keeps the browser to this server; for `on_response_prepare`."""
+        socket = f"ws://{request.host}" if request.host in self.hosts else "'none'"
+        response.headers.update(
+            {
+                "Content-Security-Policy": (
+                    "default-src 'none'; script-src 'self'; font-src 'self'; img-src data:; "
+                    # xterm.js writes its own style elements.
+                    f"style-src 'self' 'unsafe-inline'; connect-src 'self' {socket}; "
+                    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+                ),
+                "Cache-Control": "no-store",
+                "Cross-Origin-Opener-Policy": "same-origin",
+                "Cross-Origin-Resource-Policy": "same-origin",
+                "Referrer-Policy": "no-referrer",
+                "X-Content-Type-Options": "nosniff",
+            }
+        )
+
+
+def _same(given: str | None, wanted: str) -> bool:
+    """Whether two secrets are equal, in a time that tells nothing of where they differ."""
+    return secrets.compare_digest((given or "").encode(), wanted.encode())

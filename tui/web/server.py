@@ -1,0 +1,147 @@
+"""`discern web`: the pages, a websocket for each tab, and the orderly end of all of them.
+
+Serves on the loopback address alone. Our own page stands in the place of textual-serve's, which asks a
+font of another site; its script, its style and its fonts are served from the package.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+import textual_serve
+from aiohttp import web
+from textual_serve.download_manager import DownloadManager
+
+from memory.errors import HomeError
+from tui.text import clean
+from tui.web.door import ADDRESS, Door
+from tui.web.tab import LARGEST, Tab, size
+
+HERE = Path(__file__).parent
+STATIC = Path(textual_serve.__file__).parent / "static"
+TURN = 15.0
+"""Seconds for which a new tab waits for one that is closing, such as the same one before a reload."""
+
+Say = Callable[[str], None]
+
+
+class Server:
+    """One server; `run` returns when it was told to end and no application is left."""
+
+    def __init__(self, options: Sequence[str], on_words: Say, *, light: bool = False) -> None:
+        """Pass `options` to each chat; `on_words` hears what one wrote to its error output."""
+        self._options, self._on_words = options, on_words
+        self._downloads = DownloadManager()
+        self._tabs: set[Tab] = set()
+        self._over = asyncio.Event()
+        page = (HERE / "page.html").read_text(encoding="utf-8")
+        self._page = page.replace("SHADE", "light" if light else "dark")
+
+    async def run(self, port: int, on_open: Say) -> int:
+        """Serve until Ctrl-C or SIGTERM; `on_open` hears the address. Returns how many tabs it ended.
+
+        Raises:
+            HomeError: the port is taken.
+        """
+        logging.getLogger("textual-serve").disabled = True
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._over.set)
+        listening = _listen(port)
+        door = Door(listening.getsockname()[1])
+        runner = web.AppRunner(self._application(door), access_log=None, shutdown_timeout=1)
+        await runner.setup()
+        try:
+            await web.SockSite(runner, listening).start()
+            on_open(door.url)
+            await self._over.wait()
+        finally:
+            ended = len(self._tabs)
+            await asyncio.gather(*(tab.stop() for tab in self._tabs))
+            await runner.cleanup()
+        return ended
+
+    def _application(self, door: Door) -> web.Application:
+        application = web.Application(middlewares=[door.guard])
+        application.on_response_prepare.append(door.harden)
+        application.add_routes(
+            [
+                web.get("/", self._index),
+                web.get("/{file:page[.](css|js)}", self._part),
+                web.get("/ws", self._tab),
+                web.get("/download/{key}", self._download),
+                web.static("/static", STATIC),
+            ]
+        )
+        return application
+
+    async def _index(self, request: web.Request) -> web.Response:
+        # The door let no other host in than our own two, so that nothing of it needs escaping.
+        return web.Response(
+            text=self._page.replace("HOST", request.host), content_type="text/html", charset="utf-8"
+        )
+
+    async def _part(self, request: web.Request) -> web.FileResponse:
+        return web.FileResponse(HERE / request.match_info["file"])
+
+    async def _tab(self, request: web.Request) -> web.WebSocketResponse:
+        websocket = web.WebSocketResponse(heartbeat=15, max_msg_size=LARGEST)
+        await websocket.prepare(request)
+        await self._others_left()
+        if self._over.is_set():
+            await websocket.close()
+            return websocket
+        tab = Tab(websocket, self._downloads, self._options)
+        self._tabs.add(tab)
+        try:
+            await tab.serve(
+                size(request.query.get("width"), 80), size(request.query.get("height"), 24)
+            )
+        finally:
+            await tab.stop()
+            self._tabs.discard(tab)
+            if words := clean(tab.last_words).strip():
+                self._on_words(words)
+        return websocket
+
+    async def _others_left(self) -> None:
+        """Wait a while for tabs that are closing: they hold the index still."""
+        if leaving := [asyncio.ensure_future(tab.stop()) for tab in self._tabs if tab.leaving]:
+            await asyncio.wait(leaving, timeout=TURN)
+
+    async def _download(self, request: web.Request) -> web.StreamResponse:
+        """Hand a file of the application to the browser: to be saved, never to be shown as a page."""
+        key = request.match_info["key"]
+        try:
+            about = await self._downloads.get_download_metadata(key)
+        except KeyError:
+            return web.Response(status=404, text="There is no such file.\n")
+        named = f"attachment; filename*=UTF-8''{quote(about.file_name, safe='')}"
+        response = web.StreamResponse(
+            headers={"Content-Type": "application/octet-stream", "Content-Disposition": named}
+        )
+        await response.prepare(request)
+        async for piece in self._downloads.download(key):
+            await response.write(piece)
+        await response.write_eof()
+        return response
+
+
+def _listen(port: int) -> socket.socket:
+    """Return a listening socket on the loopback address; port 0 is a free one."""
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((ADDRESS, port))
+    except OSError as error:
+        listening.close()
+        raise HomeError(
+            f"cannot serve on port {port}: {error.strerror}; without --port a free one is taken"
+        ) from error
+    return listening

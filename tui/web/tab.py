@@ -1,0 +1,170 @@
+"""One tab: an application of its own behind a websocket, from its first picture to its last word.
+
+The application is a child process in a session of its own, so that Ctrl-C in the terminal reaches the
+server alone, which ends the children one by one: it asks, then terminates, then kills. Each of the
+first two lets the application close its memory and keep what was said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+from aiohttp import WSMsgType, web
+from textual_serve.app_service import AppService
+from textual_serve.download_manager import DownloadManager
+
+DRIVER = "tui.web.driver:TabDriver"
+PATIENCE = (30.0, 10.0)
+"""Seconds after which an application that was asked to leave is terminated, and then killed."""
+LARGEST = 1 << 20
+"""Bytes of one message from the browser at most; a paste of more closes the tab."""
+
+
+class Tab(AppService):
+    """One application; `serve` returns when it has ended."""
+
+    def __init__(
+        self, websocket: web.WebSocketResponse, downloads: DownloadManager, options: Sequence[str]
+    ) -> None:
+        super().__init__(
+            "discern",
+            write_bytes=websocket.send_bytes,
+            write_str=websocket.send_str,
+            close=self._close,
+            download_manager=downloads,
+        )
+        self._websocket = websocket
+        self._options = options
+        self._words: IO[bytes] | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self.last_words = ""
+        """What the application wrote to its error output, once it has ended."""
+
+    async def serve(self, width: int, height: int) -> None:
+        """Run the application as long as the browser listens."""
+        await self.start(width, height)
+        try:
+            async for message in self._websocket:
+                if message.type == WSMsgType.TEXT:
+                    await self._hear(message.data)
+        finally:
+            await self.stop()
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it was asked to end."""
+        return self._ending is not None
+
+    async def stop(self) -> None:
+        """End the application and wait for it; calling it again waits, too."""
+        if self._task is None and self._ending is None:
+            return  # not begun yet: `serve` ends it
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._end())
+        await asyncio.shield(self._ending)
+
+    # --- the browser -------------------------------------------------------------------------
+
+    async def _hear(self, text: str) -> None:
+        """Pass on what the browser says; anything else than the page's own words is left out."""
+        try:
+            kind, *values = json.loads(text)
+            value = values[0] if values else None
+        except (ValueError, TypeError):
+            return
+        if kind == "stdin" and isinstance(value, str):
+            await self.send_bytes(value.encode("utf-8", "replace"))
+        elif kind == "resize" and isinstance(value, dict):
+            await self.set_terminal_size(
+                size(value.get("width"), 80), size(value.get("height"), 24)
+            )
+        elif kind == "ping" and isinstance(value, str):
+            await self._websocket.send_json(["pong", value])
+        elif kind == "blur":
+            await self.blur()
+        elif kind == "focus":
+            await self.focus()
+
+    async def _close(self) -> None:
+        if not self._websocket.closed:
+            await self._websocket.close()
+
+    # --- the application ---------------------------------------------------------------------
+
+    async def _open_app_process(
+        self, width: int = 80, height: int = 24
+    ) -> asyncio.subprocess.Process:
+        self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `_end`
+        process = await asyncio.create_subprocess_exec(
+            # -P: a folder called tui where the person happens to be is not ours.
+            *(sys.executable, "-P", "-m", "tui", "chat", *self._options),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=self._words,
+            env={**self._build_environment(width, height), "TEXTUAL_DRIVER": DRIVER},
+            start_new_session=True,
+        )
+        # `run` wants to read the errors and would print them as they are.
+        process.stderr = asyncio.StreamReader()
+        process.stderr.feed_eof()
+        self._process, self._stdin = process, process.stdin
+        return process
+
+    async def run(self) -> None:
+        """Carry what the application paints to the browser; its end closes the websocket."""
+        await super().run()
+        with suppress(ConnectionError, RuntimeError):
+            await self._close()
+
+    async def on_data(self, payload: bytes) -> None:
+        """Send a picture; one for a browser that has gone is dropped, so that the pipe stays empty."""
+        with suppress(ConnectionError, RuntimeError):
+            await super().on_data(payload)
+
+    async def on_meta(self, data: bytes) -> None:
+        """Do what the application asks of the browser; it may open pages of the web and no others."""
+        asked: dict[str, Any] = json.loads(data)
+        if asked.get("type") == "open_url" and urlsplit(str(asked.get("url"))).scheme not in (
+            "http",
+            "https",
+        ):
+            return
+        with suppress(ConnectionError, RuntimeError):
+            await super().on_meta(data)
+
+    async def _end(self) -> None:
+        process, task = self._process, self._task
+        if process is None or task is None:
+            return
+        await self._download_manager.cancel_app_downloads(self.app_service_id)
+        await self.send_meta({"type": "quit"})
+        self.stdin.close()
+        for seconds, harder in zip(PATIENCE, (process.terminate, process.kill), strict=True):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), seconds)
+                break
+            with suppress(ProcessLookupError):
+                harder()
+        await process.wait()
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        assert self._words is not None
+        with self._words as words:
+            words.seek(0)
+            self.last_words = words.read(LARGEST).decode("utf-8", "replace")
+
+
+def size(value: object, otherwise: int) -> int:
+    """Return a width or height that a terminal may have."""
+    try:
+        return max(2, min(1000, int(str(value))))
+    except ValueError:
+        return otherwise

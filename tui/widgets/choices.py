@@ -1,0 +1,123 @@
+"""A list to choose from by keys: rows under headings, the row under the cursor with a sign before it.
+
+The sign and not the colour says where the cursor is, so that it is seen without colours, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len, set_cell_size
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import OptionList
+from textual.widgets.option_list import Option
+
+from tui.text import one_line
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is chosen (`key`; "" is a heading), what is read, and two columns at the right: a figure and
+    a word on it."""
+
+    key: str
+    text: str
+    figure: str = ""
+    word: str = ""
+
+
+class Choices(OptionList):
+    """Rows of which one is under the cursor."""
+
+    DEFAULT_CSS = """
+    Choices {
+        height: auto;
+        max-height: 100%;
+        border: none;
+        padding: 0;
+        background: transparent;
+        scrollbar-size-vertical: 1;
+        &:focus { border: none; background-tint: transparent; }
+        & > .option-list--option-disabled { color: $muted; }
+        & > .option-list--option-highlighted {
+            color: $foreground; background: transparent; text-style: bold;
+        }
+        &:focus > .option-list--option-highlighted {
+            color: $block-cursor-foreground; background: $block-cursor-background; text-style: bold;
+        }
+    }
+    """
+
+    class Taken(Message):
+        """Enter, or a click, on a row."""
+
+        def __init__(self, key: str) -> None:
+            super().__init__()
+            self.key = key
+
+    class Pointed(Message):
+        """The cursor is on another row."""
+
+        def __init__(self, key: str) -> None:
+            super().__init__()
+            self.key = key
+
+    def __init__(self) -> None:
+        super().__init__(markup=False)
+        self._rows: list[Row] = []
+
+    def show(self, rows: Sequence[Row], key: str | None = None) -> None:
+        """Show these; the cursor goes to `key`, else stays where it was, else is on the first."""
+        wanted = key if key is not None else self.pointed
+        self._rows = list(rows)
+        self.clear_options()
+        self.add_options(Option(self._line(row, False), disabled=not row.key) for row in rows)
+        places = [place for place, row in enumerate(rows) if row.key]
+        at = next((place for place in places if rows[place].key == wanted), None)
+        self.highlighted = at if at is not None else next(iter(places), None)
+        self._redraw()
+
+    @property
+    def pointed(self) -> str:
+        """The key under the cursor; "" when there is none."""
+        at = self.highlighted
+        return self._rows[at].key if at is not None and at < len(self._rows) else ""
+
+    def on_resize(self) -> None:
+        """Cut the rows anew."""
+        self._redraw()
+
+    def on_option_list_option_highlighted(self, message: OptionList.OptionHighlighted) -> None:
+        """Say where the cursor is."""
+        message.stop()
+        self._redraw()
+        if self.pointed:
+            self.post_message(self.Pointed(self.pointed))
+
+    def on_option_list_option_selected(self, message: OptionList.OptionSelected) -> None:
+        """Say what was taken."""
+        message.stop()
+        if message.option_index < len(self._rows):
+            self.post_message(self.Taken(self._rows[message.option_index].key))
+
+    def _redraw(self) -> None:
+        for place, row in enumerate(self._rows):
+            self.replace_option_prompt_at_index(place, self._line(row, place == self.highlighted))
+
+    def _line(self, row: Row, here: bool) -> Content:
+        if not row.key:
+            return Content(one_line(row.text, self._width))
+        figures = max(cell_len(item.figure) for item in self._rows)
+        words = min(self._width // 3, max(cell_len(item.word) for item in self._rows))
+        right = ""
+        if figures or words:
+            right = f"  {row.figure:>{figures}}  {set_cell_size(one_line(row.word, words), words)}"
+        room = max(8, self._width - 2 - cell_len(right))
+        text = set_cell_size(one_line(row.text, room), room)
+        return Content(f"{'›' if here else ' '} {text}{right}")
+
+    @property
+    def _width(self) -> int:
+        return max(24, (self.size.width or self.app.size.width - 6) - 2)

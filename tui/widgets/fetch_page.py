@@ -1,0 +1,136 @@
+"""A download in the setup: what it is, the person's yes, how far it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from textual import events
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import Static
+
+from agent.pull import Offer
+from memory.home import Home
+from memory.language import tr
+from tui.fetching import Advanced, Fetched, Fetching, Looked
+from tui.progress import bar, clock
+from tui.text import clean, one_line
+from tui.widgets.page import Page
+
+
+class FetchPage(Page, can_focus=True):
+    """One file of the hub. Nothing is fetched before Enter."""
+
+    class Done(Message):
+        """The file is here."""
+
+        def __init__(self, path: Path) -> None:
+            super().__init__()
+            self.path = path
+
+    class Left(Message):
+        """Back to the choice; `said` is why, in one sentence."""
+
+        def __init__(self, said: str = "") -> None:
+            super().__init__()
+            self.said = said
+
+    def __init__(self, home: Home, source: tuple[str, str]) -> None:
+        super().__init__()
+        self._source = source
+        self._fetching = Fetching(home, source, self.post_message)
+        self._offer: Offer | None = None
+        self._under_way = False
+        self._done = 0
+        self._facts = Static("", markup=False)
+        self._bar = Static("", markup=False)
+
+    def parts(self) -> list[Widget]:
+        """Return the facts, and the bar."""
+        return [self._facts, self._bar]
+
+    def on_mount(self) -> None:
+        """Ask the hub."""
+        repo, file = self._source
+        self.lead(tr("Asking the hub for {file} of {repo}…", file=file, repo=repo))
+        self.keys(tr("Esc back"))
+        self.focus()
+        self._fetching.look()
+
+    def on_unmount(self) -> None:
+        """Whoever leaves stops it."""
+        self._fetching.stop()
+
+    def on_looked(self, message: Looked) -> None:
+        """Show what it is, and ask."""
+        message.stop()
+        if message.offer is None:
+            self.post_message(self.Left(str(message.error)))
+            return
+        self._offer = offer = message.offer
+        self.lead(tr("This would be fetched:"))
+        rows = [
+            (tr("file"), one_line(offer.file)),
+            (tr("from"), one_line(offer.repo)),
+            (tr("size"), tr("{size} MB", size=f"{offer.size / 1e6:,.0f}")),
+            (tr("licence"), one_line(offer.licence)),
+            (tr("sha256"), offer.sha256),
+            (tr("to"), str(offer.target)),
+        ]
+        if offer.have:
+            rows.append((tr("here"), tr("{size} MB of it", size=f"{offer.have / 1e6:,.0f}")))
+        width = max(len(name) for name, _text in rows) + 2
+        self._facts.update(clean("\n".join(f"{name:<{width}}{text}" for name, text in rows)))
+        self.keys(tr("Enter fetches it") + " · " + tr("Esc back, nothing is fetched"))
+
+    def on_key(self, event: events.Key) -> None:
+        """Enter is the yes."""
+        if event.key == "enter" and self._offer is not None and not self._under_way:
+            event.stop()
+            self._under_way = True
+            self._done = self._offer.have
+            self.lead(tr("Fetching…"))
+            self.keys(tr("Esc stops it; what is here is kept for the next time"))
+            self._draw(self._offer.have, self._offer.size, 0.0)
+            self._fetching.fetch(self._offer)
+
+    def on_advanced(self, message: Advanced) -> None:
+        """Draw how far it is."""
+        message.stop()
+        self._done = message.done
+        self._draw(message.done, message.total, message.speed)
+
+    def _draw(self, done: int, total: int, speed: float) -> None:
+        share = done / max(1, total)
+        if done >= total:
+            said = tr("all of it is here; looking whether it is whole…")
+        else:
+            said = tr(
+                "{done} of {total} MB", done=f"{done / 1e6:,.0f}", total=f"{total / 1e6:,.0f}"
+            )
+            if speed > 0:
+                left = clock((total - done) / speed)
+                said += " · " + tr("{speed} MB/s", speed=f"{speed / 1e6:.1f}")
+                said += " · " + tr("{time} left", time=left)
+        self._bar.update(f"\n{bar(share, 30)} {share:.0%}  {said}")
+
+    def on_fetched(self, message: Fetched) -> None:
+        """Go on with it, or back with the sentence that says what broke."""
+        message.stop()
+        if message.path is not None:
+            self.post_message(self.Done(message.path))
+        else:
+            self.post_message(self.Left(str(message.error)))
+
+    def back(self) -> bool:
+        """Stop, and go back to the choice."""
+        self._fetching.stop()
+        said = ""
+        if self._under_way and self._offer is not None:
+            said = tr(
+                "Stopped: {done} of {total} MB are kept, and the next time it goes on from there.",
+                done=f"{self._done / 1e6:,.0f}",
+                total=f"{self._offer.size / 1e6:,.0f}",
+            )
+        self.post_message(self.Left(said))
+        return True

@@ -1,0 +1,242 @@
+"""The first question of the setup: which model talks."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textual import work
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import Input
+
+from memory.errors import DiscernError
+from memory.home import Home, Settings
+from memory.language import tr
+from tui.setup import Choice, choices, judge, starter_card
+from tui.widgets.choices import Choices, Row
+from tui.widgets.page import Page
+
+if TYPE_CHECKING:
+    from agent.fitness import Fitness
+
+
+class ModelPage(Page):
+    """The starter, the files that are here, what can be fetched, or a path."""
+
+    DEFAULT_CSS = """
+    ModelPage > Input {
+        height: 1; border: none; padding: 0 1; background: $panel; margin: 1 0 0 0;
+        &:focus { border: none; background-tint: transparent; }
+    }
+    """
+
+    class Chosen(Message):
+        """This one: a file (None is the starter), or a download still to be agreed to."""
+
+        def __init__(
+            self, key: str, path: Path | None, pull: tuple[str, str] | None = None
+        ) -> None:
+            super().__init__()
+            self.key, self.path, self.pull = key, path, pull
+
+    def __init__(self, home: Home, settings: Settings, said: str = "", pointed: str = "") -> None:
+        super().__init__()
+        self._home, self._settings, self._told = home, settings, said
+        self._choices: dict[str, Choice] = {}
+        self._wanted = pointed
+        """Where the cursor belongs once that row is there."""
+        self._judged: dict[Path, Fitness | DiscernError] = {}
+        self._described = pointed
+        self._list = Choices()
+        self._path = Input(placeholder=tr("the path of a GGUF file"))
+        self._path.display = False
+
+    def parts(self) -> list[Widget]:
+        """Return the list, and the line for a path."""
+        return [self._list, self._path]
+
+    def on_mount(self) -> None:
+        """Show what is known at once, then look around."""
+        self.lead(tr("Which model shall talk? It runs on this machine; nothing you say leaves it."))
+        self._say_keys()
+        self._take([Choice("starter", "starter", starter_card()["bytes"])])
+        if self._told:
+            self.say(self._told)
+        self._list.focus()
+        self._look_around()
+
+    def _say_keys(self) -> None:
+        esc = tr("Esc opens the chat")
+        if self._path.display:
+            self.keys(tr("Enter takes it") + " · " + tr("Esc back"))
+        else:
+            self.keys(tr("↑ ↓ choose") + " · " + tr("Enter takes it") + " · " + esc)
+
+    @work(group="look", exclusive=True)
+    async def _look_around(self) -> None:
+        found = await asyncio.to_thread(choices, self._home)
+        self._take(found)
+        for item in found:
+            if item.path is not None:
+                try:
+                    said: Fitness | DiscernError = await asyncio.to_thread(
+                        judge, item.path, self._settings
+                    )
+                except DiscernError as error:
+                    said = error
+                self._judged[item.path] = said
+                self._draw()
+
+    def _take(self, found: list[Choice]) -> None:
+        self._choices = {f"{item.kind}:{item.path or item.name}": item for item in found}
+        self._draw()
+
+    # --- showing -----------------------------------------------------------------------------
+
+    def _draw(self) -> None:
+        heads = {
+            "starter": tr("Ships with Discern"),
+            "here": tr("On this machine"),
+            "download": tr("To download, once you have agreed"),
+            "path": tr("Elsewhere"),
+        }
+        rows: list[Row] = []
+        last = ""
+        for key, item in self._choices.items():
+            if self._embeds(item):
+                continue
+            if item.kind != last:
+                rows.append(Row("", heads[item.kind]))
+                last = item.kind
+            rows.append(Row(key, *self._row(item)))
+        if self._wanted in self._choices:
+            self._list.show(rows, self._wanted)
+            self._wanted = ""
+        else:
+            self._list.show(rows)
+        self._describe(self._list.pointed)
+
+    def _embeds(self, item: Choice) -> bool:
+        said = self._judged.get(item.path) if item.path else None
+        return said is not None and not isinstance(said, DiscernError) and said.embeds
+
+    def _row(self, item: Choice) -> tuple[str, ...]:
+        if item.kind == "path":
+            return (tr("a GGUF file of your own"),)
+        size = tr("{size} MB", size=f"{item.size / 1e6:,.0f}")
+        if item.kind == "starter":
+            return item.name, size, tr("works at once")
+        if item.kind == "download":
+            word = tr("fits") if item.fits else tr("too large for here")
+            return item.name, tr("about {size}", size=size), word
+        return item.name, size, self._verdict(item)
+
+    def _verdict(self, item: Choice) -> str:
+        assert item.path is not None
+        said = self._judged.get(item.path)
+        if said is None:
+            return "…"
+        if isinstance(said, DiscernError):
+            return tr("damaged")
+        if not said.serves:
+            broken = {line.what for line in said.lines if line.state == "broken"}
+            return tr("too large for here") if "memory" in broken else tr("cannot talk here")
+        return tr("fits") if said.trains else tr("fits, cannot be trained")
+
+    def on_choices_pointed(self, message: Choices.Pointed) -> None:
+        """Say more of what is under the cursor."""
+        message.stop()
+        if message.key != self._described:
+            self.say("")
+        self._describe(message.key)
+
+    def _describe(self, key: str) -> None:
+        item = self._choices.get(key)
+        self._described = key
+        if item is None:
+            self.about("")
+        elif item.kind == "starter":
+            card = starter_card()
+            self.about(
+                tr(
+                    "{millions} million weights that know {facts} plain facts, in English and "
+                    "Russian. It is there to try the whole loop with, trainings included; for real "
+                    "talk take a larger one, now or later.",
+                    millions=f"{card['parameters'] / 1e6:.1f}",
+                    facts=f"{card['facts']:,}",
+                )
+            )
+        elif item.kind == "download":
+            assert item.pull is not None
+            self.about(
+                tr(
+                    "{repo} at the Hugging Face hub. Its exact size, licence and sha256 are shown "
+                    "first; nothing is fetched before you say so.",
+                    repo=item.pull[0],
+                )
+            )
+        elif item.kind == "path":
+            self.about(tr("Qwen2 or Qwen3 as one GGUF. It stays where it is."))
+        else:
+            self.about(self._reasons(item))
+
+    def _reasons(self, item: Choice) -> str:
+        assert item.path is not None
+        said = self._judged.get(item.path)
+        if said is None:
+            return str(item.path)
+        if isinstance(said, DiscernError):
+            return str(said)
+        worst = [line.text for line in said.lines if line.state != "ok"]
+        told = worst or [line.text for line in said.lines if line.what in ("kind", "memory")]
+        return f"{item.path}\n{'; '.join(told[:2])}"
+
+    # --- answering ---------------------------------------------------------------------------
+
+    def on_choices_taken(self, message: Choices.Taken) -> None:
+        """Take it, ask for a path, or say why not."""
+        message.stop()
+        self.say("")
+        item = self._choices[message.key]
+        if item.kind == "path":
+            self._list.disabled = True
+            self._path.display = True
+            self._path.focus()
+            self._say_keys()
+        elif item.kind == "here":
+            assert item.path is not None
+            self._check(item.path)
+        else:
+            self.post_message(self.Chosen(message.key, None, item.pull))
+
+    def on_input_submitted(self, message: Input.Submitted) -> None:
+        """Look at the file that was named."""
+        message.stop()
+        if message.value.strip():
+            self._check(Path(message.value.strip()).expanduser().absolute())
+
+    @work(group="check", exclusive=True)
+    async def _check(self, path: Path) -> None:
+        self.say(tr("Looking at it…"), quiet=True)
+        try:
+            said = await asyncio.to_thread(judge, path, self._settings)
+        except DiscernError as error:
+            self.say(str(error))
+            return
+        if said.serves:
+            self.post_message(self.Chosen(f"here:{path}", path))
+        else:
+            self.say(next(line.text for line in said.lines if line.state == "broken"))
+
+    def back(self) -> bool:
+        """Leave the line for a path."""
+        if not self._path.display:
+            return False
+        self._path.display = False
+        self._list.disabled = False
+        self._list.focus()
+        self.say("")
+        self._say_keys()
+        return True

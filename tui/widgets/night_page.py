@@ -1,0 +1,193 @@
+"""The second question of the setup: when it trains; and what the machine's timer would be."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from textual import events, work
+from textual.containers import Horizontal, VerticalScroll
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import Input, Static
+
+from memory.errors import DiscernError
+from memory.home import Home, Settings
+from memory.language import tr
+from tui.setup import When, with_time
+from tui.text import clean
+from tui.widgets.choices import Choices, Row
+from tui.widgets.page import Page
+
+if TYPE_CHECKING:
+    from trainer.service import Kind, Plan
+
+
+class NightPage(Page):
+    """Every night while Discern is open, by the machine's timer, or only when asked."""
+
+    DEFAULT_CSS = """
+    NightPage > .time {
+        height: 1; margin: 1 0 0 0;
+        & > Static { width: auto; }
+        & > Input {
+            width: 9; height: 1; border: none; padding: 0 1; background: $panel;
+            &:focus { border: none; background-tint: transparent; }
+        }
+    }
+    """
+
+    class Answered(Message):
+        """When, and at what time; with `plan`, the timer still to be agreed to."""
+
+        def __init__(self, when: When, at: str, plan: Plan | None = None) -> None:
+            super().__init__()
+            self.when, self.at, self.plan = when, at, plan
+
+    def __init__(self, home: Home, settings: Settings, said: str = "") -> None:
+        super().__init__()
+        self._home, self._settings, self._told = home, settings, said
+        self._list = Choices()
+        self._time = Input(settings.night.time, max_length=5)
+        self._kind: Kind | None = None
+        self._no_timer = ""
+
+    def parts(self) -> list[Widget]:
+        """Return the list, and the time."""
+        label = Static(tr("Time") + "  ", markup=False)
+        return [self._list, Horizontal(label, self._time, classes="time")]
+
+    def on_mount(self) -> None:
+        """Ask; whether this machine has a timer takes a moment to see."""
+        self.lead(tr("When shall it learn from what you mark?"))
+        both = tr("↑ ↓ choose") + " · " + tr("Tab the time") + " · "
+        self.keys(both + tr("Enter takes it") + " · " + tr("Esc back"))
+        self._draw("open" if self._settings.night.enabled else "asked")
+        if self._told:
+            self.say(self._told)
+        self._list.focus()
+        self._find_timer()
+
+    @work(group="timer", exclusive=True)
+    async def _find_timer(self) -> None:
+        from trainer import service
+
+        try:
+            self._kind = await asyncio.to_thread(service.detect)
+        except DiscernError as error:
+            self._no_timer = str(error)
+        self._describe(self._list.pointed)
+
+    def _draw(self, key: str | None = None) -> None:
+        at = self._time.value.strip() or "…"
+        rows = [
+            Row("open", tr("every night at {time}, while Discern is open", time=at)),
+            Row("timer", tr("every night at {time}, by this machine's own timer", time=at)),
+            Row("asked", tr("only when I say /train")),
+        ]
+        self._list.show(rows, key)
+        self._describe(self._list.pointed)
+
+    def _describe(self, key: str) -> None:
+        told = {
+            "open": tr(
+                "A chat that is left open learns at that time; a night that was missed is made up "
+                "for at the next start."
+            ),
+            "timer": self._no_timer
+            or tr("Discern need not be open. What would be installed is shown first."),
+            "asked": tr("Marks are recalled from the next message on all the same."),
+        }
+        self.about(told.get(key, ""))
+
+    def on_choices_pointed(self, message: Choices.Pointed) -> None:
+        """Say more of what is under the cursor."""
+        message.stop()
+        self._describe(message.key)
+
+    def on_input_changed(self, message: Input.Changed) -> None:
+        """Show the time where it is said."""
+        message.stop()
+        if self._list.is_mounted:
+            self._draw()
+
+    def on_input_submitted(self, message: Input.Submitted) -> None:
+        """Back to the list, if it is a time."""
+        message.stop()
+        if self._settings_then() is not None:
+            self._list.focus()
+
+    def on_choices_taken(self, message: Choices.Taken) -> None:
+        """Answer; a timer is shown before."""
+        message.stop()
+        settings = self._settings_then()
+        if settings is None:
+            self._time.focus()
+        elif message.key == "timer":
+            self._plan(settings)
+        else:
+            self._answer("open" if message.key == "open" else "asked")
+
+    def _settings_then(self) -> Settings | None:
+        try:
+            settings = with_time(self._home, self._time.value.strip())
+        except DiscernError:
+            self.say(tr("{time} is no time; write it as 03:15.", time=self._time.value or "…"))
+            return None
+        self.say("")
+        return settings
+
+    @work(group="plan", exclusive=True)
+    async def _plan(self, settings: Settings) -> None:
+        from trainer import service
+
+        try:
+            kind = self._kind if self._kind else await asyncio.to_thread(service.detect)
+            plan = service.plan(kind, self._home.prepare(), settings)
+        except DiscernError as error:
+            self.say(str(error))
+        else:
+            self._answer("timer", plan)
+
+    def _answer(self, when: When, plan: Plan | None = None) -> None:
+        self.post_message(self.Answered(when, self._time.value.strip(), plan))
+
+
+class PlanPage(Page, can_focus=True):
+    """What the machine's timer would be; Enter is the yes."""
+
+    DEFAULT_CSS = """
+    PlanPage > VerticalScroll { height: auto; max-height: 13; background: $panel; padding: 0 1; }
+    PlanPage > VerticalScroll > Static { height: auto; }
+    """
+
+    class Agreed(Message):
+        """Install it."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self.plan = plan
+        self._text = VerticalScroll(Static(clean(plan.preview), markup=False), can_focus=False)
+
+    def parts(self) -> list[Widget]:
+        """Return the text."""
+        return [self._text]
+
+    def on_mount(self) -> None:
+        """Show it."""
+        self.lead(tr("This is what would be written for you ({kind}):", kind=self.plan.kind))
+        self.about(
+            tr("Every hour it looks whether a night is due. `discern night uninstall` removes it.")
+        )
+        self.keys(tr("Enter installs it") + " · " + tr("↑ ↓ scroll") + " · " + tr("Esc back"))
+        self.focus()
+
+    def on_key(self, event: events.Key) -> None:
+        """Agree, or read on."""
+        if event.key == "enter":
+            event.stop()
+            self.say(tr("Installing…"), quiet=True)
+            self.post_message(self.Agreed())
+        elif event.key in ("up", "down"):
+            event.stop()
+            self._text.scroll_relative(y=1 if event.key == "down" else -1, animate=False)
