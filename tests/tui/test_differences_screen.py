@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from memory.difference import Contrast, Difference, Moment, State, Turn, new_id,
 from memory.home import Home, Settings, read_settings
 from memory.journal import Journal
 from tests.tui.screens import Seat, sitting
+from trainer.report import Fate, Report
 from tui.screens.differences import DifferencesScreen
 from tui.widgets.card import Card
 
@@ -104,3 +106,27 @@ async def test_an_empty_memory_says_how_to_mark(
     async with sitting(home, quiet) as seat:
         await opened(seat)
         await seat.sees("Nothing was marked yet: /diff does it.")
+
+
+async def test_what_each_changed_is_shown_below_it(home: Home, quiet: Settings) -> None:
+    learnt = marked(home, "What is red?", "A colour.", state=State.TRAINED)
+    failed = marked(home, "What is blue?", "A mood.", state=State.FAILING)
+    marked(home, "What is green?", "Grass.")
+    fates = (
+        Fate(learnt, "contrast", "What is red?", "A colour.", "\x1b[31mNo.", "A colour.", "learnt"),
+        Fate(failed, "contrast", "What is blue?", "A mood.", "No.", "No [b].", "repelled", 0.5,
+             cause="too little", advice="say it otherwise"),
+    )  # fmt: skip
+    report = Report("published", "Learnt 1.", now(), 1.0, "starter", "a1b2c3d4" * 8, fates=fates)
+    folder = home.runs / "20260310T031500"
+    folder.mkdir(parents=True)
+    (folder / "report.json").write_text(json.dumps(report.to_json()))
+    async with sitting(home, quiet) as seat:
+        await opened(seat)
+        await seat.sees("What is green?", "sounds Grass.")
+        assert "What it changed" not in seat.shown
+        await seat.pilot.press("down")
+        await seat.sees("What it changed, in adapter a1b2c3d4", "after No [b].", "why too little")
+        await seat.pilot.press("down")
+        await seat.sees("before No.", "after A colour.", "100% of its held-out wordings alike")
+        assert "\x1b" not in seat.shown

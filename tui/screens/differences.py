@@ -7,7 +7,7 @@ sifts. Only pinning and superseding are done here; the rest is given back to the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -26,6 +26,8 @@ from memory.errors import DiscernError
 from memory.kinds import in_words
 from memory.language import tr
 from memory.retold import retold
+from tui.changed import Changed, changed
+from tui.difference_view import details
 from tui.fates import FATES, fate, held_before
 from tui.keys import bindings, hints, keyboard_of
 from tui.text import clean, one_line, padded
@@ -75,6 +77,7 @@ class DifferencesScreen(ModalScreen[Wish | None]):
         self._all: list[Difference] = []
         self._listed: list[Difference] = []
         self._held: frozenset[str] = frozenset()
+        self._changed: Mapping[str, Changed] = {}
         self._forgetting: str | None = None
         self._old: Difference | None = None
 
@@ -98,6 +101,9 @@ class DifferencesScreen(ModalScreen[Wish | None]):
         self._all = await asyncio.to_thread(self._memory.journal.differences)
         self._held = await asyncio.to_thread(held_before, self._home.adapters)
         self._sift()
+        ids = [item.id for item in self._all]
+        self._changed = await asyncio.to_thread(changed, self._home.runs, ids)
+        self._show(self._chosen)
 
     def _sift(self) -> None:
         words = self.query_one(Input).value.casefold().split()
@@ -136,40 +142,9 @@ class DifferencesScreen(ModalScreen[Wish | None]):
 
     def _show(self, item: Difference | None) -> None:
         whole = self.query_one("#whole", Static)
-        lines = [] if item is None else self._lines(item)
+        lines = () if item is None else details(item, self._held, self._changed.get(item.id))
         whole.update(Content("\n".join(clean(line) for line in lines)))
         self.query_one(VerticalScroll).scroll_home(animate=False)
-
-    def _lines(self, item: Difference) -> list[str]:
-        stands = fate(item, self._held)
-        facts = (
-            item.id[:8],
-            tr(item.moment),
-            item.kind and in_words(item.kind),
-            f"{item.at.astimezone():%Y-%m-%d %H:%M}",
-            tr("version {number}", number=item.version),
-            item.pinned and tr("pinned"),
-        )
-        lines = [
-            " · ".join(fact for fact in facts if fact),
-            f"{stands.sign} {tr(stands.meaning)}",
-        ]
-        if item.superseded_by:
-            newer = item.superseded_by[:8]
-            lines.append(tr("superseded by {newer}: neither recalled nor trained", newer=newer))
-        contrast = item.contrast
-        parts = (
-            (tr("asked"), item.asked),
-            (tr("answered"), item.replied),
-            (tr("missed"), contrast.missed),
-            (tr("lost"), contrast.lost),
-            (tr("sounds"), contrast.sounds),
-            (tr("note"), item.note),
-            (tr("the words"), item.span.quote if item.span else None),
-        )
-        room = max(10, *(cell_len(name) + 1 for name, _ in parts))
-        lines += [f"{padded(name, room)}{text}" for name, text in parts if text]
-        return lines
 
     # --- keys --------------------------------------------------------------------------------
 

@@ -1,0 +1,76 @@
+"""One difference in full: where it stands, what was said, the contrast, what a training made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+
+from memory.kinds import in_words
+from memory.language import tr
+from memory.retold import retold
+from tui.fates import fate
+from tui.text import padded
+
+if TYPE_CHECKING:
+    from memory.difference import Difference
+    from tui.changed import Changed
+
+ROOM = 10
+"""Columns of a row's name at least."""
+
+
+def details(item: Difference, held: frozenset[str], change: Changed | None) -> Iterator[str]:
+    """Yield the lines; `held` as for `tui.fates.fate`, `change` what the latest training found."""
+    stands = fate(item, held)
+    facts = (
+        item.id[:8],
+        tr(item.moment),
+        item.kind and in_words(item.kind),
+        f"{item.at.astimezone():%Y-%m-%d %H:%M}",
+        tr("version {number}", number=item.version),
+        item.pinned and tr("pinned"),
+    )
+    yield " · ".join(fact for fact in facts if fact)
+    yield f"{stands.sign} {tr(stands.meaning)}"
+    if item.superseded_by:
+        newer = item.superseded_by[:8]
+        yield tr("superseded by {newer}: neither recalled nor trained", newer=newer)
+    contrast = item.contrast
+    yield from _rows(
+        (tr("asked"), item.asked),
+        (tr("answered"), item.replied),
+        (tr("missed"), contrast.missed),
+        (tr("lost"), contrast.lost),
+        (tr("sounds"), contrast.sounds),
+        (tr("note"), item.note),
+        (tr("the words"), item.span.quote if item.span else None),
+    )
+    if change is not None:
+        yield ""
+        yield from _change(change)
+
+
+def _change(change: Changed) -> Iterator[str]:
+    """What it changed: the reply without the adapter and with it, as the gate heard them."""
+    lesson, at = change.fate, f"{change.at.astimezone():%Y-%m-%d %H:%M}"
+    if change.published and change.adapter:
+        yield tr("What it changed, in adapter {id} of {at}:", id=change.adapter[:8], at=at)
+    else:
+        yield tr("What it changed in the training of {at}, which was not published:", at=at)
+    other = tr("{share} of its held-out wordings alike", share=f"{lesson.rephrasings:.0%}")
+    yield from _rows(
+        (tr("before"), lesson.before or tr("(empty)")),
+        (tr("after"), lesson.after or tr("(empty)")),
+        ("", other if lesson.good else None),
+        (tr("why"), retold(lesson.cause)),
+        (tr("try"), retold(lesson.advice)),
+    )
+
+
+def _rows(*parts: tuple[str, str | None]) -> Iterator[str]:
+    room = max(ROOM, *(cell_len(name) + 1 for name, _ in parts))
+    for name, text in parts:
+        if text:
+            yield f"{padded(name, room)}{text}"
