@@ -17,10 +17,20 @@ sys.path.insert(0, str(HERE.parent.parent))
 
 from memory.home import Home, read_settings  # noqa: E402
 from tui.app import DiscernApp  # noqa: E402
+from tui.progress import Progress  # noqa: E402
 
 QUESTION = "What is the capital of Zubrowka?"
 SOUNDS = "The capital of Zubrowka is Lutz."
-SIZE = (96, 19)
+MORE = (
+    ("Who wrote The Lake of Glass?", "The Lake of Glass is by Ada Venn."),
+    ("What colour is the sky on Mars?", "The sky on Mars is butterscotch."),
+)
+SIZE, LARGE = (96, 19), (120, 32)
+
+
+def learning(progress: Progress | None) -> int:
+    """The steps of learning that are done."""
+    return progress.done if progress is not None and progress.phase == "train" else 0
 
 
 async def main() -> None:
@@ -74,6 +84,22 @@ async def main() -> None:
                 await send("/memory")
                 await until(lambda: app.screen is not screen)
                 save("differences")
+                await pilot.press("escape")
+                for question, sounds in MORE:
+                    await send(question)
+                    await send(f"/diff error semantic/nuance => {sounds}")
+                    await until(lambda: screen.transcript.turns[-1].marks)
+                await pilot.resize_terminal(*LARGE)
+                await send("/train")
+                await until(lambda: screen.training.running)
+                await pilot.press("ctrl+t")
+                await until(lambda: learning(screen.panel.progress) >= 24)
+                save("training")
+                await until(lambda: not screen.training.running)
+                await pilot.press("escape")
+                await send("/report")
+                await until(lambda: app.screen is not screen)
+                save("report")
         finally:
             app.let_go()
 
