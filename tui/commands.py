@@ -9,9 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
-from tui.fates import FATES
-from tui.keys import FIXED, Keyboard
-
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -196,40 +193,6 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("quit", "leave", "Leaves; everything is kept.", "quit", aliases=("exit", "q")),
 )
-
-
-def commands_page() -> str:
-    """Return `docs/commands.md`: every command and key, from the registry."""
-    lines = [
-        "# Commands and keys of the chat",
-        "",
-        "Made from `tui/commands.py` and `tui/keys.py`; a test holds them together.",
-    ]
-    for command in COMMANDS:
-        lines += ["", f"## `{command.usage}`", "", command.help]
-        if command.aliases:
-            lines += ["", "Also: " + ", ".join(f"`/{name}`" for name in command.aliases) + "."]
-        if command.words:
-            lines += ["", *(f"- `{word}`: {hint}" for word, hint in command.words)]
-    lines += ["", "## Keys", "", "`[keys]` in `config.toml` gives an action other keys, by its id."]
-    place = ""
-    for where, identity, keys, effect in Keyboard().rows():
-        if where != place:
-            place = where
-            lines += [
-                "",
-                f"### {where.capitalize()}",
-                "",
-                "| key | what it does | id |",
-                "|---|---|---|",
-            ]
-        lines.append(f"| {keys} | {effect} | `{identity}` |")
-    lines += ["", "### Keys that stay", "", "| key | what it does |", "|---|---|"]
-    lines += [f"| {keys} | {effect} |" for keys, effect in FIXED]
-    lines += ["", "## The sign beside a reply", "", "| sign | what it says |", "|---|---|"]
-    lines += [f"| {fate.sign} | {fate.meaning} |" for fate in FATES]
-    lines += ["", "Its colour is the family of the difference; the sign alone says its fate."]
-    return "\n".join(lines) + "\n"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tui.commands import COMMANDS, commands_page, find, parse
+from tui.commands import COMMANDS, find, parse
+from tui.commands_page import commands_page
 from tui.completion import Sources, complete
 from tui.handlers import Handlers
 
