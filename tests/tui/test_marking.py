@@ -68,6 +68,22 @@ async def test_a_chosen_earlier_reply_is_marked_with_what_it_should_have_said(
         assert first.sign and not second.sign
 
 
+async def test_words_typed_right_behind_the_digits_are_all_there(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick) as seat:
+        await seat.asks(QUESTION)
+        await seat.pilot.press("alt+up")
+        for key in ("d", "e", "1", "2", *"Lutz,is"):
+            seat.app.simulate_key(key)  # all at once, before the screen has taken one
+        await seat.pilot.pause()
+        await seat.until(lambda: seat.screen.query_one(MarkPicker).lines[0].text == "Lutz,is")
+        await seat.pilot.press("enter")
+        await seat.sees("Kept as error (semantic/register)")
+        item = seat.screen.chat.journal.differences()[0]
+        assert item.contrast.sounds == "Lutz,is" and seat.draft == ""
+
+
 async def test_escape_leaves_everything_as_it_was_at_every_step(
     home: Home, quick: Settings
 ) -> None:

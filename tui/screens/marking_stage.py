@@ -113,7 +113,7 @@ class MarkingStage(TrainingStage):
         Bindings are looked up later than this, when a quick next key has come to the replies too.
         """
         picker = next(iter(self.query(MarkPicker)), None)
-        if picker is not None and self.focused is picker:
+        if picker is not None and self.focused in (picker, *picker.lines):
             picker.on_key(event)  # it stops the printable ones that come to it by themselves
             return True
         words = self.focused

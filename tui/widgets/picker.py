@@ -72,6 +72,11 @@ class MarkPicker(Vertical, can_focus=True):
             self._rows.append(Horizontal(label, line, classes="row"))
             self._rows[-1].display = False
 
+    @property
+    def lines(self) -> tuple[CardLine, ...]:
+        """The lines in which words are written."""
+        return tuple(self._lines.values())
+
     def compose(self) -> ComposeResult:
         """Lay the rows down."""
         yield self._head
@@ -94,7 +99,9 @@ class MarkPicker(Vertical, can_focus=True):
         event.stop()
         event.prevent_default()
         if self.steps.step == 2:  # typed before the line had the keyboard
-            self._lines["sounds"].insert(event.character or event.key)
+            line = self.screen.focused
+            line = line if isinstance(line, CardLine) else self._lines["sounds"]
+            line.insert(event.character or event.key)
         elif key == "/":
             self.post_message(self.Left(self, typing=True))
         elif (after := self.steps.press(key)) is not None:
