@@ -29,7 +29,7 @@ from tui.commands import COMMANDS
 from tui.keys import KEYS, Keyboard, bindings
 from tui.layout import latin
 from tui.screens.chat import ChatScreen
-from tui.text import clean
+from tui.text import clean, pasted
 from tui.themes import DARK, LIGHT, THEMES, of_ours
 
 TWICE_SECONDS = 2.0
@@ -110,7 +110,9 @@ class DiscernApp(App[int]):
             self.notify(clean(str(error)), severity="warning", markup=False)
 
     async def on_event(self, event: events.Event) -> None:
-        """Tell a key by where it stands, also while the keyboard writes Russian."""
+        """Gate what is pasted; tell a key by where it stands, also while one writes in Russian."""
+        if isinstance(event, events.Paste):
+            event.text = pasted(event.text)
         if isinstance(event, events.Key) and not self.keyboard.knows(event.key):
             event.key = latin(event.key)
         await super().on_event(event)

@@ -53,6 +53,11 @@ def _replacement(match: re.Match[str]) -> str:
     return "\n" if match["line"] else ""
 
 
+def pasted(text: str) -> str:
+    """Return what was pasted, cleaned; terminals send its line ends as carriage returns."""
+    return clean(text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
 class StreamCleaner:
     """`clean` for text that arrives in pieces; what may be half a sequence waits for the rest."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from textual import events
+from textual.widgets import Input
 
 from agent.surprise import SMOOTH, Suggestion
 from memory.difference import Contrast, State
@@ -53,6 +55,25 @@ async def test_the_three_lines_are_written_in_a_card_and_kept_with_enter(
         assert item.contrast == Contrast("city", None, "Lutz\nok") and item.state is State.WAITING
         assert not seat.screen.query(Card) and seat.screen.composer.has_focus
         await seat.until(lambda: seat.screen.transcript.turns[0].sign == "◆")
+
+
+async def test_what_is_pasted_into_a_card_or_a_line_passes_the_gate(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick) as seat:
+        identity = await marked(seat, "/diff error")
+        await seat.types("/contrast")
+        await seat.sees("Esc leaves it")
+        seat.app.post_message(events.Paste("two\rlines \x1b[31mred \u202eend"))
+        await seat.sees("lines red end")
+        await seat.pilot.press("enter")
+        await seat.sees("version 2")
+        item = seat.screen.chat.journal.difference(identity)
+        assert item.contrast.missed == "two\nlines red end"
+        await seat.types("/memory")
+        await seat.pilot.press("slash")
+        seat.app.post_message(events.Paste("\x1b]52;c;eA==\x07tw\x85o"))
+        await seat.until(lambda: seat.app.screen.query_one(Input).value == "two")
 
 
 async def test_a_card_that_is_left_changes_nothing(home: Home, quick: Settings) -> None:

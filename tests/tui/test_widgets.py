@@ -134,6 +134,6 @@ async def test_what_is_pasted_passes_the_gate() -> None:
     app = Bench(composer)
     async with app.run_test():
         composer.focus()
-        app.post_message(events.Paste("two\r\nlines \x1b[31mred\x1b[0m \u202eend"))
+        app.post_message(events.Paste("two\r\nlines\rand \x1b[31mred\x1b[0m \u202eend"))
         await until(lambda: composer.text)
-        assert composer.text == "two\nlines red end"
+        assert composer.text == "two\nlines\nand red end"

@@ -16,7 +16,7 @@ from textual.message import Message
 from textual.widgets import TextArea
 
 from tui.keys import bindings, keyboard_of
-from tui.text import clean
+from tui.text import clean, pasted
 
 KEPT = 200
 
@@ -122,7 +122,7 @@ class Composer(TextArea):
     async def _on_paste(self, event: events.Paste) -> None:
         event.prevent_default()
         event.stop()
-        if text := clean(event.text):
+        if text := pasted(event.text):
             start, end = self.selection
             self.replace(text, start, end, maintain_selection_offset=False)
             self.scroll_cursor_visible()
