@@ -111,7 +111,7 @@ class Talk:
                     [Used(item.difference, item.score, item.matched) for item in batch.recalled]
                 )
             view.thought.append(batch.thought)
-            await view.reply.append(batch.text)
+            view.reply.append(batch.text)
             if batch.finished is not None:
                 await self._finish(view, batch.finished)
             if batch.error is not None:

@@ -93,19 +93,33 @@ async def test_a_selection_over_blocks_reaches_from_its_first_word_to_its_last()
         (first, one), (last, two) = (
             next(iter(place(page.reply, words).items())) for words in ("here.", "second")
         )
-        both = {first: Selection(one.start, None), last: Selection(None, two.end)}
+        assert first is last  # one page
+        both = {first: Selection(one.start, two.end)}
         span = selected(page.reply, TEXT, both)
         assert isinstance(span, tuple)
         assert TEXT[slice(*span)] == "here.\n\n- first `item` of it\n- second"
 
 
+async def test_of_equal_cells_the_one_that_was_selected_is_found() -> None:
+    page = Page("| a | a |\n|---|---|\n| b | a |")
+    async with page.run_test(size=(60, 40)) as pilot:
+        await whole(page)
+        await pilot.pause()
+        shown = next(iter(page.reply.walk_children()))
+        for row, column, at in ((0, 0, 2), (0, 2, 6), (1, 2, 26)):
+            chosen = {shown: Selection(Offset(column, row), Offset(column + 1, row))}
+            assert selected(page.reply, page.reply.text, chosen) == (at, at + 1)
+        over = {shown: Selection(Offset(2, 0), Offset(1, 1))}
+        assert selected(page.reply, page.reply.text, over) == (6, 23)
+
+
 async def test_what_cannot_be_told_is_refused() -> None:
-    page = Page("| a | a |\n|---|---|\n| a | b |")
+    page = Page("**Some** &lt;&lt;&lt; signs")
     async with page.run_test(size=(60, 40)) as pilot:
         await whole(page)
         await pilot.pause()
         text = page.reply.text
-        assert isinstance(selected(page.reply, text, place(page.reply, "a")), str)
+        assert isinstance(selected(page.reply, text, place(page.reply, "<<<")), str)
         assert selected(page.reply, text, {}) == "Nothing of a reply is selected."
 
 
