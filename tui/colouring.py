@@ -1,7 +1,7 @@
 """The colours of code, line by line, for code that may still grow.
 
-A block is coloured a stretch of lines at a time, with the lines before it so that a string begun there
-goes on. A full stretch is coloured once, however much comes after it, and the same as in a finished block.
+A block is coloured a stretch of lines at a time, with the lines before it, so that a string begun
+there goes on. A full stretch is coloured once, however much comes after it, and as in a finished block.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def coloured(code: str, language: str) -> list[list[Look]]:
 
     content = highlight(code, language=language, theme=HighlightTheme)
     begins = [0]
-    for line in lines:
-        begins.append(begins[-1] + len(line) + 1)
+    for text in lines:
+        begins.append(begins[-1] + len(text) + 1)
     line = 0
     for start, end, style in content.spans:
         if (start, end) == (0, len(code)) or not isinstance(style, str):

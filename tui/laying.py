@@ -109,7 +109,9 @@ def _table_row(piece: Piece, columns: Sequence[int], indent: int) -> Iterator[Ro
         yield Row(((0, piece.rest), (indent, under)), ())
 
 
-def wrapped(text: str, width: int, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int]]:
+def wrapped(
+    text: str, width: int, start: int = 0, end: int | None = None
+) -> Iterator[tuple[int, int]]:
     """Yield the parts of `text[start:end]` that fit the width, broken between words where it can be."""
     end = len(text) if end is None else end
     while start <= end:
@@ -143,7 +145,9 @@ def _wrapped_line(text: str, width: int, start: int, end: int) -> Iterator[tuple
     yield begun, reached
 
 
-def folded(text: str, width: int, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int]]:
+def folded(
+    text: str, width: int, start: int = 0, end: int | None = None
+) -> Iterator[tuple[int, int]]:
     """Yield the parts of `text[start:end]` that fit the width, broken wherever it is full."""
     from rich.cells import get_character_cell_size
 

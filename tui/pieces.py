@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 
 class Look(NamedTuple):
-    """How a run of a piece's words looks: `em`, `strong`, `s`, `code` or `link` (and where it leads)."""
+    """How a run of words looks: `em`, `strong`, `s`, `code` or `link` (and where it leads)."""
 
     start: int
     end: int
@@ -33,10 +33,10 @@ class Cell(NamedTuple):
 class Piece:
     """What is laid down at once.
 
-    `kind` is `text`, `code`, `head`, `row`, `rule`, or `h1` to `h6`; `source` are offsets in the reply's
-    source. `first` and `rest` stand before its first and its further lines; `gap`, if not None, stands
-    on a blank line above. Pieces of one block of code or one table share `of`, the offset where it
-    begins, and `language` is that of the code.
+    `kind` is `text`, `code`, `head`, `row`, `rule`, `waiting`, or `h1` to `h6`; `source` are offsets in
+    the reply's source. `first` and `rest` stand before its first and its further lines; `gap`, if not
+    None, stands on a blank line above. Pieces of one block of code or one table share `of`, the offset
+    where it begins, and `language` is that of the code.
     """
 
     kind: str
@@ -74,7 +74,7 @@ def places(piece: Piece) -> Iterator[Place]:
 
 
 def plain_pieces(text: str, at: int = 0) -> list[Piece]:
-    """Return the lines of a text in which nothing is Markdown, as they are; it begins at offset `at`."""
+    """Return the lines of a text without Markdown as they are; it begins at offset `at`."""
     found = []
     for line in text.split("\n"):
         found.append(Piece("text", line.expandtabs(8), (at, at + len(line))))

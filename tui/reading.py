@@ -274,20 +274,19 @@ class Reading:
 
     def _cells(self, line: int) -> tuple[str, tuple[Look, ...], tuple[Cell, ...]]:
         """Return the row's text, its looks, and where its cells stand in it and in the source."""
-        text, looks, cells, at = "", [], [], 0
+        text, at = "", 0
+        looks: list[Look] = []
+        cells: list[Cell] = []
         for align, shown, own, written in self._row:
             text += BETWEEN if cells else ""
-            found = -1
-            for sought in (written, written.replace("|", "\\|")):
-                found = self._lines[line].find(sought, at) if written and found < 0 else found
-                if found >= 0:
+            source = None
+            for sought in (written, written.replace("|", r"\|")):
+                if written and (found := self._lines[line].find(sought, at)) >= 0:
                     at = found + len(sought)
+                    source = (self._starts[line] + found, self._starts[line] + at)
                     break
-            source = None if found < 0 else (self._starts[line] + found, self._starts[line] + at)
-            cells.append(Cell(len(text), len(text) + len(shown), source, align))
-            looks += [
-                Look(len(text) + start, len(text) + end, name, link)
-                for start, end, name, link in own
-            ]
+            begin = len(text)
+            cells.append(Cell(begin, begin + len(shown), source, align))
+            looks += [look._replace(start=begin + look.start, end=begin + look.end) for look in own]
             text += shown
         return text, tuple(looks), tuple(cells)

@@ -34,7 +34,7 @@ Made = TypeVar("Made")
 
 SHOWN_TURNS = 12
 """Turns of a resumed thread that are laid down, and of the earlier ones each time they come near."""
-LEAST_FLUSH = 0.1
+LEAST_FLUSH = 0.05
 """Seconds between two appends at least; five times what the last one took, if that is more."""
 
 

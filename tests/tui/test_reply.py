@@ -18,25 +18,37 @@ from tui.themes import DARK
 from tui.widgets.reply import Reply
 
 TEXTS = {
-    "nested lists": "Intro:\n- a\n  - b\n    - c\n      more\n  - d\n\n    a paragraph\n- e\n\n\n- f\n\nEnd",
+    "nested lists": "Intro:\n- a\n  - b\n    - c\n      more\n  - d\n\n    para\n- e\n\n\n- f\n\nEnd",
     "numbers that go on": "3. three\n4. four\n9. nine\n\n   in nine\n1) other\n2) two\n",
     "loose lists": "- a\n\n- b\n\n- c\n\ntext\n1. x\n\n1. y\n\n1. z\n",
     "a fence never closed": "T\n```python\nprint(1)\n\n\nx = '''\n```\nafter\n~~~\nopen\n  a\n\tb\n",
     "empty fences": "```\n```\n\n```js\n\n```\n```py\n",
-    "tables": "before\n| a | b |\n|---|:-:|\n| 1 | `x|y` |\n| a \\| b | **2** |\n| c |\nlast\n\n|x|y|\n|-|-|\n",
+    "tables": "before\n| a | b |\n|---|:-:|\n| 1 | `x|y` |\n| a \\| b | **2** |\n| c |\n"
+    "last\n\n|x|y|\n|-|-|\n",
     "links defined before": "[foo]: http://foo\n\nThen [foo]\n\n- [foo]\n- b\n",
     "html": "<div>\n<b>hi</b>\n</div>\n\n<!-- c -->\ntext <script>x</script>\n",
     "line endings of another system": "# a\r\n\r\n- b\r\n- c\r\n\r\n```\r\nd\r\n```\r\n",
-    "setext headings": "Title\n=====\n\nSub\n---\ntext\n***\n***bold***\npara\n***b*** c\n- i\n---\n- x\n  -\n",
+    "setext headings": "Title\n=====\n\nSub\n---\ntext\n***\n***bold***\npara\n***b*** c\n"
+    "- i\n---\n- x\n  -\n",
     "emphasis never closed": "**bold never closed\n\n*a **b* c** `code\n\n__x_\n",
-    "quotes": "> a\n> b\nlazy\n>\n> - q\n> - r\n>\n>   s\n\n> > deep\n>\n> | a |\n> |---|\n> | b |\n\nout\n",
+    "quotes": "> a\n> b\nlazy\n>\n> - q\n> - r\n>\n>   s\n\n> > deep\n"
+    ">\n> | a |\n> |---|\n> | b |\n\nout\n",
     "indented code": "para\n\n    indented\n\n    more\n\nend\n",
-    "blocks within items": "# H\n\n1. **A**\n\n   ```py\n   x=1\n   ```\n2. B\n   | a | b |\n   |---|---|\n   | 1 | 2 |"
+    "blocks within items": "# H\n\n1. **A**\n\n   ```py\n   x=1\n   ```\n2. B\n"
+    "   | a | b |\n   |---|---|\n   | 1 | 2 |"
     "\n\n***\n\n-\n- x\n\n- - y\n  - z\n1. 1\n\n   2\n10. q\n",
     "escapes": "a \\* b \\# &amp; &#x202e; <http://x.y> https://a.b/c_d_e www.x.org\n",
     "plain text at first": "Twelve,  and\n   a poem\n\n\nof lines.\n\n- and then an item\n",
 }
-LATE = "See [foo] and [bar][b].\n\n[foo]: http://foo.example 'T'\n\nThen [foo] again\n\n[b]: http://late\n[foo]: http://second\n"
+LATE = """See [foo] and [bar][b].
+
+[foo]: http://foo.example 'T'
+
+Then [foo] again
+
+[b]: http://late
+[foo]: http://second
+"""
 
 
 def pieces_of(text: str, seed: int) -> list[str]:
@@ -122,7 +134,9 @@ def test_however_long_a_block_is_only_its_last_part_is_read_again(
 
 @pytest.mark.parametrize("width", [12, 33, 80])
 @pytest.mark.parametrize("name", TEXTS)
-def test_what_was_laid_down_bit_by_bit_stands_as_if_laid_down_at_once(name: str, width: int) -> None:
+def test_what_was_laid_down_bit_by_bit_stands_as_if_laid_down_at_once(
+    name: str, width: int
+) -> None:
     text = clean(TEXTS[name])
     growing, laid, at_once = Growing(), Laid(), Laid()
     laid.resize(width)
@@ -140,7 +154,10 @@ def test_what_was_laid_down_bit_by_bit_stands_as_if_laid_down_at_once(name: str,
 
 @pytest.mark.parametrize("width", [1, 7, 30])
 def test_no_word_is_lost_by_laying_down(width: int) -> None:
-    text = "a  longword日本語日本語 " * 3 + "\n\n| a b | 日本 | c |\n|---|---|---|\n| some words | x | yy |\n\n```\na b c d e f g\n```"
+    text = (
+        "a  longword日本語日本語 " * 3
+        + "\n\n| a b | 日本 | c |\n|---|---|---|\n| some words | x | yy |\n\n```\na b c d e f g\n```"
+    )
     laid = Laid()
     laid.put(0, whole(text))
     laid.resize(width)
@@ -202,7 +219,9 @@ async def test_a_long_reply_is_one_widget_and_loses_nothing() -> None:
 
 
 async def test_code_is_coloured_the_same_however_it_came() -> None:
-    text = "```python\n" + "\n".join(f"def f{n}(x): return 'y'  # {n}" for n in range(160)) + "\n```"
+    text = (
+        "```python\n" + "\n".join(f"def f{n}(x): return 'y'  # {n}" for n in range(160)) + "\n```"
+    )
 
     def colours(reply: Reply) -> list[object]:
         width = reply.page.size.width

@@ -7,6 +7,7 @@ handlers (`tui/handlers.py`), keys to where they belong. Commands work while a r
 from __future__ import annotations
 
 import asyncio
+
 from textual import events, work
 from textual.app import ComposeResult
 

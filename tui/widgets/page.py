@@ -1,7 +1,7 @@
-"""A page of pieces, drawn by one widget: however long a reply is, it costs as much as what is seen of it.
+"""A page of pieces, drawn by one widget: however long a reply is, it costs what is seen of it.
 
-Only rows that come into sight are drawn. Words can be selected with the mouse; they are lines and columns
-of the page's text, which is that of its pieces.
+Only rows that come into sight are drawn. Words can be selected with the mouse, as lines and columns of
+the page's text, which is that of its pieces.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A reply: laid down piece by piece as it is written, Markdown with the colours of code from the first word.
+"""A reply: laid down piece by piece as it is written, as Markdown from its first word on.
 
 A piece that is done is never touched again; at the end the whole is read once more, and only what it
 makes otherwise is laid down anew. A reply without any Markdown in it stays as it is, line by line.
