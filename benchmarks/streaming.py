@@ -39,7 +39,7 @@ TEXTS = {
     "paragraphs": "".join(
         f"Paragraph {n} says *something* about the `weather` of day {n}, in **words** enough to be "
         "wrapped once or twice at the width of a terminal, as paragraphs are.\n\n"
-        for n in range(60)
+        for n in range(40)
     ),
     "list": "".join(f"- item **{n}** of many\n" for n in range(500)),
     "table": "| number | name | what it is |\n|---:|---|---|\n"

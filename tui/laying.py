@@ -58,9 +58,9 @@ def lay(piece: Piece, width: int, columns: Sequence[int] = ()) -> list[Row]:
                 rows.append(Row(((0, first),), (Words(indent, start, end),)))
     else:
         first, code = piece.first, piece.kind == "code"
-        parts = folded(piece.text, max(1, room - 2)) if code else wrapped(piece.text, room)
+        parts = folded(piece.text, max(1, room - 3)) if code else wrapped(piece.text, room)
         for start, end in parts:
-            rows.append(Row(((0, first),), (Words(indent + code, start, end),)))
+            rows.append(Row(((0, first),), (Words(indent + 2 * code, start, end),)))
             first = piece.rest
     return rows
 

@@ -9,6 +9,7 @@ from textual import work
 from textual.app import SuspendNotSupported
 
 from memory.errors import DiscernError
+from memory.language import tr
 from tui.editor import edited, editor
 from tui.passages import code_blocks
 from tui.screens.marking_stage import MarkingStage
@@ -72,6 +73,16 @@ class ReadingStage(MarkingStage):
             self.status.say(f"This is branch {siblings}.")
         else:
             await self.attempt(self.talk.choose_branch(beside))
+
+    def action_thought(self) -> None:
+        """Unfold what was thought for the chosen reply, or fold it."""
+        view = self.transcript.chosen
+        if view is None:
+            return
+        if view.thought.text:
+            view.thought.toggle()
+        else:
+            self.status.say(tr("Nothing was thought for this reply, or it is no longer known."))
 
     # --- copying -----------------------------------------------------------------------------
 
