@@ -2,13 +2,14 @@
 
     python -m benchmarks.streaming [--rounds 3] [--only list]
 
-Each run is a process of its own: the real chat on a pseudo-terminal of 80×24, the model's words replaced
-by a script that comes in chunks of a word at a fixed rate. *ours* is the chat as it is; *get_stream* the
-same chat whose reply is a `Markdown` fed through `Markdown.get_stream`, every chunk as it comes. Meanwhile
-a letter is typed into the input again and again. *× ideal*: seconds until all is painted, over those in
-which the chunks come. *input*: from a key to its letter on the terminal, 95th percentile. *CPU*: seconds
-of the chat's process meanwhile. *Opening*: from asking for a thread to its painted end, the latest twelve
-turns; *Markdown* is the same chat with a `Markdown` widget in each turn. Medians; contestants in turn.
+Each run is a process of its own: the real chat on a pseudo-terminal of 80×24, the model's words
+replaced by a script that comes a word at a time at a fixed rate. *ours* is the chat as it is;
+*get_stream* the same chat whose reply is a `Markdown` fed through `Markdown.get_stream`, every word as
+it comes. Meanwhile a letter is typed into the input again and again. *× ideal*: seconds until all is
+painted, over those in which the words come. *input*: from a key to its letter on the terminal, 95th
+percentile. *CPU*: seconds of the chat's process meanwhile. *Opening*: from asking for a thread to its
+painted end; *Markdown* is the same chat with a `Markdown` widget in each turn. Medians; contestants in
+turn.
 """
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ LONG = "\n\n".join(
         "## What there is to say\n\nSome **bold** words, *emphasis*, `code` and a "
         "[link](http://a.place), and then more words, so that the lines are wrapped around.",
         "\n".join(f"- item {n}, with `code` in it and some words" for n in range(12)),
-        "```python\n" + "\n".join(f"def f{n}(x): return x + {n}  # add" for n in range(12)) + "\n```",
+        "```python\n"
+        + "\n".join(f"def f{n}(x): return x + {n}  # add" for n in range(12))
+        + "\n```",
         "| name | what it is |\n|---|---|\n" + "\n".join(f"| n{n} | words |" for n in range(8)),
         "\n".join(f"{n}. numbered, and then some words" for n in range(1, 11)),
     )

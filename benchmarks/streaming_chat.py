@@ -1,4 +1,4 @@
-"""The chat that `benchmarks/streaming.py` sits in front of: a script speaks, the rest is the real one."""
+"""The chat that `benchmarks/streaming.py` sits in front of: a script speaks, the rest is real."""
 
 from __future__ import annotations
 

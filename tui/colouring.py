@@ -40,7 +40,10 @@ class Colouring:
 
 
 def coloured(code: str, language: str) -> list[list[Look]]:
-    """Return the colours of each line of some code; none where the language is not known."""
+    """Return the colours of each line of some code; none where the language is not known.
+
+    Nothing is underlined, for that is how a marked part looks.
+    """
     lines = code.split("\n")
     looks: list[list[Look]] = [[] for _ in lines]
     if not language:
@@ -61,6 +64,6 @@ def coloured(code: str, language: str) -> list[list[Look]]:
         while at < len(lines) and begins[at] < end:
             from_, to = max(start - begins[at], 0), min(end - begins[at], len(lines[at]))
             if to > from_:
-                looks[at].append(Look(from_, to, style))
+                looks[at].append(Look(from_, to, style.replace("underline", "bold")))
             at += 1
     return looks

@@ -53,7 +53,9 @@ class Script:
 
 
 ITEMS = "".join(f"- item **{n}** of many\n" for n in range(60))
-MORE = "".join(f"- item **{n}** of many\n" for n in range(60, 120)) + "\nThe end, [a]\n\n[a]: http://b"
+MORE = (
+    "".join(f"- item **{n}** of many\n" for n in range(60, 120)) + "\nThe end, [a]\n\n[a]: http://b"
+)
 
 
 async def painted(seat: Seat, words: str) -> None:

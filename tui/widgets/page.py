@@ -83,6 +83,7 @@ class Page(Widget):
         self.laid.put(0, list(pieces))
         self._strips: dict[int, Strip] = {}
         self._drawn_in: Style | None = None
+        self._styles_named: dict[str, Style] = {}
         self._colours: dict[int, Colouring] = {}
         self._lit: dict[int, list[tuple[int, int]]] = {}
 
@@ -164,6 +165,7 @@ class Page(Widget):
         """Draw in the new colours."""
         super().notify_style_update()
         self._strips.clear()
+        self._styles_named.clear()
 
     def action_link(self, href: str) -> None:
         """Tell that a link was clicked."""
@@ -172,7 +174,11 @@ class Page(Widget):
     # --- drawing -----------------------------------------------------------------------------
 
     def _named(self, name: str) -> Style:
-        return self.get_visual_style(f"page--{name}", partial=True)
+        if name not in self._styles_named:
+            ground = self.get_component_styles(f"page--{name}").background
+            found = self.get_visual_style(f"page--{name}", partial=True)  # without its ground
+            self._styles_named[name] = found + Style(ground) if ground.a else found
+        return self._styles_named[name]
 
     def _drawn(self, number: int, row: Row, style: Style, width: int) -> Strip:
         piece = self.laid.pieces[number]

@@ -46,7 +46,7 @@ def light(reply: Widget, text: str, spans: Iterable[Part]) -> None:
     wanted = list(spans)
     for page in _texts(reply):
         lit: dict[int, list[Part]] = {}
-        for number, piece in enumerate(page.pieces):
+        for number, piece in enumerate(page.pieces if wanted else ()):
             for place in places(piece):
                 began, ended = place.source
                 reached = [span for span in wanted if span[0] < ended and span[1] > began]
