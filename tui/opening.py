@@ -80,6 +80,9 @@ class Opening:
         except Exception as error:
             self._post(Opened(None, error))
             return
+        from tui.markdown import parser
+
+        parser()  # what it imports is there before a reply needs it, and no key waits for it
         with self._lock:
             self._chat = chat
         gc.freeze()  # what is there now stays; looking through it again would halt the keys

@@ -7,6 +7,7 @@ import random
 import pytest
 from textual.app import App, ComposeResult
 
+from tests.tui.looks import look
 from tests.tui.screens import shown
 from tui.growing import UNDECIDED, Growing, whole
 from tui.laid import Laid
@@ -168,6 +169,22 @@ def test_no_word_is_lost_by_laying_down(width: int) -> None:
         said += "".join(piece.text[word.start : word.end] for word in row.words)
     for word in ("longword日本語日本語", "日本", "yy", "abcdefg"):
         assert word in "".join(said.split()), said
+
+
+@pytest.mark.parametrize("name", TEXTS)
+async def test_what_was_painted_bit_by_bit_looks_as_if_painted_at_once(name: str) -> None:
+    text, seen = clean(TEXTS[name]), []
+    for reply in (Reply(), Reply(text)):
+        app = Page(reply)
+        async with app.run_test(size=(40, 40)) as pilot:
+            if not reply.text:
+                for cut in pieces_of(text, 4):
+                    reply.append(cut)
+                    await pilot.pause()
+                await reply.finish(text)
+            await pilot.pause()
+            seen.append(look(app))
+    assert seen[0] == seen[1]
 
 
 async def test_markdown_is_shown_as_it_streams_and_nothing_moves_at_the_end() -> None:

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from rich.segment import Segment
 from textual.content import Content, Span
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.selection import Selection
 from textual.strip import Strip
@@ -84,7 +84,7 @@ class Page(Widget):
         self._strips: dict[int, Strip] = {}
         self._drawn_in: Style | None = None
         self._styles_named: dict[str, Style] = {}
-        self._colours: dict[int, Colouring] = {}
+        self._colours: dict[tuple[int, str], Colouring] = {}
         self._lit: dict[int, list[tuple[int, int]]] = {}
 
     @property
@@ -112,7 +112,16 @@ class Page(Widget):
         row = self.laid.put(stay, new)
         for y in [y for y in self._strips if y >= row]:
             del self._strips[y]
-        self.refresh(layout=self.laid.height != before or not self.laid.width)
+        if self.laid.height != before or not self.laid.width:
+            self.refresh(layout=True)
+        else:
+            self.refresh(Region(0, row, self.laid.width, max(1, before - row)))
+
+    def settle(self) -> None:
+        """Draw once more what is seen of code, whose colours may hang on what came after it."""
+        if self._colours:
+            self._strips.clear()
+            self.refresh()
 
     def light(self, parts: Mapping[int, Sequence[tuple[int, int]]]) -> None:
         """Underline these parts, given by piece; others go back to plain."""
@@ -248,7 +257,8 @@ class Page(Widget):
 
     def _code_looks(self, number: int, piece: Piece) -> list[Look]:
         first, lines = self.laid.code_around(number)
-        colouring = self._colours.setdefault(piece.of, Colouring(piece.language))
+        block = piece.of, piece.language  # the name of a language grows too
+        colouring = self._colours.setdefault(block, Colouring(piece.language))
         return colouring.looks(lines, number - first)
 
     def _chosen(self, number: int, piece: Piece) -> tuple[int, int] | None:

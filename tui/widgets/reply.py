@@ -59,6 +59,7 @@ class Reply(Vertical):
         stay = self._growing.finish(self.text, pieces)
         if stay < max(len(pieces), len(self.page.pieces)):
             self.page.put(stay, pieces[stay:])
+        self.page.settle()
 
 
 def _pieces(text: str) -> list[Piece]:
