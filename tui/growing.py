@@ -58,9 +58,7 @@ class Growing:
         reading = Reading(text, self._place, self._references)
         stay = self._lay(self._place.above, reading.pieces)
         for place in reversed(reading.breaks):
-            if (
-                text.find("\n", place.at) >= 0
-            ):  # its line is whole, so that it begins there for good
+            if text.find("\n", place.at) >= 0:  # a whole line: it begins there for good
                 self._place = place
                 break
         self._references = {

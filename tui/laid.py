@@ -7,9 +7,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from tui.laying import Row, columns_of, lay
 from tui.pieces import Piece
+
+if TYPE_CHECKING:
+    from textual.selection import Selection
 
 
 class Laid:
@@ -62,6 +66,26 @@ class Laid:
             return None
         number = bisect_right(self.tops, y) - 1
         return number, self._rows[number][y - self.tops[number]]
+
+    def selected(self, selection: Selection) -> tuple[int, int]:
+        """Return what the mouse selected as offsets in the joined text."""
+        start, end = selection
+        whole = max(0, self.begins[-1] - 1)
+        return (
+            0 if start is None else self._offset(start.x, start.y),
+            whole if end is None else self._offset(end.x, end.y),
+        )
+
+    def _offset(self, column: int, line: int) -> int:
+        if line >= self.lines[-1]:
+            return max(0, self.begins[-1] - 1)
+        number = bisect_right(self.lines, line) - 1
+        text, at = self.pieces[number].text, 0
+        for _ in range(line - self.lines[number]):
+            at = text.index("\n", at) + 1
+        end = text.find("\n", at)
+        end = len(text) if end < 0 else end
+        return self.begins[number] + min(at + max(column, 0), end)
 
     def code_around(self, number: int) -> tuple[int, list[str]]:
         """Return the first piece of the block of code that piece `number` belongs to, and its lines."""

@@ -6,7 +6,6 @@ the page's text, which is that of its pieces.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
@@ -265,30 +264,9 @@ class Page(Widget):
         """The part of a piece's text that the mouse selected."""
         if (selection := self.text_selection) is None:
             return None
-        start, end = offsets(self.laid, selection)
+        start, end = self.laid.selected(selection)
         begin = self.laid.begins[number]
         return start - begin, end - begin
-
-
-def offsets(laid: Laid, selection: Selection) -> tuple[int, int]:
-    """Return what is selected as offsets in the joined text."""
-
-    def place(x: int, y: int) -> int:
-        if y >= laid.lines[-1]:
-            return max(0, laid.begins[-1] - 1)
-        number = bisect_right(laid.lines, y) - 1
-        piece, at = laid.pieces[number], 0
-        for _ in range(y - laid.lines[number]):
-            at = piece.text.index("\n", at) + 1
-        end = piece.text.find("\n", at)
-        end = len(piece.text) if end < 0 else end
-        return laid.begins[number] + min(at + max(x, 0), end)
-
-    start, end = selection
-    return (
-        0 if start is None else place(start.x, start.y),
-        max(0, laid.begins[-1] - 1) if end is None else place(end.x, end.y),
-    )
 
 
 def _beside(text: str, style: Style, near: tuple[int, int]) -> Iterator[Segment]:

@@ -13,7 +13,7 @@ from textual.widget import Widget
 
 from tui.marking import aligned, in_source
 from tui.pieces import Place, places
-from tui.widgets.page import Page, offsets
+from tui.widgets.page import Page
 
 if TYPE_CHECKING:
     from textual.selection import Selection
@@ -28,7 +28,7 @@ def selected(reply: Widget, text: str, selections: Mapping[Widget, Selection]) -
         return "Nothing of a reply is selected."
     found: list[Part] = []
     for page in pages:
-        parts = list(_parts(page, *offsets(page.laid, selections[page])))
+        parts = list(_parts(page, *page.laid.selected(selections[page])))
         for shown, place, start, end in parts[:1] + parts[-1:]:
             own = in_source(text[slice(*place.source)], shown, start, end)
             if own is None:
