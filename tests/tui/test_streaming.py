@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -172,6 +173,14 @@ async def test_a_reply_of_which_no_thought_is_known_says_so(
         await seat.asks("Say")
         await seat.hits("alt+up", "t")
         await seat.sees("Nothing was thought for this reply")
+
+
+async def test_what_was_loaded_is_not_looked_through_for_garbage_until_the_chat_is_left(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick):
+        assert gc.get_freeze_count() > 10_000
+    assert gc.get_freeze_count() == 0
 
 
 async def test_a_thread_opens_with_its_last_turns_and_a_tall_screen_with_as_many_as_it_has_room_for(
