@@ -126,11 +126,11 @@ class Terminal:
         self._master = master
         self.began = time.monotonic()
 
-    def read(self, seconds: float) -> str:
+    def read(self, seconds: float) -> bytes:
         """Return what is written within so many seconds, as soon as there is some."""
         if not select.select([self._master], [], [], seconds)[0]:
-            return ""
-        return os.read(self._master, 1 << 16).decode("utf-8", "replace")
+            return b""
+        return os.read(self._master, 1 << 16)
 
     def rest(self, seconds: float) -> None:
         """Let the chat go on for a while."""
@@ -140,18 +140,18 @@ class Terminal:
 
     def until(self, text: str, out: Path) -> None:
         """Wait for a text, or for the reply to have begun ("started")."""
-        seen, mark = "", out.with_suffix(".started")
-        while text not in seen and not (text == "started" and mark.exists()):
+        seen, mark = b"", out.with_suffix(".started")
+        while text.encode() not in seen and not (text == "started" and mark.exists()):
             seen = seen[-200:] + self.read(0.05)
             if time.monotonic() > self.began + PATIENCE:
                 raise SystemExit(f"the chat has not come to {text!r}; it wrote {seen!r}")
 
     def types(self, letter: str) -> float:
         """Type a letter, take it away again; returns the seconds until it was painted."""
-        typed = time.monotonic()
-        os.write(self._master, letter.encode())
-        seen = ""
-        while letter not in seen and time.monotonic() < self.began + PATIENCE:
+        typed, sign = time.monotonic(), letter.encode()
+        os.write(self._master, sign)
+        seen = b""
+        while sign not in seen and time.monotonic() < self.began + PATIENCE:
             seen = seen[-4:] + self.read(0.5)
         took = time.monotonic() - typed
         os.write(self._master, b"\x7f")
