@@ -35,6 +35,8 @@ LETTERS = "αβγδεζηθικλμνξοπρστυφχψω"
 PATIENCE = 90.0
 PAUSE = 0.15
 """Seconds between a letter that was seen and the next."""
+LONGEST = 10.0
+"""Seconds that a letter is awaited; one that is not seen by then counts as so many."""
 
 TEXTS = {
     "paragraphs": "".join(
@@ -151,7 +153,7 @@ class Terminal:
         typed, sign = time.monotonic(), letter.encode()
         os.write(self._master, sign)
         seen = b""
-        while sign not in seen and time.monotonic() < self.began + PATIENCE:
+        while sign not in seen and time.monotonic() < typed + LONGEST:
             seen = seen[-4:] + self.read(0.5)
         took = time.monotonic() - typed
         os.write(self._master, b"\x7f")

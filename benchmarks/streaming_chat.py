@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -120,9 +121,7 @@ def opening(contestant: str, turns: int, out: Path) -> None:
             journal.add_turn(Turn(new_id(), "long", now(), f"Question {number}?", LONG, "m"))
     clock, show = Clock(out), Talk.show_thread
 
-    async def timed(self: Talk, choose: str | None = None) -> None:
-        clock.start()
-        await show(self, choose)
+    async def painted(self: Talk) -> None:
         if contestant != "ours":
             for markdown in self._screen.transcript.query(Markdown):
                 async with markdown.lock:
@@ -130,6 +129,12 @@ def opening(contestant: str, turns: int, out: Path) -> None:
         await self._painted()
         clock.stop()
 
+    async def timed(self: Talk, choose: str | None = None) -> None:
+        clock.start()
+        await show(self, choose)
+        waiting.append(asyncio.create_task(painted(self)))  # the screen paints once this returns
+
+    waiting: list[asyncio.Task[None]] = []
     if contestant != "ours":
         turn_module.Reply = MarkdownReply  # type: ignore[misc, assignment]
     Talk.show_thread = timed  # type: ignore[method-assign]
