@@ -94,6 +94,7 @@ KEYS: tuple[Key, ...] = (
     Key("unmark", ("u",), "take its last mark back", "reply", "unmark"),
     Key("contrast", ("c",), "the three lines of its mark", "reply", "contrast"),
     Key("why", ("w",), "what was recalled for it", "reply", "why"),
+    Key("thought", ("t",), "unfold what was thought for it, or fold it", "reply", "thought"),
     Key("edit", ("e",), "ask its message otherwise, as a branch", "reply", "edit"),
     Key("retry", ("r",), "ask its message again", "reply", "retry"),
     Key(

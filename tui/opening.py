@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -57,6 +58,7 @@ class Opening:
     def close(self) -> None:
         """Close the chat, also one that is being opened."""
         self._left.set()
+        gc.unfreeze()
         if self._worker.is_alive():
             self._worker.join(30)
         with self._lock:
@@ -78,8 +80,12 @@ class Opening:
         except Exception as error:
             self._post(Opened(None, error))
             return
+        from tui.markdown import parser
+
+        parser()  # what it imports is there before a reply needs it, and no key waits for it
         with self._lock:
             self._chat = chat
+        gc.freeze()  # what is there now stays; looking through it again would halt the keys
         if not self._left.is_set():
             self._post(Opened(chat, None))
 

@@ -27,9 +27,9 @@ TICK = 0.2
 class Batch:
     """What has come since the last one."""
 
-    recalled: Sequence[Recalled] | None = None
     text: str = ""
     thought: str = ""
+    recalled: Sequence[Recalled] | None = None
     finished: Finished | None = None
     error: Exception | None = None
     ended: bool = False
@@ -48,6 +48,7 @@ class ReplyStream:
         self._came = asyncio.Event()
         self._ended = asyncio.Event()
         self._stopping = False
+        self._told = False
         self._thread = threading.Thread(target=self._speak, name="discern-reply", daemon=True)
         self._thread.start()
 
@@ -66,6 +67,7 @@ class ReplyStream:
                     self._chat.stop()
         with self._lock:
             batch, self._batch = self._batch, Batch()
+            self._told = False
             self._came.clear()
         return batch
 
@@ -93,7 +95,8 @@ class ReplyStream:
                 elif isinstance(event, Recalling):
                     self._put(Batch(recalled=event.items))
                 elif isinstance(event, Finished):
-                    self._put(Batch(text=cleaner.finish(), finished=event))
+                    last = Batch(cleaner.finish(), thoughts.finish(), finished=event)
+                    self._put(last)
         except Exception as error:
             self._put(Batch(error=error))
         finally:
@@ -108,6 +111,9 @@ class ReplyStream:
             batch.finished = batch.finished or more.finished
             batch.error = batch.error or more.error
             batch.ended = batch.ended or more.ended
+            if self._told and not more.ended:
+                return  # the screen knows that something has come
+            self._told = True
         with suppress(RuntimeError):  # the screen may be gone
             self._loop.call_soon_threadsafe(self._wake, more.ended)
 

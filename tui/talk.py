@@ -32,9 +32,11 @@ if TYPE_CHECKING:
 
 Made = TypeVar("Made")
 
-SHOWN_TURNS = 12
-"""Turns of a resumed thread that are laid down, and of the earlier ones each time they come near."""
-LEAST_FLUSH = 0.1
+SHOWN_TURNS = 4
+"""Turns of a resumed thread that are laid down at once; where there is room left, more follow."""
+EARLIER_TURNS = 8
+"""Earlier turns that are laid down each time they come near."""
+LEAST_FLUSH = 0.05
 """Seconds between two appends at least; five times what the last one took, if that is more."""
 
 
@@ -112,7 +114,7 @@ class Talk:
                     [Used(item.difference, item.score, item.matched) for item in batch.recalled]
                 )
             view.thought.append(batch.thought)
-            await view.reply.append(batch.text)
+            view.reply.append(batch.text)
             if batch.finished is not None:
                 await self._finish(view, batch.finished)
             if batch.error is not None:
@@ -231,7 +233,7 @@ class Talk:
             while self._first is not None and self._screen.transcript.near_top:
                 thread, first = self._chat.thread, self._first
                 read = functools.partial(
-                    self._chat.journal.branch, thread, limit=SHOWN_TURNS, before=first
+                    self._chat.journal.branch, thread, limit=EARLIER_TURNS, before=first
                 )
                 turns = await asyncio.to_thread(read)
                 views = await self._views(turns)

@@ -15,7 +15,8 @@ from memory.difference import Difference, Span, State, new_id, now
 from memory.home import Home, read_settings
 from tests.tui.screens import sitting, until
 from tui.fates import BARE, FAILING, HELD, TRAINED, WAITING, colour, fate, held_before
-from tui.themes import DARK
+from tui.themes import DARK, LIGHT
+from tui.widgets.page import Page as Drawn
 from tui.widgets.picker import MarkPicker
 from tui.widgets.reply import Reply
 from tui.widgets.spans import _bears_text, _plain, light, selected
@@ -42,6 +43,10 @@ class Page(App[None]):
         self.register_theme(DARK)
         self.theme = DARK.name
         self.reply = Reply(text)
+        self.links: list[str] = []
+
+    def on_page_link_clicked(self, message: Drawn.LinkClicked) -> None:
+        self.links.append(message.href)
 
     def compose(self) -> ComposeResult:
         yield self.reply
@@ -93,19 +98,33 @@ async def test_a_selection_over_blocks_reaches_from_its_first_word_to_its_last()
         (first, one), (last, two) = (
             next(iter(place(page.reply, words).items())) for words in ("here.", "second")
         )
-        both = {first: Selection(one.start, None), last: Selection(None, two.end)}
+        assert first is last  # one page
+        both = {first: Selection(one.start, two.end)}
         span = selected(page.reply, TEXT, both)
         assert isinstance(span, tuple)
         assert TEXT[slice(*span)] == "here.\n\n- first `item` of it\n- second"
 
 
+async def test_of_equal_cells_the_one_that_was_selected_is_found() -> None:
+    page = Page("| a | a |\n|---|---|\n| b | a |")
+    async with page.run_test(size=(60, 40)) as pilot:
+        await whole(page)
+        await pilot.pause()
+        shown = next(iter(page.reply.walk_children()))
+        for row, column, at in ((0, 0, 2), (0, 2, 6), (1, 2, 26)):
+            chosen = {shown: Selection(Offset(column, row), Offset(column + 1, row))}
+            assert selected(page.reply, page.reply.text, chosen) == (at, at + 1)
+        over = {shown: Selection(Offset(2, 0), Offset(1, 1))}
+        assert selected(page.reply, page.reply.text, over) == (6, 23)
+
+
 async def test_what_cannot_be_told_is_refused() -> None:
-    page = Page("| a | a |\n|---|---|\n| a | b |")
+    page = Page("**Some** &lt;&lt;&lt; signs")
     async with page.run_test(size=(60, 40)) as pilot:
         await whole(page)
         await pilot.pause()
         text = page.reply.text
-        assert isinstance(selected(page.reply, text, place(page.reply, "a")), str)
+        assert isinstance(selected(page.reply, text, place(page.reply, "<<<")), str)
         assert selected(page.reply, text, {}) == "Nothing of a reply is selected."
 
 
@@ -129,6 +148,69 @@ async def test_a_marked_part_is_underlined_and_goes_back_to_plain() -> None:
         assert lit() == ["bold words"]
         light(page.reply, TEXT, [])
         assert lit() == []
+
+
+LIST = """Intro
+
+1. first **item** which is long enough to be broken into two rows of words
+2. second item
+
+- third 漢字 item
+- fourth"""
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "source"),
+    [
+        ((3, 3), (5, 3), "two"),  # in the second row of an item
+        ((0, 2), (7, 2), "first"),  # from before its number
+        (
+            (9, 2),
+            (8, 4),
+            "item** which is long enough to be broken into two rows of words\n2. second",
+        ),  # over items, to within a word
+        ((0, 5), (4, 6), "thi"),  # from a blank row between two lists
+        ((8, 6), (50, 6), "漢字 item"),  # wide letters, to beyond the end
+        ((0, 7), (30, 7), "fourth"),
+    ],
+)
+async def test_drawing_the_mouse_over_a_list_finds_its_source(
+    begin: tuple[int, int], end: tuple[int, int], source: str
+) -> None:
+    page = Page(LIST)
+    async with page.run_test(size=(52, 20)) as pilot:
+        await pilot.pause()
+        shown = page.reply.page
+        await pilot.mouse_down(shown, offset=begin)
+        await pilot.hover(shown, offset=end)
+        await pilot.mouse_up(shown, offset=end)
+        span = selected(page.reply, LIST, page.screen.selections)
+        assert isinstance(span, tuple)
+        assert LIST[slice(*span)] == source
+
+
+async def test_a_link_tells_where_it_leads_and_opens_nothing() -> None:
+    page = Page("A [link](http://a.place/x'y) here.")
+    async with page.run_test(size=(60, 10)) as pilot:
+        await pilot.pause()
+        await pilot.click(page.reply.page, offset=(3, 0))
+        await pilot.pause()
+        assert page.links == ["http://a.place/x'y"]
+
+
+async def test_another_theme_is_drawn_in_at_once() -> None:
+    page = Page("Some `code`\n\n```\nblock\n```")
+    page.register_theme(LIGHT)
+    async with page.run_test(size=(60, 10)) as pilot:
+        await pilot.pause()
+
+        def grounds() -> set[str]:
+            rows = [page.reply.page.render_line(y) for y in range(3)]
+            return {str(part.style.bgcolor) for row in rows for part in row if part.style}
+
+        dark = grounds()
+        page.theme = LIGHT.name
+        await until(lambda: len(grounds()) == 3 and not dark & grounds())
 
 
 async def test_words_selected_with_the_mouse_become_the_span(home: Home) -> None:

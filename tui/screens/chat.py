@@ -7,7 +7,6 @@ handlers (`tui/handlers.py`), keys to where they belong. Commands work while a r
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from textual import events, work
 from textual.app import ComposeResult
@@ -24,12 +23,10 @@ from tui.text import clean, one_line
 from tui.widgets.card import Card
 from tui.widgets.composer import Composer
 from tui.widgets.entry import Entry
+from tui.widgets.page import Page
 from tui.widgets.picker import MarkPicker
 from tui.widgets.receipt import Receipt
 from tui.widgets.why_card import WhyCard
-
-if TYPE_CHECKING:
-    from textual.widgets import Markdown
 
 POLL_SECONDS = 2.0
 
@@ -244,7 +241,7 @@ class ChatScreen(ReadingStage):
             self.composer.insert(clean(event.character or ""))
             event.stop()
 
-    def on_markdown_link_clicked(self, event: Markdown.LinkClicked) -> None:
+    def on_page_link_clicked(self, event: Page.LinkClicked) -> None:
         """Say where a link leads and copy it; nothing a model wrote is opened by itself."""
         target = clean(event.href)
         self.app.copy_to_clipboard(target)

@@ -74,6 +74,16 @@ class ReadingStage(MarkingStage):
         else:
             await self.attempt(self.talk.choose_branch(beside))
 
+    def action_thought(self) -> None:
+        """Unfold what was thought for the chosen reply, or fold it."""
+        view = self.transcript.chosen
+        if view is None:
+            return
+        if view.thought.text:
+            view.thought.toggle()
+        else:
+            self.status.say(tr("Nothing was thought for this reply, or it is no longer known."))
+
     # --- copying -----------------------------------------------------------------------------
 
     def action_copy(self) -> None:

@@ -27,14 +27,14 @@ from tui.text import one_line
 from tui.widgets.fetch_page import FetchPage
 from tui.widgets.model_page import ModelPage
 from tui.widgets.night_page import NightPage, PlanPage
-from tui.widgets.page import Page
+from tui.widgets.setup_page import SetupPage
 from tui.widgets.welcome import LINES
 
 if TYPE_CHECKING:
     from trainer.service import Plan
 
 
-class DonePage(Page, can_focus=True):
+class DonePage(SetupPage, can_focus=True):
     """What was written, and the four things to do; Enter opens the chat."""
 
     class Over(Message):
@@ -81,7 +81,7 @@ class SetupScreen(Screen[None]):
         self._pointed = f"here:{settings.model.path}" if settings.model.path else ""
         self._when: When = "open"
         self._time = settings.night.time
-        self._page: Page | None = None
+        self._page: SetupPage | None = None
         self._head = Static("", markup=False, classes="head")
 
     def compose(self) -> ComposeResult:
@@ -96,7 +96,7 @@ class SetupScreen(Screen[None]):
     def _models(self, said: str = "") -> ModelPage:
         return ModelPage(self._home, self._settings, said, self._pointed)
 
-    async def _show(self, step: int, page: Page) -> None:
+    async def _show(self, step: int, page: SetupPage) -> None:
         name = {1: tr("the model"), 2: tr("when to learn"), 3: tr("done")}[step]
         accent = f"bold {self.app.theme_variables['accent']}"
         where = tr("step {step} of {steps}: {name}", step=step, steps=3, name=name)

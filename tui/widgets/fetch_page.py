@@ -15,10 +15,10 @@ from memory.language import tr
 from tui.fetching import Advanced, Fetched, Fetching, Looked
 from tui.progress import bar, clock
 from tui.text import clean, one_line
-from tui.widgets.page import Page
+from tui.widgets.setup_page import SetupPage
 
 
-class FetchPage(Page, can_focus=True):
+class FetchPage(SetupPage, can_focus=True):
     """One file of the hub. Nothing is fetched before Enter."""
 
     class Done(Message):

@@ -16,13 +16,13 @@ from memory.home import Home, Settings
 from memory.language import tr
 from tui.setup import Choice, choices, judge, starter_card
 from tui.widgets.choices import Choices, Row
-from tui.widgets.page import Page
+from tui.widgets.setup_page import SetupPage
 
 if TYPE_CHECKING:
     from agent.fitness import Fitness
 
 
-class ModelPage(Page):
+class ModelPage(SetupPage):
     """The starter, the files that are here, what can be fetched, or a path."""
 
     DEFAULT_CSS = """

@@ -17,13 +17,13 @@ from memory.language import tr
 from tui.setup import When, with_time
 from tui.text import clean
 from tui.widgets.choices import Choices, Row
-from tui.widgets.page import Page
+from tui.widgets.setup_page import SetupPage
 
 if TYPE_CHECKING:
     from trainer.service import Kind, Plan
 
 
-class NightPage(Page):
+class NightPage(SetupPage):
     """Every night while Discern is open, by the machine's timer, or only when asked."""
 
     DEFAULT_CSS = """
@@ -153,7 +153,7 @@ class NightPage(Page):
         self.post_message(self.Answered(when, self._time.value.strip(), plan))
 
 
-class PlanPage(Page, can_focus=True):
+class PlanPage(SetupPage, can_focus=True):
     """What the machine's timer would be; Enter is the yes."""
 
     DEFAULT_CSS = """

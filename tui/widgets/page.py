@@ -1,78 +1,281 @@
-"""One page of the setup: a question, what can be answered, a word on it, and the keys.
+"""A page of pieces, drawn by one widget: however long a reply is, it costs what is seen of it.
 
-A page says what was answered by a message and knows nothing of the page before or after it.
+Only rows that come into sight are drawn. Words can be selected with the mouse, as lines and columns of
+the page's text, which is that of its pieces.
 """
 
 from __future__ import annotations
 
-from textual.app import ComposeResult
-from textual.containers import Vertical
-from textual.content import Content
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar
+
+from rich.segment import Segment
+from textual.content import Content, Span
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.selection import Selection
+from textual.strip import Strip
+from textual.style import Style
 from textual.widget import Widget
-from textual.widgets import Static
 
-from tui.text import clean
+from tui.colouring import Colouring
+from tui.laid import Laid
+from tui.laying import Row, Words, cells
+from tui.pieces import Look, Piece
+
+LIT = "underline"
+"""How a marked part looks; told without colour."""
 
 
-class Page(Vertical):
-    """The lead above, `parts()` in the middle, a word on what is chosen, an error, the keys."""
+class Page(Widget):
+    """Pieces one below the other, as wide as it may be and as high as they are."""
 
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "page--block",
+        "page--code",
+        "page--em",
+        "page--h1",
+        "page--h2",
+        "page--h3",
+        "page--h4",
+        "page--h5",
+        "page--h6",
+        "page--head",
+        "page--link",
+        "page--rule",
+        "page--s",
+        "page--sign",
+        "page--strong",
+        "page--waiting",
+    }
     DEFAULT_CSS = """
     Page {
-        height: 1fr;
-        max-width: 96;
-        padding: 0 2;
-        & > .lead { height: auto; margin: 1 0; }
-        & > .about { height: auto; min-height: 2; margin: 1 0 0 0; color: $muted; }
-        & > .said { height: auto; margin: 1 0 0 0; color: $error; }
-        & > .said.-quiet { color: $foreground; }
-        & > .keys { dock: bottom; height: auto; color: $muted; }
-        & > Choices { height: auto; max-height: 14; }
+        width: 1fr;
+        height: auto;
+        & > .page--block { background: $surface; }
+        & > .page--code { background: $panel; }
+        & > .page--em { text-style: italic; }
+        & > .page--h1 { text-style: bold; color: $accent; }
+        & > .page--h2 { text-style: bold; color: $accent; }
+        & > .page--h3 { text-style: bold; color: $markdown-h3-color; }
+        & > .page--h4, & > .page--h5, & > .page--h6 { text-style: bold italic; }
+        & > .page--head { text-style: bold; }
+        & > .page--link { color: $link-color; text-style: underline; }
+        & > .page--rule { color: $line; }
+        & > .page--s { text-style: strike; }
+        & > .page--sign { color: $muted; }
+        & > .page--strong { text-style: bold; }
+        & > .page--waiting { color: $muted; }
     }
     """
 
-    def __init__(self) -> None:
+    class LinkClicked(Message):
+        """A link was clicked; nothing is opened."""
+
+        def __init__(self, href: str) -> None:
+            super().__init__()
+            self.href = href
+
+    def __init__(self, pieces: Sequence[Piece] = ()) -> None:
         super().__init__()
-        self._lead = Static("", markup=False, classes="lead")
-        self._about = Static("", markup=False, classes="about")
-        self._error = Static("", markup=False, classes="said")
-        self._keys = Static("", markup=False, classes="keys")
-        self._error.display = False
+        self.laid = Laid()
+        self.laid.put(0, list(pieces))
+        self._strips: dict[int, Strip] = {}
+        self._drawn_in: Style | None = None
+        self._styles_named: dict[str, Style] = {}
+        self._colours: dict[tuple[int, str], Colouring] = {}
+        self._lit: dict[int, list[tuple[int, int]]] = {}
 
-    def compose(self) -> ComposeResult:
-        """Lay the parts down."""
-        yield self._lead
-        yield from self.parts()
-        yield self._about
-        yield self._error
-        yield self._keys
+    @property
+    def pieces(self) -> Sequence[Piece]:
+        """What is shown."""
+        return self.laid.pieces
 
-    def parts(self) -> list[Widget]:
-        """Return what is answered with."""
-        return []
+    @property
+    def content(self) -> Content:
+        """The words that are shown, the lit ones marked."""
+        begins = self.laid.begins
+        return Content(
+            self.laid.text,
+            [
+                Span(begins[number] + start, begins[number] + end, LIT)
+                for number, parts in self._lit.items()
+                for start, end in parts
+            ],
+        )
 
-    def lead(self, text: str | Content) -> None:
-        """Ask."""
-        self._lead.update(text if isinstance(text, Content) else Content(clean(text)))
+    def put(self, stay: int, new: Sequence[Piece]) -> None:
+        """Show these pieces below the first `stay`, which stay as they are."""
+        before = self.laid.height
+        self._lit = {number: parts for number, parts in self._lit.items() if number < stay}
+        row = self.laid.put(stay, new)
+        for y in [y for y in self._strips if y >= row]:
+            del self._strips[y]
+        if self.laid.height != before or not self.laid.width:
+            self.refresh(layout=True)
+        else:
+            self.refresh(Region(0, row, self.laid.width, max(1, before - row)))
 
-    def about(self, text: str | Content) -> None:
-        """Say what is under the cursor."""
-        self._about.update(text if isinstance(text, Content) else Content(clean(text)))
+    def settle(self) -> None:
+        """Draw once more what is seen of code, whose colours may hang on what came after it."""
+        if self._colours:
+            self._strips.clear()
+            self.refresh()
 
-    def keys(self, text: str) -> None:
-        """Say what keys do."""
-        self._keys.update(Content(clean(text)))
+    def light(self, parts: Mapping[int, Sequence[tuple[int, int]]]) -> None:
+        """Underline these parts, given by piece; others go back to plain."""
+        if self._lit or parts:
+            self._lit = {number: list(some) for number, some in parts.items()}
+            self._strips.clear()
+            self.refresh()
 
-    def say(self, text: str, *, quiet: bool = False) -> None:
-        """Say what went wrong (or, quietly, what goes on); "" takes it away."""
-        text = text[:1].upper() + text[1:]
-        if text and not quiet:
-            text = f"! {text}"
-        self._error.update(Content(clean(text)))
-        self._error.set_class(quiet, "-quiet")
-        self._error.display = bool(text)
-        self._about.display = quiet or not text
+    # --- Textual -----------------------------------------------------------------------------
 
-    def back(self) -> bool:
-        """Take one step back within the page; whether there was one."""
-        return False
+    def get_content_width(self, container: Size, viewport: Size) -> int:
+        """As wide as there is room."""
+        return container.width
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """As high as the pieces are."""
+        if width and self.laid.resize(width):
+            self._strips.clear()
+        return self.laid.height
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one row."""
+        width = self.content_size.width
+        if width and self.laid.resize(width):
+            self._strips.clear()
+        style = self.visual_style
+        if style != self._drawn_in:
+            self._strips.clear()
+            self._drawn_in = style
+        strip = self._strips.get(y)
+        if strip is None:
+            found = self.laid.at(y)
+            if found is None:
+                return Strip.blank(width, style.rich_style)
+            strip = self._drawn(*found, style, width)
+            if self.text_selection is None:
+                self._strips[y] = strip
+        return strip
+
+    def selection_updated(self, selection: Selection | None) -> None:
+        """Draw what is selected, or no longer."""
+        self._strips.clear()
+        self.refresh()
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        """Return the words that are selected."""
+        return selection.extract(self.laid.text), "\n"
+
+    def notify_style_update(self) -> None:
+        """Draw in the new colours."""
+        super().notify_style_update()
+        self._strips.clear()
+        self._styles_named.clear()
+
+    def action_link(self, href: str) -> None:
+        """Tell that a link was clicked."""
+        self.post_message(self.LinkClicked(href))
+
+    # --- drawing -----------------------------------------------------------------------------
+
+    def _named(self, name: str) -> Style:
+        if name not in self._styles_named:
+            ground = self.get_component_styles(f"page--{name}").background
+            found = self.get_visual_style(f"page--{name}", partial=True)  # without its ground
+            self._styles_named[name] = found + Style(ground) if ground.a else found
+        return self._styles_named[name]
+
+    def _drawn(self, number: int, row: Row, style: Style, width: int) -> Strip:
+        piece = self.laid.pieces[number]
+        signs = style + self._named("rule" if piece.kind == "rule" else "sign")
+        body = style
+        if piece.kind == "code" and row.words:
+            body = style + self._named("block")
+        elif piece.kind not in ("text", "row", "rule", "code"):
+            body = style + self._named(piece.kind)
+        segments: list[Segment] = []
+        column, line = 0, self.laid.lines[number]
+        near = self._place(piece, line, row.words[0].start if row.words else 0)
+        parts: list[tuple[int, str | Words]] = [*row.signs, *((w.column, w) for w in row.words)]
+        for at, part in sorted(parts, key=lambda item: item[0]):
+            blank = body if column >= cells(piece.rest) else style
+            segments += _beside(" " * (at - column), blank, near)
+            if isinstance(part, str):
+                segments += _beside(part, signs, near) if row.words else _whole(part, signs, near)
+                column = at + cells(part)
+                continue
+            near = self._place(piece, line, part.start)
+            x, y = near
+            for text, look in self._words(number, piece, part, body):
+                segments.append(Segment(text, look.rich_style_with_offset(x, y)))
+                x += len(text)
+            near = (x, y)
+            column = at + cells(piece.text[part.start : part.end])
+        if not row.words:
+            segments += _whole(" ", style, near)
+        return Strip(segments).adjust_cell_length(width, body.rich_style)
+
+    @staticmethod
+    def _place(piece: Piece, line: int, at: int) -> tuple[int, int]:
+        """The column and line of the page's text where a place of a piece's text is."""
+        return at - (piece.text.rfind("\n", 0, at) + 1), line + piece.text.count("\n", 0, at)
+
+    def _words(
+        self, number: int, piece: Piece, part: Words, body: Style
+    ) -> Iterator[tuple[str, Style]]:
+        looks: Sequence[Look] = piece.looks
+        if piece.kind == "code" and piece.language:
+            looks = self._code_looks(number, piece)
+        content = Content(
+            piece.text[part.start : part.end],
+            [
+                Span(max(look.start, part.start) - part.start, look.end - part.start, style)
+                for look, style in ((look, self._style_of(look, piece)) for look in looks)
+                if look.start < part.end and look.end > part.start
+            ],
+        )
+        for start, end in self._lit.get(number, ()):
+            if start < part.end and end > part.start:
+                content = content.stylize(LIT, max(0, start - part.start), end - part.start)
+        chosen = self._chosen(number, piece)
+        if chosen is not None and chosen[0] < part.end and chosen[1] > part.start:
+            style = Style.from_styles(self.screen.get_component_styles("screen--selection"))
+            start, end = max(0, chosen[0] - part.start), chosen[1] - part.start
+            content = content.stylize(style, start, end)
+        for text, look in content.render(body, end=""):
+            yield text, body + look
+
+    def _style_of(self, look: Look, piece: Piece) -> Style:
+        if piece.kind == "code":
+            return Style.parse(look.name)
+        style = self._named(look.name)
+        return style + Style.from_meta({"@click": f"link({look.link!r})"}) if look.link else style
+
+    def _code_looks(self, number: int, piece: Piece) -> list[Look]:
+        first, lines = self.laid.code_around(number)
+        block = piece.of, piece.language  # the name of a language grows too
+        colouring = self._colours.setdefault(block, Colouring(piece.language))
+        return colouring.looks(lines, number - first)
+
+    def _chosen(self, number: int, piece: Piece) -> tuple[int, int] | None:
+        """The part of a piece's text that the mouse selected."""
+        if (selection := self.text_selection) is None:
+            return None
+        start, end = self.laid.selected(selection)
+        begin = self.laid.begins[number]
+        return start - begin, end - begin
+
+
+def _beside(text: str, style: Style, near: tuple[int, int]) -> Iterator[Segment]:
+    """Signs and blanks beside words: the mouse finds there the nearest word."""
+    look = style.rich_style_with_offset(*near)
+    for char in text:
+        yield Segment(char, look)
+
+
+def _whole(text: str, style: Style, near: tuple[int, int]) -> Iterator[Segment]:
+    """A row without words."""
+    yield Segment(text, style.rich_style_with_offset(*near))

@@ -1,15 +1,23 @@
-"""What a thinking model thought before it replied: one dim line, unfolded by a click."""
+"""What a thinking model thought before it replied: one dim line, unfolded by a click or by its key."""
 
 from __future__ import annotations
 
 from textual import events
+from textual.app import ComposeResult
+from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
+from memory.language import trn
+from tui.growing import Growing
 from tui.text import one_line
+from tui.widgets.page import Page
+
+TAIL = 200
+"""Characters of the thought's end of which the folded line shows what fits."""
 
 
-class ThoughtLine(Static):
+class ThoughtLine(Vertical):
     """The thought of one reply, folded; hidden while there is none. It is kept nowhere."""
 
     DEFAULT_CSS = """
@@ -19,39 +27,62 @@ class ThoughtLine(Static):
         padding-left: 2;
         color: $muted;
         &:hover { color: $foreground; }
+        & > Static { height: auto; }
+        & > Page { display: none; }
+        &.-open > Page { display: block; }
     }
     """
 
     def __init__(self) -> None:
-        super().__init__(markup=False)
-        self.text = ""
+        super().__init__()
         self.open = False
+        self._growing = Growing()
+        self._words = 0
+        self._line = Static("", markup=False)
+        self._page = Page()
+
+    def compose(self) -> ComposeResult:
+        """Lay the line down, and what it unfolds to."""
+        yield self._line
+        yield self._page
+
+    @property
+    def text(self) -> str:
+        """What was thought so far."""
+        return self._growing.text
 
     def append(self, text: str) -> None:
         """Add a piece that passed the gate."""
-        if text:
-            self.text += text
-            self.display = True
-            self._draw()
+        if not text:
+            return
+        goes_on = self.text[-1:].strip() and text[:1].strip()
+        self._words += len(text.split()) - bool(goes_on)
+        stay = self._growing.append(text)
+        self._page.put(stay, self._growing.pieces[stay:])
+        self.display = True
+        self._draw()
 
     def toggle(self, open: bool | None = None) -> None:
         """Unfold or fold."""
         self.open = not self.open if open is None else open
+        self.set_class(self.open, "-open")
         self._draw()
 
     def on_click(self, event: events.Click) -> None:
-        """Unfold or fold."""
+        """Unfold or fold; what was selected by drawing over it stays."""
         event.stop()
-        self.toggle()
+        if not self.screen.get_selected_text():
+            self.toggle()
 
     def on_resize(self) -> None:
         """Cut the line anew."""
         self._draw()
 
     def _draw(self) -> None:
-        head = f"thought, {len(self.text.split())} words"
+        sign = "▾" if self.open else "▸"
+        head = f"{sign} " + trn("thought, {n} word", "thought, {n} words", self._words)
         if self.open:
-            self.update(Content(f"{head}\n{self.text}"))
+            self._line.update(Content(head))
             return
         width = (self.size.width or self.app.size.width - 6) - 2
-        self.update(Content(one_line(f"{head}: {self.text[-200:]}", max(20, width))))
+        self._line.update(Content(one_line(f"{head}: {self.text[-TAIL:]}", max(20, width))))

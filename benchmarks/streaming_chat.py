@@ -1,0 +1,141 @@
+"""The chat that `benchmarks/streaming.py` sits in front of: a script speaks, the rest is real."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.widgets import Markdown
+
+from agent.chat import Chat
+from agent.graph import Delta, Finished
+from memory.difference import Turn, new_id, now
+from memory.home import Home
+from memory.journal import Journal
+from tui.cli import run
+from tui.markdown import parser
+from tui.talk import Talk
+from tui.text import clean
+
+
+class Clock:
+    """When the first word came, and what was taken since."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._began = self._cpu = 0.0
+
+    def start(self) -> None:
+        self._began, self._cpu = time.monotonic(), time.process_time()
+        self._out.with_suffix(".started").touch()
+
+    def stop(self) -> None:
+        taken = {
+            "seconds": time.monotonic() - self._began,
+            "cpu": time.process_time() - self._cpu,
+        }
+        part = self._out.with_suffix(".part")
+        part.write_text(json.dumps(taken))
+        part.rename(self._out)
+
+
+def streaming(contestant: str, text: str, rate: int, out: Path) -> None:
+    """Open a chat whose every reply is this text, so many chunks a second."""
+    from benchmarks.streaming import chunks
+
+    clock, say, follow = Clock(out), Chat.say, Talk._follow
+
+    def scripted(self: Chat, *arguments: Any, **options: Any) -> Iterator[Any]:
+        spoken = False
+        for event in say(self, *arguments, **options):
+            if isinstance(event, Delta):
+                if not spoken:
+                    clock.start()
+                    began = time.monotonic()
+                    for number, piece in enumerate(chunks(text)):
+                        wait = began + number / rate - time.monotonic()
+                        if wait > 0:
+                            time.sleep(wait)
+                        yield replace(event, text=piece)
+                spoken = True
+            elif isinstance(event, Finished):
+                yield replace(event, turn=replace(event.turn, replied=text))
+            else:
+                yield event
+
+    async def timed(self: Talk, *arguments: Any) -> None:
+        await (follow if contestant == "ours" else _through_get_stream)(self, *arguments)
+        await self._painted()
+        clock.stop()
+
+    Chat.say = scripted  # type: ignore[method-assign]
+    Talk._follow = timed  # type: ignore[method-assign]
+    run([])
+
+
+async def _through_get_stream(self: Talk, stream: Any, view: Any, *_rest: Any) -> None:
+    """Follow a reply as Textual's documentation has it: every chunk is written as it comes."""
+    markdown = Markdown(parser_factory=parser, open_links=False)
+    view.reply.page.display = False
+    await view.reply.mount(markdown)
+    shown = Markdown.get_stream(markdown)
+    while True:
+        batch = await stream.take()
+        await shown.write(batch.text)
+        if batch.finished is not None:
+            view.turn = batch.finished.turn
+        if batch.ended:
+            break
+    await shown.stop()
+
+
+class MarkdownReply(Vertical):
+    """A finished reply as a Markdown widget."""
+
+    DEFAULT_CSS = "MarkdownReply { height: auto; width: 1fr; & > Markdown { padding: 0; } }"
+
+    def __init__(self, text: str | None = None) -> None:
+        super().__init__()
+        self.text = clean(text or "")
+
+    def compose(self) -> ComposeResult:
+        yield Markdown(self.text, parser_factory=parser, open_links=False)
+
+
+def opening(contestant: str, turns: int, out: Path) -> None:
+    """Open a chat in a thread of so many long turns."""
+    from benchmarks.streaming import LONG
+    from tui.widgets import turn as turn_module
+
+    home = Home.locate()
+    home.prepare()
+    with Journal(home.journal) as journal:
+        for number in range(turns):
+            journal.add_turn(Turn(new_id(), "long", now(), f"Question {number}?", LONG, "m"))
+    clock, show = Clock(out), Talk.show_thread
+
+    async def painted(self: Talk) -> None:
+        if contestant != "ours":
+            for markdown in self._screen.transcript.query(Markdown):
+                async with markdown.lock:
+                    pass
+        await self._painted()
+        clock.stop()
+
+    async def timed(self: Talk, choose: str | None = None) -> None:
+        clock.start()
+        await show(self, choose)
+        waiting.append(asyncio.create_task(painted(self)))  # the screen paints once this returns
+
+    waiting: list[asyncio.Task[None]] = []
+    if contestant != "ours":
+        turn_module.Reply = MarkdownReply  # type: ignore[misc, assignment]
+    Talk.show_thread = timed  # type: ignore[method-assign]
+    run(["--thread", "long"])

@@ -1,0 +1,198 @@
+"""Replies that come from a script into the real chat: following the end, thoughts, typing meanwhile."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from agent.chat import Chat
+from agent.graph import Delta, Finished, Thought
+from memory.difference import Turn, new_id, now
+from memory.home import Home, Settings, read_settings
+from memory.journal import Journal
+from tests.tui.screens import Seat, sitting, until
+from tui.talk import SHOWN_TURNS
+
+
+@pytest.fixture
+def quick(home: Home) -> Settings:
+    """The starter, searching by words alone and without nights."""
+    return read_settings(home, {"memory": {"dense": False}, "night": {"enabled": False}})
+
+
+class Script:
+    """What the model says, in two halves; the second waits until it is let on."""
+
+    def __init__(self, first: str, second: str = "", thoughts: Sequence[str] = ()) -> None:
+        self.first, self.second, self.thoughts = first, second, thoughts
+        self.on = threading.Event()
+
+    def take_part(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        say = Chat.say
+
+        def scripted(chat: Chat, *arguments: Any, **options: Any) -> Iterator[Any]:
+            spoken = False
+            for event in say(chat, *arguments, **options):
+                if isinstance(event, Delta):
+                    if not spoken:
+                        yield from (Thought(text) for text in self.thoughts)
+                        yield from (replace(event, text=char) for char in self.first)
+                        self.on.wait(60)
+                        yield from (replace(event, text=char) for char in self.second)
+                    spoken = True
+                elif isinstance(event, Finished):
+                    yield replace(event, turn=replace(event.turn, replied=self.first + self.second))
+                else:
+                    yield event
+
+        monkeypatch.setattr(Chat, "say", scripted)
+
+
+ITEMS = "".join(f"- item **{n}** of many\n" for n in range(60))
+MORE = (
+    "".join(f"- item **{n}** of many\n" for n in range(60, 120)) + "\nThe end, [a]\n\n[a]: http://b"
+)
+
+
+async def painted(seat: Seat, words: str) -> None:
+    page = seat.screen.transcript.turns[-1].reply.page
+    await until(lambda: words in page.laid.text and page.size.height == page.laid.height)
+
+
+def rows(seat: Seat) -> list[str]:
+    """What stands at the top of the screen, without the scrollbar."""
+    return [line[:70].rstrip() for line in seat.shown.splitlines()[:10]]
+
+
+async def test_who_scrolled_up_is_not_moved_by_words_nor_by_the_end_and_returning_follows_again(
+    home: Home, quick: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = Script(ITEMS, MORE)
+    script.take_part(monkeypatch)
+    async with sitting(home, quick) as seat:
+        transcript = seat.screen.transcript
+        await seat.types("Go on")
+        await painted(seat, "item 58")
+        await seat.until(lambda: transcript.following)
+        await seat.hits("pageup")
+        await seat.until(lambda: not transcript.following)
+        await seat.pilot.pause()
+        stayed, seen = transcript.scroll_y, rows(seat)
+        script.on.set()
+        await seat.until(lambda: not seat.screen.talk.streaming)
+        await painted(seat, "The end, a")
+        await seat.pilot.pause()
+        assert transcript.scroll_y == stayed < transcript.max_scroll_y
+        assert rows(seat) == seen
+        while not transcript.following:
+            await seat.hits("pagedown")
+            await seat.pilot.pause()
+        await seat.types("Go on")
+        await painted(seat, "The end, a")
+        await seat.until(lambda: not seat.screen.talk.streaming)
+        await seat.pilot.pause()
+        assert transcript.following
+        await seat.sees("The end, a")
+
+
+async def test_who_comes_back_to_the_end_while_it_streams_follows_it_and_the_end_changes_nothing(
+    home: Home, quick: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = Script(ITEMS, MORE.replace("[a]: http://b", ""))
+    script.take_part(monkeypatch)
+    async with sitting(home, quick) as seat:
+        transcript = seat.screen.transcript
+        await seat.types("Go on")
+        await painted(seat, "item 58")
+        await seat.hits("pageup")
+        await seat.until(lambda: not transcript.following)
+        while not transcript.following:
+            await seat.hits("pagedown")
+            await seat.pilot.pause()
+        laid = seat.screen.transcript.turns[-1].reply.page.pieces[:30]
+        script.on.set()
+        await seat.until(lambda: not seat.screen.talk.streaming)
+        await painted(seat, "The end")
+        await seat.pilot.pause()
+        assert transcript.following
+        after = seat.screen.transcript.turns[-1].reply.page.pieces[:30]
+        assert all(one is other for one, other in zip(laid, after, strict=True))
+
+
+async def test_what_is_typed_while_a_list_streams_stands_there_and_nothing_of_either_is_lost(
+    home: Home, quick: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    halves = [range(250), range(250, 500)]
+    script = Script(*("".join(f"- item {n}\n" for n in half) for half in halves))
+    script.take_part(monkeypatch)
+    async with sitting(home, quick) as seat:
+        await seat.types("Go on")
+        await seat.until(lambda: seat.screen.talk.streaming)
+        await seat.hits(*"my_next_")
+        script.on.set()
+        await seat.hits(*"words")
+        await seat.until(lambda: not seat.screen.talk.streaming)
+        page = seat.screen.transcript.turns[-1].reply.page
+        assert page.laid.text.split("\n") == [f"item {n}" for n in range(500)]
+        assert page.laid.height == 500
+        assert seat.draft == "my_next_words"
+
+
+async def test_a_thought_is_folded_and_its_key_unfolds_it(
+    home: Home, quick: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = Script("So be it.", thoughts=("First I wonder, ", "then ", "I see."))
+    script.on.set()
+    script.take_part(monkeypatch)
+    async with sitting(home, quick) as seat:
+        await seat.types("Think")
+        await seat.until(lambda: not seat.screen.talk.streaming and seat.screen.transcript.turns)
+        await seat.sees("▸ thought, 6 words: First I wonder, then I see.", "So be it.")
+        await seat.hits("alt+up", "t")
+        await seat.sees("▾ thought, 6 words", "First I wonder, then I see.", "So be it.")
+        assert seat.shown.count("wonder") == 1
+        assert seat.screen.transcript.turns[-1].reply.text == "So be it."
+        await seat.hits("t")
+        await seat.sees("▸ thought, 6 words:")
+        await seat.hits("escape")
+        await seat.until(lambda: seat.screen.composer.has_focus)
+
+
+async def test_a_reply_of_which_no_thought_is_known_says_so(
+    home: Home, quick: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = Script("Plain.")
+    script.on.set()
+    script.take_part(monkeypatch)
+    async with sitting(home, quick) as seat:
+        await seat.asks("Say")
+        await seat.hits("alt+up", "t")
+        await seat.sees("Nothing was thought for this reply")
+
+
+async def test_what_was_loaded_is_not_looked_through_for_garbage_until_the_chat_is_left(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick):
+        assert gc.get_freeze_count() > 10_000
+    assert gc.get_freeze_count() == 0
+
+
+async def test_a_thread_opens_with_its_last_turns_and_a_tall_screen_with_as_many_as_it_has_room_for(
+    home: Home, quick: Settings
+) -> None:
+    with Journal(home.journal) as journal:
+        for number in range(40):
+            journal.add_turn(Turn(new_id(), "t", now(), f"Question {number}?", ITEMS, "m"))
+        for number in range(40):
+            journal.add_turn(Turn(new_id(), "u", now(), f"Question {number}?", "Yes.", "m"))
+    async with sitting(home, quick, thread="t") as seat:
+        await seat.sees("item 59 of many")
+        assert len(seat.screen.transcript.turns) == SHOWN_TURNS
+    async with sitting(home, quick, thread="u", size=(80, 50)) as seat:
+        await seat.sees("Question 39?", "Question 26?")

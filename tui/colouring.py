@@ -1,0 +1,69 @@
+"""The colours of code, line by line, for code that may still grow.
+
+A block is coloured a stretch of lines at a time, with the lines before it, so that a string begun
+there goes on. A full stretch is coloured once, however much comes after it, and as in a finished block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tui.pieces import Look
+
+STRETCH = 128
+"""Lines of a stretch; most blocks have fewer and are coloured as a whole."""
+BEFORE = 64
+
+
+class Colouring:
+    """The colours of one block of code; `Look.name` is a style that Textual can read."""
+
+    def __init__(self, language: str) -> None:
+        self._language = language
+        self._full: dict[int, list[list[Look]]] = {}
+        self._last: tuple[Sequence[str], list[list[Look]]] = ((), [])
+
+    def looks(self, lines: Sequence[str], number: int) -> list[Look]:
+        """Return the colours of line `number` of these lines."""
+        stretch = number // STRETCH
+        found = self._full.get(stretch)
+        if found is None:
+            first = stretch * STRETCH
+            own = lines[max(0, first - BEFORE) : first + STRETCH]
+            if own != self._last[0]:
+                before = first - max(0, first - BEFORE)
+                self._last = (own, coloured("\n".join(own), self._language)[before:])
+            found = self._last[1]
+            if len(lines) > first + STRETCH:
+                self._full[stretch] = found
+        return found[number % STRETCH] if number % STRETCH < len(found) else []
+
+
+def coloured(code: str, language: str) -> list[list[Look]]:
+    """Return the colours of each line of some code; none where the language is not known.
+
+    Nothing is underlined, for that is how a marked part looks.
+    """
+    lines = code.split("\n")
+    looks: list[list[Look]] = [[] for _ in lines]
+    if not language:
+        return looks
+    from textual.highlight import HighlightTheme, highlight
+
+    content = highlight(code, language=language, theme=HighlightTheme)
+    begins = [0]
+    for text in lines:
+        begins.append(begins[-1] + len(text) + 1)
+    line = 0
+    for start, end, style in content.spans:
+        if (start, end) == (0, len(code)) or not isinstance(style, str):
+            continue  # the colour of all of it
+        while line + 1 < len(lines) and begins[line + 1] <= start:
+            line += 1
+        at = line
+        while at < len(lines) and begins[at] < end:
+            from_, to = max(start - begins[at], 0), min(end - begins[at], len(lines[at]))
+            if to > from_:
+                looks[at].append(Look(from_, to, style.replace("underline", "bold")))
+            at += 1
+    return looks

@@ -1,0 +1,125 @@
+"""Pieces laid down one below the other at a width: how high they are, and what stands in which row.
+
+Only what is new is laid down again, and the rows of a table whose columns it makes wider.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tui.laying import Row, columns_of, lay
+from tui.pieces import Piece
+
+if TYPE_CHECKING:
+    from textual.selection import Selection
+
+
+class Laid:
+    """The rows of some pieces. `tops[n]` is the row where piece n begins, `begins[n]` its offset in the
+    joined text and `lines[n]` its first line there; each has one entry more, the end."""
+
+    def __init__(self) -> None:
+        self.pieces: list[Piece] = []
+        self.width = 0
+        self.tops, self.begins, self.lines = [0], [0], [0]
+        self._rows: list[list[Row]] = []
+        self._columns: dict[int, tuple[int, ...]] = {}
+        self._around: dict[int, tuple[int, list[str]]] = {}
+
+    @property
+    def height(self) -> int:
+        """Rows in all."""
+        return self.tops[-1]
+
+    @property
+    def text(self) -> str:
+        """The words of all pieces, a line break between two."""
+        return "\n".join(piece.text for piece in self.pieces)
+
+    def put(self, stay: int, new: Sequence[Piece]) -> int:
+        """Put pieces below the first `stay`; returns the first row that may look otherwise."""
+        self.pieces[stay:] = new
+        self._around.clear()
+        begin = stay
+        for first, end in self._tables(stay):
+            columns = columns_of(self.pieces[first:end], self.width) if self.width else ()
+            if self._columns.get(self.pieces[first].of) != columns:
+                self._columns[self.pieces[first].of] = columns
+                begin = min(begin, first)
+        self._lay_from(begin)
+        return self.tops[begin]
+
+    def resize(self, width: int) -> bool:
+        """Lay everything down at this width; whether it is another."""
+        if width == self.width:
+            return False
+        self.width = width
+        self._columns.clear()
+        self.put(0, list(self.pieces))
+        return True
+
+    def at(self, y: int) -> tuple[int, Row] | None:
+        """Return the piece in row `y` and the row; None below the end."""
+        if not 0 <= y < self.height:
+            return None
+        number = bisect_right(self.tops, y) - 1
+        return number, self._rows[number][y - self.tops[number]]
+
+    def selected(self, selection: Selection) -> tuple[int, int]:
+        """Return what the mouse selected as offsets in the joined text."""
+        start, end = selection
+        whole = max(0, self.begins[-1] - 1)
+        return (
+            0 if start is None else self._offset(start.x, start.y),
+            whole if end is None else self._offset(end.x, end.y),
+        )
+
+    def _offset(self, column: int, line: int) -> int:
+        if line >= self.lines[-1]:
+            return max(0, self.begins[-1] - 1)
+        number = bisect_right(self.lines, line) - 1
+        text, at = self.pieces[number].text, 0
+        for _ in range(line - self.lines[number]):
+            at = text.index("\n", at) + 1
+        end = text.find("\n", at)
+        end = len(text) if end < 0 else end
+        return self.begins[number] + min(at + max(column, 0), end)
+
+    def code_around(self, number: int) -> tuple[int, list[str]]:
+        """Return the first piece of the block of code that piece `number` belongs to, and its lines."""
+        of = self.pieces[number].of
+        if of not in self._around:
+            first, end = self._group(number)
+            self._around[of] = first, [piece.text for piece in self.pieces[first:end]]
+        return self._around[of]
+
+    def _group(self, number: int) -> tuple[int, int]:
+        of = self.pieces[number].of
+        first, end = number, number + 1
+        while first and self.pieces[first - 1].of == of:
+            first -= 1
+        while end < len(self.pieces) and self.pieces[end].of == of:
+            end += 1
+        return first, end
+
+    def _tables(self, begin: int) -> list[tuple[int, int]]:
+        found: list[tuple[int, int]] = []
+        while begin < len(self.pieces):
+            if self.pieces[begin].cells:
+                found.append(self._group(begin))
+                begin = found[-1][1]
+            else:
+                begin += 1
+        return found
+
+    def _lay_from(self, begin: int) -> None:
+        del self._rows[begin:], self.tops[begin + 1 :], self.begins[begin + 1 :]
+        del self.lines[begin + 1 :]
+        for piece in self.pieces[begin:]:
+            rows = lay(piece, self.width, self._columns.get(piece.of, ())) if self.width else []
+            self._rows.append(rows)
+            self.tops.append(self.tops[-1] + len(rows))
+            self.begins.append(self.begins[-1] + len(piece.text) + 1)
+            self.lines.append(self.lines[-1] + piece.lines)

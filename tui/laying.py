@@ -1,0 +1,165 @@
+"""Pieces → rows of the terminal at a width: wrapping, hanging indents, the columns of a table.
+
+A row says which words of its piece stand in which column; nothing is drawn here, so that the height of
+a long reply is known without drawing it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from tui.pieces import Piece
+
+PARTING = " │ "
+"""Stands between the columns of a table."""
+NARROWEST = 3
+_WORD = re.compile(r"\s*\S+")
+
+
+class Words(NamedTuple):
+    """Words of a piece, as offsets in its text, that stand in a row from a column on."""
+
+    column: int
+    start: int
+    end: int
+
+
+class Row(NamedTuple):
+    """One row: signs that are no words of the piece, by column, and the words."""
+
+    signs: tuple[tuple[int, str], ...]
+    words: tuple[Words, ...]
+
+
+def cells(text: str) -> int:
+    """Return the columns that a text takes."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def lay(piece: Piece, width: int, columns: Sequence[int] = ()) -> list[Row]:
+    """Return the rows of a piece; those of a table's `columns`, see `columns_of`."""
+    rows = [] if piece.gap is None else [Row(((0, piece.gap),), ())]
+    indent = cells(piece.rest)
+    room = max(1, width - indent)
+    if piece.kind == "rule":
+        rows.append(Row(((0, piece.first), (indent, "─" * room)), ()))
+    elif piece.cells and columns:
+        rows += _table_row(piece, columns, indent)
+    elif piece.cells:  # too narrow for columns: a cell a row
+        for number, cell in enumerate(piece.cells):
+            for start, end in wrapped(piece.text, room, cell.start, cell.end):
+                first = piece.rest if number else piece.first
+                rows.append(Row(((0, first),), (Words(indent, start, end),)))
+    else:
+        first, code = piece.first, piece.kind == "code"
+        parts = folded(piece.text, max(1, room - 3)) if code else wrapped(piece.text, room)
+        for start, end in parts:
+            rows.append(Row(((0, first),), (Words(indent + 2 * code, start, end),)))
+            first = piece.rest
+    return rows
+
+
+def columns_of(rows: Sequence[Piece], width: int) -> tuple[int, ...]:
+    """Return the widths of a table's columns, the widest made narrow first; () if they have no room."""
+    count = max(len(row.cells) for row in rows)
+    wanted = [1] * count
+    for row in rows:
+        for number, cell in enumerate(row.cells):
+            wanted[number] = max(wanted[number], cells(row.text[cell.start : cell.end]))
+    room = width - cells(rows[0].rest) - len(PARTING) * (count - 1)
+    if room < NARROWEST * count:
+        return ()
+    limit, left = room, room
+    for number, want in enumerate(sorted(wanted)):  # what the narrow ones leave is for the wide
+        limit = left // (count - number)
+        if want > limit:
+            break
+        left -= want
+    return tuple(min(want, limit) for want in wanted)
+
+
+def _table_row(piece: Piece, columns: Sequence[int], indent: int) -> Iterator[Row]:
+    laid = [
+        list(wrapped(piece.text, width, cell.start, cell.end))
+        for cell, width in zip(piece.cells, columns, strict=False)
+    ]
+    first = piece.first
+    for line in range(max(map(len, laid))):
+        signs, found, at = [(0, first)], [], indent
+        for number, (cell, width) in enumerate(zip(piece.cells, columns, strict=False)):
+            if number:
+                signs.append((at, PARTING))
+                at += len(PARTING)
+            if line < len(laid[number]):
+                start, end = laid[number][line]
+                spare = width - cells(piece.text[start:end])
+                shift = {"right": spare, "center": spare // 2}.get(cell.align, 0)
+                found.append(Words(at + shift, start, end))
+            at += width
+        yield Row(tuple(signs), tuple(found))
+        first = piece.rest
+    if piece.kind == "head":
+        under = "─┼─".join("─" * width for width in columns)
+        yield Row(((0, piece.rest), (indent, under)), ())
+
+
+def wrapped(
+    text: str, width: int, start: int = 0, end: int | None = None
+) -> Iterator[tuple[int, int]]:
+    """Yield the parts of `text[start:end]` that fit the width, broken between words where it can be."""
+    end = len(text) if end is None else end
+    while start <= end:
+        line = text.find("\n", start, end)
+        line = end if line < 0 else line
+        yield from _wrapped_line(text, width, start, line)
+        start = line + 1
+
+
+def _wrapped_line(text: str, width: int, start: int, end: int) -> Iterator[tuple[int, int]]:
+    if cells(text[start:end]) <= width:
+        yield start, end
+        return
+    begun = start
+    taken = 0  # columns of the row so far
+    reached = start
+    for word in _WORD.finditer(text, start, end):
+        size = cells(word[0])
+        if taken + size <= width:
+            taken, reached = taken + size, word.end()
+            continue
+        if reached > begun:
+            yield begun, reached
+            begun = word.end() - len(word[0].lstrip())
+            size = cells(text[begun : word.end()])
+        if size > width:  # a word that is longer than a row
+            *full, (begun, reached) = folded(text, width, begun, word.end())
+            yield from full
+            size = cells(text[begun:reached])
+        taken, reached = size, word.end()
+    yield begun, reached
+
+
+def folded(
+    text: str, width: int, start: int = 0, end: int | None = None
+) -> Iterator[tuple[int, int]]:
+    """Yield the parts of `text[start:end]` that fit the width, broken wherever it is full."""
+    from rich.cells import get_character_cell_size
+
+    end = len(text) if end is None else end
+    if text.isascii():
+        yield from ((at, min(at + width, end)) for at in range(start, max(end, start + 1), width))
+        return
+    taken, begun = 0, start
+    for at in range(start, end):
+        size = get_character_cell_size(text[at])
+        if taken + size > width and at > begun:
+            yield begun, at
+            taken, begun = 0, at
+        taken += size
+    yield begun, end

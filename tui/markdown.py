@@ -1,0 +1,78 @@
+"""Markdown as a model writes it: the parser behind the gate, and a line of it as words with looks."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from tui.pieces import Look
+from tui.text import clean
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.rules_core import StateCore
+    from markdown_it.token import Token
+
+SIGNS = re.compile(
+    r"[*_`~|<]|^\s{0,3}(#{1,6}\s|>|[-+]\s|\d{1,9}[.)]\s|[-=]{3,})|^(?: {4}|\t)|\]\(|https?://|&#?\w+;"
+    r"|^\s{0,3}\[[^\]\n]+\]:|\\[!-/:-@\[-`{-~]",
+    re.MULTILINE,
+)
+"""What a text must have to be Markdown at all."""
+_SPACE = re.compile(r"\s+")
+_OPENED = {"em_open": "em", "strong_open": "strong", "s_open": "s", "link_open": "link"}
+
+
+def parser() -> MarkdownIt:
+    """Return a Markdown parser for what a model says.
+
+    A line break stays one; HTML and images are shown as the text they are; and since an entity such
+    as `&#x202e;` is decoded in parsing, the parsed text passes the gate once more.
+    """
+    from markdown_it import MarkdownIt
+
+    markdown = MarkdownIt("gfm-like", {"html": False}).disable("image")
+    markdown.core.ruler.push("discern", _settle)
+    return markdown
+
+
+def _settle(state: StateCore) -> None:
+    for token in state.tokens:
+        _settle_token(token)
+
+
+def _settle_token(token: Token) -> None:
+    if token.type == "softbreak":
+        token.type = "hardbreak"
+    token.content = clean(token.content)
+    token.info = clean(token.info)
+    for name, value in token.attrs.items():
+        if isinstance(value, str):
+            token.attrs[name] = clean(value)
+    for child in token.children or ():
+        _settle_token(child)
+
+
+def words(inline: Token) -> tuple[str, tuple[Look, ...]]:
+    """Return the words of an inline token and how runs of them look."""
+    parts: list[str] = []
+    looks: list[Look] = []
+    opened: list[tuple[str, str, int]] = []
+    length = 0
+    for token in inline.children or ():
+        text = ""
+        if token.type == "text":
+            text = _SPACE.sub(" ", token.content)
+        elif token.type == "hardbreak":
+            text = "\n"
+        elif token.type == "code_inline":
+            text = _SPACE.sub(" ", token.content)
+            looks.append(Look(length, length + len(text), "code"))
+        elif token.type in _OPENED:
+            opened.append((_OPENED[token.type], str(token.attrs.get("href", "")), length))
+        elif token.type.endswith("_close") and opened:
+            name, link, start = opened.pop()
+            looks.append(Look(start, length, name, link))
+        parts.append(text)
+        length += len(text)
+    return "".join(parts), tuple(looks)

@@ -1,0 +1,292 @@
+"""Markdown → pieces, and the places from which a text that grows can be read on.
+
+A blank line between the items of a list stands where it was written, and a number is that of its item,
+so that no piece depends on what comes after its block, item, row or line of code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tui.markdown import parser, words
+from tui.pieces import Cell, Look, Piece
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
+
+BULLETS = ("• ", "◦ ", "▪ ")
+BAR = "▌ "
+BETWEEN = "\t"
+"""What stands between two cells in the text of a row; it is not shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """How to read on: what the parser must be told of what stands before.
+
+    `lead` are the lines that open the table or block of code which goes on, `of` where it began;
+    `number` is that of the next item of the list which goes on (0 where it has bullets).
+    """
+
+    lead: str = ""
+    of: int = -1
+    number: int | None = None
+
+
+class Break(NamedTuple):
+    """A place from which can be read on: offset in the text, pieces that stand above it, and how."""
+
+    at: int
+    above: int
+    resume: Resume
+
+
+START = Break(0, 0, Resume())
+
+
+@dataclass(slots=True)
+class _Open:
+    """A quote, a list or an item that is open; `number` is that of a list's next item,
+    None with bullets; `used`: something was laid down in it."""
+
+    kind: str
+    first: str = ""
+    rest: str = ""
+    number: int | None = None
+    used: bool = False
+    line: int = 0
+
+
+class Reading:
+    """A text, read: its `pieces`, its `breaks`, and the link references it defines.
+
+    `text` is all of it; it is read from `place` on, with the link `references` (by label) of what
+    stands before.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        place: Break | None = None,
+        references: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.pieces: list[Piece] = []
+        self.breaks: list[Break] = []
+        at, self._above, self._resume = place or START
+        read = self._resume.lead + text[at:]
+        self._shift = at - len(self._resume.lead)
+        self._lines = read.split("\n")
+        self._lead = self._resume.lead.count("\n")
+        self._starts = [self._shift]
+        for line in self._lines:
+            self._starts.append(self._starts[-1] + len(line) + 1)
+        self._before = text[text.rfind("\n", 0, max(0, at - 1)) + 1 : max(0, at - 1)]
+        self._open: list[_Open] = []
+        self._fresh = False  # a block was opened at the top and has no piece yet
+        self._kind, self._of, self._row_lead = "text", -1, ""
+        self._row: list[tuple[str, str, tuple[Look, ...], str]] = []
+        known = dict(references or {})
+        environment: dict[str, Any] = {"references": dict(known)}
+        for token in parser().parse(read, environment):
+            take: Callable[[Token], None] | None = getattr(self, f"_on_{token.type}", None)
+            if take is not None:
+                take(token)
+        self.references = {
+            label: known.get(label) or found | {"at": self._starts[found["map"][0]]}
+            for label, found in environment["references"].items()
+        }
+
+    # --- where it stands ---------------------------------------------------------------------
+
+    def _range(self, first: int, last: int) -> tuple[int, int]:
+        """Where lines stand in the text, blank ends and the last newline left out."""
+        last = min(last, len(self._lines))
+        while last > first + 1 and not self._lines[last - 1].strip():
+            last -= 1
+        return self._starts[first], max(self._starts[first], self._starts[last] - 1)
+
+    def _blank_before(self, line: int) -> bool:
+        above = self._lines[line - 1] if line else self._before
+        return not above.strip(" \t>")
+
+    def _break(self, line: int, resume: Resume | None = None) -> None:
+        """Remember that can be read on from this line, unless it only leads in."""
+        if line >= self._lead:
+            above = self._above + len(self.pieces)
+            self.breaks.append(Break(self._starts[line], above, resume or Resume()))
+
+    def _begin(self, token: Token) -> int:
+        """Return the line of a block; one that stands in no other can be read on from."""
+        line = token.map[0] if token.map else 0
+        if token.level == 0:
+            self._break(line)
+            self._fresh = True
+        return line
+
+    # --- laying down -------------------------------------------------------------------------
+
+    def _add(self, kind: str, line: int, text: str, source: tuple[int, int], **more: Any) -> None:
+        """Add the first piece of a block that begins at a line."""
+        gap: str | None = None
+        if self._fresh:
+            gap = "" if self.pieces or self._above else None
+        elif self._blank_before(line):
+            gap = "".join(item.rest for item in self._open if item.used).rstrip()
+        self._fresh = False
+        self._add_more(kind, text, source, gap=gap, **more)
+
+    def _add_more(self, kind: str, text: str, source: tuple[int, int], **more: Any) -> None:
+        """Add a piece, with what its containers put before it."""
+        first = "".join(item.rest if item.used else item.first for item in self._open)
+        rest = "".join(item.rest for item in self._open)
+        for item in self._open:
+            item.used = True
+        self.pieces.append(Piece(kind, text, source, first=first, rest=rest, **more))
+
+    def _on_paragraph_open(self, token: Token) -> None:
+        self._begin(token)
+
+    def _on_heading_open(self, token: Token) -> None:
+        self._begin(token)
+        self._kind = token.tag
+
+    def _on_inline(self, token: Token) -> None:
+        text, looks = words(token)
+        if self._kind in ("head", "row"):
+            align = self._row.pop()[0]
+            self._row.append((align, text, looks, token.content))
+            return
+        first, last = token.map or (0, 1)
+        self._add(self._kind, first, text, self._range(first, last), looks=looks)
+        self._kind = "text"
+
+    def _on_hr(self, token: Token) -> None:
+        line = self._begin(token)
+        self._add("rule", line, "", self._range(line, line + 1))
+
+    # --- quotes and lists --------------------------------------------------------------------
+
+    def _on_blockquote_open(self, token: Token) -> None:
+        self._begin(token)
+        self._open.append(_Open("quote", BAR, BAR, line=token.map[0] if token.map else 0))
+
+    def _on_bullet_list_open(self, token: Token) -> None:
+        self._open_list(token, None)
+
+    def _on_ordered_list_open(self, token: Token) -> None:
+        self._open_list(token, int(token.attrs.get("start", 1)))
+
+    def _open_list(self, token: Token, number: int | None) -> None:
+        goes_on = token.level == 0 and not self.breaks and self._resume.number is not None
+        if goes_on and number is not None:
+            number = self._resume.number
+        self._fresh = self._fresh or (token.level == 0 and not goes_on)
+        self._open.append(_Open("list", number=number, used=goes_on))
+
+    def _on_list_item_open(self, token: Token) -> None:
+        line = token.map[0] if token.map else 0
+        within = self._open[-1]
+        if len(self._open) == 1:
+            first = not within.used
+            self._break(line, None if first else Resume(number=within.number or 0))
+        within.used = True
+        if within.number is None:
+            depth = sum(item.kind == "list" and item.number is None for item in self._open)
+            sign = BULLETS[(depth - 1) % len(BULLETS)]
+        else:
+            sign = f"{within.number}. "
+            within.number += 1
+        self._open.append(_Open("item", sign, " " * len(sign), line=line))
+
+    def _close(self, token: Token) -> None:
+        del token
+        item = self._open[-1]
+        if not item.used and item.kind != "list":
+            self._add("text", item.line, "", self._range(item.line, item.line + 1))
+        self._open.pop()
+
+    _on_list_item_close = _on_blockquote_close = _close
+    _on_bullet_list_close = _on_ordered_list_close = _close
+
+    # --- code --------------------------------------------------------------------------------
+
+    def _on_fence(self, token: Token) -> None:
+        self._add_code(token, (token.info.split() or [""])[0], 1)
+
+    def _on_code_block(self, token: Token) -> None:
+        self._add_code(token, "", 0)
+
+    def _add_code(self, token: Token, language: str, opening: int) -> None:
+        line = self._begin(token)
+        goes_on = line < self._lead
+        of = self._resume.of if goes_on else self._starts[line]
+        lead = self._lines[line] + "\n"
+        if goes_on and not token.content:
+            return  # the block is closed where it is read on from
+        for number, code in enumerate(token.content.removesuffix("\n").split("\n")):
+            at = min(line + opening + number, len(self._lines) - 1)
+            if token.level == 0 and opening and (number or goes_on):
+                self._break(at, Resume(lead, of))
+            source = (self._starts[at], self._starts[at] + len(self._lines[at]))
+            more = {"of": of, "language": language}
+            if number or goes_on:
+                self._add_more("code", code.expandtabs(4), source, **more)
+            else:
+                self._add("code", line, code.expandtabs(4), source, **more)
+
+    # --- tables ------------------------------------------------------------------------------
+
+    def _on_table_open(self, token: Token) -> None:
+        line = self._begin(token)
+        goes_on = line < self._lead
+        self._of = self._resume.of if goes_on else self._starts[line]
+        self._row_lead = "" if token.level else "\n".join([*self._lines[line : line + 2], ""])
+
+    def _on_tr_open(self, token: Token) -> None:
+        self._row, self._kind = [], "row"
+        self._line = token.map[0] if token.map else 0
+
+    def _on_th_open(self, token: Token) -> None:
+        self._kind = "head"
+        self._on_td_open(token)
+
+    def _on_td_open(self, token: Token) -> None:
+        align = str(token.attrs.get("style", "")).rpartition(":")[2] or "left"
+        self._row.append((align, "", (), ""))
+
+    def _on_tr_close(self, token: Token) -> None:
+        del token
+        line, kind = self._line, self._kind
+        self._kind = "text"
+        if kind == "row" and self._row_lead:
+            self._break(line, Resume(self._row_lead, self._of))
+        if line < self._lead:
+            self._fresh = False
+            return  # the heads were laid down before
+        text, looks, cells = self._cells(line)
+        more = {"looks": looks, "of": self._of, "cells": cells}
+        if kind == "head":
+            self._add(kind, line, text, self._range(line, line + 1), **more)
+        else:
+            self._add_more(kind, text, self._range(line, line + 1), **more)
+
+    def _cells(self, line: int) -> tuple[str, tuple[Look, ...], tuple[Cell, ...]]:
+        """Return the row's text, its looks, and where its cells stand in it and in the source."""
+        text, at = "", 0
+        looks: list[Look] = []
+        cells: list[Cell] = []
+        for align, shown, own, written in self._row:
+            text += BETWEEN if cells else ""
+            source = None
+            for sought in (written, written.replace("|", r"\|")):
+                if written and (found := self._lines[line].find(sought, at)) >= 0:
+                    at = found + len(sought)
+                    source = (self._starts[line] + found, self._starts[line] + at)
+                    break
+            begin = len(text)
+            cells.append(Cell(begin, begin + len(shown), source, align))
+            looks += [look._replace(start=begin + look.start, end=begin + look.end) for look in own]
+            text += shown
+        return text, tuple(looks), tuple(cells)
