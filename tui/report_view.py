@@ -179,7 +179,7 @@ def _beside(report: Report, width: int, colours: Colours) -> Iterator[Content]:
         colours["muted"],
     )
     for row in report.beside:
-        parts: list[Content | str] = [f"  {padded(tr(row.name), wide)}  "]
+        parts: list[Content | str] = [f"  {padded(one_line(tr(row.name), wide), wide)}  "]
         for share in (row.lessons, row.rephrasings):
             full = round(bar * share)
             parts += [

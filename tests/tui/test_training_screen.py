@@ -79,7 +79,7 @@ async def test_a_training_of_the_chat_is_seen_and_ended_from_the_screen(
         await seat.sees("Nothing trains now.")
         await seat.hits("r")
         await seat.until(lambda: isinstance(seat.app.screen, ReportScreen))
-        await seat.sees("Report 1 of 1", "failed" if abort else "step")
+        await seat.sees("Report 1 of 1", "✗ Failed" if abort else "step")
         await seat.hits("escape")
         await seat.until(lambda: seat.app.screen is screen)
         await back(seat)
@@ -171,7 +171,7 @@ async def test_the_last_training_is_shown_from_its_folder_and_leads_to_its_repor
         await seat.sees("7 said right by the file that was tested")
         await seat.hits("enter")
         await seat.until(lambda: isinstance(seat.app.screen, ReportScreen))
-        await seat.sees(f"Report 1 of 2 · {NAME}")
+        await seat.sees("Report 1 of 2", f"run {NAME}")
 
 
 async def test_a_training_that_was_cut_off_says_so(home: Home, quick: Settings) -> None:
