@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Processes that test side by side; each of them trains and serves, so two cores are used up by two.
+WORKERS ?= 2
 
 .PHONY: chat test test-all lint install demo lock messages bench bench-learning captures clean
 .DEFAULT_GOAL := chat
@@ -13,10 +15,10 @@ chat: install
 	@$(BIN)/discern
 
 test: install lint
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(WORKERS)
 
 test-all: install lint
-	@$(BIN)/python -m pytest -m "slow or not slow"
+	@$(BIN)/python -m pytest -n $(WORKERS) -m "slow or not slow"
 
 lint: install
 	@$(BIN)/ruff check .

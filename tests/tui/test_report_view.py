@@ -84,9 +84,10 @@ def test_what_a_report_lacks_leaves_no_heading() -> None:
 
 def test_markup_and_controls_of_a_lesson_are_only_text() -> None:
     hostile = replace(LEARNT, asked="[red]x[/]\x1b[2J", after="\x1b]52;c;eA==\x07[@click=q]y")
-    said = view(replace(REPORT, sentence="\x1b[31m[b]s", fates=(hostile,)))
+    beside = (Beside("\x1b]0;x\x07\n[i]own", 0.0, 0.0),)
+    said = view(replace(REPORT, sentence="\x1b[31m[b]s", fates=(hostile,), beside=beside))
     assert "[red]x[/]" in said.plain and "[@click=q]y" in said.plain and "[b]s" in said.plain
-    assert "\x1b" not in said.plain and "\x07" not in said.plain
+    assert "[i]own" in said.plain and "\x1b" not in said.plain and "\x07" not in said.plain
 
 
 def test_what_a_mark_changed_is_what_the_latest_training_found(tmp_path: Path) -> None:
