@@ -107,7 +107,7 @@ class DiscernApp(App[int]):
         try:
             write_setting(self.home, "ui", "theme", theme.name)
         except DiscernError as error:
-            self.notify(clean(str(error)), severity="warning", markup=False)
+            self.notify(clean(retold(str(error))), severity="warning", markup=False)
 
     async def on_event(self, event: events.Event) -> None:
         """Tell a key by where it stands, also while the keyboard writes Russian."""

@@ -9,7 +9,8 @@ from rich.text import Text
 from textual.content import Content
 from textual.widgets import Static
 
-from memory.language import tr
+from memory.language import decimal, tr
+from memory.retold import retold
 from tui.progress import bar, clock
 from tui.text import one_line
 from tui.training_time import about, left
@@ -56,9 +57,9 @@ class TrainingHead(Static):
         if state.tries and state.planned > 1:
             last = state.tries[-1]
             numbers = tr("try {number} of {all}", number=last.number, all=state.planned)
-            more = [numbers, tr("rate {rate}", rate=f"{last.rate:g}"), *more]
+            more = [numbers, tr("rate {rate}", rate=decimal(f"{last.rate:g}")), *more]
         if phase:
-            more = [tr(state.progress.label), *more]
+            more = [state.progress.label, *more]
         facts = one_line(" · ".join(more), max(4, width - cell_len(name + right) - 6))
         gap = max(1, width - cell_len(name + facts + right) - 2)
         return Content.assemble(
@@ -96,7 +97,7 @@ class TrainingHead(Static):
     def _verdict(self, seen: Seen, width: int) -> list[Content]:
         """The verdict's sentence in two lines at most."""
         state = seen.state
-        text = state.sentence or tr(
+        text = retold(state.sentence) or tr(
             "Its process ended without a word; what served before serves on."
         )
         text = text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
