@@ -87,8 +87,8 @@ def _whole(text: str, least: int = 0) -> str | None:
 
 
 def _value(name: str, value: str) -> str:
-    if _is_ours(name):
-        return _whole(value) or _parts(value) or value
+    if _is_ours(name) and (said := _whole(value) or _parts(value)):
+        return said
     if _NUMBER.fullmatch(value) and name not in _SET:
         return decimal(value)
     quoted = _QUOTED.fullmatch(value)

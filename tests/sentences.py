@@ -38,31 +38,15 @@ REPORTED = (
 )  # fmt: skip
 """Whose texts go into a report."""
 SAID = (
-    "explain",
-    "damaged",
-    "_refusal",
-    "say",
-    "notice",
-    "take_adapter",
-    "waits",
-    "Line",
-    "_long",
-    "_scaling",
-    "_why",
-)
+    "explain", "damaged", "_refusal", "say", "notice", "take_adapter", "waits", "Line", "_long",
+    "_scaling", "_why", "error",
+)  # fmt: skip
 """Functions whose texts are such sentences, too: those given to them, and those they return."""
 CONSTANTS = ("STOPPED", "EMPTY", "SMOOTH", "SLIP", "ESTIMATE")
 WORDS = {
-    "difference",
-    "differences",
-    "turn",
-    "turns",
-    "base",
-    "recall",
-    "talking",
-    "training",
-    "memory",
-}
+    "difference", "differences", "turn", "turns", "base", "recall", "talking", "training", "memory",
+    "model", "adapter",
+}  # fmt: skip
 """Single words that are put into a sentence or stand in a report by themselves."""
 PARTS = ("said", "whole")
 """Names under which a part of a sentence is kept before it is put in."""

@@ -19,6 +19,8 @@ from tui.watching import Seen
 
 DATED = 70
 """Columns from which the day is said beside the time."""
+LEAST = 8
+"""Columns of a fact under which it is left out rather than cut."""
 GOOD = ("published", "practised")
 
 
@@ -60,7 +62,7 @@ class TrainingHead(Static):
             more = [numbers, tr("rate {rate}", rate=decimal(f"{last.rate:g}")), *more]
         if phase:
             more = [state.progress.label, *more]
-        facts = one_line(" · ".join(more), max(4, width - cell_len(name + right) - 6))
+        facts = _fitted(more, max(4, width - cell_len(name + right) - 6))
         gap = max(1, width - cell_len(name + facts + right) - 2)
         return Content.assemble(
             (name, f"bold {variables['accent']}"),
@@ -114,6 +116,14 @@ class TrainingHead(Static):
             at = f"{night:%H:%M}"
             text = tr("Nothing trains now; /train begins one, the next night is at {at}.", at=at)
         return Content.styled(one_line(text, width), self.app.theme_variables["muted"])
+
+
+def _fitted(facts: list[str], room: int) -> str:
+    """Return as many facts as there is room for, the last one cut where enough of it is left."""
+    line = " · ".join(facts)
+    if len(facts) > 1 and cell_len(line) - cell_len(facts[-1]) + LEAST > room:
+        return _fitted(facts[:-1], room)
+    return one_line(line, room)
 
 
 def _at(seen: Seen) -> str:
