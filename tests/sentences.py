@@ -45,7 +45,7 @@ SAID = (
 CONSTANTS = ("STOPPED", "EMPTY", "SMOOTH", "SLIP", "ESTIMATE")
 WORDS = {
     "difference", "differences", "turn", "turns", "base", "recall", "talking", "training", "memory",
-    "model", "adapter",
+    "model", "adapter", "stopped",
 }  # fmt: skip
 """Single words that are put into a sentence or stand in a report by themselves."""
 PARTS = ("said", "whole")

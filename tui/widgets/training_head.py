@@ -20,7 +20,7 @@ from tui.watching import Seen
 DATED = 70
 """Columns from which the day is said beside the time."""
 LEAST = 8
-"""Columns of a fact under which it is left out rather than cut."""
+"""Columns of a model's name under which it is left out rather than cut."""
 GOOD = ("published", "practised")
 
 
@@ -119,11 +119,14 @@ class TrainingHead(Static):
 
 
 def _fitted(facts: list[str], room: int) -> str:
-    """Return as many facts as there is room for, the last one cut where enough of it is left."""
+    """Return as many facts as there is room for; the last is cut where enough of it is left."""
     line = " · ".join(facts)
-    if len(facts) > 1 and cell_len(line) - cell_len(facts[-1]) + LEAST > room:
-        return _fitted(facts[:-1], room)
-    return one_line(line, room)
+    if len(facts) < 2 or cell_len(line) - cell_len(facts[-1]) + LEAST <= room:
+        return one_line(line, room)
+    facts = facts[:-1]
+    while len(facts) > 1 and cell_len(" · ".join(facts)) > room:
+        facts = facts[:-1]
+    return one_line(" · ".join(facts), room)
 
 
 def _at(seen: Seen) -> str:
@@ -136,9 +139,9 @@ def _left(seen: Seen, elapsed: float) -> str:
     known = left(state, seen.past, elapsed)
     if known.whole is None:
         return ""
-    said = f" · {tr('{time} left', time=about(known.whole))}"
+    said = tr("{time} left", time=about(known.whole))
     last = state.tries[-1] if state.tries else None
     more = last is None or (last.number < state.planned and last.passed is None)
     if more and state.planned > 1 and not state.practice:
-        return f"{said} {tr('if this try passes')}"
-    return said
+        said = tr("{left} if this try passes", left=said)
+    return f" · {said}"
