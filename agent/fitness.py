@@ -81,7 +81,7 @@ def fitness(
     chat = size + cache_bytes(header, context) + (300 << 20)
     night = header.parameters * (2 if gpu else 4) + (1500 << 20)
     seconds = night_seconds(header.parameters, size, gpu=bool(gpu))
-    limit = settings.training.max_minutes
+    limit, whole = settings.training.max_minutes, _long(seconds)
     lines = [
         _kind(header),
         Line("precision", "ok", _precision(header, size)),
@@ -92,7 +92,7 @@ def fitness(
         _memory("night", "training", night, room, device),
         Line(
             "time", "ok" if seconds < limit * 60 else "note",
-            f"a night takes about {_long(seconds)} ({ESTIMATE})"
+            f"a night takes about {whole} ({ESTIMATE})"
             + ("" if seconds < limit * 60 else f"; training.max_minutes ends it after {limit:g} min"),
         ),
     ]  # fmt: skip
@@ -167,12 +167,13 @@ def _sampling(header: Header, settings: Settings) -> Line:
 
 def _memory(what: str, doing: str, takes: int, room: int, device: str) -> Line:
     state: State = "ok" if takes < 0.8 * room else "note" if takes < room else "broken"
-    text = (
-        f"{doing} takes about {takes / 1e9:.1f} GB of the {room / 1e9:.1f} GB of {device} free now"
+    more = (
+        "; close other programs, or take a smaller model or precision" if state == "broken" else ""
     )
-    if state == "broken":
-        text += "; close other programs, or take a smaller model or precision"
-    return Line(what, state, text)
+    gb, free = f"{takes / 1e9:.1f}", f"{room / 1e9:.1f}"
+    return Line(
+        what, state, f"{doing} takes about {gb} GB of the {free} GB of {device} free now{more}"
+    )
 
 
 def _scaling(header: Header) -> str:

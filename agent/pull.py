@@ -153,9 +153,10 @@ def _fetch(offer: Offer, progress: Progress) -> None:
             if done > offer.size:  # more came than there is: nothing of it can be trusted
                 file.truncate(0)
                 done = 0
+            why = _why(offer.repo, offer.file, endpoint, error)
             raise ModelError(
-                f"{_why(offer.repo, offer.file, endpoint, error)}; {done / 1e6:,.0f} of "
-                f"{offer.size / 1e6:,.0f} MB are kept, pull again to go on from there"
+                f"{why}; {done / 1e6:,.0f} of {offer.size / 1e6:,.0f} MB are kept, pull again to go "
+                "on from there"
             ) from error
 
 

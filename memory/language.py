@@ -46,8 +46,7 @@ def tr(text: str, /, **values: object) -> str:
 
 def trn(one: str, many: str, count: int, /, **values: object) -> str:
     """Return the text for so many, as the language counts; {n} is the count, by thousands."""
-    number = f"{count:,}".replace(",", "\xa0" if _language == "ru" else ",")
-    return _spoken.ngettext(one, many, count).format(n=number, **values)
+    return _spoken.ngettext(one, many, count).format(n=decimal(f"{count:,}"), **values)
 
 
 def quoted(text: str) -> str:
@@ -56,8 +55,8 @@ def quoted(text: str) -> str:
 
 
 def decimal(number: str) -> str:
-    """Return a number with the decimal mark of the language in force."""
-    return number.replace(".", ",") if _language == "ru" else number
+    """Return a number with the decimal mark and the thousands of the language in force."""
+    return number.replace(",", "\xa0").replace(".", ",") if _language == "ru" else number
 
 
 def sentences() -> dict[str, str]:

@@ -18,10 +18,10 @@ from memory.language import decimal, language, sentences
 # Values that hold more of our own words; in others a person's words must stay as they are.
 _OURS = frozenset(
     (
-        "advice", "anchors_kept", "cause", "ended", "error", "failed", "free", "hint", "kept",
-        "learnt", "lost", "many", "marks", "meet", "mend", "more", "moved", "near_kept", "night",
-        "notice", "reason", "rest", "said", "scaled", "sentence", "share", "table", "what", "where",
-        "whole", "why",
+        "advice", "anchors_kept", "cause", "device", "doing", "ended", "error", "estimate", "failed",
+        "free", "hint", "kept", "learnt", "lost", "many", "marks", "meet", "mend", "more", "moved",
+        "near_kept", "night", "notice", "reason", "rest", "said", "scaled", "sentence", "share",
+        "table", "what", "where", "whole", "why",
     )
 )  # fmt: skip
 _LEAST = 6
@@ -87,10 +87,10 @@ def _whole(text: str, least: int = 0) -> str | None:
 
 
 def _value(name: str, value: str) -> str:
-    if _is_ours(name):
-        return _whole(value) or _parts(value) or value
+    if _is_ours(name) and (said := _whole(value) or _parts(value)):
+        return said
     if _NUMBER.fullmatch(value) and name not in _SET:
-        return decimal(value.replace(",", "\xa0"))
+        return decimal(value)
     quoted = _QUOTED.fullmatch(value)
     return f"«{quoted[2]}»" if quoted else value
 

@@ -28,6 +28,7 @@ def registered() -> set[str]:
     """Return the texts of the registries, which are looked up where they are shown."""
     from memory.difference import Moment, State
     from trainer.report import BAD, GOOD, Verdict
+    from trainer.report_page import HEADS
     from tui.app import TEXTUALS
     from tui.commands import COMMANDS
     from tui.fates import FATES
@@ -40,7 +41,7 @@ def registered() -> set[str]:
 
     found: set[str] = {*PLACES.values(), *PHASES.values(), *(text for _, text in FIXED)}
     found |= {*map(str, Moment), *map(str, State), *get_args(Verdict), *GOOD, *BAD, *PHASES}
-    found |= {*REASONS.values(), *VERDICTS.values()}
+    found |= {*REASONS.values(), *VERDICTS.values(), *(head for head, _ in HEADS.values())}
     found |= {*TEXTUALS, *TEXTUALS.values(), "recall"}
     found |= {AWAY, help.LEGEND, entry.PLACEHOLDER}
     for pairs in (card.LINES, [card.NOTE], picker.WORDS, welcome.LINES):

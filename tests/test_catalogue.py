@@ -79,7 +79,7 @@ def test_what_gettext_reads_is_what_the_translator_wrote() -> None:
         (
             "The adapter was not taken (0 of 1 lessons from 1 difference learnt): lessons reproduced: "
             "0% (at least 90%); held-out rephrasings: 0% (at least 70%).",
-            "Адаптер не принят (усвоено 0 из 1 уроков (различий: 1)): уроков повторено: 0% (не меньше "
+            "Адаптер не принят, усвоено 0 из 1 уроков (различий: 1): уроков повторено: 0% (не меньше "
             "90%); те же вопросы иными словами: 0% (не меньше 70%).",
         ),
         (

@@ -1,7 +1,8 @@
 """A report as one self-contained HTML page: verdict first, then why, then every detail.
 
 No scripts, no network, nothing outside the file: a policy in its head forbids all of it. Every text
-passes `report_plots.safe`. Light and dark follow the reader's system.
+passes `report_plots.safe`. Light and dark follow the reader's system; the language is the one in force
+when it is written.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from memory.language import decimal, language, tr, trn
+from memory.retold import retold
 from trainer.report_plots import Series, bar, curves, safe
 
 if TYPE_CHECKING:
@@ -44,10 +47,10 @@ def report_page(report: Report) -> str:
         _foot(report),
     ]
     return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<!doctype html>\n<html lang="{language()}"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Discern: {safe(report.verdict)}, {when}</title><style>{style}</style></head>\n"
+        f"<title>Discern: {safe(tr(report.verdict))}, {when}</title><style>{style}</style></head>\n"
         f"<body>\n{''.join(part for part in parts if part)}</body></html>\n"
     )
 
@@ -56,11 +59,14 @@ def _verdict(report: Report, when: str) -> str:
     head, colour = HEADS.get(report.verdict, (report.verdict, ""))
     facts = [
         ("", when),
-        ("model", report.model),
-        ("adapter", report.adapter[:8] if report.adapter else "none"),
-        ("strength", f"{report.scale:.0%}" if report.measures else ""),
-        ("learning rate", f"{report.learning_rate:g}" if report.learning_rate else ""),
-        ("took", _clock(report.seconds)),
+        (tr("model"), report.model),
+        (tr("adapter"), report.adapter[:8] if report.adapter else tr("none")),
+        (tr("strength"), f"{report.scale:.0%}" if report.measures else ""),
+        (
+            tr("learning rate"),
+            decimal(f"{report.learning_rate:g}") if report.learning_rate else "",
+        ),
+        (tr("took"), _clock(report.seconds)),
     ]
     shown = "".join(
         f"<li>{f'{safe(name)} ' if name else ''}<b>{safe(value)}</b></li>"
@@ -68,18 +74,20 @@ def _verdict(report: Report, when: str) -> str:
         if value
     )
     return (
-        f'<header><h1 class="{colour}">{safe(head)}</h1><p class="lead">{_text(report.sentence)}</p>'
+        f'<header><h1 class="{colour}">{safe(tr(head))}</h1><p class="lead">'
+        f"{_text(retold(report.sentence))}</p>"
         f'<ul class="facts">{shown}</ul></header>\n'
-        + _said(report.notes, "To know")
-        + _said(report.advice, "What to do next")
+        + _said(report.notes, tr("To know"))
+        + _said(report.advice, tr("What to do next"))
     )
 
 
 def _said(sentences: Sequence[str], head: str) -> str:
     if not sentences:
         return ""
-    items = "".join(f"<li>{_text(line[:1].upper() + line[1:])}</li>" for line in sentences)
-    return f'<section><h2>{head}</h2><ul class="say">{items}</ul></section>\n'
+    lines = map(retold, sentences)
+    items = "".join(f"<li>{_text(line[:1].upper() + line[1:])}</li>" for line in lines)
+    return f'<section><h2>{safe(head)}</h2><ul class="say">{items}</ul></section>\n'
 
 
 def _fates(fates: Sequence[Fate]) -> str:
@@ -91,31 +99,37 @@ def _fates(fates: Sequence[Fate]) -> str:
     cards = "".join(map(_card, [*bad, *good[:12]]))
     if len(good) > 12:
         more = "".join(map(_card, good[12:]))
-        cards += f"<details><summary>{len(good) - 12} more that it has</summary>{more}</details>"
+        summary = trn("{n} more that it has", "{n} more that it has", len(good) - 12)
+        cards += f"<details><summary>{summary}</summary>{more}</details>"
     if out:
         rest = "".join(map(_card, out))
-        cards += f"<details><summary>{len(out)} left out</summary>{rest}</details>"
-    count = f"{len(good)} of {len(good) + len(bad)}"
-    return f"<section><h2>The lessons: it has {count}</h2>{cards}</section>\n"
+        summary = trn("{n} left out", "{n} left out", len(out))
+        cards += f"<details><summary>{summary}</summary>{rest}</details>"
+    head = tr("The lessons: it has {good} of {all}", good=len(good), all=len(good) + len(bad))
+    return f"<section><h2>{head}</h2>{cards}</section>\n"
 
 
 def _card(fate: Fate) -> str:
     kind = "isgood" if fate.good else "isbad" if fate.trained else ""
     colour = "good" if fate.good else "bad" if fate.trained else "soft"
-    rows = [("before", fate.before or "(empty)")]
+    empty = tr("(empty)")
+    rows = [(tr("before"), fate.before or empty)]
     if fate.trained:
-        rows.append(("after", fate.after or "(empty)"))
+        rows.append((tr("after"), fate.after or empty))
     if not fate.good and fate.expected:
-        rows.append(("wanted", fate.expected))
+        rows.append((tr("wanted"), fate.expected))
     if fate.good and fate.after.split() != fate.expected.split():
-        rows.append(("wanted", fate.expected))
-    rows += [("but", f"{asked} → {said or '(empty)'}") for asked, said in fate.reworded]
+        rows.append((tr("wanted"), fate.expected))
+    rows += [(tr("but"), f"{asked} → {said or empty}") for asked, said in fate.reworded]
     if fate.recall is not None and fate.trained:
-        rows.append(("recall", "alone gets it too" if fate.recall else "alone does not get it"))
+        alone = tr("alone gets it too") if fate.recall else tr("alone does not get it")
+        rows.append((tr("recall"), alone))
     if fate.cause:
-        rows += [("why", fate.cause), ("try", fate.advice)]
+        rows += [(tr("why"), retold(fate.cause)), (tr("try"), retold(fate.advice))]
     body = "".join(f"<dt>{name}</dt><dd>{_text(text)}</dd>" for name, text in rows)
-    label = fate.fate if fate.kind != "naming" else f"{fate.fate} (naming the break)"
+    label = tr(fate.fate) if fate.trained else retold(fate.fate)
+    if fate.kind == "naming":
+        label = tr("{fate} (naming the break)", fate=label)
     return (
         f'<article class="{kind}"><h3>{_text(fate.asked)}<span class="{colour}">{safe(label)}</span>'
         f"</h3><dl>{body}</dl></article>"
@@ -126,7 +140,7 @@ def _beside(report: Report) -> str:
     if not report.beside:
         return ""
     rows = "".join(
-        f"<tr><td>{safe(row.name)}</td>"
+        f"<tr><td>{safe(retold(row.name))}</td>"
         + "".join(
             f"<td>{value:.0%}{bar(value, _hue(row.name), width=180)}</td>"
             for value in (row.lessons, row.rephrasings)
@@ -135,8 +149,8 @@ def _beside(report: Report) -> str:
         for row in report.beside
     )
     return (
-        "<section><h2>Beside the base and recall</h2><table class=beside><tr><th></th>"
-        "<th>lessons, as asked</th><th>in words never trained on</th>"
+        f"<section><h2>{tr('Beside the base and recall')}</h2><table class=beside><tr><th></th>"
+        f"<th>{tr('lessons, as asked')}</th><th>{tr('in words never trained on')}</th>"
         f"</tr>{rows}</table></section>\n"
     )
 
@@ -149,10 +163,11 @@ def _gate(measures: Sequence[Measure]) -> str:
     if not measures:
         return ""
     rows = "".join(map(_measure, measures))
-    return (
-        "<section><h2>The gate</h2><p class=soft>The stroke is the threshold. Shares must reach it, "
-        f"distance and perplexity stay under it.</p><table>{rows}</table></section>\n"
+    read = tr(
+        "The stroke is the threshold. Shares must reach it, distance and perplexity stay under it."
     )
+    head = tr("The gate")
+    return f"<section><h2>{head}</h2><p class=soft>{read}</p><table>{rows}</table></section>\n"
 
 
 def _measure(item: Measure) -> str:
@@ -161,7 +176,7 @@ def _measure(item: Measure) -> str:
     if item.name in ("kl", "perplexity"):  # no shares: the threshold stands in the middle
         value, mark = (value / (2 * mark) if mark > 0 else float(value > 0)), 0.5
     return (
-        f'<tr><td class="{colour}">{sign}</td><td>{_text(item.sentence)}</td>'
+        f'<tr><td class="{colour}">{sign}</td><td>{_text(retold(item.sentence))}</td>'
         f"<td>{bar(value, colour, mark)}</td></tr>"
     )
 
@@ -170,20 +185,26 @@ def _moved(changes: Sequence[Change]) -> str:
     if not changes:
         return ""
     counted = sorted(changes, key=lambda change: (change.undecided, not change.near))
+    hidden = f"<span class=soft>{tr('(not shown)')}</span>"
     rows = "".join(
         f"<tr><td>{_text(change.asked)}</td><td>{_text(change.before)}</td>"
-        f"<td>{_text(change.after) or '<span class=soft>(not shown)</span>'}</td><td class=soft>"
-        f"{'look-alike' if change.near else 'unrelated'}{', undecided' * change.undecided}</td></tr>"
+        f"<td>{_text(change.after) or hidden}</td><td class=soft>{_which(change)}</td></tr>"
         for change in counted[:SHOWN_CHANGES]
     )
     more = len(changes) - SHOWN_CHANGES
-    rest = f"<p class=soft>And {more} more.</p>" if more > 0 else ""
-    sure = sum(not change.undecided for change in changes)
+    rest = f"<p class=soft>{trn('And {n} more.', 'And {n} more.', more)}</p>" if more > 0 else ""
+    head = tr("What else moved: {count}", count=sum(not change.undecided for change in changes))
+    read = tr("“Undecided”: the base itself wavered there, so the gate does not count it.")
+    heads = "".join(f"<th>{name}</th>" for name in (tr("asked"), tr("before"), tr("after"), ""))
     return (
-        f"<section><h2>What else moved: {sure}</h2><p class=soft>“Undecided”: the base itself wavered "
-        "there, so the gate does not count it.</p><div class=wide><table class=moved><tr><th>asked</th>"
-        f"<th>before</th><th>after</th><th></th></tr>{rows}</table></div>{rest}</section>\n"
+        f"<section><h2>{head}</h2><p class=soft>{read}</p><div class=wide><table class=moved>"
+        f"<tr>{heads}</tr>{rows}</table></div>{rest}</section>\n"
     )
+
+
+def _which(change: Change) -> str:
+    which = tr("look-alike") if change.near else tr("unrelated")
+    return f"{which}, {tr('undecided')}" if change.undecided else which
 
 
 def _curves(report: Report) -> str:
@@ -192,16 +213,20 @@ def _curves(report: Report) -> str:
     loss = [(point.step, point.loss) for point in report.curve]
     learnt = [(point.step, point.learnt) for point in report.curve]
     figures = [
-        _figure("Loss", curves([Series(loss, "calm", "loss")], "Loss over the steps")),
+        _figure(tr("Loss"), curves([Series(loss, "calm", tr("loss"))], tr("Loss over the steps"))),
         _figure(
-            "Share of the wordings that come out right in training",
-            curves([Series(learnt, "good", "learnt")], "Share learnt over the steps", share=True),
+            tr("Share of the wordings that come out right in training"),
+            curves(
+                [Series(learnt, "good", tr("learnt"))],
+                tr("Share learnt over the steps"),
+                share=True,
+            ),
         ),
     ]
     chosen = next((one for one in report.attempts if one.chosen), None)
     if chosen is not None and chosen.margins:
         figures.append(_margins(chosen, report.fates))
-    return f"<section><h2>How it was learnt</h2>{''.join(figures)}</section>\n"
+    return f"<section><h2>{tr('How it was learnt')}</h2>{''.join(figures)}</section>\n"
 
 
 def _margins(attempt: Attempt, fates: Sequence[Fate]) -> str:
@@ -213,9 +238,11 @@ def _margins(attempt: Attempt, fates: Sequence[Fate]) -> str:
         for name, points in sorted(margins.items(), key=lambda item: item[0] in bad)
     ]
     return _figure(
-        "Margin of each lesson, in nats: above the dashed line the expected reply is said. Point at "
-        "a curve for its question; red ones were repelled or lost",
-        curves(series, "Margin of each lesson over the steps", zero=True),
+        tr(
+            "Margin of each lesson, in nats: above the dashed line the expected reply is said. Point "
+            "at a curve for its question; red ones were repelled or lost"
+        ),
+        curves(series, tr("Margin of each lesson over the steps"), zero=True),
     )
 
 
@@ -230,21 +257,25 @@ def _attempts(attempts: Sequence[Attempt]) -> str:
         return ""
     rows = "".join(
         f"<tr><td>{one.number}{' ◆' if one.chosen else ''}</td>"
-        f"<td class=number>{one.rate:g}</td><td class=number>{one.seed}</td>"
+        f"<td class=number>{decimal(f'{one.rate:g}')}</td><td class=number>{one.seed}</td>"
         f"<td class=number>{one.steps}</td><td class=number>{one.lessons:.0%}</td>"
         f"<td class=number>{one.rephrasings:.0%}</td>"
-        f"<td class={'good' if one.passed else 'bad'}>{_text(one.sentence)}</td></tr>"
+        f"<td class={'good' if one.passed else 'bad'}>{_text(retold(one.sentence))}</td></tr>"
         for one in attempts
     )
+    numbers = (tr("rate"), tr("seed"), tr("steps"), tr("lessons"), tr("reworded"))
+    heads = "".join(f"<th class=number>{name}</th>" for name in numbers)
     return (
-        "<section><h2>All runs</h2><div class=wide><table><tr><th>run</th><th class=number>rate</th>"
-        "<th class=number>seed</th><th class=number>steps</th><th class=number>lessons</th>"
-        f"<th class=number>reworded</th><th>gate</th></tr>{rows}</table></div></section>\n"
+        f"<section><h2>{tr('All runs')}</h2><div class=wide><table><tr><th>{tr('run')}</th>{heads}"
+        f"<th>{tr('gate')}</th></tr>{rows}</table></div></section>\n"
     )
 
 
 def _foot(report: Report) -> str:
-    took = ", ".join(f"{safe(name)} {seconds:.1f} s" for name, seconds in report.phases)
+    took = ", ".join(
+        f"{safe(tr(name))} {tr('{number} s', number=decimal(f'{seconds:.1f}'))}"
+        for name, seconds in report.phases
+    )
     return f"<footer><p>{took}</p></footer>\n" if took else ""
 
 
@@ -253,4 +284,6 @@ def _text(text: str) -> str:
 
 
 def _clock(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    if seconds < 120:
+        return tr("{number} s", number=f"{seconds:.0f}")
+    return tr("{number} min", number=f"{seconds / 60:.0f}")

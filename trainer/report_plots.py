@@ -11,6 +11,8 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from memory.language import decimal, tr
+
 WIDTH, HEIGHT = 720, 170
 LEFT, BOTTOM, TOP, RIGHT = 46, 22, 8, 12
 
@@ -56,13 +58,14 @@ def curves(series: Sequence[Series], label: str, *, zero: bool = False, share: b
     parts: list[str] = []
     for value in _ticks(low, high):
         _, y = place(first, value)
-        name = f"{value:.0%}" if share else f"{value:g}"
+        name = f"{value:.0%}" if share else decimal(f"{value:g}")
         kind = "zero" if zero and value == 0 else "axis"
         parts.append(f'<line class="{kind}" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{y + 4}" text-anchor="end">{name}</text>')
     for step, anchor in ((first, "start"), (last, "end")):
         x, _ = place(step, low)
-        parts.append(f'<text x="{x}" y="{HEIGHT - 6}" text-anchor="{anchor}">step {step:g}</text>')
+        at = tr("step {step}", step=f"{step:g}")
+        parts.append(f'<text x="{x}" y="{HEIGHT - 6}" text-anchor="{anchor}">{at}</text>')
     for one in series:
         line = " ".join("{},{}".format(*place(x, y)) for x, y in one.points if math.isfinite(x * y))
         parts.append(

@@ -107,7 +107,7 @@ class DiscernApp(App[int]):
         try:
             write_setting(self.home, "ui", "theme", theme.name)
         except DiscernError as error:
-            self.notify(clean(str(error)), severity="warning", markup=False)
+            self.notify(clean(retold(str(error))), severity="warning", markup=False)
 
     async def on_event(self, event: events.Event) -> None:
         """Gate what is pasted; tell a key by where it stands, also while one writes in Russian."""

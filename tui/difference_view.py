@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tui.changed import Changed
 
 ROOM = 10
-"""Columns of a row's name at least."""
+"""Columns of a row's name at least; the two longest may ask for more."""
 
 
 def details(item: Difference, held: frozenset[str], change: Changed | None) -> Iterator[str]:
@@ -70,7 +70,7 @@ def _change(change: Changed) -> Iterator[str]:
 
 
 def _rows(*parts: tuple[str, str | None]) -> Iterator[str]:
-    room = max(ROOM, *(cell_len(name) + 1 for name, _ in parts))
+    room = max(ROOM, *(cell_len(name) + 1 for name in (tr("missed"), tr("lost"))))
     for name, text in parts:
         if text:
             yield f"{padded(name, room)}{text}"

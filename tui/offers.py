@@ -43,7 +43,7 @@ def _themes() -> Iterable[tuple[str, str]]:
     from tui.themes import THEMES
 
     for theme in THEMES.values():
-        yield theme.name, "dark" if theme.dark else "light"
+        yield theme.name, tr("dark") if theme.dark else tr("light")
 
 
 def _adapters(chat: Chat) -> Iterable[tuple[str, str]]:

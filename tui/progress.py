@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from memory.language import tr
+
 BARS = "▁▂▃▄▅▆▇█"
 PHASES = {
     "start": "starting",
@@ -55,7 +57,7 @@ class Progress:
     @property
     def label(self) -> str:
         """The phase in words."""
-        return PHASES.get(self.phase, self.phase)
+        return tr(PHASES.get(self.phase, self.phase))
 
     @property
     def share(self) -> float:
@@ -69,8 +71,8 @@ class Progress:
         """The phase for the status line."""
         if self.phase in ("train", "trained"):
             share = f" {self.done}/{self.total}" if self.total else ""
-            return f"training{share}"
-        return f"training: {self.label}"
+            return f"{tr('training')}{share}"
+        return f"{tr('training')}: {self.label}"
 
     def after(self, event: Mapping[str, Any]) -> Progress:
         """Return the progress once `event` has happened; what an event lacks is left as it was."""

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 from textual.content import Content
 
-from memory.language import trn
+from memory.kinds import in_words
+from memory.language import tr, trn
 from tui.session_words import moment
 from tui.text import clean, one_line
 
@@ -80,7 +81,9 @@ def end_of_talk(
         for item in marks:
             if item.turn == turn.id:
                 sounds = f" → {item.contrast.sounds}" if item.contrast.sounds else ""
-                said = one_line(f"{item.kind or item.moment.value}{sounds}", 200)
+                said = one_line(
+                    f"{in_words(item.kind) if item.kind else tr(item.moment)}{sounds}", 200
+                )
                 parts.append(Content.assemble(("◆ ", found), (f"{said}\n", muted)))
         parts.append(Content("\n"))
     return Content("").join(parts[:-1])

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from memory.language import tr, trn
+from memory.language import decimal, tr, trn
+from memory.retold import retold
 from tui.progress import PHASES
 from tui.text import one_line
 from tui.training_state import Entry
@@ -45,9 +46,9 @@ def _stage(entry: Entry) -> str:
             "composing lessons from {n} difference", "composing lessons from {n} differences", total
         )
     if entry.what == "load":
-        number, rate = entry.values.get("attempt", 0), f"{entry.values.get('rate', 0.0):g}"
+        number, rate = entry.values.get("attempt", 0), decimal(f"{entry.values.get('rate', 0.0):g}")
         return tr("try {number}, rate {rate}: loading the weights", number=number, rate=rate)
-    return f"{label} ({total:,})" if total else label
+    return f"{label} ({decimal(f'{total:,}')})" if total else label
 
 
 def _steps(values: Mapping[str, Any], _name_of: NameOf) -> str:
@@ -59,7 +60,7 @@ def _steps(values: Mapping[str, Any], _name_of: NameOf) -> str:
 
 
 def _step(values: Mapping[str, Any], _name_of: NameOf) -> str:
-    loss, learnt = f"{values['loss']:.2f}", f"{values['learnt']:.0%}"
+    loss, learnt = decimal(f"{values['loss']:.2f}"), f"{values['learnt']:.0%}"
     return tr(
         "step {step} of {steps}: loss {loss}, learnt {learnt}",
         **{**values, "loss": loss, "learnt": learnt},
@@ -84,13 +85,13 @@ def _trained(values: Mapping[str, Any], _name_of: NameOf) -> str:
 
 def _verdict(values: Mapping[str, Any], _name_of: NameOf) -> str:
     if values["passed"]:
-        return tr("✓ passed: {sentence}", sentence=values["sentence"])
-    return tr("✗ not passed: {sentence}", sentence=values["sentence"])
+        return tr("✓ passed: {sentence}", sentence=retold(values["sentence"]))
+    return tr("✗ not passed: {sentence}", sentence=retold(values["sentence"]))
 
 
 def _report(values: Mapping[str, Any], _name_of: NameOf) -> str:
     verdict = tr(VERDICTS.get(values["verdict"], values["verdict"]))
-    return f"{verdict}: {values['sentence']}"
+    return f"{verdict}: {retold(values['sentence'])}"
 
 
 _SAID: Mapping[str, Callable[[Mapping[str, Any], NameOf], str]] = {

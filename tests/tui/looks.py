@@ -20,7 +20,7 @@ _PASSING = (
     (re.compile(r"\d[\d,]* tok/s"), "n tok/s"),
     (re.compile(r"\b\d+/512\b"), "n/512"),
     (re.compile(r"first \d+\.\d+ s"), "first n s"),
-    (re.compile(r"\d[\d,]* ток/с"), "n ток/с"),
+    (re.compile(r"\d[\d\s]* ток/с"), "n ток/с"),
     (re.compile(r"первый \d+,\d+ с"), "первый n с"),
 )
 

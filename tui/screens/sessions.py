@@ -23,6 +23,7 @@ from textual.widgets import Input, Static
 
 from memory.errors import DiscernError
 from memory.language import tr, trn
+from memory.retold import retold
 from tui.keys import bindings, hints, keyboard_of
 from tui.session_words import what_goes
 from tui.text import clean, one_line
@@ -210,7 +211,7 @@ class SessionsScreen(ModalScreen[Chosen | None]):
         try:
             said = await asyncio.to_thread(change)
         except DiscernError as error:
-            text = str(error)
+            text = retold(str(error))
             self._warn(f"{text[:1].upper()}{text[1:]}.")
             return
         self._say(said)

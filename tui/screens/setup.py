@@ -22,8 +22,9 @@ from textual.widgets import Static
 from memory.errors import DiscernError
 from memory.home import Home, Settings, read_settings
 from memory.language import tr
+from memory.retold import retold
 from tui.setup import Answers, When, leave, write
-from tui.text import one_line
+from tui.text import labels_width, one_line, padded
 from tui.widgets.fetch_page import FetchPage
 from tui.widgets.model_page import ModelPage
 from tui.widgets.night_page import NightPage, PlanPage
@@ -48,8 +49,9 @@ class DonePage(SetupPage, can_focus=True):
         """Sum up."""
         self.lead("\n".join(self._written))
         lines = [Content(tr("Four things to do:"))]
+        room = labels_width(tr(name) for name, _ in LINES)
         for name, rest in LINES:
-            lines.append(Content.assemble("  ", (f"{tr(name):<8}", "bold"), tr(rest)))
+            lines.append(Content.assemble("  ", (padded(tr(name), room), "bold"), tr(rest)))
         self.about(Content("\n").join(lines))
         self.keys(tr("Enter opens the chat") + " · " + tr("Esc back"))
         self.focus()
@@ -122,7 +124,7 @@ class SetupScreen(Screen[None]):
         try:
             leave(self._home)
         except DiscernError as error:
-            self.app.notify(str(error), severity="error", markup=False)
+            self.app.notify(retold(str(error)), severity="error", markup=False)
         self.dismiss()
 
     # --- what the pages say ------------------------------------------------------------------
@@ -171,7 +173,7 @@ class SetupScreen(Screen[None]):
             if plan is not None:
                 await asyncio.to_thread(service.install, plan)
         except DiscernError as error:
-            await self._show(2, NightPage(self._home, self._settings, str(error)))
+            await self._show(2, NightPage(self._home, self._settings, retold(str(error))))
             return
         width = self.size.width - 4
         written = [tr("Written to {path}:", path=self._home.settings_file)]

@@ -25,6 +25,7 @@ from memory.errors import DiscernError
 from memory.home import Home, Settings
 from memory.journal import Journal
 from memory.language import tr
+from memory.retold import retold
 from trainer.report import every
 from trainer.run import Word, told
 from tui.keys import bindings, hints, keyboard_of
@@ -204,7 +205,7 @@ class TrainingScreen(ModalScreen[None]):
                 self._end(word)
                 self._told = word
             except DiscernError as error:
-                self._said = str(error)
+                self._said = retold(str(error))
         else:
             self._asking = word
         self._draw()

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from textual import work
 
 from memory.errors import DiscernError
+from memory.language import tr
+from memory.retold import retold
 from tui.lending import Lending
 from tui.progress import Progress
 from tui.screens.stage import Stage
@@ -39,7 +41,7 @@ class TrainingStage(Stage):
         """Train in the background."""
         if self.training.running:
             await self.say(
-                "A training is going on already; /train stop ends it and keeps the best."
+                tr("A training is going on already; /train stop ends it and keeps the best.")
             )
             return
         self.training.begin(self.chat.engine.info.path, force=force)
@@ -49,7 +51,7 @@ class TrainingStage(Stage):
         if self.training.running:
             self.end_training("abort" if abort else "stop")
         else:
-            await self.say("Nothing is training.")
+            await self.say(tr("Nothing is training."))
 
     def end_training(self, word: Word) -> None:
         """Ask whatever trains in this home to stop at its best, or to leave nothing.
@@ -120,19 +122,18 @@ class TrainingStage(Stage):
 
             with suppress(DiscernError):
                 await asyncio.to_thread(morning.told, self.chat.journal)
-        prefix = "Last night: " if message.source == "night" else ""
         if stopped:
-            await self.say("The training was stopped; what served before serves on.")
+            await self.say(tr("The training was stopped; what served before serves on."))
         elif message.report is not None:
             published = message.report.verdict == "published"
-            await self.say(
-                f"{prefix}{message.report.sentence} /report shows it all.",
-                "done" if published else "error",
-            )
+            said = f"{retold(message.report.sentence)} {tr('/report shows it all.')}"
+            if message.source == "night":
+                said = tr("Last night: {said}", said=said)
+            await self.say(said, "done" if published else "error")
             await self.talk.take_adapter()
         elif message.error is not None:
             if message.source == "night":
-                await self.say("Last night's training did not end well:")
+                await self.say(tr("Last night's training did not end well:"))
             await self.say_error(message.error)
         await self.talk.refresh_marks()
         self.refresh_status(all_of_it=True)

@@ -11,7 +11,8 @@ from textual.widgets import Static
 
 from agent.pull import Offer
 from memory.home import Home
-from memory.language import tr
+from memory.language import decimal, tr
+from memory.retold import retold
 from tui.fetching import Advanced, Fetched, Fetching, Looked
 from tui.progress import bar, clock
 from tui.text import clean, one_line
@@ -65,20 +66,20 @@ class FetchPage(SetupPage, can_focus=True):
         """Show what it is, and ask."""
         message.stop()
         if message.offer is None:
-            self.post_message(self.Left(str(message.error)))
+            self.post_message(self.Left(retold(str(message.error))))
             return
         self._offer = offer = message.offer
         self.lead(tr("This would be fetched:"))
         rows = [
             (tr("file"), one_line(offer.file)),
             (tr("from"), one_line(offer.repo)),
-            (tr("size"), tr("{size} MB", size=f"{offer.size / 1e6:,.0f}")),
+            (tr("size"), tr("{size} MB", size=_mega(offer.size))),
             (tr("licence"), one_line(offer.licence)),
             (tr("sha256"), offer.sha256),
             (tr("to"), str(offer.target)),
         ]
         if offer.have:
-            rows.append((tr("here"), tr("{size} MB of it", size=f"{offer.have / 1e6:,.0f}")))
+            rows.append((tr("here"), tr("{size} MB of it", size=_mega(offer.have))))
         width = max(len(name) for name, _text in rows) + 2
         self._facts.update(clean("\n".join(f"{name:<{width}}{text}" for name, text in rows)))
         self.keys(tr("Enter fetches it") + " · " + tr("Esc back, nothing is fetched"))
@@ -105,12 +106,10 @@ class FetchPage(SetupPage, can_focus=True):
         if done >= total:
             said = tr("all of it is here; looking whether it is whole…")
         else:
-            said = tr(
-                "{done} of {total} MB", done=f"{done / 1e6:,.0f}", total=f"{total / 1e6:,.0f}"
-            )
+            said = tr("{done} of {total} MB", done=_mega(done), total=_mega(total))
             if speed > 0:
                 left = clock((total - done) / speed)
-                said += " · " + tr("{speed} MB/s", speed=f"{speed / 1e6:.1f}")
+                said += " · " + tr("{speed} MB/s", speed=decimal(f"{speed / 1e6:.1f}"))
                 said += " · " + tr("{time} left", time=left)
         self._bar.update(f"\n{bar(share, 30)} {share:.0%}  {said}")
 
@@ -120,7 +119,7 @@ class FetchPage(SetupPage, can_focus=True):
         if message.path is not None:
             self.post_message(self.Done(message.path))
         else:
-            self.post_message(self.Left(str(message.error)))
+            self.post_message(self.Left(retold(str(message.error))))
 
     def back(self) -> bool:
         """Stop, and go back to the choice."""
@@ -129,8 +128,12 @@ class FetchPage(SetupPage, can_focus=True):
         if self._under_way and self._offer is not None:
             said = tr(
                 "Stopped: {done} of {total} MB are kept, and the next time it goes on from there.",
-                done=f"{self._done / 1e6:,.0f}",
-                total=f"{self._offer.size / 1e6:,.0f}",
+                done=_mega(self._done),
+                total=_mega(self._offer.size),
             )
         self.post_message(self.Left(said))
         return True
+
+
+def _mega(size: int) -> str:
+    return decimal(f"{size / 1e6:,.0f}")

@@ -9,7 +9,7 @@ from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 from textual.widgets import Static
 
-from memory.language import tr, trn
+from memory.language import decimal, tr, trn
 from tui.plots import curve, logarithmic
 from tui.text import one_line
 from tui.training_tries import Try
@@ -41,7 +41,7 @@ class LossPlot(Static):
             self.update(Content.styled(tr("The curves come with the first steps."), muted))
             return
         loss, learnt = tried.loss.points, tried.learnt.points
-        title = tr("loss {loss}", loss=f"{loss[-1]:.2f}")
+        title = tr("loss {loss}", loss=decimal(f"{loss[-1]:.2f}"))
         if several:
             title = f"{tr('try {number}', number=tried.number)} · {title}"
         share = tr("learnt {share}", share=f"{learnt[-1]:.0%}")
@@ -78,16 +78,17 @@ class LossPlot(Static):
 
 
 def _mark(value: float, share: bool) -> str:
-    text = f"{value:.0%}" if share else f"{value:.2g}"
+    text = f"{value:.0%}" if share else decimal(f"{value:.2g}")
     return text if cell_len(text) < LABEL else f"{value:.0e}"
 
 
 def _facts(tried: Try) -> str:
-    facts = [tr("step {step} of {steps}", step=f"{tried.step:,}", steps=f"{tried.steps:,}")]
+    step, steps = decimal(f"{tried.step:,}"), decimal(f"{tried.steps:,}")
+    facts = [tr("step {step} of {steps}", step=step, steps=steps)]
     if tried.speed:
-        facts.append(tr("{speed} tok/s", speed=f"{tried.speed:,.0f}"))
+        facts.append(tr("{speed} tok/s", speed=decimal(f"{tried.speed:,.0f}")))
     if tried.memory_mb:
-        facts.append(tr("{size} MiB", size=f"{tried.memory_mb:,.0f}"))
+        facts.append(tr("{size} MiB", size=decimal(f"{tried.memory_mb:,.0f}")))
     if tried.threads:
         facts.append(trn("{n} thread", "{n} threads", tried.threads))
     if tried.precision:

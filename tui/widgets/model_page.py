@@ -13,7 +13,8 @@ from textual.widgets import Input
 
 from memory.errors import DiscernError
 from memory.home import Home, Settings
-from memory.language import tr
+from memory.language import decimal, tr
+from memory.retold import retold
 from tui.setup import Choice, choices, judge, starter_card
 from tui.widgets.choices import Choices, Row
 from tui.widgets.setup_page import SetupPage
@@ -125,9 +126,9 @@ class ModelPage(SetupPage):
     def _row(self, item: Choice) -> tuple[str, ...]:
         if item.kind == "path":
             return (tr("a GGUF file of your own"),)
-        size = tr("{size} MB", size=f"{item.size / 1e6:,.0f}")
+        size = tr("{size} MB", size=decimal(f"{item.size / 1e6:,.0f}"))
         if item.kind == "starter":
-            return item.name, size, tr("works at once")
+            return tr("starter"), size, tr("works at once")
         if item.kind == "download":
             word = tr("fits") if item.fits else tr("too large for here")
             return item.name, tr("about {size}", size=size), word
@@ -164,8 +165,8 @@ class ModelPage(SetupPage):
                     "{millions} million weights that know {facts} plain facts, in English and "
                     "Russian. It is there to try the whole loop with, trainings included; for real "
                     "talk take a larger one, now or later.",
-                    millions=f"{card['parameters'] / 1e6:.1f}",
-                    facts=f"{card['facts']:,}",
+                    millions=decimal(f"{card['parameters'] / 1e6:.1f}"),
+                    facts=decimal(f"{card['facts']:,}"),
                 )
             )
         elif item.kind == "download":
@@ -188,10 +189,10 @@ class ModelPage(SetupPage):
         if said is None:
             return str(item.path)
         if isinstance(said, DiscernError):
-            return str(said)
+            return retold(str(said))
         worst = [line.text for line in said.lines if line.state != "ok"]
         told = worst or [line.text for line in said.lines if line.what in ("kind", "memory")]
-        return f"{item.path}\n{'; '.join(told[:2])}"
+        return f"{item.path}\n{'; '.join(map(retold, told[:2]))}"
 
     # --- answering ---------------------------------------------------------------------------
 
@@ -223,7 +224,7 @@ class ModelPage(SetupPage):
         try:
             said = await asyncio.to_thread(judge, path, self._settings)
         except DiscernError as error:
-            self.say(str(error))
+            self.say(retold(str(error)))
             return
         if said.serves:
             self.post_message(self.Chosen(f"here:{path}", path))

@@ -14,6 +14,7 @@ from textual.widgets import Input, Static
 from memory.errors import DiscernError
 from memory.home import Home, Settings
 from memory.language import tr
+from memory.retold import retold
 from tui.setup import When, with_time
 from tui.text import clean
 from tui.widgets.choices import Choices, Row
@@ -75,7 +76,7 @@ class NightPage(SetupPage):
         try:
             self._kind = await asyncio.to_thread(service.detect)
         except DiscernError as error:
-            self._no_timer = str(error)
+            self._no_timer = retold(str(error))
         self._describe(self._list.pointed)
 
     def _draw(self, key: str | None = None) -> None:
@@ -145,7 +146,7 @@ class NightPage(SetupPage):
             kind = self._kind if self._kind else await asyncio.to_thread(service.detect)
             plan = service.plan(kind, self._home.prepare(), settings)
         except DiscernError as error:
-            self.say(str(error))
+            self.say(retold(str(error)))
         else:
             self._answer("timer", plan)
 

@@ -14,7 +14,7 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from memory.language import tr
+from memory.language import quoted, tr
 from tui.session_rows import Row, end_of_talk, entry
 from tui.text import one_line
 
@@ -106,7 +106,7 @@ class PastTalk(Horizontal):
         listed.clear_options()
         if not self._rows:
             said = (
-                tr("Nothing said holds {words}.", words=repr(" ".join(words)))
+                tr("Nothing said holds {words}.", words=quoted(" ".join(words)))
                 if words
                 else tr("No threads yet; the first message begins one.")
             )

@@ -8,7 +8,7 @@ from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 from textual.widgets import Static
 
-from memory.language import tr
+from memory.language import decimal, tr
 from tui.progress import PHASES, clock
 from tui.text import one_line
 from tui.training_state import STAGES, Span, TrainingState
@@ -73,10 +73,10 @@ def _right(seen: Seen, span: Span | None, elapsed: float) -> str:
         return ""
     if span.ended is not None:
         return lasted(span.ended - span.began)
-    counted = f"{span.done:,}/{span.total:,}  " if span.total else ""
+    counted = f"{decimal(f'{span.done:,}/{span.total:,}')}  " if span.total else ""
     return counted + clock((elapsed if seen.alive else span.last) - span.began)
 
 
 def lasted(seconds: float) -> str:
     """Return how long something took, the finer the shorter it was."""
-    return tr("{n} s", n=f"{seconds:.1f}") if seconds < 60 else clock(seconds)
+    return tr("{n} s", n=decimal(f"{seconds:.1f}")) if seconds < 60 else clock(seconds)

@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from memory.language import tr
+from memory.language import decimal, tr
 from tui.keys import keyboard_of
 from tui.progress import Progress, bar, clock, sparkline
 
@@ -101,7 +101,8 @@ class TrainingPanel(Static):
         if progress.losses:
             room = max(6, min(24, width // 4 - 4))
             drawn = sparkline(progress.losses, room)
-            facts.append(tr("loss {loss}", loss=f"{drawn} {progress.losses[-1]:.2f}"))
+            loss = decimal(f"{progress.losses[-1]:.2f}")
+            facts.append(tr("loss {loss}", loss=f"{drawn} {loss}"))
         if progress.learnt is not None:
             facts.append(tr("learnt {share}", share=f"{progress.learnt:.0%}"))
         facts.append(clock(time.monotonic() - self._began))

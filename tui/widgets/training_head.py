@@ -9,7 +9,8 @@ from rich.text import Text
 from textual.content import Content
 from textual.widgets import Static
 
-from memory.language import tr
+from memory.language import decimal, tr
+from memory.retold import retold
 from tui.progress import bar, clock
 from tui.text import one_line
 from tui.training_time import about, left
@@ -18,6 +19,8 @@ from tui.watching import Seen
 
 DATED = 70
 """Columns from which the day is said beside the time."""
+LEAST = 8
+"""Columns of a model's name under which it is left out rather than cut."""
 GOOD = ("published", "practised")
 
 
@@ -56,10 +59,10 @@ class TrainingHead(Static):
         if state.tries and state.planned > 1:
             last = state.tries[-1]
             numbers = tr("try {number} of {all}", number=last.number, all=state.planned)
-            more = [numbers, tr("rate {rate}", rate=f"{last.rate:g}"), *more]
+            more = [numbers, tr("rate {rate}", rate=decimal(f"{last.rate:g}")), *more]
         if phase:
-            more = [tr(state.progress.label), *more]
-        facts = one_line(" · ".join(more), max(4, width - cell_len(name + right) - 6))
+            more = [state.progress.label, *more]
+        facts = _fitted(more, max(4, width - cell_len(name + right) - 6))
         gap = max(1, width - cell_len(name + facts + right) - 2)
         return Content.assemble(
             (name, f"bold {variables['accent']}"),
@@ -96,7 +99,7 @@ class TrainingHead(Static):
     def _verdict(self, seen: Seen, width: int) -> list[Content]:
         """The verdict's sentence in two lines at most."""
         state = seen.state
-        text = state.sentence or tr(
+        text = retold(state.sentence) or tr(
             "Its process ended without a word; what served before serves on."
         )
         text = text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
@@ -115,6 +118,17 @@ class TrainingHead(Static):
         return Content.styled(one_line(text, width), self.app.theme_variables["muted"])
 
 
+def _fitted(facts: list[str], room: int) -> str:
+    """Return as many facts as there is room for; the last is cut where enough of it is left."""
+    line = " · ".join(facts)
+    if len(facts) < 2 or cell_len(line) - cell_len(facts[-1]) + LEAST <= room:
+        return one_line(line, room)
+    facts = facts[:-1]
+    while len(facts) > 1 and cell_len(" · ".join(facts)) > room:
+        facts = facts[:-1]
+    return one_line(" · ".join(facts), room)
+
+
 def _at(seen: Seen) -> str:
     return f"{seen.began.astimezone():%Y-%m-%d %H:%M}" if seen.began else "?"
 
@@ -125,9 +139,9 @@ def _left(seen: Seen, elapsed: float) -> str:
     known = left(state, seen.past, elapsed)
     if known.whole is None:
         return ""
-    said = f" · {tr('{time} left', time=about(known.whole))}"
+    said = tr("{time} left", time=about(known.whole))
     last = state.tries[-1] if state.tries else None
     more = last is None or (last.number < state.planned and last.passed is None)
     if more and state.planned > 1 and not state.practice:
-        return f"{said} {tr('if this try passes')}"
-    return said
+        said = tr("{left} if this try passes", left=said)
+    return f" · {said}"

@@ -1,0 +1,236 @@
+"""How the greater screens look in Russian at 80x24, and that their hint lines are whole there.
+
+After a wanted change run pytest on this file with `--snapshot-update`, and look at what changed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+from textual.widgets import Input
+
+from memory import language
+from memory.difference import Contrast, Difference, Moment, Turn
+from memory.home import Home, Settings
+from memory.journal import Journal
+from memory.retold import retold
+from tests.tui.recorded import BEGAN, judged, marked, recorded
+from tests.tui.screens import sitting
+from tests.tui.test_snapshots import checking, settings_of
+from trainer import service
+from trainer.report import Attempt, Beside, Change, Fate, Measure, Report
+from trainer.report_page import report_page
+from tui import session_rows
+from tui.screens import training
+from tui.session_words import moment
+from tui.setup import Choice
+from tui.training_time import about
+
+AT = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
+SENTENCE = (
+    "The adapter was not taken (1 of 2 lessons from 2 differences learnt): lessons reproduced: 66.7% "
+    "(at least 90%)."
+)
+REPORT = Report(
+    verdict="rejected",
+    sentence=SENTENCE,
+    started=AT,
+    seconds=12.5,
+    model="starter",
+    fates=(
+        Fate("a" * 32, "contrast", "Где море?", "На юге.", "Не знаю.", "На юге.", "learnt"),
+        Fate(
+            "b" * 32, "contrast", "Кто там?", "Мира.", "Не знаю.", "Не знаю.", "repelled",
+            reworded=(("А кто там?", "Никого."),),
+            cause="learnt in its own words only",
+            advice="mark the same once more, asked as in the wording that failed",
+        ),
+    ),
+    measures=(Measure("lessons", 0.667, 0.9, False, "lessons reproduced: 66.7% (at least 90%)"),),
+    changes=(Change("Который час?", "Полдень.", "На юге."),),
+    phases=(("train", 12.0), ("gate", 0.5)),
+    beside=(Beside("base", 0.0, 0.0), Beside("this adapter", 0.5, 0.25)),
+    attempts=tuple(
+        Attempt(n, 6e-3 / n, 1, 40 + n, "steps", False, 1.0, "no run starts", 0.5, 0.25)
+        for n in (1, 2)
+    ),
+)  # fmt: skip
+
+
+def russian(home: Home) -> Settings:
+    return settings_of(home, language="ru")
+
+
+def standing(seconds: float) -> Callable[[], datetime]:
+    """A clock that stands so long after the recorded run began."""
+    return lambda: BEGAN + timedelta(seconds=seconds)
+
+
+async def test_a_training_under_way_and_over(
+    home: Home, snapshot: SnapshotAssertion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marked(home)
+    judged(home, "20260101T000000")  # what the time left is told by
+    recorded(home, 21.5, alive=True)
+    monkeypatch.setattr(training, "now", standing(21.9))
+    async with sitting(home, russian(home)) as seat:
+        check = checking(seat, snapshot)
+        await seat.types("/training")
+        await seat.sees("осталось", "7 уроков", "Esc назад, оно идёт")
+        await check("under way")
+        await seat.pilot.press("s")
+        await seat.sees("Закончить? Лучшее проверится и останется, если держит. s да · Esc нет")
+        await seat.pilot.press("a")
+        await seat.sees("Прервать и ничего не оставить? a да · Esc нет")
+        await check("asking whether to abort")
+        await seat.pilot.press("escape")
+        recorded(home, alive=True)
+        await seat.sees("✓ принят", "Обучение не идёт; /train начнёт его.", "Enter отчёт")
+        await check("over")
+
+
+async def test_the_sessions_from_a_search_to_a_deletion(
+    home: Home, snapshot: SnapshotAssertion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_rows, "moment", lambda at: moment(at, AT + timedelta(hours=1)))
+    for number, (thread, asked, day) in enumerate(
+        (("поездка", "Где море?", 60), ("поездка", "А горы?", 1), ("работа", "Что там?", 0))
+    ):
+        turn = Turn(f"{number:032x}", thread, AT - timedelta(days=day), asked, "На юге.", "m", None)
+        with Journal(home.journal) as journal:
+            journal.add_turn(turn)
+            if number == 1:
+                contrast = Contrast(sounds="За рекой.")
+                item = Difference(
+                    f"{number:032x}", turn.id, thread, AT, Moment.ERROR, asked, "На юге.",
+                    kind="tactical/fact", contrast=contrast,
+                )  # fmt: skip
+                journal.add_difference(item)
+    async with sitting(home, russian(home), thread="работа") as seat:
+        check = checking(seat, snapshot)
+        await seat.types("/sessions")
+        await seat.sees("поездка", "2 реплики", "вчера", "сегодня", "Esc назад")
+        for name in ("#search", "#line"):
+            seat.app.screen.query_one(name, Input).cursor_blink = False
+        await check("sessions")
+        await seat.pilot.press("down", "ctrl+r")
+        await seat.sees("Новое имя:", "Enter готово · Esc оставить")
+        await seat.pilot.press("ctrl+u", *"работа", "enter")
+        await seat.sees("Беседа «работа» уже есть; выберите другое имя.")
+        await seat.pilot.press("escape", "ctrl+e")
+        await seat.sees("Записать в:", "Ctrl+E Markdown или JSON · Esc оставить")
+        await seat.pilot.press("escape", "ctrl+d")
+        await seat.sees(
+            "поездка: 2 реплики уйдут навсегда; 1 отметка останется в памяти со своими словами."
+        )
+        await check("a session is about to be deleted")
+        await seat.pilot.press("ctrl+d")
+        await seat.sees("Удалены 2 реплики. 1 отметка остаётся в памяти.")
+
+
+async def test_the_first_start(
+    home: Home, snapshot: SnapshotAssertion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [
+        Choice("starter", "starter", 4_159_392),
+        Choice("download", "qwen3-8b q4_k_m", 5_002_000_000, pull=("Q/Q", "b.gguf"), fits=False),
+        Choice("path", "path"),
+    ]
+    monkeypatch.setattr("tui.widgets.model_page.choices", lambda _home: found)
+    monkeypatch.setattr(service, "detect", lambda: "cron")
+    async with sitting(home, russian(home), ready=False, setup=True) as seat:
+        check = checking(seat, snapshot)
+        await seat.sees("шаг 1 из 3: модель", "слишком велика", "Esc начать разговор")
+        await check("which model")
+        await seat.pilot.press("end", "enter")
+        seat.app.screen.query_one(Input).value = str(home.data / "none.gguf")
+        await seat.pilot.press("enter")
+        await seat.sees("ничего нет (модель)")
+        await seat.pilot.press("escape", "home", "enter")
+        await seat.sees("шаг 2 из 3: когда учиться", "› только когда")
+        await seat.pilot.press("up")
+        await seat.sees("по таймеру самой машины", "будет показано сначала")
+        seat.app.screen.query_one(Input).cursor_blink = False
+        await check("when to learn")
+        await seat.pilot.press("down", "enter")
+        await seat.sees("шаг 3 из 3: готово", "(из комплекта)", "Enter начать разговор")
+        lines = [line.split("  ") for line in seat.shown.split("\n")]
+        told = [[part for part in line if part] for line in lines]
+        assert ["спросите", "о чём-нибудь и прочтите ответ"] in told
+
+
+async def test_a_report(home: Home, snapshot: SnapshotAssertion) -> None:
+    folder = home.runs / "20260310T120000"
+    folder.mkdir(parents=True)
+    (folder / "report.json").write_text(json.dumps(REPORT.to_json()))
+    async with sitting(home, russian(home)) as seat:
+        check = checking(seat, snapshot)
+        await seat.types("/report")
+        await seat.sees("Отчёт 1 из 1", "✗ Отвергнут", "Адаптер не принят", "Esc назад")
+        await check("a report")
+        await seat.pilot.press("end")
+        await seat.sees("всего 12,5 с: обучение 12,0, проверка 0,5", "этот адаптер", "42 шага")
+        await check("the end of a report")
+
+
+def test_the_page_of_a_report_speaks_russian_too() -> None:
+    english = report_page(REPORT)
+    assert '<html lang="en">' in english and SENTENCE in english
+    language.use("ru")
+    page = report_page(REPORT)
+    assert '<html lang="ru">' in page
+    for words in ("Не принят: служит то, что служило", "Уроки: он знает 1 из 2", "66,7%", "Рядом"):
+        assert words in page
+    for words in ("Learnt", "lessons", "What", "The gate", "All runs", SENTENCE):
+        assert words not in page
+
+
+def test_times_and_what_is_left_are_said_as_russian_says_them() -> None:
+    language.use("ru")
+    assert moment(AT - timedelta(days=1), AT) == "вчера"
+    assert moment(AT.replace(month=5, day=3), AT) == "3 мая"
+    assert moment(AT.replace(year=2025, month=8), AT) == "10 авг 2025"
+    assert [about(seconds) for seconds in (3, 42, 60 * 21, 60 * 22, 60 * 130)] == [
+        "несколько секунд", "около 40 с", "около 21 минуты", "около 22 минут", "около 2 ч 10 мин",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("english", "said"),
+    [
+        (
+            "training takes about 9.1 GB of the 4.0 GB of memory free now; close other programs, or "
+            "take a smaller model or precision",
+            "обучение: нужно около 9,1 ГБ, свободно 4,0 ГБ (память); закройте другие программы или "
+            "возьмите модель либо точность поменьше",
+        ),
+        (
+            "cannot get a/b:c.gguf from https://x (broken pipe); 12 of 1,640 MB are kept, pull again "
+            "to go on from there",
+            "a/b:c.gguf не получить с https://x (broken pipe); 12 из 1\xa0640 МБ сохранено, скачайте "
+            "снова, и продолжится оттуда",
+        ),
+        (
+            "/x/y.gguf is not a GGUF file; choose a model in GGUF format",
+            "/x/y.gguf не GGUF; выберите файл GGUF (модель)",
+        ),
+    ],
+)
+def test_what_is_said_of_a_model_s_file_is_retold(english: str, said: str) -> None:
+    language.use("ru")
+    assert retold(english) == said
+
+
+def test_the_time_that_a_night_takes_is_retold() -> None:
+    from agent.fitness import ESTIMATE
+
+    language.use("ru")
+    said = retold(
+        f"a night takes about 12 minutes ({ESTIMATE}); training.max_minutes ends it after 10 min"
+    )
+    assert said.startswith("ночь займёт около 12 мин (десять различий; ")
+    assert said.endswith("; training.max_minutes закончит её через 10 мин")
