@@ -18,37 +18,30 @@ from agent.engine import Engine, Generation
 from agent.graph import Event, Finished, Rooms, build
 from agent.leftovers import Leftovers, leftovers
 from agent.marking import LAST_THREAD, Receipt, forget, last_turn, receipt
+from agent.open_thread import OpenThread
 from agent.serving import STARTER, embedder, sampling, served_model, with_model
-from agent.sessions import Deleted, delete, rename
 from agent.surprise import LOOKED_AT, Suggestion, hint_for, suggest
 from agent.threads import checkpoints, erase_thread, level_with_branch
-from memory.difference import Difference, Moment, State, Turn, now
-from memory.errors import AdapterError, ModelError, ThreadError
+from memory.difference import Difference, Moment, State, Turn
+from memory.errors import AdapterError, ModelError
 from memory.home import Home, Settings
-from memory.language import tr
 from memory.memory import Memory
-from memory.threads import thread_name
 
 __all__ = ["STARTER", "Chat", "sampling", "served_model", "with_model"]
 
 
-class Chat:
+class Chat(OpenThread):
     """One open conversation; close it, or use it with `with`."""
 
     def __init__(
         self, home: Home, settings: Settings, engine: Engine, memory: Memory, graph: Any
     ) -> None:
-        self.home, self.settings = home, settings
-        self.engine, self.memory, self.journal = engine, memory, memory.journal
-        self.thread = ""
-        self._stands = (
-            ""  # a turn of this thread, by which it is found when it is renamed elsewhere
-        )
+        super().__init__(home, memory)
+        self.settings, self.engine = settings, engine
         self.adapter: Adapter | None = None
         self._graph = graph
         self._stack = ExitStack()
         self._generation: Generation | None = None
-        self._busy = threading.Lock()
         self._stopping = threading.Event()
         self._use_adapter = True
         self._refused: str | None = None
@@ -198,77 +191,6 @@ class Chat:
         self._stopping.set()  # for a reply that has not begun to be generated yet
         if generation := self._generation:
             generation.cancel()
-
-    def turns(self) -> list[Turn]:
-        """Return the turns of this thread's chosen branch, oldest first."""
-        return self.journal.branch(self.thread)
-
-    def switch(self, thread: str) -> None:
-        """Go on in another thread (made when it is first spoken in).
-
-        Raises:
-            ThreadError: the name is empty, too long or has control characters.
-        """
-        self._go_to(thread_name(thread))
-
-    def fresh(self) -> str:
-        """Begin a new thread and return its name, made of the local date and a number."""
-        taken = {name for name, _turns, _at in self.journal.threads()}
-        day = now().astimezone().strftime("%Y-%m-%d")
-        number = next(n for n in range(1, len(taken) + 2) if f"{day} {n}" not in taken)
-        self._go_to(f"{day} {number}")
-        return self.thread
-
-    def _go_to(self, thread: str) -> None:
-        self.thread, self._stands = thread, self.journal.head(thread)
-
-    def rename_thread(self, old: str, new: str) -> str:
-        """Give a thread another name; returns the name it has now.
-
-        Raises:
-            UnknownIdError, ThreadError: see `agent.sessions.rename`; or a reply is written there.
-        """
-        self._refuse_while_speaking(old)
-        name = rename(self.home, self.journal, old, new)
-        if old == self.thread:
-            self._go_to(name)
-        return name
-
-    def delete_thread(self, thread: str) -> Deleted:
-        """Delete a thread; from the open one it goes on in the latest other, or in a fresh one.
-
-        Raises:
-            UnknownIdError, ThreadError: see `agent.sessions.delete`; or a reply is written there.
-        """
-        self._refuse_while_speaking(thread)
-        gone = delete(self.home, self.memory, thread)
-        if thread == self.thread:
-            left = self.journal.threads()
-            if left:
-                self._go_to(left[0][0])
-            else:
-                self.fresh()
-        return gone
-
-    def _refuse_while_speaking(self, thread: str) -> None:
-        if thread == self.thread and self._busy.locked():
-            raise ThreadError("a reply is still being written in this thread; stop it first")
-
-    def follow(self) -> str | None:
-        """Heed that another process renamed or deleted this thread; a sentence when it did.
-
-        Call it between turns. What is known of a thread is a turn of it, and a turn knows its thread.
-        """
-        known = self._stands
-        now_in = self.journal.thread_of(known) if known else self.thread
-        old = self.thread
-        if now_in == old or (not now_in and self.journal.head(old)):
-            self._stands = self.journal.head(old)
-            return None
-        self._go_to(now_in or old)
-        if now_in:
-            return tr("This thread is called {name} now.", name=repr(now_in))
-        return tr("This thread was deleted elsewhere; what you say next begins it anew.")
 
     # --- marking -----------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ MET = (
     "agent/adapter_file.py", "agent/adapters.py", "agent/aside.py", "agent/chat.py",
     "agent/contrast.py", "agent/embedding.py", "agent/engine.py", "agent/erasing.py",
     "agent/fitness.py", "agent/gguf_header.py", "agent/llama.py", "agent/llama_file.py",
-    "agent/marking.py", "agent/models.py", "agent/prompt.py", "agent/pull.py",
+    "agent/marking.py", "agent/models.py", "agent/open_thread.py", "agent/prompt.py", "agent/pull.py",
     "agent/sessions.py", "agent/sight.py", "agent/surprise.py", "agent/threads.py",
     "trainer/apart.py", "trainer/attempts.py", "trainer/base.py", "trainer/candidate.py",
     "trainer/compare.py", "trainer/export.py", "trainer/known.py", "trainer/launch.py",
