@@ -204,7 +204,7 @@ def read_settings(home: Home, overrides: Mapping[str, Mapping[str, Any]] | None 
     """
     merged = _read_toml(shipped_settings_file())
     layers: list[tuple[str, Mapping[str, Any]]] = []
-    if home.settings_file.exists():
+    if _may_be_there(home.settings_file):
         layers.append((str(home.settings_file), _read_toml(home.settings_file)))
     if overrides:
         layers.append(("the command line", overrides))
@@ -214,6 +214,17 @@ def read_settings(home: Home, overrides: Mapping[str, Mapping[str, Any]] | None 
         # Checked layer by layer, so that the message names the file that holds the mistake.
         checked = _check(merged, source)
     return checked if layers else _check(merged, str(shipped_settings_file()))
+
+
+def _may_be_there(path: Path) -> bool:
+    """Whether a file has to be read; one behind a closed folder has, and cannot be."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -48,6 +48,15 @@ def test_a_mistake_is_named_with_its_file(home: Home, text: str, said: str) -> N
     assert str(home.settings_file) in str(caught.value)
 
 
+def test_a_settings_file_that_cannot_be_reached_is_named(tmp_path: Path) -> None:
+    home = Home.at(tmp_path / "home")
+    home.settings_file.parent.mkdir()
+    home.settings_file.symlink_to(home.settings_file.name)  # a loop: it is there and never reached
+    with pytest.raises(SettingsError, match="cannot read") as caught:
+        read_settings(home)
+    assert str(home.settings_file) in str(caught.value)
+
+
 def test_a_home_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(HomeError, match="cannot make the folder"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from textual import events
 
 from memory.difference import Difference, Moment, State, Turn, new_id, now
 from memory.home import Home, Settings, read_settings
@@ -87,6 +88,18 @@ async def test_a_mark_can_be_taken_back(home: Home, quick: Settings) -> None:
         await seat.until(lambda: view.sign == "")
         assert seat.screen.chat.journal.differences() == []
         assert "Kept as surprise" not in seat.shown
+
+
+async def test_what_is_pasted_while_a_reply_is_chosen_is_written_in_the_input(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick) as seat:
+        await seat.asks("What is 2 + 3?")
+        await seat.pilot.press("alt+up")
+        await seat.until(lambda: seat.screen.focused is seat.screen.transcript)
+        seat.app.post_message(events.Paste("one\rtwo \x1b[31mred"))
+        await seat.until(lambda: seat.draft == "one\ntwo red")
+        assert seat.screen.composer.has_focus
 
 
 async def test_an_earlier_reply_is_chosen_and_marked_with_two_keys(

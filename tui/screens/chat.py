@@ -241,6 +241,13 @@ class ChatScreen(ReadingStage):
             self.composer.insert(clean(event.character or ""))
             event.stop()
 
+    def on_paste(self, event: events.Paste) -> None:
+        """What is pasted while a reply is chosen, or nothing, is written in the input."""
+        if self.focused in (None, self.transcript) and event.text:
+            event.stop()
+            self.composer.focus()
+            self.composer.insert(event.text)
+
     def on_page_link_clicked(self, event: Page.LinkClicked) -> None:
         """Say where a link leads and copy it; nothing a model wrote is opened by itself."""
         target = clean(event.href)
