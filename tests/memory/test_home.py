@@ -48,9 +48,7 @@ def test_a_mistake_is_named_with_its_file(home: Home, text: str, said: str) -> N
     assert str(home.settings_file) in str(caught.value)
 
 
-def test_a_settings_file_that_cannot_be_reached_is_named(tmp_path: Path) -> None:
-    home = Home.at(tmp_path / "home")
-    home.settings_file.parent.mkdir()
+def test_a_settings_file_that_cannot_be_reached_is_named(home: Home) -> None:
     home.settings_file.symlink_to(home.settings_file.name)  # a loop: it is there and never reached
     with pytest.raises(SettingsError, match="cannot read") as caught:
         read_settings(home)
