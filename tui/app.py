@@ -18,6 +18,7 @@ from textual.command import CommandPalette
 from textual.filter import NoColor
 from textual.screen import Screen
 from textual.theme import Theme
+from textual.worker import WorkerFailed
 
 from memory import language
 from memory.errors import DiscernError, SettingsError
@@ -29,7 +30,8 @@ from tui.commands import COMMANDS
 from tui.keys import KEYS, Keyboard, bindings
 from tui.layout import latin
 from tui.screens.chat import ChatScreen
-from tui.text import clean, pasted
+from tui.screens.stage import what_broke
+from tui.text import clean, one_line, pasted
 from tui.themes import DARK, LIGHT, THEMES, of_ours
 
 TWICE_SECONDS = 2.0
@@ -116,6 +118,14 @@ class DiscernApp(App[int]):
         if isinstance(event, events.Key) and not self.keyboard.knows(event.key):
             event.key = latin(event.key)
         await super().on_event(event)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Say what broke in a worker; the chat goes on, and with it the draft and the reply."""
+        if isinstance(error, WorkerFailed):
+            said = what_broke(error.error) if isinstance(error.error, Exception) else str(error)
+            self.notify(one_line(said, 300), severity="error", markup=False)
+        else:
+            super()._handle_exception(error)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer our commands in the palette, before Textual's own."""
