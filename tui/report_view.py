@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from textual.content import Content
 
 from memory.language import tr, trn
@@ -147,7 +148,7 @@ def _fate_word(fate: str) -> str:
         "learnt": tr("learnt"),
         "repelled": tr("not learnt"),
         "lost again": tr("lost again"),
-    }.get(fate, fate)
+    }.get(fate, one_line(fate, 20))
 
 
 def _gate(report: Report, width: int, colours: Colours) -> Iterator[Content]:
@@ -171,15 +172,16 @@ def _beside(report: Report, width: int, colours: Colours) -> Iterator[Content]:
     if not report.beside:
         return
     yield _heading(tr("Beside"), colours)
-    wide = min(16, max(Content(row.name).cell_length for row in report.beside))
+    names = [one_line(tr(row.name), 16) for row in report.beside]
+    wide = max(cell_len(name) for name in names)
     bar = max(4, min(BAR, (width - wide - 18) // 2))
     heads = (tr("lessons"), tr("in other words"))
     yield Content.styled(
         " " * (wide + 4) + "  ".join(padded(one_line(head, bar + 5), bar + 5) for head in heads),
         colours["muted"],
     )
-    for row in report.beside:
-        parts: list[Content | str] = [f"  {padded(tr(row.name), wide)}  "]
+    for name, row in zip(names, report.beside, strict=True):
+        parts: list[Content | str] = [f"  {padded(name, wide)}  "]
         for share in (row.lessons, row.rephrasings):
             full = round(bar * share)
             parts += [
