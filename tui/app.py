@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import events
 from textual.app import App, SystemCommand
@@ -17,7 +17,7 @@ from textual.binding import BindingType
 from textual.command import CommandPalette
 from textual.filter import NoColor
 from textual.screen import Screen
-from textual.theme import Theme
+from textual.theme import Theme, ThemeProvider
 from textual.worker import WorkerFailed
 
 from memory import language
@@ -33,6 +33,7 @@ from tui.screens.chat import ChatScreen
 from tui.screens.stage import what_broke
 from tui.text import clean, one_line, pasted
 from tui.themes import DARK, LIGHT, THEMES, of_ours
+from tui.widgets.listing import Palette
 
 TWICE_SECONDS = 2.0
 TEXTUALS = {
@@ -68,6 +69,7 @@ class DiscernApp(App[int]):
         self.home = home
         self.settings = settings
         self._leaving_at = 0.0
+        self._left = False
         self.keyboard = Keyboard(settings.keys, str(home.settings_file))
         self.set_keymap(self.keyboard.own)
         self._setup = setup
@@ -113,6 +115,8 @@ class DiscernApp(App[int]):
 
     async def on_event(self, event: events.Event) -> None:
         """Gate what is pasted; tell a key by where it stands, also while one writes in Russian."""
+        if self._left and isinstance(event, events.InputEvent | events.Paste):
+            return
         if isinstance(event, events.Paste):
             event.text = pasted(event.text)
         if isinstance(event, events.Key) and not self.keyboard.knows(event.key):
@@ -151,7 +155,16 @@ class DiscernApp(App[int]):
         """Open the palette, in the person's language."""
         if not isinstance(self.screen, CommandPalette):
             asks = tr("Search for commands…")
-            self.push_screen(CommandPalette(placeholder=asks, id="--command-palette"))
+            self.push_screen(Palette(placeholder=asks, id="--command-palette"))
+
+    def search_themes(self) -> None:
+        """Open the themes."""
+        self.push_screen(Palette([ThemeProvider], placeholder="Search for themes…"))
+
+    def exit(self, *arguments: Any, **options: Any) -> None:
+        """Leave; what is typed from here on is heeded no more, for there is no screen for it."""
+        self._left = True
+        super().exit(*arguments, **options)
 
     def action_copy_or_leave(self) -> None:
         """Copy what is selected; with nothing selected, leave at the second press."""

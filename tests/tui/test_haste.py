@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +14,7 @@ from agent.chat import Chat
 from memory.home import Home, Settings
 from tests.tui.screens import Seat, sitting
 from tests.tui.test_streaming import quick
+from tui.widgets.listing import Listing
 
 __all__ = ["quick"]
 
@@ -97,3 +99,65 @@ async def test_escape_right_behind_enter_stops_the_reply_that_has_not_begun(
         seat.screen.action_back()
         await seat.until(lambda: not seat.screen.talk.asked)
         assert heard == [True]
+
+
+@pytest.mark.parametrize("command", ["sessions", "memory", "context hi", "compare hi", "help"])
+async def test_escape_pressed_again_and_again_leaves_a_screen_and_not_the_chat(
+    home: Home, quick: Settings, command: str
+) -> None:
+    async with sitting(home, quick) as seat:
+        seat.screen._run_command(f"/{command}")
+        await seat.until(lambda: len(seat.app.screen_stack) == 3)
+        await seat.pilot.pause()
+        for _ in range(4):
+            seat.app.post_message(events.Key("escape", None))
+        await seat.until(lambda: len(seat.app.screen_stack) < 3)
+        await seat.pilot.pause()
+        assert seat.app.screen is seat.screen
+
+
+async def test_escape_right_behind_the_opening_leaves_a_screen_that_is_not_laid_out_yet(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick) as seat:
+        for steps in range(0, 30, 2):  # wherever the opening is by then
+            seat.screen._run_command("/sessions")
+            await seat.until(lambda: len(seat.app.screen_stack) == 3)
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            seat.app.screen.dismiss(None)
+            await seat.until(lambda: len(seat.app.screen_stack) == 2)
+            await seat.pilot.pause()
+        assert seat.app.screen is seat.screen
+
+
+async def test_enter_pressed_again_and_again_in_the_palette_leaves_the_chat_open(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick) as seat:
+        seat.app.action_command_palette()
+        await seat.pilot.pause()
+        for key in (*"threads", "enter", "enter", "enter"):
+            seat.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await seat.sees("No threads yet")
+        assert seat.app.screen is seat.screen
+
+
+async def test_a_page_key_in_a_list_that_was_filled_just_now_breaks_nothing() -> None:
+    listing = Listing()
+    for move in (listing.action_page_down, listing.action_page_up):
+        listing.add_options(["one", "two"])
+        listing.highlighted = 0
+        move()
+        assert listing.highlighted == 0
+
+
+async def test_keys_behind_the_one_that_leaves_are_heeded_no_more(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick) as seat:
+        seat.screen.leave()
+        for key in (*"abc", "enter", "escape", "f1"):
+            seat.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await seat.until(lambda: not seat.app.is_running)
+        assert seat.app.return_code == 0
