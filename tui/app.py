@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from textual import events
 from textual.app import App, SystemCommand
@@ -69,7 +69,6 @@ class DiscernApp(App[int]):
         self.home = home
         self.settings = settings
         self._leaving_at = 0.0
-        self._left = False
         self.keyboard = Keyboard(settings.keys, str(home.settings_file))
         self.set_keymap(self.keyboard.own)
         self._setup = setup
@@ -115,8 +114,8 @@ class DiscernApp(App[int]):
 
     async def on_event(self, event: events.Event) -> None:
         """Gate what is pasted; tell a key by where it stands, also while one writes in Russian."""
-        if self._left and isinstance(event, events.InputEvent | events.Paste):
-            return
+        if not self.screen_stack and isinstance(event, events.InputEvent | events.Paste):
+            return  # it was left; a quick hand typed on
         if isinstance(event, events.Paste):
             event.text = pasted(event.text)
         if isinstance(event, events.Key) and not self.keyboard.knows(event.key):
@@ -160,11 +159,6 @@ class DiscernApp(App[int]):
     def search_themes(self) -> None:
         """Open the themes."""
         self.push_screen(Palette([ThemeProvider], placeholder="Search for themes…"))
-
-    def exit(self, *arguments: Any, **options: Any) -> None:
-        """Leave; what is typed from here on is heeded no more, for there is no screen for it."""
-        self._left = True
-        super().exit(*arguments, **options)
 
     def action_copy_or_leave(self) -> None:
         """Copy what is selected; with nothing selected, leave at the second press."""
