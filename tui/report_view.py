@@ -11,10 +11,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from rich.cells import cell_len
 from textual.content import Content
 
-from memory.language import tr, trn
+from memory.language import decimal, tr, trn
 from memory.retold import retold
 from tui.text import clean, one_line, padded
 
@@ -83,8 +82,9 @@ def _curves(curve: tuple[Point, ...], width: int, colours: Colours) -> Iterator[
     from tui.progress import sparkline
 
     room = max(8, min(60, width - 30))
+    fell = decimal(f"{curve[0].loss:.2f} → {curve[-1].loss:.2f}")
     rows = (
-        (tr("loss"), [point.loss for point in curve], f"{curve[0].loss:.2f} → {curve[-1].loss:.2f}"),
+        (tr("loss"), [point.loss for point in curve], fell),
         (
             tr("learnt"),
             [point.learnt for point in curve],
@@ -148,7 +148,7 @@ def _fate_word(fate: str) -> str:
         "learnt": tr("learnt"),
         "repelled": tr("not learnt"),
         "lost again": tr("lost again"),
-    }.get(fate, one_line(fate, 20))
+    }.get(fate, fate)
 
 
 def _gate(report: Report, width: int, colours: Colours) -> Iterator[Content]:
@@ -172,8 +172,8 @@ def _beside(report: Report, width: int, colours: Colours) -> Iterator[Content]:
     if not report.beside:
         return
     yield _heading(tr("Beside"), colours)
-    names = [one_line(tr(row.name), 16) for row in report.beside]
-    wide = max(cell_len(name) for name in names)
+    names = [retold(row.name) for row in report.beside]
+    wide = min(16, max(Content(name).cell_length for name in names))
     bar = max(4, min(BAR, (width - wide - 18) // 2))
     heads = (tr("lessons"), tr("in other words"))
     yield Content.styled(
@@ -181,7 +181,7 @@ def _beside(report: Report, width: int, colours: Colours) -> Iterator[Content]:
         colours["muted"],
     )
     for name, row in zip(names, report.beside, strict=True):
-        parts: list[Content | str] = [f"  {padded(name, wide)}  "]
+        parts: list[Content | str] = [f"  {padded(one_line(name, wide), wide)}  "]
         for share in (row.lessons, row.rephrasings):
             full = round(bar * share)
             parts += [
@@ -223,7 +223,7 @@ def _attempts(report: Report, width: int, colours: Colours) -> Iterator[Content]
 
 
 def _try(one: Attempt) -> str:
-    head = tr("rate {rate}, seed {seed}", rate=f"{one.rate:g}", seed=one.seed)
+    head = tr("rate {rate}, seed {seed}", rate=decimal(f"{one.rate:g}"), seed=one.seed)
     if not one.steps:
         return tr("{head}: failed", head=head)
     steps = trn("{n} step", "{n} steps", one.steps)
@@ -240,8 +240,11 @@ def _advice(report: Report, width: int, colours: Colours) -> Iterator[Content]:
 
 def _times(report: Report, width: int, colours: Colours) -> Iterator[Content]:
     if report.phases:
-        took = ", ".join(f"{name} {spent:.1f}" for name, spent in report.phases if spent > 0.05)
-        said = tr("{seconds} s in all: {parts}", seconds=f"{report.seconds:.1f}", parts=took)
+        took = ", ".join(
+            f"{tr(name)} {decimal(f'{spent:.1f}')}" for name, spent in report.phases if spent > 0.05
+        )
+        seconds = decimal(f"{report.seconds:.1f}")
+        said = tr("{seconds} s in all: {parts}", seconds=seconds, parts=took)
         yield from _wrapped(said, width, "", colours["muted"])
 
 
