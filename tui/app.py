@@ -17,7 +17,8 @@ from textual.binding import BindingType
 from textual.command import CommandPalette
 from textual.filter import NoColor
 from textual.screen import Screen
-from textual.theme import Theme
+from textual.theme import Theme, ThemeProvider
+from textual.worker import WorkerFailed
 
 from memory import language
 from memory.errors import DiscernError, SettingsError
@@ -29,8 +30,10 @@ from tui.commands import COMMANDS
 from tui.keys import KEYS, Keyboard, bindings
 from tui.layout import latin
 from tui.screens.chat import ChatScreen
-from tui.text import clean, pasted
+from tui.screens.stage import what_broke
+from tui.text import clean, one_line, pasted
 from tui.themes import DARK, LIGHT, THEMES, of_ours
+from tui.widgets.listing import Palette
 
 TWICE_SECONDS = 2.0
 TEXTUALS = {
@@ -111,11 +114,21 @@ class DiscernApp(App[int]):
 
     async def on_event(self, event: events.Event) -> None:
         """Gate what is pasted; tell a key by where it stands, also while one writes in Russian."""
+        if not self.screen_stack and isinstance(event, events.InputEvent | events.Paste):
+            return  # it was left; a quick hand typed on
         if isinstance(event, events.Paste):
             event.text = pasted(event.text)
         if isinstance(event, events.Key) and not self.keyboard.knows(event.key):
             event.key = latin(event.key)
         await super().on_event(event)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Say what broke in a worker; the chat goes on, and with it the draft and the reply."""
+        if isinstance(error, WorkerFailed):
+            said = what_broke(error.error) if isinstance(error.error, Exception) else str(error)
+            self.notify(one_line(said, 300), severity="error", markup=False)
+        else:
+            super()._handle_exception(error)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer our commands in the palette, before Textual's own."""
@@ -141,7 +154,11 @@ class DiscernApp(App[int]):
         """Open the palette, in the person's language."""
         if not isinstance(self.screen, CommandPalette):
             asks = tr("Search for commands…")
-            self.push_screen(CommandPalette(placeholder=asks, id="--command-palette"))
+            self.push_screen(Palette(placeholder=asks, id="--command-palette"))
+
+    def search_themes(self) -> None:
+        """Open the themes."""
+        self.push_screen(Palette([ThemeProvider], placeholder="Search for themes…"))
 
     def action_copy_or_leave(self) -> None:
         """Copy what is selected; with nothing selected, leave at the second press."""

@@ -47,6 +47,10 @@ class Talk:
         self._screen = screen
         self._turns = asyncio.Lock()
         self._stream: ReplyStream | None = None
+        self._stopping = False
+        self.asked = self.streaming = False
+        """Whether a reply is asked for, and whether it is in the making: a command that was sent before
+        a message is heeded before it."""
         self._first: str | None = None
         self._laying = asyncio.Lock()
         self._after: list[Callable[[], Awaitable[None]]] = []
@@ -55,57 +59,78 @@ class Talk:
     def _chat(self) -> Chat:
         return self._screen.chat
 
-    @property
-    def streaming(self) -> bool:
-        """Whether a reply is in the making."""
-        return self._stream is not None
-
     def after(self, action: Callable[[], Awaitable[None]]) -> None:
         """Do this as soon as the reply has ended."""
         self._after.append(action)
 
     def stop(self) -> None:
         """Stop the reply in the making; what was said is kept."""
+        self._stopping = True
         if self._stream is not None:
             self._stream.stop()
 
     def close(self) -> None:
         """Stop the reply and wait for it, a while at most."""
-        if (stream := self._stream) is not None:
-            stream.stop()
-            stream.join()
+        self.stop()
+        if self._stream is not None:
+            self._stream.join()
 
     # --- a turn ------------------------------------------------------------------------------
 
-    async def ask(self, text: str, *, instead_of: str | None = None) -> None:
+    def ask(self, text: str, *, instead_of: str | None = None) -> None:
         """Ask, and follow the reply to its end; `instead_of` is the turn in whose place it is asked."""
-        transcript = self._screen.transcript
-        async with self._turns:
-            await self._heed()
-            await self._swap()
-            await transcript.drop_hints()
-            if instead_of and (before := self._screen.view_of(instead_of)):
-                await transcript.cut(before)
-            view = TurnView(text)
-            await transcript.add(view)
-            transcript.choose(None)
-            transcript.follow()
-            self._stream = ReplyStream(self._chat, text, instead_of=instead_of)
-            try:
-                await self._follow(self._stream, view, text, instead_of)
-            finally:
-                self._stream = None
-            if instead_of and view.turn is not None:
-                await self._show_places()
-        self._screen.refresh_status()
-        await self._hint(view)
+        self.asked, self._stopping = True, False
+        self._screen.run_worker(self._ask(text, instead_of), group="reply")
+
+    async def _ask(self, text: str, instead_of: str | None) -> None:
+        self.streaming, view = True, TurnView(text)
+        try:
+            async with self._turns:
+                await self._speak(view, text, instead_of)
+        except Exception as error:  # the chat goes on, and what was asked is not lost
+            await self._not_said(view, text, instead_of, error)
+        finally:
+            self.asked = self.streaming = False
+            self._stream = None
+        await self._screen.attempt(self._hint(view))
         actions, self._after = self._after, []
         for action in actions:
             await self._screen.attempt(action())
 
-    async def _follow(
-        self, stream: ReplyStream, view: TurnView, text: str, instead_of: str | None
+    async def _speak(self, view: TurnView, text: str, instead_of: str | None) -> None:
+        transcript = self._screen.transcript
+        await self._heed()
+        await self._swap()
+        await transcript.drop_hints()
+        if instead_of and (before := self._screen.view_of(instead_of)):
+            await transcript.cut(before)
+        await transcript.add(view)
+        transcript.choose(None)
+        transcript.follow()
+        self._stream = ReplyStream(self._chat, text, instead_of=instead_of)
+        if self._stopping:
+            self._stream.stop()
+        await self._follow(self._stream, view)
+        if instead_of and view.turn is not None:
+            await self._show_places()
+
+    async def _not_said(
+        self, view: TurnView, text: str, instead_of: str | None, error: Exception
     ) -> None:
+        """Say why there is no reply, and give back what was asked."""
+        if self._stream is not None:
+            self._stream.stop()
+        await view.remove()
+        if instead_of:  # nothing came of it: what stood there stands there
+            await self._screen.attempt(self.show_thread())
+        if instead_of and (before := self._screen.view_of(instead_of)):
+            self._screen.entry.edit(before)
+            self._screen.composer.write(text)
+        else:
+            self._screen.entry.give_back(text)
+        await self._screen.say_error(error)
+
+    async def _follow(self, stream: ReplyStream, view: TurnView) -> None:
         while True:
             batch = await stream.take()
             began = time.monotonic()
@@ -118,15 +143,7 @@ class Talk:
             if batch.finished is not None:
                 await self._finish(view, batch.finished)
             if batch.error is not None:
-                await view.remove()
-                if instead_of:
-                    await self.show_thread()  # nothing came of it: what stood there stands there
-                await self._screen.say_error(batch.error)
-                if instead_of and (before := self._screen.view_of(instead_of)):
-                    self._screen.entry.edit(before)
-                    self._screen.composer.write(text)
-                else:
-                    self._screen.entry.give_back(text)
+                raise batch.error
             if batch.ended:
                 return
             await self._painted()
@@ -157,6 +174,7 @@ class Talk:
 
     async def _hint(self, view: TurnView) -> None:
         """Say, gently and seldom, that a reply may be worth a mark."""
+        self._screen.refresh_status()
         if view.turn is None or not self._screen.settings.ui.hints:
             return
         hint = await asyncio.to_thread(self._chat.hint, view.turn)
@@ -194,7 +212,7 @@ class Talk:
         """Say that the open thread was renamed or deleted by another process, and show what is left."""
         said = await asyncio.to_thread(self._chat.follow)
         if said is not None:
-            await self.show_thread()
+            await self._show()
             await self._screen.say(said)
 
     async def _swap(self) -> bool:
@@ -208,7 +226,14 @@ class Talk:
     # --- the thread --------------------------------------------------------------------------
 
     async def show_thread(self, choose: str | None = None) -> None:
-        """Show the chosen branch of the open thread, its latest turns; the cursor goes on `choose`."""
+        """Show the chosen branch of the open thread, its latest turns; the cursor goes on `choose`.
+
+        What is asked meanwhile is asked below them.
+        """
+        async with self._turns:
+            await self._show(choose)
+
+    async def _show(self, choose: str | None = None) -> None:
         read = functools.partial(self._chat.journal.branch, self._chat.thread, limit=KEPT)
         latest = await asyncio.to_thread(read)
         first = next((at for at, turn in enumerate(latest) if turn.id == choose), len(latest))

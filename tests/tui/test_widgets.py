@@ -13,23 +13,24 @@ from tui.widgets.composer import Composer
 class Bench(App[None]):
     """Holds one widget."""
 
-    def __init__(self, widget: Composer) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.register_theme(DARK)
         self.theme = DARK.name
-        self.widget = widget
         self.sent: list[str] = []
+        self.widget = Composer("Ask", self._send, lambda _move: None)
 
     def compose(self) -> ComposeResult:
         yield self.widget
 
-    def on_composer_submitted(self, message: Composer.Submitted) -> None:
-        self.sent.append(message.text)
+    def _send(self) -> None:
+        if self.widget.text:
+            self.sent.append(self.widget.text)
 
 
 async def test_enter_sends_and_the_other_keys_break_the_line() -> None:
-    composer = Composer("Ask")
-    app = Bench(composer)
+    app = Bench()
+    composer = app.widget
     async with app.run_test() as pilot:
         composer.focus()
         await pilot.press("a", "ctrl+j", "b", "shift+enter", "c", "alt+enter", "d", "enter")
@@ -41,8 +42,8 @@ async def test_enter_sends_and_the_other_keys_break_the_line() -> None:
 
 
 async def test_history_is_walked_and_the_draft_waits_at_its_end() -> None:
-    composer = Composer("Ask")
-    app = Bench(composer)
+    app = Bench()
+    composer = app.widget
     async with app.run_test() as pilot:
         composer.focus()
         composer.remember(["first", "second\nof two lines"])
@@ -57,8 +58,8 @@ async def test_history_is_walked_and_the_draft_waits_at_its_end() -> None:
 
 
 async def test_what_is_pasted_passes_the_gate() -> None:
-    composer = Composer("Ask")
-    app = Bench(composer)
+    app = Bench()
+    composer = app.widget
     async with app.run_test():
         composer.focus()
         app.post_message(events.Paste("two\r\nlines\rand \x1b[31mred\x1b[0m \u202eend"))

@@ -22,7 +22,6 @@ from tui.screens.reading_stage import ReadingStage
 from tui.text import clean, one_line
 from tui.widgets.card import Card
 from tui.widgets.composer import Composer
-from tui.widgets.entry import Entry
 from tui.widgets.page import Page
 from tui.widgets.picker import MarkPicker
 from tui.widgets.receipt import Receipt
@@ -46,6 +45,7 @@ class ChatScreen(ReadingStage):
         super().__init__(home, settings, thread=thread, new=new)
         self._handlers = Handlers(self)
         self._noticed: str | None = None
+        self._broke = ""
 
     def compose(self) -> ComposeResult:
         """Lay the parts down."""
@@ -83,8 +83,8 @@ class ChatScreen(ReadingStage):
         self.training.watch_nights(info.path)
         self.set_interval(POLL_SECONDS, self._poll)
         self.app.theme_changed_signal.subscribe(self, self.recolour)
-        if self._send_when_ready:
-            self._submit(self.composer.text)
+        if self._send_when_ready and self._send_when_ready == self.composer.text.strip():
+            self.submit(self._send_when_ready)  # unless it was written on since
 
     def leave(self) -> None:
         """Leave the application."""
@@ -99,24 +99,21 @@ class ChatScreen(ReadingStage):
 
     # --- talking -----------------------------------------------------------------------------
 
-    def on_entry_sent(self, message: Entry.Sent) -> None:
+    def submit(self, text: str) -> None:
         """Send, or do what a command asks."""
-        self._submit(message.text)
-
-    def _submit(self, text: str) -> None:
         text = text.strip()
         parsed = parse(text)
         asks_the_chat = parsed is None or parsed.command is None or parsed.command.name != "quit"
         if not text:
             return
         if self._chat is None and asks_the_chat:
-            self._send_when_ready = True
+            self._send_when_ready = text
             self.status.change(passing=tr("loading; sent when ready…"))
             return
-        if parsed is None and self.talk.streaming:
+        if parsed is None and self.talk.asked:
             self.status.say(tr("The reply is still being written; Esc stops it."))
             return
-        self._send_when_ready = False
+        self._send_when_ready = ""
         edited = self.entry.editing if parsed is None else None
         self.composer.take()
         if parsed is None:
@@ -143,6 +140,16 @@ class ChatScreen(ReadingStage):
 
     @work(group="poll", exclusive=True)
     async def _poll(self) -> None:
+        try:
+            await self._look_around()
+        except Exception as error:  # said once, not at every look
+            if self._broke != (broke := str(error)):
+                self._broke = broke
+                await self.say_error(error)
+        else:
+            self._broke = ""
+
+    async def _look_around(self) -> None:
         await asyncio.to_thread(self.training.attach)
         if not self.training.running:  # its end says so in the right order
             await self.talk.look()
@@ -166,7 +173,7 @@ class ChatScreen(ReadingStage):
             self.leave_gestures()
         elif self.entry.close_menu() or self.entry.leave_edit():
             pass
-        elif self.talk.streaming:
+        elif self.talk.asked:
             self.talk.stop()
         else:
             self.transcript.choose(None)

@@ -15,13 +15,13 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from memory.errors import DiscernError
 from memory.language import tr
 from memory.retold import retold
 from tui.keys import bindings, hints, keyboard_of
+from tui.screens.modal import Modal
 from tui.text import clean, one_line
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ NARROW = 100
 Ask = Callable[[tuple["Side", "Side"], str], Awaitable["Pair"]]
 
 
-class CompareScreen(ModalScreen[str | None]):
+class CompareScreen(Modal[str | None]):
     """The prompt above, the two replies below, one dim line of keys; gives back a chosen reply.
 
     `sides` are all there are, `ask` answers a prompt with two of them, `prompt` is asked at once.
@@ -66,16 +66,22 @@ class CompareScreen(ModalScreen[str | None]):
         self._blind = False
         self._better: int | None = None
         """The column that was chosen; 2 is a tie."""
+        # By name and not looked up: what was asked may come when the screen is left and emptied.
+        self._line = Input(one_line(prompt, 2000), placeholder=tr("a prompt to ask both sides"))
+        self._columns = [VerticalScroll(can_focus=False) for _ in range(2)]
+        self._heads = [Static("", markup=False, classes="side") for _ in range(2)]
+        self._said = [Static("", markup=False, classes="said") for _ in range(2)]
+        self._foot = Static("", markup=False, classes="keys")
 
     def compose(self) -> ComposeResult:
         """Lay the parts down."""
-        yield Input(one_line(self._prompt, 2000), placeholder=tr("a prompt to ask both sides"))
+        yield self._line
         with Horizontal():
             for number in (0, 1):
-                with VerticalScroll(id=f"column{number}", can_focus=False):
-                    yield Static("", markup=False, classes="side")
-                    yield Static("", markup=False, classes="said")
-        yield Static(self._keys(), markup=False, classes="keys")
+                with self._columns[number]:
+                    yield self._heads[number]
+                    yield self._said[number]
+        yield self._foot
 
     def on_mount(self) -> None:
         """Ask at once when there is something to ask."""
@@ -85,7 +91,7 @@ class CompareScreen(ModalScreen[str | None]):
             self.set_focus(None)
             self._go()
         else:
-            self.query_one(Input).focus()
+            self._line.focus()
 
     def on_resize(self, _event: events.Resize) -> None:
         """Stand the sides beside each other where there is room."""
@@ -113,7 +119,7 @@ class CompareScreen(ModalScreen[str | None]):
         self._draw()
         first, second = (self._sides[at] for at in self._at)
         try:
-            pair = await self._ask((first, second), self.query_one(Input).value.strip())
+            pair = await self._ask((first, second), self._line.value.strip())
         except DiscernError as error:
             self._say(retold(str(error)))
             return
@@ -132,11 +138,10 @@ class CompareScreen(ModalScreen[str | None]):
                 else _named(self._sides[self._at[who]].name)
             )
             said = "…" if self._replies is None else self._replies[who] or tr("(nothing was said)")
-            column = self.query_one(f"#column{number}")
             mark = " ✓ " + tr("better") if self._better == number else ""
-            column.query_one(".side", Static).update(Content(clean(f"{name}{mark}")))
-            column.query_one(".said", Static).update(Content(clean(said)))
-            column.set_class(self._better == number, "-better")
+            self._heads[number].update(Content(clean(f"{name}{mark}")))
+            self._said[number].update(Content(clean(said)))
+            self._columns[number].set_class(self._better == number, "-better")
         if self._better is None:
             self._say(f"{self._keys()} · {tr('blind')}" if self._blind else self._keys())
         elif self._may_mark and self._better < 2:
@@ -163,7 +168,7 @@ class CompareScreen(ModalScreen[str | None]):
 
     def _say(self, text: str) -> None:
         line = one_line(text, max(20, self.size.width - 2))
-        self.query_one(".keys", Static).update(Content(line))
+        self._foot.update(Content(line))
 
     # --- keys --------------------------------------------------------------------------------
 
@@ -185,7 +190,7 @@ class CompareScreen(ModalScreen[str | None]):
 
     def action_prompt(self) -> None:
         """Write another prompt."""
-        self.query_one(Input).focus()
+        self._line.focus()
 
     def action_better(self, which: int) -> None:
         """Choose the better side; 2 is a tie."""
@@ -199,7 +204,7 @@ class CompareScreen(ModalScreen[str | None]):
             self.dismiss(self._replies[self._order[self._better]])
 
     def _go_if_asked(self) -> None:
-        if self.query_one(Input).value.strip():
+        if self._line.value.strip():
             self._go()
         else:
             self._draw()

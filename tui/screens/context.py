@@ -9,18 +9,18 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from memory.language import tr, trn
 from tui.keys import bindings, hints, keyboard_of
+from tui.screens.modal import Modal
 from tui.text import clean, padded
 
 if TYPE_CHECKING:
     from agent.sight import Sight
 
 
-class ContextScreen(ModalScreen[None]):
+class ContextScreen(Modal[None]):
     """The counts above, the prompt below, one dim line of keys."""
 
     DEFAULT_CSS = """
@@ -38,12 +38,12 @@ class ContextScreen(ModalScreen[None]):
 
     def __init__(self, sight: Sight) -> None:
         super().__init__()
-        self._sight = sight
+        self._sight, self._scroll = sight, VerticalScroll()
 
     def compose(self) -> ComposeResult:
         """Lay the parts down."""
         yield Static(Content("\n".join(lines(self._sight))), markup=False)
-        with VerticalScroll():
+        with self._scroll:
             yield Static(Content(clean(self._sight.text)), markup=False)
         back = hints(keyboard_of(self.app), (("back", tr("back")),))
         scroll = tr("{keys} scroll", keys="↑ ↓ PgUp PgDn")
@@ -51,9 +51,8 @@ class ContextScreen(ModalScreen[None]):
 
     def on_mount(self) -> None:
         """The end stands nearest to the next message."""
-        scroll = self.query_one(VerticalScroll)
-        scroll.focus()
-        self.call_after_refresh(scroll.scroll_end, animate=False)
+        self._scroll.focus()
+        self.call_after_refresh(self._scroll.scroll_end, animate=False)
 
     def action_leave(self) -> None:
         """Go back to the chat."""

@@ -18,8 +18,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
-from textual.widgets import Input, OptionList, Static
+from textual.widgets import Input, Static
 from textual.widgets.option_list import Option
 
 from memory.errors import DiscernError
@@ -30,7 +29,9 @@ from tui.changed import Changed, changed
 from tui.difference_view import details
 from tui.fates import FATES, fate, held_before
 from tui.keys import bindings, hints, keyboard_of
+from tui.screens.modal import Modal
 from tui.text import clean, one_line, padded
+from tui.widgets.listing import Listing
 
 if TYPE_CHECKING:
     from memory.difference import Difference
@@ -49,7 +50,7 @@ class Wish:
     difference: Difference
 
 
-class DifferencesScreen(ModalScreen[Wish | None]):
+class DifferencesScreen(Modal[Wish | None]):
     """A line to sift by, the list, the chosen one in full."""
 
     DEFAULT_CSS = """
@@ -73,22 +74,28 @@ class DifferencesScreen(ModalScreen[Wish | None]):
 
     def __init__(self, memory: Memory, home: Home, words: str = "") -> None:
         super().__init__()
-        self._memory, self._home, self._words = memory, home, words
+        self._memory, self._home = memory, home
         self._all: list[Difference] = []
         self._listed: list[Difference] = []
         self._held: frozenset[str] = frozenset()
         self._changed: Mapping[str, Changed] = {}
         self._forgetting: str | None = None
         self._old: Difference | None = None
+        # By name and not looked up: what was read may come when the screen is left and emptied.
+        self._sifter, self._rows = Input(one_line(words, 200)), Listing()
+        self._scroll, self._whole = VerticalScroll(can_focus=False), Static("", markup=False)
+        self._foot = Static("", markup=False, classes="keys")
 
     def compose(self) -> ComposeResult:
         """Lay the parts down."""
-        placeholder = tr("Differences · {key} writes to sift them", key=self._key("sift"))
-        yield Input(one_line(self._words, 200), placeholder=placeholder)
-        yield OptionList(markup=False)
-        with VerticalScroll(can_focus=False):
-            yield Static("", markup=False, id="whole")
-        yield Static(self._keys(), markup=False, classes="keys")
+        key = self._key("sift")
+        self._sifter.placeholder = tr("Differences · {key} writes to sift them", key=key)
+        yield self._sifter
+        yield self._rows
+        with self._scroll:
+            yield self._whole
+        self._foot.update(self._keys())
+        yield self._foot
 
     def on_mount(self) -> None:
         """Read what there is."""
@@ -106,10 +113,10 @@ class DifferencesScreen(ModalScreen[Wish | None]):
         self._show(self._chosen)
 
     def _sift(self) -> None:
-        words = self.query_one(Input).value.casefold().split()
+        words = self._sifter.value.casefold().split()
         kept = [item for item in reversed(self._all) if all(_has(item, word) for word in words)]
         self._listed = kept[:SHOWN]
-        listed = self.query_one(OptionList)
+        listed = self._rows
         at = listed.highlighted or 0
         listed.clear_options()
         width = max(20, self.size.width - 4)
@@ -137,14 +144,14 @@ class DifferencesScreen(ModalScreen[Wish | None]):
 
     @property
     def _chosen(self) -> Difference | None:
-        at = self.query_one(OptionList).highlighted
+        at = self._rows.highlighted
         return self._listed[at] if at is not None and at < len(self._listed) else None
 
     def _show(self, item: Difference | None) -> None:
-        whole = self.query_one("#whole", Static)
+        whole = self._whole
         lines = () if item is None else details(item, self._held, self._changed.get(item.id))
         whole.update(Content("\n".join(clean(line) for line in lines)))
-        self.query_one(VerticalScroll).scroll_home(animate=False)
+        self._scroll.scroll_home(animate=False)
 
     # --- keys --------------------------------------------------------------------------------
 
@@ -160,7 +167,7 @@ class DifferencesScreen(ModalScreen[Wish | None]):
 
     def action_take(self) -> None:
         """Go to where it was marked; from the line that sifts, to the list."""
-        listed = self.query_one(OptionList)
+        listed = self._rows
         if listed.has_focus:
             self._go_to_talk()
         else:
@@ -176,7 +183,7 @@ class DifferencesScreen(ModalScreen[Wish | None]):
 
     def action_walk(self, how: str) -> None:
         """Move the choice; from the line that sifts, give the keyboard to the list."""
-        listed = self.query_one(OptionList)
+        listed = self._rows
         if listed.has_focus:
             getattr(listed, f"action_{how}")()
         else:
@@ -184,7 +191,7 @@ class DifferencesScreen(ModalScreen[Wish | None]):
 
     def action_sift(self) -> None:
         """Write in the line that sifts."""
-        self.query_one(Input).focus()
+        self._sifter.focus()
 
     def action_edit(self) -> None:
         """Have the chosen one edited in the chat."""
@@ -259,18 +266,16 @@ class DifferencesScreen(ModalScreen[Wish | None]):
 
     def _say(self, text: str = "") -> None:
         self._forgetting = self._old = None
-        self.query_one(".keys", Static).update(
-            Content(one_line(text or self._keys(), max(20, self.size.width - 2)))
-        )
+        self._foot.update(Content(one_line(text or self._keys(), max(20, self.size.width - 2))))
 
     def action_leave(self) -> None:
         """Take a question back, empty the line, or go back to the chat, in this order."""
-        line = self.query_one(Input)
+        line = self._sifter
         if self._forgetting or self._old:
             self._say()
         elif line.value:
             line.value = ""
-            self.query_one(OptionList).focus()
+            self._rows.focus()
         else:
             self.dismiss(None)
 

@@ -12,7 +12,6 @@ from rich.cells import cell_len, set_cell_size
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -20,7 +19,9 @@ from memory.language import quoted, tr
 from tui.commands import COMMANDS, Command, found
 from tui.fates import FATES
 from tui.keys import FIXED, Keyboard, bindings, hints
+from tui.screens.modal import Modal
 from tui.text import one_line
+from tui.widgets.listing import Listing
 
 LEGEND = "The sign beside a reply"
 
@@ -53,7 +54,7 @@ def rows(keyboard: Keyboard) -> list[Row]:
     return listed
 
 
-class HelpScreen(ModalScreen[Command | None]):
+class HelpScreen(Modal[Command | None]):
     """A line to sift by, the rows below, one dim line of keys."""
 
     DEFAULT_CSS = """
@@ -76,11 +77,14 @@ class HelpScreen(ModalScreen[Command | None]):
         self._keyboard, self._words = keyboard, words
         self._rows = rows(keyboard)
         self._shown: list[Row | None] = []
+        # By name and not looked up: Esc right behind the opening finds the screen emptied.
+        self._line = Input(one_line(words, 200), placeholder=tr("Help · write to sift"))
+        self._listed = Listing()
 
     def compose(self) -> ComposeResult:
         """Lay the parts down."""
-        yield Input(one_line(self._words, 200), placeholder=tr("Help · write to sift"))
-        yield OptionList(markup=False)
+        yield self._line
+        yield self._listed
         words = (
             ("previous_row", ""),
             ("next_row", tr("choose")),
@@ -95,7 +99,7 @@ class HelpScreen(ModalScreen[Command | None]):
 
     def on_resize(self) -> None:
         """Cut the lines anew."""
-        self._sift(self.query_one(Input).value)
+        self._sift(self._line.value)
 
     def on_input_changed(self, message: Input.Changed) -> None:
         """Sift while it is written."""
@@ -103,7 +107,7 @@ class HelpScreen(ModalScreen[Command | None]):
 
     def action_take(self) -> None:
         """Take what is chosen."""
-        self._take(self.query_one(OptionList).highlighted)
+        self._take(self._listed.highlighted)
 
     def on_option_list_option_selected(self, message: OptionList.OptionSelected) -> None:
         """Take what was clicked."""
@@ -111,7 +115,7 @@ class HelpScreen(ModalScreen[Command | None]):
 
     def action_walk(self, how: str) -> None:
         """Move the choice while the line keeps the keyboard."""
-        getattr(self.query_one(OptionList), f"action_{how}")()
+        getattr(self._listed, f"action_{how}")()
 
     def action_leave(self) -> None:
         """Go back to the chat."""
@@ -127,7 +131,7 @@ class HelpScreen(ModalScreen[Command | None]):
         kept = [row for row in self._rows if all(word in row.words for word in wanted)]
         if not kept:
             kept = [row for row in self._rows if row.command in found(words.strip().lstrip("/"))]
-        listed, variables = self.query_one(OptionList), self.app.theme_variables
+        listed, variables = self._listed, self.app.theme_variables
         width = max(24, self.size.width - 4)
         rooms: dict[str, int] = {}
         for row in kept:

@@ -16,20 +16,20 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from memory.language import tr
 from trainer.report import Report
 from tui.keys import bindings, hints, keyboard_of
 from tui.report_view import report_view
+from tui.screens.modal import Modal
 from tui.text import one_line
 
 PAGE = "report.html"
 WIDEST = 100
 
 
-class ReportScreen(ModalScreen[None]):
+class ReportScreen(Modal[None]):
     """One line that says which, the report, one dim line of keys. `found` holds folders and their
     reports, the newest first."""
 
@@ -48,13 +48,16 @@ class ReportScreen(ModalScreen[None]):
         super().__init__()
         self._found = list(found)
         self._at = 0
+        # By name and not looked up: Esc right behind the opening finds the screen emptied.
+        self._which, self._page = Static("", markup=False), Static("", markup=False)
+        self._scroll, self._foot = VerticalScroll(), Static("", markup=False, id="keys")
 
     def compose(self) -> ComposeResult:
         """Lay the parts down."""
-        yield Static("", markup=False, id="which")
-        with VerticalScroll():
-            yield Static("", markup=False, id="report")
-        yield Static(self._keys, markup=False, id="keys")
+        yield self._which
+        with self._scroll:
+            yield self._page
+        yield self._foot
 
     @property
     def _keys(self) -> str:
@@ -68,7 +71,8 @@ class ReportScreen(ModalScreen[None]):
 
     def on_mount(self) -> None:
         """Show the newest."""
-        self.query_one(VerticalScroll).focus()
+        self._scroll.focus()
+        self._say(self._keys)
         self._draw()
 
     def on_resize(self, _event: events.Resize) -> None:
@@ -85,10 +89,8 @@ class ReportScreen(ModalScreen[None]):
             at=f"{report.started.astimezone():%Y-%m-%d %H:%M}",
             run=folder.name,
         )
-        self.query_one("#which", Static).update(Content(one_line(which, width)))
-        self.query_one("#report", Static).update(
-            report_view(report, width, self.app.theme_variables)
-        )
+        self._which.update(Content(one_line(which, width)))
+        self._page.update(report_view(report, width, self.app.theme_variables))
 
     def action_walk(self, step: int) -> None:
         """Show the report before or after."""
@@ -96,7 +98,7 @@ class ReportScreen(ModalScreen[None]):
         if 0 <= at < len(self._found):
             self._at = at
             self._draw()
-            self.query_one(VerticalScroll).scroll_home(animate=False)
+            self._scroll.scroll_home(animate=False)
             self._say(self._keys)
 
     def action_leave(self) -> None:
@@ -122,6 +124,4 @@ class ReportScreen(ModalScreen[None]):
             self._say(tr("Written: {path}", path=page))
 
     def _say(self, text: str) -> None:
-        self.query_one("#keys", Static).update(
-            Content(one_line(text, max(20, self.size.width - 4)))
-        )
+        self._foot.update(Content(one_line(text, max(20, self.size.width - 4))))

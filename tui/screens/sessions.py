@@ -18,13 +18,13 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from memory.errors import DiscernError
 from memory.language import tr, trn
 from memory.retold import retold
 from tui.keys import bindings, hints, keyboard_of
+from tui.screens.modal import Modal
 from tui.session_words import what_goes
 from tui.text import clean, one_line
 from tui.widgets.past_talk import PastTalk
@@ -45,7 +45,7 @@ class Chosen:
     anew: bool = False
 
 
-class SessionsScreen(ModalScreen[Chosen | None]):
+class SessionsScreen(Modal[Chosen | None]):
     """A line to search by, the list, the end of the chosen talk, one dim line of keys."""
 
     DEFAULT_CSS = """

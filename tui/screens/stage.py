@@ -36,7 +36,7 @@ class Stage(Screen[None]):
         super().__init__()
         self.home, self.settings = home, settings
         self.transcript = Transcript()
-        self.entry = Entry(lambda: sources(self._chat))
+        self.entry = Entry(lambda: sources(self._chat), self.submit)
         self.composer = self.entry.composer
         self.panel = TrainingPanel()
         self.status = StatusLine()
@@ -44,7 +44,7 @@ class Stage(Screen[None]):
         self.training = Training(home, settings, self.post_message)
         self._chat: Chat | None = None
         self._counted: object = None
-        self._send_when_ready = False
+        self._send_when_ready = ""
         self.failed: DiscernError | None = None
         self._opening = Opening(home, settings, self.post_message, thread=thread, new=new)
 
@@ -53,6 +53,10 @@ class Stage(Screen[None]):
         """The open chat; only for after it was loaded."""
         assert self._chat is not None
         return self._chat
+
+    def submit(self, text: str) -> None:
+        """Send what was written, or do what it asks."""
+        raise NotImplementedError
 
     @property
     def room(self) -> int:
@@ -66,19 +70,9 @@ class Stage(Screen[None]):
             self.transcript.follow()
 
     async def say_error(self, error: Exception) -> None:
-        """Say what went wrong: our sentences as they are, anything else with its kind."""
-        text = str(error)
-        if isinstance(error, DiscernError):
-            text = retold(text)
-            text = text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
-        else:
-            text = tr(
-                "Something broke inside Discern ({kind}: {text}); the chat goes on.",
-                kind=type(error).__name__,
-                text=text,
-            )
+        """Say what went wrong."""
         quiet = isinstance(error, NothingToTrainError)
-        await self.say(text, "info" if quiet else "error")
+        await self.say(what_broke(error), "info" if quiet else "error")
 
     async def attempt(self, action: Awaitable[None]) -> None:
         """Await something and say so if it fails."""
@@ -97,7 +91,7 @@ class Stage(Screen[None]):
 
     def ask(self, text: str, *, instead_of: str | None = None) -> None:
         """Ask, in the place of another message if one is named."""
-        self.run_worker(self.talk.ask(text, instead_of=instead_of), group="reply")
+        self.talk.ask(text, instead_of=instead_of)
 
     def view_of(self, turn: str) -> TurnView | None:
         """The view of a turn, if it is shown."""
@@ -138,3 +132,16 @@ class Stage(Screen[None]):
             recalling=self._chat.recalling,
             night=tr("night {time}", time=f"{night:%H:%M}") if night else "",
         )
+
+
+def what_broke(error: Exception) -> str:
+    """Return what went wrong: our sentences as they are, anything else with its kind."""
+    text = str(error)
+    if isinstance(error, DiscernError):
+        text = retold(text)
+        return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+    return tr(
+        "Something broke inside Discern ({kind}: {text}); the chat goes on.",
+        kind=type(error).__name__,
+        text=text,
+    )

@@ -18,7 +18,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from memory.errors import DiscernError
@@ -29,6 +28,7 @@ from memory.retold import retold
 from trainer.report import every
 from trainer.run import Word, told
 from tui.keys import bindings, hints, keyboard_of
+from tui.screens.modal import Modal
 from tui.screens.report import ReportScreen
 from tui.text import one_line
 from tui.training_tries import Try
@@ -49,7 +49,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-class TrainingScreen(ModalScreen[None]):
+class TrainingScreen(Modal[None]):
     """One look at the training of a home; `end` asks whatever trains there to stop or to abort."""
 
     DEFAULT_CSS = """
@@ -81,16 +81,20 @@ class TrainingScreen(ModalScreen[None]):
         self._chosen: int | None = None
         """The try that is looked at; None follows the latest."""
         self._drawn: object = None
+        # By name and not looked up: a clock may strike when the screen is left and emptied.
+        self._head, self._phases, self._plot = TrainingHead(), Phases(), LossPlot()
+        self._lessons, self._log = LessonRows(), TrainingLog()
+        self._foot = Static("", markup=False, classes="keys")
 
     def compose(self) -> ComposeResult:
         """Lay the parts down."""
-        yield TrainingHead()
+        yield self._head
         with Horizontal():
-            yield Phases()
-            yield LossPlot()
-        yield LessonRows()
-        yield TrainingLog()
-        yield Static("", markup=False, classes="keys")
+            yield self._phases
+            yield self._plot
+        yield self._lessons
+        yield self._log
+        yield self._foot
 
     def on_mount(self) -> None:
         """Look, and go on looking."""
@@ -124,20 +128,18 @@ class TrainingScreen(ModalScreen[None]):
         if not seen.alive:
             self._told = self._asking = None
         looks = (seen, int(elapsed), word, self._told, self._asking, self._said, self._chosen)
-        sizes = (self.size, self.query_one(LossPlot).size, self.app.theme)
+        sizes = (self.size, self._plot.size, self.app.theme)
         if self._drawn == (looks, sizes):
             return
         self._drawn = (looks, sizes)
         self.set_class(seen.folder is None, "-none")
         tried, taught = self._try, dict(seen.taught)
         night = None if seen.alive else self._next_night(moment)
-        self.query_one(TrainingHead).show(
-            seen, elapsed, word or self._told, night, phase=self.has_class("-short")
-        )
-        self.query_one(Phases).show(seen, tried.number if tried else 0, elapsed)
-        self.query_one(LossPlot).show(tried, several=len(seen.state.tries) > 1)
-        self.query_one(LessonRows).begin(tried, taught, len(seen.state.lessons))
-        self.query_one(TrainingLog).begin(seen, taught)
+        self._head.show(seen, elapsed, word or self._told, night, phase=self.has_class("-short"))
+        self._phases.show(seen, tried.number if tried else 0, elapsed)
+        self._plot.show(tried, several=len(seen.state.tries) > 1)
+        self._lessons.begin(tried, taught, len(seen.state.lessons))
+        self._log.begin(seen, taught)
         self._draw_keys()
 
     @property
@@ -152,9 +154,8 @@ class TrainingScreen(ModalScreen[None]):
         return next_run(self._settings, moment.astimezone())
 
     def _draw_keys(self) -> None:
-        line = self.query_one(".keys", Static)
-        line.set_class(bool(self._asking), "-asking")
-        line.update(Content(one_line(self._keys(), max(20, self.size.width - 2))))
+        self._foot.set_class(bool(self._asking), "-asking")
+        self._foot.update(Content(one_line(self._keys(), max(20, self.size.width - 2))))
 
     def _question(self, word: Word) -> str:
         key = keyboard_of(self.app).first(f"train_{word}")
@@ -190,7 +191,7 @@ class TrainingScreen(ModalScreen[None]):
 
     @property
     def _lessons_focused(self) -> bool:
-        return not self.query_one(TrainingLog).has_focus
+        return not self._log.has_focus
 
     # --- keys --------------------------------------------------------------------------------
 
@@ -220,7 +221,7 @@ class TrainingScreen(ModalScreen[None]):
 
     def action_pane(self) -> None:
         """Give the keyboard to the log, or back to the lessons; it gets the most room, too."""
-        self.query_one(TrainingLog if self._lessons_focused else LessonRows).focus()
+        (self._log if self._lessons_focused else self._lessons).focus()
         self._drawn, self._said = None, ""
         self._draw()
 

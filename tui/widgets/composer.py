@@ -7,7 +7,7 @@ Up, Down, Tab and Enter belong to the menu. What is pasted passes the gate for u
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 from textual import events
@@ -40,21 +40,6 @@ class Composer(TextArea):
     }
     """
 
-    class Submitted(Message):
-        """The person sent the text."""
-
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
-
-    class Menu(Message):
-        """A key for the completion menu: `move` is -1 or 1, or 0 to take the offer."""
-
-        def __init__(self, move: int, *, enter: bool = False) -> None:
-            super().__init__()
-            self.move = move
-            self.enter = enter
-
     class Editor(Message):
         """The person wants to write the draft in their own editor."""
 
@@ -67,11 +52,16 @@ class Composer(TextArea):
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("input")]
 
-    def __init__(self, placeholder: str) -> None:
+    def __init__(
+        self, placeholder: str, send: Callable[[], None], menu: Callable[[int], None]
+    ) -> None:
+        """`send` is called by the key that sends, `menu` by those of the completion menu: -1 or 1
+        moves, 0 takes the first offer. At once, for the next key may be on its way already."""
         super().__init__(
             compact=True, highlight_cursor_line=False, placeholder=placeholder, id="composer"
         )
         self.completing = False
+        self._send, self._menu = send, menu
         self._history: list[str] = []
         self._at = 0
         self._draft = ""
@@ -102,15 +92,11 @@ class Composer(TextArea):
     async def _on_key(self, event: events.Key) -> None:
         taken, keyboard = True, keyboard_of(self.app)
         if keyboard.does("send", event.key) or (self.completing and event.key == "enter"):
-            if self.completing:
-                self.post_message(self.Menu(0, enter=True))
-            elif self.text.strip():
-                self.post_message(self.Submitted(self.text))
+            self._send()
         elif keyboard.does("newline", event.key):
             self.insert("\n")
         elif keyboard.does("complete", event.key) and (self.completing or self.text):
-            if self.completing:
-                self.post_message(self.Menu(0))
+            self._menu(0)
         else:
             taken = False
         if taken:
@@ -130,14 +116,14 @@ class Composer(TextArea):
     def action_cursor_up(self, select: bool = False) -> None:
         """Move up a line; from the first one into the history or the menu."""
         if self.completing and not select:
-            self.post_message(self.Menu(-1))
+            self._menu(-1)
         elif select or not self.cursor_at_first_line or not self._walk(-1):
             super().action_cursor_up(select)
 
     def action_cursor_down(self, select: bool = False) -> None:
         """Move down a line; from the last one into the history or the menu."""
         if self.completing and not select:
-            self.post_message(self.Menu(1))
+            self._menu(1)
         elif select or not self.cursor_at_last_line or not self._walk(1):
             super().action_cursor_down(select)
 

@@ -8,7 +8,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.message import Message
 from textual.widgets import Static, TextArea
 
 from memory.language import tr
@@ -38,22 +37,18 @@ class Entry(Vertical):
     }
     """
 
-    class Sent(Message):
-        """A message or a command was sent; it stands in the input until it is taken."""
-
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
-
-    def __init__(self, sources: Callable[[], Sources]) -> None:
+    def __init__(self, sources: Callable[[], Sources], send: Callable[[str], None]) -> None:
+        """`send` takes a message or a command out of the input, or leaves it there."""
         super().__init__(id="entry")
-        self.composer = Composer(tr(PLACEHOLDER))
+        self.composer = Composer(tr(PLACEHOLDER), self._sends, self._uses_menu)
         self.target: TurnView | None = None
         self.editing: str | None = None
         self._draft = ""
         self._menu = CompletionMenu()
         self._aim = Static("", markup=False, id="aim")
-        self._sources = sources
+        self._sources, self._send = sources, send
+        self._offered: str | None = None
+        """The line that the menu's offers are for."""
 
     def compose(self) -> ComposeResult:
         """Lay the rows down."""
@@ -104,6 +99,7 @@ class Entry(Vertical):
     def close_menu(self) -> bool:
         """Hide the menu; whether it was shown."""
         shown = self._menu.first is not None
+        self._offered = self.composer.text
         self._offer([])
         return shown
 
@@ -111,7 +107,13 @@ class Entry(Vertical):
     def offer_completions(self, event: TextArea.Changed) -> None:
         """Offer what the line may become."""
         event.stop()
+        self._look()
+
+    def _look(self) -> None:
         text = self.composer.text
+        if text == self._offered:
+            return
+        self._offered = text
         if self.target is not None and not text.startswith("/diff"):
             self.aim(None)
         wanted = text.startswith("/") and not self.composer.from_history
@@ -122,24 +124,23 @@ class Entry(Vertical):
         self._menu.offer(offers, choose=choose)
         self.composer.completing = bool(offers)
 
-    def on_composer_submitted(self, message: Composer.Submitted) -> None:
-        """Send."""
-        self.post_message(self.Sent(message.text))
+    def _sends(self) -> None:
+        """Take what is chosen in the menu; with nothing chosen, send the line."""
+        self._look()  # who types quickly is ahead of the menu
+        chosen = self._menu.chosen if self.composer.completing else None
+        if chosen is not None:
+            self.composer.write(chosen.text)
+        if chosen is None or (chosen.ready and not chosen.text.endswith(" ")):
+            self._send(self.composer.text)
 
-    def on_composer_menu(self, message: Composer.Menu) -> None:
-        """Move in the menu, or take its offer; Enter with none chosen sends the line."""
-        if message.move:
-            self._menu.move(message.move)
-            return
-        chosen = self._menu.chosen if message.enter else self._menu.first
-        if chosen is None:
-            self.post_message(self.Sent(self.composer.text))
-            return
-        self.composer.write(chosen.text)
-        if message.enter and chosen.ready and not chosen.text.endswith(" "):
-            self.post_message(self.Sent(chosen.text))
+    def _uses_menu(self, move: int) -> None:
+        self._look()
+        if move:
+            self._menu.move(move)
+        elif (first := self._menu.first) is not None:
+            self.composer.write(first.text)
 
     def on_completion_menu_picked(self) -> None:
         """Take the offer that was clicked."""
-        self.on_composer_menu(Composer.Menu(0))
+        self._uses_menu(0)
         self.composer.focus()

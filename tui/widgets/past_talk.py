@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from textual import events, work
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
-from textual.widgets import OptionList, Static
+from textual.widgets import Static
 from textual.widgets.option_list import Option
 
 from memory.language import quoted, tr
 from tui.session_rows import Row, end_of_talk, entry
 from tui.text import one_line
+from tui.widgets.listing import Listing
 
 if TYPE_CHECKING:
     from agent.chat import Chat
@@ -56,12 +57,15 @@ class PastTalk(Horizontal):
         self._chat = chat
         self._words: list[str] = []
         self._rows: list[Row] = []
+        # By name and not looked up: what is called later may find the screen left and emptied.
+        self._listed = Listing()
+        self._end, self._beside = Static("", markup=False), VerticalScroll(can_focus=False)
 
     def compose(self) -> ComposeResult:
         """Lay the parts down."""
-        yield OptionList(markup=False)
-        with VerticalScroll(can_focus=False):
-            yield Static("", markup=False)
+        yield self._listed
+        with self._beside:
+            yield self._end
 
     def on_resize(self, event: events.Resize) -> None:
         """Cut the lines anew, with the end of the talk beside them where there is room."""
@@ -70,11 +74,11 @@ class PastTalk(Horizontal):
 
     def walk(self, how: str) -> None:
         """Move the choice: `cursor_down`, `page_up` and so on."""
-        getattr(self.query_one(OptionList), f"action_{how}")()
+        getattr(self._listed, f"action_{how}")()
 
     def keep_in_sight(self) -> None:
         """Scroll to the chosen row, once what is below has grown over it."""
-        self.call_after_refresh(self.query_one(OptionList).scroll_to_highlight)
+        self.call_after_refresh(self._listed.scroll_to_highlight)
 
     @work(group="look", exclusive=True)
     async def look(self, words: list[str], at: int = 0) -> None:
@@ -99,7 +103,7 @@ class PastTalk(Horizontal):
         ]
 
     def _draw(self, at: int | None = None) -> None:
-        listed = self.query_one(OptionList)
+        listed = self._listed
         at = self.at if at is None else at
         width = max(24, listed.scrollable_content_region.width - 2)
         words = self._words
@@ -123,12 +127,12 @@ class PastTalk(Horizontal):
     @property
     def at(self) -> int:
         """The place of the chosen row."""
-        return self.query_one(OptionList).highlighted or 0
+        return self._listed.highlighted or 0
 
     @property
     def chosen(self) -> Row | None:
         """The chosen row; None in an empty list."""
-        at = self.query_one(OptionList).highlighted
+        at = self._listed.highlighted
         return self._rows[at] if at is not None and at < len(self._rows) else None
 
     # --- the end of the talk -----------------------------------------------------------------
@@ -154,6 +158,5 @@ class PastTalk(Horizontal):
     def _show(self, row: Row | None, turns: list[Turn], marks: list[Difference]) -> None:
         words = self._words if row is not None and row.turn else []
         end = end_of_talk(turns, marks, words, self.app.theme_variables)
-        self.query_one(Static).update(end)
-        scroll = self.query_one(VerticalScroll)
-        self.call_after_refresh(scroll.scroll_end, animate=False)
+        self._end.update(end)
+        self.call_after_refresh(self._beside.scroll_end, animate=False)

@@ -1,0 +1,163 @@
+"""Keys that come all at once, as over a slow line: every one goes where it was meant."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from textual import events
+
+from agent.chat import Chat
+from memory.home import Home, Settings
+from tests.tui.screens import Seat, sitting
+from tests.tui.test_streaming import quick
+from tui.widgets.listing import Listing
+
+__all__ = ["quick"]
+
+
+async def rushes(seat: Seat, *lines: str) -> None:
+    """Type these lines, Enter after each, without waiting for anything."""
+    for line in lines:
+        for char in line:
+            seat.app.post_message(events.Key("space" if char == " " else char, char))
+        seat.app.post_message(events.Key("enter", None))
+    await seat.until(lambda: not seat.app._message_queue.qsize())
+    await seat.pilot.pause()
+
+
+def asked(seat: Seat) -> list[tuple[str, str]]:
+    return [(turn.thread, turn.asked) for turn in seat.screen.chat.journal.turns(limit=9)]
+
+
+async def test_a_message_right_behind_a_command_is_said_in_the_thread_that_the_command_opened(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick) as seat:
+        await seat.asks("first")
+        await rushes(seat, "/thread other", "hello")
+        await seat.until(lambda: len(asked(seat)) == 2 and not seat.screen.talk.asked)
+        assert asked(seat) == [("main", "first"), ("other", "hello")]
+        assert seat.draft == ""
+        await rushes(seat, "/n", "more")  # what the menu would have offered for /n is taken
+        await seat.until(lambda: len(asked(seat)) == 3 and not seat.screen.talk.asked)
+        assert asked(seat)[-1][0] not in ("main", "other")
+        assert asked(seat)[-1][1] == "more"
+        await seat.sees("New thread:", "› more")
+
+
+async def test_a_second_message_right_behind_the_first_waits_in_the_input(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick) as seat:
+        await rushes(seat, "one", "two")
+        await seat.until(lambda: asked(seat) and not seat.screen.talk.asked)
+        assert asked(seat) == [("main", "one")]
+        assert seat.draft == "two"
+
+
+async def test_what_is_written_on_after_enter_while_the_model_loads_is_not_sent_half(
+    home: Home, quick: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on, opened = threading.Event(), Chat.open
+
+    def slowly(*arguments: Any, **options: Any) -> Chat:
+        on.wait(60)
+        return opened(*arguments, **options)
+
+    monkeypatch.setattr(Chat, "open", slowly)
+    async with sitting(home, quick, ready=False) as seat:
+        await seat.until(lambda: len(seat.app.screen_stack) > 1)
+        await seat.sees("loading")
+        seat.screen.composer.focus()
+        await rushes(seat, "one")
+        await seat.sees("sent when ready")
+        await seat.hits(*"_and_a_ha")
+        await seat.until(lambda: seat.draft == "one_and_a_ha")
+        on.set()
+        await seat.ready()
+        assert not seat.screen.talk.asked
+        assert asked(seat) == []
+        assert seat.draft == "one_and_a_ha"
+
+
+async def test_escape_right_behind_enter_stops_the_reply_that_has_not_begun(
+    home: Home, quick: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[bool] = []
+
+    def waiting(chat: Chat, *_arguments: Any, **_options: Any) -> Iterator[Any]:
+        heard.append(chat._stopping.wait(60))
+        return iter(())
+
+    monkeypatch.setattr(Chat, "say", waiting)
+    async with sitting(home, quick) as seat:
+        seat.screen.submit("one")
+        seat.screen.action_back()
+        await seat.until(lambda: not seat.screen.talk.asked)
+        assert heard == [True]
+
+
+@pytest.mark.parametrize("command", ["sessions", "memory", "context hi", "compare hi", "help"])
+async def test_escape_pressed_again_and_again_leaves_a_screen_and_not_the_chat(
+    home: Home, quick: Settings, command: str
+) -> None:
+    async with sitting(home, quick) as seat:
+        seat.screen._run_command(f"/{command}")
+        await seat.until(lambda: len(seat.app.screen_stack) == 3)
+        await seat.pilot.pause()
+        for _ in range(4):
+            seat.app.post_message(events.Key("escape", None))
+        await seat.until(lambda: len(seat.app.screen_stack) < 3)
+        await seat.pilot.pause()
+        assert seat.app.screen is seat.screen
+
+
+async def test_escape_right_behind_the_opening_leaves_a_screen_that_is_not_laid_out_yet(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick) as seat:
+        for steps in range(0, 30, 2):  # wherever the opening is by then
+            seat.screen._run_command("/sessions")
+            await seat.until(lambda: len(seat.app.screen_stack) == 3)
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            seat.app.screen.dismiss(None)
+            await seat.until(lambda: len(seat.app.screen_stack) == 2)
+            await seat.pilot.pause()
+        assert seat.app.screen is seat.screen
+
+
+async def test_enter_pressed_again_and_again_in_the_palette_leaves_the_chat_open(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick) as seat:
+        seat.app.action_command_palette()
+        await seat.pilot.pause()
+        for key in (*"threads", "enter", "enter", "enter"):
+            seat.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await seat.sees("No threads yet")
+        assert seat.app.screen is seat.screen
+
+
+async def test_a_page_key_in_a_list_that_was_filled_just_now_breaks_nothing() -> None:
+    listing = Listing()
+    for move in (listing.action_page_down, listing.action_page_up):
+        listing.add_options(["one", "two"])
+        listing.highlighted = 0
+        move()
+        assert listing.highlighted == 0
+
+
+async def test_keys_behind_the_one_that_leaves_are_heeded_no_more(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick) as seat:
+        seat.screen.leave()
+        for key in (*"abc", "enter", "escape", "f1"):
+            seat.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await seat.until(lambda: not seat.app.is_running)
+        assert seat.app.return_code == 0
