@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable
 from typing import ClassVar
 
+from rich.text import Text
 from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
@@ -27,6 +28,7 @@ from memory.language import tr
 from memory.retold import retold
 from memory.settings_file import write_setting
 from tui.commands import COMMANDS
+from tui.crash import crash
 from tui.keys import KEYS, Keyboard, bindings
 from tui.layout import latin
 from tui.screens.chat import ChatScreen
@@ -129,6 +131,12 @@ class DiscernApp(App[int]):
             self.notify(one_line(said, 300), severity="error", markup=False)
         else:
             super()._handle_exception(error)
+
+    def _fatal_error(self) -> None:
+        """Leave with one sentence, in the place of a traceback with everything that was in sight."""
+        if (error := sys.exception()) is not None:
+            self._exit_renderables.append(Text(clean(crash(self.home, error))))
+        self._close_messages_no_wait()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer our commands in the palette, before Textual's own."""

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from memory.errors import SettingsError
+from memory.errors import HomeError, SettingsError
 
 USUAL = ("nano", "vim", "vi")
 
@@ -52,12 +52,19 @@ def edited(draft: str, command: list[str]) -> str:
 
     Raises:
         SettingsError: the editor cannot be started or ended with an error, or left no text behind.
+        HomeError: there is no room for the draft.
     """
-    folder = Path(tempfile.mkdtemp(prefix="discern-"))  # readable by this person alone
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="discern-"))  # readable by this person alone
+    except OSError as error:
+        raise _unwritten(error) from error
     path = folder / "draft.md"
     keep = False
     try:
-        path.write_text(draft, encoding="utf-8")
+        try:
+            path.write_text(draft, encoding="utf-8")
+        except OSError as error:
+            raise _unwritten(error) from error
         try:
             code = subprocess.run([*command, str(path)], check=False).returncode
         except OSError as error:
@@ -80,3 +87,10 @@ def edited(draft: str, command: list[str]) -> str:
     finally:
         if not keep:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unwritten(error: OSError) -> HomeError:
+    return HomeError(
+        f"cannot write the draft for the editor into {tempfile.gettempdir()}: {error.strerror}; free "
+        "some room there, or set TMPDIR to another folder"
+    )

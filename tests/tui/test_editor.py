@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shlex
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from memory.errors import SettingsError
+from memory.errors import HomeError, SettingsError
 from tui.editor import edited, editor
 
 
@@ -58,3 +59,11 @@ def test_a_text_that_cannot_be_read_back_stays_where_it_is(tmp_path: Path) -> No
     path = program(tmp_path, "open(path, 'wb').write(b'\\xff\\xfe')")
     with pytest.raises(SettingsError, match="cannot be read as UTF-8"):
         edited("a draft", [str(path)])
+
+
+def test_a_draft_that_finds_no_room_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(HomeError, match="cannot write the draft for the editor into .*gone"):
+        edited("a draft", ["true"])

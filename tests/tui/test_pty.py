@@ -15,6 +15,7 @@ import sys
 import termios
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,7 @@ from memory.journal import Journal
 from tests.faults.processes import ROOT
 from tests.tui.screens import PATIENCE
 from trainer.report import Beside, Change, Fate, Measure, Report
+from tui.crash import FILE
 
 SETTINGS = """[memory]
 dense = false
@@ -79,7 +81,8 @@ class Terminal:
         self, kind: type[BaseException] | None, error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:  # fmt: skip
-        os.killpg(self.process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         os.close(self.master)
 
@@ -175,6 +178,23 @@ def test_no_screen_lets_it_through(settled: Home) -> None:
         terminal.types(b"\x1b[200~still-here\x1b[201~")
         terminal.until(lambda: b"still-here" in terminal.out)
         harmless(terminal.out)
+
+
+def test_what_breaks_unforeseen_leaves_one_sentence_and_a_file_without_words(
+    settled: Home,
+) -> None:
+    with Terminal("tests.tui.breaking_process", "chat", "--new") as terminal:
+        terminal.until(lambda: b"0/512" in terminal.out)
+        terminal.types(b"\x1b[5~")
+        terminal.until(lambda: b"something broke (KeyError)" in terminal.out)
+        assert terminal.process.wait(30) == 1
+    assert b"Traceback" not in terminal.out and b"a person said" not in terminal.out
+    left = (settled.state / FILE).read_text()
+    assert left.startswith("KeyError\n") and "breaking_process.py" in left
+    assert "that a person said" not in left.replace(
+        'raise KeyError("words that a person said")', ""
+    )
+    assert (settled.state / FILE).stat().st_mode & 0o777 == 0o600
 
 
 def test_a_sequence_cut_between_pieces_never_arrives(settled: Home, tmp_path: Path) -> None:
