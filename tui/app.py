@@ -166,7 +166,7 @@ class DiscernApp(App[int]):
 
     def search_themes(self) -> None:
         """Open the themes."""
-        self.push_screen(Palette([ThemeProvider], placeholder="Search for themes…"))
+        self.push_screen(Palette([ThemeProvider], placeholder=tr("Search for themes…")))
 
     def action_copy_or_leave(self) -> None:
         """Copy what is selected; with nothing selected, leave at the second press."""

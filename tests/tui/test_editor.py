@@ -65,5 +65,5 @@ def test_a_draft_that_finds_no_room_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
-    with pytest.raises(HomeError, match="cannot write the draft for the editor into .*gone"):
+    with pytest.raises(HomeError, match=r"cannot write the draft for the editor into .*gone"):
         edited("a draft", ["true"])
