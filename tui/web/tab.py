@@ -77,7 +77,7 @@ class Tab(AppService):
         try:
             kind, *values = json.loads(text)
             value = values[0] if values else None
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             return
         if kind == "stdin" and isinstance(value, str):
             await self.send_bytes(value.encode("utf-8", "replace"))
