@@ -171,6 +171,47 @@ def test_what_is_no_text_is_refused(configured: Home) -> None:  # noqa: F811
     assert b"no text" in done.stderr and b"Traceback" not in done.stderr
 
 
+def test_a_pipe_that_never_ends_is_refused(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    home: Home,
+) -> None:
+    monkeypatch.setattr("tui.verbs.ask.MOST", 5)
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n" * 100))
+    code, _out, err = call(capsys, "ask")
+    assert code == 2 and "over 5 characters, more than a model can read; pipe less" in err
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&- 2>&-"])
+def test_closed_streams_stop_nothing(configured: Home, closed: str) -> None:  # noqa: F811
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$0" -m tui ask --thread work Why? {closed}', sys.executable],
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **ENVIRONMENT},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    with Journal(configured.journal) as journal:
+        assert [turn.asked for turn in journal.turns("work")] == ["Why?"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+def test_a_full_disk_below_the_output_is_one_sentence(home: Home) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "tui", "config", "show"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env={**os.environ, **ENVIRONMENT},
+        )
+    assert done.returncode == 2
+    assert done.stderr == "discern: cannot use the output: No space left on device\n"
+
+
 @pytest.mark.parametrize("words", [("--new",), ("chat", "--new"), ("ask", "hi", "--thread", "x")])
 def test_one_word_on_the_thread_is_enough(
     capsys: pytest.CaptureFixture[str], words: tuple[str, ...]

@@ -141,6 +141,11 @@ def test_a_thread_is_written_out_and_never_over_a_file(
     assert code == 2 and "is there already; name another file" in err
     piped = call(capsys, "sessions", "export", "work", "-", "--format", "json")[1]
     assert json.loads(piped)["turns"][0]["asked"] == "Why?"
+    piped = call(capsys, "sessions", "export", "work", "-", "--json")[1]
+    assert json.loads(piped)["turns"][0]["asked"] == "Why?"
+    assert call(capsys, "sessions", "export", "work", "-", "--json", "--format", "md")[0] == 2
+    code, _out, err = call(capsys, "sessions", "export", "work", "~no such user/a.md")
+    assert code == 2 and "a.md: No such file or directory; name a file" in err
     files = said(capsys, "sessions", "delete", "work")["files"]
     assert str(tmp_path / "a.json") in files
 
@@ -156,6 +161,7 @@ def test_names_are_completed(told: str, home: Home) -> None:
     assert offered("delete", "x") == []
     home.journal.unlink()
     assert offered("show", "") == []
+    assert not home.journal.exists()
     home.journal.write_bytes(b"no journal" * 100)
     assert offered("show", "") == []
     with pytest.raises(Exception, match="damaged"):
