@@ -26,6 +26,7 @@ from tui.cli import discern, run
 
 ROOT = Path(__file__).parents[2]
 DISCERN = "import sys; sys.argv[0] = 'discern'; from tui.cli import main; main()"
+HARMFUL = 'it\'s "$HOME"; touch harm $(touch harm) `touch harm`'
 ENVIRONMENT = {"PYTHONPATH": str(ROOT)}
 
 
@@ -351,6 +352,9 @@ def test_completing_imports_nothing_heavy(told: Home) -> None:
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 def test_bash_itself_completes_spaces_and_colons(told: Home, tiny: Path, tmp_path: Path) -> None:
+    with Journal(told.journal) as journal:
+        for thread in (HARMFUL, "a b:c d"):
+            journal.add_turn(Turn(new_id(), thread, now(), "Who?", "Me.", "m", None))
     folder = tmp_path / "hub/models--Some--Here/snapshots/abc"
     folder.mkdir(parents=True)
     (folder / "here.gguf").write_bytes(tiny.read_bytes())
@@ -374,6 +378,7 @@ def test_bash_itself_completes_spaces_and_colons(told: Home, tiny: Path, tmp_pat
         stderr=theirs,
         env=environment,
         start_new_session=True,
+        cwd=tmp_path,
     )
     os.close(theirs)
 
@@ -390,6 +395,16 @@ def test_bash_itself_completes_spaces_and_colons(told: Home, tiny: Path, tmp_pat
         until_it_says("2026-11-26\\ 1")
         os.write(ours, b"\x15discern model use Some/Here:h\t")
         until_it_says("Some/Here:here.gguf")
+        for typed, begun in (
+            ('"2026-11-26 ', "2026-11-26 1"),
+            ("'it", HARMFUL),
+            ('"it', HARMFUL),
+            ("it", HARMFUL),
+            ("a\\ b:c", "a b:c d"),
+        ):
+            os.write(ours, f"\x15discern sessions show {typed}\t\r".encode())
+            until_it_says(f"# {begun}\r\n".replace("`", "\\`"))  # as Markdown has it
+        assert not (tmp_path / "harm").exists()
     finally:
         process.kill()
         process.wait()
