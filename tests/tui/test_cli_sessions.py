@@ -61,6 +61,25 @@ def test_threads_are_listed_and_sifted(told: str, capsys: pytest.CaptureFixture[
     assert "Nothing said holds 'x y'." in call(capsys, "sessions", "list", "--text", "x y")[1]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("sessions", "delete", "x"),
+        ("sessions", "delete", "\udcff"),
+        ("sessions", "show", "\udcff"),
+        ("memory", "show", "\udcff"),
+        ("memory", "supersede", "\udcff", "\udcfe"),
+        ("mark", "--moment", "error", "--turn", "\udcff"),
+    ],
+    ids=ascii,
+)
+def test_what_nothing_is_called_is_one_sentence(
+    home: Home, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    code, out, err = call(capsys, *words)
+    assert (code, out) == (2, "") and err.startswith("discern: ") and err.count("\n") == 1
+
+
 def test_no_threads_yet_is_said(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     assert "No threads yet" in call(capsys, "sessions", "list")[1]
     assert said(capsys, "sessions", "list") == []

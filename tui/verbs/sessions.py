@@ -142,11 +142,8 @@ def delete(name: str, yes: bool, as_json: bool) -> int:
 
     home, settings = open_home()
     with Memory.open(home, settings, dense=False) as memory:
-        item = next(
-            one
-            for one in memory.journal.sessions()
-            if one.name == memory.journal.require_thread(name)
-        )
+        memory.journal.require_thread(name)
+        item = next(one for one in memory.journal.sessions() if one.name == name)
         if not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
             click.echo(what_goes(one_line(item.name, 80), item.turns, item.marks))
             if not click.confirm(tr("Delete it?"), default=False):
