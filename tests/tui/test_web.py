@@ -391,6 +391,9 @@ class Heard:
     async def send_bytes(self, data: bytes) -> None:
         raise ConnectionResetError
 
+    async def close(self) -> None:
+        self.closed = True
+
 
 async def test_only_pages_of_the_web_are_opened() -> None:
     websocket = Heard()
@@ -400,6 +403,20 @@ async def test_only_pages_of_the_web_are_opened() -> None:
         await opened.on_meta(json.dumps(meta).encode())
     assert [said[1]["url"] for said in websocket.sent] == ["https://x.org/"]
     await opened.on_data(b"a picture for nobody")
+
+
+async def test_a_chat_that_hears_no_more_is_ended_all_the_same(
+    by_words: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui.web.tab.PATIENCE", (0.2, 0.2))
+    opened = Tab(Heard(), DownloadManager(), [])  # type: ignore[arg-type]
+    await opened.start(80, 24)
+    process = opened._process
+    assert process is not None
+    process.send_signal(signal.SIGSTOP)
+    opened.stdin.write(b"x" * 1_000_000)  # more than the pipe holds
+    await opened.stop()
+    assert process.returncode == -signal.SIGKILL and not children(by_words)
 
 
 async def test_a_file_is_saved_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
