@@ -151,7 +151,7 @@ async def test_so_many_files_that_nobody_could_read_their_names(
     assert len([item for item in offered if item.kind == "here"]) == MOST
     assert [item.kind for item in (offered[0], offered[-1])] == ["starter", "path"]
     async with sitting(home, settings, ready=False, setup=True, size=(40, 24)) as seat:
-        await seat.sees("On this machine", "damaged")
+        await seat.sees("On this machine", "starter", "4 MB", "Some/Here:another-0…", "0 MB")
         await seat.pilot.press("end", "up", "home", "down", "escape")
         await in_the_chat(seat)
 

@@ -16,6 +16,9 @@ from textual.widgets.option_list import Option
 
 from tui.text import one_line
 
+LEAST = 14
+"""Cells that what is read has at least, before a column at the right makes room."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -134,6 +137,8 @@ class Choices(OptionList):
         right = ""
         if figures or words:
             right = f"  {row.figure:>{figures}}  {set_cell_size(one_line(row.word, words), words)}"
+            if self._width - 2 - cell_len(right) < LEAST:  # the word stands below, too
+                right = f"  {row.figure:>{figures}}"
         room = max(8, self._width - 2 - cell_len(right))
         text = set_cell_size(one_line(row.text, room), room)
         return Content(f"{'›' if here else ' '} {text}{right}")
