@@ -318,6 +318,10 @@ async def test_a_taken_port_and_another_host_get_one_sentence(
     for host in ("0.0.0.0", "::", "example.org"):
         assert run(["web", "--host", host]) == 2
         assert "a tunnel" in capsys.readouterr().err
+    assert run(["web", "--thread", "work", "--new"]) == 2
+    assert "each names a thread" in capsys.readouterr().err
+    assert run(["web", "--thread", "a\nb"]) == 2
+    assert "cannot name a thread" in capsys.readouterr().err
 
 
 async def test_the_key_of_an_opened_browser_works_one_time(home: Home, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tui.verbs.offered import threads
-from tui.verbs.shared_options import model_option, open_home
+from tui.verbs.shared_options import model_option, open_home, refuse_contradiction
 
 if TYPE_CHECKING:
     from tui.web.door import Door
@@ -44,12 +44,13 @@ def web(
 ) -> int:
     """Serve the chat to a browser on this machine, behind a key.
 
-    Each tab is a chat of its own and loads the model for itself; the second one recalls by words,
-    since one process at a time owns the index. A tab that is closed keeps what was said. The browser
+    Each tab is a chat of its own and loads the model for itself, six at most; the second one recalls by
+    words, since one process at a time owns the index. A tab that is closed keeps what was said. The browser
     keeps Ctrl+T, Ctrl+N and Ctrl+W for itself; [keys] in config.toml gives the training panel another.
     """
     import asyncio
 
+    from memory.threads import thread_name
     from tui.web.server import Server
 
     if host not in LOOPBACK:
@@ -57,6 +58,9 @@ def web(
             f"{host} is not this machine alone, and Discern serves nobody else; from another machine "
             "come through a tunnel: ssh -L 8000:127.0.0.1:8000 and `discern web --port 8000`"
         )
+    refuse_contradiction(thread, False, new)
+    if thread:
+        thread_name(thread)
     _home, settings = open_home(model)  # a mistake in them is said here and not in every tab
     options = [
         *(["--thread", thread] if thread else []),
