@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from agent.llama_file import load_model, log, read_metadata, threads_for
 from memory.errors import ModelError
+from memory.places import expanded
 
 WINDOW = 512
 """Tokens of a text that are embedded; what was asked fits, a pasted page is known by its beginning."""
@@ -38,7 +39,7 @@ class GgufEmbedder:
         """
         import llama_cpp
 
-        path = path.expanduser().absolute()
+        path = expanded(path).absolute()
         self._llama = llama_cpp
         self._lock = threading.Lock()
         self._context: Any = None

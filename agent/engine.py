@@ -27,6 +27,7 @@ from agent.llama import DecodeAborted, FloatArray
 from agent.llama_file import ModelInfo, physical_threads
 from agent.sampling import Sampling
 from memory.errors import ModelError
+from memory.places import expanded
 
 if TYPE_CHECKING:
     from memory.home import ModelSettings
@@ -55,7 +56,7 @@ class Engine:
         self._adapter_path: Path | None = None
         self._scale = 0.0
         self._llama = Lendable(
-            path.expanduser().absolute(),
+            expanded(path).absolute(),
             context=settings.context if settings else 0,
             threads=settings.threads if settings else 0,
             gpu_layers=settings.gpu_layers if settings else -1,

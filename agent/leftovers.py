@@ -19,6 +19,7 @@ from memory.errors import AdapterError
 from memory.home import Home
 from memory.journal import Journal
 from memory.language import tr, trn
+from memory.places import expanded
 from memory.schema import copies
 
 _COPIES = "copies"
@@ -82,7 +83,7 @@ def files_since(home: Home, journal: Journal, moment: datetime) -> tuple[Path, .
 
 def note_copy(journal: Journal, path: Path) -> None:
     """Remember that differences or talk were copied to a file now."""
-    path = path.expanduser().absolute()
+    path = expanded(path).absolute()
     kept = [(known, at) for known, at in _copies(journal) if known != path][1 - _KEPT :]
     kept.append((path, now()))
     journal.set_fact(_COPIES, json.dumps([[str(known), at.isoformat()] for known, at in kept]))

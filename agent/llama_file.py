@@ -71,6 +71,8 @@ log = ErrorLog()
 def require_gguf(path: Path, what: str, error: type[ModelError] | type[AdapterError]) -> None:
     """Raise `error` unless `path` is a readable file that begins as a GGUF does."""
     try:
+        if path.is_fifo():  # opening one waits for a writer, for ever
+            raise error(f"cannot read the {what} {path}: it is a pipe; choose a file")
         with path.open("rb") as file:
             magic = file.read(4)
     except FileNotFoundError:

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from agent.gguf_header import read_header
 from memory.errors import ModelError
-from memory.places import Home
+from memory.places import Home, expanded
 
 Use = Literal["chat", "embedding"]
 BYTES = {"f16": 2.0, "q8_0": 1.07, "q6_k": 0.83, "q5_k_m": 0.72, "q4_k_m": 0.61}
@@ -161,7 +161,7 @@ def find_model(home: Home, name: str) -> Path:
     Raises:
         ModelError: nothing has that name, or several files do.
     """
-    path = Path(name).expanduser()
+    path = expanded(name)
     if path.is_file() or (name.endswith(".gguf") and "/" in name and ":" not in name):
         return path.absolute()
     wanted = name.lower()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from agent.models import recommended
 from agent.sampling import Sampling
 from memory.home import Settings
+from memory.places import expanded
 
 if TYPE_CHECKING:
     from agent.engine import Engine
@@ -19,7 +20,7 @@ STARTER = Path(__file__).parent / "starter" / "starter.gguf"
 
 def served_model(settings: Settings) -> Path:
     """Return the GGUF that the settings name; the starter when they name none."""
-    return Path(settings.model.path).expanduser() if settings.model.path else STARTER
+    return expanded(settings.model.path) if settings.model.path else STARTER
 
 
 def sampling(settings: Settings, engine: Engine) -> Sampling:
@@ -45,7 +46,7 @@ def embedder(settings: Settings) -> Callable[[], Embedder] | None:
     """Return what loads the embedding model that the settings name; None when they name none."""
     if not settings.memory.embedder:
         return None
-    path, threads = Path(settings.memory.embedder).expanduser(), settings.model.threads
+    path, threads = expanded(settings.memory.embedder), settings.model.threads
 
     def load() -> Embedder:
         from agent.embedding import GgufEmbedder

@@ -12,6 +12,7 @@ level with it before each message (`level_with_branch`).
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
@@ -44,6 +45,8 @@ def checkpoints(path: Path) -> Iterator[SqliteSaver]:
     """
     with ExitStack() as stack:
         with _explained(path):
+            if not path.exists():  # for its owner alone, in whatever folder
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             connection = sqlite3.connect(path, timeout=10, check_same_thread=False)
             stack.callback(connection.close)
             connection.execute("pragma secure_delete=on")
@@ -56,9 +59,10 @@ def checkpoints(path: Path) -> Iterator[SqliteSaver]:
 def _explained(path: Path) -> Iterator[None]:
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
+        said = error.strerror if isinstance(error, OSError) else error
         raise HomeError(
-            f"cannot use {path}: {error}; check free space and permissions of its folder"
+            f"cannot use {path}: {said}; check free space and permissions of its folder"
         ) from error
 
 

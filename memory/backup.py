@@ -22,6 +22,7 @@ from memory.difference import new_id, now
 from memory.errors import HomeError
 from memory.home import Home
 from memory.journal import Journal
+from memory.places import expanded
 from memory.schema import MIGRATIONS, online_copy, sync
 
 # The bytes of a database file that each connection in WAL mode holds a shared lock on for as long as it
@@ -45,7 +46,7 @@ def backup(journal: Journal, path: Path, *, force: bool = False) -> Path:
         HomeError: `path` is there already (and not `force`), is the journal itself or cannot be
             written; what stood there before still does.
     """
-    path = path.expanduser().absolute()
+    path = expanded(path).absolute()
     if path.exists() and not force:
         raise HomeError(f"{path} is there already; name another file for the backup")
     if path.exists() and path.samefile(journal.path):
@@ -102,7 +103,7 @@ def restore(home: Home, path: Path) -> Restored:
     Raises:
         HomeError: the copy is not whole, or the journal is open in another process.
     """
-    path, place = path.expanduser().absolute(), home.journal
+    path, place = expanded(path).absolute(), home.journal
     if place.exists() and path.exists() and path.samefile(place):
         raise HomeError(f"{path} is the journal itself; name a copy of it")
     turns, differences = counts(path)

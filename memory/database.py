@@ -124,7 +124,12 @@ class Database:
         self, sql: str, values: Sequence[object] | Mapping[str, object] = ()
     ) -> list[sqlite3.Row]:
         with self._lock, self._explained():
-            return self._connection.execute(sql, values).fetchall()
+            try:
+                return self._connection.execute(sql, values).fetchall()
+            except (
+                UnicodeEncodeError
+            ):  # bytes of an argument that are no text: nothing is called so
+                return []
 
     def _made(self, make: Callable[[sqlite3.Row], Made], rows: Iterable[sqlite3.Row]) -> list[Made]:
         """Return what `make` makes of rows; one that cannot be read is damage."""

@@ -23,6 +23,7 @@ from memory.difference import Difference, State, new_id, now
 from memory.errors import ExchangeError, UnknownIdError
 from memory.lines import Progress, lines_of
 from memory.memory import Memory
+from memory.places import expanded
 from memory.record import (
     Record,
     header,
@@ -67,7 +68,7 @@ def export_file(memory: Memory, path: Path) -> int:
     Raises:
         ExchangeError: it cannot be written; what stood there before still does.
     """
-    path = path.expanduser().absolute()
+    path = expanded(path).absolute()
     unfinished = path.with_name(f".{path.name}.{new_id()[:8]}")
     differences = memory.journal.differences()
     try:
@@ -111,7 +112,7 @@ def read_batch(memory: Memory, path: Path, *, progress: Progress | None = None) 
     Raises:
         ExchangeError: the file or one of its lines is refused; nothing of it is kept.
     """
-    path = path.expanduser().absolute()
+    path = expanded(path).absolute()
     known = {_key(item): item.id for item in memory.journal.differences()}
     lines: dict[str, int] = {}  # source id → line
     fresh: dict[str, Record] = {}  # source id → record

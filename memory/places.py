@@ -40,8 +40,18 @@ class Home:
 
     @classmethod
     def at(cls, root: Path) -> Home:
-        """Return a home that keeps everything in the one folder `root`."""
-        root = root.expanduser().absolute()
+        """Return a home that keeps everything in the one folder `root`.
+
+        Raises:
+            HomeError: it is in the folder of a user that there is not.
+        """
+        root = expanded(root)
+        if root.parts[:1] and root.parts[0].startswith("~"):
+            raise HomeError(
+                f"DISCERN_HOME is {str(root)!r} and there is no such user; name a folder "
+                "by its whole path"
+            )
+        root = root.absolute()
         return cls(root, root, root / "state", root / "cache")
 
     @property
@@ -94,3 +104,12 @@ class Home:
                     "give it write permission or set DISCERN_HOME to another folder"
                 )
         return self
+
+
+def expanded(path: str | Path) -> Path:
+    """Return a path with `~` and `~name` as the folders they stand for.
+
+    A name that nobody has here stays as it is: the file is then not found, in a sentence of whoever
+    opens it, where `Path.expanduser` would raise an error of its own.
+    """
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - see above

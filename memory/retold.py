@@ -26,6 +26,8 @@ _OURS = frozenset(
 )  # fmt: skip
 _LEAST = 6
 """Letters of a sentence that must stand as they are, so that no pattern takes what is not its own."""
+_LONGEST = 2000
+"""Characters of what is retold at most: nothing of ours is longer, and the search would take long."""
 _NUMBER = re.compile(r"[+-]?\d{1,3}(,\d{3})*(\.\d+)?(%| GiB)?")
 _SET = ("weight", "rate", "learning_rates")
 """Numbers that are written into `config.toml` as they are said."""
@@ -44,7 +46,7 @@ class Sentence:
 
 def retold(text: str) -> str:
     """Return a sentence of ours in the language in force; anything else as it is."""
-    if language() == "en" or not text:
+    if language() == "en" or not text or len(text) > _LONGEST:
         return text
     return _whole(text, _LEAST) or _parts(text) or text
 

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from memory.difference import Difference, Turn, now
 from memory.errors import ThreadError
+from memory.places import expanded
 from memory.record import escape_unseen
 from memory.schema import sync
 from memory.threads import Told
@@ -154,7 +155,7 @@ def write_session(path: Path, text: str) -> Path:
     Raises:
         ThreadError: something is there, or it cannot be written; nothing was changed.
     """
-    path = path.expanduser().absolute()
+    path = expanded(path).absolute()
     made = False
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,19 +1,31 @@
 """Writing settings into the user's own `config.toml`, the rest of it left as it is.
 
 New values are checked before, and the new text takes the file's place in one rename: all of them are in
-it, or none. Comments and order are kept.
+it, or none, whatever is killed. Comments, order, line ends, the file's mode and a link to it are kept;
+two processes that write wait for each other. A file whose way of writing a value is not understood here
+(inline tables, dotted keys, values over several lines) is never guessed at: what came out is read again
+and refused unless it says what was there and the new values, no more and no less.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import re
-from collections.abc import Mapping
+import stat
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 
+from memory.difference import new_id
 from memory.errors import HomeError
 from memory.home import Home, read_settings
+from memory.schema import sync
 
 Value = str | int | float | bool
+Values = Mapping[str, Mapping[str, Value]]
 BEGIN = (
     "# Your own settings, over the shipped ones; `discern config show` prints what is in force.\n"
 )
@@ -25,52 +37,108 @@ def write_setting(home: Home, section: str, key: str, value: Value) -> None:
     write_settings(home, {section: {key: value}})
 
 
-def write_settings(home: Home, values: Mapping[str, Mapping[str, Value]]) -> None:
+def write_settings(home: Home, values: Values) -> None:
     """Set these (section → key → value) in the user's file, which is made when there is none.
 
     Raises:
         SettingsError: a key is unknown or a value out of range; nothing is written.
-        HomeError: the file cannot be written.
+        HomeError: the file cannot be written, or is written so that only a person can change it.
     """
     read_settings(home, values)
     path = home.prepare().settings_file
     try:
-        text = path.read_text(encoding="utf-8") if path.exists() else BEGIN
-        for section, keys in values.items():
-            for key, value in keys.items():
-                text = _with(text, section, key, value)
-        part = path.with_name(f".{path.name}.part")
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        names = ", ".join(f"{section}.{key}" for section, keys in values.items() for key in keys)
+        file = path.resolve()  # of a link, such as one into a folder of dotfiles, the end
+        with _alone(file.parent):
+            before = file.read_bytes().decode() if file.exists() else None
+            after = _changed(BEGIN if before is None else before, values)
+            if after is None:
+                raise HomeError(
+                    f"cannot set {_names(values)} in {path}: it is written there in a way that only "
+                    "a person can change; set it by hand"
+                )
+            if after != before:
+                _put(file, after.encode())
+    except HomeError:
+        raise
+    except UnicodeEncodeError as error:
         raise HomeError(
-            f"cannot write {path}: {error.strerror}; check its permissions"
-            + (f", or set {names} in it by hand" if names else "")
+            f"cannot set {_names(values)} in {path}: the value holds bytes that are no text (UTF-8); "
+            "give the file another name"
+        ) from error
+    except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
+        cause = error.strerror if isinstance(error, OSError) else "it is a link to itself"
+        raise HomeError(
+            f"cannot write {path}: {cause}; check its permissions"
+            + (f", or set {_names(values)} in it by hand" if values else "")
         ) from error
 
 
-def _with(text: str, section: str, key: str, value: Value) -> str:
+def _names(values: Values) -> str:
+    return ", ".join(f"{section}.{key}" for section, keys in values.items() for key in keys)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes of ours from writing there; the lock goes with the process."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _put(path: Path, content: bytes) -> None:
+    mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o600
+    part = path.with_name(f".{path.name}.{new_id()[:8]}")
+    try:
+        with part.open("xb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+        sync(path.parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _changed(text: str, values: Values) -> str | None:
+    """Return the text with these values; None where that would say anything else, too."""
+    wanted = tomllib.loads(text)
+    end = "\r\n" if "\r\n" in text else "\n"
+    for section, keys in values.items():
+        wanted[section] = {**wanted.get(section, {}), **keys}
+        for key, value in keys.items():
+            text = _with(text, section, key, value, end)
+    try:
+        return text if tomllib.loads(text) == wanted else None
+    except tomllib.TOMLDecodeError:
+        return None
+
+
+def _with(text: str, section: str, key: str, value: Value, end: str) -> str:
     line = f"{key} = {_toml(value)}"
-    lines = text.splitlines()
+    # Not `splitlines`: to TOML a form feed or a line separator ends no line.
+    lines = [old.removesuffix("\r") for old in text.removesuffix("\n").split("\n")] if text else []
     here = False
     after = None
     for number, old in enumerate(lines):
-        if header := re.match(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(#.*)?$", old):
-            here = header[1] == section
-        if here and re.match(rf"\s*{re.escape(key)}\s*=", old):
+        if header := re.match(r"\s*\[\s*([\"']?)([^\[\]]+?)\1\s*\]\s*(#.*)?$", old):
+            here = header[2] == section
+        if here and re.match(rf"\s*([\"']?){re.escape(key)}\1\s*=", old):
             comment = re.search(r"\s+#[^\"']*$", old)
             lines[number] = line + (comment[0] if comment else "")
-            return "\n".join(lines) + "\n"
-        if here and old.strip():
-            after = number
+            return end.join(lines) + end
+        if here and old.strip() and not old.lstrip().startswith("#"):
+            after = number  # comments may be on what comes next
     if after is not None:
         lines.insert(after + 1, line)
     else:
         lines += [""] * bool(lines) + [f"[{section}]", line]
-    return "\n".join(lines) + "\n"
+    return end.join(lines) + end
 
 
 def _toml(value: Value) -> str:
-    # JSON's texts, numbers and booleans are TOML's, too.
-    return json.dumps(value, ensure_ascii=False)
+    # JSON's texts, numbers and booleans are TOML's, too, but for one character.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -108,3 +108,11 @@ def test_what_a_person_wrote_within_a_sentence_stays_as_it_is() -> None:
     quote = "'the same question'"
     said = retold(f"the quoted part {quote} does not stand in the reply; select it again")
     assert "«the same question»" in said
+
+
+def test_what_is_longer_than_anything_of_ours_is_not_searched() -> None:
+    language.use("ru")
+    ours = "recall goes by words alone"
+    assert "словам" in retold(f"nothing was found; {ours}")
+    endless = f"{'nothing was found ' * 200}; {ours}"
+    assert retold(endless) == endless

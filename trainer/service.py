@@ -22,6 +22,7 @@ from typing import Literal
 
 from memory.errors import HomeError
 from memory.home import Home, Settings
+from memory.places import expanded
 from trainer import durable
 
 Kind = Literal["systemd", "launchd", "cron"]
@@ -77,9 +78,7 @@ def plan(kind: Kind, home: Home, settings: Settings) -> Plan:
     """Return what would be written for `kind`."""
     command = [sys.executable, "-m", "tui", "night", "--once"]
     variables = {
-        name: str(Path(value).expanduser().absolute())
-        for name in _PLACES
-        if (value := os.environ.get(name))
+        name: str(expanded(value).absolute()) for name in _PLACES if (value := os.environ.get(name))
     }
     minute = int(settings.night.time.split(":")[1])
     if kind == "systemd":

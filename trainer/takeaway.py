@@ -21,6 +21,7 @@ from agent.models import recommended
 from memory.errors import AdapterError, HomeError, ModelError
 from memory.home import Home, Settings
 from memory.journal import Journal
+from memory.places import expanded
 from trainer.cards import card, modelfile
 from trainer.merge import Quant, merge
 from trainer.survival import Survival, survival
@@ -65,7 +66,7 @@ def take(
         HomeError: `out` is there already (without `force`), or cannot be written.
     """
     verify(adapter)
-    out = out.expanduser().absolute()
+    out = expanded(out).absolute()
     if out.exists() and not force:
         raise HomeError(f"{out} is there already; choose another name, or add --force")
     if not out.parent.is_dir():

@@ -138,7 +138,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # The reader went away (`discern memory list | head`): no fault of ours, and nothing to say.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_nowhere()
         return 0
     except DiscernError as error:
         from tui.text import clean
@@ -147,8 +147,34 @@ def run(arguments: Sequence[str] | None = None) -> int:
         step("")  # what went on when it broke
         click.echo(f"discern: {clean(str(error))}", err=True)
         return error.exit_code
+    except OSError as error:
+        # Ours have a sentence of their own; this is most often where the output goes: a full disk.
+        where = error.filename or "the output"
+        _write_nowhere()
+        click.echo(f"discern: cannot use {where}: {error.strerror or error}", err=True)
+        return 2
+
+
+def _write_nowhere() -> None:
+    """Let what still waits in the buffer fail no more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main() -> None:
     """Enter from the shell."""
+    _have_streams()
     sys.exit(run())
+
+
+def _have_streams() -> None:
+    """Open what was closed before we began (`discern ask <&-`).
+
+    Otherwise the next file that is opened is what somebody below us takes for the terminal.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            nothing = os.open(os.devnull, os.O_RDWR)
+            if nothing != number:
+                os.dup2(nothing, number)
+                os.close(nothing)
+            setattr(sys, name, open(number, mode, encoding="utf-8"))  # noqa: PTH123, SIM115

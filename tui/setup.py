@@ -7,7 +7,7 @@ of one comment, and is not asked again. Nothing here draws; nothing here talks t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,6 +18,9 @@ from memory.settings_file import write_settings
 
 if TYPE_CHECKING:
     from agent.fitness import Fitness
+
+MOST = 100
+"""Files of this machine that are offered at most, ours first; a path names any other."""
 
 When = Literal["open", "timer", "asked"]
 
@@ -51,25 +54,21 @@ def is_first_start(home: Home) -> bool:
 
 def choices(home: Home) -> list[Choice]:
     """Return what may talk: the starter, the files that are here, what can be fetched, a path."""
+    from agent.models import find_models
+
+    found = find_models(home)
     return [
         Choice("starter", "starter", starter_card()["bytes"]),
-        *_here(home),
-        *_downloads(home),
+        *(Choice("here", item.name, item.size, item.path) for item in found[:MOST]),
+        *_downloads({item.name.lower() for item in found}),
         Choice("path", "path"),
     ]
 
 
-def _here(home: Home) -> Iterator[Choice]:
-    from agent.models import find_models
+def _downloads(have: Set[str]) -> Iterator[Choice]:
+    """What can be fetched and is not among `have`, names in small letters."""
+    from agent.models import BYTES, ROOM, advised, free_memory, known_models
 
-    for item in find_models(home):
-        yield Choice("here", item.name, item.size, item.path)
-
-
-def _downloads(home: Home) -> Iterator[Choice]:
-    from agent.models import BYTES, ROOM, advised, find_models, free_memory, known_models
-
-    have = {item.name.lower() for item in find_models(home)}
     free = free_memory()
     for known in known_models():
         quant = advised(known, free)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +121,12 @@ def test_a_file_that_is_no_model_is_refused(
         path.write_bytes(content)
     with pytest.raises(ModelError, match=said):
         Engine.open(path)
+
+
+def test_a_pipe_that_nobody_writes_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.gguf")
+    with pytest.raises(ModelError, match="it is a pipe; choose a file"):
+        Engine.open(tmp_path / "pipe.gguf")
 
 
 def test_a_truncated_model_is_refused(tiny: Path, tmp_path: Path) -> None:

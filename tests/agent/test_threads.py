@@ -43,6 +43,14 @@ def test_an_erased_turn_leaves_no_byte_and_the_talk_goes_on(home: Home, quick: S
         assert ids == [first.id, third.id, chat.turns()[-1].id]
 
 
+def test_the_checkpoints_are_for_their_owner_alone(home: Home, quick: Settings) -> None:
+    home.data.chmod(0o755)  # a folder that was there before
+    with Chat.open(home, quick, thread="work") as chat:
+        list(chat.say("Hello"))
+        held = [*home.data.glob("threads.sqlite*"), *home.data.glob("journal.sqlite*")]
+        assert len(held) > 1 and [path for path in held if path.stat().st_mode & 0o077] == []
+
+
 def test_erasing_again_or_where_nothing_is_does_no_harm(home: Home, quick: Settings) -> None:
     assert erase_turns(home.checkpoints, "main", ["nothing"]) == 0
     with Chat.open(home, quick, thread="main") as chat:

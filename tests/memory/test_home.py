@@ -16,6 +16,11 @@ def test_one_variable_moves_everything(tmp_path: Path) -> None:
     assert all(path.is_relative_to(tmp_path) for path in places)
 
 
+def test_a_user_that_there_is_not_has_no_home() -> None:
+    with pytest.raises(HomeError, match="no such user; name a folder"):
+        Home.locate({"DISCERN_HOME": "~no such user/discern"})
+
+
 def test_the_users_file_overrides_key_by_key(home: Home) -> None:
     home.settings_file.write_text('[night]\ntime = "04:30"\n')
     settings = read_settings(home)

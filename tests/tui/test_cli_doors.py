@@ -26,6 +26,7 @@ from tui.cli import discern, run
 
 ROOT = Path(__file__).parents[2]
 DISCERN = "import sys; sys.argv[0] = 'discern'; from tui.cli import main; main()"
+HARMFUL = 'it\'s "$HOME"; touch harm $(touch harm) `touch harm`'
 ENVIRONMENT = {"PYTHONPATH": str(ROOT)}
 
 
@@ -171,6 +172,47 @@ def test_what_is_no_text_is_refused(configured: Home) -> None:  # noqa: F811
     assert b"no text" in done.stderr and b"Traceback" not in done.stderr
 
 
+def test_a_pipe_that_never_ends_is_refused(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    home: Home,
+) -> None:
+    monkeypatch.setattr("tui.verbs.ask.MOST", 5)
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n" * 100))
+    code, _out, err = call(capsys, "ask")
+    assert code == 2 and "over 5 characters, more than a model can read; pipe less" in err
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&- 2>&-"])
+def test_closed_streams_stop_nothing(configured: Home, closed: str) -> None:  # noqa: F811
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$0" -m tui ask --thread work Why? {closed}', sys.executable],
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **ENVIRONMENT},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    with Journal(configured.journal) as journal:
+        assert [turn.asked for turn in journal.turns("work")] == ["Why?"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+def test_a_full_disk_below_the_output_is_one_sentence(home: Home) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "tui", "config", "show"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env={**os.environ, **ENVIRONMENT},
+        )
+    assert done.returncode == 2
+    assert done.stderr == "discern: cannot use the output: No space left on device\n"
+
+
 @pytest.mark.parametrize("words", [("--new",), ("chat", "--new"), ("ask", "hi", "--thread", "x")])
 def test_one_word_on_the_thread_is_enough(
     capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
@@ -310,6 +352,9 @@ def test_completing_imports_nothing_heavy(told: Home) -> None:
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 def test_bash_itself_completes_spaces_and_colons(told: Home, tiny: Path, tmp_path: Path) -> None:
+    with Journal(told.journal) as journal:
+        for thread in (HARMFUL, "a b:c d"):
+            journal.add_turn(Turn(new_id(), thread, now(), "Who?", "Me.", "m", None))
     folder = tmp_path / "hub/models--Some--Here/snapshots/abc"
     folder.mkdir(parents=True)
     (folder / "here.gguf").write_bytes(tiny.read_bytes())
@@ -333,6 +378,7 @@ def test_bash_itself_completes_spaces_and_colons(told: Home, tiny: Path, tmp_pat
         stderr=theirs,
         env=environment,
         start_new_session=True,
+        cwd=tmp_path,
     )
     os.close(theirs)
 
@@ -349,6 +395,16 @@ def test_bash_itself_completes_spaces_and_colons(told: Home, tiny: Path, tmp_pat
         until_it_says("2026-11-26\\ 1")
         os.write(ours, b"\x15discern model use Some/Here:h\t")
         until_it_says("Some/Here:here.gguf")
+        for typed, begun in (
+            ('"2026-11-26 ', "2026-11-26 1"),
+            ("'it", HARMFUL),
+            ('"it', HARMFUL),
+            ("it", HARMFUL),
+            ("a\\ b:c", "a b:c d"),
+        ):
+            os.write(ours, f"\x15discern sessions show {typed}\t\r".encode())
+            until_it_says(f"# {begun}\r\n".replace("`", "\\`"))  # as Markdown has it
+        assert not (tmp_path / "harm").exists()
     finally:
         process.kill()
         process.wait()

@@ -61,6 +61,25 @@ def test_threads_are_listed_and_sifted(told: str, capsys: pytest.CaptureFixture[
     assert "Nothing said holds 'x y'." in call(capsys, "sessions", "list", "--text", "x y")[1]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("sessions", "delete", "x"),
+        ("sessions", "delete", "\udcff"),
+        ("sessions", "show", "\udcff"),
+        ("memory", "show", "\udcff"),
+        ("memory", "supersede", "\udcff", "\udcfe"),
+        ("mark", "--moment", "error", "--turn", "\udcff"),
+    ],
+    ids=ascii,
+)
+def test_what_nothing_is_called_is_one_sentence(
+    home: Home, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    code, out, err = call(capsys, *words)
+    assert (code, out) == (2, "") and err.startswith("discern: ") and err.count("\n") == 1
+
+
 def test_no_threads_yet_is_said(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     assert "No threads yet" in call(capsys, "sessions", "list")[1]
     assert said(capsys, "sessions", "list") == []
@@ -141,6 +160,11 @@ def test_a_thread_is_written_out_and_never_over_a_file(
     assert code == 2 and "is there already; name another file" in err
     piped = call(capsys, "sessions", "export", "work", "-", "--format", "json")[1]
     assert json.loads(piped)["turns"][0]["asked"] == "Why?"
+    piped = call(capsys, "sessions", "export", "work", "-", "--json")[1]
+    assert json.loads(piped)["turns"][0]["asked"] == "Why?"
+    assert call(capsys, "sessions", "export", "work", "-", "--json", "--format", "md")[0] == 2
+    code, _out, err = call(capsys, "sessions", "export", "work", "~no such user/a.md")
+    assert code == 2 and "a.md: No such file or directory; name a file" in err
     files = said(capsys, "sessions", "delete", "work")["files"]
     assert str(tmp_path / "a.json") in files
 
@@ -156,6 +180,7 @@ def test_names_are_completed(told: str, home: Home) -> None:
     assert offered("delete", "x") == []
     home.journal.unlink()
     assert offered("show", "") == []
+    assert not home.journal.exists()
     home.journal.write_bytes(b"no journal" * 100)
     assert offered("show", "") == []
     with pytest.raises(Exception, match="damaged"):

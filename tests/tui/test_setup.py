@@ -21,7 +21,7 @@ from tests.tui.screens import Seat, sitting
 from trainer import service
 from tui.cli import run
 from tui.screens.setup import SetupScreen
-from tui.setup import is_first_start
+from tui.setup import MOST, choices, is_first_start
 
 OWN = "# mine\n[memory]\ndense = false # by words\n"
 
@@ -138,6 +138,22 @@ async def test_a_file_that_is_here_serves_and_a_damaged_one_is_refused(
     assert text.startswith(OWN)
     assert read_settings(home).model.path == str(found)
     assert not read_settings(home).night.enabled
+
+
+async def test_so_many_files_that_nobody_could_read_their_names(
+    home: Home, settings: Settings, found: Path
+) -> None:
+    for number in range(300):
+        (found.parent / f"another-{number:03}.gguf").write_bytes(b"GGUF, but damaged")
+    odd = "zz ещё\x1b[31m\nодна\u202e.gguf"
+    (found.parent / odd).symlink_to(found.parent / odd)  # leads to itself
+    offered = choices(home)
+    assert len([item for item in offered if item.kind == "here"]) == MOST
+    assert [item.kind for item in (offered[0], offered[-1])] == ["starter", "path"]
+    async with sitting(home, settings, ready=False, setup=True, size=(40, 24)) as seat:
+        await seat.sees("On this machine", "starter", "4 MB", "Some/Here:another-0…", "0 MB")
+        await seat.pilot.press("end", "up", "home", "down", "escape")
+        await in_the_chat(seat)
 
 
 async def test_asked_again_it_begins_with_what_was_answered(home: Home, found: Path) -> None:

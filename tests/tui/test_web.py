@@ -83,13 +83,13 @@ class Opened:
 
 
 @asynccontextmanager
-async def serving(*options: str) -> AsyncIterator[Served]:
+async def serving(*options: str, **environment: str) -> AsyncIterator[Served]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tui", "web", *options),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
     )
     assert process.stdout is not None
     served = Served(process, (await process.stdout.readline()).decode().strip())
@@ -221,6 +221,7 @@ async def test_a_tab_paints_the_chat_and_answers(by_words: Home) -> None:
                 '["stdin", 7]',
                 '["resize", {"width": "x"}]',
                 '["no", 1]',
+                "[" * 100_000,
             ):
                 await opened.websocket.send_str(nonsense)
             await opened.websocket.send_json(["ping", "1"])
@@ -317,6 +318,67 @@ async def test_a_taken_port_and_another_host_get_one_sentence(
     for host in ("0.0.0.0", "::", "example.org"):
         assert run(["web", "--host", host]) == 2
         assert "a tunnel" in capsys.readouterr().err
+    assert run(["web", "--thread", "work", "--new"]) == 2
+    assert "each names a thread" in capsys.readouterr().err
+    assert run(["web", "--thread", "a\nb"]) == 2
+    assert "cannot name a thread" in capsys.readouterr().err
+
+
+async def test_the_key_of_an_opened_browser_works_one_time(home: Home, tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" >> {told}\n')
+    browser.chmod(0o700)
+    async with serving("--open", BROWSER=f"{browser} %s") as served:
+        await until(lambda: told.exists() and told.read_text().endswith("\n"))
+        shown = told.read_text().strip()
+        key = "/?" + shown.partition("?")[2]
+        assert shown.startswith(served.base) and shown != served.url
+        assert (await served.get(key))[0] == 303
+        assert (await served.get("/"))[0] == 200
+        served.client.cookie_jar.clear()
+        status, said, _headers = await served.get(key)
+        assert status == 403 and "let a browser in already" in said
+        assert (await served.get("/?" + served.url.partition("?")[2]))[0] == 303
+
+
+async def test_more_tabs_than_the_machine_can_hold_are_refused(
+    by_words: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from aiohttp import web
+    from aiohttp.test_utils import TestClient, TestServer
+
+    monkeypatch.setattr("tui.web.server.MOST", 1)
+    said: list[str] = []
+    server = Server([], said.append)
+    application = web.Application()
+    application.router.add_get("/ws", server._tab)
+    async with TestClient(TestServer(application)) as client:
+        async with client.ws_connect("/ws") as first:
+            assert (await first.receive()).type == aiohttp.WSMsgType.BINARY
+            async with client.ws_connect("/ws") as second:
+                assert (await second.receive()).type == aiohttp.WSMsgType.CLOSE
+            assert said == [
+                "A tab was not opened: 1 are open already, and each holds a model; close one and open "
+                "it again."
+            ]
+            assert len(children(by_words)) == 1
+        async with client.ws_connect("/ws") as again:
+            assert (await again.receive()).type == aiohttp.WSMsgType.BINARY
+    await until(lambda: not children(by_words))
+
+
+async def test_what_is_no_request_fills_no_terminal(home: Home) -> None:
+    async with serving() as served:
+        port = int(served.origin.rpartition(":")[2])
+        for request in (b"\0\r\n\r\n", b"GET /?\xff HTTP/1.1\r\nHost: x\r\n\r\n"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(request)
+            assert b"400 Bad Request" in await reader.read()
+            writer.close()
+        served.process.send_signal(signal.SIGINT)
+        _out, said = await served.process.communicate()
+        assert b"Traceback" not in said
 
 
 class Heard:
@@ -333,6 +395,9 @@ class Heard:
     async def send_bytes(self, data: bytes) -> None:
         raise ConnectionResetError
 
+    async def close(self) -> None:
+        self.closed = True
+
 
 async def test_only_pages_of_the_web_are_opened() -> None:
     websocket = Heard()
@@ -342,6 +407,20 @@ async def test_only_pages_of_the_web_are_opened() -> None:
         await opened.on_meta(json.dumps(meta).encode())
     assert [said[1]["url"] for said in websocket.sent] == ["https://x.org/"]
     await opened.on_data(b"a picture for nobody")
+
+
+async def test_a_chat_that_hears_no_more_is_ended_all_the_same(
+    by_words: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui.web.tab.PATIENCE", (0.2, 0.2))
+    opened = Tab(Heard(), DownloadManager(), [])  # type: ignore[arg-type]
+    await opened.start(80, 24)
+    process = opened._process
+    assert process is not None
+    process.send_signal(signal.SIGSTOP)
+    opened.stdin.write(b"x" * 1_000_000)  # more than the pipe holds
+    await opened.stop()
+    assert process.returncode == -signal.SIGKILL and not children(by_words)
 
 
 async def test_a_file_is_saved_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 SETTLING = 3.0
 """Seconds that one question waits for the index of vectors at most; then recall goes by words."""
 INTERRUPTED = 130
+MOST = 1 << 24
+"""Characters that are read from a pipe at most: more than any model's context holds."""
 
 
 @click.command(
@@ -112,13 +114,17 @@ def _question(words: tuple[str, ...]) -> str:
     question = " ".join(words)
     if not sys.stdin.isatty():
         try:
-            piped = sys.stdin.read().strip()
+            piped = sys.stdin.read(MOST + 1)
             piped.encode()  # bytes that are no UTF-8 came through as halves of characters
         except UnicodeError as error:
             raise click.UsageError("what was piped in is no text (UTF-8)") from error
         if "\0" in piped:
             raise click.UsageError("what was piped in is no text: it holds zero bytes")
-        question = f"{question}\n\n{piped}".strip() if piped else question
+        if len(piped) > MOST:
+            raise click.UsageError(
+                f"what was piped in is over {MOST:,} characters, more than a model can read; pipe less"
+            )
+        question = f"{question}\n\n{piped.strip()}".strip()
     if not question.strip():
         raise click.UsageError('nothing to ask; write `discern ask "…"` or pipe text into it')
     return question

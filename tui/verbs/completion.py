@@ -1,12 +1,14 @@
 """`discern completion`: what a shell needs to complete verbs, options, names and ids.
 
 Bash gets a script of our own: it takes a colon for the end of a word, which names of models have, and
-does not quote what it inserts, which names of threads need.
+does not quote what it inserts, which names of threads need: outside of quotes, and in those that the
+person has opened.
 """
 
 from __future__ import annotations
 
 import os
+import shlex
 
 import click
 from click.shell_completion import (
@@ -16,17 +18,26 @@ from click.shell_completion import (
     split_arg_string,
 )
 
-BASH = """\
-%(complete_func)s() {
+BASH = r"""%(complete_func)s() {
     local line="${COMP_LINE:0:COMP_POINT}" type value begun=""
-    local word="${line##*[[:space:]]}"
-    [[ $word == *:* ]] && begun="${word%%"${word##*:}"}"
+    local word="${line//\\ /$'\1'}"
+    word="${word##*[[:space:]]}" word="${word//$'\1'/ }"
+    local quote="${COMP_WORDS[COMP_CWORD]:0:1}"
+    [[ $word == *:* && $quote != [\'\"] ]] && begun="${word%%"${word##*:}"}"
     while IFS=, read -r type value; do
         case $type in
             dir) compopt -o dirnames ;;
             file) compopt -o default ;;
             plain)
-                printf -v value %%q "${value#"$begun"}"
+                case $quote in
+                    \') value="${value//\'/\'\\\'\'}" ;;
+                    \")
+                        [[ $value == *!* ]] && continue  # a word of the history, even in quotes
+                        value="${value//\\/\\\\}" value="${value//\"/\\\"}"
+                        value="${value//\$/\\\$}" value="${value//\`/\\\`}"
+                        ;;
+                    *) printf -v value %%q "${value#"$begun"}" ;;
+                esac
                 COMPREPLY+=("$value")
                 ;;
         esac
@@ -47,8 +58,16 @@ class Bash(BashComplete):
         """Return the words before the cursor, and the one at it."""
         line = os.environ.get("COMP_LINE", "")
         words = split_arg_string(line)[1:]
-        ended = line[-1:].isspace() and not line.endswith("\\ ")
+        ended = line[-1:].isspace() and not line.endswith("\\ ") and not _in_quotes(line)
         return (words, "") if ended or not words else (words[:-1], words[-1])
+
+
+def _in_quotes(line: str) -> bool:
+    try:
+        shlex.split(line)
+    except ValueError:
+        return True
+    return False
 
 
 @click.command(

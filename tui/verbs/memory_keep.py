@@ -55,10 +55,11 @@ def restore(path: Path, yes: bool, as_json: bool) -> int:
     """
     from memory.backup import counts
     from memory.backup import restore as put_back
+    from memory.places import expanded
 
     home, _settings = open_home()
     with working("reading the copy through"):
-        turns, differences = counts(path.expanduser())
+        turns, differences = counts(expanded(path))
     if not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
         click.echo(f"{path} holds {differences:,} differences and {turns:,} turns.")
         if not click.confirm("Put it in the place of the journal?", default=False):

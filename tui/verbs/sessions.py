@@ -7,38 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
 
 from memory.language import tr, trn
+from tui.verbs.offered import threads
 from tui.verbs.shared_options import as_json, open_home, print_json
 
 if TYPE_CHECKING:
     from memory.session_file import Form
 
 
-def names(_ctx: click.Context, _parameter: click.Parameter, typed: str) -> list[CompletionItem]:
-    """Return the threads whose name begins like that, for the shell; none where none can be read."""
-    from memory.errors import DiscernError
-    from memory.home import Home
-    from memory.journal import Journal
-
-    home = Home.locate()
-    if not home.journal.exists():
-        return []
-    try:
-        with Journal(home.journal) as journal:
-            found = journal.threads()
-    except DiscernError:
-        return []
-    wanted = typed.casefold()
-    return [
-        CompletionItem(name, help=trn("{n} turn", "{n} turns", turns))
-        for name, turns, _at in found
-        if name.casefold().startswith(wanted)
-    ]
-
-
-named = click.argument("name", metavar="NAME", shell_complete=names)
+named = click.argument("name", metavar="NAME", shell_complete=threads)
 
 
 @click.group(
@@ -118,7 +96,7 @@ def show(name: str, as_json: bool) -> None:
 
 
 @sessions.command(epilog='\b\nExamples:\n  discern sessions rename "2026-11-23 1" trip')
-@click.argument("old", metavar="OLD", shell_complete=names)
+@click.argument("old", metavar="OLD", shell_complete=threads)
 @click.argument("new", metavar="NEW")
 @as_json
 def rename(old: str, new: str, as_json: bool) -> None:
@@ -164,11 +142,8 @@ def delete(name: str, yes: bool, as_json: bool) -> int:
 
     home, settings = open_home()
     with Memory.open(home, settings, dense=False) as memory:
-        item = next(
-            one
-            for one in memory.journal.sessions()
-            if one.name == memory.journal.require_thread(name)
-        )
+        memory.journal.require_thread(name)
+        item = next(one for one in memory.journal.sessions() if one.name == name)
         if not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
             click.echo(what_goes(one_line(item.name, 80), item.turns, item.marks))
             if not click.confirm(tr("Delete it?"), default=False):
@@ -218,12 +193,15 @@ def export(name: str, path: Path | None, form: Form | None, as_json: bool) -> No
     from memory.session_file import free_path, write_session, written_as
     from tui.text import clean
 
-    form = form or ("json" if path is not None and path.suffix == ".json" else "md")
+    piped = path is not None and str(path) == "-"
+    if piped and as_json and form == "md":
+        raise click.UsageError("take one of --json and --format md: both say what is printed")
+    form = form or ("json" if (piped and as_json) or (path and path.suffix == ".json") else "md")
     home, _settings = open_home()
     with Journal(home.prepare().journal) as journal:
         told = journal.told(name)
         text = written_as(told, form, clean)
-        if path is not None and str(path) == "-":
+        if piped:
             click.echo(text, nl=False)
             return
         path = write_session(path or free_path(Path.cwd(), name, form), text)

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from typing import TYPE_CHECKING
+
 import click
 
-from tui.verbs.shared_options import model_option, open_home
+from tui.verbs.offered import threads
+from tui.verbs.shared_options import model_option, open_home, refuse_contradiction
+
+if TYPE_CHECKING:
+    from tui.web.door import Door
 
 LOOPBACK = ("127.0.0.1", "localhost")
 
@@ -24,7 +31,12 @@ The address holds a key that is new at each start: whoever has it has your chat.
 )
 @click.option("--open", "then_open", is_flag=True, help="Open it in the browser.")
 @click.option("--host", default=LOOPBACK[0], hidden=True)
-@click.option("--thread", metavar="NAME", help="Open this thread instead of the last one.")
+@click.option(
+    "--thread",
+    metavar="NAME",
+    help="Open this thread instead of the last one.",
+    shell_complete=threads,
+)
 @click.option("--new", is_flag=True, help="Begin a new thread in each tab.")
 @model_option
 def web(
@@ -32,13 +44,14 @@ def web(
 ) -> int:
     """Serve the chat to a browser on this machine, behind a key.
 
-    Each tab is a chat of its own and loads the model for itself; the second one recalls by words,
-    since one process at a time owns the index. A tab that is closed keeps what was said. The browser
-    keeps Ctrl+T, Ctrl+N and Ctrl+W for itself; [keys] in config.toml gives the training panel another.
+    Each tab is a chat of its own and loads the model for itself, six at most; the second one recalls by
+    words, since one process at a time owns the index. A tab that is closed keeps what was said. The
+    browser keeps Ctrl+T, Ctrl+N and Ctrl+W for itself; [keys] in config.toml gives the training panel
+    another.
     """
     import asyncio
-    import webbrowser
 
+    from memory.threads import thread_name
     from tui.web.server import Server
 
     if host not in LOOPBACK:
@@ -46,6 +59,9 @@ def web(
             f"{host} is not this machine alone, and Discern serves nobody else; from another machine "
             "come through a tunnel: ssh -L 8000:127.0.0.1:8000 and `discern web --port 8000`"
         )
+    refuse_contradiction(thread, False, new)
+    if thread:
+        thread_name(thread)
     _home, settings = open_home(model)  # a mistake in them is said here and not in every tab
     options = [
         *(["--thread", thread] if thread else []),
@@ -53,11 +69,12 @@ def web(
         *(["--model", model] if model else []),
     ]
 
-    def opened(url: str) -> None:
-        click.echo(url)
+    def opened(door: Door) -> None:
+        click.echo(door.url)
         click.echo("Open it in a browser on this machine. Ctrl-C ends it.", err=True)
         if then_open:
-            webbrowser.open(url)
+            # Beside the server: a browser of the terminal keeps its caller until it is left.
+            threading.Thread(target=_open, args=(door.once(),), daemon=True).start()
 
     async def serve() -> int:
         light = "light" in settings.ui.theme
@@ -71,3 +88,10 @@ def web(
         err=True,
     )
     return 0
+
+
+def _open(url: str) -> None:
+    import webbrowser
+
+    if not webbrowser.open(url):
+        click.echo("No browser could be opened here; open the address yourself.", err=True)

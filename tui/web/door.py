@@ -2,6 +2,8 @@
 
 The key stands in the address once; it becomes a cookie that scripts cannot read and other sites cannot
 use, and the address is shown without it. Everything without key or cookie is refused, the fonts too.
+A browser that is opened for the person gets a key of its own that works one time: it stands on that
+browser's command line, which every user of the machine can read.
 
 `Host` is checked so that no name of somebody else's can be made to mean this machine (DNS rebinding),
 `Origin` so that no page of another site, or of another port, speaks through the person's browser. The
@@ -30,10 +32,17 @@ class Door:
     def __init__(self, port: int) -> None:
         self.hosts = (f"{ADDRESS}:{port}", f"localhost:{port}")
         self._key = secrets.token_urlsafe(32)
+        self._once = ""
+        self._used: set[str] = set()
         self._session = secrets.token_urlsafe(32)
         # Cookies know no ports: two servers of one person must not take each other's.
         self._cookie = f"discern-{port}"
         self.url = f"http://{self.hosts[0]}/?key={self._key}"
+
+    def once(self) -> str:
+        """Return an address that lets one browser in, one time."""
+        self._once = secrets.token_urlsafe(32)
+        return f"http://{self.hosts[0]}/?key={self._once}"
 
     def refusal(self, request: web.Request) -> str | None:
         """Return why a request is refused, in a sentence; None when it may come in."""
@@ -45,18 +54,31 @@ class Door:
         if origin is None and request.headers.get("Upgrade"):
             return "only a page of this server may open a chat"
         if self.knocks(request):
-            return None if _same(request.query.get("key"), self._key) else "the key is a wrong one"
+            return self._wrong(request.query["key"])
         if not _same(request.cookies.get(self._cookie), self._session):
             return "the key is missing; open the address that `discern web` printed"
         return None
+
+    def _wrong(self, key: str) -> str | None:
+        if _same(key, self._key) or (self._once and _same(key, self._once)):
+            return None
+        if key in self._used:
+            return (
+                "this key has let a browser in already; if that was not yours, end `discern web`, "
+                "else open the address that it printed"
+            )
+        return "the key is a wrong one"
 
     @staticmethod
     def knocks(request: web.Request) -> bool:
         """Whether this is the first request, with the key in its address."""
         return request.path == "/" and "key" in request.query
 
-    def let_in(self) -> web.Response:
+    def let_in(self, request: web.Request) -> web.Response:
         """Return the answer to the first request: the cookie, and the address without the key."""
+        if self._once and _same(request.query["key"], self._once):
+            self._used.add(self._once)
+            self._once = ""
         response = web.Response(status=303, headers={"Location": "/"})
         response.set_cookie(self._cookie, self._session, httponly=True, samesite="Strict", path="/")
         return response
@@ -69,13 +91,15 @@ class Door:
         async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
             if why := self.refusal(request):
                 return web.Response(status=403, text=f"Refused: {why}.\n")
-            return self.let_in() if self.knocks(request) else await handler(request)
+            return self.let_in(request) if self.knocks(request) else await handler(request)
 
         return guard
 
     async def harden(self, request: web.Request, response: web.StreamResponse) -> None:
         """Add what keeps the browser to this server; for `on_response_prepare`."""
-        socket = f"ws://{request.host}" if request.host in self.hosts else "'none'"
+        # Not `request.host`: where there is none, it asks a name server for this machine's name.
+        host = request.headers.get("Host", "")
+        socket = f"ws://{host}" if host in self.hosts else "'none'"
         response.headers.update(
             {
                 "Content-Security-Policy": (

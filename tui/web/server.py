@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import textual_serve
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from textual_serve.download_manager import DownloadManager
 
 from memory.errors import HomeError
@@ -27,6 +28,9 @@ HERE = Path(__file__).parent
 STATIC = Path(textual_serve.__file__).parent / "static"
 TURN = 15.0
 """Seconds for which a new tab waits for one that is closing, such as the same one before a reload."""
+
+MOST = 6
+"""Tabs at a time: each is a process that holds a model."""
 
 Say = Callable[[str], None]
 
@@ -43,13 +47,16 @@ class Server:
         page = (HERE / "page.html").read_text(encoding="utf-8")
         self._page = page.replace("SHADE", "light" if light else "dark")
 
-    async def run(self, port: int, on_open: Say) -> int:
-        """Serve until Ctrl-C or SIGTERM; `on_open` hears the address. Returns how many tabs it ended.
+    async def run(self, port: int, on_open: Callable[[Door], None]) -> int:
+        """Serve until Ctrl-C or SIGTERM; returns how many tabs were ended by it.
+
+        `on_open` hears who may come in, once somebody can.
 
         Raises:
             HomeError: the port is taken.
         """
         logging.getLogger("textual-serve").disabled = True
+        logging.getLogger("aiohttp.server").addFilter(_not_a_bad_request)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._over.set)
@@ -59,7 +66,7 @@ class Server:
         await runner.setup()
         try:
             await web.SockSite(runner, listening).start()
-            on_open(door.url)
+            on_open(door)
             await self._over.wait()
         finally:
             ended = len(self._tabs)
@@ -92,23 +99,37 @@ class Server:
 
     async def _tab(self, request: web.Request) -> web.WebSocketResponse:
         websocket = web.WebSocketResponse(heartbeat=15, max_msg_size=LARGEST)
-        await websocket.prepare(request)
-        await self._others_left()
-        if self._over.is_set():
-            await websocket.close()
-            return websocket
+        full = sum(not tab.leaving for tab in self._tabs) >= MOST
         tab = Tab(websocket, self._downloads, self._options)
-        self._tabs.add(tab)
+        if not full:
+            self._tabs.add(tab)
         try:
-            await tab.serve(
-                size(request.query.get("width"), 80), size(request.query.get("height"), 24)
-            )
+            await websocket.prepare(request)
+            if full:
+                self._on_words(
+                    f"A tab was not opened: {MOST} are open already, and each holds a model; close "
+                    "one and open it again."
+                )
+                await websocket.close()
+            else:
+                await self._serve(tab, websocket, request)
         finally:
             await tab.stop()
             self._tabs.discard(tab)
             if words := clean(tab.last_words).strip():
                 self._on_words(words)
         return websocket
+
+    async def _serve(
+        self, tab: Tab, websocket: web.WebSocketResponse, request: web.Request
+    ) -> None:
+        await self._others_left()
+        if self._over.is_set():
+            await websocket.close()
+        else:
+            await tab.serve(
+                size(request.query.get("width"), 80), size(request.query.get("height"), 24)
+            )
 
     async def _others_left(self) -> None:
         """Wait a while for tabs that are closing: they hold the index still."""
@@ -131,6 +152,11 @@ class Server:
             await response.write(piece)
         await response.write_eof()
         return response
+
+
+def _not_a_bad_request(record: logging.LogRecord) -> bool:
+    """Leave out what aiohttp logs, at length, of a request that is none: anybody here can send one."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 def _listen(port: int) -> socket.socket:

@@ -77,7 +77,7 @@ class Tab(AppService):
         try:
             kind, *values = json.loads(text)
             value = values[0] if values else None
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             return
         if kind == "stdin" and isinstance(value, str):
             await self.send_bytes(value.encode("utf-8", "replace"))
@@ -144,8 +144,7 @@ class Tab(AppService):
         if process is None or task is None:
             return
         await self._download_manager.cancel_app_downloads(self.app_service_id)
-        await self.send_meta({"type": "quit"})
-        self.stdin.close()
+        asked = asyncio.create_task(self._ask_to_leave())
         for seconds, harder in zip(PATIENCE, (process.terminate, process.kill), strict=True):
             with suppress(TimeoutError):
                 await asyncio.wait_for(process.wait(), seconds)
@@ -153,13 +152,19 @@ class Tab(AppService):
             with suppress(ProcessLookupError):
                 harder()
         await process.wait()
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        for over in (asked, task):
+            over.cancel()
+            with suppress(asyncio.CancelledError):
+                await over
         assert self._words is not None
         with self._words as words:
             words.seek(0)
             self.last_words = words.read(LARGEST).decode("utf-8", "replace")
+
+    async def _ask_to_leave(self) -> None:
+        """Say so through the pipe; an application that hears no more may leave it full for ever."""
+        await self.send_meta({"type": "quit"})
+        self.stdin.close()
 
 
 def size(value: object, otherwise: int) -> int:

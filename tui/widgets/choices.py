@@ -16,6 +16,9 @@ from textual.widgets.option_list import Option
 
 from tui.text import one_line
 
+LEAST = 14
+"""Cells that what is read has at least, before a column at the right makes room."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -67,11 +70,19 @@ class Choices(OptionList):
     def __init__(self) -> None:
         super().__init__(markup=False)
         self._rows: list[Row] = []
+        self._columns = (0, 0)
+        """Cells of the widest figure, and of the widest word."""
+        self._lit: int | None = None
+        """The place that has the sign."""
 
     def show(self, rows: Sequence[Row], key: str | None = None) -> None:
         """Show these; the cursor goes to `key`, else stays where it was, else is on the first."""
         wanted = key if key is not None else self.pointed
         self._rows = list(rows)
+        self._columns = (
+            max((cell_len(row.figure) for row in rows), default=0),
+            max((cell_len(row.word) for row in rows), default=0),
+        )
         self.clear_options()
         self.add_options(Option(self._line(row, False), disabled=not row.key) for row in rows)
         places = [place for place, row in enumerate(rows) if row.key]
@@ -92,7 +103,7 @@ class Choices(OptionList):
     def on_option_list_option_highlighted(self, message: OptionList.OptionHighlighted) -> None:
         """Say where the cursor is."""
         message.stop()
-        self._redraw()
+        self._sign()
         if self.pointed:
             self.post_message(self.Pointed(self.pointed))
 
@@ -103,17 +114,31 @@ class Choices(OptionList):
             self.post_message(self.Taken(self._rows[message.option_index].key))
 
     def _redraw(self) -> None:
-        for place, row in enumerate(self._rows):
-            self.replace_option_prompt_at_index(place, self._line(row, place == self.highlighted))
+        for place in range(len(self._rows)):
+            self._paint(place)
+        self._lit = self.highlighted
+
+    def _sign(self) -> None:
+        """Move the sign to where the cursor is: no other row changes."""
+        for place in {self._lit, self.highlighted}:
+            if place is not None and place < len(self._rows):
+                self._paint(place)
+        self._lit = self.highlighted
+
+    def _paint(self, place: int) -> None:
+        line = self._line(self._rows[place], place == self.highlighted)
+        self.replace_option_prompt_at_index(place, line)
 
     def _line(self, row: Row, here: bool) -> Content:
         if not row.key:
             return Content(one_line(row.text, self._width))
-        figures = max(cell_len(item.figure) for item in self._rows)
-        words = min(self._width // 3, max(cell_len(item.word) for item in self._rows))
+        figures, words = self._columns
+        words = min(self._width // 3, words)
         right = ""
         if figures or words:
             right = f"  {row.figure:>{figures}}  {set_cell_size(one_line(row.word, words), words)}"
+            if self._width - 2 - cell_len(right) < LEAST:  # the word stands below, too
+                right = f"  {row.figure:>{figures}}"
         room = max(8, self._width - 2 - cell_len(right))
         text = set_cell_size(one_line(row.text, room), room)
         return Content(f"{'›' if here else ' '} {text}{right}")

@@ -14,6 +14,7 @@ from textual.widgets import Input
 from memory.errors import DiscernError
 from memory.home import Home, Settings
 from memory.language import decimal, tr
+from memory.places import expanded
 from memory.retold import retold
 from tui.setup import Choice, choices, judge, starter_card
 from tui.widgets.choices import Choices, Row
@@ -216,7 +217,7 @@ class ModelPage(SetupPage):
         """Look at the file that was named."""
         message.stop()
         if message.value.strip():
-            self._check(Path(message.value.strip()).expanduser().absolute())
+            self._check(expanded(message.value.strip()).absolute())
 
     @work(group="check", exclusive=True)
     async def _check(self, path: Path) -> None:

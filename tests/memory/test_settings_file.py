@@ -1,0 +1,110 @@
+"""Writing single settings: what a person wrote stays as it is, or nothing is written."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from memory.errors import HomeError
+from memory.home import Home, read_settings
+from memory.settings_file import write_setting, write_settings
+
+ODD = [
+    'model = { path = "x" }\n',
+    'model.path = "x"\n',
+    '[model]\npath = """\nx"""\n',
+    '[chat]\nsystem = """\n[model]\npath = 3\n"""\n[model]\npath = "x"\n',
+]
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_a_value_written_in_a_way_that_is_not_understood_is_left_to_the_person(
+    home: Home, text: str
+) -> None:
+    home.settings_file.write_text(text)
+    with pytest.raises(HomeError, match=r"cannot set model\.path .* by hand"):
+        write_setting(home, "model", "path", "new")
+    assert home.settings_file.read_text() == text
+    assert [path.name for path in home.config.glob(".config*")] == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('[model]\n"path" = "x" # c\n', '[model]\npath = "new" # c\n'),
+        ('["model"] # m\npath = "x"', '["model"] # m\npath = "new"\n'),
+        ('[model]\r\npath = "x"\r\n\r\n[ui]\r\n', '[model]\r\npath = "new"\r\n\r\n[ui]\r\n'),
+        (
+            '[chat]\nsystem = "a\u2028b"\n',
+            '[chat]\nsystem = "a\u2028b"\n\n[model]\npath = "new"\n',
+        ),
+        (
+            "[model]\ncontext = 0\n\n# how it looks\n[ui]\n",
+            '[model]\ncontext = 0\npath = "new"\n\n# how it looks\n[ui]\n',
+        ),
+        (
+            '[training]\ntargets = [\n  "q_proj", # one\n]\n',
+            '[training]\ntargets = [\n  "q_proj", # one\n]\n\n[model]\npath = "new"\n',
+        ),
+    ],
+)
+def test_all_else_is_kept_byte_for_byte(home: Home, before: str, after: str) -> None:
+    home.settings_file.write_bytes(before.encode())
+    write_setting(home, "model", "path", "new")
+    assert home.settings_file.read_bytes() == after.encode()
+
+
+@pytest.mark.parametrize("value", ["a\x7fb", 'q"\\', "tab\t", "модель\u2028\x85.gguf"])
+def test_any_text_comes_back_as_it_went_in(home: Home, value: str) -> None:
+    write_setting(home, "model", "path", value)
+    assert read_settings(home).model.path == value
+
+
+def test_bytes_that_are_no_text_are_refused_in_a_sentence(home: Home) -> None:
+    with pytest.raises(HomeError, match="no text"):
+        write_setting(home, "model", "path", "/models/\udcff.gguf")
+    assert not home.settings_file.exists()
+
+
+def test_a_link_stays_a_link_and_a_mode_a_mode(home: Home, tmp_path: Path) -> None:
+    dotfile = tmp_path / "dotfiles.toml"
+    dotfile.write_text('[ui]\ntheme = "x"\n')
+    dotfile.chmod(0o640)
+    home.settings_file.symlink_to(dotfile)
+    write_setting(home, "ui", "theme", "discern-dark")
+    assert home.settings_file.is_symlink()
+    assert dotfile.read_text() == '[ui]\ntheme = "discern-dark"\n'
+    assert dotfile.stat().st_mode & 0o777 == 0o640
+
+
+def test_nothing_to_write_makes_a_file_and_touches_none(home: Home) -> None:
+    write_settings(home, {})
+    assert home.settings_file.stat().st_mode & 0o777 == 0o600
+    made = home.settings_file.stat()
+    write_settings(home, {})
+    assert home.settings_file.stat().st_ino == made.st_ino
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from memory.home import Home
+from memory.settings_file import write_setting
+home = Home.at(Path(sys.argv[1]))
+for number in range(30):
+    write_setting(home, sys.argv[2], sys.argv[3], number)
+"""
+
+
+def test_two_processes_that_write_lose_nothing_of_each_other(home: Home) -> None:
+    keys = (("training", "anchors_per_lesson"), ("night", "keep"), ("recall", "token_budget"))
+    at_work = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(home.config), *key]) for key in keys
+    ]
+    assert [process.wait(60) for process in at_work] == [0, 0, 0]
+    settings = read_settings(home)
+    assert settings.training.anchors_per_lesson == 29
+    assert settings.night.keep == settings.recall.token_budget == 29
