@@ -28,7 +28,7 @@ MET = (
     "trainer/ledger.py", "trainer/loop.py", "trainer/night.py", "trainer/probe.py",
     "trainer/publish.py", "trainer/report.py", "trainer/run.py", "trainer/service.py",
     "trainer/teach.py", "trainer/trainee.py",
-    "tui/editor.py", "tui/fetching.py", "tui/keys.py", "tui/talk_handlers.py", "tui/training.py",
+    "tui/editor.py", "tui/fetching.py", "tui/keyboard.py", "tui/talk_handlers.py", "tui/training.py",
     "tui/screens/marking_stage.py",
 )  # fmt: skip
 """Where errors are raised that a person may meet in the chat."""

@@ -29,7 +29,8 @@ from memory.retold import retold
 from memory.settings_file import write_setting
 from tui.commands import COMMANDS
 from tui.crash import crash
-from tui.keys import KEYS, Keyboard, bindings
+from tui.keyboard import Keyboard, bindings
+from tui.keys import KEYS
 from tui.layout import latin
 from tui.screens.chat import ChatScreen
 from tui.screens.stage import what_broke

@@ -9,7 +9,8 @@ import sys
 
 from tui.commands import COMMANDS
 from tui.fates import FATES
-from tui.keys import FIXED, Keyboard
+from tui.keyboard import Keyboard
+from tui.keys import FIXED
 
 
 def commands_page() -> str:

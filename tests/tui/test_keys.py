@@ -15,7 +15,8 @@ from tests.tui.screens import sitting
 from tui.app import DiscernApp
 from tui.cli import run
 from tui.fates import FAMILIES, FATES
-from tui.keys import KEYS, PLACES, Keyboard, display
+from tui.keyboard import Keyboard, display
+from tui.keys import KEYS, PLACES
 from tui.screens.chat import ChatScreen
 from tui.screens.compare import CompareScreen
 from tui.screens.context import ContextScreen
@@ -147,12 +148,12 @@ async def test_the_keys_of_a_screen_can_be_remapped_and_its_line_says_so(home: H
 
 
 async def test_a_remapped_key_acts_and_the_old_one_does_not(home: Home) -> None:
-    settings = read_settings(home, QUICK | {"keys": {"mark_now": "f4", "mark": "m"}})
+    settings = read_settings(home, QUICK | {"keys": {"mark_now": "f7", "mark": "m"}})
     async with sitting(home, settings) as seat:
         await seat.asks("What is 2 + 3?")
         await seat.pilot.press("alt+d")
         assert not seat.screen.query(MarkPicker)
-        await seat.pilot.press("f4")
+        await seat.pilot.press("f7")
         await seat.sees("◆ mark the reply")
         await seat.pilot.press("escape", "alt+up")
         await seat.sees("m mark")

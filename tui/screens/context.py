@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from memory.language import tr, trn
-from tui.keys import bindings, hints, keyboard_of
+from tui.keyboard import bindings, hints, keyboard_of
 from tui.screens.modal import Modal
 from tui.text import clean, padded
 

@@ -28,7 +28,7 @@ from memory.retold import retold
 from tui.changed import Changed, changed
 from tui.difference_view import details
 from tui.fates import FATES, fate, held_before
-from tui.keys import bindings, hints, keyboard_of
+from tui.keyboard import bindings, hints, keyboard_of
 from tui.screens.modal import Modal
 from tui.text import clean, one_line, padded
 from tui.widgets.listing import Listing

@@ -18,7 +18,8 @@ from textual.widgets.option_list import Option
 from memory.language import quoted, tr
 from tui.commands import COMMANDS, Command, found
 from tui.fates import FATES
-from tui.keys import FIXED, Keyboard, bindings, hints
+from tui.keyboard import Keyboard, bindings, hints
+from tui.keys import FIXED
 from tui.screens.modal import Modal
 from tui.text import one_line
 from tui.widgets.listing import Listing

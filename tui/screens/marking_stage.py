@@ -16,7 +16,8 @@ from textual.widget import Widget
 from memory.errors import DiscernError, MarkError
 from memory.kinds import in_words
 from memory.language import tr
-from tui.keys import KEYS, Keyboard, bindings, hints, keyboard_of
+from tui.keyboard import Keyboard, bindings, hints, keyboard_of
+from tui.keys import KEYS
 from tui.marking import Passage, in_source
 from tui.screens.training_stage import TrainingStage
 from tui.text import one_line

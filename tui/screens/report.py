@@ -20,7 +20,7 @@ from textual.widgets import Static
 
 from memory.language import tr
 from trainer.report import Report
-from tui.keys import bindings, hints, keyboard_of
+from tui.keyboard import bindings, hints, keyboard_of
 from tui.report_view import report_view
 from tui.screens.modal import Modal
 from tui.text import one_line

@@ -23,7 +23,7 @@ from textual.widgets import Input, Static
 from memory.errors import DiscernError
 from memory.language import tr, trn
 from memory.retold import retold
-from tui.keys import bindings, hints, keyboard_of
+from tui.keyboard import bindings, hints, keyboard_of
 from tui.screens.modal import Modal
 from tui.session_words import what_goes
 from tui.text import clean, one_line

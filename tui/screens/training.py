@@ -27,7 +27,7 @@ from memory.language import tr
 from memory.retold import retold
 from trainer.report import every
 from trainer.run import Word, told
-from tui.keys import bindings, hints, keyboard_of
+from tui.keyboard import bindings, hints, keyboard_of
 from tui.screens.modal import Modal
 from tui.screens.report import ReportScreen
 from tui.text import one_line

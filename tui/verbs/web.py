@@ -46,8 +46,7 @@ def web(
 
     Each tab is a chat of its own and loads the model for itself, six at most; the second one recalls by
     words, since one process at a time owns the index. A tab that is closed keeps what was said. The
-    browser keeps Ctrl+T, Ctrl+N and Ctrl+W for itself; [keys] in config.toml gives the training panel
-    another.
+    browser keeps Ctrl+T, Ctrl+N and Ctrl+W for itself; F4 opens the training there.
     """
     import asyncio
 

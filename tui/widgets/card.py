@@ -21,7 +21,7 @@ from textual.widgets import Static, TextArea
 from memory.difference import Contrast, Difference
 from memory.kinds import in_words
 from memory.language import tr
-from tui.keys import bindings, keyboard_of
+from tui.keyboard import bindings, keyboard_of
 from tui.text import clean, labels_width, one_line, padded
 
 LINES: tuple[tuple[str, str], ...] = (

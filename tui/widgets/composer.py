@@ -15,7 +15,7 @@ from textual.binding import BindingType
 from textual.message import Message
 from textual.widgets import TextArea
 
-from tui.keys import bindings, keyboard_of
+from tui.keyboard import bindings, keyboard_of
 from tui.text import clean, pasted
 
 KEPT = 200

@@ -14,7 +14,7 @@ from textual.geometry import Region
 from textual.message import Message
 from textual.widgets import Static
 
-from tui.keys import bindings
+from tui.keyboard import bindings
 from tui.marking import Passage
 
 

@@ -20,7 +20,7 @@ from textual.widgets import Static
 
 from memory.kinds import Kind, in_words
 from memory.language import tr
-from tui.keys import bindings
+from tui.keyboard import bindings
 from tui.marking import MOMENTS, Steps
 from tui.text import labels_width, one_line
 from tui.widgets.card import CardLine

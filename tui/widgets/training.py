@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from memory.language import decimal, tr
-from tui.keys import keyboard_of
+from tui.keyboard import keyboard_of
 from tui.progress import Progress, bar, clock, sparkline
 
 

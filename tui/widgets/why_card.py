@@ -16,7 +16,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from memory.language import decimal, tr
-from tui.keys import bindings
+from tui.keyboard import bindings
 from tui.text import one_line
 from tui.widgets.recalled import Used, summary
 

@@ -1,0 +1,181 @@
+"""The keys in force: the registry's, with what a person put in their place; bindings and hints of them.
+
+A key that does not exist, one that would eat what is written, and two actions on one key are refused
+with one sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from string import punctuation
+
+from textual.binding import Binding
+from textual.keys import Keys, _character_to_key
+
+from memory.errors import SettingsError
+from tui.keys import KEYS, LISTS, PLACES, SCREENS, WRITTEN, Key
+
+_BACK = "back"
+"""The one key that leads back is the same everywhere."""
+_LEFT = {
+    **dict.fromkeys(("picker", "passage", "card", "why", "training", "report", "context"), False),
+    **dict.fromkeys(("list", "compare"), True),
+}
+"""Places that it leaves, and whether it goes before a line in which text is written."""
+
+
+class Keyboard:
+    """The keys in force: the registry's, with a person's own in their place."""
+
+    def __init__(self, own: Mapping[str, str] | None = None, source: str = "config.toml") -> None:
+        """Read `[keys]` (id → keys parted by commas).
+
+        Raises:
+            SettingsError: an id or a key is unknown, or two actions would share a key.
+        """
+        self.keys = {key.id: key.keys for key in KEYS}
+        for name, value in (own or {}).items():
+            if name not in self.keys:
+                raise SettingsError(
+                    f"{source} has an unknown key keys.{name}; the actions are "
+                    f"{', '.join(self.keys)}: mend or remove it"
+                )
+            self.keys[name] = tuple(_read(source, name, part) for part in value.split(","))
+        self._refuse_clashes(source)
+
+    @property
+    def own(self) -> dict[str, str]:
+        """What differs from the registry, as Textual's keymap."""
+        return {
+            key.id: ",".join(self.keys[key.id]) for key in KEYS if self.keys[key.id] != key.keys
+        }
+
+    def shown(self, name: str) -> str:
+        """The keys of an action as a person reads them."""
+        return " ".join(display(key) for key in self.keys[name])
+
+    def first(self, name: str) -> str:
+        """The first of them."""
+        return display(self.keys[name][0])
+
+    def does(self, name: str, key: str) -> bool:
+        """Whether a pressed key asks for this action."""
+        return key in self.keys[name]
+
+    def knows(self, key: str) -> bool:
+        """Whether a key stands for any action."""
+        return any(key in keys for keys in self.keys.values())
+
+    def of(self, where: str) -> set[str]:
+        """Return all keys of a place."""
+        return {name for key in KEYS if key.where == where for name in self.keys[key.id]}
+
+    def rows(self) -> Iterator[tuple[str, str, str, str]]:
+        """Yield (place, id, keys, help) of each action, in the registry's order."""
+        for key in KEYS:
+            yield PLACES[key.where], key.id, self.shown(key.id), key.help
+
+    def _refuse_clashes(self, source: str) -> None:
+        for number, one in enumerate(KEYS):
+            for key in self.keys[one.id]:
+                if one.where in WRITTEN and len(key) == 1:
+                    raise SettingsError(
+                        f"{source}: keys.{one.id} = {key!r} is refused, a letter alone is written "
+                        f"into the message; take ctrl+{key.lower()} or alt+{key.lower()}"
+                    )
+            for other in KEYS[number + 1 :]:
+                shared = set(self.keys[one.id]) & set(self.keys[other.id])
+                if shared and _meet(one, other):
+                    raise SettingsError(
+                        f"{source}: keys.{one.id} and keys.{other.id} share {min(shared)!r}, so one "
+                        "of them would never act; give one of them another key"
+                    )
+
+
+def bindings(where: str) -> list[Binding]:
+    """Return the bindings of a place, with their ids; remapping is the application's keymap."""
+    found = [
+        Binding(
+            ",".join(key.keys), key.action, key.help, show=False, priority=key.priority, id=key.id
+        )
+        for key in KEYS
+        if key.where == where and key.action
+    ]
+    if where in _LEFT:
+        found.append(
+            Binding("escape", "leave", "Leave it", show=False, priority=_LEFT[where], id=_BACK)
+        )
+    return found
+
+
+def display(key: str) -> str:
+    """Return a key as a person reads it: `ctrl+j` is Ctrl+J, `up` is ↑."""
+    *modifiers, last = key.split("+") if key != "+" else ["+"]
+    names = {
+        "up": "↑",
+        "down": "↓",
+        "left": "←",
+        "right": "→",
+        "escape": "Esc",
+        "pageup": "PgUp",
+        "pagedown": "PgDn",
+        "left_square_bracket": "[",
+        "right_square_bracket": "]",
+        "slash": "/",
+    }
+    plain = last.upper() if modifiers and len(last) == 1 else last
+    plain = names.get(last, plain if len(last) == 1 else plain.replace("_", " ").capitalize())
+    return "+".join([*(modifier.capitalize() for modifier in modifiers), plain])
+
+
+def _meet(one: Key, other: Key) -> bool:
+    """Whether two actions are ever looked for at once; a focused widget goes before the chat."""
+    if one.where == other.where or "anywhere" in (one.where, other.where):
+        return True
+    if _BACK in (one.id, other.id) and {one.where, other.where} & {*_LEFT, *LISTS}:
+        return True
+    if "list" in (one.where, other.where):
+        return {one.where, other.where} <= {"list", *LISTS}
+    if one.where in SCREENS or other.where in SCREENS:
+        return False
+    outer, inner = (one, other) if one.where == "chat" else (other, one)
+    return outer.where == "chat" and (outer.priority or inner.where == "reply")
+
+
+_NAMES = frozenset(
+    key.value for key in Keys if "+" not in key.value and not key.value.startswith("<")
+) | {_character_to_key(sign) for sign in punctuation}
+_MODIFIERS = ("alt", "ctrl", "shift", "super")
+
+
+def _read(source: str, name: str, text: str) -> str:
+    *modifiers, last = [part.strip() for part in text.strip().lower().split("+")]
+    if len(text.strip()) == 1:
+        modifiers, last = [], text.strip()
+    named = last in _NAMES or (len(last) == 1 and last.isprintable() and not last.isspace())
+    if not named or any(modifier not in _MODIFIERS for modifier in modifiers):
+        raise SettingsError(
+            f"{source}: keys.{name} = {text.strip()!r} is refused, it should be a key such as ctrl+k, "
+            "alt+up or f2, several parted by commas; mend that value"
+        )
+    if len(last) == 1 and not last.isalnum():
+        last = _character_to_key(last)
+    return "+".join([*sorted(set(modifiers)), last])
+
+
+def keyboard_of(app: object) -> Keyboard:
+    """Return the keys in force in an application; those of the registry in one of no keyboard."""
+    keyboard = getattr(app, "keyboard", None)
+    return keyboard if isinstance(keyboard, Keyboard) else _DEFAULT
+
+
+_DEFAULT = Keyboard()
+
+
+def hints(keyboard: Keyboard, pairs: Sequence[tuple[str, str]]) -> str:
+    """Return a line of key hints: (id, word) pairs; a key without a word shares that of the next."""
+    line = "".join(
+        f"{keyboard.first(name)} {word} · " if word else f"{keyboard.first(name)} "
+        for name, word in pairs
+    )
+    return line.removesuffix(" · ")
