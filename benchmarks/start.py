@@ -22,7 +22,7 @@ import termios
 import time
 from pathlib import Path
 
-COMPOSER, WELCOME = b"for commands", "◆".encode()
+COMPOSER, WELCOME, QUESTIONS = b"for commands", "◆".encode(), b"step 1 of 3"
 PATIENCE = 60.0
 
 
@@ -33,12 +33,17 @@ def run(*command: str) -> float:
     return time.perf_counter() - began
 
 
-def painted(mark: bytes) -> float:
-    """Return the seconds until the chat has painted `mark`, on a terminal of 80×24 in a new home."""
+def painted(mark: bytes, *, first: bool = False) -> float:
+    """Return the seconds until `mark` is painted, on a terminal of 80×24 in a new home; in the `first`
+    start of all the questions before the chat are asked."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     with tempfile.TemporaryDirectory() as folder:
-        env = {**os.environ, "DISCERN_HOME": str(Path(folder) / "home"), "TERM": "xterm-256color"}
+        home = Path(folder) / "home"
+        env = {**os.environ, "DISCERN_HOME": str(home), "TERM": "xterm-256color"}
+        if not first:
+            home.mkdir()
+            (home / "config.toml").touch()
         began = time.perf_counter()
         process = subprocess.Popen(
             [sys.executable, "-m", "tui"], stdin=slave, stdout=slave, stderr=slave, env=env,
@@ -67,6 +72,7 @@ def main() -> None:
         "import textual": lambda: run("-c", "import textual"),
         "discern --help": lambda: run("-m", "tui", "--help"),
         "first paint": lambda: painted(COMPOSER),
+        "first paint of the first start": lambda: painted(QUESTIONS, first=True),
         "open chat": lambda: painted(WELCOME),
     }
     taken: dict[str, list[float]] = {name: [] for name in measures}
