@@ -30,7 +30,8 @@ def test_a_thread_is_whole_wherever_a_rename_or_a_deletion_is_killed(home: Home)
         for seed in range(KILLS):
             pid = worker.begin(seed=seed)
             heard = [worker.hear() for _ in range(2 + 3 * draw.randrange(3))]
-            time.sleep(draw.random() * 0.12)
+            # Half of them right within the step that was begun, half somewhere behind it.
+            time.sleep(draw.random() * (0.003 if seed % 2 else 0.12))
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
             heard += worker.rest()
@@ -64,7 +65,7 @@ def test_a_thread_is_whole_wherever_a_rename_or_a_deletion_is_killed(home: Home)
         kept = number % 3 == 0  # one of its turns is marked, and keeps its own words
         assert (word(number).encode() in left) == kept
         assert f"thread {word(number)}".encode() not in left
-    assert midway > KILLS // 3 and deleted and renamed
+    assert midway >= KILLS // 6 and deleted and renamed
 
 
 @pytest.fixture(autouse=True)
