@@ -82,6 +82,8 @@ async def test_words_typed_right_behind_the_digits_are_all_there(
         await seat.sees("Kept as error (semantic/register)")
         item = seat.screen.chat.journal.differences()[0]
         assert item.contrast.sounds == "Lutz,is" and seat.draft == ""
+        await seat.pilot.press("alt+up")
+        await seat.sees("v a part · u undo · c contrast · w why")
 
 
 async def test_escape_leaves_everything_as_it_was_at_every_step(

@@ -58,12 +58,20 @@ class MarkingStage(TrainingStage):
         """Give the keyboard to the replies, or back to the input."""
         if self._in_gesture():  # it was opened since the message was sent
             return
-        words = (("mark", tr("mark")), ("passage", tr("a part")), ("unmark", tr("undo")))
-        more = (("contrast", tr("contrast")), ("why", tr("why")))
-        rest = (("edit", tr("edit")), ("copy", tr("copy")))
-        line = hints(self.keyboard, (*words, *more, *rest))
-        self.status.change(keys=line if message.view is not None else "")
+        self.status.change(keys=self._hints(message.view) if message.view is not None else "")
         self.set_focus(self.composer if message.view is None else self.transcript)
+
+    def _hints(self, view: TurnView) -> str:
+        """The keys of a chosen reply, as many as 80 columns hold; none that has nothing to do."""
+        words = [("mark", tr("mark")), ("passage", tr("a part"))]
+        if view.thought.text:
+            words.append(("thought", tr("thought")))
+        elif view.marks:
+            words.append(("unmark", tr("undo")))
+        if view.marks:
+            words.append(("contrast", tr("contrast")))
+        rest = (("why", tr("why")), ("edit", tr("edit")), ("copy", tr("copy")))
+        return hints(self.keyboard, (*words, *rest))
 
     def _in_gesture(self) -> bool:
         at = self.focused
