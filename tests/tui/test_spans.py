@@ -19,7 +19,7 @@ from tui.themes import DARK, LIGHT
 from tui.widgets.page import Page as Drawn
 from tui.widgets.picker import MarkPicker
 from tui.widgets.reply import Reply
-from tui.widgets.spans import _bears_text, _plain, light, selected
+from tui.widgets.spans import light, selected
 
 TEXT = """Some **bold** words and a [link](http://bold.words) here.
 
@@ -52,10 +52,14 @@ class Page(App[None]):
         yield self.reply
 
 
+def pages(reply: Widget) -> list[Drawn]:
+    return [page for page in reply.walk_children(Drawn) if page.laid.text]
+
+
 def place(reply: Widget, words: str) -> dict[Widget, Selection]:
     """Select words as the mouse would, wherever they are shown."""
-    for widget in reply.walk_children():
-        if _bears_text(widget) and words in (shown := _plain(widget)):
+    for widget in pages(reply):
+        if words in (shown := widget.laid.text):
             at = shown.index(words)
             row, column = shown.count("\n", 0, at), at - (shown.rfind("\n", 0, at) + 1)
             return {
@@ -65,7 +69,7 @@ def place(reply: Widget, words: str) -> dict[Widget, Selection]:
 
 
 async def whole(page: Page) -> None:
-    await until(lambda: any(_bears_text(widget) for widget in page.reply.walk_children()))
+    await until(lambda: pages(page.reply))
 
 
 @pytest.mark.parametrize(
@@ -137,9 +141,8 @@ async def test_a_marked_part_is_underlined_and_goes_back_to_plain() -> None:
         def lit() -> list[str]:
             return [
                 widget.content.plain[span.start : span.end]
-                for widget in page.reply.walk_children()
-                if _bears_text(widget)
-                for span in widget.content.spans  # type: ignore[attr-defined]
+                for widget in pages(page.reply)
+                for span in widget.content.spans
                 if span.style == "underline"
             ]
 
@@ -226,7 +229,7 @@ async def test_words_selected_with_the_mouse_become_the_span(home: Home) -> None
         await seat.asks("What is 2 + 3?")
         view = seat.screen.transcript.turns[0]
         assert view.turn is not None
-        shown = next(item for item in view.reply.walk_children() if _bears_text(item))
+        shown = pages(view.reply)[0]
         word = view.turn.replied.split()[1]
         at = view.turn.replied.index(word)
         await seat.pilot.mouse_down(shown, offset=(at, 0))

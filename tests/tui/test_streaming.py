@@ -16,7 +16,7 @@ from memory.difference import Turn, new_id, now
 from memory.home import Home, Settings, read_settings
 from memory.journal import Journal
 from tests.tui.screens import Seat, sitting, until
-from tui.talk import SHOWN_TURNS
+from tui.shown_thread import SHOWN_TURNS
 
 
 @pytest.fixture

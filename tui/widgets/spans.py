@@ -82,14 +82,5 @@ def _parts(page: Page, start: int, end: int) -> Iterator[tuple[str, Place, int, 
 
 def _texts(reply: Widget) -> Iterator[Page]:
     for page in reply.walk_children(Page):
-        if _bears_text(page):
+        if page.laid.text:
             yield page
-
-
-def _bears_text(widget: Widget) -> bool:
-    """Whether a widget shows words of a reply."""
-    return isinstance(widget, Page) and bool(_plain(widget))
-
-
-def _plain(widget: Widget) -> str:
-    return widget.laid.text if isinstance(widget, Page) else ""
