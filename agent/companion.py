@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -73,12 +74,12 @@ class Companion:
         """
         home = (home or Home.locate()).prepare()
         settings = read_settings(home)
-        return cls(
-            home,
-            settings,
-            Memory.open(home, settings, dense=dense, embedder=embedder(settings)),
-            count=count,
-        )
+        memory = Memory.open(home, settings, dense=dense, embedder=embedder(settings))
+        companion = cls(home, settings, memory, count=count)
+        # Whoever does not close it leaves it to the interpreter's end, when the native parts of the
+        # index must be gone before theirs are: else the process may end with a segmentation fault.
+        weakref.finalize(companion, memory.close)
+        return companion
 
     def close(self) -> None:
         """Close the memory."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sqlite3
 import threading
@@ -31,7 +32,8 @@ from agent.plugin import (
 )
 from memory.difference import now
 from memory.errors import MarkError
-from memory.home import Home
+from memory.home import Home, read_settings
+from memory.memory import Memory
 from trainer.publish import select
 
 ASKED = "What is the capital of Zubrowka?"
@@ -304,3 +306,14 @@ def test_a_change_of_who_serves_is_heard(home: Home) -> None:
             select(home, wanted)
             assert again.wait(10)
     assert [adapter and adapter.id for adapter in heard] == ["ab" * 6, None]
+
+
+def test_a_companion_that_nobody_closes_gives_its_index_up_when_it_is_gone(home: Home) -> None:
+    companion = Companion.open(home)
+    companion.memory.settle(60)
+    with Memory.open(home, companion.settings) as beside:
+        assert beside.notice is not None  # the index is held
+    del companion
+    gc.collect()
+    with Memory.open(home, read_settings(home)) as after:
+        assert after.settle(60) and after.notice is None
