@@ -16,6 +16,7 @@ from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.command import CommandPalette
+from textual.driver import Driver
 from textual.filter import NoColor
 from textual.screen import Screen
 from textual.theme import Theme, ThemeProvider
@@ -32,6 +33,7 @@ from tui.crash import crash
 from tui.keyboard import Keyboard, bindings
 from tui.keys import KEYS
 from tui.layout import latin
+from tui.pasting import gate_pastes
 from tui.screens.chat import ChatScreen
 from tui.screens.stage import what_broke
 from tui.text import clean, one_line, pasted
@@ -87,6 +89,12 @@ class DiscernApp(App[int]):
                 f"{', '.join(THEMES)}; mend that value"
             )
         self.theme = settings.ui.theme
+
+    def get_driver_class(self) -> type[Driver]:
+        """Return Textual's choice, reading pastes as text alone."""
+        driver = super().get_driver_class()
+        gate_pastes(driver)
+        return driver
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Return the colours of ours that a theme may lack."""

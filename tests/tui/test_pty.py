@@ -71,6 +71,11 @@ class Terminal:
             if select.select([self.master], [], [], 0.1)[0]:
                 self.out += os.read(self.master, 65536)
 
+    def drain(self) -> None:
+        """Take what was written until now, so that it is not held for an answer to what comes."""
+        while select.select([self.master], [], [], 0.1)[0]:
+            self.out += os.read(self.master, 65536)
+
     def types(self, keys: bytes) -> None:
         os.write(self.master, keys)
 
@@ -172,6 +177,7 @@ def test_no_screen_lets_it_through(settled: Home) -> None:
             begun = len(terminal.out)
             terminal.types(b"\x1b[200~/" + command.encode() + b"\x1b[201~\r")
             terminal.until(partial(shows, terminal, begun, words.encode()))
+            terminal.drain()
             begun = len(terminal.out)
             terminal.types(b"\x1b[27u" * 3)  # Esc: out of a line, a card, a screen
             terminal.until(partial(writes_again, terminal, begun))
@@ -195,6 +201,16 @@ def test_what_breaks_unforeseen_leaves_one_sentence_and_a_file_without_words(
         'raise KeyError("words that a person said")', ""
     )
     assert (settled.state / FILE).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_clipboard_presses_no_keys(settled: Home) -> None:
+    with Terminal("tui", "chat", "--new") as terminal:
+        terminal.until(lambda: b"0/512" in terminal.out)
+        keys = b"\x1b]0;x\x11\x07\x1b\x07/quit\r\x1b[31m"  # Ctrl+Q, Ctrl+G, a command and Enter
+        terminal.types(b"\x1b[200~first" + keys + b"still-here\x1b[201~")
+        terminal.until(lambda: b"first/quit" in terminal.out and b"still-here" in terminal.out)
+        assert terminal.process.poll() is None
+        harmless(terminal.out)
 
 
 def test_a_sequence_cut_between_pieces_never_arrives(settled: Home, tmp_path: Path) -> None:

@@ -1,0 +1,40 @@
+"""Pastes that hold escape characters: text, wherever the pieces are cut, and never a key."""
+
+from __future__ import annotations
+
+import pytest
+from textual import events
+
+from tui.pasting import BEGIN, END, GatedParser, PasteGate
+from tui.text import pasted
+
+HOSTILE = "one\x1b[31m red\x1b]52;c;eA==\x07 \x1bPq\x1b\\two\x1b\x11\x1bc\rthree\x1b[200~four"
+SAFE = "one red twoc\nthreefour"
+
+
+def read(*pieces: str) -> list[events.Event]:
+    parser = GatedParser()
+    found = [event for piece in pieces for event in parser.feed(piece)]
+    return [event for event in found if isinstance(event, events.Event)]
+
+
+@pytest.mark.parametrize("cut", range(len(BEGIN + HOSTILE + END)))
+def test_a_hostile_paste_is_text_wherever_it_is_cut(cut: int) -> None:
+    whole = f"{BEGIN}{HOSTILE}{END}z"
+    found = read(whole[:cut], whole[cut:]) if cut else read(whole)
+    assert [type(event) for event in found] == [events.Paste, events.Key]
+    paste, key = found
+    assert isinstance(paste, events.Paste) and pasted(paste.text) == SAFE
+    assert isinstance(key, events.Key) and key.key == "z"
+
+
+def test_what_is_no_paste_comes_through_at_once_and_unchanged() -> None:
+    gate = PasteGate()
+    for piece in ("a", "\x1b", "[A", "\x1b[<0;1;1M", "\x1b[20", "1~", "\x1b[200", "x", "ё漢"):
+        assert gate.feed(piece) == piece
+
+
+def test_a_paste_is_known_by_a_beginning_that_came_in_single_characters() -> None:
+    gate = PasteGate()
+    said = "".join(gate.feed(sign) for sign in f"k{BEGIN}a\x1b]b{END}\x1b[A{BEGIN}\x1b{END}")
+    assert said == f"k{BEGIN}a\x9db{END}\x1b[A{BEGIN}{END}"

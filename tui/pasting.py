@@ -1,0 +1,83 @@
+"""What is pasted stays text: an escape character within it must never be read as a key.
+
+Textual's reader of the terminal takes an escape sequence that it does not know apart into keys, within
+a paste, too: a clipboard could press Ctrl+Q, or Enter behind a command. So each ESC of a paste becomes
+the one-byte control that stands for it before the reader sees it; `tui/text.py` takes that out. A
+clipboard that holds the end of a paste itself is the terminal's to refuse.
+
+Source: ECMA-48, 5.3 (C1 controls in seven and in eight bits); xterm's bracketed paste.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable
+
+from textual._xterm_parser import XTermParser
+from textual.driver import Driver
+from textual.message import Message
+
+BEGIN, END = "\x1b[200~", "\x1b[201~"
+_PAIR = re.compile("\x1b([@-_])?")
+
+
+class PasteGate:
+    """What the terminal sends, piece by piece, with the pastes in it made harmless."""
+
+    def __init__(self) -> None:
+        self._inside = False
+        self._held = ""
+        self._seen = ""
+
+    def feed(self, data: str) -> str:
+        """Return what may be read now; within a paste what may be half its end waits for the rest."""
+        text, self._held, out = self._held + data, "", ""
+        while text:
+            if self._inside:
+                before, ended, text = text.partition(END)
+                if not ended:
+                    kept = _half(before)
+                    before, self._held = before[: len(before) - kept], before[len(before) - kept :]
+                out += _PAIR.sub(_one_byte, before) + ended
+                self._inside = not ended
+                continue
+            # The beginning is never held back, or Esc would be late: it is known by what came before.
+            at = (self._seen + text).find(BEGIN)
+            if at < 0:
+                self._seen = (self._seen + text)[1 - len(BEGIN) :]
+                return out + text
+            cut = at + len(BEGIN) - len(self._seen)
+            out, text = out + text[:cut], text[cut:]
+            self._inside, self._seen = True, ""
+        return out
+
+
+def _half(text: str) -> int:
+    """How many characters at the end of the text may begin the end of a paste."""
+    return next((n for n in range(len(END) - 1, 0, -1) if text.endswith(END[:n])), 0)
+
+
+def _one_byte(match: re.Match[str]) -> str:
+    return chr(ord(match[1]) + 0x40) if match[1] else ""
+
+
+class GatedParser(XTermParser):
+    """Textual's reader of the terminal behind the gate."""
+
+    def __init__(self, debug: bool = False) -> None:
+        super().__init__(debug)
+        self._gate = PasteGate()
+
+    def feed(self, data: str) -> Iterable[Message]:
+        """Yield what the terminal said; no data at all is its end."""
+        text = self._gate.feed(data)
+        return super().feed(text) if text or not data else ()
+
+
+def gate_pastes(driver: type[Driver]) -> None:
+    """Have a driver of Textual read through the gate: it takes the reader that its module names."""
+    for base in driver.__mro__:
+        module = sys.modules[base.__module__]
+        if getattr(module, "XTermParser", None) is XTermParser and module.__name__ != __name__:
+            vars(module)["XTermParser"] = GatedParser
