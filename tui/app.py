@@ -179,30 +179,31 @@ class DiscernApp(App[int]):
 
     def action_copy_or_leave(self) -> None:
         """Copy what is selected; with nothing selected, leave at the second press."""
-        screen = self._chat_screen
-        selected = screen.composer.selected_text or self._selected_text()
-        if selected:
+        if selected := self._selected_text():
             self.copy_to_clipboard(clean(selected))
-            screen.status.say(tr("Copied."), TWICE_SECONDS)
+            self._tell(tr("Copied."))
             return
         now = time.monotonic()
         if now - self._leaving_at < TWICE_SECONDS:
             self.action_leave()
             return
         self._leaving_at = now
-        if not screen.is_mounted:  # the questions before it
-            self.notify(tr("Ctrl+C again leaves."), timeout=TWICE_SECONDS)
-            return
-        screen.status.say(
+        self._tell(
             tr("Ctrl+C again leaves. Leaving stops the training.")
-            if screen.training.running
-            else tr("Ctrl+C again leaves."),
-            TWICE_SECONDS,
+            if self._chat_screen.training.running
+            else tr("Ctrl+C again leaves.")
         )
+
+    def _tell(self, text: str) -> None:
+        """Say something for a moment where the person looks: in the status line, or over a screen."""
+        if self.screen is self._chat_screen:
+            self._chat_screen.status.say(text, TWICE_SECONDS)
+        else:
+            self.notify(text, timeout=TWICE_SECONDS, markup=False)
 
     def _selected_text(self) -> str | None:
         if self.screen is self._chat_screen:
-            return self._chat_screen.selected_source()
+            return self._chat_screen.composer.selected_text or self._chat_screen.selected_source()
         return self.screen.get_selected_text()
 
     def _do(self, action: str) -> None:

@@ -270,6 +270,18 @@ async def test_a_model_that_cannot_be_loaded_leaves_with_its_sentence(
     assert seat.app.failure is not None and "/nowhere/model.gguf" in seat.app.failure
 
 
+async def test_over_another_screen_ctrl_c_says_the_same_there(home: Home, quick: Settings) -> None:
+    async with sitting(home, quick) as seat:
+        seat.screen.composer.write("a draft")
+        seat.screen.composer.select_all()
+        await seat.pilot.press("ctrl+t")
+        await seat.sees("Nothing was trained yet.")
+        await seat.pilot.press("ctrl+c")  # what is selected beneath is none of its business
+        await seat.sees("Ctrl+C again leaves.")
+        await seat.pilot.press("ctrl+c")
+        await seat.until(lambda: seat.app.return_code == 0)
+
+
 async def test_ctrl_c_twice_leaves(home: Home, quick: Settings) -> None:
     async with sitting(home, quick) as seat:
         await seat.pilot.press("ctrl+c")

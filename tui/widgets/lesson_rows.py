@@ -47,7 +47,7 @@ class LessonRows(Rows[LessonState]):
         right = (
             tr("{right} said right by the file that was tested", right=tried.good)
             if tested
-            else tr("{right} come out right", right=tried.good)
+            else trn("{n} comes out right", "{n} come out right", tried.good)
         )
         self.border_title = f"{total}, {right} · {tr('worst first')}"
         self.show(sorted(tried.lessons, key=lambda lesson: lesson.rank))
