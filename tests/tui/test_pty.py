@@ -130,6 +130,7 @@ SCREENS = (
     ("memory", "own/PAY"),
     ("sessions", "older"),
     ("report", "Report 1 of 1"),
+    ("training", "Nothing trains now"),
     ("context PAY", "What the model sees"),
     ("compare", "side"),
     ("why", "Recalled for"),
@@ -171,6 +172,26 @@ def test_no_screen_lets_it_through(settled: Home) -> None:
     folder = settled.runs / "20260310T031500"
     folder.mkdir(parents=True)
     (folder / "report.json").write_text(json.dumps(report.to_json()))
+    events = (
+        {
+            "at": 0.0,
+            "phase": "start",
+            "pid": 1,
+            "model": HOSTILE,
+            "tries": 1,
+            "began": now().isoformat(),
+        },
+        {"at": 0.1, "phase": "beside", "lessons": [[mark.id, HOSTILE, 1]]},
+        {"at": 0.2, "phase": HOSTILE},
+        {
+            "at": 0.3,
+            "phase": "report",
+            "verdict": "rejected",
+            "sentence": HOSTILE,
+            "adapter": HOSTILE,
+        },
+    )
+    (folder / "events.jsonl").write_text("".join(f"{json.dumps(event)}\n" for event in events))
     with Terminal("tui", "chat", "--thread", "t") as terminal:
         terminal.until(lambda: b"PAY16" in terminal.out and b"/512" in terminal.out)
         for command, words in SCREENS:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from memory.errors import NothingToTrainError
+from tui.progress import bar
 from tui.verbs.shared_options import as_json, model_option, open_home, print_json, step
 
 if TYPE_CHECKING:
@@ -35,8 +36,7 @@ class Progress:
         if phase == "load" and (attempt := event.get("attempt")):
             parts.append(f"run {attempt}, rate {float(event['rate']):g}, seed {event['seed']}")
         if done is not None and of:
-            filled = round(20 * min(1.0, float(done) / float(of)))
-            parts.append("█" * filled + "░" * (20 - filled) + f" {done}/{of}")
+            parts.append(f"{bar(float(done) / float(of), 20)} {done}/{of}")
         if (loss := event.get("loss")) is not None:
             parts.append(f"loss {float(loss):.3f}")
         if (learnt := event.get("learnt")) is not None:
