@@ -71,7 +71,10 @@ async def test_what_is_pasted_into_a_card_or_a_line_passes_the_gate(
         item = seat.screen.chat.journal.difference(identity)
         assert item.contrast.missed == "two\nlines red end"
         await seat.types("/memory")
+        await seat.until(lambda: seat.app.screen is not seat.screen)
+        await seat.sees("supersede")
         await seat.pilot.press("slash")
+        await seat.until(lambda: isinstance(seat.app.focused, Input))
         seat.app.post_message(events.Paste("\x1b]52;c;eA==\x07tw\x85o"))
         await seat.until(lambda: seat.app.screen.query_one(Input).value == "two")
 
