@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterable
 from typing import ClassVar
+from weakref import WeakKeyDictionary
 
 from rich.text import Text
 from textual import events
@@ -74,6 +75,7 @@ class DiscernApp(App[int]):
         self.home = home
         self.settings = settings
         self._leaving_at = 0.0
+        self._pressed_on: WeakKeyDictionary[events.Key, Screen[object]] = WeakKeyDictionary()
         self.keyboard = Keyboard(settings.keys, str(home.settings_file))
         self.set_keymap(self.keyboard.own)
         self._setup = setup
@@ -124,13 +126,19 @@ class DiscernApp(App[int]):
             self.notify(clean(retold(str(error))), severity="warning", markup=False)
 
     async def on_event(self, event: events.Event) -> None:
-        """Gate what is pasted; tell a key by where it stands, also while one writes in Russian."""
+        """Gate what is pasted; tell a key by where it stands, also while one writes in Russian; let it
+        act where it was pressed only."""
         if not self.screen_stack and isinstance(event, events.InputEvent | events.Paste):
             return  # it was left; a quick hand typed on
         if isinstance(event, events.Paste):
             event.text = pasted(event.text)
-        if isinstance(event, events.Key) and not self.keyboard.knows(event.key):
-            event.key = latin(event.key)
+        if isinstance(event, events.Key):
+            if not event.is_forwarded:
+                self._pressed_on[event] = self.screen
+                if not self.keyboard.knows(event.key):
+                    event.key = latin(event.key)
+            elif self._pressed_on.get(event) is not self.screen:
+                return  # nobody took it, and by now it would act on a screen that it was not meant for
         await super().on_event(event)
 
     def _handle_exception(self, error: Exception) -> None:

@@ -11,9 +11,11 @@ import pytest
 from textual import events
 
 from agent.chat import Chat
+from agent.sight import sight
 from memory.home import Home, Settings
 from tests.tui.screens import Seat, sitting
 from tests.tui.test_streaming import quick
+from tui.screens.context import ContextScreen
 from tui.widgets.listing import Listing
 
 __all__ = ["quick"]
@@ -129,6 +131,23 @@ async def test_escape_right_behind_the_opening_leaves_a_screen_that_is_not_laid_
             await seat.until(lambda: len(seat.app.screen_stack) == 2)
             await seat.pilot.pause()
         assert seat.app.screen is seat.screen
+
+
+async def test_a_key_acts_on_the_screen_only_that_it_was_pressed_on(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick) as seat:
+        for steps in range(1, 12):  # wherever the key is by then on its way up
+            seat.app.post_message(events.Key("escape", None))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            opened = ContextScreen(sight(seat.screen.chat, ''))
+            seat.app.push_screen(opened)
+            await seat.pilot.pause()
+            assert seat.app.screen is opened
+            opened.dismiss(None)
+            await seat.until(lambda: len(seat.app.screen_stack) == 2)
+            await seat.pilot.pause()
 
 
 async def test_enter_pressed_again_and_again_in_the_palette_leaves_the_chat_open(
