@@ -1,7 +1,7 @@
 """What a night found: a frozen value that reads itself back from JSON.
 
-How it looks is elsewhere: `trainer/report_text.py` for the terminal, `trainer/report_page.py` for one
-self-contained HTML file. What a failure means and what to do about it: `trainer/postmortem.py`.
+How it looks is elsewhere: `trainer/report_page.py` makes one self-contained HTML file of it, `tui` what
+a terminal shows. What a failure means and what to do about it: `trainer/postmortem.py`.
 """
 
 from __future__ import annotations
@@ -186,12 +186,6 @@ class Report:
         for name in ("notes", "advice"):
             values[name] = tuple(values.get(name, ()))
         return _made(cls, values)
-
-    def to_text(self, width: int = 80) -> str:
-        """Return the report as plain text, at most `width` columns where words allow."""
-        from trainer.report_text import report_text
-
-        return report_text(self, width)
 
     def to_html(self) -> str:
         """Return the report as one self-contained page."""

@@ -112,6 +112,8 @@ def discern(
     ctx: click.Context, thread: str | None, go_on: bool, new: bool, model: str | None
 ) -> int | None:
     """Chat with a local model that learns from the differences you mark with /diff."""
+    if os.environ.get("NO_COLOR"):
+        ctx.color = False  # else click decides: colour for a terminal
     if ctx.invoked_subcommand is None:
         from tui.verbs.talk import chat
 

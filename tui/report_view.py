@@ -1,7 +1,8 @@
 """A report as a person reads it on the screen: the verdict, then what they ask next, in colour.
 
 Pure: a report, a width and the colours in, lines out. A sign says by its shape what its colour does.
-The same report as plain text is `trainer/report_text.py`, as a page `trainer/report_page.py`.
+On the command line it is the same (`tui/verbs/printed_report.py`); as a page it is
+`trainer/report_page.py`.
 """
 
 from __future__ import annotations

@@ -39,6 +39,6 @@ def test_a_night_on_the_starter_passes_the_shipped_gate(
             said = engine.generate(prompt, Sampling(max_tokens=64)).run().text
             journal.add_difference(difference(asked, sounds, replied=said))
     report = run_night(home, settings, model_path=starter)
-    assert report.verdict == "published", report.to_text()
+    assert report.verdict == "published", report.sentence
     assert all(measure.may_serve for measure in report.measures)
     assert [fate.after for fate in report.fates] == [sounds for _, sounds in MARKED[:count]]

@@ -39,7 +39,7 @@ def test_nothing_that_was_held_is_lost_in_five_nights(
             told = count
             report = run_night(home, settings, model_path=starter)
             identity = read_pointer(home.adapters).current
-            assert identity is not None, report.to_text()
+            assert identity is not None, report.sentence
             adapter = read_adapter(home.adapters, identity)
             engine.set_adapter(adapter.gguf, adapter.manifest.scale)
             now = {asked for asked, sounds in MARKED[:count] if say(engine, asked) == sounds}

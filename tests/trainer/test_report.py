@@ -117,13 +117,6 @@ def test_a_report_of_another_version_is_read_as_far_as_it_goes() -> None:
     assert read.beside == () and read.fates == full().fates
 
 
-def test_the_terminal_has_the_verdict_first_and_stays_within_its_width() -> None:
-    text = replace(full(), sentence="The adapter was not taken.", notes=("word " * 40,)).to_text(60)
-    assert text.startswith("REJECTED  The adapter was not taken.")
-    assert max(map(len, text.splitlines()[1:])) <= 80
-    assert "lost again" in text and "recall" in text
-
-
 def test_the_page_is_well_formed_and_runs_or_loads_nothing() -> None:
     html = full().to_html()
     page = Page(html)
@@ -151,7 +144,6 @@ def test_the_policy_of_the_page_allows_its_own_style_and_nothing_else() -> None:
 def test_a_bare_report_has_a_page_too(verdict: str) -> None:
     bare = Report(verdict, "So.", datetime(2026, 3, 10).astimezone(), 1.0, "m.gguf")  # type: ignore[arg-type]
     assert Page(bare.to_html()).open == []
-    assert verdict.upper() in bare.to_text()
 
 
 def test_curves_bear_any_numbers() -> None:

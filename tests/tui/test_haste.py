@@ -141,7 +141,7 @@ async def test_a_key_acts_on_the_screen_only_that_it_was_pressed_on(
             seat.app.post_message(events.Key("escape", None))
             for _ in range(steps):
                 await asyncio.sleep(0)
-            opened = ContextScreen(sight(seat.screen.chat, ''))
+            opened = ContextScreen(sight(seat.screen.chat, ""))
             seat.app.push_screen(opened)
             await seat.pilot.pause()
             assert seat.app.screen is opened

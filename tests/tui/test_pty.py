@@ -53,13 +53,18 @@ MARKUP = "[@click=app.quit]leave[/]"
 class Terminal:
     """A program on a pseudo-terminal of 100×40; `out` is every byte it wrote."""
 
-    def __init__(self, *command: str) -> None:
+    def __init__(self, *command: str, **environment: str) -> None:
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
         self.process = subprocess.Popen(
             [sys.executable, "-m", *command],
             stdin=slave, stdout=slave, stderr=slave, cwd=ROOT, start_new_session=True,
-            env={**os.environ, "TERM": "xterm-256color", "OMP_NUM_THREADS": "1"},
+            env={
+                **os.environ,
+                "TERM": "xterm-256color",
+                "OMP_NUM_THREADS": "1",
+                **environment,
+            },
         )  # fmt: skip
         os.close(slave)
         self.out = b""
@@ -205,6 +210,18 @@ def test_no_screen_lets_it_through(settled: Home) -> None:
         terminal.types(b"\x1b[200~still-here\x1b[201~")
         terminal.until(lambda: b"still-here" in terminal.out)
         harmless(terminal.out)
+
+
+@pytest.mark.parametrize("colour", [True, False])
+def test_a_verb_has_colours_unless_they_are_not_wanted(settled: Home, colour: bool) -> None:
+    folder = settled.runs / "20260310T031500"
+    folder.mkdir(parents=True)
+    report = Report("published", HOSTILE, now(), 1.0, "m")
+    (folder / "report.json").write_text(json.dumps(report.to_json()))
+    with Terminal("tui", "report", NO_COLOR="" if colour else "1") as terminal:
+        terminal.until(lambda: b"PAY16" in terminal.out)
+        harmless(terminal.out)
+        assert (b"\x1b[32m" in terminal.out) is colour and (b"\x1b" in terminal.out) is colour
 
 
 def test_what_breaks_unforeseen_leaves_one_sentence_and_a_file_without_words(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import click
 import pytest
 from textual.content import Content
 
@@ -14,6 +16,7 @@ from trainer.report import Attempt, Beside, Change, Fate, Measure, Point, Report
 from tui.changed import changed
 from tui.report_view import report_view
 from tui.themes import DARK, of_ours
+from tui.verbs.printed_report import printed
 
 COLOURS = DARK.to_color_system().generate() | of_ours(DARK) | DARK.variables
 AT = datetime(2026, 3, 10, 3, 15, tzinfo=UTC)
@@ -80,6 +83,17 @@ def test_one_question_with_one_outcome_stands_once_and_a_failed_one_says_why() -
 def test_what_a_report_lacks_leaves_no_heading() -> None:
     bare = Report("nothing", "Nothing changed.", AT, 0.0, "starter")
     assert view(bare).plain == "· Nothing to train\n  Nothing changed."
+
+
+def test_on_the_command_line_it_is_the_same_in_the_colours_of_the_terminal() -> None:
+    hostile = replace(LEARNT, asked="[red]x[/]\x1b[2J", after="\x1b]52;c;eA==\x07y")
+    report = replace(REPORT, fates=(LEARNT, FAILED, hostile))
+    out = printed(report, 60)
+    assert click.unstyle(out) == view(report, 60).plain
+    codes = set(re.findall(r"\x1b[^m]*m", out))
+    assert codes == {f"\x1b[{code}m" for code in (0, 1, 2, 31, 32, 33, 36)}
+    assert "\x1b" not in re.sub(r"\x1b\[\d+m", "", out)
+    assert out.startswith("\x1b[31m\x1b[1m✗ Rejected")
 
 
 def test_markup_and_controls_of_a_lesson_are_only_text() -> None:

@@ -199,6 +199,7 @@ def _recall(chat: Chat, story: Story) -> None:
 def _train(chat: Chat, home: Home, settings: Settings, story: Story) -> None:
     from agent.chat import served_model
     from trainer.night import run_night
+    from tui.verbs.printed_report import printed, room
     from tui.verbs.training import Progress
 
     story.tell("\n3. A night: an adapter is trained on those three marks and nothing else")
@@ -209,7 +210,7 @@ def _train(chat: Chat, home: Home, settings: Settings, story: Story) -> None:
         on_event=Progress() if not story.quiet else lambda _event: None,
     )
     step("")
-    story.tell("\n".join("    " + line for line in report.to_text(90).splitlines()))
+    story.tell("\n".join("    " + line for line in printed(report, room() - 4).splitlines()))
     story.check("the adapter passed its gate and is published", report.verdict == "published")
     said = chat.take_adapter()
     story.tell(f"    {said}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,9 +69,9 @@ def report(
     if as_json:
         print_json(found.to_json())
     else:
-        from tui.text import clean
+        from tui.verbs.printed_report import printed, room
 
-        click.echo(clean(found.to_text(min(100, shutil.get_terminal_size().columns))))
+        click.echo(printed(found, room()))
 
 
 def _write(page: Path, text: str) -> None:
@@ -102,13 +101,14 @@ def _list(home: Home, as_json: bool) -> None:
             ]
         )
         return
-    from trainer.report_text import one_line
-    from tui.text import clean
+    from memory.language import tr
+    from memory.retold import retold
+    from tui.text import one_line, padded
+    from tui.verbs.printed_report import room
 
-    width = min(100, shutil.get_terminal_size().columns)
     for folder, found in rows:
-        verdict = found.verdict if found else "cut off"
-        text = f"{folder.name:18}  {verdict:9}  {found.sentence if found else ''}"
-        click.echo(clean(one_line(text, width)).rstrip())
+        head = f"{folder.name:18}  {padded(tr(found.verdict if found else 'cut off'), 14)}  "
+        said = one_line(retold(found.sentence), max(8, room() - len(head))) if found else ""
+        click.echo((head + said).rstrip())
     if not rows:
         click.echo("Nothing has been trained yet. `discern train` begins.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import sys
 import threading
@@ -116,9 +115,9 @@ def train(
     if as_json:
         print_json(report.to_json())
     else:
-        from tui.text import clean
+        from tui.verbs.printed_report import printed, room
 
-        click.echo(clean(report.to_text(min(100, shutil.get_terminal_size().columns))))
+        click.echo(printed(report, room()))
     return 0 if report.verdict in ("published", "practised") else 1
 
 
