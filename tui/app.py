@@ -17,10 +17,12 @@ from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.command import CommandPalette
+from textual.dom import DOMNode
 from textual.driver import Driver
 from textual.filter import NoColor
 from textual.screen import Screen
 from textual.theme import Theme, ThemeProvider
+from textual.widget import Widget
 from textual.worker import WorkerFailed
 
 from memory import language
@@ -30,18 +32,20 @@ from memory.language import tr
 from memory.retold import retold
 from memory.settings_file import write_setting
 from tui.commands import COMMANDS
-from tui.crash import crash
+from tui.crash import crash, keep, where
 from tui.keyboard import Keyboard, bindings
 from tui.keys import KEYS
 from tui.layout import latin
 from tui.pasting import gate_pastes
 from tui.screens.chat import ChatScreen
 from tui.screens.stage import what_broke
+from tui.steady import steady
 from tui.text import clean, one_line, pasted
 from tui.themes import DARK, LIGHT, THEMES, of_ours
 from tui.widgets.listing import Palette
 
 TWICE_SECONDS = 2.0
+AGAIN_SECONDS = 10.0
 TEXTUALS = {
     "Theme": "Change the current theme",
     "Screenshot": "Save an SVG 'screenshot' of the current screen",
@@ -75,6 +79,8 @@ class DiscernApp(App[int]):
         self.home = home
         self.settings = settings
         self._leaving_at = 0.0
+        self._told: dict[tuple[str, str, int], float] = {}
+        steady(self, self.broke)
         self._pressed_on: WeakKeyDictionary[events.Key, Screen[object]] = WeakKeyDictionary()
         self.keyboard = Keyboard(settings.keys, str(home.settings_file))
         self.set_keymap(self.keyboard.own)
@@ -128,26 +134,52 @@ class DiscernApp(App[int]):
     async def on_event(self, event: events.Event) -> None:
         """Gate what is pasted; tell a key by where it stands, also while one writes in Russian; let it
         act where it was pressed only."""
-        if not self.screen_stack and isinstance(event, events.InputEvent | events.Paste):
-            return  # it was left; a quick hand typed on
+        if isinstance(event, events.InputEvent | events.Paste) and self._too_late(event):
+            return
         if isinstance(event, events.Paste):
             event.text = pasted(event.text)
-        if isinstance(event, events.Key):
-            if not event.is_forwarded:
-                self._pressed_on[event] = self.screen
-                if not self.keyboard.knows(event.key):
-                    event.key = latin(event.key)
-            elif self._pressed_on.get(event) is not self.screen:
-                return  # nobody took it, and by now it would act on a screen that it was not meant for
+        if isinstance(event, events.Key) and not event.is_forwarded:
+            self._pressed_on[event] = self.screen
+            if not self.keyboard.knows(event.key):
+                event.key = latin(event.key)
         await super().on_event(event)
+
+    def _too_late(self, event: events.Event) -> bool:
+        """Whether what it was meant for is gone: the chat, the screen that a key comes back from, or
+        what a button was pressed on."""
+        if not self.screen_stack:
+            return True
+        if isinstance(event, events.Key) and event.is_forwarded:
+            return self._pressed_on.get(event) is not self.screen
+        if isinstance(event, events.MouseEvent) and not event.is_forwarded:
+            if not self.screen.region.contains(event.x, event.y):
+                return True
+            return not self.screen.get_widget_at(event.x, event.y)[0].is_attached
+        return False
+
+    def _register_child(
+        self, parent: DOMNode, child: Widget, before: int | None, after: int | None
+    ) -> None:
+        steady(child, self.broke)
+        super()._register_child(parent, child, before, after)
 
     def _handle_exception(self, error: Exception) -> None:
         """Say what broke in a worker; the chat goes on, and with it the draft and the reply."""
         if isinstance(error, WorkerFailed):
-            said = what_broke(error.error) if isinstance(error.error, Exception) else str(error)
-            self.notify(one_line(said, 300), severity="error", markup=False)
+            self.broke(error.error if isinstance(error.error, Exception) else error)
         else:
             super()._handle_exception(error)
+
+    def broke(self, error: Exception) -> None:
+        """Say what broke in a worker or a handler: what comes again and again, now and then."""
+        now, place = time.monotonic(), where(error)
+        if self._exit or now - self._told.get(place, -AGAIN_SECONDS) < AGAIN_SECONDS:
+            return
+        self._told[place] = now
+        said = one_line(what_broke(error), 300)
+        if not isinstance(error, DiscernError) and (path := keep(self.home, error)) is not None:
+            said += "\n" + tr("Where it broke stands in {path}.", path=path)
+        self.notify(clean(said), severity="error", markup=False)
 
     def _fatal_error(self) -> None:
         """Leave with one sentence, in the place of a traceback with everything that was in sight."""

@@ -6,6 +6,7 @@ The file holds where it broke and nothing that was said or read: no values, no m
 from __future__ import annotations
 
 import traceback
+from pathlib import Path
 
 from memory.home import Home
 from memory.language import tr
@@ -13,16 +14,29 @@ from memory.language import tr
 FILE = "crash.txt"
 
 
-def crash(home: Home, error: BaseException) -> str:
-    """Write where `error` came from into the home's state folder; return the sentence to leave with."""
+def keep(home: Home, error: BaseException) -> Path | None:
+    """Write where `error` came from into the home's state folder; return the file, None without one."""
     path = home.state / FILE
-    kind = type(error).__name__
     frames = "".join(traceback.format_tb(error.__traceback__))
     try:
         path.unlink(missing_ok=True)
         path.touch(mode=0o600)
-        path.write_text(f"{kind}\n{frames}", encoding="utf-8")
+        path.write_text(f"{type(error).__name__}\n{frames}", encoding="utf-8")
     except OSError:
+        return None
+    return path
+
+
+def where(error: BaseException) -> tuple[str, str, int]:
+    """Return the kind of an error, and the file and the line in which it arose."""
+    frame = next(reversed(traceback.extract_tb(error.__traceback__)), None)
+    return type(error).__name__, frame.filename if frame else "", (frame and frame.lineno) or 0
+
+
+def crash(home: Home, error: BaseException) -> str:
+    """Keep where `error` came from, and return the sentence to leave with."""
+    kind = type(error).__name__
+    if (path := keep(home, error)) is None:
         return tr("discern: something broke ({kind}); all that was said is kept.", kind=kind)
     return tr(
         "discern: something broke ({kind}); all that was said is kept. Where it broke stands in "

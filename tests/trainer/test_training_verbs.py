@@ -72,7 +72,7 @@ def test_a_dry_practice_publishes_nothing_and_is_reported(
 ) -> None:
     assert practised["verdict"] == "practised" and read_pointer(home.adapters).current is None
     assert run(["report"]) == 0
-    assert capsys.readouterr().out.startswith("PRACTISED")
+    assert capsys.readouterr().out.startswith("✓ Practised")
     assert run(["report", "--list", "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert row["verdict"] == "practised"

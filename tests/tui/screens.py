@@ -11,11 +11,25 @@ from typing import Any
 from textual.app import App
 from textual.pilot import Pilot
 
+from memory.errors import DiscernError
 from memory.home import Home, Settings
 from tui.app import DiscernApp
 from tui.screens.chat import ChatScreen
 
 PATIENCE = 90.0
+
+
+class Watched(DiscernApp):
+    """The application, noting what broke in a way that nobody foresaw: it goes on, a test must not."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self.unforeseen: list[Exception] = []
+        super().__init__(*arguments, **options)
+
+    def broke(self, error: Exception) -> None:
+        if not self._exit and not isinstance(error, DiscernError):
+            self.unforeseen.append(error)
+        super().broke(error)
 
 
 class Seat:
@@ -93,7 +107,7 @@ async def sitting(
     **options: Any,
 ) -> AsyncIterator[Seat]:
     """Open the chat; everything is closed at the end."""
-    app = DiscernApp(home, settings, **options)
+    app = Watched(home, settings, **options)
     try:
         async with app.run_test(size=size, notifications=True) as pilot:
             seat = Seat(app, pilot)
@@ -103,6 +117,8 @@ async def sitting(
             yield seat
     finally:
         app.let_go()
+    for error in app.unforeseen:
+        raise error
 
 
 def shown(app: App[Any]) -> str:

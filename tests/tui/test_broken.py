@@ -10,10 +10,17 @@ from agent.chat import Chat
 from memory.errors import HomeError
 from memory.home import Home, Settings
 from memory.journal import Journal
-from tests.tui.screens import sitting
+from tests.tui.screens import Watched, sitting
 from tests.tui.test_streaming import quick
+from tui.crash import FILE
+from tui.screens.chat import ChatScreen
+from tui.screens.help import HelpScreen
 
 __all__ = ["quick"]
+
+
+WHERE = 'raise KeyError("words that nobody may read in a file")'
+"""The line of code, which the file holds."""
 
 
 def full(*_arguments: Any, **_options: Any) -> NoReturn:
@@ -58,6 +65,44 @@ async def test_what_breaks_at_every_look_around_is_said_once(
             await seat.screen._poll().wait()
         await seat.pilot.pause()
         assert seat.shown.count("The disk is full; free some room.") == 1
+
+
+async def test_a_handler_that_breaks_is_said_now_and_then_and_the_chat_goes_on(
+    home: Home, quick: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_arguments: object) -> NoReturn:
+        raise KeyError("words that nobody may read in a file")
+
+    async with sitting(home, quick) as seat:
+        assert isinstance(seat.app, Watched)
+        seat.screen.composer.write("my draft")
+        with monkeypatch.context() as broken:
+            broken.setattr(ChatScreen, "on_composer_page", breaks)  # a handler of a message
+            broken.setattr(ChatScreen, "action_walk", breaks)  # a key
+            for key in ("pageup", "pageup", "alt+up", "alt+up"):
+                await seat.pilot.press(key)
+        assert [type(error) for error in seat.app.unforeseen] == [KeyError] * 4
+        seat.app.unforeseen.clear()
+        await seat.sees("Something broke inside Discern (KeyError", "the chat goes on", FILE)
+        assert len(seat.app._notifications) == 1  # one place
+        kept = (home.state / FILE).read_text()
+        assert kept.startswith("KeyError\n") and "nobody may read" not in kept.replace(WHERE, "")
+        assert seat.draft == "my draft"
+        await seat.asks("Still there?")
+
+
+async def test_a_screen_that_cannot_be_made_ends_the_chat_with_one_sentence(
+    home: Home, quick: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_arguments: object) -> NoReturn:
+        raise KeyError("words")
+
+    monkeypatch.setattr(HelpScreen, "compose", breaks)
+    with pytest.raises(KeyError):
+        async with sitting(home, quick) as seat:
+            await seat.hits("f1")
+            await seat.until(lambda: not seat.app.is_running)
+            assert seat.app.return_code == 1
 
 
 async def test_a_worker_that_breaks_ends_neither_the_chat_nor_the_draft(

@@ -102,6 +102,17 @@ async def test_what_is_pasted_while_a_reply_is_chosen_is_written_in_the_input(
         assert seat.screen.composer.has_focus
 
 
+async def test_a_paste_longer_than_the_input_is_taken_back(home: Home, quick: Settings) -> None:
+    async with sitting(home, quick) as seat:
+        lines = "\n".join(f"line {number}" for number in range(30))
+        seat.app.post_message(events.Paste(lines))
+        await seat.until(lambda: seat.draft == lines)
+        await seat.pilot.press("ctrl+z")
+        assert seat.draft == ""
+        await seat.pilot.press("ctrl+y", *"!")
+        assert seat.draft == lines + "!"
+
+
 async def test_an_earlier_reply_is_chosen_and_marked_with_two_keys(
     home: Home, quick: Settings
 ) -> None:

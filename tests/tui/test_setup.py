@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual import events
 
 import agent.models
 import agent.pull
@@ -20,6 +21,7 @@ from tests.agent.test_models import hub as hub
 from tests.tui.screens import Seat, sitting
 from trainer import service
 from tui.cli import run
+from tui.screens.chat import ChatScreen
 from tui.screens.setup import SetupScreen
 from tui.setup import MOST, choices, is_first_start
 
@@ -90,6 +92,24 @@ async def test_escape_opens_the_chat_and_is_not_asked_again(home: Home, settings
     assert not is_first_start(home)
     assert read_settings(home) == settings
     assert all(line.startswith("#") for line in home.settings_file.read_text().splitlines())
+
+
+@pytest.mark.parametrize("key", ["enter", "escape"])
+async def test_a_key_pressed_again_and_again_opens_one_chat(
+    home: Home, settings: Settings, key: str
+) -> None:
+    async with sitting(home, settings, ready=False, setup=True) as seat:
+        await seat.sees("step 1 of 3")
+        if key == "enter":
+            await seat.pilot.press("enter")
+            await seat.sees("step 2 of 3")
+            await seat.pilot.press("enter")
+            await seat.sees("step 3 of 3")
+        for _ in range(4):
+            seat.app.post_message(events.Key(key, None))
+        await in_the_chat(seat)
+        assert [type(screen) for screen in seat.app.screen_stack[1:]] == [ChatScreen]
+        assert seat.screen is seat.app._chat_screen
 
 
 async def test_escape_goes_a_step_back_from_everywhere(home: Home, settings: Settings) -> None:

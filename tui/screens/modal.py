@@ -1,4 +1,4 @@
-"""A screen over the chat that is left once, however many keys ask for it."""
+"""A screen that is left once, however many keys ask for it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from textual.screen import ModalScreen, ScreenResultType
 
 
 class Modal(ModalScreen[ScreenResultType]):
-    """What all screens over the chat have in common."""
+    """What all screens but the chat have in common."""
 
     def dismiss(self, result: ScreenResultType | None = None) -> AwaitComplete:
         """Leave; a second key on its way by then must not take the screen below, too."""

@@ -63,39 +63,42 @@ class SessionsScreen(Modal[Chosen | None]):
 
     def __init__(self, chat: Chat, words: str = "") -> None:
         super().__init__()
-        self._chat, self._words = chat, words
+        self._chat = chat
         self._asking: Literal["rename", "export"] | None = None
         self._about: Session | None = None
         """The session that a question is about."""
-        self._anew = False
+        self._anew = self._taking = False
+        # By name and not looked up: a quick key finds the screen not filled yet, or emptied.
+        placeholder = tr("Sessions · write to search all past talk")
+        self._search = Input(one_line(words, 200), placeholder=placeholder, id="search")
+        self._list = PastTalk(chat)
+        self._label = Static("", markup=False, id="label")
+        self._line = Input(id="line", select_on_focus=False)
+        self._keys = Static("", markup=False, classes="keys")
 
     def compose(self) -> ComposeResult:
         """Lay the parts down."""
-        placeholder = tr("Sessions · write to search all past talk")
-        yield Input(one_line(self._words, 200), placeholder=placeholder, id="search")
-        yield PastTalk(self._chat)
+        yield self._search
+        yield self._list
         with Horizontal(id="asking"):
-            yield Static("", markup=False, id="label")
-            yield Input(id="line", select_on_focus=False)
-        yield Static("", markup=False, classes="keys")
+            yield self._label
+            yield self._line
+        yield self._keys
 
     def on_mount(self) -> None:
         """Show what there is."""
         self._say()
         self._look()
 
-    @property
-    def _list(self) -> PastTalk:
-        return self.query_one(PastTalk)
-
     def _look(self, at: int = 0) -> None:
-        self._list.look(self.query_one("#search", Input).value.casefold().split(), at)
+        self._list.look(self._search.value.casefold().split(), at)
 
     # --- keys --------------------------------------------------------------------------------
 
     def on_input_changed(self, message: Input.Changed) -> None:
         """Search while it is written."""
         if message.input.id == "search":
+            self._taking = False
             self._say()
             self._look()
 
@@ -111,6 +114,11 @@ class SessionsScreen(Modal[Chosen | None]):
         """Take what was clicked."""
         self.action_take()
 
+    def on_past_talk_looked(self) -> None:
+        """Take what was found, if that was asked for before it was found."""
+        if self._taking:
+            self.action_take()
+
     def action_walk(self, how: str) -> None:
         """Move the choice while the line keeps the keyboard."""
         if self._asking is None:
@@ -119,21 +127,21 @@ class SessionsScreen(Modal[Chosen | None]):
             self._list.walk(how)
 
     def action_take(self) -> None:
-        """Go on in what is chosen, or do what was asked for."""
+        """Go on in what is chosen, or do what was asked for; behind a search once it is done."""
         row = self._list.chosen
+        self._taking = self._asking is None and not self._list.fresh
         if self._asking is not None:
-            self._answered(self.query_one("#line", Input).value)
-        elif row is not None:
+            self._answered(self._line.value)
+        elif row is not None and not self._taking:
             turn = row.turn.id if row.turn else None
             self.dismiss(Chosen(row.session.name, turn, self._anew))
 
     def action_leave(self) -> None:
         """Take a question back, empty the search, or go back to the chat, in this order."""
-        search = self.query_one("#search", Input)
         if self._about is not None:
             self._say()
-        elif search.value:
-            search.value = ""
+        elif self._search.value:
+            self._search.value = ""
         else:
             self.dismiss(Chosen(self._chat.thread, None, True) if self._anew else None)
 
@@ -168,7 +176,7 @@ class SessionsScreen(Modal[Chosen | None]):
         """Ask where to write the chosen thread to; asked for again, in the other form."""
         row = self._list.chosen
         if self._asking == "export" and self._about is not None:
-            line = self.query_one("#line", Input)
+            line = self._line
             self._put(line, str(_ending(Path(line.value))))
         elif self._asking is None and row is not None:
             from memory.session_file import free_path
@@ -185,9 +193,9 @@ class SessionsScreen(Modal[Chosen | None]):
         words = (("choose", tr("does it")), *more, ("back", tr("leaves it")))
         self._say(hints(keyboard_of(self.app), words))
         self._asking, self._about = what, item
-        self.query_one("#label", Static).update(Content(label))
+        self._label.update(Content(label))
         self.add_class("-asking")
-        line = self.query_one("#line", Input)
+        line = self._line
         self._put(line, one_line(value))
         if what == "rename":
             line.select_all()  # a new name is written anew, a path is changed at its end
@@ -246,14 +254,14 @@ class SessionsScreen(Modal[Chosen | None]):
     def _warn(self, text: str) -> None:
         """Say what is wrong and leave the question open."""
         self.add_class("-warning")
-        self.query_one(".keys", Static).update(Content(clean(text)))
+        self._keys.update(Content(clean(text)))
 
     def _say(self, text: str = "", *, warning: bool = False) -> None:
         """Say this in the last line, by default the keys; a question that was open is over."""
         self._asking = self._about = None
         if self.has_class("-asking"):
             self.remove_class("-asking")
-            self.query_one("#search", Input).focus()
+            self._search.focus()
         self.set_class(warning, "-warning")
         words = (
             ("choose", tr("go on")),
@@ -262,9 +270,7 @@ class SessionsScreen(Modal[Chosen | None]):
             ("export_session", tr("export")),
             ("back", tr("back")),
         )
-        self.query_one(".keys", Static).update(
-            Content(clean(text) or hints(keyboard_of(self.app), words))
-        )
+        self._keys.update(Content(clean(text) or hints(keyboard_of(self.app), words)))
         self._list.keep_in_sight()
 
 

@@ -16,13 +16,13 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.content import Content
 from textual.message import Message
-from textual.screen import Screen
 from textual.widgets import Static
 
 from memory.errors import DiscernError
 from memory.home import Home, Settings, read_settings
 from memory.language import tr
 from memory.retold import retold
+from tui.screens.modal import Modal
 from tui.setup import Answers, When, leave, write
 from tui.text import labels_width, one_line, padded
 from tui.widgets.fetch_page import FetchPage
@@ -63,7 +63,7 @@ class DonePage(SetupPage, can_focus=True):
             self.post_message(self.Over())
 
 
-class SetupScreen(Screen[None]):
+class SetupScreen(Modal[None]):
     """Three steps; gives back nothing: the chat reads the settings anew."""
 
     DEFAULT_CSS = """

@@ -85,4 +85,4 @@ def step_bar(label: str) -> Callable[[int, int], None]:
 def step(text: str) -> None:
     """Say on one passing line of the terminal what is going on; silent when nobody looks."""
     if sys.stderr.isatty():
-        click.echo(f"\r\x1b[K{text}" if text else "\r\x1b[K", err=True, nl=False)
+        click.echo(f"\r\x1b[K{text}" if text else "\r\x1b[K", err=True, nl=False, color=True)

@@ -16,13 +16,14 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import Static, TextArea
+from textual.widgets import Static
 
 from memory.difference import Contrast, Difference
 from memory.kinds import in_words
 from memory.language import tr
 from tui.keyboard import bindings, keyboard_of
 from tui.text import clean, labels_width, one_line, padded
+from tui.widgets.writing import Writing
 
 LINES: tuple[tuple[str, str], ...] = (
     ("missed", "what was not distinguished"),
@@ -32,22 +33,11 @@ LINES: tuple[tuple[str, str], ...] = (
 NOTE = ("note", "anything worth remembering")
 
 
-class CardLine(TextArea):
+class CardLine(Writing):
     """One line of a card; it grows with its text."""
 
     DEFAULT_CSS = """
-    CardLine {
-        height: auto;
-        max-height: 6;
-        width: 1fr;
-        border: none;
-        padding: 0;
-        background: transparent;
-        scrollbar-size-vertical: 1;
-        &:focus { border: none; background-tint: transparent; }
-        & .text-area--placeholder { color: $muted; }
-        & .text-area--cursor { background: $foreground; color: $background; text-style: none; }
-    }
+    CardLine { max-height: 6; }
     """
 
     class Entered(Message):

@@ -13,31 +13,19 @@ from typing import ClassVar
 from textual import events
 from textual.binding import BindingType
 from textual.message import Message
-from textual.widgets import TextArea
 
 from tui.keyboard import bindings, keyboard_of
 from tui.text import clean, pasted
+from tui.widgets.writing import Writing
 
 KEPT = 200
 
 
-class Composer(TextArea):
+class Composer(Writing):
     """The message being written."""
 
     DEFAULT_CSS = """
-    Composer {
-        height: auto;
-        max-height: 8;
-        width: 1fr;
-        border: none;
-        padding: 0;
-        background: transparent;
-        color: $foreground;
-        scrollbar-size-vertical: 1;
-        &:focus { border: none; background-tint: transparent; }
-        & .text-area--placeholder { color: $muted; }
-        & .text-area--cursor { background: $foreground; color: $background; text-style: none; }
-    }
+    Composer { max-height: 8; color: $foreground; }
     """
 
     class Editor(Message):

@@ -1,19 +1,27 @@
-"""Lists in which a key may come before the rows are counted: right behind what filled them."""
+"""Lists in which a key or a click may come right behind what filled or emptied them."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 
+from textual import events
 from textual.await_complete import AwaitComplete
 from textual.command import CommandPalette
 from textual.widgets import OptionList
 
 
 class Listing(OptionList):
-    """Textual's own, but that a page up or down before the first laying out does nothing."""
+    """Textual's own, but that a page up or down before the first laying out does nothing, nor does a
+    click on a row that is gone."""
 
     def __init__(self) -> None:
         super().__init__(markup=False)
+
+    def _on_click(self, event: events.Click) -> None:  # type: ignore[override]
+        """Textual takes the row that was painted where the click fell; by now there may be fewer."""
+        row = event.style.meta.get("option")
+        if isinstance(row, int) and row >= self.option_count:
+            event.prevent_default()
 
     def action_page_up(self) -> None:
         """Move the choice up by a page."""

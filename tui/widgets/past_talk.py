@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from textual import events, work
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
+from textual.message import Message
 from textual.widgets import Static
 from textual.widgets.option_list import Option
 
@@ -52,11 +53,16 @@ class PastTalk(Horizontal):
     PastTalk > VerticalScroll > Static { height: auto; }
     """
 
+    class Looked(Message):
+        """The rows are those that were looked for."""
+
     def __init__(self, chat: Chat) -> None:
         super().__init__()
         self._chat = chat
         self._words: list[str] = []
         self._rows: list[Row] = []
+        self.fresh = False
+        """Whether the rows are those that were looked for last."""
         # By name and not looked up: what is called later may find the screen left and emptied.
         self._listed = Listing()
         self._end, self._beside = Static("", markup=False), VerticalScroll(can_focus=False)
@@ -80,12 +86,17 @@ class PastTalk(Horizontal):
         """Scroll to the chosen row, once what is below has grown over it."""
         self.call_after_refresh(self._listed.scroll_to_highlight)
 
-    @work(group="look", exclusive=True)
-    async def look(self, words: list[str], at: int = 0) -> None:
+    def look(self, words: list[str], at: int = 0) -> None:
         """Read what is to be listed for these words, and choose the row at this place."""
-        self._words = words
+        self._words, self.fresh = words, False
+        self._look(words, at)
+
+    @work(group="look", exclusive=True)
+    async def _look(self, words: list[str], at: int) -> None:
         self._rows = await asyncio.to_thread(self._read, words)
         self._draw(at)
+        self.fresh = True
+        self.post_message(self.Looked())
 
     def _read(self, words: list[str]) -> list[Row]:
         journal = self._chat.journal

@@ -132,6 +132,8 @@ class MarkPicker(Vertical, can_focus=True):
         self.post_message(self.Said(self, self.steps.said(words["note"], words["sounds"])))
 
     def _go(self, steps: Steps) -> None:
+        if not self.is_attached:
+            return  # it was left; the key was on its way by then
         writing = self.steps.step == 2
         self.steps = steps
         for row in self._rows:

@@ -1,0 +1,26 @@
+"""Keys, clicks, pastes and sizes at random: no handler breaks, and the chat answers afterwards."""
+
+from __future__ import annotations
+
+import pytest
+
+from memory.home import Home
+from tests.tui.monkey import game
+
+SEEDS = range(1, 13)
+"""Every fourth begins with the three steps of the first start."""
+
+
+@pytest.mark.parametrize("seed", [4, 5])
+async def test_nothing_that_is_pressed_quickly_breaks_the_chat(home: Home, seed: int) -> None:
+    monkey = await game(home, seed, seconds=6)
+    assert monkey.faults == []
+    assert monkey.pressed > 50 and monkey.seen["ChatScreen"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_nor_does_it_in_a_long_game(home: Home, seed: int) -> None:
+    monkey = await game(home, seed, seconds=40)
+    assert monkey.faults == []
+    assert monkey.pressed > 300 and len(monkey.seen) > 20
