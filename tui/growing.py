@@ -15,8 +15,9 @@ from tui.markdown import SIGNS
 from tui.pieces import Piece, plain_pieces
 from tui.reading import START, Reading
 
-UNDECIDED = re.compile(r"[ \t>]*(?:[-=*_+#>`~|:]+[ \t]*|\d{1,9}[.)]?[ \t]*)")
-"""An unfinished line that may become anything: a rule, an item, a heading of the line above."""
+UNDECIDED = re.compile(r"[ \t>]*(?:[-=*_+#>`~|:][-=*_+#>`~|: \t]*|\d{1,9}[.)]?[ \t]*)")
+"""An unfinished line that may become anything: a rule, an item, what makes the line above a heading or
+the head of a table."""
 
 
 def whole(text: str) -> list[Piece]:

@@ -10,6 +10,7 @@ from tui.text import clean
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
+    from markdown_it.rules_block import StateBlock
     from markdown_it.rules_core import StateCore
     from markdown_it.token import Token
 
@@ -19,6 +20,8 @@ SIGNS = re.compile(
     re.MULTILINE,
 )
 """What a text must have to be Markdown at all."""
+GOES_ON = "goes on"
+"""What the parser is told of a text that begins within a list or a block of code."""
 _SPACE = re.compile(r"\s+")
 _OPENED = {"em_open": "em", "strong_open": "strong", "s_open": "s", "link_open": "link"}
 
@@ -32,8 +35,17 @@ def parser() -> MarkdownIt:
     from markdown_it import MarkdownIt
 
     markdown = MarkdownIt("gfm-like", {"html": False}).disable("image")
+    markdown.block.ruler.at("table", _table, {"alt": ["paragraph", "reference"]})
     markdown.core.ruler.push("discern", _settle)
     return markdown
+
+
+def _table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """Tables are looked for before lists and code; a line that goes on one of these heads none."""
+    from markdown_it.rules_block import table
+
+    taken = start == 0 and state.level == 0 and state.env.get(GOES_ON)
+    return not taken and table(state, start, end, silent)
 
 
 def _settle(state: StateCore) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tui.markdown import parser, words
+from tui.markdown import GOES_ON, parser, words
 from tui.pieces import Cell, Look, Piece
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ BETWEEN = "\t"
 class Resume:
     """How to read on: what the parser must be told of what stands before.
 
-    `lead` are the lines that open the table or block of code which goes on, `of` where it began;
+    `lead` are the lines that open what goes on, a table (two) or a block of code (one), `of` where
+    that began;
     `number` is that of the next item of the list which goes on (0 where it has bullets).
     """
 
@@ -88,7 +89,8 @@ class Reading:
         self._kind, self._of, self._row_lead = "text", -1, ""
         self._row: list[tuple[str, str, tuple[Look, ...], str]] = []
         known = dict(references or {})
-        environment: dict[str, Any] = {"references": dict(known)}
+        within = self._resume.number is not None or self._lead == 1
+        environment: dict[str, Any] = {"references": dict(known), GOES_ON: within}
         for token in parser().parse(read, environment):
             take: Callable[[Token], None] | None = getattr(self, f"_on_{token.type}", None)
             if take is not None:

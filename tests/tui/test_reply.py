@@ -41,6 +41,22 @@ TEXTS = {
     "escapes": "a \\* b \\# &amp; &#x202e; <http://x.y> https://a.b/c_d_e www.x.org\n",
     "plain text at first": "Twelve,  and\n   a poem\n\n\nof lines.\n\n- and then an item\n",
 }
+PARTS = (
+    "- a", "  - b", "    c", "1. x", "2) y", "10. n", "1986. A", "-", "*", "+ p", "- [ ] t", "- - d",
+    "-   w", "- # h2", "- ```", "- | a |", "  |---|", "> q", ">", "> - z", "> > e", ">     c", "```",
+    "```py", "~~~", "```|x", "  ```", "  x", "    code", "\tt", "| a | b |", "|---|---|", "| 1 | `2` |",
+    "a|b", "-|-", "---", "===", "***", "# h", "## ", "text", "**b", "*i*", "`c", "[l](http://x)", "[l]",
+    "<div>", "</div>", "<!-- c", "-->", "<http://z>", "", "  ", "   in", "a  ", "b\\", "&amp;", "漢字",
+    "e\u0301", "\\|", "![i](u)", "![", "~~s~~",
+)  # fmt: skip
+"""Bits of Markdown; a definition of a link is not among them, for that is heeded at the end alone."""
+ENDS = ("\n", "\n", "\n", "\n\n", " ", "")
+ROUGH = {
+    "a row of signs within code": "```|A\n\n-|-\nx",
+    "the same within other signs": "~~~|c\n\n-|-\n\n",
+    "a row of signs below an item": "-\n- ||\n-|-\n",
+    "a head that becomes none": "A\na||\n-|- ||",
+}
 LATE = """See [foo] and [bar][b].
 
 [foo]: http://foo.example 'T'
@@ -75,22 +91,59 @@ class Page(App[None]):
         yield self.reply
 
 
+def grows_as_the_whole(text: str, seed: int, width: int = 60) -> None:
+    """Cut a text at random places: at every moment it reads as if read at once, and so it is laid."""
+    growing, signs = Growing(), False
+    laid, at_once = Laid(), Laid()
+    laid.resize(width)
+    for cut in pieces_of(text, seed):
+        before = list(growing.pieces)
+        stay = growing.append(cut)
+        assert growing.pieces[:stay] == before[:stay], text
+        laid.put(stay, growing.pieces[stay:])
+        so_far, line = growing.text, growing.text.rfind("\n") + 1
+        signs = signs or bool(SIGNS.search(so_far))
+        if signs and UNDECIDED.fullmatch(so_far, line):
+            so_far = so_far[:line]
+        assert growing.pieces == (Reading(so_far).pieces if signs else whole(so_far)), text
+    stay = growing.finish(text, whole(text))
+    assert growing.pieces == whole(text)
+    laid.put(stay, growing.pieces[stay:])
+    at_once.put(0, whole(text))
+    at_once.resize(width)
+    assert (laid.tops, laid.begins, laid.lines) == (at_once.tops, at_once.begins, at_once.lines)
+    assert [laid.at(y) for y in range(laid.height)] == [at_once.at(y) for y in range(laid.height)]
+
+
 @pytest.mark.parametrize("name", TEXTS)
 def test_at_every_moment_what_streams_is_what_the_whole_would_show(name: str) -> None:
-    text = clean(TEXTS[name])
     for seed in range(20):
-        growing, signs = Growing(), False
-        for cut in pieces_of(text, seed):
-            before = list(growing.pieces)
-            stay = growing.append(cut)
-            assert growing.pieces[:stay] == before[:stay]
-            so_far, line = growing.text, growing.text.rfind("\n") + 1
-            signs = signs or bool(SIGNS.search(so_far))
-            if signs and UNDECIDED.fullmatch(so_far, line):
-                so_far = so_far[:line]
-            assert growing.pieces == (Reading(so_far).pieces if signs else whole(so_far))
-        growing.finish(text, whole(text))
-        assert growing.pieces == whole(text)
+        grows_as_the_whole(clean(TEXTS[name]), seed)
+
+
+@pytest.mark.parametrize("name", ROUGH)
+def test_so_it_is_with_what_once_was_read_otherwise(name: str) -> None:
+    for seed in range(60):
+        grows_as_the_whole(ROUGH[name], seed)
+
+
+def put_together(seed: int) -> str:
+    rnd = random.Random(seed)
+    parts = ((rnd.choice(PARTS), rnd.choice(ENDS)) for _ in range(rnd.randint(2, 14)))
+    return "".join(part + end for part, end in parts)
+
+
+@pytest.mark.parametrize("start", range(0, 600, 100))
+def test_so_it_is_with_whatever_is_put_together(start: int) -> None:
+    for seed in range(start, start + 100):
+        grows_as_the_whole(put_together(seed), seed, width=(5, 20, 60)[seed % 3])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("start", range(1000, 17000, 4000))
+def test_and_so_it_is_with_thousands(start: int) -> None:
+    for seed in range(start, start + 4000):
+        grows_as_the_whole(put_together(seed), seed, width=(5, 20, 60)[seed % 3])
 
 
 def test_a_link_defined_below_its_use_is_one_at_the_end_and_the_rest_stays() -> None:
@@ -138,19 +191,7 @@ def test_however_long_a_block_is_only_its_last_part_is_read_again(
 def test_what_was_laid_down_bit_by_bit_stands_as_if_laid_down_at_once(
     name: str, width: int
 ) -> None:
-    text = clean(TEXTS[name])
-    growing, laid, at_once = Growing(), Laid(), Laid()
-    laid.resize(width)
-    for cut in pieces_of(text, 7):
-        stay = growing.append(cut)
-        laid.put(stay, growing.pieces[stay:])
-    stay = growing.finish(text, whole(text))
-    laid.put(stay, growing.pieces[stay:])
-    at_once.put(0, whole(text))
-    at_once.resize(width)
-    assert laid.pieces == at_once.pieces
-    assert [laid.at(y) for y in range(laid.height)] == [at_once.at(y) for y in range(laid.height)]
-    assert (laid.tops, laid.begins, laid.lines) == (at_once.tops, at_once.begins, at_once.lines)
+    grows_as_the_whole(clean(TEXTS[name]), 7, width)
 
 
 @pytest.mark.parametrize("width", [1, 7, 30])
