@@ -1,4 +1,4 @@
-"""The real application in which a key breaks a handler that no fault was foreseen in.
+"""The real application in which no fault was foreseen in a handler, nor in the making of a screen.
 
 python -m tests.tui.breaking_process chat --new
 """
@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from tui.cli import main
 from tui.screens.chat import ChatScreen
+from tui.screens.help import HelpScreen
 
 
-def breaks(_screen: ChatScreen, _message: object) -> None:
+def breaks(*_arguments: object) -> None:
     raise KeyError("words that a person said")
 
 
 if __name__ == "__main__":
     ChatScreen.on_composer_page = breaks  # type: ignore[method-assign]
+    HelpScreen.compose = breaks  # type: ignore[assignment, method-assign]
     main()
