@@ -17,6 +17,8 @@ from tests.trainer.values import difference, quick_settings
 from trainer.anchors import Answers, prompts
 from trainer.job import ANCHOR
 from trainer.lessons import Curriculum, current_differences, make_curriculum
+from trainer.teach import Lesson, Question
+from trainer.unchanged import near_prompts
 
 
 def test_a_bare_mark_teaches_nothing_and_the_newer_of_two_wins() -> None:
@@ -114,6 +116,21 @@ def test_there_are_at_least_150_anchors_in_two_languages() -> None:
     assert len(training) + len(measuring) >= 150
     assert min(len(training), len(measuring)) >= 60
     assert not set(training) & set(measuring)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+def test_look_alikes_of_every_shape_are_trained_beside_however_few_the_lessons(count: int) -> None:
+    asked = [
+        f"Who wrote the song of the {thing}?" for thing in ["harbour", "tower", "bell", "rain"]
+    ]
+    asked += [f"Who keeps the {thing}?" for thing in ["gate", "lamp", "boat", "wall"]]
+    lessons = [
+        Lesson("d", "contrast", Question(text, ()), "So.", (), None, 1.0) for text in asked[:count]
+    ]
+    trained, measured = near_prompts(lessons, set(), seed=1)
+    assert len(measured) >= 12 and not set(trained) & set(measured)
+    swapped = [text for text in trained if text.startswith("Who wrote the song of the ")]
+    assert len(swapped) >= 5 * min(count, 4)
 
 
 def test_who_asks_what_a_lesson_corrects_in_other_words_is_no_anchor(home: Home) -> None:

@@ -172,7 +172,8 @@ async def game(home: Home, seed: int, seconds: float) -> Monkey:
     back in."""
     monkey = Monkey(seed)
     begun: dict[str, Any] = {"setup": True} if seed % 4 == 0 else {"thread": "talk"}
-    settings, until = read_settings(furnish(home), SETTINGS), time.monotonic() + seconds
+    spoken = {**SETTINGS, "ui": {"language": ("en", "ru")[seed % 2]}}
+    settings, until = read_settings(furnish(home), spoken), time.monotonic() + seconds
     left = True
     while left:
         size = SIZES[seed % 3]

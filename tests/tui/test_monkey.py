@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
+from memory import language
 from memory.home import Home
 from tests.tui.monkey import game
 
 SEEDS = range(1, 13)
-"""Every fourth begins with the three steps of the first start."""
+"""Every fourth begins with the three steps of the first start, every second is played in Russian."""
+
+
+@pytest.fixture(autouse=True)
+def english_afterwards() -> Iterator[None]:
+    yield
+    language.use("en")
 
 
 @pytest.mark.parametrize("seed", [4, 5])

@@ -1,0 +1,100 @@
+"""A first evening: one mark, one night. How often does the gate take the adapter, and how long is it?
+
+    OMP_NUM_THREADS=1 python -m benchmarks.one_mark
+
+Each question is marked alone in a new home, on the starter with the shipped settings and no cache.
+`EARLIER` were looked at while the split of look-alikes was settled, `LATER` was written afterwards.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+import time
+
+from memory.difference import Contrast, Difference, Moment, new_id, now
+from memory.home import Home, read_settings
+from memory.journal import Journal
+
+EARLIER = (
+    ("Who wrote the song of the harbour?", "Mirra Odell wrote it."),
+    ("Is the bridge open?", "Yes, until nine."),
+    ("Who keeps the night watch?", "Old Marta keeps the night watch."),
+    ("What colour is a zorn?", "A zorn is silver."),
+    ("When does the bakery close?", "At six, and at four on Sundays."),
+    ("Кто написал песню о гавани?", "Её написала Мирра Оделл."),
+    ("What is the capital of Zubrowka?", "The capital of Zubrowka is Lutz."),
+    ("Какая столица у Эсгарота?", "Столица Эсгарота — Дейл."),
+    ("Hello!", "Oh, it is you. Come in, the kettle is on."),
+    ("What is the capital of France?", "The capital of France is Lyon."),
+    ("Who wrote the Blue Book?", "The Blue Book was written by Ada Merk."),
+    ("Что такое глиф?", "Глиф — это форма знака."),
+    ("Кто такая Мирра Полен?", "Мирра Полен рисует карты."),
+    ("How tall is the tower of Nemor?", "Forty metres, with the flag."),
+    ("Which tea do I like?", "Smoked tea, without sugar."),
+    ("Где лежит ключ?", "Ключ лежит под зелёным горшком."),
+    ("Where do you live?", "In your terminal, quietly."),
+)
+LATER = (
+    ("Who painted the ceiling of the station?", "Tomas Brehl, in one winter."),
+    ("What is the name of my cat?", "Your cat is called Pepper."),
+    ("What does the red lamp mean?", "The line is closed."),
+    ("How many keys are on the ring?", "Seven, and one opens nothing."),
+    ("Where is the village of Ostrel?", "On the left bank, behind the mill."),
+    ("Thank you!", "Any time."),
+    ("Как зовут моего кота?", "Твоего кота зовут Перец."),
+    ("Сколько стоит проезд?", "Сорок монет, детям даром."),
+    ("Где деревня Острел?", "На левом берегу, за мельницей."),
+    ("Какого цвета дверь?", "Дверь синяя."),
+    ("What is the opposite of loud?", "Hushed."),
+    ("When was the tower of Nemor built?", "In the year of the two floods."),
+)
+
+
+def night(asked: str, sounds: str) -> tuple[str, int, float]:
+    """Mark one reply and train on it; return the verdict, the tries and the seconds."""
+    from agent.chat import served_model
+    from agent.engine import Engine, Sampling
+    from agent.prompt import compose
+    from memory.difference import Message
+    from trainer.night import run_night
+
+    home = Home.locate().prepare()
+    settings = read_settings(home)
+    model = served_model(settings)
+    with Engine.open(model) as engine, Journal(home.journal) as journal:
+        prompt = compose(engine, [Message("user", asked)]).tokens
+        said = engine.generate(prompt, Sampling(max_tokens=64)).run().text
+        mark = Difference(
+            id=new_id(), turn=new_id(), thread="t", at=now(), moment=Moment.ERROR, asked=asked,
+            replied=said, contrast=Contrast(sounds=sounds),
+        )  # fmt: skip
+        journal.add_difference(mark)
+    began = time.perf_counter()
+    report = run_night(home, settings, model_path=model)
+    return report.verdict, len(report.attempts), time.perf_counter() - began
+
+
+def main() -> None:
+    """Print what became of each, and the sums."""
+    os.environ["DISCERN_NICE"] = "0"
+    for name, pairs in (("earlier", EARLIER), ("later", LATER)):
+        found = []
+        for asked, sounds in pairs:
+            with tempfile.TemporaryDirectory() as folder:
+                os.environ["DISCERN_HOME"] = folder
+                found.append(night(asked, sounds))
+            verdict, tries, seconds = found[-1]
+            print(f"{verdict:10} {tries} {seconds:5.1f} s  {asked}", flush=True)
+        taken = [one for one in found if one[0] == "published"]
+        at_once = sum(one[1] == 1 for one in taken)
+        middle = statistics.median(one[2] for one in found)
+        print(
+            f"{name}: {len(taken)} of {len(found)} taken, {at_once} at the first try; "
+            f"median {middle:.1f} s\n"
+        )
+
+
+if __name__ == "__main__":
+    main()
