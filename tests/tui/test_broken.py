@@ -11,13 +11,9 @@ from memory.errors import HomeError
 from memory.home import Home, Settings
 from memory.journal import Journal
 from tests.tui.screens import Watched, sitting
-from tests.tui.test_streaming import quick
 from tui.crash import FILE
 from tui.screens.chat import ChatScreen
 from tui.screens.help import HelpScreen
-
-__all__ = ["quick"]
-
 
 WHERE = 'raise KeyError("words that nobody may read in a file")'
 """The line of code, which the file holds."""

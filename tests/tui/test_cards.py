@@ -10,7 +10,7 @@ from textual.widgets import Input
 
 from agent.surprise import SMOOTH, Suggestion
 from memory.difference import Contrast, State
-from memory.home import Home, Settings, read_settings
+from memory.home import Home, Settings
 from memory.memory import Memory
 from tests.tui.screens import Seat, sitting
 from tui.widgets.card import Card
@@ -19,19 +19,6 @@ from tui.widgets.why_card import WhyCard
 
 QUESTION = "What is the capital of Zubrowka?"
 SOUNDS = "The capital of Zubrowka is Lutz."
-
-
-@pytest.fixture
-def quick(home: Home) -> Settings:
-    """The starter, greedy, searching by words alone and without nights."""
-    return read_settings(
-        home,
-        {
-            "sampling": {"temperature": 0.0, "max_tokens": 60},
-            "memory": {"dense": False},
-            "night": {"enabled": False},
-        },
-    )
 
 
 async def marked(seat: Seat, mark: str) -> str:

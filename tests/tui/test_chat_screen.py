@@ -17,19 +17,6 @@ SOUNDS = "The capital of Zubrowka is Lutz."
 
 
 @pytest.fixture
-def quick(home: Home) -> Settings:
-    """The starter, greedy, searching by words alone and without nights."""
-    return read_settings(
-        home,
-        {
-            "sampling": {"temperature": 0.0, "max_tokens": 60},
-            "memory": {"dense": False},
-            "night": {"enabled": False},
-        },
-    )
-
-
-@pytest.fixture
 def endless(home: Home, tiny: Path) -> Settings:
     """A random model that never comes to an end by itself."""
     return read_settings(

@@ -14,11 +14,8 @@ from agent.chat import Chat
 from agent.sight import sight
 from memory.home import Home, Settings
 from tests.tui.screens import Seat, sitting
-from tests.tui.test_streaming import quick
 from tui.screens.context import ContextScreen
 from tui.widgets.listing import Listing
-
-__all__ = ["quick"]
 
 
 async def rushes(seat: Seat, *lines: str) -> None:

@@ -16,19 +16,6 @@ from tui.widgets.picker import MarkPicker
 QUESTION = "What is the capital of Zubrowka?"
 
 
-@pytest.fixture
-def quick(home: Home) -> Settings:
-    """The starter, greedy, searching by words alone and without nights."""
-    return read_settings(
-        home,
-        {
-            "sampling": {"temperature": 0.0, "max_tokens": 60},
-            "memory": {"dense": False},
-            "night": {"enabled": False},
-        },
-    )
-
-
 async def picking(seat: Seat, *keys: str) -> None:
     """Press keys and wait for the picker."""
     await seat.pilot.press(*keys)

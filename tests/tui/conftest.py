@@ -1,0 +1,20 @@
+"""What journeys through the screens have in common."""
+
+from __future__ import annotations
+
+import pytest
+
+from memory.home import Home, Settings, read_settings
+
+
+@pytest.fixture
+def quick(home: Home) -> Settings:
+    """The starter, greedy, searching by words alone and without nights."""
+    return read_settings(
+        home,
+        {
+            "sampling": {"temperature": 0.0, "max_tokens": 60},
+            "memory": {"dense": False},
+            "night": {"enabled": False},
+        },
+    )
