@@ -18,3 +18,10 @@ def quick(home: Home) -> Settings:
             "night": {"enabled": False},
         },
     )
+
+
+@pytest.fixture
+def by_words(home: Home) -> Home:
+    """A home whose memory needs no index, and whose first start is over."""
+    home.settings_file.write_text("[memory]\ndense = false\n[sampling]\ntemperature = 0.0\n")
+    return home

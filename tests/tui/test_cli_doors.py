@@ -1,13 +1,10 @@
-"""The command line as a shell and a script meet it: help, completion, streams, Ctrl-C."""
+"""The command line as a shell and a script meet it: help, streams, Ctrl-C."""
 
 from __future__ import annotations
 
 import io
 import json
 import os
-import pty
-import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,16 +14,12 @@ from pathlib import Path
 import click
 import pytest
 
-from memory import glance
-from memory.difference import Turn, new_id, now
 from memory.home import Home
 from memory.journal import Journal
+from tests.faults.processes import ROOT
 from tests.tui.test_cli import call, configured, quiet_input  # noqa: F401 - fixtures
 from tui.cli import discern, run
 
-ROOT = Path(__file__).parents[2]
-DISCERN = "import sys; sys.argv[0] = 'discern'; from tui.cli import main; main()"
-HARMFUL = 'it\'s "$HOME"; touch harm $(touch harm) `touch harm`'
 ENVIRONMENT = {"PYTHONPATH": str(ROOT)}
 
 
@@ -276,136 +269,3 @@ def test_what_takes_a_while_says_so_to_a_person_alone(
     (tmp_path / words[-1]).unlink(missing_ok=True)
     assert run([*words]) in (0, 1)
     assert said not in silent.getvalue() and "\x1b" not in silent.getvalue()
-
-
-# --- completion ------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def told(home: Home) -> Home:
-    with Journal(home.journal) as journal:
-        for thread in ("work", "2026-11-26 1", "red\x1b[31m\u202e"):
-            journal.add_turn(Turn(new_id(), thread, now(), "Who?", "Me.", "m", None))
-    return home
-
-
-def offered(line: str) -> list[str]:
-    done = subprocess.run(
-        [sys.executable, "-c", DISCERN],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, **ENVIRONMENT, "_DISCERN_COMPLETE": "bash_complete", "COMP_LINE": line},
-    )
-    assert done.stderr == ""
-    return [part.partition(",")[2] for part in done.stdout.splitlines()]
-
-
-def test_names_of_what_is_there_are_offered(told: Home) -> None:
-    assert offered("discern we") == ["web"]
-    assert offered("discern memory im") == ["import"]
-    assert offered("discern --thread w") == ["work"]
-    assert offered("discern ask --thread 2026-11-26\\ ") == ["2026-11-26 1"]
-    assert "tactical/length" in offered("discern mark --kind tactical/")
-    assert offered("discern model pull qwen3-4") == ["qwen3-4b"]
-    assert offered("discern model use st") == ["starter"]
-    assert offered("discern compare base cu") == ["current"]
-    assert len(offered("discern mark --turn ")) == 3
-    everything = "".join(offered("discern --thread "))
-    assert "work" in everything and not {"\x1b", "\u202e"} & set(everything)
-
-
-def test_a_glance_leaves_no_trace_and_forgives(home: Home) -> None:
-    asked = (glance.threads, glance.differences, glance.turns, glance.adapters, glance.runs)
-    assert [ask(home) for ask in asked] == [[]] * 5
-    assert not home.journal.exists()
-    home.journal.write_bytes(b"no database at all" * 100)
-    (home.adapters / "0123456789ab").mkdir(parents=True)
-    (home.adapters / "0123456789ab" / "manifest.json").write_text("{")
-    (home.config / "kinds.toml").write_text("[[")
-    assert [ask(home) for ask in asked] == [[]] * 5
-    assert len(glance.kinds(home)) == 35
-
-
-def test_completing_imports_nothing_heavy(told: Home) -> None:
-    heavy = ("torch", "chromadb", "llama_cpp", "langgraph", "textual", "numpy", "pydantic", "rich")
-    probe = (
-        "import sys, atexit\n"
-        f"atexit.register(lambda: sys.stderr.write(repr([n for n in {heavy!r} if n in sys.modules])))\n"
-        + DISCERN
-    )
-    for line in ("discern --thread w", "discern memory show ", "discern model use "):
-        done = subprocess.run(
-            [sys.executable, "-c", probe],
-            capture_output=True,
-            text=True,
-            check=True,
-            env={
-                **os.environ,
-                **ENVIRONMENT,
-                "_DISCERN_COMPLETE": "bash_complete",
-                "COMP_LINE": line,
-            },
-        )
-        assert done.stderr == "[]", line
-
-
-@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
-def test_bash_itself_completes_spaces_and_colons(told: Home, tiny: Path, tmp_path: Path) -> None:
-    with Journal(told.journal) as journal:
-        for thread in (HARMFUL, "a b:c d"):
-            journal.add_turn(Turn(new_id(), thread, now(), "Who?", "Me.", "m", None))
-    folder = tmp_path / "hub/models--Some--Here/snapshots/abc"
-    folder.mkdir(parents=True)
-    (folder / "here.gguf").write_bytes(tiny.read_bytes())
-    command = tmp_path / "bin" / "discern"
-    command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{DISCERN}" "$@"\n')
-    command.chmod(0o755)
-    environment = {
-        **os.environ,
-        **ENVIRONMENT,
-        "PATH": f"{command.parent}:{os.environ['PATH']}",
-        "HF_HUB_CACHE": str(tmp_path / "hub"),
-        "PS1": "$ ",
-        "TERM": "dumb",
-    }
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        ["bash", "--norc", "--noprofile", "-i"],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env=environment,
-        start_new_session=True,
-        cwd=tmp_path,
-    )
-    os.close(theirs)
-
-    def until_it_says(wanted: str) -> None:
-        heard = ""
-        while wanted not in heard:
-            assert select.select([ours], [], [], 60)[0], heard
-            heard += os.read(ours, 4096).decode(errors="replace")
-
-    try:
-        os.write(ours, b"source <(discern completion bash); echo rea''dy\n")
-        until_it_says("ready")
-        os.write(ours, b"echo discern >/dev/null; discern --thread 20\t")
-        until_it_says("2026-11-26\\ 1")
-        os.write(ours, b"\x15discern model use Some/Here:h\t")
-        until_it_says("Some/Here:here.gguf")
-        for typed, begun in (
-            ('"2026-11-26 ', "2026-11-26 1"),
-            ("'it", HARMFUL),
-            ('"it', HARMFUL),
-            ("it", HARMFUL),
-            ("a\\ b:c", "a b:c d"),
-        ):
-            os.write(ours, f"\x15discern sessions show {typed}\t\r".encode())
-            until_it_says(f"# {begun}\r\n".replace("`", "\\`"))  # as Markdown has it
-        assert not (tmp_path / "harm").exists()
-    finally:
-        process.kill()
-        process.wait()
-        os.close(ours)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
 import signal
@@ -11,127 +10,22 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
-from textual_serve.download_manager import DownloadManager
 
 from memory.home import Home
 from memory.journal import Journal
+from tests.faults.processes import ROOT
 from tests.tui.browser import CHROMIUM, browsing
 from tests.tui.screens import until
+from tests.tui.served import children, serving, tab
 from tui.cli import run
 from tui.web.server import Server
-from tui.web.tab import Tab
 
-ROOT = Path(__file__).parents[2]
 QUESTION, ANSWER = "What is the capital of Australia?", "Canberra"
-
-
-class Served:
-    """A `discern web` that runs, and a browser's cookies."""
-
-    def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
-        self.process, self.url = process, url
-        self.base = url.partition("?")[0]
-        self.origin = self.base.rstrip("/")
-        self.client = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
-
-    async def get(self, path: str, **options: Any) -> tuple[int, str, Any]:
-        async with self.client.get(self.origin + path, allow_redirects=False, **options) as answer:
-            return answer.status, await answer.text(), answer.headers
-
-    async def come_in(self) -> None:
-        assert (await self.get("/?" + self.url.partition("?")[2]))[0] == 303
-
-
-class Opened:
-    """A tab: what was painted so far."""
-
-    def __init__(self, websocket: aiohttp.ClientWebSocketResponse) -> None:
-        self.websocket = websocket
-        self.painted = b""
-        self._listening = asyncio.create_task(self._listen())
-
-    async def _listen(self) -> None:
-        async for message in self.websocket:
-            if message.type == aiohttp.WSMsgType.BINARY:
-                self.painted += message.data
-
-    @property
-    def shown(self) -> str:
-        return re.sub(r"\x1b\[[0-9;?]*[ -/]*[@-~]", "", self.painted.decode(errors="replace"))
-
-    async def sees(self, text: str) -> None:
-        try:
-            await until(lambda: text in self.shown or self._listening.done())
-        finally:
-            assert text in self.shown, self.shown[-2000:]
-
-    async def types(self, text: str) -> None:
-        await self.websocket.send_json(["stdin", text])
-        await until(lambda: text in self.shown)
-        await self.websocket.send_json(["stdin", "\r"])
-
-    async def close(self) -> None:
-        await self.websocket.close()
-        await self._listening
-
-
-@asynccontextmanager
-async def serving(*options: str, **environment: str) -> AsyncIterator[Served]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tui", "web", *options),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-    )
-    assert process.stdout is not None
-    served = Served(process, (await process.stdout.readline()).decode().strip())
-    try:
-        yield served
-    finally:
-        await served.client.close()
-        if process.returncode is None:
-            process.send_signal(signal.SIGINT)
-        await process.communicate()
-
-
-@asynccontextmanager
-async def tab(served: Served, **options: Any) -> AsyncIterator[Opened]:
-    headers = {"Origin": served.origin}
-    async with served.client.ws_connect(
-        f"{served.origin}/ws?width=80&height=24", headers=headers, **options
-    ) as websocket:
-        opened = Opened(websocket)
-        yield opened
-        await opened.close()
-
-
-def children(home: Home) -> list[int]:
-    """The chats that run in this home."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (folder / "cmdline").read_bytes().split(b"\0")
-            environment = (folder / "environ").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if b"chat" in words and f"DISCERN_HOME={home.data}".encode() in environment:
-            found.append(int(folder.name))
-    return found
-
-
-@pytest.fixture
-def by_words(home: Home) -> Home:
-    """A home whose memory needs no index, and whose first start is over."""
-    home.settings_file.write_text("[memory]\ndense = false\n[sampling]\ntemperature = 0.0\n")
-    return home
 
 
 async def test_nothing_is_given_without_the_key(home: Home) -> None:
@@ -379,76 +273,6 @@ async def test_what_is_no_request_fills_no_terminal(home: Home) -> None:
         served.process.send_signal(signal.SIGINT)
         _out, said = await served.process.communicate()
         assert b"Traceback" not in said
-
-
-class Heard:
-    """A websocket that notes what it is sent."""
-
-    closed = False
-
-    def __init__(self) -> None:
-        self.sent: list[Any] = []
-
-    async def send_str(self, text: str) -> None:
-        self.sent.append(json.loads(text))
-
-    async def send_bytes(self, data: bytes) -> None:
-        raise ConnectionResetError
-
-    async def close(self) -> None:
-        self.closed = True
-
-
-async def test_only_pages_of_the_web_are_opened() -> None:
-    websocket = Heard()
-    opened = Tab(websocket, DownloadManager(), [])  # type: ignore[arg-type]
-    for url in ("javascript:alert(1)", "file:///etc/passwd", "data:text/html,x", "https://x.org/"):
-        meta = {"type": "open_url", "url": url, "new_tab": True}
-        await opened.on_meta(json.dumps(meta).encode())
-    assert [said[1]["url"] for said in websocket.sent] == ["https://x.org/"]
-    await opened.on_data(b"a picture for nobody")
-
-
-async def test_a_chat_that_hears_no_more_is_ended_all_the_same(
-    by_words: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tui.web.tab.PATIENCE", (0.2, 0.2))
-    opened = Tab(Heard(), DownloadManager(), [])  # type: ignore[arg-type]
-    await opened.start(80, 24)
-    process = opened._process
-    assert process is not None
-    process.send_signal(signal.SIGSTOP)
-    opened.stdin.write(b"x" * 1_000_000)  # more than the pipe holds
-    await opened.stop()
-    assert process.returncode == -signal.SIGKILL and not children(by_words)
-
-
-async def test_a_file_is_saved_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    server = Server([], print)
-    await server._downloads.create_download(
-        app_service=None,  # type: ignore[arg-type]
-        delivery_key="k",
-        file_name='a"; x=\r\nSet-Cookie: я.html',
-        open_method="browser",
-        mime_type="text/html",
-    )
-
-    async def pieces(_key: str) -> AsyncIterator[bytes]:
-        yield b"<script>"
-
-    monkeypatch.setattr(server._downloads, "download", pieces)
-    from aiohttp import web
-    from aiohttp.test_utils import TestClient, TestServer
-
-    application = web.Application()
-    application.router.add_get("/download/{key}", server._download)
-    async with TestClient(TestServer(application)) as client:
-        answer = await client.get("/download/k")
-        assert answer.headers["Content-Type"] == "application/octet-stream"
-        assert answer.headers["Content-Disposition"].startswith("attachment; filename*=UTF-8''a%22")
-        assert "Set-Cookie" not in answer.headers
-        assert await answer.read() == b"<script>"
-        assert (await client.get("/download/other")).status == 404
 
 
 @pytest.mark.slow
