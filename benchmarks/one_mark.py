@@ -52,8 +52,10 @@ LATER = (
 )
 
 
-def night(asked: str, sounds: str) -> tuple[str, int, float]:
-    """Mark one reply and train on it; return the verdict, the tries and the seconds."""
+def night(asked: str, sounds: str) -> tuple[str, int, float, bool]:
+    """Mark one reply and train on it; return the verdict, the tries, the seconds, and whether the same
+    question is answered as marked when it is asked again in the talk that holds the wrong reply."""
+    from agent.adapters import read_adapter, read_pointer
     from agent.chat import served_model
     from agent.engine import Engine, Sampling
     from agent.prompt import compose
@@ -73,7 +75,19 @@ def night(asked: str, sounds: str) -> tuple[str, int, float]:
         journal.add_difference(mark)
     began = time.perf_counter()
     report = run_night(home, settings, model_path=model)
-    return report.verdict, len(report.attempts), time.perf_counter() - began
+    seconds = time.perf_counter() - began
+    talk = (asked, said, "What is 2 + 3?", "2 + 3 = 5.", asked)
+    roles = ("user", "assistant", "user", "assistant", "user")
+    again = ""
+    if (identity := read_pointer(home.adapters).current) is not None:
+        adapter = read_adapter(home.adapters, identity)
+        with Engine.open(model) as engine:
+            engine.set_adapter(adapter.gguf, adapter.manifest.scale)
+            prompt = compose(
+                engine, [Message(*one) for one in zip(roles, talk, strict=True)]
+            ).tokens
+            again = engine.generate(prompt, Sampling(max_tokens=64)).run().text
+    return report.verdict, len(report.attempts), seconds, again == sounds
 
 
 def main() -> None:
@@ -85,14 +99,14 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 os.environ["DISCERN_HOME"] = folder
                 found.append(night(asked, sounds))
-            verdict, tries, seconds = found[-1]
-            print(f"{verdict:10} {tries} {seconds:5.1f} s  {asked}", flush=True)
+            verdict, tries, seconds, again = found[-1]
+            print(f"{verdict:10} {tries} {seconds:5.1f} s  {again!s:5}  {asked}", flush=True)
         taken = [one for one in found if one[0] == "published"]
         at_once = sum(one[1] == 1 for one in taken)
         middle = statistics.median(one[2] for one in found)
         print(
-            f"{name}: {len(taken)} of {len(found)} taken, {at_once} at the first try; "
-            f"median {middle:.1f} s\n"
+            f"{name}: {len(taken)} of {len(found)} taken, {at_once} at the first try; asked again in "
+            f"their talk {sum(one[3] for one in found)} said right; median {middle:.1f} s\n"
         )
 
 

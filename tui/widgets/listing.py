@@ -5,23 +5,26 @@ from __future__ import annotations
 from contextlib import suppress
 
 from textual import events
+from textual.app import ComposeResult
 from textual.await_complete import AwaitComplete
-from textual.command import CommandPalette
+from textual.command import CommandList, CommandPalette
 from textual.widgets import OptionList
 
 
-class Listing(OptionList):
-    """Textual's own, but that a page up or down before the first laying out does nothing, nor does a
-    click on a row that is gone."""
-
-    def __init__(self) -> None:
-        super().__init__(markup=False)
+class _Clicked(OptionList):
+    """Textual takes the row that was painted where a click fell; by now there may be fewer."""
 
     def _on_click(self, event: events.Click) -> None:  # type: ignore[override]
-        """Textual takes the row that was painted where the click fell; by now there may be fewer."""
         row = event.style.meta.get("option")
         if isinstance(row, int) and row >= self.option_count:
             event.prevent_default()
+
+
+class Listing(_Clicked):
+    """Textual's own, but that a page up or down before the first laying out does nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(markup=False)
 
     def action_page_up(self) -> None:
         """Move the choice up by a page."""
@@ -34,8 +37,17 @@ class Listing(OptionList):
             super().action_page_down()  # type: ignore[no-untyped-call]
 
 
+class _Commands(CommandList, _Clicked):
+    """The palette's list."""
+
+
 class Palette(CommandPalette):
     """Textual's own, with the same care for its list, and left once."""
+
+    def compose(self) -> ComposeResult:
+        """Lay the parts down."""
+        for part in super().compose():
+            yield _Commands() if isinstance(part, CommandList) else part
 
     def dismiss(self, result: None = None) -> AwaitComplete:
         """Leave; a second Enter on its way by then must not take the chat, too."""
