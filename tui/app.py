@@ -13,7 +13,7 @@ from typing import ClassVar
 from weakref import WeakKeyDictionary
 
 from rich.text import Text
-from textual import events
+from textual import events, work
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.command import CommandPalette
@@ -246,8 +246,9 @@ class DiscernApp(App[int]):
             return self._chat_screen.composer.selected_text or self._chat_screen.selected_source()
         return self.screen.get_selected_text()
 
-    def _do(self, action: str) -> None:
-        self.run_worker(self._chat_screen.run_action(action))
+    @work
+    async def _do(self, action: str) -> None:
+        await self._chat_screen.run_action(action)
 
     def action_help(self) -> None:
         """Show the commands and the keys."""

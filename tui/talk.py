@@ -64,7 +64,7 @@ class Talk(ShownThread):
     def ask(self, text: str, *, instead_of: str | None = None) -> None:
         """Ask, and follow the reply to its end; `instead_of` is the turn in whose place it is asked."""
         self.asked, self._stopping = True, False
-        self._screen.run_worker(self._ask(text, instead_of), group="reply")
+        self._screen.work_at_reply(lambda: self._ask(text, instead_of))
 
     async def _ask(self, text: str, instead_of: str | None) -> None:
         self.streaming, view = True, TurnView(text)

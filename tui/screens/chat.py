@@ -178,8 +178,12 @@ class ChatScreen(ReadingStage):
         else:
             self.transcript.choose(None)
             self.entry.aim(None)
-            self.run_worker(self.transcript.drop_hints())
+            self._drop_hints()
         self.set_focus(self.composer)
+
+    @work
+    async def _drop_hints(self) -> None:
+        await self.transcript.drop_hints()
 
     def action_walk(self, step: int) -> None:
         """Move the cursor over the replies."""

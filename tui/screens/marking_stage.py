@@ -44,13 +44,14 @@ class MarkingStage(TrainingStage):
         """The keys in force."""
         return keyboard_of(self.app)
 
-    def open_help(self) -> None:
+    @work(group="commands")
+    async def open_help(self) -> None:
         """Open the commands and the keys; while the model loads, too."""
-        self.run_worker(self._handlers.help(), group="commands")
+        await self._handlers.help()
 
     def recolour(self, _theme: object = None) -> None:
         """Show the families in the colours of another ground."""
-        self.run_worker(self.talk.refresh_marks(), group="marks", exclusive=True)
+        self.refresh_marks()
 
     # --- choosing ----------------------------------------------------------------------------
 

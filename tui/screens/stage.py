@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from textual import work
 from textual.screen import Screen
 
 from memory.errors import DiscernError, NothingToTrainError
@@ -111,6 +112,16 @@ class Stage(Screen[None]):
         if view := self.view_of(difference.turn):
             view.show_marks([mark for mark in view.marks if mark.id != difference.id])
 
+    @work(group="marks", exclusive=True)
+    async def refresh_marks(self) -> None:
+        """Show every mark in sight as it is by now."""
+        await self.talk.refresh_marks()
+
+    @work(group="reply")
+    async def work_at_reply(self, job: Callable[[], Awaitable[None]]) -> None:
+        """Do what a reply takes, beside everything else."""
+        await job()
+
     def refresh_status(self, *, all_of_it: bool = False) -> None:
         """Bring the status line up to date; the waiting are counted anew only when they may differ."""
         if self._chat is None:
@@ -124,7 +135,7 @@ class Stage(Screen[None]):
             changed_elsewhere = self._counted is not None and not all_of_it
             self._counted = mark
             if changed_elsewhere:  # such as by a night of another process
-                self.run_worker(self.talk.refresh_marks(), group="marks", exclusive=True)
+                self.refresh_marks()
             self.status.change(waiting=self._chat.waiting())
         self.status.change(
             adapter=adapter.id if adapter else None,
