@@ -208,6 +208,7 @@ def main() -> None:
     seed, seconds = int(sys.argv[1]), float(sys.argv[2])
     with tempfile.TemporaryDirectory(prefix="discern-monkey-") as folder:
         os.environ.update(DISCERN_HOME=folder, LANGUAGE="en")
+        os.chdir(folder)  # where sessions are exported to
         monkey = asyncio.run(game(Home.locate().prepare(), seed, seconds))
     for fault in monkey.faults:
         click.echo(f"{fault}\n")

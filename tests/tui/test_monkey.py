@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,9 @@ SEEDS = range(1, 13)
 
 
 @pytest.fixture(autouse=True)
-def english_afterwards() -> Iterator[None]:
+def let_loose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Sessions are exported into the folder in which the chat was opened."""
+    monkeypatch.chdir(tmp_path)
     yield
     language.use("en")
 
