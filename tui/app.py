@@ -19,6 +19,7 @@ from textual.binding import BindingType
 from textual.command import CommandPalette
 from textual.dom import DOMNode
 from textual.driver import Driver
+from textual.errors import NoWidget
 from textual.filter import NoColor
 from textual.screen import Screen
 from textual.theme import Theme, ThemeProvider
@@ -152,9 +153,10 @@ class DiscernApp(App[int]):
         if isinstance(event, events.Key) and event.is_forwarded:
             return self._pressed_on.get(event) is not self.screen
         if isinstance(event, events.MouseEvent) and not event.is_forwarded:
-            if not self.screen.region.contains(event.x, event.y):
+            try:
+                return not self.screen.get_widget_at(event.x, event.y)[0].is_attached
+            except NoWidget:  # not laid out yet, or the terminal was made smaller by then
                 return True
-            return not self.screen.get_widget_at(event.x, event.y)[0].is_attached
         return False
 
     def _register_child(
