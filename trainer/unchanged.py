@@ -48,7 +48,7 @@ def near_prompts(
     kept_back = max(1, min(kept_back, MOST_MEASURED // max(1, len(asked))))
     to_train = max(2, min(NEAR_TRAINED, NEAR_AT_MOST // max(1, len(asked))))
     # What the gate takes more of one or two lessons is not taken from what they are trained beside.
-    to_train += 2 * max(0, kept_back - NEAR_MEASURED)
+    to_train += max(0, kept_back - NEAR_MEASURED)
     trained: list[str] = []
     measured: list[str] = []
     for question in asked:

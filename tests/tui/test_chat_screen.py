@@ -359,8 +359,6 @@ async def test_the_whole_loop_mark_train_ask_without_recall_and_come_back(
         assert screen.chat.adapter is not None
         await seat.until(lambda: screen.transcript.turns[0].marks[-1].state is State.TRAINED)
         await seat.types("/recall off")
-        await seat.types("/new")  # how often a talk that holds the wrong reply goes on: one_mark.py
-        await seat.sees("New thread:")
         await seat.asks(QUESTION)
         await seat.sees(f"› {QUESTION} {SOUNDS}")
         adapter = screen.chat.adapter.id
