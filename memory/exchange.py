@@ -33,6 +33,7 @@ from memory.record import (
     to_difference,
     to_line,
 )
+from memory.schema import sync
 
 COUNT_CAP = 200_000
 """Most differences of one file."""
@@ -79,7 +80,7 @@ def export_file(memory: Memory, path: Path) -> int:
                 file.flush()
                 os.fsync(file.fileno())
             unfinished.replace(path)
-            _sync_folder(path.parent)
+            sync(path.parent)
         finally:
             unfinished.unlink(missing_ok=True)
     except OSError as error:
@@ -94,14 +95,6 @@ def _write(differences: list[Difference], write: Callable[[str], object]) -> int
     for difference in differences:
         write(to_line(difference) + "\n")
     return len(differences)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def read_batch(memory: Memory, path: Path, *, progress: Progress | None = None) -> Batch:

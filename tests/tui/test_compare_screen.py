@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from textual.widgets import Input
 
-from memory.home import Home, Settings, read_settings
+from memory.home import Home, Settings
 from tests.tui.screens import Seat, sitting
 from tui.screens.compare import CompareScreen
 
@@ -14,16 +14,9 @@ SOUNDS = "The capital of Zubrowka is Lutz."
 
 
 @pytest.fixture
-def quick(home: Home) -> Settings:
-    return read_settings(
-        home,
-        {
-            "sampling": {"temperature": 0.0, "max_tokens": 60},
-            "memory": {"dense": False},
-            "night": {"enabled": False},
-            "ui": {"hints": False},
-        },
-    )
+def quick(quick: Settings) -> Settings:
+    """The same without the hints, which would come between."""
+    return quick.model_copy(update={"ui": quick.ui.model_copy(update={"hints": False})})
 
 
 async def opened(seat: Seat, command: str = "/compare") -> CompareScreen:

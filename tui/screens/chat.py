@@ -42,7 +42,7 @@ class ChatScreen(ReadingStage):
     def __init__(
         self, home: Home, settings: Settings, *, thread: str | None = None, new: bool = False
     ) -> None:
-        super().__init__(home, settings, thread=thread, new=new)
+        super().__init__(home, settings, self.submit, thread=thread, new=new)
         self._handlers = Handlers(self)
         self._noticed: str | None = None
         self._broke = ""

@@ -32,12 +32,19 @@ class Stage(Screen[None]):
     """The widgets of a chat and the words through which they are used."""
 
     def __init__(
-        self, home: Home, settings: Settings, *, thread: str | None = None, new: bool = False
+        self,
+        home: Home,
+        settings: Settings,
+        submit: Callable[[str], None],
+        *,
+        thread: str | None = None,
+        new: bool = False,
     ) -> None:
+        """`submit` sends what was written, or does what it asks."""
         super().__init__()
         self.home, self.settings = home, settings
         self.transcript = Transcript()
-        self.entry = Entry(lambda: sources(self._chat), self.submit)
+        self.entry = Entry(lambda: sources(self._chat), submit)
         self.composer = self.entry.composer
         self.panel = TrainingPanel()
         self.status = StatusLine()
@@ -54,10 +61,6 @@ class Stage(Screen[None]):
         """The open chat; only for after it was loaded."""
         assert self._chat is not None
         return self._chat
-
-    def submit(self, text: str) -> None:
-        """Send what was written, or do what it asks."""
-        raise NotImplementedError
 
     @property
     def room(self) -> int:

@@ -26,7 +26,7 @@ class LessonRows(Rows[LessonState]):
     """A row a lesson."""
 
     def __init__(self) -> None:
-        super().__init__(id="lessons")
+        super().__init__(self._row, id="lessons")
         self._taught: Mapping[str, Taught] = {}
 
     def show(self, items: Sequence[LessonState]) -> None:
@@ -52,7 +52,7 @@ class LessonRows(Rows[LessonState]):
         self.border_title = f"{total}, {right} · {tr('worst first')}"
         self.show(sorted(tried.lessons, key=lambda lesson: lesson.rank))
 
-    def line(self, item: LessonState, width: int) -> Text:
+    def _row(self, item: LessonState, width: int) -> Text:
         """Sign, course, bar, count, difference, question and, with room, the reply."""
         variables = self.app.theme_variables
         muted = variables["muted"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from rich.text import Text
@@ -37,13 +37,11 @@ class Rows(ScrollView, Generic[Item], can_focus=True):
     FOLLOWS = False
     """Whether the end stays in sight as rows come, unless the person scrolled away from it."""
 
-    def __init__(self, *, id: str) -> None:
+    def __init__(self, line: Callable[[Item, int], Text], *, id: str) -> None:
+        """`line` returns an item's line, at most as many columns wide as it is told."""
         super().__init__(id=id)
+        self._line = line
         self._items: Sequence[Item] = ()
-
-    def line(self, item: Item, width: int) -> Text:
-        """Return an item's line, at most `width` columns."""
-        raise NotImplementedError
 
     def show(self, items: Sequence[Item]) -> None:
         """Show these."""
@@ -67,6 +65,6 @@ class Rows(ScrollView, Generic[Item], can_focus=True):
         at, width = y + self.scroll_offset.y, self.scrollable_content_region.width
         if not 0 <= at < len(self._items):
             return Strip.blank(width, self.rich_style)
-        text = self.line(self._items[at], width)
+        text = self._line(self._items[at], width)
         text.truncate(width, overflow="ellipsis", pad=True)
         return Strip(text.render(self.app.console)).apply_style(self.rich_style)

@@ -32,7 +32,7 @@ class TrainingLog(Rows[Line]):
     FOLLOWS = True
 
     def __init__(self) -> None:
-        super().__init__(id="log")
+        super().__init__(self._row, id="log")
         self.border_title = tr("log")
         self._made: object = None
         self._log: tuple[Entry, ...] = ()
@@ -63,7 +63,7 @@ class TrainingLog(Rows[Line]):
             for time, line in zip(times, lines, strict=True)
         ]
 
-    def line(self, item: Line, width: int) -> Text:
+    def _row(self, item: Line, width: int) -> Text:
         """The time and the words."""
         variables = self.app.theme_variables
         return Text.assemble(
