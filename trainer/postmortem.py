@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from trainer.gate import Verdict
     from trainer.lessons import Curriculum, Lesson
 
+STOPPED = "stopped"
+"""Why a training ended that a person wished to end (`trainer/fit.py`)."""
 LONG = 120
 """Tokens from which a reply is long to learn by heart."""
 FEW = 4
@@ -125,8 +127,10 @@ def _why(
             f"in training it came out right (ahead by {margin:.1f} nats), served it did not",
             "raise training.rank, or try a smaller learning rate: it stands too close to the edge",
         )
-    if reason in ("steps", "time", "stopped"):
-        ended = {"steps": "the steps ran out", "time": "the time ran out"}.get(reason, "stopped")
+    if reason == STOPPED:
+        return "not learnt when it was stopped", "let `discern train --force` go on to its end"
+    if reason in ("steps", "time"):
+        ended = {"steps": "the steps ran out", "time": "the time ran out"}[reason]
         key = "max_minutes" if reason == "time" else "max_steps"
         return f"not learnt when {ended}", f"raise training.{key}, or run `discern train` again"
     if len(lesson.chosen) > LONG:
@@ -147,6 +151,9 @@ def advice(
 ) -> tuple[str, ...]:
     """Return what to do next about the measures that failed, a sentence each."""
     failed = {item.name for item in verdict.measures if not item.passed}
+    if failed and best.curves.ended.get("reason") == STOPPED:
+        # No setting is to blame for what had no time.
+        return ("It was stopped before its end: `discern train --force` trains anew.",)
     made: list[str] = []
     if failed & {"lessons", "rephrasings"}:
         bad = [fate for fate in every if fate.fate == "repelled"]

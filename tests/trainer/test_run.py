@@ -77,6 +77,23 @@ def test_stop_keeps_the_best_and_tests_it(home: Home, tiny: Path) -> None:
     assert read_pointer(home.adapters).current == report.adapter
 
 
+def test_no_setting_is_to_blame_for_what_was_stopped(home: Home, tiny: Path) -> None:
+    mark(home, difference("Who?", "Lutz."))
+    settings = quick_settings(
+        home, training={"max_steps": 100_000, "learning_rates": [1e-5]}, gate={"lessons": 1.0}
+    )
+    told: list[Path] = []
+
+    def on_event(event: dict[str, Any]) -> None:
+        if event["phase"] == "train" and event.get("step", 0) >= 1 and not told:
+            told.append(tell_run(home, "stop"))
+
+    report = run_night(home, settings, model_path=tiny, on_event=on_event)
+    assert report.verdict == "rejected" and report.attempts[0].reason == "stopped"
+    assert report.fates[0].cause == "not learnt when it was stopped"
+    assert report.advice == ("It was stopped before its end: `discern train --force` trains anew.",)
+
+
 def test_abort_leaves_nothing(home: Home, tiny: Path) -> None:
     mark(home, difference("Who?", "Lutz."))
     settings = quick_settings(home, training={"max_steps": 100_000})
