@@ -139,17 +139,23 @@ def read_batch(memory: Memory, path: Path, *, progress: Progress | None = None) 
 
 
 def _check_chains(path: Path, fresh: dict[str, Record], lines: dict[str, int]) -> None:
+    """Refuse a `superseded_by` that leads nowhere or in a circle; each link is followed once."""
+    ended: set[str] = set()  # ids from which a chain is known to end
     for record in fresh.values():
-        seen = {record.id}
-        after: str | None = record.superseded_by
-        while after is not None:
-            where = f"line {lines[record.id]} of {path} says superseded_by {after[:40]!r}, "
-            if after not in lines:
-                raise ExchangeError(where + "which is not in this file; remove superseded_by")
-            if after in seen:
-                raise ExchangeError(where + "which leads back to itself; remove superseded_by")
-            seen.add(after)
+        chain = {record.id}
+        after = record.superseded_by
+        while after is not None and after not in ended:
+            if after not in lines or after in chain:
+                why = (
+                    "which leads back to itself" if after in chain else "which is not in this file"
+                )
+                raise ExchangeError(
+                    f"line {lines[record.id]} of {path} says superseded_by {after[:40]!r}, {why}; "
+                    "remove superseded_by"
+                )
+            chain.add(after)
             after = fresh[after].superseded_by if after in fresh else None
+        ended |= chain
 
 
 def _body(record: Record, same: dict[str, str]) -> str:

@@ -134,12 +134,13 @@ def _links(journal: Journal) -> Iterator[Finding]:
 def _circle(after: dict[str, str]) -> list[str]:
     done: set[str] = set()
     for start in after:
-        path: list[str] = []
+        path: dict[str, None] = {}  # in the order in which it was walked
         here = start
         while here in after and here not in done:
             if here in path:
-                return path[path.index(here) :]
-            path.append(here)
+                walked = list(path)
+                return walked[walked.index(here) :]
+            path[here] = None
             here = after[here]
         done.update(path)
     return []

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from memory import exchange
 from memory.difference import Contrast, Difference, Message, Moment, Span, State, now
 from memory.errors import ExchangeError, UnknownIdError
 from memory.exchange import batches, confirm, export_file, export_memory, read_batch, reject
+from memory.health import check
 from memory.home import Home, Settings
 from memory.lines import LINE_CAP
 from memory.memory import Memory
@@ -390,3 +393,36 @@ def test_an_export_does_nothing_to_a_terminal_and_says_the_same() -> None:
     said = to_line(replace(make_difference(), asked=evil))
     assert json.loads(said)["asked"] == evil and "é я 😀" in said
     assert not set("\x1b\x7f\x9b\u202e\u200b\U000e0049\ue0d1") & set(said)
+
+
+def test_a_long_chain_of_superseded_lines_is_followed_once(
+    home: Home, tmp_path: Path, settings: Settings
+) -> None:
+    def steps(count: int) -> int:
+        """Return how many lines of ours run while a chain comes in, is let in, checked and found."""
+        taken = 0
+
+        def count_line(frame: FrameType, event: str, _arg: object) -> Any:
+            nonlocal taken
+            taken += event == "line"
+            return count_line if "/memory/" in frame.f_code.co_filename else None
+
+        chain = [
+            line(id=f"a{here}", asked=f"{here}?", superseded_by=f"a{here + 1}")
+            for here in range(count - 1)
+        ]
+        path = write(tmp_path / f"{count}.jsonl", *chain, line(id=f"a{count - 1}", asked="Last?"))
+        with Memory.open(Home.at(tmp_path / str(count)), settings, dense=False) as memory:
+            sys.settrace(count_line)
+            try:
+                batch = read_batch(memory, path)
+                assert confirm(memory, batch.id) == count
+                assert check(home, memory.journal) == ()
+                assert [item.difference.asked for item in memory.search("Last?")] == ["Last?"]
+                export_file(memory, tmp_path / "out.jsonl")
+            finally:
+                sys.settrace(None)
+        return taken
+
+    steps(2)  # what is read once
+    assert steps(400) < 2.5 * steps(200)

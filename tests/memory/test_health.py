@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from memory.health import check
+from memory.health import _circle, check
 from memory.home import Home
 from memory.journal import Journal
 from tests.memory.test_journal import make_difference, make_turn
@@ -94,3 +94,24 @@ def test_what_another_process_reads_for_long_is_named(home: Home, journal: Journ
     found = check(home, journal)
     reader.close()
     assert any("another process reads for long" in item.sentence for item in found)
+
+
+def test_a_long_chain_is_looked_through_for_a_circle_step_by_step() -> None:
+    compared = 0
+
+    class Id(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return super().__eq__(other)
+
+    def chain(length: int, *, closed: bool) -> dict[str, str]:
+        after: dict[str, str] = {Id(here): Id(here + 1) for here in range(length)}
+        return after | ({Id(length): Id(length - 2)} if closed else {})
+
+    assert _circle(chain(1000, closed=False)) == []
+    assert _circle(chain(1000, closed=True)) == ["998", "999", "1000"]
+    assert compared < 20_000
