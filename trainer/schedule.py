@@ -1,14 +1,15 @@
 """APScheduler around `run_if_due`: a tick a minute; the ledger in the journal decides.
 
-The job store is in memory on purpose: a persistent one skips late jobs, loses missed nights and runs
-twice with two processes. Here a tick that comes late or twice is harmless.
+The minutes are counted by the monotonic clock. APScheduler's own interval trigger compares times of
+day, so a clock set back an hour would silence it for an hour; here each tick is a job of its own that
+is due at once. The job store is in memory on purpose: a persistent one skips late jobs, loses missed
+nights and runs twice with two processes. A tick that comes late or twice is harmless.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,34 +86,42 @@ def _add(
     cancel: threading.Event | None,
     model_path: Path | None,
 ) -> None:
+    from apscheduler.events import EVENT_SCHEDULER_SHUTDOWN, EVENT_SCHEDULER_STARTED
+
     swept = threading.Event()
+    over = threading.Event()
+    running = threading.Lock()
 
     def tick() -> None:
-        try:
-            if not swept.is_set():
-                swept.set()
-                publish.sweep(home)  # what a crash left half published
-            report = run_if_due(
-                home,
-                settings,
-                model_path=model_path,
-                on_event=on_event,
-                cancel=cancel,
-                run=run_apart,
-            )
-        except DiscernError as error:
-            on_error(error)
-            return
-        if report is not None:
-            on_report(report)
+        with running:
+            try:
+                if not swept.is_set():
+                    swept.set()
+                    publish.sweep(home)  # what a crash left half published
+                report = run_if_due(
+                    home,
+                    settings,
+                    model_path=model_path,
+                    on_event=on_event,
+                    cancel=cancel,
+                    run=run_apart,
+                )
+            except DiscernError as error:
+                on_error(error)
+                return
+            if report is not None:
+                on_report(report)
 
-    scheduler.add_job(
-        tick,
-        "interval",
-        seconds=TICK_SECONDS,
-        next_run_time=datetime.now().astimezone(),
-        coalesce=True,
-        max_instances=1,
-        misfire_grace_time=None,
-        id="night",
-    )
+    def pulse() -> None:
+        while True:
+            if not running.locked() and not over.is_set():
+                # Replaced, so that one left behind by a clock set back does not wait for its time.
+                scheduler.add_job(
+                    tick, id="night", replace_existing=True, max_instances=1, misfire_grace_time=None
+                )
+            if over.wait(TICK_SECONDS):  # monotonic, as all waits of `threading` are
+                return
+
+    pulses = threading.Thread(target=pulse, name="discern-ticks", daemon=True)
+    scheduler.add_listener(lambda _event: pulses.start(), EVENT_SCHEDULER_STARTED)
+    scheduler.add_listener(lambda _event: over.set(), EVENT_SCHEDULER_SHUTDOWN)

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import threading
-from datetime import datetime
+from datetime import datetime, timedelta, tzinfo
+from queue import Queue
+
+import pytest
+from apscheduler.events import EVENT_JOB_EXECUTED
+from apscheduler.schedulers import base
+from apscheduler.triggers import date, interval
 
 from memory.errors import DiscernError
 from memory.home import Home
@@ -44,6 +50,43 @@ def test_the_scheduler_runs_what_is_due_and_hands_on_its_error(home: Home) -> No
     assert "none.gguf" in str(heard[0])
     with Journal(home.journal) as journal:
         assert journal.nights()[0]["state"] == "failed"
+
+
+def test_ticks_go_on_when_the_clock_is_set_back_an_hour(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back = timedelta()
+
+    class Wall(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime.now(tz) - back
+
+    # APScheduler asks the time of day in each of these modules.
+    for module in (base, date, interval):
+        monkeypatch.setattr(module, "datetime", Wall)
+    monkeypatch.setattr(schedule, "TICK_SECONDS", 0.05)
+    ticks: Queue[object] = Queue()
+    scheduler = schedule.background(home, quick_settings(home, night={"enabled": False}))
+    scheduler.add_listener(ticks.put, EVENT_JOB_EXECUTED)
+    try:
+        for _ in range(2):
+            ticks.get(timeout=20)
+        back = timedelta(hours=1)
+        for _ in range(5):
+            ticks.get(timeout=20)
+        back = timedelta()
+        ticks.get(timeout=20)
+    finally:
+        scheduler.shutdown(wait=True)
+    assert not any(thread.name == "discern-ticks" for thread in _alive())
+
+
+def _alive() -> list[threading.Thread]:
+    for thread in threading.enumerate():
+        if thread.name == "discern-ticks":
+            thread.join(20)
+    return [thread for thread in threading.enumerate() if thread.is_alive()]
 
 
 def test_a_report_survives_json() -> None:
