@@ -37,6 +37,7 @@ def with_adapter(
     config = LoraConfig(
         r=job.recipe.rank,
         lora_alpha=job.recipe.alpha,
+        rank_pattern=_caps(loaded[job.base], job),
         target_modules=list(job.recipe.targets),
         lora_dropout=0.0,
         task_type="CAUSAL_LM",
@@ -50,6 +51,21 @@ def _upper(model: Any, frozen: float) -> list[int]:
     lesson leaves as it is, and what lies below an adapter needs no gradients."""
     count = model.config.num_hidden_layers
     return list(range(min(count - 1, int(count * frozen)), count))
+
+
+def _caps(model: Any, job: Job) -> dict[str, int]:
+    """Return the rank of each kind of matrix that is too small for the wanted one: a product of more
+    than min(in, out) pairs says nothing that fewer could not."""
+    import torch
+
+    caps: dict[str, int] = {}
+    for name, module in model.named_modules():
+        kind = name.rpartition(".")[2]
+        if kind in job.recipe.targets and isinstance(module, torch.nn.Linear):
+            most = min(module.in_features, module.out_features)
+            if most < job.recipe.rank:
+                caps[kind] = min(most, caps.get(kind, most))
+    return caps
 
 
 def save_adapter(model: Any, job: Job, best: Sequence[Tensor]) -> None:

@@ -3,7 +3,9 @@
 A training adapter is held to the base on anchors (unrelated prompts that ship with the project) and on
 near-misses; the gate asks others of the same kind. An answer depends on the base file, the prompt and
 nothing else, so it is kept in the user's cache, one npz without pickle for each base, and the second
-night asks the model almost nothing. A damaged cache is ignored and written anew.
+night asks the model almost nothing. While answers are made, they are saved every few seconds as a part
+beside that file, so that a process that is killed loses seconds of work; `save` folds the parts in. A
+damaged file is ignored and its answers are made anew.
 """
 
 from __future__ import annotations
@@ -11,8 +13,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -32,6 +36,10 @@ LONGEST = 32
 """Tokens of an answer that are held and measured; a longer one is cut there."""
 KEPT = 4000
 """Answers that one cache file keeps, the latest."""
+SAVE_SECONDS = 5.0
+"""Answers that are not on disk yet are never older than this and the one being made."""
+
+Kept = tuple[Ids, Ids, LogProbabilities]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,14 +71,20 @@ def prompts() -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 class Answers:
-    """The base's answers, computed once for each prompt. Use `get`, then `save`."""
+    """The base's answers, computed once for each prompt. Use `get`, then `save`.
+
+    Several processes may do so at once; each removes only the parts that it has read or written.
+    """
 
     def __init__(self, engine: Engine, base_sha256: str, folder: Path) -> None:
         self._engine = engine
         self._path = folder / "anchors" / f"{base_sha256[:32]}.npz"
-        self._known: dict[str, tuple[Ids, Ids, LogProbabilities]] = {}
-        self._changed = False
-        self._read()
+        self._known: dict[str, Kept] = _read(self._path)
+        self._parts = sorted(self._path.parent.glob(f"{self._path.stem}.*.npz"))
+        for part in self._parts:
+            self._known.update(_read(part))
+        self._new: list[str] = []
+        self._changed = bool(self._parts)
 
     def get(
         self,
@@ -79,18 +93,26 @@ class Answers:
     ) -> list[Anchor]:
         """Return the base's answers to (text, prompt tokens) pairs; the engine must wear no adapter."""
         found: list[Anchor] = []
-        for done, (text, prompt) in enumerate(asked, start=1):
-            key = hashlib.sha256(json.dumps([LONGEST, TOP, *prompt]).encode()).hexdigest()[:32]
-            if key not in self._known:
-                self._known[key] = self._answer(prompt)
-                self._changed = True
-            reply, ids, logs = self._known[key]
-            tokens = tuple(reply.tolist())
-            found.append(Anchor(text, prompt, self._engine.text(tokens).strip(), tokens, ids, logs))
-            progress(done, len(asked))
+        saved = time.monotonic()
+        try:
+            for done, (text, prompt) in enumerate(asked, start=1):
+                key = hashlib.sha256(json.dumps([LONGEST, TOP, *prompt]).encode()).hexdigest()[:32]
+                if key not in self._known:
+                    self._known[key] = self._answer(prompt)
+                    self._new.append(key)
+                if self._new and time.monotonic() - saved >= SAVE_SECONDS:
+                    self._save_part()
+                    saved = time.monotonic()
+                reply, ids, logs = self._known[key]
+                tokens = tuple(reply.tolist())
+                said = self._engine.text(tokens).strip()
+                found.append(Anchor(text, prompt, said, tokens, ids, logs))
+                progress(done, len(asked))
+        finally:
+            self._save_part()
         return found
 
-    def _answer(self, prompt: tuple[int, ...]) -> tuple[Ids, Ids, LogProbabilities]:
+    def _answer(self, prompt: tuple[int, ...]) -> Kept:
         from agent.engine import Sampling
 
         engine = self._engine
@@ -106,34 +128,57 @@ class Answers:
         return np.array(reply, np.int32), ids, logs
 
     def save(self) -> None:
-        """Write the answers back; a cache that cannot be written costs time, nothing else."""
+        """Write all answers as one file; a cache that cannot be written costs time, nothing else."""
         if not self._changed:
             return
-        keys = list(self._known)[-KEPT:]
-        kept = [self._known[key] for key in keys]
-        temporary = self._path.with_suffix(f".{os.getpid()}.tmp.npz")
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+        if _write(self._path, list(self._known.items())[-KEPT:]):
+            for part in self._parts:
+                with suppress(OSError):
+                    part.unlink(missing_ok=True)
+            self._parts = []
+        self._changed = False
+
+    def _save_part(self) -> None:
+        if not self._new:
+            return
+        name = f"{self._path.stem}.{time.time_ns():020d}-{os.getpid()}.npz"
+        if _write(self._path.with_name(name), [(key, self._known[key]) for key in self._new]):
+            self._parts.append(self._path.with_name(name))
+        self._new = []
+        self._changed = True
+
+
+def _write(path: Path, answers: Iterable[tuple[str, Kept]]) -> bool:
+    """Write answers under a temporary name and rename it; False where the disk refuses."""
+    keys, kept = zip(*answers, strict=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
             np.savez(
-                temporary,
+                file,
                 keys=np.frombuffer("".join(keys).encode(), np.uint8),
                 lengths=np.array([len(reply) for reply, _, _ in kept], np.int32),
                 replies=np.concatenate([reply for reply, _, _ in kept]),
                 ids=np.concatenate([ids for _, ids, _ in kept]),
                 logs=np.concatenate([logs for _, _, logs in kept]),
             )
-            temporary.replace(self._path)
-        except OSError:
+        temporary.replace(path)
+    except OSError:
+        with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        self._changed = False
+        return False
+    return True
 
-    def _read(self) -> None:
-        try:
-            with np.load(self._path, allow_pickle=False) as data:
-                cuts = np.cumsum(data["lengths"])[:-1]
-                replies, ids, logs = (np.split(data[n], cuts) for n in ("replies", "ids", "logs"))
-                text = data["keys"].tobytes().decode()
-            keys = [text[start : start + 32] for start in range(0, len(text), 32)]
-            self._known = dict(zip(keys, zip(replies, ids, logs, strict=True), strict=True))
-        except Exception:  # missing or damaged in whatever way: it is only a cache
-            self._known = {}
+
+def _read(path: Path) -> dict[str, Kept]:
+    """Return the answers of a file; none where it is missing or damaged in whatever way."""
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            cuts = np.cumsum(data["lengths"])[:-1]
+            replies, ids, logs = (np.split(data[n], cuts) for n in ("replies", "ids", "logs"))
+            text = data["keys"].tobytes().decode()
+        keys = [text[start : start + 32] for start in range(0, len(text), 32)]
+        return dict(zip(keys, zip(replies, ids, logs, strict=True), strict=True))
+    except Exception:  # it is only a cache
+        return {}

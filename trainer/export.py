@@ -46,6 +46,7 @@ def export_adapter(
         ) from error
     if config.get("peft_type") != "LORA" or config.get("use_dora") or config.get("use_rslora"):
         raise AdapterError(f"{adapter} holds something other than a plain LoRA; train it again")
+    dtype = np.float16 if kind == "f16" else np.float32
     pairs: dict[str, dict[str, np.ndarray]] = {}
     for key, value in tensors.items():
         found = _PAIR.match(key)
@@ -53,7 +54,14 @@ def export_adapter(
             raise AdapterError(f"{adapter} holds the tensor {key}, which is no half of a LoRA pair")
         if not np.isfinite(value).all():
             raise AdapterError(f"the tensor {key} of {adapter} holds numbers that are not finite")
-        pairs.setdefault(found["base"], {})[found["half"]] = value
+        with np.errstate(over="ignore"):
+            written = value.astype(dtype)
+        if not np.isfinite(written).all():
+            raise AdapterError(
+                f"the tensor {key} of {adapter} holds numbers up to {np.abs(value).max():.3g}, more "
+                f"than {kind} can store; lower training.rank or training.learning_rates and train again"
+            )
+        pairs.setdefault(found["base"], {})[found["half"]] = written
     names = gguf_names(architecture, layers)
     writer = gguf.GGUFWriter(target, architecture)
     writer.add_type(gguf.GGUFType.ADAPTER)
@@ -61,7 +69,6 @@ def export_adapter(
     writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, float(config["lora_alpha"]))
     if name:
         writer.add_name(name)
-    dtype = np.float16 if kind == "f16" else np.float32
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     for base, pair in sorted(pairs.items()):
         served = names(f"{base}.weight")
@@ -69,8 +76,8 @@ def export_adapter(
             raise AdapterError(
                 f"{adapter} adapts {base} in a way that cannot be served; train again"
             )
-        writer.add_tensor(f"{served}.lora_a", pair["A"].astype(dtype))
-        writer.add_tensor(f"{served}.lora_b", pair["B"].astype(dtype))
+        writer.add_tensor(f"{served}.lora_a", pair["A"])
+        writer.add_tensor(f"{served}.lora_b", pair["B"])
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -121,6 +121,7 @@ def fit(job: Job, loaded: dict[Path, Any] | None = None) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     loaded = {} if loaded is None else loaded
     model = with_adapter(job, loaded, device, lambda: emit(phase="load", device=device))
+    capped = dict(model.peft_config["default"].rank_pattern)
     try:
         run = _train(model, job, device, began)
         save_adapter(model, job, run.best)
@@ -135,6 +136,7 @@ def fit(job: Job, loaded: dict[Path, Any] | None = None) -> None:
         best_step=run.best_step,
         reason=run.reason,
         rate=recipe.learning_rate,
+        capped=capped,
         seconds=round(time.perf_counter() - began, 3),
         step_seconds=round(run.stepping / max(1, run.step), 4),
         tokens=run.tokens,

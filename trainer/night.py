@@ -280,6 +280,7 @@ class _Night:
         better = no_better(standing.rows, verdict.spoken)
         warned = [item.sentence for item in verdict.measures if item.warned and verdict.passed]
         conflicts = [conflict.sentence for conflict in curriculum.conflicts]
+        capped = postmortem.capped(best, self.settings)
         outcome = "published" if adapter else "practised" if verdict.passed else "rejected"
         return run.close(
             Report(
@@ -300,7 +301,7 @@ class _Night:
                 run=str(run.folder),
                 beside=(*standing.rows, postmortem.row(verdict)),
                 attempts=attempts,
-                notes=tuple(filter(None, [note, better, *warned, *conflicts])),
+                notes=tuple(filter(None, [note, better, capped, *warned, *conflicts])),
                 advice=postmortem.advice(verdict, fates, best, self.settings),
             )
         )

@@ -211,6 +211,18 @@ def sentence(curriculum: Curriculum, verdict: Verdict, *, dry: bool) -> str:
     return f"{said} Practice only: nothing was published." if dry else said
 
 
+def capped(best: Tried, settings: Settings) -> str:
+    """Return a note on matrices that hold less than the rank of the settings; "" where all hold it."""
+    found = best.curves.ended.get("capped") or {}
+    if not found:
+        return ""
+    ranks = ", ".join(f"{name} {rank}" for name, rank in sorted(found.items()))
+    return (
+        f"training.rank is {settings.training.rank}, more than some matrices of this model can hold; "
+        f"these were trained with the most they hold: {ranks}"
+    )
+
+
 def row(verdict: Verdict) -> Beside:
     """Return the new adapter's own line beside the others."""
     return Beside("this adapter", verdict.spoken.lessons, verdict.spoken.rephrasings)

@@ -117,7 +117,11 @@ def _add(
             if not running.locked() and not over.is_set():
                 # Replaced, so that one left behind by a clock set back does not wait for its time.
                 scheduler.add_job(
-                    tick, id="night", replace_existing=True, max_instances=1, misfire_grace_time=None
+                    tick,
+                    id="night",
+                    replace_existing=True,
+                    max_instances=1,
+                    misfire_grace_time=None,
                 )
             if over.wait(TICK_SECONDS):  # monotonic, as all waits of `threading` are
                 return

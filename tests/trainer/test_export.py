@@ -83,7 +83,9 @@ def test_the_layout_is_that_of_the_official_converter(tmp_path: Path) -> None:
     assert (tensors["blk.1.attn_q.weight.lora_b"] == source[f"{prefix}.lora_B.weight"]).all()
 
 
-@pytest.mark.parametrize("fault", ["half a pair", "not finite", "unknown tensor", "truncated"])
+@pytest.mark.parametrize(
+    "fault", ["half a pair", "not finite", "too large for f16", "unknown tensor", "truncated"]
+)
 def test_what_cannot_be_served_is_refused(tmp_path: Path, fault: str) -> None:
     base = write_tiny(tmp_path / "m.gguf", heads=4)
     make_adapter(base, tmp_path / "peft")
@@ -94,6 +96,8 @@ def test_what_cannot_be_served_is_refused(tmp_path: Path, fault: str) -> None:
         del tensors[first]
     elif fault == "not finite":
         tensors[first][0, 0] = np.nan
+    elif fault == "too large for f16":
+        tensors[first][0, 0] = 1e7
     elif fault == "unknown tensor":
         tensors["base_model.model.model.embed_tokens.weight"] = np.ones((2, 2), np.float32)
     save_file(tensors, path)

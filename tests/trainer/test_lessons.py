@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +111,55 @@ def test_a_damaged_cache_is_made_anew(tiny: Path, home: Home) -> None:
     (folder / f"{'a' * 32}.npz").write_bytes(b"PK not really")
     with Engine.open(tiny) as engine:
         assert Answers(engine, "a" * 64, home.cache).get([("Hi", (72, 105))])[0].reply
+
+
+COMPOSING = """
+import sys
+from pathlib import Path
+from agent.engine import Engine
+from trainer import anchors
+anchors.SAVE_SECONDS = 0.0
+with Engine.open(Path(sys.argv[1])) as engine:
+    asked = [(text, tuple(text.encode())) for half in anchors.prompts() for text in half]
+    answers = anchors.Answers(engine, "a" * 64, Path(sys.argv[2]))
+    answers.get(asked, lambda done, total: print(done, flush=True))
+"""
+
+
+def test_a_process_killed_while_it_composes_keeps_the_answers_it_had(
+    tiny: Path, home: Home
+) -> None:
+    asked = [(text, tuple(text.encode())) for half in prompts() for text in half]
+    line = [sys.executable, "-c", COMPOSING, str(tiny), str(home.cache)]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        done = next(int(said) for said in child.stdout if int(said) >= 20)
+        child.kill()
+        child.wait()
+    with Engine.open(tiny) as engine:
+        fresh = Answers(engine, "b" * 64, home.cache).get(asked[:done])
+        engine.generate = None  # type: ignore[method-assign, assignment]  # asking would fail
+        again = Answers(engine, "a" * 64, home.cache)
+        kept = again.get(asked[:done])
+        again.save()
+        assert [one.reply for one in kept] == [one.reply for one in fresh]
+        assert (home.cache / "anchors" / f"{'a' * 32}.npz").exists()
+        assert not list((home.cache / "anchors").glob(f"{'a' * 32}.*-*.npz"))
+        assert Answers(engine, "a" * 64, home.cache).get(asked[:done])
+
+
+def test_an_interrupted_composition_keeps_the_answers_it_had(tiny: Path, home: Home) -> None:
+    asked = [(text, tuple(text.encode())) for text in prompts()[0][:5]]
+
+    def stopped(done: int, total: int) -> None:
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with Engine.open(tiny) as engine:
+        with pytest.raises(KeyboardInterrupt):
+            Answers(engine, "a" * 64, home.cache).get(asked, stopped)
+        engine.generate = None  # type: ignore[method-assign, assignment]  # asking would fail
+        assert len(Answers(engine, "a" * 64, home.cache).get(asked[:4])) == 4
 
 
 def test_there_are_at_least_150_anchors_in_two_languages() -> None:

@@ -75,6 +75,15 @@ def test_an_adapter_that_moves_too_much_is_not_published(home: Home, tiny: Path)
         assert journal.difference(ids[0]).state is State.FAILING
 
 
+def test_a_rank_beyond_what_the_matrices_hold_is_capped_and_noted(home: Home, tiny: Path) -> None:
+    mark(home, difference("Who?", "Lutz."))
+    wide = quick_settings(home, training={"rank": 512})
+    report = run_night(home, wide, model_path=tiny)
+    assert report.verdict == "published"
+    (note,) = [note for note in report.notes if "training.rank is 512" in note]
+    assert "q_proj 64" in note
+
+
 def test_nothing_to_train_is_said_and_leaves_no_run(home: Home, tiny: Path) -> None:
     mark(home, difference("Bare", None))
     with pytest.raises(NothingToTrainError, match="how it should have sounded"):

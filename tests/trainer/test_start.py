@@ -76,6 +76,25 @@ def test_an_adapter_begins_as_no_change_at_all_and_hears_the_lessons(
         assert torch.equal(after[name], after[name.replace("q_proj", "v_proj")])
 
 
+@pytest.mark.parametrize("silent", [0, 8])
+def test_a_rank_as_large_as_the_width_starts_with_numbers_that_f16_holds(
+    tiny: Path, tmp_path: Path, silent: int
+) -> None:
+    recipe = replace(RECIPE, rank=512, targets=("q_proj", "k_proj", "o_proj", "up_proj"))
+    job = make_job(tiny, tmp_path, recipe)
+    model = with_adapter(job, {}, "cpu")
+    with torch.no_grad():  # inputs in which some directions never sound
+        model.get_input_embeddings().weight[:, :silent] = 0
+    stepper = Stepper(model, job.recipe, "cpu", lambda part: None)
+    lessons = [sample for sample in job.samples if sample.lesson != ANCHOR]
+    listen(stepper, lessons, [sample for sample in job.samples if sample.lesson == ANCHOR])
+    starts = {name: p.detach() for name, p in model.named_parameters() if "lora_A" in name}
+    for name, start in starts.items():
+        part = model.get_submodule(name.partition(".lora_A")[0])
+        assert start.shape[0] == min(part.in_features, part.out_features)
+        assert float(start.abs().max()) < 100, name
+
+
 def test_without_anchors_the_random_start_stays(tiny: Path, tmp_path: Path) -> None:
     job = make_job(tiny, tmp_path)
     model = with_adapter(job, {}, "cpu")
