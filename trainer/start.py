@@ -92,7 +92,7 @@ def _first(samples: Sequence[Sample], room: int) -> list[Sample]:
 
 
 class _Ear:
-    """Finds the rows of each module as its input passes; what shares an input and a rank shares the work."""
+    """Finds the rows of each module as its input passes; those of one input and rank share the work."""
 
     def __init__(self, ours: Tensor, theirs: Tensor) -> None:
         self.found: dict[Any, Tensor] = {}

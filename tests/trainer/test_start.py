@@ -89,10 +89,10 @@ def test_a_rank_as_large_as_the_width_starts_with_numbers_that_f16_holds(
     lessons = [sample for sample in job.samples if sample.lesson != ANCHOR]
     listen(stepper, lessons, [sample for sample in job.samples if sample.lesson == ANCHOR])
     starts = {name: p.detach() for name, p in model.named_parameters() if "lora_A" in name}
-    for name, start in starts.items():
+    for name, first in starts.items():
         part = model.get_submodule(name.partition(".lora_A")[0])
-        assert start.shape[0] == min(part.in_features, part.out_features)
-        assert float(start.abs().max()) < 100, name
+        assert first.shape[0] == min(part.in_features, part.out_features)
+        assert float(first.abs().max()) < 100, name
 
 
 def test_without_anchors_the_random_start_stays(tiny: Path, tmp_path: Path) -> None:
