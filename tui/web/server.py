@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -19,9 +18,9 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from textual_serve.download_manager import DownloadManager
 
-from memory.errors import HomeError
 from tui.text import clean
-from tui.web.door import ADDRESS, Door
+from tui.web.door import Door
+from tui.web.listening import FULL, PATIENCE, accept, listen
 from tui.web.tab import LARGEST, Tab, size
 
 HERE = Path(__file__).parent
@@ -56,19 +55,29 @@ class Server:
             HomeError: the port is taken.
         """
         logging.getLogger("textual-serve").disabled = True
-        logging.getLogger("aiohttp.server").addFilter(_not_a_bad_request)
+        logging.getLogger("aiohttp.server").addFilter(_worth_a_traceback)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._over.set)
-        listening = _listen(port)
+        listening = listen(port)
         door = Door(listening.getsockname()[1])
-        runner = web.AppRunner(self._application(door), access_log=None, shutdown_timeout=1)
+        runner = web.AppRunner(
+            self._application(door),
+            access_log=None,
+            shutdown_timeout=1,
+            keepalive_timeout=PATIENCE,
+            lingering_time=PATIENCE,
+        )
         await runner.setup()
+        assert runner.server is not None
+        accepting = asyncio.create_task(accept(listening, runner.server, self._on_words))
         try:
-            await web.SockSite(runner, listening).start()
             on_open(door)
             await self._over.wait()
         finally:
+            accepting.cancel()
+            await asyncio.wait([accepting])
+            listening.close()
             ended = len(self._tabs)
             await asyncio.gather(*(tab.stop() for tab in self._tabs))
             await runner.cleanup()
@@ -113,6 +122,10 @@ class Server:
                 await websocket.close()
             else:
                 await self._serve(tab, websocket, request)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            self._on_words(f"A tab was not opened: {error.strerror}; close others and try again.")
         finally:
             await tab.stop()
             self._tabs.discard(tab)
@@ -154,20 +167,11 @@ class Server:
         return response
 
 
-def _not_a_bad_request(record: logging.LogRecord) -> bool:
-    """Leave out what aiohttp logs, at length, of a request that is none: anybody here can send one."""
-    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
-
-
-def _listen(port: int) -> socket.socket:
-    """Return a listening socket on the loopback address; port 0 is a free one."""
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((ADDRESS, port))
-    except OSError as error:
-        listening.close()
-        raise HomeError(
-            f"cannot serve on port {port}: {error.strerror}; without --port a free one is taken"
-        ) from error
-    return listening
+def _worth_a_traceback(record: logging.LogRecord) -> bool:
+    """Leave out what aiohttp logs, at length, of a request that is none, as anybody here can send, and
+    of one that found no descriptor left."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not (
+        isinstance(error, HttpProcessingError)
+        or (isinstance(error, OSError) and error.errno in FULL)
+    )

@@ -1,0 +1,73 @@
+"""The listening socket of `discern web`, and the taking in of connections.
+
+Other users of this machine reach the port, though they get no further than the door. So connections
+are few at a time, and one that sends no whole request is closed (`web.AppRunner`, `keepalive_timeout`).
+asyncio's own server is not used: when a process has no descriptor left, the one of Python 3.11 goes on
+trying without a pause, and logs a traceback at each try.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable
+
+from aiohttp import web
+
+from memory.errors import HomeError
+from tui.web.door import ADDRESS
+
+MOST = 64
+"""Connections at a time; more wait in the system's queue."""
+PATIENCE = 5.0
+"""Seconds within which a connection must have sent a whole request, or the next one."""
+FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+"""What the system says when it has no descriptor to give."""
+_PAUSE = 0.25
+_SILENCE = 60.0  # seconds between two complaints
+
+
+def listen(port: int) -> socket.socket:
+    """Return a listening socket on the loopback address; port 0 is a free one.
+
+    Raises:
+        HomeError: the port is taken, or not for this user.
+    """
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listening.setblocking(False)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((ADDRESS, port))
+        listening.listen(128)
+    except OSError as error:
+        listening.close()
+        raise HomeError(
+            f"cannot serve on port {port}: {error.strerror}; without --port a free one is taken"
+        ) from error
+    return listening
+
+
+async def accept(listening: socket.socket, server: web.Server, say: Callable[[str], None]) -> None:
+    """Hand connections to `server` until cancelled; a full table of descriptors is waited out.
+
+    `say` hears about that, once a minute at most.
+    """
+    loop = asyncio.get_running_loop()
+    silent_until = loop.time()
+    while True:
+        if len(server.connections) >= MOST:
+            await asyncio.sleep(_PAUSE)
+            continue
+        try:
+            connection, _address = await loop.sock_accept(listening)
+        except OSError as error:
+            if error.errno in FULL and loop.time() >= silent_until:
+                silent_until = loop.time() + _SILENCE
+                say(f"A browser has to wait: {error.strerror}; close tabs or other programs.")
+            await asyncio.sleep(_PAUSE)
+            continue
+        try:
+            await loop.connect_accepted_socket(server, connection)
+        except OSError:  # gone already
+            connection.close()
