@@ -45,7 +45,7 @@ class Embedder(Protocol):
 class NgramEmbedder:
     """Signed hashes of the stems' character n-grams of 3 to 5, log-weighted, of unit length."""
 
-    name = "ngram-v1"
+    name = "ngram-v2"
     size = SIZE
 
     def query(self, text: str) -> Vectors:

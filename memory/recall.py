@@ -5,7 +5,8 @@ and are gathered by reciprocal rank. Their order, and whether any is recalled at
 relevance: how much of what the two texts are about they share. A word counts for how rare it is in
 its language and in the journal, so that what a question is about outweighs its frame, and a rare
 word that only one side has speaks against. A mistyped or derived word counts as nearly the same one.
-Two sums with other numbers or signs are two questions. Under the floor nothing is recalled, for most
+Two texts with other numbers, or that reckon otherwise with them, are two questions, however a model of
+language sees them. Under the floor nothing is recalled, for most
 messages need nothing.
 
 Rendered text is data. It stands in a block whose tag carries a nonce that stored text cannot guess,
@@ -33,7 +34,8 @@ from memory.difference import Difference, now
 from memory.embed import Embedder
 from memory.index import Index
 from memory.journal import Journal
-from memory.words import alike, plain, stems, sums, weight
+from memory.numbers import numbers
+from memory.words import alike, plain, stems, weight
 
 CANDIDATES = 24  # of each side
 SCORED = 32  # of both together
@@ -42,7 +44,7 @@ LOOKED_AT = 3000  # rows that the words of a message may stand in before commone
 RARITY = 50  # differences that a young journal is taken to hold besides its own
 OVERLAP_SHARE = 0.8
 ASKED_SHARE = 0.6  # how much of the message must be met, against how much of the difference
-OTHER_SUM = 0.4  # what stays of the relevance where the two reckon with other numbers
+OTHER_NUMBERS = 0.4  # what stays of the relevance where the two have other numbers
 # What a difference gains in the order, never in its relevance: less than what tells two apart.
 RECENCY = 0.01  # the newest
 RECENCY_DAYS = 90  # half-life of that gain
@@ -85,6 +87,7 @@ def search(
     scored = _score(text, query, found, journal, embedder)
     if index is not None and index.reads_sense:
         scored = _with_sense(scored, dict(near))
+    scored = _with_numbers(text, scored)
     # Newer first among near equals: a later mark on the same matter is the person's last word.
     latest = max((item.at for item in found), default=now())
 
@@ -109,6 +112,17 @@ def _with_sense(scored: Sequence[Recalled], cosines: Mapping[str, float]) -> lis
         return min(1.0, max(0.0, (cosine - SENSE_LOW) / (SENSE_HIGH - SENSE_LOW)))
 
     return [replace(item, score=round(max(item.score, seen(item)), 4)) for item in scored]
+
+
+def _with_numbers(text: str, scored: Sequence[Recalled]) -> list[Recalled]:
+    """Return the same, little relevant where a difference is about other numbers than `text`."""
+    ours = numbers(plain(text))
+    return [
+        replace(item, score=round(item.score * OTHER_NUMBERS, 4))
+        if ours.differ(numbers(plain(item.difference.asked)))
+        else item
+        for item in scored
+    ]
 
 
 def _telling(query: Sequence[str], journal: Journal) -> list[str]:
@@ -175,8 +189,6 @@ def _score(
         theirs_met /= sum(map(worth, words)) or 1
         overlap = ours_met**ASKED_SHARE * theirs_met ** (1 - ASKED_SHARE)
         score = OVERLAP_SHARE * overlap + (1 - OVERLAP_SHARE) * max(0.0, float(np.float32(cosine)))
-        if _other_sum(query, list(words)):
-            score *= OTHER_SUM
         if plain(item.asked) == plain(text):
             score = 1.0
         matched = sorted(stem for stem in pairs)
@@ -197,16 +209,6 @@ def _pairs(ours: Sequence[str], theirs: Sequence[str]) -> dict[str, tuple[str, f
                 pairs[stem] = (near, degree)
                 free.remove(near)
     return pairs
-
-
-def _other_sum(ours: Sequence[str], theirs: Sequence[str]) -> bool:
-    """Tell whether both texts have numbers and not the same, or reckon otherwise with them."""
-    (our_numbers, our_signs), (their_numbers, their_signs) = sums(ours), sums(theirs)
-    if not our_numbers or not their_numbers:
-        return False
-    if our_numbers <= their_numbers or their_numbers <= our_numbers:
-        return bool(our_signs and their_signs and our_signs != their_signs)
-    return True
 
 
 def _once(scored: Sequence[Recalled], embedder: Embedder) -> list[Recalled]:
@@ -231,7 +233,7 @@ def _once(scored: Sequence[Recalled], embedder: Embedder) -> list[Recalled]:
 
 def _expect_alike(one: Difference, other: Difference) -> bool:
     ours, theirs = one.contrast.sounds, other.contrast.sounds
-    if sums(stems(one.asked)) != sums(stems(other.asked)):
+    if numbers(plain(one.asked)) != numbers(plain(other.asked)):
         return False
     if ours and theirs:
         return plain(ours) == plain(theirs)

@@ -2,6 +2,7 @@
 
 Words of other scripts pass unstemmed. Words that carry no subject (function words, and what people
 wrap questions in: "please tell me", "скажи, пожалуйста") are dropped unless nothing else is left.
+Number words are digits ("two plus three" is "2 + 3").
 What remains weighs by how common it is in the language (`common.txt`), so that "the capital of
 Zubrowka" is about Zubrowka even in a journal that holds nothing else.
 
@@ -12,17 +13,19 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Protocol
 
+from memory.numbers import ungrouped, with_digits
+
 # A hyphen between letters joins, before a number it is a sign.
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?|[+*/=<>%€$№#&]|(?<![^\W\d_])-(?=\s?\d)")
-STEMMER = "1"
+STEMMER = "2"
 """Changes whenever `stems` gives other stems, so that journals are stemmed anew."""
-_SIGNS = frozenset("+-*/<>")
+_ORDINAL = re.compile(r"(\d+)(?:st|nd|rd|th)")
 _SIGN_WEIGHT = 0.12
+_SMALL_NUMBER_WEIGHT = 0.5
 _CYRILLIC = re.compile(r"[а-яё]")
 
 _EMPTY_ENGLISH = """
@@ -82,13 +85,11 @@ def weight(stem: str) -> float:
     """Return how much a stem says about what a text is about: 1 for a rare one, near 0 for a common."""
     if not stem[0].isalnum():
         return _SIGN_WEIGHT
+    if stem.isdigit() and len(stem) <= 2:
+        return (
+            _SMALL_NUMBER_WEIGHT  # that another one asks otherwise is seen by `memory/numbers.py`
+        )
     return _common().get(stem, 1.0)
-
-
-def sums(found: Sequence[str]) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the numbers and the signs of reckoning among stems: 2 + 3 is another sum than 2 - 3."""
-    numbers = frozenset(stem for stem in found if stem.isdigit())
-    return numbers, frozenset(found) & _SIGNS
 
 
 @lru_cache(maxsize=1 << 16)
@@ -139,9 +140,12 @@ def plain(text: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """Return the words of `text` in order, lower-cased, not stemmed, without apostrophes and 's."""
-    found = (word.replace("’", "'").removesuffix("'s") for word in _WORD.findall(plain(text)))
-    return [word.replace("'", "") for word in found]
+    """Return the words of `text` in order, lower-cased, not stemmed, without apostrophes and 's; number
+    words as digits."""
+    found = (
+        word.replace("’", "'").removesuffix("'s") for word in _WORD.findall(ungrouped(plain(text)))
+    )
+    return with_digits([_ORDINAL.sub(r"\1", word.replace("'", "")) for word in found])
 
 
 def stems(text: str) -> list[str]:
