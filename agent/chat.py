@@ -21,7 +21,8 @@ from agent.marking import LAST_THREAD, Receipt, forget, last_turn, receipt
 from agent.open_thread import OpenThread
 from agent.serving import STARTER, embedder, sampling, served_model, with_model
 from agent.surprise import LOOKED_AT, Suggestion, hint_for, suggest
-from agent.threads import checkpoints, erase_thread, level_with_branch
+from agent.talk import talk_up_to
+from agent.threads import Checkpoints, checkpoints, erase_thread
 from memory.difference import Difference, Moment, State, Turn
 from memory.errors import AdapterError, ModelError
 from memory.home import Home, Settings
@@ -85,7 +86,7 @@ class Chat(OpenThread):
             )
             saver = stack.enter_context(checkpoints(home.checkpoints))
             chat = cls(home, settings, engine, memory, build(rooms, saver))
-            chat.rooms, chat._base_sha = rooms, sha
+            chat.rooms, chat._base_sha, chat._checkpoints = rooms, sha, saver
             model.on_generation = chat._watch
             chat._use_adapter = use_adapter
             if new:
@@ -99,6 +100,7 @@ class Chat(OpenThread):
     rooms: Rooms
     """What the graph works with."""
     _base_sha: str
+    _checkpoints: Checkpoints
 
     def close(self) -> None:
         """Free the model and give up the files; calling it again does nothing."""
@@ -127,6 +129,11 @@ class Chat(OpenThread):
         self.rooms.recalling = value
 
     @property
+    def notice(self) -> str | None:
+        """A sentence on what happened to the file of checkpoints; None while all is well."""
+        return self._checkpoints.notice
+
+    @property
     def base_sha256(self) -> str:
         """The sha256 of the served model file."""
         return self._base_sha
@@ -153,12 +160,14 @@ class Chat(OpenThread):
             self.follow()
             self.rooms.adapter = self.adapter.id if self.adapter else None
             self.rooms.after = after = self._after(instead_of)
-            level_with_branch(self._graph, self.thread, self.journal, after)
+            talk = talk_up_to(self.journal, after, self.engine)
+            self.rooms.left = talk.left
+            said = [(message.role, message.content) for message in talk.messages]
             events = self._graph.stream(
-                {"messages": [("user", text)]},
+                {"messages": [*said, ("user", text)]},
                 {"configurable": {"thread_id": self.thread}},
                 stream_mode="custom",
-                durability="sync",
+                durability="exit",  # one checkpoint for each turn; the journal has the turn before
             )
             try:
                 for event in events:

@@ -1,11 +1,12 @@
 """The graph of a conversation: recall → reply → record, in LangGraph with a SQLite checkpointer.
 
-The checkpoint holds the plain messages and nothing that was recalled; the journal holds the turns.
+The messages come from the journal with each run; the checkpoint holds ids (`agent/threads.py`), but
+that of a LangGraph server, which has the plain messages and nothing of what was recalled.
 What happens on the way is emitted as custom stream events (`Recalling`, `Delta`, `Finished`), so that
 a screen and the command line follow the same run.
 
-A run that is cut off between two nodes leaves a question without a reply in the checkpoint; the next
-run leaves it out.
+There a run that is cut off between two nodes leaves a question without a reply; the next run leaves
+it out.
 """
 
 from __future__ import annotations
@@ -83,6 +84,8 @@ class Rooms:
     recalling: bool = True
     after: str | None = None
     """The turn that the next one follows ("": none); None is where the thread stands."""
+    left: int = 0
+    """Messages before those that a run was given, which the context cannot hold."""
     block: str = ""
     items: tuple[Recalled, ...] = ()
 
@@ -168,10 +171,10 @@ def _reply(state: ChatState, config: dict[str, Any], rooms: Rooms) -> dict[str, 
             tokens_per_second=_speed(produced, seconds - first),
             context_used=used,
             prompt_reused=facts["reused"],
-            dropped=facts["dropped"],
+            dropped=facts["dropped"] + rooms.left,
         )
     )
-    return {"messages": [AIMessage(turn.replied, id=turn.id)]}
+    return {"messages": [AIMessage(turn.replied, id=turn.id)], "turn": turn.id}
 
 
 def _answered(messages: Sequence[AnyMessage]) -> list[AnyMessage]:

@@ -72,13 +72,13 @@ def forget(home: Home, memory: Memory, prefix: str) -> Difference:
         HomeError: a file cannot be written; calling it again goes on where it stopped.
     """
     from agent.erasing import erase_from_runs
-    from agent.threads import erase_turns
+    from agent.threads import erase_thread
 
     difference = memory.journal.difference(prefix)
     others = [item for item in memory.journal.of_turns([difference.turn]) if item != difference]
     if not others:  # else the turn is theirs, too, and stays
         # The talk first: with the difference gone, nothing would remember which turn is to erase.
-        erase_turns(home.checkpoints, difference.thread, [difference.turn])
+        erase_thread(home.checkpoints, difference.thread)
     erase_from_runs(home, memory.history(difference.id))
     return memory.forget(difference.id)
 

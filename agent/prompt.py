@@ -11,6 +11,7 @@ Refuses a template that cannot be rendered or that rewrites a message instead of
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -66,6 +67,20 @@ class _Part:
     content: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """A message and its tokens, which are counted once however often the talk is cut."""
+
+    role: str
+    text: str
+    tokens: tuple[int, ...]
+
+    @classmethod
+    def of(cls, engine: Engine, message: Message) -> _Said:
+        text = message.content.strip()
+        return cls(message.role, text, tuple(content_tokens(engine, text)))
+
+
 def with_recalled(message: str, block: str) -> str:
     """Return the user's message with the recalled block before it."""
     return f"{block}\n\n{message}" if block else message
@@ -97,20 +112,26 @@ def compose(
     history = [*messages[:-1], last]
     head = 1 if history[0].role == "system" else 0
     limit = engine.info.context - max(room, 1)
-    dropped = 0
-    while True:
-        prompt = _encode(engine, history, thinking)
-        if len(prompt.tokens) <= limit:
-            return replace(prompt, dropped=dropped, asked=_tail(engine, prompt, own))
-        cut = _oldest_exchange(history, head)
-        if not cut:
-            raise ModelError(
-                f"the message takes {len(prompt.tokens)} tokens and the context holds "
-                f"{engine.info.context} with {room} kept for the reply; shorten the message "
-                "or set model.context in config.toml to a larger number"
-            )
-        dropped += cut
-        del history[head : head + cut]
+    said = [_Said.of(engine, message) for message in history]
+
+    def without(cut: int) -> Prompt:
+        return _encode(engine, [*said[:head], *said[head + cut :]], thinking)
+
+    def fits(cut: int) -> bool:
+        return len(without(cut).tokens) <= limit
+
+    # Where an exchange begins the talk may begin. Leaving out more never makes the prompt longer.
+    later = range(head + 1, len(history))
+    cuts = [0, *(at - head for at in later if history[at].role == "user")]
+    at = 0 if fits(0) else bisect_left(cuts, True, lo=1, key=fits)
+    prompt = without(cuts[min(at, len(cuts) - 1)])
+    if at == len(cuts):
+        raise ModelError(
+            f"the message takes {len(prompt.tokens)} tokens and the context holds "
+            f"{engine.info.context} with {room} kept for the reply; shorten the message "
+            "or set model.context in config.toml to a larger number"
+        )
+    return replace(prompt, dropped=cuts[at], asked=_tail(engine, prompt, own))
 
 
 def reply_tokens(engine: Engine, reply: str) -> tuple[int, ...]:
@@ -145,32 +166,20 @@ def _opens_thought(text: str) -> bool:
     return text.rfind(THINK) > text.rfind(UNTHINK)
 
 
-def _oldest_exchange(history: Sequence[Message], head: int) -> int:
-    """How many messages after `head` make up the oldest exchange; 0 when only the last is left."""
-    rest = len(history) - head - 1
-    if rest <= 0:
-        return 0
-    count = 1
-    while count < rest and history[head + count].role != "user":
-        count += 1
-    return count
-
-
-def _encode(engine: Engine, messages: Sequence[Message], thinking: bool) -> Prompt:
+def _encode(engine: Engine, said: Sequence[_Said], thinking: bool) -> Prompt:
     tokens: list[int] = []
     text: list[str] = []
     last = range(0)
-    roles = tuple(message.role for message in messages)
-    contents = [message.content.strip() for message in messages]
+    roles = tuple(message.role for message in said)
     for part in _parts(engine.info.template or CHATML, roles, thinking):
-        piece = contents[int(part.text)] if part.content else part.text
-        text.append(piece)
-        start = len(tokens)
-        tokens += (
-            content_tokens(engine, piece) if part.content else engine.tokenize(piece, special=True)
-        )
         if part.content:
-            last = range(start, len(tokens))
+            message = said[int(part.text)]
+            text.append(message.text)
+            last = range(len(tokens), len(tokens) + len(message.tokens))
+            tokens += message.tokens
+        else:
+            text.append(part.text)
+            tokens += engine.tokenize(part.text, special=True)
     thinks = bool(text) and not part.content and _opens_thought(part.text)
     return Prompt(tuple(tokens), "".join(text), asked=last, thinks=thinks)
 

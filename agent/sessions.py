@@ -1,10 +1,9 @@
 """Threads as sessions that a person rules: another name, or gone with all their text.
 
-Two files know a thread by its name: the journal, which is the truth, and the checkpoints, which hold
-the chosen branch of it again. So both verbs empty the checkpoints first and write the journal last, and
-the next message puts into the checkpoints what the journal then says (`level_with_branch`). Killed
-between the two, a thread is as it was: its old name, all its turns, and checkpoints that fill up again.
-Doing it again ends it.
+Two files know a thread by its name: the journal, which is the truth, and the checkpoints. Both verbs
+take it out of the checkpoints first and write the journal last. Killed between the two, a thread is as
+it was: its old name, all its turns, and a checkpoint that its next message makes. Doing it again ends
+it.
 
 Another process may have the thread open. A turn knows its thread, so the reply that is being written
 there goes where the one before it went, and the next message follows (`Chat.follow`); what its run put

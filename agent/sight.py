@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from agent.chat_model import reply_room
 from agent.graph import recalled_for
 from agent.prompt import compose, content_tokens
+from agent.talk import talk_up_to
 from memory.difference import Message
 from memory.errors import ModelError
 
@@ -57,12 +58,8 @@ def sight(chat: Chat, draft: str = "") -> Sight:
             "the model is lent to the training, so nothing can be counted; ask when it is back"
         )
     block, items = recalled_for(rooms, draft) if draft.strip() else ("", ())
-    talk = [
-        Message(role, text)  # type: ignore[arg-type]
-        for turn in chat.turns()
-        if turn.asked
-        for role, text in (("user", turn.asked), ("assistant", turn.replied))
-    ]
+    earlier = talk_up_to(chat.journal, chat.journal.head(chat.thread), engine)
+    talk = earlier.messages
     system = [Message("system", rooms.system)] if rooms.system else []
     room = reply_room(engine, rooms.model.sampling)
     prompt = compose(
@@ -90,6 +87,6 @@ def sight(chat: Chat, draft: str = "") -> Sight:
         size=engine.info.context,
         differences=len(items),
         messages=len(kept),
-        dropped=prompt.dropped,
+        dropped=prompt.dropped + earlier.left,
         text=prompt.text,
     )

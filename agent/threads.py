@@ -1,165 +1,296 @@
-"""The SQLite file of the conversations' checkpoints: opening it, and taking talk out of it for good.
+"""The SQLite file of the conversations' checkpoints: ids, and no word of a talk.
 
-LangGraph keeps a checkpoint for each step and each holds the whole talk, so a turn stands in all that
-came after it. `erase_turns` lets the latest checkpoint stand without the turn and removes every other
-one of that thread; `secure_delete`, `vacuum` and folding the write-ahead log into the file see to it
-that the bytes are gone, too. A crash in the middle leaves the talk as it was or without the turn,
-never half; erasing again ends what was begun. `erase_thread` does the same to a whole thread.
+The journal holds every turn and is read for each message (`agent/talk.py`). Of a thread the checkpoint
+keeps what LangGraph left in its state that is not the talk: the id of the last turn and those of what
+was recalled for it. A new checkpoint takes the place of the one before, so a thread takes as much room
+after its thousandth turn as after its first.
 
-The journal knows the branches of a talk; the checkpoint holds the one that was chosen and is brought
-level with it before each message (`level_with_branch`).
+All of it can be made again, and is by a thread's next message; so nothing that happens to the file is
+in anybody's way. Damaged, it is put aside and begun anew; where it cannot be written, the checkpoints
+stay in memory. `notice` says so in a sentence. What an earlier Discern wrote there held the talk; it is
+removed when the file is opened.
 """
 
 from __future__ import annotations
 
-import os
 import sqlite3
-from collections.abc import Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, TypedDict, TypeVar
 
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, RemoveMessage
+from langchain_core.messages import AnyMessage
 from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+)
 from langgraph.checkpoint.sqlite import SqliteSaver
-from langgraph.graph import END, START, StateGraph
-from langgraph.graph.message import REMOVE_ALL_MESSAGES, add_messages
+from langgraph.graph.message import add_messages
 
 from memory.errors import HomeError
-from memory.journal import Journal
+
+KEPT = ("turn", "recalled")
+"""What of the state stands in a checkpoint."""
+FORMAT = 1
+"""SQLite's `user_version` of the file; 0 where an earlier Discern wrote whole talks into it."""
+BUSY_SECONDS = 10.0
+_TABLES = {"checkpoints", "writes"}
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+_NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+_HELD = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+Made = TypeVar("Made")
 
 
 class ChatState(TypedDict):
-    """The checkpointed state of a thread. The reply's message has its turn's id."""
+    """The state of a thread. The reply's message has its turn's id; so has `turn`."""
 
     messages: Annotated[list[AnyMessage], add_messages]
     recalled: list[str]
+    turn: str
+
+
+class Checkpoints(SqliteSaver):
+    """The latest checkpoint of each thread, without words; it does not fail (see above)."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or make the file at `path`."""
+        self.path = path
+        self.notice: str | None = None
+        """What happened to the file, for a person."""
+        super().__init__(_in_memory())
+        try:
+            self._open()
+        except (sqlite3.Error, OSError) as error:
+            self._mend(error)
+
+    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """Return the checkpoint of a thread."""
+        work = super().get_tuple
+        return self._tried(lambda: work(config))
+
+    def put(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Keep a checkpoint, without words, in the place of its thread's earlier ones."""
+        held = checkpoint["channel_values"]
+        ids = checkpoint.copy()
+        ids["channel_values"] = {name: held[name] for name in KEPT if name in held}
+        work = super().put
+
+        def replace() -> RunnableConfig:
+            kept = work(config, ids, metadata, new_versions)
+            values = kept["configurable"]
+            with self.cursor() as cursor:
+                for table in ("writes", "checkpoints"):
+                    cursor.execute(
+                        f"delete from {table} where thread_id = ? and checkpoint_ns = ? "
+                        "and checkpoint_id < ?",
+                        (values["thread_id"], values["checkpoint_ns"], values["checkpoint_id"]),
+                    )
+            return kept
+
+        return self._tried(replace)
+
+    def put_writes(
+        self,
+        config: RunnableConfig,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str = "",
+    ) -> None:
+        """Keep nothing of a run that goes on: what it says is in the journal, or was never said."""
+
+    def close(self) -> None:
+        """Close the file."""
+        with self.lock:
+            self.conn.close()
+
+    def _open(self) -> None:
+        with self.lock:
+            self.conn.close()
+            self.conn, self.is_setup = _connected(self.path), False
+            self.setup()
+
+    def _tried(self, work: Callable[[], Made]) -> Made:
+        try:
+            return work()
+        except Exception as error:  # a damaged row raises whatever its reader does
+            self._mend(error)
+            return work()
+
+    def _mend(self, error: Exception) -> None:
+        """Have a connection that works: to a new file where the old one was damaged, else in memory."""
+        self.close()
+        if _is_damage(error):
+            try:
+                put_aside(self.path)
+                self._open()
+                self.notice = damaged(self.path, error)
+                return
+            except (sqlite3.Error, OSError) as second:
+                error = second
+        self.notice = explain(self.path, error)
+        with self.lock:
+            self.conn.close()
+            self.conn, self.is_setup = _in_memory(), False
+            self.setup()
 
 
 @contextmanager
-def checkpoints(path: Path) -> Iterator[SqliteSaver]:
-    """Open the SQLite file of the conversations' checkpoints.
-
-    Raises:
-        HomeError: it cannot be opened.
-    """
-    with ExitStack() as stack:
-        with _explained(path):
-            if not path.exists():  # for its owner alone, in whatever folder
-                os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-            connection = sqlite3.connect(path, timeout=10, check_same_thread=False)
-            stack.callback(connection.close)
-            connection.execute("pragma secure_delete=on")
-            saver = SqliteSaver(connection)
-            saver.setup()
+def checkpoints(path: Path) -> Iterator[Checkpoints]:
+    """Open the checkpoints at `path` for `with`."""
+    with closing(Checkpoints(path)) as saver:
         yield saver
 
 
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def erase_thread(path: Path, thread: str) -> None:
+    """Take all of a thread out; it is put in again with its next message.
+
+    Needs no room on the disk: where the thread's rows cannot be deleted, the whole file is.
+
+    Raises:
+        HomeError: the file cannot be removed.
+    """
     try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        said = error.strerror if isinstance(error, OSError) else error
+        aside(path).unlink(missing_ok=True)
+        if path.is_file():
+            try:
+                _delete_rows(path, thread)
+            except sqlite3.Error:
+                _remove(path)
+    except OSError as error:
         raise HomeError(
-            f"cannot use {path}: {said}; check free space and permissions of its folder"
+            f"cannot take the talk out of {path}: {error.strerror}; give its folder write permission "
+            "and try again"
         ) from error
 
 
-def level_with_branch(graph: Any, thread: str, journal: Journal, last: str) -> bool:
-    """Let a thread's checkpoint hold the branch that ends with the turn `last`; whether it changed.
+def look(path: Path) -> str | None:
+    """Return in a sentence what is wrong with the file at `path`; None when it serves."""
+    if not path.exists():
+        return None
+    try:
+        with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
+            said = str(connection.execute("pragma quick_check(1)").fetchone()[0])
+            foreign = _tables(connection) - _TABLES
+    except sqlite3.Error as error:
+        if not _is_damage(error):
+            return explain(path, error)
+        said, foreign = str(error), set()
+    if said == "ok" and not foreign:
+        return None
+    if foreign:
+        said = f"it holds {min(foreign)}, which is another program's"
+    return (
+        f"the checkpoints {path} are damaged ({said}); nothing is lost, the next message puts them "
+        "aside and makes them anew from the journal"
+    )
 
-    Nothing to do is the usual case and costs a look at the last reply. What a crash left out of the
-    checkpoint is put in, too: the journal is the truth.
-    """
-    config: RunnableConfig = {"configurable": {"thread_id": thread}}
-    held = graph.get_state(config).values.get("messages", [])
-    said = next((message.id for message in reversed(held) if message.type == "ai"), "")
-    if said == last:
-        return False
-    messages: list[AnyMessage] = []
-    for turn in journal.branch(thread, last=last):
-        if turn.asked:
-            messages += [HumanMessage(turn.asked), AIMessage(turn.replied, id=turn.id)]
-    gone = RemoveMessage(id=REMOVE_ALL_MESSAGES)
-    graph.update_state(config, {"messages": [gone, *messages]}, as_node="reply")
-    return True
+
+def explain(path: Path, error: Exception) -> str:
+    """Return the sentence for a person: why the checkpoints stay in memory, and what to do."""
+    said = error.strerror if isinstance(error, OSError) else error
+    whole = "the talk is kept in the journal all the same"
+    if _code(error) in _HELD:
+        return f"the checkpoints {path} are held by another process; {whole}, close that one"
+    if _code(error) in _NO_ROOM:
+        return f"no room to write the checkpoints {path} ({said}); {whole}, free some space there"
+    return (
+        f"cannot write the checkpoints {path} ({said}); {whole}, check the permissions of the file "
+        "and its folder"
+    )
 
 
-def erase_turns(path: Path, thread: str, turns: Collection[str]) -> int:
-    """Take the messages of these turns (ids) out of a thread; returns how many were there.
+def damaged(path: Path, error: Exception) -> str:
+    """Return the sentence for a person: what was done with damaged checkpoints."""
+    return (
+        f"the checkpoints {path} were damaged ({error}); they are kept as {aside(path)} and made anew "
+        "from the journal, which holds every turn"
+    )
+
+
+def aside(path: Path) -> Path:
+    """Return where a damaged file of checkpoints is kept; a later one takes its place."""
+    return path.with_name(path.name + ".damaged")
+
+
+def put_aside(path: Path) -> None:
+    """Move a damaged file aside; without its log, which the next file would take for its own.
 
     Raises:
-        HomeError: the file cannot be used, or another process is writing it.
+        OSError: it cannot be moved.
     """
+    _remove_log(path)
+    path.replace(aside(path))
+
+
+def _connected(path: Path) -> sqlite3.Connection:
     if not path.exists():
-        return 0
-    with checkpoints(path) as saver:
-        graph = bare().compile(checkpointer=saver)
-        config: RunnableConfig = {"configurable": {"thread_id": thread}}
-        messages = graph.get_state(config).values.get("messages", [])
-        gone = _of_turns(messages, turns)
-        with _explained(path):
-            if gone:
-                removed = [RemoveMessage(id=str(message.id)) for message in gone]
-                graph.update_state(config, {"messages": removed}, as_node="reply")
-            # Also when nothing is left to remove: an earlier call may have been cut off right here.
-            _keep_latest(saver, thread)
-    return len(gone)
+        path.touch(0o600)  # for its owner alone, in whatever folder
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False)
+    try:
+        connection.execute("pragma secure_delete=on")
+        connection.execute("pragma synchronous=normal")
+        tables = _tables(connection)
+        if foreign := tables - _TABLES:
+            raise _Foreign(f"it holds {min(foreign)}, which is another program's")
+        if connection.execute("pragma user_version").fetchone()[0] != FORMAT:
+            if tables:  # the talks, word for word
+                connection.close()
+                _remove(path)
+                return _connected(path)
+            connection.execute(f"pragma user_version={FORMAT}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
-def erase_thread(path: Path, thread: str) -> None:
-    """Take all of a thread out; what the journal still has of it is put in again with its next message.
+class _Foreign(sqlite3.DatabaseError):
+    sqlite_errorcode = sqlite3.SQLITE_NOTADB
 
-    Raises:
-        HomeError: the file cannot be used, or another process is writing it.
-    """
-    if not path.exists():
-        return
-    with checkpoints(path) as saver, _explained(path):
-        with saver.lock, saver.conn as connection:
-            connection.execute("begin immediate")
-            for table in ("writes", "checkpoints"):
+
+def _delete_rows(path: Path, thread: str) -> None:
+    with closing(_connected(path)) as connection:
+        with connection:
+            for table in _tables(connection):
                 connection.execute(f"delete from {table} where thread_id = ?", (thread,))
-        _fold(saver)
+        connection.execute("pragma wal_checkpoint(truncate)")
 
 
-def _of_turns(messages: list[Any], turns: Collection[str]) -> list[Any]:
-    """Return the replies with these ids, each with the questions since the reply before it."""
-    gone: list[Any] = []
-    since: list[Any] = []
-    for message in messages:
-        since.append(message)
-        if message.type == "ai":
-            if message.id in turns:
-                gone += since
-            since = []
-    return gone
+def _in_memory() -> sqlite3.Connection:
+    return sqlite3.connect(":memory:", check_same_thread=False)
 
 
-def _keep_latest(saver: SqliteSaver, thread: str) -> None:
-    connection = saver.conn
-    with saver.lock, connection:
-        connection.execute("begin immediate")
-        latest = "(select max(checkpoint_id) from checkpoints where thread_id = ?)"
-        for table in ("writes", "checkpoints"):
-            connection.execute(
-                f"delete from {table} where thread_id = ? and checkpoint_id <> {latest}",
-                (thread, thread),
-            )
-    _fold(saver)
+def _tables(connection: sqlite3.Connection) -> set[str]:
+    rows = connection.execute("select name from sqlite_master where type = 'table'").fetchall()
+    return {str(name) for (name,) in rows}
 
 
-def _fold(saver: SqliteSaver) -> None:
-    with saver.lock:
-        saver.conn.execute("vacuum")
-        saver.conn.execute("pragma wal_checkpoint(truncate)")
+def _remove(path: Path) -> None:
+    _remove_log(path)
+    path.unlink(missing_ok=True)
 
 
-def bare() -> StateGraph[ChatState]:
-    """A graph with the state of the chat's and nothing to run, so that no model is needed."""
-    graph: StateGraph[ChatState] = StateGraph(ChatState)
-    graph.add_node("reply", lambda _state: {})
-    graph.add_edge(START, "reply")
-    graph.add_edge("reply", END)
-    return graph
+def _remove_log(path: Path) -> None:
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether the file is not what it should be, rather than out of reach."""
+    if isinstance(error, OSError):
+        return False
+    return not isinstance(error, sqlite3.Error) or _code(error) in _DAMAGED
+
+
+def _code(error: Exception) -> int:
+    """SQLite's result code without its extension; 0 where the error is another's."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF

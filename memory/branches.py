@@ -45,6 +45,10 @@ class Branches(Turns):
         """
         if last is None:
             last = self.head(thread) if before is None else self.parent(before)
+        return self.branch_up_to(last, limit=limit)
+
+    def branch_up_to(self, last: str, *, limit: int = -1) -> list[Turn]:
+        """Return the latest `limit` turns (all when negative) of the branch that ends with `last`."""
         if limit == 0:
             return []
         rows = self._rows(
@@ -52,6 +56,14 @@ class Branches(Turns):
             {"from": last, "limit": limit if limit > 0 else _ALL},
         )
         return self._made(turn_of, rows)
+
+    def spoken_up_to(self, last: str) -> int:
+        """Return how many turns with words of a person the branch that ends with `last` has."""
+        rows = self._rows(
+            f"{PATH} select count(*) from path join turns using (id) where asked != ''",
+            {"from": last, "limit": _ALL},
+        )
+        return int(rows[0][0])
 
     def in_branch(self, thread: str, turn: str) -> bool:
         """Whether a turn stands in the chosen branch of a thread."""

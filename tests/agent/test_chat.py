@@ -11,6 +11,7 @@ from agent.chat import Chat, with_model
 from agent.graph import Delta, Event, Finished, Recalling
 from agent.marking import last_turn, parse_mark
 from agent.sight import sight
+from agent.talk import talk_up_to
 from memory.difference import Moment
 from memory.errors import MarkError, ModelError, ThreadError
 from memory.home import Home, Settings, read_settings
@@ -60,9 +61,14 @@ def test_a_mark_is_recalled_by_the_next_message_and_leaves_no_trace_in_the_threa
     assert [item.difference.id for item in events[0].items] == [receipt.difference.id]
     assert chat.turns()[-1].recalled == (receipt.difference.id,)
     thread = {"configurable": {"thread_id": chat.thread}}
-    messages = chat._graph.get_state(thread).values["messages"]
-    assert [message.type for message in messages] == ["human", "ai"] * 2
-    assert not any("past-differences" in message.text for message in messages)
+    assert chat._graph.get_state(thread).values == {
+        "messages": [],
+        "recalled": [receipt.difference.id],
+        "turn": chat.turns()[-1].id,
+    }
+    said = talk_up_to(chat.journal, chat.turns()[-1].id, chat.engine).messages
+    assert [message.role for message in said] == ["user", "assistant"] * 2
+    assert not any("past-differences" in message.content for message in said)
 
 
 def test_recall_can_be_switched_off(chat: Chat) -> None:
@@ -106,7 +112,7 @@ def test_a_stopped_reply_is_kept_and_can_be_marked(
         assert chat.mark("surprise").difference.replied == done.turn.replied
 
 
-def test_an_unanswered_question_in_the_checkpoint_is_left_out(chat: Chat) -> None:
+def test_an_unanswered_question_is_left_out_of_the_talk(chat: Chat) -> None:
     events = chat.say("Cut off")
     next(events)
     events.close()
@@ -187,9 +193,9 @@ def test_what_the_person_says_is_measured_in_its_talk(chat: Chat) -> None:
 
 
 def heard(chat: Chat) -> list[str]:
-    """What of the talk stands in the checkpoint, and so in the next prompt."""
-    state = chat._graph.get_state({"configurable": {"thread_id": chat.thread}})
-    return [message.text for message in state.values["messages"] if message.type == "human"]
+    """What of the talk stands in the next prompt."""
+    said = talk_up_to(chat.journal, chat.journal.head(chat.thread), chat.engine).messages
+    return [message.content for message in said if message.role == "user"]
 
 
 def test_a_message_in_anothers_place_is_answered_without_what_followed_there(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -37,12 +36,10 @@ def chat(home: Home, quick: Settings) -> Iterator[Chat]:
         yield chat
 
 
-def held(chat: Chat, thread: str) -> list[Any]:
-    """What the checkpoint of a thread holds of the person's own words."""
+def held(chat: Chat, thread: str) -> list[str]:
+    """What a person said in a thread up to where its checkpoint stands."""
     state = chat._graph.get_state({"configurable": {"thread_id": thread}})
-    return [
-        message.content for message in state.values.get("messages", []) if message.type == "human"
-    ]
+    return [turn.asked for turn in chat.journal.branch_up_to(state.values.get("turn", ""))]
 
 
 def test_the_talk_goes_on_under_its_new_name(home: Home, chat: Chat) -> None:
@@ -151,7 +148,7 @@ def test_no_word_of_a_deleted_thread_is_left_in_any_file(
     assert not left_in(home.data, SECRET)
     assert not left_in(home.runs, SECRET) and not (home.cache / "anchors").exists()
     assert "And what is red?" in (run / "report.json").read_text()  # the mark's own words stay
-    assert chat.thread == "other" and b"Gnomon" in bytes_of(home.checkpoints)
+    assert chat.thread == "other" and held(chat, "other") == ["Elsewhere Gnomon"]
     assert item.id in {kept.id for kept in chat.journal.differences()}
     assert [found.difference.id for found in chat.memory.search("what is red")] == [item.id]
     assert chat.undo(item.id).thread == ""

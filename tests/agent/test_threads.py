@@ -1,15 +1,21 @@
-"""Taking a turn out of the checkpoints: gone from the talk and from the bytes of the file."""
+"""The checkpoints: no words in them, no more of them with each turn, and never in the journal's way."""
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from agent.chat import Chat
-from agent.threads import erase_turns
-from memory.errors import HomeError
+from agent.marking import forget
+from agent.sessions import delete
+from agent.threads import aside, checkpoints, erase_thread, look
+from memory.errors import ModelError
 from memory.home import Home, Settings, read_settings
+from memory.memory import Memory
 
 
 @pytest.fixture
@@ -24,23 +30,55 @@ def bytes_of(path: Path) -> bytes:
     return b"".join(file.read_bytes() for file in sorted(path.parent.glob(path.name + "*")))
 
 
-def test_an_erased_turn_leaves_no_byte_and_the_talk_goes_on(home: Home, quick: Settings) -> None:
+def rows(path: Path, table: str = "checkpoints") -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        return int(connection.execute(f"select count(*) from {table}").fetchone()[0])
+
+
+def stands_at(chat: Chat, thread: str) -> str:
+    state = chat._graph.get_state({"configurable": {"thread_id": thread}})
+    return str(state.values.get("turn", ""))
+
+
+def test_a_checkpoint_holds_ids_and_no_word_of_the_talk(home: Home, quick: Settings) -> None:
     with Chat.open(home, quick, thread="work") as chat:
-        for text in ("First Quxalot", "My secret is Zyzzyva", "Third Plover"):
-            list(chat.say(text))
-        first, second, third = chat.turns()
-        with Chat.open(home, quick, thread="other") as other:
-            list(other.say("Elsewhere Gnomon"))
-        # A chat that is open in this thread meanwhile is no obstacle.
-        assert b"Zyzzyva" in bytes_of(home.checkpoints)
-        assert erase_turns(home.checkpoints, "work", [second.id]) == 2
+        list(chat.say("My secret is Zyzzyva"))
+        events = chat.say("And Quxalot")
+        next(events)
+        events.close()  # cut off in the middle
+        with pytest.raises(ModelError, match="the message takes"):
+            list(chat.say("Or Plover " * 9000))
         left = bytes_of(home.checkpoints)
-        assert b"Zyzzyva" not in left and second.id.encode() not in left
-        assert all(word in left for word in (b"Quxalot", b"Plover", b"Gnomon"))
-        list(chat.say("Fourth"))
-        state = chat._graph.get_state({"configurable": {"thread_id": "work"}})
-        ids = [message.id for message in state.values["messages"] if message.type == "ai"]
-        assert ids == [first.id, third.id, chat.turns()[-1].id]
+        assert stands_at(chat, "work").encode() in left
+        assert not any(word in left for word in (b"Zyzzyva", b"Quxalot", b"Plover"))
+        assert chat.turns()[-1].replied.encode() not in left
+
+
+def test_a_turn_takes_the_place_of_the_one_before_it(home: Home, quick: Settings) -> None:
+    with Chat.open(home, quick, thread="work") as chat:
+        list(chat.say("One"))
+        size = len(bytes_of(home.checkpoints))
+        for text in ("Two", "Three", "Four"):
+            list(chat.say(text))
+        assert stands_at(chat, "work") == chat.turns()[-1].id
+        assert rows(home.checkpoints) == 1 and rows(home.checkpoints, "writes") == 0
+    assert len(bytes_of(home.checkpoints)) <= size
+
+
+def test_an_erased_thread_leaves_no_byte_and_its_next_message_makes_it_anew(
+    home: Home, quick: Settings
+) -> None:
+    with Chat.open(home, quick, thread="work Zyzzyva") as chat:
+        list(chat.say("Hello"))
+        with Chat.open(home, quick, thread="other Gnomon") as other:
+            list(other.say("Elsewhere"))
+        erase_thread(home.checkpoints, "work Zyzzyva")
+        left = bytes_of(home.checkpoints)
+        assert b"Zyzzyva" not in left and chat.turns()[-1].id.encode() not in left
+        assert b"Gnomon" in left and stands_at(chat, "work Zyzzyva") == ""
+        list(chat.say("Again"))
+        assert stands_at(chat, "work Zyzzyva") == chat.turns()[-1].id
+        assert [turn.asked for turn in chat.turns()] == ["Hello", "Again"]
 
 
 def test_the_checkpoints_are_for_their_owner_alone(home: Home, quick: Settings) -> None:
@@ -51,17 +89,122 @@ def test_the_checkpoints_are_for_their_owner_alone(home: Home, quick: Settings) 
         assert len(held) > 1 and [path for path in held if path.stat().st_mode & 0o077] == []
 
 
-def test_erasing_again_or_where_nothing_is_does_no_harm(home: Home, quick: Settings) -> None:
-    assert erase_turns(home.checkpoints, "main", ["nothing"]) == 0
-    with Chat.open(home, quick, thread="main") as chat:
+def test_the_talks_that_an_earlier_discern_wrote_there_are_removed(
+    home: Home, quick: Settings
+) -> None:
+    with Chat.open(home, quick, thread="work") as chat:
         list(chat.say("Hello"))
-        turn = chat.turns()[-1]
-    assert erase_turns(home.checkpoints, "main", [turn.id]) == 2
-    assert erase_turns(home.checkpoints, "main", [turn.id]) == 0
-    assert b"Hello" not in bytes_of(home.checkpoints)
+    with closing(sqlite3.connect(home.checkpoints)) as old, old:
+        old.execute("pragma user_version=0")
+        old.execute("update checkpoints set checkpoint = ?", ("My secret is Zyzzyva" * 1000,))
+    with Chat.open(home, quick, thread="work") as chat:
+        assert chat.notice is None and b"Zyzzyva" not in bytes_of(home.checkpoints)
+        list(chat.say("Again"))
+        assert [turn.asked for turn in chat.turns()] == ["Hello", "Again"]
 
 
-def test_a_damaged_file_is_refused(home: Home) -> None:
-    home.checkpoints.write_bytes(b"no database at all" * 100)
-    with pytest.raises(HomeError, match=r"cannot use .*threads\.sqlite"):
-        erase_turns(home.checkpoints, "main", ["x"])
+def torn(path: Path) -> None:
+    path.write_bytes(b"Zyzzyva, no database at all" * 100)
+
+
+def half(path: Path) -> None:
+    held = bytearray(path.read_bytes())
+    held[100:] = b"\xff" * (len(held) - 100)
+    path.write_bytes(held)
+
+
+def another(path: Path) -> None:
+    path.unlink()
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("create table recipes (name text)")
+
+
+def nonsense(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("update checkpoints set checkpoint = ?", (b"\xc1\xc1\xc1",))
+
+
+DAMAGES = (torn, half, another, nonsense)
+
+
+@pytest.fixture
+def spoken(home: Home, quick: Settings) -> None:
+    """A thread with a turn."""
+    with Chat.open(home, quick, thread="work") as chat:
+        list(chat.say("Hello"))
+
+
+@pytest.mark.usefixtures("spoken")
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_a_damaged_file_is_put_aside_and_made_anew_from_the_journal(
+    home: Home, quick: Settings, damage: Callable[[Path], None]
+) -> None:
+    damage(home.checkpoints)
+    before = home.checkpoints.read_bytes()
+    if damage is not nonsense:
+        assert "are damaged" in (look(home.checkpoints) or "")
+    with Chat.open(home, quick, thread="work") as chat:
+        list(chat.say("Again"))
+        assert "made anew from the journal" in (chat.notice or "")
+        assert str(aside(home.checkpoints)) in (chat.notice or "")
+        assert aside(home.checkpoints).read_bytes() == before
+        assert [turn.asked for turn in chat.turns()] == ["Hello", "Again"]
+        assert stands_at(chat, "work") == chat.turns()[-1].id
+    assert look(home.checkpoints) is None and rows(home.checkpoints) == 1
+
+
+@pytest.mark.usefixtures("spoken")
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_a_damaged_file_keeps_nobody_from_forgetting_and_no_word_of_it_stays(
+    home: Home, quick: Settings, damage: Callable[[Path], None]
+) -> None:
+    with Memory.open(home, quick, dense=False) as memory:
+        marked = memory.mark(memory.journal.turns()[0], "error", sounds="Lutz.")
+        damage(home.checkpoints)
+        forget(home, memory, marked.id)
+        assert memory.journal.turns() == []
+    assert b"Zyzzyva" not in bytes_of(home.checkpoints)
+
+
+@pytest.mark.usefixtures("spoken")
+def test_what_was_put_aside_goes_with_what_is_deleted(home: Home, quick: Settings) -> None:
+    torn(home.checkpoints)
+    with Chat.open(home, quick, thread="work") as chat:
+        assert aside(home.checkpoints).exists()
+        delete(home, chat.memory, "work")
+    assert not aside(home.checkpoints).exists()
+
+
+def test_what_cannot_be_written_stays_in_memory_and_is_said(home: Home, quick: Settings) -> None:
+    home.checkpoints.mkdir()  # nobody can open a database there
+    with Chat.open(home, quick, thread="work") as chat:
+        list(chat.say("Hello"))
+        list(chat.say("Again"))
+        assert "cannot write the checkpoints" in (chat.notice or "")
+        assert stands_at(chat, "work") == chat.turns()[-1].id
+        assert [turn.asked for turn in chat.turns()] == ["Hello", "Again"]
+        chat.forget(chat.mark("surprise").difference.id)
+        assert [turn.asked for turn in chat.turns()] == ["Hello"]
+    assert "cannot write" in (look(home.checkpoints) or "")
+
+
+def test_a_file_that_fills_up_under_an_open_chat_stops_no_turn(home: Home, quick: Settings) -> None:
+    with Chat.open(home, quick, thread="work") as chat:
+        list(chat.say("Hello"))
+        chat._checkpoints.conn.execute("pragma max_page_count=1")
+        chat._checkpoints.conn.execute("create trigger full before insert on checkpoints begin "
+                                       "insert into writes (thread_id, checkpoint_id, task_id, idx, "
+                                       "channel, value) values ('', '', '', 0, '', "
+                                       "zeroblob(1000000)); end")  # fmt: skip
+        list(chat.say("Again"))
+        assert "no room to write the checkpoints" in (chat.notice or "")
+        assert [turn.asked for turn in chat.turns()] == ["Hello", "Again"]
+
+
+def test_erasing_where_nothing_is_does_no_harm(home: Home) -> None:
+    erase_thread(home.checkpoints, "main")
+    assert not home.checkpoints.exists()
+    with checkpoints(home.checkpoints) as saver:
+        assert saver.notice is None
+    erase_thread(home.checkpoints, "main")
+    assert look(home.checkpoints) is None

@@ -44,7 +44,7 @@ class ChatScreen(ReadingStage):
     ) -> None:
         super().__init__(home, settings, self.submit, thread=thread, new=new)
         self._handlers = Handlers(self)
-        self._noticed: str | None = None
+        self._noticed: set[str] = set()
         self._broke = ""
 
     def compose(self) -> ComposeResult:
@@ -153,17 +153,23 @@ class ChatScreen(ReadingStage):
         await asyncio.to_thread(self.training.attach)
         if not self.training.running:  # its end says so in the right order
             await self.talk.look()
-        await self._look_at_the_index()
+        await self._look_at_what_is_derived()
         self.refresh_status()
 
-    async def _look_at_the_index(self) -> None:
-        """Say once why recall goes by words alone; while the index is made the status line says so."""
-        notice = self.chat.memory.notice
-        self.status.change(by_words=notice is not None)
-        if notice is not None and "is being made" not in notice and notice != self._noticed:
-            self._noticed = notice
-            said = retold(notice)
-            await self.say(f"{said[:1].upper()}{said[1:]}.")
+    async def _look_at_what_is_derived(self) -> None:
+        """Say once what is wrong with the index or the checkpoints, which keep nobody from talking.
+
+        While the index is made the status line says that recall goes by words alone.
+        """
+        index = self.chat.memory.notice
+        self.status.change(by_words=index is not None)
+        if index is not None and "is being made" in index:
+            index = None
+        for notice in filter(None, (index, self.chat.notice)):
+            if notice not in self._noticed:
+                self._noticed.add(notice)
+                said = retold(notice)
+                await self.say(f"{said[:1].upper()}{said[1:]}.")
 
     # --- keys --------------------------------------------------------------------------------
 

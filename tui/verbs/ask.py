@@ -77,6 +77,7 @@ def ask(
     like one of the whole.
     """
     from agent.chat import Chat
+    from tui.text import clean
 
     refuse_contradiction(thread, go_on)
     question = _question(words)
@@ -103,6 +104,8 @@ def ask(
         stopped = stack.enter_context(_interrupts(chat.stop))
         events = stack.enter_context(closing(chat.say(question)))
         finished = (_as_events if stream else _as_document if as_json else _as_text)(chat, events)
+        if chat.notice:
+            click.echo(clean(f"discern: {chat.notice}"), err=True)
         if stopped.is_set():
             said = "what was said is kept" if finished.turn.replied else "nothing was said yet"
             click.echo(f"discern: stopped; {said}", err=True)

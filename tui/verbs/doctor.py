@@ -48,7 +48,7 @@ Examples:
 def doctor(model: str | None, as_json: bool) -> int:
     """Check what is installed, what fits, and how to mend what is broken (exit code 2 if so)."""
     found: list[Finding] = []
-    for look in (_python, _packages, _home, _settings, _journal, _disk, _device):
+    for look in (_python, _packages, _home, _settings, _journal, _checkpoints, _disk, _device):
         found += _looked_at(look)
     found += _looked_at(lambda: _model(model))
     found += _looked_at(_adapter)
@@ -123,6 +123,17 @@ def _journal() -> list[Finding]:
     if problem:
         return [Finding("journal", "broken", problem, f"restore a backup copy over {home.journal}")]
     return [Finding("journal", "ok", f"{turns} turns, {differences} differences, intact")]
+
+
+def _checkpoints() -> list[Finding]:
+    from agent.threads import look
+    from memory.home import Home
+
+    wrong = look(Home.locate().checkpoints)
+    if wrong is None:
+        return [Finding("threads", "ok", "checkpoints of open threads, intact")]
+    text, _, mend = wrong.partition("; ")
+    return [Finding("threads", "note", text, mend)]
 
 
 def _disk() -> list[Finding]:

@@ -98,9 +98,12 @@ def rebuild(as_json: bool) -> None:
 def check(as_json: bool) -> int:
     """Look whether the memory is whole.
 
-    Integrity, orphans, the index, free space. The exit code is 1 when something is wrong.
+    Integrity, orphans, the index, the checkpoints, free space. The exit code is 1 when something is
+    wrong.
     """
     from agent.serving import embedder
+    from agent.threads import look as look_at_checkpoints
+    from memory.health import Finding
     from memory.health import check as look
     from memory.memory import Memory
     from tui.text import clean
@@ -111,6 +114,9 @@ def check(as_json: bool) -> int:
         step("")
         with working("reading the journal through"):
             found = look(home, memory.journal, memory.index)
+            if wrong := look_at_checkpoints(home.checkpoints):
+                sentence, _, mend = wrong.partition("; ")
+                found = (*found, Finding("warning", sentence, mend))
         count = len(memory.journal.differences())
     whole = not any(finding.level == "error" for finding in found)
     if as_json:

@@ -1,0 +1,43 @@
+"""The talk ahead of a message, read from the journal: as much of it as the context can hold.
+
+A talk may have thousands of turns and the model sees the latest few; so it is read from its end, a page
+at a time, until more stands there than fits. What a message costs does not grow with its talk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agent.engine import Engine
+from agent.prompt import content_tokens
+from memory.difference import Message
+from memory.journal import Journal
+
+PAGE = 16
+"""Turns that are read at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """The latest messages, oldest first; `left` counts those before them, which cannot fit."""
+
+    messages: tuple[Message, ...]
+    left: int
+
+
+def talk_up_to(journal: Journal, last: str, engine: Engine) -> Talk:
+    """Return the talk that ends with the turn `last` ("": none)."""
+    messages: list[Message] = []
+    tokens = 0
+    while last and tokens <= engine.info.context:
+        page = journal.branch_up_to(last, limit=PAGE)
+        said = [
+            message
+            for turn in page
+            if turn.asked
+            for message in (Message("user", turn.asked), Message("assistant", turn.replied))
+        ]
+        tokens += sum(len(content_tokens(engine, message.content)) for message in said)
+        messages[:0] = said
+        last = journal.parent(page[0].id) if page else ""
+    return Talk(tuple(messages), 2 * journal.spoken_up_to(last) if last else 0)
