@@ -31,6 +31,7 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph.message import add_messages
 
 from memory.errors import HomeError
+from memory.sqlite_file import connect
 
 KEPT = ("turn", "recalled")
 """What of the state stands in a checkpoint."""
@@ -177,7 +178,7 @@ def look(path: Path) -> str | None:
     if not path.exists():
         return None
     try:
-        with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
+        with closing(connect(path, timeout=BUSY_SECONDS)) as connection:
             said = str(connection.execute("pragma quick_check(1)").fetchone()[0])
             foreign = _tables(connection) - _TABLES
     except sqlite3.Error as error:
@@ -232,9 +233,7 @@ def put_aside(path: Path) -> None:
 
 
 def _connected(path: Path) -> sqlite3.Connection:
-    if not path.exists():
-        path.touch(0o600)  # for its owner alone, in whatever folder
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False)
+    connection = connect(path, timeout=BUSY_SECONDS)
     try:
         connection.execute("pragma secure_delete=on")
         connection.execute("pragma synchronous=normal")

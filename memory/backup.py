@@ -4,30 +4,40 @@ A backup is made beside its place, synced, read through and only then given its 
 is whole. A restore puts nothing at risk: the copy is checked first, the journal that was there stays
 beside it as `….aside-<moment>` with its log, and the change is one rename. Killed in the middle, a
 restore leaves the old journal or the new one, and doing it again ends it. Refused while another process
-has the journal open, for that one would go on writing into the file that was put aside.
+has the journal open, for that one would go on writing into the file that was put aside. Where the
+journal's name is a symbolic link, all this happens to the file it leads to, and the link stays.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
-import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from memory.difference import new_id, now
+from memory.database import aside_name
+from memory.difference import new_id
 from memory.errors import HomeError
 from memory.home import Home
 from memory.journal import Journal
 from memory.places import expanded
-from memory.schema import MIGRATIONS, online_copy, sync
+from memory.schema import MIGRATIONS, sync
+from memory.sqlite_file import (
+    LOG,
+    SHARED,
+    alone,
+    connect,
+    copy_file,
+    log_of,
+    real,
+    refuse_open_file,
+)
 
-# The bytes of a database file that each connection in WAL mode holds a shared lock on for as long as it
-# is open (SQLite, os.h: SHARED_FIRST = PENDING_BYTE + 2, SHARED_SIZE).
-_SHARED_FIRST, _SHARED_SIZE = 0x40000002, 510
+_COPYING = "import shutil, sys; shutil.copy2(sys.argv[1], sys.argv[2])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +59,12 @@ def backup(journal: Journal, path: Path, *, force: bool = False) -> Path:
     path = expanded(path).absolute()
     if path.exists() and not force:
         raise HomeError(f"{path} is there already; name another file for the backup")
-    if path.exists() and path.samefile(journal.path):
-        raise HomeError(f"{path} is the journal itself; name another file for the backup")
+    refuse_open_file(path)
+    journal.require_in_place()
     unfinished = path.with_name(f".{path.name}.{new_id()[:8]}")
     with _explained(f"cannot copy the journal to {path}"):
         try:
-            online_copy(journal.path, unfinished)
+            copy_file(journal.path, unfinished)
             counts(unfinished)
             unfinished.replace(path)
             sync(path.parent)
@@ -74,7 +84,7 @@ def counts(path: Path) -> tuple[int, int]:
             f"there is no file {path}; `discern memory check` names the copies there are"
         )
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as copy:
+        with closing(connect(path, read_only=True)) as copy:
             said = str(copy.execute("pragma integrity_check(1)").fetchone()[0])
             version = int(copy.execute("pragma user_version").fetchone()[0])
             tables = {row[0] for row in copy.execute("select name from sqlite_master")}
@@ -103,18 +113,21 @@ def restore(home: Home, path: Path) -> Restored:
     Raises:
         HomeError: the copy is not whole, or the journal is open in another process.
     """
-    path, place = expanded(path).absolute(), home.journal
+    path, place = expanded(path).absolute(), real(home.journal)
     if place.exists() and path.exists() and path.samefile(place):
         raise HomeError(f"{path} is the journal itself; name a copy of it")
     turns, differences = counts(path)
     unfinished = place.with_name(f".{place.name}.{new_id()[:8]}")
     with _explained(f"cannot put {path} in the place of the journal {place}"):
         try:
-            online_copy(path, unfinished)
+            copy_file(path, unfinished)
             counts(unfinished)
-            with _alone(place):
+            with _held(place):
                 aside = _put_aside(place)
-                unfinished.replace(place)
+                if place.exists():
+                    unfinished.replace(place)
+                else:
+                    _put_where_nothing_is(unfinished, place)
                 sync(place.parent)
         finally:
             unfinished.unlink(missing_ok=True)
@@ -123,8 +136,9 @@ def restore(home: Home, path: Path) -> Restored:
 
 def asides(place: Path) -> list[Path]:
     """Return the journals that were put aside by a restore, the oldest first."""
+    place = real(place)
     found = place.parent.glob(f"{place.name}.aside-*")
-    return sorted(path for path in found if not path.name.endswith(("-wal", "-shm")))
+    return sorted(path for path in found if not path.name.endswith((LOG, SHARED)))
 
 
 def _put_aside(place: Path) -> Path | None:
@@ -132,15 +146,16 @@ def _put_aside(place: Path) -> Path | None:
 
     The log of the old file must be gone before the new file has the name: SQLite would replay it there.
     """
-    if not place.exists():
+    log = log_of(place)
+    parts = [log] if log.exists() and log.stat().st_size else []
+    parts += [place] if place.exists() else []
+    if not parts:
         return None
-    aside = place.with_name(f"{place.name}.aside-{now():%Y%m%d-%H%M%S}-{new_id()[:4]}")
-    for end in ("-wal", ""):
-        part = place.with_name(place.name + end)
-        if part.exists():
-            _second_name(part, aside.with_name(aside.name + end))
+    aside = place.with_name(aside_name(place))
+    for part in parts:
+        _second_name(part, aside.with_name(aside.name + part.name.removeprefix(place.name)))
     sync(place.parent)
-    for end in ("-wal", "-shm"):
+    for end in (LOG, SHARED):
         place.with_name(place.name + end).unlink(missing_ok=True)
     sync(place.parent)
     return aside
@@ -150,37 +165,47 @@ def _second_name(path: Path, other: Path) -> None:
     try:
         os.link(path, other)
     except OSError:  # a file system without hard links
-        shutil.copy2(path, other)
+        # Another process copies: had this one opened the journal, closing it would let go of the lock.
+        subprocess.run([sys.executable, "-c", _COPYING, str(path), str(other)], check=True)
         sync(other)
 
 
+def _put_where_nothing_is(unfinished: Path, place: Path) -> None:
+    try:
+        os.link(unfinished, place)
+    except FileExistsError:
+        raise _opened_elsewhere(place) from None
+    except OSError:  # a file system without hard links
+        unfinished.replace(place)
+
+
 @contextmanager
-def _alone(place: Path) -> Iterator[None]:
-    """Hold the lock that every open connection shares, so that none is open and none is opened."""
+def _held(place: Path) -> Iterator[None]:
+    """Have the journal to ourselves, where there is one."""
     if not place.exists():
         yield
         return
-    with suppress(sqlite3.Error), closing(sqlite3.connect(place, timeout=1)) as last:
-        # Closing as the last one folds a log that a killed process left behind.
-        last.execute("pragma wal_checkpoint(truncate)")
-    with place.open("r+b") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, _SHARED_SIZE, _SHARED_FIRST)
-        except OSError:
-            raise HomeError(
-                f"the journal {place} is open in another process; close the chat and what else uses "
-                "it, and try again"
-            ) from None
-        yield
+    try:
+        with alone(place):
+            yield
+    except BlockingIOError:
+        raise _opened_elsewhere(place) from None
+
+
+def _opened_elsewhere(place: Path) -> HomeError:
+    return HomeError(
+        f"the journal {place} is open in another process; close the chat and what else uses it, and "
+        "try again"
+    )
 
 
 @contextmanager
 def _explained(begin: str) -> Iterator[None]:
     try:
         yield
-    except (OSError, sqlite3.Error) as error:
-        if isinstance(error, HomeError):
-            raise
+    except HomeError:
+        raise
+    except (OSError, sqlite3.Error, subprocess.CalledProcessError) as error:
         said = error.strerror if isinstance(error, OSError) else str(error)
         raise HomeError(
             f"{begin}: {said}; nothing was changed, check free space and permissions of its folder"

@@ -13,15 +13,21 @@ What that rests on, after SQLite's own documentation (sqlite.org/pragma.html, sq
 - *A busy timeout* of ten seconds: processes take turns, and what cannot have its turn changes nothing.
 - *`secure_delete`*: what is removed is overwritten.
 
+- *Nothing but SQLite opens the file*: `memory/sqlite_file.py` tells why.
+- *A file that is no longer at its path is not written to*: deleted, moved or replaced by another
+  program, it would take what nobody finds again. Nothing is acknowledged then; what was kept before is
+  copied out of the open file.
+
 The file is readable by its owner alone; so are its log, which SQLite gives the same mode, and
 its copies.
 """
 
 from __future__ import annotations
 
+import ctypes
 import errno
-import os
 import sqlite3
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,8 +35,10 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
+from memory.difference import new_id, now
 from memory.errors import HomeError
-from memory.schema import copies, migrate
+from memory.schema import copies, is_journal, migrate, sync
+from memory.sqlite_file import Watch, connect, copy_from, create, identity, log_of, real
 
 BUSY_SECONDS = 10.0
 LOG_BYTES = 4 << 20
@@ -38,6 +46,7 @@ LOG_BYTES = 4 << 20
 _LEAST = 512  # bytes of SQLite's smallest page
 _FOLDING_SECONDS = 1.0  # for those who still read from the log
 Made = TypeVar("Made")
+_TRIES = 5
 _OLDEST = (3, 37)  # strict tables
 _READ_ONLY = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN)
 _NO_LEAVE = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -64,22 +73,15 @@ class Database:
         self.path = path
         self._lock = threading.RLock()
         self._fold_from = LOG_BYTES
+        self._rescued: Path | None = None
         if sqlite3.sqlite_version_info < _OLDEST:
             raise HomeError(
                 f"this Python has SQLite {sqlite3.sqlite_version} and the journal needs "
                 f"{'.'.join(map(str, _OLDEST))} or newer; use a newer Python"
             )
         with self._explained():
-            _refuse_emptied(path)
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-            self._connection = sqlite3.connect(
-                path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
+            self._connection, self._watch = _opened(path)
             try:
-                self._connection.row_factory = sqlite3.Row
-                _into_wal(self._connection)
-                for pragma in _PRAGMAS:
-                    self._connection.execute(f"pragma {pragma}")
                 migrate(self._connection, path)
             except BaseException:
                 self._connection.close()
@@ -110,14 +112,16 @@ class Database:
             ):  # begun further out, by this thread: the lock says so
                 yield self._connection
                 return
+            self._refuse_lost()
             self._connection.execute("begin immediate")
             try:
                 yield self._connection
-                self._connection.execute("commit")
+                self._connection.execute("rollback" if self._watch.moved else "commit")
             except BaseException:
                 with suppress(sqlite3.Error):  # a full disk may have ended the transaction already
                     self._connection.execute("rollback")
                 raise
+            self._refuse_lost()
             self._fold_long_log()
 
     def _rows(
@@ -138,12 +142,49 @@ class Database:
         except (ValueError, TypeError, KeyError, IndexError) as error:
             raise HomeError(damaged(self.path, f"a row cannot be read: {error}")) from error
 
+    def require_in_place(self) -> None:
+        """Refuse to go on when what would be written now could not be found again.
+
+        Raises:
+            HomeError: the file or its log was deleted, moved or replaced since it was opened.
+        """
+        with self._lock:
+            self._refuse_lost()
+
+    def _refuse_lost(self) -> None:
+        if not self._watch.moved:
+            return
+        if self._rescued is None:
+            self._rescued = self._rescue()
+        mend = (
+            f"all that was kept is in {self._rescued}: close Discern everywhere, then "
+            f"`discern memory restore {self._rescued}`"
+            if self._rescued
+            else "put it back, or close Discern everywhere and start it again"
+        )
+        raise HomeError(
+            f"the journal {self.path} was deleted, moved or replaced while it was open, so nothing "
+            f"more is kept; {mend}"
+        )
+
+    def _rescue(self) -> Path | None:
+        """Copy what the open file and its log hold, also without a name, beside where it was."""
+        file = real(self.path)
+        target = file.with_name(aside_name(file))
+        try:
+            copy_from(self._connection, target)
+            sync(target.parent)
+        except (sqlite3.Error, OSError):  # its folder is gone, or it is damaged
+            return None
+        return target
+
     def fold_log(self) -> bool:
         """Fold the write-ahead log into the file and empty it, so that removed text stands in neither.
 
         False when another process was still reading from it: then it is as it was.
         """
         with self._lock, self._explained(), self._patience(_FOLDING_SECONDS):
+            self._refuse_lost()
             return not self._connection.execute("pragma wal_checkpoint(truncate)").fetchone()[0]
 
     @contextmanager
@@ -158,14 +199,49 @@ class Database:
     def _fold_long_log(self) -> None:
         """What was committed is safe already: that the log cannot be folded now is no failure."""
         with suppress(OSError, HomeError):
-            length = self.path.with_name(self.path.name + "-wal").stat().st_size
+            length = log_of(self.path).stat().st_size
             if length >= self._fold_from:
                 self._fold_from = LOG_BYTES if self.fold_log() else length + LOG_BYTES
 
     def close(self) -> None:
         """Close the file; calling it again does nothing."""
         with self._lock:
-            self._connection.close()
+            if self._watch.moved:
+                # Closing folds the log into the file, over what others may have written there since.
+                # A connection that is never closed, as after a kill, does not.
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._connection))
+            else:
+                self._connection.close()
+
+
+def _opened(path: Path) -> tuple[sqlite3.Connection, Watch]:
+    """Open the file that is at `path`; another process may just be putting a copy in its place."""
+    for _ in range(_TRIES):
+        _refuse_emptied(path)
+        create(path)
+        before = identity(path)
+        connection = connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+        try:
+            connection.row_factory = sqlite3.Row
+            if not is_journal(connection):
+                raise HomeError(
+                    f"{path} is the database of another program and no journal of Discern's; nothing "
+                    "in it was changed, move it elsewhere or set DISCERN_HOME to another folder"
+                )
+            _into_wal(connection)
+            for pragma in _PRAGMAS:
+                connection.execute(f"pragma {pragma}")
+            connection.execute("select 1 from sqlite_master").fetchall()
+            watch = Watch(path)
+            if watch.file == before:
+                return connection, watch
+        except BaseException:
+            connection.close()
+            raise
+        connection.close()
+    raise HomeError(
+        f"the journal {path} is being replaced again and again; stop the program that does it"
+    )
 
 
 def _into_wal(connection: sqlite3.Connection) -> None:
@@ -183,11 +259,29 @@ def _into_wal(connection: sqlite3.Connection) -> None:
 
 def _refuse_emptied(path: Path) -> None:
     """SQLite takes a file without a whole page for a new one and deletes the log beside it."""
-    size = path.stat().st_size if path.exists() else _LEAST
-    log = path.with_name(path.name + "-wal")
+    log = log_of(path)
     logged = log.exists() and log.stat().st_size
+    if not path.exists():
+        if logged:
+            raise HomeError(
+                f"the journal {path} is gone and its log {log} is still there; put the file back, "
+                "or `discern memory restore FILE` puts a backup in its place and keeps the log aside"
+            )
+        return
+    about = path.stat()
+    if not stat.S_ISREG(about.st_mode):
+        raise HomeError(
+            f"the journal {path} is not a regular file; move it away or set DISCERN_HOME to another "
+            "folder"
+        )
+    size = about.st_size
     if size < _LEAST and (size or logged or newest_copy(path)):
         raise HomeError(damaged(path, f"{size} bytes are left of it"))
+
+
+def aside_name(file: Path) -> str:
+    """Return a name for a journal that is put aside, beside the file whose journal it was."""
+    return f"{file.name}.aside-{now():%Y%m%d-%H%M%S}-{new_id()[:4]}"
 
 
 def newest_copy(path: Path) -> Path | None:

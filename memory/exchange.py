@@ -34,6 +34,7 @@ from memory.record import (
     to_line,
 )
 from memory.schema import sync
+from memory.sqlite_file import refuse_open_file
 
 COUNT_CAP = 200_000
 """Most differences of one file."""
@@ -70,6 +71,7 @@ def export_file(memory: Memory, path: Path) -> int:
         ExchangeError: it cannot be written; what stood there before still does.
     """
     path = expanded(path).absolute()
+    refuse_open_file(path)
     unfinished = path.with_name(f".{path.name}.{new_id()[:8]}")
     differences = memory.journal.differences()
     try:

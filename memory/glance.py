@@ -15,6 +15,7 @@ from contextlib import closing
 from pathlib import Path
 
 from memory.places import Home
+from memory.sqlite_file import connect
 
 MOST = 100
 """Rows that are offered at most, the latest."""
@@ -88,8 +89,7 @@ def _kinds(path: Path) -> Iterator[tuple[str, str]]:
 
 def _rows(home: Home, sql: str) -> list[tuple[object, ...]]:
     try:
-        address = f"{home.journal.absolute().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(address, uri=True, timeout=0.1)) as reader:
+        with closing(connect(home.journal, read_only=True, timeout=0.1)) as reader:
             return reader.execute(sql, (MOST,)).fetchall()
     except sqlite3.Error:
         return []

@@ -19,6 +19,7 @@ from memory.errors import HomeError
 from memory.home import Home
 from memory.index import Index
 from memory.journal import Journal
+from memory.sqlite_file import log_of
 
 __all__ = ["Finding", "backup", "check"]
 
@@ -200,7 +201,7 @@ def _disk(home: Home) -> Iterator[Finding]:
             f"only {_megabytes(free)} are free in {folder}, and the journal has {_megabytes(size)}"
         )
         yield Finding("warning", said, "free some space, or nothing more can be kept")
-    log = home.journal.with_name(home.journal.name + "-wal")
+    log = log_of(home.journal)
     if log.exists() and log.stat().st_size > LONG_LOG:
         said = f"the journal's log has {_megabytes(log.stat().st_size)}: another process reads for long"
         yield Finding("warning", said, "close other chats and programs that have it open")

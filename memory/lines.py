@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from memory.errors import ExchangeError
+from memory.sqlite_file import refuse_open_file
 
 LINE_CAP = 8 << 20
 """Longest line, in bytes."""
@@ -51,6 +52,7 @@ def lines_of(path: Path, most: int, progress: Progress | None) -> Iterator[tuple
 
 
 def _opened(path: Path, most: int) -> BinaryIO:
+    refuse_open_file(path)
     try:
         # Not to wait for the other end of a pipe.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)

@@ -10,14 +10,16 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from memory.errors import HomeError
+from memory.sqlite_file import copy_file
 
 COPIES_KEPT = 2
 """Copies of the journal from before a migration that stay beside it."""
+_OURS = {"turns", "differences", "nights", "facts"}  # from version 1 on
 
 
 def _first(connection: sqlite3.Connection) -> None:
@@ -112,6 +114,17 @@ MIGRATIONS: tuple[tuple[str, Callable[[sqlite3.Connection], None]], ...] = (
 )
 
 
+def is_journal(connection: sqlite3.Connection) -> bool:
+    """Whether an open database is a journal of any version, or a new one with nothing in it yet."""
+    connection.execute("begin")  # both answers are of one moment: another process may migrate it
+    try:
+        version = int(connection.execute("pragma user_version").fetchone()[0])
+        tables = {row[0] for row in connection.execute("select name from sqlite_master")}
+    finally:
+        connection.execute("rollback")
+    return tables >= _OURS if version else not tables
+
+
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
     """Bring the open journal at `path` up to this Discern's tables; nothing to do is the usual case.
 
@@ -166,7 +179,7 @@ def _copy(path: Path, number: int) -> None:
     target = path.with_name(f"{path.name}.before-{number}")
     unfinished = target.with_name(target.name + ".part")
     try:
-        online_copy(path, unfinished)
+        copy_file(path, unfinished)
         unfinished.replace(target)
         sync(path.parent)
         for old in copies(path)[:-COPIES_KEPT]:
@@ -178,25 +191,6 @@ def _copy(path: Path, number: int) -> None:
             f"cannot copy the journal to {target} before its tables are brought up to date: {error}; "
             "nothing was changed, make room on that disk and start again"
         ) from error
-
-
-def online_copy(source: Path, target: Path) -> None:
-    """Copy a journal, in use or not, as one consistent file, readable by its owner alone, synced.
-
-    SQLite's online backup: https://sqlite.org/backup.html. The copy is a plain file without a log.
-
-    Raises:
-        sqlite3.Error, OSError: the source cannot be read or the target not written.
-    """
-    target.unlink(missing_ok=True)
-    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    with (
-        closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as reading,
-        closing(sqlite3.connect(target)) as writing,
-    ):
-        reading.backup(writing)
-        writing.execute("pragma journal_mode=delete")
-    sync(target)
 
 
 def sync(path: Path) -> None:

@@ -145,7 +145,7 @@ def test_what_is_wrong_beside_the_file_does_it_no_harm(
 
 def test_a_folder_in_the_journals_place_is_refused(home: Home) -> None:
     home.journal.mkdir()
-    with pytest.raises(HomeError, match="Is a directory"):
+    with pytest.raises(HomeError, match="not a regular file"):
         Journal(home.journal)
 
 

@@ -1,0 +1,198 @@
+"""SQLite files: created, opened, copied, held and watched. No other code opens one, for any purpose.
+
+Closing any descriptor of a file drops all POSIX locks that the process holds on it, SQLite's among them
+(fcntl(2); sqlite.org/howtocorrupt.html, 2.2). Another process then takes itself for the last one with
+the file open and deletes its write-ahead log, with all that was committed there since. SQLite defers
+its own closing, so what only SQLite opens is safe. Everything else here works on names: `stat`,
+`chmod`, `link` and `rename` open no descriptor.
+
+SQLite follows a symbolic link and keeps the log beside the file that the link leads to.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+from weakref import WeakSet
+
+from memory.errors import HomeError
+
+LOG, SHARED = "-wal", "-shm"
+"""Endings of the write-ahead log and of its index, which the processes share."""
+_PRIVATE = 0o600
+
+Identity = tuple[int, int]
+
+
+def real(path: Path) -> Path:
+    """Return the file that `path` leads to through symbolic links; it need not exist."""
+    return Path(os.path.realpath(path))
+
+
+def log_of(path: Path) -> Path:
+    """Return where SQLite keeps the write-ahead log of the file at `path`."""
+    file = real(path)
+    return file.with_name(file.name + LOG)
+
+
+def connect(
+    path: Path,
+    *,
+    timeout: float = 5.0,
+    read_only: bool = False,
+    isolation_level: Literal["DEFERRED"] | None = "DEFERRED",
+) -> sqlite3.Connection:
+    """Open the file at `path` for any thread; one that is made is readable by its owner alone.
+
+    A file that others may read is closed to them. With `read_only` nothing is made or changed.
+
+    Raises:
+        sqlite3.Error, OSError: it cannot be opened or made.
+    """
+    if read_only:
+        return sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=ro",
+            uri=True,
+            timeout=timeout,
+            isolation_level=isolation_level,
+            check_same_thread=False,
+        )
+    create(path)
+    return sqlite3.connect(
+        path, timeout=timeout, isolation_level=isolation_level, check_same_thread=False
+    )
+
+
+def create(path: Path) -> None:
+    """Have SQLite make an empty file where there is none; readable by its owner alone in any case.
+
+    Raises:
+        sqlite3.Error, OSError: it cannot be made.
+    """
+    file = real(path)
+    if file.exists():
+        _close_to_others(file)
+        return
+    descriptor, pattern = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    try:
+        os.fchmod(descriptor, _PRIVATE)
+        os.close(descriptor)
+        # `modeof` (sqlite.org/uri.html): the mode of that file, whatever the umask.
+        sqlite3.connect(f"{file.as_uri()}?modeof={quote(pattern)}", uri=True).close()
+    finally:
+        Path(pattern).unlink(missing_ok=True)
+
+
+def _close_to_others(file: Path) -> None:
+    for end in ("", LOG, SHARED):
+        part = file.with_name(file.name + end)
+        with suppress(OSError):  # it is not there, or another's
+            mode = part.stat().st_mode
+            if stat.S_ISREG(mode) and mode & 0o077:
+                part.chmod(stat.S_IMODE(mode) & 0o700)
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file, in use or not, as one consistent file without a log, synced to disk.
+
+    Raises:
+        sqlite3.Error, OSError: the source cannot be read or the target not written.
+    """
+    with closing(connect(source, read_only=True)) as reading:
+        copy_from(reading, target)
+
+
+def copy_from(connection: sqlite3.Connection, target: Path) -> None:
+    """Copy what an open connection reads to a new file at `target`; as `copy_file` does.
+
+    SQLite's online backup: sqlite.org/backup.html.
+    """
+    target.unlink(missing_ok=True)
+    with closing(connect(target)) as writing:
+        writing.execute("pragma fullfsync=on")
+        connection.backup(writing)
+        writing.execute("pragma journal_mode=delete")
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold the file so that nobody else has it open or opens it, with its log folded into it.
+
+    What is no database any more cannot be held; its log, when others still have it open, is.
+
+    Raises:
+        BlockingIOError: another connection has it open.
+    """
+    with closing(connect(path, timeout=1, isolation_level=None)) as holding:
+        try:
+            # In WAL mode this lock is refused while anyone has the file open: sqlite.org/wal.html,
+            # "Use of WAL Without Shared-Memory".
+            holding.execute("pragma locking_mode=exclusive")
+            holding.execute("begin exclusive")
+            holding.execute("rollback")
+            holding.execute("pragma wal_checkpoint(truncate)")
+        except sqlite3.Error as error:
+            if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise BlockingIOError from error
+        yield
+
+
+class Watch:
+    """Which file, log and shared index an open connection works on; compared with those at the path.
+
+    Make it when the connection has read once: then SQLite has all three open.
+    """
+
+    def __init__(self, path: Path) -> None:
+        file = real(path)
+        # By its own name, which may be a link that is led elsewhere one day.
+        self._paths = (path, file.with_name(file.name + LOG), file.with_name(file.name + SHARED))
+        self._opened = self._look()
+        _WATCHES.add(self)
+
+    @property
+    def file(self) -> Identity | None:
+        """The file that was at the path when this was made."""
+        return self._opened[0]
+
+    @property
+    def moved(self) -> bool:
+        """Whether one of them was deleted, moved or replaced since."""
+        return self._look() != self._opened
+
+    def holds(self, found: Identity) -> bool:
+        """Whether this is one of its files."""
+        return found in self._opened
+
+    def _look(self) -> tuple[Identity | None, ...]:
+        return tuple(identity(path) for path in self._paths)
+
+
+_WATCHES: WeakSet[Watch] = WeakSet()
+
+
+def identity(path: Path) -> Identity | None:
+    """Return what tells a file from every other; None where there is none."""
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    return about.st_dev, about.st_ino
+
+
+def refuse_open_file(path: Path) -> None:
+    """Refuse a file that a person named and that an open journal consists of.
+
+    Raises:
+        HomeError: it is one.
+    """
+    found = identity(path)
+    if found is not None and any(watch.holds(found) for watch in tuple(_WATCHES)):
+        raise HomeError(f"{path} is the journal itself or its log; name another file")
