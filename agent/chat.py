@@ -148,11 +148,13 @@ class Chat(OpenThread):
         Raises:
             ModelError: the message is empty, or does not fit the context.
             UnknownIdError: `instead_of` is no turn.
+            HomeError: the journal cannot keep the turn.
         """
         text = text.encode("utf-8", "replace").decode().replace("\x00", "").strip()
         if not text:
             raise ModelError("the message is empty; write something to ask")
         with self._busy:
+            self.journal.require_in_place()  # before the model speaks for nothing
             self._stopping.clear()
             if self.engine.lent:
                 self.engine.wait(self._stopping.is_set)

@@ -24,7 +24,6 @@ its copies.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import sqlite3
 import stat
@@ -38,7 +37,7 @@ from typing import TypeVar
 from memory.difference import new_id, now
 from memory.errors import HomeError
 from memory.schema import copies, is_journal, migrate, sync
-from memory.sqlite_file import Watch, connect, copy_from, create, identity, log_of, real
+from memory.sqlite_file import Watch, connect, copy_from, create, identity, log_of, lost_here, real
 
 BUSY_SECONDS = 10.0
 LOG_BYTES = 4 << 20
@@ -84,7 +83,7 @@ class Database:
             try:
                 migrate(self._connection, path)
             except BaseException:
-                self._connection.close()
+                self.close()
                 raise
 
     @contextmanager
@@ -156,16 +155,7 @@ class Database:
             return
         if self._rescued is None:
             self._rescued = self._rescue()
-        mend = (
-            f"all that was kept is in {self._rescued}: close Discern everywhere, then "
-            f"`discern memory restore {self._rescued}`"
-            if self._rescued
-            else "put it back, or close Discern everywhere and start it again"
-        )
-        raise HomeError(
-            f"the journal {self.path} was deleted, moved or replaced while it was open, so nothing "
-            f"more is kept; {mend}"
-        )
+        raise HomeError(lost(self.path, self._rescued))
 
     def _rescue(self) -> Path | None:
         """Copy what the open file and its log hold, also without a name, beside where it was."""
@@ -206,18 +196,15 @@ class Database:
     def close(self) -> None:
         """Close the file; calling it again does nothing."""
         with self._lock:
-            if self._watch.moved:
-                # Closing folds the log into the file, over what others may have written there since.
-                # A connection that is never closed, as after a kill, does not.
-                ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._connection))
-            else:
-                self._connection.close()
+            self._watch.close(self._connection)
 
 
 def _opened(path: Path) -> tuple[sqlite3.Connection, Watch]:
     """Open the file that is at `path`; another process may just be putting a copy in its place."""
     for _ in range(_TRIES):
         _refuse_emptied(path)
+        if lost_here(path):
+            raise HomeError(lost(path, None))
         create(path)
         before = identity(path)
         connection = connect(path, timeout=BUSY_SECONDS, isolation_level=None)
@@ -233,12 +220,12 @@ def _opened(path: Path) -> tuple[sqlite3.Connection, Watch]:
                 connection.execute(f"pragma {pragma}")
             connection.execute("select 1 from sqlite_master").fetchall()
             watch = Watch(path)
-            if watch.file == before:
-                return connection, watch
         except BaseException:
             connection.close()
             raise
-        connection.close()
+        if watch.file == before:
+            return connection, watch
+        watch.close(connection)
     raise HomeError(
         f"the journal {path} is being replaced again and again; stop the program that does it"
     )
@@ -255,6 +242,20 @@ def _into_wal(connection: sqlite3.Connection) -> None:
             if _primary(error) != sqlite3.SQLITE_BUSY or time.monotonic() > until:
                 raise
             time.sleep(0.01)
+
+
+def lost(path: Path, rescued: Path | None) -> str:
+    """Return the sentence for a journal that is no longer at its path, and what was rescued of it."""
+    mend = (
+        f"all that was kept is in {rescued}: close Discern everywhere, then "
+        f"`discern memory restore {rescued}`"
+        if rescued
+        else "put it back, or close Discern everywhere and start it again"
+    )
+    return (
+        f"the journal {path} or its log was deleted, moved or replaced while it was open, so nothing "
+        f"more is kept; {mend}"
+    )
 
 
 def _refuse_emptied(path: Path) -> None:

@@ -11,6 +11,7 @@ SQLite follows a symbolic link and keeps the log beside the file that the link l
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sqlite3
 import stat
@@ -20,7 +21,6 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
-from weakref import WeakSet
 
 from memory.errors import HomeError
 
@@ -164,8 +164,22 @@ class Watch:
 
     @property
     def moved(self) -> bool:
-        """Whether one of them was deleted, moved or replaced since."""
-        return self._look() != self._opened
+        """Whether one of them was deleted, moved or replaced since; not when it is closed."""
+        return self in _WATCHES and self._look() != self._opened
+
+    def close(self, connection: sqlite3.Connection) -> None:
+        """Close the connection, unless its files were moved: then it is left as a kill leaves it.
+
+        Calling it again does nothing.
+        Closing would fold its log into the file, over what others may have written there since.
+        """
+        if self not in _WATCHES:
+            return
+        if self.moved:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+        else:
+            connection.close()
+            _WATCHES.discard(self)
 
     def holds(self, found: Identity) -> bool:
         """Whether this is one of its files."""
@@ -175,7 +189,13 @@ class Watch:
         return tuple(identity(path) for path in self._paths)
 
 
-_WATCHES: WeakSet[Watch] = WeakSet()
+_WATCHES: set[Watch] = set()
+
+
+def lost_here(path: Path) -> bool:
+    """Whether this process has the file at `path` open without its log: SQLite cannot open it again."""
+    found = identity(path)
+    return any(watch.file == found and watch.moved for watch in tuple(_WATCHES))
 
 
 def identity(path: Path) -> Identity | None:

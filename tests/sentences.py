@@ -16,7 +16,8 @@ from tests.faults.processes import ROOT
 MET = (
     "memory/branches.py", "memory/database.py", "memory/difference.py", "memory/home.py",
     "memory/index.py", "memory/kinds.py", "memory/memory.py", "memory/schema.py",
-    "memory/session_file.py", "memory/settings_file.py", "memory/store.py", "memory/threads.py",
+    "memory/session_file.py", "memory/settings_file.py", "memory/sqlite_file.py", "memory/store.py",
+    "memory/threads.py",
     "memory/turns.py", "memory/versions.py",
     "agent/adapter_file.py", "agent/adapters.py", "agent/aside.py", "agent/chat.py",
     "agent/contrast.py", "agent/embedding.py", "agent/engine.py", "agent/erasing.py",
@@ -38,7 +39,7 @@ REPORTED = (
 )  # fmt: skip
 """Whose texts go into a report."""
 SAID = (
-    "explain", "damaged", "_refusal", "say", "notice", "take_adapter", "waits", "Line", "_long",
+    "explain", "damaged", "lost", "_refusal", "say", "notice", "take_adapter", "waits", "Line", "_long",
     "_scaling", "_why", "error",
 )  # fmt: skip
 """Functions whose texts are such sentences, too: those given to them, and those they return."""

@@ -101,11 +101,18 @@ class Talk(ShownThread):
     async def _not_said(
         self, view: TurnView, text: str, instead_of: str | None, error: Exception
     ) -> None:
-        """Say why there is no reply, and give back what was asked."""
+        """Say why there is no reply, or none that was kept, and give back what was asked.
+
+        What was said until then stays on the screen: it is nowhere else.
+        """
         if self._stream is not None:
             self._stream.stop()
-        await view.remove()
-        if instead_of:  # nothing came of it: what stood there stands there
+        if view.reply.text:
+            await view.reply.finish(view.reply.text)
+            view.say_aside(tr("not kept"))
+        else:
+            await view.remove()
+        if instead_of and not view.reply.text:  # nothing came of it: what stood there stands there
             await self._screen.attempt(self.show_thread())
         if instead_of and (before := self._screen.view_of(instead_of)):
             self._screen.entry.edit(before)

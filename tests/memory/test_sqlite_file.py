@@ -1,0 +1,388 @@
+"""SQLite files: who opens them, who may read them, and whether they are still at their path."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from agent.threads import checkpoints
+from memory import sqlite_file
+from memory.backup import asides, backup, restore
+from memory.errors import HomeError
+from memory.exchange import export_file, read_batch
+from memory.home import Home, Settings
+from memory.journal import Journal
+from memory.memory import Memory
+from memory.sqlite_file import alone, connect
+from tests.memory.test_journal import make_difference
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("memory", "agent", "trainer", "tui")
+LOST = "or its log was deleted, moved or replaced while it was open"
+
+
+# --- who opens them ------------------------------------------------------------------------------
+
+_OPENS = re.compile(
+    r"(^|\.)(open|fdopen|read_bytes|read_text|write_bytes|write_text|copy2|copyfile|copyfileobj|"
+    r"copytree|touch|truncate|mmap|sqlite3\.connect)$|^shutil\.(copy|move)$"
+)
+_OURS = re.compile(r"\b(journal|checkpoints|place|aside)\b|threads\.sqlite|chroma\.sqlite3")
+_THEIR_MODULES = {
+    "memory/sqlite_file.py", "memory/database.py", "memory/schema.py", "memory/backup.py",
+    "memory/health.py", "memory/store.py", "agent/threads.py",
+}  # fmt: skip
+
+
+def openings() -> Iterator[tuple[str, str]]:
+    """Every call that opens a file, with the module that it is in."""
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(node, ast.Call) and _OPENS.search(ast.unparse(node.func)):
+                    yield path.relative_to(ROOT).as_posix(), ast.unparse(node)
+
+
+def test_no_code_but_sqlite_opens_the_journals_the_checkpoints_or_chromas_files() -> None:
+    found = list(openings())
+    assert len(found) > 50
+    assert {where for where, call in found if call.startswith("sqlite3.connect")} == {
+        "memory/sqlite_file.py"
+    }
+    others = [(where, call) for where, call in found if not call.startswith("sqlite3.connect")]
+    assert [found for found in others if found[0] in _THEIR_MODULES] == [
+        ("memory/schema.py", "os.open(path, os.O_RDONLY)")  # a folder, to sync the names in it
+    ]
+    ours = [(where, call) for where, call in others if _OURS.search(call)]
+    assert [(where, call) for where, call in ours if ".open(home, " not in call] == []
+
+
+def test_a_file_that_the_open_journal_consists_of_is_not_read_in_or_written_over(
+    home: Home, settings: Settings
+) -> None:
+    with Memory.open(home, settings, dense=False) as memory:
+        memory.journal.add_difference(make_difference())
+        link = home.data / "marks.jsonl"
+        os.link(home.journal, link)
+        for path in (home.journal, sqlite_file.log_of(home.journal), link):
+            with pytest.raises(HomeError, match="is the journal itself or its log"):
+                read_batch(memory, path)
+            with pytest.raises(HomeError, match="is the journal itself or its log"):
+                export_file(memory, path)
+            with pytest.raises(HomeError, match="is the journal itself or its log"):
+                backup(memory.journal, path, force=True)
+        assert memory.journal.check() is None
+        assert len(memory.journal.differences()) == 1
+
+
+# --- who may read them ---------------------------------------------------------------------------
+
+
+@contextmanager
+def umask(mask: int) -> Iterator[None]:
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def modes(folder: Path, pattern: str) -> set[int]:
+    return {stat.S_IMODE(path.stat().st_mode) for path in folder.glob(pattern)}
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o022, 0o077, 0o277, 0o777])
+def test_the_journal_and_the_checkpoints_are_for_their_owner_alone_whatever_the_umask(
+    home: Home, tmp_path: Path, mask: int
+) -> None:
+    with umask(mask), Journal(home.journal) as journal, checkpoints(home.checkpoints):
+        journal.add_difference(make_difference())
+        assert modes(home.data, "*.sqlite*") == {0o600}
+        copied = backup(journal, tmp_path / "copy.sqlite")
+    assert stat.S_IMODE(copied.stat().st_mode) == 0o600
+    assert not list(home.data.glob(".*"))
+
+
+def test_a_journal_that_others_could_read_is_closed_to_them(home: Home) -> None:
+    with Journal(home.journal):
+        pass
+    home.journal.chmod(0o664)
+    with Journal(home.journal):
+        assert modes(home.data, "journal.sqlite*") == {0o600}
+
+
+# --- whether they are still at their path --------------------------------------------------------
+
+
+def deleted(home: Home) -> None:
+    home.journal.unlink()
+
+
+def moved(home: Home) -> None:
+    home.journal.rename(home.data / "elsewhere.sqlite")
+
+
+def replaced(home: Home) -> None:
+    copied = home.data / "copied.sqlite"
+    shutil.copy(home.journal, copied)
+    copied.replace(home.journal)
+
+
+def log_deleted(home: Home) -> None:
+    sqlite_file.log_of(home.journal).unlink()
+
+
+def shared_index_deleted(home: Home) -> None:
+    home.journal.with_name("journal.sqlite-shm").unlink()
+
+
+def all_deleted(home: Home) -> None:
+    for path in home.data.glob("journal.sqlite*"):
+        path.unlink()
+
+
+def home_moved(home: Home) -> None:
+    home.data.rename(home.data.with_name("moved"))
+
+
+def home_removed(home: Home) -> None:
+    shutil.rmtree(home.data)
+
+
+def said(journal: Journal) -> str:
+    with pytest.raises(HomeError) as caught:
+        journal.require_in_place()
+    return str(caught.value)
+
+
+def elsewhere(home: Home, *, marked: str = "") -> list[str]:
+    """Have another process mark something; the questions that it then finds."""
+    code = f"""
+import json
+from pathlib import Path
+from memory.journal import Journal
+from tests.memory.test_journal import make_difference
+with Journal(Path({str(home.journal)!r})) as journal:
+    if {marked!r}:
+        journal.add_difference(make_difference({marked!r}))
+    assert journal.check() is None
+    print(json.dumps([item.asked for item in journal.differences()]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found: list[str] = json.loads(done.stdout)
+    return found
+
+
+Loss = Callable[[Home], None]
+LOSSES: list[Loss] = [
+    deleted, moved, replaced, log_deleted, shared_index_deleted, all_deleted, home_moved, home_removed,
+]  # fmt: skip
+
+
+def name_of(loss: Loss) -> str:
+    return loss.__name__.replace("_", " ")
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=name_of)
+def test_nothing_is_acknowledged_once_the_file_or_its_log_is_no_longer_at_its_path(
+    home: Home, loss: Loss
+) -> None:
+    with Journal(home.journal) as journal:
+        journal.add_difference(make_difference("before"))
+        loss(home)
+        with pytest.raises(HomeError, match=LOST):
+            journal.add_difference(make_difference("after"))
+        with pytest.raises(HomeError, match=LOST):
+            journal.require_in_place()
+        assert [item.asked for item in journal.differences()] == ["before"]
+        rescued = asides(home.journal)
+        assert len(rescued) == (loss not in (home_moved, home_removed))
+        if rescued:
+            assert str(rescued[0]) in said(journal)
+    for path in rescued:
+        with Journal(path) as journal:
+            assert journal.check() is None
+            assert [item.asked for item in journal.differences()] == ["before"]
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=name_of)
+def test_a_loss_within_a_transaction_takes_it_back(home: Home, loss: Loss) -> None:
+    with Journal(home.journal) as journal:
+        with pytest.raises(HomeError, match=LOST), journal.writing():
+            journal.add_difference(make_difference())
+            loss(home)
+        assert journal.differences() == []
+
+
+def test_a_loss_between_the_check_and_the_commit_is_not_acknowledged(home: Home) -> None:
+    with Journal(home.journal) as journal:
+
+        def lose(statement: str) -> None:
+            if statement == "commit":
+                journal._connection.set_trace_callback(None)
+                all_deleted(home)
+
+        journal._connection.set_trace_callback(lose)
+        with pytest.raises(HomeError, match=LOST):
+            journal.add_difference(make_difference())
+
+
+def test_a_journal_that_was_put_back_goes_on(home: Home) -> None:
+    away = home.data.with_name("away")
+    with Journal(home.journal) as journal:
+        home.data.rename(away)
+        with pytest.raises(HomeError, match="put it back"):
+            journal.add_difference(make_difference())
+        away.rename(home.data)
+        journal.add_difference(make_difference())
+    with Journal(home.journal) as journal:
+        assert len(journal.differences()) == 1
+
+
+def test_closing_a_journal_whose_log_was_deleted_overwrites_nothing_of_others(home: Home) -> None:
+    first = Journal(home.journal)
+    first.add_difference(make_difference("first"))
+    first.fold_log()
+    first.add_difference(make_difference("only in the log"))
+    for end in ("-wal", "-shm"):
+        home.journal.with_name(f"journal.sqlite{end}").unlink()
+    assert elsewhere(home, marked="second") == ["first", "second"]
+    with pytest.raises(HomeError, match=LOST):
+        Journal(home.journal)
+    first.close()
+    assert elsewhere(home) == ["first", "second"]
+
+
+def test_a_log_without_its_journal_is_not_deleted(home: Home, tmp_path: Path) -> None:
+    with Journal(home.journal) as journal:
+        copied = backup(journal, tmp_path / "copy.sqlite")
+        journal.add_difference(make_difference())
+        away, log = home.data / "away.sqlite", sqlite_file.log_of(home.journal)
+        home.journal.rename(away)
+        held = log.read_bytes()
+        with pytest.raises(HomeError, match=r"is gone and its log .* is still there"):
+            Journal(home.journal)
+        assert log.read_bytes() == held
+    done = restore(home, copied)
+    assert done.aside is not None
+    assert done.aside.with_name(f"{done.aside.name}-wal").read_bytes() == held
+    with Journal(home.journal) as journal:
+        assert journal.differences() == [] and journal.check() is None
+
+
+def test_a_journal_that_is_replaced_while_it_is_being_opened_is_opened_again(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from memory import database
+
+    for name in ("old", "new"):
+        with Journal(home.data / f"{name}.sqlite") as journal:
+            journal.add_difference(make_difference(name))
+    (home.data / "old.sqlite").rename(home.journal)
+
+    def slow(path: Path, **options: object) -> sqlite3.Connection:
+        connection = connect(path, **options)  # type: ignore[arg-type]
+        if (home.data / "new.sqlite").exists():
+            (home.data / "new.sqlite").rename(home.journal)
+        return connection
+
+    monkeypatch.setattr(database, "connect", slow)
+    with Journal(home.journal) as journal:
+        assert [item.asked for item in journal.differences()] == ["new"]
+
+
+# --- symbolic links ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def linked(home: Home, tmp_path: Path) -> Path:
+    """The journal's file in another folder; its name in the home is a link to it."""
+    file = tmp_path / "disk" / "marks.db"
+    file.parent.mkdir()
+    home.journal.symlink_to(file)
+    return file
+
+
+def test_restore_through_a_symbolic_link_keeps_the_link(
+    home: Home, linked: Path, tmp_path: Path
+) -> None:
+    with Journal(home.journal) as journal:
+        journal.add_difference(make_difference("kept"))
+        copied = backup(journal, tmp_path / "copy.sqlite")
+        journal.add_difference(make_difference("later"))
+    done = restore(home, copied)
+    assert home.journal.is_symlink() and home.journal.resolve() == linked
+    assert done.aside is not None and done.aside.parent == linked.parent
+    assert asides(home.journal) == [done.aside]
+    with Journal(linked) as journal:
+        assert [item.asked for item in journal.differences()] == ["kept"]
+    with Journal(done.aside) as journal:
+        assert len(journal.differences()) == 2
+
+
+def test_a_linked_journal_is_watched_where_it_is(home: Home, linked: Path) -> None:
+    with Journal(home.journal) as journal:
+        journal.add_difference(make_difference())
+        linked.with_name("marks.db-wal").unlink()
+        with pytest.raises(HomeError, match=LOST):
+            journal.add_difference(make_difference())
+
+
+def test_a_link_that_is_led_elsewhere_is_noticed(home: Home, linked: Path) -> None:
+    with Journal(home.journal) as journal:
+        home.journal.unlink()
+        home.journal.symlink_to(linked.with_name("other.db"))
+        with pytest.raises(HomeError, match=LOST):
+            journal.add_difference(make_difference())
+
+
+# --- other files in its place --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", [0, 1, 3, 99])
+def test_a_journal_swapped_for_another_sqlite_database_is_refused_and_not_migrated(
+    home: Home, version: int
+) -> None:
+    with closing(sqlite3.connect(home.journal)) as other:
+        other.execute("create table recipes (name)")
+        other.execute("create table turns (name)")
+        other.execute(f"pragma user_version={version}")
+    before = home.journal.read_bytes()
+    with pytest.raises(HomeError, match="is the database of another program"):
+        Journal(home.journal)
+    assert home.journal.read_bytes() == before
+    assert sorted(path.name for path in home.data.glob("journal*")) == ["journal.sqlite"]
+
+
+def test_the_checkpoints_in_the_journals_place_are_refused(home: Home) -> None:
+    with checkpoints(home.checkpoints):
+        pass
+    home.checkpoints.rename(home.journal)
+    with pytest.raises(HomeError, match="is the database of another program"):
+        Journal(home.journal)
+
+
+def test_a_held_file_is_opened_by_nobody_and_an_open_one_is_not_held(home: Home) -> None:
+    with Journal(home.journal) as journal:
+        with pytest.raises(BlockingIOError), alone(home.journal):
+            pass
+        journal.add_difference(make_difference())
+    with (
+        alone(home.journal),
+        closing(sqlite3.connect(home.journal, timeout=0)) as other,
+        pytest.raises(sqlite3.OperationalError, match="locked"),
+    ):
+        other.execute("select * from turns")
