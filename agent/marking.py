@@ -15,6 +15,7 @@ from memory.home import Home, Settings
 from memory.journal import Journal
 from memory.kinds import find_kind, in_words
 from memory.language import tr
+from memory.room import with_room
 from memory.threads import LAST_THREAD
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def forget(home: Home, memory: Memory, prefix: str) -> Difference:
         # The talk first: with the difference gone, nothing would remember which turn is to erase.
         erase_thread(home.checkpoints, difference.thread)
     erase_from_runs(home, memory.history(difference.id))
-    return memory.forget(difference.id)
+    return with_room(home.journal, lambda: memory.forget(difference.id))
 
 
 _MOMENTS = {

@@ -18,9 +18,11 @@ from pathlib import Path
 from agent.erasing import erase_talk_from_runs
 from agent.leftovers import files_since
 from agent.threads import erase_thread
+from memory.errors import HomeError
 from memory.home import Home
 from memory.journal import Journal
 from memory.memory import Memory
+from memory.room import is_full, with_room
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,12 @@ def delete(home: Home, memory: Memory, thread: str) -> Deleted:
     erase_thread(home.checkpoints, thread)
     # Before the journal: with the turns gone, nothing would remember which words to look for.
     erase_talk_from_runs(home, journal.said_only_in(thread))
-    gone = journal.delete_thread(thread)
+    try:
+        journal.delete_thread(thread)
+    except HomeError as error:
+        if not is_full(error):
+            raise
+        with_room(home.journal, lambda: journal.thin_thread(thread))
+        journal.delete_thread(thread)
     memory.refresh()
-    return Deleted(thread, gone, len(marks), files_since(home, journal, turns[0].at))
+    return Deleted(thread, len(turns), len(marks), files_since(home, journal, turns[0].at))

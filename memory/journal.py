@@ -13,6 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from memory.nights import Nights
+from memory.room import keep_room
 from memory.threads import Threads
 
 
@@ -29,6 +30,7 @@ class Journal(Threads, Nights):
         try:
             self.refresh_stems()
             self.fold_what_was_forgotten()
+            keep_room(path)
         except BaseException:
             self.close()
             raise

@@ -24,6 +24,7 @@ from memory.marks import COUNT_CHANGE
 LAST_THREAD = "last thread"
 """The fact that names the thread last spoken in."""
 LONGEST_NAME = 80
+_AT_ONCE = 4
 _SEEN = 300  # characters of a message that a list shows at most
 
 
@@ -157,6 +158,23 @@ class Threads(Branches, Forgetting):
             connection.execute("insert or replace into facts values ('to fold', '1')")
         self.fold_what_was_forgotten()
         return len(gone)
+
+    def thin_thread(self, name: str) -> None:
+        """Delete a thread's turns a few at a time, each few folded into the file before the next.
+
+        For a disk without room for a transaction as long as the talk. Killed in the middle, the thread
+        is shorter, and deleting it goes on.
+        """
+        with self._writing() as connection:
+            self._let_marks_go(connection, name)
+        while some := self.turns(name, limit=_AT_ONCE):
+            with self._writing() as connection:
+                marked = {item.turn for item in self.of_turns([turn.id for turn in some])}
+                _out_of_quarantine(connection, some, marked)
+                connection.executemany(
+                    "delete from turns where id = ?", [(turn.id,) for turn in reversed(some)]
+                )
+            self.fold_log()
 
     def said_only_in(self, name: str) -> list[str]:
         """Return the texts of a thread that neither another thread nor a difference holds as well."""

@@ -82,6 +82,18 @@ def test_a_full_disk_refuses_a_mark_keeps_the_earlier_and_goes_on_when_there_is_
     assert said["opened"] is True or "no room to write the journal" in said["opened"]
 
 
+@needs_mounts
+def test_forget_and_delete_work_on_a_full_disk_and_leave_no_word(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    words = mounted(f"mount -t tmpfs -o size=80m none {disk}")
+    said = run("erase", str(disk / "home"), str(disk / "ballast"), before=words)
+    assert said["free"] == 0
+    assert said["codes"] == [0, 0], said["said"]
+    assert said["turns"] == 99 and said["whole"]
+    assert said["left"] == [] and said["first"] == []
+
+
 def test_a_file_that_may_not_grow_refuses_a_mark_and_keeps_the_earlier(
     home: Home, tmp_path: Path
 ) -> None:

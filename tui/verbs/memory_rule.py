@@ -179,10 +179,11 @@ def forget(identity: str, yes: bool, as_json: bool) -> int:
     from agent.leftovers import leftovers
     from agent.marking import forget as forget_everywhere
     from memory.memory import Memory
+    from memory.room import with_room
     from tui.text import clean, one_line
 
     home, settings = open_home()
-    with Memory.open(home, settings, dense=False) as memory:
+    with with_room(home.journal, lambda: Memory.open(home, settings, dense=False)) as memory:
         item = memory.journal.difference(identity)
         left = leftovers(home, memory.journal, item)
         if not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty():

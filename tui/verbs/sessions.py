@@ -137,11 +137,12 @@ def delete(name: str, yes: bool, as_json: bool) -> int:
     """
     from agent.sessions import delete as delete_everywhere
     from memory.memory import Memory
+    from memory.room import with_room
     from tui.session_words import what_goes
     from tui.text import clean, one_line
 
     home, settings = open_home()
-    with Memory.open(home, settings, dense=False) as memory:
+    with with_room(home.journal, lambda: Memory.open(home, settings, dense=False)) as memory:
         memory.journal.require_thread(name)
         item = next(one for one in memory.journal.sessions() if one.name == name)
         if not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
