@@ -31,7 +31,7 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph.message import add_messages
 
 from memory.errors import HomeError
-from memory.sqlite_file import connect
+from memory.sqlite_file import LOG, SHARED, connect
 
 KEPT = ("turn", "recalled")
 """What of the state stands in a checkpoint."""
@@ -237,6 +237,7 @@ def _connected(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("pragma secure_delete=on")
         connection.execute("pragma synchronous=normal")
+        connection.execute("pragma wal_autocheckpoint=100")
         tables = _tables(connection)
         if foreign := tables - _TABLES:
             raise _Foreign(f"it holds {min(foreign)}, which is another program's")
@@ -279,8 +280,8 @@ def _remove(path: Path) -> None:
 
 
 def _remove_log(path: Path) -> None:
-    for suffix in ("-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    for end in (LOG, SHARED):
+        path.with_name(path.name + end).unlink(missing_ok=True)
 
 
 def _is_damage(error: Exception) -> bool:
