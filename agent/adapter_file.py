@@ -15,7 +15,8 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memory.errors import AdapterError
+from memory.errors import AdapterError, FileError
+from memory.reading import open_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,9 +37,9 @@ def inspect(path: Path, architecture: str | None = None) -> None:
         AdapterError: it is not, in one sentence.
     """
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             magic, version, tensors, keys = _HEADER.unpack(file.read(_HEADER.size))
-    except (OSError, struct.error) as error:
+    except (OSError, FileError, struct.error) as error:
         raise _refusal(path, "it is no GGUF file, or cut off at its beginning") from error
     if magic != b"GGUF" or version not in (2, 3):
         raise _refusal(path, "it is no GGUF file of a version that is known")

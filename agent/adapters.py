@@ -3,14 +3,18 @@
 The adapters folder is written by `trainer/publish.py` alone. It holds one folder per adapter, named by
 its id, and one file `current.json` that says which of them serves:
 
-    adapters/current.json            {"current": "<id>" | null, "history": ["<id>" | null, …]}
+    adapters/current.json            {"current": "<id>" | null, "history": ["<id>" | null, …],
+                                      "manifests": {"<id>": "<sha256>"}}
     adapters/<id>/manifest.json      see `Manifest`
     adapters/<id>/adapter.gguf       what llama.cpp serves
     adapters/<id>/adapter_model.safetensors, adapter_config.json   the same in PEFT's layout
     adapters/<id>/pinned             empty; never removed to make room
 
-Nothing found here is trusted: an id that is not plain hexadecimal, a manifest that does not parse, a
-link, a file whose sha256 differs, or a base other than the one that is served is refused.
+Nothing found here is trusted: an id that is not plain hexadecimal, a manifest that does not parse or is
+not the one that was published, a link, a file whose sha256 differs, or a base other than the one served
+is refused. The pointer holds the sha256 of every manifest, and a manifest those of its files. A pointer
+of an older version lacks them; a manifest is then taken as it is until a night begins or the pointer is
+written for another reason, and from then on as it was at that moment.
 """
 
 from __future__ import annotations
@@ -25,7 +29,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from memory.errors import AdapterError
+from memory.errors import AdapterError, FileError
+from memory.reading import SMALL, open_file, parse_object, read_bytes, read_json
 
 GGUF = "adapter.gguf"
 MANIFEST = "manifest.json"
@@ -70,10 +75,11 @@ class Manifest(_Model):
 
 
 class Adapter(_Model):
-    """A published adapter: its folder and its manifest."""
+    """A published adapter: its folder, its manifest and the sha256 of the manifest's file."""
 
     folder: Path
     manifest: Manifest
+    sha256: str
 
     @property
     def id(self) -> str:
@@ -96,7 +102,8 @@ class Pointer(_Model):
 
     `withdrawn` remembers what a person went back from: a digest of what it was trained on → its id.
     `off` is a person's wish that the base serves alone until they say otherwise; what would serve
-    without it is `waiting`, and nights put their adapters there.
+    without it is `waiting`, and nights put their adapters there. `manifests` maps the id of each
+    adapter to the sha256 of its manifest as it was published.
     """
 
     current: str | None = None
@@ -104,6 +111,7 @@ class Pointer(_Model):
     withdrawn: dict[str, str] = Field(default_factory=dict)
     off: bool = False
     waiting: str | None = None
+    manifests: dict[str, str] = Field(default_factory=dict)
 
     @property
     def chosen(self) -> str | None:
@@ -119,12 +127,14 @@ def read_pointer(folder: Path) -> Pointer:
     """
     path = folder / POINTER
     try:
-        pointer = Pointer.model_validate_json(path.read_bytes())
+        pointer = Pointer.model_validate(read_json(path, SMALL))
     except FileNotFoundError:
         return Pointer()
-    except (ValidationError, OSError) as error:
+    except (FileError, ValidationError) as error:
+        cause = error.cause if isinstance(error, FileError) else "it is no pointer to an adapter"
         raise AdapterError(
-            f"cannot read {path}; `discern adapters off` writes a new one and serves the base"
+            f"cannot read {path}: {cause}; remove it, or `discern adapters off` writes a new one and "
+            "serves the base"
         ) from error
     if any(name is not None and not _ID.match(name) for name in (pointer.current, pointer.waiting)):
         raise AdapterError(
@@ -143,16 +153,19 @@ def read_adapter(folder: Path, identity: str) -> Adapter:
         raise AdapterError(f"{identity!r} is not an adapter's id; see `discern adapters list`")
     path = folder / identity / MANIFEST
     try:
-        manifest = Manifest.model_validate_json(path.read_bytes())
+        content = read_bytes(path)
+        manifest = Manifest.model_validate(parse_object(content))
     except FileNotFoundError:
         raise AdapterError(f"there is no adapter {identity}; see `discern adapters list`") from None
-    except (ValidationError, json.JSONDecodeError, OSError) as error:
+    except ValueError as error:  # also pydantic's
         raise AdapterError(
             f"the manifest {path} is damaged; `discern adapters rollback` goes back to the one before"
         ) from error
     if manifest.id != identity:
         raise AdapterError(f"the manifest {path} belongs to {manifest.id}; train again")
-    return Adapter(folder=path.parent, manifest=manifest)
+    return Adapter(
+        folder=path.parent, manifest=manifest, sha256=hashlib.sha256(content).hexdigest()
+    )
 
 
 def list_adapters(folder: Path) -> list[Adapter]:
@@ -184,11 +197,15 @@ def find_adapter(folder: Path, prefix: str) -> Adapter:
 
 
 def verify(adapter: Adapter, base_sha256: str | None = None) -> None:
-    """Check every file of the adapter against its manifest, and its base when one is given.
+    """Check the adapter's manifest against the pointer, every file of it against its manifest, and its
+    base when one is given.
 
     Raises:
         AdapterError: a file is missing, a link, or differs; or the base is another.
     """
+    published = _published(adapter.folder.parent).get(adapter.id, adapter.sha256)
+    if adapter.sha256 != published:
+        raise _changed(adapter.folder / MANIFEST)
     if base_sha256 is not None and adapter.manifest.base.sha256 != base_sha256:
         raise AdapterError(
             f"the adapter {adapter.id} was trained for {adapter.manifest.base.name}, not for the "
@@ -201,15 +218,27 @@ def verify(adapter: Adapter, base_sha256: str | None = None) -> None:
         if path.is_symlink() or not path.is_file():
             raise AdapterError(f"{path} is missing; `discern adapters rollback` goes back")
         if path.stat().st_size != entry.size or sha256_file(path) != entry.sha256:
-            raise AdapterError(
-                f"{path} is not what was published (its sha256 differs); "
-                "`discern adapters rollback` goes back to the one before"
-            )
+            raise _changed(path)
+
+
+def _published(folder: Path) -> dict[str, str]:
+    """Return the sha256 of each adapter's manifest as it was published; none of a damaged pointer."""
+    try:
+        return read_pointer(folder).manifests
+    except AdapterError:
+        return {}
+
+
+def _changed(path: Path) -> AdapterError:
+    return AdapterError(
+        f"{path} is not what was published (its sha256 differs); "
+        "`discern adapters rollback` goes back to the one before"
+    )
 
 
 def sha256_file(path: Path) -> str:
     """Return the sha256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -219,9 +248,8 @@ def base_sha256(path: Path, cache: Path) -> str:
     key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
     file = cache / "model-sha256.json"
     try:
-        known: dict[str, str] = json.loads(file.read_text())
-        return known[key]
-    except (OSError, ValueError, KeyError, TypeError):
+        return str(read_json(file, SMALL)[key])
+    except (OSError, ValueError, KeyError):
         digest = sha256_file(path)
     with suppress(OSError):  # a cache that cannot be written costs time, nothing else
         file.write_text(json.dumps({key: digest}))

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from memory.difference import Difference, new_id
-from memory.errors import HomeError
+from memory.errors import FileError, HomeError
 from memory.home import Home
+from memory.reading import open_file, parse_json, read_bytes
 
 SHORTEST = 8
 GONE = "(forgotten)"
@@ -29,6 +30,8 @@ _KEPT = ("difference", "kind", "fate", "cause")
 _TEXTS = (".json", ".jsonl", ".log", ".txt", ".html")
 _REPORT = "report.json"
 _FEW = 100
+_FORMS = (True, False)  # JSON escapes what is not ASCII, or does not
+_LARGEST = 256 << 20
 _ANCHORS = "anchors"
 
 
@@ -61,7 +64,7 @@ def _erase(home: Home, identity: str, words: Collection[str]) -> int:
             for path in sorted(folder.rglob("*")):
                 if path.suffix in _TEXTS and path.is_file():
                     changed += _scrub(path, identity, texts)
-                elif path.suffix == ".npz":
+                elif path.suffix == ".npz" and not path.is_dir():
                     path.unlink()
                     changed += 1
         if not unfinished(home):
@@ -95,11 +98,11 @@ def _ended(folder: Path) -> bool:
 def _training(home: Home) -> bool:
     """Whether a training holds its lock."""
     try:
-        with (home.state / "training.lock").open("rb") as file:
+        with open_file(home.state / "training.lock") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
-    except OSError:
+    except (OSError, FileError):
         return True
     return False
 
@@ -121,8 +124,14 @@ def _texts(versions: Sequence[Difference]) -> Iterator[str]:
 
 
 def _scrub(path: Path, identity: str, texts: Sequence[str]) -> int:
-    """Rewrite a file of JSON, of lines of it or of text without the words; 1 if it held any."""
-    before = path.read_text("utf-8", errors="replace")
+    """Rewrite a file of JSON, of lines of it or of text without the words; 1 if it held any.
+
+    One that is too large to look through is deleted: no run of ours writes it.
+    """
+    if path.stat().st_size > _LARGEST:
+        path.unlink()
+        return 1
+    before = read_bytes(path, _LARGEST).decode(errors="replace")
     texts = _likely(before, texts)
     if path.suffix == ".jsonl":
         after = "".join(
@@ -158,18 +167,16 @@ def _likely(held: str, texts: Sequence[str]) -> list[str]:
         text
         for text in texts
         if text[:SHORTEST] in heads
-        or any(
-            json.dumps(text, ensure_ascii=plain)[1 : 1 + SHORTEST] in heads
-            for plain in (True, False)
-        )
+        or any(json.dumps(text, ensure_ascii=plain)[1 : 1 + SHORTEST] in heads for plain in _FORMS)
     ]
 
 
 def _rewritten(text: str, identity: str, texts: Sequence[str], indent: int | None) -> str:
     try:
-        value = json.loads(text)
-    except ValueError:  # a line that was cut off
-        return _without(text, texts)
+        value = parse_json(text)
+    except ValueError:  # cut off, or damaged
+        escaped = (json.dumps(gone, ensure_ascii=plain)[1:-1] for gone in texts for plain in _FORMS)
+        return _without(text, [*texts, *escaped])
     clean = _clean(value, identity, texts)
     return text if clean == value else json.dumps(clean, ensure_ascii=False, indent=indent)
 

@@ -6,7 +6,6 @@ folder, in the hub's cache, in Ollama's blobs (through its manifests) and in LM 
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import tomllib
@@ -18,8 +17,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from agent.gguf_header import read_header
-from memory.errors import ModelError
+from memory.errors import FileError, ModelError
 from memory.places import Home, expanded
+from memory.reading import open_file, read_json
 
 Use = Literal["chat", "embedding"]
 BYTES = {"f16": 2.0, "q8_0": 1.07, "q6_k": 0.83, "q5_k_m": 0.72, "q4_k_m": 0.61}
@@ -207,7 +207,7 @@ def _ollama(env: Mapping[str, str], user: Path) -> Iterator[Found]:
     for folder in places:
         for manifest in _ggufs(folder / "manifests", "*/*/*/*"):
             try:
-                layers = json.loads(manifest.read_text(encoding="utf-8"))["layers"]
+                layers = read_json(manifest)["layers"]
                 digests = [x["digest"] for x in layers if x["mediaType"] == _OLLAMA_MODEL]
             except (OSError, ValueError, KeyError, TypeError):
                 continue
@@ -238,10 +238,10 @@ def _found(name: str, path: Path, whose: Any) -> Iterator[Found]:
     if part and part[1] != "00001":
         return  # a further part of a file that was split
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             if file.read(4) == b"GGUF":
                 yield Found(name, path, path.stat().st_size, whose)
-    except OSError:
+    except (OSError, FileError):
         return
 
 

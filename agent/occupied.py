@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import IO
 
 from memory.home import Home
+from memory.reading import SMALL, open_file
 
 FOLDER = "serving"
 
@@ -52,7 +53,7 @@ def places(home: Home) -> list[int]:
     found: list[int] = []
     for path in folder.iterdir() if folder.is_dir() else ():
         try:
-            with path.open(encoding="ascii") as file:
+            with open_file(path, SMALL) as file:
                 try:
                     fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 except BlockingIOError:

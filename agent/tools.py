@@ -20,6 +20,7 @@ from agent.reply import CALL, UNCALL, without_thought
 from agent.sampling import json_grammar
 from memory.difference import Message, Role, new_id
 from memory.errors import ModelError
+from memory.reading import parse_json
 
 Tool = Mapping[str, Any]
 """A tool in OpenAI's form: {"type": "function", "function": {"name", "description", "parameters"}}."""
@@ -100,7 +101,7 @@ def read_call(body: str) -> ToolCall | InvalidToolCall:
     """Return what stands between the tags of a call; an invalid call when it is not one."""
     identity = f"call_{new_id()}"
     try:
-        value = json.loads(body)
+        value = parse_json(body)
         name, arguments = value["name"], value.get("arguments", {})
         if not isinstance(name, str) or not isinstance(arguments, dict):
             raise TypeError("name must be a text and arguments an object")

@@ -21,6 +21,15 @@ class HomeError(DiscernError, OSError):
     """The user's folder cannot be read or written."""
 
 
+class FileError(DiscernError, ValueError):
+    """A file that cannot be read: no regular one, too large, or not what it should hold."""
+
+    def __init__(self, sentence: str, cause: str) -> None:
+        """`cause` is the part of the sentence that says why."""
+        super().__init__(sentence)
+        self.cause = cause
+
+
 class MarkError(DiscernError, ValueError):
     """A mark that cannot be kept: nothing to mark, an unknown kind, an empty text."""
 

@@ -6,15 +6,14 @@ presses Tab wants no error.
 
 from __future__ import annotations
 
-import json
 import re
 import sqlite3
-import tomllib
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 from memory.places import Home
+from memory.reading import read_json, read_toml
 from memory.sqlite_file import connect
 
 MOST = 100
@@ -54,7 +53,7 @@ def adapters(home: Home) -> Pairs:
     found: list[tuple[str, str]] = []
     for path in _files(home.adapters, "*/manifest.json"):
         try:
-            made = str(json.loads(path.read_text(encoding="utf-8"))["created"])
+            made = str(read_json(path)["created"])
         except (OSError, ValueError, KeyError, TypeError):
             continue
         if _ADAPTER.match(path.parent.name):
@@ -75,7 +74,7 @@ def kinds(home: Home) -> Pairs:
 
 def _kinds(path: Path) -> Iterator[tuple[str, str]]:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = read_toml(path)
     except (OSError, ValueError):
         return
     for family, body in table.items():

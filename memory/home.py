@@ -7,20 +7,29 @@ wrong types and values out of range are refused with the path and the key.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from memory.errors import SettingsError
+from memory.errors import FileError, SettingsError
 from memory.places import Home as Home
+from memory.reading import read_toml
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    @field_validator("*")
+    @classmethod
+    def _no_nul(cls, value: object) -> object:
+        """No path, address or command may hold one, and the system's own refusal names no key."""
+        if isinstance(value, str) and "\0" in value:
+            raise ValueError("a text without the character NUL")
+        return value
 
 
 _CLOCK = r"([01]\d|2[0-3]):[0-5]\d"
@@ -204,7 +213,7 @@ def read_settings(home: Home, overrides: Mapping[str, Mapping[str, Any]] | None 
     """
     merged = _read_toml(shipped_settings_file())
     layers: list[tuple[str, Mapping[str, Any]]] = []
-    if _may_be_there(home.settings_file):
+    with suppress(FileNotFoundError):
         layers.append((str(home.settings_file), _read_toml(home.settings_file)))
     if overrides:
         layers.append(("the command line", overrides))
@@ -216,28 +225,11 @@ def read_settings(home: Home, overrides: Mapping[str, Mapping[str, Any]] | None 
     return checked if layers else _check(merged, str(shipped_settings_file()))
 
 
-def _may_be_there(path: Path) -> bool:
-    """Whether a file has to be read; one behind a closed folder has, and cannot be."""
-    try:
-        path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        pass
-    return True
-
-
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(
-            f"{path} is not valid TOML: {error}; mend or remove that line"
-        ) from error
-    except OSError as error:
-        raise SettingsError(
-            f"cannot read {path}: {error.strerror}; check its permissions"
-        ) from error
+        return read_toml(path)
+    except FileError as error:
+        raise SettingsError(str(error)) from error
 
 
 def _overlay(base: dict[str, Any], layer: Mapping[str, Any], source: str) -> dict[str, Any]:
@@ -245,7 +237,7 @@ def _overlay(base: dict[str, Any], layer: Mapping[str, Any], source: str) -> dic
     for name, section in layer.items():
         if name not in merged:
             raise SettingsError(
-                f"{source} has an unknown section [{name}]; the sections are "
+                f"{source} has an unknown section [{name[:40]}]; the sections are "
                 f"{', '.join(merged)}: mend or remove it"
             )
         if not isinstance(section, Mapping):
@@ -278,6 +270,8 @@ def _check(merged: dict[str, Any], source: str) -> Settings:
                 "mend or remove it"
             ) from error
         said = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        given = repr(first["input"])
+        given = given if len(given) <= 200 else f"{given[:197]}..."
         raise SettingsError(
-            f"{source}: {key} = {first['input']!r} is refused, it should be {said}; mend that value"
+            f"{source}: {key} = {given} is refused, it should be {said}; mend that value"
         ) from error

@@ -8,9 +8,9 @@ was stored and is known no more (the file is gone) is still shown by its stored 
 
 from __future__ import annotations
 
-import tomllib
 import unicodedata
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
@@ -19,9 +19,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from memory.errors import MarkError, SettingsError
+from memory.errors import FileError, MarkError, SettingsError
 from memory.home import Home
 from memory.language import language
+from memory.reading import read_toml
 
 MOST = 500
 """Most families and types of one's own."""
@@ -143,7 +144,7 @@ def _own(home: Home | None = None) -> Path:
 @lru_cache(maxsize=16)
 def _kinds(own: Path) -> dict[str, Kind]:
     found = {kind.name: kind for kind in _read(_SHIPPED, {}, own=False)}
-    if own.exists():
+    with suppress(FileNotFoundError):
         found |= {kind.name: kind for kind in _read(own, found, own=True)}
     return found
 
@@ -163,15 +164,9 @@ def _names(own: Path) -> dict[str, str]:
 
 def _read(path: Path, known: Mapping[str, Kind], *, own: bool) -> list[Kind]:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(
-            f"{path} is not valid TOML: {error}; mend or remove that line"
-        ) from error
-    except OSError as error:
-        raise SettingsError(
-            f"cannot read {path}: {error.strerror}; check its permissions"
-        ) from error
+        table = read_toml(path)
+    except FileError as error:
+        raise SettingsError(str(error)) from error
     taken = {kind.name for kind in known.values()}
     taken |= {name for kind in known.values() for name in (kind.type, kind.russian) if name}
     found: list[Kind] = []

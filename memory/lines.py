@@ -1,22 +1,20 @@
 """The lines of a file that somebody else made, read one by one within limits.
 
-Refused before anything is read: what is no regular file, or larger than allowed. Refused while it is
-read: a line that does not end. The number of the line stands in the message.
+Refused before anything is read: what is no regular file, or larger than allowed (`memory/reading.py`).
+Refused while it is read: a line that does not end. The number of the line stands in the message.
 """
 
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
-from memory.errors import ExchangeError
-from memory.sqlite_file import refuse_open_file
+from memory.errors import ExchangeError, FileError
+from memory.reading import LINE as LINE_CAP
+from memory.reading import open_file
 
-LINE_CAP = 8 << 20
-"""Longest line, in bytes."""
 _EVERY = 500
 
 Progress = Callable[[int, int], None]
@@ -51,23 +49,19 @@ def lines_of(path: Path, most: int, progress: Progress | None) -> Iterator[tuple
         progress(read, read)
 
 
-def _opened(path: Path, most: int) -> BinaryIO:
-    refuse_open_file(path)
+def _opened(path: Path, most: int) -> BufferedReader:
     try:
-        # Not to wait for the other end of a pipe.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    except OSError as error:
+        file = open_file(path)
+    except FileNotFoundError as error:
+        raise ExchangeError(f"there is no file {path}; check the path") from error
+    except FileError as error:
         raise ExchangeError(
-            f"cannot read {path}: {error.strerror}; check the path and its permissions"
+            f"cannot read {path}: {error.cause}; name a file of JSON Lines that you may read"
         ) from error
-    about = os.fstat(descriptor)
-    if not stat.S_ISREG(about.st_mode):
-        os.close(descriptor)
-        raise ExchangeError(f"{path} is not a regular file; name a file of JSON Lines")
-    if about.st_size > most:
-        os.close(descriptor)
-        raise _too_large(path, about.st_size, most)
-    return open(descriptor, "rb")  # noqa: PTH123  (a path has no descriptor)
+    if (size := os.fstat(file.fileno()).st_size) > most:
+        file.close()
+        raise _too_large(path, size, most)
+    return file
 
 
 def _too_large(path: Path, size: int, most: int) -> ExchangeError:

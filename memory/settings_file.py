@@ -14,7 +14,6 @@ import json
 import os
 import re
 import stat
-import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from pathlib import Path
 from memory.difference import new_id
 from memory.errors import HomeError
 from memory.home import Home, read_settings
+from memory.reading import SMALL, parse_toml, read_text
 from memory.schema import sync
 
 Value = str | int | float | bool
@@ -49,7 +49,10 @@ def write_settings(home: Home, values: Values) -> None:
     try:
         file = path.resolve()  # of a link, such as one into a folder of dotfiles, the end
         with _alone(file.parent):
-            before = file.read_bytes().decode() if file.exists() else None
+            try:
+                before = read_text(file, SMALL)
+            except FileNotFoundError:
+                before = None
             after = _changed(BEGIN if before is None else before, values)
             if after is None:
                 raise HomeError(
@@ -105,15 +108,15 @@ def _put(path: Path, content: bytes) -> None:
 
 def _changed(text: str, values: Values) -> str | None:
     """Return the text with these values; None where that would say anything else, too."""
-    wanted = tomllib.loads(text)
+    wanted = parse_toml(text)
     end = "\r\n" if "\r\n" in text else "\n"
     for section, keys in values.items():
         wanted[section] = {**wanted.get(section, {}), **keys}
         for key, value in keys.items():
             text = _with(text, section, key, value, end)
     try:
-        return text if tomllib.loads(text) == wanted else None
-    except tomllib.TOMLDecodeError:
+        return text if parse_toml(text) == wanted else None
+    except ValueError:
         return None
 
 

@@ -35,9 +35,9 @@ MET = (
 """Where errors are raised that a person may meet in the chat."""
 REPORTED = (
     "trainer/gate.py", "trainer/postmortem.py", "trainer/conflicts.py", "trainer/beside.py",
-    "trainer/room.py",
+    "trainer/room.py", "memory/reading.py",
 )  # fmt: skip
-"""Whose texts go into a report."""
+"""Whose texts go into a report, or say the cause in an error."""
 SAID = (
     "explain", "damaged", "lost", "_refusal", "say", "notice", "take_adapter", "waits", "Line", "_long",
     "_scaling", "_why", "error",

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from memory.reading import open_file
 from trainer.job import Ids, LogProbabilities
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def _write(path: Path, answers: Iterable[tuple[str, Kept]]) -> bool:
 def _read(path: Path) -> dict[str, Kept]:
     """Return the answers of a file; none where it is missing or damaged in whatever way."""
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with open_file(path) as file, np.load(file, allow_pickle=False) as data:
             cuts = np.cumsum(data["lengths"])[:-1]
             replies, ids, logs = (np.split(data[n], cuts) for n in ("replies", "ids", "logs"))
             text = data["keys"].tobytes().decode()

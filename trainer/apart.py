@@ -24,6 +24,7 @@ from typing import IO, Any
 from memory import errors
 from memory.errors import CutOffError, DiscernError, TrainingError
 from memory.home import Home, Settings
+from memory.reading import parse_object
 from trainer.children import die_with_parent, environment, let_others_first
 from trainer.report import Report
 from trainer.run import STOPPED, OnEvent
@@ -63,7 +64,7 @@ def run_apart(
         _tell(child.stdin, json.dumps(work))
         for line in child.stdout:
             try:
-                said: dict[str, Any] = json.loads(line)
+                said = parse_object(line)
             except ValueError:
                 continue  # cut off in a crash
             if "event" in said:
@@ -157,7 +158,7 @@ def main() -> None:
     # Unbuffered: a thread that waits in a buffered read would hold its lock when we end.
     orders = os.fdopen(0, "rb", buffering=0, closefd=False)
     try:
-        work = json.loads(orders.readline())
+        work = parse_object(orders.readline())
     except ValueError:
         return  # the parent is gone already
     cancel = threading.Event()

@@ -8,14 +8,13 @@ the numbers are finite and the shapes are the base's is seen at the export and b
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import struct
 from pathlib import Path
-from typing import Any
 
 from memory.errors import AdapterError
+from memory.reading import open_file, parse_object, read_json
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 _MAY_BE_THERE = {WEIGHTS, CONFIG, "README.md", "adapter.gguf"}
@@ -50,11 +49,9 @@ def check(folder: Path) -> None:
 def _check_config(folder: Path) -> None:
     path = folder / CONFIG
     try:
-        if path.stat().st_size > _LARGEST_CONFIG:
-            raise ValueError
-        config: dict[str, Any] = json.loads(path.read_bytes())
+        config = read_json(path, _LARGEST_CONFIG)
         kind, rank, alpha = config["peft_type"], int(config["r"]), float(config["lora_alpha"])
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise _refusal(folder, f"its {CONFIG} is damaged") from error
     if kind != "LORA" or not 1 <= rank <= 1024 or not math.isfinite(alpha) or alpha <= 0:
         raise _refusal(folder, f"its {CONFIG} describes something other than a plain LoRA")
@@ -65,11 +62,11 @@ def _check_weights(folder: Path) -> None:
     path = folder / WEIGHTS
     try:
         size = path.stat().st_size
-        with path.open("rb") as file:
+        with open_file(path) as file:
             (length,) = struct.unpack("<Q", file.read(8))
             if not 2 <= length <= min(_LARGEST_HEADER, size - 8):
                 raise ValueError
-            header: dict[str, Any] = json.loads(file.read(length))
+            header = parse_object(file.read(length))
         header.pop("__metadata__", None)
         room = size - 8 - length
         if len(header) > MOST_TENSORS:
@@ -86,7 +83,7 @@ def _check_weights(folder: Path) -> None:
             end = max(end, last)
         if not header or end != room:
             raise ValueError
-    except (OSError, struct.error, ValueError, TypeError, KeyError, RecursionError) as error:
+    except (OSError, struct.error, ValueError, TypeError, KeyError) as error:
         if isinstance(error, AdapterError):
             raise
         raise _refusal(folder, f"its {WEIGHTS} is damaged or cut off") from error

@@ -12,6 +12,9 @@ import secrets
 import shutil
 from pathlib import Path
 
+from memory.errors import FileError
+from memory.reading import read_bytes
+
 TEMPORARY = ".tmp-"
 """How the names of things begin that are not finished; `trainer.publish.sweep` removes them."""
 
@@ -57,8 +60,8 @@ def replace(path: Path, content: bytes) -> None:
     new, old = temporary(path.parent), temporary(path.parent)
     try:
         write(new, content)
-        with contextlib.suppress(FileNotFoundError):
-            old.write_bytes(path.read_bytes())
+        with contextlib.suppress(FileNotFoundError, FileError):  # nothing of ours to keep
+            old.write_bytes(read_bytes(path))
         new.replace(path)
         try:
             flush(path.parent)

@@ -15,6 +15,7 @@ import base64
 import hashlib
 import json
 import os
+import shutil
 import sys
 import tempfile
 import zipfile
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from memory.errors import DiscernError, ModelError, TrainingError
+from memory.reading import open_file, parse_object, read_bytes, read_json
 from trainer.job import JOB, SAMPLES, read_job, write_job
 
 BASE = "base.json"
@@ -33,7 +35,7 @@ _LARGEST = 4 << 30
 
 def pack(folder: Path, sha256: str, target: Path) -> Path:
     """Put the job in `folder`, made for the base of that sha256, into the one file `target`."""
-    header = json.loads((folder / JOB).read_text(encoding="utf-8"))
+    header = read_json(folder / JOB)
     name = Path(header["base"]).name
     # Where things are here is nobody's business there.
     header.update(base=name, output="adapter")
@@ -52,19 +54,19 @@ def unpack(path: Path, folder: Path, base: Path) -> None:
         ModelError: `base` is missing, or another one than the job was made for.
     """
     try:
-        with zipfile.ZipFile(path) as file:
+        with open_file(path) as opened, zipfile.ZipFile(opened) as file:
             if sum(item.file_size for item in file.infolist()) > _LARGEST:
                 raise TrainingError(f"the job {path} is too large to be one")
-            wanted: dict[str, str] = json.loads(file.read(BASE))
+            wanted: dict[str, str] = parse_object(file.read(BASE))
             for name in (JOB, SAMPLES):
                 (folder / name).write_bytes(file.read(name))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise TrainingError(f"cannot read the job {path}: {error}; send it anew") from error
     try:
-        with base.open("rb") as model:
+        with open_file(base) as model:
             found = hashlib.file_digest(model, "sha256").hexdigest()
-    except OSError as error:
-        raise ModelError(f"cannot read the base {base}: {error.strerror}; give --base") from error
+    except FileNotFoundError as error:
+        raise ModelError(f"there is no base {base}; give --base") from error
     if found != wanted["sha256"]:
         raise ModelError(
             f"the base {base} ({found[:8]}) is not {wanted['name']} ({wanted['sha256'][:8]}), which "
@@ -94,7 +96,7 @@ def main(arguments: Sequence[str]) -> int:
         if code == 0:
             asked.result.mkdir(parents=True, exist_ok=True)
             for path in sorted((folder / "adapter").iterdir()):
-                (asked.result / path.name).write_bytes(path.read_bytes())
+                shutil.copyfile(path, asked.result / path.name)
                 if asked.shown:
                     _print(path)
     return code
@@ -103,7 +105,7 @@ def main(arguments: Sequence[str]) -> int:
 def _print(path: Path) -> None:
     from trainer import fit
 
-    content = path.read_bytes()
+    content = read_bytes(path, _LARGEST)
     for start in range(0, max(1, len(content)), PIECE):
         piece = base64.b64encode(content[start : start + PIECE]).decode()
         fit.emit(phase="piece", file=path.name, start=start, size=len(content), data=piece)

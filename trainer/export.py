@@ -7,12 +7,12 @@ alpha / rank. Refuses anything but plain LoRA pairs: what is not written would b
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Literal
 
 from memory.errors import AdapterError
+from memory.reading import read_json
 
 _PAIR = re.compile(r"base_model\.model\.(?P<base>.+)\.lora_(?P<half>[AB])\.weight\Z")
 
@@ -38,7 +38,7 @@ def export_adapter(
     from trainer.base import gguf_names
 
     try:
-        config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+        config = read_json(adapter / "adapter_config.json")
         tensors = load_file(adapter / "adapter_model.safetensors")
     except Exception as error:
         raise AdapterError(

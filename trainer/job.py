@@ -18,6 +18,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from memory.errors import FileError
+from memory.reading import SMALL, open_file, read_json, read_text
+
 JOB = "job.json"
 CONTROL = "control"
 """Beside job.json, when the parent wrote "stop" or "abort" into it."""
@@ -87,8 +90,8 @@ class Job:
 def asked_for(job: Job) -> str:
     """Return the parent's word: "stop", "abort", or "" while there is none."""
     try:
-        return (job.output.parent / CONTROL).read_text(encoding="utf-8").strip()
-    except OSError:
+        return read_text(job.output.parent / CONTROL, SMALL).strip()
+    except (OSError, FileError):
         return ""
 
 
@@ -118,9 +121,9 @@ def write_job(folder: Path, job: Job) -> None:
 
 def read_job(folder: Path) -> Job:
     """Read what `write_job` wrote."""
-    header = json.loads((folder / JOB).read_text(encoding="utf-8"))
+    header = read_json(folder / JOB)
     header["recipe"]["targets"] = tuple(header["recipe"]["targets"])
-    with np.load(folder / SAMPLES, allow_pickle=False) as data:
+    with open_file(folder / SAMPLES) as file, np.load(file, allow_pickle=False) as data:
         tokens = _cut(data["tokens"], data["lengths"])
         rejected = _cut(data["rejected"], data["rejected_lengths"])
         ids = _cut(data["top_ids"], data["top_lengths"])

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import queue
 import shlex
@@ -26,6 +25,7 @@ from typing import Any, Protocol
 
 from memory.errors import CutOffError, SettingsError, TrainingError
 from memory.home import Settings
+from memory.reading import parse_object
 from trainer import candidate
 from trainer.children import environment
 from trainer.elsewhere import Pieces, pack
@@ -88,10 +88,10 @@ class _Elsewhere:
         pieces = Pieces(folder / RESULT)
         for line in lines:
             try:
-                event = json.loads(line)
+                event = parse_object(line)
             except ValueError:
                 continue  # whatever else prints there
-            if not isinstance(event, dict) or event.get("phase") in (None, "ready"):
+            if event.get("phase") in (None, "ready"):
                 continue
             if event["phase"] == "failed":
                 raise TrainingError(explain(event, folder.parent / ERRORS))

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from agent.adapters import POINTER, BaseEntry, Pointer, read_pointer
+from agent.adapters import POINTER, BaseEntry, Pointer, list_adapters, read_pointer
 from memory.errors import AdapterError
 from trainer import durable
 
@@ -43,15 +43,36 @@ def point(folder: Path, identity: str | None, *, anew: bool = False) -> None:
             return
     except AdapterError:
         old = Pointer()  # damaged: a new one mends it
-    history = (*old.history, old.current)[-HISTORY:]
     # Who chooses an adapter anew has forgiven it.
     withdrawn = {taught: name for taught, name in old.withdrawn.items() if name != identity}
-    write_pointer(
-        folder,
-        Pointer(current=identity, history=history, withdrawn=dict([*withdrawn.items()][-HISTORY:])),
-    )
+    chosen = {
+        "current": identity,
+        "history": (*old.history, old.current)[-HISTORY:],
+        "withdrawn": dict([*withdrawn.items()][-HISTORY:]),
+        "off": False,
+        "waiting": None,
+    }
+    write_pointer(folder, old.model_copy(update=chosen))
 
 
 def write_pointer(folder: Path, pointer: Pointer) -> None:
-    """Replace the pointer in one rename."""
+    """Replace the pointer in one rename, with the sha256 of every manifest."""
+    pointer = pointer.model_copy(update={"manifests": _manifests(folder, pointer)})
     durable.replace(folder / POINTER, pointer.model_dump_json().encode())
+
+
+def complete(folder: Path) -> None:
+    """Note the sha256 of each manifest in a pointer that an older version wrote."""
+    try:
+        pointer = read_pointer(folder)
+    except AdapterError:
+        return  # it says so where an adapter is to serve
+    if _manifests(folder, pointer).keys() - pointer.manifests.keys():
+        write_pointer(folder, pointer)
+
+
+def _manifests(folder: Path, pointer: Pointer) -> dict[str, str]:
+    """Return the sha256 of each manifest: as it was noted, else as it is; none of what is gone."""
+    found = {item.id: item.sha256 for item in list_adapters(folder)}
+    noted = pointer.manifests.items()
+    return found | {name: sha256 for name, sha256 in noted if (folder / name).is_dir()}

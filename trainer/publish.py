@@ -39,7 +39,7 @@ from memory.difference import now
 from memory.errors import AdapterError, HomeError, NothingToTrainError
 from memory.home import Home
 from trainer import durable
-from trainer.pointer import HISTORY, point, served, taught, write_pointer
+from trainer.pointer import HISTORY, complete, point, served, taught, write_pointer
 
 FILES = (GGUF, "adapter_model.safetensors", "adapter_config.json")
 _SPARE = 1 << 20
@@ -176,15 +176,20 @@ def rollback(home: Home) -> str | None:
         history = list(pointer.history)
         while history:
             before = history.pop()
-            if before is None or (folder / before / MANIFEST).exists():
+            if before is None or _whole(folder, before):
                 withdrawn = dict(pointer.withdrawn)
                 if pointer.chosen not in (None, before):
                     with suppress(AdapterError):  # a damaged one cannot be told again anyway
                         manifest = read_adapter(folder, str(pointer.chosen)).manifest
                         withdrawn[taught(manifest.base, manifest.fingerprints)] = manifest.id
-                write_pointer(
-                    folder, Pointer(current=before, history=tuple(history), withdrawn=withdrawn)
-                )
+                back = {
+                    "current": before,
+                    "history": tuple(history),
+                    "withdrawn": withdrawn,
+                    "off": False,
+                    "waiting": None,
+                }
+                write_pointer(folder, pointer.model_copy(update=back))
                 return before
         raise AdapterError(
             "no adapter served before this one; `discern adapters off` serves the base alone"
@@ -225,10 +230,14 @@ def pin(home: Home, identity: str, on: bool = True) -> None:
 
 
 def sweep(home: Home) -> int:
-    """Remove what a crash left half written; returns how many things were removed."""
+    """Remove what a crash left half written; returns how many things were removed.
+
+    A pointer of an older version is completed by the way.
+    """
     if not home.adapters.is_dir():
         return 0
     with _writing(home) as folder:
+        complete(folder)
         left = [entry for entry in folder.iterdir() if entry.name.startswith(durable.TEMPORARY)]
         for entry in left:
             durable.remove(entry)
@@ -250,6 +259,15 @@ def prune(home: Home, keep: int) -> tuple[str, ...]:
             return ()
         others = [item for item in list_adapters(folder) if item.id != current and not item.pinned]
         return tuple(item.id for item in others[keep:] if _retire(item.folder))
+
+
+def _whole(folder: Path, identity: str) -> bool:
+    """Whether an adapter is there and as it was published."""
+    try:
+        verify(read_adapter(folder, identity))
+    except AdapterError:
+        return False
+    return True
 
 
 def _retire(adapter: Path) -> bool:

@@ -6,14 +6,15 @@ a terminal shows. What a failure means and what to do about it: `trainer/postmor
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
 
 from memory.errors import UnknownIdError
+from memory.reading import parse_object, read_json
 
 Verdict = Literal["published", "rejected", "practised", "nothing", "failed"]
 GOOD, BAD = ("held", "learnt"), ("repelled", "lost again")
@@ -174,18 +175,12 @@ class Report:
     @classmethod
     def from_json(cls, data: dict[str, Any] | str) -> Report:
         """Return the report that `to_json` described (a mapping or its JSON text); what another
-        version added is left out, what it lacked has its default."""
-        values: dict[str, Any] = json.loads(data) if isinstance(data, str) else dict(data)
-        values["started"] = datetime.fromisoformat(values["started"])
-        parts = {"fates": _fate, "changes": _plain(Change), "measures": _plain(Measure),
-                 "curve": _plain(Point), "beside": _plain(Beside), "attempts": _attempt}  # fmt: skip
-        for name, read in parts.items():
-            values[name] = tuple(read(item) for item in values.get(name, ()))
-        phases = values.get("phases", ())
-        values["phases"] = tuple((str(name), float(took)) for name, took in phases)
-        for name in ("notes", "advice"):
-            values[name] = tuple(values.get(name, ()))
-        return _made(cls, values)
+        version added is left out, what it lacked has its default.
+
+        Raises:
+            ValueError: it is no report.
+        """
+        return _REPORT.validate_python(parse_object(data) if isinstance(data, str) else data)
 
     def to_html(self) -> str:
         """Return the report as one self-contained page."""
@@ -194,44 +189,14 @@ class Report:
         return report_page(self)
 
 
-Made = TypeVar("Made")
-
-
-def _made(kind: type[Made], values: Mapping[str, Any]) -> Made:
-    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
-    return kind(**{name: value for name, value in values.items() if name in known})
-
-
-def _plain(kind: type[Made]) -> Any:
-    return lambda values: _made(kind, values)
-
-
-def _fate(values: Mapping[str, Any]) -> Fate:
-    pairs = tuple((str(asked), str(said)) for asked, said in values.get("reworded", ()))
-    return _made(Fate, {**values, "reworded": pairs})
-
-
-def _attempt(values: Mapping[str, Any]) -> Attempt:
-    margins = values.get("margins")
-    return _made(
-        Attempt,
-        {
-            **values,
-            "curve": tuple(_made(Point, item) for item in values.get("curve", ())),
-            "margins": margins
-            and {
-                name: tuple((int(step), float(nats)) for step, nats in points)
-                for name, points in margins.items()
-            },
-        },
-    )
+_REPORT = TypeAdapter(Report)
 
 
 def read_report(folder: Path) -> Report | None:
     """Return the report of the run in `folder`; None when it was cut off or is unreadable."""
     try:
-        return Report.from_json((folder / "report.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError, KeyError):
+        return Report.from_json(read_json(folder / "report.json"))
+    except (OSError, ValueError):
         return None
 
 

@@ -13,15 +13,16 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Literal, get_args
 
 from memory.difference import now
-from memory.errors import HomeError, TrainingError
+from memory.errors import FileError, HomeError, TrainingError
 from memory.home import Home
+from memory.reading import LINE, SMALL, open_file, parse_object, read_objects, read_text
 from trainer.report import Point, Report, folders
 
 OnEvent = Callable[[dict[str, Any]], None]
@@ -57,8 +58,8 @@ class Run:
         def watch() -> None:
             while not done.wait(WATCH_SECONDS):
                 try:
-                    word = path.read_text(encoding="utf-8").strip()
-                except OSError:
+                    word = read_text(path, SMALL).strip()
+                except (OSError, FileError):
                     continue
                 if word == "abort":
                     self.cancel.set()
@@ -158,29 +159,32 @@ def follow(
     is set. May be called from any process and for a run that ended long ago.
     """
     leave = leave or threading.Event()
-    rest = ""
+    rest = b""
     place = 0
     pid = 0
     while True:
         gone = bool(pid) and not _alive(pid)
         try:
-            with (folder / EVENTS).open(encoding="utf-8") as file:
+            with open_file(folder / EVENTS) as file:
                 file.seek(place)
-                rest += file.read()
-                place = file.tell()
+                new = file.read(LINE)
+            place += len(new)
+        except FileError:
+            return  # nothing that a run of ours writes
         except OSError:
+            new = b""
             gone = gone or not folder.is_dir()
-        *lines, rest = rest.split("\n")
+        *lines, rest = (rest + new).split(b"\n")
         for line in lines:
             try:
-                event: dict[str, Any] = json.loads(line)
+                event = parse_object(line)
             except ValueError:
                 continue  # cut off in a crash
-            pid = int(event.get("pid", pid))
+            pid = _pid(event) or pid
             yield event
             if event.get("phase") == "report":
                 return
-        if gone or leave.wait(poll):
+        if len(rest) > LINE or (gone and not new) or leave.wait(0 if new else poll):
             return
 
 
@@ -189,13 +193,9 @@ def going_on(home: Home) -> Path | None:
     for folder in folders(home.runs)[:3]:
         if (folder / "report.json").exists():
             continue
-        try:
-            with (folder / EVENTS).open(encoding="utf-8") as file:
-                first: dict[str, Any] = json.loads(file.readline())
-        except (OSError, ValueError):
-            continue
-        if _alive(int(first.get("pid", 0))):
-            return folder
+        with suppress(OSError, FileError):
+            if _alive(_pid(next(read_objects(folder / EVENTS, SMALL), {}))):
+                return folder
     return None
 
 
@@ -226,10 +226,16 @@ def tell_run(home: Home, word: Word) -> Path:
 def told(folder: Path) -> Word | None:
     """Return what the run in `folder` was told, by whomever; None when nothing."""
     try:
-        word = (folder / CONTROL).read_text(encoding="utf-8").strip()
-    except OSError:
+        word = read_text(folder / CONTROL, SMALL).strip()
+    except (OSError, FileError):
         return None
     return next((known for known in get_args(Word) if known == word), None)
+
+
+def _pid(event: dict[str, Any]) -> int:
+    """Return the process that an event names; 0 where it names none."""
+    pid = event.get("pid")
+    return pid if type(pid) is int and 0 < pid < 1 << 31 else 0
 
 
 def _alive(pid: int) -> bool:

@@ -22,6 +22,7 @@ from memory.errors import AdapterError, HomeError, ModelError
 from memory.home import Home, Settings
 from memory.journal import Journal
 from memory.places import expanded
+from memory.reading import read_json
 from trainer.cards import card, modelfile
 from trainer.merge import Quant, merge
 from trainer.survival import Survival, survival
@@ -159,7 +160,7 @@ def _lora(adapter: Adapter, out: Path, shown: list[Difference], model: Path) -> 
 
 def _peft(adapter: Adapter, out: Path, shown: list[Difference]) -> Taken:
     try:
-        config = json.loads((adapter.folder / CONFIG).read_text(encoding="utf-8"))
+        config = read_json(adapter.folder / CONFIG)
     except (OSError, ValueError) as error:
         raise AdapterError(f"cannot read {adapter.folder / CONFIG}: {error}") from error
     config["lora_alpha"] = config["lora_alpha"] * adapter.manifest.scale

@@ -7,7 +7,6 @@ It is killed when the block ends, when `cancel` is set, and (`trainer/children.p
 from __future__ import annotations
 
 import contextlib
-import json
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from memory.errors import CutOffError, TrainingError
+from memory.reading import parse_object
 from trainer.children import environment
 
 ERRORS = "training.log"
@@ -68,7 +68,7 @@ class Trainee:
             child.stdin.flush()
         for line in child.stdout:
             try:
-                event: dict[str, Any] = json.loads(line)
+                event = parse_object(line)
             except ValueError:
                 continue  # a library that prints
             if event.get("phase") == "ready":

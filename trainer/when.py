@@ -14,7 +14,9 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from memory.errors import FileError
 from memory.home import Settings
+from memory.reading import SMALL, read_text
 
 SUPPLIES = Path("/sys/class/power_supply")
 
@@ -87,8 +89,8 @@ def on_battery(supplies: Path = SUPPLIES) -> bool:
 
 def _word(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8").strip()
-    except OSError:
+        return read_text(path, SMALL).strip()
+    except (OSError, FileError):
         return ""
 
 

@@ -14,7 +14,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from memory.errors import HomeError, SettingsError
+from memory.errors import FileError, HomeError, SettingsError
+from memory.reading import read_text
 
 USUAL = ("nano", "vim", "vi")
 
@@ -73,20 +74,31 @@ def edited(draft: str, command: list[str]) -> str:
                 "was, set $EDITOR to another"
             ) from error
         if code != 0:
-            keep = path.exists() and path.read_bytes() != draft.encode("utf-8")
+            keep = not _still(path, draft)
             where = f" what was written there is in {path}" if keep else " the draft is as it was"
             raise SettingsError(f"the editor {command[0]} ended with code {code};{where}")
         try:
-            return path.read_text(encoding="utf-8").removesuffix("\n")
-        except (OSError, UnicodeDecodeError) as error:
+            return read_text(path).replace("\r\n", "\n").removesuffix("\n")
+        except (FileNotFoundError, FileError) as error:
             keep = path.exists()
+            cause = error.cause if isinstance(error, FileError) else "it is gone"
             raise SettingsError(
-                f"what the editor {command[0]} left in {path} cannot be read as UTF-8; the draft is as "
+                f"what the editor {command[0]} left in {path} cannot be read: {cause}; the draft is as "
                 "it was"
             ) from error
     finally:
         if not keep:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _still(path: Path, draft: str) -> bool:
+    """Whether nothing else than the draft is there."""
+    try:
+        return read_text(path) == draft
+    except FileNotFoundError:
+        return True
+    except FileError:
+        return False
 
 
 def _unwritten(error: OSError) -> HomeError:

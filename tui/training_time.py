@@ -7,12 +7,14 @@ knows, nothing is said.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from memory.errors import FileError
 from memory.language import tr, trn
+from memory.reading import read_objects
 from trainer.report import folders, read_report
 from trainer.run import EVENTS
 from tui.training_state import AGAIN, STAGES, TrainingState
@@ -58,17 +60,9 @@ def earlier(runs: Path, state: TrainingState, folder: Path) -> Past | None:
 def folded(folder: Path) -> TrainingState:
     """Return the state that the events of a run's folder add up to so far."""
     state = TrainingState()
-    try:
-        with (folder / EVENTS).open(encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                try:
-                    event = json.loads(line)
-                except ValueError:
-                    continue  # cut off in a crash
-                if isinstance(event, dict):
-                    state = state.after(event)
-    except OSError:
-        pass
+    with suppress(OSError, FileError):
+        for event in read_objects(folder / EVENTS):
+            state = state.after(event)
     return state
 
 

@@ -274,9 +274,9 @@ def missing(path: Path) -> None:
         (empty, "is empty"),
         (a_gigabyte, "has 1,074 MB, more than the 64 MB that an import may have"),
         (one_endless_line, "line 2 of .* is longer than 8 MB"),
-        (a_folder, "is not a regular file"),
-        (a_pipe, "is not a regular file"),
-        (missing, "No such file"),
+        (a_folder, "it is a folder, not a file"),
+        (a_pipe, "it is a named pipe, not a file"),
+        (missing, "there is no file"),
     ],
 )
 def test_a_file_that_is_no_export_is_refused(

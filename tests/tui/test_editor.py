@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -56,9 +58,22 @@ def test_an_editor_that_fails_leaves_the_draft_and_what_was_written(tmp_path: Pa
 
 
 def test_a_text_that_cannot_be_read_back_stays_where_it_is(tmp_path: Path) -> None:
-    path = program(tmp_path, "open(path, 'wb').write(b'\\xff\\xfe')")
-    with pytest.raises(SettingsError, match="cannot be read as UTF-8"):
-        edited("a draft", [str(path)])
+    for body, said in (
+        ("open(path, 'wb').write(b'\\xff\\xfe')", "it is not UTF-8 text"),
+        ("import os; os.remove(path); os.mkfifo(path)", "it is a named pipe, not a file"),
+        ("import os; os.remove(path); os.mkdir(path)", "it is a folder, not a file"),
+        ("open(path, 'wb').truncate(3 << 30)", "it has 3,221.2 MB"),
+    ):
+        with pytest.raises(SettingsError, match=said) as caught:
+            edited("a draft", [str(program(tmp_path, body))])
+        kept = re.search(r"left in (\S+) cannot be read", str(caught.value))
+        assert kept and Path(kept[1]).exists()
+        shutil.rmtree(Path(kept[1]).parent)
+
+
+def test_a_byte_order_mark_and_windows_line_ends_do_not_come_into_a_draft(tmp_path: Path) -> None:
+    path = program(tmp_path, "open(path, 'wb').write(b'\\xef\\xbb\\xbfone\\r\\ntwo\\r\\n')")
+    assert edited("a draft", [str(path)]) == "one\ntwo"
 
 
 def test_a_draft_that_finds_no_room_is_said(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import tomllib
 
 import click
 
 from memory.difference import Difference
 from memory.errors import MarkError
 from memory.home import Home
+from memory.reading import parse_toml
 from tui.text import clean, one_line
 
 FIELDS = ("moment", "kind", "note", "missed", "lost", "sounds")
@@ -62,7 +62,7 @@ def read_form(text: str) -> dict[str, str]:
     Raises:
         ValueError: it is not TOML, or has other fields than those, or other values than texts.
     """
-    form = tomllib.loads(text)
+    form = parse_toml(text)
     for name, value in form.items():
         if name not in FIELDS:
             raise ValueError(f"{name!r} is not one of {', '.join(FIELDS)}")

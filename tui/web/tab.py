@@ -8,17 +8,18 @@ first two lets the application close its memory and keep what was said.
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import IO, Any
+from typing import IO
 from urllib.parse import urlsplit
 
 from aiohttp import WSMsgType, web
 from textual_serve.app_service import AppService
 from textual_serve.download_manager import DownloadManager
+
+from memory.reading import parse_json, parse_object
 
 DRIVER = "tui.web.driver:TabDriver"
 PATIENCE = (30.0, 10.0)
@@ -75,9 +76,9 @@ class Tab(AppService):
     async def _hear(self, text: str) -> None:
         """Pass on what the browser says; anything else than the page's own words is left out."""
         try:
-            kind, *values = json.loads(text)
+            kind, *values = parse_json(text)
             value = values[0] if values else None
-        except (ValueError, TypeError, RecursionError):
+        except (ValueError, TypeError):
             return
         if kind == "stdin" and isinstance(value, str):
             await self.send_bytes(value.encode("utf-8", "replace"))
@@ -130,7 +131,7 @@ class Tab(AppService):
 
     async def on_meta(self, data: bytes) -> None:
         """Do what the application asks of the browser; it may open pages of the web and no others."""
-        asked: dict[str, Any] = json.loads(data)
+        asked = parse_object(data)
         if asked.get("type") == "open_url" and urlsplit(str(asked.get("url"))).scheme not in (
             "http",
             "https",

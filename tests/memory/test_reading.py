@@ -1,0 +1,272 @@
+"""What others may have written is read within limits, by one reader, and nothing is waited for."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from memory import kinds as kinds_module
+from memory.errors import FileError, SettingsError
+from memory.home import Home, read_settings
+from memory.kinds import kinds
+from memory.reading import (
+    DEPTH,
+    parse_json,
+    parse_object,
+    parse_toml,
+    read_bytes,
+    read_json,
+    read_objects,
+    read_text,
+    read_toml,
+)
+from memory.settings_file import write_setting
+from tests.faults.processes import ROOT
+
+Make = Callable[[Path], object]
+
+UNREADABLE: dict[str, tuple[Make, str]] = {
+    "a pipe": (os.mkfifo, "it is a named pipe, not a file"),
+    "a folder": (Path.mkdir, "it is a folder, not a file"),
+    "a device": (
+        lambda path: path.symlink_to("/dev/zero"),
+        "it is a device or a socket, not a file",
+    ),
+    "three gigabytes": (
+        lambda path: (path.touch(), os.truncate(path, 3 << 30)),
+        "it has 3,221.2 MB, and at most",
+    ),
+    "no text": (lambda path: path.write_bytes(b'a = "\xff"'), r"it is not UTF-8 text \(byte 6\)"),
+    "UTF-16": (lambda path: path.write_bytes("a = 1".encode("utf-16")), "it is not UTF-8 text"),
+    "a link to itself": (lambda path: path.symlink_to(path), "Too many levels of symbolic links"),
+    "nothing that may be read": (
+        lambda path: (path.write_text("a = 1"), path.chmod(0)),
+        "Permission denied",
+    ),
+}
+"""What is no file to read, and what is said of it, whatever it should hold."""
+NESTED = "[" * 100_000
+DIGITS = "9" * 5_000
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+@pytest.mark.parametrize("read", [read_text, read_json, read_toml])
+def test_what_is_no_file_to_read_is_refused_with_its_path_cause_and_mend(
+    tmp_path: Path, read: Callable[[Path], object], name: str
+) -> None:
+    make, said = UNREADABLE[name]
+    if name == "nothing that may be read" and os.geteuid() == 0:
+        pytest.skip("root may read everything")
+    path = tmp_path / "file"
+    make(path)
+    with pytest.raises(FileError, match=said) as caught:
+        read(path)
+    sentence = str(caught.value)
+    assert str(path) in sentence and re.search(
+        "; (mend or remove it|check its permissions)$", sentence
+    )
+    assert "\n" not in sentence
+
+
+def test_a_name_with_a_nul_is_refused_and_a_missing_file_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="NUL"):
+        read_text(tmp_path / "a\0b")
+    with pytest.raises(FileNotFoundError):
+        read_text(tmp_path / "none")
+    (tmp_path / "file").touch()
+    with pytest.raises(FileNotFoundError):
+        read_text(tmp_path / "file" / "under")
+
+
+def test_a_file_that_grows_while_it_is_read_is_no_larger_than_allowed(tmp_path: Path) -> None:
+    # Its size is told as 0, as it is of a file that somebody writes to just now.
+    with pytest.raises(FileError, match="at most 0 MB are expected"):
+        read_bytes(Path("/proc/self/maps"), 100)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "it is not valid JSON"),
+        ("{", "it is not valid JSON"),
+        (NESTED, "nested more than 64 levels"),
+        ("[" * (DEPTH + 1) + "]" * (DEPTH + 1), "nested more than 64 levels"),
+        ('{"a":' * 200 + "1" + "}" * 200, "nested more than 64 levels"),
+        (DIGITS, "a number of thousands of digits"),
+        (f'{{"a": [-{DIGITS}]}}', "a number of thousands of digits"),
+    ],
+)
+def test_json_beyond_the_limits_is_refused(text: str, said: str) -> None:
+    for given in (text, text.encode()):
+        with pytest.raises(ValueError, match=said):
+            parse_json(given)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a = ", "it is not valid TOML"),
+        (f"a = {NESTED}", "nested more than 64 levels"),
+        ("a = " + "{b = " * 70 + "1" + "}" * 70, "nested more than 64 levels"),
+        ("a." * 100 + "a = 1", "nested more than 64 levels"),
+        (f"a = {DIGITS}", "a number of thousands of digits"),
+        (f"a = 0x{'f' * 5_000}", "a number of thousands of digits"),
+    ],
+)
+def test_toml_beyond_the_limits_is_refused(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        parse_toml(text)
+
+
+def test_what_is_within_the_limits_comes_through_as_it_is() -> None:
+    deep = "[" * DEPTH + "]" * DEPTH
+    assert str(parse_json(deep)) == deep
+    assert parse_json(b'\xef\xbb\xbf{"a": 12345678901234567890123}') == {
+        "a": 12345678901234567890123
+    }
+    assert parse_toml("\ufeffa = 0xff") == {"a": 255}
+    with pytest.raises(ValueError, match="no JSON object"):
+        parse_object("[]")
+
+
+def test_lines_that_hold_no_object_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    lines = [
+        '\ufeff{"a": 1}',
+        "[]",
+        NESTED,
+        "7",
+        "\udcff",
+        "",
+        f'{{"a": {DIGITS}}}',
+        '{"a": 2}',
+        '{"a"',
+    ]
+    path.write_bytes("\n".join(lines).encode(errors="surrogateescape"))
+    assert list(read_objects(path)) == [{"a": 1}, {"a": 2}]
+    assert list(read_objects(path, most=12)) == [{"a": 1}]
+
+
+def person_file(home: Home, name: str) -> tuple[Path, Callable[[], object]]:
+    """Return one of the person's files, and what reads it."""
+    kinds_module.forget_read()
+    if name == "config.toml":
+        return home.settings_file, lambda: read_settings(home)
+    return home.config / name, lambda: kinds(home)
+
+
+@pytest.mark.parametrize("name", ["config.toml", "kinds.toml"])
+@pytest.mark.parametrize("what", UNREADABLE)
+def test_a_file_of_the_persons_that_is_none_is_refused(home: Home, name: str, what: str) -> None:
+    make, said = UNREADABLE[what]
+    if what == "nothing that may be read" and os.geteuid() == 0:
+        pytest.skip("root may read everything")
+    path, read = person_file(home, name)
+    make(path)
+    with pytest.raises(SettingsError, match=said) as caught:
+        read()
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["config.toml", "kinds.toml"])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"a = {NESTED}", "nested more than 64 levels"),
+        (f"a = {DIGITS}", "a number of thousands of digits"),
+        (f"a = 0x{'f' * 5_000}", "a number of thousands of digits"),
+    ],
+)
+def test_settings_and_kinds_beyond_the_limits_are_refused(
+    home: Home, name: str, text: str, said: str
+) -> None:
+    path, read = person_file(home, name)
+    path.write_text(text)
+    with pytest.raises(SettingsError, match=said) as caught:
+        read()
+    assert str(path) in str(caught.value) and len(str(caught.value)) < 400
+
+
+def test_a_byte_order_mark_before_settings_and_kinds_does_no_harm(home: Home) -> None:
+    path, _read = person_file(home, "kinds.toml")
+    path.write_text('[tactical.mine]\nshows = "x"\n', encoding="utf-8-sig")
+    assert "tactical/mine" in kinds(home)
+    home.settings_file.write_text("[night]\nkeep = 7\n", encoding="utf-8-sig")
+    assert read_settings(home).night.keep == 7
+    write_setting(home, "night", "keep", 8)
+    assert read_settings(home).night.keep == 8
+
+
+@pytest.mark.parametrize("key", ["model.path", "trainer.command", "memory.embedder"])
+def test_a_nul_in_a_setting_is_refused_with_its_key(home: Home, key: str) -> None:
+    section, _, name = key.partition(".")
+    home.settings_file.write_text(f'[{section}]\n{name} = "a\\u0000b"\n')
+    with pytest.raises(
+        SettingsError, match=f"{key} = .* without the character NUL; mend"
+    ) as caught:
+        read_settings(home)
+    assert "\0" not in str(caught.value)
+
+
+def test_a_value_that_is_refused_is_shown_in_short(home: Home) -> None:
+    home.settings_file.write_text(f'[night]\nkeep = "{"x" * 100_000}"\n')
+    with pytest.raises(SettingsError, match=r"night\.keep = 'xx") as caught:
+        read_settings(home)
+    assert len(str(caught.value)) < 400
+
+
+# --- that nothing reads otherwise ------------------------------------------------------------------
+
+OWN = ("__file__", "files(", "HERE", "STARTER", "/proc/", "/sys/")
+"""Expressions of files that came with Discern or are the system's."""
+MAY = {
+    "memory/reading.py": "the reader itself",
+    "memory/rows.py": "columns of the journal",
+    "memory/turns.py": "columns of the journal",
+    "memory/threads.py": "columns of the journal",
+    "memory/marks.py": "columns of the journal",
+    "memory/forgetting.py": "columns of the journal",
+    "memory/exchange.py": "columns of the journal",
+    "agent/leftovers.py": "facts of the journal",
+    "agent/models.py": "the list that ships",
+    "agent/gguf_header.py": "model files",
+    "agent/llama_file.py": "model files",
+    "agent/pull.py": "model files",
+    "trainer/wordings.py": "lists that ship",
+    "trainer/anchors.py": "lists that ship",
+    "trainer/starter/": "makes the starter model from what ships",
+}
+
+
+def readings(path: Path) -> Iterator[str]:
+    """Yield each place of a module that reads or parses a file by itself."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        said = ast.unparse(node)
+        reads = called in ("json.load", "json.loads", "tomllib.load", "tomllib.loads", "np.load")
+        reads |= called.endswith((".read_text", ".read_bytes"))
+        if called == "open" or (called.endswith(".open") and called[0].islower()):
+            given = node.args[called == "open" :] or [ast.Constant("r")]
+            reads |= isinstance(given[0], ast.Constant) and given[0].value in ("r", "rb")
+        if called == "np.load":
+            reads = "np.load(file," not in said  # `file` is one that `open_file` opened
+        if reads and not any(own in said for own in OWN):
+            yield f"{path.relative_to(ROOT)}:{node.lineno}: {said[:90]}"
+
+
+def test_nothing_reads_files_of_others_but_the_reader() -> None:
+    found = [
+        place
+        for room in ("memory", "agent", "trainer", "tui")
+        for path in sorted((ROOT / room).rglob("*.py"))
+        if not str(path.relative_to(ROOT)).startswith(tuple(MAY))
+        for place in readings(path)
+    ]
+    assert not found, "\n".join(found)
