@@ -129,7 +129,10 @@ def steps(
     with Memory.open(home, settings, dense=False) as memory:
         yield "backup", lambda: backup(journal, copied)
         yield "export", lambda: export_file(memory, out)
-        yield "import of the journal itself", lambda: refused(lambda: read_batch(memory, home.journal))
+        yield (
+            "import of the journal itself",
+            lambda: refused(lambda: read_batch(memory, home.journal)),
+        )
         yield "check", lambda: check(home, journal)
     yield "the index", index
     yield "checkpoints", lambda: Checkpoints(home.checkpoints).close()
