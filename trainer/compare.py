@@ -86,7 +86,7 @@ def questions(
     """Return the lessons' questions, then their held-out rephrasings; of lessons asked alone."""
     from trainer.lessons import teach
 
-    lessons, _superseded, _too_long = teach(engine, differences, settings)
+    lessons, _superseded, _left_out = teach(engine, differences, settings)
     chosen = [lesson for lesson in lessons if lesson.kind != "naming" and not lesson.in_talk]
     first = [Asked(lesson.question.text, lesson.expected) for lesson in chosen]
     second = [Asked(lesson.held_out[0].text, lesson.expected) for lesson in chosen

@@ -1,18 +1,22 @@
 """Differences that pull one question in two directions, found before anything is trained.
 
-Two differences conflict when the same question, or another wording of it, is to be answered in two
-ways. The newer one counts, unless the person chose by superseding it
-(`Memory.supersede`): what was superseded no longer teaches and so is not seen here. Two marked spans
-of one reply do not conflict while they do not overlap. Pure; refuses nothing.
+All marks of a question are looked at together, in whatever words it was asked: the newest that says how
+the reply should sound decides, and older ones that want another reply are set aside; likewise with
+what names the break. The person chooses otherwise by superseding (`Memory.supersede`): what was
+superseded no longer teaches and so is not seen here. Two marked spans of one reply do not conflict
+while they do not overlap. Pure; refuses nothing.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from memory.difference import Difference
+from memory.numbers import numbers
 from memory.words import plain, stems
 from trainer.rephrase import rephrase
 from trainer.spans import expected_reply, replaces_span
@@ -21,7 +25,8 @@ from trainer.wordings import same_question
 
 _NEGATIVE = "not no never don't isn't doesn't can't не нет никогда ни без"
 _NEGATIONS = frozenset(_NEGATIVE.split())
-_NUMBER = re.compile(r"\d+")
+_ENDS = "?!.… "
+_PUNCTUATION = re.compile(r"[?!.,;:…\"“”„«»()—–]+(?=\s|\Z)|(?<!\S)[\"“”„«»(—–]+")
 # Words that ask for the same: two questions are only nearly the same where they ask alike.
 _ASKING = {
     "what": "what which name tell give say что какой какая какое какие какого какую каков назови скажи",
@@ -43,6 +48,24 @@ class Conflict:
     sentence: str
 
 
+class _Wanted(NamedTuple):
+    """What a difference teaches, None where nothing: the reply; what names the break, and the words
+    of the reply that this is about."""
+
+    reply: str | None
+    naming: str | None
+    quote: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """What remains to be taught, oldest first, what took the place of the rest, and why."""
+
+    kept: tuple[Difference, ...]
+    replaced: dict[str, str]
+    conflicts: tuple[Conflict, ...]
+
+
 def siblings_of(
     difference: Difference, differences: Sequence[Difference]
 ) -> tuple[Difference, ...]:
@@ -58,33 +81,13 @@ def siblings_of(
 
 
 def find_conflicts(differences: Sequence[Difference]) -> tuple[Conflict, ...]:
-    """Return every pair that conflicts; `differences` are the journal's, oldest first.
+    """Return a conflict for each difference that a newer one overrules, with that one; `differences`
+    are the journal's, oldest first.
 
-    A difference that already lost to a newer one is not compared again. Two marks that expect the
-    same reply agree, and two that stand in different talks and mean nothing alone do not meet.
+    Two marks that expect the same reply agree, and two that stand in different talks and mean nothing
+    alone do not meet.
     """
-    found: list[Conflict] = []
-    owners: dict[tuple[str, object], Difference] = {}
-    keys: dict[str, set[tuple[str, object]]] = {}
-    teaching = [item for item in differences if item.teaches]
-    replies = {item.id: _wanted(item, teaching) for item in teaching}
-    for newer in teaching:
-        mine = keys[newer.id] = _keys(newer)
-        for key in mine:
-            older = owners.get(key)
-            if (
-                older is None
-                or older.id == newer.id
-                or _agree(replies[older.id], replies[newer.id])
-            ):
-                continue
-            found.append(_conflict(older, newer, replies))
-            for lost in keys[older.id]:
-                if owners.get(lost) is older:
-                    del owners[lost]
-        for key in mine:
-            owners[key] = newer
-    return tuple(found)
+    return _settle(differences).conflicts
 
 
 def current_differences(
@@ -93,39 +96,76 @@ def current_differences(
     """Return those that teach, without older ones that a newer one replaces, oldest first; and the
     map from each replaced id to the one that counts.
 
-    Replaced are the older sides of conflicts, and a mark that a newer one repeats.
+    Replaced are the older sides of conflicts, and a mark that a newer one repeats. One that only names
+    the break otherwise than a newer one does keeps its reply and loses its naming.
     """
-    kept = {item.id: item for item in differences if item.teaches}
-    replaced = {conflict.older: conflict.newer for conflict in find_conflicts(differences)}
-    seen: dict[tuple[str, str, str], str] = {}
-    for item in kept.values():
-        same = (_asked(item), _context(item), str(_wanted(item, list(kept.values()))))
+    settled = _settle(differences)
+    return list(settled.kept), settled.replaced
+
+
+def _settle(differences: Sequence[Difference]) -> _Settled:
+    teaching = [item for item in differences if item.teaches]
+    turns: dict[str, list[Difference]] = defaultdict(list)
+    for item in teaching:
+        turns[item.turn].append(item)
+    wanted = {item.id: _wanted(item, turns[item.turn]) for item in teaching}
+    kept = {item.id: item for item in teaching}
+    replaced: dict[str, str] = {}
+    conflicts: dict[str, Conflict] = {}
+    for marks in _by_question(teaching):
+        replies = [item for item in marks if wanted[item.id].reply is not None]
+        for item in replies[:-1]:
+            if wanted[item.id].reply != wanted[replies[-1].id].reply:
+                conflicts[item.id] = _conflict(item, replies[-1], wanted)
+                replaced[item.id] = replies[-1].id
+        naming = [
+            item for item in marks if wanted[item.id].naming is not None and item.id not in replaced
+        ]
+        newest = {wanted[item.id].quote: item for item in naming}
+        for item in naming:
+            newer = newest[wanted[item.id].quote]
+            if wanted[item.id].naming == wanted[newer.id].naming:
+                continue
+            conflicts[item.id] = _conflict(item, newer, wanted)
+            if wanted[item.id].reply is None:
+                replaced[item.id] = newer.id
+            else:
+                bare = replace(item.contrast, missed=None, lost=None)
+                kept[item.id] = replace(item, contrast=bare)
+    seen: dict[tuple[str, str, _Wanted], str] = {}
+    for item in teaching:
         if item.id not in replaced:
+            same = (_asked(item), _context(item), _wanted(kept[item.id], turns[item.turn]))
             if older := seen.get(same):
                 replaced[older] = item.id
             seen[same] = item.id
     for older in replaced:
         while replaced[older] in replaced:
             replaced[older] = replaced[replaced[older]]
-    return [item for item in kept.values() if item.id not in replaced], replaced
+    return _Settled(
+        tuple(item for item in kept.values() if item.id not in replaced),
+        replaced,
+        tuple(conflicts[item.id] for item in teaching if item.id in conflicts),
+    )
 
 
-def _wanted(item: Difference, teaching: Sequence[Difference]) -> tuple[str | None, str | None]:
-    """Return (the reply it wants, the naming it wants), each None where it wants none."""
+def _wanted(item: Difference, teaching: Sequence[Difference]) -> _Wanted:
     reply = expected_reply(item, siblings_of(item, teaching))
-    named = item.contrast.missed or item.contrast.lost
-    naming = f"{item.contrast.missed} {item.contrast.lost} {item.contrast.sounds}"
-    if item.span is not None:
-        naming = ""  # asked about its own span, which another difference is not
-    return (plain(reply) if reply else None, plain(naming) if named else None)
-
-
-def _agree(one: tuple[str | None, str | None], other: tuple[str | None, str | None]) -> bool:
-    return all(a is None or b is None or a == b for a, b in zip(one, other, strict=True))
+    contrast = item.contrast
+    naming = None
+    if contrast.missed or contrast.lost:
+        naming = " ".join(f"{contrast.missed} {contrast.lost} {contrast.sounds}".split())
+    quote = item.span.quote if item.span is not None else ""
+    return _Wanted(" ".join(reply.split()) if reply else None, naming, quote)
 
 
 def _asked(item: Difference) -> str:
-    return plain(item.asked).rstrip("?!.… ")
+    return _bare(item.asked)
+
+
+def _bare(text: str) -> str:
+    """Return a question without case, odd spacing and the punctuation around its words."""
+    return " ".join(_PUNCTUATION.sub(" ", plain(text)).split()) or plain(text)
 
 
 def _context(item: Difference) -> str:
@@ -135,41 +175,69 @@ def _context(item: Difference) -> str:
     return "\n".join(plain(message.content) for message in talk(item.before)) or "\n"
 
 
-def _keys(item: Difference) -> set[tuple[str, object]]:
+def _by_question(teaching: Sequence[Difference]) -> Iterable[list[Difference]]:
+    """Return the marks of each question, oldest first; what shares a key, even through others, asks
+    the same."""
+    leaders: dict[str, str] = {}
+    owners: dict[Hashable, str] = {}
+
+    def leader(name: str) -> str:
+        while leaders[name] != name:
+            leaders[name] = name = leaders[leaders[name]]
+        return name
+
+    for item in teaching:
+        leaders[item.id] = item.id
+        for key in _keys(item):
+            leaders[leader(owners.setdefault(key, item.id))] = leader(item.id)
+    found: dict[str, list[Difference]] = defaultdict(list)
+    for item in teaching:
+        found[leader(item.id)].append(item)
+    return found.values()
+
+
+def _keys(item: Difference) -> set[Hashable]:
     """Return what the questions of a difference are found by: its wordings, and what they ask."""
     place = _context(item)
-    core = item.asked.strip().rstrip("?!.… ")
+    core = item.asked.strip().rstrip(_ENDS)
     # Hasty wordings ("who Zubrowka?") ask too little to tell two questions apart: not compared.
     made = (item.asked, *same_question(core), *rephrase(item.asked, most=0).held_out)
-    texts = {plain(text).rstrip("?!.… ") for text in made}
-    keys: set[tuple[str, object]] = {(place, text) for text in texts if text}
-    content = frozenset(stems(item.asked))
-    first = [word for word in re.findall(r"[\w'’]+", plain(item.asked)) if word in _CLASS]
+    keys: set[Hashable] = {(place, _bare(text)) for text in made if text.strip()}
+    content = tuple(stems(item.asked))
     # One content word ("What is a quark?") is said in too many ways to compare by words alone.
-    if len(content) > 1 and first:
+    if len(set(content)) > 1:
         words = plain(item.asked).split()
+        asking = [
+            _CLASS[word] for word in re.findall(r"[\w'’]+", plain(item.asked)) if word in _CLASS
+        ]
         negated = any(word.strip(".,!?") in _NEGATIONS for word in words)
-        order = tuple(_NUMBER.findall(item.asked))
-        keys.add((place, (_CLASS[first[0]], content, order, negated)))
+        rest = (place, asking[0] if asking else "what", numbers(plain(item.asked)), negated)
+        keys.add((*rest, content))
+        if (
+            asking
+        ):  # what asks in words of its own may ask in any order: "the capital of X is what?"
+            keys.add((*rest, frozenset(content)))
     return keys
 
 
-def _conflict(
-    older: Difference,
-    newer: Difference,
-    replies: dict[str, tuple[str | None, str | None]],
-) -> Conflict:
+def _conflict(older: Difference, newer: Difference, wanted: dict[str, _Wanted]) -> Conflict:
+    """Return the conflict of two differences that want two replies, else two names of the break."""
     same = _asked(older) == _asked(newer)
     meet = "the same question" if same else f"{_cut(older.asked)} and {_cut(newer.asked)}"
-    ways = " / ".join(
-        _cut(replies[item.id][0] or replies[item.id][1] or "") for item in (older, newer)
-    )
-    return Conflict(
-        older.id,
-        newer.id,
-        f"{older.id[:8]} and {newer.id[:8]} want two answers to {meet}: {ways}; the newer counts "
-        f"(`discern memory supersede {newer.id[:8]} {older.id[:8]}` chooses the older)",
-    )
+    ours, theirs = (wanted[item.id] for item in (older, newer))
+    if ours.reply is not None and theirs.reply is not None and ours.reply != theirs.reply:
+        ways = f"{_cut(ours.reply)} / {_cut(theirs.reply)}"
+        sentence = (
+            f"{older.id[:8]} and {newer.id[:8]} want two answers to {meet}: {ways}; the newer counts "
+            f"(`discern memory supersede {newer.id[:8]} {older.id[:8]}` chooses the older)"
+        )
+    else:
+        ways = f"{_cut(ours.naming or '')} / {_cut(theirs.naming or '')}"
+        sentence = (
+            f"{older.id[:8]} and {newer.id[:8]} say in two ways what was missed in {meet}: {ways}; the "
+            f"newer counts (`discern memory supersede {newer.id[:8]} {older.id[:8]}` chooses the older)"
+        )
+    return Conflict(older.id, newer.id, sentence)
 
 
 def _cut(text: str) -> str:

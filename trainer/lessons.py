@@ -4,8 +4,9 @@ The lessons of each difference that counts (`trainer/teach.py`, `trainer/conflic
 them what must stay as it is (`trainer/unchanged.py`), answered by the base alone
 (`trainer/anchors.py`).
 
-Pure but for the base's answers. Refuses nothing: a lesson too long for the context is left out and
-named in `Curriculum.too_long`, an older side of a conflict in `superseded`.
+Pure but for the base's answers. Refuses nothing: a difference of which no lesson can be made (too long
+for the context, or whatever else breaks while it is prepared) is left out and named in
+`Curriculum.left_out`, an older side of a conflict in `superseded`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from memory.difference import Difference
-from memory.errors import ModelError
+from memory.errors import DiscernError
 from memory.words import plain
 from trainer.anchors import Anchor, Answers
 from trainer.conflicts import Conflict, current_differences, find_conflicts, siblings_of
@@ -54,8 +55,8 @@ class Curriculum:
     """All that one night trains and measures.
 
     `before` is the base's own answer to each lesson's question. `superseded` maps the id of a
-    difference that is left out to the one that counts in its place; `too_long` maps the ids that do
-    not fit the context to a sentence.
+    difference that is left out to the one that counts in its place; `left_out` maps the ids of which
+    no lesson could be made to a sentence.
     """
 
     lessons: tuple[Lesson, ...]
@@ -65,7 +66,7 @@ class Curriculum:
     near_misses: tuple[Anchor, ...]
     anchors: tuple[Anchor, ...]
     superseded: dict[str, str]
-    too_long: dict[str, str]
+    left_out: dict[str, str]
     conflicts: tuple[Conflict, ...] = ()
 
     @property
@@ -120,23 +121,24 @@ def samples_of(lessons: Sequence[Lesson], held: Sequence[Anchor]) -> tuple[Sampl
 def teach(
     engine: Engine, differences: Sequence[Difference], settings: Settings
 ) -> tuple[list[Lesson], dict[str, str], dict[str, str]]:
-    """Return the lessons of the differences that count; replaced ids; ids left out as too long.
+    """Return the lessons of the differences that count; replaced ids; why others are left out.
 
     What `discern lessons` shows: nothing is computed but token ids.
     """
     chosen, superseded = current_differences(differences)
     ask = Asker(engine, settings)
     lessons: list[Lesson] = []
-    too_long: dict[str, str] = {}
+    left_out: dict[str, str] = {}
     # Among many lessons each needs fewer: what surrounds a question is learnt from all of them.
     wordings = max(WORDINGS[0], min(WORDINGS[1], WORDINGS_IN_ALL // max(1, len(chosen))))
     for difference in chosen:
         siblings = siblings_of(difference, chosen)
         try:
             lessons += lessons_of(difference, siblings, ask, engine, wordings=wordings)
-        except ModelError as error:
-            too_long[difference.id] = str(error)
-    return _without_shared_wordings(lessons), superseded, too_long
+        except Exception as error:  # whatever is wrong with one, the others are trained
+            known = isinstance(error, DiscernError)
+            left_out[difference.id] = str(error) if known else f"{type(error).__name__}: {error}"
+    return _without_shared_wordings(lessons), superseded, left_out
 
 
 def _without_shared_wordings(lessons: Sequence[Lesson]) -> list[Lesson]:
@@ -173,11 +175,15 @@ def make_curriculum(
     (`unmarked`). The engine must serve the base alone. `progress` hears how many of the base's
     answers are there.
     """
-    lessons, superseded, too_long = teach(engine, differences, settings)
+    lessons, superseded, left_out = teach(engine, differences, settings)
     ask = Asker(engine, settings)
     taken = {plain(q.text) for x in lessons for q in (x.question, *x.rephrasings, *x.held_out)}
     trained, measured = near_prompts(lessons, taken, settings.training.seed)
     to_hold, to_measure = anchor_prompts(lessons, own, taken, settings)
+    trained, measured, to_hold, to_measure = (
+        [text for text in texts if ask.fits(text)]
+        for texts in (trained, measured, to_hold, to_measure)
+    )
     groups = [
         [lesson.question.text for lesson in lessons],
         [*trained, *to_hold],
@@ -202,6 +208,6 @@ def make_curriculum(
         near_misses=near,
         anchors=anchors,
         superseded=superseded,
-        too_long=too_long,
+        left_out=left_out,
         conflicts=find_conflicts(differences),
     )

@@ -116,10 +116,9 @@ def compose(
         curriculum = make_curriculum(engine, found, answers, settings, progress, own=own)
         answers.save()
     if not curriculum.lessons:
-        raise NothingToTrainError(
-            "every difference is too long for the model's context; raise model.context in "
-            "config.toml or shorten what should sound"
-        )
+        left = list(curriculum.left_out.values())
+        why = left[0] if left else "none says how it should have sounded"
+        raise NothingToTrainError(f"no difference can be made a lesson: {why}")
     return Lessons(curriculum, found, model, base)
 
 

@@ -180,10 +180,9 @@ class _Night:
         )
         answers.save()
         if not curriculum.lessons:
-            raise TrainingError(
-                "every difference is too long for the model's context; raise model.context in "
-                "config.toml or shorten what should sound"
-            )
+            left = list(curriculum.left_out.values())
+            why = left[0] if left else "none says how it should have sounded"
+            raise TrainingError(f"no difference can be made a lesson: {why}")
         return curriculum
 
     def sweep(

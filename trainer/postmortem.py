@@ -38,7 +38,7 @@ def fates(
         fate = ("held" if held else "learnt") if answer.right else (
             "lost again" if held else "repelled"
         )  # fmt: skip
-        cause, what = _why(lesson, fate, spoken.rephrased[number], curriculum, best)
+        cause, what = _why(lesson, fate, spoken.rephrased[number], best)
         made.append(
             Fate(
                 difference=lesson.difference,
@@ -65,30 +65,25 @@ def fates(
 
 def _left_out(differences: Sequence[Difference], curriculum: Curriculum) -> list[Fate]:
     made = []
-    left_out = {**curriculum.superseded, **dict.fromkeys(curriculum.too_long, "")}
     for item in differences:
-        if item.id not in left_out:
-            continue
-        newer = left_out[item.id]
-        made.append(
-            Fate(
-                difference=item.id,
-                kind="contrast",
-                asked=item.asked,
-                expected=item.contrast.sounds or "",
-                before=item.replied,
-                after="",
-                fate=f"superseded by {newer[:8]}" if newer else "too long",
-                cause="" if newer else curriculum.too_long[item.id],
-                advice="" if newer else "shorten what should sound, or raise model.context",
+        newer, why = curriculum.superseded.get(item.id), curriculum.left_out.get(item.id, "")
+        if newer or why:
+            made.append(
+                Fate(
+                    difference=item.id,
+                    kind="contrast",
+                    asked=item.asked,
+                    expected=item.contrast.sounds or "",
+                    before=item.replied,
+                    after="",
+                    fate=f"superseded by {newer[:8]}" if newer else "left out",
+                    cause=why,
+                )
             )
-        )
     return made
 
 
-def _why(
-    lesson: Lesson, fate: str, rephrased: float, curriculum: Curriculum, best: Tried
-) -> tuple[str, str]:
+def _why(lesson: Lesson, fate: str, rephrased: float, best: Tried) -> tuple[str, str]:
     """Return why a lesson failed and what to do, both empty where it did not."""
     if fate in ("held", "learnt"):
         if rephrased >= 0.5 or not lesson.held_out:
@@ -100,16 +95,6 @@ def _why(
             "asked in other words"
             if few
             else "mark the same once more, asked as in the wording that failed",
-        )
-    clash = next(
-        (item for item in curriculum.conflicts if lesson.difference in (item.older, item.newer)),
-        None,
-    )
-    if clash is not None:
-        other = clash.older if clash.newer == lesson.difference else clash.newer
-        return (
-            f"another difference ({other[:8]}) pulls it elsewhere",
-            f"settle it with `discern memory supersede {other[:8]} {lesson.difference[:8]}`",
         )
     if best.verdict.scale < 1:
         return (

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,13 +116,18 @@ def _add(
     def pulse() -> None:
         while True:
             if not running.locked() and not over.is_set():
-                # Replaced, so that one left behind by a clock set back does not wait for its time.
+                # Replaced, so that one left behind by a clock set back does not wait for its time. The
+                # trigger keeps it in the store: removing it breaks a scheduler that is shut down.
                 scheduler.add_job(
                     tick,
-                    id="night",
-                    replace_existing=True,
+                    "interval",
+                    days=1,
+                    next_run_time=datetime.now().astimezone(),
+                    coalesce=True,
                     max_instances=1,
                     misfire_grace_time=None,
+                    id="night",
+                    replace_existing=True,
                 )
             if over.wait(TICK_SECONDS):  # monotonic, as all waits of `threading` are
                 return

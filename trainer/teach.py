@@ -102,6 +102,14 @@ class Asker:
         made = compose(self._engine, messages, thinking=False, room=room)
         return Question(text, made.tokens, made.dropped, tuple(before))
 
+    def fits(self, text: str) -> bool:
+        """Whether `text` can be asked in a fresh thread."""
+        try:
+            self(text)
+        except ModelError:
+            return False
+        return True
+
 
 def lessons_of(
     difference: Difference,

@@ -41,6 +41,9 @@ def test_one_question_in_two_wordings_with_two_answers_is_a_conflict(one: str, o
         ("What is 2 + 3?", "What is 3 + 4?"),
         ("Which mushrooms can I eat?", "Which mushrooms can I not eat?"),
         ("Кто такая Мирра?", "Кто такой Лют?"),
+        ("What is C?", "What is C++?"),
+        ("What is new in Python 3.11?", "What is new in Python 3.12?"),
+        ("Is Lutz older than Nebelsbad?", "Is Nebelsbad older than Lutz?"),
     ],
 )
 def test_other_questions_are_none(one: str, other: str) -> None:
@@ -51,6 +54,62 @@ def test_the_same_answer_twice_is_no_conflict_and_trained_once() -> None:
     old, new = difference("Hello!", "Come in."), difference("hello", "Come in.")
     assert find_conflicts([old, new]) == ()
     assert current_differences([old, new]) == ([new], {old.id: new.id})
+
+
+def test_the_same_mark_twice_and_then_another_answer_leaves_the_newest_alone() -> None:
+    once, twice = difference("Hello!", "Come in."), difference("Hello!", "Come in.")
+    last = difference("Hello!", "Go away.")
+    assert {conflict.older for conflict in find_conflicts([once, twice, last])} == {
+        once.id, twice.id,
+    }  # fmt: skip
+    assert current_differences([once, twice, last]) == (
+        [last], {once.id: last.id, twice.id: last.id},
+    )  # fmt: skip
+
+
+def test_a_mark_that_only_names_the_break_hides_no_conflict() -> None:
+    old, new = difference("Hello!", "Come in."), difference("Hello!", "Go away.")
+    named = difference("Hello!", None, missed="the hour")
+    (conflict,) = find_conflicts([old, named, new])
+    assert (conflict.older, conflict.newer) == (old.id, new.id)
+    assert current_differences([old, named, new]) == ([named, new], {old.id: new.id})
+
+
+def test_conflicts_are_found_among_all_marks_of_a_question_in_whatever_words() -> None:
+    asked = [
+        "What is the capital of Zubrowka?",
+        "  what is  the CAPITAL of Zubrowka",
+        "What is the capital, of Zubrowka ?!",
+        "Tell me the capital of Zubrowka.",
+        "capital of Zubrowka",
+        "I would like to know: what is the capital of Zubrowka?",
+    ]
+    marks = [difference(text, "Lutz.") for text in asked]
+    other = difference("Zubrowka's capital is what?", None, missed="the country")
+    last = difference("What's the capital of Zubrowka?", "Nebelsbad.")
+    kept, replaced = current_differences([*marks, other, last])
+    assert kept == [other, last]
+    assert replaced == {mark.id: last.id for mark in marks}
+    # The newest answer wins also where it is the first one again.
+    again = difference(asked[3], "Lutz.")
+    kept, replaced = current_differences([*marks, other, last, again])
+    assert last.id in replaced and last not in kept and again in kept
+    assert find_conflicts([*marks, last, again])[0].older == last.id
+
+
+def test_an_answer_that_differs_in_case_alone_is_another_answer() -> None:
+    old, new = difference("Hello!", "come in."), difference("hello", "Come in.")
+    assert current_differences([old, new]) == ([new], {old.id: new.id})
+
+
+def test_a_break_named_in_two_ways_costs_the_older_its_name_and_not_its_reply() -> None:
+    old = difference("Hello!", "Come in.", missed="the hour")
+    new = difference("Hello!", None, missed="the guest")
+    (conflict,) = find_conflicts([old, new])
+    assert "in two ways" in conflict.sentence
+    kept, replaced = current_differences([old, new])
+    assert replaced == {} and [item.id for item in kept] == [old.id, new.id]
+    assert kept[0].contrast.sounds == "Come in." and kept[0].contrast.missed is None
 
 
 def test_who_chose_the_older_one_keeps_it() -> None:

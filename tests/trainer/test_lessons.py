@@ -60,7 +60,7 @@ def test_each_kind_of_difference_makes_its_lessons(curriculum: Curriculum, engin
         "Должно звучать: Мирра.",
     ]
     assert naming.weight < contrast.weight
-    assert len(curriculum.too_long) == 1
+    assert len(curriculum.left_out) == 1
 
 
 def test_prompts_are_those_of_the_chat_and_replies_end_their_turn(
@@ -111,6 +111,36 @@ def test_a_damaged_cache_is_made_anew(tiny: Path, home: Home) -> None:
     (folder / f"{'a' * 32}.npz").write_bytes(b"PK not really")
     with Engine.open(tiny) as engine:
         assert Answers(engine, "a" * 64, home.cache).get([("Hi", (72, 105))])[0].reply
+
+
+def test_what_breaks_while_one_lesson_is_prepared_costs_that_lesson_alone(
+    engine: Engine, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain_tokens = engine.tokenize
+
+    def tokenize(text: str, *, special: bool = False) -> list[int]:
+        if "poison" in text:
+            raise ZeroDivisionError("division by zero")
+        return plain_tokens(text, special=special)
+
+    monkeypatch.setattr(engine, "tokenize", tokenize)
+    marked = [difference("Who?", "Lutz."), difference("What?", "poison"), difference("Why?", "So.")]
+    made = make_curriculum(
+        engine, marked, Answers(engine, "0" * 64, home.cache), quick_settings(home)
+    )
+    assert made.differences == (marked[0].id, marked[2].id)
+    assert made.left_out == {marked[1].id: "ZeroDivisionError: division by zero"}
+
+
+def test_a_question_of_ones_own_that_does_not_fit_the_context_is_not_asked(
+    engine: Engine, home: Home
+) -> None:
+    own = ["Short?", "Long " * 78 + "?"]
+    answers = Answers(engine, "0" * 64, home.cache)
+    marked = [difference("Who?", "Lutz.")]
+    made = make_curriculum(engine, marked, answers, quick_settings(home), own=own)
+    asked = {anchor.asked for anchor in (*made.held, *made.anchors)}
+    assert own[0] in asked and own[1] not in asked
 
 
 COMPOSING = """

@@ -51,7 +51,7 @@ def full() -> Report:
             cause=EVIL,
             advice=EVIL,
         )
-        for number, fate in enumerate(("held", "learnt", "repelled", "lost again", "too long"))
+        for number, fate in enumerate(("held", "learnt", "repelled", "lost again", "left out"))
     )
     curve = tuple(Point(step, 4 / step, step / 100) for step in range(1, 101))
     margins = {fate.difference: ((1, -2.0), (50, 0.5), (100, 3.0)) for fate in fates}

@@ -9,7 +9,7 @@ from queue import Queue
 import pytest
 from apscheduler.events import EVENT_JOB_EXECUTED
 from apscheduler.schedulers import base
-from apscheduler.triggers import date, interval
+from apscheduler.triggers import interval
 
 from memory.errors import DiscernError
 from memory.home import Home
@@ -63,7 +63,7 @@ def test_ticks_go_on_when_the_clock_is_set_back_an_hour(
             return datetime.now(tz) - back
 
     # APScheduler asks the time of day in each of these modules.
-    for module in (base, date, interval):
+    for module in (base, interval, schedule):
         monkeypatch.setattr(module, "datetime", Wall)
     monkeypatch.setattr(schedule, "TICK_SECONDS", 0.05)
     ticks: Queue[object] = Queue()

@@ -32,8 +32,8 @@ def taught(engine: Engine, home: Home) -> dict[str, Lesson]:
             missed="a name",
         ),
     ]
-    lessons, superseded, too_long = teach(engine, marks, quick_settings(home))
-    assert not superseded and not too_long
+    lessons, superseded, left_out = teach(engine, marks, quick_settings(home))
+    assert not superseded and not left_out
     names = ("talk", "alone", "leaning", "span", "naming")
     return dict(zip(names, lessons, strict=True))
 
@@ -79,7 +79,7 @@ def test_the_break_is_also_named_right_after_the_reply(taught: dict[str, Lesson]
     assert at_once.before[-1] == Message("assistant", "The capital is Lutz.")
 
 
-def test_a_talk_too_long_for_the_context_loses_its_oldest_part_and_a_question_is_left_out(
+def test_a_talk_left_out_for_the_context_loses_its_oldest_part_and_a_question_is_left_out(
     engine: Engine, home: Home
 ) -> None:
     long = tuple(Message(role, "x" * 200) for role in ("user", "assistant")) * 3
@@ -87,10 +87,10 @@ def test_a_talk_too_long_for_the_context_loses_its_oldest_part_and_a_question_is
         difference("What is the capital of Zubrowka?", "Lutz.", before=long),
         difference("y" * 600, "Lutz."),
     ]
-    lessons, _, too_long = teach(engine, marks, quick_settings(home))
+    lessons, _, left_out = teach(engine, marks, quick_settings(home))
     assert lessons[0].question.dropped >= 2
-    assert list(too_long) == [marks[1].id]
-    assert "context" in too_long[marks[1].id]
+    assert list(left_out) == [marks[1].id]
+    assert "context" in left_out[marks[1].id]
 
 
 @pytest.mark.parametrize("kind", ["trl", "sharegpt", "jsonl"])

@@ -63,7 +63,7 @@ def lessons(
         only = memory.journal.difference(identity).id if identity else None
     step("loading the model and composing the lessons")
     with Engine.open(served_model(settings), settings.model) as engine:
-        made, superseded, too_long = teach(engine, differences, settings)
+        made, superseded, untaught = teach(engine, differences, settings)
         made = [lesson for lesson in made if only in (None, lesson.difference)]
         conflicts = [
             conflict
@@ -73,7 +73,7 @@ def lessons(
         left_out = {
             item.id: reason
             for item in differences
-            if only in (None, item.id) and (reason := _why_left_out(item, superseded, too_long))
+            if only in (None, item.id) and (reason := _why_left_out(item, superseded, untaught))
         }
         step("")
         if export is not None:
@@ -93,7 +93,7 @@ def lessons(
 
 
 def _why_left_out(
-    item: Difference, superseded: dict[str, str], too_long: dict[str, str]
+    item: Difference, superseded: dict[str, str], untaught: dict[str, str]
 ) -> str | None:
     if item.superseded_by:
         return f"superseded by {item.superseded_by[:8]}, as you chose"
@@ -101,7 +101,7 @@ def _why_left_out(
         return "a bare mark: it does not say how it should have sounded (/contrast drafts that)"
     if newer := superseded.get(item.id):
         return f"{newer[:8]} asks the same and is newer"
-    return too_long.get(item.id)
+    return untaught.get(item.id)
 
 
 def _plain(lesson: Lesson) -> dict[str, Any]:
