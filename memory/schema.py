@@ -121,8 +121,14 @@ def is_journal(connection: sqlite3.Connection) -> bool:
         version = int(connection.execute("pragma user_version").fetchone()[0])
         tables = {row[0] for row in connection.execute("select name from sqlite_master")}
     finally:
-        connection.execute("rollback")
+        roll_back(connection)
     return tables >= _OURS if version else not tables
+
+
+def roll_back(connection: sqlite3.Connection) -> None:
+    """End a transaction that failed; SQLite may have ended it already, as on a full disk."""
+    with suppress(sqlite3.Error):
+        connection.execute("rollback")
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
@@ -152,7 +158,7 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
             )
             connection.execute(f"pragma user_version={number}")
     except BaseException:
-        connection.execute("rollback")
+        roll_back(connection)
         raise
     connection.execute("commit")
 
