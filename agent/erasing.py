@@ -12,6 +12,7 @@ own lesson, texts under `SHORTEST` characters stay: they may be what was said to
 from __future__ import annotations
 
 import fcntl
+import html
 import json
 import os
 import shutil
@@ -23,6 +24,7 @@ from memory.difference import Difference, new_id
 from memory.errors import FileError, HomeError
 from memory.home import Home
 from memory.reading import open_file, parse_json, read_bytes
+from memory.room import is_full
 
 SHORTEST = 8
 GONE = "(forgotten)"
@@ -30,7 +32,6 @@ _KEPT = ("difference", "kind", "fate", "cause")
 _TEXTS = (".json", ".jsonl", ".log", ".txt", ".html")
 _REPORT = "report.json"
 _FEW = 100
-_FORMS = (True, False)  # JSON escapes what is not ASCII, or does not
 _LARGEST = 256 << 20
 _ANCHORS = "anchors"
 
@@ -126,12 +127,13 @@ def _texts(versions: Sequence[Difference]) -> Iterator[str]:
 def _scrub(path: Path, identity: str, texts: Sequence[str]) -> int:
     """Rewrite a file of JSON, of lines of it or of text without the words; 1 if it held any.
 
-    One that is too large to look through is deleted: no run of ours writes it.
+    One that cannot be read, or is too large to be ours, goes as a whole: nobody can look through it.
     """
-    if path.stat().st_size > _LARGEST:
+    try:
+        before = read_bytes(path, _LARGEST).decode(errors="replace")
+    except (FileError, OSError):
         path.unlink()
         return 1
-    before = read_bytes(path, _LARGEST).decode(errors="replace")
     texts = _likely(before, texts)
     if path.suffix == ".jsonl":
         after = "".join(
@@ -140,43 +142,54 @@ def _scrub(path: Path, identity: str, texts: Sequence[str]) -> int:
     elif path.suffix == ".json":
         after = _rewritten(before, identity, texts, 1)
     else:
-        after = _without(before, texts)
+        after = _without(before, _escaped(texts))
     if after == before:
         return 0
+    content = after.encode(errors="backslashreplace")  # half a character, as JSON writes it
     part = path.with_name(f".{path.name}.{new_id()[:8]}")
     try:
-        with part.open("w", encoding="utf-8") as file:
-            file.write(after)
+        with part.open("wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
+    except OSError as error:
+        if not is_full(error):
+            raise
+        _overwrite(path, content)
     finally:
         part.unlink(missing_ok=True)
     return 1
 
 
+def _overwrite(path: Path, content: bytes) -> None:
+    """Write a file in its own place, where there is no room beside it; else it goes, for the words."""
+    try:
+        with path.open("r+b") as file:
+            file.write(content)
+            file.truncate()
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        path.unlink()
+
+
 def _likely(held: str, texts: Sequence[str]) -> list[str]:
-    """Return those of the texts whose beginning stands in a file, as it is or as JSON escapes it.
+    """Return those of the texts whose beginning stands in a file, as it is or escaped.
 
     A long talk has thousands of them; this looks at the file once, however many they are.
     """
     if len(texts) < _FEW:
         return list(texts)
     heads = {held[at : at + SHORTEST] for at in range(len(held))}
-    return [
-        text
-        for text in texts
-        if text[:SHORTEST] in heads
-        or any(json.dumps(text, ensure_ascii=plain)[1 : 1 + SHORTEST] in heads for plain in _FORMS)
-    ]
+    return [text for text in texts if any(way[:SHORTEST] in heads for way in _ways(text))]
 
 
 def _rewritten(text: str, identity: str, texts: Sequence[str], indent: int | None) -> str:
     try:
         value = parse_json(text)
     except ValueError:  # cut off, or damaged
-        escaped = (json.dumps(gone, ensure_ascii=plain)[1:-1] for gone in texts for plain in _FORMS)
-        return _without(text, [*texts, *escaped])
+        return _without(text, _escaped(texts))
     clean = _clean(value, identity, texts)
     return text if clean == value else json.dumps(clean, ensure_ascii=False, indent=indent)
 
@@ -193,6 +206,16 @@ def _clean(value: Any, identity: str, texts: Sequence[str], own: bool = False) -
             for key, item in value.items()
         }
     return value
+
+
+def _escaped(texts: Sequence[str]) -> list[str]:
+    """Return the texts in every way that they may stand in a page or in what once was JSON."""
+    return sorted({way for text in texts for way in _ways(text)}, key=len, reverse=True)
+
+
+def _ways(text: str) -> tuple[str, ...]:
+    plain, ascii_only = (json.dumps(text, ensure_ascii=way)[1:-1] for way in (False, True))
+    return text, plain, ascii_only, html.escape(text), html.escape(text, quote=False)
 
 
 def _without(text: str, texts: Sequence[str]) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from agent import erasing
 from agent.erasing import GONE, erase_from_runs, erase_talk_from_runs, unfinished
 from memory.difference import Contrast, Difference
 from memory.home import Home
@@ -83,3 +85,55 @@ def test_a_long_talk_goes_however_its_words_are_escaped(home: Home) -> None:
     }  # fmt: skip
     assert json.loads((folder / "events.jsonl").read_text("utf-8")) == {"said": GONE}
     assert (folder / "training.log").read_text("utf-8") == f"too long: {GONE}\n"
+
+
+NESTED = "[" * 100_000
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        pytest.param(NESTED + '"What is a plugharness?"', id="nested"),
+        pytest.param('{"n": ' + "9" * 5000 + ', "said": "What is a plugharness?"}', id="number"),
+        pytest.param('\ufeff{"said": "What is a plugharness?"}', id="mark"),
+        pytest.param('{"said": "\\ud83d What is a plugharness?"}', id="half a character"),
+        pytest.param('{"said": "A plugharness is \\u043a\\u0432\\u0430\\u0437\\u0438'
+                     '\\u043c\\u043e\\u0440\\u0444\\u043d\\u044b\\u0439.", "cut', id="escaped"),
+        pytest.param("\x00\xff What is a plugharness?", id="bytes"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["report.json", "events.jsonl", "training.log"])
+def test_a_damaged_report_keeps_nobody_from_forgetting_and_its_words_go(
+    home: Home, versions: list[Difference], held: str, name: str
+) -> None:
+    folder = a_run(home, versions[-1])
+    (folder / name).write_text(held, "utf-8")
+    assert erase_from_runs(home, versions) == 4
+    left = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    assert b"plugharness" not in left and b"u043a" not in left
+    assert (folder / name).exists()
+    assert erase_from_runs(home, versions) == 0
+
+
+def test_what_nobody_can_look_through_goes_as_a_whole(
+    home: Home, versions: list[Difference], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = a_run(home, versions[-1])
+    monkeypatch.setattr(erasing, "_LARGEST", 10_000)
+    (folder / "huge.log").write_text("x" * 10_001)
+    os.mkfifo(folder / "pipe.json")
+    (folder / "folder.json").mkdir()
+    assert erase_from_runs(home, versions) == 5
+    assert not (folder / "huge.log").exists() and (folder / "pipe.json").exists()
+    report = json.loads((folder / "report.json").read_text("utf-8"))
+    assert report["fates"][1]["asked"] == GONE
+
+
+def test_words_go_from_a_page_as_it_spells_them(home: Home) -> None:
+    said = make_difference('Is 1 < 2 & 3 > 2?\nI "think" so')
+    folder = home.runs / "20261123T031500"
+    folder.mkdir(parents=True)
+    page = folder / "report.html"
+    page.write_text("<p>Is 1 &lt; 2 &amp; 3 &gt; 2?\nI &quot;think&quot; so</p>", "utf-8")
+    assert erase_from_runs(home, [said]) == 1
+    assert page.read_text("utf-8") == f"<p>{GONE}</p>"

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from agent.erasing import erase_talk_from_runs
 from agent.threads import checkpoints
 from memory.errors import DiscernError
 from memory.home import Home, read_settings
@@ -88,6 +89,7 @@ def erase(home: Home, ballast: Path) -> None:
         while file.write(bytes(4096)):
             pass
     free = os.statvfs(home.data).f_bavail
+    erase_talk_from_runs(home, ["a brumptious word"])
     os.environ["DISCERN_HOME"] = str(home.data)
     codes = [
         subprocess.run(
@@ -99,6 +101,7 @@ def erase(home: Home, ballast: Path) -> None:
     with Journal(home.journal) as journal:
         say(
             free=free,
+            log=(run / "training.log").read_text("utf-8"),
             codes=[done.returncode for done in codes],
             said=[done.stdout + done.stderr for done in codes],
             turns=len(journal.turns()),

@@ -89,6 +89,7 @@ def test_forget_and_delete_work_on_a_full_disk_and_leave_no_word(tmp_path: Path)
     words = mounted(f"mount -t tmpfs -o size=80m none {disk}")
     said = run("erase", str(disk / "home"), str(disk / "ballast"), before=words)
     assert said["free"] == 0
+    assert said["log"] == "begun\ntoo long: (forgotten)\n"
     assert said["codes"] == [0, 0], said["said"]
     assert said["turns"] == 99 and said["whole"]
     assert said["left"] == [] and said["first"] == []
