@@ -85,6 +85,7 @@ def erase(home: Home, ballast: Path) -> None:
     run.mkdir(parents=True)
     words = {"difference": kept, "asked": turns[0].asked, "fate": "learnt"}
     (run / "report.json").write_text(json.dumps({"fates": [words]}, indent=1), "utf-8")
+    (run / "training.log").write_text("begun\ntoo long: a brumptious word\n", "utf-8")
     with ballast.open("wb", buffering=0) as file, suppress(OSError):
         while file.write(bytes(4096)):
             pass
