@@ -31,6 +31,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from memory.errors import AdapterError, FileError
 from memory.reading import SMALL, open_file, parse_object, read_bytes, read_json
+from memory.whole import write_whole
 
 GGUF = "adapter.gguf"
 MANIFEST = "manifest.json"
@@ -252,5 +253,5 @@ def base_sha256(path: Path, cache: Path) -> str:
     except (OSError, ValueError, KeyError):
         digest = sha256_file(path)
     with suppress(OSError):  # a cache that cannot be written costs time, nothing else
-        file.write_text(json.dumps({key: digest}))
+        write_whole(file, json.dumps({key: digest}))
     return digest

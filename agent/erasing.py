@@ -3,7 +3,8 @@
 A run's folder keeps its report, its events and, of an attempt, the tokens that were trained on. Of the
 forgotten difference the report keeps that there was a lesson and how it fared, and no word of it; the
 tokens of attempts and the cached anchors (the person's own talk may be among those) are deleted, for
-they are made again when needed. A run that goes on now is left alone and named (`unfinished`).
+they are made again when needed. A run that goes on now is left alone and named (`unfinished`), and so
+is what a link leads to (`linked`).
 
 So it is with a talk that was deleted, but that has no lesson of its own there. Elsewhere than in its
 own lesson, texts under `SHORTEST` characters stay: they may be what was said to other questions, too.
@@ -20,11 +21,12 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from memory.difference import Difference, new_id
+from memory.difference import Difference
 from memory.errors import FileError, HomeError
 from memory.home import Home
 from memory.reading import open_file, parse_json, read_bytes
 from memory.room import is_full
+from memory.whole import write_whole
 
 SHORTEST = 8
 GONE = "(forgotten)"
@@ -47,6 +49,11 @@ def erase_from_runs(home: Home, versions: Sequence[Difference]) -> int:
     return _erase(home, versions[-1].id, set(_texts(versions)))
 
 
+def form_file(home: Home, difference: str) -> Path:
+    """Return where a form of a difference is kept that was edited and could not be read."""
+    return home.state / f"edit-{difference[:8]}.toml"
+
+
 def erase_talk_from_runs(home: Home, said: Iterable[str]) -> int:
     """Take what was said in a talk out of the runs' files; returns how many were changed or deleted.
 
@@ -61,15 +68,20 @@ def _erase(home: Home, identity: str, words: Collection[str]) -> int:
     texts = sorted(words, key=len, reverse=True)
     changed = 0
     try:
+        if identity and home.holds(form := form_file(home, identity)):
+            form.unlink(missing_ok=True)
         for folder in _finished(home):
             for path in sorted(folder.rglob("*")):
-                if path.suffix in _TEXTS and path.is_file():
+                if path.is_symlink() or not path.is_file():
+                    continue
+                if path.suffix in _TEXTS:
                     changed += _scrub(path, identity, texts)
                 elif path.suffix == ".npz" and not path.is_dir():
                     path.unlink()
                     changed += 1
-        if not unfinished(home):
-            shutil.rmtree(home.cache / _ANCHORS, ignore_errors=True)
+        anchors = home.cache / _ANCHORS
+        if not unfinished(home) and home.holds(anchors):
+            shutil.rmtree(anchors, ignore_errors=True)
     except OSError as error:
         raise HomeError(
             f"cannot take the forgotten words out of {error.filename}: {error.strerror}; mend that "
@@ -83,13 +95,23 @@ def unfinished(home: Home) -> list[Path]:
     return [folder for folder in _runs(home) if not _ended(folder)] if _training(home) else []
 
 
+def linked(home: Home) -> list[Path]:
+    """Return the links among what trainings left; what they lead to stays as it is."""
+    found = [path for path in (home.runs, home.cache / _ANCHORS) if not home.holds(path)]
+    if home.holds(home.runs):
+        found += [path for path in home.runs.rglob("*") if path.is_symlink()]
+    return sorted(path for path in found if path.exists())
+
+
 def _finished(home: Home) -> list[Path]:
     going_on = set(unfinished(home))
     return [folder for folder in _runs(home) if folder not in going_on]
 
 
 def _runs(home: Home) -> list[Path]:
-    return sorted(path for path in home.runs.glob("*") if path.is_dir())
+    """Return the runs' folders, none behind a link."""
+    found = home.runs.glob("*") if home.holds(home.runs) else ()
+    return sorted(path for path in found if path.is_dir() and not path.is_symlink())
 
 
 def _ended(folder: Path) -> bool:
@@ -146,19 +168,12 @@ def _scrub(path: Path, identity: str, texts: Sequence[str]) -> int:
     if after == before:
         return 0
     content = after.encode(errors="backslashreplace")  # half a character, as JSON writes it
-    part = path.with_name(f".{path.name}.{new_id()[:8]}")
     try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        write_whole(path, content)
     except OSError as error:
         if not is_full(error):
             raise
         _overwrite(path, content)
-    finally:
-        part.unlink(missing_ok=True)
     return 1
 
 

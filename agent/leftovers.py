@@ -6,24 +6,20 @@ theirs, and weights that were trained cannot be cut: those are named, with what 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from agent.adapters import list_adapters, read_pointer
-from agent.erasing import unfinished
+from agent.erasing import linked, unfinished
+from memory import traces
 from memory.backup import asides
-from memory.difference import Difference, now
+from memory.difference import Difference
 from memory.errors import AdapterError
 from memory.home import Home
 from memory.journal import Journal
 from memory.language import tr, trn
-from memory.places import expanded
 from memory.schema import copies
-
-_COPIES = "copies"
-_KEPT = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +72,13 @@ def leftovers(home: Home, journal: Journal, difference: Difference) -> Leftovers
 
 def files_since(home: Home, journal: Journal, moment: datetime) -> tuple[Path, ...]:
     """Return the files that may still hold what was said at a moment and deleted since."""
-    files = [path for path, at in _copies(journal) if at >= moment and path.exists()]
-    files += [*copies(home.journal), *asides(home.journal), *unfinished(home)]
+    files = [path for path, at in traces.noted(journal) if at >= moment and path.exists()]
+    files += [*copies(home.journal), *asides(home.journal), *unfinished(home), *linked(home)]
+    files += traces.unfinished(home, journal)
     return tuple(dict.fromkeys(files))
 
 
-def note_copy(journal: Journal, path: Path) -> None:
-    """Remember that differences or talk were copied to a file now."""
-    path = expanded(path).absolute()
-    kept = [(known, at) for known, at in _copies(journal) if known != path][1 - _KEPT :]
-    kept.append((path, now()))
-    journal.set_fact(_COPIES, json.dumps([[str(known), at.isoformat()] for known, at in kept]))
-
-
-def _copies(journal: Journal) -> list[tuple[Path, datetime]]:
-    rows = json.loads(journal.fact(_COPIES) or "[]")
-    return [(Path(path), datetime.fromisoformat(at)) for path, at in rows]
+def sweep(home: Home, journal: Journal) -> None:
+    """Remove what killed writers left of text, in the home and beside the places of copies."""
+    traces.sweep_home(home)
+    traces.sweep_copies(journal)

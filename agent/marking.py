@@ -73,6 +73,7 @@ def forget(home: Home, memory: Memory, prefix: str) -> Difference:
         HomeError: a file cannot be written; calling it again goes on where it stopped.
     """
     from agent.erasing import erase_from_runs
+    from agent.leftovers import sweep
     from agent.threads import erase_thread
 
     difference = memory.journal.difference(prefix)
@@ -81,6 +82,7 @@ def forget(home: Home, memory: Memory, prefix: str) -> Difference:
         # The talk first: with the difference gone, nothing would remember which turn is to erase.
         erase_thread(home.checkpoints, difference.thread)
     erase_from_runs(home, memory.history(difference.id))
+    sweep(home, memory.journal)
     return with_room(home.journal, lambda: memory.forget(difference.id))
 
 

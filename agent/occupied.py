@@ -51,7 +51,7 @@ def places(home: Home) -> list[int]:
     """Return the sizes in bytes of the models that open chats hold now."""
     folder = home.state / FOLDER
     found: list[int] = []
-    for path in folder.iterdir() if folder.is_dir() else ():
+    for path in folder.iterdir() if folder.is_dir() and home.holds(folder) else ():
         try:
             with open_file(path, SMALL) as file:
                 try:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.erasing import erase_talk_from_runs
-from agent.leftovers import files_since
+from agent.leftovers import files_since, sweep
 from agent.threads import erase_thread
 from memory.errors import HomeError
 from memory.home import Home
@@ -64,6 +64,7 @@ def delete(home: Home, memory: Memory, thread: str) -> Deleted:
     erase_thread(home.checkpoints, thread)
     # Before the journal: with the turns gone, nothing would remember which words to look for.
     erase_talk_from_runs(home, journal.said_only_in(thread))
+    sweep(home, journal)
     try:
         journal.delete_thread(thread)
     except HomeError as error:

@@ -20,12 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memory.database import aside_name
-from memory.difference import new_id
 from memory.errors import HomeError
 from memory.home import Home
 from memory.journal import Journal
 from memory.places import expanded
-from memory.schema import MIGRATIONS, sync
+from memory.schema import MIGRATIONS
 from memory.sqlite_file import (
     LOG,
     SHARED,
@@ -36,6 +35,8 @@ from memory.sqlite_file import (
     real,
     refuse_open_file,
 )
+from memory.traces import note_copy
+from memory.whole import scratch, settle, sync, whole
 
 _COPYING = "import shutil, sys; shutil.copy2(sys.argv[1], sys.argv[2])"
 
@@ -61,15 +62,16 @@ def backup(journal: Journal, path: Path, *, force: bool = False) -> Path:
         raise HomeError(f"{path} is there already; name another file for the backup")
     refuse_open_file(path)
     journal.require_in_place()
-    unfinished = path.with_name(f".{path.name}.{new_id()[:8]}")
-    with _explained(f"cannot copy the journal to {path}"):
-        try:
-            copy_file(journal.path, unfinished)
-            counts(unfinished)
-            unfinished.replace(path)
-            sync(path.parent)
-        finally:
-            unfinished.unlink(missing_ok=True)
+    unnoted: HomeError | None = None
+    try:
+        note_copy(journal, path)
+    except HomeError as error:  # a full disk, say: then a copy on another is wanted all the more
+        unnoted = error
+    with _explained(f"cannot copy the journal to {path}"), whole(path) as part:
+        copy_file(journal.path, part)
+        counts(part)
+    if unnoted is not None:
+        raise HomeError(f"{path} is written and whole, but `forget` will not name it: {unnoted}")
     return path
 
 
@@ -117,20 +119,19 @@ def restore(home: Home, path: Path) -> Restored:
     if place.exists() and path.exists() and path.samefile(place):
         raise HomeError(f"{path} is the journal itself; name a copy of it")
     turns, differences = counts(path)
-    unfinished = place.with_name(f".{place.name}.{new_id()[:8]}")
-    with _explained(f"cannot put {path} in the place of the journal {place}"):
-        try:
-            copy_file(path, unfinished)
-            counts(unfinished)
-            with _held(place):
-                aside = _put_aside(place)
-                if place.exists():
-                    unfinished.replace(place)
-                else:
-                    _put_where_nothing_is(unfinished, place)
-                sync(place.parent)
-        finally:
-            unfinished.unlink(missing_ok=True)
+    with (
+        _explained(f"cannot put {path} in the place of the journal {place}"),
+        scratch(place.parent) as folder,
+    ):
+        part = folder / place.name
+        copy_file(path, part)
+        counts(part)
+        with _held(place):
+            aside = _put_aside(place)
+            try:
+                settle(part, place, new=not place.exists())
+            except FileExistsError:
+                raise _opened_elsewhere(place) from None
     return Restored(turns, differences, aside)
 
 
@@ -168,15 +169,6 @@ def _second_name(path: Path, other: Path) -> None:
         # Another process copies: had this one opened the journal, closing it would let go of the lock.
         subprocess.run([sys.executable, "-c", _COPYING, str(path), str(other)], check=True)
         sync(other)
-
-
-def _put_where_nothing_is(unfinished: Path, place: Path) -> None:
-    try:
-        os.link(unfinished, place)
-    except FileExistsError:
-        raise _opened_elsewhere(place) from None
-    except OSError:  # a file system without hard links
-        unfinished.replace(place)
 
 
 @contextmanager

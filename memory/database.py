@@ -36,8 +36,9 @@ from typing import TypeVar
 
 from memory.difference import new_id, now
 from memory.errors import HomeError
-from memory.schema import copies, is_journal, migrate, sync
+from memory.schema import copies, is_journal, migrate
 from memory.sqlite_file import Watch, connect, copy_from, create, identity, log_of, lost_here, real
+from memory.whole import whole
 
 BUSY_SECONDS = 10.0
 LOG_BYTES = 4 << 20
@@ -162,8 +163,8 @@ class Database:
         file = real(self.path)
         target = file.with_name(aside_name(file))
         try:
-            copy_from(self._connection, target)
-            sync(target.parent)
+            with whole(target) as part:
+                copy_from(self._connection, part)
         except (sqlite3.Error, OSError):  # its folder is gone, or it is damaged
             return None
         return target

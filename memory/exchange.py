@@ -11,10 +11,9 @@ line, with the number of that line; nothing of such a file is kept.
 from __future__ import annotations
 
 import json
-import os
 import re
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -33,8 +32,8 @@ from memory.record import (
     to_difference,
     to_line,
 )
-from memory.schema import sync
-from memory.sqlite_file import refuse_open_file
+from memory.traces import note_copy
+from memory.whole import write_whole
 
 COUNT_CAP = 200_000
 """Most differences of one file."""
@@ -61,7 +60,10 @@ class Batch:
 
 def export_memory(memory: Memory, write: Callable[[str], object]) -> int:
     """Write every difference through `write`, a line a call; returns how many."""
-    return _write(memory.journal.differences(), write)
+    differences = memory.journal.differences()
+    for line in _lines(differences):
+        write(line)
+    return len(differences)
 
 
 def export_file(memory: Memory, path: Path) -> int:
@@ -71,20 +73,10 @@ def export_file(memory: Memory, path: Path) -> int:
         ExchangeError: it cannot be written; what stood there before still does.
     """
     path = expanded(path).absolute()
-    refuse_open_file(path)
-    unfinished = path.with_name(f".{path.name}.{new_id()[:8]}")
     differences = memory.journal.differences()
+    note_copy(memory.journal, path)
     try:
-        try:
-            descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with open(descriptor, "w", encoding="utf-8", newline="\n") as file:  # noqa: PTH123
-                _write(differences, file.write)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(path)
-            sync(path.parent)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        write_whole(path, _lines(differences))
     except OSError as error:
         raise ExchangeError(
             f"cannot write {path}: {error.strerror}; name a file in a folder that you may write to"
@@ -92,11 +84,10 @@ def export_file(memory: Memory, path: Path) -> int:
     return len(differences)
 
 
-def _write(differences: list[Difference], write: Callable[[str], object]) -> int:
-    write(header(len(differences)) + "\n")
+def _lines(differences: list[Difference]) -> Iterator[str]:
+    yield header(len(differences)) + "\n"
     for difference in differences:
-        write(to_line(difference) + "\n")
-    return len(differences)
+        yield to_line(difference) + "\n"
 
 
 def read_batch(memory: Memory, path: Path, *, progress: Progress | None = None) -> Batch:

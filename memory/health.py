@@ -20,6 +20,7 @@ from memory.home import Home
 from memory.index import Index
 from memory.journal import Journal
 from memory.sqlite_file import log_of
+from memory.traces import unfinished
 
 __all__ = ["Finding", "backup", "check"]
 
@@ -54,7 +55,7 @@ def check(home: Home, journal: Journal, index: Index | None = None) -> tuple[Fin
     else:
         found += _index(journal, index)
         found += _waiting(journal)
-    return (*found, *_disk(home))
+    return (*found, *_disk(home), *_unfinished(home, journal))
 
 
 def _file(journal: Journal) -> Iterator[Finding]:
@@ -208,6 +209,12 @@ def _disk(home: Home) -> Iterator[Finding]:
     for aside in asides(home.journal):
         said = f"a journal that was put aside stands at {aside}"
         yield Finding("note", said, "delete it when you do not need it")
+
+
+def _unfinished(home: Home, journal: Journal) -> Iterator[Finding]:
+    for path in unfinished(home, journal):
+        said = f"a copy that is being written, or was cut off, is in {path}"
+        yield Finding("note", said, "delete that folder when nothing writes to it")
 
 
 def _count(number: int, noun: str, plural: str = "s") -> str:

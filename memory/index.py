@@ -285,7 +285,7 @@ def open_index(
 
     def in_folder() -> tuple[Embedder, Store]:
         made = embedder()
-        return made, open_folder(home.index / "chroma", collection_name(made.name, made.size))
+        return made, open_folder(home, home.index / "chroma", collection_name(made.name, made.size))
 
     return Index(journal, in_folder, lock)
 

@@ -84,6 +84,18 @@ class Home:
         """One folder a training run: events, report, leftovers of a failed one."""
         return self.state / "runs"
 
+    def holds(self, path: Path) -> bool:
+        """Whether `path` lies in this home when all links are followed; one that leads out does not."""
+        every = {self.config, self.data, self.state, self.cache}
+        tops = [
+            one for one in every if not any(one != two and one.is_relative_to(two) for two in every)
+        ]
+        try:
+            real = path.resolve()
+            return any(real.is_relative_to(top.resolve()) for top in tops)
+        except (OSError, RuntimeError):  # a link to itself
+            return False
+
     def prepare(self) -> Home:
         """Make the folders; returns self.
 

@@ -9,7 +9,6 @@ fill it.
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from memory.errors import HomeError
+from memory.whole import write_whole
 
 ROOM = 512 << 10
 """Bytes that are kept."""
@@ -32,10 +32,7 @@ def keep_room(journal: Path) -> None:
     with suppress(OSError):
         place = _place(journal)
         if not place.exists() and shutil.disk_usage(journal.parent).free >= PLENTY:
-            with os.fdopen(
-                os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb"
-            ) as file:
-                file.write(bytes(ROOM))
+            write_whole(place, bytes(ROOM), new=True)
 
 
 def with_room(journal: Path, work: Callable[[], Done]) -> Done:

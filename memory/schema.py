@@ -7,15 +7,14 @@ a file from a newer Discern rather than guess at it.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from memory.errors import HomeError
 from memory.sqlite_file import copy_file
+from memory.whole import whole
 
 COPIES_KEPT = 2
 """Copies of the journal from before a migration that stay beside it."""
@@ -183,30 +182,13 @@ def copies(path: Path) -> list[Path]:
 def _copy(path: Path, number: int) -> None:
     """Copy the journal as it is committed now, synced, to `<journal>.before-<number>`."""
     target = path.with_name(f"{path.name}.before-{number}")
-    unfinished = target.with_name(target.name + ".part")
     try:
-        copy_file(path, unfinished)
-        unfinished.replace(target)
-        sync(path.parent)
+        with whole(target) as part:
+            copy_file(path, part)
         for old in copies(path)[:-COPIES_KEPT]:
             old.unlink(missing_ok=True)
     except (OSError, sqlite3.Error) as error:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
         raise HomeError(
             f"cannot copy the journal to {target} before its tables are brought up to date: {error}; "
             "nothing was changed, make room on that disk and start again"
         ) from error
-
-
-def sync(path: Path) -> None:
-    """Have a file or folder on the disk before going on.
-
-    Raises:
-        OSError: it cannot be opened or synced.
-    """
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -10,7 +10,6 @@ A file is readable by its owner alone and never written over another; a disk tha
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -19,10 +18,12 @@ from typing import Any, Literal
 
 from memory.difference import Difference, Turn, now
 from memory.errors import ThreadError
+from memory.journal import Journal
 from memory.places import expanded
 from memory.record import escape_unseen
-from memory.schema import sync
 from memory.threads import Told
+from memory.traces import note_copy
+from memory.whole import write_whole
 
 Form = Literal["md", "json"]
 FORMS: tuple[Form, ...] = ("md", "json")
@@ -149,27 +150,22 @@ def free_path(folder: Path, thread: str, form: Form) -> Path:
     return next(path for name in names if not (path := folder / name).exists())
 
 
-def write_session(path: Path, text: str) -> Path:
-    """Write a file that is not there yet; returns its absolute path.
+def write_session(journal: Journal, path: Path, text: str) -> Path:
+    """Write a file that is not there yet, noted in the journal; returns its absolute path.
 
     Raises:
         ThreadError: something is there, or it cannot be written; nothing was changed.
     """
     path = expanded(path).absolute()
-    made = False
+    there = ThreadError(f"{path} is there already; name another file")
+    if path.exists():
+        raise there
+    note_copy(journal, path)
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        made = True
-        with open(descriptor, "w", encoding="utf-8", newline="\n") as file:  # noqa: PTH123
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        sync(path.parent)
+        write_whole(path, text, new=True)
     except FileExistsError:
-        raise ThreadError(f"{path} is there already; name another file") from None
+        raise there from None
     except OSError as error:
-        if made:
-            path.unlink(missing_ok=True)
         raise ThreadError(
             f"cannot write {path}: {error.strerror}; name a file in a folder that you may write to"
         ) from error

@@ -18,11 +18,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from memory.difference import new_id
 from memory.errors import HomeError
 from memory.home import Home, read_settings
 from memory.reading import SMALL, parse_toml, read_text
-from memory.schema import sync
+from memory.whole import write_whole
 
 Value = str | int | float | bool
 Values = Mapping[str, Mapping[str, Value]]
@@ -60,7 +59,8 @@ def write_settings(home: Home, values: Values) -> None:
                     "a person can change; set it by hand"
                 )
             if after != before:
-                _put(file, after.encode())
+                mode = stat.S_IMODE(file.stat().st_mode) if file.exists() else 0o600
+                write_whole(file, after.encode(), mode=mode)
     except HomeError:
         raise
     except UnicodeEncodeError as error:
@@ -89,21 +89,6 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _put(path: Path, content: bytes) -> None:
-    mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o600
-    part = path.with_name(f".{path.name}.{new_id()[:8]}")
-    try:
-        with part.open("xb") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-        sync(path.parent)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _changed(text: str, values: Values) -> str | None:

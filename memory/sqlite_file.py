@@ -15,7 +15,6 @@ import ctypes
 import os
 import sqlite3
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from memory.errors import HomeError
+from memory.whole import scratch
 
 LOG, SHARED = "-wal", "-shm"
 """Endings of the write-ahead log and of its index, which the processes share."""
@@ -80,14 +80,12 @@ def create(path: Path) -> None:
     if file.exists():
         _close_to_others(file)
         return
-    descriptor, pattern = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-    try:
-        os.fchmod(descriptor, _PRIVATE)
-        os.close(descriptor)
+    with scratch(file.parent) as folder:
+        pattern = folder / "mode"
+        pattern.touch()
+        pattern.chmod(_PRIVATE)
         # `modeof` (sqlite.org/uri.html): the mode of that file, whatever the umask.
-        sqlite3.connect(f"{file.as_uri()}?modeof={quote(pattern)}", uri=True).close()
-    finally:
-        Path(pattern).unlink(missing_ok=True)
+        sqlite3.connect(f"{file.as_uri()}?modeof={quote(str(pattern))}", uri=True).close()
 
 
 def _close_to_others(file: Path) -> None:

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memory.errors import HomeError
+from memory.places import Home
 
 PREFIX = "differences-"
 SECONDS = 5.0
@@ -111,8 +112,12 @@ class Store:
                     session.close()
 
 
-def open_folder(folder: Path, name: str) -> Store:
-    """Open or make the collection in `folder`; a damaged folder is thrown away and begun anew."""
+def open_folder(home: Home, folder: Path, name: str) -> Store:
+    """Open or make the collection in `folder`; a damaged folder is thrown away and begun anew.
+
+    Raises:
+        HomeError: it is damaged and lies outside the home, behind a link.
+    """
     try:
         return _sound(folder, name)
     except Exception:  # Chroma raises whatever its Rust side, SQLite or pydantic raise
@@ -120,6 +125,11 @@ def open_folder(folder: Path, name: str) -> Store:
 
         # Chroma keeps its half-opened system by path and would hand out the broken one again.
         SharedSystemClient.clear_system_cache()
+        if not home.holds(folder):
+            raise HomeError(
+                f"the index {folder} is damaged and lies outside the home, behind a link; remove the "
+                "link or delete that folder yourself"
+            ) from None
         shutil.rmtree(folder, ignore_errors=True)
         return _sound(folder, name)
 

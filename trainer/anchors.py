@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memory.reading import open_file
+from memory.whole import whole
 from trainer.job import Ids, LogProbabilities
 
 if TYPE_CHECKING:
@@ -150,12 +151,11 @@ class Answers:
 
 
 def _write(path: Path, answers: Iterable[tuple[str, Kept]]) -> bool:
-    """Write answers under a temporary name and rename it; False where the disk refuses."""
+    """Write answers, whole or not at all; False where the disk refuses."""
     keys, kept = zip(*answers, strict=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        with whole(path) as part, part.open("xb") as file:
             np.savez(
                 file,
                 keys=np.frombuffer("".join(keys).encode(), np.uint8),
@@ -164,10 +164,7 @@ def _write(path: Path, answers: Iterable[tuple[str, Kept]]) -> bool:
                 ids=np.concatenate([ids for _, ids, _ in kept]),
                 logs=np.concatenate([logs for _, _, logs in kept]),
             )
-        temporary.replace(path)
     except OSError:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
         return False
     return True
 

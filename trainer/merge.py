@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from agent.llama_file import quantise
 from memory.errors import AdapterError, HomeError, ModelError
+from memory.whole import whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,19 +60,15 @@ def merge(
         raise ModelError(f"cannot read the model {base}: {error}; choose another GGUF") from error
     pairs = _pairs(adapter, reader, scale)
     _require_room(reader, pairs, target, quant)
-    whole = target.with_name(f".{target.name}.whole")
-    part = target.with_name(f".{target.name}.part")
     try:
-        _write(reader, pairs, whole, name, progress)
-        quantise(whole, part, quant)
-        part.replace(target)
+        with whole(target) as part:
+            unquantised = part.with_name(f"{target.name}.unquantised")
+            _write(reader, pairs, unquantised, name, progress)
+            quantise(unquantised, part, quant)
     except OSError as error:
         raise HomeError(
             f"cannot write {target}: {error.strerror}; make room or choose another place"
         ) from error
-    finally:
-        whole.unlink(missing_ok=True)
-        part.unlink(missing_ok=True)
     return target
 
 

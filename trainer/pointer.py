@@ -12,7 +12,7 @@ from pathlib import Path
 
 from agent.adapters import POINTER, BaseEntry, Pointer, list_adapters, read_pointer
 from memory.errors import AdapterError
-from trainer import durable
+from memory.whole import write_whole
 
 HISTORY = 50
 """Adapters that served before, and such as were gone back from, that are remembered."""
@@ -58,7 +58,7 @@ def point(folder: Path, identity: str | None, *, anew: bool = False) -> None:
 def write_pointer(folder: Path, pointer: Pointer) -> None:
     """Replace the pointer in one rename, with the sha256 of every manifest."""
     pointer = pointer.model_copy(update={"manifests": _manifests(folder, pointer)})
-    durable.replace(folder / POINTER, pointer.model_dump_json().encode())
+    write_whole(folder / POINTER, pointer.model_dump_json())
 
 
 def complete(folder: Path) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -38,7 +39,8 @@ from agent.adapters import (
 from memory.difference import now
 from memory.errors import AdapterError, HomeError, NothingToTrainError
 from memory.home import Home
-from trainer import durable
+from memory.traces import sweep_home
+from memory.whole import scratch, settle, sync, write_whole
 from trainer.pointer import HISTORY, complete, point, served, taught, write_pointer
 
 FILES = (GGUF, "adapter_model.safetensors", "adapter_config.json")
@@ -82,15 +84,14 @@ def publish(
                 f"the new adapter takes {size / 1e6:.1f} MB and {folder} has {free / 1e6:.1f} MB "
                 "free; make room and train again, the adapter before serves on"
             )
-        temporary = durable.temporary(folder)
-        final: Path | None = None
-        try:
-            temporary.mkdir()
+        with scratch(folder) as place:
+            part = place / "adapter"
+            part.mkdir()
             entries: dict[str, FileEntry] = {}
             for name in FILES:
-                durable.copy(candidate / name, temporary / name)
+                _copy(candidate / name, part / name)
                 entries[name] = FileEntry(
-                    sha256=sha256_file(temporary / name), size=(temporary / name).stat().st_size
+                    sha256=sha256_file(part / name), size=(part / name).stat().st_size
                 )
             manifest = Manifest(
                 format=1,
@@ -105,18 +106,16 @@ def publish(
                 metrics=dict(metrics or {}),
                 versions=dict(versions or {}),
             )
-            durable.write(temporary / MANIFEST, manifest.model_dump_json(indent=1).encode())
-            durable.flush(temporary)
-            final = folder / manifest.id
-            durable.rename(temporary, final)
+            (part / MANIFEST).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
+            settle(part, folder / manifest.id)
+        try:
             adapter = read_adapter(folder, manifest.id)
             verify(adapter, base.sha256)
             probe(adapter.gguf)
             point(folder, manifest.id)
         except BaseException:
-            durable.remove(temporary)
-            if final is not None and served(folder) != final.name:
-                _retire(final)
+            if served(folder) != manifest.id:
+                _retire(folder / manifest.id)
             raise
     return adapter
 
@@ -223,34 +222,30 @@ def pin(home: Home, identity: str, on: bool = True) -> None:
     with _writing(home) as folder:
         path = read_adapter(folder, identity).folder / PINNED
         if on and not path.exists():
-            durable.write(path, b"")
+            write_whole(path, b"")
         elif not on:
             path.unlink(missing_ok=True)
-        durable.flush(path.parent)
+            sync(path.parent)
 
 
 def sweep(home: Home) -> int:
-    """Remove what a crash left half written; returns how many things were removed.
+    """Remove what killed writers left in the home; returns how many things were removed.
 
     A pointer of an older version is completed by the way.
     """
-    if not home.adapters.is_dir():
-        return 0
-    with _writing(home) as folder:
-        complete(folder)
-        left = [entry for entry in folder.iterdir() if entry.name.startswith(durable.TEMPORARY)]
-        for entry in left:
-            durable.remove(entry)
-        return len(left)
+    if home.adapters.is_dir():
+        with _writing(home) as folder:
+            complete(folder)
+    return sweep_home(home)
 
 
 def prune(home: Home, keep: int) -> tuple[str, ...]:
     """Remove the oldest adapters beyond the `keep` latest; returns their ids.
 
-    Never the current one nor a pinned one, and nothing at all while the pointer is damaged. What the
-    disk refuses to give up is left for the next time.
+    Never the current one nor a pinned one, and nothing at all while the pointer is damaged or where a
+    link leads out of the home. What the disk refuses to give up is left for the next time.
     """
-    if not home.adapters.is_dir():
+    if not home.adapters.is_dir() or not home.holds(home.adapters):
         return ()
     with _writing(home) as folder:
         try:
@@ -270,14 +265,20 @@ def _whole(folder: Path, identity: str) -> bool:
     return True
 
 
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file; a link is refused rather than followed."""
+    handle = os.open(source, os.O_RDONLY | os.O_NOFOLLOW)
+    with os.fdopen(handle, "rb") as read, target.open("xb") as written:
+        shutil.copyfileobj(read, written, 1 << 20)
+
+
 def _retire(adapter: Path) -> bool:
     """Take an adapter's name away, so that nobody reads a half of it, and then its files."""
-    doomed = durable.temporary(adapter.parent)
     try:
-        adapter.rename(doomed)
+        with scratch(adapter.parent) as place:
+            adapter.rename(place / adapter.name)
     except OSError:
         return False
-    durable.remove(doomed)
     return True
 
 
@@ -296,7 +297,7 @@ def _writing(home: Home) -> Iterator[Path]:
     try:
         if not folder.is_dir():
             folder.mkdir(parents=True, exist_ok=True)
-            durable.flush(folder.parent)
+            sync(folder.parent)
         with (folder / ".lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield folder

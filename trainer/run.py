@@ -23,6 +23,7 @@ from memory.difference import now
 from memory.errors import FileError, HomeError, TrainingError
 from memory.home import Home
 from memory.reading import LINE, SMALL, open_file, parse_object, read_objects, read_text
+from memory.whole import write_whole
 from trainer.report import Point, Report, folders
 
 OnEvent = Callable[[dict[str, Any]], None]
@@ -117,9 +118,7 @@ class Run:
     def close(self, report: Report) -> Report:
         """Write the report and return it; nobody ever reads half of one."""
         text = json.dumps(report.to_json(), ensure_ascii=False, indent=1)
-        temporary = self.folder / ".report.tmp"
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(self.folder / "report.json")
+        write_whole(self.folder / "report.json", text)
         self.tell(
             "report", verdict=report.verdict, sentence=report.sentence, adapter=report.adapter
         )
@@ -213,9 +212,7 @@ def tell_run(home: Home, word: Word) -> Path:
             "no training is going on, so there is nothing to stop; `discern train` begins one"
         )
     try:
-        temporary = folder / f".{CONTROL}.tmp"
-        temporary.write_text(word, encoding="utf-8")
-        temporary.replace(folder / CONTROL)
+        write_whole(folder / CONTROL, word)
     except OSError as error:
         raise HomeError(
             f"cannot write {folder / CONTROL}: {error.strerror}; check its permissions"
@@ -251,8 +248,10 @@ def _alive(pid: int) -> bool:
 
 
 def prune_runs(home: Home) -> None:
-    """Keep the latest runs, and of those but the last no weights."""
-    runs = sorted(entry for entry in home.runs.iterdir() if entry.is_dir())
+    """Keep the latest runs, and of those but the last no weights; links are not followed."""
+    if not home.holds(home.runs):
+        return
+    runs = sorted(run for run in home.runs.iterdir() if run.is_dir() and not run.is_symlink())
     for old in runs[:-KEPT_RUNS]:
         shutil.rmtree(old, ignore_errors=True)
     for run in runs[-KEPT_RUNS:-1]:

@@ -98,7 +98,7 @@ def _add(
             try:
                 if not swept.is_set():
                     swept.set()
-                    publish.sweep(home)  # what a crash left half published
+                    publish.sweep(home)
                 report = run_if_due(
                     home,
                     settings,

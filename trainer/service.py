@@ -23,7 +23,7 @@ from typing import Literal
 from memory.errors import HomeError
 from memory.home import Home, Settings
 from memory.places import expanded
-from trainer import durable
+from memory.whole import write_whole
 
 Kind = Literal["systemd", "launchd", "cron"]
 NAME = "discern-night"
@@ -120,7 +120,7 @@ def install(made: Plan) -> None:
     try:
         for path, content in made.files:
             path.parent.mkdir(parents=True, exist_ok=True)
-            durable.replace(path, content.encode())
+            write_whole(path, content, mode=0o644)
         if made.line:
             _write_crontab([*_crontab(), made.line])
         for call in made.calls:

@@ -23,6 +23,8 @@ from memory.home import Home, Settings
 from memory.journal import Journal
 from memory.places import expanded
 from memory.reading import read_json
+from memory.traces import note_copy
+from memory.whole import whole, write_whole
 from trainer.cards import card, modelfile
 from trainer.merge import Quant, merge
 from trainer.survival import Survival, survival
@@ -74,6 +76,7 @@ def take(
         raise HomeError(f"there is no folder {out.parent}; make it first")
     with Journal(home.prepare().journal) as journal:
         known = journal.found(adapter.manifest.differences)
+        note_copy(journal, out)
     shown = known if words else []
     if form == "peft":
         return _peft(adapter, out, shown)
@@ -134,19 +137,16 @@ def _merged(
 def _lora(adapter: Adapter, out: Path, shown: list[Difference], model: Path) -> Taken:
     import gguf
 
-    part = out.with_name(f".{out.name}.part")
     try:
-        shutil.copyfile(adapter.gguf, part)
-        reader = gguf.GGUFReader(part, "r+")
-        field = reader.fields[gguf.Keys.Adapter.LORA_ALPHA]
-        field.parts[field.data[0]][0] *= adapter.manifest.scale
-        reader.data.flush()
-        del reader
-        part.replace(out)
+        with whole(out) as part:
+            shutil.copyfile(adapter.gguf, part)
+            reader = gguf.GGUFReader(part, "r+")
+            field = reader.fields[gguf.Keys.Adapter.LORA_ALPHA]
+            field.parts[field.data[0]][0] *= adapter.manifest.scale
+            reader.data.flush()
+            del reader
     except OSError as error:
         raise HomeError(f"cannot write {out}: {error.strerror}; choose another place") from error
-    finally:
-        part.unlink(missing_ok=True)
     text = card(
         adapter,
         "adapter",
@@ -165,22 +165,18 @@ def _peft(adapter: Adapter, out: Path, shown: list[Difference]) -> Taken:
         raise AdapterError(f"cannot read {adapter.folder / CONFIG}: {error}") from error
     config["lora_alpha"] = config["lora_alpha"] * adapter.manifest.scale
     config["base_model_name_or_path"] = adapter.manifest.base.name
-    part = out.with_name(f".{out.name}.part")
     try:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir()
-        (part / CONFIG).write_text(json.dumps(config, indent=1), encoding="utf-8")
-        shutil.copyfile(adapter.folder / WEIGHTS, part / WEIGHTS)
-        digests = {name: sha256_file(part / name) for name in (CONFIG, WEIGHTS)}
-        text = card(adapter, "peft", files=digests, differences=shown, version=version("discern"))
-        (part / "README.md").write_text(text, encoding="utf-8")
-        if out.is_dir() and not out.is_symlink():
-            shutil.rmtree(out)
-        part.replace(out)
+        with whole(out) as part:
+            part.mkdir()
+            (part / CONFIG).write_text(json.dumps(config, indent=1), encoding="utf-8")
+            shutil.copyfile(adapter.folder / WEIGHTS, part / WEIGHTS)
+            digests = {name: sha256_file(part / name) for name in (CONFIG, WEIGHTS)}
+            text = card(
+                adapter, "peft", files=digests, differences=shown, version=version("discern")
+            )
+            (part / "README.md").write_text(text, encoding="utf-8")
     except OSError as error:
         raise HomeError(f"cannot write {out}: {error.strerror}; choose another place") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return Taken(out, tuple(out / name for name in (CONFIG, WEIGHTS, "README.md")))
 
 
@@ -188,8 +184,8 @@ def _beside(out: Path, text: str, ollama: str) -> tuple[Path, Path]:
     about = out.with_name(f"{out.name}.md")
     recipe = out.with_name(f"{out.name}.Modelfile")
     try:
-        about.write_text(text, encoding="utf-8")
-        recipe.write_text(ollama, encoding="utf-8")
+        write_whole(about, text)
+        write_whole(recipe, ollama)
     except OSError as error:
         raise HomeError(f"cannot write {about}: {error.strerror}") from error
     return about, recipe

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from memory.home import Home
 from memory.language import tr
+from memory.whole import write_whole
 
 FILE = "crash.txt"
 
@@ -19,9 +20,7 @@ def keep(home: Home, error: BaseException) -> Path | None:
     path = home.state / FILE
     frames = "".join(traceback.format_tb(error.__traceback__))
     try:
-        path.unlink(missing_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(f"{type(error).__name__}\n{frames}", encoding="utf-8")
+        write_whole(path, f"{type(error).__name__}\n{frames}")
     except OSError:
         return None
     return path

@@ -10,12 +10,12 @@ import pytest
 
 from agent import sessions
 from agent.chat import Chat
-from agent.leftovers import note_copy
 from agent.marking import LAST_THREAD, forget
 from agent.sessions import delete, rename
 from memory.errors import ThreadError, UnknownIdError
 from memory.home import Home, Settings, read_settings
 from memory.memory import Memory
+from memory.traces import note_copy
 from tests.agent.test_threads import bytes_of
 from tests.memory.test_forgetting import left_in
 

@@ -20,6 +20,7 @@ from agent.engine import Engine
 from agent.graph import Finished
 from memory.errors import AdapterError
 from memory.home import Home
+from memory.whole import write_whole
 from tests.gguf_files import write_lora, write_tiny
 from tests.trainer.values import quick_settings
 from trainer import candidate, children, publish
@@ -101,9 +102,7 @@ def install(home: Home, gguf: Path | None = None, **changes: Any) -> str:
     manifest["files"][GGUF] = entry.model_dump()
     manifest.update(id=identity, **changes)
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    publish.durable.replace(
-        home.adapters / "current.json", json.dumps({"current": identity}).encode()
-    )
+    write_whole(home.adapters / "current.json", json.dumps({"current": identity}).encode())
     return identity
 
 

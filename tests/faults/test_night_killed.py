@@ -81,7 +81,7 @@ def nothing_is_left(home: Home) -> None:
     for name in ("night.lock", "training.lock"):
         with (home.state / name).open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    assert not list(home.adapters.glob(".tmp*"))
+    assert not list(home.adapters.glob(".discern-*"))
     with Journal(home.journal) as journal:
         assert journal.check() is None
 
@@ -204,7 +204,7 @@ threads = 1
 [night]
 time = "{datetime.now().astimezone():%H:%M}"
 """)
-    (home.adapters / ".tmp-left").mkdir(parents=True)
+    (home.adapters / ".discern-0123456789abcdef").mkdir(parents=True)
     command = [sys.executable, "-m", "tui", "night", *options]
     with subprocess.Popen(command, stderr=subprocess.PIPE, cwd=ROOT, text=True) as process:
         assert process.stderr is not None

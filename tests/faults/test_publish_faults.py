@@ -21,10 +21,11 @@ from typing import Any
 import pytest
 
 from agent.adapters import find_adapter, list_adapters, read_pointer, verify
+from memory import whole
 from memory.home import Home
 from tests.faults.processes import ROOT
 from tests.faults.publisher import BASE
-from trainer import durable, publish
+from trainer import publish
 
 
 class Publisher:
@@ -77,8 +78,11 @@ def serves_whole(home: Home) -> str | None:
     return current
 
 
-def leftovers(home: Home) -> list[str]:
-    return [entry.name for entry in home.adapters.glob(".tmp*")]
+LEFT = ".discern-0123456789abcdef"
+
+
+def leftovers(home: Home) -> list[Path]:
+    return whole.unfinished(home.adapters)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -127,8 +131,8 @@ def test_killed_at_any_call_of_another_deed_one_whole_adapter_serves(
         while True:
             kill += 1
             publish.select(home, newest[0])
-            (home.adapters / ".tmp-left").mkdir(exist_ok=True)
-            (home.adapters / ".tmp-left" / "adapter.gguf").write_text("half")
+            (home.adapters / LEFT).mkdir(exist_ok=True)
+            (home.adapters / LEFT / "adapter.gguf").write_text("half")
             options = {"identity": newest[1], "keep": 2}
             answer = at_work(deed, kill=kill, when=when, **options)
             assert serves_whole(home) in (newest[0], newest[1], read_pointer(home.adapters).current)
@@ -145,7 +149,7 @@ def in_order(calls: list[str], folder: Path) -> None:
     renames = 0
     for number, line in enumerate(calls):
         call, source, *target = line.split(" ")
-        if call not in ("rename", "replace") or durable.TEMPORARY in Path(target[0]).name:
+        if call not in ("rename", "replace"):
             continue
         renames += 1
         flushed = {name.split(" ")[1] for name in calls[:number] if name.startswith("fsync ")}

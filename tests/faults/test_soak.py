@@ -88,7 +88,7 @@ def test_three_hundred_days_leave_nothing_behind(
             grown = [line[name] for line in alone]
             assert not grown or grown[-1] - grown[0] <= most, f"{name} grew: {grown}"
     assert not list((home.data / "tmp").iterdir())
-    assert not list(home.adapters.glob(".tmp*"))
+    assert not list(home.adapters.glob(".discern-*"))
     assert len(list_adapters(home.adapters)) <= 6
     assert len(list(home.runs.iterdir())) <= 31
     current = read_pointer(home.adapters).current

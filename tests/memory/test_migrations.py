@@ -83,7 +83,7 @@ def test_a_migration_that_fails_leaves_the_old_file(
 
 def test_a_copy_that_cannot_be_made_changes_nothing(home: Home) -> None:
     write_version_1(home.journal, 5)
-    blocked = home.journal.with_name("journal.sqlite.before-2.part")
+    blocked = home.journal.with_name("journal.sqlite.before-2")
     (blocked / "in the way").mkdir(parents=True)
     with pytest.raises(HomeError, match="nothing was changed"):
         Journal(home.journal)

@@ -12,6 +12,8 @@ from markdown_it import MarkdownIt
 
 from memory.difference import Contrast, Difference, Moment, Span, Turn
 from memory.errors import ThreadError
+from memory.home import Home
+from memory.journal import Journal
 from memory.session_file import free_path, to_json, to_markdown, write_session
 from memory.threads import Told
 from tui.text import clean
@@ -110,15 +112,16 @@ def test_json_keeps_every_character_and_shows_none_that_acts() -> None:
         assert f"`{key}`" in page
 
 
-def test_no_file_is_written_over_and_only_its_owner_reads_it(tmp_path: Path) -> None:
+def test_no_file_is_written_over_and_only_its_owner_reads_it(home: Home, tmp_path: Path) -> None:
     path = free_path(tmp_path, "../к морю: 1/2", "md")
     assert path.name == "к-морю-1-2.md" and path.parent == tmp_path
-    assert write_session(path, "one") == path
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert free_path(tmp_path, "../к морю: 1/2", "md").name == "к-морю-1-2-2.md"
-    assert free_path(tmp_path, "…", "json").name == "thread.json"
-    with pytest.raises(ThreadError, match="is there already; name another file"):
-        write_session(path, "two")
-    assert path.read_text() == "one"
-    with pytest.raises(ThreadError, match="cannot write"):
-        write_session(tmp_path / "none" / "x.md", "three")
+    with Journal(home.journal) as journal:
+        assert write_session(journal, path, "one") == path
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert free_path(tmp_path, "../к морю: 1/2", "md").name == "к-морю-1-2-2.md"
+        assert free_path(tmp_path, "…", "json").name == "thread.json"
+        with pytest.raises(ThreadError, match="is there already; name another file"):
+            write_session(journal, path, "two")
+        assert path.read_text() == "one"
+        with pytest.raises(ThreadError, match="cannot write"):
+            write_session(journal, tmp_path / "none" / "x.md", "three")

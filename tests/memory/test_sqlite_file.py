@@ -26,6 +26,7 @@ from memory.home import Home, Settings
 from memory.journal import Journal
 from memory.memory import Memory
 from memory.sqlite_file import alone, connect
+from memory.traces import note_copy
 from tests.memory.test_journal import make_difference
 
 ROOT = Path(__file__).parents[2]
@@ -65,7 +66,7 @@ def test_no_code_but_sqlite_opens_the_journals_the_checkpoints_or_chromas_files(
     }
     others = [(where, call) for where, call in found if not call.startswith("sqlite3.connect")]
     assert [found for found in others if found[0] in _THEIR_MODULES] == [
-        ("memory/schema.py", "os.open(path, os.O_RDONLY)")  # a folder, to sync the names in it
+        ("memory/sqlite_file.py", "pattern.touch()")  # an empty file that lends its mode
     ]
     ours = [(where, call) for where, call in others if _OURS.search(call)]
     assert [(where, call) for where, call in ours if ".open(home, " not in call] == []
@@ -85,6 +86,8 @@ def test_a_file_that_the_open_journal_consists_of_is_not_read_in_or_written_over
                 export_file(memory, path)
             with pytest.raises(HomeError, match="is the journal itself or its log"):
                 backup(memory.journal, path, force=True)
+            with pytest.raises(HomeError, match="is the journal itself or its log"):
+                note_copy(memory.journal, path)  # what every other export begins with
         assert memory.journal.check() is None
         assert len(memory.journal.differences()) == 1
 

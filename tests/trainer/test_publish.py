@@ -90,14 +90,6 @@ def test_an_incomplete_candidate_is_refused(home: Home, tmp_path: Path) -> None:
     assert not home.adapters.exists() or not list_adapters(home.adapters)
 
 
-def test_sweep_removes_what_a_crash_left(home: Home, tmp_path: Path) -> None:
-    put(home, tmp_path, "one")
-    (home.adapters / ".tmp-left").mkdir()
-    (home.adapters / ".tmp-left" / "adapter.gguf").write_text("half")
-    assert publish.sweep(home) == 1
-    assert publish.sweep(home) == 0
-
-
 def test_prune_keeps_the_current_one_however_old(home: Home, tmp_path: Path) -> None:
     one, two, three = (put(home, tmp_path, mark) for mark in ("one", "two", "three"))
     publish.select(home, one)

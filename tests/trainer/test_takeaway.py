@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from agent.engine import Engine
 from memory.errors import AdapterError, HomeError, ModelError
 from memory.home import Home, Settings
 from memory.journal import Journal
+from memory.traces import noted
 from tests.gguf_files import write_tiny
 from tests.trainer.values import difference
 from trainer.base import load_base, read_architecture
@@ -195,3 +197,17 @@ def test_the_command_line_says_what_it_wrote(
     assert run(["export", peft, "--peft", "--id", adapter.id[:8], "--words"]) == 0
     assert capsys.readouterr().out.count("wrote ") == 3
     assert "Who?" in (tmp_path / "peft" / "README.md").read_text()
+
+
+def test_an_adapter_taken_out_is_private_and_noted(
+    home: Home, settings: Settings, tiny: Path, tmp_path: Path
+) -> None:
+    adapter = serve(home, tiny, lora(tiny, tmp_path / "lora"))
+    out = tmp_path / "peft"
+    for _ in range(2):  # the second takes the place of the first
+        taken = take(home, settings, adapter, out, form="peft", model=tiny, force=True)
+    assert {path.name for path in out.iterdir()} == {path.name for path in taken.files}
+    assert stat.S_IMODE(out.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in taken.files} == {0o600}
+    with Journal(home.journal) as journal:
+        assert [path for path, _ in noted(journal)] == [out]

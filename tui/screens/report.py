@@ -19,6 +19,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from memory.language import tr
+from memory.whole import write_whole
 from trainer.report import Report
 from tui.keyboard import bindings, hints, keyboard_of
 from tui.report_view import report_view
@@ -112,7 +113,7 @@ class ReportScreen(Modal[None]):
         page = folder / PAGE
         try:
             text = await asyncio.to_thread(report.to_html)
-            await asyncio.to_thread(page.write_text, text, "utf-8")
+            await asyncio.to_thread(write_whole, page, text)
         except OSError as error:
             said = tr(
                 "cannot write {page}: {why}; free some room and try again",

@@ -241,14 +241,12 @@ class SessionsScreen(Modal[Chosen | None]):
         return " ".join(said)
 
     def _export(self, item: Session, value: str) -> str:
-        from agent.leftovers import note_copy
         from memory.session_file import write_session, written_as
 
         path = Path(value.strip())
         form: Form = "json" if path.suffix == ".json" else "md"
         journal = self._chat.journal
-        path = write_session(path, written_as(journal.told(item.name), form, clean))
-        note_copy(journal, path)
+        path = write_session(journal, path, written_as(journal.told(item.name), form, clean))
         return tr("Written: {path}", path=path)
 
     def _warn(self, text: str) -> None:

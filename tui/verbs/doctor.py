@@ -97,8 +97,10 @@ def _packages() -> list[Finding]:
 
 def _home() -> list[Finding]:
     from memory.home import Home
+    from memory.traces import sweep_home
 
     home = Home.locate().prepare()
+    sweep_home(home)
     return [Finding("home", "ok", str(home.data))]
 
 
@@ -115,14 +117,20 @@ def _settings() -> list[Finding]:
 def _journal() -> list[Finding]:
     from memory.home import Home
     from memory.journal import Journal
+    from memory.traces import unfinished
 
     home = Home.locate()
     with Journal(home.journal) as journal:
         problem = journal.check()
         turns, differences = len(journal.turns()), len(journal.differences())
+        parts = unfinished(home, journal)
     if problem:
         return [Finding("journal", "broken", problem, f"restore a backup copy over {home.journal}")]
-    return [Finding("journal", "ok", f"{turns} turns, {differences} differences, intact")]
+    found = [Finding("journal", "ok", f"{turns} turns, {differences} differences, intact")]
+    for path in parts:
+        said = f"one that is being written, or was cut off, is in {path}"
+        found.append(Finding("copy", "note", said, "delete that folder when nothing writes to it"))
+    return found
 
 
 def _checkpoints() -> list[Finding]:

@@ -16,6 +16,7 @@ from tui.verbs.shared_options import as_json, model_option, open_home, print_jso
 if TYPE_CHECKING:
     from agent.engine import Engine
     from memory.difference import Difference
+    from memory.home import Home
     from trainer.teach import Lesson
 
 
@@ -77,7 +78,7 @@ def lessons(
         }
         step("")
         if export is not None:
-            _export(export[0], export[1], made, differences, settings.chat.system)
+            _export(home, *export, made, differences, settings.chat.system)
             click.echo(f"{len(made)} lessons written to {export[1]}.", err=True)
         elif as_json:
             print_json(
@@ -171,19 +172,31 @@ def _print_rest(conflicts: Sequence[str], left_out: dict[str, str]) -> None:
 
 
 def _export(
-    kind: str, path: Path, made: Sequence[Lesson], differences: Sequence[Difference], system: str
+    home: Home,
+    kind: str,
+    path: Path,
+    made: Sequence[Lesson],
+    differences: Sequence[Difference],
+    system: str,
 ) -> None:
     """Write the set to `path`, which must not exist yet."""
+    from memory.journal import Journal
+    from memory.traces import note_copy
+    from memory.whole import write_whole
     from trainer.handing import rows
 
     if not made:
         raise NothingToTrainError("there is no lesson to export; mark a reply first")
+    there = SettingsError(f"{path} exists already; name another file or remove it")
+    if path.exists():
+        raise there
+    with Journal(home.journal) as journal:
+        note_copy(journal, path)
+    found = rows(kind, made, differences, system)
     try:
-        with path.open("x", encoding="utf-8") as file:
-            for row in rows(kind, made, differences, system):
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        write_whole(path, (json.dumps(row, ensure_ascii=False) + "\n" for row in found), new=True)
     except FileExistsError:
-        raise SettingsError(f"{path} exists already; name another file or remove it") from None
+        raise there from None
     except OSError as error:
         raise SettingsError(
             f"cannot write {path}: {error.strerror}; choose another place"

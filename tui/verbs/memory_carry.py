@@ -35,7 +35,6 @@ def export(path: Path, force: bool, as_json: bool) -> None:
     """
     import sys
 
-    from agent.leftovers import note_copy
     from memory.errors import ExchangeError
     from memory.exchange import export_file, export_memory
     from memory.memory import Memory
@@ -51,7 +50,6 @@ def export(path: Path, force: bool, as_json: bool) -> None:
             )
         with working("writing"):
             count = export_file(memory, path)
-        note_copy(memory.journal, path)
     if as_json:
         print_json({"path": path, "differences": count})
     else:

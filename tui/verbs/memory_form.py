@@ -6,10 +6,12 @@ import json
 
 import click
 
+from agent.erasing import form_file
 from memory.difference import Difference
 from memory.errors import MarkError
 from memory.home import Home
 from memory.reading import parse_toml
+from memory.whole import write_whole
 from tui.text import clean, one_line
 
 FIELDS = ("moment", "kind", "note", "missed", "lost", "sounds")
@@ -28,8 +30,8 @@ def edited(item: Difference, home: Home) -> dict[str, str]:
     try:
         after = read_form(text)
     except ValueError as error:
-        path = home.prepare().state / f"edit-{item.id[:8]}.toml"
-        path.write_text(text, encoding="utf-8")
+        path = form_file(home.prepare(), item.id)
+        write_whole(path, text)
         raise MarkError(
             f"the form cannot be read: {error}; it is kept in {path}, and the difference is as it was"
         ) from error

@@ -25,7 +25,6 @@ def backup(path: Path | None, force: bool, as_json: bool) -> None:
 
     The copy is read through before it counts.
     """
-    from agent.leftovers import note_copy
     from memory.backup import backup as copy
     from memory.difference import now
     from memory.memory import Memory
@@ -37,7 +36,6 @@ def backup(path: Path | None, force: bool, as_json: bool) -> None:
             path = home.journal.with_name(f"journal-{stamp}.sqlite")
         with working("copying, and reading the copy through"):
             made = copy(memory.journal, path, force=force)
-        note_copy(memory.journal, made)
     if as_json:
         print_json({"path": made, "bytes": made.stat().st_size})
     else:

@@ -185,7 +185,6 @@ def forget(identity: str, yes: bool, as_json: bool) -> int:
     home, settings = open_home()
     with with_room(home.journal, lambda: Memory.open(home, settings, dense=False)) as memory:
         item = memory.journal.difference(identity)
-        left = leftovers(home, memory.journal, item)
         if not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
             click.echo(f"{item.id[:8]}: {one_line(item.asked, 68)}")
             question = "Forget it for good, and the turn it was marked in?"
@@ -193,6 +192,7 @@ def forget(identity: str, yes: bool, as_json: bool) -> int:
                 click.echo("Nothing was forgotten.")
                 return 1
         item = forget_everywhere(home, memory, item.id)
+        left = leftovers(home, memory.journal, item)
     if as_json:
         print_json({"forgotten": item.id, "adapters": left.adapters, "files": left.files})
         return 0

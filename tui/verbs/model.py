@@ -217,6 +217,8 @@ def remove(name: str, yes: bool) -> int:
     folder = models_folder(home)
     if not path.resolve().is_relative_to(folder.resolve()):
         raise ModelError(f"{path} was not fetched by Discern; remove it with the program it is of")
+    if not home.holds(path):
+        raise ModelError(f"{path} lies outside the home, behind a link; delete it yourself")
     if path.resolve() == served_model(settings).resolve():
         raise ModelError(f"{path} is served now; choose another first: `discern model use starter`")
     size = path.stat().st_size

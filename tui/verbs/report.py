@@ -41,6 +41,8 @@ def report(
     run: str | None, list_all: bool, page: Path | None, open_it: bool, as_json: bool
 ) -> None:
     """Show what a training run found: verdict, lessons, what moved, what to do next."""
+    from memory.journal import Journal
+    from memory.traces import note_copy
     from trainer.report import find_run, latest, read_report
 
     home, _settings = open_home()
@@ -58,7 +60,10 @@ def report(
         click.echo("null" if as_json else "Nothing has been trained yet. `discern train` begins.")
         return
     if page or open_it:
-        page = page or Path(found.run) / "report.html"
+        if page is not None:
+            with Journal(home.prepare().journal) as journal:
+                note_copy(journal, page)
+        page = page or Path(found.run) / "report.html"  # there `forget` reaches it
         _write(page, found.to_html())
         if not as_json:
             click.echo(f"Written: {page}")
@@ -75,8 +80,10 @@ def report(
 
 
 def _write(page: Path, text: str) -> None:
+    from memory.whole import write_whole
+
     try:
-        page.write_text(text, encoding="utf-8")
+        write_whole(page, text)
     except OSError as error:
         raise HomeError(
             f"cannot write {page}: {error.strerror}; choose another place with --html FILE"

@@ -189,7 +189,6 @@ def export(name: str, path: Path | None, form: Form | None, as_json: bool) -> No
     Its chosen branch with times, models and marks; no file is ever written over. The keys of the
     JSON form are in docs/sessions.md.
     """
-    from agent.leftovers import note_copy
     from memory.journal import Journal
     from memory.session_file import free_path, write_session, written_as
     from tui.text import clean
@@ -205,8 +204,7 @@ def export(name: str, path: Path | None, form: Form | None, as_json: bool) -> No
         if piped:
             click.echo(text, nl=False)
             return
-        path = write_session(path or free_path(Path.cwd(), name, form), text)
-        note_copy(journal, path)
+        path = write_session(journal, path or free_path(Path.cwd(), name, form), text)
     if as_json:
         print_json({"path": path, "turns": len(told.turns), "marks": len(told.marks)})
     else:

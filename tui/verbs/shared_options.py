@@ -36,8 +36,10 @@ def open_home(model: str | None = None) -> tuple[Home, Settings]:
     """Return the user's home and settings, with `model` in place of the configured one."""
     from memory import language
     from memory.home import Home, read_settings
+    from memory.traces import sweep_home
 
     home = Home.locate()
+    sweep_home(home)
     settings = read_settings(home, {"model": {"path": model}} if model else None)
     language.use(settings.ui.language)
     return home, settings

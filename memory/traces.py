@@ -1,0 +1,100 @@
+"""Where text remains beside the journal: copies that a person took out, and what killed writers left.
+
+A copy is noted before it is written, so that whatever a kill leaves at its place is known. What killed
+writers left in the home is swept at the next start; beside a noted place it is swept by `forget` and by
+the next copy into that folder.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from memory import whole
+from memory.difference import now
+from memory.places import Home, expanded
+from memory.sqlite_file import refuse_open_file
+
+if TYPE_CHECKING:
+    from memory.journal import Journal
+
+_COPIES = "copies"
+_KEPT = 200
+# What earlier versions wrote under before it had its name; this one never does.
+_EARLIER = re.compile(
+    r"\.(journal\.sqlite|config\.toml|report\.json|events\.jsonl|training\.log)\.[0-9a-f]{8}(-journal)?"
+    r"|journal\.sqlite\.before-\d+\.part(-journal)?|\.tmp-[0-9a-f]{16}|\.(report|control)\.tmp"
+    r"|.+\.\d+\.tmp\.npz"
+)
+
+
+def note_copy(journal: Journal, path: Path) -> None:
+    """Remember, before it is written, that differences or talk are copied to a file.
+
+    Raises:
+        HomeError: it is the journal itself or its log, or the journal cannot be written.
+    """
+    path = expanded(path).absolute()
+    refuse_open_file(path)
+    with journal.writing():
+        kept = [(known, at) for known, at in noted(journal) if known != path][1 - _KEPT :]
+        kept.append((path, now()))
+        journal.set_fact(_COPIES, json.dumps([[str(known), at.isoformat()] for known, at in kept]))
+
+
+def noted(journal: Journal) -> list[tuple[Path, datetime]]:
+    """Return where copies were written to and when, the latest last; some may be gone."""
+    rows = json.loads(journal.fact(_COPIES) or "[]")
+    return [(Path(path), datetime.fromisoformat(at)) for path, at in rows]
+
+
+def sweep_home(home: Home) -> int:
+    """Remove what killed writers left in the home; returns how many files or folders went."""
+    count = 0
+    for folder in _folders(home):
+        count += whole.sweep(folder)
+        for path in _earlier(folder):
+            with suppress(OSError):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                count += 1
+    return count
+
+
+def sweep_copies(journal: Journal) -> int:
+    """Remove what killed writers left beside the places of copies; returns how many folders went."""
+    return sum(whole.sweep(folder) for folder in {path.parent for path, _ in noted(journal)})
+
+
+def unfinished(home: Home, journal: Journal) -> list[Path]:
+    """Return what holds a part of a copy, in the home or where one was to be written."""
+    found = [path for folder in _folders(home) for path in whole.unfinished(folder)]
+    for path, _ in noted(journal):
+        found += whole.unfinished(path.parent, path.name)
+    return list(dict.fromkeys(found))
+
+
+def _folders(home: Home) -> Iterator[Path]:
+    """Yield the folders of the home that files are written to; links out of it are not followed."""
+    every = [home.config, home.data, home.state, home.cache]
+    every += [home.adapters, home.cache / "anchors", home.runs]
+    with suppress(OSError):
+        every += sorted(home.runs.iterdir())
+    for folder in dict.fromkeys(every):
+        if folder.is_dir() and home.holds(folder):
+            yield folder
+
+
+def _earlier(folder: Path) -> list[Path]:
+    with suppress(OSError):
+        return [
+            path
+            for path in folder.iterdir()
+            if _EARLIER.fullmatch(path.name) and not path.is_symlink()
+        ]
+    return []

@@ -1,0 +1,197 @@
+"""Writing a file or folder whole or not at all, readable by its owner alone.
+
+What is written grows in a folder of its own beside its place (`.discern-` and sixteen hex digits), is
+flushed, and takes its name in one rename. That folder is locked while its writer lives. A killed writer
+leaves the folder without the lock; `sweep` tells by that and removes it, and every new writer sweeps
+the folder that it writes to. Links are never followed.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import secrets
+import shutil
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_SCRATCH = re.compile(r"\.discern-[0-9a-f]{16}")
+
+
+@contextmanager
+def whole(path: Path, *, mode: int = 0o600, new: bool = False) -> Iterator[Path]:
+    """Yield a place to write a file or folder at; after the block, flushed, it has the name `path`.
+
+    A file gets `mode` whatever the umask; a folder is its owner's alone. What had the name is replaced,
+    or refused with `new`. When the block or anything after it fails, `path` is what it was.
+
+    Raises:
+        OSError: it cannot be written; FileExistsError with `new`, or where `path` is a device.
+    """
+    if path.is_char_device() or path.is_block_device():
+        raise FileExistsError(errno.EEXIST, "it is a device", str(path))
+    with scratch(path.parent) as folder:
+        part = folder / path.name
+        yield part
+        settle(part, path, mode=mode, new=new)
+
+
+def settle(part: Path, path: Path, *, mode: int = 0o600, new: bool = False) -> None:
+    """Flush what was written at `part`, in a scratch folder beside `path`, and give it that name.
+
+    Raises:
+        OSError: as `whole` does; `path` is what it was.
+    """
+    _finish(part, mode)
+    if new:
+        _name(part, path)
+        sync(path.parent)
+        return
+    there, before = os.path.lexists(path), part.with_name(f"{path.name}.before")
+    if part.is_dir() and path.is_dir() and not path.is_symlink():
+        path.rename(before)
+    elif there:
+        with suppress(OSError):  # a file system without hard links
+            os.link(path, before, follow_symlinks=False)
+    try:
+        part.replace(path)
+        sync(path.parent)
+    except OSError:
+        with suppress(OSError):
+            if (not there and not part.exists()) or (before.is_dir() and path.is_dir()):
+                path.rename(part)
+            if os.path.lexists(before):
+                before.replace(path)
+        raise
+
+
+def write_whole(
+    path: Path, content: bytes | str | Iterable[str], *, mode: int = 0o600, new: bool = False
+) -> None:
+    """Write a file with this content (texts as UTF-8); see `whole`."""
+    parts = [content] if isinstance(content, bytes | str) else content
+    with whole(path, mode=mode, new=new) as part, part.open("xb") as file:
+        for piece in parts:
+            file.write(piece if isinstance(piece, bytes) else piece.encode())
+
+
+@contextmanager
+def scratch(folder: Path) -> Iterator[Path]:
+    """Yield a private folder inside `folder`, locked while the block runs, removed after it.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    sweep(folder)
+    place, lock = _make_scratch(folder)
+    try:
+        yield place
+    finally:
+        with suppress(OSError):
+            shutil.rmtree(place)
+        os.close(lock)
+
+
+def unfinished(folder: Path, name: str = "") -> list[Path]:
+    """Return what writers hold or killed ones left in `folder`; with `name`, only what it was to be."""
+    found = []
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if _SCRATCH.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
+                found.append(Path(entry.path))
+    return sorted(path for path in found if not name or (path / name).exists())
+
+
+def sweep(folder: Path) -> int:
+    """Remove what killed writers left in `folder`, never what a living one holds; returns how many."""
+    return sum(_swept(path) for path in unfinished(folder))
+
+
+def sync(path: Path) -> None:
+    """Have a file or folder on the disk before going on.
+
+    Raises:
+        OSError: it cannot be opened or synced.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+        if hasattr(fcntl, "F_FULLFSYNC"):  # macOS: fsync alone leaves bytes in the drive
+            with suppress(OSError):
+                fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+    finally:
+        os.close(descriptor)
+
+
+def _make_scratch(folder: Path) -> tuple[Path, int]:
+    """Make and lock a folder; another name is tried when a sweep was quicker than the lock."""
+    while True:
+        made = folder / f".discern-{secrets.token_hex(8)}"
+        made.mkdir(0o700)
+        try:
+            made.chmod(0o700)  # whatever the umask
+            lock = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            continue
+        except OSError:  # a file system without locks; there nothing is ever swept
+            return made, lock
+        if _is_at(lock, made):
+            return made, lock
+        os.close(lock)
+
+
+def _swept(made: Path) -> bool:
+    try:
+        lock = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(lock).st_uid != os.geteuid() or not _is_at(lock, made):
+            return False
+        shutil.rmtree(made)
+    except OSError:  # its writer lives, or the disk refuses
+        return False
+    finally:
+        os.close(lock)
+    return True
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except FileNotFoundError:
+        return False
+
+
+def _finish(part: Path, mode: int) -> None:
+    """Give what was written its mode and flush it, a folder from the inside."""
+    if stat.S_ISLNK(part.lstat().st_mode):
+        raise FileExistsError(errno.EEXIST, "it is a link", str(part))
+    if part.is_dir():
+        part.chmod(0o700)
+        for inner in part.iterdir():
+            _finish(inner, 0o600)
+    else:
+        part.chmod(mode)
+    sync(part)
+
+
+def _name(part: Path, path: Path) -> None:
+    """Give `part` a name that nothing has."""
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        part.replace(path)

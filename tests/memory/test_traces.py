@@ -1,0 +1,184 @@
+"""Copies that were taken out are known however they end, and what killed writers left is swept."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from memory import health
+from memory.backup import backup, counts, restore
+from memory.errors import HomeError
+from memory.exchange import export_file
+from memory.home import Home, Settings
+from memory.journal import Journal
+from memory.memory import Memory
+from memory.session_file import write_session
+from memory.settings_file import write_setting
+from memory.traces import noted, sweep_copies, sweep_home, unfinished
+from memory.whole import scratch
+from tests.memory.test_journal import make_difference, make_turn
+from tests.memory.test_whole import killed
+
+LEFT = ".discern-0123456789abcdef"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder outside the home to which copies go."""
+    (tmp_path / "copies").mkdir()
+    return tmp_path / "copies"
+
+
+def keep(home: Home) -> None:
+    with Journal(home.journal) as journal:
+        journal.add_turn(make_turn())
+        journal.add_difference(make_difference())
+
+
+def a_backup(home: Home, settings: Settings, place: Path) -> None:
+    with Journal(home.journal) as journal:
+        backup(journal, place / "copy", force=True)
+
+
+def an_export(home: Home, settings: Settings, place: Path) -> None:
+    with Memory.open(home, settings, dense=False) as memory:
+        export_file(memory, place / "copy")
+
+
+def a_session(home: Home, settings: Settings, place: Path) -> None:
+    with Journal(home.journal) as journal:
+        write_session(journal, place / "copy", "words")
+
+
+@pytest.mark.parametrize("take_out", [a_backup, an_export, a_session])
+def test_a_copy_killed_at_any_call_is_noted_and_what_is_left_of_it_found_and_swept(
+    home: Home, settings: Settings, place: Path, take_out: object
+) -> None:
+    keep(home)
+    path = place / "copy"
+    number = parts = 0
+    while True:
+        number += 1
+        died = killed(lambda: take_out(home, settings, place), number)  # type: ignore[operator]
+        with Journal(home.journal) as journal:
+            known = [target for target, _ in noted(journal)]
+            if any(place.iterdir()):
+                assert known == [path]
+            if found := unfinished(home, journal):
+                parts += 1
+                said = [item.sentence for item in health.check(home, journal)]
+                assert any(str(found[0]) in sentence for sentence in said)
+            sweep_copies(journal)
+            assert set(place.iterdir()) <= {path}
+            assert unfinished(home, journal) == []
+        if path.exists():
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+            if take_out is a_backup:
+                assert counts(path) == (1, 1)
+        if not died:
+            break
+        path.unlink(missing_ok=True)
+    assert parts >= 3
+
+
+def test_a_restore_killed_at_any_call_leaves_a_whole_journal_and_nothing_after_the_next_start(
+    home: Home, place: Path
+) -> None:
+    keep(home)
+    with Journal(home.journal) as journal:
+        backup(journal, place / "copy")
+    number = 0
+    while True:
+        number += 1
+        died = killed(lambda: restore(home, place / "copy"), number)
+        sweep_home(home)
+        assert not list(home.data.glob(".*"))
+        with Journal(home.journal) as journal:
+            assert journal.check() is None and len(journal.differences()) == 1
+        if not died:
+            break
+    assert number > 8
+
+
+def test_settings_killed_at_any_call_are_the_old_or_the_new_and_nothing_is_left(home: Home) -> None:
+    number = 0
+    while True:
+        number += 1
+        home.settings_file.write_text("# mine\n")
+        died = killed(lambda: write_setting(home, "ui", "hints", False), number)
+        sweep_home(home)
+        assert home.settings_file.read_text() in ("# mine\n", "# mine\n\n[ui]\nhints = false\n")
+        assert not list(home.config.glob(".*"))
+        if not died:
+            break
+    assert number > 8
+
+
+def test_the_next_start_sweeps_every_folder_of_the_home_and_what_earlier_versions_left(
+    home: Home,
+) -> None:
+    run = home.runs / "20261123T031500"
+    folders = [home.config, home.state, home.cache, home.adapters, home.cache / "anchors", run]
+    for folder in folders:
+        (folder / LEFT / "inner").mkdir(parents=True)
+    earlier = [
+        home.data / ".journal.sqlite.0a1b2c3d",
+        home.data / ".journal.sqlite.0a1b2c3d-journal",
+        home.data / "journal.sqlite.before-3.part",
+        home.config / ".config.toml.0a1b2c3d",
+        run / ".report.json.0a1b2c3d",
+        run / ".report.tmp",
+        home.cache / "anchors" / "anchors.4711.tmp.npz",
+    ]
+    for path in earlier:
+        path.write_text("words")
+    (home.adapters / ".tmp-0123456789abcdef").mkdir()
+    kept = [home.data / ".journal.sqlite.mine", home.data / "notes.txt", run / "report.json"]
+    for path in kept:
+        path.write_text("words")
+    assert sweep_home(home) == len(folders) + len(earlier) + 1
+    assert not any((folder / LEFT).exists() for folder in folders)
+    assert not any(path.exists() for path in earlier)
+    assert all(path.read_text() == "words" for path in kept)
+    assert sweep_home(home) == 0
+
+
+def test_the_next_start_leaves_what_is_being_written_and_what_links_lead_to(
+    home: Home, place: Path
+) -> None:
+    (place / LEFT).mkdir()
+    (place / ".journal.sqlite.0a1b2c3d").write_text("theirs")
+    home.runs.mkdir(parents=True)
+    (home.runs / "linked").symlink_to(place)
+    home.adapters.symlink_to(place)
+    (home.data / ".journal.sqlite.0a1b2c3d").symlink_to(place / ".journal.sqlite.0a1b2c3d")
+    with scratch(home.data) as held:
+        assert sweep_home(home) == 0
+        assert held.is_dir()
+    assert (place / LEFT).is_dir()
+    assert (place / ".journal.sqlite.0a1b2c3d").read_text() == "theirs"
+
+
+def test_a_copy_that_is_refused_is_not_noted(home: Home, place: Path) -> None:
+    (place / "copy").write_text("theirs")
+    with Journal(home.journal) as journal:
+        with pytest.raises(HomeError, match="is there already"):
+            backup(journal, place / "copy")
+        assert noted(journal) == []
+
+
+def test_a_full_disk_under_the_journal_keeps_nobody_from_a_backup_elsewhere(
+    home: Home, place: Path
+) -> None:
+    keep(home)
+    with Journal(home.journal) as journal:
+        journal._connection.execute("pragma max_page_count=1")  # no more pages than it has
+        with pytest.raises(HomeError, match="full"):
+            for number in range(1000):
+                journal.set_fact(f"filler {number}", "x" * 100)
+        with pytest.raises(HomeError, match="is written and whole, but `forget` will not name it"):
+            backup(journal, place / "copy")
+        assert noted(journal) == []
+    assert counts(place / "copy") == (1, 1)
