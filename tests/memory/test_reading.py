@@ -232,7 +232,7 @@ MAY = {
     "memory/marks.py": "columns of the journal",
     "memory/forgetting.py": "columns of the journal",
     "memory/exchange.py": "columns of the journal",
-    "agent/leftovers.py": "facts of the journal",
+    "memory/traces.py": "facts of the journal",
     "agent/models.py": "the list that ships",
     "agent/gguf_header.py": "model files",
     "agent/llama_file.py": "model files",
