@@ -17,7 +17,8 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import IO, TYPE_CHECKING
+from functools import partial
+from typing import IO, TYPE_CHECKING, NoReturn
 
 from memory.difference import new_id
 from memory.embed import Embedder, NgramEmbedder
@@ -275,8 +276,14 @@ def open_index(
             return made, open_server(settings.chroma, name, token)
 
         return Index(journal, on_server)
-    home.index.mkdir(parents=True, exist_ok=True)
-    lock = (home.index / "owner.lock").open("w")
+    try:
+        home.index.mkdir(parents=True, exist_ok=True)
+        lock = (home.index / "owner.lock").open("w")
+    except OSError as error:
+        said = (
+            f"cannot write the index in {home.index}: {error.strerror or error}; check that folder"
+        )
+        return Index(journal, partial(_refuse, said))
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -288,6 +295,10 @@ def open_index(
         return made, open_folder(home, home.index / "chroma", collection_name(made.name, made.size))
 
     return Index(journal, in_folder, lock)
+
+
+def _refuse(said: str) -> NoReturn:
+    raise HomeError(said)
 
 
 def _journal_id(journal: Journal) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,12 +98,14 @@ class Home:
             return False
 
     def prepare(self) -> Home:
-        """Make the folders; returns self.
+        """Make the folders; returns self. Nobody needs the cache: what is in it is made again.
 
         Raises:
-            HomeError: a folder cannot be made or written.
+            HomeError: a folder, but the cache, cannot be made or written.
         """
-        for folder in (self.config, self.data, self.state, self.cache):
+        with suppress(OSError):
+            self.cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in (self.config, self.data, self.state):
             try:
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             except OSError as error:

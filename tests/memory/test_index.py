@@ -38,6 +38,25 @@ def is_whole(memory: Memory) -> bool:
     return memory.index.ids() == {item.id for item in memory.journal.differences()}
 
 
+@pytest.mark.parametrize("what", ["cache", "index", "owner.lock"])
+def test_an_index_that_cannot_be_written_keeps_nobody_from_the_journal(
+    home: Home, settings: Settings, what: str
+) -> None:
+    places = {"cache": home.cache, "index": home.index, "owner.lock": home.index / "owner.lock"}
+    shutil.rmtree(home.cache)
+    if what == "owner.lock":
+        places[what].mkdir(parents=True)
+    else:
+        places[what].parent.mkdir(exist_ok=True)
+        places[what].write_text("no folder")
+    with Memory.open(home.prepare(), settings, dense=True) as memory:
+        marked = memory.mark(make_turn("capital of Zubrowka"), "error", sounds="Lutz.")
+        assert not memory.settle(30)
+        assert "cannot write the index in" in (memory.notice or "")
+        found = memory.search("the capital of Zubrowka")
+        assert [item.difference.id for item in found] == [marked.id]
+
+
 class Other(NgramEmbedder):
     """Another embedder: other vectors, another size."""
 

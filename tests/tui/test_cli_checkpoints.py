@@ -1,0 +1,93 @@
+"""Checkpoints that are damaged or cannot be written, as somebody at the shell meets them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agent.threads import aside
+from memory.home import Home
+from memory.journal import Journal
+from tests.agent.test_threads import another, half, torn
+from tests.faults.test_journal_disk import may_mount, mounted, needs_mounts
+from tests.tui.test_cli import call, configured, quiet_input, said
+
+__all__ = ["configured", "may_mount", "quiet_input"]
+
+
+@pytest.mark.parametrize("damage", [torn, half, another], ids=lambda damage: damage.__name__)
+def test_ask_puts_damaged_checkpoints_aside_and_says_so_once(
+    configured: Home, capsys: pytest.CaptureFixture[str], damage: Callable[[Path], None]
+) -> None:
+    said(capsys, "ask", "One?", "--thread", "work")
+    damage(configured.checkpoints)
+    code, out, err = call(capsys, "memory", "check")
+    assert code == 0 and "are damaged" in out and "The memory is whole" in out, err
+    code, out, err = call(capsys, "doctor", "--json")
+    assert code == 0 and "threads.sqlite are damaged" in out, err
+    code, out, err = call(capsys, "ask", "Two?", "--thread", "work")
+    assert code == 0 and out.strip()
+    assert "made anew from the journal" in err and "Traceback" not in err
+    assert aside(configured.checkpoints).exists()
+    code, out, err = call(capsys, "ask", "Three?", "--thread", "work")
+    assert code == 0 and "journal" not in err
+    assert "damaged" not in call(capsys, "memory", "check")[1]
+    with Journal(configured.journal) as journal:
+        assert [turn.asked for turn in journal.branch("work")] == ["One?", "Two?", "Three?"]
+
+
+@pytest.mark.parametrize("damage", [torn, half, another], ids=lambda damage: damage.__name__)
+def test_forget_and_delete_heed_no_damaged_checkpoints(
+    configured: Home, capsys: pytest.CaptureFixture[str], damage: Callable[[Path], None]
+) -> None:
+    said(capsys, "ask", "One?", "--thread", "work")
+    kept = said(capsys, "mark", "--moment", "error", "--expected", "Lutz.")
+    damage(configured.checkpoints)
+    assert call(capsys, "memory", "forget", kept["id"], "--yes")[0] == 0
+    said(capsys, "ask", "Two?", "--thread", "work")
+    damage(configured.checkpoints)
+    code, out, err = call(capsys, "sessions", "delete", "work", "--yes")
+    assert code == 0 and out.startswith("Deleted: work"), err
+
+
+@needs_mounts
+def test_checkpoints_that_are_read_only_stop_no_question(configured: Home, tiny: Path) -> None:
+    """A file on a file system of its own that nobody may write; the journal's own is open."""
+    held = configured.checkpoints
+    with Journal(configured.journal):
+        held.touch()
+    words = mounted(f"mount --bind {held} {held}", f"mount -o remount,ro,bind {held}")
+    done = subprocess.run(
+        [*words, sys.executable, "-m", "tui", "ask", "One?"],
+        capture_output=True, text=True, stdin=subprocess.DEVNULL, env=dict(os.environ),
+    )  # fmt: skip
+    assert done.returncode == 0 and done.stdout.strip(), done.stderr
+    assert "cannot write the checkpoints" in done.stderr
+    assert "the talk is kept in the journal" in done.stderr and "Traceback" not in done.stderr
+    with Journal(configured.journal) as journal:
+        assert [turn.asked for turn in journal.turns()] == ["One?"]
+
+
+def test_checkpoints_that_vanish_under_an_open_chat_stop_no_turn(
+    configured: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from agent.chat import Chat
+    from memory.home import read_settings
+
+    with Chat.open(configured, read_settings(configured), thread="work") as chat:
+        list(chat.say("One?"))
+        for path in configured.data.glob("threads.sqlite*"):
+            path.unlink()
+        list(chat.say("Two?"))
+        shutil.copy(__file__, configured.checkpoints)
+        list(chat.say("Three?"))
+    said(capsys, "ask", "Four?", "--thread", "work")
+    with Journal(configured.journal) as journal:
+        asked = [turn.asked for turn in journal.branch("work")]
+    assert asked == ["One?", "Two?", "Three?", "Four?"]
