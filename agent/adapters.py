@@ -37,6 +37,9 @@ GGUF = "adapter.gguf"
 MANIFEST = "manifest.json"
 POINTER = "current.json"
 PINNED = "pinned"
+MOST_BASES = 32
+"""Model files whose sha256 is remembered."""
+_SHA256 = "model-sha256.json"
 _ID = re.compile(r"[0-9a-f]{12,64}\Z")
 _Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -245,13 +248,30 @@ def sha256_file(path: Path) -> str:
 
 def base_sha256(path: Path, cache: Path) -> str:
     """Return the sha256 of a model file, remembered in `cache` by path, size and time of change."""
-    stat = path.stat()
-    key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
-    file = cache / "model-sha256.json"
-    try:
-        return str(read_json(file, SMALL)[key])
-    except (OSError, ValueError, KeyError):
-        digest = sha256_file(path)
+    if (known := remembered_sha256(path, cache)) is not None:
+        return known
+    digest = sha256_file(path)
+    others = list(_remembered(cache).items())[1 - MOST_BASES :]
     with suppress(OSError):  # a cache that cannot be written costs time, nothing else
-        write_whole(file, json.dumps({key: digest}))
+        cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+        known = dict([*others, (_file_key(path), digest)])
+        write_whole(cache / _SHA256, json.dumps(known))
     return digest
+
+
+def remembered_sha256(path: Path, cache: Path) -> str | None:
+    """Return what `base_sha256` would, if that takes no reading of the whole file."""
+    known = _remembered(cache).get(_file_key(path))
+    return known if isinstance(known, str) else None
+
+
+def _remembered(cache: Path) -> dict[str, Any]:
+    try:
+        return read_json(cache / _SHA256, SMALL)
+    except (OSError, ValueError):
+        return {}
+
+
+def _file_key(path: Path) -> str:
+    stat = path.stat()
+    return f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"

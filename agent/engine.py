@@ -66,12 +66,14 @@ class Engine:
 
     @classmethod
     def open(cls, path: Path | str, settings: ModelSettings | None = None) -> Engine:
-        """Load the GGUF at `path`.
+        """Load the GGUF at `path` after `agent/judge.py` has tried it in a child process.
 
         Raises:
-            ModelError: missing, unreadable, truncated, not a GGUF, another architecture, or the
-                context does not fit into memory.
+            ModelError: it cannot be served, or the context does not fit into memory.
         """
+        from agent.judge import require_chat_model
+
+        require_chat_model(Path(path))
         return cls(Path(path), settings)
 
     def close(self) -> None:

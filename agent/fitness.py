@@ -1,19 +1,24 @@
 """What a model file is good for on this machine: can it be served and trained, and what that takes.
 
-Read from the file's header alone. Memory and times are estimates, meant to be right within a factor of
-two; `ESTIMATE` says from what they come.
+Whether it serves at all says `agent/judge.py`. Memory and times are estimates from the file's header,
+meant to be right within a factor of two; `ESTIMATE` says from what they come.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from agent.chat_template import named_template
 from agent.gguf_header import Header, read_header
-from agent.llama import ARCHITECTURES, DEFAULT_CONTEXT
+from agent.judge import judge
+from agent.llama import DEFAULT_CONTEXT
 from agent.llama_file import physical_threads
+from agent.model_shape import Shape, read_shape
 from agent.models import free_memory, recommended, thinks
+from memory.errors import ModelError
 from memory.home import Settings
 
 ESTIMATE = (
@@ -24,7 +29,15 @@ _TRAIN_GPU = 12_800 * 4e9
 _SPEAK = 8e9  # bytes of weights a second and core: what a core reads
 _SPEAK_GPU = 800e9
 _NIGHT_TRAINED, _NIGHT_SPOKEN = 100_000, 12_000  # tokens of a night for ten differences
-_TYPES = {0: "f32", 1: "f16", 7: "q8_0", 15: "q4_k_m", 17: "q5_k_m", 18: "q6_k", 32: "bf16"}
+_TYPES: dict[object, str] = {
+    0: "f32",
+    1: "f16",
+    7: "q8_0",
+    15: "q4_k_m",
+    17: "q5_k_m",
+    18: "q6_k",
+    32: "bf16",
+}
 
 State = Literal["ok", "note", "broken"]
 
@@ -62,53 +75,76 @@ class Fitness:
 
 
 def fitness(
-    path: Path, settings: Settings, *, free: int | None = None, gpu: int | None = None
+    path: Path,
+    settings: Settings,
+    *,
+    free: int | None = None,
+    gpu: int | None = None,
+    require_trainable: Callable[[Path], None] = lambda path: None,
 ) -> Fitness:
     """Return what the GGUF at `path` is good for.
 
     `free` bytes of memory and `gpu` bytes of a graphics card's (0: none) are looked up when not given.
+    `require_trainable` raises ModelError for a file that cannot be trained (`trainer/agreement.py`).
 
     Raises:
-        ModelError: it is no GGUF, or damaged.
+        ModelError: it cannot be served.
     """
+    verdict = judge(path)
     header = read_header(path)
+    size = path.stat().st_size
+    name = str(header.values.get("general.name") or path.stem)
+    if verdict.embeds:
+        kind = Line("kind", "broken", "an embedding model: for memory.embedder, it cannot talk")
+        made = Line("precision", "ok", _precision(header, size))
+        return Fitness(path, name, (kind, made), embeds=True)
     free = free_memory() if free is None else free
     gpu = gpu_memory() if gpu is None else gpu
-    size = path.stat().st_size
-    room = gpu or free
-    device = "graphics card" if gpu else "memory"
-    context = settings.model.context or min(int(header.own("context_length", 0)), DEFAULT_CONTEXT)
-    chat = size + cache_bytes(header, context) + (300 << 20)
+    shape = read_shape(header, path)
+    lines = [
+        Line("kind", "ok", f"{header.architecture}, {header.parameters / 1e9:.2f}B weights"),
+        Line("precision", "ok", _precision(header, size)),
+        _context(shape, settings),
+        _thinking(header),
+        _sampling(header, settings),
+        *_room(header, shape, size, settings, free, gpu),
+    ]
+    try:
+        require_trainable(path)
+    except ModelError as error:
+        lines.append(Line("training", "broken", str(error)))
+    return Fitness(path, name, tuple(lines))
+
+
+def _room(
+    header: Header, shape: Shape, size: int, settings: Settings, free: int, gpu: int
+) -> list[Line]:
+    """The lines on what memory talking and training take, and how long a night does."""
+    room, device = gpu or free, "graphics card" if gpu else "memory"
+    chat = size + shape.cache_bytes(_window(shape, settings)) + (300 << 20)
     night = header.parameters * (2 if gpu else 4) + (1500 << 20)
     seconds = night_seconds(header.parameters, size, gpu=bool(gpu))
     limit, whole = settings.training.max_minutes, _long(seconds)
-    lines = [
-        _kind(header),
-        Line("precision", "ok", _precision(header, size)),
-        Line("context", "ok", f"{context:,} of the {int(header.own('context_length', 0)):,} tokens"),
-        _thinking(header),
-        _sampling(header, settings),
+    fits = seconds < limit * 60
+    return [
         _memory("memory", "talking", chat, room, device),
         _memory("night", "training", night, room, device),
         Line(
-            "time", "ok" if seconds < limit * 60 else "note",
+            "time",
+            "ok" if fits else "note",
             f"a night takes about {whole} ({ESTIMATE})"
-            + ("" if seconds < limit * 60 else f"; training.max_minutes ends it after {limit:g} min"),
+            + ("" if fits else f"; training.max_minutes ends it after {limit:g} min"),
         ),
-    ]  # fmt: skip
-    if scaling := _scaling(header):
-        lines.append(Line("training", "broken", scaling))
-    name = str(header.values.get("general.name") or path.stem)
-    return Fitness(path, name, tuple(lines), embeds=bool(header.own("pooling_type")))
+    ]
 
 
-def cache_bytes(header: Header, context: int) -> int:
-    """Return what the memory of `context` tokens takes in llama.cpp, in bytes (f16 keys and values)."""
-    heads = int(header.own("attention.head_count", 1))
-    kv_heads = int(header.own("attention.head_count_kv", heads))
-    head = int(header.own("attention.key_length", int(header.own("embedding_length", 0)) // heads))
-    value = int(header.own("attention.value_length", head))
-    return context * int(header.own("block_count", 0)) * kv_heads * (head + value) * 2
+def _window(shape: Shape, settings: Settings) -> int:
+    return settings.model.context or min(shape.context, DEFAULT_CONTEXT)
+
+
+def _context(shape: Shape, settings: Settings) -> Line:
+    window = _window(shape, settings)
+    return Line("context", "ok", f"{window:,} of the {shape.context:,} tokens")
 
 
 def night_seconds(parameters: int, size: int, *, gpu: bool) -> float:
@@ -126,31 +162,14 @@ def gpu_memory() -> int:
     return int(torch.cuda.mem_get_info()[0]) if torch.cuda.is_available() else 0
 
 
-def _kind(header: Header) -> Line:
-    architecture = header.architecture
-    if architecture not in ARCHITECTURES:
-        return Line(
-            "kind",
-            "broken",
-            f"{architecture}: Discern serves and trains {', '.join(ARCHITECTURES)}",
-        )
-    if header.own("pooling_type"):
-        return Line("kind", "broken", "an embedding model: for memory.embedder, it cannot talk")
-    if header.values.get("split.count", 1) not in (0, 1):
-        return Line(
-            "kind", "note", "one of several files: it can be served, training needs it whole"
-        )
-    return Line("kind", "ok", f"{architecture}, {header.parameters / 1e9:.2f}B weights")
-
-
 def _precision(header: Header, size: int) -> str:
-    number = int(header.values.get("general.file_type", -1))
     bits = 8 * size / max(1, header.parameters)
-    return f"{_TYPES.get(number, 'mixed')}, {bits:.1f} bits a weight, {size / 1e9:.2f} GB"
+    kind = _TYPES.get(header.values.get("general.file_type"), "mixed")
+    return f"{kind}, {bits:.1f} bits a weight, {size / 1e9:.2f} GB"
 
 
 def _thinking(header: Header) -> Line:
-    kind = thinks(str(header.values.get("tokenizer.chat_template", "")))
+    kind = thinks(named_template(header.values))
     said = {
         "never": "it does not think before it answers",
         "if asked": "it thinks when chat.thinking is true",
@@ -174,12 +193,6 @@ def _memory(what: str, doing: str, takes: int, room: int, device: str) -> Line:
     return Line(
         what, state, f"{doing} takes about {gb} GB of the {free} GB of {device} free now{more}"
     )
-
-
-def _scaling(header: Header) -> str:
-    if header.own("rope.scaling.type", "none") not in ("none", ""):
-        return "its positions are stretched (rope scaling), which training does not know"
-    return ""
 
 
 def _long(seconds: float) -> str:

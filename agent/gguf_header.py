@@ -1,6 +1,6 @@
 """What a GGUF says of itself, read in a few milliseconds without loading it.
 
-Values are returned as they stand; of long lists (the vocabulary) only the length. Refuses, with
+Values are returned as they stand; of lists (the vocabulary) only the length. Refuses, with
 ModelError, what is no GGUF, is cut off, or holds sizes that cannot be. Source: the GGUF specification,
 versions 2 and 3.
 """
@@ -24,8 +24,18 @@ _TEXT, _LIST = 8, 9
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """Stands for a list of `count` values."""
+
+    count: int
+
+    def __repr__(self) -> str:
+        return f"a list of {self.count:,}"
+
+
+@dataclass(frozen=True, slots=True)
 class Header:
-    """The values by key, and the number of weights. A list is represented by its length."""
+    """The values by key, a list as `Listed`, and the number of weights."""
 
     values: dict[str, Any]
     parameters: int
@@ -50,7 +60,7 @@ def read_header(path: Path) -> Header:
     try:
         with path.open("rb") as file:
             return _read(file)
-    except (OSError, struct.error, ValueError, OverflowError) as error:
+    except (OSError, ValueError, OverflowError) as error:
         raise ModelError(
             f"the header of {path} cannot be read ({error}); the file is damaged or cut off"
         ) from error
@@ -81,8 +91,11 @@ def _read(file: IO[bytes]) -> Header:
 
 
 def _number(file: IO[bytes], kind: str) -> Any:
-    size = struct.calcsize(kind)
-    return struct.unpack(f"<{kind}", file.read(size))[0]
+    data = file.read(struct.calcsize(kind))
+    try:
+        return struct.unpack(f"<{kind}", data)[0]
+    except struct.error:
+        raise ValueError("the file ends within it") from None
 
 
 def _text(file: IO[bytes]) -> str:
@@ -110,4 +123,4 @@ def _value(file: IO[bytes], kind: int) -> Any:
             raise ValueError(f"a list of {count}")
         for _ in range(count):
             _value(file, inner)
-    return count
+    return Listed(count)

@@ -4,8 +4,9 @@
 adapters, samplers. Everything above it is `agent/engine.py`. The high-level class of the package is
 not used: it fixes the adapter at load and detokenises the whole reply again for each token.
 
-Refuses, with ModelError or AdapterError, a file that is missing, truncated, not a GGUF, of another
-architecture, or that llama.cpp will not load; its first error line names the cause.
+Refuses, with ModelError or AdapterError, a file that is missing, truncated, not a GGUF, or that
+llama.cpp will not load; its first error line names the cause. A file that makes llama.cpp abort is
+found by `agent/judge.py`, which `Engine.open` asks first.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from agent.chat_template import named_template
 from agent.llama_file import ModelInfo, load_model, log, read_metadata, require_gguf, threads_for
 from agent.sampling import Sampling, sampler_chain
 from memory.errors import AdapterError, ModelError
 
-ARCHITECTURES = ("qwen2", "qwen3")
 DEFAULT_CONTEXT = 8192
 BATCH = 512
 OUTPUTS = 128  # rows of logits a batch at most: 78 MB with Qwen's vocabulary
@@ -64,13 +65,6 @@ class Llama:
         self._model = load_model(path, gpu_layers)
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         metadata = read_metadata(self._model)
-        architecture = metadata.get("general.architecture", "?")
-        if architecture not in ARCHITECTURES:
-            self.close()
-            raise ModelError(
-                f"the model {path} has the architecture {architecture!r}, and Discern serves and "
-                f"trains {' and '.join(ARCHITECTURES)}; choose a Qwen2 or Qwen3 GGUF"
-            )
         trained = int(llama_cpp.llama_model_n_ctx_train(self._model))
         try:
             self._open_context(path, context or min(trained, DEFAULT_CONTEXT), threads, must_abort)
@@ -106,14 +100,14 @@ class Llama:
         return ModelInfo(
             path=path,
             name=metadata.get("general.name") or path.stem,
-            architecture=metadata["general.architecture"],
+            architecture=metadata.get("general.architecture", "?"),
             description=buffer.value.decode("utf-8", "replace"),
             parameters=int(llama.llama_model_n_params(self._model)),
             size=int(llama.llama_model_size(self._model)),
             vocabulary=int(llama.llama_vocab_n_tokens(self._vocab)),
             context=int(llama.llama_n_ctx(self._context)),
             context_trained=trained,
-            template=metadata.get("tokenizer.chat_template", ""),
+            template=named_template(metadata),
             metadata=metadata,
         )
 

@@ -69,7 +69,17 @@ log = ErrorLog()
 
 
 def require_gguf(path: Path, what: str, error: type[ModelError] | type[AdapterError]) -> None:
-    """Raise `error` unless `path` is a readable file that begins as a GGUF does."""
+    """Raise `error` unless `path` is a readable file that begins as a GGUF does.
+
+    A path that is no text cannot be kept in the settings, the journal or a report.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+        raise error(
+            f"the path of the {what} {shown} is not in UTF-8; rename the file or the folder"
+        ) from None
     try:
         if path.is_fifo():  # opening one waits for a writer, for ever
             raise error(f"cannot read the {what} {path}: it is a pipe; choose a file")
@@ -79,8 +89,9 @@ def require_gguf(path: Path, what: str, error: type[ModelError] | type[AdapterEr
         raise error(
             f"there is no {what} at {path}; check the path in config.toml or on the command line"
         ) from None
-    except OSError as cause:
-        raise error(f"cannot read the {what} {path}: {cause.strerror}; check its path") from cause
+    except (OSError, ValueError) as cause:  # ValueError: a NUL in the path
+        why = getattr(cause, "strerror", None) or cause
+        raise error(f"cannot read the {what} {path}: {why}; check its path") from cause
     if magic != b"GGUF":
         raise error(f"{path} is not a GGUF file; choose a {what} in GGUF format")
 

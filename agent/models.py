@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from agent.chat_template import named_template
 from agent.gguf_header import read_header
 from memory.errors import FileError, ModelError
 from memory.places import Home, expanded
@@ -261,4 +262,4 @@ def template_of(path: Path) -> str:
     Raises:
         ModelError: the file cannot be read.
     """
-    return str(read_header(path).values.get("tokenizer.chat_template", ""))
+    return named_template(read_header(path).values)

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from agent.chat_template import render
 from agent.reply import THINK, UNTHINK, without_thought
 from memory.difference import Message
 from memory.errors import ModelError
@@ -42,6 +44,7 @@ _THOUGHT_TAG = re.compile(r"(?<=<)(?=/?think>)")
 
 # A private-use pair of characters brackets the number of a message while the template is rendered.
 _OPEN, _CLOSE = "\ue0d1", "\ue0d2"
+_MARK = re.compile(f"{_OPEN}([0-9]{{1,6}}){_CLOSE}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +164,22 @@ def tail(template: str, *, thinking: bool) -> str:
     return "" if last.content else last.text
 
 
+def require_template(template: str, roles: tuple[str, ...]) -> None:
+    """Refuse a chat template that cannot write a talk of these roles, thinking or not.
+
+    Raises:
+        ModelError: see the module.
+    """
+    for thinking in (False, True):
+        _parts(template or CHATML, roles, thinking)
+
+
+def rendered(template: str, message: str) -> str:
+    """Return the text of a prompt for one message that is not data, such as a test's own."""
+    parts = _parts(template or CHATML, ("user",), False)
+    return "".join(message if part.content else part.text for part in parts)
+
+
 def _opens_thought(text: str) -> bool:
     """Whether the text of a template ends within a thought."""
     return text.rfind(THINK) > text.rfind(UNTHINK)
@@ -199,65 +218,30 @@ def _tail(engine: Engine, prompt: Prompt, own: str) -> range:
     return range(start, prompt.asked.stop)
 
 
-@lru_cache(maxsize=256)
 def _parts(template: str, roles: tuple[str, ...], thinking: bool) -> tuple[_Part, ...]:
+    return _parts_on(date.today(), template, roles, thinking)
+
+
+@lru_cache(maxsize=256)
+def _parts_on(
+    _day: date, template: str, roles: tuple[str, ...], thinking: bool
+) -> tuple[_Part, ...]:
     """Render the template with numbered marks for the contents and split it at the marks."""
-    rendered = _render(template)(
-        messages=[
-            {"role": role, "content": f"{_OPEN}{index}{_CLOSE}"} for index, role in enumerate(roles)
-        ],
-        add_generation_prompt=True,
-        enable_thinking=thinking,
-    )
-    parts: list[_Part] = []
-    seen: list[int] = []
-    rest = rendered
-    while _OPEN in rest:
-        before, _, rest = rest.partition(_OPEN)
-        number, _, rest = rest.partition(_CLOSE)
-        if before:
-            parts.append(_Part(before, content=False))
-        parts.append(_Part(number, content=True))
-        seen.append(int(number))
+    marked = [{"role": role, "content": f"{_OPEN}{at}{_CLOSE}"} for at, role in enumerate(roles)]
+    rendered = render(template, marked, thinking=thinking)
+    *placed, rest = _MARK.split(rendered)  # text, number, text, number, …, text
+    texts, seen = placed[::2], [int(number) for number in placed[1::2]]
     if _opens_thought(rest) and not thinking:
         rest += CLOSING
-    if rest:
-        parts.append(_Part(rest, content=False))
     if seen != list(range(len(roles))):
         raise ModelError(
             "the model's chat template does not place every message once and in order; "
             "choose a GGUF with Qwen's ChatML template"
         )
+    parts: list[_Part] = []
+    for text, number in zip((*texts, rest), (*seen, None), strict=True):
+        if text:
+            parts.append(_Part(text, content=False))
+        if number is not None:
+            parts.append(_Part(str(number), content=True))
     return tuple(parts)
-
-
-@lru_cache(maxsize=8)
-def _render(template: str) -> Callable[..., str]:
-    from jinja2 import TemplateError
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-    environment.globals["raise_exception"] = _raise
-
-    try:
-        compiled = environment.from_string(template)
-    except TemplateError as error:
-        raise ModelError(
-            f"the model's chat template cannot be read: {error}; choose another GGUF"
-        ) from error
-
-    def render(**values: Any) -> str:
-        try:
-            return compiled.render(**values)
-        except TemplateError as error:
-            raise ModelError(
-                f"the model's chat template refused the conversation: {error}; choose another GGUF"
-            ) from error
-
-    return render
-
-
-def _raise(message: str) -> None:
-    from jinja2 import TemplateError
-
-    raise TemplateError(message)

@@ -50,7 +50,9 @@ def embedder(settings: Settings) -> Callable[[], Embedder] | None:
 
     def load() -> Embedder:
         from agent.embedding import GgufEmbedder
+        from agent.judge import judge
 
+        judge(path)
         return GgufEmbedder(path, threads=threads, gpu_layers=settings.model.gpu_layers)
 
     return load

@@ -16,14 +16,23 @@ from tests.gguf_files import write_tiny
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    """A fresh home that everything in the test uses; the user's own is never touched."""
+def home(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Home:
+    """A fresh home that everything in the test uses; the user's own is never touched.
+
+    What was judged of a model file is shared by the tests of one run, as by the chats of one home.
+    """
     monkeypatch.setenv("DISCERN_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("LANGUAGE", "en")
     language.use("en")
     monkeypatch.setenv("DISCERN_NICE", "0")  # tests wait for the children that else stand back
-    return Home.locate().prepare()
+    made = Home.locate().prepare()
+    judged = tmp_path_factory.getbasetemp() / "judged"
+    judged.mkdir(exist_ok=True)
+    (made.cache / "judged").symlink_to(judged)
+    return made
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,13 @@ def write_tiny(
     seed: int = 7,
     scale: float = 1.0,
     pooling: int = 0,
+    template: str | Sequence[Mapping[str, str]] = "",
+    keys: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a random model whose vocabulary is single bytes plus Qwen's control tokens.
 
-    With `quantised` the matrices are Q8_0 (their rows must then divide by 32), else F16.
+    With `quantised` the matrices are Q8_0 (their rows must then divide by 32), else F16. `keys` are put
+    into the header at last (a `gguf.GGUFValue`, or a value whose kind is guessed; None takes one out).
     """
     random = np.random.default_rng(seed)
     tokens = [*byte_tokens(), *CONTROL]
@@ -64,6 +68,19 @@ def write_tiny(
     writer.add_token_merges(["t h"])  # llama.cpp wants the list; "th" itself is no token
     writer.add_eos_token_id(tokens.index("<|im_end|>"))
     writer.add_pad_token_id(tokens.index("<|endoftext|>"))
+
+    if template:
+        writer.add_chat_template(template)
+    header = writer.kv_data[0]
+    for key, value in (keys or {}).items():
+        header.pop(key, None)
+        if isinstance(value, gguf.GGUFValue):
+            header[key] = value
+        elif value is not None:
+            kind = gguf.GGUFValueType.get_type(value)
+            if kind == gguf.GGUFValueType.INT32:
+                kind = gguf.GGUFValueType.UINT32
+            header[key] = gguf.GGUFValue(value, kind)
 
     def matrix(name: str, rows: int, columns: int) -> None:
         values = random.normal(0, scale / columns**0.5, (rows, columns)).astype(np.float32)

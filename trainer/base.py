@@ -4,8 +4,8 @@ A Qwen2 or Qwen3 GGUF is dequantised (whatever its types) into a transformers mo
 is lost between training and serving. There is no tokenizer here: training works on token ids that
 `trainer/lessons.py` made with the served vocabulary.
 
-Refuses other architectures and files with stretched rotary positions (rope scaling). Needs torch,
-transformers and gguf; writes nothing. Source of the tensor names: gguf's own map.
+Positions that llama.cpp stretches by a factor are stretched here, too; refuses other kinds of rope
+scaling. Needs torch, transformers and gguf; writes nothing. Source of the tensor names: gguf's own map.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent.gguf_header import Header, read_header
+from agent.model_shape import Shape, read_shape
 from memory.errors import ModelError
 
 if TYPE_CHECKING:
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
 
     import torch
     from transformers import PreTrainedModel
-
-ARCHITECTURES = ("qwen2", "qwen3")
 
 
 def load_base(
@@ -37,14 +37,14 @@ def load_base(
     import torch
 
     dtype = dtype or torch.float32
+    header = read_header(path)
+    shape = require_trainable(header, path)
     try:
-        metadata, tensors = _read(path)
-    except FileNotFoundError:
-        raise ModelError(f"there is no model at {path}; check model.path in config.toml") from None
-    except Exception as error:  # whatever a damaged header trips over
+        tensors = _read(path)
+    except Exception as error:  # whatever a damaged file trips over
         raise ModelError(f"cannot read the model {path}: {error}; choose another GGUF") from error
-    model = _empty_model(path, metadata, tensors)
-    names = gguf_names(metadata["general.architecture"], model.config.num_hidden_layers)
+    model = _empty_model(header.architecture, shape, tensors)
+    names = gguf_names(header.architecture, shape.layers)
     state: dict[str, torch.Tensor] = {}
     for key, expected in model.state_dict().items():
         if key == "lm_head.weight" and model.config.tie_word_embeddings:
@@ -82,37 +82,46 @@ def gguf_names(architecture: str, layers: int) -> Callable[[str], str]:
     return find
 
 
+def require_trainable(header: Header, path: Path) -> Shape:
+    """Return the shape of a model that torch can build as llama.cpp serves it.
+
+    Raises:
+        ModelError: it cannot, and why.
+    """
+    shape = read_shape(header, path)
+    if shape.scaling not in ("none", "linear"):
+        raise ModelError(
+            f"the model {path} stretches its positions by {shape.scaling} (rope scaling), which "
+            "training does not know; choose the GGUF without it"
+        )
+    if header.values.get("split.count", 1) not in (0, 1):
+        raise ModelError(
+            f"the model {path} is one of several parts and training needs it whole; "
+            "merge them with llama.cpp's llama-gguf-split --merge"
+        )
+    return shape
+
+
 def read_architecture(path: Path) -> tuple[str, int]:
     """Return the GGUF's architecture and its number of layers, reading the header alone."""
-    from transformers.integrations.gguf.reader import read_gguf_metadata
-
-    metadata, _names = read_gguf_metadata(str(path))
-    architecture = str(metadata["general.architecture"])
-    return architecture, int(metadata[f"{architecture}.block_count"])
+    header = read_header(path)
+    return header.architecture, read_shape(header, path).layers
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Callable[[], torch.Tensor]]]:
-    """Return the metadata and, for each tensor name, a function that dequantises it."""
-    from transformers.integrations.gguf.reader import (
-        GgufHeader,
-        load_gguf_state_dict,
-        read_gguf_metadata,
-    )
+def _read(path: Path) -> dict[str, Callable[[], torch.Tensor]]:
+    """Return for each tensor name a function that dequantises it."""
+    from transformers.integrations.gguf.reader import GgufHeader, load_gguf_state_dict
 
-    if not path.exists():
-        raise FileNotFoundError(path)
-    metadata, _names = read_gguf_metadata(str(path))
     try:
         header = GgufHeader.from_file(str(path))
     except ValueError:
-        return metadata, _read_slowly(path)  # a type that only the gguf package knows, such as Q5_0
+        return _read_slowly(path)  # a type that only the gguf package knows, such as Q5_0
     shapes = {info.name: info.shape for info in header.tensors}
 
     def reader(name: str, lazy: Any) -> Callable[[], torch.Tensor]:
         return lambda: _plain(lazy[:], lazy.ggml_type, shapes[name])
 
-    lazies = load_gguf_state_dict(header)
-    return metadata, {name: reader(name, lazy) for name, lazy in lazies.items()}
+    return {name: reader(name, lazy) for name, lazy in load_gguf_state_dict(header).items()}
 
 
 def _read_slowly(path: Path) -> dict[str, Callable[[], torch.Tensor]]:
@@ -132,42 +141,23 @@ def _plain(data: torch.Tensor, kind: int, shape: tuple[int, ...]) -> torch.Tenso
     return dequantize(data.reshape(-1), kind).reshape(shape) if kind in GGML_BLOCK else data
 
 
-def _empty_model(path: Path, metadata: dict[str, Any], tensors: dict[str, Any]) -> PreTrainedModel:
+def _empty_model(architecture: str, shape: Shape, tensors: dict[str, Any]) -> PreTrainedModel:
     import torch
 
-    architecture = metadata["general.architecture"]
-    if architecture not in ARCHITECTURES:
-        raise ModelError(
-            f"the model {path} has the architecture {architecture!r}, and Discern trains "
-            f"{' and '.join(ARCHITECTURES)}; choose a Qwen2 or Qwen3 GGUF"
-        )
-    if metadata.get(f"{architecture}.rope.scaling.type", "none") != "none":
-        raise ModelError(
-            f"the model {path} stretches its positions (rope scaling), which training does not "
-            "know; choose the GGUF without it"
-        )
-
-    def value(key: str, default: Any = None) -> Any:
-        found = metadata.get(f"{architecture}.{key}", default)
-        if found is None:
-            raise ModelError(f"the model {path} does not say its {key}; choose another GGUF")
-        return found
-
-    heads, width = int(value("attention.head_count")), int(value("embedding_length"))
+    rope: dict[str, Any] = {"rope_type": "default", "rope_theta": shape.theta}
+    if shape.scaling == "linear":
+        rope |= {"rope_type": "linear", "factor": shape.stretch}
     shared: dict[str, Any] = {
         "vocab_size": tensors["token_embd.weight"]().shape[0],
-        "hidden_size": width,
-        "intermediate_size": int(value("feed_forward_length")),
-        "num_hidden_layers": int(value("block_count")),
-        "num_attention_heads": heads,
-        "num_key_value_heads": int(value("attention.head_count_kv", heads)),
-        "head_dim": int(value("attention.key_length", width // heads)),
-        "max_position_embeddings": int(value("context_length")),
-        "rms_norm_eps": float(value("attention.layer_norm_rms_epsilon", 1e-6)),
-        "rope_parameters": {
-            "rope_type": "default",
-            "rope_theta": float(value("rope.freq_base", 10_000.0)),
-        },
+        "hidden_size": shape.width,
+        "intermediate_size": shape.inner,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "num_key_value_heads": shape.kv_heads,
+        "head_dim": shape.head,
+        "max_position_embeddings": shape.context,
+        "rms_norm_eps": shape.eps,
+        "rope_parameters": rope,
         "tie_word_embeddings": "output.weight" not in tensors,
         "use_sliding_window": False,
     }

@@ -96,13 +96,15 @@ def compose(
 
     Raises:
         NothingToTrainError: no difference teaches, or none fits the context.
-        ModelError: the model cannot be served.
+        ModelError: the model cannot be served, or not be trained.
     """
     from agent.engine import Engine
+    from trainer.agreement import require_agreement
     from trainer.anchors import Answers
     from trainer.lessons import make_curriculum, unmarked
 
     home.prepare()
+    require_agreement(model)
     base = entry_of(model, home)
     with Journal(home.journal) as journal:
         found = tuple(journal.differences() if differences is None else differences)

@@ -135,9 +135,11 @@ class _Night:
 
     def go(self, trainee: Launcher, current: Adapter | None, note: str) -> Report:
         from agent.engine import Engine
+        from trainer.agreement import require_agreement
         from trainer.beside import stand
 
         run = self.run
+        require_agreement(self.model_path)
         run.tell("compose", differences=sum(item.teaches for item in self.differences))
         with Engine.open(self.model_path, self.settings.model) as engine:
             curriculum = self.compose(engine)

@@ -98,14 +98,15 @@ def starter_card() -> dict[str, int]:
 
 
 def judge(path: Path, settings: Settings) -> Fitness:
-    """Return what a file is good for here; takes a second or two the first time.
+    """Return what a file is good for here; takes some seconds the first time.
 
     Raises:
-        ModelError: it is no GGUF, or damaged.
+        ModelError: it cannot be served.
     """
     from agent.fitness import fitness
+    from trainer.agreement import require_agreement
 
-    return fitness(path, settings, gpu=_card())
+    return fitness(path, settings, gpu=_card(), require_trainable=require_agreement)
 
 
 @cache

@@ -110,7 +110,7 @@ def test_an_overlong_prompt_is_refused(engine: Engine) -> None:
         (None, "there is no model at"),
         (b"", "is not a GGUF file"),
         (b"PK\x03\x04 a zip", "is not a GGUF file"),
-        (b"GGUF\x03\x00\x00\x00\x01", "cannot load the model"),
+        (b"GGUF\x03\x00\x00\x00\x01", "cannot be read"),
     ],
 )
 def test_a_file_that_is_no_model_is_refused(
@@ -139,7 +139,7 @@ def test_a_truncated_model_is_refused(tiny: Path, tmp_path: Path) -> None:
 def test_another_architecture_is_refused(tiny: Path, tmp_path: Path) -> None:
     foreign = tmp_path / "foreign.gguf"
     foreign.write_bytes(tiny.read_bytes().replace(b"qwen3", b"zzzz9"))
-    with pytest.raises(ModelError, match=r"cannot load the model .*zzzz9"):
+    with pytest.raises(ModelError, match=r"the model .* has the architecture 'zzzz9'"):
         Engine.open(foreign)
 
 

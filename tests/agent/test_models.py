@@ -18,8 +18,9 @@ from typing import Any
 import gguf
 import pytest
 
-from agent.fitness import Fitness, cache_bytes, fitness
+from agent.fitness import Fitness, fitness
 from agent.gguf_header import read_header
+from agent.model_shape import read_shape
 from agent.models import advised, find_model, find_models, known_models, recommended, resolve
 from agent.pull import look, pull
 from memory.errors import ModelError, SettingsError
@@ -241,14 +242,14 @@ def test_a_file_says_what_it_is_good_for(tmp_path: Path, tiny: Path, settings: S
     header = read_header(tiny)
     reader = gguf.GGUFReader(tiny)
     assert header.parameters == sum(int(tensor.n_elements) for tensor in reader.tensors)
-    assert cache_bytes(header, 512) == 512 * 2 * 1 * 80 * 2
+    assert read_shape(header, tiny).cache_bytes(512) == 512 * 2 * 1 * 80 * 2
     small = fitness(tiny, settings, free=1 << 20, gpu=0)
     assert not small.serves and line(small, "memory").startswith("broken")
     write_tiny(tmp_path / "llama.gguf", architecture="qwen2")
     data = (tmp_path / "llama.gguf").read_bytes().replace(b"qwen2", b"llama")
     (tmp_path / "llama.gguf").write_bytes(data)
-    other = fitness(tmp_path / "llama.gguf", settings, free=8 << 30, gpu=0)
-    assert not other.serves and "llama" in line(other, "kind")
+    with pytest.raises(ModelError, match="has the architecture 'llama'"):
+        fitness(tmp_path / "llama.gguf", settings)
     (tmp_path / "cut.gguf").write_bytes(tiny.read_bytes()[:900])
     with pytest.raises(ModelError, match="damaged or cut off"):
         fitness(tmp_path / "cut.gguf", settings)

@@ -194,6 +194,8 @@ def _model(path: str | None) -> list[Finding]:
             f"context {info.context} of {info.context_trained}",
         )
     ]
+    if why := _untrainable(info.path):
+        return [*found, why]
     needed = training_bytes(info.parameters)
     free = free_memory()
     fits = free is None or needed < free
@@ -207,6 +209,18 @@ def _model(path: str | None) -> list[Finding]:
         )
     )
     return found
+
+
+def _untrainable(path: Path) -> Finding | None:
+    from memory.errors import ModelError
+    from trainer.agreement import require_agreement
+
+    try:
+        require_agreement(path)
+    except ModelError as error:
+        text, _, mend = str(error).partition("; ")
+        return Finding("training", "note", text, mend)
+    return None
 
 
 def training_bytes(parameters: int) -> int:

@@ -191,11 +191,12 @@ def info(name: str | None, as_json: bool) -> int:
     from agent.fitness import fitness
     from agent.models import find_model
     from agent.serving import served_model
+    from trainer.agreement import require_agreement
 
     home, settings = open_home()
     path = find_model(home, name) if name else served_model(settings)
-    with working("looking at the file and at what is free here"):
-        found = fitness(path, settings)
+    with working("trying the file and looking at what is free here"):
+        found = fitness(path, settings, require_trainable=require_agreement)
     _show(found, as_json)
     return 0 if found.serves else 1
 
@@ -238,10 +239,11 @@ def _use(path: Path | None, *, as_json: bool, quiet: bool = False) -> int:
     from agent.serving import STARTER
     from memory.errors import ModelError
     from memory.settings_file import write_setting
+    from trainer.agreement import require_agreement
 
     home, settings = open_home()
-    with working("looking at the file and at what is free here"):
-        found = fitness(path or STARTER, settings)
+    with working("trying the file and looking at what is free here"):
+        found = fitness(path or STARTER, settings, require_trainable=require_agreement)
     if not quiet:
         _show(found, as_json)
     if found.embeds:

@@ -1,0 +1,256 @@
+"""A model's chat template, rendered in a child process that can be killed.
+
+A template comes with a model file from anywhere: it may loop for ever, ask for all memory or raise
+anything. The child computes at most `SECONDS` for a conversation (its kernel timer counts processor
+time, so a busy machine refuses nothing), takes at most `MEMORY` and answers at most `LONGEST`
+characters. One child serves a whole process, one conversation at a time; it is started with the first
+and ends when its input is closed, as the kernel does when its parent is gone. Templates get what
+transformers' own environment gives them.
+
+    python -m agent.chat_template     the child: JSON lines in, JSON lines out
+
+Source: transformers.utils.chat_template_utils.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from typing import IO, TYPE_CHECKING, Any
+
+from agent.children import environment
+from memory.errors import ModelError
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+SECONDS = 2.0
+"""Processor time a conversation may take."""
+MEMORY = 1 << 30
+"""Bytes of address space of the child."""
+LONGEST = 1 << 22
+"""Characters a template may write."""
+_KEY = "tokenizer.chat_template"
+
+
+def named_template(metadata: Mapping[str, Any]) -> str:
+    """Return the template of a model file's `metadata`, the default one of several; "" for none.
+
+    Tools are written into the system prompt (`agent/tools.py`), so that a template for tools serves
+    only where it is the only one.
+    """
+    plain = metadata.get(_KEY)
+    if isinstance(plain, str) and plain:
+        return plain
+    named = {key.removeprefix(f"{_KEY}."): text for key, text in metadata.items()
+             if key.startswith(f"{_KEY}.") and isinstance(text, str)}  # fmt: skip
+    order = ("default", "tool_use", *sorted(named))
+    return next((named[name] for name in order if named.get(name)), "")
+
+
+def render(template: str, messages: Sequence[Mapping[str, str]], *, thinking: bool) -> str:
+    """Return what the template makes of a conversation, up to where the reply begins.
+
+    Raises:
+        ModelError: the template is broken, refuses the conversation, or takes too much.
+    """
+    request = {"template": template, "messages": [*messages], "thinking": thinking}
+    return _child.ask(request)
+
+
+class _Child:
+    """The process that renders; started when it is needed, and again after one that was killed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[str] | None = None
+
+    def ask(self, request: Mapping[str, Any]) -> str:
+        line = json.dumps(request) + "\n"
+        with self._lock:
+            if self._process is not None and self._process.poll() is not None:
+                self.close()
+            process = self._process = self._process or _start()
+            try:
+                answer = _exchange(process, line)
+            except (
+                BaseException
+            ):  # Ctrl-C: an answer that nobody reads must not meet the next question
+                process.kill()
+                self.close()
+                raise
+            if not answer.endswith("\n"):
+                raise _broken(_cause(self.close()))
+        said = json.loads(answer)
+        if "text" not in said:
+            raise _broken(said["error"])
+        return str(said["text"])
+
+    def close(self) -> int:
+        """End the child; returns its exit status."""
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with suppress(OSError):
+                    pipe.close()
+        try:
+            return process.wait(timeout=2 * SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
+
+
+def _start() -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "agent.chat_template"],
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        encoding="utf-8",
+        start_new_session=True,  # Ctrl-C in the terminal is not meant for it
+    )
+
+
+def _exchange(process: subprocess.Popen[str], line: str) -> str:
+    """Send a line and return the one that answers it; not a whole line when the process ended."""
+    assert process.stdin and process.stdout
+    with suppress(BrokenPipeError):
+        process.stdin.write(line)
+        process.stdin.flush()
+        return process.stdout.readline()
+    return ""
+
+
+_child = _Child()
+atexit.register(_child.close)
+
+
+def _broken(why: str) -> ModelError:
+    return ModelError(f"the model's chat template {why}; choose another GGUF")
+
+
+def _cause(status: int) -> str:
+    if status == -signal.SIGPROF:
+        return f"computes for more than {SECONDS:g} seconds"
+    if status == -signal.SIGKILL:
+        return "was killed by the system, most often for lack of memory"
+    return f"crashes the process that renders it (status {status})"
+
+
+# --- the child ---------------------------------------------------------------------------------
+
+
+def _serve(requests: IO[str], answers: IO[str]) -> None:
+    _limit_memory()
+    for line in requests:
+        request = json.loads(line)
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
+        answer = _answer(request)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+def _answer(request: Mapping[str, Any]) -> dict[str, str]:
+    from jinja2 import TemplateError, TemplateSyntaxError
+
+    try:
+        pieces: list[str] = []
+        length = 0
+        for piece in compiled(request["template"]).generate(
+            messages=request["messages"],
+            add_generation_prompt=True,
+            enable_thinking=request["thinking"],
+            tools=None,
+            documents=None,
+        ):
+            length += len(piece)
+            if length > LONGEST:
+                return {"error": f"writes more than {LONGEST:,} characters"}
+            pieces.append(piece)
+        return {"text": "".join(pieces)}
+    except TemplateSyntaxError as error:
+        return {"error": f"cannot be read: {_plain(error)}"}
+    except MemoryError:
+        return {"error": f"takes more than {MEMORY >> 20:,} MB of memory"}
+    except TemplateError as error:
+        return {"error": f"refused the conversation: {_plain(error)}"}
+    except Exception as error:  # a template may raise anything
+        return {"error": f"cannot be rendered: {type(error).__name__}: {_plain(error)}"}
+
+
+def _plain(error: Exception) -> str:
+    return " ".join(str(error).replace(";", ",").split())[:300]
+
+
+@lru_cache(maxsize=8)
+def compiled(template: str) -> Template:
+    """Return the template with what transformers offers to one; rendering it knows no limits."""
+    from jinja2.ext import Extension, loopcontrols
+    from jinja2.nodes import Scope
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    class Generation(Extension):
+        """`{% generation %}` marks for a trainer what the model said; here it is only its body."""
+
+        tags = {"generation"}  # noqa: RUF012 - as the base class has it
+
+        def parse(self, parser: Any) -> Any:
+            line = next(parser.stream).lineno
+            body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+            return Scope(body).set_lineno(line)
+
+    made = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols]
+    )
+    made.filters["tojson"] = _to_json
+    made.globals |= {"raise_exception": _raise, "strftime_now": _now}
+    return made.from_string(template)
+
+
+def _to_json(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    return json.dumps(
+        value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
+    )
+
+
+def _raise(message: object) -> None:
+    from jinja2 import TemplateError
+
+    raise TemplateError(str(message))
+
+
+def _now(form: str) -> str:
+    from datetime import datetime
+
+    return datetime.now().strftime(form)
+
+
+def _limit_memory() -> None:
+    import resource
+
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    with suppress(OSError, ValueError):  # a crash is answered with a sentence, not with a dump
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    _serve(sys.stdin, sys.stdout)

@@ -1,0 +1,211 @@
+"""The one judge of a model file: whether a GGUF can be served.
+
+Whatever opens a model asks here first (`Engine.open`, the embedder, `discern model`, the doctor): every
+entry refuses a file in the same sentence. A child process loads the file once: the header's
+numbers, the chat template with several talks, a few tokens generated. A file that aborts llama.cpp or
+loops for ever ends the child, never its parent. A file that serves is remembered in the cache by its
+sha256; a refused one is tried again each time. Whether it can be trained: `trainer/agreement.py`.
+
+    python -m agent.judge PATH     the child
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.adapters import base_sha256, remembered_sha256
+from agent.chat_template import named_template
+from agent.children import Told, ask_child, die_with_parent, tell
+from agent.gguf_header import Header, read_header
+from agent.llama_file import require_gguf
+from agent.model_shape import read_shape
+from memory.errors import DiscernError, ModelError
+from memory.places import Home, expanded
+
+if TYPE_CHECKING:
+    from agent.engine import Engine
+
+RULES = 1
+"""Raised when the judge learns something, so that what it remembers is asked anew."""
+CONTEXT = 2048
+_TALKS = (
+    ("user",),
+    ("system", "user"),  # tools are in the system prompt
+    ("user", "assistant", "user"),
+    ("system", *("user", "assistant") * 40, "user"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a file serves for: talking, or (`embeds`) making vectors for the memory."""
+
+    embeds: bool
+
+
+def judge(path: Path) -> Verdict:
+    """Return what the GGUF at `path` serves for; takes a second or more when it is new.
+
+    Raises:
+        ModelError: it cannot be served, and why.
+    """
+    path = expanded(path).absolute()
+    require_gguf(path, "model", ModelError)
+    cache = Home.locate().cache
+    if (known := recall(path, cache, "serves")) is not None:
+        return Verdict(embeds=bool(known))
+    size, changed = path.stat().st_size, path.stat().st_mtime_ns
+    told = ask_child("agent.judge", str(path), seconds=60 + size / 20e6)
+    if "embeds" not in told.words:
+        raise ModelError(told.words.get("refused") or refusal(path, told))
+    if (size, changed) == (path.stat().st_size, path.stat().st_mtime_ns):
+        remember(path, cache, "serves", told.words["embeds"])
+    return Verdict(embeds=bool(told.words["embeds"]))
+
+
+def require_chat_model(path: Path) -> None:
+    """Refuse a file that cannot talk.
+
+    Raises:
+        ModelError: see `judge`.
+    """
+    if judge(path).embeds:
+        raise ModelError(
+            f"the model {path} makes vectors and cannot talk; `discern model use {path}` lets the "
+            "memory embed with it"
+        )
+
+
+def refusal(path: Path, told: Told) -> str:
+    """Return why a file was refused on which the child ended without a word of its own."""
+    doing = told.words.get("doing", "starting")
+    if told.status is None:
+        why = f"{doing} takes too long"
+    else:
+        why = f"{doing} crashes the process ({told.cause or f'status {told.status}'})"
+    return f"the model {path} cannot be served: {why}; choose another GGUF"
+
+
+# --- what is remembered --------------------------------------------------------------------------
+
+
+def recall(path: Path, cache: Path, what: str) -> bool | None:
+    """Return what is remembered of a file under a name; None when nothing is."""
+    if (sha256 := remembered_sha256(path, cache)) is None:
+        return None
+    try:
+        found = json.loads(_kept(cache, sha256, what).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, bool) else None
+
+
+def remember(path: Path, cache: Path, what: str, found: bool) -> None:
+    """Remember something of a file; a cache that cannot be written costs time, nothing else."""
+    with suppress(OSError):
+        file = _kept(cache, base_sha256(path, cache), what)
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file.write_text(json.dumps(found), encoding="utf-8")
+
+
+def _kept(cache: Path, sha256: str, what: str) -> Path:
+    tried_with = f"{RULES}-{version('llama-cpp-python')}"
+    return cache / "judged" / f"{sha256[:40]}-{what}-{tried_with}.json"
+
+
+# --- the child -----------------------------------------------------------------------------------
+
+
+def _try(path: Path) -> None:
+    tell(doing="reading its header")
+    header = read_header(path)
+    _require_first_part(header, path)
+    if header.own("pooling_type"):
+        _embed(path)
+        tell(embeds=True)
+        return
+    shape = read_shape(header, path)
+    template = named_template(header.values)
+    tell(doing="rendering its chat template")
+    _render(path, template)
+    from agent.engine import Engine
+    from memory.home import ModelSettings
+
+    tell(doing="loading it")
+    context = min(CONTEXT, shape.context)
+    settings = ModelSettings(path="", context=context, threads=0, gpu_layers=0)
+    with Engine(path, settings) as engine:
+        tell(doing="generating with it")
+        _generate(path, engine)
+    tell(embeds=False)
+
+
+def _require_first_part(header: Header, path: Path) -> None:
+    number, count = header.values.get("split.no", 0), header.values.get("split.count", 1)
+    if number != 0:
+        raise ModelError(
+            f"the model {path} is part {number + 1 if isinstance(number, int) else number} of {count} "
+            "of a split file; choose its first part, which brings the others"
+        )
+
+
+def _render(path: Path, template: str) -> None:
+    from agent.prompt import require_template
+
+    try:
+        for roles in _TALKS:
+            require_template(template, roles)
+    except ModelError as error:
+        why, _, mend = str(error).partition("; ")
+        raise ModelError(f"the model {path} cannot be served: {why}; {mend}") from error
+
+
+def _generate(path: Path, engine: Engine) -> None:
+    """A model that ends its turn at once serves; one whose numbers are none does not."""
+    import numpy as np
+
+    from agent.prompt import rendered
+    from agent.sampling import Sampling
+
+    prompt = engine.tokenize(rendered(engine.info.template, "Hello"), special=True)
+    prompt = (prompt or [engine.end_of_turn])[: engine.info.context - 8]
+    made = engine.generate(prompt, Sampling(max_tokens=4)).run()
+    tokens = [*prompt, *made.tokens, engine.end_of_turn]
+    if not all(np.isfinite(row).all() for row in engine.log_probabilities(tokens, len(prompt))):
+        raise ModelError(
+            f"the model {path} cannot be served: it computes numbers that are none (NaN), so its "
+            "weights are damaged; choose another GGUF"
+        )
+
+
+def _embed(path: Path) -> None:
+    import numpy as np
+
+    from agent.embedding import GgufEmbedder
+
+    tell(doing="embedding a text with it")
+    embedder = GgufEmbedder(path, gpu_layers=0)
+    vector = embedder.query("Hello")
+    embedder.close()
+    if not np.isfinite(vector).all():
+        raise ModelError(f"the model {path} computes vectors that are none; choose another GGUF")
+
+
+def _here(path: Path) -> int:
+    try:
+        _try(path)
+    except DiscernError as error:
+        tell(refused=str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    die_with_parent()
+    sys.exit(_here(Path(sys.argv[1])))

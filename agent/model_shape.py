@@ -1,0 +1,128 @@
+"""The numbers that a model is built from, as a GGUF's header states them.
+
+llama.cpp and torch build the same model from them. Refuses, with ModelError, what the two would read
+differently and what llama.cpp aborts the whole process on. Source: llama.cpp's `llama-model.cpp` and
+`llama-context.cpp`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agent.gguf_header import Header
+from memory.errors import ModelError
+
+ARCHITECTURES = ("qwen2", "qwen3")
+_MOST_LAYERS = 512  # LLAMA_MAX_LAYERS
+_SCALINGS = ("none", "linear", "yarn", "longrope")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """`head` is the size of an attention head, `eps` what RMS norms add, `theta` the base of the rotary
+    frequencies. `stretch` divides positions; `scaling` is the kind of rope scaling in force ("none",
+    "linear", or one that training does not know)."""
+
+    layers: int
+    width: int
+    inner: int
+    heads: int
+    kv_heads: int
+    head: int
+    context: int
+    eps: float
+    theta: float
+    stretch: float
+    scaling: str
+
+    def cache_bytes(self, context: int) -> int:
+        """Return what `context` tokens take in llama.cpp's memory, in bytes (f16 keys and values)."""
+        return context * self.layers * self.kv_heads * 2 * self.head * 2
+
+
+def read_shape(header: Header, path: Path) -> Shape:
+    """Return the shape that the header of the GGUF at `path` states.
+
+    Raises:
+        ModelError: another architecture, or a number that is missing or cannot be.
+    """
+    if header.architecture not in ARCHITECTURES:
+        raise ModelError(
+            f"the model {path} has the architecture {header.architecture!r}, and Discern serves and "
+            f"trains {' and '.join(ARCHITECTURES)}; choose a Qwen2 or Qwen3 GGUF"
+        )
+    return _Reader(header, path).shape()
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    header: Header
+    path: Path
+
+    def shape(self) -> Shape:
+        width = self.whole("embedding_length", 1, 1 << 20)
+        heads = self.whole("attention.head_count", 1, 1 << 16)
+        kv_heads = self.whole("attention.head_count_kv", 1, heads, heads)
+        head = self.whole("attention.key_length", 1, 1 << 16, max(1, width // heads))
+        for key in ("attention.value_length", "rope.dimension_count"):
+            if (other := self.whole(key, 0, 1 << 31, head)) != head:
+                raise self.refusal(
+                    f"{key} is {other} and the heads have {head}; llama.cpp serves only equal ones"
+                )
+        if heads % kv_heads:
+            raise self.refusal(f"{heads} attention heads cannot share {kv_heads} keys and values")
+        stretch, scaling = self.scaling()
+        return Shape(
+            layers=self.whole("block_count", 1, _MOST_LAYERS),
+            width=width,
+            inner=self.whole("feed_forward_length", 1, 1 << 24),
+            heads=heads,
+            kv_heads=kv_heads,
+            head=head,
+            context=self.whole("context_length", 1, 1 << 31),
+            eps=self.real("attention.layer_norm_rms_epsilon", 1.0),
+            theta=self.real("rope.freq_base", 1e12, 10_000.0),
+            stretch=stretch,
+            scaling=scaling,
+        )
+
+    def scaling(self) -> tuple[float, str]:
+        """A factor without a kind is linear, as is the older `rope.scale_linear`; 0 is none."""
+        kind = self.header.own("rope.scaling.type", "linear")
+        if kind not in _SCALINGS:
+            raise self.refusal(f"rope.scaling.type is {kind!r}, which llama.cpp does not know")
+        name = "rope.scaling.factor"
+        name = name if self.header.own(name) is not None else "rope.scale_linear"
+        factor = self.header.own(name, 0.0)
+        stretch = self.real(name, 1e6, 1.0) if factor != 0 else 1.0
+        if kind == "none" or (kind == "linear" and stretch == 1):
+            return 1.0, "none"
+        return stretch, str(kind)
+
+    def whole(self, key: str, least: int, most: int, default: int | None = None) -> int:
+        value = self.value(key, default)
+        if type(value) is not int or not least <= value <= most:
+            raise self.refusal(
+                f"{key} is {value!r} and must be one whole number from {least:,} to {most:,}"
+            )
+        return value
+
+    def real(self, key: str, most: float, default: float | None = None) -> float:
+        value = self.value(key, default)
+        if type(value) not in (int, float) or not (math.isfinite(value) and 0 < value <= most):
+            raise self.refusal(f"{key} is {value!r} and must be a number above 0, at most {most:g}")
+        return float(value)
+
+    def value(self, key: str, default: Any) -> Any:
+        value = self.header.own(key, default)
+        if value is None:
+            raise self.refusal(f"{key} is missing")
+        return value
+
+    def refusal(self, why: str) -> ModelError:
+        return ModelError(
+            f"the model {self.path} cannot be served: in its header {why}; choose another GGUF"
+        )

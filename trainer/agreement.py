@@ -1,0 +1,94 @@
+"""Whether torch computes a model as llama.cpp serves it: what is trained must be what serves.
+
+A child process evaluates the same tokens with both and compares what they expect next. Found once per
+file (`agent/judge.py` remembers it); the night asks before it begins, `discern model` and the doctor
+before they promise a training.
+
+    python -m trainer.agreement PATH     the child
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from agent.children import ask_child, die_with_parent, tell
+from agent.gguf_header import read_header
+from agent.judge import recall, refusal, remember, require_chat_model
+from agent.models import free_memory
+from memory.errors import DiscernError, ModelError
+from memory.places import Home, expanded
+from trainer.base import require_trainable
+
+MOST = 0.05
+"""Mean divergence, KL(llama.cpp || torch) in nats, that rounding and quantised activations explain."""
+_TOKENS = 48
+_SPARE = 1 << 30
+
+
+def require_agreement(path: Path) -> None:
+    """Refuse a model that cannot be trained as it serves; takes some seconds when it is new.
+
+    Where the model in float32 does not fit into the free memory only its header is looked at.
+
+    Raises:
+        ModelError: it cannot be served, or not be trained, and why.
+    """
+    path = expanded(path).absolute()
+    require_chat_model(path)
+    cache = Home.locate().cache
+    if recall(path, cache, "trains"):
+        return
+    header = read_header(path)
+    require_trainable(header, path)
+    size = path.stat().st_size
+    if 4 * header.parameters + size + _SPARE > free_memory():
+        return
+    told = ask_child("trainer.agreement", str(path), seconds=120 + size / 5e6)
+    if "divergence" not in told.words:
+        why = told.words.get("refused") or refusal(path, told).replace("served", "trained", 1)
+        raise ModelError(why)
+    divergence = float(told.words["divergence"])
+    if not divergence <= MOST:
+        raise ModelError(
+            f"the model {path} cannot be trained: torch computes it otherwise than llama.cpp (mean "
+            f"divergence {divergence:.2g}, at most {MOST:g}); choose another GGUF"
+        )
+    remember(path, cache, "trains", True)
+
+
+def divergence(path: Path) -> float:
+    """Return the mean KL(llama.cpp || torch) over some positions, in nats."""
+    import numpy as np
+    import torch
+
+    from agent.engine import Engine
+    from memory.home import ModelSettings
+    from trainer.base import load_base
+
+    settings = ModelSettings(path="", context=2 * _TOKENS, threads=0, gpu_layers=0)
+    with Engine(path, settings) as engine:
+        tokens = engine.tokenize("The cat sat on the mat, and 12 birds sang of rain. " * 4)[
+            :_TOKENS
+        ]
+        served = np.stack(list(engine.log_probabilities(tokens, 1))).astype(np.float64)
+    model = load_base(path)
+    with torch.no_grad():
+        logits = model(torch.tensor([tokens[:-1]])).logits[0].double()
+    trained = torch.log_softmax(logits, -1)[:, : served.shape[1]].numpy()
+    return float((np.exp(served) * (served - trained)).sum(-1).mean())
+
+
+def _here(path: Path) -> int:
+    tell(doing="loading it with torch")
+    try:
+        tell(divergence=divergence(path))
+    except DiscernError as error:
+        tell(refused=str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    die_with_parent()
+    sys.exit(_here(Path(sys.argv[1])))
