@@ -176,17 +176,22 @@ def _answer(request: Mapping[str, Any]) -> dict[str, str]:
         ):
             length += len(piece)
             if length > LONGEST:
-                return {"error": f"writes more than {LONGEST:,} characters"}
+                return _failure(f"writes more than {LONGEST:,} characters")
             pieces.append(piece)
         return {"text": "".join(pieces)}
     except TemplateSyntaxError as error:
-        return {"error": f"cannot be read: {_plain(error)}"}
+        return _failure(f"cannot be read: {_plain(error)}")
     except MemoryError:
-        return {"error": f"takes more than {MEMORY >> 20:,} MB of memory"}
+        return _failure(f"takes more than {MEMORY >> 20:,} MB of memory")
     except TemplateError as error:
-        return {"error": f"refused the conversation: {_plain(error)}"}
+        return _failure(f"refused the conversation: {_plain(error)}")
     except Exception as error:  # a template may raise anything
-        return {"error": f"cannot be rendered: {type(error).__name__}: {_plain(error)}"}
+        kind = type(error).__name__
+        return _failure(f"cannot be rendered: {kind}: {_plain(error)}")
+
+
+def _failure(why: str) -> dict[str, str]:
+    return {"error": why}
 
 
 def _plain(error: Exception) -> str:

@@ -120,7 +120,8 @@ def _room(
     header: Header, shape: Shape, size: int, settings: Settings, free: int, gpu: int
 ) -> list[Line]:
     """The lines on what memory talking and training take, and how long a night does."""
-    room, device = gpu or free, "graphics card" if gpu else "memory"
+    room = gpu or free
+    device = "graphics card" if gpu else "memory"
     chat = size + shape.cache_bytes(_window(shape, settings)) + (300 << 20)
     night = header.parameters * (2 if gpu else 4) + (1500 << 20)
     seconds = night_seconds(header.parameters, size, gpu=bool(gpu))

@@ -27,6 +27,7 @@ from agent.llama_file import require_gguf
 from agent.model_shape import read_shape
 from memory.errors import DiscernError, ModelError
 from memory.places import Home, expanded
+from memory.reading import SMALL, read_json
 
 if TYPE_CHECKING:
     from agent.engine import Engine
@@ -84,12 +85,18 @@ def require_chat_model(path: Path) -> None:
 
 def refusal(path: Path, told: Told) -> str:
     """Return why a file was refused on which the child ended without a word of its own."""
-    doing = told.words.get("doing", "starting")
-    if told.status is None:
-        why = f"{doing} takes too long"
-    else:
-        why = f"{doing} crashes the process ({told.cause or f'status {told.status}'})"
-    return f"the model {path} cannot be served: {why}; choose another GGUF"
+    doing, reason = told.words.get("doing", ""), told.cause or told.status
+    why = (
+        f"{doing} takes too long"
+        if told.status is None
+        else f"{doing} crashes the process that tries it ({reason})"
+    )
+    return f"the model {path} cannot be used: {why}; choose another GGUF"
+
+
+def step(doing: str) -> None:
+    """Tell the parent, from within the child, what is tried next."""
+    tell(doing=doing)
 
 
 # --- what is remembered --------------------------------------------------------------------------
@@ -100,10 +107,9 @@ def recall(path: Path, cache: Path, what: str) -> bool | None:
     if (sha256 := remembered_sha256(path, cache)) is None:
         return None
     try:
-        found = json.loads(_kept(cache, sha256, what).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return bool(read_json(_kept(cache, sha256, what), SMALL)["found"])
+    except (OSError, ValueError, KeyError):
         return None
-    return found if isinstance(found, bool) else None
 
 
 def remember(path: Path, cache: Path, what: str, found: bool) -> None:
@@ -111,7 +117,7 @@ def remember(path: Path, cache: Path, what: str, found: bool) -> None:
     with suppress(OSError):
         file = _kept(cache, base_sha256(path, cache), what)
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file.write_text(json.dumps(found), encoding="utf-8")
+        file.write_text(json.dumps({"found": found}), encoding="utf-8")
 
 
 def _kept(cache: Path, sha256: str, what: str) -> Path:
@@ -123,7 +129,7 @@ def _kept(cache: Path, sha256: str, what: str) -> Path:
 
 
 def _try(path: Path) -> None:
-    tell(doing="reading its header")
+    step("reading its header")
     header = read_header(path)
     _require_first_part(header, path)
     if header.own("pooling_type"):
@@ -132,16 +138,16 @@ def _try(path: Path) -> None:
         return
     shape = read_shape(header, path)
     template = named_template(header.values)
-    tell(doing="rendering its chat template")
+    step("rendering its chat template")
     _render(path, template)
     from agent.engine import Engine
     from memory.home import ModelSettings
 
-    tell(doing="loading it")
+    step("loading it")
     context = min(CONTEXT, shape.context)
     settings = ModelSettings(path="", context=context, threads=0, gpu_layers=0)
     with Engine(path, settings) as engine:
-        tell(doing="generating with it")
+        step("generating with it")
         _generate(path, engine)
     tell(embeds=False)
 
@@ -162,8 +168,8 @@ def _render(path: Path, template: str) -> None:
         for roles in _TALKS:
             require_template(template, roles)
     except ModelError as error:
-        why, _, mend = str(error).partition("; ")
-        raise ModelError(f"the model {path} cannot be served: {why}; {mend}") from error
+        sentence = str(error)
+        raise ModelError(f"the model {path} cannot be served: {sentence}") from error
 
 
 def _generate(path: Path, engine: Engine) -> None:
@@ -189,7 +195,7 @@ def _embed(path: Path) -> None:
 
     from agent.embedding import GgufEmbedder
 
-    tell(doing="embedding a text with it")
+    step("embedding a text with it")
     embedder = GgufEmbedder(path, gpu_layers=0)
     vector = embedder.query("Hello")
     embedder.close()

@@ -20,11 +20,14 @@ MET = (
     "memory/threads.py",
     "memory/turns.py", "memory/versions.py",
     "agent/adapter_file.py", "agent/adapters.py", "agent/aside.py", "agent/chat.py",
-    "agent/contrast.py", "agent/embedding.py", "agent/engine.py", "agent/erasing.py",
-    "agent/fitness.py", "agent/gguf_header.py", "agent/llama.py", "agent/llama_file.py",
+    "agent/chat_template.py", "agent/contrast.py", "agent/embedding.py", "agent/engine.py",
+    "agent/erasing.py",
+    "agent/fitness.py", "agent/gguf_header.py", "agent/judge.py", "agent/model_shape.py",
+    "agent/llama.py", "agent/llama_file.py",
     "agent/marking.py", "agent/models.py", "agent/open_thread.py", "agent/prompt.py", "agent/pull.py",
     "agent/sessions.py", "agent/sight.py", "agent/surprise.py", "agent/threads.py",
-    "trainer/apart.py", "trainer/attempts.py", "trainer/base.py", "trainer/candidate.py",
+    "trainer/agreement.py", "trainer/apart.py", "trainer/attempts.py", "trainer/base.py",
+    "trainer/candidate.py",
     "trainer/compare.py", "trainer/export.py", "trainer/known.py", "trainer/launch.py",
     "trainer/ledger.py", "trainer/loop.py", "trainer/night.py", "trainer/probe.py",
     "trainer/publish.py", "trainer/report.py", "trainer/run.py", "trainer/service.py",
@@ -40,7 +43,7 @@ REPORTED = (
 """Whose texts go into a report, or say the cause in an error."""
 SAID = (
     "explain", "damaged", "lost", "_refusal", "say", "notice", "take_adapter", "waits", "Line", "_long",
-    "_scaling", "_why", "error",
+    "_why", "error", "_broken", "_cause", "_failure", "refusal", "step",
 )  # fmt: skip
 """Functions whose texts are such sentences, too: those given to them, and those they return."""
 CONSTANTS = ("STOPPED", "EMPTY", "SMOOTH", "SLIP", "ESTIMATE")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from agent.children import ask_child, die_with_parent, tell
 from agent.gguf_header import read_header
-from agent.judge import recall, refusal, remember, require_chat_model
+from agent.judge import recall, refusal, remember, require_chat_model, step
 from agent.models import free_memory
 from memory.errors import DiscernError, ModelError
 from memory.places import Home, expanded
@@ -46,7 +46,7 @@ def require_agreement(path: Path) -> None:
         return
     told = ask_child("trainer.agreement", str(path), seconds=120 + size / 5e6)
     if "divergence" not in told.words:
-        why = told.words.get("refused") or refusal(path, told).replace("served", "trained", 1)
+        why = told.words.get("refused") or refusal(path, told)
         raise ModelError(why)
     divergence = float(told.words["divergence"])
     if not divergence <= MOST:
@@ -80,7 +80,7 @@ def divergence(path: Path) -> float:
 
 
 def _here(path: Path) -> int:
-    tell(doing="loading it with torch")
+    step("computing with it in torch")
     try:
         tell(divergence=divergence(path))
     except DiscernError as error:
