@@ -27,6 +27,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from agent.children import environment
 from memory.errors import ModelError
+from memory.reading import parse_object
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -88,7 +89,7 @@ class _Child:
                 raise
             if not answer.endswith("\n"):
                 raise _broken(_cause(self.close()))
-        said = json.loads(answer)
+        said = parse_object(answer)
         if "text" not in said:
             raise _broken(said["error"])
         return str(said["text"])
@@ -153,7 +154,7 @@ def _cause(status: int) -> str:
 def _serve(requests: IO[str], answers: IO[str]) -> None:
     _limit_memory()
     for line in requests:
-        request = json.loads(line)
+        request = parse_object(line)
         signal.setitimer(signal.ITIMER_PROF, SECONDS)
         answer = _answer(request)
         signal.setitimer(signal.ITIMER_PROF, 0)

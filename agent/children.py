@@ -13,9 +13,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from memory.reading import parse_object
 
 _PR_SET_PDEATHSIG = 1
 
@@ -58,8 +61,8 @@ def ask_child(module: str, *arguments: str, seconds: float) -> Told:
             raise
     words: dict[str, Any] = {}
     for line in out.splitlines():
-        if line.startswith("{"):
-            words |= json.loads(line)
+        with suppress(ValueError):  # another's line, not one of `tell`
+            words |= parse_object(line)
     return Told(words, status, (err.strip().splitlines() or [""])[-1])
 
 
