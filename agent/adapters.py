@@ -254,8 +254,8 @@ def base_sha256(path: Path, cache: Path) -> str:
     others = list(_remembered(cache).items())[1 - MOST_BASES :]
     with suppress(OSError):  # a cache that cannot be written costs time, nothing else
         cache.mkdir(parents=True, exist_ok=True, mode=0o700)
-        known = dict([*others, (_file_key(path), digest)])
-        write_whole(cache / _SHA256, json.dumps(known))
+        kept = dict([*others, (_file_key(path), digest)])
+        write_whole(cache / _SHA256, json.dumps(kept))
     return digest
 
 

@@ -28,6 +28,7 @@ from agent.model_shape import read_shape
 from memory.errors import DiscernError, ModelError
 from memory.places import Home, expanded
 from memory.reading import SMALL, read_json
+from memory.whole import write_whole
 
 if TYPE_CHECKING:
     from agent.engine import Engine
@@ -117,7 +118,7 @@ def remember(path: Path, cache: Path, what: str, found: bool) -> None:
     with suppress(OSError):
         file = _kept(cache, base_sha256(path, cache), what)
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file.write_text(json.dumps({"found": found}), encoding="utf-8")
+        write_whole(file, json.dumps({"found": found}))
 
 
 def _kept(cache: Path, sha256: str, what: str) -> Path:
