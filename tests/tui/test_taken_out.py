@@ -111,9 +111,19 @@ def test_a_form_that_could_not_be_read_is_private_and_goes_with_its_difference(
     from memory.journal import Journal
     from tui.verbs import memory_form
 
-    monkeypatch.setattr("click.edit", lambda *given, **options: "sounds = Lutz")
+    seen = home.data / "seen"
+    editor = home.data / "editor.sh"
+    editor.write_text(
+        f'#!/bin/sh\ncp "$1" {seen}; echo "$1" >> {seen}\necho "sounds = Lutz" > "$1"\n'
+    )
+    editor.chmod(0o700)
+    monkeypatch.setenv("VISUAL", str(editor))
+    monkeypatch.setenv("EDITOR", str(editor))
     with Journal(home.journal) as journal, pytest.raises(MarkError, match="it is kept in"):
         memory_form.edited(journal.difference(kept["id"]), home)
+    *words, path = seen.read_text().splitlines()
+    assert QUESTION in "".join(words) and ".discern-" in path  # swept, should a kill leave it
+    assert Path(path).parent.parent == home.state and not Path(path).exists()
     form = home.state / f"edit-{kept['id'][:8]}.toml"
     assert stat.S_IMODE(form.stat().st_mode) == 0o600
     said(capsys, "memory", "forget", kept["id"])

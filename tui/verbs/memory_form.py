@@ -10,8 +10,8 @@ from agent.erasing import form_file
 from memory.difference import Difference
 from memory.errors import MarkError
 from memory.home import Home
-from memory.reading import parse_toml
-from memory.whole import write_whole
+from memory.reading import parse_toml, read_bytes
+from memory.whole import scratch, write_whole
 from tui.text import clean, one_line
 
 FIELDS = ("moment", "kind", "note", "missed", "lost", "sounds")
@@ -24,14 +24,19 @@ def edited(item: Difference, home: Home) -> dict[str, str]:
         MarkError: what was saved cannot be read; it is kept in a file that the sentence names.
     """
     before = values(item)
-    text = click.edit(write_form(item), extension=".toml")
-    if text is None:
+    form = write_form(item).encode()
+    with scratch(home.prepare().state) as folder:  # a kill leaves no words where nobody looks
+        path = folder / "form.toml"
+        path.write_bytes(form)
+        click.edit(filename=str(path))
+        saved = read_bytes(path) if path.exists() else form
+    if saved == form:
         return {}
     try:
-        after = read_form(text)
+        after = read_form(saved)
     except ValueError as error:
-        path = form_file(home.prepare(), item.id)
-        write_whole(path, text)
+        path = form_file(home, item.id)
+        write_whole(path, saved)
         raise MarkError(
             f"the form cannot be read: {error}; it is kept in {path}, and the difference is as it was"
         ) from error
@@ -58,7 +63,7 @@ def write_form(item: Difference) -> str:
     return "\n".join(lines) + "\n"
 
 
-def read_form(text: str) -> dict[str, str]:
+def read_form(text: str | bytes) -> dict[str, str]:
     """Return the fields of a form.
 
     Raises:
