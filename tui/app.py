@@ -34,6 +34,7 @@ from memory.retold import retold
 from memory.settings_file import write_setting
 from tui.commands import COMMANDS
 from tui.crash import crash, keep, where
+from tui.input_order import FIELDS, Input, InputOrder, edits_at_once
 from tui.keyboard import Keyboard, bindings
 from tui.keys import KEYS
 from tui.layout import latin
@@ -81,6 +82,7 @@ class DiscernApp(App[int]):
         self.settings = settings
         self._leaving_at = 0.0
         self._told: dict[tuple[str, str, int], float] = {}
+        self.input_order = InputOrder(self, self._hand_on)
         steady(self, self.broke)
         self._pressed_on: WeakKeyDictionary[events.Key, Screen[object]] = WeakKeyDictionary()
         self.keyboard = Keyboard(settings.keys, str(home.settings_file))
@@ -133,13 +135,25 @@ class DiscernApp(App[int]):
             self.notify(clean(retold(str(error))), severity="warning", markup=False)
 
     async def on_event(self, event: events.Event) -> None:
-        """Gate what is pasted; tell a key by where it stands, also while one writes in Russian; let it
-        act where it was pressed only."""
-        if isinstance(event, events.InputEvent | events.Paste) and self._too_late(event):
+        """Let one input act after another, and a key only where it was pressed."""
+        if not isinstance(event, events.InputEvent | events.Paste):
+            await super().on_event(event)
+        elif not event.is_forwarded:
+            await self.input_order.take(event)
+        else:
+            try:
+                if not self._too_late(event):
+                    await super().on_event(event)
+            finally:
+                self.input_order.done(event)
+
+    async def _hand_on(self, event: Input) -> None:
+        """Gate what is pasted; tell a key by where it stands, also while one writes in Russian."""
+        if self._too_late(event):
             return
         if isinstance(event, events.Paste):
             event.text = pasted(event.text)
-        if isinstance(event, events.Key) and not event.is_forwarded:
+        if isinstance(event, events.Key):
             self._pressed_on[event] = self.screen
             if not self.keyboard.knows(event.key):
                 event.key = latin(event.key)
@@ -162,7 +176,9 @@ class DiscernApp(App[int]):
     def _register_child(
         self, parent: DOMNode, child: Widget, before: int | None, after: int | None
     ) -> None:
-        steady(child, self.broke)
+        steady(child, self.broke, self.input_order.dispatched)
+        if isinstance(child, FIELDS):
+            edits_at_once(child)
         super()._register_child(parent, child, before, after)
 
     def _handle_exception(self, error: Exception) -> None:

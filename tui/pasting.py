@@ -16,9 +16,11 @@ from collections.abc import Iterable
 
 from textual._xterm_parser import XTermParser
 from textual.driver import Driver
+from textual.events import Key
 from textual.message import Message
 
 BEGIN, END = "\x1b[200~", "\x1b[201~"
+ALT_ENTER = "\x1b\r"
 _PAIR = re.compile("\x1b([@-_])?")
 
 
@@ -63,7 +65,8 @@ def _one_byte(match: re.Match[str]) -> str:
 
 
 class GatedParser(XTermParser):
-    """Textual's reader of the terminal behind the gate."""
+    """Textual's reader of the terminal behind the gate; it knows ESC CR, too, which tmux and others
+    send for Alt+Enter and Textual takes for Esc and Enter."""
 
     def __init__(self, debug: bool = False) -> None:
         super().__init__(debug)
@@ -73,6 +76,11 @@ class GatedParser(XTermParser):
         """Yield what the terminal said; no data at all is its end."""
         text = self._gate.feed(data)
         return super().feed(text) if text or not data else ()
+
+    def _sequence_to_key_events(self, sequence: str, alt: bool = False) -> Iterable[Key]:
+        if sequence == ALT_ENTER:
+            return [Key("alt+enter", None)]
+        return super()._sequence_to_key_events(sequence, alt)
 
 
 def gate_pastes(driver: type[Driver]) -> None:

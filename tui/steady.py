@@ -16,8 +16,15 @@ from textual.message_pump import MessagePump
 _MAKING = (events.Load, events.Compose, events.Mount)
 
 
-def steady(pump: MessagePump, told: Callable[[Exception], None]) -> None:
-    """Have what a handler of `pump` lets through told, in the place of ending the application."""
+def steady(
+    pump: MessagePump,
+    told: Callable[[Exception], None],
+    dispatched: Callable[[MessagePump, Message], None] = lambda pump, message: None,
+) -> None:
+    """Have what a handler of `pump` lets through told, in the place of ending the application.
+
+    `dispatched` is called after each message that `pump` dealt with.
+    """
     dispatch = pump._dispatch_message
 
     async def steadily(message: Message) -> None:
@@ -27,5 +34,7 @@ def steady(pump: MessagePump, told: Callable[[Exception], None]) -> None:
             if isinstance(message, _MAKING):
                 raise
             told(error)
+        finally:
+            dispatched(pump, message)
 
     pump._dispatch_message = steadily  # type: ignore[method-assign]

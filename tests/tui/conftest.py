@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memory.home import Home, Settings, read_settings
+from tests.tui.terminal import SETTINGS
 
 
 @pytest.fixture
@@ -24,4 +25,12 @@ def quick(home: Home) -> Settings:
 def by_words(home: Home) -> Home:
     """A home whose memory needs no index, and whose first start is over."""
     home.settings_file.write_text("[memory]\ndense = false\n[sampling]\ntemperature = 0.0\n")
+    return home
+
+
+@pytest.fixture
+def settled(home: Home) -> Home:
+    """A home for a chat on a real terminal, without nights and with short replies."""
+    home.settings_file.parent.mkdir(parents=True, exist_ok=True)
+    home.settings_file.write_text(SETTINGS)
     return home

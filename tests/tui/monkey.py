@@ -190,6 +190,7 @@ async def game(home: Home, seed: int, seconds: float) -> Monkey:
 
 
 async def _comes_to_rest(seat: Seat) -> None:
+    await seat.heard()
     for _ in range(8):
         await seat.hits("escape")
         await asyncio.sleep(0.1)

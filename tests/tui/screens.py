@@ -88,6 +88,11 @@ class Seat:
             self.app.simulate_key(key)
             await asyncio.sleep(0)
 
+    async def heard(self) -> None:
+        """Wait until everything that was pressed and pasted was done."""
+        order, queue = self.app.input_order, self.app._message_queue
+        await self.until(lambda: order.idle and not queue.qsize())
+
     async def asks(self, text: str) -> None:
         """Send a message and wait for the end of the reply."""
         count = len(self.screen.transcript.turns)

@@ -24,7 +24,7 @@ async def rushes(seat: Seat, *lines: str) -> None:
         for char in line:
             seat.app.post_message(events.Key("space" if char == " " else char, char))
         seat.app.post_message(events.Key("enter", None))
-    await seat.until(lambda: not seat.app._message_queue.qsize())
+    await seat.heard()
     await seat.pilot.pause()
 
 

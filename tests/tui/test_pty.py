@@ -2,42 +2,21 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import pty
 import re
-import select
-import signal
-import struct
-import subprocess
-import sys
-import termios
-import time
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 
 import pytest
 
 from memory.difference import Contrast, Difference, Moment, State, Turn, new_id, now
 from memory.home import Home
 from memory.journal import Journal
-from tests.faults.processes import ROOT
-from tests.tui.screens import PATIENCE
+from tests.tui.terminal import Terminal
 from trainer.report import Beside, Change, Fate, Measure, Report
 from tui.crash import FILE
 
-SETTINGS = """[memory]
-dense = false
-[night]
-enabled = false
-[sampling]
-max_tokens = 20
-"""
 CONTROLS = [
     "\x1b[2J", "\x1b[31m", "\x1bc", "\x1b]0;owned\x07", "\x1b]8;;http://evil.example\x1b\\",
     "\x1b]52;c;ZXZpbA==\x07", "\x1bPq\x1b\\", "\x07", "\x08", "\x7f", "\x0c", "\x9b2J",
@@ -48,60 +27,6 @@ NEVER = [b"\x1b]52", b"\x1b]8;", b"\x1b]0;owned", b"evil.example", b"\x1bPq", b"
          b"\xc2\x9d", b"\xc2\x85", b"\x7f", b"\x07", "\u202e".encode(), "\u2066".encode(),
          "\u200f".encode()]  # fmt: skip
 MARKUP = "[@click=app.quit]leave[/]"
-
-
-class Terminal:
-    """A program on a pseudo-terminal of 100×40; `out` is every byte it wrote."""
-
-    def __init__(self, *command: str, **environment: str) -> None:
-        self.master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", *command],
-            stdin=slave, stdout=slave, stderr=slave, cwd=ROOT, start_new_session=True,
-            env={
-                **os.environ,
-                "TERM": "xterm-256color",
-                "OMP_NUM_THREADS": "1",
-                **environment,
-            },
-        )  # fmt: skip
-        os.close(slave)
-        self.out = b""
-
-    def until(self, condition: Callable[[], object]) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not condition():
-            assert time.monotonic() < deadline, f"waited in vain; last: {self.out[-3000:]!r}"
-            if select.select([self.master], [], [], 0.1)[0]:
-                self.out += os.read(self.master, 65536)
-
-    def drain(self) -> None:
-        """Take what was written until now, so that it is not held for an answer to what comes."""
-        while select.select([self.master], [], [], 0.1)[0]:
-            self.out += os.read(self.master, 65536)
-
-    def types(self, keys: bytes) -> None:
-        os.write(self.master, keys)
-
-    def __enter__(self) -> Terminal:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        os.close(self.master)
-
-
-@pytest.fixture
-def settled(home: Home) -> Home:
-    home.settings_file.parent.mkdir(parents=True, exist_ok=True)
-    home.settings_file.write_text(SETTINGS)
-    return home
 
 
 def harmless(out: bytes) -> None:

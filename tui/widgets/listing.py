@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from textual import events
+from textual import events, on, work
 from textual.app import ComposeResult
 from textual.await_complete import AwaitComplete
 from textual.command import CommandList, CommandPalette
-from textual.widgets import OptionList
+from textual.widgets import Input, OptionList
+from textual.worker import Worker, WorkerError
 
 
 class _Clicked(OptionList):
@@ -42,12 +43,32 @@ class _Commands(CommandList, _Clicked):
 
 
 class Palette(CommandPalette):
-    """Textual's own, with the same care for its list, and left once."""
+    """Textual's own, with the same care for its list, and left once. Enter takes what was found for
+    the words before it, also while it is still looked for."""
 
     def compose(self) -> ComposeResult:
         """Lay the parts down."""
         for part in super().compose():
             yield _Commands() if isinstance(part, CommandList) else part
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        event.prevent_default()
+        self._take_when_found()
+
+    @work(group="take")
+    async def _take_when_found(self) -> None:
+        while searches := [worker for worker in self.workers if self._searches(worker)]:
+            for search in searches:
+                with suppress(WorkerError):
+                    await search.wait()
+        if self.is_active:
+            self._select_or_command()
+
+    def _searches(self, worker: Worker[object]) -> bool:
+        ours = worker.node is self and worker.group == self._GATHER_COMMANDS_GROUP
+        return ours and not worker.is_finished
 
     def dismiss(self, result: None = None) -> AwaitComplete:
         """Leave; a second Enter on its way by then must not take the chat, too."""

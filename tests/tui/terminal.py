@@ -1,0 +1,75 @@
+"""A program on a real pseudo-terminal, typed into and read as a terminal does."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+
+from tests.faults.processes import ROOT
+from tests.tui.screens import PATIENCE
+
+SETTINGS = """[memory]
+dense = false
+[night]
+enabled = false
+[sampling]
+max_tokens = 20
+"""
+
+
+class Terminal:
+    """A program on a pseudo-terminal of 100×40; `out` is every byte it wrote."""
+
+    def __init__(self, *command: str, **environment: str) -> None:
+        self.master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            stdin=slave, stdout=slave, stderr=slave, cwd=ROOT, start_new_session=True,
+            env={
+                **os.environ,
+                "TERM": "xterm-256color",
+                "OMP_NUM_THREADS": "1",
+                **environment,
+            },
+        )  # fmt: skip
+        os.close(slave)
+        self.out = b""
+
+    def until(self, condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < deadline, f"waited in vain; last: {self.out[-3000:]!r}"
+            if select.select([self.master], [], [], 0.1)[0]:
+                self.out += os.read(self.master, 65536)
+
+    def drain(self) -> None:
+        """Take what was written until now, so that it is not held for an answer to what comes."""
+        while select.select([self.master], [], [], 0.1)[0]:
+            self.out += os.read(self.master, 65536)
+
+    def types(self, keys: bytes) -> None:
+        os.write(self.master, keys)
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        os.close(self.master)

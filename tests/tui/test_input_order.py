@@ -1,0 +1,122 @@
+"""Keys that a terminal sends in one read act in the order in which they were pressed."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from textual import events
+
+from memory.home import Home, Settings, read_settings
+from memory.journal import Journal
+from tests.tui.screens import sitting
+from tests.tui.terminal import Terminal
+from tui import input_order
+from tui.pasting import GatedParser
+from tui.widgets.card import Card
+
+BACKSPACE, LEFT, UP, HOME_KEY, ALT_ENTER = b"\x7f", b"\x1b[D", b"\x1b[A", b"\x1b[H", b"\x1b\r"
+
+
+def asked(home: Home) -> list[str]:
+    with Journal(home.journal) as journal:
+        return [turn.asked for turn in journal.turns()]
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (b"abc" + BACKSPACE * 3 + b"xyz", "xyz"),
+        (b"hello" + LEFT * 2 + b"X", "helXlo"),
+        (b"one" + ALT_ENTER + b"two" + ALT_ENTER + LEFT + BACKSPACE + b"!", "one\ntw!"),
+        (b"ab" + LEFT + b"\x1b[200~paste\x1b[201~" + BACKSPACE + b"z", "apastzb"),
+        (b"b" + HOME_KEY + "ж".encode() + LEFT + BACKSPACE + "я".encode(), "яжb"),
+    ],
+)
+def test_keys_in_one_read_keep_their_order(settled: Home, keys: bytes, said: str) -> None:
+    with Terminal("tui", "chat", "--new") as terminal:
+        terminal.until(lambda: b"0/512" in terminal.out)
+        terminal.types(keys + b"\r")
+        terminal.until(lambda: asked(settled))
+    assert asked(settled) == [said]
+
+
+def test_enter_comes_between_what_was_typed_before_and_behind_it(settled: Home) -> None:
+    with Terminal("tui", "chat", "--new") as terminal:
+        terminal.until(lambda: b"0/512" in terminal.out)
+        terminal.types(b"/thread onf" + BACKSPACE + b"e\r" + b"twoo" + BACKSPACE + b"\r")
+        terminal.until(lambda: asked(settled))
+        with Journal(settled.journal) as journal:
+            assert [(turn.thread, turn.asked) for turn in journal.turns()] == [("one", "two")]
+
+
+def test_keys_keep_their_order_where_a_session_is_renamed(settled: Home) -> None:
+    with Terminal("tui", "chat", "--thread", "old") as terminal:
+        terminal.until(lambda: b"0/512" in terminal.out)
+        terminal.types(b"hello\r")
+        terminal.until(lambda: asked(settled))
+        terminal.types(b"/sessions\r")
+        terminal.until(lambda: b"1 turn" in terminal.out)
+        terminal.types(b"\x12")
+        terminal.until(lambda: b"New name:" in terminal.out)
+        terminal.types(BACKSPACE * 3 + b"nex" + BACKSPACE + b"w" + LEFT * 2 + b"_" + b"\r")
+
+        def renamed() -> bool:
+            with Journal(settled.journal) as journal:
+                return [turn.thread for turn in journal.turns()] == ["n_ew"]
+
+        terminal.until(renamed)
+
+
+def test_keys_keep_their_order_in_a_field_of_the_setup(home: Home) -> None:
+    with Terminal("tui", "setup") as terminal:
+        terminal.until(lambda: b"step 1 of 3" in terminal.out and b"Esc" in terminal.out)
+        terminal.types(b"\r")
+        terminal.until(lambda: b"step 2 of 3" in terminal.out and b"03:15" in terminal.out)
+        terminal.types(b"\t" + HOME_KEY + b"\x1b[3~" * 5 + b"04555" + BACKSPACE + LEFT * 2 + b":")
+        terminal.types(b"\x1b[Z\r")  # back to the list, and take what it stands on
+        terminal.until(lambda: b"step 3 of 3" in terminal.out)
+    assert read_settings(home).night.time == "04:55"
+
+
+async def test_a_key_whose_handler_hangs_does_not_lock_the_way_out(
+    home: Home, quick: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(input_order, "PATIENCE", 0.0)
+    async with sitting(home, quick) as seat:
+        hangs = asyncio.Event()
+
+        async def action_branch(_step: int) -> None:
+            await hangs.wait()
+
+        monkeypatch.setattr(seat.screen, "action_branch", action_branch, raising=False)
+        await seat.asks("Who are you?")
+        await seat.hits("alt+up", "left_square_bracket")
+        await seat.hits("ctrl+q")
+        await seat.until(lambda: seat.app.return_code == 0)
+        hangs.set()
+
+
+async def test_what_is_typed_stands_in_the_card_before_the_key_that_keeps_it_acts(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick) as seat:
+        await seat.asks("Who are you?")
+        await seat.types("/diff surprise")
+        await seat.types("/contrast")
+        await seat.until(lambda: seat.screen.query(Card))
+        await seat.pilot.pause()
+        for key in (*"missed", "backspace", "tab", *"lost", "ctrl+s"):
+            seat.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        with Journal(home.journal) as journal:
+            await seat.until(lambda: journal.differences()[0].contrast.missed)
+            contrast = journal.differences()[0].contrast
+        assert (contrast.missed, contrast.lost) == ("misse", "lost")
+
+
+def test_escape_and_return_are_one_key_wherever_they_are_cut() -> None:
+    for pieces in (("\x1b\r",), ("\x1b", "\r"), ("a\x1b\r\x1b\r\x1b[A",)):
+        parser = GatedParser()
+        names = [event.key for piece in pieces for event in parser.feed(piece)]  # type: ignore[attr-defined]
+        assert "alt+enter" in names and "enter" not in names and "circumflex_accent" not in names
+    assert names == ["a", "alt+enter", "alt+enter", "up"]

@@ -1,0 +1,118 @@
+"""Keys act in the order in which they were pressed, also when they arrive in one read.
+
+Textual hands a key to the focused widget and takes the next one at once. A printable key is done there,
+while one with a binding (Backspace, an arrow, Tab) first travels up through every parent to the
+application: the printable ones behind it overtake it.
+
+Here a field does the keys of its own at once, in the order of its queue. Any other input waits until
+the keys before it are done: a widget stopped them, the application received them back, or what they
+were on their way to is gone. Nothing waits for ever: a key that takes longer than `PATIENCE` is
+overtaken by the next one, so that the way out stays open.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from textual.app import App
+from textual.events import InputEvent, Key, Paste
+from textual.message import Message
+from textual.message_pump import MessagePump
+from textual.widget import Widget
+from textual.widgets import Input as Line
+from textual.widgets import TextArea
+
+Input = InputEvent | Paste
+FIELDS = (Line, TextArea)
+PATIENCE = 3.0
+"""Seconds for which a key keeps the inputs behind it waiting at most."""
+
+
+class InputOrder:
+    """What came from keyboard, mouse and clipboard and is still to be handed on or done."""
+
+    def __init__(self, app: App[int], hand_on: Callable[[Input], Awaitable[None]]) -> None:
+        """`hand_on` is called in the application's own task with one input after another."""
+        self._app, self._hand_on = app, hand_on
+        self._waiting: deque[Input] = deque()
+        self._under_way: list[Key] = []
+        self._field: Widget | None = None
+        """The field that all keys under way are meant for, if there is one."""
+        self._since = 0.0
+
+    @property
+    def idle(self) -> bool:
+        """Whether every input was handed on and every key is done."""
+        return not self._under_way and not self._waiting
+
+    async def take(self, event: Input) -> None:
+        """Hand an input on once it may be."""
+        self._waiting.append(event)
+        await self._go_on()
+
+    def done(self, event: Message) -> None:
+        """Note that nothing more happens to a key."""
+        if any(event is key for key in self._under_way):
+            self._under_way = [key for key in self._under_way if key is not event]
+            if self._waiting and not self._under_way:
+                self._app.call_later(self._go_on)
+
+    def dispatched(self, pump: MessagePump, event: Message) -> None:
+        """Notice whether a key ended at `pump`, a widget or screen that has just dealt with it."""
+        if isinstance(event, Key) and not _bubbles(pump, event):
+            self.done(event)
+
+    async def _go_on(self) -> None:
+        while self._waiting:
+            field = self._field_of(self._waiting[0])
+            if self._under_way and (field is None or field is not self._field):
+                if time.monotonic() - self._since < PATIENCE:
+                    return
+                self._under_way = []
+            event, self._field = self._waiting.popleft(), field
+            if isinstance(event, Key):
+                self._under_way.append(event)
+                self._since = time.monotonic()
+            try:
+                await self._hand_on(event)
+            except BaseException:
+                self.done(event)
+                raise
+            target = self._app.focused or self._app.screen if self._app.screen_stack else None
+            if not event.is_forwarded or target is None or target._closing or target._closed:
+                self.done(event)
+
+    def _field_of(self, event: Input) -> Widget | None:
+        """Return the field that will do a key by itself, if one has the keyboard."""
+        field = self._app.focused if self._app.screen_stack else None
+        if not isinstance(event, Key) or not isinstance(field, FIELDS):
+            return None
+        for _place, bindings in self._app.screen._binding_chain:
+            if any(binding.priority for binding in bindings.key_to_bindings.get(event.key, ())):
+                return None
+        consumes = field.check_consume_key(event.key, event.character)
+        return field if consumes or event.key in field._bindings.key_to_bindings else None
+
+
+def edits_at_once(field: Widget) -> None:
+    """Have a field do the keys that are bound in it where it gets them, not once they are back from
+    the application."""
+    handle = field.handle_key
+
+    async def handle_key(event: Key) -> bool:
+        for binding in field._bindings.key_to_bindings.get(event.key, ()):
+            if not binding.priority and await field.app.run_action(binding.action, field):
+                event.stop()
+                return True
+        return await handle(event)
+
+    field.handle_key = handle_key  # type: ignore[method-assign]
+
+
+def _bubbles(pump: MessagePump, event: Message) -> bool:
+    """Whether a message was passed on to the parent, under Textual's own conditions."""
+    parent = pump._parent
+    goes_up = event.bubble and parent is not None and not event._stop_propagation
+    return goes_up and pump.is_parent_active and pump.is_attached
