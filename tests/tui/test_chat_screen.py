@@ -366,3 +366,38 @@ async def test_the_whole_loop_mark_train_ask_without_recall_and_come_back(
         await seat.sees(adapter[:8], SOUNDS)
         await seat.types("/adapters off")
         await seat.sees("the base model speaks alone")
+
+
+async def test_a_chat_whose_journal_is_gone_keeps_what_was_written_on_the_screen(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick) as seat:
+        await seat.asks(QUESTION)
+        for path in home.data.glob("journal.sqlite*"):
+            path.unlink()
+        await seat.types("And of Lutz?")
+        await seat.sees("was deleted, moved or replaced while it was open", "memory restore")
+        await seat.until(lambda: not seat.screen.talk.streaming)
+        assert seat.draft == "And of Lutz?"
+        assert len(seat.screen.transcript.turns) == 1  # nothing was said for nothing
+        seat.screen.composer.write("")
+        await seat.types(f"/diff error => {SOUNDS}")
+        await seat.sees("nothing more is kept")
+        await seat.until(lambda: seat.draft == f"/diff error => {SOUNDS}")
+        assert seat.screen.transcript.turns[0].sign == ""
+
+
+async def test_a_reply_that_could_not_be_kept_stays_on_the_screen_and_says_so(
+    home: Home, endless: Settings
+) -> None:
+    async with sitting(home, endless) as seat:
+        await seat.types(QUESTION)
+        await speaking(seat)
+        for path in home.data.glob("journal.sqlite*"):
+            path.unlink()
+        await seat.pilot.press("escape")
+        await seat.until(lambda: not seat.screen.talk.streaming)
+        await seat.sees("not kept", "nothing more is kept")
+        [view] = seat.screen.transcript.turns
+        assert view.turn is None and len(view.reply.text) > 80
+        assert seat.draft == QUESTION
