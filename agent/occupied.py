@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import IO
 
 from memory.home import Home
+from memory.places import private_folder
 from memory.reading import SMALL, open_file
 
 FOLDER = "serving"
@@ -32,7 +33,7 @@ class Place:
         if self._file is not None:
             return
         with suppress(OSError):
-            self._path.parent.mkdir(exist_ok=True)
+            private_folder(self._path.parent)
             file = self._path.open("w", encoding="ascii")
             fcntl.flock(file, fcntl.LOCK_EX)
             file.write(str(self._size))

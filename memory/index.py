@@ -24,6 +24,7 @@ from memory.difference import new_id
 from memory.embed import Embedder, NgramEmbedder
 from memory.errors import DiscernError, HomeError
 from memory.journal import Journal
+from memory.places import private_folder
 from memory.store import Store, collection_name, open_folder, open_server
 from memory.watermark import Mark, between
 
@@ -277,7 +278,7 @@ def open_index(
 
         return Index(journal, on_server)
     try:
-        home.index.mkdir(parents=True, exist_ok=True)
+        private_folder(home.index)
         lock = (home.index / "owner.lock").open("w")
     except OSError as error:
         said = (

@@ -107,7 +107,7 @@ class Home:
             self.cache.mkdir(parents=True, exist_ok=True, mode=0o700)
         for folder in (self.config, self.data, self.state):
             try:
-                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                private_folder(folder)
             except OSError as error:
                 raise HomeError(
                     f"cannot make the folder {folder}: {error.strerror}; "
@@ -119,6 +119,39 @@ class Home:
                     "give it write permission or set DISCERN_HOME to another folder"
                 )
         return self
+
+
+def private_folder(path: Path) -> None:
+    """Make a folder for its owner alone, whatever the umask; one that is there stays as it is.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, mode=_PRIVATE)
+    except FileExistsError:
+        if not path.is_dir():
+            raise
+    else:
+        path.chmod(_PRIVATE)  # a umask may have left less
+
+
+def keep_to_ourselves() -> None:
+    """Make what this process and its children write readable by its owner alone.
+
+    For our own programs; a library leaves the umask of its host as it is.
+    """
+    global _theirs
+    _theirs = os.umask(0o077)
+
+
+def persons_umask() -> int:
+    """Return the umask that the person has set: for their editor and their browser."""
+    return _theirs
+
+
+_PRIVATE = 0o700
+_theirs = -1  # for `subprocess`: as it is
 
 
 def expanded(path: str | Path) -> Path:

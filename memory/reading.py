@@ -41,8 +41,8 @@ def open_file(path: Path, most: int | None = None) -> BufferedReader:
         FileError: it is no regular file, too large, or cannot be opened.
         HomeError: it belongs to a journal that is open, and only SQLite may open those.
     """
+    refuse_open_file(path)
     try:
-        refuse_open_file(path)
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(error.errno, error.strerror, str(path)) from error

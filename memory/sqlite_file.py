@@ -200,7 +200,7 @@ def identity(path: Path) -> Identity | None:
     """Return what tells a file from every other; None where there is none."""
     try:
         about = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # nothing is called so
         return None
     return about.st_dev, about.st_ino
 

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from memory.places import private_folder
 from memory.reading import open_file
 from memory.whole import whole
 from trainer.job import Ids, LogProbabilities
@@ -154,7 +155,7 @@ def _write(path: Path, answers: Iterable[tuple[str, Kept]]) -> bool:
     """Write answers, whole or not at all; False where the disk refuses."""
     keys, kept = zip(*answers, strict=True)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent)
         with whole(path) as part, part.open("xb") as file:
             np.savez(
                 file,

@@ -39,6 +39,7 @@ from agent.adapters import (
 from memory.difference import now
 from memory.errors import AdapterError, HomeError, NothingToTrainError
 from memory.home import Home
+from memory.places import private_folder
 from memory.traces import sweep_home
 from memory.whole import scratch, settle, sync, write_whole
 from trainer.pointer import HISTORY, complete, point, served, taught, write_pointer
@@ -296,7 +297,7 @@ def _writing(home: Home) -> Iterator[Path]:
     folder = home.adapters
     try:
         if not folder.is_dir():
-            folder.mkdir(parents=True, exist_ok=True)
+            private_folder(folder)
             sync(folder.parent)
         with (folder / ".lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -22,6 +22,7 @@ from typing import IO, Any, Literal, get_args
 from memory.difference import now
 from memory.errors import FileError, HomeError, TrainingError
 from memory.home import Home
+from memory.places import private_folder
 from memory.reading import LINE, SMALL, open_file, parse_object, read_objects, read_text
 from memory.whole import write_whole
 from trainer.report import Point, Report, folders
@@ -137,7 +138,7 @@ def run_folder(home: Home) -> Path:
     stamp = now().strftime("%Y%m%dT%H%M%S")
     folder = home.runs / stamp
     try:
-        home.runs.mkdir(parents=True, exist_ok=True)
+        private_folder(home.runs)
         for number in range(2, 100):
             try:
                 folder.mkdir()

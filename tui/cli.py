@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import click
 
 from memory.errors import DiscernError
+from memory.places import keep_to_ourselves
 from tui.verbs.offered import model_files, threads
 
 # Name → (module, one line for --help). The line stands here so that help imports nothing.
@@ -164,6 +165,7 @@ def _write_nowhere() -> None:
 
 def main() -> None:
     """Enter from the shell."""
+    keep_to_ourselves()
     _have_streams()
     sys.exit(run())
 

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from memory.errors import FileError, HomeError, SettingsError
+from memory.places import persons_umask
 from memory.reading import read_text
 
 USUAL = ("nano", "vim", "vi")
@@ -67,7 +68,8 @@ def edited(draft: str, command: list[str]) -> str:
         except OSError as error:
             raise _unwritten(error) from error
         try:
-            code = subprocess.run([*command, str(path)], check=False).returncode
+            call = [*command, str(path)]
+            code = subprocess.run(call, check=False, umask=persons_umask()).returncode
         except OSError as error:
             raise SettingsError(
                 f"the editor {command[0]} could not be started: {error.strerror}; the draft is as it "

@@ -40,7 +40,7 @@ _OPENS = re.compile(
     r"(^|\.)(open|fdopen|read_bytes|read_text|write_bytes|write_text|copy2|copyfile|copyfileobj|"
     r"copytree|touch|truncate|mmap|sqlite3\.connect)$|^shutil\.(copy|move)$"
 )
-_OURS = re.compile(r"\b(journal|checkpoints|place|aside)\b|threads\.sqlite|chroma\.sqlite3")
+_OURS = re.compile(r"\b(journal|checkpoints|aside)\b|threads\.sqlite|chroma\.sqlite3")
 _THEIR_MODULES = {
     "memory/sqlite_file.py", "memory/database.py", "memory/schema.py", "memory/backup.py",
     "memory/health.py", "memory/store.py", "agent/threads.py",

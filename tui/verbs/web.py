@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -92,5 +93,14 @@ def web(
 def _open(url: str) -> None:
     import webbrowser
 
-    if not webbrowser.open(url):
+    from memory.places import persons_umask
+
+    before = os.umask(0o077)
+    if (theirs := persons_umask()) >= 0:  # what the browser will save is theirs
+        os.umask(theirs)
+    try:
+        opened = webbrowser.open(url)
+    finally:
+        os.umask(before)
+    if not opened:
         click.echo("No browser could be opened here; open the address yourself.", err=True)

@@ -1,0 +1,97 @@
+"""What Discern writes is for its owner alone, whatever the umask it is started with."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from memory.home import Home
+from tests.faults.processes import ROOT
+from tests.faults.test_evening import SETTINGS
+
+MASKS = [0o000, 0o777]
+
+
+AT_ONCE = """
+import json, sys
+from memory.places import keep_to_ourselves
+from tui.cli import run
+keep_to_ourselves()
+for words in json.loads(sys.argv[1]):
+    assert run(words) in (0, 1), words
+"""
+
+
+def python(mask: int, *words: str) -> None:
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        umask=mask,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode in (0, 1), done.stderr
+
+
+def discern(mask: int, *words: str) -> None:
+    """Run a verb as a shell does."""
+    python(mask, "-m", "tui", *words)
+
+
+def open_to_others(folder: Path) -> list[str]:
+    """The files that are not 0600 and the folders that are not 0700."""
+    paths = [folder, *folder.rglob("*")]
+    assert len(paths) > 10
+    return [
+        f"{stat.S_IMODE(path.stat().st_mode):o} {path}"
+        for path in paths
+        if stat.S_IMODE(path.stat().st_mode) != (0o700 if path.is_dir() else 0o600)
+    ]
+
+
+def talked(tmp_path: Path, tiny: Path, mask: int, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A home that did not exist before, after a talk, a mark, searches and exports."""
+    monkeypatch.setenv("DISCERN_HOME", str(tmp_path / "fresh"))
+    home = Home.locate()
+    discern(mask, "model", "use", str(tiny))
+    verbs = [
+        ["ask", "What is two?"],
+        ["mark", "--moment", "error", "--expected", "Two is two."],
+        ["memory", "rebuild"],
+        ["memory", "backup"],
+        ["memory", "export", str(home.data / "marks.jsonl")],
+        ["doctor"],
+    ]
+    python(mask, "-c", AT_ONCE, json.dumps(verbs))
+    return home
+
+
+@pytest.mark.parametrize("mask", MASKS, ids=oct)
+def test_files_in_the_home_are_0600_and_folders_0700_whatever_the_umask(
+    tmp_path: Path, tiny: Path, mask: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = talked(tmp_path, tiny, mask, monkeypatch)
+    assert home.settings_file.exists() and home.index.is_dir()
+    assert open_to_others(home.data) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mask", MASKS, ids=oct)
+def test_what_a_training_writes_is_private_whatever_the_umask(
+    tmp_path: Path, tiny: Path, mask: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = talked(tmp_path, tiny, mask, monkeypatch)
+    home.settings_file.write_text(SETTINGS.format(model=tiny))
+    home.settings_file.chmod(0o600)
+    discern(mask, "train")
+    discern(mask, "report", "--html", str(home.data / "report.html"))
+    assert list(home.runs.rglob("report.json"))
+    assert open_to_others(home.data) == []
