@@ -20,7 +20,7 @@ import pytest
 from agent.threads import checkpoints
 from memory import sqlite_file
 from memory.backup import asides, backup, restore
-from memory.errors import ExchangeError, HomeError
+from memory.errors import HomeError
 from memory.exchange import export_file, read_batch
 from memory.home import Home, Settings
 from memory.journal import Journal
@@ -80,7 +80,7 @@ def test_a_file_that_the_open_journal_consists_of_is_not_read_in_or_written_over
         link = home.data / "marks.jsonl"
         os.link(home.journal, link)
         for path in (home.journal, sqlite_file.log_of(home.journal), link):
-            with pytest.raises(ExchangeError, match="is the journal itself or its log"):
+            with pytest.raises(HomeError, match="is the journal itself or its log"):
                 read_batch(memory, path)
             with pytest.raises(HomeError, match="is the journal itself or its log"):
                 export_file(memory, path)
