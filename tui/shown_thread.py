@@ -26,6 +26,8 @@ SHOWN_TURNS = 4
 """Turns of a resumed thread that are laid down at once; where there is room left, more follow."""
 EARLIER_TURNS = 8
 """Earlier turns that are laid down each time they come near."""
+MOST_TURNS = 80
+"""Turns that stand on the screen at most when another is asked; of more, the latest half stays."""
 
 
 class ShownThread:
@@ -85,6 +87,21 @@ class ShownThread:
                 await self._screen.transcript.put_before(views)
                 await self.refresh_marks()
                 await self._show_places()
+
+    async def leave_early_turns(self) -> None:
+        """Take the earliest turns off a long screen, so that a turn costs the same after a thousand.
+
+        They are laid down again when they come near.
+        """
+        views = self._screen.transcript.turns
+        if len(views) <= MOST_TURNS:
+            return
+        for view in views[-MOST_TURNS // 2 :]:
+            if view.turn is not None:
+                async with self._laying:
+                    await self._screen.transcript.leave_above(view)
+                    self._first = view.turn.id
+                return
 
     async def choose_branch(self, turn: str) -> None:
         """Go on where the branch of this turn ended, with the cursor on it."""

@@ -88,6 +88,7 @@ class Talk(ShownThread):
         await transcript.drop_hints()
         if instead_of and (before := self._screen.view_of(instead_of)):
             await transcript.cut(before)
+        await self.leave_early_turns()
         await transcript.add(view)
         transcript.choose(None)
         transcript.follow()

@@ -16,6 +16,7 @@ from memory.difference import Turn, new_id, now
 from memory.home import Home, Settings, read_settings
 from memory.journal import Journal
 from tests.tui.screens import Seat, sitting, until
+from tui import shown_thread
 from tui.shown_thread import SHOWN_TURNS
 
 
@@ -197,3 +198,37 @@ async def test_a_thread_opens_with_its_last_turns_and_a_tall_screen_with_as_many
         assert len(seat.screen.transcript.turns) == SHOWN_TURNS
     async with sitting(home, quick, thread="u", size=(80, 50)) as seat:
         await seat.sees("Question 39?", "Question 26?")
+
+
+def answered(seat: Seat) -> str:
+    """What was asked last, once it is answered and the next may be asked."""
+    turn = seat.screen.transcript.turns[-1].turn if seat.screen.transcript.turns else None
+    return turn.asked if turn and not seat.screen.talk.asked else ""
+
+
+def turns_up_to_the_top(seat: Seat) -> int:
+    """Scroll to the top, and count what was laid down by now."""
+    seat.screen.transcript.scroll_home(animate=False)
+    return len(seat.screen.transcript.turns)
+
+
+async def test_a_long_evening_keeps_the_latest_turns_on_the_screen_and_the_others_within_reach(
+    home: Home, quick: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shown_thread, "MOST_TURNS", 6)
+    script = Script("- Yes.\n" * 9)
+    script.on.set()
+    script.take_part(monkeypatch)
+    async with sitting(home, quick) as seat:
+        for number in range(12):
+            await seat.types(f"Question {number}?")
+            await seat.until(lambda number=number: answered(seat) == f"Question {number}?")
+            assert len(seat.screen.transcript.turns) <= 7
+        await seat.until(lambda: turns_up_to_the_top(seat) == 12)
+        await seat.sees("Question 0?")
+        asked = [view.turn.asked for view in seat.screen.transcript.turns if view.turn]
+        assert asked == [f"Question {number}?" for number in range(12)]
+        await seat.types("And now?")
+        await seat.until(lambda: answered(seat) == "And now?")
+        assert len(seat.screen.transcript.turns) <= 7
+        await seat.sees("And now?")

@@ -96,6 +96,12 @@ class Transcript(VerticalScroll):
             self.choose(None)
             await self.remove_children(children[children.index(view) :])
 
+    async def leave_above(self, view: TurnView) -> None:
+        """Take away everything above a turn."""
+        children = list(self.children)
+        await self.remove_children(children[: children.index(view)])
+        self.call_after_refresh(self._fill)
+
     async def put_before(self, widgets: Sequence[Widget]) -> None:
         """Lay earlier turns down above; what is read stays where it stands on the screen."""
         first = next(iter(self.children), None)
