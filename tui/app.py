@@ -302,5 +302,5 @@ def run_chat(
     finally:
         app.let_go()
     if app.failure is not None:
-        sys.stderr.write(f"discern: {app.failure}\n")
+        sys.stderr.write(f"discern: {clean(app.failure)}\n")
     return app.return_code or 0

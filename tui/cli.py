@@ -8,6 +8,7 @@ quick.
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ import click
 
 from memory.errors import DiscernError
 from memory.places import keep_to_ourselves
+from tui.printing import echo
 from tui.verbs.offered import model_files, threads
 
 # Name → (module, one line for --help). The line stands here so that help imports nothing.
@@ -131,30 +133,31 @@ def run(arguments: Sequence[str] | None = None) -> int:
         result = discern.main(arguments, prog_name="discern", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.exceptions.Abort:
-        click.echo("discern: interrupted; nothing that was kept is lost", err=True)
+        echo("discern: interrupted; nothing that was kept is lost", err=True)
         return 130
     except click.ClickException as error:
-        error.show()
+        said = io.StringIO()
+        error.show(said)
+        echo(said.getvalue(), err=True, nl=False)
         return error.exit_code
     except KeyboardInterrupt:
-        click.echo("discern: interrupted; nothing that was kept is lost", err=True)
+        echo("discern: interrupted; nothing that was kept is lost", err=True)
         return 130
     except BrokenPipeError:
         # The reader went away (`discern memory list | head`): no fault of ours, and nothing to say.
         _write_nowhere()
         return 0
     except DiscernError as error:
-        from tui.text import clean
         from tui.verbs.shared_options import step
 
         step("")  # what went on when it broke
-        click.echo(f"discern: {clean(str(error))}", err=True)
+        echo(f"discern: {error}", err=True)
         return error.exit_code
     except OSError as error:
         # Ours have a sentence of their own; this is most often where the output goes: a full disk.
         where = error.filename or "the output"
         _write_nowhere()
-        click.echo(f"discern: cannot use {where}: {error.strerror or error}", err=True)
+        echo(f"discern: cannot use {where}: {error.strerror or error}", err=True)
         return 2
 
 

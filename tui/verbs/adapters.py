@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from tui.printing import echo
 from tui.verbs.offered import adapters as adapters_here
 from tui.verbs.shared_options import as_json, model_option, open_home, print_json, working
 
@@ -59,16 +60,16 @@ def list_all(as_json: bool) -> None:
     for item in found:
         sign = "◆" if item.id == current else "◇" if item.id == pointer.waiting else " "
         count = len(item.manifest.differences)
-        click.echo(
+        echo(
             f"{sign} {item.id[:8]}  {item.manifest.created.astimezone():%Y-%m-%d %H:%M}  "
             f"{count} difference{'s' * (count != 1)}, scale {item.manifest.scale:g}, "
             f"for {item.manifest.base.name}{', pinned' if item.pinned else ''}"
         )
     if not found:
-        click.echo("No adapters yet. `discern train` makes one from the differences you marked.")
+        echo("No adapters yet. `discern train` makes one from the differences you marked.")
     if pointer.off:
         waits = "; ◇ waits" if pointer.waiting else ""
-        click.echo(f"Adapters are off{waits}. `discern adapters on` lets them serve again.")
+        echo(f"Adapters are off{waits}. `discern adapters on` lets them serve again.")
 
 
 @adapters.command(epilog="\b\nExamples:\n  discern adapters use 3f2a")
@@ -125,7 +126,7 @@ def off(as_json: bool) -> None:
         return
     _say(None, as_json)
     kept = f"{waiting[:8]} waits" if waiting else "what nights make waits"
-    click.echo(f"That stays so: {kept} until `discern adapters on`.")
+    echo(f"That stays so: {kept} until `discern adapters on`.")
 
 
 @adapters.command(epilog="\b\nExamples:\n  discern adapters on")
@@ -167,13 +168,13 @@ def _pin(prefix: str, on: bool, as_json: bool) -> None:
     if as_json:
         print_json({"id": adapter.id, "pinned": on})
     else:
-        click.echo(f"Adapter {adapter.id[:8]} {'stays on disk' if on else 'is no longer pinned'}.")
+        echo(f"Adapter {adapter.id[:8]} {'stays on disk' if on else 'is no longer pinned'}.")
 
 
 def _say(current: str | None, as_json: bool) -> None:
     if as_json:
         print_json({"current": current})
     elif current:
-        click.echo(f"Adapter {current[:8]} serves now.")
+        echo(f"Adapter {current[:8]} serves now.")
     else:
-        click.echo("The base model serves alone now.")
+        echo("The base model serves alone now.")

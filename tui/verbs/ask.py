@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tui.printing import echo
 from tui.verbs.offered import threads
 from tui.verbs.shared_options import (
     as_json,
@@ -105,10 +106,10 @@ def ask(
         events = stack.enter_context(closing(chat.say(question)))
         finished = (_as_events if stream else _as_document if as_json else _as_text)(chat, events)
         if chat.notice:
-            click.echo(clean(f"discern: {chat.notice}"), err=True)
+            echo(clean(f"discern: {chat.notice}"), err=True)
         if stopped.is_set():
             said = "what was said is kept" if finished.turn.replied else "nothing was said yet"
-            click.echo(f"discern: stopped; {said}", err=True)
+            echo(f"discern: stopped; {said}", err=True)
             return INTERRUPTED
     return 0
 
@@ -163,10 +164,10 @@ def _as_text(chat: Chat, events: Iterator[Event]) -> Finished:
     for event in events:
         if isinstance(event, Delta):
             step("")
-            click.echo(cleaner.feed(event.text), nl=False)
+            echo(cleaner.feed(event.text), nl=False)
         elif isinstance(event, Finished):
             step("")
-            click.echo(cleaner.finish())
+            echo(cleaner.finish())
             done = event
     return done
 

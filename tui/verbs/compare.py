@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tui.printing import echo
 from tui.verbs.offered import sides as sides_offered
 from tui.verbs.shared_options import as_json, model_option, open_home, print_json, step, working
 
@@ -86,7 +87,7 @@ def compare(
         judged: list[str] = []
         width = max(40, min(120, shutil.get_terminal_size().columns))
         if not (as_json or blind):
-            click.echo(_row(sides[0].name, sides[1].name, width).rstrip())
+            echo(_row(sides[0].name, sides[1].name, width).rstrip())
         found = logic.compare(engine, journal, settings, sides, asked)
         for number, pair in enumerate(found, 1):
             pairs.append(pair)
@@ -112,12 +113,12 @@ def compare(
 def _show(pair: Pair, left: str, right: str, width: int, *, err: bool = False) -> None:
     from tui.text import one_line
 
-    click.echo("", err=err)
-    click.echo(f"» {one_line(pair.asked.text)}", err=err)
+    echo("", err=err)
+    echo(f"» {one_line(pair.asked.text)}", err=err)
     if left == right:
-        click.echo("\n".join(textwrap.wrap(f"= {one_line(left)}", width)) or "= (empty)", err=err)
+        echo("\n".join(textwrap.wrap(f"= {one_line(left)}", width)) or "= (empty)", err=err)
         return
-    click.echo(_row(left or "(empty)", right or "(empty)", width), err=err)
+    echo(_row(left or "(empty)", right or "(empty)", width), err=err)
 
 
 def _row(left: str, right: str, width: int) -> str:
@@ -153,7 +154,7 @@ def _judge(pair: Pair, number: int, total: int, width: int, *, err: bool) -> str
     order = ["first", "second"]
     random.SystemRandom().shuffle(order)
     replies = {"first": pair.first, "second": pair.second}
-    click.echo(f"\n{number} of {total}", err=err)
+    echo(f"\n{number} of {total}", err=err)
     _show(pair, replies[order[0]], replies[order[1]], width, err=err)
     word = click.prompt(
         "Which is better? 1 left, 2 right, t tie, q quit",
@@ -171,7 +172,7 @@ def _tally(judged: list[str]) -> dict[str, int]:
 
 def _reveal(sides: tuple[Side, Side], judged: list[str]) -> None:
     tally = _tally(judged)
-    click.echo(
+    echo(
         f"\n{sides[0].name} was better {tally['first']} times, {sides[1].name} {tally['second']} "
         f"times, and {tally['tie']} were equally good or the same."
     )
@@ -181,7 +182,7 @@ def _sum_up(sides: tuple[Side, Side], pairs: list[Pair]) -> None:
     from trainer.measures import same
 
     apart = sum(pair.first != pair.second for pair in pairs)
-    click.echo(f"\n{apart} of {len(pairs)} replies differ.")
+    echo(f"\n{apart} of {len(pairs)} replies differ.")
     wanted = [pair for pair in pairs if pair.asked.expected]
     if wanted:
         right = [
@@ -191,7 +192,7 @@ def _sum_up(sides: tuple[Side, Side], pairs: list[Pair]) -> None:
                 [(pair, pair.second) for pair in wanted],
             )
         ]
-        click.echo(
+        echo(
             f"As it should sound: {sides[0].name} {right[0]}, {sides[1].name} {right[1]} "
             f"of {len(wanted)}."
         )

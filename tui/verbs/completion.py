@@ -18,6 +18,8 @@ from click.shell_completion import (
     split_arg_string,
 )
 
+from tui.printing import echo
+
 BASH = r"""%(complete_func)s() {
     local line="${COMP_LINE:0:COMP_POINT}" type value begun=""
     local word="${line//\\ /$'\1'}"
@@ -86,4 +88,4 @@ def completion(shell: str) -> None:
 
     found = get_completion_class(shell)
     assert found is not None  # the choice above lists just those that click has
-    click.echo(found(discern, {}, "discern", "_DISCERN_COMPLETE").source())
+    echo(found(discern, {}, "discern", "_DISCERN_COMPLETE").source())

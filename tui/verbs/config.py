@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from tui.printing import Safe, echo
 from tui.verbs.shared_options import as_json, open_home, print_json
 
 
@@ -22,7 +23,7 @@ def path(as_json: bool) -> None:
     if as_json:
         print_json({"user": home.settings_file, "shipped": shipped_settings_file()})
     else:
-        click.echo(str(home.settings_file))
+        echo(str(home.settings_file))
 
 
 @config.command(
@@ -42,8 +43,11 @@ def show(as_json: bool) -> None:
         return
     import json
 
+    from memory.record import escape_unseen
+
     for section, keys in values.items():
-        click.echo(f"[{section}]")
+        echo(f"[{section}]")
         for key, value in keys.items():
-            click.echo(f"{key} = {json.dumps(value, ensure_ascii=False)}")
-        click.echo()
+            text = escape_unseen(json.dumps(value, ensure_ascii=False))
+            echo(Safe(f"{key} = {text}"))
+        echo()

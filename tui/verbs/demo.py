@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tui.printing import Safe, echo, styled
 from tui.verbs.shared_options import as_json, print_json, step
 
 if TYPE_CHECKING:
@@ -69,17 +70,17 @@ class Story:
     steps: list[dict[str, object]] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
 
-    def tell(self, text: str = "") -> None:
+    def tell(self, *pieces: str) -> None:
         """Print a line of the story."""
         if not self.quiet:
-            click.echo(text)
+            echo(*pieces)
 
     def check(self, name: str, held: bool, **facts: object) -> None:
         """Record whether a step held, and say so."""
         seconds = round(time.monotonic() - self.started, 1)
         self.steps.append({"step": name, "held": held, "seconds": seconds, **facts})
-        sign = click.style("✓", fg="green") if held else click.style("✗", fg="red")
-        self.tell(f"  {sign} {name}  ({seconds} s)")
+        sign = styled("✓", fg="green") if held else styled("✗", fg="red")
+        self.tell("  ", sign, f" {name}  ({seconds} s)")
 
     @property
     def held(self) -> bool:
@@ -210,7 +211,8 @@ def _train(chat: Chat, home: Home, settings: Settings, story: Story) -> None:
         on_event=Progress() if not story.quiet else lambda _event: None,
     )
     step("")
-    story.tell("\n".join("    " + line for line in printed(report, room() - 4).splitlines()))
+    lines = printed(report, room() - 4).splitlines()
+    story.tell(Safe("\n".join("    " + line for line in lines)))
     story.check("the adapter passed its gate and is published", report.verdict == "published")
     said = chat.take_adapter()
     story.tell(f"    {said}")

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from memory.errors import DiscernError
+from tui.printing import echo, styled
 from tui.verbs.shared_options import as_json, model_option, print_json, step
 
 PACKAGES = (
@@ -47,6 +48,8 @@ Examples:
 @as_json
 def doctor(model: str | None, as_json: bool) -> int:
     """Check what is installed, what fits, and how to mend what is broken (exit code 2 if so)."""
+    from tui.text import one_line
+
     found: list[Finding] = []
     for look in (_python, _packages, _home, _settings, _journal, _checkpoints, _disk, _device):
         found += _looked_at(look)
@@ -58,14 +61,14 @@ def doctor(model: str | None, as_json: bool) -> int:
         print_json({"ok": not broken, "findings": found})
         return 2 if broken else 0
     signs = {
-        "ok": click.style("✓", fg="green"),
-        "note": click.style("•", fg="yellow"),
-        "broken": click.style("✗", fg="red"),
+        "ok": styled("✓", fg="green"),
+        "note": styled("•", fg="yellow"),
+        "broken": styled("✗", fg="red"),
     }
     for item in found:
-        click.echo(f"{signs[item.state]} {item.what:<10} {item.text}")
+        echo(signs[item.state], f" {item.what:<10} {one_line(item.text)}")
         if item.mend:
-            click.echo(f"  {'':<10} → {item.mend}")
+            echo(f"  {'':<10} → {one_line(item.mend)}")
     return 2 if broken else 0
 
 

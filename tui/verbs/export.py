@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from tui.printing import echo
 from tui.verbs.offered import adapters
 from tui.verbs.shared_options import as_json, model_option, open_home, print_json, step
 
@@ -84,7 +85,7 @@ def export(
         print_json({"out": taken.out, "files": taken.files, "survived": taken.survived})
     else:
         for path in taken.files:
-            click.echo(f"wrote {path}")
+            echo(f"wrote {path}")
         if taken.survived:
-            click.echo(taken.survived.sentence)
+            echo(taken.survived.sentence)
     return 0 if sound else 1

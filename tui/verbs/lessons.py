@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from memory.errors import NothingToTrainError, SettingsError
+from tui.printing import echo
 from tui.verbs.offered import differences as differences_offered
 from tui.verbs.shared_options import as_json, model_option, open_home, print_json, step
 
@@ -79,7 +80,7 @@ def lessons(
         step("")
         if export is not None:
             _export(home, *export, made, differences, settings.chat.system)
-            click.echo(f"{len(made)} lessons written to {export[1]}.", err=True)
+            echo(f"{len(made)} lessons written to {export[1]}.", err=True)
         elif as_json:
             print_json(
                 {
@@ -128,7 +129,7 @@ def _print(made: Sequence[Lesson], engine: Engine, *, full: bool) -> None:
 
     for lesson in made:
         place = ", in its talk" if lesson.in_talk else ""
-        click.echo(f"{lesson.difference[:8]}  {lesson.kind}{place}  {_counts(lesson)}")
+        echo(f"{lesson.difference[:8]}  {lesson.kind}{place}  {_counts(lesson)}")
         show = clean if full else one_line
         rows = [("asked", lesson.question.text), ("chosen", lesson.expected)]
         if lesson.rejected:
@@ -141,13 +142,13 @@ def _print(made: Sequence[Lesson], engine: Engine, *, full: bool) -> None:
             rows += [("also", question.text) for question in lesson.rephrasings]
             rows += [("held out", question.text) for question in lesson.held_out]
         for name, text in rows:
-            click.echo(f"{name:>10}  " + show(text).replace("\n", "\n" + " " * 12))
+            echo(f"{name:>10}  " + show(text).replace("\n", "\n" + " " * 12))
     tokens = sum(len(q.prompt) + len(x.chosen) for x in made for q in (x.question, *x.rephrasings))
     wordings = sum(1 + len(lesson.rephrasings) for lesson in made)
     if made:
-        click.echo(f"{len(made)} lessons in {wordings} wordings, {tokens:,} tokens a round.")
+        echo(f"{len(made)} lessons in {wordings} wordings, {tokens:,} tokens a round.")
     else:
-        click.echo("Nothing to train: mark a reply and say how it should have sounded.")
+        echo("Nothing to train: mark a reply and say how it should have sounded.")
 
 
 def _counts(lesson: Lesson) -> str:
@@ -162,13 +163,13 @@ def _print_rest(conflicts: Sequence[str], left_out: dict[str, str]) -> None:
     from tui.text import one_line
 
     if conflicts:
-        click.echo("\nConflicts:")
+        echo("\nConflicts:")
         for sentence in conflicts:
-            click.echo("  " + one_line(sentence, 400))
+            echo("  " + one_line(sentence, 400))
     if left_out:
-        click.echo("\nLeft out:")
+        echo("\nLeft out:")
         for name, reason in left_out.items():
-            click.echo(f"  {name[:8]}  {one_line(reason, 200)}")
+            echo(f"  {name[:8]}  {one_line(reason, 200)}")
 
 
 def _export(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tui.printing import echo
 from tui.verbs.shared_options import as_json, open_home, print_json, step_bar, working
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def export(path: Path, force: bool, as_json: bool) -> None:
     if as_json:
         print_json({"path": path, "differences": count})
     else:
-        click.echo(f"{count} difference{'s' * (count != 1)} written to {path}.")
+        echo(f"{count} difference{'s' * (count != 1)} written to {path}.")
 
 
 @click.command(
@@ -81,12 +82,12 @@ def import_batch(path: Path, as_json: bool) -> None:
         print_json(batch)
         return
     if not batch.id:
-        click.echo(f"Nothing new: all {batch.duplicates} of it are known already.")
+        echo(f"Nothing new: all {batch.duplicates} of it are known already.")
         return
     _show(batch)
     if batch.announced is not None and batch.announced > batch.count + batch.duplicates:
-        click.echo(f"The file says that it holds {batch.announced}: some of it may be missing.")
-    click.echo(
+        echo(f"The file says that it holds {batch.announced}: some of it may be missing.")
+    echo(
         f"Nothing is in yet. `discern memory confirm {batch.id}` lets them in, "
         f"`discern memory reject {batch.id}` throws them away."
     )
@@ -108,21 +109,21 @@ def batches(as_json: bool) -> None:
     for batch in found:
         _show(batch)
     if not found:
-        click.echo("Nothing waits. `discern memory import FILE` reads differences in.")
+        echo("Nothing waits. `discern memory import FILE` reads differences in.")
 
 
 def _show(batch: Batch) -> None:
     from tui.text import one_line
 
     twice = f" ({batch.duplicates} more are known already)" if batch.duplicates else ""
-    click.echo(
+    echo(
         f"Batch {batch.id}: {batch.count} difference{'s' * (batch.count != 1)}{twice}, "
         f"from {one_line(str(batch.source), 60)}, {batch.at.astimezone():%Y-%m-%d %H:%M}"
     )
     for item in batch.items:
-        click.echo(f"  {one_line(preview(item), 90)}")
+        echo(f"  {one_line(preview(item), 90)}")
     if more := batch.count - len(batch.items):
-        click.echo(f"  … and {more:,} more")
+        echo(f"  … and {more:,} more")
 
 
 def preview(item: Any) -> str:
@@ -145,9 +146,9 @@ def _settle(identity: str, let_in: bool, as_json: bool) -> None:
         return
     plural = f"difference{'s' * (count != 1)}"
     if let_in:
-        click.echo(f"{count} {plural} came in: recalled from now on, trained with the next run.")
+        echo(f"{count} {plural} came in: recalled from now on, trained with the next run.")
     else:
-        click.echo(f"{count} {plural} thrown away.")
+        echo(f"{count} {plural} thrown away.")
 
 
 @click.command(epilog="\b\nExamples:\n  discern memory confirm 1")

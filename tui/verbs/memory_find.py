@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from tui.printing import echo
 from tui.verbs.offered import turns
 from tui.verbs.shared_options import as_json, open_home, print_json, step, step_bar
 
@@ -28,7 +29,7 @@ def search(text: str, limit: int, as_json: bool) -> None:
     """
     from agent.serving import embedder
     from memory.memory import Memory
-    from tui.text import clean, one_line
+    from tui.text import one_line
 
     home, settings = open_home()
     bar = step_bar("indexing")
@@ -56,13 +57,13 @@ def search(text: str, limit: int, as_json: bool) -> None:
         return
     for item in found:
         sign = "◆" if item.score >= floor else "·"
-        click.echo(
+        echo(
             f"{sign} {item.score:.2f}  {item.difference.id[:8]}  "
             f"{one_line(item.difference.asked, 50)}  [{one_line(' '.join(item.matched), 60)}]"
         )
-    click.echo(f"◆ clears the floor of {floor}" if found else "Nothing bears on that.")
+    echo(f"◆ clears the floor of {floor}" if found else "Nothing bears on that.")
     if by_words:
-        click.echo(clean(f"By words alone: {by_words}."))
+        echo(f"By words alone: {by_words}.")
 
 
 @click.command(
@@ -110,21 +111,21 @@ def why(turn: str | None, as_json: bool) -> None:
             }
         )
         return
-    click.echo(f"For “{one_line(asked.asked, 60)}” ({asked.id[:8]}):")
+    echo(f"For “{one_line(asked.asked, 60)}” ({asked.id[:8]}):")
     for part in answer.recalled:
         item = part.difference
         score = f"{part.score:.2f}" if part.score is not None else "?"
-        click.echo(
+        echo(
             f"◆ {score}  {item.id[:8]} {'⚑' if item.pinned else ' '} "
             f"{item.at.astimezone():%Y-%m-%d}  {one_line(item.asked, 44)}  "
             f"[{one_line(' '.join(part.matched), 40)}]"
         )
     if answer.aside:
-        click.echo(answer.aside[:1].upper() + answer.aside[1:] + ".")
+        echo(answer.aside[:1].upper() + answer.aside[1:] + ".")
     if answer.recalled:
-        click.echo("`discern memory pin ID` puts one first, `discern memory forget ID` removes it.")
+        echo("`discern memory pin ID` puts one first, `discern memory forget ID` removes it.")
     elif not answer.forgotten:
-        click.echo("Nothing was recalled.")
+        echo("Nothing was recalled.")
 
 
 @click.command(epilog="\b\nExamples:\n  discern memory suggest\n  discern memory suggest --json")
@@ -163,15 +164,13 @@ def suggest(limit: int, as_json: bool) -> None:
         )
         return
     for item in found:
-        click.echo(
-            f"{item.turn.id[:8]}  {item.turn.at.astimezone():%Y-%m-%d %H:%M}  {item.reason}."
-        )
-        click.echo(f"          asked {one_line(item.turn.asked, 66)}")
-        click.echo(f"          said  {one_line(item.turn.replied, 66)}")
+        echo(f"{item.turn.id[:8]}  {item.turn.at.astimezone():%Y-%m-%d %H:%M}  {item.reason}.")
+        echo(f"          asked {one_line(item.turn.asked, 66)}")
+        echo(f"          said  {one_line(item.turn.replied, 66)}")
     if found:
-        click.echo(f"To mark one: discern mark --moment surprise --turn {found[-1].turn.id[:8]}")
+        echo(f"To mark one: discern mark --moment surprise --turn {found[-1].turn.id[:8]}")
     else:
-        click.echo("No reply stands out. Hints need some turns to know what is usual for you.")
+        echo("No reply stands out. Hints need some turns to know what is usual for you.")
 
 
 COMMANDS = (search, why, suggest)

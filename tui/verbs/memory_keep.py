@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from tui.printing import confirm, echo
 from tui.verbs.shared_options import as_json, open_home, print_json, step, step_bar, working
 
 
@@ -39,7 +40,7 @@ def backup(path: Path | None, force: bool, as_json: bool) -> None:
     if as_json:
         print_json({"path": made, "bytes": made.stat().st_size})
     else:
-        click.echo(f"Copied to {made} ({made.stat().st_size / 1e6:.1f} MB).")
+        echo(f"Copied to {made} ({made.stat().st_size / 1e6:.1f} MB).")
 
 
 @click.command(epilog="\b\nExamples:\n  discern memory restore ~/marks.sqlite")
@@ -59,18 +60,18 @@ def restore(path: Path, yes: bool, as_json: bool) -> int:
     with working("reading the copy through"):
         turns, differences = counts(expanded(path))
     if not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
-        click.echo(f"{path} holds {differences:,} differences and {turns:,} turns.")
-        if not click.confirm("Put it in the place of the journal?", default=False):
-            click.echo("Nothing was changed.")
+        echo(f"{path} holds {differences:,} differences and {turns:,} turns.")
+        if not confirm("Put it in the place of the journal?", default=False):
+            echo("Nothing was changed.")
             return 1
     with working("putting it in the journal's place"):
         done = put_back(home.prepare(), path)
     if as_json:
         print_json(done)
         return 0
-    click.echo(f"Restored: {done.differences:,} differences and {done.turns:,} turns.")
+    echo(f"Restored: {done.differences:,} differences and {done.turns:,} turns.")
     if done.aside is not None:
-        click.echo(f"What stood there is kept as {done.aside}.")
+        echo(f"What stood there is kept as {done.aside}.")
     return 0
 
 
@@ -88,7 +89,7 @@ def rebuild(as_json: bool) -> None:
     if as_json:
         print_json({"rebuilt": count})
     else:
-        click.echo(f"The index was made anew: {count} difference{'s' * (count != 1)}.")
+        echo(f"The index was made anew: {count} difference{'s' * (count != 1)}.")
 
 
 @click.command(epilog="\b\nExamples:\n  discern memory check\n  discern memory check --json")
@@ -104,7 +105,6 @@ def check(as_json: bool) -> int:
     from memory.health import Finding
     from memory.health import check as look
     from memory.memory import Memory
-    from tui.text import clean
 
     home, settings = open_home()
     bar = step_bar("indexing")
@@ -122,11 +122,11 @@ def check(as_json: bool) -> int:
         return 0 if whole else 1
     signs = {"error": "✗", "warning": "!", "note": "·"}
     for finding in found:
-        click.echo(clean(f"{signs.get(finding.level, '·')} {finding.sentence}"))
+        echo(f"{signs.get(finding.level, '·')} {finding.sentence}")
         if finding.mend:
-            click.echo(clean(f"  {finding.mend}"))
+            echo(f"  {finding.mend}")
     if whole:
-        click.echo(f"✓ The memory is whole: {count} difference{'s' * (count != 1)}.")
+        echo(f"✓ The memory is whole: {count} difference{'s' * (count != 1)}.")
     return 0 if whole else 1
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from tui.printing import confirm, echo
 from tui.verbs.offered import differences as ids
 from tui.verbs.offered import kinds as kinds_offered
 from tui.verbs.shared_options import as_json, model_option, open_home, print_json, step
@@ -61,7 +62,7 @@ def edit(identity: str, as_json: bool, **given: str | None) -> None:
     if as_json:
         print_json(item)
     else:
-        click.echo(receipt(item, settings) if changed else "Nothing was changed.")
+        echo(receipt(item, settings) if changed else "Nothing was changed.")
 
 
 @click.command(
@@ -99,13 +100,13 @@ def contrast(identity: str, keep: bool, model: str | None, as_json: bool) -> int
         from tui.verbs.memory_see import print_facts
 
         print_facts({name: text or "" for name, text in lines.items()})
-        click.echo(
+        echo(
             receipt(item, settings)
             if kept
             else f"Not kept. `discern memory edit {item.id[:8]}` keeps your own words."
         )
     else:
-        click.echo(f"{draft.said} `discern memory edit {item.id[:8]}` opens them.")
+        echo(f"{draft.said} `discern memory edit {item.id[:8]}` opens them.")
     return 0 if draft.contrast else 1
 
 
@@ -120,7 +121,7 @@ def _pin(identity: str, on: bool, as_json: bool) -> None:
         print_json({"id": item.id, "pinned": item.pinned})
     else:
         said = "Pinned: it comes first where it fits" if item.pinned else "No longer pinned"
-        click.echo(f"{said}. {item.id[:8]}, {one_line(item.asked, 60)}")
+        echo(f"{said}. {item.id[:8]}, {one_line(item.asked, 60)}")
 
 
 @click.command(epilog="\b\nExamples:\n  discern memory pin 3fa9")
@@ -158,7 +159,7 @@ def supersede(old: str, new: str, as_json: bool) -> None:
     if as_json:
         print_json({"id": item.id, "superseded_by": item.superseded_by})
     else:
-        click.echo(f"{(item.superseded_by or '')[:8]} stands in the place of {item.id[:8]} now.")
+        echo(f"{(item.superseded_by or '')[:8]} stands in the place of {item.id[:8]} now.")
 
 
 @click.command(
@@ -180,25 +181,25 @@ def forget(identity: str, yes: bool, as_json: bool) -> int:
     from agent.marking import forget as forget_everywhere
     from memory.memory import Memory
     from memory.room import with_room
-    from tui.text import clean, one_line
+    from tui.text import one_line
 
     home, settings = open_home()
     with with_room(home.journal, lambda: Memory.open(home, settings, dense=False)) as memory:
         item = memory.journal.difference(identity)
         if not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
-            click.echo(f"{item.id[:8]}: {one_line(item.asked, 68)}")
+            echo(f"{item.id[:8]}: {one_line(item.asked, 68)}")
             question = "Forget it for good, and the turn it was marked in?"
-            if not click.confirm(question, default=False):
-                click.echo("Nothing was forgotten.")
+            if not confirm(question, default=False):
+                echo("Nothing was forgotten.")
                 return 1
         item = forget_everywhere(home, memory, item.id)
         left = leftovers(home, memory.journal, item)
     if as_json:
         print_json({"forgotten": item.id, "adapters": left.adapters, "files": left.files})
         return 0
-    click.echo(f"Forgotten: {item.id[:8]}, {one_line(item.asked, 60)}")
+    echo(f"Forgotten: {item.id[:8]}, {one_line(item.asked, 60)}")
     for sentence in left.sentences:
-        click.echo(clean(sentence))
+        echo(sentence)
     return 0
 
 
@@ -225,7 +226,7 @@ def undo(identity: str | None, as_json: bool) -> None:
     if as_json:
         print_json({"undone": item.id})
     else:
-        click.echo(f"Taken back: {item.id[:8]}, {one_line(item.asked, 60)}")
+        echo(f"Taken back: {item.id[:8]}, {one_line(item.asked, 60)}")
 
 
 COMMANDS = (edit, contrast, pin, unpin, supersede, forget, undo)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tui.printing import echo
 from tui.verbs.offered import differences as ids
 from tui.verbs.offered import kinds as kinds_offered
 from tui.verbs.shared_options import as_json, open_home, print_json
@@ -70,17 +71,15 @@ def list_differences(
     for item in found:
         sounds = item.contrast.sounds or item.note or "(no contrast yet)"
         state_shown = "superseded" if item.superseded_by else item.state
-        click.echo(
+        echo(
             f"{item.id[:8]} {'⚑' if item.pinned else ' '} {item.at.astimezone():%Y-%m-%d}  "
             f"{item.moment:8} {state_shown:8} "
             f"{one_line(item.asked, 34)} => {one_line(sounds, 34)}"
         )
     if not everything:
-        click.echo(
-            "No differences yet. Mark a reply with /diff in the chat or with `discern mark`."
-        )
+        echo("No differences yet. Mark a reply with /diff in the chat or with `discern mark`.")
     elif not found:
-        click.echo(f"None of the {len(everything)} differences is like that.")
+        echo(f"None of the {len(everything)} differences is like that.")
 
 
 def standings(item: Difference) -> set[str]:
@@ -155,7 +154,7 @@ def print_facts(facts: dict[str, str]) -> None:
 
     for name, text in facts.items():
         if text:
-            click.echo(f"{name:>9}  " + clean(text).replace("\n", "\n" + " " * 11))
+            echo(f"{name:>9}  " + clean(text).replace("\n", "\n" + " " * 11))
 
 
 @click.command(epilog="\b\nExamples:\n  discern memory history 3fa9")
@@ -223,7 +222,7 @@ def kinds(name: str | None, as_json: bool) -> None:
     for kind in found.values():
         indent = "  " if kind.type else ""
         label, russian = one_line(kind.type or kind.family), one_line(kind.russian)
-        click.echo(f"{indent}{label:<14}{russian:<18}{one_line(kind.shows)}")
+        echo(f"{indent}{label:<14}{russian:<18}{one_line(kind.shows)}")
 
 
 COMMANDS = (list_differences, show, history, kinds)

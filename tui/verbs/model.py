@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from tui.printing import confirm, echo, styled
 from tui.verbs.offered import models_here, models_known
 from tui.verbs.shared_options import as_json, open_home, print_json, step, working
 
@@ -65,15 +66,15 @@ def pull(name: str, quant: str | None, then_use: bool, yes: bool, as_json: bool)
         f"  size     {offer.size / 1e6:,.0f} MB{kept}\n"
         f"  licence  {one_line(offer.licence)}\n  sha256   {offer.sha256}\n  to       {offer.target}"
     )
-    click.echo(about, err=as_json)
-    if not yes and sys.stdin.isatty() and not click.confirm("Fetch it?", default=True, err=as_json):
+    echo(about, err=as_json)
+    if not yes and sys.stdin.isatty() and not confirm("Fetch it?", default=True, err=as_json):
         return 1
     path = fetch(offer, _Bar())
     step("")
     if as_json:
         print_json({"path": path, "sha256": offer.sha256, "licence": offer.licence})
     else:
-        click.echo(f"{path} is here and whole.")
+        echo(f"{path} is here and whole.")
     return _use(path, as_json=False, quiet=as_json) if then_use else 0
 
 
@@ -132,7 +133,7 @@ def list_all(known: bool, as_json: bool) -> None:
             )
             return
         for one, quant in rows:
-            click.echo(
+            echo(
                 f"{one.name:<22} {one.use:<10} {', '.join(one.files)} "
                 f"(here: {quant}; {free / 1e9:.0f} GB of memory are free)"
             )
@@ -145,11 +146,11 @@ def list_all(known: bool, as_json: bool) -> None:
         return
     for item in found:
         sign = "◆" if item.path.resolve() == served else " "
-        click.echo(f"{sign} {one_line(item.name):<60} {item.size / 1e6:>8,.0f} MB  {item.whose}")
+        echo(f"{sign} {one_line(item.name):<60} {item.size / 1e6:>8,.0f} MB  {item.whose}")
     if not any(item.path.resolve() == served for item in found):
-        click.echo(f"◆ {one_line(str(served))}")
+        echo(f"◆ {one_line(str(served))}")
     if not found:
-        click.echo("No model files were found. `discern model pull qwen3-0.6b` gets one (640 MB).")
+        echo("No model files were found. `discern model pull qwen3-0.6b` gets one (640 MB).")
 
 
 @model.command(
@@ -223,14 +224,14 @@ def remove(name: str, yes: bool) -> int:
     if path.resolve() == served_model(settings).resolve():
         raise ModelError(f"{path} is served now; choose another first: `discern model use starter`")
     size = path.stat().st_size
-    if not yes and sys.stdin.isatty() and not click.confirm(f"Delete {path}?", default=False):
+    if not yes and sys.stdin.isatty() and not confirm(f"Delete {path}?", default=False):
         return 1
     path.unlink()
     for parent in list(path.parents)[:4]:
         if parent == folder or any(parent.iterdir()):
             break
         parent.rmdir()
-    click.echo(f"{path} is gone; {size / 1e6:,.0f} MB are free again.")
+    echo(f"{path} is gone; {size / 1e6:,.0f} MB are free again.")
     return 0
 
 
@@ -240,6 +241,7 @@ def _use(path: Path | None, *, as_json: bool, quiet: bool = False) -> int:
     from memory.errors import ModelError
     from memory.settings_file import write_setting
     from trainer.agreement import require_agreement
+    from tui.text import one_line
 
     home, settings = open_home()
     with working("trying the file and looking at what is free here"):
@@ -249,16 +251,16 @@ def _use(path: Path | None, *, as_json: bool, quiet: bool = False) -> int:
     if found.embeds:
         write_setting(home, "memory", "embedder", str(path))
         if not (as_json or quiet):
-            click.echo("The memory makes its vectors with it from the next start on.")
+            echo("The memory makes its vectors with it from the next start on.")
         return 0
     if not found.serves:
         worst = next(line for line in found.lines if line.state == "broken")
         raise ModelError(f"{found.path} cannot be served here: {worst.text}")
     write_setting(home, "model", "path", str(path) if path else "")
     if not (as_json or quiet):
-        click.echo(f"{found.name} serves from the next chat on.")
+        echo(f"{one_line(found.name)} serves from the next chat on.")
         if not found.trains:
-            click.echo("It cannot be trained here, so marks will be recalled only.")
+            echo("It cannot be trained here, so marks will be recalled only.")
     return 0
 
 
@@ -273,7 +275,7 @@ def _show(found: object, as_json: bool) -> None:
              "trains": found.trains, "lines": found.lines}
         )  # fmt: skip
         return
-    click.echo(f"{one_line(found.name)}  {one_line(str(found.path))}")
+    echo(f"{one_line(found.name)}  {one_line(str(found.path))}")
     for line in found.lines:
-        sign = click.style(SIGNS[line.state], fg=COLOURS[line.state])
-        click.echo(f"  {sign} {line.what:<10} {one_line(line.text)}")
+        sign = styled(SIGNS[line.state], fg=COLOURS[line.state])
+        echo("  ", sign, f" {line.what:<10} {one_line(line.text)}")

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from memory.errors import SettingsError
+from tui.printing import confirm, echo
 from tui.verbs.shared_options import as_json, open_home, print_json, step
 from tui.verbs.training import Progress
 
@@ -46,7 +47,7 @@ def _once(as_json: bool) -> None:
     if as_json:
         print_json(found.to_json() if found else {"verdict": "not due"})
     else:
-        click.echo(found.sentence if found else "No night is due.")
+        echo(found.sentence if found else "No night is due.")
 
 
 def _serve() -> None:
@@ -60,15 +61,15 @@ def _serve() -> None:
             "nights are off (night.enabled = false in config.toml); "
             "set it to true, or run `discern train`"
         )
-    click.echo(f"The next night is {when:%Y-%m-%d %H:%M}. Ctrl-C ends this.", err=True)
+    echo(f"The next night is {when:%Y-%m-%d %H:%M}. Ctrl-C ends this.", err=True)
     cancel = Cancel()
     _leave_on_terminate(cancel, waiting=True)
     serve(
         home,
         settings,
         on_event=Progress(),
-        on_report=lambda done: click.echo(f"\n{done.sentence}"),
-        on_error=lambda error: click.echo(f"\ndiscern: {error}", err=True),
+        on_report=lambda done: echo(f"\n{done.sentence}"),
+        on_error=lambda error: echo(f"\ndiscern: {error}", err=True),
         cancel=cancel,
     )
 
@@ -109,12 +110,12 @@ def install(kind: Any, yes: bool, as_json: bool) -> None:
         files = {str(path): content for path, content in made.files}
         print_json({"kind": made.kind, "files": files, "line": made.line, "installed": yes})
         return
-    click.echo(f"This is what will be written ({made.kind}):\n\n{made.preview}\n")
-    if not yes and not click.confirm("Install it?", default=True):
-        click.echo("Nothing was written.")
+    echo(f"This is what will be written ({made.kind}):\n\n{made.preview}\n")
+    if not yes and not confirm("Install it?", default=True):
+        echo("Nothing was written.")
         return
     service.install(made)
-    click.echo(
+    echo(
         "Installed: every hour the machine looks whether a night is due. "
         "`discern night uninstall` removes it."
     )
@@ -130,9 +131,9 @@ def uninstall(as_json: bool) -> None:
     if as_json:
         print_json({"removed": list(removed)})
     elif removed:
-        click.echo("Removed:\n" + "\n".join(f"  {item}" for item in removed))
+        echo("Removed:\n" + "\n".join(f"  {item}" for item in removed))
     else:
-        click.echo("No timer is installed, so there is nothing to remove.")
+        echo("No timer is installed, so there is nothing to remove.")
 
 
 @night.command(
@@ -161,12 +162,12 @@ def status(as_json: bool) -> None:
         print_json({"timers": timers, "next": when, "nights": rows})
         return
     for kind, state in timers.items():
-        click.echo(f"Timer: {kind}, {state}.")
+        echo(f"Timer: {kind}, {state}.")
     if not timers:
-        click.echo("Timer: none; nights run while a chat or `discern night` is open.")
-    click.echo(f"Next night: {when:%Y-%m-%d %H:%M}." if when else "Nights are switched off.")
+        echo("Timer: none; nights run while a chat or `discern night` is open.")
+    echo(f"Next night: {when:%Y-%m-%d %H:%M}." if when else "Nights are switched off.")
     from tui.text import one_line
 
     for row in rows:
         tries = f" (attempt {row['attempt']})" if row["attempt"] > 1 else ""
-        click.echo(f"{row['day']}  {row['state']}{tries}  {one_line(row['outcome'] or '', 160)}")
+        echo(f"{row['day']}  {row['state']}{tries}  {one_line(row['outcome'] or '', 160)}")

@@ -9,9 +9,9 @@ import shutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import click
-
+from tui.printing import Safe, styled
 from tui.report_view import report_view
+from tui.text import clean
 
 if TYPE_CHECKING:
     from textual.content import Content
@@ -36,19 +36,19 @@ def room() -> int:
     return min(WIDEST, shutil.get_terminal_size().columns)
 
 
-def printed(report: Report, width: int = 80) -> str:
+def printed(report: Report, width: int = 80) -> Safe:
     """Return the report, at most `width` columns wide, coloured by escape sequences."""
-    return "".join(_pieces(report_view(report, width, {name: name for name in _STYLES})))
+    return Safe("".join(_pieces(report_view(report, width, {name: name for name in _STYLES}))))
 
 
 def _pieces(content: Content) -> Iterator[str]:
     """Yield the text of a content, styled where it has a style; no two of ours overlap."""
     text, done = content.plain, 0
     for span in sorted(content.spans):
-        yield text[done : span.start]
+        yield clean(text[done : span.start])
         style: dict[str, Any] = {}
         for word in str(span.style).split():
             style |= _STYLES[word]
-        yield click.style(text[span.start : span.end], **style)
+        yield styled(text[span.start : span.end], **style)
         done = span.end
-    yield text[done:]
+    yield clean(text[done:])

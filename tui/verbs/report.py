@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from memory.errors import HomeError
+from tui.printing import echo
 from tui.verbs.offered import runs
 from tui.verbs.shared_options import as_json, open_home, print_json
 
@@ -57,7 +58,7 @@ def report(
             "`discern report --list` names those that did"
         )
     if found is None:
-        click.echo("null" if as_json else "Nothing has been trained yet. `discern train` begins.")
+        echo("null" if as_json else "Nothing has been trained yet. `discern train` begins.")
         return
     if page or open_it:
         if page is not None:
@@ -66,7 +67,7 @@ def report(
         page = page or Path(found.run) / "report.html"  # there `forget` reaches it
         _write(page, found.to_html())
         if not as_json:
-            click.echo(f"Written: {page}")
+            echo(f"Written: {page}")
         if open_it:
             click.launch(page.absolute().as_uri())
         if not as_json:
@@ -76,7 +77,7 @@ def report(
     else:
         from tui.verbs.printed_report import printed, room
 
-        click.echo(printed(found, room()))
+        echo(printed(found, room()))
 
 
 def _write(page: Path, text: str) -> None:
@@ -116,6 +117,6 @@ def _list(home: Home, as_json: bool) -> None:
     for folder, found in rows:
         head = f"{folder.name:18}  {padded(tr(found.verdict if found else 'cut off'), 14)}  "
         said = one_line(retold(found.sentence), max(8, room() - len(head))) if found else ""
-        click.echo((head + said).rstrip())
+        echo((head + said).rstrip())
     if not rows:
-        click.echo("Nothing has been trained yet. `discern train` begins.")
+        echo("Nothing has been trained yet. `discern train` begins.")

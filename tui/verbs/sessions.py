@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from memory.language import tr, trn
+from tui.printing import Safe, confirm, echo
 from tui.verbs.offered import threads
 from tui.verbs.shared_options import as_json, open_home, print_json
 
@@ -61,14 +62,14 @@ def list_sessions(text: str | None, as_json: bool) -> None:
     for item in found:
         marks = f"◆ {item.marks}" if item.marks else ""
         turns = trn("{n} turn", "{n} turns", item.turns)
-        click.echo(
+        echo(
             f"{moment(item.at):<11} {turns:>10} {marks:<5} {one_line(item.name, 80)}  "
             f"{one_line(item.asked, 60)}"
         )
     if not every:
-        click.echo(tr("No threads yet; the first message begins one."))
+        echo(tr("No threads yet; the first message begins one."))
     elif not found:
-        click.echo(tr("Nothing said holds {words}.", words=repr(text)))
+        echo(tr("Nothing said holds {words}.", words=repr(text)))
 
 
 @sessions.command(
@@ -92,7 +93,7 @@ def show(name: str, as_json: bool) -> None:
     home, _settings = open_home()
     with Journal(home.prepare().journal) as journal:
         told = journal.told(name)
-    click.echo(to_json(told) if as_json else to_markdown(told, clean), nl=False)
+    echo(Safe(to_json(told)) if as_json else to_markdown(told, clean), nl=False)
 
 
 @sessions.command(epilog='\b\nExamples:\n  discern sessions rename "2026-11-23 1" trip')
@@ -114,9 +115,7 @@ def rename(old: str, new: str, as_json: bool) -> None:
     if as_json:
         print_json({"old": old, "name": name})
     else:
-        click.echo(
-            tr("{old} is called {name} now.", old=one_line(old, 80), name=one_line(name, 80))
-        )
+        echo(tr("{old} is called {name} now.", old=one_line(old, 80), name=one_line(name, 80)))
 
 
 @sessions.command(
@@ -139,30 +138,28 @@ def delete(name: str, yes: bool, as_json: bool) -> int:
     from memory.memory import Memory
     from memory.room import with_room
     from tui.session_words import what_goes
-    from tui.text import clean, one_line
+    from tui.text import one_line
 
     home, settings = open_home()
     with with_room(home.journal, lambda: Memory.open(home, settings, dense=False)) as memory:
         memory.journal.require_thread(name)
         item = next(one for one in memory.journal.sessions() if one.name == name)
         if not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
-            click.echo(what_goes(one_line(item.name, 80), item.turns, item.marks))
-            if not click.confirm(tr("Delete it?"), default=False):
-                click.echo(tr("Nothing was deleted."))
+            echo(what_goes(one_line(item.name, 80), item.turns, item.marks))
+            if not confirm(tr("Delete it?"), default=False):
+                echo(tr("Nothing was deleted."))
                 return 1
         gone = delete_everywhere(home, memory, name)
     if as_json:
         print_json(gone)
         return 0
     said = trn("Deleted: {name}, {n} turn.", "Deleted: {name}, {n} turns.", gone.turns, name=name)
-    click.echo(clean(said))
+    echo(said)
     if gone.marks:
-        click.echo(trn("{n} mark stays in memory.", "{n} marks stay in memory.", gone.marks))
+        echo(trn("{n} mark stays in memory.", "{n} marks stay in memory.", gone.marks))
     if gone.files:
         files = ", ".join(str(path) for path in gone.files)
-        click.echo(
-            clean(tr("May still stand in {files}: delete what you do not need.", files=files))
-        )
+        echo(tr("May still stand in {files}: delete what you do not need.", files=files))
     return 0
 
 
@@ -202,10 +199,10 @@ def export(name: str, path: Path | None, form: Form | None, as_json: bool) -> No
         told = journal.told(name)
         text = written_as(told, form, clean)
         if piped:
-            click.echo(text, nl=False)
+            echo(Safe(text) if form == "json" else text, nl=False)
             return
         path = write_session(journal, path or free_path(Path.cwd(), name, form), text)
     if as_json:
         print_json({"path": path, "turns": len(told.turns), "marks": len(told.marks)})
     else:
-        click.echo(clean(tr("Written: {path}", path=path)))
+        echo(tr("Written: {path}", path=path))

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from tui.printing import Safe, echo
+from tui.text import one_line
 from tui.verbs.offered import model_files
 
 if TYPE_CHECKING:
@@ -49,7 +51,8 @@ def print_json(value: Any) -> None:
     """Print one JSON document on one line."""
     from memory.record import escape_unseen
 
-    click.echo(escape_unseen(json.dumps(value, default=plain_value, ensure_ascii=False)))
+    text = json.dumps(value, default=plain_value, ensure_ascii=False)
+    echo(Safe(escape_unseen(text)))
 
 
 def plain_value(value: Any) -> Any:
@@ -87,4 +90,4 @@ def step_bar(label: str) -> Callable[[int, int], None]:
 def step(text: str) -> None:
     """Say on one passing line of the terminal what is going on; silent when nobody looks."""
     if sys.stderr.isatty():
-        click.echo(f"\r\x1b[K{text}" if text else "\r\x1b[K", err=True, nl=False, color=True)
+        echo(Safe("\r\x1b[K"), one_line(text), err=True, nl=False, color=True)

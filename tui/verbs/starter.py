@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from tui.printing import echo
 from tui.verbs.shared_options import as_json, print_json, step
 
 
@@ -66,7 +67,7 @@ def build(
     if as_json:
         print_json({"gguf": path, "card": path.with_name("card.json")})
     else:
-        click.echo(f"Built {path}; try it with: discern --model {path}")
+        echo(f"Built {path}; try it with: discern --model {path}")
 
 
 @starter.command(epilog="\b\nExamples:\n  discern starter card | jq .measured")
@@ -74,4 +75,4 @@ def card() -> None:
     """Print the card of the starter that ships with Discern (JSON)."""
     from agent.chat import STARTER
 
-    click.echo(STARTER.with_name("card.json").read_text(encoding="utf-8").rstrip())
+    echo(STARTER.with_name("card.json").read_text(encoding="utf-8").rstrip())

@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from tui.printing import echo
 from tui.verbs.offered import kinds, threads, turns
 from tui.verbs.shared_options import (
     as_json,
@@ -128,4 +129,4 @@ def mark(
         if as_json:
             print_json(difference)
         else:
-            click.echo(receipt(difference, settings))
+            echo(receipt(difference, settings))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from memory.errors import NothingToTrainError
+from tui.printing import echo
 from tui.progress import bar
 from tui.verbs.shared_options import as_json, model_option, open_home, print_json, step
 
@@ -43,7 +44,7 @@ class Progress:
         if sys.stderr.isatty():
             step("  ".join(parts))
         elif phase != self._phase:
-            click.echo("  ".join(parts), err=True)
+            echo("  ".join(parts), err=True)
         self._phase = phase
 
 
@@ -117,7 +118,7 @@ def train(
     else:
         from tui.verbs.printed_report import printed, room
 
-        click.echo(printed(report, room()))
+        echo(printed(report, room()))
     return 0 if report.verdict in ("published", "practised") else 1
 
 
@@ -131,7 +132,7 @@ def _interrupts() -> Iterator[tuple[threading.Event, threading.Event]]:
             cancel.set()
             return
         stop.set()
-        click.echo(
+        echo(
             "\ndiscern: stopping; the best state so far is tested and kept if it passes "
             "(Ctrl-C again leaves nothing)",
             err=True,
@@ -154,11 +155,9 @@ def _tell(home: Home, word: Literal["stop", "abort"], as_json: bool) -> int:
     if as_json:
         print_json({"told": word, "run": folder.name})
     elif word == "stop":
-        click.echo(
-            f"Told {folder.name} to stop: its best state so far is tested, and kept if it passes."
-        )
+        echo(f"Told {folder.name} to stop: its best state so far is tested, and kept if it passes.")
     else:
-        click.echo(f"Told {folder.name} to abort: nothing of it will be published.")
+        echo(f"Told {folder.name} to abort: nothing of it will be published.")
     return 0
 
 
@@ -169,9 +168,9 @@ def _watch(home: Home, as_json: bool) -> int:
     folder = going_on(home)
     if folder is None:
         if as_json:
-            click.echo("null")
+            echo("null")
         else:
-            click.echo("No training is going on. `discern train` begins one.")
+            echo("No training is going on. `discern train` begins one.")
         return 0
     show = print_json if as_json else Progress()
     for event in follow(folder):
@@ -179,5 +178,5 @@ def _watch(home: Home, as_json: bool) -> int:
     if not as_json:
         step("")
         found = read_report(folder)
-        click.echo(found.sentence if found else "The run ended without a report.")
+        echo(found.sentence if found else "The run ended without a report.")
     return 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tui.printing import echo
 from tui.verbs.offered import threads
 from tui.verbs.shared_options import model_option, open_home, refuse_contradiction
 
@@ -70,19 +71,19 @@ def web(
     ]
 
     def opened(door: Door) -> None:
-        click.echo(door.url)
-        click.echo("Open it in a browser on this machine. Ctrl-C ends it.", err=True)
+        echo(door.url)
+        echo("Open it in a browser on this machine. Ctrl-C ends it.", err=True)
         if then_open:
             # Beside the server: a browser of the terminal keeps its caller until it is left.
             threading.Thread(target=_open, args=(door.once(),), daemon=True).start()
 
     async def serve() -> int:
         light = "light" in settings.ui.theme
-        server = Server(options, lambda words: click.echo(words, err=True), light=light)
+        server = Server(options, lambda words: echo(words, err=True), light=light)
         return await server.run(port, opened)
 
     ended = asyncio.run(serve())
-    click.echo(
+    echo(
         f"Ended{f', and {ended} open tab' + 's' * (ended != 1) if ended else ''}; "
         "what was said is kept.",
         err=True,
@@ -103,4 +104,4 @@ def _open(url: str) -> None:
     finally:
         os.umask(before)
     if not opened:
-        click.echo("No browser could be opened here; open the address yourself.", err=True)
+        echo("No browser could be opened here; open the address yourself.", err=True)
