@@ -32,6 +32,7 @@ SHORTEST = 8
 GONE = "(forgotten)"
 _KEPT = ("difference", "kind", "fate", "cause")
 _TEXTS = (".json", ".jsonl", ".log", ".txt", ".html")
+_TOKENS = (".npz", ".zip")
 _REPORT = "report.json"
 _FEW = 100
 _LARGEST = 256 << 20
@@ -76,7 +77,7 @@ def _erase(home: Home, identity: str, words: Collection[str]) -> int:
                     continue
                 if path.suffix in _TEXTS:
                     changed += _scrub(path, identity, texts)
-                elif path.suffix == ".npz" and not path.is_dir():
+                elif path.suffix in _TOKENS:
                     path.unlink()
                     changed += 1
         anchors = home.cache / _ANCHORS

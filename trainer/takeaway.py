@@ -77,6 +77,8 @@ def take(
     with Journal(home.prepare().journal) as journal:
         known = journal.found(adapter.manifest.differences)
         note_copy(journal, out)
+        if words:
+            note_copy(journal, _card_of(out))
     shown = known if words else []
     if form == "peft":
         return _peft(adapter, out, shown)
@@ -180,8 +182,12 @@ def _peft(adapter: Adapter, out: Path, shown: list[Difference]) -> Taken:
     return Taken(out, tuple(out / name for name in (CONFIG, WEIGHTS, "README.md")))
 
 
+def _card_of(out: Path) -> Path:
+    return out.with_name(f"{out.name}.md")
+
+
 def _beside(out: Path, text: str, ollama: str) -> tuple[Path, Path]:
-    about = out.with_name(f"{out.name}.md")
+    about = _card_of(out)
     recipe = out.with_name(f"{out.name}.Modelfile")
     try:
         write_whole(about, text)

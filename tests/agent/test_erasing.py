@@ -28,6 +28,7 @@ def a_run(home: Home, item: Difference) -> Path:
     folder = home.runs / "20261123T031500"
     (folder / "try-1").mkdir(parents=True)
     (folder / "try-1" / "samples.npz").write_bytes(b"tokens")
+    (folder / "try-1" / "lessons.zip").write_bytes(b"the same tokens, for another machine")
     other = {"difference": "another", "asked": "Yes.", "expected": "Who?", "fate": "learnt"}
     own = {"difference": item.id, "asked": item.asked, "expected": item.contrast.sounds,
            "kind": "contrast", "fate": "learnt", "rephrasings": 1.0,
@@ -47,8 +48,9 @@ def a_run(home: Home, item: Difference) -> Path:
 def test_the_words_go_and_how_it_fared_stays(home: Home, versions: list[Difference]) -> None:
     folder = a_run(home, versions[-1])
     (home.cache / "anchors").mkdir(parents=True)
-    assert erase_from_runs(home, versions) == 4
+    assert erase_from_runs(home, versions) == 5
     held = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    assert b"tokens" not in held
     assert b"plugharness" not in held and "квази".encode() not in held and b"kvazi" not in held
     assert not (home.cache / "anchors").exists()
     report = json.loads((folder / "report.json").read_text("utf-8"))
@@ -68,7 +70,7 @@ def test_a_run_that_goes_on_is_left_alone_and_named(home: Home, versions: list[D
         assert unfinished(home) == [folder]
         assert erase_from_runs(home, versions) == 0
     assert unfinished(home) == []
-    assert erase_from_runs(home, versions) == 3
+    assert erase_from_runs(home, versions) == 4
 
 
 def test_a_long_talk_goes_however_its_words_are_escaped(home: Home) -> None:
@@ -108,7 +110,7 @@ def test_a_damaged_report_keeps_nobody_from_forgetting_and_its_words_go(
 ) -> None:
     folder = a_run(home, versions[-1])
     (folder / name).write_text(held, "utf-8")
-    assert erase_from_runs(home, versions) == 4
+    assert erase_from_runs(home, versions) == 5
     left = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
     assert b"plugharness" not in left and b"u043a" not in left
     assert (folder / name).exists()
@@ -123,7 +125,7 @@ def test_what_nobody_can_look_through_goes_as_a_whole(
     (folder / "huge.log").write_text("x" * 10_001)
     os.mkfifo(folder / "pipe.json")
     (folder / "folder.json").mkdir()
-    assert erase_from_runs(home, versions) == 5
+    assert erase_from_runs(home, versions) == 6
     assert not (folder / "huge.log").exists() and (folder / "pipe.json").exists()
     report = json.loads((folder / "report.json").read_text("utf-8"))
     assert report["fates"][1]["asked"] == GONE

@@ -209,5 +209,9 @@ def test_an_adapter_taken_out_is_private_and_noted(
     assert {path.name for path in out.iterdir()} == {path.name for path in taken.files}
     assert stat.S_IMODE(out.stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in taken.files} == {0o600}
+    gguf_out = tmp_path / "lora.gguf"
+    take(home, settings, adapter, gguf_out, form="adapter", model=tiny, words=True)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.glob("lora.gguf*")} == {0o600}
     with Journal(home.journal) as journal:
-        assert [path for path, _ in noted(journal)] == [out]
+        known = [path for path, _ in noted(journal)]
+    assert known == [out, gguf_out, tmp_path / "lora.gguf.md"]
