@@ -195,8 +195,13 @@ class Database:
                 self._fold_from = LOG_BYTES if self.fold_log() else length + LOG_BYTES
 
     def close(self) -> None:
-        """Close the file; calling it again does nothing."""
+        """Close the file; calling it again does nothing.
+
+        What would be lost with it, because its log has no name any more, is copied out first.
+        """
         with self._lock:
+            if self._watch.moved and self._rescued is None:
+                self._rescued = self._rescue()
             self._watch.close(self._connection)
 
 
@@ -311,6 +316,11 @@ def explain(path: Path, error: sqlite3.Error | OSError) -> str:
         return (
             f"the journal {path} or its folder is read-only ({said}), so nothing could be kept; "
             f"{whole}, give it write permission or set DISCERN_HOME to another folder"
+        )
+    if exact == sqlite3.SQLITE_IOERR_SHORT_READ:
+        return (
+            f"the log of the journal {path} was deleted or cut short while another process has it "
+            "open; close Discern everywhere and start it again"
         )
     if code == sqlite3.SQLITE_FULL or exact in _NO_ROOM:
         return (

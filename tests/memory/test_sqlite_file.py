@@ -271,6 +271,32 @@ def test_closing_a_journal_whose_log_was_deleted_overwrites_nothing_of_others(ho
     assert elsewhere(home) == ["first", "second"]
 
 
+@pytest.mark.parametrize("loss", [log_deleted, all_deleted], ids=name_of)
+def test_what_was_kept_is_copied_out_when_the_loss_is_noticed_by_nobody_before_the_end(
+    home: Home, loss: Loss
+) -> None:
+    with Journal(home.journal) as journal:
+        journal.add_difference(make_difference("kept"))
+        loss(home)
+    [rescued] = asides(home.journal)
+    with Journal(rescued) as journal:
+        assert [item.asked for item in journal.differences()] == ["kept"]
+
+
+def test_another_process_says_that_the_log_was_deleted(home: Home) -> None:
+    with Journal(home.journal) as journal:
+        journal.add_difference(make_difference())
+        log_deleted(home)
+        done = subprocess.run(
+            [sys.executable, "-m", "tui", "memory", "list"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+    assert done.returncode == 2
+    assert "was deleted or cut short while another process has it open" in done.stderr
+
+
 def test_a_log_without_its_journal_is_not_deleted(home: Home, tmp_path: Path) -> None:
     with Journal(home.journal) as journal:
         copied = backup(journal, tmp_path / "copy.sqlite")
