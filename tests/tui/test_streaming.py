@@ -216,6 +216,7 @@ async def test_a_long_evening_keeps_the_latest_turns_on_the_screen_and_the_other
     home: Home, quick: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shown_thread, "MOST_TURNS", 6)
+    monkeypatch.setattr(shown_thread, "EARLIER_TURNS", 2)
     script = Script("- Yes.\n" * 9)
     script.on.set()
     script.take_part(monkeypatch)
@@ -223,12 +224,12 @@ async def test_a_long_evening_keeps_the_latest_turns_on_the_screen_and_the_other
         for number in range(12):
             await seat.types(f"Question {number}?")
             await seat.until(lambda number=number: answered(seat) == f"Question {number}?")
-            assert len(seat.screen.transcript.turns) <= 7
+            assert len(seat.screen.transcript.turns) <= 9
         await seat.until(lambda: turns_up_to_the_top(seat) == 12)
         await seat.sees("Question 0?")
         asked = [view.turn.asked for view in seat.screen.transcript.turns if view.turn]
         assert asked == [f"Question {number}?" for number in range(12)]
         await seat.types("And now?")
         await seat.until(lambda: answered(seat) == "And now?")
-        assert len(seat.screen.transcript.turns) <= 7
+        assert len(seat.screen.transcript.turns) <= 9
         await seat.sees("And now?")
