@@ -1,0 +1,100 @@
+"""The talk ahead of a message: what fits is read from the journal, and no more, however long it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.chat import Chat
+from agent.engine import Engine
+from agent.graph import Finished
+from agent.prompt import compose
+from agent.sight import sight
+from agent.talk import PAGE, talk_up_to
+from memory.difference import Message, Turn, new_id, now
+from memory.home import Home, Settings, read_settings
+from memory.journal import Journal
+
+
+class Counting(Journal):
+    """A journal that counts the turns that were read."""
+
+    read = 0
+
+    def branch_up_to(self, last: str, *, limit: int = -1) -> list[Turn]:
+        found = super().branch_up_to(last, limit=limit)
+        self.read += len(found)
+        return found
+
+
+def tell(journal: Journal, turns: int, thread: str = "long") -> str:
+    with journal.writing():
+        for number in range(turns):
+            said = Turn(new_id(), thread, now(), f"Question {number}?", f"Reply {number}.", "m")
+            journal.add_turn(said)
+    return journal.head(thread)
+
+
+def test_no_more_is_read_than_the_context_may_hold(home: Home, engine: Engine) -> None:
+    read = []
+    for turns in (200, 2000):
+        with Counting(home.data / f"{turns}.sqlite") as journal:
+            last = tell(journal, turns)
+            talk = talk_up_to(journal, last, engine)
+            read.append(journal.read)
+            assert talk.messages[-1] == Message("assistant", f"Reply {turns - 1}.")
+            assert len(talk.messages) + talk.left == 2 * turns
+    assert read[0] == read[1] <= engine.info.context // 10 + PAGE
+
+
+def test_what_is_read_is_what_the_whole_talk_would_have_left(home: Home, engine: Engine) -> None:
+    with Journal(home.journal) as journal:
+        last = tell(journal, 150)
+        whole = [
+            message
+            for turn in journal.branch("long")
+            for message in (Message("user", turn.asked), Message("assistant", turn.replied))
+        ]
+        talk = talk_up_to(journal, last, engine)
+        asked = Message("user", "And now?")
+        short = compose(engine, [*talk.messages, asked], room=20)
+        long = compose(engine, [*whole, asked], room=20)
+        assert short.tokens == long.tokens and short.text == long.text
+        assert short.dropped + talk.left == long.dropped
+
+
+def test_a_message_is_tokenised_once_however_much_is_left_out(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    tokenize = engine.tokenize
+
+    def counted(text: str, *, special: bool = False) -> list[int]:
+        if not special:
+            said.append(text)
+        return tokenize(text, special=special)
+
+    monkeypatch.setattr(engine, "tokenize", counted)
+    talk = [
+        message
+        for number in range(300)
+        for message in (Message("user", f"Question {number}?"), Message("assistant", "Yes."))
+    ]
+    assert compose(engine, [*talk, Message("user", "And?")]).dropped > 400
+    assert len(said) == len(talk) + 1
+
+
+def test_the_chat_and_the_sight_count_what_was_never_read(home: Home, tiny: Path) -> None:
+    settings: Settings = read_settings(
+        home,
+        {"model": {"path": str(tiny)}, "sampling": {"max_tokens": 4}, "memory": {"dense": False}},
+    )
+    with Journal(home.prepare().journal) as journal:
+        tell(journal, 500)
+    with Chat.open(home, settings, thread="long") as chat:
+        seen = sight(chat, "And now?")
+        assert seen.messages + seen.dropped == 1000 and seen.dropped > 900
+        done = list(chat.say("And now?"))[-1]
+        assert isinstance(done, Finished)
+        assert done.dropped == seen.dropped and done.turn.prompt_tokens == seen.total
