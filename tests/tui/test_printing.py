@@ -187,7 +187,7 @@ def test_only_what_is_marked_safe_is_printed_as_it_is(capsys: pytest.CaptureFixt
         "a\x1b[31mb",
         Safe("\x1b[K"),
         styled("c\x1b[2Jd", bold=True),
-        f"{Safe(chr(27))}e",
+        f"{Safe(chr(7))}e",
         color=True,
     )
     assert capsys.readouterr().out == "ab\x1b[K\x1b[1mcd\x1b[0me\n"
