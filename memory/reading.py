@@ -2,9 +2,9 @@
 
 A file must be a regular one and not larger than expected; a pipe is refused rather than waited for. Its
 text is UTF-8, with or without a byte-order mark. JSON and TOML may be nested `DEPTH` levels deep, and
-no number in them has thousands of digits. All that is read from a home, from a run that came back from
-elsewhere or from another program's folder is read here; `tests/memory/test_reading.py` searches the
-source for what is not.
+no whole number in them has hundreds of digits. All that is read from a home, from a run that came back
+from elsewhere or from another program's folder is read here; `tests/memory/test_reading.py` searches
+the source for what is not.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LINE = 8 << 20
 """Bytes of a line."""
 DEPTH = 64
 """Levels of lists and objects within each other."""
-_LONGEST = 13_000  # bits; Python refuses to write out a number of 4,300 digits
+_LONGEST = 1_000  # bits; what fits into a float and is written out at once
 Value = TypeVar("Value")
 
 
@@ -141,7 +141,7 @@ def _text(content: str | bytes) -> str:
 
 def _within_limits(parse: Callable[[str], Any], text: str, form: str) -> Any:
     deep = ValueError(f"it is nested more than {DEPTH} levels deep")
-    long = ValueError("it holds a number of thousands of digits")
+    long = ValueError("it holds a number of hundreds of digits")
     try:
         value = parse(text)
     except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from memory.errors import UnknownIdError
+from memory.errors import FileError, HomeError, UnknownIdError
 from memory.reading import parse_object, read_json
 
 Verdict = Literal["published", "rejected", "practised", "nothing", "failed"]
@@ -195,9 +195,30 @@ _REPORT = TypeAdapter(Report)
 def read_report(folder: Path) -> Report | None:
     """Return the report of the run in `folder`; None when it was cut off or is unreadable."""
     try:
-        return Report.from_json(read_json(folder / "report.json"))
-    except (OSError, ValueError):
+        return require_report(folder)
+    except HomeError:
         return None
+
+
+def require_report(folder: Path) -> Report:
+    """Return the report of the run in `folder`.
+
+    Raises:
+        HomeError: it was cut off and left none, or what it left cannot be read.
+    """
+    path = folder / "report.json"
+    try:
+        return Report.from_json(read_json(path))
+    except FileNotFoundError:
+        raise HomeError(
+            f"the run {folder.name} left no report, for it was cut off; `discern report --list` "
+            "names the other runs"
+        ) from None
+    except ValueError as error:  # also pydantic's
+        cause = error.cause if isinstance(error, FileError) else "it is no report of a training"
+        raise HomeError(
+            f"cannot read {path}: {cause}; `discern report --list` names the other runs"
+        ) from error
 
 
 def latest(runs: Path) -> Report | None:

@@ -163,7 +163,8 @@ def follow(
     place = 0
     pid = 0
     while True:
-        gone = bool(pid) and not _alive(pid)
+        # Where no event names the process, a report says that the run is over.
+        gone = not _alive(pid) if pid else (folder / "report.json").exists()
         try:
             with open_file(folder / EVENTS) as file:
                 file.seek(place)

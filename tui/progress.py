@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -102,7 +103,8 @@ def bar(share: float, width: int) -> str:
 
 
 def sparkline(values: tuple[float, ...], width: int, top: float = 0.0) -> str:
-    """Return the values as `width` bars at most, from 0 to `top`, else to the largest."""
+    """Return the finite values as `width` bars at most, from 0 to `top`, else to the largest."""
+    values = tuple(value for value in values if math.isfinite(value))
     if not values or width <= 0:
         return ""
     if len(values) > width:

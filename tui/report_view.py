@@ -184,7 +184,7 @@ def _beside(report: Report, width: int, colours: Colours) -> Iterator[Content]:
     for name, row in zip(names, report.beside, strict=True):
         parts: list[Content | str] = [f"  {padded(one_line(name, wide), wide)}  "]
         for share in (row.lessons, row.rephrasings):
-            full = round(bar * share)
+            full = round(bar * min(1.0, max(0.0, share)))
             parts += [
                 Content.styled("█" * full, colours["accent"]),
                 Content.styled("░" * (bar - full), colours["line"]),

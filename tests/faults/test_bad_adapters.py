@@ -355,3 +355,17 @@ def test_a_result_that_is_cut_linked_or_described_wrongly_is_refused(tmp_path: P
             candidate.check(left(tmp_path / f"config{number}", **config))
     with pytest.raises(AdapterError, match="left no folder"):
         candidate.check(tmp_path / "none")
+
+
+def test_an_adapter_whose_manifest_says_another_scale_does_not_serve(
+    chat: Chat, home: Home, tiny: Path
+) -> None:
+    assert chat.adapter is not None
+    path = chat.adapter.folder / "manifest.json"
+    settings = chat.settings
+    chat.close()
+    path.write_text(json.dumps({**json.loads(path.read_text()), "scale": 4.0}))
+    with Chat.open(home, settings) as again:
+        assert again.adapter is None
+        *_, last = again.say("Hello")
+        assert isinstance(last, Finished) and last.turn.adapter is None

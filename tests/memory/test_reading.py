@@ -97,8 +97,8 @@ def test_a_file_that_grows_while_it_is_read_is_no_larger_than_allowed(tmp_path: 
         (NESTED, "nested more than 64 levels"),
         ("[" * (DEPTH + 1) + "]" * (DEPTH + 1), "nested more than 64 levels"),
         ('{"a":' * 200 + "1" + "}" * 200, "nested more than 64 levels"),
-        (DIGITS, "a number of thousands of digits"),
-        (f'{{"a": [-{DIGITS}]}}', "a number of thousands of digits"),
+        (DIGITS, "a number of hundreds of digits"),
+        (f'{{"a": [-{DIGITS}]}}', "a number of hundreds of digits"),
     ],
 )
 def test_json_beyond_the_limits_is_refused(text: str, said: str) -> None:
@@ -114,8 +114,8 @@ def test_json_beyond_the_limits_is_refused(text: str, said: str) -> None:
         (f"a = {NESTED}", "nested more than 64 levels"),
         ("a = " + "{b = " * 70 + "1" + "}" * 70, "nested more than 64 levels"),
         ("a." * 100 + "a = 1", "nested more than 64 levels"),
-        (f"a = {DIGITS}", "a number of thousands of digits"),
-        (f"a = 0x{'f' * 5_000}", "a number of thousands of digits"),
+        (f"a = {DIGITS}", "a number of hundreds of digits"),
+        (f"a = 0x{'f' * 5_000}", "a number of hundreds of digits"),
     ],
 )
 def test_toml_beyond_the_limits_is_refused(text: str, said: str) -> None:
@@ -178,8 +178,8 @@ def test_a_file_of_the_persons_that_is_none_is_refused(home: Home, name: str, wh
     ("text", "said"),
     [
         (f"a = {NESTED}", "nested more than 64 levels"),
-        (f"a = {DIGITS}", "a number of thousands of digits"),
-        (f"a = 0x{'f' * 5_000}", "a number of thousands of digits"),
+        (f"a = {DIGITS}", "a number of hundreds of digits"),
+        (f"a = 0x{'f' * 5_000}", "a number of hundreds of digits"),
     ],
 )
 def test_settings_and_kinds_beyond_the_limits_are_refused(

@@ -27,6 +27,7 @@ from trainer.report import (
     read_report,
 )
 from trainer.report_plots import Series, bar, curves
+from tui.verbs.printed_report import printed
 
 EVIL = (
     "</style><script>alert(1)</script>\x1b[2J\u202e<img src=x onerror=alert(1)> & \"quoted\" 'too'"
@@ -175,3 +176,36 @@ def test_runs_are_found_by_name_and_by_order(tmp_path: Path) -> None:
         find_run(runs, "202603")
     with pytest.raises(UnknownIdError, match="no run"):
         find_run(runs, "x")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"verdict": "splendid"},
+        {"fates": 3},
+        {"fates": [{"difference": 7}]},
+        {"started": "yesterday"},
+        {"seconds": "long"},
+        {"notes": "one"},
+        {"attempts": [{"number": 1, "margins": [1]}]},
+    ],
+)
+def test_a_report_with_values_of_other_types_is_none(
+    tmp_path: Path, changes: dict[str, object]
+) -> None:
+    (tmp_path / "report.json").write_text(json.dumps({**full().to_json(), **changes}))
+    assert read_report(tmp_path) is None
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1e300, 10**200])
+def test_a_report_with_values_beyond_all_bounds_is_shown(value: float) -> None:
+    report = full()
+    beside = tuple(
+        replace(row, lessons=value, rephrasings=value)
+        for row in (*report.beside, Beside("base", 0.5, 0.5))
+    )
+    attempts = tuple(
+        replace(one, curve=(Point(1, value, value), Point(2, 1.0, 0.5))) for one in report.attempts
+    )
+    odd = replace(report, beside=beside, attempts=attempts, curve=attempts[0].curve)
+    assert printed(odd, 80) and odd.to_html()

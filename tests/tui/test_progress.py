@@ -55,3 +55,7 @@ def test_bars_keep_to_their_room() -> None:
     assert sparkline((0.0,), 5) == "▁"
     assert (clock(75), clock(3675)) == ("1:15", "1:01:15")
     assert sparkline((0.0, 0.5), 5, 1.0) == "▁▅"
+
+
+def test_values_that_are_not_finite_are_not_drawn() -> None:
+    assert sparkline((4.0, float("nan"), 2.0, float("inf"), 0.0), 8) == "█▅▁"

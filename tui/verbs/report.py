@@ -44,19 +44,14 @@ def report(
     """Show what a training run found: verdict, lessons, what moved, what to do next."""
     from memory.journal import Journal
     from memory.traces import note_copy
-    from trainer.report import find_run, latest, read_report
+    from trainer.report import find_run, latest, require_report
 
     home, _settings = open_home()
     if list_all:
         _list(home, as_json)
         return
     folder = find_run(home.runs, run) if run else None
-    found = read_report(folder) if folder else latest(home.runs)
-    if found is None and folder is not None:
-        raise HomeError(
-            f"the run {folder.name} left no report, for it was cut off; "
-            "`discern report --list` names those that did"
-        )
+    found = require_report(folder) if folder else latest(home.runs)
     if found is None:
         echo("null" if as_json else "Nothing has been trained yet. `discern train` begins.")
         return

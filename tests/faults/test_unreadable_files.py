@@ -1,0 +1,199 @@
+"""Files of a home that are damaged, hostile or no files: nothing waits for them, nothing else stops."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.adapters import base_sha256
+from agent.chat import Chat
+from agent.occupied import Place, places
+from memory import kinds
+from memory.glance import adapters as glanced
+from memory.home import Home, read_settings
+from memory.journal import Journal
+from tests.memory.test_journal import make_difference, make_turn
+from tests.trainer.test_publish import put
+from tests.trainer.test_report import full
+from trainer import anchors
+from trainer.report import every, latest
+from trainer.run import follow, going_on, prune_runs, told
+from tui.cli import run
+from tui.training_time import folded
+from tui.watching import Watch
+
+Damage = Callable[[Path], object]
+WORDS = "What is a plugharness?"
+
+DAMAGES: dict[str, Damage] = {
+    "a pipe": os.mkfifo,
+    "a folder": lambda path: (path.mkdir(), (path / "report.json").write_text(WORDS)),
+    "three gigabytes": lambda path: (path.touch(), os.truncate(path, 3 << 30)),
+    "nested": lambda path: path.write_text("[" * 100_000 + WORDS),
+    "nested objects": lambda path: path.write_text('{"a":' * 5_000 + f'"{WORDS}"' + "}" * 5_000),
+    "digits": lambda path: path.write_text(f'{{"a": {"9" * 5_000}, "asked": "{WORDS}"}}'),
+    "no text": lambda path: path.write_bytes(b"\xff\xfe\x00" + WORDS.encode()),
+    "other JSON": lambda path: path.write_text(f'["{WORDS}", 7]'),
+    "odd values": lambda path: path.write_text(
+        f'{{"verdict": 7, "fates": 3, "pid": {"9" * 200}, "current": [], "a": "{WORDS}", "id": {{}}}}'
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def nobody_waits() -> Iterator[None]:
+    """Who waits for a pipe is woken, and fails."""
+
+    def waited(_number: int, _frame: object) -> None:
+        raise AssertionError("somebody waits for a file that nobody writes")
+
+    before = signal.signal(signal.SIGALRM, waited)
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(autouse=True)
+def kept(home: Home, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A home with a turn and a difference in it; returns the difference's id."""
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    item = make_difference(WORDS)
+    with Journal(home.journal) as journal:
+        journal.add_turn(make_turn())
+        journal.add_difference(item)
+    return item.id
+
+
+def runs_with(home: Home, name: str, damage: Damage) -> tuple[Path, Path]:
+    """Make a whole run, and a later one of which one file is damaged; returns both folders."""
+    whole, later = home.runs / "20261123T031500", home.runs / "20261124T031500"
+    for folder in (whole, later):
+        folder.mkdir(parents=True)
+        text = json.dumps({**full().to_json(), "run": str(folder)})
+        (folder / "report.json").write_text(text)
+        (folder / "events.jsonl").write_text(
+            '{"phase": "start", "model": "m"}\n{"phase": "report"}\n'
+        )
+    (later / name).unlink(missing_ok=True)
+    damage(later / name)
+    return whole, later
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize(
+    "name", ["report.json", "events.jsonl", "control", "training.log", "more.npz"]
+)
+def test_a_damaged_file_of_a_run_stops_neither_forget_nor_report_nor_chat(
+    home: Home, kept: str, capsys: pytest.CaptureFixture[str], name: str, damage: str
+) -> None:
+    whole, later = runs_with(home, name, DAMAGES[damage])
+    assert run(["report"]) == 0
+    assert run(["report", "--list"]) == 0
+    assert run(["report", whole.name]) == 0
+    assert run(["train", "watch"]) == 0
+    assert latest(home.runs) is not None and every(home.runs)
+    assert going_on(home) is None and told(later) is None
+    folded(later)
+    assert len(list(follow(later))) < 10
+    with Journal(home.journal) as journal:
+        watch = Watch(home, journal)
+        watch.begin()
+        assert watch.looked.wait(30)
+        watch.close()
+    capsys.readouterr()
+    assert run(["memory", "forget", kept, "--yes"]) == 0
+    assert "Traceback" not in capsys.readouterr().err
+    assert (home.runs / whole.name / "report.json").exists()
+    prune_runs(home)
+    if name in ("control", "more.npz"):
+        return  # of one word, and of numbers
+    held = [
+        path for path in home.runs.rglob("*") if path.is_file() and path.stat().st_size < 1 << 20
+    ]
+    assert WORDS.encode() not in b"".join(path.read_bytes() for path in held)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_report_that_is_asked_for_is_named_with_the_cause(
+    home: Home, capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    _whole, later = runs_with(home, "report.json", DAMAGES[damage])
+    assert run(["report", later.name]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"discern: cannot read {later / 'report.json'}: it ")
+    assert said.rstrip().endswith("; `discern report --list` names the other runs")
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", ["config.toml", "kinds.toml"])
+def test_a_damaged_file_of_the_persons_is_named_and_nothing_is_lost(
+    home: Home, capsys: pytest.CaptureFixture[str], name: str, damage: str
+) -> None:
+    kinds.forget_read()
+    path = home.config / name
+    DAMAGES[damage](path)
+    assert run(["memory", "list"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("discern: ") and str(path) in said and len(said.splitlines()) == 1
+    path.rename(path.with_name("aside"))
+    kinds.forget_read()
+    assert run(["memory", "list"]) == 0
+    assert WORDS in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", ["current.json", "manifest.json"])
+def test_a_damaged_adapter_stops_no_chat_and_is_named_by_the_doctor(
+    home: Home,
+    tiny: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    damage: str,
+) -> None:
+    identity = put(home, tmp_path, "one")
+    path = home.adapters / (name if name == "current.json" else f"{identity}/{name}")
+    path.unlink()
+    DAMAGES[damage](path)
+    home.settings_file.write_text(
+        f'[model]\npath = "{tiny}"\n[memory]\ndense = false\n[sampling]\nmax_tokens = 2\n'
+    )
+    with Chat.open(home, read_settings(home)) as chat:
+        assert chat.adapter is None
+        *_, last = chat.say("Hello")
+        assert chat.adapter is None and last
+    assert glanced(home) == [] or name == "current.json"
+    run(["doctor", "--json"])
+    said = capsys.readouterr()
+    assert str(path) in said.out and "Traceback" not in said.out + said.err
+    assert run(["adapters", "list"]) == (2 if name == "current.json" else 0)
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_cache_is_made_anew(home: Home, tiny: Path, damage: str) -> None:
+    known = base_sha256(tiny, home.cache)
+    path = home.cache / "model-sha256.json"
+    path.unlink()
+    DAMAGES[damage](path)
+    assert base_sha256(tiny, home.cache) == known
+    assert damage == "a folder" or str(tiny) in path.read_text()
+    cached = home.cache / "anchors" / "some.npz"
+    cached.parent.mkdir(parents=True)
+    DAMAGES[damage](cached)
+    assert anchors._read(cached) == {}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_is_no_place_of_a_chat_is_none(home: Home, damage: str) -> None:
+    mine = Place(home, 7)
+    DAMAGES[damage](home.state / "serving" / "1-ab")
+    assert places(home) == [7]
+    mine.leave()

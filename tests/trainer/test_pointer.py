@@ -1,0 +1,182 @@
+"""The pointer: it covers the manifests, is read within limits, and an older one still holds."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agent.adapters import find_adapter, read_adapter, read_pointer, verify
+from memory.errors import AdapterError
+from memory.home import Home
+from tests.trainer.test_publish import BASE, put
+from trainer import publish
+
+
+def change(home: Home, identity: str, scale: float = 3.5) -> None:
+    """Change what an adapter's manifest says of its scale, and nothing else."""
+    path = home.adapters / identity / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "scale": scale}))
+
+
+def age(home: Home) -> None:
+    """Make the pointer one of an older version."""
+    path = home.adapters / "current.json"
+    values = json.loads(path.read_text())
+    del values["manifests"]
+    path.write_text(json.dumps(values))
+
+
+def test_a_changed_manifest_is_refused_as_a_changed_file_is(home: Home, tmp_path: Path) -> None:
+    one, two = put(home, tmp_path, "one"), put(home, tmp_path, "two")
+    change(home, one)
+    change(home, two)
+    for identity in (one, two):
+        with pytest.raises(AdapterError, match=r"manifest\.json is not what was published"):
+            verify(find_adapter(home.adapters, identity), BASE.sha256)
+        with pytest.raises(AdapterError, match="not what was published"):
+            publish.select(home, identity)
+    publish.switch_off(home)
+    with pytest.raises(AdapterError, match="not what was published"):
+        publish.switch_on(home)
+    assert read_pointer(home.adapters).off
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda home, one: publish.select(home, one),
+        lambda home, one: publish.select(home, None),
+        lambda home, one: publish.pin(home, one),
+        lambda home, one: publish.rollback(home),
+        lambda home, one: publish.switch_off(home),
+        lambda home, one: (
+            publish.select(home, one),
+            publish.switch_off(home),
+            publish.switch_on(home),
+        ),
+        lambda home, one: publish.prune(home, 1),
+        lambda home, one: publish.sweep(home),
+    ],
+    ids=["use", "use none", "pin", "rollback", "off", "off and on", "prune", "sweep"],
+)
+def test_what_was_published_is_remembered_whatever_is_done(
+    home: Home, tmp_path: Path, act: Callable[[Home, str], object]
+) -> None:
+    one, two = put(home, tmp_path, "one"), put(home, tmp_path, "two")
+    noted = read_pointer(home.adapters).manifests
+    assert noted.keys() == {one, two}
+    change(home, two)  # must not be taken for what was published
+    act(home, one)
+    assert read_pointer(home.adapters).manifests == noted
+    put(home, tmp_path, "three")
+    assert noted.items() <= read_pointer(home.adapters).manifests.items()
+
+
+def test_going_back_passes_over_an_adapter_that_was_changed(home: Home, tmp_path: Path) -> None:
+    one, two, _three = (put(home, tmp_path, mark) for mark in ("one", "two", "three"))
+    change(home, two)
+    assert publish.rollback(home) == one
+
+
+def test_an_adapter_of_an_older_home_serves_and_is_covered_from_the_next_night_on(
+    home: Home, tmp_path: Path
+) -> None:
+    one, two = put(home, tmp_path, "one"), put(home, tmp_path, "two")
+    noted = read_pointer(home.adapters).manifests
+    age(home)
+    verify(read_adapter(home.adapters, two), BASE.sha256)
+    publish.sweep(home)  # how a night begins
+    pointer = read_pointer(home.adapters)
+    assert (pointer.current, pointer.history) == (two, (None, one))
+    assert pointer.manifests == noted
+    change(home, two)
+    with pytest.raises(AdapterError, match="not what was published"):
+        verify(read_adapter(home.adapters, two), BASE.sha256)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda home, one: publish.select(home, one),
+        lambda home, one: publish.rollback(home),
+        lambda home, one: publish.switch_off(home),
+    ],
+    ids=["use", "rollback", "off"],
+)
+def test_choosing_an_adapter_in_an_older_home_covers_them_all(
+    home: Home, tmp_path: Path, act: Callable[[Home, str], object]
+) -> None:
+    one, _two = put(home, tmp_path, "one"), put(home, tmp_path, "two")
+    noted = read_pointer(home.adapters).manifests
+    age(home)
+    act(home, one)
+    assert read_pointer(home.adapters).manifests == noted
+
+
+def test_an_adapter_that_is_gone_is_not_remembered(home: Home, tmp_path: Path) -> None:
+    one, two, three = (put(home, tmp_path, mark) for mark in ("one", "two", "three"))
+    assert publish.prune(home, 1) == (one,)
+    publish.rollback(home)
+    assert read_pointer(home.adapters).manifests.keys() == {two, three}
+
+
+UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a pipe": (os.mkfifo, "it is a named pipe, not a file"),
+    "three gigabytes": (lambda path: (path.touch(), os.truncate(path, 3 << 30)), "3,221.2 MB"),
+    "nested": (lambda path: path.write_text("[" * 100_000), "nested more than 64 levels"),
+    "digits": (lambda path: path.write_text('{"a": ' + "9" * 5_000 + "}"), "hundreds of digits"),
+    "a list": (lambda path: path.write_text("[]"), "no JSON object"),
+    "no pointer": (lambda path: path.write_text('{"current": 7}'), "no pointer to an adapter"),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_a_pointer_that_is_none_is_refused_not_waited_for_and_mended_by_off(
+    home: Home, tmp_path: Path, name: str
+) -> None:
+    make, said = UNREADABLE[name]
+    one = put(home, tmp_path, "one")
+    path = home.adapters / "current.json"
+    path.unlink()
+    make(path)
+    with pytest.raises(AdapterError, match=f"{said}.*`discern adapters off`") as caught:
+        read_pointer(home.adapters)
+    assert str(path) in str(caught.value)
+    publish.switch_off(home)
+    assert read_pointer(home.adapters).off
+    publish.select(home, one)
+    assert read_pointer(home.adapters).current == one
+
+
+def test_a_folder_in_the_pointers_place_is_refused_and_keeps_what_is_in_it(
+    home: Home, tmp_path: Path
+) -> None:
+    put(home, tmp_path, "one")
+    path = home.adapters / "current.json"
+    path.unlink()
+    path.mkdir()
+    (path / "kept").touch()
+    with pytest.raises(AdapterError, match="it is a folder, not a file; remove it"):
+        read_pointer(home.adapters)
+    with pytest.raises(OSError, match="cannot write"):
+        publish.switch_off(home)
+    assert (path / "kept").exists()
+    assert sorted(item.name for item in home.adapters.glob(".tmp-*")) == []
+
+
+@pytest.mark.parametrize("name", ["a pipe", "three gigabytes", "nested", "digits", "a list"])
+def test_a_manifest_that_is_none_is_refused_not_waited_for(
+    home: Home, tmp_path: Path, name: str
+) -> None:
+    one, two = put(home, tmp_path, "one"), put(home, tmp_path, "two")
+    path = home.adapters / two / "manifest.json"
+    path.unlink()
+    UNREADABLE[name][0](path)
+    with pytest.raises(AdapterError, match=r"the manifest .*manifest\.json is damaged") as caught:
+        read_adapter(home.adapters, two)
+    assert str(path) in str(caught.value)
+    assert publish.rollback(home) == one
