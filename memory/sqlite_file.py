@@ -22,7 +22,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from memory.errors import HomeError
-from memory.whole import scratch
+from memory.whole import scratch, set_mode
 
 LOG, SHARED = "-wal", "-shm"
 """Endings of the write-ahead log and of its index, which the processes share."""
@@ -83,7 +83,7 @@ def create(path: Path) -> None:
     with scratch(file.parent) as folder:
         pattern = folder / "mode"
         pattern.touch()
-        pattern.chmod(_PRIVATE)
+        set_mode(pattern, _PRIVATE)
         # `modeof` (sqlite.org/uri.html): the mode of that file, whatever the umask.
         sqlite3.connect(f"{file.as_uri()}?modeof={quote(str(pattern))}", uri=True).close()
 

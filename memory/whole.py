@@ -127,13 +127,23 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def set_mode(path: Path, mode: int) -> None:
+    """Set who may read and write a file or folder of ours, where the file system can tell.
+
+    Raises:
+        OSError: it is not there.
+    """
+    with suppress(PermissionError):  # FAT, as on a stick: the mode of everything is the mount's
+        path.chmod(mode)
+
+
 def _make_scratch(folder: Path) -> tuple[Path, int]:
     """Make and lock a folder; another name is tried when a sweep was quicker than the lock."""
     while True:
         made = folder / f".discern-{secrets.token_hex(8)}"
         made.mkdir(0o700)
         try:
-            made.chmod(0o700)  # whatever the umask
+            set_mode(made, 0o700)  # whatever the umask
             lock = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except FileNotFoundError:
             continue
@@ -178,11 +188,11 @@ def _finish(part: Path, mode: int) -> None:
     if stat.S_ISLNK(part.lstat().st_mode):
         raise FileExistsError(errno.EEXIST, "it is a link", str(part))
     if part.is_dir():
-        part.chmod(0o700)
+        set_mode(part, 0o700)
         for inner in part.iterdir():
             _finish(inner, 0o600)
     else:
-        part.chmod(mode)
+        set_mode(part, mode)
     sync(part)
 
 

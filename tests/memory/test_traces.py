@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import stat
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 
 from memory import health
 from memory.backup import backup, counts, restore
-from memory.errors import HomeError
+from memory.errors import HomeError, ThreadError
 from memory.exchange import export_file
 from memory.home import Home, Settings
 from memory.journal import Journal
@@ -182,3 +184,29 @@ def test_a_full_disk_under_the_journal_keeps_nobody_from_a_backup_elsewhere(
             backup(journal, place / "copy")
         assert noted(journal) == []
     assert counts(place / "copy") == (1, 1)
+
+
+def test_a_stick_that_knows_no_modes_no_links_and_no_locks_takes_a_backup(
+    home: Home, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(home)
+
+    def refused(*given: object, **options: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    def without_locks(*given: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("os.chmod", refused)  # what vfat answers; few machines can mount one
+    monkeypatch.setattr("os.link", refused)
+    monkeypatch.setattr("fcntl.flock", without_locks)
+    (place / LEFT).mkdir()
+    with Journal(home.journal) as journal:
+        for force in (False, True):
+            backup(journal, place / "copy", force=force)
+        write_session(journal, place / "talk.md", "words")
+        with pytest.raises(ThreadError, match="is there already"):
+            write_session(journal, place / "talk.md", "words")
+    assert counts(place / "copy") == (1, 1)
+    assert (place / "talk.md").read_text() == "words"
+    assert {item.name for item in place.iterdir()} == {"copy", "talk.md", LEFT}  # who knows whose
