@@ -62,6 +62,10 @@ class CutOffError(TrainingError):
     """A training run that something from outside cut off; the same one may well succeed again."""
 
 
+class SupersededError(CutOffError):
+    """A training that ended because what it was made of was taken away; the next one goes without."""
+
+
 class NothingToTrainError(DiscernError):
     """There is no confirmed difference to learn from; not a failure."""
 

@@ -27,8 +27,8 @@ MET = (
     "agent/marking.py", "agent/models.py", "agent/open_thread.py", "agent/prompt.py", "agent/pull.py",
     "agent/sessions.py", "agent/sight.py", "agent/surprise.py", "agent/threads.py",
     "trainer/agreement.py", "trainer/apart.py", "trainer/attempts.py", "trainer/base.py",
-    "trainer/candidate.py",
-    "trainer/compare.py", "trainer/export.py", "trainer/known.py", "trainer/launch.py",
+    "trainer/basis.py", "trainer/candidate.py", "trainer/compare.py", "trainer/export.py",
+    "trainer/known.py", "trainer/launch.py",
     "trainer/ledger.py", "trainer/loop.py", "trainer/night.py", "trainer/probe.py",
     "trainer/publish.py", "trainer/report.py", "trainer/run.py", "trainer/service.py",
     "trainer/teach.py", "trainer/trainee.py",
@@ -38,7 +38,7 @@ MET = (
 """Where errors are raised that a person may meet in the chat."""
 REPORTED = (
     "trainer/gate.py", "trainer/postmortem.py", "trainer/conflicts.py", "trainer/beside.py",
-    "trainer/room.py", "memory/reading.py",
+    "trainer/room.py", "trainer/unlearnt.py", "memory/reading.py",
 )  # fmt: skip
 """Whose texts go into a report, or say the cause in an error."""
 SAID = (

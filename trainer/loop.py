@@ -10,7 +10,8 @@ each night while a program runs. `model` is the local GGUF that the adapter is f
 from an agent that talks through any other model: the replies it gave are what is contrasted, and what
 must stay as it is comes from the local one.
 
-Nothing is locked between the steps; two programs that publish at once do so one after the other.
+Nothing is locked between the steps; two programs that publish at once do so one after the other, and
+what was taken out of the journal since `compose` is not published.
 `discern train` (`trainer/night.py`) is the same with a report, a sweep and the ledger around it.
 """
 
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ from memory.home import Home, Settings
 from memory.journal import Journal
 from trainer import gate as gates
 from trainer import publish as publishing
+from trainer.basis import Basis, last_look, read_basis
 from trainer.job import Job, write_job
 from trainer.known import entry_of, fingerprints
 from trainer.recipe import recipe_of
@@ -63,6 +65,7 @@ class Lessons:
     differences: tuple[Difference, ...]
     model: Path
     base: BaseEntry
+    basis: Basis
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +110,9 @@ def compose(
     require_agreement(model)
     base = entry_of(model, home)
     with Journal(home.journal) as journal:
-        found = tuple(journal.differences() if differences is None else differences)
-        own = unmarked(journal.turns(), found)
+        basis = read_basis(journal)
+        found = basis.differences if differences is None else tuple(differences)
+        own = unmarked(basis.turns, found)
     if not any(item.teaches for item in found):
         raise NothingToTrainError(
             "no difference teaches yet; mark a reply and say how it should have sounded"
@@ -121,7 +125,8 @@ def compose(
         left = list(curriculum.left_out.values())
         why = left[0] if left else "none says how it should have sounded"
         raise NothingToTrainError(f"no difference can be made a lesson: {why}")
-    return Lessons(curriculum, found, model, base)
+    taught = tuple(item for item in basis.taught if item.id in curriculum.differences)
+    return Lessons(curriculum, found, model, base, replace(basis, taught=taught))
 
 
 def train(
@@ -187,6 +192,7 @@ def publish(home: Home, candidate: Candidate, verdict: Verdict) -> Adapter:
     Raises:
         AdapterError: the gate did not pass it.
         TrainingError: the model file changed since the lessons were composed.
+        SupersededError: one of its differences was forgotten, taken back or superseded since.
         HomeError: it cannot be written; what served before serves on.
     """
     if not verdict.passed:
@@ -196,17 +202,19 @@ def publish(home: Home, candidate: Candidate, verdict: Verdict) -> Adapter:
         raise TrainingError(
             f"the model {lessons.model} changed since its lessons were composed; compose them anew"
         )
-    return publishing.publish(
-        home,
-        candidate.folder,
-        base=lessons.base,
-        scale=verdict.scale,
-        differences=lessons.curriculum.differences,
-        fingerprints=fingerprints(lessons.differences),
-        settings=candidate.settings,
-        metrics=gates.measures_to_json(verdict.measures),
-        versions={name: version(name) for name in ("torch", "peft", "transformers", "gguf")},
-    )
+    with Journal(home.journal) as journal:
+        return publishing.publish(
+            home,
+            candidate.folder,
+            base=lessons.base,
+            scale=verdict.scale,
+            differences=lessons.curriculum.differences,
+            fingerprints=fingerprints(lessons.differences),
+            settings=candidate.settings,
+            metrics=gates.measures_to_json(verdict.measures),
+            versions={name: version(name) for name in ("torch", "peft", "transformers", "gguf")},
+            last_look=last_look(journal, lessons.basis),
+        )
 
 
 @contextmanager

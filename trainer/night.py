@@ -20,11 +20,18 @@ from typing import TYPE_CHECKING
 
 from agent.adapters import Adapter, BaseEntry
 from memory.difference import Difference
-from memory.errors import AdapterError, DiscernError, HomeError, TrainingError
+from memory.errors import (
+    AdapterError,
+    DiscernError,
+    HomeError,
+    SupersededError,
+    TrainingError,
+)
 from memory.home import Home, Settings
 from memory.journal import Journal
 from trainer import gate, publish
 from trainer.attempts import Practice, Tried, broken_down, make, plans
+from trainer.basis import Basis, last_look, read_basis, scrub, watching
 from trainer.children import asked_by
 from trainer.known import (
     entry_of,
@@ -36,9 +43,9 @@ from trainer.known import (
     serving,
     waits,
 )
-from trainer.report import Attempt, Report
+from trainer.report import Attempt, Report, read_report
 from trainer.room import make_way
-from trainer.run import STOPPED, OnEvent, Run, alone, prune_runs, run_folder
+from trainer.run import STOPPED, OnEvent, Run, alone, prune_runs, run_folder, sweep_runs
 
 if TYPE_CHECKING:
     from agent.engine import Engine
@@ -73,6 +80,7 @@ def run_night(
     Raises:
         NothingToTrainError: no difference teaches, or nothing changed since the adapter that serves.
         TrainingError: another run is going on, this one was stopped, or the training broke down.
+        SupersededError: something that was marked was taken away meanwhile; nothing was published.
         ModelError, AdapterError, HomeError: what else can be wrong, in one sentence.
     """
     from trainer.launch import launcher
@@ -80,7 +88,9 @@ def run_night(
     home.prepare()
     with alone(home), Journal(home.journal) as journal:
         publish.sweep(home)
-        differences = journal.differences()
+        sweep_runs(home)
+        basis = read_basis(journal)
+        differences = basis.differences
         base = entry_of(model_path, home)
         current = serving(home)
         found = news(current, differences, base)
@@ -93,7 +103,8 @@ def run_night(
             publish.require_not_withdrawn(home, base, prints)
         run = Run(run_folder(home), on_event, cancel or threading.Event())
         run.stop = stop or run.stop
-        night = _Night(home, settings, journal, differences, base, model_path, run, practice)
+        run.guard = watching(journal, basis)
+        night = _Night(home, settings, journal, basis, base, model_path, run, practice)
         try:
             with run.listening():
                 run.tell(
@@ -109,6 +120,8 @@ def run_night(
                     report = night.go(trainee, fit_for(current, base), found.other_base)
         except BaseException as error:
             _fail(run, error, base)
+            with suppress(DiscernError):  # the error itself is what is to be told
+                scrub(home, journal, basis)
             if isinstance(error, OSError) and not isinstance(error, DiscernError):
                 raise HomeError(
                     f"the training broke off: {error.filename or run.folder}: {error.strerror}; "
@@ -116,6 +129,8 @@ def run_night(
                 ) from error
             raise
         publish.prune(home, settings.night.keep)
+        if scrub(home, journal, basis):
+            report = read_report(run.folder) or report
         prune_runs(home)
         return report
 
@@ -127,11 +142,15 @@ class _Night:
     home: Home
     settings: Settings
     journal: Journal
-    differences: Sequence[Difference]
+    basis: Basis
     base: BaseEntry
     model_path: Path
     run: Run
     practice: Practice | None
+
+    @property
+    def differences(self) -> Sequence[Difference]:
+        return self.basis.differences
 
     def go(self, trainee: Launcher, current: Adapter | None, note: str) -> Report:
         from agent.engine import Engine
@@ -217,6 +236,8 @@ class _Night:
                     standing.held,
                     max(1.0, left),
                 )
+            except SupersededError:
+                raise
             except (TrainingError, AdapterError) as found:
                 if self.run.cancel.is_set():
                     raise TrainingError(STOPPED) from found
@@ -224,7 +245,8 @@ class _Night:
                 broken.append(broken_down(plan, found))
                 continue
             made.append(tried)
-            if self.practice is None and tried.verdict.passed:
+            # A few lessons that were not learnt may be at another rate.
+            if self.practice is None and tried.verdict.passed and not tried.verdict.unlearnt:
                 break
         if not made:
             raise error or TrainingError(STOPPED)
@@ -233,10 +255,12 @@ class _Night:
         return best, tuple(sorted([*lines, *broken], key=lambda line: line.number))
 
     def publish(self, best: Tried, curriculum: Curriculum) -> Adapter:
-        """Let the adapter serve, unless the base is no longer the file it was trained and tested on.
+        """Let the adapter serve, unless the base is no longer the file it was trained and tested on, or
+        something it was trained on was taken away.
 
         Raises:
             TrainingError: the model file changed meanwhile.
+            SupersededError: what was marked is no longer there.
         """
         if (base := entry_of(self.model_path, self.home)) != self.base:
             raise TrainingError(
@@ -256,6 +280,7 @@ class _Night:
             metrics=gate.measures_to_json(best.verdict.measures),
             versions={name: version(name) for name in ("torch", "peft", "transformers", "gguf")},
             probe=lambda adapter: gate.probe(adapter, self.model_path),
+            last_look=last_look(self.journal, self.basis),
         )
 
     def close(
@@ -310,7 +335,7 @@ class _Night:
 
 def _fail(run: Run, error: BaseException, base: BaseEntry) -> None:
     """Leave a report of a run that broke down; never hides the error itself."""
-    run.cancel = threading.Event()
+    run.cancel, run.guard = threading.Event(), lambda: None
     sentence = str(error) or type(error).__name__
     try:
         run.close(

@@ -16,7 +16,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -61,12 +61,14 @@ def publish(
     versions: Mapping[str, str] | None = None,
     created: datetime | None = None,
     probe: Callable[[Path], None] = lambda gguf: None,
+    last_look: AbstractContextManager[None] | None = None,
 ) -> Adapter:
     """Copy the files of `candidate` into the adapters folder and let them serve; while adapters are
     switched off, they wait there.
 
     `probe` is given the GGUF under its final name before it serves, and raises AdapterError where it
-    must not.
+    must not. `last_look` is entered right before it serves and left right after, and refuses it by
+    raising.
 
     Raises:
         AdapterError: the candidate lacks a file, or has a link for one, or the probe refuses it.
@@ -113,7 +115,8 @@ def publish(
             adapter = read_adapter(folder, manifest.id)
             verify(adapter, base.sha256)
             probe(adapter.gguf)
-            point(folder, manifest.id)
+            with last_look or nullcontext():
+                point(folder, manifest.id)
         except BaseException:
             if served(folder) != manifest.id:
                 _retire(folder / manifest.id)

@@ -43,6 +43,8 @@ class Run:
     on_event: OnEvent
     cancel: threading.Event
     stop: threading.Event = field(default_factory=threading.Event)
+    guard: Callable[[], None] = lambda: None
+    """Asked at every event; raises when the run is to end."""
     began: float = field(default_factory=time.perf_counter)
     started: datetime = field(default_factory=now)
     phases: dict[str, float] = field(default_factory=dict)
@@ -80,7 +82,7 @@ class Run:
         """Pass an event on, write it down, and count the time of its phase.
 
         Raises:
-            TrainingError: the run was cancelled.
+            TrainingError: the run was cancelled, or `guard` ends it.
         """
         moment = time.perf_counter()
         if phase != self._phase:
@@ -99,9 +101,10 @@ class Run:
             self.check()
 
     def check(self) -> None:
-        """Raise TrainingError if the run was cancelled."""
+        """Raise TrainingError if the run was cancelled or its guard ends it."""
         if self.cancel.is_set():
             raise TrainingError(STOPPED)
+        self.guard()
 
     def counting(self, phase: str) -> Callable[[int, int], None]:
         """Return a listener that reports (done, total) under `phase`."""
@@ -247,6 +250,14 @@ def _alive(pid: int) -> bool:
     except OSError:
         return True  # another user's
     return True
+
+
+def sweep_runs(home: Home) -> None:
+    """Remove what runs that were cut off left to train on; for the holder of the training's lock."""
+    for run in folders(home.runs):
+        if not (run / "report.json").exists():
+            for left in run.glob("try-*"):
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def prune_runs(home: Home) -> None:

@@ -1,0 +1,212 @@
+"""What is taken away while a training runs on it is not published, and leaves no words."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent import marking, sessions
+from agent.adapters import list_adapters, read_pointer
+from memory.difference import Difference, Message, Turn, new_id, now
+from memory.errors import CutOffError, SupersededError
+from memory.home import Home
+from memory.journal import Journal
+from memory.memory import Memory
+from tests.trainer.values import difference, quick_settings
+from trainer import basis, loop, publish
+from trainer.ledger import run_if_due
+from trainer.night import run_night
+
+SECRET = ("What is a plugharness?", "A plugharness is a quorn.", "It is the vexillum of Grumm.")
+TALK = ("Tell me about Grumm.", "Grumm is a shalloon of the coast.")
+
+
+def turn(asked: str, replied: str, thread: str) -> Turn:
+    return Turn(id=new_id(), thread=thread, at=now(), asked=asked, replied=replied, model="m")
+
+
+@pytest.fixture
+def marked(home: Home) -> list[Difference]:
+    """A mark that is taken away, in a talk of its own, and one that stays."""
+    with Journal(home.journal) as journal:
+        first, second = turn(*TALK, "secret"), turn(SECRET[0], SECRET[1], "secret")
+        journal.add_turn(first)
+        journal.add_turn(second)
+        before = (Message("user", TALK[0]), Message("assistant", TALK[1]))
+        marks = [
+            difference(SECRET[0], SECRET[2], replied=SECRET[1], before=before),
+            difference("Who?", "Lutz."),
+        ]
+        marks[0] = _of(marks[0], second)
+        for item in marks:
+            journal.add_difference(item)
+    return marks
+
+
+def _of(item: Difference, said: Turn) -> Difference:
+    from dataclasses import replace
+
+    return replace(item, turn=said.id, thread=said.thread)
+
+
+def forget(home: Home, memory: Memory, marks: list[Difference]) -> None:
+    marking.forget(home, memory, marks[0].id)
+
+
+def undo(home: Home, memory: Memory, marks: list[Difference]) -> None:
+    memory.undo(marks[0].id)
+
+
+def supersede(home: Home, memory: Memory, marks: list[Difference]) -> None:
+    memory.supersede(marks[0].id, marks[1].id)
+
+
+def delete(home: Home, memory: Memory, marks: list[Difference]) -> None:
+    sessions.delete(home, memory, "secret")
+
+
+def left(home: Home, words: tuple[str, ...]) -> list[str]:
+    """The files of runs and caches that hold one of the words, or tokens of whatever was trained."""
+    return [
+        path.name
+        for folder in (home.runs, home.cache)
+        for path in folder.rglob("*")
+        if path.is_file()
+        and (path.suffix == ".npz" or any(text.encode() in path.read_bytes() for text in words))
+    ]
+
+
+Verb = Callable[[Home, Memory, list[Difference]], None]
+
+
+def take_away_at(
+    phase: str, verb: Verb, home: Home, marks: list[Difference]
+) -> Callable[[dict[str, Any]], None]:
+    """Listen to a run, and take the first mark away once, when it comes to `phase`."""
+    done: list[str] = []
+
+    def on_event(event: dict[str, Any]) -> None:
+        if event["phase"] == phase and not done:
+            done.append(phase)
+            with Memory.open(home, quick_settings(home), dense=False) as memory:
+                verb(home, memory, marks)
+
+    return on_event
+
+
+@pytest.mark.parametrize("verb", [forget, undo, supersede, delete])
+def test_what_is_taken_away_before_it_serves_is_not_published(
+    home: Home, tiny: Path, marked: list[Difference], verb: Verb
+) -> None:
+    settings = quick_settings(home)
+    on_event = take_away_at("publish", verb, home, marked)
+    with pytest.raises(SupersededError, match=marked[0].id[:8]):
+        run_night(home, settings, model_path=tiny, on_event=on_event)
+    assert not list_adapters(home.adapters) and read_pointer(home.adapters).current is None
+    if verb is not supersede:  # that takes nothing out of the journal
+        gone = TALK if verb is delete else SECRET
+        assert left(home, gone) == []
+    report = run_night(home, settings, model_path=tiny)
+    assert report.verdict == "published"
+    expected = {fate.expected for fate in report.fates if fate.trained}
+    assert expected == ({"Lutz.", SECRET[2]} if verb is delete else {"Lutz."})
+
+
+@pytest.mark.parametrize("phase", ["anchors", "gate"])
+def test_a_run_ends_soon_after_what_it_trains_on_was_forgotten(
+    home: Home, tiny: Path, marked: list[Difference], monkeypatch: pytest.MonkeyPatch, phase: str
+) -> None:
+    monkeypatch.setattr(basis, "LOOK_SECONDS", 0.0)
+    seen: list[str] = []
+    forgets = take_away_at(phase, forget, home, marked)
+
+    def on_event(event: dict[str, Any]) -> None:
+        seen.append(event["phase"])
+        forgets(event)
+
+    with pytest.raises(SupersededError):
+        run_night(home, quick_settings(home), model_path=tiny, on_event=on_event)
+    assert seen[-2:] == [phase, "report"]
+    assert left(home, SECRET) == []
+
+
+def test_what_is_forgotten_after_it_was_published_leaves_the_report_too(
+    home: Home, tiny: Path, marked: list[Difference], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_states = Journal.set_states
+
+    def and_forget(journal: Journal, states: Any) -> None:
+        set_states(journal, states)
+        with Memory.open(home, quick_settings(home), dense=False) as memory:
+            marking.forget(home, memory, marked[0].id)
+
+    monkeypatch.setattr(Journal, "set_states", and_forget)
+    report = run_night(home, quick_settings(home), model_path=tiny)
+    assert report.verdict == "published"
+    assert not any(text in str(report) for text in SECRET)
+    assert left(home, SECRET) == []
+    # As ever, such an adapter is made anew.
+    monkeypatch.undo()
+    again = run_night(home, quick_settings(home), model_path=tiny)
+    assert again.adapter not in (None, report.adapter)
+
+
+def test_nothing_can_be_taken_away_while_an_adapter_begins_to_serve(
+    home: Home, tiny: Path, marked: list[Difference], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point = publish.point
+    told: list[str] = []
+
+    def locked(*arguments: Any, **named: Any) -> None:
+        other = sqlite3.connect(home.journal, timeout=0)
+        try:
+            other.execute("begin immediate")
+        except sqlite3.OperationalError as error:
+            told.append(str(error))
+        finally:
+            other.close()
+        point(*arguments, **named)
+
+    monkeypatch.setattr(publish, "point", locked)
+    run_night(home, quick_settings(home), model_path=tiny)
+    assert told == ["database is locked"]
+
+
+def test_a_night_whose_lesson_was_forgotten_is_done_without_it_by_the_next_tick(
+    home: Home, tiny: Path, marked: list[Difference]
+) -> None:
+    settings = quick_settings(home)
+    on_event = take_away_at("publish", forget, home, marked)
+    due = {"model_path": tiny, "now": now().replace(year=now().year + 1)}
+    with pytest.raises(CutOffError):
+        run_if_due(home, settings, on_event=on_event, **due)
+    report = run_if_due(home, settings, **due)
+    assert report is not None and report.verdict == "published"
+    assert {fate.difference for fate in report.fates} == {marked[1].id}
+
+
+def test_a_program_of_ones_own_does_not_publish_it_either(
+    home: Home, tiny: Path, marked: list[Difference], tmp_path: Path
+) -> None:
+    settings = quick_settings(home)
+    candidate = loop.train(loop.compose(home, settings, tiny), settings, tmp_path / "run")
+    verdict = loop.gate(candidate, settings)
+    with Memory.open(home, settings, dense=False) as memory:
+        marking.forget(home, memory, marked[0].id)
+    with pytest.raises(SupersededError):
+        loop.publish(home, candidate, verdict)
+    assert loop.current(home) is None
+
+
+def test_a_run_that_was_killed_leaves_nothing_that_was_trained_on(
+    home: Home, tiny: Path, marked: list[Difference]
+) -> None:
+    dead = home.runs / "20260101T000000" / "try-1"
+    dead.mkdir(parents=True)
+    (dead / "samples.npz").write_bytes(b"tokens")
+    run_night(home, quick_settings(home), model_path=tiny)
+    assert not dead.exists()

@@ -1,0 +1,80 @@
+"""A difference or two that could not be learnt keep nobody from the rest."""
+
+from __future__ import annotations
+
+from trainer.gate import Spoken, Verdict
+from trainer.measures import Answer
+from trainer.report import Measure
+from trainer.teach import Lesson, Question
+from trainer.unlearnt import excuse
+
+
+def judged(*right: str, kept: bool = True, drifted: bool = False) -> tuple[Verdict, list[Lesson]]:
+    """A verdict on a lesson for each text: "y" and "n" tell how the question and its two held-out
+    rephrasings came out."""
+    lessons = [
+        Lesson(f"{number:016}", "contrast", Question("Who?", ()), "So.", (), None, 1.0)
+        for number in range(len(right))
+    ]
+
+    def said(how: str) -> Answer:
+        return Answer("", right=how == "y", sound=True)
+
+    spoken = Spoken(
+        tuple(said(text[0]) for text in right),
+        tuple(tuple(said(how) for how in text[1:]) for text in right),
+    )
+    measures = (
+        Measure("lessons", spoken.lessons, 0.9, spoken.lessons >= 0.9, "lessons reproduced"),
+        Measure("rephrasings", spoken.rephrasings, 0.7, spoken.rephrasings >= 0.7, "held-out"),
+        Measure("kept", float(kept), 1.0, kept, "lessons held until now and lost"),
+        Measure("anchors", 1.0 - drifted, 0.95, not drifted, "unrelated answers", True),
+    )
+    return Verdict(1.0, measures, spoken, ()), lessons
+
+
+def test_one_of_three_that_could_not_be_learnt_is_left_out_and_named() -> None:
+    verdict, lessons = judged("yyy", "nnn", "yyy")
+    assert not verdict.passed
+    found = excuse(verdict, lessons)
+    assert found.passed and not found.clean and found.unlearnt == {lessons[1].difference}
+    assert "00000000 could not be learnt" in found.measures[0].sentence
+    assert "all but 1" in found.sentence
+
+
+def test_what_was_learnt_whole_needs_no_excuse() -> None:
+    verdict, lessons = judged("yyy", "yyy")
+    assert excuse(verdict, lessons) == verdict and verdict.clean
+
+
+def test_one_in_ten_may_be_left_unlearnt_and_no_more() -> None:
+    good = ["yyy"] * 18
+    verdict, lessons = judged(*good, "nnn", "nnn", "nnn", "nnn")
+    assert excuse(verdict, lessons).unlearnt == {lessons[18].difference, lessons[19].difference}
+    verdict, lessons = judged(*good, "nnn", "nnn", "nnn", "nnn", "nnn")
+    assert not excuse(verdict, lessons).passed
+    verdict, lessons = judged("nnn", "nnn", "yyy")
+    assert not excuse(verdict, lessons).passed
+
+
+def test_a_single_lesson_that_was_not_learnt_is_a_failure() -> None:
+    for right in (("nnn",), ("nnn", "nnn")):
+        verdict, lessons = judged(*right)
+        assert not excuse(verdict, lessons).passed
+
+
+def test_what_is_learnt_in_its_own_words_only_may_be_left_out_too() -> None:
+    verdict, lessons = judged("yyy", "ynn", "yyy")
+    assert excuse(verdict, lessons).unlearnt == {lessons[1].difference}
+
+
+def test_a_lesson_that_was_held_until_now_is_never_excused() -> None:
+    verdict, lessons = judged("yyy", "nnn", "yyy", kept=False)
+    assert not excuse(verdict, lessons).passed
+
+
+def test_an_adapter_that_moved_something_is_weakened_though_a_lesson_was_not_learnt() -> None:
+    verdict, lessons = judged("yyy", "nnn", "yyy", drifted=True)
+    assert not verdict.only_drifts
+    found = excuse(verdict, lessons)
+    assert not found.passed and found.only_drifts

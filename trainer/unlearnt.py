@@ -1,0 +1,74 @@
+"""A difference or two that could not be learnt keep nobody from the rest.
+
+Where an adapter misses what it should have learnt because of a few differences, and all others came out
+as they should, it may serve with a warning that names those: they are recalled as before, and the next
+night tries them again. What served until now and is lost is never excused, nor is anything that moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from trainer.measures import mean
+
+if TYPE_CHECKING:
+    from trainer.gate import Spoken, Verdict
+    from trainer.teach import Lesson
+
+FEW = 0.1
+"""Share of the differences that may be left unlearnt; one always may, where at least one other is
+learnt."""
+
+
+def excuse(verdict: Verdict, lessons: Sequence[Lesson]) -> Verdict:
+    """Return the verdict with warnings in place of refusals where only a few differences are to blame;
+    those are its `unlearnt`."""
+    missed = {item.name for item in verdict.measures if not item.passed} & {
+        "lessons", "rephrasings",
+    }  # fmt: skip
+    differences = list(dict.fromkeys(lesson.difference for lesson in lessons))
+    if not missed or len(differences) < 2:
+        return verdict
+    right = {
+        name: _right(verdict.spoken, [x.difference == name for x in lessons])
+        for name in differences
+    }
+    worst = sorted(differences, key=lambda name: right[name])
+    for count in range(1, max(1, int(FEW * len(differences))) + 1):
+        gone = frozenset(worst[:count])
+        rest = _only(verdict.spoken, [x.difference not in gone for x in lessons])
+        values = {"lessons": rest.lessons, "rephrasings": rest.rephrasings}
+        limits = {item.name: item.threshold for item in verdict.measures}
+        if all(values[name] >= limits[name] for name in missed) and any(rest.reproduced):
+            return replace(
+                verdict,
+                unlearnt=gone,
+                measures=tuple(
+                    replace(item, warned=True, sentence=_said(item.sentence, gone))
+                    if item.name in missed
+                    else item
+                    for item in verdict.measures
+                ),
+            )
+    return verdict
+
+
+def _said(sentence: str, unlearnt: frozenset[str]) -> str:
+    named = ", ".join(sorted(name[:8] for name in unlearnt))
+    return f"{sentence}, for {named} could not be learnt"
+
+
+def _right(spoken: Spoken, chosen: Sequence[bool]) -> tuple[float, float]:
+    some = _only(spoken, chosen)
+    return some.lessons, mean(some.rephrased)
+
+
+def _only(spoken: Spoken, chosen: Sequence[bool]) -> Spoken:
+    """Return what was said to some of the lessons."""
+
+    def of(answers: tuple, /) -> tuple:  # type: ignore[type-arg]
+        return tuple(one for one, wanted in zip(answers, chosen, strict=True) if wanted)
+
+    return replace(spoken, asked=of(spoken.asked), reworded=of(spoken.reworded))
