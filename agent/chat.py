@@ -174,7 +174,7 @@ class Chat(OpenThread):
             try:
                 for event in events:
                     if isinstance(event, Finished):
-                        self._stands = event.turn.id
+                        self._stands = self.at = event.turn.id
                         self.journal.set_fact(LAST_THREAD, self.journal.thread_of(self._stands))
                     try:
                         yield event
@@ -189,7 +189,7 @@ class Chat(OpenThread):
 
     def _after(self, instead_of: str | None) -> str:
         if instead_of is None:
-            return self.journal.head(self.thread)
+            return self.journal.head(self.thread) if self.at is None else self.at
         return self.journal.parent(self.journal.turn(instead_of).id)
 
     def _watch(self, generation: Generation) -> None:
@@ -218,12 +218,12 @@ class Chat(OpenThread):
         quote: str | None = None,
         quote_at: int | None = None,
     ) -> Receipt:
-        """Keep the marked moment of a turn (by default the last of this thread).
+        """Keep the marked moment of a turn, by default the last that was shown or spoken here.
 
         Raises:
             MarkError, UnknownIdError: see `Memory.mark`; or there is no reply to mark yet.
         """
-        marked = self.journal.turn(turn) if turn else last_turn(self.journal, self.thread)
+        marked = last_turn(self.journal, self.thread, turn or self.at)
         difference = self.memory.mark(
             marked,
             moment,
@@ -244,8 +244,12 @@ class Chat(OpenThread):
 
     def forget(self, difference: str) -> Difference:
         """Forget a difference everywhere, the turn it was marked in too; returns what it was."""
+        turn = self.journal.difference(difference).turn
+        before = self.journal.parent(turn)
         gone = forget(self.home, self.memory, difference)
         self._stands = self.journal.head(self.thread)
+        if self.at == turn and not self.journal.thread_of(turn):
+            self.at = before
         return gone
 
     def left_of(self, difference: Difference) -> Leftovers:

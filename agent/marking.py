@@ -32,14 +32,19 @@ class Receipt:
     text: str
 
 
-def last_turn(journal: Journal, thread: str | None = None) -> Turn:
-    """Return the latest turn of `thread`, by default of the thread last spoken in.
+def last_turn(journal: Journal, thread: str | None = None, turn: str | None = None) -> Turn:
+    """Return the turn named `turn`, by default the latest of `thread`, which is the one last spoken in.
+
+    `turn` is the beginning of an id, or "" where nothing was said yet.
 
     Raises:
         MarkError: there is none.
+        UnknownIdError: no turn has that id, or several do.
     """
+    if turn:
+        return journal.turn(turn)
     name = thread or journal.fact(LAST_THREAD)
-    found = journal.branch(name, limit=1) if name else []
+    found = journal.branch(name, limit=1) if name and turn is None else []
     if not found:
         raise MarkError("there is no reply to mark yet; ask something first")
     return found[0]

@@ -1,7 +1,9 @@
 """The thread that a conversation is in: going on in another, a new one, renaming, deleting, following.
 
 What is known of a thread is a turn of it, and a turn knows its thread; so a rename or a deletion by
-another process is found by the next message.
+another process is found by the next message. A conversation is at the turn that was shown or spoken
+here last, whatever another process says in the thread meanwhile: that one is marked, and the next
+message follows it.
 """
 
 from __future__ import annotations
@@ -23,14 +25,19 @@ class OpenThread:
     def __init__(self, home: Home, memory: Memory) -> None:
         self.home, self.memory, self.journal = home, memory, memory.journal
         self.thread = ""
+        self.at: str | None = None
+        """The turn that was shown or spoken here last ("": there was none yet); None until one was, and
+        then it is the one at which the thread stands."""
         self._stands = ""
         """A turn of this thread, by which it is found when it is renamed elsewhere."""
+        self._told = ""
+        """The turn of another process that was told of last."""
         self._busy = threading.Lock()
         """Held while a reply is written."""
 
     def turns(self) -> list[Turn]:
-        """Return the turns of this thread's chosen branch, oldest first."""
-        return self.journal.branch(self.thread)
+        """Return the turns of this conversation, oldest first, as the next message follows them."""
+        return self.journal.branch(self.thread, last=self.at)
 
     def switch(self, thread: str) -> None:
         """Go on in another thread (made when it is first spoken in).
@@ -50,6 +57,7 @@ class OpenThread:
 
     def _go_to(self, thread: str) -> None:
         self.thread, self._stands = thread, self.journal.head(thread)
+        self.at = None
 
     def rename_thread(self, old: str, new: str) -> str:
         """Give a thread another name; returns the name it has now.
@@ -60,7 +68,9 @@ class OpenThread:
         self._refuse_while_speaking(old)
         name = rename(self.home, self.journal, old, new)
         if old == self.thread:
+            at = self.at
             self._go_to(name)
+            self.at = at
         return name
 
     def delete_thread(self, thread: str) -> Deleted:
@@ -88,13 +98,30 @@ class OpenThread:
 
         Call it between turns. What is known of a thread is a turn of it, and a turn knows its thread.
         """
-        known = self._stands
+        known = self.at or self._stands
         now_in = self.journal.thread_of(known) if known else self.thread
         old = self.thread
         if now_in == old or (not now_in and self.journal.head(old)):
             self._stands = self.journal.head(old)
+            if self.at and not now_in:
+                self.at = None
+                return tr("The last reply shown here was forgotten elsewhere.")
             return None
+        at = self.at
         self._go_to(now_in or old)
         if now_in:
+            self.at = at
             return tr("This thread is called {name} now.", name=repr(now_in))
         return tr("This thread was deleted elsewhere; what you say next begins it anew.")
+
+    def continued(self) -> str | None:
+        """Say, once for each new turn, that another process went on in this thread; else None."""
+        head = self.journal.head(self.thread)
+        if self.at is None or head in (self.at, self._told):
+            return None
+        self._told = head
+        return tr(
+            "This thread was continued elsewhere. Your next message follows the reply shown here; "
+            "`/thread {name}` shows the newer ones.",
+            name=self.thread,
+        )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from memory.errors import DiscernError
+from memory.errors import DiscernError, MarkError
 from memory.language import decimal, tr
 from memory.retold import retold
 from tui.text import one_line
@@ -41,23 +41,29 @@ class MemoryHandlers:
     # --- marking -----------------------------------------------------------------------------
 
     async def diff(self, argument: str) -> None:
-        """Mark the chosen reply, by default the last one."""
-        from agent.marking import parse_mark
-
+        """Mark the chosen reply, by default the last one that is shown."""
         screen = self._screen
-        view = screen.entry.target or screen.transcript.chosen
+        chosen = screen.entry.target or screen.transcript.chosen
         screen.entry.aim(None)
-        latest = screen.transcript.turns[-1:]
-        if screen.talk.streaming and (view is None or view in latest):
-            screen.talk.after(lambda: self.diff(argument))
+        if screen.talk.streaming and (chosen is None or chosen.turn is None):
+            view = chosen or screen.talk.speaking
+            screen.talk.after(lambda: self._mark(argument, view))
             await screen.say(tr("The reply will be marked as soon as it ends."))
             return
+        await self._mark(argument, chosen or next(reversed(screen.transcript.turns), None))
+
+    async def _mark(self, argument: str, view: TurnView | None) -> None:
+        from agent.marking import parse_mark
+
         try:
+            if view is None:
+                raise MarkError("there is no reply to mark yet; ask something first")
+            turn = view.kept_turn.id
             mark = parse_mark(argument)
-            turn = view.turn.id if view is not None and view.turn is not None else None
             receipt = await asyncio.to_thread(lambda: self._chat.mark(turn=turn, **mark))
         except DiscernError:
-            screen.entry.give_back(f"/diff {argument}".strip(), view)
+            again = view if view in self._screen.transcript.turns[:-1] else None
+            self._screen.entry.give_back(f"/diff {argument}".strip(), again)
             raise
         await self.kept(receipt)
 

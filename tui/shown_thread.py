@@ -55,6 +55,7 @@ class ShownThread:
     async def _show(self, choose: str | None = None) -> None:
         read = functools.partial(self._chat.journal.branch, self._chat.thread, limit=KEPT)
         latest = await asyncio.to_thread(read)
+        self._chat.at = latest[-1].id if latest else ""
         first = next((at for at, turn in enumerate(latest) if turn.id == choose), len(latest))
         shown = latest[max(0, min(len(latest) - SHOWN_TURNS, first)) :]
         self._first = shown[0].id if shown else None

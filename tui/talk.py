@@ -41,6 +41,8 @@ class Talk(ShownThread):
         self.asked = self.streaming = False
         """Whether a reply is asked for, and whether it is in the making: a command that was sent before
         a message is heeded before it."""
+        self.speaking: TurnView | None = None
+        """The turn whose reply is in the making."""
         self._after: list[Callable[[], Awaitable[None]]] = []
 
     def after(self, action: Callable[[], Awaitable[None]]) -> None:
@@ -67,7 +69,8 @@ class Talk(ShownThread):
         self._screen.work_at_reply(lambda: self._ask(text, instead_of))
 
     async def _ask(self, text: str, instead_of: str | None) -> None:
-        self.streaming, view = True, TurnView(text)
+        self.streaming = True
+        self.speaking = view = TurnView(text)
         try:
             async with self._turns:
                 await self._speak(view, text, instead_of)
@@ -75,7 +78,7 @@ class Talk(ShownThread):
             await self._not_said(view, text, instead_of, error)
         finally:
             self.asked = self.streaming = False
-            self._stream = None
+            self._stream = self.speaking = None
         await self._screen.attempt(self._hint(view))
         actions, self._after = self._after, []
         for action in actions:
@@ -176,7 +179,7 @@ class Talk(ShownThread):
         if view.turn is None or not self._screen.settings.ui.hints:
             return
         hint = await asyncio.to_thread(self._chat.hint, view.turn)
-        if hint is not None:
+        if hint is not None and self._screen.view_of(hint.turn.id) is not None:
             how = "/diff" if hint.turn.id == view.turn.id else "Alt+↑ d"
             said = tr("{reason}: {how} marks it", reason=retold(hint.reason), how=how)
             await self._screen.transcript.add(Hint(f"◇ {said}", hint.turn.id))
@@ -208,10 +211,16 @@ class Talk(ShownThread):
                 await self.take_adapter()
 
     async def _heed(self) -> None:
-        """Say that the open thread was renamed or deleted by another process, and show what is left."""
+        """Say that the open thread was renamed, deleted or continued by another process.
+
+        What is shown stays, unless it is there no more: a mark and the next message belong to it.
+        """
         said = await asyncio.to_thread(self._chat.follow)
         if said is not None:
             await self._show()
+        else:
+            said = await asyncio.to_thread(self._chat.continued)
+        if said is not None:
             await self._screen.say(said)
 
     async def _swap(self) -> bool:

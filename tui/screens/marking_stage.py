@@ -228,13 +228,11 @@ class MarkingStage(TrainingStage):
         await self._done()
 
     async def _keep(self, view: TurnView, mark: dict[str, Any]) -> None:
-        if view.turn is None:
-            raise MarkError("the reply was not kept, so nothing was marked; ask again")
+        turn = view.kept_turn
         if mark.get("quote"):
-            mark = mark | _exact(view.turn.replied, mark["quote"], mark["quote_at"])
-        turn = view.turn.id
-        view.say_aside(tr("stopped") if view.turn.stopped else "")
-        receipt = await asyncio.to_thread(lambda: self.chat.mark(turn=turn, **mark))
+            mark = mark | _exact(turn.replied, mark["quote"], mark["quote_at"])
+        view.say_aside(tr("stopped") if turn.stopped else "")
+        receipt = await asyncio.to_thread(lambda: self.chat.mark(turn=turn.id, **mark))
         await self._handlers.kept(receipt)
 
     async def _done(self) -> None:

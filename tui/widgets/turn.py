@@ -15,6 +15,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from memory.difference import Difference, Turn
+from memory.errors import MarkError
 from memory.language import tr
 from tui.fates import colour, fate
 from tui.text import clean
@@ -86,6 +87,17 @@ class TurnView(Vertical):
         self.show_marks(self.marks)
         if self.turn is not None and self.turn.stopped:
             self.say_aside(tr("stopped"))
+
+    @property
+    def kept_turn(self) -> Turn:
+        """The turn that this view shows, by whose id it is marked.
+
+        Raises:
+            MarkError: the reply was not kept.
+        """
+        if self.turn is None:
+            raise MarkError("the reply was not kept, so nothing was marked; ask again")
+        return self.turn
 
     @property
     def sign(self) -> str:

@@ -1,0 +1,131 @@
+"""A conversation whose thread another process continues: what is marked, and what is followed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.chat import Chat
+from agent.marking import forget
+from agent.sessions import delete, rename
+from agent.sight import sight
+from memory.difference import Turn, new_id, now
+from memory.errors import MarkError
+from memory.home import Home, Settings, read_settings
+from memory.memory import Memory
+
+
+@pytest.fixture
+def quick(home: Home, tiny: Path) -> Settings:
+    return read_settings(
+        home,
+        {"model": {"path": str(tiny)}, "sampling": {"max_tokens": 4}, "memory": {"dense": False}},
+    )
+
+
+@pytest.fixture
+def chat(home: Home, quick: Settings) -> Iterator[Chat]:
+    with Chat.open(home, quick, thread="trip") as chat:
+        yield chat
+
+
+def continued(home: Home, quick: Settings, asked: str = "unseen") -> Turn:
+    """Let another conversation say something in the thread."""
+    with Chat.open(home, quick, thread="trip") as other:
+        list(other.say(asked))
+        return other.turns()[-1]
+
+
+def test_a_mark_belongs_to_the_last_reply_that_was_spoken_here(
+    home: Home, quick: Settings, chat: Chat
+) -> None:
+    list(chat.say("seen"))
+    continued(home, quick)
+    kept = chat.mark("error", sounds="Lutz.").difference
+    assert kept.asked == "seen" and kept.turn == chat.at
+
+
+def test_the_next_message_follows_the_reply_that_was_spoken_here(
+    home: Home, quick: Settings, chat: Chat
+) -> None:
+    list(chat.say("seen"))
+    other = continued(home, quick)
+    assert sight(chat).messages == 2  # what /context shows
+    list(chat.say("next"))
+    assert [turn.asked for turn in chat.turns()] == ["seen", "next"]
+    assert chat.journal.turn(other.id) == other  # nothing is lost
+    assert {turn.asked for turn in chat.journal.turns("trip")} == {"seen", "unseen", "next"}
+
+
+def test_a_conversation_that_showed_nothing_follows_what_was_said_meanwhile(
+    home: Home, quick: Settings, chat: Chat
+) -> None:
+    continued(home, quick, "first")
+    list(chat.say("second"))
+    assert [turn.asked for turn in chat.turns()] == ["first", "second"]
+
+
+def test_it_is_told_once_that_the_thread_was_continued(
+    home: Home, quick: Settings, chat: Chat
+) -> None:
+    assert chat.continued() is None
+    list(chat.say("seen"))
+    assert chat.continued() is None
+    continued(home, quick)
+    assert "was continued elsewhere" in (chat.continued() or "")
+    assert chat.continued() is None
+    continued(home, quick)
+    assert chat.continued() is not None
+
+
+def test_a_renamed_thread_is_still_at_the_reply_that_was_spoken_here(
+    home: Home, quick: Settings, chat: Chat
+) -> None:
+    list(chat.say("seen"))
+    continued(home, quick)
+    with Memory.open(home, quick, dense=False) as other:
+        rename(home, other.journal, "trip", "sea")
+    assert "is called 'sea' now" in (chat.follow() or "")
+    assert chat.mark("surprise").difference.asked == "seen"
+    chat.rename_thread("sea", "hills")
+    assert chat.mark("surprise").difference.asked == "seen"
+
+
+def test_a_deleted_thread_has_no_reply_to_mark(home: Home, quick: Settings, chat: Chat) -> None:
+    list(chat.say("seen"))
+    with Memory.open(home, quick, dense=False) as other:
+        delete(home, other, "trip")
+    assert chat.follow() is not None
+    with pytest.raises(MarkError, match="no reply to mark"):
+        chat.mark("surprise")
+
+
+def test_what_is_forgotten_here_leaves_the_conversation_at_the_reply_before(
+    home: Home, quick: Settings, chat: Chat
+) -> None:
+    list(chat.say("one"))
+    list(chat.say("two"))
+    continued(home, quick)
+    chat.forget(chat.mark("surprise").difference.id)
+    assert chat.mark("surprise").difference.asked == "one"
+
+
+def test_what_is_forgotten_elsewhere_is_said_and_not_marked(
+    home: Home, quick: Settings, chat: Chat
+) -> None:
+    list(chat.say("one"))
+    list(chat.say("two"))
+    with Memory.open(home, quick, dense=False) as other:
+        mark = other.mark(other.journal.turn(chat.at or ""), "surprise")
+        forget(home, other, mark.id)
+    assert chat.follow() == "The last reply shown here was forgotten elsewhere."
+    assert chat.mark("surprise").difference.asked == "one"
+
+
+def test_an_empty_new_thread_has_nothing_to_mark_whatever_another_says_in_it(chat: Chat) -> None:
+    chat.at = ""
+    chat.journal.add_turn(Turn(new_id(), "trip", now(), "unseen", "No.", "m", None))
+    with pytest.raises(MarkError, match="no reply to mark"):
+        chat.mark("surprise")

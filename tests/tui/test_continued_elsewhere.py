@@ -1,0 +1,123 @@
+"""A window on a thread that another process continues: marks and messages belong to what it shows."""
+
+from __future__ import annotations
+
+from memory.difference import Turn, new_id, now
+from memory.home import Home, Settings
+from memory.journal import Journal
+from memory.versions import make_mark
+from tests.tui.screens import Seat, sitting
+from tui.widgets.picker import MarkPicker
+
+SEEN, UNSEEN = "What is the capital of Zubrowka?", "What is the capital of Kenya?"
+
+
+def say_elsewhere(home: Home, seat: Seat, asked: str = UNSEEN) -> Turn:
+    """Go on in the open thread as another process would, by its own connection."""
+    turn = Turn(new_id(), seat.screen.chat.thread, now(), asked, "Nairobi.", "m", None)
+    with Journal(home.journal) as journal:
+        journal.add_turn(turn)
+    return turn
+
+
+async def test_a_typed_mark_belongs_to_the_reply_on_the_screen(home: Home, quick: Settings) -> None:
+    async with sitting(home, quick) as seat:
+        await seat.asks(SEEN)
+        say_elsewhere(home, seat)
+        await seat.types("/diff error => The capital of Zubrowka is Lutz.")
+        await seat.sees("Kept as error", SEEN)
+        [kept] = seat.screen.chat.journal.differences()
+        assert kept.asked == SEEN
+
+
+async def test_a_gesture_and_a_part_of_a_reply_belong_to_the_reply_on_the_screen(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick) as seat:
+        await seat.asks(SEEN)
+        say_elsewhere(home, seat)
+        await seat.pilot.press("alt+d")
+        await seat.until(lambda: seat.screen.query(MarkPicker))
+        await seat.pilot.press("4", "3", "enter")
+        await seat.sees("Kept as error (tactical/fact)", SEEN)
+        await seat.pilot.press("alt+up", "v", "right", "enter")
+        await seat.until(lambda: seat.screen.query(MarkPicker))
+        await seat.pilot.press("4", "1", "enter")
+        await seat.until(lambda: len(seat.screen.chat.journal.differences()) == 2)
+        assert {item.asked for item in seat.screen.chat.journal.differences()} == {SEEN}
+
+
+async def test_the_three_lines_and_a_comparison_belong_to_the_reply_on_the_screen(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick) as seat:
+        await seat.asks(SEEN)
+        unseen = say_elsewhere(home, seat)
+        with Journal(home.journal) as journal:
+            journal.add_difference(
+                make_mark(
+                    unseen, "error", kind=None, note=None, missed=None, lost=None, sounds="No.",
+                    quote=None, identity=None, before=(), next_surprisal=None,
+                )
+            )  # fmt: skip
+        await seat.types("/contrast")
+        await seat.sees("Nothing is marked here yet")
+        await seat.types("/compare")
+        await seat.until(lambda: len(seat.app.screen_stack) > 2)
+        await seat.sees(SEEN)
+
+
+async def test_a_mark_made_while_a_reply_that_is_then_refused_was_asked_for_marks_nothing(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick) as seat:
+        await seat.asks(SEEN)
+        talk = seat.screen.talk
+        view = seat.screen.transcript.turns[0]
+        other = type(view)("never kept")
+        await seat.screen.transcript.add(other)
+        talk.streaming, talk.speaking = True, other
+        await seat.screen._handlers.diff("error")
+        talk.streaming, talk.speaking = False, None
+        await other.remove()
+        [action] = talk._after
+        await seat.screen.attempt(action())
+        await seat.sees("The reply was not kept, so nothing was marked")
+        assert seat.screen.chat.journal.differences() == []
+
+
+async def test_the_window_says_once_that_its_thread_was_continued_and_goes_on_from_what_it_shows(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick) as seat:
+        await seat.asks(SEEN)
+        say_elsewhere(home, seat)
+        await seat.sees("This thread was continued elsewhere.")
+        await seat.asks("What is 2 + 3?")
+        asked = [turn.asked for turn in seat.screen.chat.turns()]
+        assert asked == [SEEN, "What is 2 + 3?"]
+        assert [view.asked for view in seat.screen.transcript.turns] == asked
+        assert seat.shown.count("continued elsewhere") <= 1
+        thread = seat.screen.chat.thread
+        say_elsewhere(home, seat, "Who is there?")
+        await seat.types(f"/thread {thread}")
+        await seat.sees("Who is there?", "Nairobi.")
+        assert seat.screen.chat.turns()[-1].asked == "Who is there?"
+
+
+async def test_asking_again_and_otherwise_branch_off_where_the_screen_shows_it(
+    home: Home, quick: Settings
+) -> None:
+    async with sitting(home, quick) as seat:
+        await seat.asks(SEEN)
+        first = seat.screen.transcript.turns[0].kept_turn
+        say_elsewhere(home, seat)
+        await seat.types("/retry")
+        await seat.until(
+            lambda: (view := seat.screen.transcript.turns[-1]).turn and view.turn != first
+        )
+        again = seat.screen.transcript.turns[-1].kept_turn
+        assert again.asked == SEEN and seat.screen.chat.journal.parent(again.id) == ""
+        say_elsewhere(home, seat)
+        await seat.asks("What is 2 + 3?")
+        assert [turn.id for turn in seat.screen.chat.turns()][:-1] == [again.id]
