@@ -189,7 +189,7 @@ class Chat(OpenThread):
 
     def _after(self, instead_of: str | None) -> str:
         if instead_of is None:
-            return self.journal.head(self.thread) if self.at is None else self.at
+            return self.follows
         return self.journal.parent(self.journal.turn(instead_of).id)
 
     def _watch(self, generation: Generation) -> None:
@@ -236,7 +236,7 @@ class Chat(OpenThread):
             quote_at=quote_at,
             system=self.settings.chat.system,
         )
-        return Receipt(difference, receipt(difference, self.settings))
+        return Receipt(difference, receipt(self.journal, difference, self.settings))
 
     def undo(self, difference: str) -> Difference:
         """Take a mark back; the talk stays. Returns what the mark was."""

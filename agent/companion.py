@@ -221,7 +221,7 @@ class Companion:
             difference = self.mark(thread, **parse_mark(text.strip()[len(COMMAND) :]))
         except DiscernError as error:
             return str(error)
-        return receipt(difference, self.settings)
+        return receipt(self.memory.journal, difference, self.settings)
 
 
 def is_command(message: BaseMessage | None) -> bool:

@@ -9,19 +9,20 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from memory.difference import Difference, Moment, Turn
+from memory.difference import Difference, Turn, Untaught
 from memory.errors import MarkError
 from memory.home import Home, Settings
 from memory.journal import Journal
-from memory.kinds import find_kind, in_words
+from memory.kinds import find_kind, in_words, kind_meant
 from memory.language import tr
+from memory.moments import find_moment, moment_meant, unsaid_moment
 from memory.room import with_room
 from memory.threads import LAST_THREAD
 
 if TYPE_CHECKING:
     from memory.memory import Memory
 
-__all__ = ["LAST_THREAD", "Receipt", "forget", "last_turn", "parse_mark", "receipt"]
+__all__ = ["LAST_THREAD", "Receipt", "forget", "last_turn", "parse_mark", "receipt", "why_untaught"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +51,70 @@ def last_turn(journal: Journal, thread: str | None = None, turn: str | None = No
     return found[0]
 
 
-def receipt(difference: Difference, settings: Settings) -> str:
-    """Return the sentence that says what was kept of a mark and when it will be trained."""
+def receipt(
+    journal: Journal, difference: Difference, settings: Settings, *, typed: bool = True
+) -> str:
+    """Return the sentences that say what was kept of which question, what it replaced, and when it is
+    trained or why it is not; `typed` in the chat, else on the command line."""
     what = tr(difference.moment)
     if difference.kind:
         what += f" ({in_words(difference.kind)})"
     if difference.version > 1:
         what += ", " + tr("version {number}", number=difference.version)
-    kept = tr("Kept as {what}, {id}.", what=what, id=difference.id[:8])
-    if not difference.teaches:
-        later = tr(
-            "It will be recalled; to have it trained too, say how it should have sounded (/contrast)."
+    said = [
+        tr(
+            "Kept as {what}, {id}, for “{asked}”.",
+            what=what,
+            id=difference.id[:8],
+            asked=_cut(difference.asked),
         )
+    ]
+    for older in journal.of_turns([difference.turn]):
+        if older.superseded_by == difference.id:
+            said.append(
+                tr(
+                    "It replaces {id}, which marked the same reply as {what}.",
+                    id=older.id[:8],
+                    what=tr(older.moment),
+                )
+            )
+    untaught = difference.untaught
+    if untaught is Untaught.BARE:
+        said.append(
+            tr(
+                "It will be recalled; to have it trained too, say how it should have sounded ({how}).",
+                how="/contrast" if typed else f"`discern memory edit {difference.id[:8]} --sounds`",
+            )
+        )
+    elif untaught is not None:
+        said.append(tr("Nothing will be trained: {reason}.", reason=why_untaught(difference)))
     elif settings.night.enabled:
         time = settings.night.time
-        later = tr("Recalled from now on, trained tonight at {time}.", time=time)
+        said.append(tr("Recalled from now on, trained tonight at {time}.", time=time))
     else:
-        later = tr("Recalled from now on, trained when you run /train.")
-    return f"{kept} {later}"
+        said.append(tr("Recalled from now on, trained when you run /train."))
+    return " ".join(said)
+
+
+def why_untaught(difference: Difference) -> str:
+    """Return why no lesson is made of a difference, a clause without its full stop; "" if one is."""
+    match difference.untaught:
+        case Untaught.SUPERSEDED:
+            by = (difference.superseded_by or "")[:8]
+            return tr("replaced by {id}", id=by)
+        case Untaught.EMPTY:
+            return tr("the reply is empty, so there is nothing to keep")
+        case Untaught.BARE:
+            return tr(
+                "a bare mark: it does not say how it should have sounded (/contrast drafts that)"
+            )
+        case None:
+            return ""
+
+
+def _cut(text: str, most: int = 60) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
 def forget(home: Home, memory: Memory, prefix: str) -> Difference:
@@ -91,42 +138,57 @@ def forget(home: Home, memory: Memory, prefix: str) -> Difference:
     return with_room(home.journal, lambda: memory.forget(difference.id))
 
 
-_MOMENTS = {
-    "error": Moment.ERROR,
-    "ошибка": Moment.ERROR,
-    "surprise": Moment.SURPRISE,
-    "удивление": Moment.SURPRISE,
-    "hold": Moment.HOLD,
-    "держит": Moment.HOLD,
-}
 _LINES = re.compile(r"(?:^|\s)(missed|lost):\s*", re.IGNORECASE)
+_ARROWS = ("->", "-->", "==>", "→", "⇒", "=")
 
 
 def parse_mark(text: str) -> dict[str, Any]:
     """Read `[error|surprise|hold] [kind] [note] [missed: …] [lost: …] [=> how it should sound]`.
 
-    Returns the keyword arguments of `Chat.mark`. Without a moment it is an error when `=>` follows,
-    else a surprise. A kind is a family (`tactical`), `family/type`, or a type that stands alone.
+    Returns the keyword arguments of `Chat.mark`. A kind is a family (`tactical`), `family/type`, or a
+    type that stands alone; what a mark without a moment is, `memory.moments.unsaid_moment` says. A note
+    in quotes is a note, whatever it begins with.
+
+    Raises:
+        MarkError: a word is nearly a moment or a kind, or what follows looks like a better answer.
     """
     before, arrow, after = text.partition("=>")
-    first, _, rest = before.strip().partition(" ")
-    moment = _MOMENTS.get(first.lower())
-    if moment is None:
-        moment, rest = (Moment.ERROR if arrow else Moment.SURPRISE), before
-    rest = rest.strip()
+    rest = before.strip()
+    first, _, remaining = rest.partition(" ")
+    moment = find_moment(first)
+    if moment is not None:
+        rest = remaining.strip()
+    elif near := moment_meant(first):
+        raise MarkError(
+            f"{first!r} is not a moment; did you mean {near}? Put a note that begins with it in quotes"
+        )
     first, _, remaining = rest.partition(" ")
     kind = find_kind(first) if first else None
     if kind is not None and (not remaining or not kind.type or "/" in first):
-        rest = remaining
+        rest = remaining.strip()
     else:
         kind = None
+        if near := kind_meant(first, alone=not remaining):
+            raise MarkError(
+                f"there is no kind of difference called {first!r}; did you mean {near}? "
+                "Put a note that begins with it in quotes"
+            )
+    words = rest.split()
+    typed = next(iter(words[1:2] if words and find_kind(words[0]) else words), "")
+    if not arrow and typed in _ARROWS:
+        raise MarkError(f"write => before the better answer, not {typed}")
     note, *labelled = _LINES.split(rest)
+    note = note.strip()
+    if len(note) > 1 and note[0] == note[-1] == '"':
+        note = note[1:-1].strip()
     lines = dict(zip((name.lower() for name in labelled[::2]), labelled[1::2], strict=True))
+    sounds = after.strip() if arrow else None
     return {
-        "moment": moment,
+        "moment": moment
+        or unsaid_moment(sounds=sounds, note=note, of_kind=kind.moment if kind else None),
         "kind": kind.name if kind else None,
-        "note": note.strip() or None,
+        "note": note or None,
         "missed": lines.get("missed"),
         "lost": lines.get("lost"),
-        "sounds": after.strip() if arrow else None,
+        "sounds": sounds,
     }

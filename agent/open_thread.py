@@ -35,9 +35,14 @@ class OpenThread:
         self._busy = threading.Lock()
         """Held while a reply is written."""
 
+    @property
+    def follows(self) -> str:
+        """The id of the turn that the next message follows, "" where it begins its thread."""
+        return self.journal.head(self.thread) if self.at is None else self.at
+
     def turns(self) -> list[Turn]:
         """Return the turns of this conversation, oldest first, as the next message follows them."""
-        return self.journal.branch(self.thread, last=self.at)
+        return self.journal.branch_up_to(self.follows)
 
     def switch(self, thread: str) -> None:
         """Go on in another thread (made when it is first spoken in).

@@ -58,7 +58,7 @@ def sight(chat: Chat, draft: str = "") -> Sight:
             "the model is lent to the training, so nothing can be counted; ask when it is back"
         )
     block, items = recalled_for(rooms, draft) if draft.strip() else ("", ())
-    earlier = talk_up_to(chat.journal, chat.journal.head(chat.thread), engine)
+    earlier = talk_up_to(chat.journal, chat.follows, engine)
     talk = earlier.messages
     system = [Message("system", rooms.system)] if rooms.system else []
     room = reply_room(engine, rooms.model.sampling)

@@ -29,6 +29,15 @@ class Moment(StrEnum):
     HOLD = "hold"
 
 
+class Untaught(StrEnum):
+    """Why no lesson can be made of a difference."""
+
+    SUPERSEDED = "superseded"
+    BARE = "bare"
+    EMPTY = "empty"
+    """A hold on a reply without words."""
+
+
 class State(StrEnum):
     """Where a difference stands between the mark and the weights."""
 
@@ -152,9 +161,16 @@ class Difference:
     @property
     def teaches(self) -> bool:
         """Whether a lesson can be made of it: a hold, or a mark with a contrast; not superseded."""
+        return self.untaught is None
+
+    @property
+    def untaught(self) -> Untaught | None:
+        """Why no lesson can be made of it; None where one can."""
         if self.superseded_by is not None:
-            return False
-        return self.moment is Moment.HOLD or bool(self.contrast)
+            return Untaught.SUPERSEDED
+        if self.moment is not Moment.HOLD:
+            return None if self.contrast else Untaught.BARE
+        return None if self.replied.strip() or self.contrast else Untaught.EMPTY
 
     @property
     def fingerprint(self) -> str:

@@ -15,13 +15,15 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from memory.difference import Moment
 from memory.errors import FileError, MarkError, SettingsError
 from memory.home import Home
 from memory.language import language
+from memory.moments import nearly
 from memory.reading import read_toml
 
 MOST = 500
@@ -46,6 +48,7 @@ class _Entry(BaseModel):
     ask_ru: Text | None = None
     example: Pair | None = None
     example_ru: Pair | None = None
+    moment: Literal["error", "surprise", "hold"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,8 @@ class Kind:
     russian_ask: str = ""
     russian_example: tuple[str, ...] = ()
     own: bool = False
+    moment: Moment | None = None
+    """Why a reply is marked as this kind, where the person does not say."""
 
     @property
     def name(self) -> str:
@@ -102,6 +107,26 @@ def find_kind(text: str) -> Kind | None:
     """Return the kind that `text` names exactly (any case), or None."""
     name = _names(_own()).get(text.strip().lower())
     return kinds()[name] if name else None
+
+
+def kind_meant(word: str, *, alone: bool) -> str | None:
+    """Return what a word that names no kind was most likely meant for; None for a word of a note.
+
+    A kind with its family is nearly one where its family is; a word `alone` where any name is; the
+    first word of a longer note only where a family is.
+    """
+    word = word.strip().lower()
+    names = _names(_own())
+    families = {name for name, whole in names.items() if "/" not in whole}
+    family, slash, kind = word.partition("/")
+    if slash:
+        meant = family in families or any(nearly(family, name) for name in families)
+        if not meant and not (family in names and kind in names):
+            return None
+        whole = [name for name in names if "/" in name]
+        return next(iter(get_close_matches(word, whole, n=1, cutoff=0.5)), None)
+    offered = [name for name in names if "/" not in name] if alone else sorted(families)
+    return next((name for name in offered if len(name) >= 4 and nearly(word, name)), None)
 
 
 def in_words(name: str) -> str:
@@ -236,6 +261,7 @@ def _kind(path: Path, family: str, name: str, entry: dict[str, Any], own: bool) 
         russian_ask=read.ask_ru or read.ask or "",
         russian_example=tuple(read.example_ru or read.example or ()),
         own=own,
+        moment=Moment(read.moment) if read.moment else None,
     )
 
 

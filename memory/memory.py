@@ -17,7 +17,7 @@ from memory.index import Index, Progress, open_index
 from memory.journal import Journal
 from memory.kinds import kinds
 from memory.recall import CANDIDATES, Recalled, render, search
-from memory.versions import change_mark, make_mark
+from memory.versions import change_mark, contradict, make_mark
 
 
 @dataclass(slots=True)
@@ -112,6 +112,7 @@ class Memory:
     ) -> Difference:
         """Keep the marked moment of `turn`; when this returns it is on disk.
 
+        It takes the place of an older mark that says the opposite of the same reply.
         `quote` is a part of the reply, word for word, that the mark is about; `quote_at` is where in
         the reply it begins, should it stand there more than once. `identity` names the difference;
         a fresh id is made when none is given. `system` is the system prompt that the
@@ -136,9 +137,17 @@ class Memory:
             before=(Message("system", system), *said) if system else said,
             next_surprisal=self.journal.next_surprisal(turn),
         )
-        self.journal.add_difference(difference)
+        with self.journal.writing():
+            self.journal.add_difference(difference)
+            self._replace_contradicted(difference)
         self.refresh()
         return difference
+
+    def _replace_contradicted(self, newer: Difference) -> None:
+        """Let a mark take the place of those that say the opposite of the same reply."""
+        for older in self.journal.of_turns([newer.turn]):
+            if older.superseded_by is None and contradict(older, newer):
+                self.journal.set_superseded(older.id, newer.id)
 
     def edit(
         self,
@@ -164,6 +173,8 @@ class Memory:
             )
             if new != old:
                 self.journal.replace_difference(new)
+                if new.superseded_by is None:
+                    self._replace_contradicted(new)
         return new
 
     def history(self, prefix: str) -> list[Difference]:

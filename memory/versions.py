@@ -22,6 +22,7 @@ from memory.difference import (
 )
 from memory.errors import MarkError
 from memory.kinds import require_kind
+from memory.moments import require_moment
 
 
 def make_mark(
@@ -54,7 +55,7 @@ def make_mark(
         turn=turn.id,
         thread=turn.thread,
         at=now(),
-        moment=_moment(moment),
+        moment=require_moment(moment),
         asked=turn.asked,
         replied=turn.replied,
         kind=require_kind(kind).name if kind else None,
@@ -69,7 +70,7 @@ def make_mark(
         surprisal=turn.mean_surprisal,
         next_surprisal=next_surprisal,
     )
-    _refuse_the_same(difference)
+    _refuse_what_teaches_nothing(difference)
     return replace(difference, state=_fresh(difference))
 
 
@@ -94,7 +95,7 @@ def change_mark(
 
     new = replace(
         old,
-        moment=old.moment if moment is None else _moment(moment),
+        moment=old.moment if moment is None else require_moment(moment),
         kind=old.kind if kind is None else require_kind(kind).name if kind else None,
         note=line("note", note, old.note),
         contrast=Contrast(
@@ -105,7 +106,7 @@ def change_mark(
     )
     if new == old:
         return old
-    _refuse_the_same(new)
+    _refuse_what_teaches_nothing(new)
     # A note or a kind is not trained on: what was learnt stays learnt.
     state = old.state if new.fingerprint == old.fingerprint else _fresh(new)
     return replace(new, version=old.version + 1, edited=now(), state=state)
@@ -115,25 +116,46 @@ def _fresh(difference: Difference) -> State:
     return State.WAITING if difference.teaches else State.BARE
 
 
-def _moment(moment: Moment | str) -> Moment:
-    try:
-        return Moment(moment)
-    except ValueError:
-        raise MarkError(f"{moment!r} is not a moment; mark with error, surprise or hold") from None
+def contradict(one: Difference, other: Difference) -> bool:
+    """Tell whether of two marks on one reply one says that it is good and the other that it is not.
+
+    Parts of a reply that do not overlap may be good and wrong.
+    """
+    holds = [item for item in (one, other) if item.moment is Moment.HOLD]
+    if len(holds) != 1:
+        return False
+    against = other if holds[0] is one else one
+    if against.moment is not Moment.ERROR and not against.contrast.sounds:
+        return False
+    ours, theirs = one.span, other.span
+    return ours is None or theirs is None or (ours.start < theirs.end and theirs.start < ours.end)
 
 
-def _refuse_the_same(difference: Difference) -> None:
-    sounds = difference.contrast.sounds
-    if sounds == difference.replied.strip() and difference.moment is not Moment.HOLD:
+def _refuse_what_teaches_nothing(difference: Difference) -> None:
+    sounds, span = difference.contrast.sounds, difference.span
+    the_same = sounds == difference.replied.strip()
+    if difference.moment is Moment.HOLD:
+        if sounds and not the_same:
+            raise MarkError(
+                "hold keeps the reply as it is, but this mark says how it should have sounded; leave "
+                "that out, or mark it as an error"
+            )
+    elif the_same:
         raise MarkError(
             "what follows => is the very reply that was given; to keep a good reply mark it with "
             "`/diff hold`"
+        )
+    elif sounds and span is not None and sounds == span.quote.strip():
+        raise MarkError(
+            "what follows => is the very part that was marked; write what should stand in its place"
         )
 
 
 def _span(quote: str | None, reply: str, at: int | None) -> Span | None:
     if quote is None:
         return None
+    if not any(char.isprintable() and not char.isspace() for char in quote):
+        raise MarkError("the quoted part has no visible character; select words of the reply")
     stands = at is not None and at >= 0 and quote and reply.startswith(quote, at)
     start = at if stands and at is not None else reply.find(quote) if quote else -1
     if start < 0:

@@ -106,14 +106,14 @@ def alike(one: str, other: str) -> float:
     if begin >= 4 and begin >= 0.6 * longer:
         return 0.9
     allowed = 2 if longer >= 9 else 1 if longer >= 5 else 0
-    if longer - shorter <= allowed and _slips(one, other, allowed):
+    if longer - shorter <= allowed and slips(one, other, allowed):
         return 0.8
     # A slip may keep the stemmer from an ending: captial, but capit for capital.
     ended = shorter >= 5 and longer - shorter <= 2
-    return 0.7 if ended and _slips(one[:shorter], other[:shorter], 1) else 0.0
+    return 0.7 if ended and slips(one[:shorter], other[:shorter], 1) else 0.0
 
 
-def _slips(one: str, other: str, most: int) -> bool:
+def slips(one: str, other: str, most: int) -> bool:
     """Tell whether at most `most` edits part the two, an exchange of neighbours being one edit.
 
     Source: F. J. Damerau (1964), the restricted distance.

@@ -45,15 +45,16 @@ def expected_reply(difference: Difference, siblings: Sequence[Difference] = ()) 
     `siblings` are the other marks that replace a span of the same reply: what they mend is mended
     here too, or this lesson would teach their fault. Of overlapping spans this difference's counts.
     """
+    sounds, span = difference.contrast.sounds, difference.span
+    changes: list[tuple[Span, str]] = []
     if difference.moment is Moment.HOLD:
-        return difference.replied
-    sounds = difference.contrast.sounds
-    if not sounds:
+        changes = [(span, span.quote)] if span else []
+    elif not sounds:
         return None
-    if not replaces_span(difference):
+    elif span is None or not replaces_span(difference):
         return sounds
-    assert difference.span is not None
-    changes: list[tuple[Span, str]] = [(difference.span, sounds)]
+    else:
+        changes = [(span, sounds.strip())]
     for other in sorted(siblings, key=lambda item: item.at, reverse=True):
         if (
             other.span
@@ -63,10 +64,10 @@ def expected_reply(difference: Difference, siblings: Sequence[Difference] = ()) 
                 for taken, _ in changes
             )
         ):
-            changes.append((other.span, other.contrast.sounds))
+            changes.append((other.span, other.contrast.sounds.strip()))
     reply = difference.replied
-    for span, text in sorted(changes, key=lambda change: -change[0].start):
-        reply = reply[: span.start] + text.strip() + reply[span.end :]
+    for part, text in sorted(changes, key=lambda change: -change[0].start):
+        reply = reply[: part.start] + text + reply[part.end :]
     return reply
 
 

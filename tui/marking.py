@@ -14,6 +14,7 @@ from typing import Any
 
 from memory.difference import Moment
 from memory.kinds import Kind
+from memory.moments import unsaid_moment
 
 MOMENTS: Mapping[str, Moment] = {"e": Moment.ERROR, "s": Moment.SURPRISE, "h": Moment.HOLD}
 """The letter that says why a reply is marked."""
@@ -70,8 +71,9 @@ class Steps:
         return replace(self, step=0, family=None, type=None)
 
     def said(self, note: str, sounds: str) -> dict[str, Any]:
-        """Return the arguments of `Chat.mark`; unsaid, a moment is an error where it says better."""
-        moment = self.moment or (Moment.ERROR if sounds.strip() else Moment.SURPRISE)
+        """Return the arguments of `Chat.mark`; an unsaid moment follows from what is said."""
+        of_kind = self.kind.moment if self.kind else None
+        moment = self.moment or unsaid_moment(sounds=sounds, note=note, of_kind=of_kind)
         return {
             "moment": moment,
             "kind": self.kind.name if self.kind else None,

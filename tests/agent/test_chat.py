@@ -166,6 +166,17 @@ def test_a_missing_model_is_refused_before_anything_is_held(home: Home, settings
         ("hold", Moment.HOLD, None, None, None),
         ("ошибка тон => Иначе.", Moment.ERROR, "semantic/tone", None, "Иначе."),
         ("error =>", Moment.ERROR, None, None, ""),
+        ("tactical/fact", Moment.ERROR, "tactical/fact", None, None),
+        ("the fact is wrong", Moment.ERROR, None, "the fact is wrong", None),
+        ("факт неверен", Moment.ERROR, None, "факт неверен", None),
+        ("nothing wrong, too smooth", Moment.SURPRISE, None, "nothing wrong, too smooth", None),
+        ("error: too long", Moment.ERROR, None, "too long", None),
+        ('"errors" again', Moment.SURPRISE, None, '"errors" again', None),
+        ('surprise "tactcal moves"', Moment.SURPRISE, None, "tactcal moves", None),
+        ("and/or is missing", Moment.SURPRISE, None, "and/or is missing", None),
+        ("it should be 1/2", Moment.SURPRISE, None, "it should be 1/2", None),
+        ("неожиданность", Moment.SURPRISE, None, None, None),
+        ("удачно", Moment.HOLD, None, None, None),
     ],
 )
 def test_a_typed_mark_is_understood(
@@ -178,6 +189,32 @@ def test_a_typed_mark_is_understood(
         note,
         sounds,
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("eror", "'eror' is not a moment; did you mean error?"),
+        ("eror => Lutz.", "did you mean error?"),
+        ("Erorr too long", "did you mean error?"),
+        ("suprise tone", "did you mean surprise?"),
+        ("hodl", "did you mean hold?"),
+        ("ошбика", "did you mean ошибка?"),
+        ("tactical/facts", "did you mean tactical/fact?"),
+        ("error tactical/facts => Lutz.", "did you mean tactical/fact?"),
+        ("error tactic/fact", "did you mean tactical/fact?"),
+        ("error tactcal too long", "did you mean tactical?"),
+        ("error facts", "did you mean fact?"),
+        ("error smoothnes", "did you mean smoothness?"),
+        ("ошибка тактическое/факты", "did you mean тактическое/факт?"),
+        ("error -> Lutz.", "write => before the better answer, not ->"),
+        ("error fact → Lutz.", "write => before the better answer, not →"),
+    ],
+)
+def test_a_misspelt_moment_or_kind_is_asked_about_and_is_no_note(text: str, said: str) -> None:
+    with pytest.raises(MarkError) as raised:
+        parse_mark(text)
+    assert said in str(raised.value)
 
 
 def test_the_contrast_lines_can_be_typed() -> None:

@@ -36,7 +36,7 @@ def test_a_kind_or_note_needs_no_new_training(memory: Memory) -> None:
     item = memory.mark(make_turn(), "error", sounds="Lutz.")
     memory.journal.set_states({item.id: State.TRAINED})
     assert memory.edit(item.id, kind="fact", note="seen").state is State.TRAINED
-    assert memory.edit(item.id, moment="hold").state is State.WAITING
+    assert memory.edit(item.id, moment="hold", sounds="").state is State.WAITING
 
 
 def test_an_edit_that_takes_the_contrast_away_leaves_a_bare_mark(memory: Memory) -> None:

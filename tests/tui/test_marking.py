@@ -33,10 +33,10 @@ async def test_a_typed_mark_takes_four_key_strokes(home: Home, quick: Settings) 
         await seat.pilot.press("4")
         await seat.sees("3 fact")
         await seat.pilot.press("3", "enter")
-        await seat.sees("✓ Kept as surprise (tactical/fact)", "undo")
+        await seat.sees("✓ Kept as error (tactical/fact)", "undo")
         assert not seat.screen.query(MarkPicker) and seat.screen.composer.has_focus
         item = seat.screen.chat.journal.differences()[0]
-        assert (item.kind, item.moment) == ("tactical/fact", Moment.SURPRISE)
+        assert (item.kind, item.moment) == ("tactical/fact", Moment.ERROR)
 
 
 async def test_a_chosen_earlier_reply_is_marked_with_what_it_should_have_said(

@@ -97,10 +97,10 @@ def lessons(
 def _why_left_out(
     item: Difference, superseded: dict[str, str], untaught: dict[str, str]
 ) -> str | None:
-    if item.superseded_by:
-        return f"superseded by {item.superseded_by[:8]}, as you chose"
+    from agent.marking import why_untaught
+
     if not item.teaches:
-        return "a bare mark: it does not say how it should have sounded (/contrast drafts that)"
+        return why_untaught(item)
     if newer := superseded.get(item.id):
         return f"{newer[:8]} asks the same and is newer"
     return untaught.get(item.id)

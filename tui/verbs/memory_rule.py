@@ -59,10 +59,11 @@ def edit(identity: str, as_json: bool, **given: str | None) -> None:
             changed = edited(item, home)
         if changed:
             item = memory.edit(item.id, **changed)
+        said = receipt(memory.journal, item, settings, typed=False)
     if as_json:
         print_json(item)
     else:
-        echo(receipt(item, settings) if changed else "Nothing was changed.")
+        echo(said if changed else "Nothing was changed.")
 
 
 @click.command(
@@ -93,6 +94,7 @@ def contrast(identity: str, keep: bool, model: str | None, as_json: bool) -> int
         lines = {name: getattr(draft.contrast, name) for name in ("missed", "lost", "sounds")}
         if keep and draft.contrast:
             item = chat.memory.edit(item.id, **lines)
+        said = receipt(chat.journal, item, settings, typed=False)
     kept = keep and bool(draft.contrast)
     if as_json:
         print_json({"id": item.id, **lines, "kept": kept, "said": draft.said or None})
@@ -101,7 +103,7 @@ def contrast(identity: str, keep: bool, model: str | None, as_json: bool) -> int
 
         print_facts({name: text or "" for name, text in lines.items()})
         echo(
-            receipt(item, settings)
+            said
             if kept
             else f"Not kept. `discern memory edit {item.id[:8]}` keeps your own words."
         )

@@ -129,4 +129,4 @@ def mark(
         if as_json:
             print_json(difference)
         else:
-            echo(receipt(difference, settings))
+            echo(receipt(memory.journal, difference, settings, typed=False))

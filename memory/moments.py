@@ -1,0 +1,71 @@
+"""The moments of a mark by their names, and what a misspelt one was meant for.
+
+A word that is no moment and nearly one is asked about where a note would do as well: a mark that was
+meant as an error is otherwise kept as a surprise, and nobody notices.
+"""
+
+from __future__ import annotations
+
+import re
+
+from memory.difference import Moment
+from memory.errors import MarkError
+from memory.words import plain, slips
+
+_NAMES = {
+    "error": Moment.ERROR,
+    "ошибка": Moment.ERROR,
+    "surprise": Moment.SURPRISE,
+    "удивление": Moment.SURPRISE,
+    "неожиданность": Moment.SURPRISE,
+    "hold": Moment.HOLD,
+    "держит": Moment.HOLD,
+    "удачно": Moment.HOLD,
+}
+_ENDS = ".,:;!—–-"
+_LONG = 7
+"""Letters from which on two slips are one word still."""
+_WRONG = re.compile(
+    r"(?<!\bnot )(?<!\bnothing )(?<!\bне )(?<!\bничего )"
+    r"\b(wrong|incorrect|false|untrue|inaccurate|mistaken?|неверн\w*|неверен|неправильн\w*|ошиб\w*|неправд\w*)\b"
+)
+
+
+def find_moment(text: str) -> Moment | None:
+    """Return the moment that a word names, in English or Russian, or None."""
+    return _NAMES.get(plain(text).rstrip(_ENDS))
+
+
+def require_moment(text: str) -> Moment:
+    """Return the moment that a word names.
+
+    Raises:
+        MarkError: it names none; the message offers the one that it is like.
+    """
+    if moment := find_moment(text):
+        return moment
+    near = moment_meant(text)
+    hint = f"did you mean {near}?" if near else "mark with error, surprise or hold"
+    raise MarkError(f"{text[:40]!r} is not a moment; {hint}")
+
+
+def moment_meant(word: str) -> str | None:
+    """Return the name of the moment that a misspelt word was most likely meant for; else None."""
+    word = plain(word).rstrip(_ENDS)
+    return next((name for name in _NAMES if nearly(word, name)), None)
+
+
+def nearly(word: str, name: str) -> bool:
+    """Tell whether `word` is `name` with a slip or two, and begins like it."""
+    if len(word) < 3 or word[0] not in name[:2]:
+        return False
+    return slips(word, name, 2 if len(name) >= _LONG else 1)
+
+
+def unsaid_moment(*, sounds: str | None, note: str | None, of_kind: Moment | None) -> Moment:
+    """Return the moment of a mark that names none: what its kind says, else an error where something
+    better is said or the note calls it wrong, else a surprise."""
+    if of_kind is not None:
+        return of_kind
+    wrong = note is not None and _WRONG.search(plain(note))
+    return Moment.ERROR if wrong or (sounds and sounds.strip()) else Moment.SURPRISE

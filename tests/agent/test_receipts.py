@@ -1,0 +1,62 @@
+"""What a receipt says: the question that was marked, what it replaced, and what will come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from agent.marking import receipt, why_untaught
+from memory.difference import Difference, Turn, new_id, now
+from memory.home import Home, Settings
+from memory.memory import Memory
+
+ASKED = "What is the capital of Zubrowka,\nand why?"
+
+
+@pytest.fixture
+def memory(home: Home, settings: Settings) -> Iterator[Memory]:
+    with Memory.open(home, settings, dense=False) as memory:
+        yield memory
+
+
+def said(memory: Memory, replied: str = "Paris.") -> Turn:
+    turn = Turn(new_id(), "t", now(), ASKED, replied, "m", None)
+    memory.journal.add_turn(turn)
+    return turn
+
+
+def of(memory: Memory, item: Difference, settings: Settings, **options: bool) -> str:
+    return receipt(memory.journal, item, settings, **options)
+
+
+def test_it_names_the_question_that_was_marked(memory: Memory, settings: Settings) -> None:
+    text = of(memory, memory.mark(said(memory), "error", sounds="Lutz."), settings)
+    assert "for “What is the capital of Zubrowka, and why?”." in text
+    assert "Recalled from now on, trained tonight at" in text
+
+
+def test_it_says_what_was_replaced(memory: Memory, settings: Settings) -> None:
+    turn = said(memory)
+    older = memory.mark(turn, "error", sounds="Lutz.")
+    text = of(memory, memory.mark(turn, "hold"), settings)
+    assert f"It replaces {older.id[:8]}, which marked the same reply as error." in text
+
+
+def test_it_says_at_once_that_nothing_will_be_trained_and_why(
+    memory: Memory, settings: Settings
+) -> None:
+    empty = memory.mark(said(memory, ""), "hold")
+    assert of(memory, empty, settings).endswith(
+        "Nothing will be trained: the reply is empty, so there is nothing to keep."
+    )
+    assert why_untaught(empty) == "the reply is empty, so there is nothing to keep"
+
+
+def test_a_bare_mark_says_how_it_can_be_trained_where_it_was_made(
+    memory: Memory, settings: Settings
+) -> None:
+    bare = memory.mark(said(memory), "error")
+    assert "say how it should have sounded (/contrast)" in of(memory, bare, settings)
+    command = f"`discern memory edit {bare.id[:8]} --sounds`"
+    assert command in of(memory, bare, settings, typed=False)

@@ -1,0 +1,105 @@
+"""Marks that teach nothing, contradict each other, or name what there is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from memory.difference import Moment, State, Turn, Untaught, new_id, now
+from memory.errors import MarkError
+from memory.home import Home, Settings
+from memory.memory import Memory
+from memory.moments import find_moment, require_moment
+from trainer.spans import expected_reply
+
+REPLY = "Paris is the capital. It lies on the Seine."
+
+
+@pytest.fixture
+def memory(home: Home, settings: Settings) -> Iterator[Memory]:
+    with Memory.open(home, settings, dense=False) as memory:
+        yield memory
+
+
+def said(memory: Memory, replied: str = REPLY) -> Turn:
+    turn = Turn(new_id(), "t", now(), "What is the capital?", replied, "m", None)
+    memory.journal.add_turn(turn)
+    return turn
+
+
+def test_hold_after_error_on_one_reply_takes_its_place_and_back_again(memory: Memory) -> None:
+    turn = said(memory)
+    wrong = memory.mark(turn, "error", sounds="Lutz.")
+    good = memory.mark(turn, "hold")
+    assert memory.journal.difference(wrong.id).superseded_by == good.id
+    again = memory.mark(turn, "error")
+    assert memory.journal.difference(good.id).superseded_by == again.id
+    teaching = [item.id for item in memory.journal.differences() if item.teaches]
+    assert teaching == []  # the newest says that it is wrong, and not how it should have sounded
+    memory.undo(again.id)
+    assert memory.journal.difference(good.id).teaches
+
+
+def test_an_edit_that_contradicts_another_mark_takes_its_place(memory: Memory) -> None:
+    turn = said(memory)
+    good, smooth = memory.mark(turn, "hold"), memory.mark(turn, "surprise", note="too smooth")
+    assert memory.journal.difference(good.id).superseded_by is None
+    memory.edit(smooth.id, moment="error")
+    assert memory.journal.difference(good.id).superseded_by == smooth.id
+
+
+def test_parts_of_one_reply_may_be_good_and_wrong_and_the_good_one_teaches_no_fault(
+    memory: Memory,
+) -> None:
+    turn = said(memory)
+    wrong = memory.mark(turn, "error", sounds="Lutz", quote="Paris")
+    good = memory.mark(turn, "hold", quote="It lies on the Seine.")
+    assert memory.journal.difference(wrong.id).teaches and good.teaches
+    assert expected_reply(good, [wrong]) == "Lutz is the capital. It lies on the Seine."
+    over = memory.mark(turn, "hold", quote="Paris is")
+    assert memory.journal.difference(wrong.id).superseded_by == over.id
+
+
+def test_marks_of_one_mind_stay_beside_each_other(memory: Memory) -> None:
+    turn = said(memory)
+    for moment in ("error", "surprise", "error"):
+        memory.mark(turn, moment, sounds="Lutz.")
+    assert all(item.teaches for item in memory.journal.differences())
+
+
+def test_a_hold_on_an_empty_reply_teaches_nothing(memory: Memory) -> None:
+    empty = memory.mark(said(memory, " "), "hold")
+    assert (empty.untaught, empty.teaches, empty.state) == (Untaught.EMPTY, False, State.BARE)
+
+
+@pytest.mark.parametrize(
+    ("mark", "why"),
+    [
+        ({"moment": "hold", "sounds": "Lutz."}, "hold keeps the reply as it is"),
+        ({"moment": "error", "sounds": "Paris", "quote": "Paris"}, "the very part that was marked"),
+        ({"moment": "error", "sounds": "x", "quote": " "}, "no visible character"),
+        ({"moment": "error", "sounds": "x", "quote": "\u200b"}, "no visible character"),
+        ({"moment": "eror"}, "'eror' is not a moment; did you mean error?"),
+        ({"moment": "sad"}, "mark with error, surprise or hold"),
+        ({"moment": "error", "kind": "tactical/facts"}, "did you mean tactical/fact?"),
+    ],
+)
+def test_what_could_teach_nothing_is_refused_with_the_reason(
+    memory: Memory, mark: dict[str, str], why: str
+) -> None:
+    with pytest.raises(MarkError, match=why.replace("?", r"\?")):
+        memory.mark(said(memory), **mark)  # type: ignore[arg-type]
+    assert memory.journal.differences() == []
+
+
+def test_an_edit_to_hold_that_leaves_a_better_answer_is_refused(memory: Memory) -> None:
+    item = memory.mark(said(memory), "error", sounds="Lutz.")
+    with pytest.raises(MarkError, match="hold keeps the reply as it is"):
+        memory.edit(item.id, moment="hold")
+    assert memory.edit(item.id, moment="hold", sounds="").moment is Moment.HOLD
+
+
+def test_moments_are_known_in_both_languages_and_any_case() -> None:
+    assert find_moment("ERROR:") is Moment.ERROR and require_moment("Ошибка") is Moment.ERROR
+    assert find_moment("terror") is None and find_moment("old") is None
