@@ -103,9 +103,7 @@ def contrast(identity: str, keep: bool, model: str | None, as_json: bool) -> int
 
         print_facts({name: text or "" for name, text in lines.items()})
         echo(
-            said
-            if kept
-            else f"Not kept. `discern memory edit {item.id[:8]}` keeps your own words."
+            said if kept else f"Not kept. `discern memory edit {item.id[:8]}` keeps your own words."
         )
     else:
         echo(f"{draft.said} `discern memory edit {item.id[:8]}` opens them.")
