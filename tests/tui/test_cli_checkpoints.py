@@ -37,7 +37,8 @@ def test_ask_puts_damaged_checkpoints_aside_and_says_so_once(
     assert aside(configured.checkpoints).exists()
     code, out, err = call(capsys, "ask", "Three?", "--thread", "work")
     assert code == 0 and "journal" not in err
-    assert "damaged" not in call(capsys, "memory", "check")[1]
+    out = call(capsys, "memory", "check")[1]
+    assert "are damaged" not in out and f"put aside stand at {aside(configured.checkpoints)}" in out
     with Journal(configured.journal) as journal:
         assert [turn.asked for turn in journal.branch("work")] == ["One?", "Two?", "Three?"]
 

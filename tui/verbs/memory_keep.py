@@ -101,6 +101,7 @@ def check(as_json: bool) -> int:
     wrong.
     """
     from agent.serving import embedder
+    from agent.threads import aside
     from agent.threads import look as look_at_checkpoints
     from memory.health import Finding
     from memory.health import check as look
@@ -115,6 +116,9 @@ def check(as_json: bool) -> int:
             if wrong := look_at_checkpoints(home.checkpoints):
                 sentence, _, mend = wrong.partition("; ")
                 found = (*found, Finding("warning", sentence, mend))
+            if (kept := aside(home.checkpoints)).exists():
+                sentence = f"damaged checkpoints that were put aside stand at {kept}"
+                found = (*found, Finding("note", sentence, "delete them when you do not need them"))
         count = len(memory.journal.differences())
     whole = not any(finding.level == "error" for finding in found)
     if as_json:
