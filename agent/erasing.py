@@ -3,8 +3,8 @@
 A run's folder keeps its report, its events and, of an attempt, the tokens that were trained on. Of the
 forgotten difference the report keeps that there was a lesson and how it fared, and no word of it; the
 tokens of attempts and the cached anchors (the person's own talk may be among those) are deleted, for
-they are made again when needed. A run that goes on now is left alone and named (`unfinished`), and so
-is what a link leads to (`linked`).
+they are made again when needed. A run that goes on now is left alone, for it does this itself when
+it ends (`trainer/basis.py`), and so is what a link leads to, which is named (`linked`).
 
 So it is with a talk that was deleted, but that has no lesson of its own there. Elsewhere than in its
 own lesson, texts under `SHORTEST` characters stay: they may be what was said to other questions, too.

@@ -24,11 +24,13 @@ from memory.schema import copies
 
 @dataclass(frozen=True, slots=True)
 class Leftovers:
-    """Ids of adapters that were trained on it, the one that serves among them, and files."""
+    """Ids of adapters that were trained on it, the one that serves among them, files, and whether a
+    training runs now."""
 
     adapters: tuple[str, ...]
     serving: str | None
     files: tuple[Path, ...]
+    training: bool = False
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -49,7 +51,17 @@ class Leftovers:
         if self.files:
             named = ", ".join(str(path) for path in self.files)
             said.append(tr("May still stand in {named}: delete what you do not need.", named=named))
+        if self.training:
+            said.append(cleared_by_training())
         return tuple(said)
+
+
+def cleared_by_training() -> str:
+    """Return what is to be said of something that was taken away while a training runs."""
+    return tr(
+        "A training is running: it will not publish what you removed, and clears its files when it "
+        "ends."
+    )
 
 
 def leftovers(home: Home, journal: Journal, difference: Difference) -> Leftovers:
@@ -67,13 +79,15 @@ def leftovers(home: Home, journal: Journal, difference: Difference) -> Leftovers
         adapters,
         current if current in adapters else None,
         files_since(home, journal, difference.at),
+        bool(unfinished(home)),
     )
 
 
 def files_since(home: Home, journal: Journal, moment: datetime) -> tuple[Path, ...]:
-    """Return the files that may still hold what was said at a moment and deleted since."""
+    """Return the files that may still hold what was said at a moment and deleted since; those of a
+    training that runs are cleared by itself (`trainer/basis.py`)."""
     files = [path for path, at in traces.noted(journal) if at >= moment and path.exists()]
-    files += [*copies(home.journal), *asides(home.journal), *unfinished(home), *linked(home)]
+    files += [*copies(home.journal), *asides(home.journal), *linked(home)]
     files += traces.unfinished(home, journal)
     return tuple(dict.fromkeys(files))
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.erasing import erase_talk_from_runs
+from agent.erasing import erase_talk_from_runs, unfinished
 from agent.leftovers import files_since, sweep
 from agent.threads import erase_thread
 from memory.errors import HomeError
@@ -28,12 +28,13 @@ from memory.room import is_full, with_room
 @dataclass(frozen=True, slots=True)
 class Deleted:
     """A thread that is gone: how many turns went, how many marks stay, and which files (exports,
-    backups, a training that goes on) may still hold its words."""
+    backups) may still hold its words; whether a training runs now."""
 
     thread: str
     turns: int
     marks: int
     files: tuple[Path, ...]
+    training: bool = False
 
 
 def rename(home: Home, journal: Journal, old: str, new: str) -> str:
@@ -73,4 +74,5 @@ def delete(home: Home, memory: Memory, thread: str) -> Deleted:
         with_room(home.journal, lambda: journal.thin_thread(thread))
         journal.delete_thread(thread)
     memory.refresh()
-    return Deleted(thread, len(turns), len(marks), files_since(home, journal, turns[0].at))
+    files = files_since(home, journal, turns[0].at)
+    return Deleted(thread, len(turns), len(marks), files, bool(unfinished(home)))

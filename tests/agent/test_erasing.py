@@ -62,7 +62,7 @@ def test_the_words_go_and_how_it_fared_stays(home: Home, versions: list[Differen
     assert erase_from_runs(home, versions) == 0
 
 
-def test_a_run_that_goes_on_is_left_alone_and_named(home: Home, versions: list[Difference]) -> None:
+def test_a_run_that_goes_on_is_left_alone(home: Home, versions: list[Difference]) -> None:
     folder = a_run(home, versions[-1])
     (folder / "report.json").unlink()
     with (home.state / "training.lock").open("wb") as lock:

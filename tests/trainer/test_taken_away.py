@@ -11,6 +11,7 @@ import pytest
 
 from agent import marking, sessions
 from agent.adapters import list_adapters, read_pointer
+from agent.leftovers import leftovers
 from memory.difference import Difference, Message, Turn, new_id, now
 from memory.errors import CutOffError, SupersededError
 from memory.home import Home
@@ -94,6 +95,8 @@ def take_away_at(
             done.append(phase)
             with Memory.open(home, quick_settings(home), dense=False) as memory:
                 verb(home, memory, marks)
+                left_over = leftovers(home, memory.journal, marks[0])
+                assert left_over.files == () and "is running" in left_over.sentences[-1]
 
     return on_event
 

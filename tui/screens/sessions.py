@@ -20,6 +20,7 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Input, Static
 
+from agent.leftovers import cleared_by_training
 from memory.errors import DiscernError
 from memory.language import tr, trn
 from memory.retold import retold
@@ -238,6 +239,8 @@ class SessionsScreen(Modal[Chosen | None]):
         if gone.files:
             files = ", ".join(str(path) for path in gone.files)
             said.append(tr("May still stand in {files}.", files=files))
+        if gone.training:
+            said.append(cleared_by_training())
         return " ".join(said)
 
     def _export(self, item: Session, value: str) -> str:

@@ -160,6 +160,10 @@ def delete(name: str, yes: bool, as_json: bool) -> int:
     if gone.files:
         files = ", ".join(str(path) for path in gone.files)
         echo(tr("May still stand in {files}: delete what you do not need.", files=files))
+    if gone.training:
+        from agent.leftovers import cleared_by_training
+
+        echo(cleared_by_training())
     return 0
 
 
