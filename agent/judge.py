@@ -79,8 +79,8 @@ def require_chat_model(path: Path) -> None:
     """
     if judge(path).embeds:
         raise ModelError(
-            f"the model {path} makes vectors and cannot talk; `discern model use {path}` lets the "
-            "memory embed with it"
+            f"the model {path} is an embedding model and cannot chat; `discern model use {path}` uses "
+            "it for the memory"
         )
 
 
@@ -90,7 +90,7 @@ def refusal(path: Path, told: Told) -> str:
     why = (
         f"{doing} takes too long"
         if told.status is None
-        else f"{doing} crashes the process that tries it ({reason})"
+        else f"{doing} crashes the test process ({reason})"
     )
     return f"the model {path} cannot be used: {why}; choose another GGUF"
 
@@ -158,7 +158,7 @@ def _require_first_part(header: Header, path: Path) -> None:
     if number != 0:
         raise ModelError(
             f"the model {path} is part {number + 1 if isinstance(number, int) else number} of {count} "
-            "of a split file; choose its first part, which brings the others"
+            "of a split file; choose the first part, the others are found beside it"
         )
 
 
@@ -174,7 +174,7 @@ def _render(path: Path, template: str) -> None:
 
 
 def _generate(path: Path, engine: Engine) -> None:
-    """A model that ends its turn at once serves; one whose numbers are none does not."""
+    """A model that ends its turn at once serves; one that computes NaN does not."""
     import numpy as np
 
     from agent.prompt import rendered
@@ -186,8 +186,8 @@ def _generate(path: Path, engine: Engine) -> None:
     tokens = [*prompt, *made.tokens, engine.end_of_turn]
     if not all(np.isfinite(row).all() for row in engine.log_probabilities(tokens, len(prompt))):
         raise ModelError(
-            f"the model {path} cannot be served: it computes numbers that are none (NaN), so its "
-            "weights are damaged; choose another GGUF"
+            f"the model {path} cannot be served: it computes NaN, so its weights are damaged; "
+            "choose another GGUF"
         )
 
 
@@ -201,7 +201,7 @@ def _embed(path: Path) -> None:
     vector = embedder.query("Hello")
     embedder.close()
     if not np.isfinite(vector).all():
-        raise ModelError(f"the model {path} computes vectors that are none; choose another GGUF")
+        raise ModelError(f"the model {path} returns NaN instead of vectors; choose another GGUF")
 
 
 def _here(path: Path) -> int:

@@ -70,10 +70,12 @@ class _Reader:
         for key in ("attention.value_length", "rope.dimension_count"):
             if (other := self.whole(key, 0, 1 << 31, head)) != head:
                 raise self.refusal(
-                    f"{key} is {other} and the heads have {head}; llama.cpp serves only equal ones"
+                    f"{key} is {other} and the head size is {head}, and llama.cpp needs them equal"
                 )
         if heads % kv_heads:
-            raise self.refusal(f"{heads} attention heads cannot share {kv_heads} keys and values")
+            raise self.refusal(
+                f"attention.head_count ({heads}) is not a multiple of head_count_kv ({kv_heads})"
+            )
         stretch, scaling = self.scaling()
         return Shape(
             layers=self.whole("block_count", 1, _MOST_LAYERS),

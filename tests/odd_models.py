@@ -96,7 +96,7 @@ def refused(folder: Path) -> dict[str, tuple[Callable[[], Path], str]]:
     return {
         **{name: (with_template(text), said) for name, (text, said) in REFUSED_TEMPLATES.items()},
         **{name: (with_keys(keys), said) for name, (keys, said) in REFUSED_HEADERS.items()},
-        "NaN in the weights": (lambda: _damaged(folder / "nan.gguf"), "numbers that are none"),
+        "NaN in the weights": (lambda: _damaged(folder / "nan.gguf"), "it computes NaN"),
         "a path that is not UTF-8": (lambda: _misnamed(folder), "not in UTF-8"),
     }
 

@@ -51,8 +51,8 @@ def require_agreement(path: Path) -> None:
     divergence = float(told.words["divergence"])
     if not divergence <= MOST:
         raise ModelError(
-            f"the model {path} cannot be trained: torch computes it otherwise than llama.cpp (mean "
-            f"divergence {divergence:.2g}, at most {MOST:g}); choose another GGUF"
+            f"the model {path} cannot be trained: torch and llama.cpp compute different results from "
+            f"it (mean divergence {divergence:.2g}, at most {MOST:g}); choose another GGUF"
         )
     remember(path, cache, "trains", True)
 

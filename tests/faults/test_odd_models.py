@@ -168,7 +168,7 @@ def test_what_crashes_llama_cpp_ends_the_child_and_not_us(
         "    self, key.replace('rope.dimension_count', 'attention.key_length'), *rest)\n"
     )
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
-    with pytest.raises(ModelError, match="crashes the process"):
+    with pytest.raises(ModelError, match=r"crashes the test process \(.*n_rot"):
         judge(path)
 
 
@@ -262,7 +262,7 @@ def test_torch_and_llama_cpp_are_compared_before_a_training(
         "import agent.model_shape as shape\nshape._Reader.scaling = lambda self: (4.0, 'linear')\n"
     )
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
-    with pytest.raises(ModelError, match=r"torch computes it otherwise than llama\.cpp"):
+    with pytest.raises(ModelError, match="compute different results"):
         require_agreement(path)
     monkeypatch.undo()
     require_agreement(path)
