@@ -20,11 +20,12 @@ from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMes
 from agent.adapters import Adapter
 from agent.follow import wear_current
 from agent.marking import LAST_THREAD, last_turn, parse_mark, receipt
+from agent.place import here
 from agent.prompt import with_recalled
 from agent.reply import without_thought
 from agent.serving import embedder
 from memory.difference import Difference, Turn, now
-from memory.errors import AdapterError, DiscernError, UnknownIdError
+from memory.errors import AdapterError, DiscernError, MarkError, UnknownIdError
 from memory.home import Home, Settings, read_settings
 from memory.memory import Memory
 from memory.recall import Recalled, render
@@ -199,26 +200,38 @@ class Companion:
         except UnknownIdError:
             before = journal.turns(turn.thread, limit=1)
         with journal.writing():  # all of it on the disk at once
-            journal.add_turn(turn)
+            journal.add_turn(turn, place=here())
             journal.set_fact(LAST_THREAD, turn.thread)
             self.memory.note_recalled(turn.recalled)
             if before and turn.asked_surprisal is not None:
                 journal.set_next_surprisal(before[0].id, turn.asked_surprisal)
         return turn
 
-    def mark(self, thread: str, **values: Any) -> Difference:
-        """Mark the last turn of `thread`; `values` are those of `Memory.mark`.
+    def mark(
+        self, thread: str, *, messages: Sequence[BaseMessage] = (), **values: Any
+    ) -> Difference:
+        """Mark the reply that `messages` show before the person's latest words, else the last turn of
+        `thread`; `values` are those of `Memory.mark`.
 
         Raises:
             MarkError: there is nothing to mark, or the mark cannot be kept.
         """
+        turn = shown_turn(thread, messages)
         with self._lock:
-            return self.memory.mark(last_turn(self.memory.journal, thread), **values)
+            try:
+                marked = last_turn(self.memory.journal, thread, turn)
+            except UnknownIdError:
+                raise MarkError(
+                    "the reply was not kept, so nothing was marked; ask again"
+                ) from None
+            return self.memory.mark(marked, **values)
 
-    def answer(self, thread: str, text: str) -> str:
-        """Do what `/diff …` says and return a sentence for the person: the receipt, or why not."""
+    def answer(self, thread: str, text: str, messages: Sequence[BaseMessage] = ()) -> str:
+        """Do what `/diff …` says of the reply that `messages` show and return a sentence for the
+        person: the receipt, or why not."""
         try:
-            difference = self.mark(thread, **parse_mark(text.strip()[len(COMMAND) :]))
+            said = parse_mark(text.strip()[len(COMMAND) :])
+            difference = self.mark(thread, messages=messages, **said)
         except DiscernError as error:
             return str(error)
         return receipt(self.memory.journal, difference, self.settings)
@@ -239,6 +252,18 @@ def is_aside(message: BaseMessage) -> bool:
 def receipt_message(text: str) -> AIMessage:
     """Return the answer to a command."""
     return AIMessage(text, additional_kwargs={RECEIPT: True})
+
+
+def shown_turn(thread: str, messages: Sequence[BaseMessage]) -> str | None:
+    """Return the id of the turn that was shown before the person's latest words; None for none."""
+    latest = last_asked(messages)
+    end = next((at for at, message in enumerate(messages) if message is latest), len(messages))
+    said = [message for message in messages[:end] if not is_aside(message)]
+    asked = last_asked(said)
+    replied = said[-1] if said else None
+    if asked is None or not isinstance(replied, AIMessage) or replied.tool_calls:
+        return None
+    return _turn_id(thread, asked, replied)
 
 
 def last_asked(messages: Sequence[BaseMessage]) -> HumanMessage | None:

@@ -23,6 +23,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from agent.chat_model import DiscernChatModel
+from agent.place import here
 from agent.prompt import TOKENS_PER_DIFFERENCE
 from agent.threads import ChatState
 from memory.difference import Turn, new_id, now
@@ -190,6 +191,7 @@ def _record(turn: Turn, rooms: Rooms) -> None:
             turn,
             [(item.difference.id, item.score, item.matched) for item in rooms.items],
             after=rooms.after,
+            place=here(),
         )
         if parent and turn.asked_surprisal is not None:
             journal.set_next_surprisal(parent, turn.asked_surprisal)

@@ -9,7 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from memory.difference import Difference, Turn, Untaught
+from agent.place import here
+from memory.difference import Difference, Turn, Untaught, now
 from memory.errors import MarkError
 from memory.home import Home, Settings
 from memory.journal import Journal
@@ -49,6 +50,28 @@ def last_turn(journal: Journal, thread: str | None = None, turn: str | None = No
     if not found:
         raise MarkError("there is no reply to mark yet; ask something first")
     return found[0]
+
+
+JUST_NOW = 60.0
+"""Seconds for which what another session said last may be taken for what was said here."""
+
+
+def require_spoken_here(journal: Journal, turn: Turn) -> None:
+    """Refuse the last turn of all where another session has just spoken it.
+
+    Raises:
+        MarkError: it has.
+    """
+    place, ours = journal.place_of(turn.id), here()
+    seconds = (now() - turn.at).total_seconds()
+    if not place or place == ours or seconds >= JUST_NOW:
+        return
+    asked, own = _cut(turn.asked), journal.spoken_at(ours)
+    mine = f"--turn {own[:8]} for your own" if own else "--turn ID for another"
+    raise MarkError(
+        f"another session spoke last, {max(0, seconds):.0f} s ago: “{asked}”; say which reply you "
+        f"mean, --last for that one or {mine}"
+    )
 
 
 def receipt(

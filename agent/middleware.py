@@ -26,9 +26,11 @@ from langchain_core.messages import ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool, InjectedToolCallId, tool
 from langgraph.config import get_config
+from langgraph.prebuilt import InjectedState
 from langgraph.types import Command
 
 from agent.companion import Companion, is_command, last_asked, receipt_message
+from agent.marking import receipt
 from agent.nodes import thread_of
 from memory.errors import DiscernError
 
@@ -71,7 +73,7 @@ class DifferenceMiddleware(AgentMiddleware[DifferenceState, Any, Any]):
             return {STATE: []}
         text = str(asked.text)
         if is_command(asked):
-            said = receipt_message(self.companion.answer(thread, text))
+            said = receipt_message(self.companion.answer(thread, text, state["messages"]))
             return {"messages": [said], STATE: [], "jump_to": "end"}
         return {STATE: list(self.companion.recall(text))}
 
@@ -116,6 +118,7 @@ def difference_tools(companion: Companion) -> list[BaseTool]:
     @tool
     def mark_difference(
         config: RunnableConfig,
+        state: Annotated[dict[str, Any], InjectedState],
         moment: str = "error",
         note: str = "",
         missed: str = "",
@@ -126,6 +129,7 @@ def difference_tools(companion: Companion) -> list[BaseTool]:
 
         Args:
             config: given by the agent.
+            state: given by the agent.
             moment: "error" (it was wrong), "surprise" (too smooth) or "hold" (it was right).
             note: the person's remark in one line.
             missed: what was not distinguished.
@@ -135,10 +139,12 @@ def difference_tools(companion: Companion) -> list[BaseTool]:
         given = {"note": note, "missed": missed, "lost": lost, "sounds": sounds}
         values = {name: text for name, text in given.items() if text.strip()}
         try:
-            difference = companion.mark(thread_of(config), moment=moment, **values)
+            difference = companion.mark(
+                thread_of(config), messages=state["messages"], moment=moment, **values
+            )
         except DiscernError as error:
             return str(error)
-        return f"Kept as {difference.moment}, {difference.id[:8]}."
+        return receipt(companion.memory.journal, difference, companion.settings)
 
     @tool
     def recall_differences(

@@ -40,7 +40,7 @@ def recall_node(companion: Companion, *, then: str) -> Callable[[Any], Command[A
             return Command(update={"recalled": []}, goto=then)
         text = str(asked.text)
         if is_command(asked):
-            said = receipt_message(companion.answer(thread_of(), text))
+            said = receipt_message(companion.answer(thread_of(), text, state["messages"]))
             return Command(update={"messages": [said], "recalled": []}, goto=END)
         return Command(update={"recalled": list(companion.recall(text))}, goto=then)
 

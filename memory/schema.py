@@ -107,10 +107,16 @@ def _third(connection: sqlite3.Connection) -> None:
     )
 
 
+def _fourth(connection: sqlite3.Connection) -> None:
+    """In which session each turn was spoken: a mark made elsewhere may not mean it."""
+    connection.execute("alter table turns add column place text not null default ''")
+
+
 MIGRATIONS: tuple[tuple[str, Callable[[sqlite3.Connection], None]], ...] = (
     ("turns, differences, nights", _first),
     ("versions, pins, use, surprise, quarantine", _second),
     ("branches of a talk", _third),
+    ("where a turn was spoken", _fourth),
 )
 
 

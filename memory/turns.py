@@ -34,6 +34,7 @@ class Turns(Database):
         why: Sequence[tuple[str, float, Sequence[str]]] = (),
         *,
         after: str | None = None,
+        place: str = "",
     ) -> str:
         """Keep a turn, and with what score and shared stems each difference was recalled for it.
 
@@ -41,6 +42,7 @@ class Turns(Database):
         thread stands, and the thread stands at it from now on. Returns the id of what it follows.
         While the reply was written, another process may have renamed the thread or deleted it: a turn
         goes where the one that it follows went, and begins its thread anew where that one is gone.
+        `place` names the session that it was spoken in.
         """
         with self._writing() as connection:
             parent = self.head(turn.thread) if after is None else after
@@ -49,8 +51,8 @@ class Turns(Database):
             parent = parent if followed else ""
             connection.execute(
                 "insert into turns (id, thread, at, asked, replied, model, adapter, recalled, "
-                "surprisal, prompt_tokens, stopped, asked_surprisal, why, parent) "
-                "values (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                "surprisal, prompt_tokens, stopped, asked_surprisal, why, parent, place) "
+                "values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
                 (
                     turn.id,
                     thread,
@@ -66,10 +68,23 @@ class Turns(Database):
                     turn.asked_surprisal,
                     json.dumps([[name, score, list(stems)] for name, score, stems in why]),
                     parent,
+                    place,
                 ),
             )
             connection.execute("insert or replace into heads values (?, ?)", (thread, turn.id))
         return parent
+
+    def place_of(self, turn: str) -> str:
+        """Return the session that a turn (its whole id) was spoken in; "" where it is not known."""
+        rows = self._rows("select place from turns where id = ?", (turn,))
+        return str(rows[0][0]) if rows else ""
+
+    def spoken_at(self, place: str) -> str:
+        """Return the id of the latest turn that was spoken in a session, "" for none."""
+        rows = self._rows(
+            "select id from turns where place = ? order by seq desc limit 1", (place,)
+        )
+        return str(rows[0][0]) if rows else ""
 
     def head(self, thread: str) -> str:
         """Return the id of the turn at which a thread stands: the last of its chosen branch, or ""."""

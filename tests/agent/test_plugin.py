@@ -30,7 +30,7 @@ from agent.plugin import (
     recall_node,
     record_node,
 )
-from memory.difference import now
+from memory.difference import Turn, new_id, now
 from memory.errors import MarkError
 from memory.home import Home, read_settings
 from memory.memory import Memory
@@ -126,6 +126,31 @@ def test_a_mark_that_cannot_be_kept_is_answered_with_the_reason(companion: Compa
     ask(agent, ASKED, None)
     assert "nothing follows =>" in ask(agent, "/diff error =>", None)
     assert ask(agent, "/difference is a word", None) == "I do not know."
+
+
+def test_a_mark_belongs_to_the_reply_that_the_agent_showed(
+    companion: Companion, tmp_path: Path
+) -> None:
+    with SqliteSaver.from_conn_string(str(tmp_path / "c.sqlite")) as saver:
+        agent = create_agent(
+            Remote(), middleware=[DifferenceMiddleware(companion)], checkpointer=saver
+        )
+        ask(agent, ASKED)
+        # Another process goes on in the thread of the same name.
+        journal = companion.memory.journal
+        journal.add_turn(Turn(new_id(), "t1", now(), "What is 2 + 3?", "Six.", "m", None))
+        assert f"for “{ASKED}”" in ask(agent, MARK)
+        [kept] = journal.differences()
+        assert kept.asked == ASKED
+        # Nor does the receipt of one mark hide the reply from the next.
+        assert f"for “{ASKED}”" in ask(agent, "/diff surprise too smooth")
+
+
+def test_a_misspelt_mark_is_asked_about_by_the_agent_too(companion: Companion) -> None:
+    agent = create_agent(Remote(), middleware=[DifferenceMiddleware(companion)])
+    ask(agent, ASKED, None)
+    assert "did you mean error?" in ask(agent, "/diff eror => Lutz.", None)
+    assert companion.memory.journal.differences() == []
 
 
 async def test_an_agent_streams_and_records_without_blocking(companion: Companion) -> None:

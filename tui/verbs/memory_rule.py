@@ -10,7 +10,7 @@ import click
 from tui.printing import confirm, echo
 from tui.verbs.offered import differences as ids
 from tui.verbs.offered import kinds as kinds_offered
-from tui.verbs.shared_options import as_json, model_option, open_home, print_json, step
+from tui.verbs.shared_options import MomentName, as_json, model_option, open_home, print_json, step
 
 FIELDS = ("moment", "kind", "note", "missed", "lost", "sounds")
 
@@ -23,9 +23,7 @@ Examples:
 """
 )
 @click.argument("identity", metavar="ID", shell_complete=ids)
-@click.option(
-    "--moment", type=click.Choice(["error", "surprise", "hold"]), help="Why it is marked."
-)
+@click.option("--moment", type=MomentName(), help="Why it is marked.")
 @click.option(
     "--kind",
     metavar="K",

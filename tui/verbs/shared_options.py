@@ -28,6 +28,24 @@ model_option = click.option(
 )
 
 
+class MomentName(click.Choice):  # type: ignore[type-arg]
+    """The name of a moment; a misspelt one is asked about."""
+
+    def __init__(self) -> None:
+        super().__init__(["error", "surprise", "hold"])
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name in English."""
+        from memory.moments import find_moment, moment_meant
+
+        if moment := find_moment(str(value)):
+            return moment.value
+        known = ", ".join(map(repr, self.choices))
+        near = moment_meant(str(value))
+        hint = f"; did you mean {near}?" if near else "."
+        self.fail(f"{value!r} is not one of {known}{hint}", param, ctx)
+
+
 def refuse_contradiction(thread: str | None, go_on: bool, new: bool = False) -> None:
     """Refuse more than one word on which thread is meant."""
     if sum((bool(thread), go_on, new)) > 1:

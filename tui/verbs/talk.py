@@ -10,6 +10,7 @@ import click
 from tui.printing import echo
 from tui.verbs.offered import kinds, threads, turns
 from tui.verbs.shared_options import (
+    MomentName,
     as_json,
     model_option,
     open_home,
@@ -77,7 +78,7 @@ Examples:
 )
 @click.option(
     "--moment",
-    type=click.Choice(["error", "surprise", "hold"]),
+    type=MomentName(),
     required=True,
     help="Why it is marked: it is wrong, it broke expectation, or it held the difference well.",
 )
@@ -95,6 +96,7 @@ Examples:
 @click.option(
     "--turn", metavar="ID", shell_complete=turns, help="The turn to mark; default: the last reply."
 )
+@click.option("--last", is_flag=True, help="The last reply, even if another session spoke it.")
 @as_json
 def mark(
     moment: str,
@@ -105,16 +107,21 @@ def mark(
     expected: str | None,
     quote: str | None,
     turn: str | None,
+    last: bool,
     as_json: bool,
 ) -> None:
     """Mark a reply as a difference; it is recalled at once and trained at night."""
-    from agent.marking import last_turn, receipt
+    from agent.marking import last_turn, receipt, require_spoken_here
     from memory.memory import Memory
 
+    if turn and last:
+        raise click.UsageError("take one of --turn and --last: each names a reply")
     home, settings = open_home()
     # The journal alone: the next chat brings the index up to date.
     with Memory.open(home, settings, dense=False) as memory:
-        marked = memory.journal.turn(turn) if turn else last_turn(memory.journal)
+        marked = last_turn(memory.journal, turn=turn)
+        if not (turn or last):
+            require_spoken_here(memory.journal, marked)
         difference = memory.mark(
             marked,
             moment,

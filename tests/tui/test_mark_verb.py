@@ -1,0 +1,132 @@
+"""`discern mark` from a terminal beside others: which reply it takes, and when it asks."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memory.difference import Turn, new_id, now
+from memory.home import Home
+from memory.journal import Journal
+from tui.cli import run
+
+OURS, THEIRS = "What is the capital of Zubrowka?", "What is the capital of Kenya?"
+MARK = ("mark", "--moment", "error", "--expected", "Lutz.")
+
+
+@pytest.fixture(autouse=True)
+def quiet_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+
+
+@pytest.fixture
+def configured(home: Home, tiny: Path) -> Home:
+    home.settings_file.write_text(
+        f'[model]\npath = "{tiny}"\n[sampling]\nmax_tokens = 8\ntemperature = 0.0\n'
+        "[memory]\ndense = false\n"
+    )
+    return home
+
+
+def call(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    code = run(list(words))
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def process(*words: str, elsewhere: bool) -> subprocess.CompletedProcess[str]:
+    """Run a verb as a process of its own, in our session or in another, as in another terminal."""
+    return subprocess.run(
+        [sys.executable, "-m", "tui", *words],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        start_new_session=elsewhere,
+        env=dict(os.environ),
+        timeout=120,
+    )
+
+
+def asked(text: str, *, elsewhere: bool = False) -> Any:
+    done = process("ask", text, "--json", elsewhere=elsewhere)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_what_was_asked_in_this_terminal_is_marked_and_the_receipt_names_it(
+    configured: Home,
+) -> None:
+    asked(OURS)
+    done = process(*MARK, elsewhere=False)
+    assert done.returncode == 0 and f"for “{OURS}”" in done.stdout
+
+
+def test_another_session_that_spoke_last_is_not_marked_by_guess(
+    configured: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours, theirs = asked(OURS), asked(THEIRS, elsewhere=True)
+    code, _out, err = call(capsys, *MARK)
+    assert code == 2 and err.count("\n") == 1
+    assert "another session spoke last" in err and f"“{THEIRS}”" in err
+    assert f"--turn {ours['turn'][:8]} for your own" in err
+    code, out, _err = call(capsys, *MARK, "--turn", ours["turn"][:8])
+    assert code == 0 and f"for “{OURS}”" in out
+    code, out, _err = call(capsys, *MARK, "--last")
+    assert code == 0 and f"for “{THEIRS}”" in out
+    with Journal(configured.journal) as journal:
+        marks = [item.turn for item in journal.differences()]
+    assert marks == [ours["turn"], theirs["turn"]]
+    assert call(capsys, *MARK, "--last", "--turn", "3fa9")[0] == 2
+
+
+def test_after_a_minute_the_last_reply_is_taken_whoever_asked_for_it(
+    configured: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    turn = Turn(new_id(), "t", now(), THEIRS, "No.", "m", None)
+    with Journal(configured.prepare().journal) as journal:
+        journal.add_turn(turn, place="elsewhere")
+        journal.set_fact("last thread", "t")
+    code, _out, err = call(capsys, *MARK)
+    assert code == 2 and "--turn ID for another" in err
+    with Journal(configured.journal) as journal:
+        old = replace(turn, id=new_id(), at=now() - timedelta(seconds=61))
+        journal.add_turn(old, place="elsewhere")
+    code, out, _err = call(capsys, *MARK)
+    assert code == 0 and f"for “{THEIRS}”" in out
+
+
+@pytest.mark.parametrize("verb", [("mark",), ("memory", "edit", "3fa9")])
+def test_a_misspelt_moment_is_asked_about(
+    configured: Home, capsys: pytest.CaptureFixture[str], verb: tuple[str, ...]
+) -> None:
+    code, _out, err = call(capsys, *verb, "--moment", "eror")
+    assert code == 2 and "did you mean error?" in err
+
+
+def test_a_misspelt_kind_is_asked_about(
+    configured: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked(OURS)
+    code, _out, err = call(capsys, *MARK, "--kind", "tactical/facts")
+    assert code == 2 and "did you mean tactical/fact?" in err
+
+
+def test_lessons_list_a_mark_that_teaches_nothing_with_its_reason(
+    configured: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    turn = Turn(new_id(), "t", now(), OURS, "", "m", None)
+    with Journal(configured.prepare().journal) as journal:
+        journal.add_turn(turn)
+    code, out, _err = call(capsys, "mark", "--moment", "hold", "--turn", turn.id)
+    assert code == 0 and "Nothing will be trained: the reply is empty" in out
+    code, out, _err = call(capsys, "lessons")
+    assert code == 0 and "the reply is empty, so there is nothing to keep" in out
