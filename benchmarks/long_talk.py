@@ -32,7 +32,7 @@ def spoken(folder: Path, turns: int, window: int, model: str) -> list[dict[str, 
     settings = read_settings(
         home,
         {
-            "model": {"path": model or str(STARTER), "context": 1024},
+            "model": {"path": model or str(STARTER), "context": 512},
             "sampling": {"max_tokens": 8, "temperature": 0.0},
             "memory": {"dense": False},
         },

@@ -2,8 +2,8 @@
 
 Forgetting leaves no text: not of the difference, its versions and its stems, not of the turn it was
 marked on, not in what later marks remember of the talk before them, not in an import that waits. What
-is removed is overwritten in the file (`secure_delete`) and the write-ahead log, where it still stands,
-is folded and emptied; while another process reads from the log that has to wait, and the next opening
+is removed is overwritten in the file (`secure_delete`); the write-ahead log, where it still stands, is
+folded and emptied; while another process reads from the log that has to wait, and the next opening
 of the journal does it. Only the id stays, so that adapters trained on it are known.
 """
 
@@ -14,6 +14,9 @@ import sqlite3
 
 from memory.difference import Difference, now
 from memory.marks import COUNT_CHANGE, Marks
+
+_PAGES = 16
+"""Pages of the index of stems that are merged at once."""
 
 
 class Forgetting(Marks):
@@ -45,8 +48,6 @@ class Forgetting(Marks):
         """Remove a difference and its text for good, the turn's too unless another mark needs it."""
         with self._writing() as connection:
             self.remove_mark(difference)
-            # A removed row would otherwise leave its words in FTS5's older segments.
-            connection.execute("insert into stems (stems) values ('optimize')")
             shared = connection.execute(
                 "select 1 from differences where turn = ? limit 1", (difference.turn,)
             ).fetchone()
@@ -62,11 +63,22 @@ class Forgetting(Marks):
         self.fold_what_was_forgotten()
 
     def fold_what_was_forgotten(self) -> bool:
-        """Empty the log when forgotten text stands in it; False while another process reads from it."""
+        """Take forgotten words out of the log and of the index of stems; False while another process
+        reads from the log.
+
+        A removed row leaves its stems in FTS5's older segments until these are merged. That is done a
+        few pages at a time, so that the log stays short: sqlite.org/fts5.html, "The merge Command".
+        """
         if not self._rows("select 1 from facts where name = 'to fold'"):
             return True
-        if not self.fold_log():
-            return False
+        merging = True
+        while merging:
+            with self._writing() as connection:
+                before = connection.total_changes
+                connection.execute(f"insert into stems (stems, rank) values ('merge', -{_PAGES})")
+                merging = connection.total_changes - before >= 2
+            if not self.fold_log():
+                return False
         with self._writing() as connection:
             connection.execute("delete from facts where name = 'to fold'")
         return True

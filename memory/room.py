@@ -19,7 +19,7 @@ from typing import TypeVar
 from memory.errors import HomeError
 from memory.whole import write_whole
 
-ROOM = 512 << 10
+ROOM = 1 << 20
 """Bytes that are kept."""
 PLENTY = 64 << 20
 """Free bytes from which on they are."""

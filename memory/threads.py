@@ -151,8 +151,6 @@ class Threads(Branches, Forgetting):
             _out_of_quarantine(connection, gone, marked)
             connection.execute("delete from turns where thread = ?", (name,))
             connection.execute("delete from heads where thread = ?", (name,))
-            # A mark that was taken back has left its words in FTS5's older segments.
-            connection.execute("insert into stems (stems) values ('optimize')")
             self._speak_elsewhere(connection, name)
             connection.execute(COUNT_CHANGE)
             connection.execute("insert or replace into facts values ('to fold', '1')")

@@ -5,16 +5,18 @@ from __future__ import annotations
 import random
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from memory.difference import Message
+from memory.difference import Message, new_id
 from memory.errors import UnknownIdError
 from memory.exchange import batches, export_file, read_batch
 from memory.home import Home, Settings
 from memory.journal import Journal
 from memory.memory import Memory
+from memory.room import ROOM
 from tests.memory.test_journal import make_difference, make_turn
 
 SECRET = ("plugharness", "квазиморфный", "tessellar")
@@ -157,3 +159,35 @@ def test_the_place_of_what_is_taken_out_passes_on(memory: Memory) -> None:
     assert memory.journal.difference(oldest.id).superseded_by == new.id
     memory.forget(new.id)
     assert memory.journal.difference(oldest.id).superseded_by is None
+
+
+def test_forgetting_among_many_keeps_the_log_short_and_leaves_no_stem(home: Home) -> None:
+    draw = random.Random(1)
+    with Journal(home.journal) as journal:
+        items = [
+            replace(
+                make_difference(" ".join("".join(draw.choices("abcdefgh", k=6)) for _ in range(9))),
+                id=new_id(),
+                turn=new_id(),
+            )
+            for _ in range(1500)
+        ]
+        items[77] = replace(items[77], asked=" ".join(SECRET))
+        for start in range(0, len(items), 250):
+            with journal.writing():
+                for item in items[start : start + 250]:
+                    journal.add_difference(item)
+        journal.fold_log()
+        log = home.journal.with_name(home.journal.name + "-wal")
+        longest: list[int] = []
+        fold = journal.fold_log
+
+        def noted() -> bool:
+            longest.append(log.stat().st_size)
+            return fold()
+
+        journal.fold_log = noted  # type: ignore[method-assign]
+        journal.forget(items[77])
+        assert len(longest) > 3 and max(longest) < ROOM
+        assert journal.fact("to fold") is None and journal.check() is None
+    assert not left_in(home.data) and items[78].asked.encode() in bytes_of(home.data)
