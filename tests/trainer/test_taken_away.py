@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ from agent.adapters import list_adapters, read_pointer
 from agent.leftovers import leftovers
 from memory.difference import Difference, Message, Turn, new_id, now
 from memory.errors import CutOffError, SupersededError
-from memory.home import Home
+from memory.home import Home, Settings
 from memory.journal import Journal
 from memory.memory import Memory
 from tests.trainer.values import difference, quick_settings
-from trainer import basis, loop, publish
+from trainer import basis, loop, publish, unchanged
 from trainer.ledger import run_if_due
 from trainer.night import run_night
+from trainer.run import sweep_runs
 
 SECRET = ("What is a plugharness?", "A plugharness is a quorn.", "It is the vexillum of Grumm.")
 TALK = ("Tell me about Grumm.", "Grumm is a shalloon of the coast.")
@@ -28,6 +30,17 @@ TALK = ("Tell me about Grumm.", "Grumm is a shalloon of the coast.")
 
 def turn(asked: str, replied: str, thread: str) -> Turn:
     return Turn(id=new_id(), thread=thread, at=now(), asked=asked, replied=replied, model="m")
+
+
+def few(home: Home) -> Settings:
+    return quick_settings(home, training={"anchors_per_lesson": 1})
+
+
+@pytest.fixture(autouse=True)
+def few_anchors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What must stay as it is does not matter here, and asking for it takes most of a night."""
+    for name in ("FEWEST_ANCHORS", "MEASURED_ANCHORS", "FEWEST_MEASURED", "NEAR_TRAINED"):
+        monkeypatch.setattr(unchanged, name, 4)
 
 
 @pytest.fixture
@@ -49,8 +62,6 @@ def marked(home: Home) -> list[Difference]:
 
 
 def _of(item: Difference, said: Turn) -> Difference:
-    from dataclasses import replace
-
     return replace(item, turn=said.id, thread=said.thread)
 
 
@@ -93,7 +104,7 @@ def take_away_at(
     def on_event(event: dict[str, Any]) -> None:
         if event["phase"] == phase and not done:
             done.append(phase)
-            with Memory.open(home, quick_settings(home), dense=False) as memory:
+            with Memory.open(home, few(home), dense=False) as memory:
                 verb(home, memory, marks)
                 left_over = leftovers(home, memory.journal, marks[0])
                 assert left_over.files == () and "is running" in left_over.sentences[-1]
@@ -101,11 +112,16 @@ def take_away_at(
     return on_event
 
 
-@pytest.mark.parametrize("verb", [forget, undo, supersede, delete])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "verb", [forget, delete, pytest.param(undo, marks=SLOW), pytest.param(supersede, marks=SLOW)]
+)
 def test_what_is_taken_away_before_it_serves_is_not_published(
     home: Home, tiny: Path, marked: list[Difference], verb: Verb
 ) -> None:
-    settings = quick_settings(home)
+    settings = few(home)
     on_event = take_away_at("publish", verb, home, marked)
     with pytest.raises(SupersededError, match=marked[0].id[:8]):
         run_night(home, settings, model_path=tiny, on_event=on_event)
@@ -119,7 +135,7 @@ def test_what_is_taken_away_before_it_serves_is_not_published(
     assert expected == ({"Lutz.", SECRET[2]} if verb is delete else {"Lutz."})
 
 
-@pytest.mark.parametrize("phase", ["anchors", "gate"])
+@pytest.mark.parametrize("phase", ["anchors", pytest.param("gate", marks=SLOW)])
 def test_a_run_ends_soon_after_what_it_trains_on_was_forgotten(
     home: Home, tiny: Path, marked: list[Difference], monkeypatch: pytest.MonkeyPatch, phase: str
 ) -> None:
@@ -132,11 +148,12 @@ def test_a_run_ends_soon_after_what_it_trains_on_was_forgotten(
         forgets(event)
 
     with pytest.raises(SupersededError):
-        run_night(home, quick_settings(home), model_path=tiny, on_event=on_event)
+        run_night(home, few(home), model_path=tiny, on_event=on_event)
     assert seen[-2:] == [phase, "report"]
     assert left(home, SECRET) == []
 
 
+@pytest.mark.slow
 def test_what_is_forgotten_after_it_was_published_leaves_the_report_too(
     home: Home, tiny: Path, marked: list[Difference], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,17 +161,17 @@ def test_what_is_forgotten_after_it_was_published_leaves_the_report_too(
 
     def and_forget(journal: Journal, states: Any) -> None:
         set_states(journal, states)
-        with Memory.open(home, quick_settings(home), dense=False) as memory:
+        with Memory.open(home, few(home), dense=False) as memory:
             marking.forget(home, memory, marked[0].id)
 
     monkeypatch.setattr(Journal, "set_states", and_forget)
-    report = run_night(home, quick_settings(home), model_path=tiny)
+    report = run_night(home, few(home), model_path=tiny)
     assert report.verdict == "published"
     assert not any(text in str(report) for text in SECRET)
     assert left(home, SECRET) == []
     # As ever, such an adapter is made anew.
     monkeypatch.undo()
-    again = run_night(home, quick_settings(home), model_path=tiny)
+    again = run_night(home, few(home), model_path=tiny)
     assert again.adapter not in (None, report.adapter)
 
 
@@ -175,14 +192,15 @@ def test_nothing_can_be_taken_away_while_an_adapter_begins_to_serve(
         point(*arguments, **named)
 
     monkeypatch.setattr(publish, "point", locked)
-    run_night(home, quick_settings(home), model_path=tiny)
+    run_night(home, few(home), model_path=tiny)
     assert told == ["database is locked"]
 
 
+@pytest.mark.slow
 def test_a_night_whose_lesson_was_forgotten_is_done_without_it_by_the_next_tick(
     home: Home, tiny: Path, marked: list[Difference]
 ) -> None:
-    settings = quick_settings(home)
+    settings = few(home)
     on_event = take_away_at("publish", forget, home, marked)
     due = {"model_path": tiny, "now": now().replace(year=now().year + 1)}
     with pytest.raises(CutOffError):
@@ -192,10 +210,11 @@ def test_a_night_whose_lesson_was_forgotten_is_done_without_it_by_the_next_tick(
     assert {fate.difference for fate in report.fates} == {marked[1].id}
 
 
+@pytest.mark.slow
 def test_a_program_of_ones_own_does_not_publish_it_either(
     home: Home, tiny: Path, marked: list[Difference], tmp_path: Path
 ) -> None:
-    settings = quick_settings(home)
+    settings = few(home)
     candidate = loop.train(loop.compose(home, settings, tiny), settings, tmp_path / "run")
     verdict = loop.gate(candidate, settings)
     with Memory.open(home, settings, dense=False) as memory:
@@ -205,11 +224,12 @@ def test_a_program_of_ones_own_does_not_publish_it_either(
     assert loop.current(home) is None
 
 
-def test_a_run_that_was_killed_leaves_nothing_that_was_trained_on(
-    home: Home, tiny: Path, marked: list[Difference]
-) -> None:
-    dead = home.runs / "20260101T000000" / "try-1"
-    dead.mkdir(parents=True)
-    (dead / "samples.npz").write_bytes(b"tokens")
-    run_night(home, quick_settings(home), model_path=tiny)
-    assert not dead.exists()
+def test_a_run_that_was_killed_leaves_nothing_that_was_trained_on(home: Home) -> None:
+    for name, ended in (("20260101T000000", False), ("20260102T000000", True)):
+        kept = home.runs / name / "try-1"
+        kept.mkdir(parents=True)
+        (kept / "samples.npz").write_bytes(b"tokens")
+        if ended:
+            (kept.parent / "report.json").write_text("{}")
+    sweep_runs(home)
+    assert [path.parent.name for path in home.runs.rglob("try-1")] == ["20260102T000000"]
