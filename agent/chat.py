@@ -236,7 +236,9 @@ class Chat(OpenThread):
             quote_at=quote_at,
             system=self.settings.chat.system,
         )
-        return Receipt(difference, receipt(self.journal, difference, self.settings))
+        return Receipt(
+            difference, receipt(self.journal, difference, self.settings, engine=self.engine)
+        )
 
     def undo(self, difference: str) -> Difference:
         """Take a mark back; the talk stays. Returns what the mark was."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agent.place import here
-from memory.difference import Difference, Turn, Untaught, now
+from memory.difference import Difference, Moment, Turn, Untaught, now
 from memory.errors import MarkError
 from memory.home import Home, Settings
 from memory.journal import Journal
@@ -21,6 +21,7 @@ from memory.room import with_room
 from memory.threads import LAST_THREAD
 
 if TYPE_CHECKING:
+    from agent.engine import Engine
     from memory.memory import Memory
 
 __all__ = ["LAST_THREAD", "Receipt", "forget", "last_turn", "parse_mark", "receipt", "why_untaught"]
@@ -75,10 +76,16 @@ def require_spoken_here(journal: Journal, turn: Turn) -> None:
 
 
 def receipt(
-    journal: Journal, difference: Difference, settings: Settings, *, typed: bool = True
+    journal: Journal,
+    difference: Difference,
+    settings: Settings,
+    *,
+    typed: bool = True,
+    engine: Engine | None = None,
 ) -> str:
     """Return the sentences that say what was kept of which question, what it replaced, and when it is
-    trained or why it is not; `typed` in the chat, else on the command line."""
+    trained or why it is not; `typed` in the chat, else on the command line. With the `engine` that is
+    served, also whether the better answer fits a lesson."""
     what = tr(difference.moment)
     if difference.kind:
         what += f" ({in_words(difference.kind)})"
@@ -109,8 +116,8 @@ def receipt(
                 how="/contrast" if typed else f"`discern memory edit {difference.id[:8]} --sounds`",
             )
         )
-    elif untaught is not None:
-        said.append(tr("Nothing will be trained: {reason}.", reason=why_untaught(difference)))
+    elif reason := why_untaught(difference) or _too_long(difference, engine):
+        said.append(tr("Nothing will be trained: {reason}.", reason=reason))
     elif settings.night.enabled:
         time = settings.night.time
         said.append(tr("Recalled from now on, trained tonight at {time}.", time=time))
@@ -133,6 +140,23 @@ def why_untaught(difference: Difference) -> str:
             )
         case None:
             return ""
+
+
+def _too_long(difference: Difference, engine: Engine | None) -> str:
+    """Return why a difference fits no lesson of the model that is served; "" if it does."""
+    if engine is None or engine.lent:
+        return ""
+    from agent.prompt import longest_reply, reply_tokens
+
+    sounds, span = difference.contrast.sounds, difference.span
+    wanted = difference.replied if difference.moment is Moment.HOLD or span else sounds
+    tokens = len(reply_tokens(engine, wanted or ""))
+    most = longest_reply(engine)
+    if tokens <= most:
+        return ""
+    return tr(
+        "the answer takes {tokens} tokens and a lesson holds {most}", tokens=tokens, most=most
+    )
 
 
 def _cut(text: str, most: int = 60) -> str:

@@ -37,6 +37,8 @@ CHATML = (
 CLOSING = "\n</think>\n\n"
 """What ends a thought that a template left open, as Qwen's own template writes it."""
 
+LONGEST_REPLY = 512
+"""Tokens of a reply that is trained on, at most."""
 TOKENS_PER_DIFFERENCE = 512
 """Context tokens that must stand behind each recalled difference."""
 
@@ -143,6 +145,11 @@ def reply_tokens(engine: Engine, reply: str) -> tuple[int, ...]:
     Thoughts are left out: they belong to one moment, and a model that has none must not learn any.
     """
     return (*content_tokens(engine, without_thought(reply).strip()), engine.end_of_turn)
+
+
+def longest_reply(engine: Engine) -> int:
+    """Return how many tokens the reply of a lesson may take, its end included."""
+    return min(LONGEST_REPLY, engine.info.context // 2)
 
 
 def content_tokens(engine: Engine, text: str) -> list[int]:

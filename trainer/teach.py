@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from agent.prompt import compose, reply_tokens
+from agent.prompt import LONGEST_REPLY, compose, longest_reply, reply_tokens
 from memory.difference import Difference, Message, Moment
 from memory.errors import ModelError
 from trainer import rephrase
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 Kind = Literal["contrast", "hold", "naming"]
 NAMING_WEIGHT = 0.5
-LONGEST_REPLY = 512
 LONGEST_TALK = 1024
 """Tokens of a prompt that a lesson in its talk keeps; older exchanges are left out."""
 IN_TALK, NAMING = 3, 3
@@ -83,7 +82,7 @@ class Asker:
         self._engine = engine
         system = settings.chat.system
         self._head = [Message("system", system)] if system.strip() else []
-        self._room = min(LONGEST_REPLY, engine.info.context // 2)
+        self._room = longest_reply(engine)
 
     def __call__(self, text: str, before: Sequence[Message] = ()) -> Question:
         """Return `text` asked in a fresh thread, or after `before`.
@@ -237,7 +236,7 @@ def naming(difference: Difference) -> tuple[str, str, str]:
 
 def _fitting(reply: str, difference: Difference, engine: Engine) -> tuple[int, ...]:
     tokens = reply_tokens(engine, reply)
-    longest = min(LONGEST_REPLY, engine.info.context // 2)
+    longest = longest_reply(engine)
     if len(tokens) > longest:
         raise ModelError(
             f"the reply of the difference {difference.id[:8]} takes {len(tokens)} tokens and a "

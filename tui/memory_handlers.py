@@ -145,7 +145,7 @@ class MemoryHandlers:
 
         item = await asyncio.to_thread(lambda: self._chat.memory.edit(card.difference.id, **lines))
         await self.close(card)
-        said = receipt(self._chat.journal, item, self._screen.settings)
+        said = receipt(self._chat.journal, item, self._screen.settings, engine=self._chat.engine)
         if view := self._screen.view_of(item.turn):
             await view.add_receipt(item, said)
             self._screen.status.say(tr("Kept, version {number}.", number=item.version))

@@ -130,6 +130,13 @@ def test_a_message_that_does_not_fit_is_refused_and_the_talk_goes_on(chat: Chat)
     assert finished(chat.say("Hi")).turn.asked == "Hi"
 
 
+def test_a_better_answer_that_fits_no_lesson_is_said_in_the_receipt(chat: Chat) -> None:
+    list(chat.say("one"))
+    assert "Recalled from now on" in chat.mark("error", sounds="Short.").text
+    receipt = chat.mark("error", sounds="long " * 600)
+    assert "Nothing will be trained: the answer takes" in receipt.text
+
+
 def test_there_must_be_a_reply_to_mark(chat: Chat) -> None:
     with pytest.raises(MarkError, match="no reply to mark yet"):
         chat.mark("error")
