@@ -81,7 +81,7 @@ def _erase(home: Home, identity: str, words: Collection[str]) -> int:
                     path.unlink()
                     changed += 1
         anchors = home.cache / _ANCHORS
-        if not unfinished(home) and home.holds(anchors):
+        if not unfinished(home) and home.holds(anchors) and anchors.is_dir():
             shutil.rmtree(anchors, ignore_errors=True)
     except OSError as error:
         raise HomeError(

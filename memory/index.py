@@ -24,6 +24,7 @@ from memory.difference import new_id
 from memory.embed import Embedder, NgramEmbedder
 from memory.errors import DiscernError, HomeError
 from memory.journal import Journal
+from memory.locks import open_lock
 from memory.places import private_folder
 from memory.store import Store, collection_name, open_folder, open_server
 from memory.watermark import Mark, between
@@ -279,7 +280,7 @@ def open_index(
         return Index(journal, on_server)
     try:
         private_folder(home.index)
-        lock = (home.index / "owner.lock").open("w")
+        lock = open_lock(home.index / "owner.lock")
     except OSError as error:
         said = (
             f"cannot write the index in {home.index}: {error.strerror or error}; check that folder"

@@ -130,7 +130,10 @@ def open_folder(home: Home, folder: Path, name: str) -> Store:
                 f"the index {folder} is damaged and lies outside the home, behind a link; remove the "
                 "link or delete that folder yourself"
             ) from None
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.is_dir():
+            shutil.rmtree(folder, ignore_errors=True)
+        else:  # `rmtree` would wait for a pipe
+            folder.unlink(missing_ok=True)
         return _sound(folder, name)
 
 

@@ -32,6 +32,7 @@ from memory.errors import (
 )
 from memory.home import Home, Settings
 from memory.journal import Journal
+from memory.locks import open_lock
 from trainer import morning
 from trainer.cancel import Cancel
 from trainer.known import serving
@@ -287,7 +288,7 @@ def _locked(path: Path) -> Iterator[bool]:
     import fcntl
 
     try:
-        lock = path.open("a")
+        lock = open_lock(path)
     except OSError as error:
         raise HomeError(f"cannot write {path}: {error.strerror}; check its permissions") from error
     with lock:

@@ -39,6 +39,7 @@ from agent.adapters import (
 from memory.difference import now
 from memory.errors import AdapterError, HomeError, NothingToTrainError
 from memory.home import Home
+from memory.locks import open_lock
 from memory.places import private_folder
 from memory.traces import sweep_home
 from memory.whole import scratch, settle, sync, write_whole
@@ -302,7 +303,7 @@ def _writing(home: Home) -> Iterator[Path]:
         if not folder.is_dir():
             private_folder(folder)
             sync(folder.parent)
-        with (folder / ".lock").open("a") as lock:
+        with open_lock(folder / ".lock") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield folder
     except HomeError:

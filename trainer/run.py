@@ -22,6 +22,7 @@ from typing import IO, Any, Literal, get_args
 from memory.difference import now
 from memory.errors import FileError, HomeError, TrainingError
 from memory.home import Home
+from memory.locks import open_lock
 from memory.places import private_folder
 from memory.reading import LINE, SMALL, open_file, parse_object, read_objects, read_text
 from memory.whole import write_whole
@@ -269,7 +270,8 @@ def prune_runs(home: Home) -> None:
         shutil.rmtree(old, ignore_errors=True)
     for run in runs[-KEPT_RUNS:-1]:
         for left in run.glob("try-*"):
-            shutil.rmtree(left, ignore_errors=True)
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
 
 
 @contextmanager
@@ -279,7 +281,7 @@ def alone(home: Home) -> Iterator[None]:
 
     path = home.state / "training.lock"
     try:
-        lock = path.open("a+")
+        lock = open_lock(path)
     except OSError as error:
         raise HomeError(f"cannot write {path}: {error.strerror}; check its permissions") from error
     with lock:

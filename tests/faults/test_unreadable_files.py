@@ -15,15 +15,18 @@ from agent.adapters import base_sha256
 from agent.chat import Chat
 from agent.occupied import Place, places
 from memory import kinds
+from memory.errors import HomeError
 from memory.glance import adapters as glanced
 from memory.home import Home, read_settings
 from memory.journal import Journal
+from memory.memory import Memory
 from tests.memory.test_journal import make_difference, make_turn
 from tests.trainer.test_publish import put
 from tests.trainer.test_report import full
-from trainer import anchors
+from trainer import anchors, publish
+from trainer.ledger import _locked
 from trainer.report import every, latest
-from trainer.run import follow, going_on, prune_runs, told
+from trainer.run import alone, follow, going_on, prune_runs, told
 from tui.cli import run
 from tui.training_time import folded
 from tui.watching import Watch
@@ -83,6 +86,9 @@ def runs_with(home: Home, name: str, damage: Damage) -> tuple[Path, Path]:
         )
     (later / name).unlink(missing_ok=True)
     damage(later / name)
+    os.mkfifo(whole / "try-1")
+    home.cache.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(home.cache / "anchors")
     return whole, later
 
 
@@ -197,3 +203,29 @@ def test_what_is_no_place_of_a_chat_is_none(home: Home, damage: str) -> None:
     DAMAGES[damage](home.state / "serving" / "1-ab")
     assert places(home) == [7]
     mine.leave()
+
+
+@pytest.mark.parametrize("damage", ["a pipe", "a folder"])
+def test_what_is_no_lock_file_is_not_waited_for(home: Home, damage: str) -> None:
+    for path, hold in (
+        (home.adapters / ".lock", lambda: publish.select(home, None)),
+        (home.state / "training.lock", lambda: alone(home).__enter__()),
+        (home.state / "night.lock", lambda: _locked(home.state / "night.lock").__enter__()),
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        DAMAGES[damage](path)
+        with pytest.raises(
+            HomeError, match=f"cannot write {path}: (it is not a file|Is a directory)"
+        ):
+            hold()
+
+
+@pytest.mark.parametrize("damage", ["a pipe", "a folder", "nested"])
+@pytest.mark.parametrize("name", ["owner.lock", "chroma"])
+def test_an_index_that_is_none_leaves_recall_by_words(home: Home, name: str, damage: str) -> None:
+    home.index.mkdir(parents=True)
+    DAMAGES[damage](home.index / name)
+    with Memory.open(home, read_settings(home)) as memory:
+        memory.settle(timeout=30)
+        assert [found.difference.asked for found in memory.search(WORDS)] == [WORDS]
