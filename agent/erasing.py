@@ -93,7 +93,7 @@ def _erase(home: Home, identity: str, words: Collection[str]) -> int:
 
 def unfinished(home: Home) -> list[Path]:
     """Return the folders of runs that go on now; they hold what is trained on."""
-    return [folder for folder in _runs(home) if not _ended(folder)] if _training(home) else []
+    return [folder for folder in own_runs(home) if not _ended(folder)] if _training(home) else []
 
 
 def linked(home: Home) -> list[Path]:
@@ -106,11 +106,11 @@ def linked(home: Home) -> list[Path]:
 
 def _finished(home: Home) -> list[Path]:
     going_on = set(unfinished(home))
-    return [folder for folder in _runs(home) if folder not in going_on]
+    return [folder for folder in own_runs(home) if folder not in going_on]
 
 
-def _runs(home: Home) -> list[Path]:
-    """Return the runs' folders, none behind a link."""
+def own_runs(home: Home) -> list[Path]:
+    """Return the folders of the trainings, the oldest first; none behind a link."""
     found = home.runs.glob("*") if home.holds(home.runs) else ()
     return sorted(path for path in found if path.is_dir() and not path.is_symlink())
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from agent.adapters import GGUF
 from memory.errors import TrainingError
+from memory.whole import write_whole
 from trainer import candidate, gate
 from trainer.job import CONTROL, Job, write_job
 from trainer.recipe import recipe_of
@@ -211,7 +212,7 @@ def _train(plan: Plan, folder: Path, trainee: Launcher, run: Run) -> Curves:
             raise TrainingError("the training was aborted; nothing was published")
         run.tell(**event)
         if run.stop.is_set() and not told:
-            (folder / CONTROL).write_text("stop", encoding="utf-8")
+            write_whole(folder / CONTROL, "stop")
             told = True
     return curves
 

@@ -19,6 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Literal, get_args
 
+from agent.erasing import own_runs
 from memory.difference import now
 from memory.errors import FileError, HomeError, TrainingError
 from memory.home import Home
@@ -255,17 +256,15 @@ def _alive(pid: int) -> bool:
 
 def sweep_runs(home: Home) -> None:
     """Remove what runs that were cut off left to train on; for the holder of the training's lock."""
-    for run in folders(home.runs):
+    for run in own_runs(home):
         if not (run / "report.json").exists():
             for left in run.glob("try-*"):
                 shutil.rmtree(left, ignore_errors=True)
 
 
 def prune_runs(home: Home) -> None:
-    """Keep the latest runs, and of those but the last no weights; links are not followed."""
-    if not home.holds(home.runs):
-        return
-    runs = sorted(run for run in home.runs.iterdir() if run.is_dir() and not run.is_symlink())
+    """Keep the latest runs, and of those but the last no weights."""
+    runs = own_runs(home)
     for old in runs[:-KEPT_RUNS]:
         shutil.rmtree(old, ignore_errors=True)
     for run in runs[-KEPT_RUNS:-1]:

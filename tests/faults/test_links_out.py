@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from tests.memory.test_journal import make_difference
 from tests.trainer.test_publish import put
 from tests.tui.test_cli import call
 from trainer.publish import prune
-from trainer.run import prune_runs
+from trainer.run import prune_runs, sweep_runs
 
 WORDS = "What is a plugharness?"
 
@@ -54,7 +55,7 @@ def a_run(home: Home, name: str) -> Path:
 def link_the_state(home: Home, outside: Path) -> Path:
     (outside / "runs" / "20261120T031500").mkdir(parents=True)
     (outside / "runs" / "20261120T031500" / "report.json").write_text(json.dumps([WORDS]))
-    home.state.rmdir()
+    shutil.rmtree(home.state)
     home.state.symlink_to(outside)
     return home.runs
 
@@ -90,7 +91,7 @@ def link_the_anchors(home: Home, outside: Path) -> Path:
 def link_the_cache(home: Home, outside: Path) -> Path:
     (outside / "anchors").mkdir()
     (outside / "anchors" / "anchors.npz").write_text(WORDS)
-    home.cache.rmdir()
+    shutil.rmtree(home.cache)
     home.cache.symlink_to(outside)
     return home.cache / "anchors"
 
@@ -131,13 +132,17 @@ def test_forgetting_still_reaches_the_runs_beside_a_link(home: Home, outside: Pa
 
 
 @pytest.mark.parametrize("link", [link_the_state, link_the_runs, link_a_run, link_a_try])
-def test_pruning_runs_leaves_what_a_link_leads_to(
+def test_pruning_and_sweeping_runs_leaves_what_a_link_leads_to(
     home: Home, outside: Path, link: Callable[[Home, Path], Path]
 ) -> None:
     link(home, outside)
     for number in range(40):
         a_run(home, f"20261122T0{number:05}")
+    for name in ("20261122T000001", "20261122T000002"):
+        (home.runs / name / "report.json").unlink()  # cut off
+    (outside / "report.json").unlink()
     before = {name for name in contents(outside) if "20261122T" not in name}
+    sweep_runs(home)
     prune_runs(home)
     assert before <= set(contents(outside))
     if link in (link_a_run, link_a_try):
