@@ -1,10 +1,12 @@
 """Measures a long talk: what a turn costs and what the files take, from its first turns to its 2,000th.
 
-    python benchmarks/long_talk.py [--turns 2000] [--window 20] [--model FILE]
+    python benchmarks/long_talk.py [--turns 2000] [--window 20] [--model FILE] [--beside]
 
 Every turn is really spoken, by default by the starter with short replies. `own` is what a turn takes
 beside the model: reading the talk, recall, journal, checkpoint. The context is full after some turns;
-from there on nothing should grow but the journal, by what is said.
+from there on nothing should grow but the journal, by what is said. With `--beside` two talks that were
+written into the journal, of 50 and of `--turns` turns, are gone on with by turns: on a machine that has
+other work, too, their ratio tells more than times that are minutes apart.
 """
 
 from __future__ import annotations
@@ -22,10 +24,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 
-def spoken(folder: Path, turns: int, window: int, model: str) -> list[dict[str, Any]]:
-    """Speak `turns` turns in one thread; return a row for each window that was looked at."""
+def opened(folder: Path, model: str, thread: str) -> Any:
+    """Return an open chat in a fresh home."""
     from agent.chat import STARTER, Chat
-    from agent.graph import Finished
     from memory.home import Home, read_settings
 
     home = Home.at(folder).prepare()
@@ -37,16 +38,56 @@ def spoken(folder: Path, turns: int, window: int, model: str) -> list[dict[str, 
             "memory": {"dense": False},
         },
     )
+    return Chat.open(home, settings, thread=thread)
+
+
+def question(number: int) -> str:
+    """Return what is asked in a turn."""
+    return f"{number}: what would you say to somebody who asks that?"
+
+
+def asked(chat: Any, text: str) -> tuple[float, Any]:
+    """Ask, and return the seconds it took and how it ended."""
+    from agent.graph import Finished
+
+    began = time.perf_counter()
+    done = next(event for event in list(chat.say(text)) if isinstance(event, Finished))
+    return time.perf_counter() - began, done
+
+
+def beside(folder: Path, turns: int, window: int, model: str) -> None:
+    """Go on with a talk of 50 turns and one of `turns`, turn about, and print the ratios."""
+    from memory.difference import Turn, new_id, now
+
+    lengths = {"short": 50, "long": turns}
+    with opened(folder, model, "short") as chat:
+        for thread, length in lengths.items():
+            with chat.journal.writing():
+                for number in range(length):
+                    said = ("I would say that it depends on who asks.", "m")
+                    chat.journal.add_turn(Turn(new_id(), thread, now(), question(number), *said))
+        took: dict[str, list[tuple[float, float]]] = {thread: [] for thread in lengths}
+        for number in range(window + 2):
+            for thread in lengths:
+                chat.switch(thread)
+                whole, done = asked(chat, question(lengths[thread] + number))
+                if number >= 2:  # warm
+                    took[thread].append((whole, whole - done.seconds))
+        for place, name in enumerate(("whole", "own")):
+            short, long = (1000 * median(row[place] for row in took[it]) for it in lengths)
+            print(f"{name}: {short:.2f} ms after 50 turns, {long:.2f} ms after {turns:,}: "
+                  f"x{long / short:.2f}")  # fmt: skip
+
+
+def spoken(folder: Path, turns: int, window: int, model: str) -> list[dict[str, Any]]:
+    """Speak `turns` turns in one thread; return a row for each window that was looked at."""
     marks = {at for at in (20, 50, 100, 200, 500, 1000, 2000, 5000) if at <= turns} | {turns}
     rows: list[dict[str, Any]] = []
     took: list[tuple[float, float, float]] = []
-    with Chat.open(home, settings, thread="long") as chat:
+    with opened(folder, model, "long") as chat:
+        home = chat.home
         for number in range(1, turns + 1):
-            began = time.perf_counter()
-            for event in chat.say(f"{number}: what would you say to somebody who asks that?"):
-                if isinstance(event, Finished):
-                    done = event
-            whole = time.perf_counter() - began
+            whole, done = asked(chat, question(number))
             took.append((whole, whole - done.seconds, done.first_token))
             if number in marks:
                 last = took[-window:]
@@ -68,7 +109,8 @@ def spoken(folder: Path, turns: int, window: int, model: str) -> list[dict[str, 
 
 def size(path: Path) -> int:
     """Bytes of an SQLite file with its log."""
-    return sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*"))
+    both = (path, path.with_name(f"{path.name}-wal"))
+    return sum(file.stat().st_size for file in both if file.exists())
 
 
 def main() -> None:
@@ -77,7 +119,12 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=2000)
     parser.add_argument("--window", type=int, default=20)
     parser.add_argument("--model", default="")
+    parser.add_argument("--beside", action="store_true")
     given = parser.parse_args()
+    if given.beside:
+        with tempfile.TemporaryDirectory() as folder:
+            beside(Path(folder), given.turns, given.window, given.model)
+        return
     with tempfile.TemporaryDirectory() as folder:
         rows = spoken(Path(folder), given.turns, given.window, given.model)
     print("| " + " | ".join(rows[0]) + " |")
