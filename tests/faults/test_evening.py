@@ -215,7 +215,7 @@ def evening(home: Home, model: Path, more: Callable[[int], bool]) -> Acknowledge
         second = stack.enter_context(Actor(home, "chat", 99, acknowledged))
         list(second.hear())
         draw = random.Random(99)
-        for _ in range(6):
+        for _ in range(4):
             second.act(draw, 0.0)
             terminals[0].act(draw, 0.0)
         for actor in (second, *terminals):
@@ -248,7 +248,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_what_a_chat_with_nights_a_training_and_four_terminals_acknowledge_is_there(
     home: Home, tiny: Path
 ) -> None:
-    acknowledged = evening(home, tiny, lambda count: count < 5)
+    acknowledged = evening(home, tiny, lambda count: count < 4)
     assert acknowledged.marks and acknowledged.turns
 
 

@@ -15,9 +15,6 @@ from memory.home import Home
 from tests.faults.processes import ROOT
 from tests.faults.test_evening import SETTINGS
 
-MASKS = [0o000, 0o777]
-
-
 AT_ONCE = """
 import json, sys
 from memory.places import keep_to_ourselves
@@ -57,41 +54,44 @@ def open_to_others(folder: Path) -> list[str]:
     ]
 
 
-def talked(tmp_path: Path, tiny: Path, mask: int, monkeypatch: pytest.MonkeyPatch) -> Home:
-    """A home that did not exist before, after a talk, a mark, searches and exports."""
+@pytest.fixture
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A home that does not exist yet."""
     monkeypatch.setenv("DISCERN_HOME", str(tmp_path / "fresh"))
-    home = Home.locate()
-    discern(mask, "model", "use", str(tiny))
+    return Home.locate()
+
+
+def talk(home: Home, tiny: Path, mask: int) -> None:
     verbs = [
-        ["ask", "What is two?"],
-        ["mark", "--moment", "error", "--expected", "Two is two."],
+        ["ask", "What is two?", "--model", str(tiny), "--json"],
+        ["mark", "--moment", "error", "--expected", "Two is two.", "--last"],
         ["memory", "rebuild"],
         ["memory", "backup"],
         ["memory", "export", str(home.data / "marks.jsonl")],
-        ["doctor"],
     ]
     python(mask, "-c", AT_ONCE, json.dumps(verbs))
-    return home
 
 
-@pytest.mark.parametrize("mask", MASKS, ids=oct)
 def test_files_in_the_home_are_0600_and_folders_0700_whatever_the_umask(
-    tmp_path: Path, tiny: Path, mask: int, monkeypatch: pytest.MonkeyPatch
+    fresh: Home, tiny: Path
 ) -> None:
-    home = talked(tmp_path, tiny, mask, monkeypatch)
-    assert home.settings_file.exists() and home.index.is_dir()
-    assert open_to_others(home.data) == []
+    talk(fresh, tiny, 0o000)
+    assert fresh.index.is_dir() and fresh.journal.exists()
+    assert open_to_others(fresh.data) == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mask", MASKS, ids=oct)
-def test_what_a_training_writes_is_private_whatever_the_umask(
-    tmp_path: Path, tiny: Path, mask: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("mask", [0o000, 0o022, 0o777], ids=oct)
+def test_what_every_verb_writes_is_private_whatever_the_umask(
+    fresh: Home, tiny: Path, mask: int
 ) -> None:
-    home = talked(tmp_path, tiny, mask, monkeypatch)
-    home.settings_file.write_text(SETTINGS.format(model=tiny))
-    home.settings_file.chmod(0o600)
+    discern(mask, "model", "use", str(tiny))
+    talk(fresh, tiny, mask)
+    assert open_to_others(fresh.data) == []
+    fresh.settings_file.write_text(SETTINGS.format(model=tiny))
+    fresh.settings_file.chmod(0o600)
+    discern(mask, "doctor")
     discern(mask, "train")
-    discern(mask, "report", "--html", str(home.data / "report.html"))
-    assert list(home.runs.rglob("report.json"))
-    assert open_to_others(home.data) == []
+    discern(mask, "report", "--html", str(fresh.data / "report.html"))
+    assert list(fresh.runs.rglob("report.json"))
+    assert open_to_others(fresh.data) == []
