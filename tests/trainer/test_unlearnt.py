@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+import random
+from pathlib import Path
+
+import pytest
+
+from memory.difference import State
+from memory.home import Home
+from memory.journal import Journal
+from tests.trainer.values import difference, quick_settings
+from trainer import unchanged
 from trainer.gate import Spoken, Verdict
 from trainer.measures import Answer
+from trainer.night import run_night
 from trainer.report import Measure
 from trainer.teach import Lesson, Question
 from trainer.unlearnt import excuse
@@ -78,3 +89,32 @@ def test_an_adapter_that_moved_something_is_weakened_though_a_lesson_was_not_lea
     assert not verdict.only_drifts
     found = excuse(verdict, lessons)
     assert not found.passed and found.only_drifts
+
+
+@pytest.mark.slow
+def test_a_night_with_one_lesson_that_cannot_be_learnt_publishes_the_others(
+    home: Home, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("FEWEST_ANCHORS", "MEASURED_ANCHORS", "FEWEST_MEASURED", "NEAR_TRAINED"):
+        monkeypatch.setattr(unchanged, name, 4)
+    order = random.Random(1)
+    noise = "".join(order.choice("abcdefghijklmnop qrst") for _ in range(220)).strip()
+    marks = [difference("Who?", "Lutz."), difference("Where?", "Here."), difference("When?", noise)]
+    with Journal(home.journal) as journal:
+        for item in marks:
+            journal.add_difference(item)
+    training = {
+        "max_steps": 120,
+        "learning_rates": [1e-2],
+        "rank": 8,
+        "anchors_per_lesson": 1,
+        "anchor_weight": 0.1,
+        "hidden_weight": 0.1,
+    }
+    settings = quick_settings(home, training=training, gate={"lessons": 0.9})
+    report = run_night(home, settings, model_path=tiny)
+    assert report.verdict == "published"
+    assert [fate.fate for fate in report.fates] == ["learnt", "learnt", "repelled"]
+    assert any(f"{marks[2].id[:8]} could not be learnt" in note for note in report.notes)
+    with Journal(home.journal) as journal:
+        assert journal.difference(marks[2].id).state is State.FAILING
