@@ -139,7 +139,7 @@ class Database:
         """Return what `make` makes of rows; one that cannot be read is damage."""
         try:
             return [make(row) for row in rows]
-        except (ValueError, TypeError, KeyError, IndexError) as error:
+        except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
             raise HomeError(damaged(self.path, f"a row cannot be read: {error}")) from error
 
     def require_in_place(self) -> None:

@@ -32,6 +32,16 @@ def test_a_whole_memory_gives_nothing_to_say(home: Home, journal: Journal) -> No
         ("update differences set at = 'yesterday' where seq = 1", "error", "1 row cannot be read"),
         ("update differences set before = '[' where seq = 2", "error", "1 row cannot be read"),
         (
+            f"update differences set before = '{'[' * 100_000}' where seq = 2",
+            "error",
+            "1 row cannot be read",
+        ),
+        (
+            f"update differences set span = '[{'9' * 5_000}]' where seq = 2",
+            "error",
+            "1 row cannot be read",
+        ),
+        (
             "update differences set span = '[2, 9, \"I\"]' where seq = 1",
             "warning",
             "its quote stands",
