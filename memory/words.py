@@ -23,6 +23,9 @@ from memory.numbers import ungrouped, with_digits
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?|[+*/=<>%€$№#&]|(?<![^\W\d_])-(?=\s?\d)")
 STEMMER = "2"
 """Changes whenever `stems` gives other stems, so that journals are stemmed anew."""
+# NFKC would join them with the digits before: 3² is not 32.
+_RAISED = re.compile(r"(?<=[\d)])[⁰¹²³⁴-⁹]+")
+_FRACTION = re.compile(r"(?<=\d)[¼-¾⅐-⅞]")
 _ORDINAL = re.compile(r"(\d+)(?:st|nd|rd|th)")
 _SIGN_WEIGHT = 0.12
 _SMALL_NUMBER_WEIGHT = 0.5
@@ -134,7 +137,8 @@ def slips(one: str, other: str, most: int) -> bool:
 
 
 def plain(text: str) -> str:
-    """Return `text` lower-cased in NFKC, ё as е, inner whitespace single."""
+    """Return `text` lower-cased in NFKC, ё as е, inner whitespace single; 3² as 3^2, 1½ as 1 1⁄2."""
+    text = _RAISED.sub(r"^\g<0>", _FRACTION.sub(r" \g<0>", text))
     text = unicodedata.normalize("NFKC", text).lower().replace("ё", "е")
     return " ".join(text.split())
 

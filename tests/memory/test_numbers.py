@@ -68,6 +68,8 @@ OTHER = [
     ("What is 2 + 2?", "What is 2 * 2?"),
     ("Сколько будет десять минус три?", "Сколько будет десять минус четыре?"),
     ("What is twenty-five plus one?", "What is twenty-six plus one?"),
+    ("What is 3²?", "What is 32?"),
+    ("What is 1½ + 1?", "What is 11/2 + 1?"),
 ]
 
 
