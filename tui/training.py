@@ -64,6 +64,7 @@ class Training:
         self._thread: threading.Thread | None = None
         self._scheduler: Any = None
         self._night_under_way = False
+        self._night_said = ""
         self._left = threading.Event()
         self._followed: Path | None = None
         self._following: threading.Thread | None = None
@@ -196,4 +197,8 @@ class Training:
     def _night_over(self, report: Report | None, error: Exception | None) -> None:
         self._night_under_way = False
         self._nights_cancel.clear()
+        said = "" if error is None else str(error)
+        if said and said == self._night_said:
+            return  # the next tick found the same
+        self._night_said = said
         self._post(TrainingEnded("night", report, error))

@@ -6,6 +6,7 @@ import signal
 import time
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,8 +18,10 @@ from tests.faults.processes import Night
 from tests.gguf_files import write_lora
 from tests.trainer.values import difference
 from tests.tui.screens import sitting
-from trainer import publish
+from trainer import publish, schedule
 from trainer.candidate import CONFIG, WEIGHTS
+from trainer.ledger import run_if_due
+from trainer.report import Report
 
 
 @pytest.fixture
@@ -88,7 +91,8 @@ async def test_an_adapter_never_changes_inside_a_reply(
     async with sitting(home, small) as seat:
         seat.screen.composer.write("Hello")
         await seat.hits("enter")
-        await seat.until(lambda: seat.screen.talk.streaming)
+        # What serves is chosen before the message is shown.
+        await seat.until(lambda: seat.screen.talk.streaming and seat.screen.transcript.turns)
         new = put(home, tiny, 2)
         while seat.screen.talk.streaming:
             assert seat.screen.chat.adapter is not None
@@ -119,3 +123,25 @@ async def test_a_chat_follows_what_another_process_trains_from_its_beginning(
             await seat.sees("/report shows it all")
             await seat.until(lambda: seat.screen.chat.adapter is not None)
             assert seat.screen.panel.progress is None
+
+
+async def test_ticks_of_the_night_that_all_find_the_journal_gone_say_so_once(
+    home: Home, small: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedule, "TICK_SECONDS", 0.05)
+    ticks: list[str] = []
+
+    def counted(*arguments: Any, **options: Any) -> Report | None:
+        ticks.append("tick")
+        return run_if_due(*arguments, **options)
+
+    monkeypatch.setattr(schedule, "run_if_due", counted)
+    nights = small.night.model_copy(update={"enabled": True})
+    async with sitting(home, small.model_copy(update={"night": nights})) as seat:
+        await seat.until(lambda: len(ticks) > 2)
+        home.journal.with_name("journal.sqlite-wal").unlink()
+        await seat.sees("nothing more is kept")
+        seen = len(ticks)
+        await seat.until(lambda: len(ticks) > seen + 5)
+        await seat.pilot.pause()
+        assert " ".join(seat.shown.split()).count("nothing more is kept") == 1
