@@ -131,7 +131,7 @@ def main() -> None:
     print("|" + "---:|" * len(rows[0]))
     for row in rows:
         print("| " + " | ".join(f"{value:,}" for value in row.values()) + " |")
-    full = next((row for row in rows if row["left_out"]), rows[0])
+    full = next((row for row in rows if row["left_out"] > 2 * given.window), rows[-1])
     for name in ("whole_ms", "own_ms", "first_token_ms"):
         print(f"{name}: x{rows[-1][name] / full[name]:.2f} of that after {full['turns']} turns")
 
