@@ -15,6 +15,7 @@ from typing import IO, Any
 
 from agent.llama_file import require_gguf
 from memory.errors import ModelError
+from memory.reading import open_file
 
 LONGEST_TEXT = 1 << 24
 MOST = 1 << 20
@@ -58,7 +59,7 @@ def read_header(path: Path) -> Header:
     """
     require_gguf(path, "model", ModelError)
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             return _read(file)
     except (OSError, ValueError, OverflowError) as error:
         raise ModelError(

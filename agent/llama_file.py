@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from memory.errors import AdapterError, ModelError
+from memory.errors import AdapterError, FileError, ModelError
+from memory.reading import open_file
 
 COMPUTING = 400 << 20
 """Bytes of a card for what is computed with, and for the driver."""
@@ -81,16 +82,14 @@ def require_gguf(path: Path, what: str, error: type[ModelError] | type[AdapterEr
             f"the path of the {what} {shown} is not in UTF-8; rename the file or the folder"
         ) from None
     try:
-        if path.is_fifo():  # opening one waits for a writer, for ever
-            raise error(f"cannot read the {what} {path}: it is a pipe; choose a file")
-        with path.open("rb") as file:
+        with open_file(path) as file:
             magic = file.read(4)
     except FileNotFoundError:
         raise error(
             f"there is no {what} at {path}; check the path in config.toml or on the command line"
         ) from None
-    except (OSError, ValueError) as cause:  # ValueError: a NUL in the path
-        why = getattr(cause, "strerror", None) or cause
+    except (OSError, FileError) as cause:
+        why = cause.cause if isinstance(cause, FileError) else cause.strerror
         raise error(f"cannot read the {what} {path}: {why}; check its path") from cause
     if magic != b"GGUF":
         raise error(f"{path} is not a GGUF file; choose a {what} in GGUF format")

@@ -234,8 +234,6 @@ MAY = {
     "memory/exchange.py": "columns of the journal",
     "memory/traces.py": "facts of the journal",
     "agent/models.py": "the list that ships",
-    "agent/gguf_header.py": "model files",
-    "agent/llama_file.py": "model files",
     "agent/pull.py": "model files",
     "trainer/wordings.py": "lists that ship",
     "trainer/anchors.py": "lists that ship",
