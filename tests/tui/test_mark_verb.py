@@ -120,6 +120,18 @@ def test_a_misspelt_kind_is_asked_about(
     assert code == 2 and "did you mean tactical/fact?" in err
 
 
+def test_json_says_what_was_replaced_and_what_teaches_nothing(
+    configured: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked(OURS)
+    wrong = json.loads(call(capsys, *MARK, "--json")[1])
+    assert wrong["untaught"] is None and wrong["replaces"] == []
+    good = json.loads(call(capsys, "mark", "--moment", "hold", "--json")[1])
+    assert good["replaces"] == [wrong["id"]]
+    bare = json.loads(call(capsys, "mark", "--moment", "error", "--json")[1])
+    assert bare["untaught"] == "bare" and bare["replaces"] == [good["id"]]
+
+
 def test_lessons_list_a_mark_that_teaches_nothing_with_its_reason(
     configured: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 
@@ -134,6 +135,12 @@ def mark(
             system=settings.chat.system,
         )
         if as_json:
-            print_json(difference)
+            replaced = [
+                item.id
+                for item in memory.journal.of_turns([marked.id])
+                if item.superseded_by == difference.id
+            ]
+            facts = {"untaught": difference.untaught, "replaces": replaced}
+            print_json(dataclasses.asdict(difference) | facts)
         else:
             echo(receipt(memory.journal, difference, settings, typed=False))
