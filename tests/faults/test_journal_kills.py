@@ -24,6 +24,7 @@ from memory.health import check
 from memory.home import Home
 from memory.journal import Journal
 from memory.schema import MIGRATIONS, copies
+from memory.traces import sweep_home
 from tests.faults.journal_process import expected
 from tests.faults.processes import ROOT
 from tests.memory.old_journals import write_version_1
@@ -122,6 +123,7 @@ def test_what_was_acknowledged_survives_sixty_kills_at_random_instants(home: Hom
                 # One mark may have been kept and killed before it could be acknowledged.
                 unsaid = {item.id for item in found} - ledger.marked.keys()
                 assert len(unsaid) <= number + 1
+        sweep_home(home)  # as the next start does
         with Journal(home.journal) as journal:
             assert check(home, journal) == ()
     assert cut_short == KILLS and len(ledger.marked) > KILLS
@@ -157,6 +159,7 @@ def test_a_kill_while_tables_are_brought_up_to_date_leaves_the_old_or_the_new(
                 with closing(sqlite3.connect(copy)) as connection:
                     count = connection.execute("select count(*) from differences").fetchone()[0]
                     assert count == len(ids)
+            sweep_home(home)  # as the next start does
             with Journal(home.journal) as journal:
                 assert [item.id for item in journal.differences()] == ids
                 assert len(journal.search(["land"], 1000)) == len(ids)

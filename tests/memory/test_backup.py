@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 import stat
 import subprocess
@@ -160,3 +162,20 @@ def test_what_is_no_whole_copy_is_refused(home: Home, tmp_path: Path, kind: str)
         restore(home, path)
     assert held(home.journal) == 200
     assert not list(home.data.glob("*aside*")) and not list(home.data.glob(".journal*"))
+
+
+def test_a_restore_works_on_a_disk_without_hard_links(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(home, 2)
+    with Journal(home.journal) as journal:
+        copy = backup(journal, tmp_path / "copy.sqlite")
+    _mark_and_die(home)
+
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    done = restore(home, copy)
+    assert held(home.journal) == 2
+    assert done.aside is not None and held(done.aside) == 3
