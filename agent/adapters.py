@@ -73,6 +73,8 @@ class Manifest(_Model):
     scale: Annotated[float, Field(gt=0, le=4)] = 1.0
     differences: tuple[str, ...] = ()
     fingerprints: dict[str, str] = Field(default_factory=dict)
+    holds: dict[str, str] = Field(default_factory=dict)
+    """Differences that it answered for in every place where the gate asked, id → fingerprint."""
     settings: dict[str, Any] = Field(default_factory=dict)
     metrics: dict[str, Any] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)

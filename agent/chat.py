@@ -160,7 +160,7 @@ class Chat(OpenThread):
                 self.engine.wait(self._stopping.is_set)
                 self.take_adapter()  # what was trained meanwhile
             self.follow()
-            self.rooms.adapter = self.adapter.id if self.adapter else None
+            self.rooms.serve(self.adapter)
             self.rooms.after = after = self._after(instead_of)
             talk = talk_up_to(self.journal, after, self.engine)
             self.rooms.left = talk.left
@@ -289,6 +289,11 @@ class Chat(OpenThread):
         Call it between turns. A damaged or foreign adapter is refused, said so once, and the one in
         force goes on serving.
         """
+        said = self._take_adapter()
+        self.rooms.serve(self.adapter)
+        return said
+
+    def _take_adapter(self) -> str | None:
         if not self._use_adapter or self.engine.lent:
             return None
         if self.engine.adapter is None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
@@ -57,6 +57,7 @@ class Companion:
         self._lock = threading.RLock()
         self._blocks: dict[tuple[str, ...], str] = {}
         self._worn: str | None = None
+        self._held: Mapping[str, str] = {}
 
     @classmethod
     def open(
@@ -99,7 +100,7 @@ class Companion:
         if not self.settings.recall.enabled:
             return ()
         with self._lock:
-            block, items = self.memory.recall(text, count=self._count)
+            block, items = self.memory.recall(text, count=self._count, held=self._held)
             return self._remember(block, items)
 
     def block(self, ids: Sequence[str]) -> str:
@@ -149,12 +150,14 @@ class Companion:
         """
         engine = getattr(model, "engine", None)
         if engine is None or not hasattr(engine, "set_adapter"):
+            self._held = {}
             return None
         try:
             adapter = wear_current(engine, self.home)
         except AdapterError:
             return None
         self._worn = adapter.id if adapter else None
+        self._held = adapter.manifest.holds if adapter else {}
         return adapter
 
     # --- after the reply ---------------------------------------------------------------------

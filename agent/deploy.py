@@ -8,7 +8,7 @@ message comes is worn.
 from __future__ import annotations
 
 import atexit
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cache
 from typing import Any
 
@@ -37,18 +37,14 @@ def graph() -> Any:
     engine = _open.enter_context(Engine.open(served_model(settings), settings.model))
     sha = base_sha256(engine.info.path, home.cache)
 
-    def before_reply(_generation: Any) -> None:
-        try:
-            adapter = wear_current(engine, home)
-        except AdapterError:
-            return  # what served before serves on
-        rooms.adapter = adapter.id if adapter else None
+    def before_recall() -> None:
+        with suppress(AdapterError):  # a damaged one: the adapter in use stays
+            rooms.serve(wear_current(engine, home))
 
     model = DiscernChatModel(
         engine=engine,
         sampling=sampling(settings, engine),
         thinking=settings.chat.thinking,
-        on_generation=before_reply,
     )
     rooms = Rooms(
         model=model,
@@ -56,6 +52,7 @@ def graph() -> Any:
         system=settings.chat.system,
         served=f"{engine.info.name}@{sha[:12]}",
         recalling=settings.recall.enabled,
+        before_recall=before_recall,
     )
     return build(rooms)
 

@@ -12,8 +12,8 @@ it out.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from langchain_core.messages import AIMessage, AnyMessage, SystemMessage
@@ -22,9 +22,10 @@ from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
+from agent.adapters import Adapter
 from agent.chat_model import DiscernChatModel
 from agent.place import here
-from agent.prompt import TOKENS_PER_DIFFERENCE
+from agent.recalling import recalled_for
 from agent.threads import ChatState
 from memory.difference import Turn, new_id, now
 from memory.memory import Memory
@@ -75,7 +76,7 @@ Event = Recalling | Thought | Delta | Finished
 
 @dataclass(slots=True)
 class Rooms:
-    """What the nodes work with; `adapter` and `recalling` may be changed between turns."""
+    """What the nodes work with; `adapter`, `held` and `recalling` may be changed between turns."""
 
     model: DiscernChatModel
     memory: Memory
@@ -87,8 +88,23 @@ class Rooms:
     """The turn that the next one follows ("": none); None is where the thread stands."""
     left: int = 0
     """Messages before those that a run was given, which the context cannot hold."""
+    held: Mapping[str, str] = field(default_factory=dict)
+    """What the adapter answers for by itself (`Manifest.holds`); not recalled again."""
+    before_recall: Callable[[], object] = lambda: None
+    """Called first of all for each message: the place to wear another adapter."""
     block: str = ""
     items: tuple[Recalled, ...] = ()
+
+    def serve(self, adapter: Adapter | None) -> None:
+        """Note which adapter the model wears from now on."""
+        self.adapter = adapter.id if adapter else None
+        self.held = adapter.manifest.holds if adapter else {}
+
+    def recalled(self, text: str) -> tuple[str, tuple[Recalled, ...]]:
+        """Return the block of what bears on a message, and the differences in it."""
+        if not self.recalling:
+            return "", ()
+        return recalled_for(self.memory, self.model.engine, text, self.held)
 
 
 def build(rooms: Rooms, checkpointer: BaseCheckpointSaver[Any] | None = None) -> Any:
@@ -103,23 +119,9 @@ def build(rooms: Rooms, checkpointer: BaseCheckpointSaver[Any] | None = None) ->
     return compiled
 
 
-def recalled_for(rooms: Rooms, text: str) -> tuple[str, tuple[Recalled, ...]]:
-    """Return the block of what bears on a message, and the differences in it."""
-    engine, wanted = rooms.model.engine, rooms.memory.settings
-    if not rooms.recalling:
-        return "", ()
-    context = engine.info.context
-    return rooms.memory.recall(
-        text,
-        count=lambda part: len(engine.tokenize(part)),
-        budget=min(wanted.token_budget, context // 2),
-        # A small window, and the small model behind it, is best served by the one that fits best.
-        limit=min(wanted.limit, max(1, context // TOKENS_PER_DIFFERENCE)),
-    )
-
-
 def _recall(state: ChatState, rooms: Rooms) -> dict[str, Any]:
-    rooms.block, rooms.items = recalled_for(rooms, str(state["messages"][-1].text))
+    rooms.before_recall()
+    rooms.block, rooms.items = rooms.recalled(str(state["messages"][-1].text))
     get_stream_writer()(Recalling(rooms.items))
     return {"recalled": [item.difference.id for item in rooms.items]}
 

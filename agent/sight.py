@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.chat_model import reply_room
-from agent.graph import recalled_for
 from agent.prompt import compose, content_tokens
 from agent.talk import talk_up_to
 from memory.difference import Message
@@ -57,7 +56,7 @@ def sight(chat: Chat, draft: str = "") -> Sight:
         raise ModelError(
             "the model is lent to the training, so nothing can be counted; ask when it is back"
         )
-    block, items = recalled_for(rooms, draft) if draft.strip() else ("", ())
+    block, items = rooms.recalled(draft) if draft.strip() else ("", ())
     earlier = talk_up_to(chat.journal, chat.follows, engine)
     talk = earlier.messages
     system = [Message("system", rooms.system)] if rooms.system else []

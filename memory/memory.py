@@ -6,7 +6,7 @@ cannot, recall by words still finds the mark and the next start brings the index
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from memory.difference import Difference, Message, Moment, Turn
@@ -261,10 +261,13 @@ class Memory:
             raise HomeError(f"the index cannot be made: {self.notice or 'memory.dense is false'}")
         return self.index.rebuild(progress)
 
-    def search(self, text: str, *, limit: int | None = None) -> list[Recalled]:
-        """Return what bears on `text`, ranked, also what stays under the floor."""
+    def search(
+        self, text: str, *, limit: int | None = None, held: Mapping[str, str] | None = None
+    ) -> list[Recalled]:
+        """Return what bears on `text`, ranked, also what stays under the floor; `held` as in
+        `recall`."""
         wanted = self.settings.limit if limit is None else limit
-        found = search(text, self.journal, self.index, self.embedder, limit=wanted)
+        found = search(text, self.journal, self.index, self.embedder, limit=wanted, held=held)
         self.refresh()  # what another process marked is found by words now, by vectors next time
         return found
 
@@ -275,17 +278,21 @@ class Memory:
         count: Callable[[str], int],
         budget: int | None = None,
         limit: int | None = None,
+        held: Mapping[str, str] | None = None,
+        nonce: bytes = b"",
     ) -> tuple[str, tuple[Recalled, ...]]:
         """Return the block of past differences for a message and the items in it.
 
         `count` gives the tokens of a text; `budget` overrides `recall.token_budget` and
-        `limit` `recall.limit`.
+        `limit` `recall.limit`. `held` (id → fingerprint) are the differences that the serving adapter
+        answers for: they are not put into the context again unless edited since or pinned. `nonce`
+        as in `memory.recall.render`.
         """
         most_items = self.settings.limit if limit is None else limit
         above = [
             item
-            for item in self.search(text, limit=CANDIDATES)
+            for item in self.search(text, limit=CANDIDATES, held=held)
             if item.score >= self.settings.floor
         ][:most_items]
         most = self.settings.token_budget if budget is None else budget
-        return render(above, budget=most, count=count)
+        return render(above, budget=most, count=count, nonce=nonce)

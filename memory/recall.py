@@ -73,9 +73,19 @@ class Recalled:
 
 
 def search(
-    text: str, journal: Journal, index: Index | None, embedder: Embedder, *, limit: int
+    text: str,
+    journal: Journal,
+    index: Index | None,
+    embedder: Embedder,
+    *,
+    limit: int,
+    held: Mapping[str, str] | None = None,
 ) -> list[Recalled]:
-    """Return up to `limit` differences in the order of relevance, those under any floor included."""
+    """Return up to `limit` differences in the order of relevance, those under any floor included.
+
+    `held` maps the ids of differences that the serving adapter answers for to their fingerprints:
+    they are left out unless they were edited since or are pinned.
+    """
     query = list(dict.fromkeys(stems(text)))[:64]
     ranks: dict[str, float] = {}
     near = index.nearest(text, CANDIDATES) if index is not None else []
@@ -94,7 +104,13 @@ def search(
     def place(item: Recalled) -> tuple[float, float]:
         return round(item.score + _gain(item.difference, latest), 4), ranks[item.difference.id]
 
-    return sorted(_once(scored, embedder), key=place, reverse=True)[:limit]
+    # What is held leaves only now: an older mark on the same question must not come in its place.
+    wanted = [item for item in _once(scored, embedder) if not _is_held(item.difference, held or {})]
+    return sorted(wanted, key=place, reverse=True)[:limit]
+
+
+def _is_held(difference: Difference, held: Mapping[str, str]) -> bool:
+    return not difference.pinned and held.get(difference.id) == difference.fingerprint
 
 
 def _gain(difference: Difference, latest: datetime) -> float:
@@ -245,18 +261,19 @@ def _weight(difference: Difference) -> tuple[bool, bool, float]:
 
 
 def render(
-    recalled: Sequence[Recalled], *, budget: int, count: Callable[[str], int]
+    recalled: Sequence[Recalled], *, budget: int, count: Callable[[str], int], nonce: bytes = b""
 ) -> tuple[str, tuple[Recalled, ...]]:
     """Return the block that goes before the user's message, and what of `recalled` stands in it.
 
     `count` gives the tokens of a text; items that would exceed `budget` tokens are left out, the
-    least relevant first. Nothing recalled gives an empty text.
+    least relevant first. Nothing recalled gives an empty text. `nonce`, four random bytes when not
+    given, is for prompts that are made again to be measured and must come out the same.
     """
     kept: list[Recalled] = []
     block = ""
-    nonce = b32encode(secrets.token_bytes(4)).decode().lower()[:6]
+    nonce_text = b32encode(nonce[:4] or secrets.token_bytes(4)).decode().lower()[:6]
     for item in recalled:
-        longer = _block([*kept, item], nonce)
+        longer = _block([*kept, item], nonce_text)
         if count(longer) <= budget:
             kept.append(item)
             block = longer

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from trainer.launch import Launcher
     from trainer.lessons import Curriculum
     from trainer.run import Run
+    from trainer.served import Recaller
 
 Item = TypeVar("Item")
 CURVE_POINTS = 120
@@ -138,6 +139,7 @@ def make(
     curriculum: Curriculum,
     settings: Settings,
     held_now: Sequence[bool],
+    recall: Recaller,
     seconds: float,
 ) -> Tried:
     """Train within `seconds`, export, probe and judge one adapter.
@@ -172,7 +174,9 @@ def make(
     )
     run.tell("probe")
     gate.probe(adapter, model_path)
-    verdict = gate.judge(engine, adapter, curriculum, settings.gate, run.counting("gate"), held_now)
+    verdict = gate.judge(
+        engine, adapter, curriculum, settings.gate, run.counting("gate"), held_now, recall
+    )
     run.tell(
         "gate",
         passed=verdict.passed,

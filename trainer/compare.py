@@ -108,9 +108,9 @@ def compare(
         AdapterError: llama.cpp refuses an adapter.
         ModelError: a question does not fit the context.
     """
-    from trainer.beside import recaller
+    from trainer.served import Recaller
 
-    block_of = recaller(engine, journal, settings)
+    block_of = Recaller(engine, journal, settings)
     worn: Side | None = None
     try:
         for number, one in enumerate(asked):

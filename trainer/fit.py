@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer.adapted import save_adapter, with_adapter
 from trainer.job import ANCHOR, Job, Recipe, Sample, asked_for, read_job
-from trainer.pace import Schedule, step_size, steps_for
+from trainer.pace import Schedule, settling_size, step_size, steps_for
 from trainer.plan import Plan
 from trainer.start import listen
 
@@ -45,7 +45,8 @@ ENOUGH = 0.95
 ALL_ASKED = 0.98
 """The same for the questions as they were asked; both must hold."""
 COOL_DOWN = (16, 0.3)
-"""Steps that the rate takes to fall from there on, at least, and as a share of those before."""
+"""Steps that the rate takes to fall from there on, at least, and as a share of those before. All
+anchors are looked at first, and a step then holds more of them: what moved is put back."""
 CHECK = 5
 """Steps between two looks at whether this is the best state so far."""
 
@@ -146,7 +147,7 @@ def fit(job: Job, loaded: dict[Path, Any] | None = None) -> None:
 
 @dataclass(slots=True)
 class _Run:
-    """Where the training stands, and the best state so far: (learnt, −drift) decides."""
+    """Where the training stands, and the best state so far: (learnt and still, −drift) decides."""
 
     step: int = 0
     tokens: int = 0
@@ -160,7 +161,8 @@ class _Run:
 
     def look(self, plan: Plan, trained: Sequence[Tensor]) -> None:
         """Keep this state if it is the best."""
-        score = (round((plan.share + plan.share_as_asked) / 2, 2), -plan.drift)
+        learnt = (plan.share + plan.share_as_asked) / 2
+        score = (round(learnt, 2) + round(plan.still, 2), -plan.drift)
         if score > self.best_score:
             self.best_score, self.best_step = score, self.step
             self.learnt = plan.share
@@ -215,6 +217,10 @@ def _train(model: Any, job: Job, device: str, began: float) -> _Run:
         run.stepping = time.perf_counter() - loop
         _tell(run, schedule.steps, outcome, plan, rate, device)
         if plan.share >= ENOUGH and plan.share_as_asked >= ALL_ASKED:
+            if not schedule.shortened and anchors:
+                plan.held(anchors, stepper.divergences(anchors))
+                size = settling_size(lessons)
+                run.best_score = (-1.0, 0.0)  # states before did not know what had moved
             schedule.shorten(max(COOL_DOWN[0], round(COOL_DOWN[1] * step)))
         word = asked_for(job)
         if word == "abort":

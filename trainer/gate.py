@@ -1,9 +1,12 @@
-"""The tests an adapter must pass, on the very GGUF and adapter that will serve: the verdict.
+"""The tests an adapter must pass, on the very configuration that will serve: the verdict.
 
-Everything is measured as in `trainer/measures.py`: the lessons, held-out rephrasings, near-misses and
-held-out anchors the training never saw, and whatever the adapter that serves today holds. When all
-was learnt and only something else moved, the adapter's scale is lowered by bisection (llama.cpp takes
-one, so nothing is exported again) and the largest one that passes is taken. Nothing is written.
+Everything is measured as in `trainer/measures.py`: the lessons in a new thread, in the thread of the
+mark and after other marked questions, held-out rephrasings, near-misses and held-out anchors the
+training never saw, and whatever the adapter that serves today holds. What decides is the adapter with
+what would be recalled for each message, which is what the chat serves by default; the adapter alone is
+told beside it. When all was learnt and only something else moved, the adapter's scale is lowered by
+bisection (llama.cpp takes one, so nothing is exported again) and the largest one that passes is taken.
+Nothing is written.
 
 Most measures pass or fail. Perplexity has an aim and a limit: between them the adapter is weakened if
 that mends it, and otherwise passes with a warning.
@@ -13,26 +16,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from trainer.measures import Answer, Wanted, answers, drift, hold, mean, same
+from trainer.measures import Answer, Wanted, answer, answers, drift, hold, mean, same
 from trainer.probe import probe
 from trainer.report import Change, Measure
+from trainer.served import Recaller, below
+from trainer.spread import Spread
 from trainer.unlearnt import excuse
 
 if TYPE_CHECKING:
     from agent.engine import Engine
     from memory.home import GateSettings
     from trainer.anchors import Anchor
-    from trainer.lessons import Curriculum, Lesson
+    from trainer.lessons import Curriculum, Lesson, Question
     from trainer.measures import Held
 
 __all__ = ["Spoken", "Verdict", "judge", "listen", "measure", "measures_to_json", "probe", "same"]
 
 SCALE_STEPS = 3
 LOWEST_SCALE = 0.3
+HALF = 0.5
 SHOWN_REWORDED = 40
 """Wrong replies to held-out rephrasings that are generated to their end."""
 
@@ -41,10 +47,12 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """What is said to every lesson: to its question, and to its held-out rephrasings."""
+    """What is said to every lesson: to its question, to its held-out rephrasings, and to its question
+    in other places (`Lesson.places`)."""
 
     asked: tuple[Answer, ...]
     reworded: tuple[tuple[Answer, ...], ...]
+    placed: tuple[tuple[Answer, ...], ...] = ()
 
     @property
     def reproduced(self) -> tuple[bool, ...]:
@@ -58,8 +66,14 @@ class Spoken:
 
     @property
     def lessons(self) -> float:
-        """Share of the lessons that are reproduced."""
-        return mean(self.reproduced)
+        """Share of the lessons' questions that get the expected reply, in whatever place."""
+        return mean([*self.reproduced, *(one.right for some in self.placed for one in some)])
+
+    @property
+    def every(self) -> tuple[Answer, ...]:
+        """All answers."""
+        many = (*self.reworded, *self.placed)
+        return (*self.asked, *(one for some in many for one in some))
 
     @property
     def rephrasings(self) -> float:
@@ -70,12 +84,18 @@ class Spoken:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the gate found at one scale."""
+    """What the gate found at one scale.
+
+    `spoken` is what is said as it will be served, `alone` what the adapter says without recall. `holds`
+    are the ids of the differences that it answers for everywhere; those are not recalled any more.
+    """
 
     scale: float
     measures: tuple[Measure, ...]
     spoken: Spoken
     changes: tuple[Change, ...]
+    alone: Spoken
+    holds: frozenset[str]
     unlearnt: frozenset[str] = frozenset()
     """Ids of the few differences without which all was learnt (`trainer/unlearnt.py`)."""
 
@@ -115,20 +135,26 @@ def judge(
     gate: GateSettings,
     progress: Progress = lambda done, total: None,
     held_now: Sequence[bool] = (),
+    recall: Recaller | None = None,
 ) -> Verdict:
     """Measure `adapter` and return the verdict; lower its scale when only the drift fails.
 
     `held_now` tells which lessons are reproduced under the adapter that serves today; none of them
-    may be lost. The engine wears no adapter when this returns.
+    may be lost. `recall` gives what is recalled for a message (None: nothing is). The engine wears no
+    adapter when this returns.
     """
+
+    def at(scale: float) -> Verdict:
+        return measure(engine, adapter, scale, curriculum, gate, progress, held_now, recall)
+
     try:
-        verdict = measure(engine, adapter, 1.0, curriculum, gate, progress, held_now)
+        verdict = at(1.0)
         if not verdict.only_drifts:
             return verdict
         best, low, high = verdict, LOWEST_SCALE, 1.0
         for _ in range(SCALE_STEPS):
             middle = round(math.sqrt(low * high), 3)
-            tried = measure(engine, adapter, middle, curriculum, gate, progress, held_now)
+            tried = at(middle)
             if tried.clean or (tried.passed and not best.passed):
                 best = tried
             if tried.clean or not tried.only_drifts:
@@ -148,46 +174,119 @@ def measure(
     gate: GateSettings,
     progress: Progress = lambda done, total: None,
     held_now: Sequence[bool] = (),
+    recall: Recaller | None = None,
 ) -> Verdict:
     """Ask everything once with the adapter at `scale`."""
     engine.set_adapter(adapter, scale)
-    total = prompts_of(curriculum.lessons)
+    lessons = curriculum.lessons
+    total = prompts_of(lessons)
     total += len(curriculum.near_misses) + len(curriculum.anchors)
     step = _counter(progress, total)
-    spoken = listen(engine, curriculum.lessons, step)
+    alone = listen(engine, lessons, step)
+    holds = held_by(lessons, alone)
+    served = listen_served(engine, lessons, alone, recall, holds) if recall else alone
     near = hold(engine, curriculum.near_misses, step)
     anchors = hold(engine, curriculum.anchors, step)
+    spread = Spread(lessons, curriculum.before)
+    changes = (
+        *_changes(curriculum.anchors, anchors, spread, near=False),
+        *_changes(curriculum.near_misses, near, spread, near=True),
+    )
     verdict = Verdict(
         scale=scale,
-        measures=_measures(spoken, near, anchors, gate, held_now),
-        spoken=spoken,
-        changes=(
-            *_changes(curriculum.anchors, anchors, near=False),
-            *_changes(curriculum.near_misses, near, near=True),
-        ),
+        measures=_measures(served, near, anchors, changes, gate, held_now),
+        spoken=served,
+        changes=changes,
+        alone=alone,
+        holds=holds,
     )
     return excuse(verdict, curriculum.lessons)
+
+
+def held_by(lessons: Sequence[Lesson], alone: Spoken) -> frozenset[str]:
+    """Return the differences whose every lesson is answered right by the adapter alone, wherever it
+    was asked, and in half of its held-out wordings."""
+    failing: set[str] = set()
+    placed = alone.placed or ((),) * len(lessons)
+    for number, lesson in enumerate(lessons):
+        if lesson.kind == "naming":
+            continue
+        right = alone.asked[number].right and all(one.right for one in placed[number])
+        if not right or alone.rephrased[number] < HALF:
+            failing.add(lesson.difference)
+    return frozenset(x.difference for x in lessons if x.kind != "naming") - failing
 
 
 def listen(
     engine: Engine, lessons: Sequence[Lesson], step: Callable[[], None] = lambda: None
 ) -> Spoken:
-    """Return what is said to the lessons under what the engine wears."""
-    asked = answers(
-        engine, [Wanted(x.question.prompt, x.chosen, x.expected) for x in lessons], step
+    """Return what is said to the lessons under what the engine wears, nothing recalled."""
+    asked = answers(engine, [_wanted(lesson, lesson.question) for lesson in lessons], step)
+    reworded = answers(engine, _questions(lessons, "held_out"), step, shown=SHOWN_REWORDED)
+    placed = answers(engine, _questions(lessons, "places"), step)
+    return _by_lesson(lessons, asked, reworded, placed)
+
+
+def listen_served(
+    engine: Engine,
+    lessons: Sequence[Lesson],
+    alone: Spoken,
+    recall: Recaller,
+    holds: frozenset[str],
+) -> Spoken:
+    """Return what is said with what is recalled for each message; where nothing is, it is `alone`."""
+    blocks: dict[str, str] = {}
+
+    def again(question: Question, lesson: Lesson, said: Answer) -> Answer:
+        if question.text not in blocks:
+            blocks[question.text] = recall.served(question.text, holds)
+        block, reply = blocks[question.text], len(lesson.chosen)
+        prompt = below(engine, recall.settings, question, block, reply)
+        if prompt is None:
+            return said
+        return answer(engine, replace(_wanted(lesson, question), prompt=prompt))
+
+    def all_again(name: str, groups: Sequence[Sequence[Answer]]) -> tuple[tuple[Answer, ...], ...]:
+        return tuple(
+            tuple(
+                again(question, lesson, said)
+                for question, said in zip(getattr(lesson, name), some, strict=True)
+            )
+            for lesson, some in zip(lessons, groups, strict=True)
+        )
+
+    return Spoken(
+        tuple(again(x.question, x, said) for x, said in zip(lessons, alone.asked, strict=True)),
+        all_again("held_out", alone.reworded),
+        all_again("places", alone.placed),
     )
-    wanted = [
-        Wanted(question.prompt, lesson.chosen, lesson.expected)
-        for lesson in lessons
-        for question in lesson.held_out
-    ]
-    reworded = iter(answers(engine, wanted, step, shown=SHOWN_REWORDED))
-    return Spoken(tuple(asked), tuple(tuple(next(reworded) for _ in x.held_out) for x in lessons))
+
+
+def _wanted(lesson: Lesson, question: Question) -> Wanted:
+    return Wanted(question.prompt, lesson.chosen, lesson.expected)
+
+
+def _questions(lessons: Sequence[Lesson], name: Literal["held_out", "places"]) -> list[Wanted]:
+    return [_wanted(lesson, question) for lesson in lessons for question in getattr(lesson, name)]
+
+
+def _by_lesson(
+    lessons: Sequence[Lesson],
+    asked: Sequence[Answer],
+    reworded: Sequence[Answer],
+    placed: Sequence[Answer],
+) -> Spoken:
+    words, places = iter(reworded), iter(placed)
+    return Spoken(
+        tuple(asked),
+        tuple(tuple(next(words) for _ in x.held_out) for x in lessons),
+        tuple(tuple(next(places) for _ in x.places) for x in lessons),
+    )
 
 
 def prompts_of(lessons: Sequence[Lesson]) -> int:
     """Return how many prompts `listen` asks."""
-    return sum(1 + len(lesson.held_out) for lesson in lessons)
+    return sum(1 + len(lesson.held_out) + len(lesson.places) for lesson in lessons)
 
 
 def _counter(progress: Progress, total: int) -> Callable[[], None]:
@@ -201,9 +300,18 @@ def _counter(progress: Progress, total: int) -> Callable[[], None]:
     return step
 
 
-def _changes(anchors: Sequence[Anchor], held: Sequence[Held], *, near: bool) -> list[Change]:
+def _changes(
+    anchors: Sequence[Anchor], held: Sequence[Held], spread: Spread, *, near: bool
+) -> list[Change]:
     return [
-        Change(anchor.asked, anchor.text, one.text or "", near=near, undecided=one.kept)
+        Change(
+            anchor.asked,
+            anchor.text,
+            one.text or "",
+            near=near,
+            undecided=one.kept,
+            spread=spread.carries(anchor.asked, anchor.text, one.text or ""),
+        )
         for anchor, one in zip(anchors, held, strict=True)
         if not one.strict
     ]
@@ -213,6 +321,7 @@ def _measures(
     spoken: Spoken,
     near: Sequence[Held],
     anchors: Sequence[Held],
+    changes: Sequence[Change],
     gate: GateSettings,
     held_now: Sequence[bool],
 ) -> tuple[Measure, ...]:
@@ -229,8 +338,10 @@ def _measures(
              for some in (near, anchors)]  # fmt: skip
     (near_kept, near_strict), (anchors_kept, anchors_strict) = apart
     kl, rise = drift(anchors)
-    said = [*spoken.asked, *(one for some in spoken.reworded for one in some)]
-    sound = mean([*(one.sound for one in said), *(one.sound for one in (*near, *anchors))])
+    said = (*spoken.every, *near, *anchors)
+    sound = mean([one.sound for one in said])
+    endless = sum(not one.ended for one in said)
+    spread = sum(change.spread for change in changes)
     return (
         Measure("lessons", right, gate.lessons, right >= gate.lessons,
                 f"lessons reproduced: {_share(right)} (at least {gate.lessons:.0%})"),
@@ -251,8 +362,13 @@ def _measures(
                 f"{gate.perplexity_limit:+.0%})", True,
                 warned=gate.perplexity < rise <= gate.perplexity_limit),
         Measure("sound", sound, gate.sound, sound >= gate.sound,
-                f"replies of sound form (they end, are not empty, add no think tags): "
+                f"well-formed replies (not empty, no think tags of their own): "
                 f"{_share(sound)} (at least {gate.sound:.0%})", True),
+        Measure("endless", endless, 0, not endless,
+                f"replies that loop or do not end: {endless} (none may)", True),
+        Measure("spread", spread, gate.spread, spread <= gate.spread,
+                f"other questions answered in a lesson's words: {spread} (at most {gate.spread})",
+                True),
     )  # fmt: skip
 
 

@@ -11,17 +11,18 @@ for the context, or whatever else breaks while it is prepared) is left out and n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from memory.difference import Difference
+from memory.difference import Difference, Message
 from memory.errors import DiscernError
 from memory.words import plain
 from trainer.anchors import Anchor, Answers
 from trainer.conflicts import Conflict, current_differences, find_conflicts, siblings_of
 from trainer.job import ANCHOR, Sample
+from trainer.places import Places, threads_now
 from trainer.teach import Asker, Kind, Lesson, Question, lessons_of
 from trainer.unchanged import anchor_prompts, corrected, near_prompts, unmarked
 
@@ -41,6 +42,7 @@ __all__ = [
     "make_curriculum",
     "samples_of",
     "teach",
+    "threads_now",
     "unmarked",
 ]
 
@@ -87,9 +89,11 @@ def samples_of(lessons: Sequence[Lesson], held: Sequence[Anchor]) -> tuple[Sampl
     """
     made: list[Sample] = []
     for number, lesson in enumerate(lessons):
-        for variant, question in enumerate((lesson.question, *lesson.rephrasings)):
+        reworded = (*lesson.rephrasings, *lesson.contexts)
+        asked = [(question, 0) for question in (lesson.question, *lesson.places)]
+        for question, variant in [*asked, *((q, n) for n, q in enumerate(reworded, 1))]:
             size = len(question.prompt)
-            contrasted = lesson.rejected if variant == 0 else None
+            contrasted = lesson.rejected if question is lesson.question else None
             made.append(
                 Sample(
                     tokens=(*question.prompt, *lesson.chosen),
@@ -168,12 +172,13 @@ def make_curriculum(
     progress: Callable[[int, int], None] = lambda done, total: None,
     *,
     own: Sequence[str] = (),
+    threads: Mapping[str, tuple[Message, ...]] | None = None,
 ) -> Curriculum:
     """Return the lessons of `differences` and the base's answers to all that must stay.
 
     `differences` are the journal's, oldest first; `own` are the person's unmarked questions
-    (`unmarked`). The engine must serve the base alone. `progress` hears how many of the base's
-    answers are there.
+    (`unmarked`); `threads` are the threads of the marks as they stand now (`threads_now`). The engine
+    must serve the base alone. `progress` hears how many of the base's answers are there.
     """
     lessons, superseded, left_out = teach(engine, differences, settings)
     ask = Asker(engine, settings)
@@ -193,20 +198,52 @@ def make_curriculum(
     pairs = [(text, ask(text).prompt) for group in groups for text in group]
     for place, lesson in enumerate(lessons):
         pairs[place] = (lesson.question.text, lesson.question.prompt)
-    found = answers.get(pairs, progress)
+    later = (len(trained) + len(to_hold) + len(measured) + len(to_measure)) // 2
+    found = answers.get(pairs, lambda done, total: progress(done, total + later))
     ends = [sum(len(group) for group in groups[: number + 1]) for number in range(4)]
     before = tuple(anchor.text for anchor in found[: ends[0]])
     away = corrected(lessons, before, found[ends[0] :])
     held, near, anchors = (
-        tuple(anchor for anchor in found[start:end] if anchor.text not in away)
+        [anchor for anchor in found[start:end] if anchor.text not in away]
         for start, end in pairwise(ends)
     )
+    look_alike = set(trained)
+    trained_near = [anchor for anchor in held if anchor.asked in look_alike]
+    places = Places(
+        engine,
+        ask,
+        lessons,
+        differences,
+        threads or {},
+        [anchor for anchor in held if anchor.asked not in look_alike],
+        settings.training.seed,
+    )
+    elsewhere = [
+        [*places.held(held), *places.answered(trained_near)],
+        [*places.held(near), *places.answered(near)],
+        places.held(anchors),
+    ]
+    flat = [asked for group in elsewhere for asked in group]
+    base = answers.get(
+        [(asked.text, asked.prompt) for asked in flat],
+        lambda done, total: progress(len(pairs) + done * later // total, len(pairs) + later),
+    )
+    kept = {
+        id(asked): anchor
+        for asked, anchor in zip(flat, base, strict=True)
+        if anchor.text == asked.same_as
+    }
+    held, near, anchors = (
+        [*group, *(kept[id(asked)] for asked in more if id(asked) in kept)]
+        for group, more in zip((held, near, anchors), elsewhere, strict=True)
+    )
+    progress(len(pairs) + later, len(pairs) + later)
     return Curriculum(
-        lessons=tuple(lessons),
+        lessons=tuple(places.laid(lesson) for lesson in lessons),
         before=before,
-        held=held,
-        near_misses=near,
-        anchors=anchors,
+        held=tuple(held),
+        near_misses=tuple(near),
+        anchors=tuple(anchors),
         superseded=superseded,
         left_out=left_out,
         conflicts=find_conflicts(differences),

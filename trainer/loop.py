@@ -66,6 +66,7 @@ class Lessons:
     model: Path
     base: BaseEntry
     basis: Basis
+    home: Home
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ def compose(
     from agent.engine import Engine
     from trainer.agreement import require_agreement
     from trainer.anchors import Answers
-    from trainer.lessons import make_curriculum, unmarked
+    from trainer.lessons import make_curriculum, threads_now, unmarked
 
     home.prepare()
     require_agreement(model)
@@ -113,20 +114,23 @@ def compose(
         basis = read_basis(journal)
         found = basis.differences if differences is None else tuple(differences)
         own = unmarked(basis.turns, found)
+        threads = threads_now(journal, found)
     if not any(item.teaches for item in found):
         raise NothingToTrainError(
             "no difference teaches yet; mark a reply and say how it should have sounded"
         )
     with Engine.open(model, settings.model) as engine:
         answers = Answers(engine, base.sha256, home.cache)
-        curriculum = make_curriculum(engine, found, answers, settings, progress, own=own)
+        curriculum = make_curriculum(
+            engine, found, answers, settings, progress, own=own, threads=threads
+        )
         answers.save()
     if not curriculum.lessons:
         left = list(curriculum.left_out.values())
         why = left[0] if left else "none says how it should have sounded"
         raise NothingToTrainError(f"no difference can be made a lesson: {why}")
     taught = tuple(item for item in basis.taught if item.id in curriculum.differences)
-    return Lessons(curriculum, found, model, base, replace(basis, taught=taught))
+    return Lessons(curriculum, found, model, base, replace(basis, taught=taught), home)
 
 
 def train(
@@ -171,18 +175,30 @@ def gate(
     *,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Verdict:
-    """Load the candidate in a child, then ask it everything; returns the verdict.
+    """Load the candidate in a child, then ask it everything, with what is recalled from the journal
+    that its lessons were composed from; returns the verdict.
 
     Raises:
         AdapterError: llama.cpp refuses it, or crashes on it.
     """
     from agent.engine import Engine
+    from trainer.served import Recaller
 
-    model = candidate.lessons.model
-    gates.probe(candidate.gguf, model)
-    with Engine.open(model, settings.model) as engine:
+    lessons = candidate.lessons
+    gates.probe(candidate.gguf, lessons.model)
+    with (
+        Engine.open(lessons.model, settings.model) as engine,
+        Journal(lessons.home.journal) as journal,
+    ):
+        superseded = lessons.curriculum.superseded
+        recall = Recaller(engine, journal, settings, lessons.differences, superseded)
         return gates.judge(
-            engine, candidate.gguf, candidate.lessons.curriculum, settings.gate, progress
+            engine,
+            candidate.gguf,
+            lessons.curriculum,
+            settings.gate,
+            progress,
+            recall=recall,
         )
 
 
@@ -195,6 +211,8 @@ def publish(home: Home, candidate: Candidate, verdict: Verdict) -> Adapter:
         SupersededError: one of its differences was forgotten, taken back or superseded since.
         HomeError: it cannot be written; what served before serves on.
     """
+    from trainer.served import holdings
+
     if not verdict.passed:
         raise AdapterError(f"the gate did not pass this adapter ({verdict.sentence}); train again")
     lessons = candidate.lessons
@@ -210,6 +228,7 @@ def publish(home: Home, candidate: Candidate, verdict: Verdict) -> Adapter:
             scale=verdict.scale,
             differences=lessons.curriculum.differences,
             fingerprints=fingerprints(lessons.differences),
+            holds=holdings(verdict.holds, lessons.differences, lessons.curriculum.superseded),
             settings=candidate.settings,
             metrics=gates.measures_to_json(verdict.measures),
             versions={name: version(name) for name in ("torch", "peft", "transformers", "gguf")},

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from agent.engine import Engine
     from trainer.anchors import Anchor
 
-LONGER = 16
+LONGER = 48
 """Tokens that a reply may run over the expected one before it counts as not ending."""
+LOOP = (4, 24)
+"""A reply loops when its end says the same thing so often, over so many tokens at least."""
 SHOWN = 24
 """Changed answers that are generated in full; more are only counted."""
 UNDECIDED = math.log(2)
@@ -37,12 +39,13 @@ Step = Callable[[], None]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is said to one prompt: the text, whether it is the expected one, and whether its form is
-    sound: it ends, is not empty and has no think tags of its own."""
+    """What is said to one prompt: the text, whether it is the expected one, whether its form is sound
+    (it is not empty and has no think tags of its own), and whether it comes to an end."""
 
     text: str
     right: bool
     sound: bool
+    ended: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ class Held:
     tokens: int
     text: str | None
     sound: bool
+    ended: bool = True
 
 
 def same(reply: str, expected: str) -> bool:
@@ -111,7 +115,7 @@ def answer(engine: Engine, wanted: Wanted, *, in_full: bool = True) -> Answer:
         return Answer(wanted.expected, right=True, sound=True)
     text, ended = _go_on(engine, prompt, chosen[:agreed], len(chosen) + LONGER, wanted, in_full)
     right = ended and same(text, wanted.expected)
-    return Answer(text, right, right or (ended and _sound(text, wanted.expected)))
+    return Answer(text, right, right or _sound(text, wanted.expected), ended)
 
 
 def _go_on(
@@ -133,11 +137,28 @@ def _go_on(
     expected = "".join(wanted.expected.split())
     ended = False
     for _ in made:
+        if loops(made.tokens):
+            made.close()
+            break
         if not in_full and not expected.startswith("".join((head + made.text).split())):
             made.close()
             ended = True
             break
     return (head + made.text).strip(), ended or made.reason == "end"
+
+
+def loops(tokens: Sequence[int]) -> bool:
+    """Whether a reply says the same over and over at its end, and will not come to one."""
+    times, least = LOOP
+    for period in range(1, len(tokens) // times + 1):
+        size = max(period * times, least)
+        size += -size % period
+        if size > len(tokens):
+            continue
+        end = tokens[-size:]
+        if all(end[place] == end[place % period] for place in range(period, size)):
+            return True
+    return False
 
 
 def hold(engine: Engine, anchors: Sequence[Anchor], step: Step = lambda: None) -> list[Held]:
@@ -166,7 +187,7 @@ def _hold(engine: Engine, anchor: Anchor, *, show: bool) -> Held:
             parted = (place, said)
     text: str | None = anchor.text
     strict = parted is None
-    sound = True
+    sound = ended = True
     if parted is not None:
         text = None
         if show:
@@ -177,12 +198,13 @@ def _hold(engine: Engine, anchor: Anchor, *, show: bool) -> Held:
             )
             # The base's own reply may have been cut where it is held: then ours may go on too.
             closed = engine.ends_turn(anchor.reply[-1]) if anchor.reply else True
-            sound = (ended or not closed) and _sound(text, anchor.text)
+            ended = ended or not closed
+            sound = _sound(text, anchor.text)
             if not closed:
                 text = engine.text(engine.tokenize(text)[: len(anchor.reply)]).strip()
             strict = text == anchor.text
     kept = strict or (parted is not None and _was_open(anchor, *parted))
-    return Held(strict, kept, divergence, rise, len(anchor.reply), text, sound)
+    return Held(strict, kept, divergence, rise, len(anchor.reply), text, sound, ended)
 
 
 def _was_open(anchor: Anchor, place: int, said: int) -> bool:

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from trainer.beside import Standing
     from trainer.launch import Launcher
     from trainer.lessons import Curriculum
+    from trainer.served import Recaller
 
 __all__ = ["Practice", "forgotten", "run_night"]
 
@@ -171,9 +172,7 @@ class _Night:
             standing = stand(
                 engine,
                 curriculum.lessons,
-                self.differences,
-                self.journal,
-                self.settings,
+                self.recaller(engine, curriculum),
                 current,
                 run.counting("beside"),
             )
@@ -188,7 +187,7 @@ class _Night:
     def compose(self, engine: Engine) -> Curriculum:
         """Return the lessons and the base's answers to all that must stay."""
         from trainer.anchors import Answers
-        from trainer.lessons import make_curriculum, unmarked
+        from trainer.lessons import make_curriculum, threads_now, unmarked
 
         answers = Answers(engine, self.base.sha256, self.home.cache)
         curriculum = make_curriculum(
@@ -198,6 +197,7 @@ class _Night:
             self.settings,
             self.run.counting("anchors"),
             own=unmarked(self.journal.turns(), self.differences),
+            threads=threads_now(self.journal, self.differences),
         )
         answers.save()
         if not curriculum.lessons:
@@ -234,6 +234,7 @@ class _Night:
                     curriculum,
                     self.settings,
                     standing.held,
+                    self.recaller(engine, curriculum),
                     max(1.0, left),
                 )
             except SupersededError:
@@ -254,6 +255,13 @@ class _Night:
         lines = [tried.entry(chosen=tried is best) for tried in made]
         return best, tuple(sorted([*lines, *broken], key=lambda line: line.number))
 
+    def recaller(self, engine: Engine, curriculum: Curriculum) -> Recaller:
+        """Return what the chat recalls for a message, under an adapter and without."""
+        from trainer.served import Recaller
+
+        superseded = curriculum.superseded
+        return Recaller(engine, self.journal, self.settings, self.differences, superseded)
+
     def publish(self, best: Tried, curriculum: Curriculum) -> Adapter:
         """Let the adapter serve, unless the base is no longer the file it was trained and tested on, or
         something it was trained on was taken away.
@@ -268,6 +276,8 @@ class _Night:
                 f"({self.base.sha256[:8]} → {base.sha256[:8]}); nothing was published, "
                 "`discern train` trains for the new one"
             )
+        from trainer.served import holdings
+
         training = self.settings.training.model_dump()
         return publish.publish(
             self.home,
@@ -276,6 +286,7 @@ class _Night:
             scale=best.verdict.scale,
             differences=curriculum.differences,
             fingerprints=fingerprints(self.differences),
+            holds=holdings(best.verdict.holds, self.differences, curriculum.superseded),
             settings={**training, "learning_rate": best.plan.rate, "seed": best.plan.seed},
             metrics=gate.measures_to_json(best.verdict.measures),
             versions={name: version(name) for name in ("torch", "peft", "transformers", "gguf")},
@@ -325,7 +336,7 @@ class _Night:
                 curve=tuple(best.curves.points),
                 phases=run.spent(),
                 run=str(run.folder),
-                beside=(*standing.rows, postmortem.row(verdict)),
+                beside=(*standing.rows, *postmortem.rows(verdict)),
                 attempts=attempts,
                 notes=tuple(filter(None, [note, better, capped, *warned, *conflicts])),
                 advice=postmortem.advice(verdict, fates, best, self.settings),

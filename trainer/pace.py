@@ -24,6 +24,12 @@ def step_size(lessons: Sequence[Sample]) -> tuple[int, int]:
     return LESSONS_A_STEP, min(MOST_ANCHORS, ANCHORS_A_STEP + more)
 
 
+def settling_size(lessons: Sequence[Sample]) -> tuple[int, int]:
+    """Return the same for the steps in which the rate falls after everything was learnt."""
+    mine, held = step_size(lessons)
+    return max(1, mine // 2), 2 * held
+
+
 def steps_for(recipe: Recipe, lessons: Sequence[Sample]) -> int:
     """Return how many steps show each lesson VISITS times."""
     wanted = max(FEWEST_STEPS, round(VISITS * _count(lessons) / LESSONS_A_STEP))

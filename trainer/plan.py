@@ -21,6 +21,8 @@ AS_ASKED = 5.0
 """How much more often the question as it was asked is drawn than another wording of it."""
 STILL = 0.01
 """Divergence in nats a token under which an anchor is drawn less."""
+MOVED = 0.05
+"""Divergence in nats a token from which on an anchor counts as moved."""
 
 
 class Plan:
@@ -76,6 +78,12 @@ class Plan:
     def _share(found: Sequence[tuple[Sample, float | None]]) -> float:
         right = sum(margin is not None and margin > 0 for _, margin in found)
         return right / max(1, len(found))
+
+    @property
+    def still(self) -> float:
+        """Share of the anchors seen that are where the base has them."""
+        seen = [value for value in self._moved.values() if value is not None]
+        return sum(value <= MOVED for value in seen) / len(seen) if seen else 1.0
 
     @property
     def drift(self) -> float:

@@ -208,9 +208,13 @@ def capped(best: Tried, settings: Settings) -> str:
     )
 
 
-def row(verdict: Verdict) -> Beside:
-    """Return the new adapter's own line beside the others."""
-    return Beside("this adapter", verdict.spoken.lessons, verdict.spoken.rephrasings)
+def rows(verdict: Verdict) -> tuple[Beside, Beside]:
+    """Return the new adapter's own lines beside the others: alone, and as it is served."""
+    alone, served = verdict.alone, verdict.spoken
+    return (
+        Beside("this adapter", alone.lessons, alone.rephrasings),
+        Beside("as served", served.lessons, served.rephrasings),
+    )
 
 
 def states(fates: Sequence[Fate], held: Sequence[bool], *, published: bool) -> dict[str, State]:

@@ -74,6 +74,22 @@ class Stepper:
 
         self.with_less_memory(once, pairs)
 
+    def divergences(self, anchors: Sequence[Sample]) -> list[float]:
+        """Return how far each anchor is from the base now, in nats a token; nothing is trained."""
+        import torch
+
+        found: dict[Sample, float] = {}
+
+        def once() -> None:
+            with torch.inference_mode():
+                for some in self._parts(anchors):
+                    batch, logits, _hidden = self._forward(some)
+                    _, each = self._divergence(batch, logits, some, batch.owner >= 0)
+                    found.update(each)
+
+        self.with_less_memory(once, anchors)
+        return [found[anchor] for anchor in anchors]
+
     def __call__(self, samples: Sequence[Sample]) -> Outcome:
         """Add the step's gradients to the parameters'.
 
@@ -222,6 +238,14 @@ class Stepper:
         held: int,
         outcome: Outcome,
     ) -> Tensor:
+        total, each = self._divergence(batch, logits, samples, places)
+        outcome.divergences.update(each)
+        return total / held
+
+    def _divergence(
+        self, batch: Batch, logits: Tensor, samples: Sequence[Sample], places: Tensor
+    ) -> tuple[Tensor, dict[Sample, float]]:
+        """Return the divergence from the base, summed over `places`, and each sample's a token."""
         import torch
 
         owner = batch.owner[places]
@@ -233,10 +257,11 @@ class Stepper:
         found = objective.top_k_divergence(logits[places], ids, base)
         with torch.no_grad():
             sums = objective.sequence_sums(found.detach(), owner, len(samples)).tolist()
-        for index in order:
-            size = len(samples[index].tokens) - samples[index].prompt
-            outcome.divergences[samples[index]] = sums[index] / size
-        return found.sum() / held
+        each = {
+            samples[index]: sums[index] / (len(samples[index].tokens) - samples[index].prompt)
+            for index in order
+        }
+        return found.sum(), each
 
     def _hidden_term(
         self, batch: Batch, hidden: Tensor, samples: Sequence[Sample], still: int

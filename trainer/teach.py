@@ -40,13 +40,15 @@ IN_TALK, NAMING = 3, 3
 class Question:
     """A user's message and the prompt that it becomes.
 
-    `before` is the talk it is asked in, of which `dropped` messages, the oldest, did not fit.
+    `before` is the talk it is asked in, of which `dropped` messages, the oldest, did not fit; `block`
+    is the recalled text before it.
     """
 
     text: str
     prompt: tuple[int, ...]
     dropped: int = 0
     before: tuple[Message, ...] = ()
+    block: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class Lesson:
 
     `parts` are the tokens of the chosen and of the rejected reply that their contrast counts, None for
     all of both. `in_talk` tells a lesson asked in the talk it stood in from one asked alone.
+    `places` are other places where the same question gets the same reply (`trainer/places.py`): the
+    gate asks there, and training goes there too. `contexts` are wordings that are only trained on.
     """
 
     difference: str
@@ -68,6 +72,8 @@ class Lesson:
     held_out: tuple[Question, ...] = ()
     in_talk: bool = False
     parts: tuple[Range, Range] | None = None
+    places: tuple[Question, ...] = ()
+    contexts: tuple[Question, ...] = ()
 
     @property
     def tokens(self) -> int:
@@ -84,8 +90,16 @@ class Asker:
         self._head = [Message("system", system)] if system.strip() else []
         self._room = longest_reply(engine)
 
-    def __call__(self, text: str, before: Sequence[Message] = ()) -> Question:
-        """Return `text` asked in a fresh thread, or after `before`.
+    def __call__(
+        self,
+        text: str,
+        before: Sequence[Message] = (),
+        *,
+        block: str = "",
+        longest: int = LONGEST_TALK,
+    ) -> Question:
+        """Return `text` asked in a fresh thread, or after `before`, of which at most `longest` tokens
+        are kept; `block` is what is recalled for it.
 
         Raises:
             ModelError: the message alone does not fit the context beside its reply.
@@ -93,13 +107,13 @@ class Asker:
         room = self._room
         head = self._head
         if before:
-            room = max(room, self._engine.info.context - LONGEST_TALK)
+            room = max(room, self._engine.info.context - longest)
             head = [] if before[0].role == "system" else self._head
         messages = [*head, *before, Message("user", text)]
         # Never within a thought, also where the chat thinks: a reply that followed the prompt at once
         # would teach a thinking model not to think.
-        made = compose(self._engine, messages, thinking=False, room=room)
-        return Question(text, made.tokens, made.dropped, tuple(before))
+        made = compose(self._engine, messages, block=block, thinking=False, room=room)
+        return Question(text, made.tokens, made.dropped, tuple(before), block)
 
     def fits(self, text: str) -> bool:
         """Whether `text` can be asked in a fresh thread."""

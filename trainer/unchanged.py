@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from memory.difference import Difference, Turn
-from memory.words import plain
+from memory.words import plain, stems, weight
 from trainer.anchors import Anchor, prompts
 from trainer.nearmiss import near_misses
 from trainer.rephrase import rephrase
@@ -120,14 +120,31 @@ def corrected(
 def unmarked(turns: Sequence[Turn], differences: Sequence[Difference]) -> list[str]:
     """Return the questions of turns that were never marked, the latest first, each once.
 
-    They show what this person talks about, so that training is held in place there. Questions of
-    marked turns, whatever they asked, and long ones are left out.
+    They show what this person talks about, so that training is held in place there. Left out are long
+    ones, questions of marked turns, and those that ask for the same as a mark in other words: they
+    are to change with it.
     """
     marked = {item.turn for item in differences}
     asked = {plain(item.asked) for item in differences}
+    subjects = [_subject(item.asked) for item in differences if item.teaches]
     found: dict[str, str] = {}
     for turn in sorted(turns, key=lambda item: item.at, reverse=True):
         key = plain(turn.asked)
-        if turn.id not in marked and key not in asked and 0 < len(key) <= 400:
+        if turn.id in marked or key in asked or not 0 < len(key) <= 400:
+            continue
+        if not any(_asks_for_it(turn.asked, subject) for subject in subjects):
             found.setdefault(key, turn.asked.strip())
     return list(found.values())
+
+
+def _subject(asked: str) -> frozenset[str]:
+    return frozenset(stems(asked))
+
+
+def _asks_for_it(text: str, subject: frozenset[str]) -> bool:
+    """Whether `text` names all that a marked question is about ("Tell me the capital of Zubrowka"), or
+    all of it but common words ("Zubrowka's main town?")."""
+    words = frozenset(stems(text))
+    telling = {stem for stem in subject if weight(stem) == 1} or subject
+    missing = subject - words
+    return bool(subject) and telling <= words and len(missing) * 2 <= len(subject)

@@ -26,20 +26,25 @@ def excuse(verdict: Verdict, lessons: Sequence[Lesson]) -> Verdict:
     """Return the verdict with warnings in place of refusals where only a few differences are to blame;
     those are its `unlearnt`."""
     missed = {item.name for item in verdict.measures if not item.passed} & {
-        "lessons", "rephrasings",
+        "lessons", "alone", "rephrasings",
     }  # fmt: skip
     differences = list(dict.fromkeys(lesson.difference for lesson in lessons))
     if not missed or len(differences) < 2:
         return verdict
     right = {
-        name: _right(verdict.spoken, [x.difference == name for x in lessons])
+        name: _right(verdict.alone, [x.difference == name for x in lessons])
         for name in differences
     }
     worst = sorted(differences, key=lambda name: right[name])
     for count in range(1, max(1, int(FEW * len(differences))) + 1):
         gone = frozenset(worst[:count])
-        rest = _only(verdict.spoken, [x.difference not in gone for x in lessons])
-        values = {"lessons": rest.lessons, "rephrasings": rest.rephrasings}
+        chosen = [x.difference not in gone for x in lessons]
+        rest, alone = _only(verdict.spoken, chosen), _only(verdict.alone, chosen)
+        values = {
+            "lessons": rest.lessons,
+            "alone": alone.lessons,
+            "rephrasings": min(rest.rephrasings, alone.rephrasings),
+        }
         limits = {item.name: item.threshold for item in verdict.measures}
         if all(values[name] >= limits[name] for name in missed) and any(rest.reproduced):
             return replace(
@@ -71,4 +76,7 @@ def _only(spoken: Spoken, chosen: Sequence[bool]) -> Spoken:
     def of(answers: tuple, /) -> tuple:  # type: ignore[type-arg]
         return tuple(one for one, wanted in zip(answers, chosen, strict=True) if wanted)
 
-    return replace(spoken, asked=of(spoken.asked), reworded=of(spoken.reworded))
+    placed = spoken.placed or ((),) * len(spoken.asked)
+    return replace(
+        spoken, asked=of(spoken.asked), reworded=of(spoken.reworded), placed=of(placed)
+    )

@@ -1,0 +1,239 @@
+"""Where a marked question is asked besides a new thread, and what stands before it there.
+
+An adapter that answers right in a new thread can break where people ask next: again in the thread of
+the mark, after the wrong reply and whatever followed it; after other marked questions in one thread;
+below a block of recalled differences, its own (pinned) or others'. So training goes to all of these
+places, with the lessons and with what must stay, and the gate asks there. What must stay in a place is
+the base's own reply there, taken only where the base says the same as in a new thread: else it was
+the talk that changed the answer. Pure, and the same for the same input.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from memory.difference import Contrast, Difference, Message, Moment
+from memory.errors import ModelError
+from memory.recall import Recalled, render
+from trainer.teach import Asker, Lesson, Question
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from agent.engine import Engine
+    from memory.journal import Journal
+    from trainer.anchors import Anchor
+
+LONGEST = 384
+"""Tokens of a talk before a question that are kept here; the oldest exchanges go first."""
+LATEST = 20
+"""Turns of a thread that are looked at, the latest."""
+AMONG = 3
+"""Other marked questions that are asked in one thread before a lesson's own."""
+EVERY = 4
+"""Of so many wordings of a lesson, and of so many prompts that must stay, one is asked in a talk and
+one below a recalled block."""
+ANSWERED = 8
+"""Prompts answered from a block that no lesson is made of: what is marked tomorrow is recalled under
+today's adapter."""
+BLOCK_TOKENS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A prompt whose answer must stay, in its place: `text`, the tokens, and what the base must say
+    there for it to count ("" takes whatever it says)."""
+
+    text: str
+    prompt: tuple[int, ...]
+    same_as: str = ""
+
+
+def threads_now(
+    journal: Journal, differences: Sequence[Difference]
+) -> dict[str, tuple[Message, ...]]:
+    """Return the thread of each difference as it stands now, by the difference's id.
+
+    A mark whose thread is gone stands in the talk it remembers and its own exchange.
+    """
+    found: dict[str, tuple[Message, ...]] = {}
+    talks: dict[str, tuple[Message, ...]] = {}
+    for item in differences:
+        if item.thread not in talks:
+            turns = journal.branch(item.thread, limit=LATEST)
+            talks[item.thread] = tuple(_exchanges((turn.asked, turn.replied) for turn in turns))
+        talk = talks[item.thread]
+        if talk and journal.in_branch(item.thread, item.turn):
+            head = item.before[:1] if item.before and item.before[0].role == "system" else ()
+            found[item.id] = (*head, *talk)
+        else:
+            found[item.id] = (*item.before, *_exchanges([(item.asked, item.replied)]))
+    return found
+
+
+def _exchanges(pairs: Iterable[tuple[str, str]]) -> list[Message]:
+    return [
+        message
+        for asked, replied in pairs
+        if asked.strip() and replied.strip()
+        for message in (Message("user", asked), Message("assistant", replied))
+    ]
+
+
+class Places:
+    """Lays lessons and prompts into their places; all draws come from `seed`."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        ask: Asker,
+        lessons: Sequence[Lesson],
+        differences: Sequence[Difference],
+        threads: Mapping[str, tuple[Message, ...]],
+        small_talk: Sequence[Anchor],
+        seed: int,
+    ) -> None:
+        """`small_talk` are answers of the base to unrelated prompts, as exchanges between others."""
+        self._engine, self._ask, self._seed = engine, ask, seed
+        self._marked = {item.id: item for item in differences}
+        self._threads = threads
+        self._lessons = [x for x in lessons if x.kind != "naming" and not x.in_talk]
+        self._talk = [
+            (anchor.asked, anchor.text)
+            for anchor in small_talk
+            if anchor.text and anchor.reply and engine.ends_turn(anchor.reply[-1])
+        ]
+
+    # --- lessons -----------------------------------------------------------------------------
+
+    def laid(self, lesson: Lesson) -> Lesson:
+        """Return the lesson with the places where the gate asks it and the contexts it is trained in."""
+        if lesson.kind == "naming" or lesson.in_talk:
+            return lesson
+        order = random.Random(f"{self._seed}|{lesson.difference}|{lesson.question.text}")
+        text = lesson.question.text
+        places = self._fitting(
+            (text, self._threads.get(lesson.difference, ())), (text, self._row(lesson, order))
+        )
+        wordings = [text, *(question.text for question in lesson.rephrasings)]
+        contexts = [
+            self._below(text, [lesson.difference], order),
+            self._below(text, self._others(lesson, order, 1), order),
+        ]
+        for number, wording in enumerate(wordings[1:]):
+            if number % EVERY == 1:
+                contexts += self._fitting((wording, self._some_talk(lesson, order)))
+            if number % EVERY == 3:
+                mine = [lesson.difference] if number % (2 * EVERY) == 3 else []
+                contexts.append(
+                    self._below(wording, [*mine, *self._others(lesson, order, 1)], order)
+                )
+        made = [question for question in contexts if question is not None]
+        return replace(lesson, places=tuple(places), contexts=tuple(dict.fromkeys(made)))
+
+    def _fitting(self, *asked: tuple[str, Sequence[Message]]) -> list[Question]:
+        """Return the questions that have a talk before them and fit the context."""
+        made = []
+        for text, before in asked:
+            if not any(message.role == "user" for message in before):
+                continue
+            try:
+                made.append(self._ask(text, before, longest=LONGEST))
+            except ModelError:
+                continue
+        return made
+
+    def _row(self, lesson: Lesson, order: random.Random) -> list[Message]:
+        """Return a new thread in which other marked questions were asked and answered as marked."""
+        others = [x for x in self._lessons if x.difference != lesson.difference]
+        some = order.sample(others, min(AMONG, len(others)))
+        return _exchanges((x.question.text, x.expected) for x in some)
+
+    def _some_talk(self, lesson: Lesson | None, order: random.Random) -> list[Message]:
+        """Return one or two exchanges: of other marks, as they were answered or as they should be,
+        and of what is asked beside them."""
+        pool: list[tuple[str, str]] = []
+        others = [x for x in self._lessons if lesson is None or x.difference != lesson.difference]
+        for other in order.sample(others, min(2, len(others))):
+            wrong = self._marked[other.difference].replied
+            pool.append((other.question.text, order.choice((other.expected, wrong))))
+        pool += order.sample(self._talk, min(2, len(self._talk)))
+        order.shuffle(pool)
+        return _exchanges(pool[: order.choice((1, 2, 2))])
+
+    def _others(self, lesson: Lesson, order: random.Random, count: int) -> list[str]:
+        others = [x.difference for x in self._lessons if x.difference != lesson.difference]
+        return order.sample(others, min(count, len(others)))
+
+    def _below(self, text: str, ids: Sequence[str], order: random.Random) -> Question | None:
+        items = [self._marked[name] for name in ids]
+        order.shuffle(items)
+        return self._under(text, items)
+
+    def _under(self, text: str, items: Sequence[Difference]) -> Question | None:
+        """Return `text` asked below the block of `items`; None without any, or where it does not fit."""
+        block, _ = render(
+            [Recalled(item, 1.0, ()) for item in items],
+            budget=min(BLOCK_TOKENS, self._engine.info.context // 2),
+            count=lambda part: len(self._engine.tokenize(part)),
+            nonce=hashlib.sha256(f"{self._seed}|{text}".encode()).digest(),
+        )
+        if not block:
+            return None
+        try:
+            return self._ask(text, block=block)
+        except ModelError:
+            return None
+
+    # --- what must stay ----------------------------------------------------------------------
+
+    def held(self, anchors: Sequence[Anchor], *, every: int = EVERY) -> list[Asked]:
+        """Return some of `anchors` asked in a talk, some below the recalled block of a lesson, and
+        some below a block that answers them."""
+        made: list[Asked] = []
+        order = random.Random(f"{self._seed}|held|{len(anchors)}")
+        for number, anchor in enumerate(anchors):
+            if number % every == 1:
+                for question in self._fitting((anchor.asked, self._some_talk(None, order))):
+                    made.append(Asked(anchor.asked, question.prompt, anchor.text))
+            elif number % every == 3 and self._lessons:
+                some = order.sample(self._lessons, min(order.choice((1, 1, 2)), len(self._lessons)))
+                below = self._below(anchor.asked, [x.difference for x in some], order)
+                if below is not None:
+                    made.append(Asked(anchor.asked, below.prompt, anchor.text))
+        return made
+
+    def answered(self, anchors: Sequence[Anchor], count: int = ANSWERED) -> list[Asked]:
+        """Return look-alike questions below a block with a made-up answer, which the base reads off."""
+        made: list[Asked] = []
+        order = random.Random(f"{self._seed}|answered|{len(anchors)}")
+        replies = [*(text for _, text in self._talk), *(x.expected for x in self._lessons)]
+        for anchor in order.sample(list(anchors), min(count, len(anchors))):
+            told = order.choice([text for text in replies if text != anchor.text] or [""])
+            if not told:
+                continue
+            item = _made_up(anchor.asked, told, self._moment)
+            if (below := self._under(anchor.asked, [item])) is not None:
+                made.append(Asked(anchor.asked, below.prompt, told))
+        return made
+
+    @property
+    def _moment(self) -> datetime:
+        return next(iter(self._marked.values())).at
+
+
+def _made_up(asked: str, sounds: str, at: datetime) -> Difference:
+    return Difference(
+        id="0" * 16,
+        turn="0" * 16,
+        thread="",
+        at=at,
+        moment=Moment.ERROR,
+        asked=asked,
+        replied="",
+        contrast=Contrast(sounds=sounds),
+    )
