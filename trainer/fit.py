@@ -46,7 +46,10 @@ ALL_ASKED = 0.98
 """The same for the questions as they were asked; both must hold."""
 COOL_DOWN = (16, 0.3)
 """Steps that the rate takes to fall from there on, at least, and as a share of those before. All
-anchors are looked at first, and a step then holds more of them: what moved is put back."""
+anchors are asked first, and a step then holds more of them: what moved is put back."""
+ROUNDS, AGAIN, STILL_ENOUGH = 2, 24, 0.99
+"""When the rate has fallen and a question as it was asked is wrong, or fewer anchors are still, the
+rate rises once more for so many steps, at most so many times."""
 CHECK = 5
 """Steps between two looks at whether this is the best state so far."""
 
@@ -190,7 +193,8 @@ def _train(model: Any, job: Job, device: str, began: float) -> _Run:
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=0.0)
     schedule = Schedule(steps_for(recipe, lessons))
-    size = step_size(lessons)
+    size, rounds = step_size(lessons), ROUNDS
+    surveyed = [*(sample for sample in lessons if sample.variant == 0), *anchors]
     run, loop = _Run(), time.perf_counter()
     emit(
         phase="train",
@@ -200,7 +204,19 @@ def _train(model: Any, job: Job, device: str, began: float) -> _Run:
         precision="bfloat16" if stepper.reduced else "float32",
         seconds=round(loop - began, 3),
     )
-    while not schedule.over:
+
+    def another_round() -> bool:
+        """Look at all that counts, and whether some steps more are wanted."""
+        nonlocal rounds
+        if not (schedule.shortened and rounds):
+            return False
+        rounds -= 1
+        _note(plan, stepper.look(surveyed))
+        run.look(plan, trained)
+        wanted = plan.share_as_asked < 1 or plan.still < STILL_ENOUGH
+        return wanted and schedule.again(AGAIN, recipe.max_steps)
+
+    while not schedule.over or another_round():
         step = run.step + 1
         rate = recipe.learning_rate * schedule.take()
         for group in optimiser.param_groups:
@@ -217,8 +233,8 @@ def _train(model: Any, job: Job, device: str, began: float) -> _Run:
         run.stepping = time.perf_counter() - loop
         _tell(run, schedule.steps, outcome, plan, rate, device)
         if plan.share >= ENOUGH and plan.share_as_asked >= ALL_ASKED:
-            if not schedule.shortened and anchors:
-                plan.held(anchors, stepper.divergences(anchors))
+            if not schedule.shortened:
+                _note(plan, stepper.look(surveyed))
                 size = settling_size(lessons)
                 run.best_score = (-1.0, 0.0)  # states before did not know what had moved
             schedule.shorten(max(COOL_DOWN[0], round(COOL_DOWN[1] * step)))
@@ -236,6 +252,8 @@ def _train(model: Any, job: Job, device: str, began: float) -> _Run:
         break
     else:
         run.reason = "learnt" if schedule.shortened else "steps"
+    if schedule.shortened:
+        _note(plan, stepper.look(surveyed))
     run.look(plan, trained)
     return run
 

@@ -194,7 +194,7 @@ def measure(
     )
     verdict = Verdict(
         scale=scale,
-        measures=_measures(served, near, anchors, changes, gate, held_now),
+        measures=_measures(served, alone, near, anchors, changes, gate, held_now),
         spoken=served,
         changes=changes,
         alone=alone,
@@ -319,13 +319,14 @@ def _changes(
 
 def _measures(
     spoken: Spoken,
+    alone: Spoken,
     near: Sequence[Held],
     anchors: Sequence[Held],
     changes: Sequence[Change],
     gate: GateSettings,
     held_now: Sequence[bool],
 ) -> tuple[Measure, ...]:
-    right, rephrased = spoken.lessons, spoken.rephrasings
+    right, rephrased = spoken.lessons, min(spoken.rephrasings, alone.rephrasings)
     before = [had for had, held in zip(spoken.reproduced, held_now, strict=False) if held]
     kept = mean(before)
     lost = (
@@ -338,13 +339,16 @@ def _measures(
              for some in (near, anchors)]  # fmt: skip
     (near_kept, near_strict), (anchors_kept, anchors_strict) = apart
     kl, rise = drift(anchors)
-    said = (*spoken.every, *near, *anchors)
+    said: list[Answer | Held] = [*spoken.every, *near, *anchors]
     sound = mean([one.sound for one in said])
     endless = sum(not one.ended for one in said)
     spread = sum(change.spread for change in changes)
     return (
         Measure("lessons", right, gate.lessons, right >= gate.lessons,
                 f"lessons reproduced: {_share(right)} (at least {gate.lessons:.0%})"),
+        Measure("alone", alone.lessons, gate.lessons, alone.lessons >= gate.lessons,
+                f"lessons reproduced without recall: {_share(alone.lessons)} "
+                f"(at least {gate.lessons:.0%})"),
         Measure("rephrasings", rephrased, gate.rephrasings, rephrased >= gate.rephrasings,
                 f"held-out rephrasings: {_share(rephrased)} (at least {gate.rephrasings:.0%})"),
         Measure("kept", kept, gate.kept, kept >= gate.kept, lost),

@@ -60,10 +60,10 @@ class Sample:
     """One sequence: a prompt of `prompt` tokens and the reply to it.
 
     `lesson` is its lesson's number (ANCHOR for what must stay as it is), `variant` 0 for the question
-    as it was asked (in a new thread or another place), `difference` the id it teaches. `rejected` is the whole sequence with the marked
-    reply, for the contrast; `parts`, when not empty, are the places that the contrast counts: start and
-    end in `tokens`, start and end in `rejected`. `top` holds the base's k likeliest tokens at each
-    reply position: ids and ln p, each [reply, k].
+    as it was asked (in a new thread or another place), `difference` the id it teaches. `rejected` is
+    the whole sequence with the marked reply, for the contrast; `parts`, when not empty, are the places
+    that the contrast counts: start and end in `tokens`, start and end in `rejected`. `top` holds the
+    base's k likeliest tokens at each reply position: ids and ln p, each [reply, k].
     """
 
     tokens: tuple[int, ...]

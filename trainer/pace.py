@@ -14,6 +14,8 @@ MORE_ANCHORS, MOST_ANCHORS = 100, 8
 VISITS = 85
 """Times that a lesson is shown in one wording or another; with the two above, the number of steps."""
 FEWEST_STEPS = 160
+TOP_AGAIN = 0.4
+"""Share of the rate at which a further round begins."""
 WARM_UP = 5
 """Steps over which the learning rate rises. Then it falls to nothing in a line."""
 
@@ -68,3 +70,10 @@ class Schedule:
         if not self.shortened and self._taken + steps < self.steps:
             self._top, self._from = self._line(), self._taken
             self.steps, self.shortened = self._taken + steps, True
+
+    def again(self, steps: int, most: int) -> bool:
+        """Rise to TOP_AGAIN and fall to nothing once more within `steps`; False where `most` steps in
+        all leave none."""
+        self.steps = min(most, self._taken + steps)
+        self._top, self._from = TOP_AGAIN, self._taken
+        return not self.over

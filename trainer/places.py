@@ -111,7 +111,7 @@ class Places:
     # --- lessons -----------------------------------------------------------------------------
 
     def laid(self, lesson: Lesson) -> Lesson:
-        """Return the lesson with the places where the gate asks it and the contexts it is trained in."""
+        """Return the lesson with the places where the gate asks it, and contexts to train it in."""
         if lesson.kind == "naming" or lesson.in_talk:
             return lesson
         order = random.Random(f"{self._seed}|{lesson.difference}|{lesson.question.text}")
@@ -175,7 +175,7 @@ class Places:
         return self._under(text, items)
 
     def _under(self, text: str, items: Sequence[Difference]) -> Question | None:
-        """Return `text` asked below the block of `items`; None without any, or where it does not fit."""
+        """Return `text` asked below the block of `items`; None for none, or where it does not fit."""
         block, _ = render(
             [Recalled(item, 1.0, ()) for item in items],
             budget=min(BLOCK_TOKENS, self._engine.info.context // 2),

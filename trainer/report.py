@@ -88,7 +88,8 @@ class Change:
     """A question that nothing was marked on and whose answer moved.
 
     `near` tells look-alikes of lessons from unrelated ones; `undecided` that the base itself wavered
-    there, so that the gate does not count it; `spread` that it is answered in a lesson's words. `after` is "" where it was only counted.
+    there, so that the gate does not count it; `spread` that it is answered in a lesson's words.
+    `after` is "" where it was only counted.
     """
 
     asked: str

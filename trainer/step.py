@@ -74,21 +74,47 @@ class Stepper:
 
         self.with_less_memory(once, pairs)
 
-    def divergences(self, anchors: Sequence[Sample]) -> list[float]:
-        """Return how far each anchor is from the base now, in nats a token; nothing is trained."""
+    def look(self, samples: Sequence[Sample]) -> Outcome:
+        """Return how samples come out now, margins and divergences alone; nothing is trained."""
         import torch
 
-        found: dict[Sample, float] = {}
+        outcome = Outcome()
 
         def once() -> None:
             with torch.inference_mode():
-                for some in self._parts(anchors):
+                for some in self._parts(samples):
                     batch, logits, _hidden = self._forward(some)
-                    _, each = self._divergence(batch, logits, some, batch.owner >= 0)
-                    found.update(each)
+                    lesson = self._of_lessons(batch, some)
+                    if bool((ours := lesson & (batch.side == CHOSEN)).any()):
+                        self._note_margins(batch, logits, some, ours, outcome)
+                    if not bool(lesson.all()):
+                        _, each = self._divergence(batch, logits, some, ~lesson)
+                        outcome.divergences.update(each)
 
-        self.with_less_memory(once, anchors)
-        return [found[anchor] for anchor in anchors]
+        self.with_less_memory(once, samples)
+        return outcome
+
+    def _of_lessons(self, batch: Batch, samples: Sequence[Sample]) -> Tensor:
+        """Return which places belong to a lesson, not to an anchor."""
+        import torch
+
+        lesson = torch.tensor([s.lesson != ANCHOR for s in samples], device=self.device)
+        return lesson[batch.owner]
+
+    def _note_margins(
+        self,
+        batch: Batch,
+        logits: Tensor,
+        samples: Sequence[Sample],
+        places: Tensor,
+        outcome: Outcome,
+    ) -> None:
+        leads = objective.margins(
+            logits[places].detach(), batch.targets[places], batch.owner[places], len(samples)
+        ).tolist()
+        outcome.margins.update(
+            {s: lead for s, lead in zip(samples, leads, strict=True) if s.lesson != ANCHOR}
+        )
 
     def __call__(self, samples: Sequence[Sample]) -> Outcome:
         """Add the step's gradients to the parameters'.
@@ -191,7 +217,7 @@ class Stepper:
 
         recipe, device = self.recipe, self.device
         batch, logits, hidden = self._forward(samples)
-        lesson = torch.tensor([s.lesson != ANCHOR for s in samples], device=device)[batch.owner]
+        lesson = self._of_lessons(batch, samples)
         ours = lesson & (batch.side == CHOSEN)
         loss = logits.new_zeros(())
         if bool(ours.any()):
@@ -200,11 +226,7 @@ class Stepper:
             weight = torch.tensor([s.weight * (s.lesson != ANCHOR) for s in samples], device=device)
             term = objective.cross_entropy(logs, owner, weight, weights)
             loss, outcome.chosen = loss + term, outcome.chosen + term.item()
-            with torch.no_grad():
-                leads = objective.margins(mine, targets, owner, len(samples)).tolist()
-            outcome.margins.update(
-                {s: leads[i] for i, s in enumerate(samples) if s.lesson != ANCHOR}
-            )
+            self._note_margins(batch, logits, samples, ours, outcome)
         known = [self._before.get(s) for s in samples]
         which = [i for i, value in enumerate(known) if value is not None]
         if which and recipe.preference_weight > 0:
