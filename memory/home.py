@@ -132,6 +132,7 @@ class GateSettings(_Section):
     perplexity: Annotated[float, Field(ge=0)]
     perplexity_limit: Annotated[float, Field(ge=0)]
     sound: Share
+    endless: Annotated[int, Field(ge=0)]
     spread: Annotated[int, Field(ge=0)]
 
 

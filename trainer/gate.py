@@ -368,8 +368,8 @@ def _measures(
         Measure("sound", sound, gate.sound, sound >= gate.sound,
                 f"well-formed replies (not empty, no think tags of their own): "
                 f"{_share(sound)} (at least {gate.sound:.0%})", True),
-        Measure("endless", endless, 0, not endless,
-                f"replies that loop or do not end: {endless} (none may)", True),
+        Measure("endless", endless, gate.endless, endless <= gate.endless,
+                f"replies that loop or do not end: {endless} (at most {gate.endless})", True),
         Measure("spread", spread, gate.spread, spread <= gate.spread,
                 f"other questions answered in a lesson's words: {spread} (at most {gate.spread})",
                 True),

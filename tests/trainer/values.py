@@ -38,6 +38,8 @@ def quick_settings(home: Home, **sections: dict[str, Any]) -> Settings:
             "perplexity_limit": 1e9,
             "kept": 0.0,
             "sound": 0.0,
+            "endless": 10000,
+            "spread": 10000,
         },
     }
     for name, section in sections.items():
