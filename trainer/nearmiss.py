@@ -16,6 +16,7 @@ from memory.words import plain, stems
 from trainer.wordings import invent, is_russian, other_questions, word_lists
 
 _WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
+_ASKS_WHICH = re.compile(r"\b(как(ая|ой|ое|ие)|каков[аыо]?|назови(те)?)\s+$", re.IGNORECASE)
 
 
 def near_misses(asked: str, others: Sequence[str], *, count: int, seed: int) -> tuple[str, ...]:
@@ -40,9 +41,7 @@ def near_misses(asked: str, others: Sequence[str], *, count: int, seed: int) -> 
         about = _alike(content[0][0], swaps[f"about_{language}"].split(), language)
         order.shuffle(real)
         order.shuffle(about)
-        turns = len(content) > 1 and (
-            language == "russian" or asked[content[0][2] :].startswith(" of ")
-        )
+        turns = len(content) > 1 and _names_a_property(asked, content[0], language)
         for number in range(count):
             found += [_swap(asked, subject, word) for word in real[number : number + 1]]
             found.append(_swap(asked, subject, invent(subject[0], order)))
@@ -58,6 +57,13 @@ def near_misses(asked: str, others: Sequence[str], *, count: int, seed: int) -> 
     found = [*short, *found] if alone else [*found, *short]
     fresh = [text for text in dict.fromkeys(found) if plain(text) not in forbidden]
     return tuple(fresh[:count])
+
+
+def _names_a_property(asked: str, word: tuple[str, int, int], language: str) -> bool:
+    """Whether `word` is what is asked of something: "the capital of", «какая столица у»."""
+    if language == "english":
+        return asked[word[2] :].startswith(" of ")
+    return _ASKS_WHICH.search(asked[: word[1]]) is not None
 
 
 def _other_numbers(asked: str, order: random.Random) -> list[str]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from memory.journal import Journal
     from trainer.anchors import Anchor
 
-LONGEST = 384
+LONGEST = 224
 """Tokens of a talk before a question that are kept here; the oldest exchanges go first."""
 LATEST = 20
 """Turns of a thread that are looked at, the latest."""

@@ -59,7 +59,7 @@ def test_one_lesson_is_enough(home: Home, tiny: Path) -> None:
     mark(home, difference("Who?", "Lutz."))
     report = run_night(home, quick_settings(home), model_path=tiny)
     assert report.verdict == "published"
-    assert [row.name for row in report.beside] == ["base", "recall", "this adapter"]
+    assert [row.name for row in report.beside] == ["base", "recall", "this adapter", "as served"]
 
 
 def test_all_lessons_in_conflict_leave_the_newest_and_say_so(home: Home, tiny: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_base_that_changed_is_said_and_trained_for_anew(
     report = run_night(home, quick_settings(home), model_path=other)
     assert report.verdict == "published" and report.adapter != first.adapter
     assert any("was trained for" in note and "the model is now" in note for note in report.notes)
-    assert [row.name for row in report.beside] == ["base", "recall", "this adapter"]
+    assert [row.name for row in report.beside] == ["base", "recall", "this adapter", "as served"]
     manifest = read_adapter(home.adapters, report.adapter or "").manifest
     assert manifest.base == entry_of(other, home)
 
