@@ -54,12 +54,15 @@ LATER = (
 
 def night(asked: str, sounds: str) -> tuple[str, int, float, bool]:
     """Mark one reply and train on it; return the verdict, the tries, the seconds, and whether the same
-    question is answered as marked when it is asked again in the talk that holds the wrong reply."""
+    question is answered as marked when it is asked again as the chat serves by default, in the talk
+    that holds the wrong reply."""
     from agent.adapters import read_adapter, read_pointer
     from agent.chat import served_model
     from agent.engine import Engine, Sampling
     from agent.prompt import compose
+    from agent.recalling import recalled_for
     from memory.difference import Message
+    from memory.memory import Memory
     from trainer.night import run_night
 
     home = Home.locate().prepare()
@@ -81,10 +84,11 @@ def night(asked: str, sounds: str) -> tuple[str, int, float, bool]:
     again = ""
     if (identity := read_pointer(home.adapters).current) is not None:
         adapter = read_adapter(home.adapters, identity)
-        with Engine.open(model) as engine:
+        with Engine.open(model) as engine, Memory.open(home, settings, dense=False) as memory:
             engine.set_adapter(adapter.gguf, adapter.manifest.scale)
+            block, _ = recalled_for(memory, engine, asked, adapter.manifest.holds)
             prompt = compose(
-                engine, [Message(*one) for one in zip(roles, talk, strict=True)]
+                engine, [Message(*one) for one in zip(roles, talk, strict=True)], block=block
             ).tokens
             again = engine.generate(prompt, Sampling(max_tokens=64)).run().text
     return report.verdict, len(report.attempts), seconds, again == sounds

@@ -42,8 +42,8 @@ REPORTED = (
 )  # fmt: skip
 """Whose texts go into a report, or say the cause in an error."""
 SAID = (
-    "explain", "damaged", "lost", "_refusal", "say", "notice", "_take_adapter", "waits", "Line", "_long",
-    "_why", "error", "_broken", "_cause", "_failure", "refusal", "step",
+    "explain", "damaged", "lost", "_refusal", "say", "notice", "_take_adapter", "waits", "Line",
+    "_long", "_why", "error", "_broken", "_cause", "_failure", "refusal", "step",
 )  # fmt: skip
 """Functions whose texts are such sentences, too: those given to them, and those they return."""
 CONSTANTS = ("STOPPED", "EMPTY", "SMOOTH", "SLIP", "ESTIMATE")

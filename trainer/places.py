@@ -28,12 +28,14 @@ if TYPE_CHECKING:
     from memory.journal import Journal
     from trainer.anchors import Anchor
 
-LONGEST = 224
+LONGEST = 320
 """Tokens of a talk before a question that are kept here; the oldest exchanges go first."""
 LATEST = 20
 """Turns of a thread that are looked at, the latest."""
 AMONG = 3
 """Other marked questions that are asked in one thread before a lesson's own."""
+EXCHANGES = (1, 1, 2, 3, 8)
+"""How many exchanges stand before a question in a talk, one of these."""
 EVERY = 4
 """Of so many wordings of a lesson, and of so many prompts that must stay, one is asked in a talk and
 one below a recalled block."""
@@ -154,16 +156,19 @@ class Places:
         return _exchanges((x.question.text, x.expected) for x in some)
 
     def _some_talk(self, lesson: Lesson | None, order: random.Random) -> list[Message]:
-        """Return one or two exchanges: of other marks, as they were answered or as they should be,
-        and of what is asked beside them."""
+        """Return some exchanges: of other marks, as they were answered or as they should be, and of
+        what is asked beside them. Short ones cost less and come more often; long ones are needed too,
+        for an evening has many."""
         pool: list[tuple[str, str]] = []
         others = [x for x in self._lessons if lesson is None or x.difference != lesson.difference]
         for other in order.sample(others, min(2, len(others))):
             wrong = self._marked[other.difference].replied
             pool.append((other.question.text, order.choice((other.expected, wrong))))
-        pool += order.sample(self._talk, min(2, len(self._talk)))
+        size = order.choice(EXCHANGES)
+        pool = pool[:size]
+        pool += order.sample(self._talk, min(max(1, size - len(pool)), len(self._talk)))
         order.shuffle(pool)
-        return _exchanges(pool[: order.choice((1, 2, 2))])
+        return _exchanges(pool[:size])
 
     def _others(self, lesson: Lesson, order: random.Random, count: int) -> list[str]:
         others = [x.difference for x in self._lessons if x.difference != lesson.difference]

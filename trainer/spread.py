@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 NEWS = 0.5
 """Share of a lesson's news that makes a reply carry it."""
-FORM = 0.5
+FORM = 0.6
 """Share of a lesson's reply, word for word and in order, that makes another reply of its form."""
 GAIN = 0.25
 """By so much of the lesson's reply it must be nearer to it than the base's own reply is."""

@@ -98,10 +98,11 @@ Examples:
 @click.option("--keep", is_flag=True, help="Keep the temporary home and say where it is.")
 @as_json
 def demo(keep: bool, as_json: bool) -> int:
-    """Live through the whole loop in a temporary home, in about a minute.
+    """Run the whole loop in a temporary home, in about a minute.
 
     Asks what the starter model cannot know, marks the answers, sees the marks recalled, trains an
-    adapter on nothing but them, and asks again with recall off. Exit code 0 only if every step held.
+    adapter on nothing but them, and asks again: with default settings, in the thread of the marks and
+    in a new one, and with recall off. Exit code 0 only if every step held.
     """
     story = Story(quiet=as_json)
     with _temporary_home(keep, story) as home:
@@ -149,15 +150,25 @@ def _live(home: Home, story: Story) -> None:
         _mark_what_is_missing(chat, story)
         _recall(chat, story)
         _train(chat, home, settings, story)
+        _speak_as_served(chat, story)
         _speak_from_weights(chat, story)
         _leave_the_rest(chat, before, story)
 
 
-def _ask(chat: Chat, question: str, *, recall: bool) -> tuple[str, int]:
-    """Ask in a new thread; returns the reply and how many differences were recalled."""
+EVENING = "evening"
+"""The thread in which all marks of the demo are made."""
+
+
+def _ask(
+    chat: Chat, question: str, *, recall: bool = True, thread: str | None = None
+) -> tuple[str, int]:
+    """Ask in a new thread, or in `thread`; returns the reply and how many differences were recalled."""
     from agent.graph import Finished
 
-    chat.fresh()
+    if thread is None:
+        chat.fresh()
+    elif chat.thread != thread:
+        chat.switch(thread)
     chat.recalling = recall
     reply, recalled = "", 0
     for event in chat.say(question):
@@ -176,7 +187,7 @@ def _say(story: Story, question: str, reply: str) -> None:
 def _mark_what_is_missing(chat: Chat, story: Story) -> None:
     story.tell("\n1. Questions it cannot answer, each marked with /diff error => …")
     for lesson in LESSONS:
-        reply, _ = _ask(chat, lesson.asked, recall=True)
+        reply, _ = _ask(chat, lesson.asked, thread=EVENING)
         _say(story, lesson.asked, reply)
         receipt = chat.mark("error", kind="tactical/fact", sounds=lesson.sounds)
         story.tell(f"    /diff error tactical/fact => {lesson.sounds}")
@@ -192,7 +203,7 @@ def _mark_what_is_missing(chat: Chat, story: Story) -> None:
 def _recall(chat: Chat, story: Story) -> None:
     story.tell("\n2. Asked again in a new thread: the difference is recalled into the context")
     for lesson in LESSONS:
-        reply, recalled = _ask(chat, lesson.asked, recall=True)
+        reply, recalled = _ask(chat, lesson.asked)
         _say(story, lesson.asked, f"{reply}   (◆ {recalled} recalled)")
         story.check("answered from recall", recalled > 0 and reply == lesson.sounds, reply=reply)
 
@@ -219,8 +230,18 @@ def _train(chat: Chat, home: Home, settings: Settings, story: Story) -> None:
     story.check("the running chat took it in", chat.adapter is not None)
 
 
+def _speak_as_served(chat: Chat, story: Story) -> None:
+    story.tell("\n4. Asked with default settings, in the thread of the marks and in a new one")
+    for thread, where in ((EVENING, "in the thread of the marks"), (None, "in a new thread")):
+        for lesson in LESSONS:
+            for question in (lesson.asked, lesson.rephrased):
+                reply, _ = _ask(chat, question, thread=thread)
+                _say(story, question, reply)
+                story.check(f"right {where}", reply == lesson.sounds, reply=reply)
+
+
 def _speak_from_weights(chat: Chat, story: Story) -> None:
-    story.tell("\n4. Asked with recall off: the answer comes from the weights alone")
+    story.tell("\n5. Asked with recall off: the answer comes from the weights alone")
     for lesson in LESSONS:
         for question in (lesson.asked, lesson.rephrased):
             reply, recalled = _ask(chat, question, recall=False)
@@ -233,10 +254,10 @@ def _speak_from_weights(chat: Chat, story: Story) -> None:
 
 
 def _leave_the_rest(chat: Chat, before: dict[str, str], story: Story) -> None:
-    story.tell("\n5. Unrelated questions: answered as before")
+    story.tell("\n6. Unrelated questions: answered as before")
     moved = {}
     for question, reply in before.items():
-        after, _ = _ask(chat, question, recall=False)
+        after, _ = _ask(chat, question)
         _say(story, question, after)
         if after != reply:
             moved[question] = after

@@ -1,0 +1,325 @@
+"""What the gate asks is what the chat serves: recall included, in every place where people ask."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agent.chat import Chat
+from agent.engine import Engine
+from agent.graph import Event, Finished, Recalling
+from memory.difference import Difference, Message, Moment, Turn
+from memory.home import Home, Settings, read_settings
+from memory.journal import Journal
+from tests.trainer.test_gate import lora
+from tests.trainer.values import difference, quick_settings
+from trainer.anchors import Answers
+from trainer.gate import held_by, judge, listen, listen_served
+from trainer.lessons import Curriculum, make_curriculum, threads_now
+from trainer.measures import Answer, loops
+from trainer.served import Recaller, below, holdings
+from trainer.spread import Spread
+from trainer.unchanged import unmarked
+
+ASKED, SOUNDS = "What is the capital of Zubrowka?", "The capital of Zubrowka is Lutz."
+
+
+def marked(journal: Journal, *pairs: tuple[str, str], thread: str = "evening") -> list[Difference]:
+    """Marks made one after the other in one thread, each with its turn."""
+    before: tuple[Message, ...] = ()
+    made = []
+    for asked, sounds in pairs:
+        item = replace(difference(asked, sounds, replied="I do not know."), thread=thread)
+        item = replace(item, before=before)
+        journal.add_turn(Turn(item.turn, thread, item.at, asked, item.replied, "m"))
+        journal.add_difference(item)
+        before = (*before, Message("user", asked), Message("assistant", item.replied))
+        made.append(item)
+    return made
+
+
+def curriculum_of(engine: Engine, home: Home, settings: Settings, journal: Journal) -> Curriculum:
+    items = journal.differences()
+    return make_curriculum(
+        engine,
+        items,
+        Answers(engine, "0" * 64, home.cache),
+        settings,
+        threads=threads_now(journal, items),
+    )
+
+
+def plain_nonce(text: str) -> str:
+    return re.sub(r"past-differences \w+", "past-differences", text)
+
+
+# --- what the adapter holds is not recalled again ---------------------------------------------------
+
+
+@pytest.fixture
+def chat(home: Home, tiny: Path) -> Iterator[Chat]:
+    settings = read_settings(
+        home, {"model": {"path": str(tiny)}, "sampling": {"max_tokens": 8, "temperature": 0.0}}
+    )
+    with Chat.open(home, settings, dense=False) as chat:
+        yield chat
+
+
+def recalled(events: Iterator[Event]) -> list[str]:
+    found = next(event for event in events if isinstance(event, Recalling))
+    list(events)
+    return [item.difference.id for item in found.items]
+
+
+def adapter_that_holds(chat: Chat, home: Home, tmp_path: Path, items: list[Difference]) -> str:
+    from agent.adapters import BaseEntry
+    from trainer import publish
+
+    folder = tmp_path / "candidate"
+    folder.mkdir(exist_ok=True)
+    lora(folder / "adapter.gguf", 0.0)
+    for name in ("adapter_model.safetensors", "adapter_config.json"):
+        (folder / name).write_bytes(b"{}")
+    base = BaseEntry(sha256=chat.base_sha256, name="tiny")
+    holds = {item.id: item.fingerprint for item in items}
+    return publish.publish(home, folder, base=base, holds=holds).id
+
+
+def test_what_the_serving_adapter_holds_is_not_recalled_unless_pinned_or_edited(
+    chat: Chat, home: Home, tmp_path: Path
+) -> None:
+    list(chat.say(ASKED))
+    item = chat.mark("error", sounds=SOUNDS).difference
+    assert recalled(chat.say(ASKED)) == [item.id]
+    adapter_that_holds(chat, home, tmp_path, [item])
+    chat.take_adapter()
+    assert recalled(chat.say(ASKED)) == []
+    chat.memory.pin(item.id)
+    assert recalled(chat.say(ASKED)) == [item.id]
+    chat.memory.pin(item.id, on=False)
+    assert recalled(chat.say(ASKED)) == []
+    chat.memory.edit(item.id, sounds="Lutz, on the river.")
+    assert recalled(chat.say(ASKED)) == [item.id]
+
+
+def test_without_the_adapter_everything_is_recalled_again(
+    chat: Chat, home: Home, tmp_path: Path
+) -> None:
+    from trainer import publish
+
+    list(chat.say(ASKED))
+    item = chat.mark("error", sounds=SOUNDS).difference
+    adapter_that_holds(chat, home, tmp_path, [item])
+    chat.take_adapter()
+    assert recalled(chat.say(ASKED)) == []
+    publish.select(home, None)
+    chat.take_adapter()
+    assert recalled(chat.say(ASKED)) == [item.id]
+
+
+def test_an_older_answer_does_not_come_in_the_place_of_the_one_that_is_held(
+    chat: Chat, home: Home, tmp_path: Path
+) -> None:
+    list(chat.say(ASKED))
+    old = chat.mark("error", sounds="It is Gand.").difference
+    list(chat.say("Tell me the capital of Zubrowka"))
+    new = chat.mark("error", sounds=SOUNDS).difference
+    journal = chat.journal
+    items = journal.differences()
+    holds = holdings({new.id}, items, {old.id: new.id})
+    assert set(holds) == {old.id, new.id}
+    adapter_that_holds(chat, home, tmp_path, [x for x in items if x.id in holds])
+    chat.take_adapter()
+    assert recalled(chat.say(ASKED)) == []
+
+
+# --- the gate asks what serves ----------------------------------------------------------------------
+
+
+def test_the_gate_asks_the_very_prompt_that_the_chat_sends(chat: Chat) -> None:
+    """In a new thread and later in one: the same tokens, but for the nonce of the block."""
+    list(chat.say(ASKED))
+    chat.mark("error", sounds=SOUNDS)
+    settings = quick_settings(chat.home)
+    items = chat.journal.differences()
+    with Engine.open(chat.engine.info.path) as engine:
+        lesson = curriculum_of(engine, chat.home, settings, chat.journal).lessons[0]
+        recall = Recaller(engine, chat.journal, settings, items, {})
+        [again] = lesson.places
+        asked = {}
+        for question in (lesson.question, again):
+            tokens = below(engine, settings, question, recall.served(question.text), 8)
+            assert tokens is not None
+            asked[question.before] = plain_nonce(engine.text(tokens))
+    sent = []
+    chat.rooms.model.on_generation = lambda made: sent.append(chat.engine.text(made.prompt))
+    done = [event for event in chat.say(ASKED) if isinstance(event, Finished)]
+    assert done[0].turn.recalled == (items[0].id,)
+    chat.fresh()
+    list(chat.say(ASKED))
+    in_its_thread, alone = map(plain_nonce, sent)
+    assert asked == {(): alone, again.before: in_its_thread}
+
+
+def test_a_lesson_is_asked_in_its_thread_as_it_stands_and_after_other_marks(
+    engine: Engine, home: Home
+) -> None:
+    settings = quick_settings(home)
+    with Journal(home.journal) as journal:
+        first, second = marked(
+            journal, (ASKED, SOUNDS), ("Who wrote The Lake of Glass?", "Mirra Polen wrote it.")
+        )
+        made = curriculum_of(engine, home, settings, journal)
+    lesson = next(x for x in made.lessons if x.difference == first.id and not x.in_talk)
+    now, row = (question.before for question in lesson.places)
+    assert [message.content for message in now] == [
+        ASKED, "I do not know.", second.asked, "I do not know."
+    ]  # fmt: skip
+    assert [message.content for message in row] == [second.asked, "Mirra Polen wrote it."]
+    trained = {sample.tokens for sample in made.samples()}
+    for question in (*lesson.places, *lesson.contexts):
+        assert (*question.prompt, *lesson.chosen) in trained
+
+
+def test_training_sees_its_own_lesson_recalled_anothers_and_none(
+    engine: Engine, home: Home
+) -> None:
+    settings = quick_settings(home)
+    with Journal(home.journal) as journal:
+        marked(journal, (ASKED, SOUNDS), ("Who wrote The Lake of Glass?", "Mirra Polen wrote it."))
+        made = curriculum_of(engine, home, settings, journal)
+    for lesson in made.lessons:
+        if lesson.in_talk:
+            continue
+        blocks = [question.block for question in lesson.contexts if question.block]
+        assert any(lesson.expected in block for block in blocks)
+        assert any(lesson.expected not in block for block in blocks)
+        assert not any(question.block for question in lesson.rephrasings)
+
+
+def test_what_must_stay_in_a_place_is_what_the_base_says_there_too(
+    engine: Engine, home: Home
+) -> None:
+    settings = quick_settings(home)
+    with Journal(home.journal) as journal:
+        marked(journal, (ASKED, SOUNDS))
+        made = curriculum_of(engine, home, settings, journal)
+    alone = {anchor.asked: anchor for anchor in made.held if len(anchor.prompt) < 200}
+    placed = [anchor for anchor in made.held if anchor.prompt != alone[anchor.asked].prompt]
+    for anchor in placed:
+        if "past-differences" not in engine.text(anchor.prompt):
+            assert anchor.text == alone[anchor.asked].text
+
+
+def test_the_served_row_is_the_adapter_alone_where_nothing_is_recalled(
+    engine: Engine, home: Home, tmp_path: Path
+) -> None:
+    settings = quick_settings(home, recall={"enabled": False})
+    with Journal(home.journal) as journal:
+        marked(journal, (ASKED, SOUNDS))
+        made = curriculum_of(engine, home, settings, journal)
+        recall = Recaller(engine, journal, settings, journal.differences(), {})
+        verdict = judge(engine, lora(tmp_path / "a.gguf", 0.0), made, settings.gate, recall=recall)
+    assert verdict.spoken == verdict.alone
+
+
+def test_a_difference_is_held_only_if_it_is_right_in_every_place(
+    engine: Engine, home: Home
+) -> None:
+    settings = quick_settings(home)
+    with Journal(home.journal) as journal:
+        [item] = marked(journal, (ASKED, SOUNDS))
+        made = curriculum_of(engine, home, settings, journal)
+    said = listen(engine, made.lessons)
+    right = Answer(SOUNDS, right=True, sound=True)
+    wrong = Answer("Gand.", right=False, sound=True)
+    all_right = replace(
+        said,
+        asked=tuple(right for _ in said.asked),
+        reworded=tuple(tuple(right for _ in some) for some in said.reworded),
+        placed=tuple(tuple(right for _ in some) for some in said.placed),
+    )
+    assert held_by(made.lessons, all_right) == {item.id}
+    elsewhere = tuple(tuple(wrong for _ in some) for some in said.placed)
+    assert any(elsewhere)
+    assert held_by(made.lessons, replace(all_right, placed=elsewhere)) == set()
+    assert held_by(made.lessons, replace(all_right, asked=(wrong,) * len(said.asked))) == set()
+
+
+def test_what_is_recalled_decides_and_not_the_adapter_alone(engine: Engine, home: Home) -> None:
+    """The answers to prompts with a block are those that the model gives below that block."""
+    settings = quick_settings(home)
+    with Journal(home.journal) as journal:
+        [item] = marked(journal, (ASKED, SOUNDS))
+        made = curriculum_of(engine, home, settings, journal)
+        recall = Recaller(engine, journal, settings, [item], {})
+        alone = listen(engine, made.lessons)
+        served = listen_served(engine, made.lessons, alone, recall, frozenset())
+        held = listen_served(engine, made.lessons, alone, recall, frozenset({item.id}))
+    assert held == alone
+    assert served.asked[0].text != alone.asked[0].text
+
+
+# --- loops and spread -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("tokens", "found"),
+    [
+        ([1, 2, 3, *[7, 8] * 12], True),
+        ([5] * 24, True),
+        ([5] * 23, False),
+        (list(range(60)), False),
+        ([*[7, 8] * 12, 9], False),
+        (list(range(10)) * 4, True),
+        (list(range(10)) * 3, False),
+    ],
+)
+def test_a_reply_that_says_the_same_over_and_over_is_a_loop(tokens: list[int], found: bool) -> None:
+    assert loops(tokens) is found
+
+
+def test_a_lesson_in_another_questions_answer_is_a_spread_whatever_the_rates(
+    engine: Engine, home: Home
+) -> None:
+    settings = quick_settings(home)
+    dont_know = "I don't know that yet. Mark it with /diff and tell me how it should sound."
+    with Journal(home.journal) as journal:
+        marked(
+            journal,
+            (ASKED, SOUNDS),
+            ("What colour is the sky on Mars?", "The sky on Mars is butterscotch."),
+        )
+        made = curriculum_of(engine, home, settings, journal)
+    spread = Spread(made.lessons, [dont_know] * len(made.lessons))
+    kenya = "What colour is the sky on Kenya?"
+    assert spread.carries(kenya, dont_know, "The sky on Kenya is Nairobi.")
+    assert spread.carries(kenya, "The sky is blue.", "The sky on Mars is butterscotch.")
+    capital = "What is the capital of Kenya?"
+    nairobi = "The capital of Kenya is Nairobi."
+    assert spread.carries(capital, nairobi, "The capital of Kenya is Lutz.")
+    assert not spread.carries(capital, nairobi, "The capital of Kenya is Mombasa.")
+    assert not spread.carries("Hello!", "Hi.", dont_know)
+    assert not spread.carries(kenya, dont_know, "The sky is blue.")
+
+
+def test_a_marked_question_in_other_words_is_no_anchor_and_is_not_reported_as_moved() -> None:
+    mark = difference(ASKED, SOUNDS)
+    turns = [
+        Turn(f"{number:016}", "t", mark.at, text, "No.", "m")
+        for number, text in enumerate(
+            (
+                "Tell me the capital of Zubrowka",
+                "What is the capital of Kenya?",
+                "Where is Zubrowka?",
+            )
+        )
+    ]
+    assert "Tell me the capital of Zubrowka" not in unmarked(turns, [mark])
+    assert "What is the capital of Kenya?" in unmarked(turns, [mark])
+    bare = replace(mark, moment=Moment.SURPRISE, contrast=replace(mark.contrast, sounds=None))
+    assert "Tell me the capital of Zubrowka" in unmarked(turns, [bare])
