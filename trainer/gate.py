@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Spoken", "Verdict", "judge", "listen", "measure", "measures_to_json", "probe", "same"]
 
 SCALE_STEPS = 3
-LOWEST_SCALE = 0.3
+LOWEST_SCALE = 0.75
 HALF = 0.5
 SHOWN_REWORDED = 40
 """Wrong replies to held-out rephrasings that are generated to their end."""
@@ -310,7 +310,7 @@ def _changes(
             one.text or "",
             near=near,
             undecided=one.kept,
-            spread=spread.carries(anchor.asked, anchor.text, one.text or ""),
+            spread=spread.carries(anchor.asked, anchor.text, one.text or "", undecided=one.kept),
         )
         for anchor, one in zip(anchors, held, strict=True)
         if not one.strict

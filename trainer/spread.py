@@ -45,13 +45,17 @@ class Spread:
                 found[_Taught(news, tuple(words(lesson.expected)))] = None
         self._taught = tuple(found)
 
-    def carries(self, asked: str, base: str, reply: str) -> bool:
-        """Whether `reply` to `asked` carries a lesson's words, where the base says `base`."""
+    def carries(self, asked: str, base: str, reply: str, *, undecided: bool = False) -> bool:
+        """Whether `reply` to `asked` carries a lesson's words, where the base says `base`.
+
+        Where the base itself was undecided, a reply of a lesson's form may be its own second choice:
+        only a lesson's news counts there.
+        """
         mine = set(_stems(reply)) - set(_stems(base)) - set(_stems(asked))
         said, before = words(reply), words(base)
         return any(
             (taught.news and len(taught.news & mine) >= NEWS * len(taught.news))
-            or _of_its_form(taught.reply, said, before)
+            or (not undecided and _of_its_form(taught.reply, said, before))
             for taught in self._taught
         )
 

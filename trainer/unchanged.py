@@ -24,8 +24,10 @@ from trainer.teach import Lesson
 if TYPE_CHECKING:
     from memory.home import Settings
 
-NEAR_TRAINED, NEAR_MEASURED = 16, 4
-"""Near-misses of a difference: held in training, and kept back for the gate (at least)."""
+NEAR_TRAINED, NEAR_MEASURED = (24, 48), 4
+"""Near-misses of a difference: held in training (at least, and at most), and kept back for the gate."""
+NEAR_IN_ALL = 144
+"""Near-misses that a few lessons are trained beside together: which name is meant is learnt from many."""
 NEAR_AT_MOST = 1600
 """Near-misses held in all: each costs an answer of the base."""
 FEWEST_MEASURED = 12
@@ -46,7 +48,9 @@ def near_prompts(
     asked = list(dict.fromkeys(x.question.text for x in lessons if x.kind != "naming"))
     kept_back = max(NEAR_MEASURED, math.ceil(FEWEST_MEASURED / max(1, len(asked))))
     kept_back = max(1, min(kept_back, MOST_MEASURED // max(1, len(asked))))
-    to_train = max(2, min(NEAR_TRAINED, NEAR_AT_MOST // max(1, len(asked))))
+    count = max(1, len(asked))
+    to_train = min(NEAR_TRAINED[1], max(NEAR_TRAINED[0], NEAR_IN_ALL // count))
+    to_train = max(2, min(to_train, NEAR_AT_MOST // count))
     # What the gate takes more of one or two lessons is not taken from what they are trained beside.
     to_train += max(0, kept_back - NEAR_MEASURED)
     trained: list[str] = []

@@ -32,8 +32,7 @@ def excuse(verdict: Verdict, lessons: Sequence[Lesson]) -> Verdict:
     if not missed or len(differences) < 2:
         return verdict
     right = {
-        name: _right(verdict.alone, [x.difference == name for x in lessons])
-        for name in differences
+        name: _right(verdict.alone, [x.difference == name for x in lessons]) for name in differences
     }
     worst = sorted(differences, key=lambda name: right[name])
     for count in range(1, max(1, int(FEW * len(differences))) + 1):
@@ -77,6 +76,4 @@ def _only(spoken: Spoken, chosen: Sequence[bool]) -> Spoken:
         return tuple(one for one, wanted in zip(answers, chosen, strict=True) if wanted)
 
     placed = spoken.placed or ((),) * len(spoken.asked)
-    return replace(
-        spoken, asked=of(spoken.asked), reworded=of(spoken.reworded), placed=of(placed)
-    )
+    return replace(spoken, asked=of(spoken.asked), reworded=of(spoken.reworded), placed=of(placed))
