@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 NEAR_TRAINED, NEAR_MEASURED = (24, 48), 4
 """Near-misses of a difference: held in training (at least, and at most), and kept back for the gate."""
 NEAR_IN_ALL = 144
-"""Near-misses that a few lessons are trained beside together: which name is meant is learnt from many."""
+"""Near-misses that a few lessons are trained beside: which name is meant is learnt from many."""
 NEAR_AT_MOST = 1600
 """Near-misses held in all: each costs an answer of the base."""
 FEWEST_MEASURED = 12
