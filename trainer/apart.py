@@ -172,7 +172,8 @@ def main() -> None:
     threading.Thread(target=heed, name="discern-heed", daemon=True).start()
     # A key pressed at the terminal is the parent's to hear; a service's end is heard by both.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda _number, _frame: cancel.set())
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda _number, _frame: cancel.set())
 
     def say(**values: Any) -> None:
         out.write(json.dumps(values) + "\n")

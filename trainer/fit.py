@@ -69,8 +69,9 @@ def main(arguments: Sequence[str]) -> int:
     import transformers  # noqa: F401
 
     if threading.current_thread() is threading.main_thread():
-        # Ctrl-C in a terminal reaches the whole group; the parent decides what becomes of us.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # What a terminal says reaches the whole group; the parent decides what becomes of us.
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
     with contextlib.suppress(RuntimeError):  # settled already, where several jobs share a process
         torch.set_num_interop_threads(1)
     emit(phase="ready")

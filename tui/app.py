@@ -41,6 +41,7 @@ from tui.layout import latin
 from tui.pasting import gate_pastes
 from tui.screens.chat import ChatScreen
 from tui.screens.stage import what_broke
+from tui.signals import Ended, bears_hangup, told
 from tui.steady import steady
 from tui.text import clean, one_line, pasted
 from tui.themes import DARK, LIGHT, THEMES, of_ours
@@ -102,10 +103,10 @@ class DiscernApp(App[int]):
         self.theme = settings.ui.theme
 
     def get_driver_class(self) -> type[Driver]:
-        """Return Textual's choice, reading pastes as text alone."""
+        """Return Textual's choice, reading pastes as text alone and bearing that its terminal goes."""
         driver = super().get_driver_class()
         gate_pastes(driver)
-        return driver
+        return bears_hangup(driver)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Return the colours of ours that a theme may lack."""
@@ -286,6 +287,12 @@ class DiscernApp(App[int]):
         """Close the model, the memory and the trainings; for after the screen is gone."""
         self._chat_screen.let_go()
 
+    def end(self, number: int) -> None:
+        """Leave because a signal says so; called in the main thread, wherever that is."""
+        if self._loop is None or not self._loop.is_running():
+            raise Ended(number)
+        self._loop.call_soon_threadsafe(self.exit, None, 128 + number)
+
 
 def run_chat(
     home: Home,
@@ -297,10 +304,11 @@ def run_chat(
 ) -> int:
     """Open the chat and return the exit code once it is left: 0, or 2 when it could not be opened."""
     app = DiscernApp(home, settings, thread=thread, new=new, setup=setup)
-    try:
-        app.run()
-    finally:
-        app.let_go()
+    with told(app.end):
+        try:
+            app.run()
+        finally:
+            app.let_go()
     if app.failure is not None:
         sys.stderr.write(f"discern: {clean(app.failure)}\n")
     return app.return_code or 0

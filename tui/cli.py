@@ -1,8 +1,8 @@
 """`discern` on the command line: finds the verb, runs it, turns errors into one sentence.
 
 Exit codes: 0 done (also: nothing to train), 1 a check that did not hold, 2 bad input or a broken
-file, 130 interrupted. Verbs live in `tui/verbs/` and are imported when called, so that `--help` is
-quick.
+file, 130 interrupted, 143 and 129 ended by SIGTERM and SIGHUP. Verbs live in `tui/verbs/` and are
+imported when called, so that `--help` is quick.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import click
 from memory.errors import DiscernError
 from memory.places import keep_to_ourselves
 from tui.printing import echo
+from tui.signals import Ended, heed
 from tui.verbs.offered import model_files, threads
 
 # Name → (module, one line for --help). The line stands here so that help imports nothing.
@@ -147,6 +148,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # The reader went away (`discern memory list | head`): no fault of ours, and nothing to say.
         _write_nowhere()
         return 0
+    except Ended as error:
+        from tui.verbs.shared_options import step
+
+        step("")
+        echo(f"discern: {error}; nothing that was kept is lost", err=True)
+        return 128 + error.number
     except DiscernError as error:
         from tui.verbs.shared_options import step
 
@@ -170,6 +177,7 @@ def main() -> None:
     """Enter from the shell."""
     keep_to_ourselves()
     _have_streams()
+    heed()
     sys.exit(run())
 
 

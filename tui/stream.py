@@ -40,7 +40,7 @@ class ReplyStream:
 
     def __init__(self, chat: Chat, text: str, *, instead_of: str | None = None) -> None:
         self._chat = chat
-        self._text = text
+        self.text = text
         self._instead_of = instead_of
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
@@ -78,16 +78,17 @@ class ReplyStream:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._ended.wait(), seconds)
 
-    def join(self) -> None:
-        """Wait for the thread, a while at most."""
+    def join(self) -> bool:
+        """Wait for the thread, a while at most; whether it has ended."""
         self._thread.join(5)
+        return not self._thread.is_alive()
 
     def _speak(self) -> None:
         from agent.graph import Delta, Finished, Recalling, Thought
 
         cleaner, thoughts = StreamCleaner(), StreamCleaner()
         try:
-            for event in self._chat.say(self._text, instead_of=self._instead_of):
+            for event in self._chat.say(self.text, instead_of=self._instead_of):
                 if isinstance(event, Delta):
                     self._put(Batch(text=cleaner.feed(event.text)))
                 elif isinstance(event, Thought):

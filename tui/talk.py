@@ -55,11 +55,11 @@ class Talk(ShownThread):
         if self._stream is not None:
             self._stream.stop()
 
-    def close(self) -> None:
-        """Stop the reply and wait for it, a while at most."""
+    def close(self) -> str:
+        """Stop the reply and wait for it, a while at most; returns the message that it left without
+        even a stopped reply, or ""."""
         self.stop()
-        if self._stream is not None:
-            self._stream.join()
+        return "" if self._stream is None or self._stream.join() else self._stream.text
 
     # --- a turn ------------------------------------------------------------------------------
 

@@ -28,6 +28,11 @@ max_tokens = 20
 """
 
 
+def _controls() -> None:
+    """Make standard input the controlling terminal, so that its end is heard (SIGHUP)."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 class Terminal:
     """A program on a pseudo-terminal of 100×40; `out` is every byte it wrote."""
 
@@ -36,7 +41,8 @@ class Terminal:
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
         self.process = subprocess.Popen(
             [sys.executable, "-m", *command],
-            stdin=slave, stdout=slave, stderr=slave, cwd=ROOT, start_new_session=True,
+            stdin=slave, stdout=slave, stderr=slave, cwd=ROOT,
+            start_new_session=True, preexec_fn=_controls,
             env={
                 **os.environ,
                 "TERM": "xterm-256color",
@@ -52,15 +58,28 @@ class Terminal:
         while not condition():
             assert time.monotonic() < deadline, f"waited in vain; last: {self.out[-3000:]!r}"
             if select.select([self.master], [], [], 0.1)[0]:
-                self.out += os.read(self.master, 65536)
+                self._read()
 
     def drain(self) -> None:
         """Take what was written until now, so that it is not held for an answer to what comes."""
-        while select.select([self.master], [], [], 0.1)[0]:
+        while select.select([self.master], [], [], 0.1)[0] and self._read():
+            pass
+
+    def _read(self) -> bool:
+        """Take what is there; whether the program still has its terminal."""
+        try:
             self.out += os.read(self.master, 65536)
+        except OSError:
+            return False
+        return True
 
     def types(self, keys: bytes) -> None:
         os.write(self.master, keys)
+
+    def hang_up(self) -> None:
+        """Close the window."""
+        os.close(self.master)
+        self.master = -1
 
     def __enter__(self) -> Terminal:
         return self
@@ -72,4 +91,5 @@ class Terminal:
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
-        os.close(self.master)
+        if self.master >= 0:
+            os.close(self.master)

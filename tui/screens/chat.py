@@ -7,12 +7,16 @@ handlers (`tui/handlers.py`), keys to where they belong. Commands work while a r
 from __future__ import annotations
 
 import asyncio
+import sys
+from contextlib import ExitStack
 
 from textual import events, work
 from textual.app import ComposeResult
 
+from memory.drafts import keep_draft, take_draft
 from memory.errors import DiscernError
 from memory.home import Home, Settings
+from memory.journal import Journal
 from memory.language import tr
 from memory.retold import retold
 from tui.commands import Command, parse
@@ -46,6 +50,7 @@ class ChatScreen(ReadingStage):
         self._handlers = Handlers(self)
         self._noticed: set[str] = set()
         self._broke = ""
+        self._left = False
 
     def compose(self) -> ComposeResult:
         """Lay the parts down."""
@@ -83,19 +88,42 @@ class ChatScreen(ReadingStage):
         self.training.watch_nights(info.path)
         self.set_interval(POLL_SECONDS, self._poll)
         self.app.theme_changed_signal.subscribe(self, self.recolour)
+        if not self.composer.text and (
+            draft := await asyncio.to_thread(take_draft, self.chat.journal)
+        ):
+            self.composer.write(draft)
         if self._send_when_ready and self._send_when_ready == self.composer.text.strip():
             self.submit(self._send_when_ready)  # unless it was written on since
 
     def leave(self) -> None:
         """Leave the application."""
+        self._left = True
         self.talk.stop()
         self.app.exit(0)
 
     def let_go(self) -> None:
-        """Close what is open; the screen is gone."""
+        """Close what is open; the screen is gone. A message that was being written when the chat was
+        ended from outside is in the input of the next one."""
         self.training.close()
-        self.talk.close()
+        unsaid = self.talk.close()
+        if not self._left:
+            self._keep_draft([unsaid, self.entry.draft])
         self._opening.close()
+
+    def _keep_draft(self, texts: list[str]) -> None:
+        if texts := [text for text in texts if text.strip()]:
+            try:
+                with ExitStack() as stack:
+                    journal = (
+                        self._chat.journal
+                        if self._chat
+                        else stack.enter_context(Journal(self.home.journal))
+                    )
+                    for text in texts:
+                        keep_draft(journal, text)
+            except DiscernError as error:
+                said = f"the message that was being written could not be kept ({error}):\n"
+                sys.stderr.write(clean(f"discern: {said}{texts[-1]}") + "\n")
 
     # --- talking -----------------------------------------------------------------------------
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tui.printing import echo
+from tui.signals import told
 from tui.verbs.offered import threads
 from tui.verbs.shared_options import (
     as_json,
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 SETTLING = 3.0
 """Seconds that one question waits for the index of vectors at most; then recall goes by words."""
-INTERRUPTED = 130
 MOST = 1 << 24
 """Characters that are read from a pipe at most: more than any model's context holds."""
 
@@ -46,7 +45,7 @@ Examples:
   {"event": "thought", "text": "..."}        a piece of what a thinking model thinks
   {"event": "delta", "text": "..."}          a piece of the reply
   {"event": "done", "reply": "...", ...}     the turn as it was kept: the document of --json
-Ctrl-C stops the reply and keeps what was said; the exit code is 130 then.
+Ctrl-C stops the reply and keeps what was said; the exit code is 130 then (143 after SIGTERM).
 """
 )
 @click.argument("words", nargs=-1)
@@ -102,15 +101,15 @@ def ask(
             step("opening the index")
             chat.memory.settle(timeout=SETTLING)
         step("thinking")
-        stopped = stack.enter_context(_interrupts(chat.stop))
+        stopped = stack.enter_context(_stops(chat.stop))
         events = stack.enter_context(closing(chat.say(question)))
         finished = (_as_events if stream else _as_document if as_json else _as_text)(chat, events)
         if chat.notice:
             echo(clean(f"discern: {chat.notice}"), err=True)
-        if stopped.is_set():
+        if stopped:
             said = "what was said is kept" if finished.turn.replied else "nothing was said yet"
             echo(f"discern: stopped; {said}", err=True)
-            return INTERRUPTED
+            return 128 + stopped[0]
     return 0
 
 
@@ -135,24 +134,18 @@ def _question(words: tuple[str, ...]) -> str:
 
 
 @contextmanager
-def _interrupts(stop: Callable[[], None]) -> Iterator[threading.Event]:
-    """Give an event that the first Ctrl-C sets as it stops the reply; a second one ends at once."""
-    stopped = threading.Event()
+def _stops(stop: Callable[[], None]) -> Iterator[list[int]]:
+    """Give a list for the signal that stopped the reply; a second Ctrl-C ends at once."""
+    heard: list[int] = []
 
-    def pressed(_number: int, _frame: object) -> None:
-        if stopped.is_set():
+    def end(number: int) -> None:
+        if heard and number == signal.SIGINT:
             raise KeyboardInterrupt
-        stopped.set()
+        heard.append(number)
         stop()
 
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped
-        return
-    before = signal.signal(signal.SIGINT, pressed)
-    try:
-        yield stopped
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with told(end, signal.SIGINT):
+        yield heard
 
 
 def _as_text(chat: Chat, events: Iterator[Event]) -> Finished:

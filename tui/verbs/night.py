@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import signal
-import sys
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from memory.errors import SettingsError
+from memory.errors import SettingsError, TrainingError
 from tui.printing import confirm, echo
+from tui.signals import Ended, told
 from tui.verbs.shared_options import as_json, open_home, print_json, step
 from tui.verbs.training import Progress
+
+if TYPE_CHECKING:
+    from trainer.cancel import Cancel
 
 EXAMPLES = """\b
 Examples:
@@ -28,29 +32,39 @@ KINDS = click.Choice(["systemd", "launchd", "cron"])
 @click.option("--once", is_flag=True, help="Run now if a night is due, and leave (cron, systemd).")
 @as_json
 @click.pass_context
-def night(ctx: click.Context, once: bool, as_json: bool) -> None:
+def night(ctx: click.Context, once: bool, as_json: bool) -> int:
     """Train every night at the configured time while this runs (Ctrl-C ends it)."""
-    if ctx.invoked_subcommand is None:
-        _once(as_json) if once else _serve()
+    if ctx.invoked_subcommand is not None:
+        return 0
+    return _once(as_json) if once else _serve()
 
 
-def _once(as_json: bool) -> None:
+def _once(as_json: bool) -> int:
     from trainer.apart import run_apart
     from trainer.cancel import Cancel
     from trainer.ledger import run_if_due
 
     home, settings = open_home()
     cancel = Cancel()
-    _leave_on_terminate(cancel, waiting=False)
-    found = run_if_due(home, settings, on_event=Progress(), cancel=cancel, run=run_apart)
+    ended: list[int] = []
+    try:
+        with _leaves(cancel, ended, waiting=False):
+            found = run_if_due(home, settings, on_event=Progress(), cancel=cancel, run=run_apart)
+    except TrainingError as error:
+        if not ended:
+            raise
+        step("")
+        echo(f"discern: {error}", err=True)
+        return 128 + ended[0]
     step("")
     if as_json:
         print_json(found.to_json() if found else {"verdict": "not due"})
     else:
         echo(found.sentence if found else "No night is due.")
+    return 0
 
 
-def _serve() -> None:
+def _serve() -> int:
     from trainer.cancel import Cancel
     from trainer.schedule import next_run, serve
 
@@ -63,26 +77,31 @@ def _serve() -> None:
         )
     echo(f"The next night is {when:%Y-%m-%d %H:%M}. Ctrl-C ends this.", err=True)
     cancel = Cancel()
-    _leave_on_terminate(cancel, waiting=True)
-    serve(
-        home,
-        settings,
-        on_event=Progress(),
-        on_report=lambda done: echo(f"\n{done.sentence}"),
-        on_error=lambda error: echo(f"\ndiscern: {error}", err=True),
-        cancel=cancel,
-    )
+    ended: list[int] = []
+    with _leaves(cancel, ended, waiting=True):
+        serve(
+            home,
+            settings,
+            on_event=Progress(),
+            on_report=lambda done: echo(f"\n{done.sentence}"),
+            on_error=lambda error: echo(f"\ndiscern: {error}", err=True),
+            cancel=cancel,
+        )
+    return 128 + ended[0] if ended else 0
 
 
-def _leave_on_terminate(cancel: Any, *, waiting: bool) -> None:
+@contextmanager
+def _leaves(cancel: Cancel, ended: list[int], *, waiting: bool) -> Iterator[None]:
     """A service that is stopped, or a machine that goes down, leaves the night to be taken up."""
 
-    def terminated(_number: int, _frame: object) -> None:
+    def leave(number: int) -> None:
         cancel.leave()
-        if waiting:
-            sys.exit(143)  # nothing else ends the wait for the next tick
+        again, ended[:] = bool(ended), ended or [number]
+        if waiting and not again:
+            raise Ended(number)  # nothing else ends the wait for the next tick
 
-    signal.signal(signal.SIGTERM, terminated)
+    with told(leave):
+        yield
 
 
 @night.command(

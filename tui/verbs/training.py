@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from memory.errors import NothingToTrainError
+from memory.errors import NothingToTrainError, TrainingError
 from tui.printing import echo
 from tui.progress import bar
+from tui.signals import told
 from tui.verbs.shared_options import as_json, model_option, open_home, print_json, step
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ Examples:
   discern train watch      follow a run in progress, the night's too
   discern train stop       end it now; its best state so far is tested and kept if it passes
   discern train abort      end it now and leave nothing
-Ctrl-C stops and keeps the best; a second Ctrl-C aborts.
+Ctrl-C stops and keeps the best; a second Ctrl-C, or SIGTERM, aborts.
 """
 )
 @click.argument("action", type=click.Choice(["watch", "stop", "abort"]), required=False)
@@ -93,9 +94,11 @@ def train(
     practice = None
     if episodes or steps or dry_run:
         practice = Practice(episodes or 1, steps or settings.training.max_steps, dry_run)
+    stop, cancel = threading.Event(), threading.Event()
+    ended: list[int] = []
     step("starting")
     try:
-        with _interrupts() as (stop, cancel):
+        with _interrupts(stop, cancel, ended):
             report = run_night(
                 home,
                 settings,
@@ -111,6 +114,12 @@ def train(
             raise
         print_json({"verdict": "nothing", "sentence": str(error)})
         return 0
+    except TrainingError as error:
+        if not ended:
+            raise
+        step("")
+        echo(f"discern: {error}", err=True)
+        return 128 + ended[0]
     finally:
         step("")
     if as_json:
@@ -123,29 +132,26 @@ def train(
 
 
 @contextmanager
-def _interrupts() -> Iterator[tuple[threading.Event, threading.Event]]:
-    """Give the events (stop, cancel) that the first and the second Ctrl-C set."""
-    stop, cancel = threading.Event(), threading.Event()
+def _interrupts(stop: threading.Event, cancel: threading.Event, ended: list[int]) -> Iterator[None]:
+    """Set `stop` at the first Ctrl-C and `cancel` at the second; at SIGTERM and SIGHUP `cancel`, and
+    note in `ended` which it was."""
 
-    def pressed(_number: int, _frame: object) -> None:
-        if stop.is_set():
+    def heard(number: int) -> None:
+        if number != signal.SIGINT:
+            ended.append(number)
             cancel.set()
-            return
-        stop.set()
-        echo(
-            "\ndiscern: stopping; the best state so far is tested and kept if it passes "
-            "(Ctrl-C again leaves nothing)",
-            err=True,
-        )
+        elif stop.is_set():
+            cancel.set()
+        else:
+            stop.set()
+            echo(
+                "\ndiscern: stopping; the best state so far is tested and kept if it passes "
+                "(Ctrl-C again leaves nothing)",
+                err=True,
+            )
 
-    if threading.current_thread() is not threading.main_thread():
-        yield stop, cancel
-        return
-    before = signal.signal(signal.SIGINT, pressed)
-    try:
-        yield stop, cancel
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with told(heard, signal.SIGINT):
+        yield
 
 
 def _tell(home: Home, word: Literal["stop", "abort"], as_json: bool) -> int:

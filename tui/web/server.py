@@ -18,6 +18,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from textual_serve.download_manager import DownloadManager
 
+from tui.signals import ENDING
 from tui.text import clean
 from tui.web.door import Door
 from tui.web.listening import FULL, PATIENCE, accept, listen
@@ -47,7 +48,7 @@ class Server:
         self._page = page.replace("SHADE", "light" if light else "dark")
 
     async def run(self, port: int, on_open: Callable[[Door], None]) -> int:
-        """Serve until Ctrl-C or SIGTERM; returns how many tabs were ended by it.
+        """Serve until Ctrl-C, SIGTERM or SIGHUP; returns how many tabs were ended by it.
 
         `on_open` hears who may come in, once somebody can.
 
@@ -57,7 +58,7 @@ class Server:
         logging.getLogger("textual-serve").disabled = True
         logging.getLogger("aiohttp.server").addFilter(_worth_a_traceback)
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, *ENDING):
             loop.add_signal_handler(number, self._over.set)
         listening = listen(port)
         door = Door(listening.getsockname()[1])

@@ -58,6 +58,11 @@ class Entry(Vertical):
             yield Static("›", markup=False, id="prompt")
             yield self.composer
 
+    @property
+    def draft(self) -> str:
+        """The message being written; while a turn is edited and nothing stands there, that before."""
+        return self.composer.text or self._draft
+
     def give_back(self, text: str, target: TurnView | None = None) -> None:
         """Put a text that was not taken back into the input, unless something is written there."""
         if not self.composer.text.strip():

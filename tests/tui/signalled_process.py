@@ -1,0 +1,30 @@
+"""The command line, sent a signal in the middle of its work: as it syncs a file, or reads a line.
+
+python -m tests.tui.signalled_process NUMBER VERB …
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any
+
+from memory import exchange
+from tui.cli import main
+
+NUMBER = int(sys.argv.pop(1))
+
+
+def signalled(function: Any) -> Any:
+    def then(*arguments: Any) -> Any:
+        signal.raise_signal(NUMBER)
+        return function(*arguments)
+
+    return then
+
+
+if __name__ == "__main__":
+    os.fsync = signalled(os.fsync)
+    exchange.read_line = signalled(exchange.read_line)
+    main()

@@ -1,0 +1,207 @@
+"""SIGTERM and SIGHUP: the terminal is restored, the message and the partial reply are kept."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import termios
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from memory.difference import Contrast, Difference, Moment, Turn, new_id, now
+from memory.drafts import keep_draft, take_draft
+from memory.home import Home
+from memory.journal import Journal
+from memory.record import header, to_line
+from tests.faults.processes import ROOT
+from tests.tui.terminal import Terminal
+
+ENDING = (signal.SIGTERM, signal.SIGHUP)
+
+
+def started(*verb: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tui", *verb],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        text=True,
+    )
+
+
+def turns(home: Home) -> list[Turn]:
+    with Journal(home.journal) as journal:
+        return journal.turns()
+
+
+def drafts(home: Home) -> list[str]:
+    with Journal(home.journal) as journal:
+        found = []
+        while (text := take_draft(journal)) is not None:
+            found.append(text)
+        return found
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_the_terminal_is_as_it_was_and_the_message_is_in_the_next_chat(
+    settled: Home, number: signal.Signals
+) -> None:
+    with Terminal("tui", "chat", "--new") as terminal:
+        before = termios.tcgetattr(terminal.master)
+        terminal.until(lambda: b"0/512" in terminal.out)
+        assert termios.tcgetattr(terminal.master) != before
+        terminal.types(b"half a \x1b\rmessage")
+        terminal.until(lambda: b"message" in terminal.out)
+        terminal.process.send_signal(number)
+        terminal.until(lambda: terminal.process.poll() is not None)
+        assert terminal.process.returncode == 128 + number
+        assert termios.tcgetattr(terminal.master) == before
+        terminal.drain()
+        if number == signal.SIGTERM:
+            assert b"\x1b[?1049l" in terminal.out and b"\x1b[?25h" in terminal.out
+        assert b"Traceback" not in terminal.out
+    with Terminal("tui", "chat", "--new") as terminal:
+        terminal.until(lambda: b"half a" in terminal.out and b"message" in terminal.out)
+        terminal.until(lambda: b"0/512" in terminal.out)
+        terminal.types(b"!\r")
+        terminal.until(lambda: turns(settled))
+    assert turns(settled)[0].asked == "half a \nmessage!"
+    assert drafts(settled) == []
+
+
+def test_a_terminal_that_is_closed_ends_the_chat_and_keeps_reply_and_message(
+    settled: Home, tmp_path: Path
+) -> None:
+    with Terminal("tui", "chat", "--new") as terminal:
+        terminal.until(lambda: b"0/512" in terminal.out)
+        terminal.types(b"Tell me a very long story.\r")
+        terminal.until(lambda: b"story" in terminal.out)
+        terminal.types(b"and then")
+        terminal.until(lambda: b"and then" in terminal.out)
+        terminal.hang_up()
+        assert terminal.process.wait(60) == 128 + signal.SIGHUP
+    assert drafts(settled) == ["and then"]
+    assert [turn.asked for turn in turns(settled)] == ["Tell me a very long story."]
+
+
+def test_a_chat_that_is_left_keeps_no_draft(settled: Home) -> None:
+    with Terminal("tui", "chat", "--new") as terminal:
+        terminal.until(lambda: b"0/512" in terminal.out)
+        terminal.types(b"never mind\x11")
+        assert terminal.process.wait(60) == 0
+    assert drafts(settled) == []
+
+
+def test_every_draft_is_kept_once_and_handed_out_latest_first(home: Home) -> None:
+    with Journal(home.journal) as journal:
+        for text in ("one", "two", "one", "‌ three\n"):
+            keep_draft(journal, text)
+    assert drafts(home) == ["‌ three\n", "two", "one"]
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_ask_keeps_what_was_said_so_far(settled: Home, number: signal.Signals) -> None:
+    settled.settings_file.write_text("[memory]\ndense = false\n[sampling]\nmax_tokens = 4000\n")
+    with started("ask", "Count for ever.", "--stream") as process:
+        assert process.stdout is not None and process.stderr is not None
+        while '"delta"' not in process.stdout.readline():
+            pass
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    (turn,) = turns(settled)
+    if turn.stopped:  # else the reply was over before it was told
+        assert process.returncode == 128 + number
+        assert '"done"' in out and "what was said is kept" in err
+    assert turn.replied and "Traceback" not in err
+
+
+def mark(home: Home) -> None:
+    at = now() - timedelta(days=2)  # the last night was due after it
+    with Journal(home.journal) as journal:
+        for number in range(3):
+            turn = Turn(new_id(), "t", at, f"What is {number} made of?", "Of nothing.", "m", None)
+            journal.add_turn(turn)
+            journal.add_difference(
+                Difference(
+                    new_id(), turn.id, "t", at, Moment.ERROR, turn.asked, turn.replied,
+                    contrast=Contrast(sounds=f"Of {number} stones."),
+                )
+            )  # fmt: skip
+
+
+@pytest.mark.parametrize("number", ENDING)
+@pytest.mark.parametrize("verb", [("train",), ("night", "--once")])
+def test_a_training_that_is_ended_leaves_nothing_half_made_and_no_traceback(
+    settled: Home, number: signal.Signals, verb: tuple[str, ...]
+) -> None:
+    mark(settled)
+    settled.settings_file.write_text('[memory]\ndense = false\n[night]\ntime = "00:00"\n')
+    with started(*verb) as process:
+        assert process.stderr is not None
+        said = ""
+        while "compose" not in said:
+            said += process.stderr.readline()
+            assert process.poll() is None, said
+        process.send_signal(number)
+        _out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, err
+    assert "the training was stopped" in err and "Traceback" not in err
+    assert not list(settled.adapters.glob("*"))
+    with Journal(settled.journal) as journal:
+        assert all(row["state"] == "waiting" for row in journal.nights(5))
+
+
+@pytest.mark.parametrize("number", ENDING)
+@pytest.mark.parametrize(
+    "verb", [("import", "in.jsonl"), ("backup", "out.sqlite"), ("export", "out.jsonl")]
+)
+def test_a_verb_that_reads_or_writes_a_file_ends_cleanly(
+    settled: Home, tmp_path: Path, number: signal.Signals, verb: tuple[str, str]
+) -> None:
+    mark(settled)
+    with Journal(settled.journal) as journal:
+        lines = [to_line(replace(item, asked="other")) for item in journal.differences()]
+    (tmp_path / "in.jsonl").write_text("\n".join([header(3), *lines]))
+    before = sorted(settled.data.rglob("*"))
+    command = ["-m", "tests.tui.signalled_process", str(int(number)), "memory"]
+    process = subprocess.run(
+        [sys.executable, *command, verb[0], str(tmp_path / verb[1])],
+        capture_output=True, cwd=ROOT, text=True, timeout=60,
+    )  # fmt: skip
+    assert process.returncode == 128 + number, process.stderr
+    assert f"ended by {number.name}; nothing that was kept is lost" in process.stderr
+    assert "Traceback" not in process.stderr and not process.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "in.jsonl"]
+    assert sorted(settled.data.rglob("*")) == before
+    with Journal(settled.journal) as journal:
+        assert journal.check() is None and len(journal.differences()) == 3
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_the_service_of_the_nights_ends_with_its_number(
+    settled: Home, number: signal.Signals
+) -> None:
+    settled.settings_file.write_text("[memory]\ndense = false\n")
+    with started("night") as process:
+        assert process.stderr is not None and "The next night is" in process.stderr.readline()
+        process.send_signal(number)
+        _out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number and "Traceback" not in err
+
+
+def test_what_was_told_to_ignore_a_hangup_goes_on(settled: Home) -> None:
+    command = (
+        f"{sys.executable} -m tests.tui.signalled_process {int(signal.SIGHUP)} memory export -"
+    )
+    mark(settled)
+    process = subprocess.run(
+        ["sh", "-c", f"trap '' HUP; exec {command}"], capture_output=True, cwd=ROOT, timeout=60
+    )
+    assert process.returncode == 0 and process.stdout.count(b"\n") == 4

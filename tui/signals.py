@@ -1,0 +1,119 @@
+"""SIGTERM and SIGHUP end a verb as Ctrl-C does: what is open is closed, and the exit code is 128 + n.
+
+SIGHUP says that the terminal is gone; nothing is written to it from then on. A signal that the caller
+had ignored (`nohup`) stays ignored. A second one while things are put away is left out, unless it comes
+so late that the first was not heeded.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from textual.driver import Driver
+
+ENDING = (signal.SIGTERM, signal.SIGHUP) if hasattr(signal, "SIGHUP") else (signal.SIGTERM,)
+GRACE = 5.0
+"""Seconds after the first signal within which another is the same wish."""
+
+
+class Ended(SystemExit):
+    """The process was told to end; raised in the main thread so that all that is open is closed."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+        self.number = number
+
+    def __str__(self) -> str:
+        return f"ended by {signal.Signals(self.number).name}"
+
+
+def heed() -> None:
+    """Raise `Ended` at SIGTERM and SIGHUP from now on."""
+    first = 0.0
+
+    def end(number: int, _frame: object) -> None:
+        nonlocal first
+        if time.monotonic() - first < GRACE:
+            return
+        first = time.monotonic()
+        if number != signal.SIGTERM:
+            forget_terminal()
+        raise Ended(number)
+
+    for number in ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, end)
+
+
+@contextmanager
+def told(act: Callable[[int], None], *more: int) -> Iterator[None]:
+    """Call `act` with the number at SIGTERM, SIGHUP and `more`; only the main thread hears them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def heard(number: int, _frame: object) -> None:
+        if number not in (signal.SIGINT, signal.SIGTERM):
+            forget_terminal()
+        act(number)
+
+    numbers = [n for n in (*ENDING, *more) if signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, heard) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def forget_terminal() -> None:
+    """Let what is still written to a terminal go nowhere: it is gone, and writing would fail."""
+    with suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (1, 2):
+            with suppress(OSError):
+                if stat.S_ISCHR(os.fstat(descriptor).st_mode):
+                    os.dup2(nowhere, descriptor)
+        os.close(nowhere)
+
+
+def bears_hangup(driver: type[Driver]) -> type[Driver]:
+    """Return a driver of Textual that goes on when its terminal is gone, so that leaving does not wait
+    for what can no longer be drawn."""
+
+    class Bearing(driver):  # type: ignore[valid-type, misc]
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            if (stream := vars(self).get("_file")) is not None:
+                self._file = Unbroken(stream)
+
+    return Bearing
+
+
+class Unbroken:
+    """A stream of which what fails is left out."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write what can be written."""
+        with suppress(OSError):
+            return self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush what can be flushed."""
+        with suppress(OSError):
+            self._stream.flush()
