@@ -150,9 +150,15 @@ class Chat(OpenThread):
             UnknownIdError: `instead_of` is no turn.
             HomeError: the journal cannot keep the turn.
         """
-        text = text.encode("utf-8", "replace").decode().replace("\x00", "").strip()
-        if not text:
+        if not text.strip():
             raise ModelError("the message is empty; write something to ask")
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise ModelError(
+                f"the message holds a broken character at position {error.start}; remove it and ask "
+                "again"
+            ) from error
         with self._busy:
             self.journal.require_in_place()  # before the model speaks for nothing
             self._stopping.clear()

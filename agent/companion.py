@@ -184,7 +184,7 @@ class Companion:
             id=_turn_id(thread, asked, replied),
             thread=thread,
             at=now(),
-            asked=str(asked.text).strip(),
+            asked=str(asked.text),
             replied=without_thought(str(replied.text)).strip(),
             model=str(facts.get("model_name") or "unknown"),
             adapter=self._worn if facts.get("model_provider") == "discern" else None,

@@ -9,7 +9,6 @@ three lines in their order is no draft; then the lines are empty and `Draft.said
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -113,7 +112,7 @@ def speaks_russian(text: str) -> bool:
 
 def read_draft(text: str, difference: Difference) -> Contrast | None:
     """Return the three lines in a model's answer; None unless all stand there once, in order."""
-    text = _THOUGHT.sub("", visible(text))
+    text = _THOUGHT.sub("", text)
     marks = [pattern.search(text) for pattern in (_MISSED, _LOST, _SOUNDS)]
     if any(mark is None for mark in marks):
         return None
@@ -134,12 +133,3 @@ def read_draft(text: str, difference: Difference) -> Contrast | None:
     ):
         return None
     return Contrast(*lines)
-
-
-def visible(text: str) -> str:
-    """Return the text without control, invisible and direction-turning characters."""
-    return "".join(
-        char
-        for char in text
-        if char == "\n" or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
-    )

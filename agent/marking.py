@@ -229,7 +229,7 @@ def parse_mark(text: str) -> dict[str, Any]:
     if len(note) > 1 and note[0] == note[-1] == '"':
         note = note[1:-1].strip()
     lines = dict(zip((name.lower() for name in labelled[::2]), labelled[1::2], strict=True))
-    sounds = after.strip() if arrow else None
+    sounds = (after.removeprefix(" ") if after.strip() else "") if arrow else None
     return {
         "moment": moment
         or unsaid_moment(sounds=sounds, note=note, of_kind=kind.moment if kind else None),

@@ -3,7 +3,8 @@
 One function serves chatting, training and measuring, so that the model is trained on exactly what it
 will be asked. The chat template comes from the model's own file. What people or models wrote is
 tokenised apart from the template and without control tokens: a stored `<|im_end|>` stays nine
-harmless characters.
+harmless characters. Every character of it is placed but the whitespace around a whole message, which
+templates take for their own: stored text keeps it, and only here is it left out.
 
 Refuses a template that cannot be rendered or that rewrites a message instead of placing it.
 """
@@ -19,7 +20,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from agent.chat_template import render
-from agent.reply import THINK, UNTHINK, without_thought
+from agent.reply import THINK, UNTHINK
 from memory.difference import Message
 from memory.errors import ModelError
 
@@ -140,11 +141,8 @@ def compose(
 
 
 def reply_tokens(engine: Engine, reply: str) -> tuple[int, ...]:
-    """Return the tokens of a reply as it is trained and measured: its text, then the end of turn.
-
-    Thoughts are left out: they belong to one moment, and a model that has none must not learn any.
-    """
-    return (*content_tokens(engine, without_thought(reply).strip()), engine.end_of_turn)
+    """Return the tokens of a reply as it is trained and measured: its text, then the end of turn."""
+    return (*content_tokens(engine, reply.strip()), engine.end_of_turn)
 
 
 def longest_reply(engine: Engine) -> int:

@@ -137,7 +137,7 @@ class DifferenceStore(BaseStore):
             id=new_id(),
             thread=str(value.get("thread") or "store"),
             at=now(),
-            asked=str(value["asked"]).strip(),
+            asked=str(value["asked"]),
             replied=str(value["replied"]).strip(),
             model=str(value.get("model") or "unknown"),
         )

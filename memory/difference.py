@@ -200,14 +200,13 @@ def now() -> datetime:
 
 
 def clean_field(name: str, text: str | None) -> str | None:
-    """Return a mark's text stripped, None when nothing is left.
+    """Return a mark's text unchanged, None when it is blank.
 
     Raises:
         MarkError: longer than MAX_FIELD, or not encodable as UTF-8 (a lone surrogate).
     """
     if text is None:
         return None
-    text = text.replace("\x00", "").strip()
     if len(text) > MAX_FIELD:
         raise MarkError(
             f"the {name} is {len(text):,} characters long, more than the {MAX_FIELD:,} a mark "
@@ -219,4 +218,4 @@ def clean_field(name: str, text: str | None) -> str | None:
         raise MarkError(
             f"the {name} holds a broken character at position {error.start}; remove it and mark again"
         ) from error
-    return text or None
+    return text if text.strip() else None

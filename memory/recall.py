@@ -9,9 +9,8 @@ Two texts with other numbers, or that reckon otherwise with them, are two questi
 language sees them. Under the floor nothing is recalled, for most
 messages need nothing.
 
-Rendered text is data. It stands in a block whose tag carries a nonce that stored text cannot guess,
-each line of a stored text is indented so that it cannot pose as one of ours, and control, bidi and
-zero-width characters are taken out. Nothing rendered is ever stored as a memory.
+Rendered text is data, quoted by `memory/quoting.py`, in a block whose tag carries a nonce that stored
+text cannot guess. Nothing rendered is ever stored as a memory.
 
 Source of the fusion: Cormack, Clarke, Büttcher, "Reciprocal Rank Fusion" (SIGIR 2009), k = 60.
 """
@@ -19,9 +18,7 @@ Source of the fusion: Cormack, Clarke, Büttcher, "Reciprocal Rank Fusion" (SIGI
 from __future__ import annotations
 
 import math
-import re
 import secrets
-import unicodedata
 from base64 import b32encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -35,6 +32,7 @@ from memory.embed import Embedder
 from memory.index import Index
 from memory.journal import Journal
 from memory.numbers import numbers
+from memory.quoting import quoted
 from memory.words import alike, plain, stems, weight
 
 CANDIDATES = 24  # of each side
@@ -56,11 +54,6 @@ SAME = 0.92  # cosine of two questions from which on they are one, asked twice
 SENSE_LOW, SENSE_HIGH = 0.55, 0.95
 MANY = 100  # differences with a stem from which on its count is remembered
 _OFTEN: WeakKeyDictionary[Journal, tuple[int, dict[str, int]]] = WeakKeyDictionary()
-_MARKS = re.compile(
-    r"<(?=\||/?\s*(?:think|thinking|tool_\w+|tools?|past-differences|im_\w+|s|system|user|assistant)\b)"
-    r"|\|>",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,19 +288,6 @@ def _block(recalled: Sequence[Recalled], nonce: str) -> str:
             ("note", difference.note or ""),
             ("sounds", contrast.sounds or ""),
         ]
-        lines += [f"#{number} {name}: {_as_data(text)}" for name, text in fields if text]
+        lines += [f"#{number} {name}: {quoted(text)}" for name, text in fields if text]
     lines.append(f"</past-differences {nonce}>")
     return "\n".join(lines)
-
-
-def _as_data(text: str) -> str:
-    """Return stored text without invisible or control characters, later lines indented."""
-    visible = "".join(
-        char
-        for char in text.replace("\r\n", "\n").replace("\t", " ")
-        if char == "\n" or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
-    )
-    # Control tokens are not recognised in content, but marks such as <think> are in some
-    # vocabularies; and a model may read either as text.
-    visible = _MARKS.sub(lambda found: found[0][0] + " " + found[0][1:], visible)
-    return "\n    ".join(line.rstrip() for line in visible.strip().splitlines())

@@ -167,7 +167,7 @@ def read_header(line: bytes) -> Header:
 
 
 def read_line(line: bytes) -> Record:
-    """Return the record that `line` holds, its texts cleaned.
+    """Return the record that `line` holds, its texts as they are.
 
     Raises:
         ExchangeError: what is wrong with which field; without the place, which the caller knows.
@@ -226,26 +226,21 @@ def _checked(record: Record) -> Record:
             changed["kind"] = require_kind(record.kind).name
     except MarkError as error:
         raise ExchangeError(f"cannot be kept: {error}") from None
-    for name in ("asked", "replied", "thread", "turn", "model"):
-        changed[name] = getattr(record, name).replace("\x00", "")
-    changed["before"] = [
-        item.model_copy(update={"content": item.content.replace("\x00", "")})
-        for item in record.before
-    ]
-    if not changed["asked"].strip():
+    if not record.asked.strip():
         raise ExchangeError("asked is empty; remove the line")
-    if changed["sounds"] == changed["replied"].strip() and record.moment != "hold":
+    sounds = (changed["sounds"] or "").strip()
+    if sounds and sounds == record.replied.strip() and record.moment != "hold":
         raise ExchangeError("sounds is the very reply that was marked; mend or remove it")
     if record.span:
-        changed["span"] = _placed(record.span, changed["replied"])
+        changed["span"] = _placed(record.span, record.replied)
     return record.model_copy(update=changed)
 
 
 def _placed(span: Quote, replied: str) -> Quote:
-    quote = span.quote.replace("\x00", "")
+    quote = span.quote
     start = span.start if replied[span.start : span.start + len(quote)] == quote else -1
     start = start if start >= 0 else replied.find(quote)
-    if not quote or start < 0:
+    if start < 0:
         raise ExchangeError("span.quote does not stand in replied; mend or remove span")
     return Quote(start=start, end=start + len(quote), quote=quote)
 

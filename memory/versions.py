@@ -133,7 +133,7 @@ def contradict(one: Difference, other: Difference) -> bool:
 
 def _refuse_what_teaches_nothing(difference: Difference) -> None:
     sounds, span = difference.contrast.sounds, difference.span
-    the_same = sounds == difference.replied.strip()
+    the_same = bool(sounds) and (sounds or "").strip() == difference.replied.strip()
     if difference.moment is Moment.HOLD:
         if sounds and not the_same:
             raise MarkError(

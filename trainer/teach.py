@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from agent.prompt import LONGEST_REPLY, compose, longest_reply, reply_tokens
+from agent.reply import without_thought
 from memory.difference import Difference, Message, Moment
 from memory.errors import ModelError
 from trainer import rephrase
@@ -153,7 +154,9 @@ def lessons_of(
 
 def _reply_lesson(difference: Difference, kind: Kind, expected: str, engine: Engine) -> Lesson:
     """Return the lesson without its questions."""
-    expected, replied = expected.strip(), difference.replied.strip()
+    if kind == "hold":  # the model's own words: what it thought belongs to one moment
+        expected = without_thought(expected)
+    expected, replied = expected.strip(), without_thought(difference.replied).strip()
     chosen = _fitting(expected, difference, engine)
     rejected = None
     parts = None

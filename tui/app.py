@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 from weakref import WeakKeyDictionary
 
@@ -20,7 +20,7 @@ from textual.command import CommandPalette
 from textual.dom import DOMNode
 from textual.driver import Driver
 from textual.errors import NoWidget
-from textual.filter import NoColor
+from textual.filter import LineFilter, NoColor
 from textual.screen import Screen
 from textual.theme import Theme, ThemeProvider
 from textual.widget import Widget
@@ -34,16 +34,17 @@ from memory.retold import retold
 from memory.settings_file import write_setting
 from tui.commands import COMMANDS
 from tui.crash import crash, keep, where
+from tui.drawn import Drawn
 from tui.input_order import FIELDS, Input, InputOrder, edits_at_once
 from tui.keyboard import Keyboard, bindings
 from tui.keys import KEYS
 from tui.layout import latin
-from tui.pasting import gate_pastes
+from tui.pasting import gate_pastes, pasted
 from tui.screens.chat import ChatScreen
 from tui.screens.stage import what_broke
 from tui.signals import Ended, bears_hangup, told
 from tui.steady import steady
-from tui.text import clean, one_line, pasted
+from tui.text import clean, one_line
 from tui.themes import DARK, LIGHT, THEMES, of_ours
 from tui.widgets.listing import Palette
 
@@ -86,6 +87,7 @@ class DiscernApp(App[int]):
         self.input_order = InputOrder(self, self._hand_on)
         steady(self, self.broke)
         self._pressed_on: WeakKeyDictionary[events.Key, Screen[object]] = WeakKeyDictionary()
+        self._drawn = Drawn()
         self.keyboard = Keyboard(settings.keys, str(home.settings_file))
         self.set_keymap(self.keyboard.own)
         self._setup = setup
@@ -107,6 +109,10 @@ class DiscernApp(App[int]):
         driver = super().get_driver_class()
         gate_pastes(driver)
         return bears_hangup(driver)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Return Textual's, and the one that lets nothing act on the terminal."""
+        return [*super().get_line_filters(), self._drawn]
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Return the colours of ours that a theme may lack."""
@@ -239,7 +245,7 @@ class DiscernApp(App[int]):
     def action_copy_or_leave(self) -> None:
         """Copy what is selected; with nothing selected, leave at the second press."""
         if selected := self._selected_text():
-            self.copy_to_clipboard(clean(selected))
+            self.copy_to_clipboard(selected)
             self._tell(tr("Copied."))
             return
         now = time.monotonic()
@@ -262,8 +268,9 @@ class DiscernApp(App[int]):
 
     def _selected_text(self) -> str | None:
         if self.screen is self._chat_screen:
-            return self._chat_screen.composer.selected_text or self._chat_screen.selected_source()
-        return self.screen.get_selected_text()
+            own = self._chat_screen.composer.selected_text
+            return own or clean(self._chat_screen.selected_source() or "")
+        return clean(self.screen.get_selected_text() or "")
 
     @work
     async def _do(self, action: str) -> None:

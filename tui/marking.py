@@ -77,8 +77,8 @@ class Steps:
         return {
             "moment": moment,
             "kind": self.kind.name if self.kind else None,
-            "note": note.strip() or None,
-            "sounds": sounds.strip() or None,
+            "note": note or None,
+            "sounds": sounds or None,
         }
 
 

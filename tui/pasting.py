@@ -1,16 +1,15 @@
 """What is pasted stays text: an escape character within it must never be read as a key.
 
 Textual's reader of the terminal takes an escape sequence that it does not know apart into keys, within
-a paste, too: a clipboard could press Ctrl+Q, or Enter behind a command. So each ESC of a paste becomes
-the one-byte control that stands for it before the reader sees it; `tui/text.py` takes that out. A
-clipboard that holds the end of a paste itself is the terminal's to refuse.
+a paste, too: a clipboard could press Ctrl+Q, or Enter behind a command. So each ESC of a paste is held
+as another character (`tui/held.py`) before the reader sees it, and given back behind it. A clipboard
+that holds the end of a paste itself is the terminal's to refuse.
 
-Source: ECMA-48, 5.3 (C1 controls in seven and in eight bits); xterm's bracketed paste.
+Source: xterm's bracketed paste.
 """
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterable
 
@@ -19,9 +18,10 @@ from textual.driver import Driver
 from textual.events import Key
 from textual.message import Message
 
+from tui.held import given_back, hold_keys
+
 BEGIN, END = "\x1b[200~", "\x1b[201~"
 ALT_ENTER = "\x1b\r"
-_PAIR = re.compile("\x1b([@-_])?")
 
 
 class PasteGate:
@@ -41,7 +41,7 @@ class PasteGate:
                 if not ended:
                     kept = _half(before)
                     before, self._held = before[: len(before) - kept], before[len(before) - kept :]
-                out += _PAIR.sub(_one_byte, before) + ended
+                out += hold_keys(before) + ended
                 self._inside = not ended
                 continue
             # The beginning is never held back, or Esc would be late: it is known by what came before.
@@ -58,10 +58,6 @@ class PasteGate:
 def _half(text: str) -> int:
     """How many characters at the end of the text may begin the end of a paste."""
     return next((n for n in range(len(END) - 1, 0, -1) if text.endswith(END[:n])), 0)
-
-
-def _one_byte(match: re.Match[str]) -> str:
-    return chr(ord(match[1]) + 0x40) if match[1] else ""
 
 
 class GatedParser(XTermParser):
@@ -81,6 +77,12 @@ class GatedParser(XTermParser):
         if sequence == ALT_ENTER:
             return [Key("alt+enter", None)]
         return super()._sequence_to_key_events(sequence, alt)
+
+
+def pasted(text: str) -> str:
+    """Return what was pasted; terminals send its line ends as carriage returns, so that one that it
+    had itself cannot be told from them."""
+    return given_back(text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def gate_pastes(driver: type[Driver]) -> None:

@@ -1,4 +1,4 @@
-"""The gate through which all untrusted text passes before it is shown.
+"""The gate through which all untrusted text passes before it is shown, and never before it is kept.
 
 Text of the model, the memory and of files may hold anything. What leaves here has no escape sequence,
 no control character but newline and tab, nothing invisible and nothing that turns the direction of
@@ -32,6 +32,8 @@ _UNSEEN = (
     "\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
+ACTS = re.compile(f"[\x1b\n\u2028\u2029{_UNSEEN}]")
+"""Any character that has no place within a line that is drawn."""
 _SUSPECT = re.compile(f"[\x1b\u2028\u2029{_UNSEEN}]")
 _REMOVED = re.compile(
     rf"{_CSI}(?P<csi>[@-~])?"
@@ -51,11 +53,6 @@ def clean(text: str) -> str:
 
 def _replacement(match: re.Match[str]) -> str:
     return "\n" if match["line"] else ""
-
-
-def pasted(text: str) -> str:
-    """Return what was pasted, cleaned; terminals send its line ends as carriage returns."""
-    return clean(text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 class StreamCleaner:

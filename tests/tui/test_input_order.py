@@ -28,7 +28,7 @@ def asked(home: Home) -> list[str]:
     [
         (b"abc" + BACKSPACE * 3 + b"xyz", "xyz"),
         (b"hello" + LEFT * 2 + b"X", "helXlo"),
-        (b"one" + ALT_ENTER + b"two" + ALT_ENTER + LEFT + BACKSPACE + b"!", "one\ntw!"),
+        (b"one" + ALT_ENTER + b"two" + ALT_ENTER + LEFT + BACKSPACE + b"!", "one\ntw!\n"),
         (b"ab" + LEFT + b"\x1b[200~paste\x1b[201~" + BACKSPACE + b"z", "apastzb"),
         (b"b" + HOME_KEY + "ж".encode() + LEFT + BACKSPACE + "я".encode(), "яжb"),
     ],

@@ -92,7 +92,7 @@ class ChatScreen(ReadingStage):
             draft := await asyncio.to_thread(take_draft, self.chat.journal)
         ):
             self.composer.write(draft)
-        if self._send_when_ready and self._send_when_ready == self.composer.text.strip():
+        if self._send_when_ready and self._send_when_ready == self.composer.text:
             self.submit(self._send_when_ready)  # unless it was written on since
 
     def leave(self) -> None:
@@ -129,10 +129,9 @@ class ChatScreen(ReadingStage):
 
     def submit(self, text: str) -> None:
         """Send, or do what a command asks."""
-        text = text.strip()
-        parsed = parse(text)
+        parsed = parse(text.strip())
         asks_the_chat = parsed is None or parsed.command is None or parsed.command.name != "quit"
-        if not text:
+        if not text.strip():
             return
         if self._chat is None and asks_the_chat:
             self._send_when_ready = text
@@ -148,7 +147,7 @@ class ChatScreen(ReadingStage):
             self.entry.leave_edit()
             self.ask(text, instead_of=edited)
         else:
-            self._run_command(text)
+            self._run_command(text.strip())
 
     @work(group="commands")
     async def _run_command(self, text: str) -> None:
@@ -283,7 +282,7 @@ class ChatScreen(ReadingStage):
             return
         if self.focused is self.transcript and event.is_printable:
             self.composer.focus()
-            self.composer.insert(clean(event.character or ""))
+            self.composer.insert(event.character or "")
             event.stop()
 
     def on_paste(self, event: events.Paste) -> None:

@@ -44,7 +44,7 @@ class ReadingStage(MarkingStage):
         except DiscernError as error:
             await self.say_error(error)
         else:
-            self.composer.write(clean(text))
+            self.composer.write(text)
         self.refresh(layout=True)
 
     # --- branches ----------------------------------------------------------------------------

@@ -197,7 +197,7 @@ class SessionsScreen(Modal[Chosen | None]):
         self._label.update(Content(label))
         self.add_class("-asking")
         line = self._line
-        self._put(line, one_line(value))
+        self._put(line, value)
         if what == "rename":
             line.select_all()  # a new name is written anew, a path is changed at its end
         line.focus()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -116,6 +117,8 @@ def ask(
 def _question(words: tuple[str, ...]) -> str:
     question = " ".join(words)
     if not sys.stdin.isatty():
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            sys.stdin.reconfigure(newline="")  # a line ends as it ended
         try:
             piped = sys.stdin.read(MOST + 1)
             piped.encode()  # bytes that are no UTF-8 came through as halves of characters
@@ -127,7 +130,9 @@ def _question(words: tuple[str, ...]) -> str:
             raise click.UsageError(
                 f"what was piped in is over {MOST:,} characters, more than a model can read; pipe less"
             )
-        question = f"{question}\n\n{piped.strip()}".strip()
+        question = "\n\n".join(
+            part for part in (question, piped.removesuffix("\n")) if part.strip()
+        )
     if not question.strip():
         raise click.UsageError('nothing to ask; write `discern ask "…"` or pipe text into it')
     return question

@@ -12,7 +12,7 @@ from memory.errors import MarkError
 from memory.home import Home
 from memory.reading import parse_toml, read_bytes
 from memory.whole import scratch, write_whole
-from tui.text import clean, one_line
+from tui.text import one_line
 
 FIELDS = ("moment", "kind", "note", "missed", "lost", "sounds")
 
@@ -40,14 +40,14 @@ def edited(item: Difference, home: Home) -> dict[str, str]:
         raise MarkError(
             f"the form cannot be read: {error}; it is kept in {path}, and the difference is as it was"
         ) from error
-    return {name: value for name, value in after.items() if value.strip() != before[name].strip()}
+    return {name: value for name, value in after.items() if value != before[name]}
 
 
 def values(item: Difference) -> dict[str, str]:
     """Return the fields that can be edited, as they are shown."""
     contrast = item.contrast
     raw = (item.moment.value, item.kind, item.note, contrast.missed, contrast.lost, contrast.sounds)
-    return {name: clean(text or "") for name, text in zip(FIELDS, raw, strict=True)}
+    return {name: text or "" for name, text in zip(FIELDS, raw, strict=True)}
 
 
 def write_form(item: Difference) -> str:
@@ -81,4 +81,5 @@ def read_form(text: str | bytes) -> dict[str, str]:
 def _string(text: str) -> str:
     """Return a TOML string; JSON's escapes are TOML's too. One of several lines keeps its lines."""
     lines = [json.dumps(line, ensure_ascii=False)[1:-1] for line in text.split("\n")]
+    lines = [line.replace("\x7f", "\\u007f") for line in lines]  # TOML's only other control
     return f'"{lines[0]}"' if len(lines) == 1 else '"""\n' + "\n".join(lines) + '"""'

@@ -22,7 +22,7 @@ from memory.difference import Contrast, Difference
 from memory.kinds import in_words
 from memory.language import tr
 from tui.keyboard import bindings, keyboard_of
-from tui.text import clean, labels_width, one_line, padded
+from tui.text import labels_width, one_line, padded
 from tui.widgets.writing import Writing
 
 LINES: tuple[tuple[str, str], ...] = (
@@ -45,7 +45,7 @@ class CardLine(Writing):
 
     def __init__(self, name: str, hint: str, text: str) -> None:
         super().__init__(
-            clean(text),
+            text,
             soft_wrap=True,
             compact=True,
             placeholder=tr(hint),
@@ -158,7 +158,7 @@ class Card(Vertical):
         for name, _hint in LINES:
             line = self._lines[name]
             if not line.text.strip() and (text := getattr(contrast, name)):
-                line.text = clean(text)
+                line.text = text
         self._said = said or tr("A draft: yours to change. Only what you keep counts.")
         self._draw()
 
@@ -169,8 +169,8 @@ class Card(Vertical):
 
     def action_keep(self) -> None:
         """Keep what stands in the lines; those that were not changed are left out."""
-        said = {name: line.text.strip() for name, line in self._lines.items()}
-        changed = {name: text for name, text in said.items() if text != self._before[name].strip()}
+        said = {name: line.text for name, line in self._lines.items()}
+        changed = {name: text for name, text in said.items() if text != self._before[name]}
         self.post_message(self.Kept(self, changed) if changed else self.Left(self))
 
     def action_leave(self) -> None:

@@ -2,7 +2,7 @@
 
 Enter sends; Ctrl+J, Shift+Enter and Alt+Enter break the line. Up on the first line and Down on the
 last walk through what was sent before; the draft waits at the end of it. While `completing` is set,
-Up, Down, Tab and Enter belong to the menu. What is pasted passes the gate for untrusted text.
+Up, Down, Tab and Enter belong to the menu.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from textual.binding import BindingType
 from textual.message import Message
 
 from tui.keyboard import bindings, keyboard_of
-from tui.text import clean, pasted
 from tui.widgets.writing import Writing
 
 KEPT = 200
@@ -61,7 +60,7 @@ class Composer(Writing):
 
     def remember(self, lines: Iterable[str]) -> None:
         """Set what Up walks through, the latest last."""
-        self._history = [clean(line) for line in lines][-KEPT:]
+        self._history = list(lines)[-KEPT:]
         self._at = len(self._history)
 
     def write(self, text: str) -> None:
@@ -71,8 +70,8 @@ class Composer(Writing):
 
     def take(self) -> None:
         """Empty the input after its text was sent, and keep it in the history."""
-        text = self.text.strip()
-        if text and self._history[-1:] != [text]:
+        text = self.text
+        if text.strip() and self._history[-1:] != [text]:
             self._history = [*self._history, text][-KEPT:]
         self._at, self._draft = len(self._history), ""
         self.load_text("")
@@ -96,7 +95,7 @@ class Composer(Writing):
     async def _on_paste(self, event: events.Paste) -> None:
         event.prevent_default()
         event.stop()
-        if text := pasted(event.text):
+        if text := event.text:
             start, end = self.selection
             self.replace(text, start, end, maintain_selection_offset=False)
             self.scroll_cursor_visible()

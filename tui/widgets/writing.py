@@ -1,10 +1,14 @@
-"""What the input and the lines of a card have in common."""
+"""What the input and the lines of a card have in common: text goes in and comes out unchanged."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 
+from textual.document._document import EditResult, Location
+from textual.document._edit import Edit
 from textual.widgets import TextArea
+
+from tui.held import given_back, hold_line_ends
 
 
 class Writing(TextArea):
@@ -23,6 +27,27 @@ class Writing(TextArea):
         & .text-area--cursor { background: $foreground; color: $background; text-style: none; }
     }
     """
+
+    @property
+    def text(self) -> str:
+        """What is written, with every line end that it was given."""
+        return given_back(super().text)
+
+    @text.setter
+    def text(self, value: str) -> None:
+        self.load_text(value)
+
+    def get_text_range(self, start: Location, end: Location) -> str:
+        """Return what is written between two places."""
+        return given_back(super().get_text_range(start, end))
+
+    def edit(self, edit: Edit) -> EditResult:
+        """Do what changes the text."""
+        edit.text = hold_line_ends(edit.text)
+        return super().edit(edit)
+
+    def _set_document(self, text: str, language: str | None) -> None:
+        super()._set_document(hold_line_ends(text), language)
 
     def _watch_show_vertical_scrollbar(self) -> None:
         """Taking a long text back hides the bar before the cursor has left the lines that are gone."""
