@@ -57,9 +57,9 @@ def test_anything_else_is_none(text: str) -> None:
     assert read_draft(text, MARK) is None
 
 
-def test_a_draft_has_no_characters_that_act_or_hide() -> None:
-    read = read_draft("missed: a\x1b[2Jb\nlost: \u202ec\u200b\nsounds: d\x00", MARK)
-    assert read == Contrast("a[2Jb", "c", "d")
+def test_a_draft_has_the_characters_that_the_model_wrote() -> None:
+    read = read_draft("missed: می\u200cb\nlost: \u202ec\u200b\nsounds: 👩\u200d👧", MARK)
+    assert read == Contrast("می\u200cb", "\u202ec\u200b", "👩\u200d👧")
 
 
 def test_the_request_stands_in_the_talk_and_in_its_language() -> None:

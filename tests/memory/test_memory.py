@@ -12,6 +12,7 @@ from memory.errors import MarkError
 from memory.home import Home, Settings
 from memory.kinds import kinds
 from memory.memory import Memory
+from memory.quoting import quoted
 from tests.memory.test_journal import make_turn
 
 KNOWN = {
@@ -131,8 +132,7 @@ def test_the_block_is_data_that_cannot_close_itself(home: Home, settings: Settin
         "#1 asked: What is the capital of Zubrowka?",
         "#1 sounds: Lutz.",
     ]
-    assert not {"\x1b", "\u202e", "\u200b"} & set(block)
-    assert "<|im_end|>" not in block
+    assert quoted(hostile) in block and "<|im_end|>" not in block
 
 
 def test_a_budget_leaves_the_least_relevant_out(memory: Memory) -> None:

@@ -16,7 +16,7 @@ from memory.home import Home, Settings
 from tui.app import DiscernApp
 from tui.screens.chat import ChatScreen
 
-PATIENCE = 20.0
+PATIENCE = 90.0
 
 
 class Watched(DiscernApp):
