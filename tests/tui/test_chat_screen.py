@@ -85,7 +85,7 @@ async def test_what_is_pasted_while_a_reply_is_chosen_is_written_in_the_input(
         await seat.pilot.press("alt+up")
         await seat.until(lambda: seat.screen.focused is seat.screen.transcript)
         seat.app.post_message(events.Paste("one\rtwo \x1b[31mred"))
-        await seat.until(lambda: seat.draft == "one\ntwo red")
+        await seat.until(lambda: seat.draft == "one\ntwo \x1b[31mred")
         assert seat.screen.composer.has_focus
 
 
