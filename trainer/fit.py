@@ -49,7 +49,7 @@ COOL_DOWN = (16, 0.3)
 anchors are asked first, and a step then holds more of them: what moved is put back."""
 ROUNDS, AGAIN, STILL_ENOUGH = 2, 24, 0.99
 """When the rate has fallen and a question as it was asked is wrong, or fewer anchors are still, the
-rate rises once more for so many steps, at most so many times."""
+rate rises once more for so many steps, at most so many times; also where the steps ran out before."""
 CHECK = 5
 """Steps between two looks at whether this is the best state so far."""
 
@@ -159,6 +159,7 @@ class _Run:
     reason: str = "steps"
     best_score: tuple[float, float] = (-1.0, 0.0)
     best_step: int = 0
+    surveyed: bool = False
     learnt: float = 0.0
     """Share of the wordings that came out right in the best state."""
     best: list[Tensor] = field(default_factory=list)
@@ -206,13 +207,18 @@ def _train(model: Any, job: Job, device: str, began: float) -> _Run:
         seconds=round(loop - began, 3),
     )
 
+    def survey() -> None:
+        """Look at every question as it was asked and at every anchor, as they come out now."""
+        run.surveyed = True
+        _note(plan, stepper.look(surveyed))
+
     def another_round() -> bool:
         """Look at all that counts, and whether some steps more are wanted."""
         nonlocal rounds
-        if not (schedule.shortened and rounds):
+        if not rounds:
             return False
         rounds -= 1
-        _note(plan, stepper.look(surveyed))
+        survey()
         run.look(plan, trained)
         wanted = plan.share_as_asked < 1 or plan.still < STILL_ENOUGH
         return wanted and schedule.again(AGAIN, recipe.max_steps)
@@ -235,7 +241,7 @@ def _train(model: Any, job: Job, device: str, began: float) -> _Run:
         _tell(run, schedule.steps, outcome, plan, rate, device)
         if plan.share >= ENOUGH and plan.share_as_asked >= ALL_ASKED:
             if not schedule.shortened:
-                _note(plan, stepper.look(surveyed))
+                survey()
                 size = settling_size(lessons)
                 run.best_score = (-1.0, 0.0)  # states before did not know what had moved
             schedule.shorten(max(COOL_DOWN[0], round(COOL_DOWN[1] * step)))
@@ -253,8 +259,8 @@ def _train(model: Any, job: Job, device: str, began: float) -> _Run:
         break
     else:
         run.reason = "learnt" if schedule.shortened else "steps"
-    if schedule.shortened:
-        _note(plan, stepper.look(surveyed))
+    if run.surveyed:
+        survey()
     run.look(plan, trained)
     return run
 

@@ -11,9 +11,9 @@ LESSONS_A_STEP, ANCHORS_A_STEP = 6, 5
 1.00 of them in 100 steps of 6 + 4, .80 in 40 steps of 16 + 12)."""
 MORE_ANCHORS, MOST_ANCHORS = 100, 8
 """For so many lessons a step holds one anchor more, at most so many: more that is taught moves more."""
-VISITS = 85
+VISITS = 120
 """Times that a lesson is shown in one wording or another; with the two above, the number of steps."""
-FEWEST_STEPS = 160
+FEWEST_STEPS = 200
 TOP_AGAIN = 0.4
 """Share of the rate at which a further round begins."""
 WARM_UP = 5

@@ -168,6 +168,49 @@ def test_a_step_in_parts_has_the_gradients_of_the_step_at_once(tiny: Path, tmp_p
         assert torch.allclose(one, other, atol=1e-5)
 
 
+def test_what_is_looked_at_comes_out_as_in_a_step_and_trains_nothing(
+    tiny: Path, tmp_path: Path
+) -> None:
+    job = make_job(tiny, tmp_path)
+    model = with_adapter(job, {}, "cpu")
+    stepper = Stepper(model, job.recipe, "cpu", lambda tokens: None)
+    stepper.know_the_base(job.samples)
+    looked = stepper.look(job.samples)
+    assert all(parameter.grad is None for parameter in model.parameters())
+    stepped = stepper(job.samples)
+    assert looked.margins == pytest.approx(stepped.margins, abs=1e-5)
+    assert looked.divergences == pytest.approx(stepped.divergences, abs=1e-6)
+
+
+def test_what_moved_is_put_back_before_a_training_ends(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An anchor that no step has drawn is looked at once all is learnt, and drawn from then on."""
+    job = make_job(tiny, tmp_path, replace(RECIPE, max_steps=200))
+    anchor = job.samples[2]
+    # So many anchors that the few steps of learning one lesson meet only some of them.
+    many = tuple(replace(anchor, tokens=(65 + n, *anchor.tokens[1:])) for n in range(40))
+    drawn: set[int] = set()
+    looked: list[int] = []
+    step, look = Stepper.__call__, Stepper.look
+
+    def noting(self: Stepper, samples: Any) -> Any:
+        drawn.update(sample.tokens[0] for sample in samples if sample.lesson == ANCHOR)
+        return step(self, samples)
+
+    def counting(self: Stepper, samples: Any) -> Any:
+        looked.append(sum(sample.lesson == ANCHOR for sample in samples))
+        return look(self, samples)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Stepper, "__call__", noting)
+        patch.setattr(Stepper, "look", counting)
+        _, events = run(replace(job, samples=(*job.samples[:2], *many)), tmp_path / "job", capsys)
+    assert events[-1]["phase"] == "trained" and events[-1]["learnt"] == 1.0
+    assert looked and set(looked) == {len(many)}
+    assert len(drawn) > 30
+
+
 def test_the_hidden_states_of_anchors_are_measured_against_the_bases(
     tiny: Path, tmp_path: Path
 ) -> None:

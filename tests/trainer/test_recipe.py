@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memory.home import Home, read_settings
-from trainer.pace import WARM_UP, Schedule
+from trainer.pace import TOP_AGAIN, WARM_UP, Schedule
 from trainer.recipe import LAYERS, recipe_of
 
 
@@ -44,3 +44,15 @@ def test_what_is_learnt_early_ends_early_without_a_jump() -> None:
         late.take()
     late.shorten(16)  # that would be later than the end
     assert (late.steps, late.shortened) == (20, False)
+
+
+def test_a_further_round_begins_lower_and_stays_within_the_steps_allowed() -> None:
+    schedule = Schedule(10)
+    for _ in range(10):
+        schedule.take()
+    assert schedule.over
+    assert schedule.again(8, 100)
+    rates = [schedule.take() for _ in range(8)]
+    assert schedule.over
+    assert rates[0] == TOP_AGAIN and rates == sorted(rates, reverse=True) and rates[-1] > 0
+    assert not schedule.again(8, 18)
