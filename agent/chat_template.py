@@ -20,8 +20,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import IO, TYPE_CHECKING, Any
 
@@ -41,8 +42,27 @@ LONGEST = 1 << 22
 _KEY = "tokenizer.chat_template"
 
 
-def named_template(metadata: Mapping[str, Any]) -> str:
-    """Return the template of a model file's `metadata`, the default one of several; "" for none.
+@dataclass(frozen=True, slots=True)
+class ChatTemplate:
+    """A template, "" for none, and the texts of the two tokens that templates write by name."""
+
+    text: str
+    bos: str = ""
+    eos: str = ""
+
+
+def chat_template(metadata: Mapping[str, Any], text_of: Callable[[int], str]) -> ChatTemplate:
+    """Return the template of a model file's `metadata`; `text_of` returns the text of a token id."""
+
+    def token(name: str) -> str:
+        number = metadata.get(f"tokenizer.ggml.{name}_token_id")
+        return "" if number is None else text_of(int(number))
+
+    return ChatTemplate(_named(metadata), token("bos"), token("eos"))
+
+
+def _named(metadata: Mapping[str, Any]) -> str:
+    """Return the default one of several templates; "" for none.
 
     Tools are written into the system prompt (`agent/tools.py`), so that a template for tools serves
     only where it is the only one.
@@ -56,14 +76,13 @@ def named_template(metadata: Mapping[str, Any]) -> str:
     return next((named[name] for name in order if named.get(name)), "")
 
 
-def render(template: str, messages: Sequence[Mapping[str, str]], *, thinking: bool) -> str:
+def render(template: ChatTemplate, messages: Sequence[Mapping[str, str]], *, thinking: bool) -> str:
     """Return what the template makes of a conversation, up to where the reply begins.
 
     Raises:
         ModelError: the template is broken, refuses the conversation, or takes too much.
     """
-    request = {"template": template, "messages": [*messages], "thinking": thinking}
-    return _child.ask(request)
+    return _child.ask({**asdict(template), "messages": [*messages], "thinking": thinking})
 
 
 class _Child:
@@ -168,8 +187,10 @@ def _answer(request: Mapping[str, Any]) -> dict[str, str]:
     try:
         pieces: list[str] = []
         length = 0
-        for piece in compiled(request["template"]).generate(
+        for piece in compiled(request["text"]).generate(
             messages=request["messages"],
+            bos_token=request["bos"],
+            eos_token=request["eos"],
             add_generation_prompt=True,
             enable_thinking=request["thinking"],
             tools=None,

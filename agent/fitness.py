@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from agent.chat_template import named_template
 from agent.gguf_header import Header, read_header
 from agent.judge import judge
 from agent.llama import DEFAULT_CONTEXT
@@ -170,7 +169,7 @@ def _precision(header: Header, size: int) -> str:
 
 
 def _thinking(header: Header) -> Line:
-    kind = thinks(named_template(header.values))
+    kind = thinks(header.template)
     said = {
         "never": "it does not think before it answers",
         "if asked": "it thinks when chat.thinking is true",

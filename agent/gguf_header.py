@@ -13,6 +13,7 @@ from math import prod
 from pathlib import Path
 from typing import IO, Any
 
+from agent.chat_template import ChatTemplate, chat_template
 from agent.llama_file import require_gguf
 from memory.errors import ModelError
 from memory.reading import open_file
@@ -22,6 +23,7 @@ MOST = 1 << 20
 """Entries and tensors a header may have."""
 _PLAIN = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _TEXT, _LIST = 8, 9
+_TOKENS = "tokenizer.ggml.tokens"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +38,11 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The values by key, a list as `Listed`, and the number of weights."""
+    """The values by key, a list as `Listed`, the number of weights, and the chat template."""
 
     values: dict[str, Any]
     parameters: int
+    template: ChatTemplate
 
     @property
     def architecture(self) -> str:
@@ -76,9 +79,10 @@ def _read(file: IO[bytes]) -> Header:
     if tensors > MOST or entries > MOST:
         raise ValueError(f"{tensors} tensors and {entries} entries")
     values: dict[str, Any] = {}
+    tokens: list[str] = []
     for _ in range(entries):
         key = _text(file)
-        values[key] = _value(file, _number(file, "I"))
+        values[key] = _value(file, _number(file, "I"), tokens if key == _TOKENS else None)
     weights = 0
     for _ in range(tensors):
         _text(file)
@@ -88,7 +92,11 @@ def _read(file: IO[bytes]) -> Header:
         weights += prod(_number(file, "Q") for _ in range(dimensions))
         _number(file, "I")
         _number(file, "Q")
-    return Header(values, weights)
+
+    def text_of(token: int) -> str:
+        return tokens[token] if 0 <= token < len(tokens) else ""
+
+    return Header(values, weights, chat_template(values, text_of))
 
 
 def _number(file: IO[bytes], kind: str) -> Any:
@@ -109,7 +117,8 @@ def _text(file: IO[bytes]) -> str:
     return data.decode("utf-8", "replace")
 
 
-def _value(file: IO[bytes], kind: int) -> Any:
+def _value(file: IO[bytes], kind: int, texts: list[str] | None = None) -> Any:
+    """Read a value of a kind; the texts of a list are appended to `texts`."""
     if kind == _TEXT:
         return _text(file)
     if kind != _LIST:
@@ -123,5 +132,7 @@ def _value(file: IO[bytes], kind: int) -> Any:
         if count > MOST:
             raise ValueError(f"a list of {count}")
         for _ in range(count):
-            _value(file, inner)
+            value = _value(file, inner)
+            if texts is not None and inner == _TEXT:
+                texts.append(value)
     return Listed(count)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.adapters import base_sha256, remembered_sha256
-from agent.chat_template import named_template
+from agent.chat_template import ChatTemplate
 from agent.children import Told, ask_child, die_with_parent, tell
 from agent.gguf_header import Header, read_header
 from agent.llama_file import require_gguf
@@ -33,7 +33,7 @@ from memory.whole import write_whole
 if TYPE_CHECKING:
     from agent.engine import Engine
 
-RULES = 1
+RULES = 2
 """Raised when the judge learns something, so that what it remembers is asked anew."""
 CONTEXT = 2048
 _TALKS = (
@@ -138,9 +138,8 @@ def _try(path: Path) -> None:
         tell(embeds=True)
         return
     shape = read_shape(header, path)
-    template = named_template(header.values)
     step("rendering its chat template")
-    _render(path, template)
+    _render(path, header.template)
     from agent.engine import Engine
     from memory.home import ModelSettings
 
@@ -162,7 +161,7 @@ def _require_first_part(header: Header, path: Path) -> None:
         )
 
 
-def _render(path: Path, template: str) -> None:
+def _render(path: Path, template: ChatTemplate) -> None:
     from agent.prompt import require_template
 
     try:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agent.chat_template import named_template
+from agent.chat_template import chat_template
 from agent.llama_file import ModelInfo, load_model, log, read_metadata, require_gguf, threads_for
 from agent.sampling import Sampling, sampler_chain
 from memory.errors import AdapterError, ModelError
@@ -107,9 +107,15 @@ class Llama:
             vocabulary=int(llama.llama_vocab_n_tokens(self._vocab)),
             context=int(llama.llama_n_ctx(self._context)),
             context_trained=trained,
-            template=named_template(metadata),
+            template=chat_template(metadata, self._text_of),
             metadata=metadata,
         )
+
+    def _text_of(self, token: int) -> str:
+        if not 0 <= token < self._llama.llama_vocab_n_tokens(self._vocab):
+            return ""
+        text: bytes = self._llama.llama_vocab_get_text(self._vocab, token)
+        return text.decode("utf-8", "replace")
 
     def close(self) -> None:
         """Free everything; calling it again does nothing."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agent.chat_template import ChatTemplate
 from memory.errors import AdapterError, FileError, ModelError
 from memory.reading import open_file
 
@@ -35,7 +36,7 @@ class ModelInfo:
     vocabulary: int
     context: int
     context_trained: int
-    template: str
+    template: ChatTemplate
     metadata: dict[str, str]
 
 

@@ -16,8 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from agent.chat_template import named_template
-from agent.gguf_header import read_header
+from agent.chat_template import ChatTemplate
 from memory.errors import FileError, ModelError
 from memory.places import Home, expanded
 from memory.reading import open_file, read_json
@@ -246,7 +245,7 @@ def _found(name: str, path: Path, whose: Any) -> Iterator[Found]:
         return
 
 
-def thinks(template: str) -> Literal["never", "if asked", "always"]:
+def thinks(template: ChatTemplate) -> Literal["never", "if asked", "always"]:
     """Return whether a chat template lets its model think before it answers."""
     from agent.prompt import tail
 
@@ -254,12 +253,3 @@ def thinks(template: str) -> Literal["never", "if asked", "always"]:
     if "<think>" in on and "</think>" not in on:
         return "always"
     return "if asked" if on != off else "never"
-
-
-def template_of(path: Path) -> str:
-    """Return the chat template of a model file; "" when it has none.
-
-    Raises:
-        ModelError: the file cannot be read.
-    """
-    return named_template(read_header(path).values)

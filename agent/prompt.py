@@ -19,7 +19,7 @@ from datetime import date
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from agent.chat_template import render
+from agent.chat_template import ChatTemplate, render
 from agent.reply import THINK, UNTHINK
 from memory.difference import Message
 from memory.errors import ModelError
@@ -159,29 +159,29 @@ def content_tokens(engine: Engine, text: str) -> list[int]:
     return [token for part in _THOUGHT_TAG.split(text) for token in engine.tokenize(part)]
 
 
-def tail(template: str, *, thinking: bool) -> str:
+def tail(template: ChatTemplate, *, thinking: bool) -> str:
     """Return what a chat template writes after the last message, where the reply begins.
 
     Raises:
         ModelError: the template is broken.
     """
-    last = _parts(template or CHATML, ("user",), thinking)[-1]
+    last = _parts(template, ("user",), thinking)[-1]
     return "" if last.content else last.text
 
 
-def require_template(template: str, roles: tuple[str, ...]) -> None:
+def require_template(template: ChatTemplate, roles: tuple[str, ...]) -> None:
     """Refuse a chat template that cannot write a talk of these roles, thinking or not.
 
     Raises:
         ModelError: see the module.
     """
     for thinking in (False, True):
-        _parts(template or CHATML, roles, thinking)
+        _parts(template, roles, thinking)
 
 
-def rendered(template: str, message: str) -> str:
+def rendered(template: ChatTemplate, message: str) -> str:
     """Return the text of a prompt for one message that is not data, such as a test's own."""
-    parts = _parts(template or CHATML, ("user",), False)
+    parts = _parts(template, ("user",), False)
     return "".join(message if part.content else part.text for part in parts)
 
 
@@ -195,7 +195,7 @@ def _encode(engine: Engine, said: Sequence[_Said], thinking: bool) -> Prompt:
     text: list[str] = []
     last = range(0)
     roles = tuple(message.role for message in said)
-    for part in _parts(engine.info.template or CHATML, roles, thinking):
+    for part in _parts(engine.info.template, roles, thinking):
         if part.content:
             message = said[int(part.text)]
             text.append(message.text)
@@ -223,17 +223,18 @@ def _tail(engine: Engine, prompt: Prompt, own: str) -> range:
     return range(start, prompt.asked.stop)
 
 
-def _parts(template: str, roles: tuple[str, ...], thinking: bool) -> tuple[_Part, ...]:
+def _parts(template: ChatTemplate, roles: tuple[str, ...], thinking: bool) -> tuple[_Part, ...]:
     return _parts_on(date.today(), template, roles, thinking)
 
 
 @lru_cache(maxsize=256)
 def _parts_on(
-    _day: date, template: str, roles: tuple[str, ...], thinking: bool
+    _day: date, template: ChatTemplate, roles: tuple[str, ...], thinking: bool
 ) -> tuple[_Part, ...]:
     """Render the template with numbered marks for the contents and split it at the marks."""
     marked = [{"role": role, "content": f"{_OPEN}{at}{_CLOSE}"} for at, role in enumerate(roles)]
-    rendered = render(template, marked, thinking=thinking)
+    written = template if template.text else replace(template, text=CHATML)
+    rendered = render(written, marked, thinking=thinking)
     *placed, rest = _MARK.split(rendered)  # text, number, text, number, …, text
     texts, seen = placed[::2], [int(number) for number in placed[1::2]]
     if _opens_thought(rest) and not thinking:

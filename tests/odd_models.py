@@ -75,6 +75,8 @@ HARMLESS: dict[str, str | list[dict[str, str]]] = {
     "continue": "{% for a in range(9) %}{% continue %}{% endfor %}" + TALK,
     "strftime_now": "{{ strftime_now('%d %b %Y') }}" + TALK,
     "tojson": "{{ 'ä<' | tojson(ensure_ascii=False) }}{{ {'b': 1} | tojson(indent=2) }}" + TALK,
+    "eos_token": TALK.replace("'<|im_end|>\n'", "eos_token + '\n'"),
+    "a bos_token that is none": "{{ bos_token + '' }}" + TALK,
     "tools that are none": "{% if tools is not none %}{{ tools | length / 0 }}{% endif %}" + TALK,
     "named templates": [
         {"name": "default", "template": TALK},

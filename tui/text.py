@@ -26,10 +26,11 @@ _STRING = rf"(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]{{0,{LONGEST_S
 _SHORT = r"\x1b[ -/]{0,16}"
 
 # What cannot be seen or must not act: C0 but tab and newline, DEL, C1, soft hyphen, fillers, zero-width
-# and bidi controls, lone surrogates, variation selectors beyond the basic ones, tags.
+# and bidi controls, lone surrogates, variation selectors beyond the basic ones, tags. Two joiners are
+# kept, U+200C and U+200D: they shape the letters of Persian and Hindi, and emoji of several parts.
 _UNSEEN = (
     "\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
-    "\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb"
+    "\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 ACTS = re.compile(f"[\x1b\n\u2028\u2029{_UNSEEN}]")

@@ -10,10 +10,11 @@ import gguf
 import pytest
 
 from agent.chat_model import DiscernChatModel
+from agent.chat_template import ChatTemplate
 from agent.engine import Engine
 from agent.models import thinks
 from agent.prompt import compose, reply_tokens
-from memory.difference import Message
+from memory.difference import Message, Moment
 from memory.home import Home, read_settings
 from tests.gguf_files import write_tiny
 from tests.trainer.values import difference
@@ -68,8 +69,8 @@ def rewrite(source: Path, target: Path, template: str) -> None:
 
 
 def test_a_template_says_whether_its_model_thinks(kind: str) -> None:
-    assert thinks(TEMPLATES[kind]) == kind
-    assert thinks("") == "never"
+    assert thinks(ChatTemplate(TEMPLATES[kind])) == kind
+    assert thinks(ChatTemplate("")) == "never"
 
 
 def test_a_prompt_begins_the_thought_or_is_past_it(kind: str, served: Engine) -> None:
@@ -87,7 +88,8 @@ def test_no_lesson_touches_whether_a_model_thinks(
     home: Home, kind: str, served: Engine, thinking: bool
 ) -> None:
     settings = read_settings(home, {"chat": {"thinking": thinking}})
-    marked = difference("Who?", "<think>\nIt is…\n</think>\n\nLutz.", replied="No.", missed="x")
+    thought = "<think>\nIt is…\n</think>\n\nLutz."
+    marked = difference("Who?", None, replied=thought, moment=Moment.HOLD)
     lessons, _replaced, _long = teach(served, [marked], settings)
     assert lessons
     for sample in samples_of(lessons, ()):
@@ -100,6 +102,19 @@ def test_no_lesson_touches_whether_a_model_thinks(
             # decides to think is never trained, in whatever mode the chat is.
             assert prompt.endswith(CLOSED)
     assert lessons[0].chosen == reply_tokens(served, "Lutz.")
+
+
+def test_a_thought_that_a_person_wrote_is_trained_as_text(home: Home, starter: Path) -> None:
+    """Letter for letter, and none of it the tokens that open or close a thought."""
+    written = "<think>\nIt is…\n</think>\n\nLutz."
+    with Engine(starter) as model:
+        marked = difference("Who?", written, replied="<think>\nNo\n</think>\n\nNo.")
+        lessons, _replaced, _long = teach(model, [marked], read_settings(home))
+        tags = {model.tokenize(tag, special=True)[0] for tag in ("<think>", "</think>")}
+        assert not tags & {token for sample in samples_of(lessons, ()) for token in sample.tokens}
+        assert lessons[0].chosen == reply_tokens(model, written)
+        assert model.text(lessons[0].chosen[:-1]) == written
+        assert lessons[0].rejected == reply_tokens(model, "No.")
 
 
 def served_text(engine: Engine, tokens: Any) -> str:

@@ -11,11 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gguf
 import pytest
 
 from agent.chat import Chat
 from agent.chat_model import DiscernChatModel
 from agent.engine import Engine, Sampling
+from agent.gguf_header import read_header
 from agent.judge import Verdict, judge
 from agent.prompt import compose
 from agent.serving import served_model, with_model
@@ -141,6 +143,31 @@ def test_an_odd_but_harmless_template_serves(tmp_path: Path, name: str) -> None:
     with Engine.open(path) as engine:
         prompt = compose(engine, [Message("user", "Hi?")])
     assert prompt.text.endswith("<|im_start|>user\nHi?<|im_end|>\n<|im_start|>assistant\n")
+
+
+def test_templates_get_the_texts_of_the_tokens_that_begin_and_end_a_text(tmp_path: Path) -> None:
+    path = write_tiny(tmp_path / "model.gguf", template="{{ bos_token }}" + HARMLESS["eos_token"])
+    vocabulary = read_tokens(path)
+    begin = vocabulary.index("<|endoftext|>")
+    write_tiny(path, template="{{ bos_token }}" + HARMLESS["eos_token"],
+               keys={"tokenizer.ggml.bos_token_id": begin})  # fmt: skip
+    with Engine.open(path) as engine:
+        prompt = compose(engine, [Message("user", "Hi?")])
+        assert engine.info.template == read_header(path).template
+    assert prompt.text.startswith("<|endoftext|><|im_start|>user\nHi?<|im_end|>\n")
+    assert prompt.tokens[0] == begin and prompt.tokens.count(begin) == 1
+
+
+def read_tokens(path: Path) -> list[str]:
+    return list(gguf.GGUFReader(path).fields["tokenizer.ggml.tokens"].contents())
+
+
+def test_a_token_beyond_the_vocabulary_has_no_text(tmp_path: Path) -> None:
+    path = write_tiny(tmp_path / "model.gguf", template="{{ bos_token }}" + TALK,
+                      keys={"tokenizer.ggml.bos_token_id": 4_000_000})  # fmt: skip
+    assert read_header(path).template.bos == ""
+    with Engine.open(path) as engine:
+        assert compose(engine, [Message("user", "Hi?")]).text.startswith("<|im_start|>")
 
 
 def test_a_template_that_loops_only_in_a_longer_talk_is_stopped_in_the_chat(
@@ -278,7 +305,7 @@ def test_an_embedding_model_that_is_chatted_with_names_the_verb_for_it(tmp_path:
 def test_the_process_that_renders_ends_with_its_parent(tmp_path: Path) -> None:
     script = (
         "import os, agent.chat_template as t\n"
-        f"t.render({TALK!r}, [{{'role': 'user', 'content': 'x'}}], thinking=False)\n"
+        f"t.render(t.ChatTemplate({TALK!r}), [{{'role': 'user', 'content': 'x'}}], thinking=False)\n"
         "print(t._child._process.pid, flush=True)\n"
         "os.kill(os.getpid(), 9)\n"
     )

@@ -14,7 +14,7 @@ from langchain_core.tools import tool
 
 from agent.chat import Chat
 from agent.chat_model import DiscernChatModel
-from agent.chat_template import compiled
+from agent.chat_template import ChatTemplate, compiled
 from agent.engine import Engine
 from agent.fitness import fitness
 from agent.follow import current
@@ -79,9 +79,9 @@ def test_tools_stand_in_the_prompt_as_the_makers_template_writes_them(
 
 
 def test_the_makers_templates_say_whether_their_models_think(package: Path, model: Path) -> None:
-    assert thinks(template(package, "Qwen-Qwen3-0.6B")) == "if asked"
-    assert thinks(template(package, "Qwen-Qwen2.5-7B-Instruct")) == "never"
-    assert thinks(template(package, "Qwen-QwQ-32B")) == "always"
+    assert thinks(ChatTemplate(template(package, "Qwen-Qwen3-0.6B"))) == "if asked"
+    assert thinks(ChatTemplate(template(package, "Qwen-Qwen2.5-7B-Instruct"))) == "never"
+    assert thinks(ChatTemplate(template(package, "Qwen-QwQ-32B"))) == "always"
     with Engine.open(model, ModelSettings(path="", context=512, threads=1, gpu_layers=0)) as engine:
         off = compose(engine, [Message("user", "Who?")], thinking=False)
         assert off.text.endswith("<|im_start|>assistant\n<think>\n\n</think>\n\n")

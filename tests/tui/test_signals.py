@@ -91,6 +91,22 @@ def test_a_terminal_that_is_closed_ends_the_chat_and_keeps_reply_and_message(
     assert [turn.asked for turn in turns(settled)] == ["Tell me a very long story."]
 
 
+def test_a_message_that_the_journal_cannot_keep_is_printed_when_the_chat_is_ended(
+    settled: Home,
+) -> None:
+    with Terminal("tui", "chat", "--new") as terminal:
+        terminal.until(lambda: b"0/512" in terminal.out)
+        terminal.types(b"half a message")
+        terminal.until(lambda: b"half a message" in terminal.out)
+        settled.journal.unlink()
+        terminal.process.send_signal(signal.SIGTERM)
+        terminal.until(lambda: terminal.process.poll() is not None)
+        terminal.drain()
+        after = terminal.out.rpartition(b"\x1b[?1049l")[2]
+        assert b"could not be kept" in after and b"half a message" in after
+        assert b"Traceback" not in after
+
+
 def test_a_chat_that_is_left_keeps_no_draft(settled: Home) -> None:
     with Terminal("tui", "chat", "--new") as terminal:
         terminal.until(lambda: b"0/512" in terminal.out)

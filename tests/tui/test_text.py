@@ -31,7 +31,8 @@ from tui.text import LONGEST_SEQUENCE, StreamCleaner, clean, one_line
         ("\x00\x07\x08\x0b\x0c\x7f\x80\x85x", "x"),
         ("user\u202egnp.exe", "usergnp.exe"),
         ("\u2066\u2069\u200e\u200f\u061cx", "x"),
-        ("ze\u200b\u200c\u200d\u2060\ufeff\xadro", "zero"),
+        ("ze\u200b\u2060\ufeff\xadro", "zero"),
+        ("می\u200cخواهم 👩\u200d👩\u200d👧", "می\u200cخواهم 👩\u200d👩\u200d👧"),
         ("lone \ud800 surrogate \udfff", "lone  surrogate "),
         ("tag\U000e0041\U000e007f", "tag"),
         ("line\u2028line\u2029line", "line\nline\nline"),
@@ -84,6 +85,7 @@ def test_plain_pieces_are_not_held_back() -> None:
 def test_no_format_or_control_character_of_unicode_passes_but_visible_ones() -> None:
     visible = {*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD}
     visible |= set(range(0x13430, 0x13460))  # joins of hieroglyphs
+    visible |= {0x200C, 0x200D}  # joins of letters and emoji
     passed = [
         hex(point)
         for point in range(0x110000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,11 +10,14 @@ import sys
 import pytest
 from textual import events
 
+from memory.difference import Difference, Turn, new_id, now
 from memory.home import Home, Settings
 from memory.journal import Journal
+from memory.memory import Memory
 from tests.faults.processes import ROOT
 from tests.tui.screens import sitting
 from tests.tui.terminal import Terminal
+from tests.tui.test_cli import call, said
 from tests.tui.test_pty import harmless
 from tests.unicode_texts import texts
 from tui.held import given_back, hold_keys, hold_line_ends
@@ -83,6 +87,47 @@ def test_what_is_piped_is_asked_as_it_is_but_for_its_last_line_end(settled: Home
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert asked(settled) == [text]
+
+
+def test_what_was_marked_comes_back_from_memory_show_list_history_and_export(
+    settled: Home, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept: list[Difference] = []
+    with Memory.open(settled, settings, dense=False) as memory:
+        for number, text in enumerate(texts(16, 90)):
+            turn = Turn(new_id(), f"t{number}", now(), text, "No.", "m")
+            memory.journal.add_turn(turn)
+            lines = {"missed": text, "lost": text, "sounds": f"a{text}", "note": text}
+            kept.append(memory.mark(turn, "error", **lines))
+    shown = [said(capsys, "memory", "show", item.id) for item in kept]
+    listed = {item["id"]: item for item in said(capsys, "memory", "list")}
+    exported = [json.loads(line) for line in call(capsys, "memory", "export", "-")[1].splitlines()]
+    lines_of = {line["id"]: line for line in exported[1:]}
+    for item, found in zip(kept, shown, strict=True):
+        contrast = {name: getattr(item.contrast, name) for name in ("missed", "lost", "sounds")}
+        assert (found["asked"], found["contrast"], found["note"]) == (
+            item.asked,
+            contrast,
+            item.note,
+        )
+        assert listed[item.id]["contrast"] == contrast
+        line = lines_of[item.id]
+        assert (line["asked"], line["note"]) == (item.asked, item.note)
+        assert {name: line[name] for name in contrast} == contrast
+    history = said(capsys, "memory", "history", kept[0].id)
+    assert [version["asked"] for version in history] == [kept[0].asked]
+
+
+def test_letters_that_need_a_joiner_are_shown_with_it(
+    settled: Home, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "می\u200cخواهم 👩\u200d👩\u200d👧"
+    with Memory.open(settled, settings, dense=False) as memory:
+        turn = Turn(new_id(), "t", now(), text, text, "m")
+        memory.journal.add_turn(turn)
+        item = memory.mark(turn, "error", note=text)
+    for words in (["memory", "show", item.id], ["sessions", "show", "t"], ["memory", "list"]):
+        assert text in call(capsys, *words)[1], words
 
 
 @pytest.mark.parametrize("seed", [14, 15])

@@ -7,7 +7,6 @@ handlers (`tui/handlers.py`), keys to where they belong. Commands work while a r
 from __future__ import annotations
 
 import asyncio
-import sys
 from contextlib import ExitStack
 
 from textual import events, work
@@ -22,6 +21,7 @@ from memory.retold import retold
 from tui.commands import Command, parse
 from tui.handlers import Handlers
 from tui.opening import Opened, OpeningStep
+from tui.printing import echo
 from tui.screens.reading_stage import ReadingStage
 from tui.text import clean, one_line
 from tui.widgets.card import Card
@@ -123,7 +123,7 @@ class ChatScreen(ReadingStage):
                         keep_draft(journal, text)
             except DiscernError as error:
                 said = f"the message that was being written could not be kept ({error}):\n"
-                sys.stderr.write(clean(f"discern: {said}{texts[-1]}") + "\n")
+                echo(f"discern: {said}{texts[-1]}", err=True)
 
     # --- talking -----------------------------------------------------------------------------
 

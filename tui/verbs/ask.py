@@ -117,11 +117,8 @@ def ask(
 def _question(words: tuple[str, ...]) -> str:
     question = " ".join(words)
     if not sys.stdin.isatty():
-        if isinstance(sys.stdin, io.TextIOWrapper):
-            sys.stdin.reconfigure(newline="")  # a line ends as it ended
         try:
-            piped = sys.stdin.read(MOST + 1)
-            piped.encode()  # bytes that are no UTF-8 came through as halves of characters
+            piped = _piped()
         except UnicodeError as error:
             raise click.UsageError("what was piped in is no text (UTF-8)") from error
         if "\0" in piped:
@@ -136,6 +133,22 @@ def _question(words: tuple[str, ...]) -> str:
     if not question.strip():
         raise click.UsageError('nothing to ask; write `discern ask "…"` or pipe text into it')
     return question
+
+
+def _piped() -> str:
+    """Return what is piped in, every line with the end that it has.
+
+    Raises:
+        UnicodeError: it is not UTF-8.
+    """
+    if not isinstance(sys.stdin, io.TextIOWrapper):
+        return sys.stdin.read(MOST + 1)
+    # Standard input itself would make one line end of all, and can be told otherwise only once.
+    unchanged = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", newline="")
+    try:
+        return unchanged.read(MOST + 1)
+    finally:
+        unchanged.detach()
 
 
 @contextmanager
