@@ -174,6 +174,14 @@ def read_adapter(folder: Path, identity: str) -> Adapter:
     )
 
 
+def holds_of(folder: Path, identity: str | None) -> dict[str, str]:
+    """Return what the adapter `identity` answers for (`Manifest.holds`); nothing where it is gone."""
+    try:
+        return read_adapter(folder, identity).manifest.holds if identity else {}
+    except AdapterError:
+        return {}
+
+
 def list_adapters(folder: Path) -> list[Adapter]:
     """Return every readable adapter, the newest first; damaged folders are left out."""
     found: list[Adapter] = []

@@ -7,7 +7,7 @@ again and the answer says so. A difference that was forgotten meanwhile is only 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from memory.difference import Difference, Turn
@@ -37,8 +37,12 @@ class Why:
     aside: str = ""
 
 
-def why(memory: Memory, turn: Turn) -> Why:
-    """Return what was recalled for `turn`, in its order."""
+def why(memory: Memory, turn: Turn, held: Mapping[str, str] | None = None) -> Why:
+    """Return what was recalled for `turn`, in its order.
+
+    `held` are the differences that the adapter in use then answers for (`Manifest.holds`): those that
+    bear on the message are named, for they were left to the adapter.
+    """
     fits: dict[str, tuple[float | None, tuple[str, ...]]] = {
         name: (score, stems) for name, score, stems in memory.journal.why(turn.id)
     }
@@ -54,7 +58,26 @@ def why(memory: Memory, turn: Turn) -> Why:
         aside.append(
             trn("{n} more was forgotten since", "{n} more were forgotten since", forgotten)
         )
+    if left := _left_to_the_adapter(memory, turn, held or {}):
+        aside.append(
+            tr(
+                "not put into the context, because the adapter has learned it: {names}",
+                names=", ".join(left),
+            )
+        )
     return Why(turn, parts, forgotten, "; ".join(aside))
+
+
+def _left_to_the_adapter(memory: Memory, turn: Turn, held: Mapping[str, str]) -> list[str]:
+    if not held:
+        return []
+    return [
+        item.difference.id[:8]
+        for item in memory.search(turn.asked)
+        if item.score >= memory.settings.floor
+        and held.get(item.difference.id) == item.difference.fingerprint
+        and item.difference.id not in turn.recalled
+    ]
 
 
 def _part(item: Difference, asked: str, score: float | None, matched: Sequence[str]) -> Part:

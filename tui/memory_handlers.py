@@ -193,11 +193,13 @@ class MemoryHandlers:
         )
 
     async def _used(self, view: TurnView) -> tuple[list[Used], str]:
+        from agent.adapters import holds_of
         from agent.why import why
 
         if view.turn is None:
             return list(view.recalled.used), ""
-        answer = await asyncio.to_thread(why, self._chat.memory, view.turn)
+        held = holds_of(self._chat.home.adapters, view.turn.adapter)
+        answer = await asyncio.to_thread(why, self._chat.memory, view.turn, held)
         used = [Used(part.difference, part.score, part.matched) for part in answer.recalled]
         return used, answer.aside
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from agent.adapters import holds_of
 from agent.chat import Chat
 from agent.engine import Engine
 from agent.graph import Event, Finished, Recalling
+from agent.why import why
 from memory.difference import Difference, Message, Moment, Turn
 from memory.home import Home, Settings, read_settings
 from memory.journal import Journal
@@ -102,6 +104,8 @@ def test_what_the_serving_adapter_holds_is_not_recalled_unless_pinned_or_edited(
     assert recalled(chat.say(ASKED)) == [item.id]
     chat.memory.pin(item.id, on=False)
     assert recalled(chat.say(ASKED)) == []
+    answer = why(chat.memory, chat.turns()[-1], holds_of(home.adapters, chat.turns()[-1].adapter))
+    assert not answer.recalled and item.id[:8] in answer.aside
     chat.memory.edit(item.id, sounds="Lutz, on the river.")
     assert recalled(chat.say(ASKED)) == [item.id]
 

@@ -80,6 +80,7 @@ def why(turn: str | None, as_json: bool) -> None:
 
     How well it fitted, by which words, and from when it is; by default for the last turn.
     """
+    from agent.adapters import holds_of
     from agent.marking import last_turn
     from agent.why import why as ask_why
     from memory.memory import Memory
@@ -88,7 +89,7 @@ def why(turn: str | None, as_json: bool) -> None:
     home, settings = open_home()
     with Memory.open(home, settings, dense=False) as memory:
         asked = memory.journal.turn(turn) if turn else last_turn(memory.journal)
-        answer = ask_why(memory, asked)
+        answer = ask_why(memory, asked, holds_of(home.adapters, asked.adapter))
     if as_json:
         print_json(
             {
@@ -124,7 +125,7 @@ def why(turn: str | None, as_json: bool) -> None:
         echo(answer.aside[:1].upper() + answer.aside[1:] + ".")
     if answer.recalled:
         echo("`discern memory pin ID` puts one first, `discern memory forget ID` removes it.")
-    elif not answer.forgotten:
+    elif not answer.aside:
         echo("Nothing was recalled.")
 
 
