@@ -55,8 +55,8 @@ def chat_template(metadata: Mapping[str, Any], text_of: Callable[[int], str]) ->
     """Return the template of a model file's `metadata`; `text_of` returns the text of a token id."""
 
     def token(name: str) -> str:
-        number = metadata.get(f"tokenizer.ggml.{name}_token_id")
-        return "" if number is None else text_of(int(number))
+        number = str(metadata.get(f"tokenizer.ggml.{name}_token_id"))
+        return text_of(int(number)) if number.isdecimal() else ""
 
     return ChatTemplate(_named(metadata), token("bos"), token("eos"))
 

@@ -12,6 +12,7 @@ sha256; a refused one is tried again each time. Whether it can be trained: `trai
 from __future__ import annotations
 
 import json
+import re
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 RULES = 2
 """Raised when the judge learns something, so that what it remembers is asked anew."""
 CONTEXT = 2048
+_SOURCE = re.compile(r"\S*/(?=[^/\s]+:\d+: )")
+"""Where llama.cpp was compiled, in the line with which it aborts."""
 _TALKS = (
     ("user",),
     ("system", "user"),  # tools are in the system prompt
@@ -86,7 +89,7 @@ def require_chat_model(path: Path) -> None:
 
 def refusal(path: Path, told: Told) -> str:
     """Return why a file was refused on which the child ended without a word of its own."""
-    doing, reason = told.words.get("doing", ""), told.cause or told.status
+    doing, reason = told.words.get("doing", ""), _SOURCE.sub("", told.cause) or told.status
     why = (
         f"{doing} takes too long"
         if told.status is None

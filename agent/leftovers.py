@@ -24,13 +24,14 @@ from memory.schema import copies
 
 @dataclass(frozen=True, slots=True)
 class Leftovers:
-    """Ids of adapters that were trained on it, the one that serves among them, files, and whether a
-    training runs now."""
+    """Ids of adapters that were trained on it, the one that serves among them, files, whether a
+    training runs now, and by thread the number of replies that were given with it in the context."""
 
     adapters: tuple[str, ...]
     serving: str | None
     files: tuple[Path, ...]
     training: bool = False
+    replies: tuple[tuple[str, int], ...] = ()
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -48,9 +49,20 @@ class Leftovers:
                     named=named,
                 )
             )
+        if self.replies:
+            said.append(
+                trn(
+                    "{n} other reply was given with it and may repeat its words, in {named}.",
+                    "{n} other replies were given with it and may repeat its words, in {named}.",
+                    sum(count for _thread, count in self.replies),
+                    named=", ".join(thread for thread, _count in self.replies),
+                )
+            )
         if self.files:
             named = ", ".join(str(path) for path in self.files)
-            said.append(tr("May still stand in {named}: delete what you do not need.", named=named))
+            said.append(
+                tr("Copies may remain in {files}: delete what you do not need.", files=named)
+            )
         if self.training:
             said.append(cleared_by_training())
         return tuple(said)
@@ -80,6 +92,7 @@ def leftovers(home: Home, journal: Journal, difference: Difference) -> Leftovers
         current if current in adapters else None,
         files_since(home, journal, difference.at),
         bool(unfinished(home)),
+        tuple(journal.recalled_for(difference.id)),
     )
 
 

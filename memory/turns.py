@@ -118,6 +118,16 @@ class Turns(Database):
             (name, score, tuple(stems)) for row in rows for name, score, stems in json.loads(row[0])
         ]
 
+    def recalled_for(self, identity: str) -> list[tuple[str, int]]:
+        """Return (thread, turns) of the replies that were given with a difference in the context."""
+        rows = self._rows(
+            "select thread, count(*) as turns from turns where ? in "
+            "(select value from json_each(case when json_valid(recalled) then recalled else '[]' end)) "
+            "group by thread order by max(seq) desc",
+            (identity,),
+        )
+        return [(row["thread"], row["turns"]) for row in rows]
+
     def threads(self) -> list[tuple[str, int, datetime]]:
         """Return (name, turns, last turn) of each thread, the latest first."""
         rows = self._rows(

@@ -121,6 +121,23 @@ def test_undo_takes_the_mark_and_forget_takes_the_turn_too(
     assert code == 2 and "no mark to take back" in err
 
 
+def test_forgetting_names_the_threads_whose_replies_were_given_with_it(
+    kept: dict[str, Any], home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The recalled block is kept nowhere; a reply of the model's own that repeats it is."""
+    said(capsys, "memory", "edit", kept["id"], "--note", "Quincunx.")
+    for thread in ("one", "two"):
+        code, out, _err = call(capsys, "ask", QUESTION, "--thread", thread, "--json")
+        assert code == 0 and json.loads(out)["recalled"][0]["id"] == kept["id"]
+    other = said(capsys, "mark", "--last", "--moment", "error", "--expected", "Nothing.")
+    code, out, _err = call(capsys, "memory", "forget", kept["id"], "--yes")
+    assert code == 0 and "2 other replies were given with it" in out and "two, one" in out
+    left = b"".join(path.read_bytes() for path in home.data.rglob("*") if path.is_file())
+    assert b"uincunx" not in left
+    code, out, _err = call(capsys, "memory", "forget", other["id"], "--yes")
+    assert code == 0 and "given with it" not in out
+
+
 def test_what_was_carried_out_is_named_when_it_is_forgotten(
     kept: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -238,7 +238,7 @@ class SessionsScreen(Modal[Chosen | None]):
             said.append(trn("{n} mark stays in memory.", "{n} marks stay in memory.", gone.marks))
         if gone.files:
             files = ", ".join(str(path) for path in gone.files)
-            said.append(tr("May still stand in {files}.", files=files))
+            said.append(tr("Copies may remain in {files}.", files=files))
         if gone.training:
             said.append(cleared_by_training())
         return " ".join(said)

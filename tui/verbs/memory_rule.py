@@ -193,7 +193,14 @@ def forget(identity: str, yes: bool, as_json: bool) -> int:
         item = forget_everywhere(home, memory, item.id)
         left = leftovers(home, memory.journal, item)
     if as_json:
-        print_json({"forgotten": item.id, "adapters": left.adapters, "files": left.files})
+        print_json(
+            {
+                "forgotten": item.id,
+                "adapters": left.adapters,
+                "files": left.files,
+                "replies": dict(left.replies),
+            }
+        )
         return 0
     echo(f"Forgotten: {item.id[:8]}, {one_line(item.asked, 60)}")
     for sentence in left.sentences:

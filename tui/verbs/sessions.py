@@ -159,7 +159,7 @@ def delete(name: str, yes: bool, as_json: bool) -> int:
         echo(trn("{n} mark stays in memory.", "{n} marks stay in memory.", gone.marks))
     if gone.files:
         files = ", ".join(str(path) for path in gone.files)
-        echo(tr("May still stand in {files}: delete what you do not need.", files=files))
+        echo(tr("Copies may remain in {files}: delete what you do not need.", files=files))
     if gone.training:
         from agent.leftovers import cleared_by_training
 
