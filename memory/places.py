@@ -85,6 +85,11 @@ class Home:
         """One folder a training run: events, report, leftovers of a failed one."""
         return self.state / "runs"
 
+    @property
+    def drafts(self) -> Path:
+        """Messages that are being written in an editor, a folder each."""
+        return self.state / "drafts"
+
     def holds(self, path: Path) -> bool:
         """Whether `path` lies in this home when all links are followed; one that leads out does not."""
         every = {self.config, self.data, self.state, self.cache}

@@ -1,24 +1,29 @@
 """A draft in the person's own editor: $VISUAL, else $EDITOR, else the first usual one found.
 
-The draft stands in a private file while it is edited. Nothing is lost: where the editor is missing or
-ends badly, the draft is what it was, and a text that could not be read back stays in its file, named.
+The draft is in a private file of the home while it is edited. Nothing is lost: where the editor is
+missing or ends badly, the draft is what it was, and a text that could not be read back stays in its
+file, named. The file's folder is locked by the chat and by the editor, so that the next chat finds what
+a killed one left (`left_drafts`).
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
+import secrets
 import shlex
 import shutil
 import subprocess
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from memory.errors import FileError, HomeError, SettingsError
-from memory.places import persons_umask
+from memory.places import Home, persons_umask, private_folder
 from memory.reading import read_text
 
 USUAL = ("nano", "vim", "vi")
+NAME = "draft.md"
 
 
 def editor(environment: Mapping[str, str] = os.environ) -> list[str]:
@@ -49,27 +54,35 @@ def editor(environment: Mapping[str, str] = os.environ) -> list[str]:
     raise SettingsError("no editor was found; set $EDITOR, for example export EDITOR=nano")
 
 
-def edited(draft: str, command: list[str]) -> str:
+def edited(draft: str, command: list[str], drafts: Path) -> str:
     """Let a person edit the draft with `command` and return what came of it. Blocks till it ends.
+
+    The file is in a folder of its own inside `drafts`, which is made if need be.
 
     Raises:
         SettingsError: the editor cannot be started or ended with an error, or left no text behind.
         HomeError: there is no room for the draft.
     """
+    folder = drafts / secrets.token_hex(8)
     try:
-        folder = Path(tempfile.mkdtemp(prefix="discern-"))  # readable by this person alone
+        private_folder(drafts)
+        private_folder(folder)
+        lock = _locked(folder)
     except OSError as error:
-        raise _unwritten(error) from error
-    path = folder / "draft.md"
+        raise _unwritten(drafts, error) from error
+    path = folder / NAME
     keep = False
     try:
         try:
             path.write_text(draft, encoding="utf-8")
         except OSError as error:
-            raise _unwritten(error) from error
+            raise _unwritten(drafts, error) from error
         try:
             call = [*command, str(path)]
-            code = subprocess.run(call, check=False, umask=persons_umask()).returncode
+            # The editor holds the lock, too: it may outlive the chat.
+            code = subprocess.run(
+                call, check=False, umask=persons_umask(), pass_fds=[] if lock is None else [lock]
+            ).returncode
         except OSError as error:
             raise SettingsError(
                 f"the editor {command[0]} could not be started: {error.strerror}; the draft is as it "
@@ -91,6 +104,46 @@ def edited(draft: str, command: list[str]) -> str:
     finally:
         if not keep:
             shutil.rmtree(folder, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def left_drafts(home: Home) -> Iterator[str]:
+    """Yield the text of each draft that a killed chat left, and remove it once the next is asked for.
+
+    What cannot be read stays where it is; so do what an editor still has open and what a link out of
+    the home leads to.
+    """
+    for path in sorted(home.drafts.glob(f"*/{NAME}")):
+        folder = path.parent
+        with suppress(OSError, FileError):
+            if not home.holds(path) or (lock := _locked(folder)) is None:
+                continue
+            try:
+                text = read_text(path)
+                if text.strip():
+                    yield text.removesuffix("\n")
+                shutil.rmtree(folder)
+            finally:
+                os.close(lock)
+
+
+def _locked(folder: Path) -> int | None:
+    """Lock a folder; None where the file system has no locks.
+
+    Raises:
+        OSError: it is no folder; BlockingIOError when another process has the lock.
+    """
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise
+    except OSError:
+        os.close(lock)
+        return None
+    return lock
 
 
 def _still(path: Path, draft: str) -> bool:
@@ -103,8 +156,7 @@ def _still(path: Path, draft: str) -> bool:
         return False
 
 
-def _unwritten(error: OSError) -> HomeError:
+def _unwritten(drafts: Path, error: OSError) -> HomeError:
     return HomeError(
-        f"cannot write the draft for the editor into {tempfile.gettempdir()}: {error.strerror}; free "
-        "some room there, or set TMPDIR to another folder"
+        f"cannot write the draft for the editor into {drafts}: {error.strerror}; free some room there"
     )

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+import stat
 import sys
-import tempfile
+import time
 from pathlib import Path
 
 import pytest
 
 from memory.errors import HomeError, SettingsError
-from tui.editor import edited, editor
+from memory.home import Home
+from tests.tui.terminal import Terminal
+from tui.editor import edited, editor, left_drafts
 
 
 def program(folder: Path, body: str) -> Path:
@@ -26,7 +29,7 @@ def test_what_the_editor_leaves_becomes_the_draft(tmp_path: Path) -> None:
     path = program(
         tmp_path, "text = open(path).read()\nopen(path, 'w').write(text + ' ♦\\nmore\\n')"
     )
-    assert edited("a draft", [str(path), "--wait"]) == "a draft ♦\nmore"
+    assert edited("a draft", [str(path), "--wait"], tmp_path / "drafts") == "a draft ♦\nmore"
 
 
 def test_the_editor_may_have_arguments_and_visual_goes_first(tmp_path: Path) -> None:
@@ -48,10 +51,10 @@ def test_a_missing_editor_is_said_with_what_to_set(tmp_path: Path) -> None:
 def test_an_editor_that_fails_leaves_the_draft_and_what_was_written(tmp_path: Path) -> None:
     path = program(tmp_path, "raise SystemExit(3)")
     with pytest.raises(SettingsError, match="ended with code 3; the draft is as it was"):
-        edited("a draft", [str(path)])
+        edited("a draft", [str(path)], tmp_path / "drafts")
     path = program(tmp_path, "open(path, 'w').write('half'); raise SystemExit(1)")
     with pytest.raises(SettingsError, match="what was written there is in") as caught:
-        edited("a draft", [str(path)])
+        edited("a draft", [str(path)], tmp_path / "drafts")
     kept = Path(str(caught.value).rpartition(" in ")[2])
     assert kept.read_text() == "half"
     assert kept.parent.stat().st_mode & 0o077 == 0
@@ -65,7 +68,7 @@ def test_a_text_that_cannot_be_read_back_stays_where_it_is(tmp_path: Path) -> No
         ("open(path, 'wb').truncate(3 << 30)", "it has 3,221.2 MB"),
     ):
         with pytest.raises(SettingsError, match=said) as caught:
-            edited("a draft", [str(program(tmp_path, body))])
+            edited("a draft", [str(program(tmp_path, body))], tmp_path / "drafts")
         kept = re.search(r"left in (\S+) cannot be read", str(caught.value))
         assert kept and Path(kept[1]).exists()
         shutil.rmtree(Path(kept[1]).parent)
@@ -73,12 +76,56 @@ def test_a_text_that_cannot_be_read_back_stays_where_it_is(tmp_path: Path) -> No
 
 def test_a_byte_order_mark_and_windows_line_ends_do_not_come_into_a_draft(tmp_path: Path) -> None:
     path = program(tmp_path, "open(path, 'wb').write(b'\\xef\\xbb\\xbfone\\r\\ntwo\\r\\n')")
-    assert edited("a draft", [str(path)]) == "one\ntwo"
+    assert edited("a draft", [str(path)], tmp_path / "drafts") == "one\ntwo"
 
 
-def test_a_draft_that_finds_no_room_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_draft_that_finds_no_room_is_said(tmp_path: Path) -> None:
+    (tmp_path / "drafts").write_text("in the way")
+    with pytest.raises(HomeError, match=r"cannot write the draft for the editor into .*drafts: "):
+        edited("a draft", ["true"], tmp_path / "drafts")
+
+
+def test_a_killed_chat_leaves_its_draft_to_the_next_once_the_editor_is_closed(
+    settled: Home, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
-    with pytest.raises(HomeError, match=r"cannot write the draft for the editor into .*gone"):
-        edited("a draft", ["true"])
+    """Chat and editor are killed apart: the draft is in use as long as one of them lives."""
+    go, said = tmp_path / "go", tmp_path / "said"
+    path = program(
+        tmp_path,
+        "import os, signal, time\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        f"open(path, 'a').write(' and more ♦')\nopen({str(said)!r}, 'w').close()\n"
+        f"while not os.path.exists({str(go)!r}):\n    time.sleep(0.02)\n",
+    )
+    with Terminal("tui", "chat", "--new", VISUAL=shlex.quote(str(path))) as terminal:
+        terminal.until(lambda: b"0/512" in terminal.out)
+        terminal.types(b"half a message\x07")
+        terminal.until(said.exists)
+        (draft,) = settled.drafts.glob("*/draft.md")
+        assert stat.S_IMODE(draft.stat().st_mode) == 0o600
+        assert stat.S_IMODE(settled.drafts.stat().st_mode) == 0o700
+        terminal.process.kill()
+        terminal.process.wait(60)
+        assert list(left_drafts(settled)) == [] and draft.exists()  # the editor lives
+        go.touch()
+        while not (found := list(left_drafts(settled))):
+            time.sleep(0.02)
+    assert found == ["half a message and more ♦"]
+    assert list(settled.drafts.iterdir()) == []
+
+
+def test_the_next_chat_has_the_draft_of_a_killed_one_in_its_input(settled: Home) -> None:
+    folder = settled.drafts / "0123456789abcdef"
+    folder.mkdir(parents=True)
+    (folder / "draft.md").write_text("half a message ♦\n", encoding="utf-8")
+    with Terminal("tui", "chat", "--new") as terminal:
+        terminal.until(lambda: b"half a message" in terminal.out)
+    assert list(settled.drafts.iterdir()) == []
+
+
+def test_no_draft_is_taken_from_behind_a_link_out_of_the_home(home: Home, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "draft.md").write_text("not ours")
+    home.drafts.mkdir(parents=True)
+    (home.drafts / "0123456789abcdef").symlink_to(outside)
+    assert list(left_drafts(home)) == [] and (outside / "draft.md").exists()

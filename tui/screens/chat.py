@@ -19,6 +19,7 @@ from memory.journal import Journal
 from memory.language import tr
 from memory.retold import retold
 from tui.commands import Command, parse
+from tui.editor import left_drafts
 from tui.handlers import Handlers
 from tui.opening import Opened, OpeningStep
 from tui.printing import echo
@@ -88,12 +89,16 @@ class ChatScreen(ReadingStage):
         self.training.watch_nights(info.path)
         self.set_interval(POLL_SECONDS, self._poll)
         self.app.theme_changed_signal.subscribe(self, self.recolour)
-        if not self.composer.text and (
-            draft := await asyncio.to_thread(take_draft, self.chat.journal)
-        ):
+        if not self.composer.text and (draft := await asyncio.to_thread(self._left_draft)):
             self.composer.write(draft)
         if self._send_when_ready and self._send_when_ready == self.composer.text:
             self.submit(self._send_when_ready)  # unless it was written on since
+
+    def _left_draft(self) -> str | None:
+        """Return the latest message that an earlier chat could not send."""
+        for text in left_drafts(self.home):
+            keep_draft(self.chat.journal, text)
+        return take_draft(self.chat.journal)
 
     def leave(self) -> None:
         """Leave the application."""

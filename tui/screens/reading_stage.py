@@ -38,7 +38,7 @@ class ReadingStage(MarkingStage):
         try:
             command = editor()
             with self.app.suspend():
-                text = edited(draft, command)
+                text = edited(draft, command, self.home.drafts)
         except SuspendNotSupported:
             await self.say(tr("This terminal cannot be handed to an editor; write here."), "error")
         except DiscernError as error:
