@@ -242,7 +242,7 @@ class Looked(io.StringIO):
         (("memory", "export", "out.jsonl"), "writing"),
         (("memory", "backup", "out.sqlite"), "copying, and reading the copy through"),
         (("memory", "check"), "reading the journal through"),
-        (("model", "info"), "looking at the file and at what is free here"),
+        (("model", "info"), "trying the file and looking at what is free here"),
         (("lessons",), "loading the model and composing the lessons"),
         (("compare", "base", "base+recall", "--prompt", "hi"), "loading the model"),
         (("ask", "hi"), "loading the model"),
