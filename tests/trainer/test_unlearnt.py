@@ -41,7 +41,7 @@ def judged(*right: str, kept: bool = True, drifted: bool = False) -> tuple[Verdi
         Measure("kept", float(kept), 1.0, kept, "lessons held until now and lost"),
         Measure("anchors", 1.0 - drifted, 0.95, not drifted, "unrelated answers", True),
     )
-    return Verdict(1.0, measures, spoken, ()), lessons
+    return Verdict(1.0, measures, spoken, (), spoken, frozenset()), lessons
 
 
 def test_one_of_three_that_could_not_be_learnt_is_left_out_and_named() -> None:
