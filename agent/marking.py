@@ -75,6 +75,25 @@ def require_spoken_here(journal: Journal, turn: Turn) -> None:
     )
 
 
+def last_mark(journal: Journal) -> Difference:
+    """Return the mark that was made last; that one alone may be taken back without naming it.
+
+    Raises:
+        MarkError: there is none, or another session has just made it.
+    """
+    marks = journal.differences()
+    if not marks:
+        raise MarkError("there is no mark to take back; `discern mark` makes one")
+    mark, place = marks[-1], journal.place_of(marks[-1].turn)
+    seconds = (now() - mark.at).total_seconds()
+    if place and place != here() and seconds < JUST_NOW:
+        raise MarkError(
+            f"the last mark was made {max(0, seconds):.0f} s ago on a reply of another session: "
+            f"“{_cut(mark.asked)}”; `discern memory undo {mark.id[:8]}` takes that one back"
+        )
+    return mark
+
+
 def receipt(
     journal: Journal,
     difference: Difference,

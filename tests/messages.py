@@ -37,11 +37,17 @@ def registered() -> set[str]:
     from tui.progress import PHASES
     from tui.screens import help
     from tui.training_words import REASONS, VERDICTS
+    from tui.verbs.report import WITHOUT
     from tui.widgets import card, entry, picker, welcome
 
     found: set[str] = {*PLACES.values(), *PHASES.values(), *(text for _, text in FIXED)}
     found |= {*map(str, Moment), *map(str, State), *get_args(Verdict), *GOOD, *BAD, *PHASES}
-    found |= {*REASONS.values(), *VERDICTS.values(), *(head for head, _ in HEADS.values())}
+    found |= {
+        *REASONS.values(),
+        *VERDICTS.values(),
+        *WITHOUT,
+        *(head for head, _ in HEADS.values()),
+    }
     found |= {*TEXTUALS, *TEXTUALS.values(), "recall"}
     found |= {AWAY, help.LEGEND, entry.PLACEHOLDER}
     for pairs in (card.LINES, [card.NOTE], picker.WORDS, welcome.LINES):

@@ -11,12 +11,12 @@ journal is taken out of the run's files.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from agent.erasing import SHORTEST, erase_from_runs, erase_talk_from_runs
-from memory.difference import Difference, Turn
+from memory.difference import Difference, State, Turn
 from memory.errors import SupersededError
 from memory.home import Home
 from memory.journal import Journal
@@ -101,6 +101,17 @@ def watching(journal: Journal, basis: Basis) -> Callable[[], None]:
             require_all(journal, basis)
 
     return look
+
+
+def settle(journal: Journal, basis: Basis, states: Mapping[str, State]) -> None:
+    """Note where each difference stands after the training; one that was edited meanwhile stays as the
+    edit left it, for it is the version before that was trained."""
+    trained = {item.id: item.fingerprint for item in basis.differences}
+    with journal.writing():
+        present = {item.id: item.fingerprint for item in journal.differences()}
+        journal.set_states(
+            {name: state for name, state in states.items() if present.get(name) == trained[name]}
+        )
 
 
 def scrub(home: Home, journal: Journal, basis: Basis) -> int:

@@ -31,7 +31,7 @@ from memory.home import Home, Settings
 from memory.journal import Journal
 from trainer import gate, publish
 from trainer.attempts import Practice, Tried, broken_down, make, plans
-from trainer.basis import Basis, last_look, read_basis, scrub, watching
+from trainer.basis import Basis, last_look, read_basis, scrub, settle, watching
 from trainer.children import asked_by
 from trainer.known import (
     entry_of,
@@ -313,7 +313,7 @@ class _Night:
         fates = postmortem.fates(self.differences, curriculum, best, standing)
         if not dry:
             states = postmortem.states(fates, standing.held, published=adapter is not None)
-            self.journal.set_states(states)
+            settle(self.journal, self.basis, states)
         better = no_better(standing.rows, verdict.spoken)
         warned = [item.sentence for item in verdict.measures if item.warned and verdict.passed]
         conflicts = [conflict.sentence for conflict in curriculum.conflicts]

@@ -6,6 +6,8 @@ a terminal shows. What a failure means and what to do about it: `trainer/postmor
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -223,9 +225,27 @@ def require_report(folder: Path) -> Report:
         ) from error
 
 
-def latest(runs: Path) -> Report | None:
-    """Return the report of the newest run under the folder `runs`; None when there is none."""
-    return next((found for folder in folders(runs) if (found := read_report(folder))), None)
+def unreadable(folder: Path) -> str:
+    """Return why what the run in `folder` left cannot be read, a sentence; "" where it can be, or where
+    there is none."""
+    try:
+        require_report(folder)
+    except HomeError as error:
+        return str(error) if os.path.lexists(folder / "report.json") else ""
+    return ""
+
+
+def latest(runs: Path, pass_over: Callable[[str], object] = lambda said: None) -> Report | None:
+    """Return the newest report of a run under the folder `runs`; None when there is none.
+
+    `pass_over` is told of every newer one that cannot be read, in a sentence.
+    """
+    for folder in folders(runs):
+        if (found := read_report(folder)) is not None:
+            return found
+        if said := unreadable(folder):
+            pass_over(said)
+    return None
 
 
 def every(runs: Path) -> list[tuple[Path, Report]]:

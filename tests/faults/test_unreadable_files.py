@@ -25,7 +25,7 @@ from tests.trainer.test_publish import put
 from tests.trainer.test_report import full
 from trainer import anchors, publish
 from trainer.ledger import _locked
-from trainer.report import every, latest
+from trainer.report import every, latest, require_report
 from trainer.run import alone, follow, going_on, prune_runs, told
 from tui.cli import run
 from tui.training_time import folded
@@ -124,6 +124,31 @@ def test_a_damaged_file_of_a_run_stops_neither_forget_nor_report_nor_chat(
         path for path in home.runs.rglob("*") if path.is_file() and path.stat().st_size < 1 << 20
     ]
     assert WORDS.encode() not in b"".join(path.read_bytes() for path in held)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_report_is_named_where_an_older_one_is_shown_and_in_the_list(
+    home: Home, capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    whole, later = runs_with(home, "report.json", DAMAGES[damage])
+    (home.runs / "20990101T000000").mkdir()  # cut off: newer, and nothing to name
+    assert run(["report", "--json"]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out) == require_report(whole).to_json()
+    assert shown.err.startswith(f"discern: cannot read {later / 'report.json'}: it ")
+    assert shown.err.count("\n") == 1
+    assert run(["report", "--list", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["verdict"] for row in rows] == ["cut off", "unreadable", "published"]
+    assert rows[1]["sentence"] in shown.err
+
+
+def test_a_run_under_way_is_listed_as_that(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    now_going = home.runs / "20990101T000000"
+    now_going.mkdir(parents=True)
+    (now_going / "events.jsonl").write_text(f'{{"phase": "start", "pid": {os.getpid()}}}\n')
+    assert run(["report", "--list"]) == 0
+    assert "under way" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

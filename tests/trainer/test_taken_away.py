@@ -13,7 +13,7 @@ import pytest
 from agent import marking, sessions
 from agent.adapters import list_adapters, read_pointer
 from agent.leftovers import leftovers
-from memory.difference import Difference, Message, Turn, new_id, now
+from memory.difference import Difference, Message, State, Turn, new_id, now
 from memory.errors import CutOffError, SupersededError
 from memory.home import Home, Settings
 from memory.journal import Journal
@@ -151,6 +151,21 @@ def test_a_run_ends_soon_after_what_it_trains_on_was_forgotten(
         run_night(home, few(home), model_path=tiny, on_event=on_event)
     assert seen[-2:] == [phase, "report"]
     assert left(home, SECRET) == []
+
+
+def test_what_is_edited_while_it_is_trained_waits_for_the_next_night(
+    home: Home, tiny: Path, marked: list[Difference]
+) -> None:
+    def on_event(event: dict[str, Any]) -> None:
+        if event["phase"] == "publish":
+            with Memory.open(home, few(home), dense=False) as memory:
+                memory.edit(marked[1].id, sounds="Lutz, of course.")
+
+    report = run_night(home, few(home), model_path=tiny, on_event=on_event)
+    assert report.verdict == "published"
+    with Journal(home.journal) as journal:
+        states = {item.id: item.state for item in journal.differences()}
+    assert states[marked[1].id] is State.WAITING and states[marked[0].id] is not State.WAITING
 
 
 @pytest.mark.slow

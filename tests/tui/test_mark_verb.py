@@ -104,6 +104,21 @@ def test_after_a_minute_the_last_reply_is_taken_whoever_asked_for_it(
     assert code == 0 and f"for “{THEIRS}”" in out
 
 
+def test_a_mark_that_another_session_has_just_made_is_not_taken_back_by_guess(
+    configured: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked(OURS)
+    ours = json.loads(call(capsys, *MARK, "--json")[1])["id"]
+    asked(THEIRS, elsewhere=True)
+    theirs = json.loads(process(*MARK, "--json", elsewhere=True).stdout)["id"]
+    code, _out, err = call(capsys, "memory", "undo")
+    assert code == 2 and err.count("\n") == 1
+    assert f"“{THEIRS}”" in err and f"`discern memory undo {theirs[:8]}`" in err
+    assert call(capsys, "memory", "undo", "")[0] == 2  # an empty variable names none
+    assert call(capsys, "memory", "undo", theirs[:8])[0] == 0
+    assert json.loads(call(capsys, "memory", "undo", "--json")[1])["undone"] == ours
+
+
 @pytest.mark.parametrize("verb", [("mark",), ("memory", "edit", "3fa9")])
 def test_a_misspelt_moment_is_asked_about(
     configured: Home, capsys: pytest.CaptureFixture[str], verb: tuple[str, ...]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import click
 
@@ -216,18 +215,13 @@ def undo(identity: str | None, as_json: bool) -> None:
 
     The talk that it was made in stays.
     """
-    from memory.errors import MarkError
+    from agent.marking import last_mark
     from memory.memory import Memory
     from tui.text import one_line
 
     home, settings = open_home()
     with Memory.open(home, settings, dense=False) as memory:
-        if identity is None:
-            marks: list[Any] = memory.journal.differences()
-            if not marks:
-                raise MarkError("there is no mark to take back; `discern mark` makes one")
-            identity = marks[-1].id
-        item = memory.undo(identity)
+        item = memory.undo(last_mark(memory.journal).id if identity is None else identity)
     if as_json:
         print_json({"undone": item.id})
     else:

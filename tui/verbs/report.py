@@ -14,6 +14,10 @@ from tui.verbs.shared_options import as_json, open_home, print_json
 
 if TYPE_CHECKING:
     from memory.home import Home
+    from trainer.report import Report
+
+CUT_OFF, UNDER_WAY, UNREADABLE = WITHOUT = ("cut off", "under way", "unreadable")
+"""What stands in the list in place of a verdict where a run has no report that can be read."""
 
 
 @click.command(
@@ -51,7 +55,7 @@ def report(
         _list(home, as_json)
         return
     folder = find_run(home.runs, run) if run else None
-    found = require_report(folder) if folder else latest(home.runs)
+    found = require_report(folder) if folder else latest(home.runs, _say_unreadable)
     if found is None:
         echo("null" if as_json else "Nothing has been trained yet. `discern train` begins.")
         return
@@ -86,21 +90,35 @@ def _write(page: Path, text: str) -> None:
         ) from error
 
 
-def _list(home: Home, as_json: bool) -> None:
-    from trainer.report import folders, read_report
+def _say_unreadable(said: str) -> None:
+    echo(f"discern: {said}", err=True)
 
-    rows = [(folder, read_report(folder)) for folder in folders(home.runs)]
+
+def _list(home: Home, as_json: bool) -> None:
+    from trainer.report import folders, read_report, unreadable
+    from trainer.run import going_on
+
+    going = going_on(home)
+    rows: list[tuple[str, str, str, Report | None]] = []
+    for folder in folders(home.runs):
+        if (found := read_report(folder)) is not None:
+            rows.append((folder.name, found.verdict, found.sentence, found))
+        elif said := unreadable(folder):
+            rows.append((folder.name, UNREADABLE, said, None))
+        else:
+            why = UNDER_WAY if folder == going else CUT_OFF
+            rows.append((folder.name, why, "", None))
     if as_json:
         print_json(
             [
                 {
-                    "run": folder.name,
-                    "verdict": found.verdict if found else "cut off",
-                    "sentence": found.sentence if found else "",
+                    "run": name,
+                    "verdict": verdict,
+                    "sentence": sentence,
                     "adapter": found.adapter if found else None,
                     "started": found.started if found else None,
                 }
-                for folder, found in rows
+                for name, verdict, sentence, found in rows
             ]
         )
         return
@@ -109,9 +127,8 @@ def _list(home: Home, as_json: bool) -> None:
     from tui.text import one_line, padded
     from tui.verbs.printed_report import room
 
-    for folder, found in rows:
-        head = f"{folder.name:18}  {padded(tr(found.verdict if found else 'cut off'), 14)}  "
-        said = one_line(retold(found.sentence), max(8, room() - len(head))) if found else ""
-        echo((head + said).rstrip())
+    for name, verdict, sentence, _found in rows:
+        head = f"{name:18}  {padded(tr(verdict), 14)}  "
+        echo((head + one_line(retold(sentence), max(8, room() - len(head)))).rstrip())
     if not rows:
         echo("Nothing has been trained yet. `discern train` begins.")
