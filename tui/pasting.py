@@ -21,7 +21,9 @@ from textual.message import Message
 from tui.held import given_back, hold_keys
 
 BEGIN, END = "\x1b[200~", "\x1b[201~"
-ALT_ENTER = "\x1b\r"
+ALT = "\x1b"
+_INTRODUCERS = frozenset("[OPX]^_")
+"""What may come behind an ESC that begins a sequence (ECMA-48); anything else was pressed with Alt."""
 
 
 class PasteGate:
@@ -61,8 +63,9 @@ def _half(text: str) -> int:
 
 
 class GatedParser(XTermParser):
-    """Textual's reader of the terminal behind the gate; it knows ESC CR, too, which tmux and others
-    send for Alt+Enter and Textual takes for Esc and Enter."""
+    """Textual's reader of the terminal behind the gate. It tells at once that a key was pressed with
+    Alt: Textual waits for a pause behind it, and without one reads Alt+D as "^" and "d", and ESC CR,
+    which tmux and others send for Alt+Enter, as Esc and Enter."""
 
     def __init__(self, debug: bool = False) -> None:
         super().__init__(debug)
@@ -74,9 +77,13 @@ class GatedParser(XTermParser):
         return super().feed(text) if text or not data else ()
 
     def _sequence_to_key_events(self, sequence: str, alt: bool = False) -> Iterable[Key]:
-        if sequence == ALT_ENTER:
-            return [Key("alt+enter", None)]
-        return super()._sequence_to_key_events(sequence, alt)
+        known = list(super()._sequence_to_key_events(sequence, alt))
+        if known or len(sequence) != 2 or sequence[0] != ALT or sequence[1] in _INTRODUCERS:
+            return known
+        return [
+            key if key.key.startswith("alt+") else Key(f"alt+{key.key}", None)
+            for key in super()._sequence_to_key_events(sequence[1], alt=True)
+        ]
 
 
 def pasted(text: str) -> str:

@@ -168,6 +168,7 @@ def _apart(words: tuple[str, ...]) -> tuple[int, str, str]:
             code = 3
             try:
                 os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+                sys.stdin = os.fdopen(0, closefd=False)  # ours has been read from
                 os.dup2(out.fileno(), 1)
                 os.dup2(err.fileno(), 2)
                 code = run(words)

@@ -114,7 +114,7 @@ def test_a_call_is_demanded_with_the_real_vocabulary(model: Path) -> None:
 def test_the_whole_loop_at_real_size(
     home: Home, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    few = {"FEWEST_ANCHORS": 3, "MEASURED_ANCHORS": 3, "NEAR_TRAINED": 2, "NEAR_MEASURED": 1}
+    few = {"FEWEST_ANCHORS": 3, "MEASURED_ANCHORS": 3, "NEAR_TRAINED": (2, 2), "NEAR_MEASURED": 1}
     for name, value in {**few, "FEWEST_MEASURED": 2}.items():
         monkeypatch.setattr(unchanged, name, value)
     monkeypatch.setattr(lessons, "WORDINGS", (2, 3))

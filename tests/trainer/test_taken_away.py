@@ -39,8 +39,9 @@ def few(home: Home) -> Settings:
 @pytest.fixture(autouse=True)
 def few_anchors(monkeypatch: pytest.MonkeyPatch) -> None:
     """What must stay as it is does not matter here, and asking for it takes most of a night."""
-    for name in ("FEWEST_ANCHORS", "MEASURED_ANCHORS", "FEWEST_MEASURED", "NEAR_TRAINED"):
+    for name in ("FEWEST_ANCHORS", "MEASURED_ANCHORS", "FEWEST_MEASURED"):
         monkeypatch.setattr(unchanged, name, 4)
+    monkeypatch.setattr(unchanged, "NEAR_TRAINED", (4, 4))
 
 
 @pytest.fixture

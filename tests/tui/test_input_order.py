@@ -120,3 +120,38 @@ def test_escape_and_return_are_one_key_wherever_they_are_cut() -> None:
         names = [event.key for piece in pieces for event in parser.feed(piece)]  # type: ignore[attr-defined]
         assert "alt+enter" in names and "enter" not in names and "circumflex_accent" not in names
     assert names == ["a", "alt+enter", "alt+enter", "up"]
+
+
+@pytest.mark.parametrize(
+    ("data", "names"),
+    [
+        ("\x1bde43", ["alt+d", "e", "4", "3"]),
+        ("\x1bd\x1bD\x1b.", ["alt+d", "alt+shift+d", "alt+full_stop"]),
+        ("\x1bв\x1b[D", ["alt+в", "left"]),
+        ("\x1b\x1b[Aa", ["escape", "up", "a"]),
+        ("\x1bOP\x1b[1;3A", ["f1", "alt+up"]),
+    ],
+)
+def test_a_key_with_alt_is_told_from_what_follows_it_in_one_read(
+    data: str, names: list[str]
+) -> None:
+    for pieces in ([data], list(data)):
+        parser = GatedParser()
+        found = [event.key for piece in pieces for event in parser.feed(piece)]  # type: ignore[attr-defined]
+        assert found == names
+
+
+def test_a_gesture_in_one_read_marks_with_its_kind_and_words(settled: Home) -> None:
+    with Terminal("tui", "chat", "--new") as terminal:
+        terminal.until(lambda: b"0/512" in terminal.out)
+        terminal.types(b"hello\r")
+        terminal.until(lambda: asked(settled))
+        terminal.until(lambda: b"tok/s" in terminal.out)
+        terminal.types(b"\x1bde43Lutx" + BACKSPACE + b"z" + LEFT * 2 + b"!\r")
+
+        def marked() -> list[tuple[str | None, str | None]]:
+            with Journal(settled.journal) as journal:
+                return [(item.kind, item.contrast.sounds) for item in journal.differences()]
+
+        terminal.until(marked)
+        assert marked() == [("tactical/fact", "Lu!tz")]
