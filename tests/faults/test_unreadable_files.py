@@ -25,7 +25,7 @@ from tests.trainer.test_publish import put
 from tests.trainer.test_report import full
 from trainer import anchors, publish
 from trainer.ledger import _locked
-from trainer.report import every, latest, require_report
+from trainer.report import Report, every, latest, require_report
 from trainer.run import alone, follow, going_on, prune_runs, told
 from tui.cli import run
 from tui.training_time import folded
@@ -134,12 +134,12 @@ def test_a_damaged_report_is_named_where_an_older_one_is_shown_and_in_the_list(
     (home.runs / "20990101T000000").mkdir()  # cut off: newer, and nothing to name
     assert run(["report", "--json"]) == 0
     shown = capsys.readouterr()
-    assert json.loads(shown.out) == require_report(whole).to_json()
+    assert Report.from_json(shown.out) == require_report(whole)
     assert shown.err.startswith(f"discern: cannot read {later / 'report.json'}: it ")
     assert shown.err.count("\n") == 1
     assert run(["report", "--list", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
-    assert [row["verdict"] for row in rows] == ["cut off", "unreadable", "published"]
+    assert [row["verdict"] for row in rows] == ["cut off", "unreadable", "rejected"]
     assert rows[1]["sentence"] in shown.err
 
 

@@ -110,7 +110,7 @@ def test_a_mark_that_another_session_has_just_made_is_not_taken_back_by_guess(
     asked(OURS)
     ours = json.loads(call(capsys, *MARK, "--json")[1])["id"]
     asked(THEIRS, elsewhere=True)
-    theirs = json.loads(process(*MARK, "--json", elsewhere=True).stdout)["id"]
+    theirs = json.loads(process(*MARK, "--last", "--json", elsewhere=True).stdout)["id"]
     code, _out, err = call(capsys, "memory", "undo")
     assert code == 2 and err.count("\n") == 1
     assert f"“{THEIRS}”" in err and f"`discern memory undo {theirs[:8]}`" in err
