@@ -46,6 +46,7 @@ class Chat(OpenThread):
         self._stopping = threading.Event()
         self._use_adapter = True
         self._refused: str | None = None
+        self._unserved: str | None = None
 
     @classmethod
     def open(
@@ -93,7 +94,8 @@ class Chat(OpenThread):
                 chat.fresh()
             else:
                 chat.switch(thread or memory.journal.fact(LAST_THREAD) or "main")
-            chat.take_adapter()
+            said = chat.take_adapter()
+            chat._unserved = said if chat._refused else None
             chat._stack = stack.pop_all()
         return chat
 
@@ -129,9 +131,10 @@ class Chat(OpenThread):
         self.rooms.recalling = value
 
     @property
-    def notice(self) -> str | None:
-        """A sentence on what happened to the file of checkpoints; None while all is well."""
-        return self._checkpoints.notice
+    def notices(self) -> tuple[str, ...]:
+        """What a person should know that kept nobody from opening the chat, a sentence each: an adapter
+        that was refused then, and what happened to the file of checkpoints."""
+        return tuple(filter(None, (self._refused and self._unserved, self._checkpoints.notice)))
 
     @property
     def base_sha256(self) -> str:

@@ -98,7 +98,7 @@ def test_the_talks_that_an_earlier_discern_wrote_there_are_removed(
         old.execute("pragma user_version=0")
         old.execute("update checkpoints set checkpoint = ?", ("My secret is Zyzzyva" * 1000,))
     with Chat.open(home, quick, thread="work") as chat:
-        assert chat.notice is None and b"Zyzzyva" not in bytes_of(home.checkpoints)
+        assert chat.notices == () and b"Zyzzyva" not in bytes_of(home.checkpoints)
         list(chat.say("Again"))
         assert [turn.asked for turn in chat.turns()] == ["Hello", "Again"]
 
@@ -145,8 +145,8 @@ def test_a_damaged_file_is_put_aside_and_made_anew_from_the_journal(
         assert "are damaged" in (look(home.checkpoints) or "")
     with Chat.open(home, quick, thread="work") as chat:
         list(chat.say("Again"))
-        assert "made anew from the journal" in (chat.notice or "")
-        assert str(aside(home.checkpoints)) in (chat.notice or "")
+        assert "made anew from the journal" in " ".join(chat.notices)
+        assert str(aside(home.checkpoints)) in " ".join(chat.notices)
         assert aside(home.checkpoints).read_bytes() == before
         assert [turn.asked for turn in chat.turns()] == ["Hello", "Again"]
         assert stands_at(chat, "work") == chat.turns()[-1].id
@@ -180,7 +180,7 @@ def test_what_cannot_be_written_stays_in_memory_and_is_said(home: Home, quick: S
     with Chat.open(home, quick, thread="work") as chat:
         list(chat.say("Hello"))
         list(chat.say("Again"))
-        assert "cannot write the checkpoints" in (chat.notice or "")
+        assert "cannot write the checkpoints" in " ".join(chat.notices)
         assert stands_at(chat, "work") == chat.turns()[-1].id
         assert [turn.asked for turn in chat.turns()] == ["Hello", "Again"]
         chat.forget(chat.mark("surprise").difference.id)
@@ -197,7 +197,7 @@ def test_a_file_that_fills_up_under_an_open_chat_stops_no_turn(home: Home, quick
                                        "channel, value) values ('', '', '', 0, '', "
                                        "zeroblob(1000000)); end")  # fmt: skip
         list(chat.say("Again"))
-        assert "no room to write the checkpoints" in (chat.notice or "")
+        assert "no room to write the checkpoints" in " ".join(chat.notices)
         assert [turn.asked for turn in chat.turns()] == ["Hello", "Again"]
 
 

@@ -98,6 +98,21 @@ def test_control_characters_never_leave_in_a_stream(
     assert lines(out)[0]["text"] == "\x1b[31m\u202ered"
 
 
+@pytest.mark.parametrize("options", [(), ("--json",), ("--stream",)], ids=" ".join)
+def test_ask_says_that_the_adapter_was_refused_and_lets_the_base_answer(
+    configured: Home,  # noqa: F811
+    capsys: pytest.CaptureFixture[str],
+    options: tuple[str, ...],
+) -> None:
+    configured.adapters.mkdir(parents=True)
+    os.mkfifo(configured.adapters / "current.json")
+    code, out, err = call(capsys, "ask", "hi", *options)
+    assert code == 0 and out.strip()
+    assert "discern: the current adapter was refused: cannot read" in err
+    assert "named pipe" in err and err.count("\n") == 1
+    assert call(capsys, "ask", "hi", "--no-adapter", *options)[2] == ""
+
+
 LONG = """
 import json, sys
 from agent.generation import Generation

@@ -145,3 +145,14 @@ async def test_ticks_of_the_night_that_all_find_the_journal_gone_say_so_once(
         await seat.until(lambda: len(ticks) > seen + 5)
         await seat.pilot.pause()
         assert " ".join(seat.shown.split()).count("nothing more is kept") == 1
+
+
+async def test_a_chat_says_once_that_the_adapter_was_refused_when_it_was_opened(
+    home: Home, quick: Settings
+) -> None:
+    home.adapters.mkdir(parents=True)
+    (home.adapters / "current.json").write_text("[]")
+    async with sitting(home, quick) as seat:
+        await seat.sees("The current adapter was refused: cannot read")
+        await seat.asks("Who are you?")
+        assert seat.shown.count("was refused") == 1

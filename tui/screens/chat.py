@@ -189,7 +189,8 @@ class ChatScreen(ReadingStage):
         self.refresh_status()
 
     async def _look_at_what_is_derived(self) -> None:
-        """Say once what is wrong with the index or the checkpoints, which keep nobody from talking.
+        """Say once what is wrong with the index, the checkpoints or the adapter, which keep nobody from
+        talking.
 
         While the index is made the status line says that recall goes by words alone.
         """
@@ -197,7 +198,7 @@ class ChatScreen(ReadingStage):
         self.status.change(by_words=index is not None)
         if index is not None and "is being made" in index:
             index = None
-        for notice in filter(None, (index, self.chat.notice)):
+        for notice in filter(None, (index, *self.chat.notices)):
             if notice not in self._noticed:
                 self._noticed.add(notice)
                 said = retold(notice)

@@ -78,7 +78,6 @@ def ask(
     like one of the whole.
     """
     from agent.chat import Chat
-    from tui.text import clean
 
     refuse_contradiction(thread, go_on)
     question = _question(words)
@@ -105,8 +104,8 @@ def ask(
         stopped = stack.enter_context(_stops(chat.stop))
         events = stack.enter_context(closing(chat.say(question)))
         finished = (_as_events if stream else _as_document if as_json else _as_text)(chat, events)
-        if chat.notice:
-            echo(clean(f"discern: {chat.notice}"), err=True)
+        for notice in chat.notices:
+            echo(f"discern: {notice[:1].lower()}{notice[1:]}", err=True)
         if stopped:
             said = "what was said is kept" if finished.turn.replied else "nothing was said yet"
             echo(f"discern: stopped; {said}", err=True)
