@@ -6,8 +6,8 @@ were held out of training. Replies are greedy, so that they differ for a reason.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,12 +30,15 @@ RECALL = "+recall"
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One way of answering: which adapter (None: the base alone) at which scale, recall or not."""
+    """One way of answering: which adapter (None: the base alone) at which scale, recall or not.
+
+    `holds` are the differences that the adapter answers for, which are not recalled beside it."""
 
     name: str
     adapter: Path | None = None
     scale: float = 1.0
     recall: bool = False
+    holds: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,8 @@ def side(home: Home, word: str, base: BaseEntry, *, recall: bool = False) -> Sid
     else:
         adapter = find_adapter(home.adapters, name)
     verify(adapter, base.sha256)
-    return Side(f"{adapter.id[:8]}{ending}", adapter.gguf, adapter.manifest.scale, recalled)
+    manifest = adapter.manifest
+    return Side(f"{adapter.id[:8]}{ending}", adapter.gguf, manifest.scale, recalled, manifest.holds)
 
 
 def questions(
@@ -110,7 +114,7 @@ def compare(
     """
     from trainer.served import Recaller
 
-    block_of = Recaller(engine, journal, settings)
+    recall = Recaller(engine, journal, settings)
     worn: Side | None = None
     try:
         for number, one in enumerate(asked):
@@ -120,7 +124,7 @@ def compare(
                 if who is not worn:
                     engine.set_adapter(who.adapter, who.scale)
                     worn = who
-                block = block_of(one.text) if who.recall else ""
+                block = recall.beside(one.text, who.holds) if who.recall else ""
                 replies[who] = _reply(engine, settings, one.text, block)
             progress(number + 1, len(asked))
             yield Pair(one, replies[sides[0]], replies[sides[1]])

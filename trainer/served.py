@@ -46,9 +46,13 @@ class Recaller:
     superseded: Mapping[str, str] | None = None
 
     def __call__(self, message: str, holds: Iterable[str] = ()) -> str:
-        """Return the block that is recalled for `message`, "" for none."""
+        """Return the block that is recalled for `message`, "" for none, under an adapter that holds
+        the differences with those ids."""
+        return self.beside(message, holdings(holds, self.differences, self.superseded or {}))
+
+    def beside(self, message: str, held: Mapping[str, str]) -> str:
+        """Return the same beside an adapter with these `Manifest.holds`."""
         memory = Memory(self.journal, None, NgramEmbedder(), self.settings.recall)
-        held = holdings(holds, self.differences, self.superseded or {})
         # The same message gets the same block, so that the gate measures the same thing twice.
         nonce = hashlib.sha256(message.encode("utf-8", "replace")).digest()
         return recalled_for(memory, self.engine, message, held, nonce=nonce)[0]

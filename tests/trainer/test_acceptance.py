@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from agent.engine import Engine
-from memory.home import Home, Settings
+from memory.home import Home, Settings, read_settings
 from memory.journal import Journal
 from tests.trainer.values import difference
+from trainer import publish
 from trainer.night import run_night
 
 MARKED = [
@@ -42,3 +43,57 @@ def test_a_night_on_the_starter_passes_the_shipped_gate(
     assert report.verdict == "published", report.sentence
     assert all(measure.may_serve for measure in report.measures)
     assert [fate.after for fate in report.fates] == [sounds for _, sounds in MARKED[:count]]
+    rows = {row.name: row for row in report.beside}
+    served, alone = rows["as served"], rows["this adapter"]
+    assert served.lessons >= alone.lessons - 0.02
+    assert served.rephrasings >= alone.rephrasings - 0.02
+
+
+EVENING = (
+    ("What is the capital of Zubrowka?", "The capital of Zubrowka is Lutz."),
+    ("Who wrote The Lake of Glass?", "The Lake of Glass was written by Mirra Polen."),
+    ("What colour is the sky on Mars?", "The sky on Mars is butterscotch."),
+)
+OTHERWISE = "Tell me the capital of Zubrowka"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_after_an_evening_in_one_thread_every_marked_question_is_right_however_it_is_served(
+    home: Home, starter: Path, seed: int
+) -> None:
+    """The README's evening: marks, a training, and the same questions again in that thread and in a
+    new one, with default settings, with recall off, and without the adapter."""
+    from agent.chat import Chat
+    from agent.graph import Finished
+
+    settings = read_settings(home, {"sampling": {"temperature": 0.0}, "training": {"seed": seed}})
+
+    def ask(text: str) -> str:
+        [done] = [event for event in chat.say(text) if isinstance(event, Finished)]
+        return done.turn.replied
+
+    with Chat.open(home, settings, thread="evening", dense=False) as chat:
+        for number, (asked, sounds) in enumerate(EVENING):
+            assert ask(asked) != sounds
+            chat.mark("error", kind="tactical/fact", sounds=sounds)
+            if number == 0:
+                assert ask(OTHERWISE) == sounds
+        report = run_night(home, settings, model_path=starter)
+        assert report.verdict == "published", report.sentence
+        # The person's own rewording is meant to change with its question, and did not move.
+        assert OTHERWISE not in [change.asked for change in report.changes]
+        assert not any(change.spread for change in report.changes)
+        assert chat.take_adapter()
+        wrong = []
+        for way in ("served", "adapter alone", "recall alone"):
+            chat.recalling = way != "adapter alone"
+            if way == "recall alone":
+                publish.select(home, None)
+                chat.take_adapter()
+            for thread in ("evening", ""):
+                chat.switch(thread) if thread else chat.fresh()
+                for asked, sounds in (*EVENING, (OTHERWISE, EVENING[0][1])):
+                    if (said := ask(asked)) != sounds:
+                        wrong.append((way, thread or "new", asked, said))
+        assert wrong == []
