@@ -129,7 +129,8 @@ def _journal() -> list[Finding]:
         parts = unfinished(home, journal)
     if problem:
         return [Finding("journal", "broken", problem, f"restore a backup copy over {home.journal}")]
-    found = [Finding("journal", "ok", f"{turns} turns, {differences} differences, intact")]
+    held = f"{turns} turn{'s' * (turns != 1)}, {differences} difference{'s' * (differences != 1)}"
+    found = [Finding("journal", "ok", f"{held}, intact")]
     for path in parts:
         said = f"one that is being written, or was cut off, is in {path}"
         found.append(Finding("copy", "note", said, "delete that folder when nothing writes to it"))

@@ -80,7 +80,7 @@ def lessons(
         step("")
         if export is not None:
             _export(home, *export, made, differences, settings.chat.system)
-            echo(f"{len(made)} lessons written to {export[1]}.", err=True)
+            echo(f"{_counted(made)} written to {export[1]}.", err=True)
         elif as_json:
             print_json(
                 {
@@ -92,6 +92,10 @@ def lessons(
         else:
             _print(made, engine, full=only is not None)
             _print_rest([conflict.sentence for conflict in conflicts], left_out)
+
+
+def _counted(made: Sequence[Lesson]) -> str:
+    return f"{len(made)} lesson{'s' * (len(made) != 1)}"
 
 
 def _why_left_out(
@@ -146,7 +150,7 @@ def _print(made: Sequence[Lesson], engine: Engine, *, full: bool) -> None:
     tokens = sum(len(q.prompt) + len(x.chosen) for x in made for q in (x.question, *x.rephrasings))
     wordings = sum(1 + len(lesson.rephrasings) for lesson in made)
     if made:
-        echo(f"{len(made)} lessons in {wordings} wordings, {tokens:,} tokens a round.")
+        echo(f"{_counted(made)} in {wordings} wordings, {tokens:,} tokens a round.")
     else:
         echo("Nothing to train: mark a reply and say how it should have sounded.")
 

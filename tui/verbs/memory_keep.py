@@ -60,7 +60,7 @@ def restore(path: Path, yes: bool, as_json: bool) -> int:
     with working("reading the copy through"):
         turns, differences = counts(expanded(path))
     if not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
-        echo(f"{path} holds {differences:,} differences and {turns:,} turns.")
+        echo(f"{path} holds {_many(differences, turns)}.")
         if not confirm("Put it in the place of the journal?", default=False):
             echo("Nothing was changed.")
             return 1
@@ -69,10 +69,14 @@ def restore(path: Path, yes: bool, as_json: bool) -> int:
     if as_json:
         print_json(done)
         return 0
-    echo(f"Restored: {done.differences:,} differences and {done.turns:,} turns.")
+    echo(f"Restored: {_many(done.differences, done.turns)}.")
     if done.aside is not None:
         echo(f"What stood there is kept as {done.aside}.")
     return 0
+
+
+def _many(differences: int, turns: int) -> str:
+    return f"{differences:,} difference{'s' * (differences != 1)} and {turns:,} turn{'s' * (turns != 1)}"
 
 
 @click.command(epilog="\b\nExamples:\n  discern memory rebuild")
