@@ -19,7 +19,7 @@ from memory.home import Home, Settings
 from memory.journal import Journal
 from memory.memory import Memory
 from tests.trainer.values import difference, quick_settings
-from trainer import basis, loop, publish, unchanged
+from trainer import basis, loop, night, publish, unchanged
 from trainer.ledger import run_if_due
 from trainer.night import run_night
 from trainer.run import sweep_runs
@@ -173,14 +173,12 @@ def test_what_is_edited_while_it_is_trained_waits_for_the_next_night(
 def test_what_is_forgotten_after_it_was_published_leaves_the_report_too(
     home: Home, tiny: Path, marked: list[Difference], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    set_states = Journal.set_states
-
-    def and_forget(journal: Journal, states: Any) -> None:
-        set_states(journal, states)
+    def and_forget(journal: Journal, *read: Any) -> None:
+        basis.settle(journal, *read)
         with Memory.open(home, few(home), dense=False) as memory:
             marking.forget(home, memory, marked[0].id)
 
-    monkeypatch.setattr(Journal, "set_states", and_forget)
+    monkeypatch.setattr(night, "settle", and_forget)
     report = run_night(home, few(home), model_path=tiny)
     assert report.verdict == "published"
     assert not any(text in str(report) for text in SECRET)
