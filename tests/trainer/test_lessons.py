@@ -77,7 +77,7 @@ def test_what_is_measured_is_never_trained_on(curriculum: Curriculum) -> None:
     trained = {plain(x.text) for x in asked} | {plain(x.asked) for x in curriculum.held}
     measured = {plain(x.asked) for x in (*curriculum.near_misses, *curriculum.anchors)}
     assert len(curriculum.near_misses) >= 8
-    assert len(curriculum.anchors) == 48
+    assert len({plain(x.asked) for x in curriculum.anchors}) == 48 <= len(curriculum.anchors)
     assert not trained & measured
 
 
