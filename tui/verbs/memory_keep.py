@@ -76,7 +76,8 @@ def restore(path: Path, yes: bool, as_json: bool) -> int:
 
 
 def _many(differences: int, turns: int) -> str:
-    return f"{differences:,} difference{'s' * (differences != 1)} and {turns:,} turn{'s' * (turns != 1)}"
+    marked = f"{differences:,} difference{'s' * (differences != 1)}"
+    return f"{marked} and {turns:,} turn{'s' * (turns != 1)}"
 
 
 @click.command(epilog="\b\nExamples:\n  discern memory rebuild")
