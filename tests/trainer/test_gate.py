@@ -145,12 +145,15 @@ def test_perplexity_between_aim_and_limit_is_a_warning_and_above_it_a_refusal(
 def test_an_adapter_that_only_drifts_is_weakened_until_it_passes(
     engine: Engine, home: Home, tmp_path: Path
 ) -> None:
-    chosen = quick_settings(home, gate={"kl": 0.02})
+    chosen = quick_settings(home)
     curriculum = make_curriculum(
         engine, [difference("Who?", "Lutz.")], Answers(engine, "0" * 64, home.cache), chosen
     )
     adapter = lora(tmp_path / "a.gguf", 0.03)
-    verdict = judge(engine, adapter, curriculum, chosen.gate)
+    full = judge(engine, adapter, curriculum, chosen.gate)
+    far = next(item.value for item in full.measures if item.name == "kl")
+    # Divergence grows with the square of a small change: 0.75 of the strength gives 0.56 of it.
+    verdict = judge(engine, adapter, curriculum, chosen.gate.model_copy(update={"kl": 0.75 * far}))
     assert verdict.passed
     assert verdict.scale < 1.0
 
