@@ -40,7 +40,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "web": ("web", "Open the chat in a browser on this machine, behind a key."),
     "config": ("config", "Show the settings and where they are kept."),
     "doctor": ("doctor", "Check what is installed, what fits, and how to mend what is broken."),
-    "demo": ("demo", "Live through the whole loop in a temporary home, in about a minute."),
+    "demo": ("demo", "Run the full loop in a temporary home, in about a minute."),
     "starter": ("starter", "Build the small model that ships with Discern."),
     "completion": ("completion", "Print the completion script of a shell."),
 }
