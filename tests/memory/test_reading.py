@@ -233,6 +233,7 @@ MAY = {
     "memory/forgetting.py": "columns of the journal",
     "memory/exchange.py": "columns of the journal",
     "memory/traces.py": "facts of the journal",
+    "memory/drafts.py": "facts of the journal",
     "agent/models.py": "the list that ships",
     "agent/pull.py": "model files",
     "trainer/wordings.py": "lists that ship",

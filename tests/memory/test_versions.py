@@ -47,8 +47,9 @@ def test_an_edit_that_takes_the_contrast_away_leaves_a_bare_mark(memory: Memory)
 
 def test_an_edit_that_changes_nothing_makes_no_version(memory: Memory) -> None:
     item = memory.mark(make_turn(), "error", sounds="Lutz.")
-    assert memory.edit(item.id, sounds=" Lutz. ", note="") == item
+    assert memory.edit(item.id, sounds="Lutz.", note=" ") == item
     assert memory.history(item.id) == [item]
+    assert memory.edit(item.id, sounds=" Lutz. ").contrast.sounds == " Lutz. "  # as it was written
 
 
 @pytest.mark.parametrize(
