@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +59,16 @@ def engine(tiny: Path) -> Iterator[Engine]:
 def starter() -> Path:
     """The model that ships with Discern."""
     return STARTER
+
+
+def pytest_configure() -> None:
+    """Heed the signals that whoever started the tests ignores: a child inherits what is ignored."""
+    for number, handler in (
+        (signal.SIGHUP, signal.SIG_DFL),
+        (signal.SIGINT, signal.default_int_handler),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def pytest_unconfigure() -> None:
