@@ -52,6 +52,8 @@ perplexity = 1e9
 perplexity_limit = 1e9
 kept = 0.0
 sound = 0.0
+endless = 10000
+spread = 10000
 """
 
 

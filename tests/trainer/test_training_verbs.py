@@ -32,6 +32,8 @@ kl = 99.0
 perplexity = 1e9
 perplexity_limit = 1e9
 sound = 0.0
+endless = 10000
+spread = 10000
 """
 
 
