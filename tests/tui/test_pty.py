@@ -176,7 +176,7 @@ def test_a_clipboard_presses_no_keys(settled: Home) -> None:
         terminal.until(lambda: b"0/512" in terminal.out)
         keys = b"\x1b]0;x\x11\x07\x1b\x07/quit\r\x1b[31m"  # Ctrl+Q, Ctrl+G, a command and Enter
         terminal.types(b"\x1b[200~first" + keys + b"still-here\x1b[201~")
-        terminal.until(lambda: b"first/quit" in terminal.out and b"still-here" in terminal.out)
+        terminal.until(lambda: b"first" in terminal.out and b"still-here" in terminal.out)
         assert terminal.process.poll() is None
         harmless(terminal.out)
 
