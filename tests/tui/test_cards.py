@@ -87,12 +87,15 @@ async def test_a_draft_fills_what_is_empty_and_is_kept_only_by_the_person(
         card = seat.screen.query_one(Card)
         await seat.pilot.press(*"mine")
         card.offer(Contrast("theirs", "the \x1b[31mplace", "So."))
-        await seat.sees("missed mine", "lost the place", "sounds So.", "A draft: yours to change")
+        await seat.sees(
+            "missed mine", "lost the [31mplace", "sounds So.", "A draft: yours to change"
+        )
+        assert "\x1b" not in seat.shown
         assert not seat.screen.chat.journal.difference(identity).contrast
         await seat.pilot.press("ctrl+s")
         await seat.sees("version 2")
         kept = seat.screen.chat.journal.difference(identity).contrast
-        assert kept == Contrast("mine", "the place", "So.")
+        assert kept == Contrast("mine", "the \x1b[31mplace", "So.")
 
 
 async def test_a_refused_card_stays_open_with_what_was_written(home: Home, quick: Settings) -> None:

@@ -188,8 +188,8 @@ def test_a_mark_in_steps_skips_what_is_not_said() -> None:
     assert fact is not None and fact.said(" n ", " s ") == {
         "moment": Moment.ERROR,
         "kind": "tactical/fact",
-        "note": "n",
-        "sounds": "s",
+        "note": " n ",
+        "sounds": " s ",
     }
     assert fact.back() == tactical and tactical.back() == steps
 

@@ -149,7 +149,8 @@ class SessionsScreen(Modal[Chosen | None]):
     def action_rename(self) -> None:
         """Ask for another name of the chosen thread."""
         if self._asking is None and (row := self._list.chosen) is not None:
-            self._ask("rename", row.session, tr("New name:"), row.session.name)
+            # A name that another program gave is offered without what no name may hold.
+            self._ask("rename", row.session, tr("New name:"), one_line(row.session.name, 80))
 
     def action_delete(self) -> None:
         """Say what would go; asked for again, delete it."""
