@@ -23,7 +23,7 @@ CONTROLS = [
     "\x9d0;owned\x9c", "\x85", "\u202e", "\u2066", "\u200f",
 ]  # fmt: skip
 HOSTILE = "\n".join(f"{control}PAY{n:02}" for n, control in enumerate(CONTROLS))
-NEVER = [b"\x1b]52", b"\x1b]8;", b"\x1b]0;owned", b"evil.example", b"\x1bPq", b"\x1bc", b"\xc2\x9b",
+NEVER = [b"\x1b]52", b"\x1b]8;", b"\x1b]0;owned", b"\x1bPq", b"\x1bc", b"\xc2\x9b",
          b"\xc2\x9d", b"\xc2\x85", b"\x7f", b"\x07", "\u202e".encode(), "\u2066".encode(),
          "\u200f".encode()]  # fmt: skip
 MARKUP = "[@click=app.quit]leave[/]"
