@@ -110,7 +110,7 @@ async def test_a_chat_opened_while_another_process_trains_shows_all_since_its_be
                 )
                 tried = screen._watch.seen.state.tries[0]
                 assert len(tried.loss.points) == tried.step >= 12
-                assert screen._watch.seen.state.log[0].at < 1
+                assert screen._watch.seen.state.log[0].what == "compose"
                 await back(seat)
         async with sitting(home, settings) as seat:
             await seat.types("/training")
