@@ -12,12 +12,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from memory.errors import DiscernError
 from memory.reading import parse_object
 
 _PR_SET_PDEATHSIG = 1
@@ -102,3 +103,14 @@ def environment() -> dict[str, str]:
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_OFFLINE": "1",
     }
+
+
+def run_as_child(work: Callable[[], object]) -> int:
+    """Do `work` as a child of `ask_child`; a refusal is told as "refused". Returns the exit status."""
+    die_with_parent()
+    try:
+        work()
+    except DiscernError as error:
+        tell(refused=str(error))
+        return 1
+    return 0

@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING
 
 from agent.adapters import base_sha256, remembered_sha256
 from agent.chat_template import ChatTemplate
-from agent.children import Told, ask_child, die_with_parent, tell
+from agent.children import Told, ask_child, run_as_child, tell
 from agent.gguf_header import Header, read_header
 from agent.llama_file import require_gguf
 from agent.model_shape import read_shape
-from memory.errors import DiscernError, ModelError
+from memory.errors import ModelError
 from memory.places import Home, expanded
 from memory.reading import SMALL, read_json
 from memory.whole import write_whole
@@ -206,15 +206,5 @@ def _embed(path: Path) -> None:
         raise ModelError(f"the model {path} returns NaN instead of vectors; choose another GGUF")
 
 
-def _here(path: Path) -> int:
-    try:
-        _try(path)
-    except DiscernError as error:
-        tell(refused=str(error))
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    die_with_parent()
-    sys.exit(_here(Path(sys.argv[1])))
+    sys.exit(run_as_child(lambda: _try(Path(sys.argv[1]))))

@@ -12,11 +12,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from agent.children import ask_child, die_with_parent, tell
+from agent.children import ask_child, run_as_child, tell
 from agent.gguf_header import read_header
 from agent.judge import recall, refusal, remember, require_chat_model, step
 from agent.models import free_memory
-from memory.errors import DiscernError, ModelError
+from memory.errors import ModelError
 from memory.places import Home, expanded
 from trainer.base import require_trainable
 
@@ -79,16 +79,10 @@ def divergence(path: Path) -> float:
     return float((np.exp(served) * (served - trained)).sum(-1).mean())
 
 
-def _here(path: Path) -> int:
+def _compare(path: Path) -> None:
     step("computing with it in torch")
-    try:
-        tell(divergence=divergence(path))
-    except DiscernError as error:
-        tell(refused=str(error))
-        return 1
-    return 0
+    tell(divergence=divergence(path))
 
 
 if __name__ == "__main__":
-    die_with_parent()
-    sys.exit(_here(Path(sys.argv[1])))
+    sys.exit(run_as_child(lambda: _compare(Path(sys.argv[1]))))

@@ -223,19 +223,20 @@ def make_curriculum(
         [*places.held(near), *places.answered(near)],
         places.held(anchors),
     ]
-    flat = [asked for group in elsewhere for asked in group]
-    base = answers.get(
-        [(asked.text, asked.prompt) for asked in flat],
-        lambda done, total: progress(len(pairs) + done * later // total, len(pairs) + later),
+    flat = [(asked.text, asked.prompt) for group in elsewhere for asked in group]
+    said = iter(
+        answers.get(
+            flat,
+            lambda done, total: progress(len(pairs) + done * later // total, len(pairs) + later),
+        )
     )
-    kept = {
-        id(asked): anchor
-        for asked, anchor in zip(flat, base, strict=True)
-        if anchor.text == asked.same_as
-    }
+    # Where the base says something else than in a new thread, it was the place that changed it.
+    kept = [
+        [anchor for asked in group if (anchor := next(said)).text == asked.same_as]
+        for group in elsewhere
+    ]
     held, near, anchors = (
-        [*group, *(kept[id(asked)] for asked in more if id(asked) in kept)]
-        for group, more in zip((held, near, anchors), elsewhere, strict=True)
+        [*group, *more] for group, more in zip((held, near, anchors), kept, strict=True)
     )
     progress(len(pairs) + later, len(pairs) + later)
     return Curriculum(

@@ -47,12 +47,12 @@ BLOCK_TOKENS = 300
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A prompt whose answer must stay, in its place: `text`, the tokens, and what the base must say
-    there for it to count ("" takes whatever it says)."""
+    """A prompt whose answer must stay, in its place: what is asked, the tokens, and what the base must
+    say there for it to count."""
 
     text: str
     prompt: tuple[int, ...]
-    same_as: str = ""
+    same_as: str
 
 
 def threads_now(
@@ -196,16 +196,15 @@ class Places:
 
     # --- what must stay ----------------------------------------------------------------------
 
-    def held(self, anchors: Sequence[Anchor], *, every: int = EVERY) -> list[Asked]:
-        """Return some of `anchors` asked in a talk, some below the recalled block of a lesson, and
-        some below a block that answers them."""
+    def held(self, anchors: Sequence[Anchor]) -> list[Asked]:
+        """Return some of `anchors` asked in a talk, and some below the block of a lesson or two."""
         made: list[Asked] = []
         order = random.Random(f"{self._seed}|held|{len(anchors)}")
         for number, anchor in enumerate(anchors):
-            if number % every == 1:
+            if number % EVERY == 1:
                 for question in self._fitting((anchor.asked, self._some_talk(None, order))):
                     made.append(Asked(anchor.asked, question.prompt, anchor.text))
-            elif number % every == 3 and self._lessons:
+            elif number % EVERY == 3 and self._lessons:
                 some = order.sample(self._lessons, min(order.choice((1, 1, 2)), len(self._lessons)))
                 below = self._below(anchor.asked, [x.difference for x in some], order)
                 if below is not None:

@@ -147,6 +147,11 @@ def _print(made: Sequence[Lesson], engine: Engine, *, full: bool) -> None:
             rows += [("held out", question.text) for question in lesson.held_out]
         for name, text in rows:
             echo(f"{name:>10}  " + show(text).replace("\n", "\n" + " " * 12))
+    if made:
+        echo(
+            "Training also asks each in its thread as it stands, after other marks and below recalled "
+            "differences."
+        )
     tokens = sum(len(q.prompt) + len(x.chosen) for x in made for q in (x.question, *x.rephrasings))
     wordings = sum(1 + len(lesson.rephrasings) for lesson in made)
     if made:
