@@ -36,6 +36,17 @@ def home(
     return made
 
 
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """What a test, or a program run within it, ignores is heeded again after it."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        if handler is not None and signal.getsignal(number) is not handler:
+            signal.signal(number, handler)
+
+
 @pytest.fixture
 def settings(home: Home) -> Settings:
     """The shipped settings."""
