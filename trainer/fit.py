@@ -47,8 +47,8 @@ ALL_ASKED = 0.98
 COOL_DOWN = (16, 0.3)
 """Steps that the rate takes to fall from there on, at least, and as a share of those before. All
 anchors are asked first, and a step then holds more of them: what moved is put back."""
-ROUNDS, AGAIN, STILL_ENOUGH = 2, 24, 0.99
-"""When the rate has fallen and a question as it was asked is wrong, or fewer anchors are still, the
+ROUNDS, AGAIN, STILL_ENOUGH = 3, 24, 0.99
+"""When the rate has fallen and a question as it was asked is not firm, or fewer anchors are still, the
 rate rises once more for so many steps, at most so many times; also where the steps ran out before."""
 CHECK = 5
 """Steps between two looks at whether this is the best state so far."""
@@ -166,7 +166,7 @@ class _Run:
 
     def look(self, plan: Plan, trained: Sequence[Tensor]) -> None:
         """Keep this state if it is the best."""
-        learnt = (plan.share + plan.share_as_asked) / 2
+        learnt = (plan.share + plan.share_as_asked + plan.firm) / 3
         score = (round(learnt, 2) + round(plan.still, 2), -plan.drift)
         if score > self.best_score:
             self.best_score, self.best_step = score, self.step
@@ -220,7 +220,7 @@ def _train(model: Any, job: Job, device: str, began: float) -> _Run:
         rounds -= 1
         survey()
         run.look(plan, trained)
-        wanted = plan.share_as_asked < 1 or plan.still < STILL_ENOUGH
+        wanted = plan.firm < 1 or plan.still < STILL_ENOUGH
         return wanted and schedule.again(AGAIN, recipe.max_steps)
 
     while not schedule.over or another_round():

@@ -116,7 +116,7 @@ class Places:
         """Return the lesson with the places where the gate asks it, and contexts to train it in."""
         if lesson.kind == "naming" or lesson.in_talk:
             return lesson
-        order = random.Random(f"{self._seed}|{lesson.difference}|{lesson.question.text}")
+        order = random.Random(f"{self._seed}|{lesson.question.text}")
         text = lesson.question.text
         places = self._fitting(
             (text, self._threads.get(lesson.difference, ())), (text, self._row(lesson, order))

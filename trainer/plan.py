@@ -15,6 +15,8 @@ from trainer.job import Sample
 
 SAFE = 1.0
 """Margin in nats from which a wording counts as safely right."""
+FIRM = 0.5
+"""Margin in nats that outlasts the rounding of an adapter and other kernels than torch's."""
 REVIEW, SHAKY = 0.1, 0.5
 """How often a safe and a barely right wording is drawn, beside 1 for a wrong one."""
 AS_ASKED = 5.0
@@ -78,6 +80,12 @@ class Plan:
     def _share(found: Sequence[tuple[Sample, float | None]]) -> float:
         right = sum(margin is not None and margin > 0 for _, margin in found)
         return right / max(1, len(found))
+
+    @property
+    def firm(self) -> float:
+        """Share of the questions as they were asked that came out right by FIRM at least."""
+        seen = [margin for sample, margin in self._margins.items() if sample.variant == 0]
+        return sum(value is not None and value >= FIRM for value in seen) / max(1, len(seen))
 
     @property
     def still(self) -> float:
