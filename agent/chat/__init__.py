@@ -1,0 +1,1 @@
+"""A conversation: graph, threads, marking, recall traces."""

@@ -1,0 +1,1 @@
+"""Removing forgotten text, and finding where copies of it remain."""

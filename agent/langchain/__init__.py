@@ -1,0 +1,1 @@
+"""A LangChain chat model on top of the engine."""

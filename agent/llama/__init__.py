@@ -1,0 +1,1 @@
+"""llama.cpp: loading, generation, sampling, embedding and GGUF headers."""

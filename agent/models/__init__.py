@@ -1,0 +1,1 @@
+"""Model files: known ones, downloads, what they can do on this machine."""

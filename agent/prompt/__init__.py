@@ -1,0 +1,1 @@
+"""Messages to prompt tokens, and the text of a reply back to its parts."""

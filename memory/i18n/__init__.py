@@ -1,0 +1,1 @@
+"""English and Russian: which language is in force, and the catalogue of messages."""

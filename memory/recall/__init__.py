@@ -1,0 +1,1 @@
+"""Finding the past differences that bear on a message."""

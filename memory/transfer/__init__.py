@@ -1,0 +1,1 @@
+"""Import and export of differences and sessions."""

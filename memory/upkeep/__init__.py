@@ -1,0 +1,1 @@
+"""Backups of the journal, and checks that the memory is intact."""

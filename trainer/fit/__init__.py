@@ -1,0 +1,1 @@
+"""The training step: a job folder in, a PEFT adapter out."""

@@ -1,0 +1,1 @@
+"""Where the training step runs: child process, command or Ray job."""

@@ -1,0 +1,1 @@
+"""From differences to lessons and anchors."""

@@ -1,0 +1,1 @@
+"""A night: its run, ledger, schedule and process."""

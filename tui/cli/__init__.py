@@ -1,0 +1,1 @@
+"""The `discern` command line."""

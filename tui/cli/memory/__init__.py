@@ -1,0 +1,1 @@
+"""`discern memory` and its subcommands."""

@@ -1,0 +1,1 @@
+"""Commands about the installation: model, config, doctor, starter, completion."""

@@ -1,0 +1,1 @@
+"""Commands about training: train, night, report, lessons, adapters, export, demo."""

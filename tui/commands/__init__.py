@@ -1,0 +1,1 @@
+"""The registry of slash commands, completion and the commands page."""

@@ -1,0 +1,1 @@
+"""The registry of keys and their bindings."""

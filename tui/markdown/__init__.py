@@ -1,0 +1,1 @@
+"""Markdown that is laid out while it streams."""

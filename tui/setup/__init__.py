@@ -1,0 +1,1 @@
+"""The first start: choosing a model and a night."""

@@ -1,0 +1,1 @@
+"""The terminal: sanitizing text, input order, themes, signals, crashes."""

@@ -1,0 +1,1 @@
+"""State of a training run as the screens show it."""

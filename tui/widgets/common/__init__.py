@@ -1,0 +1,1 @@
+"""Widgets with no subject of their own."""

@@ -1,0 +1,1 @@
+"""The input, its completion menu and the status line."""
