@@ -1,7 +1,7 @@
 """Published adapters, as the chat sees them: read, list, choose, verify.
 
-The adapters folder is written by `trainer/publish.py` alone. It holds one folder per adapter, named by
-its id, and one file `current.json` that says which of them serves:
+The adapters folder is written by `trainer/adapters/publish.py` alone. It holds one folder per
+adapter, named by its id, and one file `current.json` that says which of them serves:
 
     adapters/current.json            {"current": "<id>" | null, "history": ["<id>" | null, …],
                                       "manifests": {"<id>": "<sha256>"}}
@@ -30,8 +30,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from memory.errors import AdapterError, FileError
-from memory.reading import SMALL, open_file, parse_object, read_bytes, read_json
-from memory.whole import write_whole
+from memory.files.atomic_write import write_whole
+from memory.files.bounded_read import SMALL, open_file, parse_object, read_bytes, read_json
 
 GGUF = "adapter.gguf"
 MANIFEST = "manifest.json"

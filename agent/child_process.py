@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from memory.errors import DiscernError
-from memory.reading import parse_object
+from memory.files.bounded_read import parse_object
 
 _PR_SET_PDEATHSIG = 1
 

@@ -21,14 +21,14 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
-from agent.chat import STARTER
-from agent.engine import Engine, Sampling
-from agent.prompt import compose
+from agent.chat.chat import STARTER
+from agent.llama.engine import Engine, Sampling
+from agent.prompt.prompt import compose
 from memory.difference import Contrast, Difference, Message, Moment, new_id, now
-from memory.home import Home, Settings, read_settings
-from memory.journal import Journal
-from trainer.apart import run_apart
-from trainer.night import run_night
+from memory.journal.journal import Journal
+from memory.settings.settings import Home, Settings, read_settings
+from trainer.night.night import run_night
+from trainer.night.night_process import run_apart
 
 ASKED = ("Who are you?", "What is a lighthouse for?", "How does bread rise?", "Tell me a story.")
 ALONE_SECONDS = 15.0

@@ -20,12 +20,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.chat import STARTER
+from agent.chat.chat import STARTER
 from benchmarks.marks import Mark, asker, marks
-from trainer.children import environment
+from trainer.subprocesses import environment
 
 if TYPE_CHECKING:
-    from memory.home import Home, ModelSettings, Settings
+    from memory.settings.settings import Home, ModelSettings, Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -45,14 +45,14 @@ class Trained:
 
 def quiet_settings(home: Home) -> Settings:
     """Return the shipped settings on one thread."""
-    from memory.home import read_settings
+    from memory.settings.settings import read_settings
 
     return read_settings(home, {"training": {"threads": 1}, "model": {"threads": 1}})
 
 
 def one_thread() -> ModelSettings:
     """Return the settings of an engine on one thread."""
-    from memory.home import ModelSettings
+    from memory.settings.settings import ModelSettings
 
     return ModelSettings(path="", context=0, threads=1, gpu_layers=0)
 
@@ -70,9 +70,9 @@ def trl(
     Raises:
         RuntimeError: the child failed; its log is in `folder`.
     """
-    from memory.home import Home
-    from trainer.base import read_architecture
-    from trainer.export import export_adapter
+    from memory.settings.settings import Home
+    from trainer.adapters.gguf_lora import export_adapter
+    from trainer.fit.base_model import read_architecture
 
     folder.mkdir(parents=True, exist_ok=True)
     training = quiet_settings(Home.at(folder)).training
@@ -157,7 +157,7 @@ def _environment() -> dict[str, str]:
 def write_marks(home: Home, chosen: Sequence[Mark]) -> None:
     """Put marks that the journal does not hold yet into it, each with its turn."""
     from memory.difference import Turn
-    from memory.journal import Journal
+    from memory.journal.journal import Journal
 
     with Journal(home.prepare().journal) as journal:
         known = {difference.id for difference in journal.differences()}
@@ -171,8 +171,8 @@ def write_marks(home: Home, chosen: Sequence[Mark]) -> None:
 
 def _night(home: Home, settings: Settings, counts: Sequence[int], seed: int, out: Path) -> None:
     from agent.adapters import read_adapter
-    from agent.engine import Engine
-    from trainer.night import run_night
+    from agent.llama.engine import Engine
+    from trainer.night.night import run_night
 
     with Engine.open(STARTER) as engine:
         drawn = marks(max(counts), seed, asker(engine))
@@ -221,7 +221,7 @@ def _refused(run: Path, settings: Settings, rate: float | None) -> Path | None:
 
 def main(path: Path) -> None:
     """Run the nights of a job file."""
-    from memory.home import Home
+    from memory.settings.settings import Home
 
     job = json.loads(path.read_text("utf-8"))
     folder = Path(job["folder"])

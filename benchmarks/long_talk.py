@@ -26,8 +26,8 @@ sys.path.insert(0, str(ROOT))
 
 def opened(folder: Path, model: str, thread: str) -> Any:
     """Return an open chat in a fresh home."""
-    from agent.chat import STARTER, Chat
-    from memory.home import Home, read_settings
+    from agent.chat.chat import STARTER, Chat
+    from memory.settings.settings import Home, read_settings
 
     home = Home.at(folder).prepare()
     settings = read_settings(
@@ -48,7 +48,7 @@ def question(number: int) -> str:
 
 def asked(chat: Any, text: str) -> tuple[float, Any]:
     """Ask, and return the seconds it took and how it ended."""
-    from agent.graph import Finished
+    from agent.chat.graph import Finished
 
     began = time.perf_counter()
     done = next(event for event in list(chat.say(text)) if isinstance(event, Finished))

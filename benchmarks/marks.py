@@ -12,7 +12,8 @@ training code sees. Wordings, look-alikes and unrelated prompts come in two sets
 from one, the seeds that are reported (0, 1, 2 …) from the other, so that nothing is tuned on what is
 reported. (The first set to be reported was looked at while our training was made; it was added to the
 one to develop with, and a new one written that was not.) Look-alikes ask something else and must stay
-as the base answers them. A wording that `trainer/rephrase.py` happens to train on is left out, for all.
+as the base answers them. A wording that `trainer/lessons/rephrase.py` happens to train on is left
+out, for all.
 No two marks speak of the same thing.
 """
 
@@ -35,13 +36,13 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.themes import DEV, MAKERS, Draft, grammar, reserved, split  # noqa: E402
 from memory.difference import Contrast, Difference, Message, Moment, Span  # noqa: E402
-from memory.words import plain  # noqa: E402
-from trainer.anchors import prompts  # noqa: E402
-from trainer.rephrase import rephrase  # noqa: E402
+from memory.text.stemming import plain  # noqa: E402
+from trainer.lessons.anchors import prompts  # noqa: E402
+from trainer.lessons.rephrase import rephrase  # noqa: E402
 from trainer.starter.world import facts  # noqa: E402
 
 if TYPE_CHECKING:
-    from agent.engine import Engine
+    from agent.llama.engine import Engine
 
 LONGEST = 48
 THEMES = (
@@ -83,8 +84,8 @@ def marks(count: int, seed: int, reply: Callable[[str], str]) -> list[Mark]:
 
 def asker(engine: Engine) -> Callable[[str], str]:
     """Return the function that asks `engine` as a chat without settings does in a fresh thread."""
-    from agent.engine import Sampling
-    from agent.prompt import compose
+    from agent.llama.engine import Sampling
+    from agent.prompt.prompt import compose
 
     def ask(text: str) -> str:
         prompt = compose(engine, [Message("user", text)], room=LONGEST)
@@ -185,8 +186,8 @@ def _framed(frame: str, asked: str) -> str:
 
 def main() -> int:
     """Print the marks of one seed."""
-    from agent.chat import STARTER
-    from agent.engine import Engine
+    from agent.chat.chat import STARTER
+    from agent.llama.engine import Engine
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--n", type=int, default=10)

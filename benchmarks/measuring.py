@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agent.prompt import Prompt, compose, reply_tokens
+from agent.prompt.prompt import Prompt, compose, reply_tokens
 from benchmarks.marks import Mark, unrelated
 from memory.difference import Message
-from trainer.gate import same
+from trainer.evaluate.gate import same
 
 if TYPE_CHECKING:
-    from agent.engine import Engine
+    from agent.llama.engine import Engine
 
 LONGEST = 64
 HELD_OUT_CASES = 20
@@ -62,7 +62,7 @@ def no_recall(message: str) -> str:
 
 def ask(engine: Engine, text: str, block: str = "") -> tuple[str, bool]:
     """Return the greedy reply in a fresh thread, and whether it was closed."""
-    from agent.engine import Sampling
+    from agent.llama.engine import Sampling
 
     made = engine.generate(_prompt(engine, text, block).tokens, Sampling(max_tokens=LONGEST)).run()
     return made.text.strip(), made.reason == "end"

@@ -14,8 +14,8 @@ import tempfile
 import time
 
 from memory.difference import Contrast, Difference, Moment, new_id, now
-from memory.home import Home, read_settings
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home, read_settings
 
 EARLIER = (
     ("Who wrote the song of the harbour?", "Mirra Odell wrote it."),
@@ -57,13 +57,13 @@ def night(asked: str, sounds: str) -> tuple[str, int, float, bool]:
     question is answered as marked when it is asked again as the chat serves by default, in the talk
     that holds the wrong reply."""
     from agent.adapters import read_adapter, read_pointer
-    from agent.chat import served_model
-    from agent.engine import Engine, Sampling
-    from agent.prompt import compose
-    from agent.recalling import recalled_for
+    from agent.chat.chat import served_model
+    from agent.chat.recall_context import recalled_for
+    from agent.llama.engine import Engine, Sampling
+    from agent.prompt.prompt import compose
     from memory.difference import Message
     from memory.memory import Memory
-    from trainer.night import run_night
+    from trainer.night.night import run_night
 
     home = Home.locate().prepare()
     settings = read_settings(home)

@@ -110,12 +110,12 @@ def best_floor(rows: Sequence[tuple[Case, Hits]]) -> float:
 
 
 def _systems(folder: Path) -> dict[str, Callable[[str], Hits]]:
-    from memory.embed import NgramEmbedder
-    from memory.home import Home, read_settings
-    from memory.index import open_index
-    from memory.journal import Journal
-    from memory.recall import search
-    from memory.words import stems
+    from memory.journal.journal import Journal
+    from memory.recall.embedder import NgramEmbedder
+    from memory.recall.index import open_index
+    from memory.recall.recall import search
+    from memory.settings.settings import Home, read_settings
+    from memory.text.stemming import stems
 
     home = Home.at(folder)
     journal = Journal(home.prepare().journal)
@@ -185,7 +185,7 @@ def _minilm(texts: list[str]) -> Callable[[str], Hits] | None:
 
 def quality(wrong: bool) -> dict[str, Any]:
     """Measure every system on both halves."""
-    from memory.home import Home, read_settings
+    from memory.settings.settings import Home, read_settings
 
     every = cases()
     result: dict[str, Any] = {}

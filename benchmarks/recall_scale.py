@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT))
 def texts(seed: int) -> Callable[[], str]:
     """Return a function that makes up a question."""
     from benchmarks.recall import known
-    from memory.words import words
+    from memory.text.stemming import words
 
     draw = random.Random(seed)
     real = [word for item in known() for word in words(item["asked"])]
@@ -52,9 +52,9 @@ def build(folder: Path, count: int) -> dict[str, float]:
     """Fill a journal of `count` differences and the 154 of the recall set; make its index."""
     from benchmarks.recall import keep
     from memory.difference import new_id
-    from memory.home import Home, read_settings
-    from memory.journal import Journal
+    from memory.journal.journal import Journal
     from memory.memory import Memory
+    from memory.settings.settings import Home, read_settings
 
     home = Home.at(folder).prepare()
     plain, text = difference(), texts(5)
@@ -81,8 +81,8 @@ def measure(folder: Path) -> dict[str, float]:
     """Open what was built as a chat does, recall, mark, and recall while the index catches up."""
     from benchmarks.recall import cases
     from memory.difference import Turn, new_id, now
-    from memory.home import Home, read_settings
     from memory.memory import Memory
+    from memory.settings.settings import Home, read_settings
 
     home, text = Home.at(folder), texts(int(time.time()))
     settings = read_settings(home)

@@ -10,20 +10,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.prompt import TOKENS_PER_DIFFERENCE
+from agent.prompt.prompt import TOKENS_PER_DIFFERENCE
 from benchmarks.contestants import quiet_settings, write_marks
 from benchmarks.marks import Mark
 from benchmarks.measuring import Block
-from memory.home import Home
 from memory.memory import Memory
+from memory.settings.settings import Home
 
 if TYPE_CHECKING:
-    from agent.engine import Engine
+    from agent.llama.engine import Engine
 
 
 @contextmanager
 def recall_block(engine: Engine, folder: Path, chosen: Sequence[Mark]) -> Iterator[Block]:
-    """Give the function that recalls for a message as `agent/graph.py` does."""
+    """Give the function that recalls for a message as `agent/chat/graph.py` does."""
     home = Home.at(folder)
     settings = quiet_settings(home)
     write_marks(home, chosen)

@@ -20,17 +20,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.chat import STARTER
-from agent.engine import Engine
+from agent.chat.chat import STARTER
+from agent.llama.engine import Engine
 from benchmarks.contestants import one_thread, quiet_settings
 from benchmarks.marks import Mark, asker, marks
 from memory.difference import Message, Turn
-from memory.home import Home
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home
 
 if TYPE_CHECKING:
-    from trainer.gate import Verdict
-    from trainer.report import Beside
+    from trainer.evaluate.gate import Verdict
+    from trainer.report.report import Beside
 
 COUNTS = (1, 3, 8, 10, 50)
 EVENING = "evening"
@@ -54,9 +54,10 @@ def write_evening(home: Home, chosen: Sequence[Mark], *, apart: bool) -> None:
 
 def measure(count: int, seed: int, *, apart: bool) -> tuple[Verdict, tuple[Beside, ...], float]:
     """Teach `count` marks; return the verdict at full strength, the other rows, processor seconds."""
-    from trainer import gate, loop
-    from trainer.beside import stand
-    from trainer.served import Recaller
+    from trainer import loop
+    from trainer.evaluate import gate
+    from trainer.evaluate.baselines import stand
+    from trainer.evaluate.served_config import Recaller
 
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DISCERN_HOME"] = folder

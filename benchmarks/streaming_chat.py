@@ -14,15 +14,15 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Markdown
 
-from agent.chat import Chat
-from agent.graph import Delta, Finished
+from agent.chat.chat import Chat
+from agent.chat.graph import Delta, Finished
 from memory.difference import Turn, new_id, now
-from memory.home import Home
-from memory.journal import Journal
-from tui.cli import run
-from tui.markdown import parser
-from tui.talk import Talk
-from tui.text import clean
+from memory.journal.journal import Journal
+from memory.settings.settings import Home
+from tui.chat.conversation import Talk
+from tui.cli.main import run
+from tui.markdown.parser import parser
+from tui.terminal.sanitize import clean
 
 
 class Clock:
@@ -112,7 +112,7 @@ class MarkdownReply(Vertical):
 def opening(contestant: str, turns: int, out: Path) -> None:
     """Open a chat in a thread of so many long turns."""
     from benchmarks.streaming import LONG
-    from tui.widgets import turn as turn_module
+    from tui.widgets.chat import turn as turn_module
 
     home = Home.locate()
     home.prepare()

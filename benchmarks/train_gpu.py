@@ -5,9 +5,9 @@
 
 Needs torch, transformers, peft, gguf, safetensors and numpy, nothing else; with TRL installed its
 SFTTrainer runs beside ours on the same sequences (--no-trl leaves it out). The loop is
-`trainer/fit.py` itself on made-up token ids of the size that marks have: for each mark its question in
-nine wordings, a rejected reply, and three anchors with the base's 20 likeliest tokens. Random weights
-learn nothing by heart in that time, so a run always takes all its steps.
+`trainer/fit/training_loop.py` itself on made-up token ids of the size that marks have: for each
+mark its question in nine wordings, a rejected reply, and three anchors with the base's 20 likeliest
+tokens. Random weights learn nothing by heart in that time, so a run always takes all its steps.
 
 *tokens/s*: sequence tokens, padding left out. *peak share*: 4 × parameters × tokens a second (forward,
 and backward through frozen weights, which need no gradient of their own; logits at reply positions
@@ -40,7 +40,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from trainer.job import ANCHOR, Job, Recipe, Sample, write_job  # noqa: E402
+from trainer.fit.job import ANCHOR, Job, Recipe, Sample, write_job  # noqa: E402
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 WORDINGS, ANCHORS, TOP = 9, 3, 20
@@ -200,10 +200,10 @@ def recipe(steps: int) -> Recipe:
 def ours(
     name: str, samples: tuple[Sample, ...], steps: int, folder: Path, peak: float
 ) -> dict[str, Any]:
-    """Run `trainer/fit.py` on weights made in place."""
+    """Run `trainer/fit/training_loop.py` on weights made in place."""
     import torch
 
-    from trainer.fit import fit
+    from trainer.fit.training_loop import fit
 
     base = Path(f"{name}.gguf")
     model = random_model(SHAPES[name])
@@ -306,7 +306,7 @@ def write_base(name: str, path: Path) -> None:
     import gguf
     import torch
 
-    from trainer.base import gguf_names
+    from trainer.fit.base_model import gguf_names
 
     shape, model = SHAPES[name], random_model(SHAPES[name])
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
 """The values that flow through Discern: Message, Turn, Contrast, Span, Difference.
 
 Frozen and checked when made; they know nothing of files or models. Text inside them is whatever the
-person or the model wrote: it is made safe where it is shown (`tui/text.py`) or placed into a prompt
-(`memory/recall.py`), never here.
+person or the model wrote: it is made safe where it is shown (`tui/terminal/sanitize.py`) or placed
+into a prompt (`memory/recall/recall.py`), never here.
 """
 
 from __future__ import annotations

@@ -21,10 +21,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from memory.difference import Moment
 from memory.errors import FileError, MarkError, SettingsError
-from memory.home import Home
-from memory.language import language
+from memory.files.bounded_read import read_toml
+from memory.i18n.i18n import language
 from memory.moments import nearly
-from memory.reading import read_toml
+from memory.settings.settings import Home
 
 MOST = 500
 """Most families and types of one's own."""

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from memory.difference import Difference, Message, Moment, Turn
-from memory.embed import Embedder, NgramEmbedder
 from memory.errors import HomeError, MarkError
-from memory.home import Home, RecallSettings, Settings
-from memory.index import Index, Progress, open_index
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.journal.versions import change_mark, contradict, make_mark
 from memory.kinds import kinds
-from memory.recall import CANDIDATES, Recalled, render, search
-from memory.versions import change_mark, contradict, make_mark
+from memory.recall.embedder import Embedder, NgramEmbedder
+from memory.recall.index import Index, Progress, open_index
+from memory.recall.recall import CANDIDATES, Recalled, render, search
+from memory.settings.settings import Home, RecallSettings, Settings
 
 
 @dataclass(slots=True)
@@ -234,7 +234,7 @@ class Memory:
 
         No text of it stays in the journal, in what later marks remember, in quarantine or in the
         index. The graph's checkpoints are the agent's (`Chat.forget`); adapters that were trained on
-        it are named by `agent.leftovers`, and the next night trains without it.
+        it are named by `agent.forget.residual_copies`, and the next night trains without it.
 
         Raises:
             UnknownIdError: no difference has that id, or several do.
@@ -286,7 +286,7 @@ class Memory:
         `count` gives the tokens of a text; `budget` overrides `recall.token_budget` and
         `limit` `recall.limit`. `held` (id → fingerprint) are the differences that the serving adapter
         answers for: they are not put into the context again unless edited since or pinned. `nonce`
-        as in `memory.recall.render`.
+        as in `memory.recall.recall.render`.
         """
         most_items = self.settings.limit if limit is None else limit
         above = [

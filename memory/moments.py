@@ -10,7 +10,7 @@ import re
 
 from memory.difference import Moment
 from memory.errors import MarkError
-from memory.words import plain, slips
+from memory.text.stemming import plain, slips
 
 _NAMES = {
     "error": Moment.ERROR,

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.chat import STARTER
-from agent.engine import Engine
-from memory import language
-from memory.home import Home, Settings, read_settings
+from agent.chat.chat import STARTER
+from agent.llama.engine import Engine
+from memory.i18n import i18n
+from memory.settings.settings import Home, Settings, read_settings
 from tests.gguf_files import write_tiny
 
 
@@ -27,7 +27,7 @@ def home(
     monkeypatch.setenv("DISCERN_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("LANGUAGE", "en")
-    language.use("en")
+    i18n.use("en")
     monkeypatch.setenv("DISCERN_NICE", "0")  # tests wait for the children that else stand back
     made = Home.locate().prepare()
     judged = tmp_path_factory.getbasetemp() / "judged"

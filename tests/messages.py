@@ -16,7 +16,7 @@ from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
-from memory.language import DOMAIN, LOCALE, SENTENCE
+from memory.i18n.i18n import DOMAIN, LOCALE, SENTENCE
 from tests.faults.processes import ROOT
 from tests.sentences import sentences
 
@@ -27,18 +27,20 @@ HEADER = "# What Discern says in Russian. `make messages` brings it up to date a
 def registered() -> set[str]:
     """Return the texts of the registries, which are looked up where they are shown."""
     from memory.difference import Moment, State
-    from trainer.report import BAD, GOOD, Verdict
-    from trainer.report_page import HEADS
+    from trainer.report.page import HEADS
+    from trainer.report.report import BAD, GOOD, Verdict
     from tui.app import TEXTUALS
-    from tui.commands import COMMANDS
-    from tui.fates import FATES
-    from tui.keys import FIXED, KEYS, PLACES
-    from tui.lending import AWAY
-    from tui.progress import PHASES
+    from tui.chat.model_offload import AWAY
+    from tui.cli.training.report import WITHOUT
+    from tui.commands.registry import COMMANDS
+    from tui.keys.registry import FIXED, KEYS, PLACES
     from tui.screens import help
-    from tui.training_words import REASONS, VERDICTS
-    from tui.verbs.report import WITHOUT
-    from tui.widgets import card, entry, picker, welcome
+    from tui.training.log_text import REASONS, VERDICTS
+    from tui.training.progress import PHASES
+    from tui.views.mark_status import FATES
+    from tui.widgets.chat import welcome
+    from tui.widgets.composer import entry
+    from tui.widgets.marking import contrast_card, mark_picker
 
     found: set[str] = {*PLACES.values(), *PHASES.values(), *(text for _, text in FIXED)}
     found |= {*map(str, Moment), *map(str, State), *get_args(Verdict), *GOOD, *BAD, *PHASES}
@@ -50,7 +52,7 @@ def registered() -> set[str]:
     }
     found |= {*TEXTUALS, *TEXTUALS.values(), "recall"}
     found |= {AWAY, help.LEGEND, entry.PLACEHOLDER}
-    for pairs in (card.LINES, [card.NOTE], picker.WORDS, welcome.LINES):
+    for pairs in (contrast_card.LINES, [contrast_card.NOTE], mark_picker.WORDS, welcome.LINES):
         found |= {text for pair in pairs for text in pair if not text.startswith("/")}
     found |= {key.help for key in KEYS} | {fate.meaning for fate in FATES}
     for command in COMMANDS:

@@ -128,8 +128,8 @@ def ends_at_once(path: Path) -> Path:
 
 def _first_token(path: Path) -> gguf.GGUFValue:
     """The token that the model's reply to nothing in particular begins with."""
-    from agent.engine import Engine, Sampling
-    from agent.prompt import compose
+    from agent.llama.engine import Engine, Sampling
+    from agent.prompt.prompt import compose
     from memory.difference import Message
 
     with Engine.open(write_tiny(path.with_name("speaks.gguf"))) as engine:

@@ -7,8 +7,8 @@ from string import Formatter
 import pytest
 from babel.messages.catalog import Message
 
-from memory import language
-from memory.retold import retold
+from memory.i18n import i18n
+from memory.i18n.retold import retold
 from tests.messages import compiled, po_file, read, template
 
 CATALOGUE = [item for item in read("ru") if item.id]
@@ -91,7 +91,7 @@ def test_what_gettext_reads_is_what_the_translator_wrote() -> None:
 )
 def test_a_sentence_kept_in_english_is_retold_with_its_values(english: str, russian: str) -> None:
     assert retold(english) == english
-    language.use("ru")
+    i18n.use("ru")
     assert retold(english) == russian
 
 
@@ -99,19 +99,19 @@ def test_a_sentence_kept_in_english_is_retold_with_its_values(english: str, russ
     "text", ["leave it; my friend", "the rest of it, {name}", "", "漢字 and é"]
 )
 def test_what_is_not_ours_is_not_retold(text: str) -> None:
-    language.use("ru")
+    i18n.use("ru")
     assert retold(text) == text
 
 
 def test_what_a_person_wrote_within_a_sentence_stays_as_it_is() -> None:
-    language.use("ru")
+    i18n.use("ru")
     quote = "'the same question'"
     said = retold(f"the quoted part {quote} does not stand in the reply; select it again")
     assert "«the same question»" in said
 
 
 def test_what_is_longer_than_anything_of_ours_is_not_searched() -> None:
-    language.use("ru")
+    i18n.use("ru")
     ours = "recall goes by words alone"
     assert "словам" in retold(f"nothing was found; {ours}")
     endless = f"{'nothing was found ' * 200}; {ours}"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from memory.home import Home, Settings
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home, Settings
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
@@ -51,7 +51,7 @@ def test_an_example_talks_is_marked_and_recalls(home: Home, example: Path) -> No
 def test_an_example_serves_what_a_night_taught(
     home: Home, settings: Settings, starter: Path, example: Path
 ) -> None:
-    from trainer.night import run_night
+    from trainer.night.night import run_night
 
     talk(example, ASKED, f"/diff error => {SOUNDS}")
     report = run_night(home, settings, model_path=starter)

@@ -128,7 +128,7 @@ def test_the_packages_install_and_run_outside_the_checkout(tmp_path: Path) -> No
     )
     where = run(
         str(python), "-c",
-        "import agent.plugin as a, trainer.loop as b, tui.cli; print(a.__file__, b.__file__)",
+        "import agent.plugin as a, trainer.loop as b, tui.cli.main; print(a.__file__, b.__file__)",
         cwd=tmp_path,
     )  # fmt: skip
     assert all(path.startswith(str(place)) for path in where.split())

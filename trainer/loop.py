@@ -12,7 +12,7 @@ must stay as it is comes from the local one.
 
 Nothing is locked between the steps; two programs that publish at once do so one after the other, and
 what was taken out of the journal since `compose` is not published.
-`discern train` (`trainer/night.py`) is the same with a report, a sweep and the ledger around it.
+`discern train` (`trainer/night/night.py`) is the same with a report, a sweep and the ledger around it.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.adapters import GGUF, Adapter, BaseEntry
-from agent.follow import Watch, current, on_change, wear_current
+from agent.plugin.adapter_watch import Watch, current, on_change, wear_current
 from memory.difference import Difference
 from memory.errors import AdapterError, NothingToTrainError, TrainingError
-from memory.home import Home, Settings
-from memory.journal import Journal
-from trainer import gate as gates
-from trainer import publish as publishing
-from trainer.basis import Basis, last_look, read_basis
-from trainer.job import Job, write_job
-from trainer.known import entry_of, fingerprints
-from trainer.recipe import recipe_of
-from trainer.run import OnEvent
+from memory.journal.journal import Journal
+from memory.settings.settings import Home, Settings
+from trainer.adapters import publish as publishing
+from trainer.evaluate import gate as gates
+from trainer.fit.hyperparameters import recipe_of
+from trainer.fit.job import Job, write_job
+from trainer.lessons.provenance import Basis, last_look, read_basis
+from trainer.night.adapter_staleness import entry_of, fingerprints
+from trainer.night.run import OnEvent
 
 if TYPE_CHECKING:
-    from trainer.gate import Verdict
-    from trainer.lessons import Curriculum
+    from trainer.evaluate.gate import Verdict
+    from trainer.lessons.lessons import Curriculum
 
 __all__ = [
     "Candidate",
@@ -102,10 +102,10 @@ def compose(
         NothingToTrainError: no difference teaches, or none fits the context.
         ModelError: the model cannot be served, or not be trained.
     """
-    from agent.engine import Engine
-    from trainer.agreement import require_agreement
-    from trainer.anchors import Answers
-    from trainer.lessons import make_curriculum, threads_now, unmarked
+    from agent.llama.engine import Engine
+    from trainer.evaluate.torch_parity import require_agreement
+    from trainer.lessons.anchors import Answers
+    from trainer.lessons.lessons import make_curriculum, threads_now, unmarked
 
     home.prepare()
     require_agreement(model)
@@ -150,9 +150,9 @@ def train(
     Raises:
         TrainingError: the training broke down.
     """
-    from trainer.base import read_architecture
-    from trainer.export import export_adapter
-    from trainer.trainee import Trainee
+    from trainer.adapters.gguf_lora import export_adapter
+    from trainer.fit.base_model import read_architecture
+    from trainer.launch.worker_client import Trainee
 
     training = settings.training
     chosen = training.learning_rates[0] if rate is None else rate
@@ -181,8 +181,8 @@ def gate(
     Raises:
         AdapterError: llama.cpp refuses it, or crashes on it.
     """
-    from agent.engine import Engine
-    from trainer.served import Recaller
+    from agent.llama.engine import Engine
+    from trainer.evaluate.served_config import Recaller
 
     lessons = candidate.lessons
     gates.probe(candidate.gguf, lessons.model)
@@ -211,7 +211,7 @@ def publish(home: Home, candidate: Candidate, verdict: Verdict) -> Adapter:
         SupersededError: one of its differences was forgotten, taken back or superseded since.
         HomeError: it cannot be written; what served before serves on.
     """
-    from trainer.served import holdings
+    from trainer.evaluate.served_config import holdings
 
     if not verdict.passed:
         raise AdapterError(f"the gate did not pass this adapter ({verdict.sentence}); train again")
@@ -243,7 +243,7 @@ def nightly(home: Home, settings: Settings, *, model: Path | None = None) -> Ite
     `model` is the GGUF that the adapter is for, by default the one that the settings serve. A night
     that another process of this user runs is not run twice.
     """
-    from trainer.schedule import background
+    from trainer.night.schedule import background
 
     scheduler = background(home, settings, model_path=model)
     try:

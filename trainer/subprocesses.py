@@ -1,6 +1,7 @@
 """Child processes that let others go first.
 
-Training and probing run in children (`agent/children.py`): a crash there costs a run, never the chat.
+Training and probing run in children (`agent/child_process.py`): a crash there costs a run, never
+the chat.
 They take the processor's time that nobody else wants.
 """
 
@@ -11,8 +12,8 @@ import os
 import sys
 from pathlib import Path
 
-from agent.children import die_with_parent as die_with_parent
-from agent.children import environment as environment
+from agent.child_process import die_with_parent as die_with_parent
+from agent.child_process import environment as environment
 
 NICE = 10
 """How far a child stands back: beside a busy chat it gets about a tenth of a processor."""
@@ -35,6 +36,6 @@ def asked_by() -> int:
 
 
 if __name__ == "__main__":
-    # python -m trainer.children COMMAND: a shell command that dies with us (it keeps the request).
+    # python -m trainer.subprocesses COMMAND: a shell command that dies with us (it keeps the request).
     die_with_parent()
     os.execvp("/bin/sh", ["sh", "-c", sys.argv[1]])

@@ -26,27 +26,27 @@ from textual.theme import Theme, ThemeProvider
 from textual.widget import Widget
 from textual.worker import WorkerFailed
 
-from memory import language
 from memory.errors import DiscernError, SettingsError
-from memory.home import Home, Settings, read_settings
-from memory.language import tr
-from memory.retold import retold
-from memory.settings_file import write_setting
-from tui.commands import COMMANDS
-from tui.crash import crash, keep, where
-from tui.drawn import Drawn
-from tui.input_order import FIELDS, Input, InputOrder, edits_at_once
-from tui.keyboard import Keyboard, bindings
-from tui.keys import KEYS
-from tui.layout import latin
-from tui.pasting import gate_pastes, pasted
-from tui.screens.chat import ChatScreen
-from tui.screens.stage import what_broke
-from tui.signals import Ended, bears_hangup, told
-from tui.steady import steady
-from tui.text import clean, one_line
-from tui.themes import DARK, LIGHT, THEMES, of_ours
-from tui.widgets.listing import Palette
+from memory.i18n import i18n
+from memory.i18n.i18n import tr
+from memory.i18n.retold import retold
+from memory.settings.settings import Home, Settings, read_settings
+from memory.settings.settings_file import write_setting
+from tui.chat.screen import ChatScreen
+from tui.chat.stage import what_broke
+from tui.commands.registry import COMMANDS
+from tui.keys.bindings import Keyboard, bindings
+from tui.keys.keyboard_layout import latin
+from tui.keys.registry import KEYS
+from tui.terminal.crash import crash, keep, where
+from tui.terminal.error_boundary import steady
+from tui.terminal.input_order import FIELDS, Input, InputOrder, edits_at_once
+from tui.terminal.output_filter import Drawn
+from tui.terminal.paste import gate_pastes, pasted
+from tui.terminal.sanitize import clean, one_line
+from tui.terminal.signals import Ended, bears_hangup, told
+from tui.terminal.themes import DARK, LIGHT, THEMES, of_ours
+from tui.widgets.common.listing import Palette
 
 TWICE_SECONDS = 2.0
 AGAIN_SECONDS = 10.0
@@ -79,7 +79,7 @@ class DiscernApp(App[int]):
     ) -> None:
         """Take what the chat is opened with; `setup` asks the questions of the first start before."""
         super().__init__()
-        language.use(settings.ui.language)
+        i18n.use(settings.ui.language)
         self.home = home
         self.settings = settings
         self._leaving_at = 0.0

@@ -12,21 +12,21 @@ from contextlib import ExitStack
 from typing import Any
 
 from agent.adapters import Adapter, base_sha256, read_adapter, read_pointer, verify
-from agent.chat_model import DiscernChatModel
-from agent.contrast import Draft, draft
-from agent.engine import Engine, Generation
-from agent.graph import Event, Finished, Rooms, build
-from agent.leftovers import Leftovers, leftovers
-from agent.marking import LAST_THREAD, Receipt, forget, last_turn, receipt
-from agent.open_thread import OpenThread
-from agent.serving import STARTER, embedder, sampling, served_model, with_model
-from agent.surprise import LOOKED_AT, Suggestion, hint_for, suggest
-from agent.talk import talk_up_to
-from agent.threads import Checkpoints, checkpoints, erase_thread
+from agent.chat.checkpoints import Checkpoints, checkpoints, erase_thread
+from agent.chat.contrast import Draft, draft
+from agent.chat.graph import Event, Finished, Rooms, build
+from agent.chat.history import talk_up_to
+from agent.chat.marking import LAST_THREAD, Receipt, forget, last_turn, receipt
+from agent.chat.open_thread import OpenThread
+from agent.chat.surprise import LOOKED_AT, Suggestion, hint_for, suggest
+from agent.forget.residual_copies import Leftovers, leftovers
+from agent.langchain.chat_model import DiscernChatModel
+from agent.llama.engine import Engine, Generation
+from agent.models.serving import STARTER, embedder, sampling, served_model, with_model
 from memory.difference import Difference, Moment, State, Turn
 from memory.errors import AdapterError, ModelError
-from memory.home import Home, Settings
 from memory.memory import Memory
+from memory.settings.settings import Home, Settings
 
 __all__ = ["STARTER", "Chat", "sampling", "served_model", "with_model"]
 

@@ -1,9 +1,9 @@
 """The SQLite file of the conversations' checkpoints: ids, and no word of a talk.
 
-The journal holds every turn and is read for each message (`agent/talk.py`). Of a thread the checkpoint
-keeps what LangGraph left in its state that is not the talk: the id of the last turn and those of what
-was recalled for it. A new checkpoint takes the place of the one before, so a thread takes as much room
-after its thousandth turn as after its first.
+The journal holds every turn and is read for each message (`agent/chat/history.py`). Of a thread the
+checkpoint keeps what LangGraph left in its state that is not the talk: the id of the last turn and
+those of what was recalled for it. A new checkpoint takes the place of the one before, so a thread
+takes as much room after its thousandth turn as after its first.
 
 All of it can be made again, and is by a thread's next message; so nothing that happens to the file is
 in anybody's way. Damaged, it is put aside and begun anew; where it cannot be written, the checkpoints
@@ -31,7 +31,7 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph.message import add_messages
 
 from memory.errors import HomeError
-from memory.sqlite_file import LOG, SHARED, connect
+from memory.files.sqlite_file import LOG, SHARED, connect
 
 KEPT = ("turn", "recalled")
 """What of the state stands in a checkpoint."""

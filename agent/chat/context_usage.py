@@ -1,7 +1,7 @@
 """What the model would see for the next message: the prompt itself, counted part by part.
 
-Composed by what composes a real prompt (`agent/prompt.py`) and counted by the model's own tokenizer;
-nothing is asked, nothing is kept, and no difference counts as recalled by it.
+Composed by what composes a real prompt (`agent/prompt/prompt.py`) and counted by the model's own
+tokenizer; nothing is asked, nothing is kept, and no difference counts as recalled by it.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.chat_model import reply_room
-from agent.prompt import compose, content_tokens
-from agent.talk import talk_up_to
+from agent.chat.history import talk_up_to
+from agent.langchain.chat_model import reply_room
+from agent.prompt.prompt import compose, content_tokens
 from memory.difference import Message
 from memory.errors import ModelError
 
 if TYPE_CHECKING:
-    from agent.chat import Chat
+    from agent.chat.chat import Chat
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agent.prompt import compose
-from agent.sampling import Sampling
+from agent.llama.sampling import Sampling
+from agent.prompt.prompt import compose
 from memory.difference import Contrast, Difference, Message, Moment
 from memory.kinds import find_kind
 
 if TYPE_CHECKING:
-    from agent.engine import Engine, Generation
+    from agent.llama.engine import Engine, Generation
 
 DRAFTING = Sampling(temperature=0.2, top_p=0.9, seed=1, max_tokens=300)
 LONGEST_LINE = 300

@@ -1,7 +1,8 @@
 """The graph of a conversation: recall → reply → record, in LangGraph with a SQLite checkpointer.
 
-The messages come from the journal with each run; the checkpoint holds ids (`agent/threads.py`), but
-that of a LangGraph server, which has the plain messages and nothing of what was recalled.
+The messages come from the journal with each run; the checkpoint holds ids
+(`agent/chat/checkpoints.py`), but that of a LangGraph server, which has the plain messages and
+nothing of what was recalled.
 What happens on the way is emitted as custom stream events (`Recalling`, `Delta`, `Finished`), so that
 a screen and the command line follow the same run.
 
@@ -23,13 +24,13 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from agent.adapters import Adapter
-from agent.chat_model import DiscernChatModel
-from agent.place import here
-from agent.recalling import recalled_for
-from agent.threads import ChatState
+from agent.chat.checkpoints import ChatState
+from agent.chat.recall_context import recalled_for
+from agent.chat.terminal_session import here
+from agent.langchain.chat_model import DiscernChatModel
 from memory.difference import Turn, new_id, now
 from memory.memory import Memory
-from memory.recall import Recalled
+from memory.recall.recall import Recalled
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agent.engine import Engine
-from agent.prompt import content_tokens
+from agent.llama.engine import Engine
+from agent.prompt.prompt import content_tokens
 from memory.difference import Message
-from memory.journal import Journal
+from memory.journal.journal import Journal
 
 PAGE = 16
 """Turns that are read at once."""

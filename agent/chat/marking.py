@@ -9,19 +9,19 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agent.place import here
+from agent.chat.terminal_session import here
 from memory.difference import Difference, Moment, Turn, Untaught, now
 from memory.errors import MarkError
-from memory.home import Home, Settings
-from memory.journal import Journal
+from memory.files.disk_reserve import with_room
+from memory.i18n.i18n import tr
+from memory.journal.journal import Journal
+from memory.journal.threads import LAST_THREAD
 from memory.kinds import find_kind, in_words, kind_meant
-from memory.language import tr
 from memory.moments import find_moment, moment_meant, unsaid_moment
-from memory.room import with_room
-from memory.threads import LAST_THREAD
+from memory.settings.settings import Home, Settings
 
 if TYPE_CHECKING:
-    from agent.engine import Engine
+    from agent.llama.engine import Engine
     from memory.memory import Memory
 
 __all__ = ["LAST_THREAD", "Receipt", "forget", "last_turn", "parse_mark", "receipt", "why_untaught"]
@@ -165,7 +165,7 @@ def _too_long(difference: Difference, engine: Engine | None) -> str:
     """Return why a difference fits no lesson of the model that is served; "" if it does."""
     if engine is None or engine.lent:
         return ""
-    from agent.prompt import longest_reply, reply_tokens
+    from agent.prompt.prompt import longest_reply, reply_tokens
 
     sounds, span = difference.contrast.sounds, difference.span
     wanted = difference.replied if difference.moment is Moment.HOLD or span else sounds
@@ -190,9 +190,9 @@ def forget(home: Home, memory: Memory, prefix: str) -> Difference:
         UnknownIdError: no difference has an id that starts with `prefix`, or several have.
         HomeError: a file cannot be written; calling it again goes on where it stopped.
     """
-    from agent.erasing import erase_from_runs
-    from agent.leftovers import sweep
-    from agent.threads import erase_thread
+    from agent.chat.checkpoints import erase_thread
+    from agent.forget.residual_copies import sweep
+    from agent.forget.scrubbing import erase_from_runs
 
     difference = memory.journal.difference(prefix)
     others = [item for item in memory.journal.of_turns([difference.turn]) if item != difference]

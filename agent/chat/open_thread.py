@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import threading
 
-from agent.sessions import Deleted, delete, rename
+from agent.chat.sessions import Deleted, delete, rename
 from memory.difference import Turn, now
 from memory.errors import ThreadError
-from memory.home import Home
-from memory.language import tr
+from memory.i18n.i18n import tr
+from memory.journal.threads import thread_name
 from memory.memory import Memory
-from memory.threads import thread_name
+from memory.settings.settings import Home
 
 
 class OpenThread:
-    """The part of `agent.chat.Chat` that knows where it speaks."""
+    """The part of `agent.chat.chat.Chat` that knows where it speaks."""
 
     def __init__(self, home: Home, memory: Memory) -> None:
         self.home, self.memory, self.journal = home, memory, memory.journal
@@ -68,7 +68,7 @@ class OpenThread:
         """Give a thread another name; returns the name it has now.
 
         Raises:
-            UnknownIdError, ThreadError: see `agent.sessions.rename`; or a reply is written there.
+            UnknownIdError, ThreadError: see `agent.chat.sessions.rename`; or a reply is written there.
         """
         self._refuse_while_speaking(old)
         name = rename(self.home, self.journal, old, new)
@@ -82,7 +82,7 @@ class OpenThread:
         """Delete a thread; from the open one it goes on in the latest other, or in a fresh one.
 
         Raises:
-            UnknownIdError, ThreadError: see `agent.sessions.delete`; or a reply is written there.
+            UnknownIdError, ThreadError: see `agent.chat.sessions.delete`; or a reply is written there.
         """
         self._refuse_while_speaking(thread)
         gone = delete(self.home, self.memory, thread)

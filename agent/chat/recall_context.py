@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from agent.prompt import TOKENS_PER_DIFFERENCE
+from agent.prompt.prompt import TOKENS_PER_DIFFERENCE
 
 if TYPE_CHECKING:
-    from agent.engine import Engine
+    from agent.llama.engine import Engine
     from memory.memory import Memory
-    from memory.recall import Recalled
+    from memory.recall.recall import Recalled
 
 
 def recalled_for(
@@ -29,7 +29,7 @@ def recalled_for(
     """Return the block of what bears on the message `text`, and the differences in it.
 
     `held` is the serving adapter's `Manifest.holds`, empty for the base alone. `nonce` as in
-    `memory.recall.render`.
+    `memory.recall.recall.render`.
     """
     wanted, context = memory.settings, engine.info.context
     return memory.recall(

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from memory.difference import Difference, Turn
-from memory.language import tr, trn
+from memory.i18n.i18n import tr, trn
 from memory.memory import Memory
-from memory.words import stems
+from memory.text.stemming import stems
 
 
 @dataclass(frozen=True, slots=True)

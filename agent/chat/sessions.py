@@ -15,14 +15,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.erasing import erase_talk_from_runs, unfinished
-from agent.leftovers import files_since, sweep
-from agent.threads import erase_thread
+from agent.chat.checkpoints import erase_thread
+from agent.forget.residual_copies import files_since, sweep
+from agent.forget.scrubbing import erase_talk_from_runs, unfinished
 from memory.errors import HomeError
-from memory.home import Home
-from memory.journal import Journal
+from memory.files.disk_reserve import is_full, with_room
+from memory.journal.journal import Journal
 from memory.memory import Memory
-from memory.room import is_full, with_room
+from memory.settings.settings import Home
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,15 @@ from datetime import datetime
 from pathlib import Path
 
 from agent.adapters import list_adapters, read_pointer
-from agent.erasing import linked, unfinished
-from memory import traces
-from memory.backup import asides
+from agent.forget.scrubbing import linked, unfinished
 from memory.difference import Difference
 from memory.errors import AdapterError
-from memory.home import Home
-from memory.journal import Journal
-from memory.language import tr, trn
-from memory.schema import copies
+from memory.i18n.i18n import tr, trn
+from memory.journal import exported_copies
+from memory.journal.journal import Journal
+from memory.journal.schema import copies
+from memory.settings.settings import Home
+from memory.upkeep.backup import asides
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +98,14 @@ def leftovers(home: Home, journal: Journal, difference: Difference) -> Leftovers
 
 def files_since(home: Home, journal: Journal, moment: datetime) -> tuple[Path, ...]:
     """Return the files that may still hold what was said at a moment and deleted since; those of a
-    training that runs are cleared by itself (`trainer/basis.py`)."""
-    files = [path for path, at in traces.noted(journal) if at >= moment and path.exists()]
+    training that runs are cleared by itself (`trainer/lessons/provenance.py`)."""
+    files = [path for path, at in exported_copies.noted(journal) if at >= moment and path.exists()]
     files += [*copies(home.journal), *asides(home.journal), *linked(home)]
-    files += traces.unfinished(home, journal)
+    files += exported_copies.unfinished(home, journal)
     return tuple(dict.fromkeys(files))
 
 
 def sweep(home: Home, journal: Journal) -> None:
     """Remove what killed writers left of text, in the home and beside the places of copies."""
-    traces.sweep_home(home)
-    traces.sweep_copies(journal)
+    exported_copies.sweep_home(home)
+    exported_copies.sweep_copies(journal)

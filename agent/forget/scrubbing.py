@@ -4,7 +4,7 @@ A run's folder keeps its report, its events and, of an attempt, the tokens that 
 forgotten difference the report keeps that there was a lesson and how it fared, and no word of it; the
 tokens of attempts and the cached anchors (the person's own talk may be among those) are deleted, for
 they are made again when needed. A run that goes on now is left alone, for it does this itself when
-it ends (`trainer/basis.py`), and so is what a link leads to, which is named (`linked`).
+it ends (`trainer/lessons/provenance.py`), and so is what a link leads to, which is named (`linked`).
 
 So it is with a talk that was deleted, but that has no lesson of its own there. Elsewhere than in its
 own lesson, texts under `SHORTEST` characters stay: they may be what was said to other questions, too.
@@ -23,10 +23,10 @@ from typing import Any
 
 from memory.difference import Difference
 from memory.errors import FileError, HomeError
-from memory.home import Home
-from memory.reading import open_file, parse_json, read_bytes
-from memory.room import is_full
-from memory.whole import write_whole
+from memory.files.atomic_write import write_whole
+from memory.files.bounded_read import open_file, parse_json, read_bytes
+from memory.files.disk_reserve import is_full
+from memory.settings.settings import Home
 
 SHORTEST = 8
 GONE = "(forgotten)"

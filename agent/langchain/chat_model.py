@@ -30,13 +30,13 @@ from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ConfigDict
 
-from agent.chunks import Call, result_of
-from agent.engine import Engine, Generation, Sampling
-from agent.prompt import compose
-from agent.reply import ReplyReader
-from agent.sampling import json_grammar
-from agent.structured import bound_to_schema
-from agent.tools import (
+from agent.langchain.chunks import Call, result_of
+from agent.langchain.structured import bound_to_schema
+from agent.llama.engine import Engine, Generation, Sampling
+from agent.llama.sampling import json_grammar
+from agent.prompt.prompt import compose
+from agent.prompt.reply_parser import ReplyReader
+from agent.prompt.tool_calls import (
     Tool,
     as_messages,
     bounded,
@@ -81,7 +81,7 @@ class DiscernChatModel(BaseChatModel):
         Raises:
             ModelError: it cannot be served.
         """
-        from agent.serving import STARTER
+        from agent.models.serving import STARTER
 
         return cls(engine=Engine.open(path or STARTER), **values)
 

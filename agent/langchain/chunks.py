@@ -16,10 +16,10 @@ from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, Us
 from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
-from agent.engine import Engine, Generation, Piece
-from agent.prompt import Prompt
-from agent.reply import Part, ReplyReader
-from agent.tools import read_call
+from agent.llama.engine import Engine, Generation, Piece
+from agent.prompt.prompt import Prompt
+from agent.prompt.reply_parser import Part, ReplyReader
+from agent.prompt.tool_calls import read_call
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """Replies that follow a schema: what `with_structured_output` returns.
 
-The schema becomes a grammar in `agent/chat_model.py`; here it is bound, and what comes is parsed into
-the pydantic class, or a plain dict for TypedDict and JSON schema.
+The schema becomes a grammar in `agent/langchain/chat_model.py`; here it is bound, and what comes is
+parsed into the pydantic class, or a plain dict for TypedDict and JSON schema.
 """
 
 from __future__ import annotations

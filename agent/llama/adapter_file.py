@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memory.errors import AdapterError, FileError
-from memory.reading import open_file
+from memory.files.bounded_read import open_file
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,7 +7,7 @@ characters. One child serves a whole process, one conversation at a time; it is 
 and ends when its input is closed, as the kernel does when its parent is gone. Templates get what
 transformers' own environment gives them.
 
-    python -m agent.chat_template     the child: JSON lines in, JSON lines out
+    python -m agent.llama.chat_template     the child: JSON lines in, JSON lines out
 
 Source: transformers.utils.chat_template_utils.
 """
@@ -26,9 +26,9 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import IO, TYPE_CHECKING, Any
 
-from agent.children import environment
+from agent.child_process import environment
 from memory.errors import ModelError
-from memory.reading import parse_object
+from memory.files.bounded_read import parse_object
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -64,8 +64,8 @@ def chat_template(metadata: Mapping[str, Any], text_of: Callable[[int], str]) ->
 def _named(metadata: Mapping[str, Any]) -> str:
     """Return the default one of several templates; "" for none.
 
-    Tools are written into the system prompt (`agent/tools.py`), so that a template for tools serves
-    only where it is the only one.
+    Tools are written into the system prompt (`agent/prompt/tool_calls.py`), so that a template for
+    tools serves only where it is the only one.
     """
     plain = metadata.get(_KEY)
     if isinstance(plain, str) and plain:
@@ -131,7 +131,7 @@ class _Child:
 
 def _start() -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "agent.chat_template"],
+        [sys.executable, "-m", "agent.llama.chat_template"],
         env=environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

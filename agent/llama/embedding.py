@@ -1,9 +1,9 @@
 """An embedding GGUF (Qwen3-Embedding) for the dense side of recall, in a context of its own.
 
 Never the chat model: its nightly adapter would move the index. It has the shape of
-`memory.embed.Embedder` and is handed to the memory by whoever opens it. Text is tokenised without
-control tokens and cut to the window; the vector is the model's pooled one (the last token's where the
-file names no pooling), of unit length.
+`memory.recall.embedder.Embedder` and is handed to the memory by whoever opens it. Text is tokenised
+without control tokens and cut to the window; the vector is the model's pooled one (the last token's
+where the file names no pooling), of unit length.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agent.llama_file import load_model, log, read_metadata, threads_for
+from agent.llama.llama_file import load_model, log, read_metadata, threads_for
 from memory.errors import ModelError
-from memory.places import expanded
+from memory.settings.paths import expanded
 
 WINDOW = 512
 """Tokens of a text that are embedded; what was asked fits, a pasted page is known by its beginning."""

@@ -20,17 +20,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agent.adapter_file import inspect
-from agent.aside import Lendable
-from agent.generation import Generation, Piece, log_softmax, surprisal_of
-from agent.llama import DecodeAborted, FloatArray
-from agent.llama_file import ModelInfo, physical_threads
-from agent.sampling import Sampling
+from agent.llama.adapter_file import inspect
+from agent.llama.generation import Generation, Piece, log_softmax, surprisal_of
+from agent.llama.llama import DecodeAborted, FloatArray
+from agent.llama.llama_file import ModelInfo, physical_threads
+from agent.llama.offload import Lendable
+from agent.llama.sampling import Sampling
 from memory.errors import ModelError
-from memory.places import expanded
+from memory.settings.paths import expanded
 
 if TYPE_CHECKING:
-    from memory.home import ModelSettings
+    from memory.settings.settings import ModelSettings
 
 __all__ = [
     "Engine",
@@ -66,12 +66,12 @@ class Engine:
 
     @classmethod
     def open(cls, path: Path | str, settings: ModelSettings | None = None) -> Engine:
-        """Load the GGUF at `path` after `agent/judge.py` has tried it in a child process.
+        """Load the GGUF at `path` after `agent/llama/load_check.py` has tried it in a child process.
 
         Raises:
             ModelError: it cannot be served, or the context does not fit into memory.
         """
-        from agent.judge import require_chat_model
+        from agent.llama.load_check import require_chat_model
 
         require_chat_model(Path(path))
         return cls(Path(path), settings)

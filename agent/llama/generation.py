@@ -1,6 +1,6 @@
 """A reply in the making, token by token, and how surprising each was.
 
-Values only; `agent/engine.py` draws the tokens.
+Values only; `agent/llama/engine.py` draws the tokens.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agent.llama import FloatArray
-from agent.sampling import Sampling
+from agent.llama.llama import FloatArray
+from agent.llama.sampling import Sampling
 
 if TYPE_CHECKING:
-    from agent.engine import Engine
+    from agent.llama.engine import Engine
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ from math import prod
 from pathlib import Path
 from typing import IO, Any
 
-from agent.chat_template import ChatTemplate, chat_template
-from agent.llama_file import require_gguf
+from agent.llama.chat_template import ChatTemplate, chat_template
+from agent.llama.llama_file import require_gguf
 from memory.errors import ModelError
-from memory.reading import open_file
+from memory.files.bounded_read import open_file
 
 LONGEST_TEXT = 1 << 24
 MOST = 1 << 20

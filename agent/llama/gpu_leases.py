@@ -11,9 +11,9 @@ import os
 from contextlib import suppress
 from typing import IO
 
-from memory.home import Home
-from memory.places import private_folder
-from memory.reading import SMALL, open_file
+from memory.files.bounded_read import SMALL, open_file
+from memory.settings.paths import private_folder
+from memory.settings.settings import Home
 
 FOLDER = "serving"
 

@@ -1,12 +1,13 @@
 """llama.cpp through llama-cpp-python's low-level bindings. The only room that knows them.
 
 `Llama` is one model and one context, plain calls without locks or policy: load, tokenise, decode,
-adapters, samplers. Everything above it is `agent/engine.py`. The high-level class of the package is
-not used: it fixes the adapter at load and detokenises the whole reply again for each token.
+adapters, samplers. Everything above it is `agent/llama/engine.py`. The high-level class of the
+package is not used: it fixes the adapter at load and detokenises the whole reply again for each
+token.
 
 Refuses, with ModelError or AdapterError, a file that is missing, truncated, not a GGUF, or that
 llama.cpp will not load; its first error line names the cause. A file that makes llama.cpp abort is
-found by `agent/judge.py`, which `Engine.open` asks first.
+found by `agent/llama/load_check.py`, which `Engine.open` asks first.
 """
 
 from __future__ import annotations
@@ -20,9 +21,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agent.chat_template import chat_template
-from agent.llama_file import ModelInfo, load_model, log, read_metadata, require_gguf, threads_for
-from agent.sampling import Sampling, sampler_chain
+from agent.llama.chat_template import chat_template
+from agent.llama.llama_file import (
+    ModelInfo,
+    load_model,
+    log,
+    read_metadata,
+    require_gguf,
+    threads_for,
+)
+from agent.llama.sampling import Sampling, sampler_chain
 from memory.errors import AdapterError, ModelError
 
 DEFAULT_CONTEXT = 8192

@@ -1,6 +1,7 @@
 """A GGUF opened by llama.cpp: what it says of itself, and why it will not load.
 
-Shared by the model that talks (`agent/llama.py`) and the one that embeds (`agent/embedding.py`).
+Shared by the model that talks (`agent/llama/llama.py`) and the one that embeds
+(`agent/llama/embedding.py`).
 Refuses, with ModelError or AdapterError, a file that is missing, truncated, not a GGUF, or that
 llama.cpp will not load; its first error line names the cause.
 """
@@ -13,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agent.chat_template import ChatTemplate
+from agent.llama.chat_template import ChatTemplate
 from memory.errors import AdapterError, FileError, ModelError
-from memory.reading import open_file
+from memory.files.bounded_read import open_file
 
 COMPUTING = 400 << 20
 """Bytes of a card for what is computed with, and for the driver."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agent.gguf_header import Header
+from agent.llama.gguf_header import Header
 from memory.errors import ModelError
 
 ARCHITECTURES = ("qwen2", "qwen3")

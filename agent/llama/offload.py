@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from agent.llama import Llama
-from agent.llama_file import load_model
+from agent.llama.llama import Llama
+from agent.llama.llama_file import load_model
 from memory.errors import AdapterError, ModelError
 
 

@@ -1,7 +1,7 @@
 """What a model file is good for on this machine: can it be served and trained, and what that takes.
 
-Whether it serves at all says `agent/judge.py`. Memory and times are estimates from the file's header,
-meant to be right within a factor of two; `ESTIMATE` says from what they come.
+Whether it serves at all says `agent/llama/load_check.py`. Memory and times are estimates from the
+file's header, meant to be right within a factor of two; `ESTIMATE` says from what they come.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from agent.gguf_header import Header, read_header
-from agent.judge import judge
-from agent.llama import DEFAULT_CONTEXT
-from agent.llama_file import physical_threads
-from agent.model_shape import Shape, read_shape
-from agent.models import free_memory, recommended, thinks
+from agent.llama.gguf_header import Header, read_header
+from agent.llama.llama import DEFAULT_CONTEXT
+from agent.llama.llama_file import physical_threads
+from agent.llama.load_check import judge
+from agent.llama.model_shape import Shape, read_shape
+from agent.models.models import free_memory, recommended, thinks
 from memory.errors import ModelError
-from memory.home import Settings
+from memory.settings.settings import Settings
 
 ESTIMATE = (
     "ten differences; measured speeds of 0.6B on two cores and of 4B on one large GPU, scaled"
@@ -84,7 +84,8 @@ def fitness(
     """Return what the GGUF at `path` is good for.
 
     `free` bytes of memory and `gpu` bytes of a graphics card's (0: none) are looked up when not given.
-    `require_trainable` raises ModelError for a file that cannot be trained (`trainer/agreement.py`).
+    `require_trainable` raises ModelError for a file that cannot be trained
+    (`trainer/evaluate/torch_parity.py`).
 
     Raises:
         ModelError: it cannot be served.

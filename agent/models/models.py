@@ -1,6 +1,6 @@
 """Model files: those known to work, those already on this machine, and what a file is good for.
 
-Looks only; the one file that talks to the network is `agent/pull.py`. Files are found in our own
+Looks only; the one file that talks to the network is `agent/models/pull.py`. Files are found in our own
 folder, in the hub's cache, in Ollama's blobs (through its manifests) and in LM Studio's folders.
 """
 
@@ -16,10 +16,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from agent.chat_template import ChatTemplate
+from agent.llama.chat_template import ChatTemplate
 from memory.errors import FileError, ModelError
-from memory.places import Home, expanded
-from memory.reading import open_file, read_json
+from memory.files.bounded_read import open_file, read_json
+from memory.settings.paths import Home, expanded
 
 Use = Literal["chat", "embedding"]
 BYTES = {"f16": 2.0, "q8_0": 1.07, "q6_k": 0.83, "q5_k_m": 0.72, "q4_k_m": 0.61}
@@ -247,7 +247,7 @@ def _found(name: str, path: Path, whose: Any) -> Iterator[Found]:
 
 def thinks(template: ChatTemplate) -> Literal["never", "if asked", "always"]:
     """Return whether a chat template lets its model think before it answers."""
-    from agent.prompt import tail
+    from agent.prompt.prompt import tail
 
     on, off = tail(template, thinking=True), tail(template, thinking=False)
     if "<think>" in on and "</think>" not in on:

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agent.llama_file import require_gguf
-from agent.models import models_folder
+from agent.llama.llama_file import require_gguf
+from agent.models.models import models_folder
 from memory.errors import HomeError, ModelError
-from memory.home import Home
+from memory.settings.settings import Home
 
 ENDPOINT = "https://huggingface.co"
 _SHA = re.compile(r"[0-9a-f]{64}\Z")

@@ -6,16 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.models import recommended
-from agent.sampling import Sampling
-from memory.home import Settings
-from memory.places import expanded
+from agent.llama.sampling import Sampling
+from agent.models.models import recommended
+from memory.settings.paths import expanded
+from memory.settings.settings import Settings
 
 if TYPE_CHECKING:
-    from agent.engine import Engine
-    from memory.embed import Embedder
+    from agent.llama.engine import Engine
+    from memory.recall.embedder import Embedder
 
-STARTER = Path(__file__).parent / "starter" / "starter.gguf"
+STARTER = Path(__file__).parents[1] / "starter" / "starter.gguf"
 
 
 def served_model(settings: Settings) -> Path:
@@ -49,8 +49,8 @@ def embedder(settings: Settings) -> Callable[[], Embedder] | None:
     path, threads = expanded(settings.memory.embedder), settings.model.threads
 
     def load() -> Embedder:
-        from agent.embedding import GgufEmbedder
-        from agent.judge import judge
+        from agent.llama.embedding import GgufEmbedder
+        from agent.llama.load_check import judge
 
         judge(path)
         return GgufEmbedder(path, threads=threads, gpu_layers=settings.model.gpu_layers)

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agent.chat_model import DiscernChatModel
-from agent.companion import Companion
-from agent.follow import current, on_change, wear_current
-from agent.nodes import recall_node, record_node
-from agent.store import DifferenceStore
+from agent.langchain.chat_model import DiscernChatModel
+from agent.plugin.adapter_watch import current, on_change, wear_current
+from agent.plugin.companion import Companion
+from agent.plugin.nodes import recall_node, record_node
+from agent.plugin.store import DifferenceStore
 
 if TYPE_CHECKING:
-    from agent.middleware import DifferenceMiddleware, difference_tools
+    from agent.plugin.middleware import DifferenceMiddleware, difference_tools
 
 __all__ = [
     "Companion",
@@ -39,7 +39,7 @@ def __getattr__(name: str) -> Any:
     if name not in ("DifferenceMiddleware", "difference_tools"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        from agent import middleware
+        from agent.plugin import middleware
     except ImportError as error:
         raise ImportError(
             f'{name} needs LangChain: pip install "discern[plugin]" ({error})'

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from agent.adapters import Adapter, base_sha256, read_adapter, read_pointer, verify
 from memory.errors import AdapterError
-from memory.home import Home
+from memory.settings.settings import Home
 
 if TYPE_CHECKING:
-    from agent.engine import Engine
+    from agent.llama.engine import Engine
 
 SECONDS = 1.0
 

@@ -1,8 +1,9 @@
 """What Discern does beside somebody else's agent: recall before a reply, record after it, take marks.
 
-`agent/middleware.py` (create_agent) and `agent/nodes.py` (a raw graph) are thin over this. The agent
-keeps its own model and its own checkpoints; a message's recalled differences are placed into what the
-model sees and nowhere else. Calls may come from several threads; one is served at a time.
+`agent/plugin/middleware.py` (create_agent) and `agent/plugin/nodes.py` (a raw graph) are thin over
+this. The agent keeps its own model and its own checkpoints; a message's recalled differences are
+placed into what the model sees and nowhere else. Calls may come from several threads; one is served
+at a time.
 
 Refuses what cannot be kept (memory/errors.py); a mark that cannot be read is answered with the reason.
 """
@@ -18,17 +19,17 @@ from typing import Any
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
 
 from agent.adapters import Adapter
-from agent.follow import wear_current
-from agent.marking import LAST_THREAD, last_turn, parse_mark, receipt
-from agent.place import here
-from agent.prompt import with_recalled
-from agent.reply import without_thought
-from agent.serving import embedder
+from agent.chat.marking import LAST_THREAD, last_turn, parse_mark, receipt
+from agent.chat.terminal_session import here
+from agent.models.serving import embedder
+from agent.plugin.adapter_watch import wear_current
+from agent.prompt.prompt import with_recalled
+from agent.prompt.reply_parser import without_thought
 from memory.difference import Difference, Turn, now
 from memory.errors import AdapterError, DiscernError, MarkError, UnknownIdError
-from memory.home import Home, Settings, read_settings
 from memory.memory import Memory
-from memory.recall import Recalled, render
+from memory.recall.recall import Recalled, render
+from memory.settings.settings import Home, Settings, read_settings
 
 COMMAND = "/diff"
 RECEIPT = "discern_receipt"

@@ -13,14 +13,14 @@ from functools import cache
 from typing import Any
 
 from agent.adapters import base_sha256
-from agent.chat_model import DiscernChatModel
-from agent.engine import Engine
-from agent.follow import wear_current
-from agent.graph import Rooms, build
-from agent.serving import embedder, sampling, served_model
+from agent.chat.graph import Rooms, build
+from agent.langchain.chat_model import DiscernChatModel
+from agent.llama.engine import Engine
+from agent.models.serving import embedder, sampling, served_model
+from agent.plugin.adapter_watch import wear_current
 from memory.errors import AdapterError
-from memory.home import Home, read_settings
 from memory.memory import Memory
+from memory.settings.settings import Home, read_settings
 
 _open = ExitStack()
 

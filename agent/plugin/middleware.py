@@ -29,9 +29,9 @@ from langgraph.config import get_config
 from langgraph.prebuilt import InjectedState
 from langgraph.types import Command
 
-from agent.companion import Companion, is_command, last_asked, receipt_message
-from agent.marking import receipt
-from agent.nodes import thread_of
+from agent.chat.marking import receipt
+from agent.plugin.companion import Companion, is_command, last_asked, receipt_message
+from agent.plugin.nodes import thread_of
 from memory.errors import DiscernError
 
 STATE = "recalled_differences"

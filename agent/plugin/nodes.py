@@ -16,7 +16,7 @@ from langgraph.config import get_config
 from langgraph.graph import END
 from langgraph.types import Command
 
-from agent.companion import Companion, is_command, last_asked, receipt_message
+from agent.plugin.companion import Companion, is_command, last_asked, receipt_message
 
 MAIN = "main"
 """The thread's name where the graph runs without a checkpointer."""

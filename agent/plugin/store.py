@@ -32,8 +32,8 @@ from langgraph.store.base import (
     SearchOp,
 )
 
-from agent.companion import Companion
-from agent.marking import forget
+from agent.chat.marking import forget
+from agent.plugin.companion import Companion
 from memory.difference import Difference, Turn, new_id, now
 from memory.errors import MarkError
 
@@ -119,7 +119,7 @@ class DifferenceStore(BaseStore):
         unknown = sorted(set(op.value) - _KNOWN)
         if unknown:
             raise MarkError(
-                f"a difference has no {unknown[0]!r}; see agent/store.py for its fields"
+                f"a difference has no {unknown[0]!r}; see agent/plugin/store.py for its fields"
             )
         if known:
             self._edit(known, op.value)

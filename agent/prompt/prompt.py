@@ -19,13 +19,13 @@ from datetime import date
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from agent.chat_template import ChatTemplate, render
-from agent.reply import THINK, UNTHINK
+from agent.llama.chat_template import ChatTemplate, render
+from agent.prompt.reply_parser import THINK, UNTHINK
 from memory.difference import Message
 from memory.errors import ModelError
 
 if TYPE_CHECKING:
-    from agent.engine import Engine
+    from agent.llama.engine import Engine
 
 # ChatML, which Qwen speaks, for files that carry no template of their own.
 CHATML = (

@@ -16,11 +16,11 @@ from langchain_core.messages import AIMessage, BaseMessage, InvalidToolCall, Too
 from langchain_core.messages.tool import invalid_tool_call, tool_call
 from langchain_core.utils.json_schema import dereference_refs
 
-from agent.reply import CALL, UNCALL, without_thought
-from agent.sampling import json_grammar
+from agent.llama.sampling import json_grammar
+from agent.prompt.reply_parser import CALL, UNCALL, without_thought
 from memory.difference import Message, Role, new_id
 from memory.errors import ModelError
-from memory.reading import parse_json
+from memory.files.bounded_read import parse_json
 
 Tool = Mapping[str, Any]
 """A tool in OpenAI's form: {"type": "function", "function": {"name", "description", "parameters"}}."""

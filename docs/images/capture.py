@@ -15,9 +15,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent.parent))
 
-from memory.home import Home, read_settings  # noqa: E402
+from memory.settings.settings import Home, read_settings  # noqa: E402
 from tui.app import DiscernApp  # noqa: E402
-from tui.progress import Progress  # noqa: E402
+from tui.training.progress import Progress  # noqa: E402
 
 QUESTION = "What is the capital of Zubrowka?"
 SOUNDS = "The capital of Zubrowka is Lutz."

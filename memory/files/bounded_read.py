@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from memory.errors import FileError
-from memory.sqlite_file import refuse_open_file
+from memory.files.sqlite_file import refuse_open_file
 
 MOST = 32 << 20
 """Bytes of a file that is read as a whole, unless its reader says otherwise."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from memory.errors import HomeError
-from memory.whole import write_whole
+from memory.files.atomic_write import write_whole
 
 ROOM = 1 << 20
 """Bytes that are kept."""

@@ -22,7 +22,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from memory.errors import HomeError
-from memory.whole import scratch, set_mode
+from memory.files.atomic_write import scratch, set_mode
 
 LOG, SHARED = "-wal", "-shm"
 """Endings of the write-ahead log and of its index, which the processes share."""

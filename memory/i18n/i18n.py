@@ -20,7 +20,7 @@ DOMAIN = "discern"
 LOCALE = Path(__file__).with_name("locale")
 LANGUAGES = ("en", "ru")
 SENTENCE = "sentence"
-"""The context of what is said in English first and again where it is shown (`memory/retold.py`)."""
+"""The context of sentences kept in English and translated where shown (`memory/i18n/retold.py`)."""
 
 _spoken: gettext.NullTranslations = gettext.NullTranslations()
 _language = "en"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from string import Formatter
 
-from memory.language import decimal, language, sentences
+from memory.i18n.i18n import decimal, language, sentences
 
 # Values that hold more of our own words; in others a person's words must stay as they are.
 _OURS = frozenset(

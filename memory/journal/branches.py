@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from memory.difference import Turn
 from memory.errors import UnknownIdError
-from memory.turns import PATH, Turns, turn_of
+from memory.journal.turns import PATH, Turns, turn_of
 
 _ALL = 1 << 40
 

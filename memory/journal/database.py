@@ -13,7 +13,7 @@ What that rests on, after SQLite's own documentation (sqlite.org/pragma.html, sq
 - *A busy timeout* of ten seconds: processes take turns, and what cannot have its turn changes nothing.
 - *`secure_delete`*: what is removed is overwritten.
 
-- *Nothing but SQLite opens the file*: `memory/sqlite_file.py` tells why.
+- *Nothing but SQLite opens the file*: `memory/files/sqlite_file.py` tells why.
 - *A file that is no longer at its path is not written to*: deleted, moved or replaced by another
   program, it would take what nobody finds again. Nothing is acknowledged then; what was kept before is
   copied out of the open file.
@@ -36,9 +36,18 @@ from typing import TypeVar
 
 from memory.difference import new_id, now
 from memory.errors import HomeError
-from memory.schema import copies, is_journal, migrate
-from memory.sqlite_file import Watch, connect, copy_from, create, identity, log_of, lost_here, real
-from memory.whole import whole
+from memory.files.atomic_write import whole
+from memory.files.sqlite_file import (
+    Watch,
+    connect,
+    copy_from,
+    create,
+    identity,
+    log_of,
+    lost_here,
+    real,
+)
+from memory.journal.schema import copies, is_journal, migrate
 
 BUSY_SECONDS = 10.0
 LOG_BYTES = 4 << 20

@@ -9,9 +9,9 @@ import json
 from collections.abc import Iterable, Sequence
 
 from memory.difference import Difference, State
-from memory.rows import COLUMNS, difference_of, values_of
-from memory.turns import Turns
-from memory.words import STEMMER, stems
+from memory.journal.difference_rows import COLUMNS, difference_of, values_of
+from memory.journal.turns import Turns
+from memory.text.stemming import STEMMER, stems
 
 _STEMMING_SECONDS = 300.0
 

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from memory.journal import Journal
+    from memory.journal.journal import Journal
 
 _FACT = "drafts"
 

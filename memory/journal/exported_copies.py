@@ -16,13 +16,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memory import whole
 from memory.difference import now
-from memory.places import Home, expanded
-from memory.sqlite_file import refuse_open_file
+from memory.files import atomic_write
+from memory.files.sqlite_file import refuse_open_file
+from memory.settings.paths import Home, expanded
 
 if TYPE_CHECKING:
-    from memory.journal import Journal
+    from memory.journal.journal import Journal
 
 _COPIES = "copies"
 _KEPT = 200
@@ -58,7 +58,7 @@ def sweep_home(home: Home) -> int:
     """Remove what killed writers left in the home; returns how many files or folders went."""
     count = 0
     for folder in _folders(home):
-        count += whole.sweep(folder)
+        count += atomic_write.sweep(folder)
         for path in _earlier(folder):
             with suppress(OSError):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -68,14 +68,14 @@ def sweep_home(home: Home) -> int:
 
 def sweep_copies(journal: Journal) -> int:
     """Remove what killed writers left beside the places of copies; returns how many folders went."""
-    return sum(whole.sweep(folder) for folder in {path.parent for path, _ in noted(journal)})
+    return sum(atomic_write.sweep(folder) for folder in {path.parent for path, _ in noted(journal)})
 
 
 def unfinished(home: Home, journal: Journal) -> list[Path]:
     """Return what holds a part of a copy, in the home or where one was to be written."""
-    found = [path for folder in _folders(home) for path in whole.unfinished(folder)]
+    found = [path for folder in _folders(home) for path in atomic_write.unfinished(folder)]
     for path, _ in noted(journal):
-        found += whole.unfinished(path.parent, path.name)
+        found += atomic_write.unfinished(path.parent, path.name)
     return list(dict.fromkeys(found))
 
 

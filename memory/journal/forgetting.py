@@ -13,7 +13,7 @@ import json
 import sqlite3
 
 from memory.difference import Difference, now
-from memory.marks import COUNT_CHANGE, Marks
+from memory.journal.differences import COUNT_CHANGE, Marks
 
 _PAGES = 16
 """Pages of the index of stems that are merged at once."""

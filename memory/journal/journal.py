@@ -1,8 +1,9 @@
 """The journal: one SQLite file with every turn, difference and night. The truth.
 
 Several processes open it at once (chat, night, command line), one short transaction per change. When a
-method that writes has returned, what it wrote is on disk (`memory/database.py`). Its tables are brought
-up to date when it is opened, after a copy was put beside it (`memory/schema.py`).
+method that writes has returned, what it wrote is on disk (`memory/journal/database.py`). Its tables
+are brought up to date when it is opened, after a copy was put beside it
+(`memory/journal/schema.py`).
 
 Its parts are `turns.py`, `branches.py`, `marks.py` (the differences), `forgetting.py`, `threads.py` and
 `nights.py`.
@@ -12,9 +13,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from memory.nights import Nights
-from memory.room import keep_room
-from memory.threads import Threads
+from memory.files.disk_reserve import keep_room
+from memory.journal.nights import Nights
+from memory.journal.threads import Threads
 
 
 class Journal(Threads, Nights):

@@ -9,8 +9,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from memory.database import Database
 from memory.difference import now
+from memory.journal.database import Database
 
 
 class Nights(Database):

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from memory.errors import HomeError
-from memory.sqlite_file import copy_file
-from memory.whole import whole
+from memory.files.atomic_write import whole
+from memory.files.sqlite_file import copy_file
 
 COPIES_KEPT = 2
 """Copies of the journal from before a migration that stay beside it."""

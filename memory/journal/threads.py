@@ -2,7 +2,7 @@
 
 A thread is its turns; its name stands in them, in the marks made there and in the fact that says where
 the person spoke last. Renaming changes all of these in one transaction. Deleting takes the turns away
-and, as forgetting does (`memory/forgetting.py`), the last byte of their text. A mark that was
+and, as forgetting does (`memory/journal/forgetting.py`), the last byte of their text. A mark that was
 acknowledged is never lost by it: differences stay, with what was asked and answered at their own
 moment, and keep neither the thread's name nor the talk that stood before them.
 """
@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 
-from memory.branches import Branches
 from memory.difference import Difference, Turn
 from memory.errors import ThreadError, UnknownIdError
-from memory.forgetting import Forgetting
-from memory.marks import COUNT_CHANGE
+from memory.journal.branches import Branches
+from memory.journal.differences import COUNT_CHANGE
+from memory.journal.forgetting import Forgetting
 
 LAST_THREAD = "last thread"
 """The fact that names the thread last spoken in."""

@@ -7,9 +7,9 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 
-from memory.database import Database
 from memory.difference import Message, Turn
 from memory.errors import UnknownIdError
+from memory.journal.database import Database
 
 BEFORE_CHARACTERS = 8_000
 """As much of the talk ahead of a marked turn is kept with the mark, the latest first."""

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memory.errors import HomeError
-from memory.places import Home
+from memory.settings.paths import Home
 
 PREFIX = "differences-"
 SECONDS = 5.0

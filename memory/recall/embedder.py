@@ -19,7 +19,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from memory.words import stems
+from memory.text.stemming import stems
 
 Vectors = npt.NDArray[np.float32]
 SIZE = 512

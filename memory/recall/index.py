@@ -21,18 +21,18 @@ from functools import partial
 from typing import IO, TYPE_CHECKING, NoReturn
 
 from memory.difference import new_id
-from memory.embed import Embedder, NgramEmbedder
 from memory.errors import DiscernError, HomeError
-from memory.journal import Journal
-from memory.locks import open_lock
-from memory.places import private_folder
-from memory.store import Store, collection_name, open_folder, open_server
-from memory.watermark import Mark, between
+from memory.files.locks import open_lock
+from memory.journal.journal import Journal
+from memory.recall.chroma_store import Store, collection_name, open_folder, open_server
+from memory.recall.embedder import Embedder, NgramEmbedder
+from memory.recall.index_cursor import Mark, between
+from memory.settings.paths import private_folder
 
 if TYPE_CHECKING:
     from sqlite3 import Row
 
-    from memory.home import Home, MemorySettings
+    from memory.settings.settings import Home, MemorySettings
 
 BATCH = 500
 LATER = 0.2

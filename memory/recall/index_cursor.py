@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from sqlite3 import Row
 
-from memory.journal import Journal
+from memory.journal.journal import Journal
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ Two texts with other numbers, or that reckon otherwise with them, are two questi
 language sees them. Under the floor nothing is recalled, for most
 messages need nothing.
 
-Rendered text is data, quoted by `memory/quoting.py`, in a block whose tag carries a nonce that stored
-text cannot guess. Nothing rendered is ever stored as a memory.
+Rendered text is data, quoted by `memory/text/quoting.py`, in a block whose tag carries a nonce that
+stored text cannot guess. Nothing rendered is ever stored as a memory.
 
 Source of the fusion: Cormack, Clarke, Büttcher, "Reciprocal Rank Fusion" (SIGIR 2009), k = 60.
 """
@@ -28,12 +28,12 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from memory.difference import Difference, now
-from memory.embed import Embedder
-from memory.index import Index
-from memory.journal import Journal
-from memory.numbers import numbers
-from memory.quoting import quoted
-from memory.words import alike, plain, stems, weight
+from memory.journal.journal import Journal
+from memory.recall.embedder import Embedder
+from memory.recall.index import Index
+from memory.text.numbers import numbers
+from memory.text.quoting import quoted
+from memory.text.stemming import alike, plain, stems, weight
 
 CANDIDATES = 24  # of each side
 SCORED = 32  # of both together

@@ -16,8 +16,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from memory.errors import FileError, SettingsError
-from memory.places import Home as Home
-from memory.reading import read_toml
+from memory.files.bounded_read import read_toml
+from memory.settings.paths import Home as Home
 
 
 class _Section(BaseModel):
@@ -198,13 +198,14 @@ class Settings(_Section):
     trainer: TrainerSettings
     ui: UiSettings
     keys: dict[str, KeyNames]
-    """Keys by the id of what they do; which keys there are is known to `tui/keys.py`."""
+    """Keys by the id of what they do; which keys there are is known to `tui/keys/registry.py`."""
 
 
 def shipped_settings_file() -> Path:
     """Return the `config.toml` that came with Discern (beside the package, or inside a wheel)."""
-    packaged = Path(__file__).with_name("config.toml")
-    return packaged if packaged.exists() else Path(__file__).parent.parent / "config.toml"
+    package = Path(__file__).parents[1]
+    packaged = package / "config.toml"
+    return packaged if packaged.exists() else package.parent / "config.toml"
 
 
 def read_settings(home: Home, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Settings:

@@ -19,9 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from memory.errors import HomeError
-from memory.home import Home, read_settings
-from memory.reading import SMALL, parse_toml, read_text
-from memory.whole import write_whole
+from memory.files.atomic_write import write_whole
+from memory.files.bounded_read import SMALL, parse_toml, read_text
+from memory.settings.settings import Home, read_settings
 
 Value = str | int | float | bool
 Values = Mapping[str, Mapping[str, Value]]

@@ -2,7 +2,7 @@
 
 "2 + 3" is another question than "2 + 2", "Chapter 3" than "Chapter 4", "Python 3.11" than "3.12"; and
 "two plus three", "2+3" and "2 + 3 =" are one. Number words are read in English and Russian, cardinals
-and ordinals, in all cases. Texts are taken as `memory.words.plain` gives them. Pure.
+and ordinals, in all cases. Texts are taken as `memory.text.stemming.plain` gives them. Pure.
 """
 
 from __future__ import annotations

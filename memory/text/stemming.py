@@ -17,7 +17,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Protocol
 
-from memory.numbers import ungrouped, with_digits
+from memory.text.numbers import ungrouped, with_digits
 
 # A hyphen between letters joins, before a number it is a sign.
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?|[+*/=<>%€$№#&]|(?<![^\W\d_])-(?=\s?\d)")
@@ -89,9 +89,8 @@ def weight(stem: str) -> float:
     if not stem[0].isalnum():
         return _SIGN_WEIGHT
     if stem.isdigit() and len(stem) <= 2:
-        return (
-            _SMALL_NUMBER_WEIGHT  # that another one asks otherwise is seen by `memory/numbers.py`
-        )
+        # `memory/text/numbers.py` sees when two texts ask for different numbers.
+        return _SMALL_NUMBER_WEIGHT
     return _common().get(stem, 1.0)
 
 

@@ -20,10 +20,11 @@ from pathlib import Path
 
 from memory.difference import Difference, State, new_id, now
 from memory.errors import ExchangeError, UnknownIdError
-from memory.lines import Progress, lines_of
+from memory.files.atomic_write import write_whole
+from memory.journal.exported_copies import note_copy
 from memory.memory import Memory
-from memory.places import expanded
-from memory.record import (
+from memory.settings.paths import expanded
+from memory.transfer.export_schema import (
     Record,
     header,
     read_header,
@@ -32,8 +33,7 @@ from memory.record import (
     to_difference,
     to_line,
 )
-from memory.traces import note_copy
-from memory.whole import write_whole
+from memory.transfer.jsonl import Progress, lines_of
 
 COUNT_CAP = 200_000
 """Most differences of one file."""

@@ -1,6 +1,7 @@
 """The lines of a file that somebody else made, read one by one within limits.
 
-Refused before anything is read: what is no regular file, or larger than allowed (`memory/reading.py`).
+Refused before anything is read: what is no regular file, or larger than allowed
+(`memory/files/bounded_read.py`).
 Refused while it is read: a line that does not end. The number of the line stands in the message.
 """
 
@@ -12,8 +13,8 @@ from io import BufferedReader
 from pathlib import Path
 
 from memory.errors import ExchangeError, FileError
-from memory.reading import LINE as LINE_CAP
-from memory.reading import open_file
+from memory.files.bounded_read import LINE as LINE_CAP
+from memory.files.bounded_read import open_file
 
 _EVERY = 500
 

@@ -18,12 +18,12 @@ from typing import Any, Literal
 
 from memory.difference import Difference, Turn, now
 from memory.errors import ThreadError
-from memory.journal import Journal
-from memory.places import expanded
-from memory.record import escape_unseen
-from memory.threads import Told
-from memory.traces import note_copy
-from memory.whole import write_whole
+from memory.files.atomic_write import write_whole
+from memory.journal.exported_copies import note_copy
+from memory.journal.journal import Journal
+from memory.journal.threads import Told
+from memory.settings.paths import expanded
+from memory.transfer.export_schema import escape_unseen
 
 Form = Literal["md", "json"]
 FORMS: tuple[Form, ...] = ("md", "json")
@@ -82,7 +82,7 @@ def _mark(item: Difference) -> dict[str, Any]:
 
 
 def to_markdown(told: Told, gate: Gate) -> str:
-    """Return a thread as Markdown; `gate` is `tui.text.clean`, or what stands in its place."""
+    """Return a thread as Markdown; `gate` cleans text for display (`tui.terminal.sanitize.clean`)."""
     count = len(told.turns)
     first, last = _when(told.turns[0].at), _when(told.turns[-1].at)
     span = first if first == last else f"{first} to {last}"

@@ -19,13 +19,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from memory.database import aside_name
 from memory.errors import HomeError
-from memory.home import Home
-from memory.journal import Journal
-from memory.places import expanded
-from memory.schema import MIGRATIONS
-from memory.sqlite_file import (
+from memory.files.atomic_write import scratch, settle, sync, whole
+from memory.files.sqlite_file import (
     LOG,
     SHARED,
     alone,
@@ -35,8 +31,12 @@ from memory.sqlite_file import (
     real,
     refuse_open_file,
 )
-from memory.traces import note_copy
-from memory.whole import scratch, settle, sync, whole
+from memory.journal.database import aside_name
+from memory.journal.exported_copies import note_copy
+from memory.journal.journal import Journal
+from memory.journal.schema import MIGRATIONS
+from memory.settings.paths import expanded
+from memory.settings.settings import Home
 
 _COPYING = "import shutil, sys; shutil.copy2(sys.argv[1], sys.argv[2])"
 

@@ -1,4 +1,4 @@
-"""Whether the memory is whole: looking, and putting back a copy. Copying is in `memory/backup.py`.
+"""Check whether the memory is intact, and restore a copy (copies: `memory/upkeep/backup.py`).
 
 `check` reads everything once and changes nothing. What it finds is said in one sentence with the
 command that mends it; an `error` is lost or wrong data, a `warning` what may become so or costs recall,
@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from memory.backup import asides, backup
 from memory.difference import Difference
 from memory.errors import HomeError
-from memory.home import Home
-from memory.index import Index
-from memory.journal import Journal
-from memory.sqlite_file import log_of
-from memory.traces import unfinished
+from memory.files.sqlite_file import log_of
+from memory.journal.exported_copies import unfinished
+from memory.journal.journal import Journal
+from memory.recall.index import Index
+from memory.settings.settings import Home
+from memory.upkeep.backup import asides, backup
 
 __all__ = ["Finding", "backup", "check"]
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from agent.chat import Chat, with_model
-from agent.graph import Delta, Event, Finished, Recalling
-from agent.marking import last_turn, parse_mark
-from agent.sight import sight
-from agent.talk import talk_up_to
+from agent.chat.chat import Chat, with_model
+from agent.chat.context_usage import sight
+from agent.chat.graph import Delta, Event, Finished, Recalling
+from agent.chat.history import talk_up_to
+from agent.chat.marking import last_turn, parse_mark
 from memory.difference import Moment
 from memory.errors import MarkError, ModelError, ThreadError
-from memory.home import Home, Settings, read_settings
+from memory.settings.settings import Home, Settings, read_settings
 
 QUESTION = "What is the capital of Zubrowka?"
 

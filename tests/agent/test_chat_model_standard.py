@@ -17,10 +17,10 @@ from langchain_core.language_models import BaseChatModel
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests
 
-from agent.chat_model import DiscernChatModel
-from agent.engine import Engine
-from agent.serving import STARTER
-from memory.home import Home, read_settings
+from agent.langchain.chat_model import DiscernChatModel
+from agent.llama.engine import Engine
+from agent.models.serving import STARTER
+from memory.settings.settings import Home, read_settings
 
 CANNOT = "the starter is too small to decide for a tool or to copy a value out of the question"
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from agent.chat import Chat
-from agent.marking import forget
-from agent.sessions import delete, rename
-from agent.sight import sight
+from agent.chat.chat import Chat
+from agent.chat.context_usage import sight
+from agent.chat.marking import forget
+from agent.chat.sessions import delete, rename
 from memory.difference import Turn, new_id, now
 from memory.errors import MarkError
-from memory.home import Home, Settings, read_settings
 from memory.memory import Memory
+from memory.settings.settings import Home, Settings, read_settings
 
 
 @pytest.fixture

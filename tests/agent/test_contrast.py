@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from agent.contrast import EMPTY, draft, question, read_draft
-from agent.engine import Engine
-from agent.prompt import compose
+from agent.chat.contrast import EMPTY, draft, question, read_draft
+from agent.llama.engine import Engine
+from agent.prompt.prompt import compose
 from memory.difference import Contrast, Difference, Message, Moment, now
 
 MARK = Difference(

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.embedding import WINDOW, GgufEmbedder
-from agent.engine import Engine, Sampling
+from agent.llama.embedding import WINDOW, GgufEmbedder
+from agent.llama.engine import Engine, Sampling
 from memory.errors import ModelError
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from agent.embedding import GgufEmbedder
-from agent.serving import embedder
-from memory.home import Home, Settings
+from agent.llama.embedding import GgufEmbedder
+from agent.models.serving import embedder
 from memory.memory import Memory
+from memory.settings.settings import Home, Settings
 from tests.memory.test_journal import make_turn
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.engine import Engine, Sampling
-from agent.llama import OUTPUTS
+from agent.llama.engine import Engine, Sampling
+from agent.llama.llama import OUTPUTS
 from memory.errors import AdapterError, ModelError
 from tests.gguf_files import write_tiny
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from agent import erasing
-from agent.erasing import GONE, erase_from_runs, erase_talk_from_runs, unfinished
+from agent.forget import scrubbing
+from agent.forget.scrubbing import GONE, erase_from_runs, erase_talk_from_runs, unfinished
 from memory.difference import Contrast, Difference
-from memory.home import Home
+from memory.settings.settings import Home
 from tests.memory.test_journal import make_difference
 
 
@@ -121,7 +121,7 @@ def test_what_nobody_can_look_through_goes_as_a_whole(
     home: Home, versions: list[Difference], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = a_run(home, versions[-1])
-    monkeypatch.setattr(erasing, "_LARGEST", 10_000)
+    monkeypatch.setattr(scrubbing, "_LARGEST", 10_000)
     (folder / "huge.log").write_text("x" * 10_001)
     os.mkfifo(folder / "pipe.json")
     (folder / "folder.json").mkdir()

@@ -18,16 +18,16 @@ from typing import Any
 import gguf
 import pytest
 
-from agent.fitness import Fitness, fitness
-from agent.gguf_header import read_header
-from agent.model_shape import read_shape
-from agent.models import advised, find_model, find_models, known_models, recommended, resolve
-from agent.pull import look, pull
+from agent.llama.gguf_header import read_header
+from agent.llama.model_shape import read_shape
+from agent.models.compatibility import Fitness, fitness
+from agent.models.models import advised, find_model, find_models, known_models, recommended, resolve
+from agent.models.pull import look, pull
 from memory.errors import ModelError, SettingsError
-from memory.home import Home, Settings, read_settings
-from memory.settings_file import write_setting
+from memory.settings.settings import Home, Settings, read_settings
+from memory.settings.settings_file import write_setting
 from tests.gguf_files import write_tiny
-from tui.cli import run
+from tui.cli.main import run
 
 REPO, FILE = "Some/Tiny-GGUF", "tiny.gguf"
 
@@ -258,8 +258,8 @@ def test_a_file_says_what_it_is_good_for(tmp_path: Path, tiny: Path, settings: S
 def test_the_makers_advice_yields_to_the_file_and_to_the_person(
     home: Home, starter: Path, tiny: Path
 ) -> None:
-    from agent.engine import Engine
-    from agent.serving import sampling
+    from agent.llama.engine import Engine
+    from agent.models.serving import sampling
 
     assert recommended("qwen3", {}, thinking=True)["temperature"] == 0.6
     assert recommended("qwen3", {"general.sampling.temp": "0.1"}, thinking=False) == {
@@ -302,7 +302,7 @@ socket.socket.connect = socket.socket.connect_ex = refuse
 def nowhere(*names, **_rest):
     raise SystemExit(f"a name was looked up: {names}")
 socket.getaddrinfo = socket.gethostbyname = nowhere
-from tui.cli import run
+from tui.cli.main import run
 for words in %r:
     code = run(words)
     if code not in (0, 1):

@@ -32,9 +32,9 @@ from agent.plugin import (
 )
 from memory.difference import Turn, new_id, now
 from memory.errors import MarkError
-from memory.home import Home, read_settings
 from memory.memory import Memory
-from trainer.publish import select
+from memory.settings.settings import Home, read_settings
+from trainer.adapters.publish import select
 
 ASKED = "What is the capital of Zubrowka?"
 SOUNDS = "The capital of Zubrowka is Lutz."

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from agent.engine import Engine
-from agent.prompt import compose, reply_tokens
+from agent.llama.engine import Engine
+from agent.prompt.prompt import compose, reply_tokens
 from memory.difference import Message
 from memory.errors import ModelError
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from agent.marking import receipt, why_untaught
+from agent.chat.marking import receipt, why_untaught
 from memory.difference import Difference, Turn, new_id, now
-from memory.home import Home, Settings
 from memory.memory import Memory
+from memory.settings.settings import Home, Settings
 
 ASKED = "What is the capital of Zubrowka,\nand why?"
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from agent import sessions
-from agent.chat import Chat
-from agent.marking import LAST_THREAD, forget
-from agent.sessions import delete, rename
+from agent.chat import sessions
+from agent.chat.chat import Chat
+from agent.chat.marking import LAST_THREAD, forget
+from agent.chat.sessions import delete, rename
 from memory.errors import ThreadError, UnknownIdError
-from memory.home import Home, Settings, read_settings
+from memory.journal.exported_copies import note_copy
 from memory.memory import Memory
-from memory.traces import note_copy
+from memory.settings.settings import Home, Settings, read_settings
 from tests.agent.test_threads import bytes_of
 from tests.memory.test_forgetting import left_in
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from agent.chat import Chat
-from agent.engine import Engine
-from agent.graph import Finished
-from agent.prompt import compose
-from agent.sight import sight
-from agent.talk import PAGE, talk_up_to
+from agent.chat.chat import Chat
+from agent.chat.context_usage import sight
+from agent.chat.graph import Finished
+from agent.chat.history import PAGE, talk_up_to
+from agent.llama.engine import Engine
+from agent.prompt.prompt import compose
 from memory.difference import Message, Turn, new_id, now
-from memory.home import Home, Settings, read_settings
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home, Settings, read_settings
 
 
 class Counting(Journal):

@@ -9,16 +9,16 @@ from typing import Any
 import gguf
 import pytest
 
-from agent.chat_model import DiscernChatModel
-from agent.chat_template import ChatTemplate
-from agent.engine import Engine
-from agent.models import thinks
-from agent.prompt import compose, reply_tokens
+from agent.langchain.chat_model import DiscernChatModel
+from agent.llama.chat_template import ChatTemplate
+from agent.llama.engine import Engine
+from agent.models.models import thinks
+from agent.prompt.prompt import compose, reply_tokens
 from memory.difference import Message, Moment
-from memory.home import Home, read_settings
+from memory.settings.settings import Home, read_settings
 from tests.gguf_files import write_tiny
 from tests.trainer.values import difference
-from trainer.lessons import samples_of, teach
+from trainer.lessons.lessons import samples_of, teach
 
 # The switch as the makers' templates have it: closed at once where thinking is off.
 TALK = (

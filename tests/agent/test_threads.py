@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from agent.chat import Chat
-from agent.marking import forget
-from agent.sessions import delete
-from agent.threads import aside, checkpoints, erase_thread, look
+from agent.chat.chat import Chat
+from agent.chat.checkpoints import aside, checkpoints, erase_thread, look
+from agent.chat.marking import forget
+from agent.chat.sessions import delete
 from memory.errors import ModelError
-from memory.home import Home, Settings, read_settings
 from memory.memory import Memory
+from memory.settings.settings import Home, Settings, read_settings
 
 
 @pytest.fixture

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from agent.chat import STARTER
-from agent.engine import Engine
+from agent.chat.chat import STARTER
+from agent.llama.engine import Engine
 from benchmarks.marks import Mark, asker, marks, unrelated
 from benchmarks.themes import DEV
 from memory.difference import Moment
-from memory.words import plain
-from trainer import rephrase
-from trainer.anchors import prompts
+from memory.text.stemming import plain
+from trainer.lessons import rephrase
+from trainer.lessons.anchors import prompts
 
 
 @pytest.fixture(scope="module")

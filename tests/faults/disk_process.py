@@ -16,12 +16,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from agent.erasing import erase_talk_from_runs
-from agent.threads import checkpoints
+from agent.chat.checkpoints import checkpoints
+from agent.forget.scrubbing import erase_talk_from_runs
 from memory.errors import DiscernError
-from memory.home import Home, read_settings
-from memory.journal import Journal
+from memory.journal.journal import Journal
 from memory.memory import Memory
+from memory.settings.settings import Home, read_settings
 from tests.faults.sessions_process import bare
 from tests.memory.test_journal import make_turn
 

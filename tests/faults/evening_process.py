@@ -20,14 +20,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from agent.chat import Chat
-from agent.graph import Finished
+from agent.chat.chat import Chat
+from agent.chat.graph import Finished
 from memory.errors import DiscernError
-from memory.home import Home, read_settings
-from memory.words import stems
+from memory.settings.settings import Home, read_settings
+from memory.text.stemming import stems
 from tests.faults.journal_process import expected, say
-from trainer import schedule
-from tui.cli import run
+from trainer.night import schedule
+from tui.cli.main import run
 
 TICK = 0.2
 

@@ -16,10 +16,10 @@ from typing import Any
 
 from memory.difference import Turn, new_id, now
 from memory.errors import DiscernError
-from memory.home import Home, Settings, read_settings
-from memory.journal import Journal
+from memory.journal.journal import Journal
 from memory.memory import Memory
-from memory.words import stems
+from memory.settings.settings import Home, Settings, read_settings
+from memory.text.stemming import stems
 
 
 def say(**values: Any) -> None:

@@ -18,10 +18,10 @@ from typing import Any
 
 from memory.difference import now
 from memory.errors import DiscernError
-from memory.home import Home
+from memory.settings.settings import Home
 from tests.trainer.values import quick_settings
-from trainer import ledger
-from trainer.report import Report
+from trainer.night import ledger
+from trainer.report.report import Report
 
 
 def count(home: Home, *_arguments: Any, **_options: Any) -> Report:

@@ -20,20 +20,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from agent.threads import Checkpoints
-from memory import glance
-from memory.backup import backup, restore
+from agent.chat.checkpoints import Checkpoints
 from memory.difference import Turn, new_id, now
 from memory.errors import HomeError
-from memory.exchange import export_file, read_batch
-from memory.health import check
-from memory.home import Home, Settings
-from memory.journal import Journal
+from memory.files.sqlite_file import identity
+from memory.journal.journal import Journal
 from memory.memory import Memory
-from memory.sqlite_file import identity
+from memory.settings.settings import Home, Settings
+from memory.transfer.exchange import export_file, read_batch
+from memory.upkeep.backup import backup, restore
+from memory.upkeep.health import check
 from tests.trainer.values import quick_settings
-from trainer.ledger import run_if_due
-from tui.cli import run
+from trainer.night.ledger import run_if_due
+from tui.cli import completion_queries
+from tui.cli.main import run
 
 # The bytes that each connection in WAL mode holds a shared lock on for as long as it is open (SQLite,
 # os.h: SHARED_FIRST = PENDING_BYTE + 2, SHARED_SIZE).
@@ -136,7 +136,14 @@ def steps(
         yield "check", lambda: check(home, journal)
     yield "the index", index
     yield "checkpoints", lambda: Checkpoints(home.checkpoints).close()
-    yield "a glance", lambda: (glance.threads(home), glance.differences(home), glance.turns(home))
+    yield (
+        "a glance",
+        lambda: (
+            completion_queries.threads(home),
+            completion_queries.differences(home),
+            completion_queries.turns(home),
+        ),
+    )
     yield "restore", lambda: refused(lambda: restore(home, copied))
     yield verb("doctor", codes=(0, 1))
     yield verb("memory", "list")

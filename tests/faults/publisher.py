@@ -21,8 +21,8 @@ from typing import Any
 
 from agent.adapters import BaseEntry
 from memory.errors import DiscernError
-from memory.home import Home
-from trainer import publish
+from memory.settings.settings import Home
+from trainer.adapters import publish
 
 BASE = BaseEntry(sha256="b" * 64, name="base.gguf")
 WATCHED = ("fsync", "rename", "replace", "mkdir", "unlink", "rmdir")

@@ -15,11 +15,11 @@ from typing import Any
 
 from langgraph.graph import END, START, StateGraph
 
-from agent.sessions import delete, rename
-from agent.threads import ChatState, checkpoints
+from agent.chat.checkpoints import ChatState, checkpoints
+from agent.chat.sessions import delete, rename
 from memory.difference import Turn, new_id, now
-from memory.home import Home, Settings, read_settings
 from memory.memory import Memory
+from memory.settings.settings import Home, Settings, read_settings
 from tests.faults.journal_process import say
 from tests.faults.sessions_words import TURNS, word
 

@@ -20,11 +20,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from memory.errors import AdapterError
-from memory.home import Home, Settings
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home, Settings
 from tests.trainer.values import difference, quick_settings
-from trainer import publish
-from trainer.ledger import run_if_due
+from trainer.adapters import publish
+from trainer.night.ledger import run_if_due
 
 FIRST = datetime(2026, 1, 1, 4, tzinfo=UTC)
 KEPT_MARKS = 5

@@ -13,18 +13,20 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from agent.adapter_file import inspect
 from agent.adapters import GGUF, BaseEntry, FileEntry, base_sha256, read_pointer, sha256_file
-from agent.chat import Chat
-from agent.engine import Engine
-from agent.graph import Finished
+from agent.chat.chat import Chat
+from agent.chat.graph import Finished
+from agent.llama.adapter_file import inspect
+from agent.llama.engine import Engine
 from memory.errors import AdapterError
-from memory.home import Home
-from memory.whole import write_whole
+from memory.files.atomic_write import write_whole
+from memory.settings.settings import Home
 from tests.gguf_files import write_lora, write_tiny
 from tests.trainer.values import quick_settings
-from trainer import candidate, children, publish
-from trainer.probe import probe
+from trainer import subprocesses
+from trainer.adapters import publish
+from trainer.evaluate.probe import probe
+from trainer.launch import validate_candidate
 
 LORA = "blk.0.attn_q.weight.lora_"
 
@@ -80,8 +82,8 @@ def chat(home: Home, tiny: Path) -> Iterator[Chat]:
     folder = home.data / "good"
     folder.mkdir()
     write_lora(folder / GGUF)
-    (folder / candidate.WEIGHTS).write_bytes(b"weights")
-    (folder / candidate.CONFIG).write_text("{}")
+    (folder / validate_candidate.WEIGHTS).write_bytes(b"weights")
+    (folder / validate_candidate.CONFIG).write_text("{}")
     base = BaseEntry(sha256=base_sha256(tiny, home.cache), name=tiny.name)
     publish.publish(home, folder, base=base)
     with Chat.open(home, chosen) as chat:
@@ -224,13 +226,13 @@ def test_an_adapter_that_crashes_llama_cpp_crashes_only_the_probe(
 ) -> None:
     # Our own look through the file would refuse it; the probe's child is made to skip that.
     (tmp_path / "sitecustomize.py").write_text(
-        "import agent.adapter_file\nagent.adapter_file.inspect = lambda *_: None\n"
+        "import agent.llama.adapter_file\nagent.adapter_file.inspect = lambda *_: None\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     bad = write_lora(tmp_path / "bad.gguf", alpha=np.float64(8))
     with pytest.raises(AdapterError, match=r"crashes llama\.cpp"):
         probe(bad, tiny)
-    assert children.environment()["PYTHONPATH"].endswith(str(tmp_path))
+    assert subprocesses.environment()["PYTHONPATH"].endswith(str(tmp_path))
 
 
 def test_the_probe_says_why_it_refuses(tmp_path: Path, tiny: Path) -> None:
@@ -264,9 +266,9 @@ def left(folder: Path, tensors: dict[str, np.ndarray] | None = None, **config: A
         f"{NAME}A.weight": np.ones((4, 64), np.float32),
         f"{NAME}B.weight": np.ones((80, 4), np.float32),
     }
-    save_file(plain if tensors is None else tensors, folder / candidate.WEIGHTS)
+    save_file(plain if tensors is None else tensors, folder / validate_candidate.WEIGHTS)
     described = {"peft_type": "LORA", "r": 4, "lora_alpha": 8.0, **config}
-    (folder / candidate.CONFIG).write_text(json.dumps(described))
+    (folder / validate_candidate.CONFIG).write_text(json.dumps(described))
     return folder
 
 
@@ -281,7 +283,7 @@ class Canary:
 
 
 def test_a_plain_lora_is_let_through(tmp_path: Path) -> None:
-    candidate.check(left(tmp_path / "one"))
+    validate_candidate.check(left(tmp_path / "one"))
 
 
 def test_a_pickle_is_refused_and_never_opened(tmp_path: Path, home: Home) -> None:
@@ -294,12 +296,14 @@ def test_a_pickle_is_refused_and_never_opened(tmp_path: Path, home: Home) -> Non
         folder = left(tmp_path / str(number))
         (folder / "adapter_model.bin").write_bytes(pickled)
         if instead:
-            (folder / candidate.WEIGHTS).unlink()
+            (folder / validate_candidate.WEIGHTS).unlink()
         with pytest.raises(AdapterError, match=r"adapter_model\.bin"):
-            candidate.check(folder)
-        (folder / "adapter_model.bin").rename(folder / candidate.WEIGHTS)  # under a better name
+            validate_candidate.check(folder)
+        (folder / "adapter_model.bin").rename(
+            folder / validate_candidate.WEIGHTS
+        )  # under a better name
         with pytest.raises(AdapterError, match="damaged"):
-            candidate.check(folder)
+            validate_candidate.check(folder)
     assert not dead.exists()
 
 
@@ -324,24 +328,24 @@ BAD_TENSORS: dict[str, tuple[dict[str, np.ndarray], str]] = {
 def test_weights_that_are_no_lora_are_refused(tmp_path: Path, name: str) -> None:
     tensors, words = BAD_TENSORS[name]
     with pytest.raises(AdapterError, match=words):
-        candidate.check(left(tmp_path / "one", tensors))
+        validate_candidate.check(left(tmp_path / "one", tensors))
 
 
 def test_a_result_that_is_cut_linked_or_described_wrongly_is_refused(tmp_path: Path) -> None:
     folder = left(tmp_path / "one")
-    whole = (folder / candidate.WEIGHTS).read_bytes()
+    whole = (folder / validate_candidate.WEIGHTS).read_bytes()
     for size in (0, 7, 8, 50, len(whole) - 1):
-        (folder / candidate.WEIGHTS).write_bytes(whole[:size])
+        (folder / validate_candidate.WEIGHTS).write_bytes(whole[:size])
         with pytest.raises(AdapterError, match="damaged"):
-            candidate.check(folder)
-    (folder / candidate.WEIGHTS).write_bytes(whole + b"more")
+            validate_candidate.check(folder)
+    (folder / validate_candidate.WEIGHTS).write_bytes(whole + b"more")
     with pytest.raises(AdapterError, match="damaged"):
-        candidate.check(folder)
-    (folder / candidate.WEIGHTS).unlink()
+        validate_candidate.check(folder)
+    (folder / validate_candidate.WEIGHTS).unlink()
     (tmp_path / "secret").write_bytes(whole)
-    (folder / candidate.WEIGHTS).symlink_to(tmp_path / "secret")
+    (folder / validate_candidate.WEIGHTS).symlink_to(tmp_path / "secret")
     with pytest.raises(AdapterError, match="link"):
-        candidate.check(folder)
+        validate_candidate.check(folder)
     for number, config in enumerate(
         (
             {"peft_type": "LOHA"},
@@ -351,10 +355,10 @@ def test_a_result_that_is_cut_linked_or_described_wrongly_is_refused(tmp_path: P
             {"lora_alpha": "nan"},
         )
     ):
-        with pytest.raises(AdapterError, match=candidate.CONFIG):
-            candidate.check(left(tmp_path / f"config{number}", **config))
+        with pytest.raises(AdapterError, match=validate_candidate.CONFIG):
+            validate_candidate.check(left(tmp_path / f"config{number}", **config))
     with pytest.raises(AdapterError, match="left no folder"):
-        candidate.check(tmp_path / "none")
+        validate_candidate.check(tmp_path / "none")
 
 
 def test_an_adapter_whose_manifest_says_another_scale_does_not_serve(

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from memory.home import Home
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home
 from tests.memory.test_journal import make_difference, make_turn
-from tui.cli import run
+from tui.cli.main import run
 
 Damage = Callable[[Path, Path], Path]
 

@@ -22,9 +22,9 @@ from typing import Any
 import pytest
 
 from memory.difference import Turn, now
-from memory.health import check
-from memory.home import Home
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home
+from memory.upkeep.health import check
 from tests.faults.journal_process import expected
 from tests.faults.processes import ROOT
 from tests.memory.test_journal import make_difference

@@ -7,11 +7,11 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from agent.marking import forget
+from agent.chat.marking import forget
 from memory.errors import UnknownIdError
-from memory.home import Home, read_settings
+from memory.journal.exported_copies import note_copy
 from memory.memory import Memory
-from memory.traces import note_copy
+from memory.settings.settings import Home, read_settings
 from tests.memory.test_forgetting import left_in
 from tests.memory.test_journal import make_difference, make_turn
 from tests.memory.test_whole import killed

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from memory.backup import backup
 from memory.errors import HomeError
-from memory.health import check
-from memory.home import Home
-from memory.journal import Journal
-from memory.words import stems
+from memory.journal.journal import Journal
+from memory.settings.settings import Home
+from memory.text.stemming import stems
+from memory.upkeep.backup import backup
+from memory.upkeep.health import check
 from tests.memory.test_journal import make_difference, make_turn
-from tui.cli import run
+from tui.cli.main import run
 
 COUNT = 300
 Damage = Callable[[Path], object]

@@ -18,12 +18,12 @@ from typing import Any
 
 import pytest
 
-from memory import database
 from memory.errors import HomeError
-from memory.home import Home, Settings
-from memory.journal import Journal
+from memory.journal import database
+from memory.journal.journal import Journal
+from memory.journal.schema import copies
 from memory.memory import Memory
-from memory.schema import copies
+from memory.settings.settings import Home, Settings
 from tests.faults.processes import ROOT
 from tests.memory.old_journals import write_version_1
 from tests.memory.test_journal import make_difference, make_turn

@@ -20,11 +20,11 @@ from typing import Any
 import pytest
 
 from memory.difference import Difference
-from memory.health import check
-from memory.home import Home
-from memory.journal import Journal
-from memory.schema import MIGRATIONS, copies
-from memory.traces import sweep_home
+from memory.journal.exported_copies import sweep_home
+from memory.journal.journal import Journal
+from memory.journal.schema import MIGRATIONS, copies
+from memory.settings.settings import Home
+from memory.upkeep.health import check
 from tests.faults.journal_process import expected
 from tests.faults.processes import ROOT
 from tests.memory.old_journals import write_version_1

@@ -10,20 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from agent import occupied
-from agent.erasing import GONE, erase_from_runs, erase_talk_from_runs
-from agent.leftovers import leftovers
+from agent.forget.residual_copies import leftovers
+from agent.forget.scrubbing import GONE, erase_from_runs, erase_talk_from_runs
+from agent.llama import gpu_leases
 from memory.errors import HomeError
-from memory.home import Home, Settings
-from memory.journal import Journal
+from memory.journal.exported_copies import sweep_home
+from memory.journal.journal import Journal
 from memory.memory import Memory
-from memory.store import open_folder
-from memory.traces import sweep_home
+from memory.recall.chroma_store import open_folder
+from memory.settings.settings import Home, Settings
 from tests.memory.test_journal import make_difference
 from tests.trainer.test_publish import put
 from tests.tui.test_cli import call
-from trainer.publish import prune
-from trainer.run import prune_runs, sweep_runs
+from trainer.adapters.publish import prune
+from trainer.night.run import prune_runs, sweep_runs
 
 WORDS = "What is a plugharness?"
 
@@ -183,9 +183,9 @@ def test_a_rebuilt_index_behind_a_link_leaves_the_other_files_there(
 
 
 def test_looking_for_open_chats_deletes_nothing_behind_a_link(home: Home, outside: Path) -> None:
-    (home.state / occupied.FOLDER).symlink_to(outside)
+    (home.state / gpu_leases.FOLDER).symlink_to(outside)
     before = contents(outside)
-    assert occupied.places(home) == []
+    assert gpu_leases.places(home) == []
     assert contents(outside) == before
 
 

@@ -23,8 +23,8 @@ import pytest
 
 from agent.adapters import find_adapter, read_pointer, verify
 from memory.difference import State
-from memory.home import Home
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home
 from tests.faults.processes import ROOT, Night, children
 from tests.faults.test_publish_faults import broken_disk  # noqa: F401  # a fixture
 from tests.trainer.values import difference

@@ -14,15 +14,15 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from memory.errors import CutOffError, TrainingError
-from memory.home import Home, Settings
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home, Settings
 from tests.faults.night_process import count
 from tests.faults.processes import Night
 from tests.trainer.values import difference, quick_settings
-from trainer import ledger, when
-from trainer.cancel import Cancel
-from trainer.report import Report
-from trainer.run import alone
+from trainer.night import due_time, ledger
+from trainer.night.cancellation import Cancel
+from trainer.night.run import alone
+from trainer.report.report import Report
 
 PARIS = ZoneInfo("Europe/Paris")
 
@@ -162,7 +162,7 @@ def test_a_night_waits_in_quiet_hours_on_battery_and_for_a_training_of_the_perso
     moment = datetime(2026, 3, 10, 4, tzinfo=PARIS)
     quiet = quick_settings(home, night={"quiet": "00:00-05:00"})
     assert due(home, quiet, moment) is None
-    monkeypatch.setattr(ledger, "on_battery", lambda: when.on_battery(tmp_path))
+    monkeypatch.setattr(ledger, "on_battery", lambda: due_time.on_battery(tmp_path))
     (tmp_path / "BAT0").mkdir()
     (tmp_path / "BAT0" / "type").write_text("Battery")
     (tmp_path / "BAT0" / "status").write_text("Discharging")

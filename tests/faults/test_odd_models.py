@@ -14,26 +14,26 @@ from typing import Any
 import gguf
 import pytest
 
-from agent.chat import Chat
-from agent.chat_model import DiscernChatModel
-from agent.engine import Engine, Sampling
-from agent.gguf_header import read_header
-from agent.judge import Verdict, judge
-from agent.prompt import compose
-from agent.serving import served_model, with_model
+from agent.chat.chat import Chat
+from agent.langchain.chat_model import DiscernChatModel
+from agent.llama.engine import Engine, Sampling
+from agent.llama.gguf_header import read_header
+from agent.llama.load_check import Verdict, judge
+from agent.models.serving import served_model, with_model
+from agent.prompt.prompt import compose
 from memory.difference import Message
 from memory.errors import ModelError
-from memory.home import Home, Settings
-from memory.journal import Journal
-from memory.settings_file import write_setting
+from memory.journal.journal import Journal
+from memory.settings.settings import Home, Settings
+from memory.settings.settings_file import write_setting
 from tests.faults.processes import ROOT
 from tests.gguf_files import write_tiny
 from tests.memory.test_journal import make_difference, make_turn
 from tests.odd_models import HARMLESS, NAMES, REFUSED_TEMPLATES, TALK, ends_at_once, refused
 from trainer import loop
-from trainer.agreement import divergence, require_agreement
-from tui import setup
-from tui.cli import run
+from trainer.evaluate.torch_parity import divergence, require_agreement
+from tui.cli.main import run
+from tui.setup import setup
 
 VERBS = {
     "ask": ["ask", "hi", "--model"],
@@ -46,7 +46,7 @@ VERBS = {
 
 
 def deployed(home: Home, _settings: Settings, path: Path) -> None:
-    from agent import deploy
+    from agent.plugin import deploy
 
     write_setting(home, "model", "path", str(path))
     deploy.close()
@@ -190,7 +190,7 @@ def test_what_crashes_llama_cpp_ends_the_child_and_not_us(
     """The header's check is taken away: llama.cpp then meets a head size that it aborts on."""
     path = write_tiny(tmp_path / "model.gguf", keys={"qwen3.rope.dimension_count": 32})
     (tmp_path / "sitecustomize.py").write_text(
-        "import agent.model_shape as shape\n"
+        "import agent.llama.model_shape as shape\n"
         "whole = shape._Reader.whole\n"
         "shape._Reader.whole = lambda self, key, *rest: whole(\n"
         "    self, key.replace('rope.dimension_count', 'attention.key_length'), *rest)\n"
@@ -205,7 +205,7 @@ def test_a_model_is_tried_once_and_the_cache_may_be_deleted(
 ) -> None:
     path = write_tiny(tmp_path / "model.gguf", seed=11)
     asked: list[str] = []
-    monkeypatch.setattr("agent.judge.ask_child", spy(asked))
+    monkeypatch.setattr("agent.llama.load_check.ask_child", spy(asked))
     (home.cache / "judged").unlink()
     assert judge(path) == judge(path) == Verdict(embeds=False)
     assert len(asked) == 1
@@ -221,7 +221,7 @@ def test_a_model_is_tried_once_and_the_cache_may_be_deleted(
 
 
 def spy(asked: list[str]) -> Callable[..., Any]:
-    from agent.children import ask_child
+    from agent.child_process import ask_child
 
     def ask(module: str, *arguments: str, seconds: float) -> Any:
         asked.append(module)
@@ -287,7 +287,8 @@ def test_torch_and_llama_cpp_are_compared_before_a_training(
     """A base that is read wrongly (stretched) is found by what it computes."""
     path = write_tiny(tmp_path / "model.gguf", seed=13, scale=2.0)
     (tmp_path / "sitecustomize.py").write_text(
-        "import agent.model_shape as shape\nshape._Reader.scaling = lambda self: (4.0, 'linear')\n"
+        "import agent.llama.model_shape as shape\n"
+        "shape._Reader.scaling = lambda self: (4.0, 'linear')\n"
     )
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
     with pytest.raises(ModelError, match="compute different results"):
@@ -305,7 +306,7 @@ def test_an_embedding_model_that_is_chatted_with_names_the_verb_for_it(tmp_path:
 
 def test_the_process_that_renders_ends_with_its_parent(tmp_path: Path) -> None:
     script = (
-        "import os, agent.chat_template as t\n"
+        "import os, agent.llama.chat_template as t\n"
         f"t.render(t.ChatTemplate({TALK!r}), [{{'role': 'user', 'content': 'x'}}], thinking=False)\n"
         "print(t._child._process.pid, flush=True)\n"
         "os.kill(os.getpid(), 9)\n"
@@ -325,7 +326,7 @@ def test_the_process_that_renders_ends_with_its_parent(tmp_path: Path) -> None:
 def test_templates_get_what_transformers_offers() -> None:
     from transformers.utils.chat_template_utils import _compile_jinja_template
 
-    from agent.chat_template import compiled
+    from agent.llama.chat_template import compiled
 
     ours, theirs = compiled("").environment, _compile_jinja_template("").environment
     assert set(theirs.globals) <= set(ours.globals) and set(theirs.filters) <= set(ours.filters)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from memory.home import Home
+from memory.settings.settings import Home
 from tests.faults.processes import ROOT
 
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from memory.home import Home
+from memory.settings.settings import Home
 from tests.faults.processes import ROOT
 from tests.faults.test_evening import SETTINGS
 
 AT_ONCE = """
 import json, sys
-from memory.places import keep_to_ourselves
-from tui.cli import run
+from memory.settings.paths import keep_to_ourselves
+from tui.cli.main import run
 keep_to_ourselves()
 for words in json.loads(sys.argv[1]):
     assert run(words) in (0, 1), words

@@ -21,11 +21,11 @@ from typing import Any
 import pytest
 
 from agent.adapters import find_adapter, list_adapters, read_pointer, verify
-from memory import whole
-from memory.home import Home
+from memory.files import atomic_write
+from memory.settings.settings import Home
 from tests.faults.processes import ROOT
 from tests.faults.publisher import BASE
-from trainer import publish
+from trainer.adapters import publish
 
 
 class Publisher:
@@ -82,7 +82,7 @@ LEFT = ".discern-0123456789abcdef"
 
 
 def leftovers(home: Home) -> list[Path]:
-    return whole.unfinished(home.adapters)
+    return atomic_write.unfinished(home.adapters)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

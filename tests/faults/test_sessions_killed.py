@@ -10,10 +10,10 @@ from contextlib import suppress
 
 import pytest
 
-from agent.threads import checkpoints
-from memory.health import check
-from memory.home import Home
-from memory.journal import Journal
+from agent.chat.checkpoints import checkpoints
+from memory.journal.journal import Journal
+from memory.settings.settings import Home
+from memory.upkeep.health import check
 from tests.faults.sessions_process import bare
 from tests.faults.sessions_words import TURNS, word
 from tests.faults.test_journal_kills import Worker

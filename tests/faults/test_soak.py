@@ -16,11 +16,11 @@ import pytest
 from safetensors.numpy import save_file
 
 from agent.adapters import find_adapter, list_adapters, read_pointer, verify
-from memory.home import Home
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home
 from tests.faults.processes import ROOT
 from tests.faults.soak_process import moment
-from trainer.candidate import CONFIG, WEIGHTS
+from trainer.launch.validate_candidate import CONFIG, WEIGHTS
 
 DAYS = int(os.environ.get("DISCERN_SOAK_DAYS", "300"))
 

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 
 from agent.adapters import read_adapter, read_pointer
-from agent.engine import Engine
+from agent.llama.engine import Engine
 from memory.difference import Moment, State
 from memory.errors import AdapterError, NothingToTrainError, TrainingError
-from memory.home import Home
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home
 from tests.gguf_files import write_tiny
 from tests.trainer.values import difference, quick_settings
-from trainer.compare import side
-from trainer.known import entry_of
-from trainer.night import run_night
-from tui.cli import run
+from trainer.evaluate.compare import side
+from trainer.night.adapter_staleness import entry_of
+from trainer.night.night import run_night
+from tui.cli.main import run
 
 
 def mark(home: Home, *differences: Any) -> None:
@@ -49,7 +49,7 @@ def test_no_lesson_at_all(home: Home, tiny: Path, capsys: pytest.CaptureFixture[
 
 
 def test_practice_needs_something_too(home: Home, tiny: Path) -> None:
-    from trainer.night import Practice
+    from trainer.night.night import Practice
 
     with pytest.raises(NothingToTrainError, match="no difference is marked yet"):
         run_night(home, quick_settings(home), model_path=tiny, practice=Practice(2, 2))

@@ -12,24 +12,25 @@ from pathlib import Path
 import pytest
 
 from agent.adapters import base_sha256
-from agent.chat import Chat
-from agent.occupied import Place, places
+from agent.chat.chat import Chat
+from agent.llama.gpu_leases import Place, places
 from memory import kinds
 from memory.errors import HomeError
-from memory.glance import adapters as glanced
-from memory.home import Home, read_settings
-from memory.journal import Journal
+from memory.journal.journal import Journal
 from memory.memory import Memory
+from memory.settings.settings import Home, read_settings
 from tests.memory.test_journal import make_difference, make_turn
 from tests.trainer.test_publish import put
 from tests.trainer.test_report import full
-from trainer import anchors, publish
-from trainer.ledger import _locked
-from trainer.report import Report, every, latest, require_report
-from trainer.run import alone, follow, going_on, prune_runs, told
-from tui.cli import run
-from tui.training_time import folded
-from tui.watching import Watch
+from trainer.adapters import publish
+from trainer.lessons import anchors
+from trainer.night.ledger import _locked
+from trainer.night.run import alone, follow, going_on, prune_runs, told
+from trainer.report.report import Report, every, latest, require_report
+from tui.cli.completion_queries import adapters as glanced
+from tui.cli.main import run
+from tui.training.remaining_time import folded
+from tui.training.run_follower import Watch
 
 Damage = Callable[[Path], object]
 WORDS = "What is a plugharness?"

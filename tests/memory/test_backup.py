@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from memory.backup import asides, backup, restore
 from memory.errors import HomeError
-from memory.home import Home
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home
+from memory.upkeep.backup import asides, backup, restore
 from tests.memory.test_journal import make_difference, make_turn
 
 
@@ -87,7 +87,7 @@ def test_the_log_of_a_killed_process_is_not_replayed_into_the_copy(
 
 def _mark_and_die(home: Home) -> None:
     code = (
-        "import os, signal; from pathlib import Path; from memory.journal import Journal;"
+        "import os, signal; from pathlib import Path; from memory.journal.journal import Journal;"
         "from tests.memory.test_journal import make_difference;"
         f"journal = Journal(Path({str(home.journal)!r}));"
         "journal.add_difference(make_difference());"
@@ -115,7 +115,7 @@ def test_nothing_is_restored_while_another_process_has_the_journal_open(
     with Journal(home.journal) as journal:
         copy = backup(journal, tmp_path / "copy.sqlite")
     code = (
-        "import sys; from pathlib import Path; from memory.journal import Journal;"
+        "import sys; from pathlib import Path; from memory.journal.journal import Journal;"
         f"journal = Journal(Path({str(home.journal)!r})); print('open', flush=True);"
         "sys.stdin.read()"
     )

@@ -10,8 +10,8 @@ import pytest
 
 from memory.difference import Turn, new_id, now
 from memory.errors import UnknownIdError
-from memory.home import Home
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home
 from tests.memory.old_journals import write_version_1
 
 

@@ -8,10 +8,10 @@ import pytest
 
 from memory.difference import Moment, State, Turn, Untaught, new_id, now
 from memory.errors import MarkError
-from memory.home import Home, Settings
 from memory.memory import Memory
 from memory.moments import find_moment, require_moment
-from trainer.spans import expected_reply
+from memory.settings.settings import Home, Settings
+from trainer.lessons.reply_spans import expected_reply
 
 REPLY = "Paris is the capital. It lies on the Seine."
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from memory.database import LOG_BYTES
-from memory.home import Home
-from memory.journal import Journal
+from memory.journal.database import LOG_BYTES
+from memory.journal.journal import Journal
+from memory.settings.settings import Home
 from tests.memory.test_journal import make_difference
 
 

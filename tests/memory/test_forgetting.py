@@ -12,11 +12,11 @@ import pytest
 
 from memory.difference import Message, new_id
 from memory.errors import UnknownIdError
-from memory.exchange import batches, export_file, read_batch
-from memory.home import Home, Settings
-from memory.journal import Journal
+from memory.files.disk_reserve import ROOM
+from memory.journal.journal import Journal
 from memory.memory import Memory
-from memory.room import ROOM
+from memory.settings.settings import Home, Settings
+from memory.transfer.exchange import batches, export_file, read_batch
 from tests.memory.test_journal import make_difference, make_turn
 
 SECRET = ("plugharness", "квазиморфный", "tessellar")

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from memory.health import _circle, check
-from memory.home import Home
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home
+from memory.upkeep.health import _circle, check
 from tests.memory.test_journal import make_difference, make_turn
 
 

@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 
 from memory.difference import new_id
-from memory.embed import NgramEmbedder, Vectors
 from memory.errors import HomeError
-from memory.home import Home, Settings
-from memory.journal import Journal
+from memory.journal.journal import Journal
 from memory.memory import Memory
-from memory.store import collection_name
+from memory.recall.chroma_store import collection_name
+from memory.recall.embedder import NgramEmbedder, Vectors
+from memory.settings.settings import Home, Settings
 from tests.memory.test_journal import make_difference, make_turn
 
 
@@ -183,7 +183,7 @@ def test_an_open_index_that_knows_it_is_level_walks_no_ids(
     def walk(*_args: object) -> None:
         raise AssertionError("walked")
 
-    monkeypatch.setattr("memory.store.Store.ids", walk)
+    monkeypatch.setattr("memory.recall.chroma_store.Store.ids", walk)
     with Memory.open(home, settings) as memory:
         assert memory.settle(60)
         memory.mark(make_turn("Who is Mendl?"), "error", sounds="A baker.")
@@ -226,7 +226,7 @@ def test_while_the_index_is_made_recall_goes_by_words_and_says_so(
 
 KILLED = """
 import sys
-from memory.home import Home, read_settings
+from memory.settings.settings import Home, read_settings
 from memory.memory import Memory
 home = Home.locate()
 memory = Memory.open(home, read_settings(home))
@@ -235,7 +235,7 @@ if sys.argv[1] == "rebuild":
     print("ready", flush=True)
     memory.rebuild(lambda done, total: print(done, flush=True))
 else:
-    memory.index.settle(lambda done, total: print(done, flush=True))
+    memory.recall.index.settle(lambda done, total: print(done, flush=True))
 print("done", flush=True)
 sys.stdin.read()
 """

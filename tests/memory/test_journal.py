@@ -8,9 +8,9 @@ import pytest
 
 from memory.difference import Contrast, Difference, Moment, Span, State, Turn, new_id, now
 from memory.errors import HomeError, UnknownIdError
-from memory.home import Home
-from memory.journal import Journal
-from memory.schema import MIGRATIONS
+from memory.journal.journal import Journal
+from memory.journal.schema import MIGRATIONS
+from memory.settings.settings import Home
 
 
 def make_turn(asked: str = "Why?", thread: str = "main") -> Turn:

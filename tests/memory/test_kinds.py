@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from memory.errors import MarkError, SettingsError
-from memory.home import Home, Settings
 from memory.kinds import find_kind, forget_read, kinds, require_kind
 from memory.memory import Memory
+from memory.settings.settings import Home, Settings
 from tests.memory.test_journal import make_turn
-from tui.cli import run
+from tui.cli.main import run
 
 OWN = """
 [tactical.promise]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from memory import language
+from memory.i18n import i18n
 
 
 @pytest.mark.parametrize(
@@ -20,23 +20,21 @@ from memory import language
     ],
 )
 def test_the_locale_names_the_language(environ: dict[str, str], spoken: str) -> None:
-    language.use("", environ)
-    assert language.language() == spoken
+    i18n.use("", environ)
+    assert i18n.language() == spoken
 
 
 def test_the_setting_goes_before_the_locale() -> None:
-    language.use("en", {"LANG": "ru_RU.UTF-8"})
-    assert language.language() == "en"
-    language.use("ru", {"LANG": "en_US.UTF-8"})
-    assert language.language() == "ru"
+    i18n.use("en", {"LANG": "ru_RU.UTF-8"})
+    assert i18n.language() == "en"
+    i18n.use("ru", {"LANG": "en_US.UTF-8"})
+    assert i18n.language() == "ru"
 
 
 def test_what_has_no_translation_is_said_in_english_with_its_values_as_they_are() -> None:
-    language.use("ru")
-    assert (
-        language.tr("Never said {what}.", what="{braces} [bold]") == "Never said {braces} [bold]."
-    )
+    i18n.use("ru")
+    assert i18n.tr("Never said {what}.", what="{braces} [bold]") == "Never said {braces} [bold]."
     thing = ("{n} thing never said", "{n} things never said")
-    assert language.trn(*thing, 1200) == "1\xa0200 things never said"
-    language.use("en")
-    assert language.trn(*thing, 1200) == "1,200 things never said"
+    assert i18n.trn(*thing, 1200) == "1\xa0200 things never said"
+    i18n.use("en")
+    assert i18n.trn(*thing, 1200) == "1,200 things never said"

@@ -9,10 +9,10 @@ import pytest
 
 from memory.difference import Moment, State, Turn
 from memory.errors import MarkError
-from memory.home import Home, Settings
 from memory.kinds import kinds
 from memory.memory import Memory
-from memory.quoting import quoted
+from memory.settings.settings import Home, Settings
+from memory.text.quoting import quoted
 from tests.memory.test_journal import make_turn
 
 KNOWN = {

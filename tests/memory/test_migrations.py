@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from memory import marks, schema
 from memory.difference import State
 from memory.errors import HomeError
-from memory.home import Home, Settings
-from memory.journal import Journal
+from memory.journal import differences, schema
+from memory.journal.journal import Journal
+from memory.journal.schema import MIGRATIONS
 from memory.memory import Memory
-from memory.schema import MIGRATIONS
+from memory.settings.settings import Home, Settings
 from tests.memory.old_journals import write_version_1
 
 
@@ -112,7 +112,7 @@ def test_a_new_stemmer_stems_the_journal_anew(home: Home, monkeypatch: pytest.Mo
     write_version_1(home.journal, 3)
     with Journal(home.journal) as journal:
         assert journal.search(["capit"], 9)
-    monkeypatch.setattr(marks, "STEMMER", "another")
-    monkeypatch.setattr(marks, "stems", lambda text: [text[:3].lower()])
+    monkeypatch.setattr(differences, "STEMMER", "another")
+    monkeypatch.setattr(differences, "stems", lambda text: [text[:3].lower()])
     with Journal(home.journal) as journal:
         assert not journal.search(["capit"], 9) and len(journal.search(["wha"], 9)) == 3

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from memory.embed import NgramEmbedder
-from memory.home import Home, Settings
-from memory.journal import Journal
-from memory.numbers import numbers, with_digits
-from memory.recall import Recalled, _with_numbers, search
-from memory.words import plain, stems
+from memory.journal.journal import Journal
+from memory.recall.embedder import NgramEmbedder
+from memory.recall.recall import Recalled, _with_numbers, search
+from memory.settings.settings import Home, Settings
+from memory.text.numbers import numbers, with_digits
+from memory.text.stemming import plain, stems
 
 SAME = [
     ("What is 2 + 2?", "2+2"),

@@ -12,9 +12,7 @@ import pytest
 
 from memory import kinds as kinds_module
 from memory.errors import FileError, SettingsError
-from memory.home import Home, read_settings
-from memory.kinds import kinds
-from memory.reading import (
+from memory.files.bounded_read import (
     DEPTH,
     parse_json,
     parse_object,
@@ -25,7 +23,9 @@ from memory.reading import (
     read_text,
     read_toml,
 )
-from memory.settings_file import write_setting
+from memory.kinds import kinds
+from memory.settings.settings import Home, read_settings
+from memory.settings.settings_file import write_setting
 from tests.faults.processes import ROOT
 
 Make = Callable[[Path], object]
@@ -225,19 +225,19 @@ def test_a_value_that_is_refused_is_shown_in_short(home: Home) -> None:
 OWN = ("__file__", "files(", "HERE", "STARTER", "/proc/", "/sys/")
 """Expressions of files that came with Discern or are the system's."""
 MAY = {
-    "memory/reading.py": "the reader itself",
-    "memory/rows.py": "columns of the journal",
-    "memory/turns.py": "columns of the journal",
-    "memory/threads.py": "columns of the journal",
-    "memory/marks.py": "columns of the journal",
-    "memory/forgetting.py": "columns of the journal",
-    "memory/exchange.py": "columns of the journal",
-    "memory/traces.py": "facts of the journal",
-    "memory/drafts.py": "facts of the journal",
-    "agent/models.py": "the list that ships",
-    "agent/pull.py": "model files",
-    "trainer/wordings.py": "lists that ship",
-    "trainer/anchors.py": "lists that ship",
+    "memory/files/bounded_read.py": "the reader itself",
+    "memory/journal/difference_rows.py": "columns of the journal",
+    "memory/journal/turns.py": "columns of the journal",
+    "memory/journal/threads.py": "columns of the journal",
+    "memory/journal/differences.py": "columns of the journal",
+    "memory/journal/forgetting.py": "columns of the journal",
+    "memory/transfer/exchange.py": "columns of the journal",
+    "memory/journal/exported_copies.py": "facts of the journal",
+    "memory/journal/drafts.py": "facts of the journal",
+    "agent/models/models.py": "the list that ships",
+    "agent/models/pull.py": "model files",
+    "trainer/lessons/wordings.py": "lists that ship",
+    "trainer/lessons/anchors.py": "lists that ship",
     "trainer/starter/": "makes the starter model from what ships",
 }
 

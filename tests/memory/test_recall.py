@@ -8,11 +8,11 @@ from datetime import timedelta
 import pytest
 
 from memory.difference import Contrast, Difference, Moment, new_id, now
-from memory.embed import NgramEmbedder
-from memory.home import Home
-from memory.journal import Journal
-from memory.recall import search
-from memory.words import alike, stems, weight, words
+from memory.journal.journal import Journal
+from memory.recall.embedder import NgramEmbedder
+from memory.recall.recall import search
+from memory.settings.settings import Home
+from memory.text.stemming import alike, stems, weight, words
 
 
 @pytest.fixture

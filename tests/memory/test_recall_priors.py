@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from memory.difference import Contrast, Difference, Moment, new_id, now
-from memory.embed import NgramEmbedder, Vectors
-from memory.home import Home, Settings
 from memory.memory import Memory
-from memory.recall import Recalled, render
+from memory.recall.embedder import NgramEmbedder, Vectors
+from memory.recall.recall import Recalled, render
+from memory.settings.settings import Home, Settings
 
 
 @pytest.fixture

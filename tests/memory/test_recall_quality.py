@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks import recall as bench
-from memory.embed import NgramEmbedder
-from memory.home import Home, Settings
-from memory.journal import Journal
-from memory.recall import search
+from memory.journal.journal import Journal
+from memory.recall.embedder import NgramEmbedder
+from memory.recall.recall import search
+from memory.settings.settings import Home, Settings
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,11 @@ from markdown_it import MarkdownIt
 
 from memory.difference import Contrast, Difference, Moment, Span, Turn
 from memory.errors import ThreadError
-from memory.home import Home
-from memory.journal import Journal
-from memory.session_file import free_path, to_json, to_markdown, write_session
-from memory.threads import Told
-from tui.text import clean
+from memory.journal.journal import Journal
+from memory.journal.threads import Told
+from memory.settings.settings import Home
+from memory.transfer.session_file import free_path, to_json, to_markdown, write_session
+from tui.terminal.sanitize import clean
 
 AT = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 HOSTILE = (

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from memory.errors import HomeError
-from memory.home import Home, read_settings
-from memory.settings_file import write_setting, write_settings
+from memory.settings.settings import Home, read_settings
+from memory.settings.settings_file import write_setting, write_settings
 
 ODD = [
     'model = { path = "x" }\n',
@@ -91,8 +91,8 @@ def test_nothing_to_write_makes_a_file_and_touches_none(home: Home) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from memory.home import Home
-from memory.settings_file import write_setting
+from memory.settings.settings import Home
+from memory.settings.settings_file import write_setting
 home = Home.at(Path(sys.argv[1]))
 for number in range(30):
     write_setting(home, sys.argv[2], sys.argv[3], number)

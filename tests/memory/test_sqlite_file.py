@@ -17,16 +17,16 @@ from pathlib import Path
 
 import pytest
 
-from agent.threads import checkpoints
-from memory import sqlite_file
-from memory.backup import asides, backup, restore
+from agent.chat.checkpoints import checkpoints
 from memory.errors import HomeError
-from memory.exchange import export_file, read_batch
-from memory.home import Home, Settings
-from memory.journal import Journal
+from memory.files import sqlite_file
+from memory.files.sqlite_file import alone, connect
+from memory.journal.exported_copies import note_copy
+from memory.journal.journal import Journal
 from memory.memory import Memory
-from memory.sqlite_file import alone, connect
-from memory.traces import note_copy
+from memory.settings.settings import Home, Settings
+from memory.transfer.exchange import export_file, read_batch
+from memory.upkeep.backup import asides, backup, restore
 from tests.memory.test_journal import make_difference
 
 ROOT = Path(__file__).parents[2]
@@ -42,8 +42,9 @@ _OPENS = re.compile(
 )
 _OURS = re.compile(r"\b(journal|checkpoints|aside)\b|threads\.sqlite|chroma\.sqlite3")
 _THEIR_MODULES = {
-    "memory/sqlite_file.py", "memory/database.py", "memory/schema.py", "memory/backup.py",
-    "memory/health.py", "memory/store.py", "agent/threads.py",
+    "memory/files/sqlite_file.py", "memory/journal/database.py", "memory/journal/schema.py",
+    "memory/upkeep/backup.py",
+    "memory/upkeep/health.py", "memory/recall/chroma_store.py", "agent/chat/checkpoints.py",
 }  # fmt: skip
 
 
@@ -62,11 +63,11 @@ def test_no_code_but_sqlite_opens_the_journals_the_checkpoints_or_chromas_files(
     found = list(openings())
     assert len(found) > 50
     assert {where for where, call in found if call.startswith("sqlite3.connect")} == {
-        "memory/sqlite_file.py"
+        "memory/files/sqlite_file.py"
     }
     others = [(where, call) for where, call in found if not call.startswith("sqlite3.connect")]
     assert [found for found in others if found[0] in _THEIR_MODULES] == [
-        ("memory/sqlite_file.py", "pattern.touch()")  # an empty file that lends its mode
+        ("memory/files/sqlite_file.py", "pattern.touch()")  # an empty file that lends its mode
     ]
     ours = [(where, call) for where, call in others if _OURS.search(call)]
     assert [(where, call) for where, call in ours if ".open(home, " not in call] == []
@@ -177,7 +178,7 @@ def elsewhere(home: Home, *, marked: str = "") -> list[str]:
     code = f"""
 import json
 from pathlib import Path
-from memory.journal import Journal
+from memory.journal.journal import Journal
 from tests.memory.test_journal import make_difference
 with Journal(Path({str(home.journal)!r})) as journal:
     if {marked!r}:
@@ -317,7 +318,7 @@ def test_a_log_without_its_journal_is_not_deleted(home: Home, tmp_path: Path) ->
 def test_a_journal_that_is_replaced_while_it_is_being_opened_is_opened_again(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from memory import database
+    from memory.journal import database
 
     for name in ("old", "new"):
         with Journal(home.data / f"{name}.sqlite") as journal:

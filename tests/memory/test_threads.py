@@ -10,11 +10,11 @@ import pytest
 
 from memory.difference import Message, Turn, new_id, now
 from memory.errors import ThreadError, UnknownIdError
-from memory.exchange import batches, export_file, read_batch
-from memory.health import check
-from memory.home import Home, Settings
+from memory.journal.threads import LAST_THREAD
 from memory.memory import Memory
-from memory.threads import LAST_THREAD
+from memory.settings.settings import Home, Settings
+from memory.transfer.exchange import batches, export_file, read_batch
+from memory.upkeep.health import check
 from tests.memory.test_forgetting import left_in
 
 SECRET = ("plugharness", "квазиморфный", "tessellar")

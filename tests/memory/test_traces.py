@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from memory import health
-from memory.backup import backup, counts, restore
 from memory.errors import HomeError, ThreadError
-from memory.exchange import export_file
-from memory.home import Home, Settings
-from memory.journal import Journal
+from memory.files.atomic_write import scratch
+from memory.journal.exported_copies import noted, sweep_copies, sweep_home, unfinished
+from memory.journal.journal import Journal
 from memory.memory import Memory
-from memory.session_file import write_session
-from memory.settings_file import write_setting
-from memory.traces import noted, sweep_copies, sweep_home, unfinished
-from memory.whole import scratch
+from memory.settings.settings import Home, Settings
+from memory.settings.settings_file import write_setting
+from memory.transfer.exchange import export_file
+from memory.transfer.session_file import write_session
+from memory.upkeep import health
+from memory.upkeep.backup import backup, counts, restore
 from tests.memory.test_journal import make_difference, make_turn
 from tests.memory.test_whole import killed
 

@@ -9,14 +9,14 @@ import pytest
 
 from memory.difference import MAX_FIELD, Turn, clean_field, new_id, now
 from memory.errors import ExchangeError, MarkError
-from memory.exchange import confirm, export_file, read_batch
-from memory.home import Home, Settings
+from memory.journal.threads import Told
 from memory.memory import Memory
-from memory.quoting import INDENT, quoted, unquoted
-from memory.recall import Recalled, render
-from memory.record import read_line, to_line
-from memory.session_file import to_json
-from memory.threads import Told
+from memory.recall.recall import Recalled, render
+from memory.settings.settings import Home, Settings
+from memory.text.quoting import INDENT, quoted, unquoted
+from memory.transfer.exchange import confirm, export_file, read_batch
+from memory.transfer.export_schema import read_line, to_line
+from memory.transfer.session_file import to_json
 from tests.unicode_texts import texts
 
 COUNT = 150

@@ -9,8 +9,8 @@ import pytest
 
 from memory.difference import Message, Moment, State
 from memory.errors import MarkError, UnknownIdError
-from memory.home import Home, Settings
 from memory.memory import Memory
+from memory.settings.settings import Home, Settings
 from tests.memory.test_journal import make_turn
 
 

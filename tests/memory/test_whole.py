@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from memory import whole
-from memory.whole import scratch, sweep, unfinished, write_whole
+from memory.files import atomic_write
+from memory.files.atomic_write import scratch, sweep, unfinished, write_whole
 from tests.faults.processes import ROOT
 
 
@@ -37,7 +37,7 @@ def umask(request: pytest.FixtureRequest) -> Iterator[int]:
 def test_what_is_written_is_private_whatever_the_umask(umask: int, folder: Path) -> None:
     folder.chmod(0o755)
     write_whole(folder / "marks.jsonl", "é\n")
-    with whole.whole(folder / "peft") as part:
+    with atomic_write.whole(folder / "peft") as part:
         part.mkdir(0o700)
         part.chmod(0o755)
         (part / "card.md").touch(0o600)
@@ -52,7 +52,7 @@ def test_what_is_written_is_private_whatever_the_umask(umask: int, folder: Path)
 def test_a_block_that_fails_leaves_what_was_there_and_nothing_else(folder: Path) -> None:
     path = folder / "file"
     path.write_text("old")
-    with pytest.raises(RuntimeError), whole.whole(path) as part:
+    with pytest.raises(RuntimeError), atomic_write.whole(path) as part:
         part.write_text("half")
         raise RuntimeError
     assert path.read_text() == "old" and list(folder.iterdir()) == [path]
@@ -62,7 +62,7 @@ def test_a_folder_takes_the_place_of_a_folder_and_new_refuses_a_name_that_is_tak
     folder: Path,
 ) -> None:
     for word in ("one", "two"):
-        with whole.whole(folder / "peft") as part:
+        with atomic_write.whole(folder / "peft") as part:
             part.mkdir()
             (part / word).touch()
     assert [item.name for item in (folder / "peft").iterdir()] == ["two"]
@@ -93,7 +93,7 @@ def test_what_a_living_writer_holds_is_not_swept_and_what_a_killed_one_left_is(
     held = """
 import sys
 from pathlib import Path
-from memory.whole import whole
+from memory.files.atomic_write import whole
 with whole(Path(sys.argv[1])) as part:
     part.write_text("half")
     print("writing", flush=True)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.engine import Engine
-from memory.home import Home, Settings, read_settings
-from memory.journal import Journal
+from agent.llama.engine import Engine
+from memory.journal.journal import Journal
+from memory.settings.settings import Home, Settings, read_settings
 from tests.trainer.values import difference
-from trainer import publish
-from trainer.night import run_night
+from trainer.adapters import publish
+from trainer.night.night import run_night
 
 MARKED = [
     ("What is the capital of Zubrowka?", "The capital of Zubrowka is Lutz."),
@@ -30,8 +30,8 @@ MARKED = [
 def test_a_night_on_the_starter_passes_the_shipped_gate(
     home: Home, settings: Settings, starter: Path, count: int
 ) -> None:
-    from agent.engine import Sampling
-    from agent.prompt import compose
+    from agent.llama.engine import Sampling
+    from agent.prompt.prompt import compose
     from memory.difference import Message
 
     with Engine.open(starter) as engine, Journal(home.journal) as journal:
@@ -64,8 +64,8 @@ def test_after_an_evening_in_one_thread_every_marked_question_is_right_however_i
 ) -> None:
     """The README's evening: marks, a training, and the same questions again in that thread and in a
     new one, with default settings, with recall off, and without the adapter."""
-    from agent.chat import Chat
-    from agent.graph import Finished
+    from agent.chat.chat import Chat
+    from agent.chat.graph import Finished
 
     settings = read_settings(home, {"sampling": {"temperature": 0.0}, "training": {"seed": seed}})
 

@@ -15,12 +15,12 @@ import pytest
 
 from agent.adapters import read_pointer
 from memory.errors import CutOffError, NothingToTrainError, TrainingError
-from memory.home import Home
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home
 from tests.trainer.values import difference, quick_settings
-from trainer.apart import run_apart
-from trainer.cancel import Cancel
-from trainer.ledger import run_if_due
+from trainer.night.cancellation import Cancel
+from trainer.night.ledger import run_if_due
+from trainer.night.night_process import run_apart
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 
@@ -108,10 +108,10 @@ def test_a_night_and_its_training_die_with_the_chat_that_asked(home: Home, tiny:
     program = f"""
 import sys
 from pathlib import Path
-from memory.home import Home, Settings
-from trainer.apart import run_apart
-from trainer.cancel import Cancel
-from trainer.ledger import run_if_due
+from memory.settings.settings import Home, Settings
+from trainer.night.night_process import run_apart
+from trainer.night.cancellation import Cancel
+from trainer.night.ledger import run_if_due
 def tell(event):
     if "pid" in event: print(event["pid"], flush=True)
     if event.get("step") == 2: print("step", flush=True)

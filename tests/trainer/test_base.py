@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from agent.engine import Engine
+from agent.llama.engine import Engine
 from memory.errors import ModelError
 from tests.gguf_files import write_tiny
-from trainer.base import load_base
+from trainer.fit.base_model import load_base
 
 
 @pytest.mark.parametrize("architecture", ["qwen3", "qwen2"])

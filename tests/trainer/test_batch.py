@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from trainer.base import load_base
-from trainer.batch import CHOSEN, REJECTED, length, make_batch, reply_logits
-from trainer.job import ANCHOR, Sample
+from trainer.fit.base_model import load_base
+from trainer.fit.batch import CHOSEN, REJECTED, length, make_batch, reply_logits
+from trainer.fit.job import ANCHOR, Sample
 
 SAMPLES = [
     Sample(tuple(b"Who?Lutz."), 4, 0, rejected=tuple(b"Who?No.")),

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from trainer.children import environment
+from trainer.subprocesses import environment
 
 PARENT = """
 import subprocess, sys
 from pathlib import Path
-from trainer.trainee import Trainee
+from trainer.launch.worker_client import Trainee
 trainee = Trainee(Path(sys.argv[1]))
 print(trainee._child.pid, flush=True)
 trainee._child.stdout.readline()

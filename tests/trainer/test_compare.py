@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from agent.engine import Engine
+from agent.llama.engine import Engine
 from memory.errors import AdapterError
-from memory.home import Home
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home
 from tests.trainer.test_gate import lora
 from tests.trainer.values import difference, quick_settings
-from trainer import publish
-from trainer.compare import Asked, Side, compare, questions, side
-from trainer.known import entry_of
-from tui.cli import run
+from trainer.adapters import publish
+from trainer.evaluate.compare import Asked, Side, compare, questions, side
+from trainer.night.adapter_staleness import entry_of
+from tui.cli.main import run
 
 
 def published(home: Home, tiny: Path, tmp_path: Path) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from memory.difference import Message, Span
 from tests.trainer.values import difference
-from trainer.conflicts import current_differences, find_conflicts
+from trainer.lessons.conflicts import current_differences, find_conflicts
 
 
 @pytest.mark.parametrize(

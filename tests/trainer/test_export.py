@@ -10,11 +10,11 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from agent.engine import Engine
+from agent.llama.engine import Engine
 from memory.errors import AdapterError
 from tests.gguf_files import write_tiny
-from trainer.base import load_base
-from trainer.export import export_adapter
+from trainer.adapters.gguf_lora import export_adapter
+from trainer.fit.base_model import load_base
 
 # Third parties' talk among themselves: PEFT to transformers, and about a base without a name.
 pytestmark = [

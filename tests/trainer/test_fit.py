@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import torch
 
-from trainer import fit
-from trainer.adapted import with_adapter
-from trainer.base import load_base
-from trainer.children import environment
-from trainer.job import ANCHOR, CONTROL, Job, Recipe, Sample, read_job, write_job
-from trainer.step import Stepper
+from trainer.fit import training_loop
+from trainer.fit.base_model import load_base
+from trainer.fit.job import ANCHOR, CONTROL, Job, Recipe, Sample, read_job, write_job
+from trainer.fit.lora_model import with_adapter
+from trainer.fit.step import Stepper
+from trainer.subprocesses import environment
 
 # Third parties' talk among themselves: PEFT to transformers, and about a base without a name.
 pytestmark = [
@@ -83,7 +83,7 @@ def test_a_lesson_is_learnt_and_peft_itself_loads_the_adapter(
     from peft import PeftModel
 
     job = make_job(tiny, tmp_path / "out")
-    fit.fit(job)
+    training_loop.fit(job)
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert events[-1]["phase"] == "trained"
     assert events[-1]["learnt"] == 1.0
@@ -107,7 +107,7 @@ def run(
     """Fit `job` as the child does; returns the exit code and the events."""
     folder.mkdir(parents=True, exist_ok=True)
     write_job(folder, replace(job, output=folder / "adapter"))
-    code = fit.main([str(folder)])
+    code = training_loop.main([str(folder)])
     return code, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
@@ -146,7 +146,7 @@ def test_the_best_state_is_saved_and_not_the_last(
     _, events = run(make_job(tiny, tmp_path, recipe), tmp_path / "job", capsys)
     done = events[-1]
     seen = {event["step"]: event["learnt"] for event in events if "loss" in event}
-    looked = [learnt for step, learnt in seen.items() if step % fit.CHECK == 0]
+    looked = [learnt for step, learnt in seen.items() if step % training_loop.CHECK == 0]
     assert done["learnt"] == max([*looked, seen[done["steps"]]])
     assert seen[done["best_step"]] == done["learnt"]
 
@@ -260,8 +260,8 @@ HUNGRY = """
 import resource, sys
 from pathlib import Path
 import torch, peft, transformers
-from trainer import fit, step
-from trainer.job import read_job
+from trainer.fit import training_loop, step
+from trainer.fit.job import read_job
 used = int(next(l for l in open("/proc/self/status") if l.startswith("VmSize")).split()[1]) << 10
 resource.setrlimit(resource.RLIMIT_AS, (used + (int(sys.argv[2]) << 20),) * 2)
 step.PART["cpu"] = 1 << 20
@@ -301,7 +301,7 @@ def test_the_same_job_gives_the_same_bytes(tiny: Path, tmp_path: Path) -> None:
     recipe = replace(RECIPE, max_steps=3)
     loaded: dict[Path, object] = {}
     for name in ("one", "two"):  # the second on a base that an adapter was taken off
-        fit.fit(make_job(tiny, tmp_path / name, recipe), loaded)
+        training_loop.fit(make_job(tiny, tmp_path / name, recipe), loaded)
     one, two = (tmp_path / name / "adapter_model.safetensors" for name in ("one", "two"))
     assert one.read_bytes() == two.read_bytes()
 
@@ -313,7 +313,7 @@ def test_a_loss_that_is_no_number_ends_in_a_failed_event(
     job = make_job(tiny, tmp_path / "out")
     bad = replace(job.samples[2], top=(job.samples[2].top[0], np.full((3, 20), np.nan, np.float32)))
     write_job(tmp_path, replace(job, samples=(*job.samples[:2], bad)))
-    assert fit.main([str(tmp_path)]) == 1
+    assert training_loop.main([str(tmp_path)]) == 1
     event = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert event["phase"] == "failed"
     assert event["kind"] == "unstable"

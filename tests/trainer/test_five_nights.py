@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from agent.adapters import read_adapter, read_pointer
-from agent.engine import Engine, Sampling
-from agent.prompt import compose
+from agent.llama.engine import Engine, Sampling
+from agent.prompt.prompt import compose
 from memory.difference import Message
-from memory.home import Home, Settings
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home, Settings
 from tests.trainer.test_acceptance import MARKED
 from tests.trainer.values import difference
-from trainer.night import run_night
+from trainer.night.night import run_night
 
 NIGHTS = (1, 2, 4, 6, 8)
 """How many marks there are on each night."""

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.engine import Engine, Sampling
-from agent.prompt import compose
+from agent.llama.engine import Engine, Sampling
+from agent.prompt.prompt import compose
 from memory.difference import Message
 from memory.errors import AdapterError
-from memory.home import Home
+from memory.settings.settings import Home
 from tests.trainer.values import difference, quick_settings
-from trainer.anchors import Answers
-from trainer.gate import judge, listen, probe, same
-from trainer.lessons import make_curriculum
+from trainer.evaluate.gate import judge, listen, probe, same
+from trainer.lessons.anchors import Answers
+from trainer.lessons.lessons import make_curriculum
 
 
 def lora(path: Path, size: float, *, width: int = 64, inner: int = 96) -> Path:

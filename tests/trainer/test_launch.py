@@ -21,18 +21,18 @@ import pytest
 
 from agent.adapters import find_adapter, list_adapters, read_pointer, verify
 from memory.errors import AdapterError, CutOffError, ModelError, SettingsError, TrainingError
-from memory.home import Home
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home
 from tests.faults.processes import ROOT
 from tests.faults.test_bad_adapters import Canary
 from tests.gguf_files import write_tiny
 from tests.trainer.values import difference, quick_settings
-from trainer.candidate import WEIGHTS
-from trainer.elsewhere import Pieces, pack, unpack
-from trainer.job import Job, Recipe, Sample, read_job, write_job
-from trainer.launch import launcher
-from trainer.night import run_night
-from trainer.trainee import Trainee
+from trainer.fit.job import Job, Recipe, Sample, read_job, write_job
+from trainer.launch.launch import launcher
+from trainer.launch.remote_job import Pieces, pack, unpack
+from trainer.launch.validate_candidate import WEIGHTS
+from trainer.launch.worker_client import Trainee
+from trainer.night.night import run_night
 
 PYTHON = shlex.quote(sys.executable)
 RECIPE = Recipe(
@@ -56,7 +56,7 @@ def folder(tmp_path: Path, tiny: Path) -> Path:
 def there(place: Path, base: Path) -> str:
     """A command that trains in another folder, by another process that knows nothing of here."""
     place.mkdir()
-    inside = f"{PYTHON} -m trainer.elsewhere job.zip out --base {shlex.quote(str(base))}"
+    inside = f"{PYTHON} -m trainer.launch.remote_job job.zip out --base {shlex.quote(str(base))}"
     return (
         f"cp {{job}} {place}/job.zip && cd {place} && "
         f"env -u DISCERN_HOME PYTHONPATH={ROOT} {inside} && cp -r out {{result}}"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agent.engine import Engine
-from agent.prompt import compose, content_tokens, reply_tokens
+from agent.llama.engine import Engine
+from agent.prompt.prompt import compose, content_tokens, reply_tokens
 from memory.difference import Contrast, Difference, Message, Moment, new_id, now
-from memory.home import Settings
-from memory.quoting import quoted
-from memory.recall import Recalled, render
+from memory.recall.recall import Recalled, render
+from memory.settings.settings import Settings
+from memory.text.quoting import quoted
 from tests.unicode_texts import texts
-from trainer.teach import Asker, lessons_of
+from trainer.lessons.lesson import Asker, lessons_of
 
 
 def test_what_was_written_stands_in_the_prompt_and_the_lesson_unchanged(

@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.chat import STARTER
-from agent.engine import Engine
-from agent.prompt import compose
+from agent.chat.chat import STARTER
+from agent.llama.engine import Engine
+from agent.prompt.prompt import compose
 from memory.difference import Message, Moment
-from memory.home import Home
-from memory.words import plain
+from memory.settings.settings import Home
+from memory.text.stemming import plain
 from tests.trainer.values import difference, quick_settings
-from trainer.anchors import Answers, prompts
-from trainer.job import ANCHOR
-from trainer.lessons import Curriculum, current_differences, make_curriculum
-from trainer.teach import Lesson, Question
-from trainer.unchanged import near_prompts
+from trainer.fit.job import ANCHOR
+from trainer.lessons.anchors import Answers, prompts
+from trainer.lessons.lesson import Lesson, Question
+from trainer.lessons.lessons import Curriculum, current_differences, make_curriculum
+from trainer.lessons.locality import near_prompts
 
 
 def test_a_bare_mark_teaches_nothing_and_the_newer_of_two_wins() -> None:
@@ -146,8 +146,8 @@ def test_a_question_of_ones_own_that_does_not_fit_the_context_is_not_asked(
 COMPOSING = """
 import sys
 from pathlib import Path
-from agent.engine import Engine
-from trainer import anchors
+from agent.llama.engine import Engine
+from trainer.lessons import anchors
 anchors.SAVE_SECONDS = 0.0
 with Engine.open(Path(sys.argv[1])) as engine:
     asked = [(text, tuple(text.encode())) for half in anchors.prompts() for text in half]

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
-from agent.companion import Companion
-from agent.engine import Engine
+from agent.llama.engine import Engine
+from agent.plugin.companion import Companion
 from memory.errors import AdapterError, NothingToTrainError, TrainingError
-from memory.home import Home
+from memory.settings.settings import Home
 from tests.trainer.values import difference, quick_settings
 from trainer import loop
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from memory.home import Home
-from memory.journal import Journal
-from trainer import morning
+from memory.journal.journal import Journal
+from memory.settings.settings import Home
+from trainer.night import night_notice
 
 
 def night(journal: Journal, day: str, state: str, outcome: str) -> None:
@@ -20,30 +20,30 @@ def night(journal: Journal, day: str, state: str, outcome: str) -> None:
 
 def test_each_outcome_is_told_once(home: Home) -> None:
     with Journal(home.journal) as journal:
-        assert morning.line(journal) is None
+        assert night_notice.line(journal) is None
         night(journal, "2026-03-10", "published", "Learnt 2 of 2 lessons from 2 differences.")
-        said = morning.line(journal, date(2026, 3, 10))
+        said = night_notice.line(journal, date(2026, 3, 10))
         assert said == "Last night: Learnt 2 of 2 lessons from 2 differences. /report for more."
-        assert morning.line(journal, date(2026, 3, 10)) is None
+        assert night_notice.line(journal, date(2026, 3, 10)) is None
         night(journal, "2026-03-11", "nothing", "0 new differences")
         night(journal, "2026-03-12", "stopped", "the training was stopped")
-        assert morning.line(journal, date(2026, 3, 12)) is None
+        assert night_notice.line(journal, date(2026, 3, 12)) is None
         night(journal, "2026-03-13", "rejected", "The adapter was not taken:\nperplexity +5%.")
-        assert morning.line(journal, date(2026, 3, 15)) == (
+        assert night_notice.line(journal, date(2026, 3, 15)) == (
             "In the night of 2026-03-13: The adapter was not taken: perplexity +5%. /report for more."
         )
         night(journal, "2026-03-16", "failed", "the training ran out of memory")
-        said = morning.line(journal, date(2026, 3, 16))
+        said = night_notice.line(journal, date(2026, 3, 16))
         assert said is not None and "did not end well: the training ran out of memory" in said
     with Journal(home.journal) as journal:
-        assert morning.line(journal, date(2026, 3, 16)) is None
+        assert night_notice.line(journal, date(2026, 3, 16)) is None
 
 
 def test_what_an_open_chat_has_told_is_not_told_again(home: Home) -> None:
     with Journal(home.journal) as journal:
         night(journal, "2026-03-10", "published", "Learnt.")
-        morning.told(journal)
-        assert morning.line(journal) is None
+        night_notice.told(journal)
+        assert night_notice.line(journal) is None
 
 
 def test_the_desktop_is_told_in_words_that_are_no_options(
@@ -52,12 +52,12 @@ def test_the_desktop_is_told_in_words_that_are_no_options(
     stand_in = tmp_path / "notify-send"  # a stand-in that notes what it was given
     stand_in.write_text('#!/bin/sh\nprintf "%s\\n" "$@" > "$0.log"\n')
     stand_in.chmod(0o755)
-    monkeypatch.setattr(morning.sys, "platform", "linux")
+    monkeypatch.setattr(night_notice.sys, "platform", "linux")
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/usr/bin{os.pathsep}/bin")
-    assert morning.notify("--help $(touch x)")
+    assert night_notice.notify("--help $(touch x)")
     assert (tmp_path / "notify-send.log").read_text().splitlines()[-3:] == [
         "--", "Discern", "--help $(touch x)",
     ]  # fmt: skip
     stand_in.unlink()
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert not morning.notify("Learnt.")
+    assert not night_notice.notify("Learnt.")

@@ -14,13 +14,13 @@ import pytest
 from agent.adapters import find_adapter, list_adapters, read_pointer, verify
 from memory.difference import State, now
 from memory.errors import ModelError, NothingToTrainError, TrainingError
-from memory.home import Home
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home
 from tests.trainer.values import difference, quick_settings
-from trainer import publish
-from trainer.ledger import run_if_due
-from trainer.night import run_night
-from trainer.report import Report
+from trainer.adapters import publish
+from trainer.night.ledger import run_if_due
+from trainer.night.night import run_night
+from trainer.report.report import Report
 
 
 def mark(home: Home, *differences: Any) -> list[str]:

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from trainer import objective
+from trainer.fit import objective
 
 
 @pytest.fixture

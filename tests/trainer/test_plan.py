@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from trainer.job import ANCHOR, Sample
-from trainer.plan import Plan
+from trainer.fit.job import ANCHOR, Sample
+from trainer.fit.sampler import Plan
 
 LESSONS = [Sample((1, 2), 1, number, difference=str(number)) for number in range(40)]
 ANCHORS = [Sample((1, 2), 1, ANCHOR) for _ in range(40)]

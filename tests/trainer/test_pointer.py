@@ -11,9 +11,9 @@ import pytest
 
 from agent.adapters import find_adapter, read_adapter, read_pointer, verify
 from memory.errors import AdapterError
-from memory.home import Home
+from memory.settings.settings import Home
 from tests.trainer.test_publish import BASE, put
-from trainer import publish
+from trainer.adapters import publish
 
 
 def change(home: Home, identity: str, scale: float = 3.5) -> None:

@@ -10,9 +10,9 @@ import pytest
 
 from agent.adapters import BaseEntry, find_adapter, list_adapters, read_pointer, verify
 from memory.errors import AdapterError, HomeError, NothingToTrainError
-from memory.home import Home
-from trainer import publish
-from trainer.known import serving
+from memory.settings.settings import Home
+from trainer.adapters import publish
+from trainer.night.adapter_staleness import serving
 
 BASE = BaseEntry(sha256="b" * 64, name="base.gguf")
 

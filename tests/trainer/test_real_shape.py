@@ -12,24 +12,25 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import tool
 
-from agent.chat import Chat
-from agent.chat_model import DiscernChatModel
-from agent.chat_template import ChatTemplate, compiled
-from agent.engine import Engine
-from agent.fitness import fitness
-from agent.follow import current
-from agent.gguf_header import read_header
-from agent.models import thinks
-from agent.prompt import compose
-from agent.tools import as_messages, tools_text
+from agent.chat.chat import Chat
+from agent.langchain.chat_model import DiscernChatModel
+from agent.llama.chat_template import ChatTemplate, compiled
+from agent.llama.engine import Engine
+from agent.llama.gguf_header import read_header
+from agent.models.compatibility import fitness
+from agent.models.models import thinks
+from agent.plugin.adapter_watch import current
+from agent.prompt.prompt import compose
+from agent.prompt.tool_calls import as_messages, tools_text
 from memory.difference import Message
-from memory.home import Home, ModelSettings
+from memory.settings.settings import Home, ModelSettings
 from tests.real_shape import PARAMETERS, source_package, template, write_real_shape
 from tests.trainer.values import quick_settings
-from trainer import anchors, lessons, survival, unchanged
-from trainer.night import run_night
-from trainer.report import Report
-from trainer.takeaway import take
+from trainer.adapters.adapter_export import take
+from trainer.evaluate import merge_eval
+from trainer.lessons import anchors, lessons, locality
+from trainer.night.night import run_night
+from trainer.report.report import Report
 
 pytestmark = pytest.mark.slow
 
@@ -116,11 +117,11 @@ def test_the_whole_loop_at_real_size(
 ) -> None:
     few = {"FEWEST_ANCHORS": 3, "MEASURED_ANCHORS": 3, "NEAR_TRAINED": (2, 2), "NEAR_MEASURED": 1}
     for name, value in {**few, "FEWEST_MEASURED": 2}.items():
-        monkeypatch.setattr(unchanged, name, value)
+        monkeypatch.setattr(locality, name, value)
     monkeypatch.setattr(lessons, "WORDINGS", (2, 3))
     monkeypatch.setattr(anchors, "LONGEST", 4)
-    monkeypatch.setattr(survival, "UNRELATED", 2)
-    monkeypatch.setattr(survival, "LONGEST", 8)
+    monkeypatch.setattr(merge_eval, "UNRELATED", 2)
+    monkeypatch.setattr(merge_eval, "LONGEST", 8)
     settings = quick_settings(
         home,
         model={"path": str(model), "context": 1024, "threads": 1},

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from memory.home import Home, read_settings
-from trainer.pace import TOP_AGAIN, WARM_UP, Schedule
-from trainer.recipe import LAYERS, recipe_of
+from memory.settings.settings import Home, read_settings
+from trainer.fit.hyperparameters import LAYERS, recipe_of
+from trainer.fit.lr_schedule import TOP_AGAIN, WARM_UP, Schedule
 
 
 def test_a_deeper_base_takes_smaller_steps(home: Home) -> None:

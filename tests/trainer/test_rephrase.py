@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from memory.words import plain
-from trainer.nearmiss import near_misses
-from trainer.rephrase import rephrase
-from trainer.wordings import invent
+from memory.text.stemming import plain
+from trainer.lessons.near_misses import near_misses
+from trainer.lessons.rephrase import rephrase
+from trainer.lessons.wordings import invent
 
 ASKED = [
     "What is the capital of Zubrowka?",

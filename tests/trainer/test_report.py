@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from memory.errors import UnknownIdError
-from trainer.report import (
+from trainer.report.plots import Series, bar, curves
+from trainer.report.report import (
     Attempt,
     Beside,
     Change,
@@ -26,8 +27,7 @@ from trainer.report import (
     latest,
     read_report,
 )
-from trainer.report_plots import Series, bar, curves
-from tui.verbs.printed_report import printed
+from tui.cli.print_report import printed
 
 EVIL = (
     "</style><script>alert(1)</script>\x1b[2J\u202e<img src=x onerror=alert(1)> & \"quoted\" 'too'"

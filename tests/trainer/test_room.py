@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from agent.occupied import Place
+from agent.llama.gpu_leases import Place
 from memory.errors import TrainingError
-from memory.home import Home
+from memory.settings.settings import Home
 from tests.trainer.values import quick_settings
-from trainer import room
-from trainer.run import Run, run_folder
+from trainer.night import gpu_placement
+from trainer.night.run import Run, run_folder
 
 GIB = 1 << 30
 
@@ -30,13 +30,13 @@ GIB = 1 << 30
     ],
 )
 def test_the_card_goes_to_whom_it_fits(free: int, chat: int, night: int, way: str) -> None:
-    found = room.plan(free=free * GIB, chat=chat * GIB, night=night * GIB)
+    found = gpu_placement.plan(free=free * GIB, chat=chat * GIB, night=night * GIB)
     assert found.way == way
     assert found.sentence and "\n" not in found.sentence
 
 
 def test_a_night_of_a_small_model_takes_little_more_than_its_weights() -> None:
-    assert 3 * GIB < room.night_bytes(600_000_000, 600 << 20) < 4 * GIB
+    assert 3 * GIB < gpu_placement.night_bytes(600_000_000, 600 << 20) < 4 * GIB
 
 
 def test_what_is_free_is_what_the_driver_says(
@@ -51,10 +51,10 @@ def test_what_is_free_is_what_the_driver_says(
     ):
         stand_in.write_text(f"#!/bin/sh\n{script}\n")
         stand_in.chmod(0o755)
-        assert room.free_bytes() == found
+        assert gpu_placement.free_bytes() == found
     stand_in.unlink()
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert room.free_bytes() is None
+    assert gpu_placement.free_bytes() is None
 
 
 def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int) -> None:
@@ -79,7 +79,7 @@ def test_a_night_asks_for_the_card_and_has_it_when_the_chats_have_left(
 
     settings = quick_settings(home)
     run = Run(run_folder(home), leave, threading.Event())
-    assert room.make_way(home, settings, tiny, run) == settings
+    assert gpu_placement.make_way(home, settings, tiny, run) == settings
     run.free()
     assert [(event["phase"], event["way"]) for event in heard] == [("room", "instead")]
 
@@ -89,10 +89,10 @@ def test_where_there_is_no_room_the_processor_trains(
     home: Home, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int
 ) -> None:
     driver(tmp_path, monkeypatch, 200)
-    monkeypatch.setattr(room, "PATIENCE", 0.0)  # the person in front of it goes on typing
+    monkeypatch.setattr(gpu_placement, "PATIENCE", 0.0)  # the person in front of it goes on typing
     chat = Place(home, held)
     run = Run(run_folder(home), lambda event: None, threading.Event())
-    found = room.make_way(home, quick_settings(home), tiny, run)
+    found = gpu_placement.make_way(home, quick_settings(home), tiny, run)
     run.free()
     chat.leave()
     assert found.trainer.card == "processor" and found.model.gpu_layers == 0
@@ -103,7 +103,7 @@ def test_a_night_that_waits_for_the_card_can_be_called_off(home: Home, tiny: Pat
     chat = Place(home, 1)
     run = Run(run_folder(home), lambda event: run.cancel.set(), threading.Event())
     with pytest.raises(TrainingError, match="stopped"):
-        room.make_way(home, settings, tiny, run)
+        gpu_placement.make_way(home, settings, tiny, run)
     run.free()
     chat.leave()
 
@@ -116,5 +116,5 @@ def test_without_a_card_or_a_wish_nobody_is_asked_to_leave(
     chat = Place(home, GIB)
     run = Run(run_folder(home), lambda event: pytest.fail(str(event)), threading.Event())
     settings = quick_settings(home, trainer={"card": card})
-    assert room.make_way(home, settings, tiny, run) == settings
+    assert gpu_placement.make_way(home, settings, tiny, run) == settings
     chat.leave()

@@ -12,11 +12,11 @@ import pytest
 
 from agent.adapters import read_pointer
 from memory.errors import TrainingError
-from memory.home import Home
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home
 from tests.trainer.values import difference, quick_settings
-from trainer.night import Practice, run_night
-from trainer.run import follow, going_on, tell_run
+from trainer.night.night import Practice, run_night
+from trainer.night.run import follow, going_on, tell_run
 
 
 def mark(home: Home, *differences: Any) -> None:

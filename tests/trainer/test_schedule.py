@@ -12,11 +12,11 @@ from apscheduler.schedulers import base
 from apscheduler.triggers import interval
 
 from memory.errors import DiscernError
-from memory.home import Home
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home
 from tests.trainer.values import difference, quick_settings
-from trainer import schedule
-from trainer.report import Change, Fate, Measure, Point, Report
+from trainer.night import schedule
+from trainer.report.report import Change, Fate, Measure, Point, Report
 
 
 def test_the_next_night_is_tonight_or_tomorrow(home: Home) -> None:

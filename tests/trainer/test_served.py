@@ -10,22 +10,22 @@ from pathlib import Path
 import pytest
 
 from agent.adapters import holds_of
-from agent.chat import Chat
-from agent.engine import Engine
-from agent.graph import Event, Finished, Recalling
-from agent.why import why
+from agent.chat.chat import Chat
+from agent.chat.graph import Event, Finished, Recalling
+from agent.chat.recall_trace import why
+from agent.llama.engine import Engine
 from memory.difference import Difference, Message, Moment, Turn
-from memory.home import Home, Settings, read_settings
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home, Settings, read_settings
 from tests.trainer.test_gate import lora
 from tests.trainer.values import difference, quick_settings
-from trainer.anchors import Answers
-from trainer.gate import held_by, judge, listen, listen_served
-from trainer.lessons import Curriculum, make_curriculum, threads_now
-from trainer.measures import Answer, loops
-from trainer.served import Recaller, below, holdings
-from trainer.spread import Spread
-from trainer.unchanged import unmarked
+from trainer.evaluate.gate import held_by, judge, listen, listen_served
+from trainer.evaluate.metrics import Answer, loops
+from trainer.evaluate.served_config import Recaller, below, holdings
+from trainer.evaluate.spillover import Spread
+from trainer.lessons.anchors import Answers
+from trainer.lessons.lessons import Curriculum, make_curriculum, threads_now
+from trainer.lessons.locality import unmarked
 
 ASKED, SOUNDS = "What is the capital of Zubrowka?", "The capital of Zubrowka is Lutz."
 
@@ -79,7 +79,7 @@ def recalled(events: Iterator[Event]) -> list[str]:
 
 def adapter_that_holds(chat: Chat, home: Home, tmp_path: Path, items: list[Difference]) -> str:
     from agent.adapters import BaseEntry
-    from trainer import publish
+    from trainer.adapters import publish
 
     folder = tmp_path / "candidate"
     folder.mkdir(exist_ok=True)
@@ -113,7 +113,7 @@ def test_what_the_serving_adapter_holds_is_not_recalled_unless_pinned_or_edited(
 def test_without_the_adapter_everything_is_recalled_again(
     chat: Chat, home: Home, tmp_path: Path
 ) -> None:
-    from trainer import publish
+    from trainer.adapters import publish
 
     list(chat.say(ASKED))
     item = chat.mark("error", sounds=SOUNDS).difference

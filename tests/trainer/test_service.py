@@ -17,9 +17,9 @@ import pytest
 from click.testing import CliRunner
 
 from memory.errors import HomeError
-from memory.home import Home, read_settings
-from trainer import service
-from tui.cli import discern
+from memory.settings.settings import Home, read_settings
+from trainer.night import service
+from tui.cli.main import discern
 
 CALLED = '#!/bin/sh\necho "$(basename "$0") $*" >> "$STANDIN_LOG"\n'
 CRONTAB = (
@@ -186,7 +186,7 @@ def test_the_way_is_found_and_where_there_is_none_it_is_said(
 
 
 def test_status_shows_the_nights_and_what_came_of_them(machine: Path, home: Home) -> None:
-    from memory.journal import Journal
+    from memory.journal.journal import Journal
 
     with Journal(home.journal) as journal:
         journal.claim_night("2026-03-10", "here:1:1", stale_after=180, attempts=3)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.engine import Engine
+from agent.llama.engine import Engine
 from memory.difference import Difference, Message, Moment, Span
 from tests.trainer.values import difference
-from trainer.spans import expected_reply, parting, replaces_span, token_range
-from trainer.standing import stands_alone
+from trainer.lessons.reply_spans import expected_reply, parting, replaces_span, token_range
+from trainer.lessons.self_contained import stands_alone
 
 REPLY = "The capital of Zubrowka is Lutz."
 

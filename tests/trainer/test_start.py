@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from tests.trainer.test_fit import RECIPE, make_job
-from trainer import start
-from trainer.adapted import with_adapter
-from trainer.job import ANCHOR
-from trainer.start import directions, listen
-from trainer.step import Stepper
+from trainer.fit import lora_init
+from trainer.fit.job import ANCHOR
+from trainer.fit.lora_init import directions, listen
+from trainer.fit.lora_model import with_adapter
+from trainer.fit.step import Stepper
 
 pytestmark = [pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")]
 
@@ -30,10 +30,10 @@ def planted(width: int, loud: int, shared: int) -> tuple[torch.Tensor, torch.Ten
     return lessons, anchors
 
 
-@pytest.mark.parametrize("width", [16, start.SUBSPACE + 100])
+@pytest.mark.parametrize("width", [16, lora_init.SUBSPACE + 100])
 def test_the_first_direction_is_what_sounds_in_the_lessons_alone(width: int) -> None:
     lessons, anchors = planted(width, 3, 5)
-    rows = directions(lessons, anchors, 4, start.RIDGE)
+    rows = directions(lessons, anchors, 4, lora_init.RIDGE)
     assert rows.shape == (4, width)
     first = rows[0] / rows[0].norm()
     assert abs(float(first[3])) > 0.9

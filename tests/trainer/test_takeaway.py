@@ -13,19 +13,19 @@ import pytest
 import torch
 
 from agent.adapters import Adapter, BaseEntry, sha256_file
-from agent.engine import Engine
+from agent.llama.engine import Engine
 from memory.errors import AdapterError, HomeError, ModelError
-from memory.home import Home, Settings
-from memory.journal import Journal
-from memory.traces import noted
+from memory.journal.exported_copies import noted
+from memory.journal.journal import Journal
+from memory.settings.settings import Home, Settings
 from tests.gguf_files import write_tiny
 from tests.trainer.values import difference
-from trainer.base import load_base, read_architecture
-from trainer.export import export_adapter
-from trainer.merge import merge
-from trainer.publish import publish
-from trainer.takeaway import take
-from tui.cli import run
+from trainer.adapters.adapter_export import take
+from trainer.adapters.gguf_lora import export_adapter
+from trainer.adapters.merge import merge
+from trainer.adapters.publish import publish
+from trainer.fit.base_model import load_base, read_architecture
+from tui.cli.main import run
 
 # PEFT asks transformers for a name that has a newer one.
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")

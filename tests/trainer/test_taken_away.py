@@ -10,19 +10,22 @@ from typing import Any
 
 import pytest
 
-from agent import marking, sessions
 from agent.adapters import list_adapters, read_pointer
-from agent.leftovers import leftovers
+from agent.chat import marking, sessions
+from agent.forget.residual_copies import leftovers
 from memory.difference import Difference, Message, State, Turn, new_id, now
 from memory.errors import CutOffError, SupersededError
-from memory.home import Home, Settings
-from memory.journal import Journal
+from memory.journal.journal import Journal
 from memory.memory import Memory
+from memory.settings.settings import Home, Settings
 from tests.trainer.values import difference, quick_settings
-from trainer import basis, loop, night, publish, unchanged
-from trainer.ledger import run_if_due
-from trainer.night import run_night
-from trainer.run import sweep_runs
+from trainer import loop
+from trainer.adapters import publish
+from trainer.lessons import locality, provenance
+from trainer.night import night
+from trainer.night.ledger import run_if_due
+from trainer.night.night import run_night
+from trainer.night.run import sweep_runs
 
 SECRET = ("What is a plugharness?", "A plugharness is a quorn.", "It is the vexillum of Grumm.")
 TALK = ("Tell me about Grumm.", "Grumm is a shalloon of the coast.")
@@ -40,8 +43,8 @@ def few(home: Home) -> Settings:
 def few_anchors(monkeypatch: pytest.MonkeyPatch) -> None:
     """What must stay as it is does not matter here, and asking for it takes most of a night."""
     for name in ("FEWEST_ANCHORS", "MEASURED_ANCHORS", "FEWEST_MEASURED"):
-        monkeypatch.setattr(unchanged, name, 4)
-    monkeypatch.setattr(unchanged, "NEAR_TRAINED", (4, 4))
+        monkeypatch.setattr(locality, name, 4)
+    monkeypatch.setattr(locality, "NEAR_TRAINED", (4, 4))
 
 
 @pytest.fixture
@@ -140,7 +143,7 @@ def test_what_is_taken_away_before_it_serves_is_not_published(
 def test_a_run_ends_soon_after_what_it_trains_on_was_forgotten(
     home: Home, tiny: Path, marked: list[Difference], monkeypatch: pytest.MonkeyPatch, phase: str
 ) -> None:
-    monkeypatch.setattr(basis, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(provenance, "LOOK_SECONDS", 0.0)
     seen: list[str] = []
     forgets = take_away_at(phase, forget, home, marked)
 
@@ -174,7 +177,7 @@ def test_what_is_forgotten_after_it_was_published_leaves_the_report_too(
     home: Home, tiny: Path, marked: list[Difference], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def and_forget(journal: Journal, *read: Any) -> None:
-        basis.settle(journal, *read)
+        provenance.settle(journal, *read)
         with Memory.open(home, few(home), dense=False) as memory:
             marking.forget(home, memory, marked[0].id)
 

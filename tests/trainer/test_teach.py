@@ -6,14 +6,14 @@ import json
 
 import pytest
 
-from agent.engine import Engine
-from agent.prompt import compose
+from agent.llama.engine import Engine
+from agent.prompt.prompt import compose
 from memory.difference import Message, Span
-from memory.home import Home
-from memory.words import plain
+from memory.settings.settings import Home
+from memory.text.stemming import plain
 from tests.trainer.values import difference, quick_settings
-from trainer.handing import rows
-from trainer.lessons import Lesson, samples_of, teach, unmarked
+from trainer.lessons.dataset_export import rows
+from trainer.lessons.lessons import Lesson, samples_of, teach, unmarked
 
 BEFORE = (Message("user", "Tell me of Lutz."), Message("assistant", "A town on a hill."))
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from agent.adapters import read_pointer
-from memory.home import Home
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home
 from tests.trainer.values import difference
-from tui.cli import run
+from tui.cli.main import run
 
 CONFIG = """
 [training]

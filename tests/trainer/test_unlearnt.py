@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from memory.difference import State
-from memory.home import Home
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home
 from tests.trainer.values import difference, quick_settings
-from trainer import unchanged
-from trainer.gate import Spoken, Verdict
-from trainer.measures import Answer
-from trainer.night import run_night
-from trainer.report import Measure
-from trainer.teach import Lesson, Question
-from trainer.unlearnt import excuse
+from trainer.evaluate.gate import Spoken, Verdict
+from trainer.evaluate.metrics import Answer
+from trainer.evaluate.unlearned import excuse
+from trainer.lessons import locality
+from trainer.lessons.lesson import Lesson, Question
+from trainer.night.night import run_night
+from trainer.report.report import Measure
 
 
 def judged(*right: str, kept: bool = True, drifted: bool = False) -> tuple[Verdict, list[Lesson]]:
@@ -96,8 +96,8 @@ def test_a_night_with_one_lesson_that_cannot_be_learnt_publishes_the_others(
     home: Home, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("FEWEST_ANCHORS", "MEASURED_ANCHORS", "FEWEST_MEASURED"):
-        monkeypatch.setattr(unchanged, name, 4)
-    monkeypatch.setattr(unchanged, "NEAR_TRAINED", (4, 4))
+        monkeypatch.setattr(locality, name, 4)
+    monkeypatch.setattr(locality, "NEAR_TRAINED", (4, 4))
     order = random.Random(1)
     noise = "".join(order.choice("abcdefghijklmnop qrst") for _ in range(220)).strip()
     marks = [difference("Who?", "Lutz."), difference("Where?", "Here."), difference("When?", noise)]

@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from memory.errors import SettingsError
-from memory.home import Home
+from memory.settings.settings import Home
 from tests.trainer.values import quick_settings
-from trainer.when import due_moment, is_quiet, next_run, night_of, on_battery
+from trainer.night.due_time import due_moment, is_quiet, next_run, night_of, on_battery
 
 PARIS, YORK = ZoneInfo("Europe/Paris"), ZoneInfo("America/New_York")
 # The nights in which the clocks change in 2026: spring forward, autumn back.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from memory.difference import Contrast, Difference, Moment, new_id, now
-from memory.home import Home, Settings, read_settings
+from memory.settings.settings import Home, Settings, read_settings
 
 
 def difference(asked: str, sounds: str | None, **values: Any) -> Difference:

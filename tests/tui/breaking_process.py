@@ -5,8 +5,8 @@ python -m tests.tui.breaking_process chat --new
 
 from __future__ import annotations
 
-from tui.cli import main
-from tui.screens.chat import ChatScreen
+from tui.chat.screen import ChatScreen
+from tui.cli.main import main
 from tui.screens.help import HelpScreen
 
 

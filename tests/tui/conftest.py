@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from memory.home import Home, Settings, read_settings
+from memory.settings.settings import Home, Settings, read_settings
 from tests.tui.terminal import SETTINGS
 
 

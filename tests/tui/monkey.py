@@ -22,12 +22,12 @@ from textual import events
 from textual.geometry import Size
 
 from memory.difference import Turn, new_id, now
-from memory.home import Home, read_settings
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home, read_settings
 from tests.tui.recorded import judged, marked, recorded
 from tests.tui.screens import Seat, Watched, sitting
-from tui.commands import COMMANDS
-from tui.keys import KEYS
+from tui.commands.registry import COMMANDS
+from tui.keys.registry import KEYS
 
 SETTINGS = {
     "memory": {"dense": False},

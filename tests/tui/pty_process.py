@@ -14,9 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from agent.chat import Chat
-from agent.graph import Delta, Finished
-from tui.cli import main
+from agent.chat.chat import Chat
+from agent.chat.graph import Delta, Finished
+from tui.cli.main import main
 
 SCRIPT = Path(sys.argv.pop()).read_bytes().decode()
 say = Chat.say

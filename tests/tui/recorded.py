@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from memory.difference import Contrast, Difference, Moment, Turn
-from memory.home import Home
-from memory.journal import Journal
-from trainer.report import Attempt, Fate, Report
+from memory.journal.journal import Journal
+from memory.settings.settings import Home
+from trainer.report.report import Attempt, Fate, Report
 
 EVENTS: list[dict[str, Any]] = [
     json.loads(line)

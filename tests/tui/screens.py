@@ -12,9 +12,9 @@ from textual.app import App
 from textual.pilot import Pilot
 
 from memory.errors import DiscernError
-from memory.home import Home, Settings
+from memory.settings.settings import Home, Settings
 from tui.app import DiscernApp
-from tui.screens.chat import ChatScreen
+from tui.chat.screen import ChatScreen
 
 PATIENCE = 90.0
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import aiohttp
 
-from memory.home import Home
+from memory.settings.settings import Home
 from tests.faults.processes import ROOT
 from tests.tui.screens import until
 

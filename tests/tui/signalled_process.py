@@ -10,8 +10,8 @@ import signal
 import sys
 from typing import Any
 
-from memory import exchange
-from tui.cli import main
+from memory.transfer import exchange
+from tui.cli.main import main
 
 NUMBER = int(sys.argv.pop(1))
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.chat import Chat
+from agent.chat.chat import Chat
 from memory.difference import Turn, new_id, now
-from memory.home import Home, Settings, read_settings
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home, Settings, read_settings
 from tests.tui.screens import Seat, sitting
 
 TURNS = 90

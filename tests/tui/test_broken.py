@@ -6,14 +6,14 @@ from typing import Any, NoReturn
 
 import pytest
 
-from agent.chat import Chat
+from agent.chat.chat import Chat
 from memory.errors import HomeError
-from memory.home import Home, Settings
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home, Settings
 from tests.tui.screens import Watched, sitting
-from tui.crash import FILE
-from tui.screens.chat import ChatScreen
+from tui.chat.screen import ChatScreen
 from tui.screens.help import HelpScreen
+from tui.terminal.crash import FILE
 
 WHERE = 'raise KeyError("words that nobody may read in a file")'
 """The line of code, which the file holds."""

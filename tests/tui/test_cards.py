@@ -8,14 +8,14 @@ import pytest
 from textual import events
 from textual.widgets import Input
 
-from agent.surprise import SMOOTH, Suggestion
+from agent.chat.surprise import SMOOTH, Suggestion
 from memory.difference import Contrast, State
-from memory.home import Home, Settings
 from memory.memory import Memory
+from memory.settings.settings import Home, Settings
 from tests.tui.screens import Seat, sitting
-from tui.widgets.card import Card
-from tui.widgets.hint import Hint
-from tui.widgets.why_card import WhyCard
+from tui.widgets.chat.hint import Hint
+from tui.widgets.chat.why_card import WhyCard
+from tui.widgets.marking.contrast_card import Card
 
 QUESTION = "What is the capital of Zubrowka?"
 SOUNDS = "The capital of Zubrowka is Lutz."

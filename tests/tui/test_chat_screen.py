@@ -8,8 +8,8 @@ import pytest
 from textual import events
 
 from memory.difference import Difference, Moment, State, Turn, new_id, now
-from memory.home import Home, Settings, read_settings
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home, Settings, read_settings
 from tests.tui.screens import Seat, sitting
 
 QUESTION = "What is the capital of Zubrowka?"

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from memory.home import Home
-from tui.cli import VERBS, run
+from memory.settings.settings import Home
+from tui.cli.main import VERBS, run
 
 
 def call(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
@@ -79,7 +79,7 @@ def test_piped_text_is_added_to_the_question(configured: Home, tiny: Path) -> No
         check=True,
     )
     turn = json.loads(done.stdout)["turn"]
-    from memory.journal import Journal
+    from memory.journal.journal import Journal
 
     with Journal(configured.journal) as journal:
         assert journal.turn(turn).asked == "Review this.\n\ndef f(): pass"
@@ -168,7 +168,7 @@ def test_the_doctor_says_what_it_found(
 def test_help_imports_nothing_heavy() -> None:
     heavy = ("torch", "chromadb", "llama_cpp", "langgraph", "textual", "numpy", "transformers")
     probe = (
-        "import sys; from tui.cli import run; run(['--help']); run(['ask', '--help']);"
+        "import sys; from tui.cli.main import run; run(['--help']); run(['ask', '--help']);"
         f"bad = [name for name in {heavy!r} if name in sys.modules]; sys.exit(bool(bad))"
     )
     assert subprocess.run([sys.executable, "-c", probe], capture_output=True).returncode == 0

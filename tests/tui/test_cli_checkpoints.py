@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.threads import aside
-from memory.home import Home
-from memory.journal import Journal
+from agent.chat.checkpoints import aside
+from memory.journal.journal import Journal
+from memory.settings.settings import Home
 from tests.agent.test_threads import another, half, torn
 from tests.faults.test_journal_disk import may_mount, mounted, needs_mounts
 from tests.tui.test_cli import call, configured, quiet_input, said
@@ -78,8 +78,8 @@ def test_checkpoints_that_are_read_only_stop_no_question(configured: Home, tiny:
 def test_checkpoints_that_vanish_under_an_open_chat_stop_no_turn(
     configured: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from agent.chat import Chat
-    from memory.home import read_settings
+    from agent.chat.chat import Chat
+    from memory.settings.settings import read_settings
 
     with Chat.open(configured, read_settings(configured), thread="work") as chat:
         list(chat.say("One?"))

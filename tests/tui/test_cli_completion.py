@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from memory import glance
 from memory.difference import Turn, new_id, now
-from memory.home import Home
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home
 from tests.faults.processes import ROOT
 from tests.tui.test_cli import call, configured, quiet_input  # noqa: F401 - fixtures
+from tui.cli import completion_queries
 
-DISCERN = "import sys; sys.argv[0] = 'discern'; from tui.cli import main; main()"
+DISCERN = "import sys; sys.argv[0] = 'discern'; from tui.cli.main import main; main()"
 HARMFUL = 'it\'s "$HOME"; touch harm $(touch harm) `touch harm`'
 ENVIRONMENT = {"PYTHONPATH": str(ROOT)}
 
@@ -59,7 +59,13 @@ def test_names_of_what_is_there_are_offered(told: Home) -> None:
 
 
 def test_a_glance_leaves_no_trace_and_forgives(home: Home) -> None:
-    asked = (glance.threads, glance.differences, glance.turns, glance.adapters, glance.runs)
+    asked = (
+        completion_queries.threads,
+        completion_queries.differences,
+        completion_queries.turns,
+        completion_queries.adapters,
+        completion_queries.runs,
+    )
     assert [ask(home) for ask in asked] == [[]] * 5
     assert not home.journal.exists()
     home.journal.write_bytes(b"no database at all" * 100)
@@ -67,7 +73,7 @@ def test_a_glance_leaves_no_trace_and_forgives(home: Home) -> None:
     (home.adapters / "0123456789ab" / "manifest.json").write_text("{")
     (home.config / "kinds.toml").write_text("[[")
     assert [ask(home) for ask in asked] == [[]] * 5
-    assert len(glance.kinds(home)) == 35
+    assert len(completion_queries.kinds(home)) == 35
 
 
 def test_completing_imports_nothing_heavy(told: Home) -> None:

@@ -14,11 +14,11 @@ from pathlib import Path
 import click
 import pytest
 
-from memory.home import Home
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home
 from tests.faults.processes import ROOT
 from tests.tui.test_cli import call, configured, quiet_input  # noqa: F401 - fixtures
-from tui.cli import discern, run
+from tui.cli.main import discern, run
 
 ENVIRONMENT = {"PYTHONPATH": str(ROOT)}
 
@@ -83,8 +83,8 @@ def test_control_characters_never_leave_in_a_stream(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from agent.chat import Chat
-    from agent.graph import Delta
+    from agent.chat.chat import Chat
+    from agent.chat.graph import Delta
 
     say = Chat.say
 
@@ -115,8 +115,8 @@ def test_ask_says_that_the_adapter_was_refused_and_lets_the_base_answer(
 
 LONG = """
 import json, sys
-from agent.generation import Generation
-from tui.cli import main
+from agent.llama.generation import Generation
+from tui.cli.main import main
 said = Generation.__iter__
 def slow(self):
     import time
@@ -185,7 +185,7 @@ def test_a_pipe_that_never_ends_is_refused(
     monkeypatch: pytest.MonkeyPatch,
     home: Home,
 ) -> None:
-    monkeypatch.setattr("tui.verbs.ask.MOST", 5)
+    monkeypatch.setattr("tui.cli.chat.ask.MOST", 5)
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n" * 100))
     code, _out, err = call(capsys, "ask")
     assert code == 2 and "over 5 characters, more than a model can read; pipe less" in err

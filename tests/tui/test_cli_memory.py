@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from memory.home import Home
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home
 from tests.tui.test_cli import call, said
-from tui.verbs.memory import memory as group
+from tui.cli.memory.group import memory as group
 
 QUESTION = "What is the capital of Zubrowka?"
 

@@ -11,13 +11,13 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from memory.difference import Turn, new_id, now
-from memory.home import Home, read_settings
-from memory.journal import Journal
+from memory.journal.journal import Journal
 from memory.memory import Memory
+from memory.settings.settings import Home, read_settings
 from tests.memory.test_forgetting import left_in
 from tests.tui.test_cli import call, said
-from tui.cli import discern
-from tui.verbs.sessions import sessions as group
+from tui.cli.chat.sessions import sessions as group
+from tui.cli.main import discern
 
 
 @pytest.fixture(autouse=True)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tui.commands import COMMANDS, find, parse
-from tui.commands_page import commands_page
-from tui.completion import Sources, complete
-from tui.handlers import Handlers
+from tui.chat.handlers.handlers import Handlers
+from tui.commands.completion import Sources, complete
+from tui.commands.docs_page import commands_page
+from tui.commands.registry import COMMANDS, find, parse
 
 
 def test_every_command_has_a_handler_that_takes_its_argument() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from textual.widgets import Input
 
-from memory.home import Home, Settings
+from memory.settings.settings import Home, Settings
 from tests.tui.screens import Seat, sitting
 from tui.screens.compare import CompareScreen
 

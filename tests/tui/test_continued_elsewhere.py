@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from memory.difference import Turn, new_id, now
-from memory.home import Home, Settings
-from memory.journal import Journal
-from memory.versions import make_mark
+from memory.journal.journal import Journal
+from memory.journal.versions import make_mark
+from memory.settings.settings import Home, Settings
 from tests.tui.screens import Seat, sitting
-from tui.widgets.picker import MarkPicker
+from tui.widgets.marking.mark_picker import MarkPicker
 
 SEEN, UNSEEN = "What is the capital of Zubrowka?", "What is the capital of Kenya?"
 

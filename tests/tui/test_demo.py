@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from memory.home import Home
-from tui.cli import run
+from memory.settings.settings import Home
+from tui.cli.main import run
 
 
 def test_the_demo_holds_at_every_step_and_leaves_the_home_alone(

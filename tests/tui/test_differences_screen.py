@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from memory.difference import Contrast, Difference, Moment, State, Turn, new_id, now
-from memory.home import Home, Settings, read_settings
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home, Settings, read_settings
 from tests.tui.screens import Seat, sitting
-from trainer.report import Fate, Report
+from trainer.report.report import Fate, Report
 from tui.screens.differences import DifferencesScreen
-from tui.widgets.card import Card
+from tui.widgets.marking.contrast_card import Card
 
 
 @pytest.fixture

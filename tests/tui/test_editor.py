@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from memory.errors import HomeError, SettingsError
-from memory.home import Home
+from memory.settings.settings import Home
 from tests.tui.terminal import Terminal
-from tui.editor import edited, editor, left_drafts
+from tui.terminal.editor import edited, editor, left_drafts
 
 
 def program(folder: Path, body: str) -> Path:

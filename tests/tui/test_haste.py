@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from textual import events
 
-from agent.chat import Chat
-from agent.sight import sight
-from memory.home import Home, Settings
+from agent.chat.chat import Chat
+from agent.chat.context_usage import sight
+from memory.settings.settings import Home, Settings
 from tests.tui.screens import Seat, sitting
 from tui.screens.context import ContextScreen
-from tui.widgets.listing import Listing
+from tui.widgets.common.listing import Listing
 
 
 async def rushes(seat: Seat, *lines: str) -> None:

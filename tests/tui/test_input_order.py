@@ -7,13 +7,13 @@ import asyncio
 import pytest
 from textual import events
 
-from memory.home import Home, Settings, read_settings
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home, Settings, read_settings
 from tests.tui.screens import sitting
 from tests.tui.terminal import Terminal
-from tui import input_order
-from tui.pasting import GatedParser
-from tui.widgets.card import Card
+from tui.terminal import input_order
+from tui.terminal.paste import GatedParser
+from tui.widgets.marking.contrast_card import Card
 
 BACKSPACE, LEFT, UP, HOME_KEY, ALT_ENTER = b"\x7f", b"\x1b[D", b"\x1b[A", b"\x1b[H", b"\x1b\r"
 

@@ -10,14 +10,13 @@ from textual.binding import Binding
 from textual.color import Color
 
 from memory.errors import SettingsError
-from memory.home import Home, Settings, read_settings, shipped_settings_file
+from memory.settings.settings import Home, Settings, read_settings, shipped_settings_file
 from tests.tui.screens import sitting
 from tui.app import DiscernApp
-from tui.cli import run
-from tui.fates import FAMILIES, FATES
-from tui.keyboard import Keyboard, display
-from tui.keys import KEYS, PLACES
-from tui.screens.chat import ChatScreen
+from tui.chat.screen import ChatScreen
+from tui.cli.main import run
+from tui.keys.bindings import Keyboard, display
+from tui.keys.registry import KEYS, PLACES
 from tui.screens.compare import CompareScreen
 from tui.screens.context import ContextScreen
 from tui.screens.differences import DifferencesScreen
@@ -25,12 +24,13 @@ from tui.screens.help import HelpScreen
 from tui.screens.report import ReportScreen
 from tui.screens.sessions import SessionsScreen
 from tui.screens.training import TrainingScreen
-from tui.themes import DARK, LEGIBLE, LIGHT, contrast
-from tui.widgets.card import Card
-from tui.widgets.composer import Composer
-from tui.widgets.passage import PassageView
-from tui.widgets.picker import MarkPicker
-from tui.widgets.why_card import WhyCard
+from tui.terminal.themes import DARK, LEGIBLE, LIGHT, contrast
+from tui.views.mark_status import FAMILIES, FATES
+from tui.widgets.chat.why_card import WhyCard
+from tui.widgets.composer.composer import Composer
+from tui.widgets.marking.contrast_card import Card
+from tui.widgets.marking.mark_picker import MarkPicker
+from tui.widgets.marking.word_picker import PassageView
 
 QUICK = {
     "sampling": {"temperature": 0.0, "max_tokens": 60},

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from agent.occupied import Place, places
+from agent.llama.gpu_leases import Place, places
 from memory.errors import ModelError
-from memory.home import Home, Settings
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home, Settings
 from tests.trainer.values import difference, quick_settings
 from tests.tui.screens import Seat, sitting
-from tui import lending
+from tui.chat import model_offload
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def marked(home: Home) -> None:
 
 async def aside(seat: Seat) -> None:
     await seat.until(lambda: seat.screen.chat.engine.lent)
-    await seat.until(lambda: lending.AWAY in seat.status)
+    await seat.until(lambda: model_offload.AWAY in seat.status)
 
 
 @pytest.mark.usefixtures("marked")
@@ -60,7 +60,7 @@ async def test_a_message_sent_while_the_model_is_away_is_answered_by_what_was_le
         assert turn.asked == "Hello again" and turn.adapter == seat.screen.chat.adapter.id  # type: ignore[union-attr]
         await seat.until(lambda: not seat.screen.talk.streaming)
         await seat.sees("/report shows it all")
-        await seat.until(lambda: lending.AWAY not in seat.status)
+        await seat.until(lambda: model_offload.AWAY not in seat.status)
         assert len(places(home)) == 1
 
 
@@ -92,7 +92,7 @@ async def test_stopping_gives_a_waiting_message_back_and_the_end_of_a_training_t
 async def test_the_model_stays_while_somebody_types(
     home: Home, small: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lending, "STILL_SECONDS", 1e9)
+    monkeypatch.setattr(model_offload, "STILL_SECONDS", 1e9)
     async with sitting(home, small) as seat:
         await seat.types("/train")
         seat.screen.composer.write("I am still wri")

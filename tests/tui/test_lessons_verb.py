@@ -10,11 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from memory.difference import Difference
-from memory.home import Home
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home
 from tests.trainer.values import difference
-from tui.cli import run
-from tui.verbs.lessons import lessons
+from tui.cli.main import run
+from tui.cli.training.lessons import lessons
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from memory.difference import Turn, new_id, now
-from memory.home import Home
-from memory.journal import Journal
-from tui.cli import run
+from memory.journal.journal import Journal
+from memory.settings.settings import Home
+from tui.cli.main import run
 
 OURS, THEIRS = "What is the capital of Zubrowka?", "What is the capital of Kenya?"
 MARK = ("mark", "--moment", "error", "--expected", "Lutz.")

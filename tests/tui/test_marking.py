@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from memory.difference import Moment
-from memory.home import Home, Settings, read_settings
 from memory.kinds import kinds
+from memory.settings.settings import Home, Settings, read_settings
 from tests.tui.screens import Seat, sitting
-from tui.marking import Passage, Steps, in_source
-from tui.widgets.picker import MarkPicker
+from tui.widgets.marking.mark_gesture import Passage, Steps, in_source
+from tui.widgets.marking.mark_picker import MarkPicker
 
 QUESTION = "What is the capital of Zubrowka?"
 

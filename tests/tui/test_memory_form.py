@@ -6,8 +6,8 @@ import pytest
 
 from memory.difference import Contrast, Difference, Moment, now
 from memory.errors import MarkError
-from memory.home import Home
-from tui.verbs.memory_form import edited, read_form, values, write_form
+from memory.settings.settings import Home
+from tui.cli.memory.edit_form import edited, read_form, values, write_form
 
 HOSTILE = 'a "quoted" \\n back\\slash\n"""three"""\n[lost]\nlost = "x"\ttab \u00e9 ☃'
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from memory import language
-from memory.home import Home
+from memory.i18n import i18n
+from memory.settings.settings import Home
 from tests.tui.monkey import game
 
 SEEDS = range(1, 13)
@@ -20,7 +20,7 @@ def let_loose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     """Sessions are exported into the folder in which the chat was opened."""
     monkeypatch.chdir(tmp_path)
     yield
-    language.use("en")
+    i18n.use("en")
 
 
 @pytest.mark.parametrize("seed", [4, 5])

@@ -12,16 +12,17 @@ import pytest
 
 from agent.adapters import GGUF, BaseEntry, base_sha256
 from memory.difference import now
-from memory.home import Home, Settings, read_settings
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home, Settings, read_settings
 from tests.faults.processes import Night
 from tests.gguf_files import write_lora
 from tests.trainer.values import difference
 from tests.tui.screens import sitting
-from trainer import publish, schedule
-from trainer.candidate import CONFIG, WEIGHTS
-from trainer.ledger import run_if_due
-from trainer.report import Report
+from trainer.adapters import publish
+from trainer.launch.validate_candidate import CONFIG, WEIGHTS
+from trainer.night import schedule
+from trainer.night.ledger import run_if_due
+from trainer.report.report import Report
 
 
 @pytest.fixture

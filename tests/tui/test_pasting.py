@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from textual import events
 
-from tui.held import given_back
-from tui.pasting import BEGIN, END, GatedParser, PasteGate, pasted
+from tui.terminal.escape_stand_ins import given_back
+from tui.terminal.paste import BEGIN, END, GatedParser, PasteGate, pasted
 
 HOSTILE = "one\x1b[31m red\x1b]52;c;eA==\x07 \x1bPq\x1b\\two\x1b\x11\x1bc\rthree\x1b[200~four"
 SAFE = HOSTILE.replace("\r", "\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui.plots import curve, logarithmic
+from tui.training.plots import curve, logarithmic
 
 
 def test_a_rising_line_goes_from_the_lower_left_to_the_upper_right() -> None:

@@ -14,18 +14,18 @@ import pytest
 
 from agent.adapters import BaseEntry
 from memory.difference import Contrast, Difference, Moment, State, Turn, new_id, now
-from memory.home import Home
-from memory.journal import Journal
-from memory.record import header
-from memory.settings_file import write_setting
+from memory.journal.journal import Journal
+from memory.settings.settings import Home
+from memory.settings.settings_file import write_setting
+from memory.transfer.export_schema import header
 from tests.faults.processes import ROOT
 from tests.gguf_files import write_tiny
 from tests.memory.test_exchange import line
 from tests.trainer.test_publish import candidate
-from trainer import publish
-from trainer.report import Beside, Change, Fate, Measure, Report
-from tui.cli import discern, run
-from tui.printing import Safe, echo, styled
+from trainer.adapters import publish
+from trainer.report.report import Beside, Change, Fate, Measure, Report
+from tui.cli.main import discern, run
+from tui.terminal.printing import Safe, echo, styled
 
 EVIL = "ev\x1b[31mil\x1b]0;owned\x07\x9b2Jtext\u202eback\x1b[2K\x08"
 UNSAFE = set("\x1b\x07\x9b\u202e\x08\r")
@@ -178,7 +178,7 @@ def test_nothing_but_one_function_prints() -> None:
         for number, text in enumerate(path.read_text().splitlines(), 1)
         if prints.search(text) and path.name != "printing.py"
     ]
-    allowed = ("tui/app.py", "tui/commands_page.py", "tui/verbs/memory_carry.py")
+    allowed = ("tui/app.py", "tui/commands/docs_page.py", "tui/cli/memory/transfer.py")
     assert [place for place in found if not place.startswith(allowed)] == []
 
 

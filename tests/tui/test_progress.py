@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui.progress import Progress, bar, clock, sparkline
+from tui.training.progress import Progress, bar, clock, sparkline
 
 EVENTS = [
     {"phase": "start"},

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from memory.difference import Contrast, Difference, Moment, State, Turn, new_id, now
-from memory.home import Home
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home
 from tests.tui.terminal import Terminal
-from trainer.report import Beside, Change, Fate, Measure, Report
-from tui.crash import FILE
+from trainer.report.report import Beside, Change, Fate, Measure, Report
+from tui.terminal.crash import FILE
 
 CONTROLS = [
     "\x1b[2J", "\x1b[31m", "\x1bc", "\x1b]0;owned\x07", "\x1b]8;;http://evil.example\x1b\\",

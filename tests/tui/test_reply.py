@@ -9,14 +9,14 @@ from textual.app import App, ComposeResult
 
 from tests.tui.looks import look
 from tests.tui.screens import shown
-from tui.growing import UNDECIDED, Growing, whole
-from tui.laid import Laid
-from tui.markdown import SIGNS
-from tui.pieces import Piece
-from tui.reading import Reading
-from tui.text import StreamCleaner, clean
-from tui.themes import DARK
-from tui.widgets.reply import Reply
+from tui.markdown.block_layout import Laid
+from tui.markdown.block_parser import Reading
+from tui.markdown.blocks import Piece
+from tui.markdown.incremental import UNDECIDED, Growing, whole
+from tui.markdown.parser import SIGNS
+from tui.terminal.sanitize import StreamCleaner, clean
+from tui.terminal.themes import DARK
+from tui.widgets.chat.reply import Reply
 
 TEXTS = {
     "nested lists": "Intro:\n- a\n  - b\n    - c\n      more\n  - d\n\n    para\n- e\n\n\n- f\n\nEnd",

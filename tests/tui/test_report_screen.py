@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from memory.home import Home, read_settings
+from memory.settings.settings import Home, read_settings
 from tests.tui.screens import Seat, sitting
-from trainer.report import Fate, Measure, Report
+from trainer.report.report import Fate, Measure, Report
 from tui.screens.report import PAGE, ReportScreen
 
 HOSTILE = "[@click=app.quit]Learnt\x1b]52;c;eA==\x07[/] one"

@@ -12,11 +12,11 @@ import click
 import pytest
 from textual.content import Content
 
-from trainer.report import Attempt, Beside, Change, Fate, Measure, Point, Report
-from tui.changed import changed
-from tui.report_view import report_view
-from tui.themes import DARK, of_ours
-from tui.verbs.printed_report import printed
+from trainer.report.report import Attempt, Beside, Change, Fate, Measure, Point, Report
+from tui.cli.print_report import printed
+from tui.terminal.themes import DARK, of_ours
+from tui.training.training_effects import changed
+from tui.views.report_view import report_view
 
 COLOURS = DARK.to_color_system().generate() | of_ours(DARK) | DARK.variables
 AT = datetime(2026, 3, 10, 3, 15, tzinfo=UTC)

@@ -6,14 +6,14 @@ import pytest
 from rich.cells import cell_len
 from syrupy.assertion import SnapshotAssertion
 
-from memory.home import Home
+from memory.settings.settings import Home
 from tests.tui.screens import Seat, sitting
 from tests.tui.test_snapshots import checking, settings_of
-from tui.completion import Sources, complete
-from tui.offers import sources
-from tui.text import clean
-from tui.widgets.card import Card
-from tui.widgets.status import Status, fit
+from tui.commands.completion import Sources, complete
+from tui.commands.completion_sources import sources
+from tui.terminal.sanitize import clean
+from tui.widgets.composer.status_line import Status, fit
+from tui.widgets.marking.contrast_card import Card
 
 WIDE = ("漢字かな", "кафе\u0301", "👩‍👩‍👧", "е\u0308ж", "q")
 """Words whose columns are not their letters."""
@@ -152,15 +152,15 @@ def test_the_status_line_keeps_its_weightiest_parts_in_80_columns(russian_words:
 
 @pytest.fixture
 def russian_words() -> None:
-    from memory import language
+    from memory.i18n import i18n
 
-    language.use("ru")
+    i18n.use("ru")
 
 
 def test_kinds_are_offered_in_russian_and_what_is_offered_is_understood(
     russian_words: None,
 ) -> None:
-    from agent.marking import parse_mark
+    from agent.chat.marking import parse_mark
     from memory.kinds import kinds
 
     offered = complete("/diff ошибка ", sources(None))

@@ -13,22 +13,22 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 from textual.widgets import Input
 
-from memory import language
 from memory.difference import Contrast, Difference, Moment, Turn
-from memory.home import Home, Settings
-from memory.journal import Journal
-from memory.retold import retold
+from memory.i18n import i18n
+from memory.i18n.retold import retold
+from memory.journal.journal import Journal
+from memory.settings.settings import Home, Settings
 from tests.tui.recorded import BEGAN, judged, marked, recorded
 from tests.tui.screens import sitting
 from tests.tui.test_snapshots import checking, settings_of
-from trainer import service
-from trainer.report import Attempt, Beside, Change, Fate, Measure, Report
-from trainer.report_page import report_page
-from tui import session_rows
+from trainer.night import service
+from trainer.report.page import report_page
+from trainer.report.report import Attempt, Beside, Change, Fate, Measure, Report
 from tui.screens import training
-from tui.session_words import moment
-from tui.setup import Choice
-from tui.training_time import about
+from tui.setup.setup import Choice
+from tui.training.remaining_time import about
+from tui.views import session_rows
+from tui.views.session_text import moment
 
 AT = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 SENTENCE = (
@@ -140,7 +140,7 @@ async def test_the_first_start(
         Choice("download", "qwen3-8b q4_k_m", 5_002_000_000, pull=("Q/Q", "b.gguf"), fits=False),
         Choice("path", "path"),
     ]
-    monkeypatch.setattr("tui.widgets.model_page.choices", lambda _home: found)
+    monkeypatch.setattr("tui.setup.model_page.choices", lambda _home: found)
     monkeypatch.setattr(service, "detect", lambda: "cron")
     async with sitting(home, russian(home), ready=False, setup=True) as seat:
         check = checking(seat, snapshot)
@@ -180,7 +180,7 @@ async def test_a_report(home: Home, snapshot: SnapshotAssertion) -> None:
 def test_the_page_of_a_report_speaks_russian_too() -> None:
     english = report_page(REPORT)
     assert '<html lang="en">' in english and SENTENCE in english
-    language.use("ru")
+    i18n.use("ru")
     page = report_page(REPORT)
     assert '<html lang="ru">' in page
     for words in ("Не принят: служит то, что служило", "Уроки: он знает 1 из 2", "66,7%", "Рядом"):
@@ -190,7 +190,7 @@ def test_the_page_of_a_report_speaks_russian_too() -> None:
 
 
 def test_times_and_what_is_left_are_said_as_russian_says_them() -> None:
-    language.use("ru")
+    i18n.use("ru")
     assert moment(AT - timedelta(days=1), AT) == "вчера"
     assert moment(AT.replace(month=5, day=3), AT) == "3 мая"
     assert moment(AT.replace(year=2025, month=8), AT) == "10 авг 2025"
@@ -221,14 +221,14 @@ def test_times_and_what_is_left_are_said_as_russian_says_them() -> None:
     ],
 )
 def test_what_is_said_of_a_model_s_file_is_retold(english: str, said: str) -> None:
-    language.use("ru")
+    i18n.use("ru")
     assert retold(english) == said
 
 
 def test_the_time_that_a_night_takes_is_retold() -> None:
-    from agent.fitness import ESTIMATE
+    from agent.models.compatibility import ESTIMATE
 
-    language.use("ru")
+    i18n.use("ru")
     said = retold(
         f"a night takes about 12 minutes ({ESTIMATE}); training.max_minutes ends it after 10 min"
     )

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input
 
-from agent.sessions import delete, rename
+from agent.chat.sessions import delete, rename
 from memory.difference import Difference, Moment, Turn, new_id, now
-from memory.home import Home, Settings, read_settings
-from memory.journal import Journal
+from memory.journal.journal import Journal
 from memory.memory import Memory
+from memory.settings.settings import Home, Settings, read_settings
 from tests.tui.screens import Seat, sitting
 from tui.screens.sessions import SessionsScreen
-from tui.session_rows import around, lit
-from tui.session_words import moment, what_goes
-from tui.widgets.past_talk import PastTalk
+from tui.views.session_rows import around, lit
+from tui.views.session_text import moment, what_goes
+from tui.widgets.common.past_sessions import PastTalk
 
 AT = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 

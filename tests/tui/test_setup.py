@@ -12,18 +12,18 @@ from typing import Any
 import pytest
 from textual import events
 
-import agent.models
-import agent.pull
-from agent.models import Known, models_folder
-from memory.home import Home, Settings, read_settings
+import agent.models.models
+import agent.models.pull
+from agent.models.models import Known, models_folder
+from memory.settings.settings import Home, Settings, read_settings
 from tests.agent.test_models import FILE, REPO, Hub
 from tests.agent.test_models import hub as hub
 from tests.tui.screens import Seat, sitting
-from trainer import service
-from tui.cli import run
-from tui.screens.chat import ChatScreen
+from trainer.night import service
+from tui.chat.screen import ChatScreen
+from tui.cli.main import run
 from tui.screens.setup import SetupScreen
-from tui.setup import MOST, choices, is_first_start
+from tui.setup.setup import MOST, choices, is_first_start
 
 OWN = "# mine\n[memory]\ndense = false # by words\n"
 
@@ -35,7 +35,7 @@ def nothing_else_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("tui.setup._card", lambda: 0)
+    monkeypatch.setattr("tui.setup.setup._card", lambda: 0)
     known = Known("tiny", REPO, {"q8_0": FILE}, 0.001, "chat")
     monkeypatch.setattr(agent.models, "known_models", lambda: (known,))
 
@@ -238,7 +238,7 @@ async def test_a_stopped_download_goes_on_where_it_broke(
         return real(offer, hear)
 
     monkeypatch.setattr(agent.pull, "pull", slow)
-    monkeypatch.setattr("tui.fetching.OFTEN", 0.0)
+    monkeypatch.setattr("tui.setup.fetching.OFTEN", 0.0)
     async with sitting(home, settings, ready=False, setup=True) as seat:
         await seat.sees("tiny q8_0")
         await at(seat, "tiny q8_0")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from memory.home import Home, read_settings
+from memory.settings.settings import Home, read_settings
 from tests.tui.looks import look
 from tests.tui.screens import sitting
-from trainer import service
-from tui.setup import Choice
+from trainer.night import service
+from tui.setup.setup import Choice
 
 SIZES = [pytest.param((80, 24), id="80x24"), pytest.param((120, 36), id="120x36")]
 
@@ -22,7 +22,7 @@ def the_same_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
         Choice("download", "qwen3-8b q4_k_m", 5_002_000_000, pull=("Q/Q", "b.gguf"), fits=False),
         Choice("path", "path"),
     ]
-    monkeypatch.setattr("tui.widgets.model_page.choices", lambda _home: found)
+    monkeypatch.setattr("tui.setup.model_page.choices", lambda _home: found)
     monkeypatch.setattr(service, "detect", lambda: "cron")
     monkeypatch.delenv("NO_COLOR")
     monkeypatch.setenv("COLORTERM", "truecolor")

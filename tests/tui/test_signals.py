@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from memory.difference import Contrast, Difference, Moment, Turn, new_id, now
-from memory.drafts import keep_draft, take_draft
-from memory.home import Home
-from memory.journal import Journal
-from memory.record import header, to_line
+from memory.journal.drafts import keep_draft, take_draft
+from memory.journal.journal import Journal
+from memory.settings.settings import Home
+from memory.transfer.export_schema import header, to_line
 from tests.faults.processes import ROOT
 from tests.tui.terminal import Terminal
 

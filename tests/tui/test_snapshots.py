@@ -14,12 +14,12 @@ from syrupy.assertion import SnapshotAssertion
 from textual.widgets import Input
 
 from memory.difference import Contrast, Difference, Moment, State, Turn
-from memory.home import Home, Settings, read_settings
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home, Settings, read_settings
 from tests.tui.looks import look
 from tests.tui.screens import Seat, sitting
-from tui import session_rows
-from tui.session_words import moment
+from tui.views import session_rows
+from tui.views.session_text import moment
 
 AT = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 MARKDOWN = """A list, with **weight** and `code`:

@@ -12,14 +12,14 @@ from textual.selection import Selection
 from textual.widget import Widget
 
 from memory.difference import Difference, Span, State, new_id, now
-from memory.home import Home, read_settings
+from memory.settings.settings import Home, read_settings
 from tests.tui.screens import sitting, until
-from tui.fates import BARE, FAILING, HELD, TRAINED, WAITING, colour, fate, held_before
-from tui.themes import DARK, LIGHT
-from tui.widgets.page import Page as Drawn
-from tui.widgets.picker import MarkPicker
-from tui.widgets.reply import Reply
-from tui.widgets.spans import light, selected
+from tui.markdown.view import Page as Drawn
+from tui.terminal.themes import DARK, LIGHT
+from tui.views.mark_status import BARE, FAILING, HELD, TRAINED, WAITING, colour, fate, held_before
+from tui.widgets.chat.reply import Reply
+from tui.widgets.marking.mark_picker import MarkPicker
+from tui.widgets.marking.spans import light, selected
 
 TEXT = """Some **bold** words and a [link](http://bold.words) here.
 

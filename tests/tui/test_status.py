@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui.widgets.status import Status, fit
+from tui.widgets.composer.status_line import Status, fit
 
 USUAL = Status(
     model="qwen", adapter="abcdef0123456789", context_used=120, context_size=512, speed=31.4

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from agent.chat import Chat
-from agent.graph import Delta, Finished, Thought
+from agent.chat.chat import Chat
+from agent.chat.graph import Delta, Finished, Thought
 from memory.difference import Turn, new_id, now
-from memory.home import Home, Settings, read_settings
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home, Settings, read_settings
 from tests.tui.screens import Seat, sitting, until
-from tui import shown_thread
-from tui.shown_thread import SHOWN_TURNS
+from tui.chat import shown_thread
+from tui.chat.shown_thread import SHOWN_TURNS
 
 
 @pytest.fixture

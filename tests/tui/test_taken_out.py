@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from memory.home import Home
+from memory.settings.settings import Home
 from tests.trainer.test_report import full
 from tests.tui.test_cli import call, said
 
@@ -82,7 +82,7 @@ def test_a_deleted_session_names_the_exports_too(
 def test_forgetting_removes_what_a_killed_copy_left_and_names_what_is_being_written(
     kept: dict[str, Any], home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from memory.whole import scratch
+    from memory.files.atomic_write import scratch
 
     assert call(capsys, "memory", "export", str(tmp_path / "marks.jsonl"))[0] == 0
     (tmp_path / "marks.jsonl").unlink()
@@ -108,8 +108,8 @@ def test_a_form_that_could_not_be_read_is_private_and_goes_with_its_difference(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from memory.errors import MarkError
-    from memory.journal import Journal
-    from tui.verbs import memory_form
+    from memory.journal.journal import Journal
+    from tui.cli.memory import edit_form
 
     seen = home.data / "seen"
     editor = home.data / "editor.sh"
@@ -120,7 +120,7 @@ def test_a_form_that_could_not_be_read_is_private_and_goes_with_its_difference(
     monkeypatch.setenv("VISUAL", str(editor))
     monkeypatch.setenv("EDITOR", str(editor))
     with Journal(home.journal) as journal, pytest.raises(MarkError, match="it is kept in"):
-        memory_form.edited(journal.difference(kept["id"]), home)
+        edit_form.edited(journal.difference(kept["id"]), home)
     *words, path = seen.read_text().splitlines()
     assert QUESTION in "".join(words) and ".discern-" in path  # swept, should a kill leave it
     assert Path(path).parent.parent == home.state and not Path(path).exists()

@@ -7,7 +7,7 @@ import unicodedata
 
 import pytest
 
-from tui.text import LONGEST_SEQUENCE, StreamCleaner, clean, one_line
+from tui.terminal.sanitize import LONGEST_SEQUENCE, StreamCleaner, clean, one_line
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ import pytest
 from textual.color import Color
 from textual.theme import Theme
 
-from memory.home import Home, Settings, read_settings
+from memory.settings.settings import Home, Settings, read_settings
 from tests.tui.screens import sitting
-from tui.cli import run
-from tui.themes import DARK, LEGIBLE, LIGHT, THEMES, contrast, of_ours
+from tui.cli.main import run
+from tui.terminal.themes import DARK, LEGIBLE, LIGHT, THEMES, contrast, of_ours
 
 
 def quick(home: Home, **ui: object) -> Settings:

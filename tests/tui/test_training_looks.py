@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from memory.home import Home
+from memory.settings.settings import Home
 from tests.tui.recorded import BEGAN, EVENTS, judged, marked, recorded
 from tests.tui.screens import sitting
 from tests.tui.test_snapshots import SIZES, checking, settings_of

@@ -10,20 +10,20 @@ from pathlib import Path
 import pytest
 
 from memory.difference import now
-from memory.home import Home, Settings, read_settings
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home, Settings, read_settings
 from tests.faults.processes import Night
 from tests.trainer.values import difference
 from tests.tui.recorded import ASKED, EVENTS, NAME, marked, recorded
 from tests.tui.screens import Seat, sitting, until
 from tests.tui.test_report_screen import trained
-from trainer.run import CONTROL
+from trainer.night.run import CONTROL
 from tui.screens.report import ReportScreen
 from tui.screens.training import TrainingScreen
-from tui.training_time import folded
-from tui.watching import Watch
-from tui.widgets.lesson_rows import LessonRows
-from tui.widgets.training_log import TrainingLog
+from tui.training.remaining_time import folded
+from tui.training.run_follower import Watch
+from tui.widgets.training.lesson_rows import LessonRows
+from tui.widgets.training.log import TrainingLog
 
 QUICK = {"memory": {"dense": False}, "night": {"enabled": False}, "ui": {"hints": False}}
 HOSTILE = "[@click=app.quit]Who\x1b]52;c;eA==\x07 is\x1b[2J \u202eit?[/]"

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from memory.home import Home
+from memory.settings.settings import Home
 from tests.trainer.test_run import mark
 from tests.trainer.values import difference, quick_settings
 from tests.tui.recorded import ASKED, BEGAN, EVENTS, judged
-from trainer.night import run_night
-from tui.training_state import LOGGED, STAGES, TrainingState
-from tui.training_time import Left, Past, about, earlier, folded, left
-from tui.training_tries import MOST, Course
-from tui.training_words import said
+from trainer.night.night import run_night
+from tui.training.log_text import said
+from tui.training.remaining_time import Left, Past, about, earlier, folded, left
+from tui.training.state import LOGGED, STAGES, TrainingState
+from tui.training.tries import MOST, Course
 
 
 @pytest.fixture(scope="module")

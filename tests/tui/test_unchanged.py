@@ -11,18 +11,18 @@ import pytest
 from textual import events
 
 from memory.difference import Difference, Turn, new_id, now
-from memory.home import Home, Settings
-from memory.journal import Journal
+from memory.journal.journal import Journal
 from memory.memory import Memory
+from memory.settings.settings import Home, Settings
 from tests.faults.processes import ROOT
 from tests.tui.screens import sitting
 from tests.tui.terminal import Terminal
 from tests.tui.test_cli import call, said
 from tests.tui.test_pty import harmless
 from tests.unicode_texts import texts
-from tui.held import given_back, hold_keys, hold_line_ends
-from tui.pasting import BEGIN, END, GatedParser, pasted
-from tui.verbs.memory_form import _string, read_form
+from tui.cli.memory.edit_form import _string, read_form
+from tui.terminal.escape_stand_ins import given_back, hold_keys, hold_line_ends
+from tui.terminal.paste import BEGIN, END, GatedParser, pasted
 
 
 def as_pasted(text: str) -> str:

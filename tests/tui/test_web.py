@@ -16,13 +16,13 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from memory.home import Home
-from memory.journal import Journal
+from memory.journal.journal import Journal
+from memory.settings.settings import Home
 from tests.faults.processes import ROOT
 from tests.tui.browser import CHROMIUM, browsing
 from tests.tui.screens import until
 from tests.tui.served import children, serving, tab
-from tui.cli import run
+from tui.cli.main import run
 from tui.web.server import Server
 
 QUESTION, ANSWER = "What is the capital of Australia?", "Canberra"

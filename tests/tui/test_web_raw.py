@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from memory.home import Home
+from memory.settings.settings import Home
 from tests.tui.screens import until
 from tests.tui.served import Served, serving
-from tui.web.door import Door
+from tui.web.auth import Door
 from tui.web.server import Server
 
 

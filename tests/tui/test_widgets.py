@@ -6,8 +6,8 @@ from textual import events
 from textual.app import App, ComposeResult
 
 from tests.tui.screens import until
-from tui.themes import DARK
-from tui.widgets.composer import Composer
+from tui.terminal.themes import DARK
+from tui.widgets.composer.composer import Composer
 
 
 class Bench(App[None]):

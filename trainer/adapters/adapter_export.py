@@ -16,18 +16,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from agent.adapters import Adapter, base_sha256, sha256_file, verify
-from agent.gguf_header import read_header
-from agent.models import recommended
+from agent.llama.gguf_header import read_header
+from agent.models.models import recommended
 from memory.errors import AdapterError, HomeError, ModelError
-from memory.home import Home, Settings
-from memory.journal import Journal
-from memory.places import expanded
-from memory.reading import read_json
-from memory.traces import note_copy
-from memory.whole import whole, write_whole
-from trainer.cards import card, modelfile
-from trainer.merge import Quant, merge
-from trainer.survival import Survival, survival
+from memory.files.atomic_write import whole, write_whole
+from memory.files.bounded_read import read_json
+from memory.journal.exported_copies import note_copy
+from memory.journal.journal import Journal
+from memory.settings.paths import expanded
+from memory.settings.settings import Home, Settings
+from trainer.adapters.cards import card, modelfile
+from trainer.adapters.merge import Quant, merge
+from trainer.evaluate.merge_eval import Survival, survival
 
 if TYPE_CHECKING:
     from memory.difference import Difference

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from agent.adapters import Adapter
     from memory.difference import Difference
-    from trainer.survival import Survival
+    from trainer.evaluate.merge_eval import Survival
 
 CHATML = """TEMPLATE \"\"\"{{- range .Messages }}<|im_start|>{{ .Role }}
 {{ .Content }}<|im_end|>

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from memory.errors import AdapterError
-from memory.reading import read_json
+from memory.files.bounded_read import read_json
 
 _PAIR = re.compile(r"base_model\.model\.(?P<base>.+)\.lora_(?P<half>[AB])\.weight\Z")
 
@@ -35,7 +35,7 @@ def export_adapter(
     import numpy as np
     from safetensors.numpy import load_file
 
-    from trainer.base import gguf_names
+    from trainer.fit.base_model import gguf_names
 
     try:
         config = read_json(adapter / "adapter_config.json")

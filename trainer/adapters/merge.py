@@ -15,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from agent.llama_file import quantise
+from agent.llama.llama_file import quantise
 from memory.errors import AdapterError, HomeError, ModelError
-from memory.whole import whole
+from memory.files.atomic_write import whole
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,4 +1,4 @@
-"""The pointer that says which adapter serves, written for `trainer/publish.py`, which holds the lock.
+"""The pointer to the serving adapter; `trainer/adapters/publish.py` holds the lock while it is written.
 
 It is replaced in one rename. While a person has switched adapters off, a new one only comes to wait.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from agent.adapters import POINTER, BaseEntry, Pointer, list_adapters, read_pointer
 from memory.errors import AdapterError
-from memory.whole import write_whole
+from memory.files.atomic_write import write_whole
 
 HISTORY = 50
 """Adapters that served before, and such as were gone back from, that are remembered."""

@@ -38,12 +38,12 @@ from agent.adapters import (
 )
 from memory.difference import now
 from memory.errors import AdapterError, HomeError, NothingToTrainError
-from memory.home import Home
-from memory.locks import open_lock
-from memory.places import private_folder
-from memory.traces import sweep_home
-from memory.whole import scratch, settle, sync, write_whole
-from trainer.pointer import HISTORY, complete, point, served, taught, write_pointer
+from memory.files.atomic_write import scratch, settle, sync, write_whole
+from memory.files.locks import open_lock
+from memory.journal.exported_copies import sweep_home
+from memory.settings.paths import private_folder
+from memory.settings.settings import Home
+from trainer.adapters.pointer import HISTORY, complete, point, served, taught, write_pointer
 
 FILES = (GGUF, "adapter_model.safetensors", "adapter_config.json")
 _SPARE = 1 << 20

@@ -1,7 +1,8 @@
 """What an adapter is measured beside: the base alone, recall, and the adapter that serves today.
 
-Recall is asked as the chat does it (`trainer/served.py`), with every difference. An adapter that is no
-better than recall is worth knowing about: it may serve, and the report says so. Nothing is written.
+Recall is asked as the chat does it (`trainer/evaluate/served_config.py`), with every difference. An
+adapter that is no better than recall is worth knowing about: it may serve, and the report says so.
+Nothing is written.
 """
 
 from __future__ import annotations
@@ -10,15 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trainer.gate import Spoken, listen, prompts_of
-from trainer.measures import Wanted, answers, mean
-from trainer.report import Beside
-from trainer.served import Recaller, below
+from trainer.evaluate.gate import Spoken, listen, prompts_of
+from trainer.evaluate.metrics import Wanted, answers, mean
+from trainer.evaluate.served_config import Recaller, below
+from trainer.report.report import Beside
 
 if TYPE_CHECKING:
     from agent.adapters import Adapter
-    from agent.engine import Engine
-    from trainer.lessons import Lesson
+    from agent.llama.engine import Engine
+    from trainer.lessons.lessons import Lesson
 
 ASKED = 120
 """Prompts with a recalled block that are asked at most: each is several times as long."""

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.adapters import BaseEntry, find_adapter, read_adapter, read_pointer, verify
-from agent.prompt import compose
+from agent.prompt.prompt import compose
 from memory.difference import Difference, Message
 from memory.errors import AdapterError
-from memory.home import Home
+from memory.settings.settings import Home
 
 if TYPE_CHECKING:
-    from agent.engine import Engine
-    from memory.home import Settings
-    from memory.journal import Journal
+    from agent.llama.engine import Engine
+    from memory.journal.journal import Journal
+    from memory.settings.settings import Settings
 
 LONGEST = 256
 ASKED = 40
@@ -88,7 +88,7 @@ def questions(
     engine: Engine, differences: Sequence[Difference], settings: Settings
 ) -> tuple[Asked, ...]:
     """Return the lessons' questions, then their held-out rephrasings; of lessons asked alone."""
-    from trainer.lessons import teach
+    from trainer.lessons.lessons import teach
 
     lessons, _superseded, _left_out = teach(engine, differences, settings)
     chosen = [lesson for lesson in lessons if lesson.kind != "naming" and not lesson.in_talk]
@@ -112,7 +112,7 @@ def compare(
         AdapterError: llama.cpp refuses an adapter.
         ModelError: a question does not fit the context.
     """
-    from trainer.served import Recaller
+    from trainer.evaluate.served_config import Recaller
 
     recall = Recaller(engine, journal, settings)
     worn: Side | None = None
@@ -133,7 +133,7 @@ def compare(
 
 
 def _reply(engine: Engine, settings: Settings, text: str, block: str) -> str:
-    from agent.engine import Sampling
+    from agent.llama.engine import Sampling
 
     system = settings.chat.system
     head = [Message("system", system)] if system.strip() else []

@@ -1,11 +1,12 @@
 """The tests an adapter must pass, on the very configuration that will serve: the verdict.
 
-Everything is measured as in `trainer/measures.py`: the lessons in a new thread, in the thread of the
-mark and after other marked questions, held-out rephrasings, near-misses and held-out anchors the
-training never saw, and whatever the adapter that serves today holds. What decides is the adapter with
-what would be recalled for each message, which is what the chat serves by default; the adapter alone is
-told beside it. When all was learnt and only something else moved, the adapter's scale is lowered by
-bisection (llama.cpp takes one, so nothing is exported again) and the largest one that passes is taken.
+Everything is measured as in `trainer/evaluate/metrics.py`: the lessons in a new thread, in the
+thread of the mark and after other marked questions, held-out rephrasings, near-misses and held-out
+anchors the training never saw, and whatever the adapter that serves today holds. What decides is
+the adapter with what would be recalled for each message, which is what the chat serves by default;
+the adapter alone is told beside it. When all was learnt and only something else moved, the
+adapter's scale is lowered by bisection (llama.cpp takes one, so nothing is exported again) and the
+largest one that passes is taken.
 Nothing is written.
 
 Most measures pass or fail. Perplexity has an aim and a limit: between them the adapter is weakened if
@@ -20,19 +21,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from trainer.measures import Answer, Wanted, answer, answers, drift, hold, mean, same
-from trainer.probe import probe
-from trainer.report import Change, Measure
-from trainer.served import Recaller, below
-from trainer.spread import Spread
-from trainer.unlearnt import excuse
+from trainer.evaluate.metrics import Answer, Wanted, answer, answers, drift, hold, mean, same
+from trainer.evaluate.probe import probe
+from trainer.evaluate.served_config import Recaller, below
+from trainer.evaluate.spillover import Spread
+from trainer.evaluate.unlearned import excuse
+from trainer.report.report import Change, Measure
 
 if TYPE_CHECKING:
-    from agent.engine import Engine
-    from memory.home import GateSettings
-    from trainer.anchors import Anchor
-    from trainer.lessons import Curriculum, Lesson, Question
-    from trainer.measures import Held
+    from agent.llama.engine import Engine
+    from memory.settings.settings import GateSettings
+    from trainer.evaluate.metrics import Held
+    from trainer.lessons.anchors import Anchor
+    from trainer.lessons.lessons import Curriculum, Lesson, Question
 
 __all__ = ["Spoken", "Verdict", "judge", "listen", "measure", "measures_to_json", "probe", "same"]
 
@@ -97,7 +98,7 @@ class Verdict:
     alone: Spoken
     holds: frozenset[str]
     unlearnt: frozenset[str] = frozenset()
-    """Ids of the few differences without which all was learnt (`trainer/unlearnt.py`)."""
+    """Ids of the few differences without which all was learnt (`trainer/evaluate/unlearned.py`)."""
 
     @property
     def passed(self) -> bool:

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memory.difference import Difference, Message
-from memory.home import Settings
+from memory.settings.settings import Settings
 
 if TYPE_CHECKING:
-    from agent.engine import Engine
-    from trainer.job import Ids, LogProbabilities
+    from agent.llama.engine import Engine
+    from trainer.fit.job import Ids, LogProbabilities
 
 UNRELATED = 24
 """Unrelated prompts asked beside the lessons."""
@@ -94,7 +94,7 @@ def survival(
     Raises:
         ModelError, AdapterError: a file cannot be served.
     """
-    from agent.engine import Engine
+    from agent.llama.engine import Engine
 
     with Engine.open(base, settings.model) as engine:
         asked = _asked(engine, differences, settings)
@@ -128,9 +128,9 @@ def survival(
 def _asked(
     engine: Engine, differences: Sequence[Difference], settings: Settings
 ) -> list[tuple[tuple[int, ...], str | None, int]]:
-    from agent.prompt import compose
-    from trainer.anchors import prompts
-    from trainer.lessons import teach
+    from agent.prompt.prompt import compose
+    from trainer.lessons.anchors import prompts
+    from trainer.lessons.lessons import teach
 
     lessons, _replaced, _long = teach(engine, differences, settings)
     made: list[tuple[tuple[int, ...], str | None, int]] = [
@@ -144,7 +144,7 @@ def _asked(
 
 
 def _say(engine: Engine, prompt: tuple[int, ...], expected: str | None, longest: int) -> _Said:
-    from agent.engine import Sampling
+    from agent.llama.engine import Sampling
 
     made = engine.generate(prompt, Sampling(max_tokens=longest)).run()
     reply = tuple(made.tokens)
@@ -165,7 +165,7 @@ def _say(engine: Engine, prompt: tuple[int, ...], expected: str | None, longest:
 
 
 def _text(engine: Engine, prompt: tuple[int, ...], longest: int) -> str:
-    from agent.engine import Sampling
+    from agent.llama.engine import Sampling
 
     return engine.generate(prompt, Sampling(max_tokens=longest)).run().text.strip()
 

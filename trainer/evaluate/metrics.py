@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from agent.engine import Engine
-    from trainer.anchors import Anchor
+    from agent.llama.engine import Engine
+    from trainer.lessons.anchors import Anchor
 
 LONGER = 48
 """Tokens that a reply may run over the expected one before it counts as not ending."""
@@ -130,7 +130,7 @@ def _go_on(
 
     Without `in_full`, it stops (and counts as ended) once the reply cannot be the expected one.
     """
-    from agent.engine import Sampling
+    from agent.llama.engine import Sampling
 
     made = engine.generate([*prompt, *said], Sampling(max_tokens=max(1, longest - len(said))))
     head = engine.text(said)

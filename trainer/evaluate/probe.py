@@ -1,6 +1,7 @@
 """A new adapter is first loaded in a child process: a malformed one can crash llama.cpp.
 
-    python -m trainer.probe ADAPTER BASE     load both, generate a token, say "sound" or why not
+    python -m trainer.evaluate.probe ADAPTER BASE     load both, generate a token, say "sound" or
+    why not
 
 Nothing is written.
 """
@@ -12,7 +13,7 @@ import sys
 from pathlib import Path
 
 from memory.errors import AdapterError
-from trainer.children import die_with_parent, environment, let_others_first
+from trainer.subprocesses import die_with_parent, environment, let_others_first
 
 PROBE_SECONDS = 300
 
@@ -23,7 +24,7 @@ def probe(adapter: Path, base: Path) -> None:
     Raises:
         AdapterError: it is refused, crashes the child, gives numbers that are none, or hangs.
     """
-    command = [sys.executable, "-m", "trainer.probe", str(adapter), str(base)]
+    command = [sys.executable, "-m", "trainer.evaluate.probe", str(adapter), str(base)]
     try:
         done = subprocess.run(
             command,
@@ -52,7 +53,7 @@ def _here(adapter: Path, base: Path) -> int:
     """The child's part: say "sound", or the reason why not."""
     import numpy as np
 
-    from agent.engine import Engine, Sampling
+    from agent.llama.engine import Engine, Sampling
     from memory.errors import DiscernError
 
     try:

@@ -1,7 +1,7 @@
 """What a chat serves by default, asked by a night: the adapter, and what is recalled for each message.
 
-Recall is the chat's own (`agent/recalling.py`), over the words of the differences; the chat's index of
-vectors belongs to the chat, and a night reads the journal only. Nothing is written.
+Recall is the chat's own (`agent/chat/recall_context.py`), over the words of the differences; the
+chat's index of vectors belongs to the chat, and a night reads the journal only. Nothing is written.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.prompt import compose
-from agent.recalling import recalled_for
+from agent.chat.recall_context import recalled_for
+from agent.prompt.prompt import compose
 from memory.difference import Difference, Message
-from memory.embed import NgramEmbedder
 from memory.errors import ModelError
 from memory.memory import Memory
+from memory.recall.embedder import NgramEmbedder
 
 if TYPE_CHECKING:
-    from agent.engine import Engine
-    from memory.home import Settings
-    from memory.journal import Journal
-    from trainer.teach import Question
+    from agent.llama.engine import Engine
+    from memory.journal.journal import Journal
+    from memory.settings.settings import Settings
+    from trainer.lessons.lesson import Question
 
 
 def holdings(

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
-from memory.words import stems, words
+from memory.text.stemming import stems, words
 
 if TYPE_CHECKING:
-    from trainer.lessons import Lesson
+    from trainer.lessons.lessons import Lesson
 
 NEWS = 0.5
 """Share of a lesson's news that makes a reply carry it."""

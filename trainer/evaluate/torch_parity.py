@@ -1,10 +1,10 @@
 """Whether torch computes a model as llama.cpp serves it: what is trained must be what serves.
 
 A child process evaluates the same tokens with both and compares what they expect next. Found once per
-file (`agent/judge.py` remembers it); the night asks before it begins, `discern model` and the doctor
-before they promise a training.
+file (`agent/llama/load_check.py` remembers it); the night asks before it begins, `discern model`
+and the doctor before they promise a training.
 
-    python -m trainer.agreement PATH     the child
+    python -m trainer.evaluate.torch_parity PATH     the child
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from agent.children import ask_child, run_as_child, tell
-from agent.gguf_header import read_header
-from agent.judge import recall, refusal, remember, require_chat_model, step
-from agent.models import free_memory
+from agent.child_process import ask_child, run_as_child, tell
+from agent.llama.gguf_header import read_header
+from agent.llama.load_check import recall, refusal, remember, require_chat_model, step
+from agent.models.models import free_memory
 from memory.errors import ModelError
-from memory.places import Home, expanded
-from trainer.base import require_trainable
+from memory.settings.paths import Home, expanded
+from trainer.fit.base_model import require_trainable
 
 MOST = 0.05
 """Mean divergence, KL(llama.cpp || torch) in nats, that rounding and quantised activations explain."""
@@ -44,7 +44,7 @@ def require_agreement(path: Path) -> None:
     size = path.stat().st_size
     if 4 * header.parameters + size + _SPARE > free_memory():
         return
-    told = ask_child("trainer.agreement", str(path), seconds=120 + size / 5e6)
+    told = ask_child("trainer.evaluate.torch_parity", str(path), seconds=120 + size / 5e6)
     if "divergence" not in told.words:
         why = told.words.get("refused") or refusal(path, told)
         raise ModelError(why)
@@ -62,9 +62,9 @@ def divergence(path: Path) -> float:
     import numpy as np
     import torch
 
-    from agent.engine import Engine
-    from memory.home import ModelSettings
-    from trainer.base import load_base
+    from agent.llama.engine import Engine
+    from memory.settings.settings import ModelSettings
+    from trainer.fit.base_model import load_base
 
     settings = ModelSettings(path="", context=2 * _TOKENS, threads=0, gpu_layers=0)
     with Engine(path, settings) as engine:

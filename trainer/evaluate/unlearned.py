@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from trainer.measures import mean
+from trainer.evaluate.metrics import mean
 
 if TYPE_CHECKING:
-    from trainer.gate import Spoken, Verdict
-    from trainer.teach import Lesson
+    from trainer.evaluate.gate import Spoken, Verdict
+    from trainer.lessons.lesson import Lesson
 
 FEW = 0.1
 """Share of the differences that may be left unlearnt; one always may, where at least one other is

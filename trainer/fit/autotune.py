@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from trainer.batch import make_batch, reply_logits
-from trainer.job import Recipe, Sample
+from trainer.fit.batch import make_batch, reply_logits
+from trainer.fit.job import Recipe, Sample
 
 if TYPE_CHECKING:
-    from trainer.step import Stepper
+    from trainer.fit.step import Stepper
 
 LARGE = 20_000_000
 """Parameters from which the precision is timed."""

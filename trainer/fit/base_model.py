@@ -2,7 +2,7 @@
 
 A Qwen2 or Qwen3 GGUF is dequantised (whatever its types) into a transformers model, so that nothing
 is lost between training and serving. There is no tokenizer here: training works on token ids that
-`trainer/lessons.py` made with the served vocabulary.
+`trainer/lessons/lessons.py` made with the served vocabulary.
 
 Positions that llama.cpp stretches by a factor are stretched here, too; refuses other kinds of rope
 scaling. Needs torch, transformers and gguf; writes nothing. Source of the tensor names: gguf's own map.
@@ -13,8 +13,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.gguf_header import Header, read_header
-from agent.model_shape import Shape, read_shape
+from agent.llama.gguf_header import Header, read_header
+from agent.llama.model_shape import Shape, read_shape
 from memory.errors import ModelError
 
 if TYPE_CHECKING:

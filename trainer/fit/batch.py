@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from trainer.job import Sample
+from trainer.fit.job import Sample
 
 if TYPE_CHECKING:
     from torch import Tensor

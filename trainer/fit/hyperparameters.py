@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trainer.job import Recipe
+from trainer.fit.job import Recipe
 
 if TYPE_CHECKING:
-    from memory.home import TrainingSettings
+    from memory.settings.settings import TrainingSettings
 
 LAYERS = 4
 """Layers of a model that takes the learning rates of the settings as they are."""

@@ -1,4 +1,4 @@
-"""The folder that carries one training run from the parent to `trainer/fit.py`.
+"""The folder that carries one training run from the parent to `trainer/fit/training_loop.py`.
 
     job.json       base, output, hyper-parameters (`Recipe`)
     samples.npz    token ids of the lessons and anchors, the base's likeliest tokens on the anchors
@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memory.errors import FileError
-from memory.reading import SMALL, open_file, read_json, read_text
+from memory.files.bounded_read import SMALL, open_file, read_json, read_text
 
 JOB = "job.json"
 CONTROL = "control"

@@ -17,13 +17,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from trainer.batch import hidden_states, length, make_batch
-from trainer.job import Sample
+from trainer.fit.batch import hidden_states, length, make_batch
+from trainer.fit.job import Sample
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trainer.step import Stepper
+    from trainer.fit.step import Stepper
 
 SUBSPACE = 256
 """Of a wider input, so many directions that are strong in the lessons are looked at."""

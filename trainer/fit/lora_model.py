@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer.job import Job
+from trainer.fit.job import Job
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,7 +26,7 @@ def with_adapter(
     import torch
     from peft import LoraConfig, get_peft_model
 
-    from trainer.base import load_base
+    from trainer.fit.base_model import load_base
 
     if job.base not in loaded:
         on_load()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from trainer.job import Recipe, Sample
+from trainer.fit.job import Recipe, Sample
 
 LESSONS_A_STEP, ANCHORS_A_STEP = 6, 5
 """Samples of a step. Small steps learn more from as many tokens (*measured* on the starter, ten marks:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from trainer.job import Sample
+from trainer.fit.job import Sample
 
 SAFE = 1.0
 """Margin in nats from which a wording counts as safely right."""

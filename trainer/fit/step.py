@@ -12,9 +12,17 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from trainer import objective
-from trainer.batch import CHOSEN, REJECTED, Batch, hidden_states, length, make_batch, reply_logits
-from trainer.job import ANCHOR, Recipe, Sample
+from trainer.fit import objective
+from trainer.fit.batch import (
+    CHOSEN,
+    REJECTED,
+    Batch,
+    hidden_states,
+    length,
+    make_batch,
+    reply_logits,
+)
+from trainer.fit.job import ANCHOR, Recipe, Sample
 
 if TYPE_CHECKING:
     from torch import Tensor

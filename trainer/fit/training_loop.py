@@ -9,8 +9,9 @@ phase "trained", "aborted" or "failed". Needs torch, transformers, peft, gguf, s
 nothing else: neither a tokenizer nor llama.cpp nor the journal.
 
 The base stays frozen and the seed fixes everything: on one number of CPU threads and in one precision
-the same job gives the same bytes. The best state so far is kept in memory; "stop" (`trainer/job.py`),
-the time budget and the last step save that one, "abort" and a loss that is no number save nothing.
+the same job gives the same bytes. The best state so far is kept in memory; "stop"
+(`trainer/fit/job.py`), the time budget and the last step save that one, "abort" and a loss that is
+no number save nothing.
 Nothing survives a crash; the parent publishes only what a "trained" event announced.
 """
 
@@ -28,16 +29,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer.adapted import save_adapter, with_adapter
-from trainer.job import ANCHOR, Job, Recipe, Sample, asked_for, read_job
-from trainer.pace import Schedule, settling_size, step_size, steps_for
-from trainer.plan import Plan
-from trainer.start import listen
+from trainer.fit.job import ANCHOR, Job, Recipe, Sample, asked_for, read_job
+from trainer.fit.lora_init import listen
+from trainer.fit.lora_model import save_adapter, with_adapter
+from trainer.fit.lr_schedule import Schedule, settling_size, step_size, steps_for
+from trainer.fit.sampler import Plan
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trainer.step import Outcome, Stepper
+    from trainer.fit.step import Outcome, Stepper
 
 CLIP = 1.0
 ENOUGH = 0.95
@@ -94,7 +95,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _kind(error: Exception) -> str:
     from memory.errors import DiscernError
-    from trainer.step import out_of_memory
+    from trainer.fit.step import out_of_memory
 
     if isinstance(error, UnstableError):
         return "unstable"
@@ -177,7 +178,7 @@ class _Run:
 def _train(model: Any, job: Job, device: str, began: float) -> _Run:
     import torch
 
-    from trainer.step import Stepper
+    from trainer.fit.step import Stepper
 
     recipe = job.recipe
     lessons = [sample for sample in job.samples if sample.lesson != ANCHOR]
@@ -305,16 +306,8 @@ def _memory(device: str) -> int:
 
 def _choose(stepper: Stepper, recipe: Recipe, some: Sequence[Sample], device: str) -> int:
     """Choose threads and precision by timing, where they are not fixed; returns the threads."""
-    from trainer.timing import choose_precision, choose_threads
+    from trainer.fit.autotune import choose_precision, choose_threads
 
     threads = choose_threads(stepper, recipe, some, device)
     stepper.reduced = choose_precision(stepper, recipe, some, device)
     return threads
-
-
-if __name__ == "__main__":
-    from trainer.children import die_with_parent, let_others_first
-
-    die_with_parent()
-    let_others_first()
-    sys.exit(main(sys.argv[1:]))

@@ -1,9 +1,10 @@
 """Where the training step runs: in a child here, by a command of the person's, or as a Ray job.
 
 Whichever it is, `fit` takes a job's folder, yields the events of the training, and leaves the adapter
-in the folder; what came from elsewhere was looked through (`trainer/candidate.py`) before it is there,
-and everything after (export, probe, gate) happens here. What runs elsewhere is told to end when the
-run is cancelled; a machine that cannot be reached any more may go on, and nobody takes its result.
+in the folder; what came from elsewhere was looked through (`trainer/launch/validate_candidate.py`)
+before it is there, and everything after (export, probe, gate) happens here. What runs elsewhere is
+told to end when the run is cancelled; a machine that cannot be reached any more may go on, and
+nobody takes its result.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from memory.errors import CutOffError, SettingsError, TrainingError
-from memory.home import Settings
-from memory.reading import parse_object
-from trainer import candidate
-from trainer.children import environment
-from trainer.elsewhere import Pieces, pack
-from trainer.trainee import ERRORS, STOPPED, Trainee, explain
+from memory.files.bounded_read import parse_object
+from memory.settings.settings import Settings
+from trainer.launch import validate_candidate
+from trainer.launch.remote_job import Pieces, pack
+from trainer.launch.worker_client import ERRORS, STOPPED, Trainee, explain
+from trainer.subprocesses import environment
 
 PACKED, RESULT = "lessons.zip", "result"
 
@@ -103,9 +104,9 @@ class _Elsewhere:
     def _accept(self, folder: Path) -> None:
         """Take the result over, once it was looked through."""
         result = folder / RESULT
-        candidate.check(result)
+        validate_candidate.check(result)
         (folder / "adapter").mkdir(exist_ok=True)
-        for name in (candidate.WEIGHTS, candidate.CONFIG):
+        for name in (validate_candidate.WEIGHTS, validate_candidate.CONFIG):
             shutil.copyfile(result / name, folder / "adapter" / name)
         shutil.rmtree(result)
 
@@ -163,7 +164,7 @@ class Commanded(_Elsewhere):
             command = command.replace(f"{{{name}}}", shlex.quote(str(path)))
         with (self._folder / ERRORS).open("ab") as errors:
             self._child = subprocess.Popen(
-                [sys.executable, "-m", "trainer.children", command],
+                [sys.executable, "-m", "trainer.subprocesses", command],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -239,10 +240,10 @@ class Rayed(_Elsewhere):
         away = folder / "away"
         away.mkdir(exist_ok=True)
         shutil.copyfile(self._pack(folder), away / PACKED)
-        ours = Path(__file__).parent
+        ours = Path(__file__).parents[1]
         words = [PACKED, RESULT, "--base", self._base, "--print"]
         self._job = self._client.submit_job(
-            entrypoint=f"python -m trainer.elsewhere {shlex.join(words)}",
+            entrypoint=f"python -m trainer.launch.remote_job {shlex.join(words)}",
             runtime_env={
                 "working_dir": str(away),
                 "py_modules": [str(ours), str(ours.parent / "memory")],

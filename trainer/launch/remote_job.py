@@ -1,11 +1,12 @@
 """The training step on another machine: one file goes out, an adapter's folder comes back.
 
-    python -m trainer.elsewhere JOB RESULT --base GGUF [--print]
+    python -m trainer.launch.remote_job JOB RESULT --base GGUF [--print]
 
 JOB is a zip of the job's two files and the sha256 of the base it was made for; a base that differs is
 refused before anything is trained. RESULT is made, with the adapter in PEFT's layout. Events go to
-standard output as they do from `trainer/fit.py`; with --print the result's files follow there too, in
-pieces, for whoever has no other way back. Needs what `trainer/fit.py` needs, and no journal.
+standard output as they do from `trainer/fit/training_loop.py`; with --print the result's files
+follow there too, in pieces, for whoever has no other way back. Needs what
+`trainer/fit/training_loop.py` needs, and no journal.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from memory.errors import DiscernError, ModelError, TrainingError
-from memory.reading import open_file, parse_object, read_bytes, read_json
-from trainer.job import JOB, SAMPLES, read_job, write_job
+from memory.files.bounded_read import open_file, parse_object, read_bytes, read_json
+from trainer.fit.job import JOB, SAMPLES, read_job, write_job
 
 BASE = "base.json"
 PIECE = 48 << 10
@@ -77,22 +78,22 @@ def unpack(path: Path, folder: Path, base: Path) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Fit the job; returns 0, or 1 when that failed."""
-    parser = argparse.ArgumentParser(prog="python -m trainer.elsewhere")
+    parser = argparse.ArgumentParser(prog="python -m trainer.launch.remote_job")
     parser.add_argument("job", type=Path)
     parser.add_argument("result", type=Path)
     parser.add_argument("--base", type=Path, required=True)
     parser.add_argument("--print", action="store_true", dest="shown")
     asked = parser.parse_args(arguments)
-    from trainer import fit
+    from trainer.fit import training_loop
 
     with tempfile.TemporaryDirectory(prefix="discern-") as made:
         folder = Path(made)
         try:
             unpack(asked.job, folder, asked.base.absolute())
         except DiscernError as error:
-            fit.emit(phase="failed", kind="refused", reason=str(error))
+            training_loop.emit(phase="failed", kind="refused", reason=str(error))
             return 1
-        code = fit.main([str(folder)])
+        code = training_loop.main([str(folder)])
         if code == 0:
             asked.result.mkdir(parents=True, exist_ok=True)
             for path in sorted((folder / "adapter").iterdir()):
@@ -103,12 +104,14 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _print(path: Path) -> None:
-    from trainer import fit
+    from trainer.fit import training_loop
 
     content = read_bytes(path, _LARGEST)
     for start in range(0, max(1, len(content)), PIECE):
         piece = base64.b64encode(content[start : start + PIECE]).decode()
-        fit.emit(phase="piece", file=path.name, start=start, size=len(content), data=piece)
+        training_loop.emit(
+            phase="piece", file=path.name, start=start, size=len(content), data=piece
+        )
 
 
 class Pieces:
@@ -139,7 +142,7 @@ class Pieces:
 
 
 if __name__ == "__main__":
-    from trainer.children import let_others_first
+    from trainer.subprocesses import let_others_first
 
     let_others_first()
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -1,9 +1,10 @@
 """What came out of a training step, looked through before anything else reads it.
 
-A training may have run elsewhere (`trainer/launch.py`), so nothing in its folder is trusted: only the
-two files of a plain LoRA in PEFT's layout may be there, as files and not as links, and the header of
-the weights must name matrices of layers, in sizes that fit the file. A pickle is never opened. Whether
-the numbers are finite and the shapes are the base's is seen at the export and by the probe.
+A training may have run elsewhere (`trainer/launch/launch.py`), so nothing in its folder is trusted:
+only the two files of a plain LoRA in PEFT's layout may be there, as files and not as links, and the
+header of the weights must name matrices of layers, in sizes that fit the file. A pickle is never
+opened. Whether the numbers are finite and the shapes are the base's is seen at the export and by
+the probe.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import struct
 from pathlib import Path
 
 from memory.errors import AdapterError
-from memory.reading import open_file, parse_object, read_json
+from memory.files.bounded_read import open_file, parse_object, read_json
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 _MAY_BE_THERE = {WEIGHTS, CONFIG, "README.md", "adapter.gguf"}

@@ -1,7 +1,7 @@
 """The training child as seen by its parent: started early, fed job folders, killed when unneeded.
 
 The child spends its first seconds importing; starting it before the lessons are composed hides them.
-It is killed when the block ends, when `cancel` is set, and (`trainer/children.py`) when we die.
+It is killed when the block ends, when `cancel` is set, and (`trainer/subprocesses.py`) when we die.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from types import TracebackType
 from typing import Any
 
 from memory.errors import CutOffError, TrainingError
-from memory.reading import parse_object
-from trainer.children import environment
+from memory.files.bounded_read import parse_object
+from trainer.subprocesses import environment
 
 ERRORS = "training.log"
 STOPPED = "the training was stopped; nothing was published and what served before serves on"

@@ -25,13 +25,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memory.places import private_folder
-from memory.reading import open_file
-from memory.whole import whole
-from trainer.job import Ids, LogProbabilities
+from memory.files.atomic_write import whole
+from memory.files.bounded_read import open_file
+from memory.settings.paths import private_folder
+from trainer.fit.job import Ids, LogProbabilities
 
 if TYPE_CHECKING:
-    from agent.engine import Engine
+    from agent.llama.engine import Engine
 
 TOP = 20
 """How many of the base's likeliest tokens are kept at each position."""
@@ -64,7 +64,7 @@ class Anchor:
 @cache
 def prompts() -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the shipped prompts, split by their hash: (for training, for the gate)."""
-    data = tomllib.loads(files("trainer").joinpath("anchors.toml").read_text(encoding="utf-8"))
+    data = tomllib.loads(files(__package__).joinpath("anchors.toml").read_text(encoding="utf-8"))
     lines = [line for name in ("english", "russian") for line in data[name].strip().splitlines()]
     ordered = sorted(lines, key=lambda line: hashlib.sha256(line.encode()).digest())
     halves: tuple[list[str], list[str]] = ([], [])
@@ -116,7 +116,7 @@ class Answers:
         return found
 
     def _answer(self, prompt: tuple[int, ...]) -> Kept:
-        from agent.engine import Sampling
+        from agent.llama.engine import Sampling
 
         engine = self._engine
         made = engine.generate(prompt, Sampling(max_tokens=LONGEST)).run()

@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING
 
 from memory.difference import Contrast, Difference, Message, Moment
 from memory.errors import ModelError
-from memory.recall import Recalled, render
-from trainer.teach import Asker, Lesson, Question
+from memory.recall.recall import Recalled, render
+from trainer.lessons.lesson import Asker, Lesson, Question
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from agent.engine import Engine
-    from memory.journal import Journal
-    from trainer.anchors import Anchor
+    from agent.llama.engine import Engine
+    from memory.journal.journal import Journal
+    from trainer.lessons.anchors import Anchor
 
 LONGEST = 320
 """Tokens of a talk before a question that are kept here; the oldest exchanges go first."""

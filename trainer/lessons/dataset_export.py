@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from memory.difference import Difference, Message
-from trainer.teach import Lesson, Question
+from trainer.lessons.lesson import Lesson, Question
 
 _SHAREGPT = {"system": "system", "user": "human", "assistant": "gpt"}
 

@@ -5,9 +5,9 @@ reply) or a hold (chosen: the reply itself), asked in the talk it stood in and, 
 means something alone, without it; and, where the person wrote what was missed or lost, a lesson in
 naming that break. A bare mark becomes nothing. A mark on a span contrasts the span alone.
 
-Pure. Raises ModelError for what does not fit the context; `trainer/lessons.py` leaves that out and
-says so. Every prompt is made by `agent/prompt.py`, so the model is trained on exactly what the chat
-will ask.
+Pure. Raises ModelError for what does not fit the context; `trainer/lessons/lessons.py` leaves that
+out and says so. Every prompt is made by `agent/prompt/prompt.py`, so the model is trained on
+exactly what the chat will ask.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from agent.prompt import LONGEST_REPLY, compose, longest_reply, reply_tokens
-from agent.reply import without_thought
+from agent.prompt.prompt import LONGEST_REPLY, compose, longest_reply, reply_tokens
+from agent.prompt.reply_parser import without_thought
 from memory.difference import Difference, Message, Moment
 from memory.errors import ModelError
-from trainer import rephrase
-from trainer.spans import Range, expected_reply, parting, token_range
-from trainer.standing import stands_alone, talk
-from trainer.wordings import is_russian
+from trainer.lessons import rephrase
+from trainer.lessons.reply_spans import Range, expected_reply, parting, token_range
+from trainer.lessons.self_contained import stands_alone, talk
+from trainer.lessons.wordings import is_russian
 
 if TYPE_CHECKING:
-    from agent.engine import Engine
-    from memory.home import Settings
+    from agent.llama.engine import Engine
+    from memory.settings.settings import Settings
 
 Kind = Literal["contrast", "hold", "naming"]
 NAMING_WEIGHT = 0.5
@@ -58,8 +58,9 @@ class Lesson:
 
     `parts` are the tokens of the chosen and of the rejected reply that their contrast counts, None for
     all of both. `in_talk` tells a lesson asked in the talk it stood in from one asked alone.
-    `places` are other places where the same question gets the same reply (`trainer/places.py`): the
-    gate asks there, and training goes there too. `contexts` are wordings that are only trained on.
+    `places` are other places where the same question gets the same reply
+    (`trainer/lessons/contexts.py`): the gate asks there, and training goes there too. `contexts`
+    are wordings that are only trained on.
     """
 
     difference: str

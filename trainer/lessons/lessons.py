@@ -1,8 +1,8 @@
 """Differences → all that one night trains and measures.
 
-The lessons of each difference that counts (`trainer/teach.py`, `trainer/conflicts.py`), and beside
-them what must stay as it is (`trainer/unchanged.py`), answered by the base alone
-(`trainer/anchors.py`).
+The lessons of each difference that counts (`trainer/lessons/lesson.py`,
+`trainer/lessons/conflicts.py`), and beside them what must stay as it is
+(`trainer/lessons/locality.py`), answered by the base alone (`trainer/lessons/anchors.py`).
 
 Pure but for the base's answers. Refuses nothing: a difference of which no lesson can be made (too long
 for the context, or whatever else breaks while it is prepared) is left out and named in
@@ -18,17 +18,17 @@ from typing import TYPE_CHECKING
 
 from memory.difference import Difference, Message
 from memory.errors import DiscernError
-from memory.words import plain
-from trainer.anchors import Anchor, Answers
-from trainer.conflicts import Conflict, current_differences, find_conflicts, siblings_of
-from trainer.job import ANCHOR, Sample
-from trainer.places import Places, threads_now
-from trainer.teach import Asker, Kind, Lesson, Question, lessons_of
-from trainer.unchanged import anchor_prompts, corrected, near_prompts, unmarked
+from memory.text.stemming import plain
+from trainer.fit.job import ANCHOR, Sample
+from trainer.lessons.anchors import Anchor, Answers
+from trainer.lessons.conflicts import Conflict, current_differences, find_conflicts, siblings_of
+from trainer.lessons.contexts import Places, threads_now
+from trainer.lessons.lesson import Asker, Kind, Lesson, Question, lessons_of
+from trainer.lessons.locality import anchor_prompts, corrected, near_prompts, unmarked
 
 if TYPE_CHECKING:
-    from agent.engine import Engine
-    from memory.home import Settings
+    from agent.llama.engine import Engine
+    from memory.settings.settings import Settings
 
 __all__ = [
     "Asker",
@@ -77,7 +77,7 @@ class Curriculum:
         return tuple(dict.fromkeys(lesson.difference for lesson in self.lessons))
 
     def samples(self) -> tuple[Sample, ...]:
-        """Return the training sequences of `trainer/fit.py`."""
+        """Return the training sequences of `trainer/fit/training_loop.py`."""
         return samples_of(self.lessons, self.held)
 
 

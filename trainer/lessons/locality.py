@@ -2,7 +2,7 @@
 
 Near-misses of every lesson's question, unrelated prompts that ship with the project, and the person's
 own unmarked questions. One half of each is trained with, the other kept for the gate. Pure: the base
-answers them in `trainer/anchors.py`.
+answers them in `trainer/lessons/anchors.py`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from memory.difference import Difference, Turn
-from memory.words import plain, stems, weight
-from trainer.anchors import Anchor, prompts
-from trainer.nearmiss import near_misses
-from trainer.rephrase import rephrase
-from trainer.teach import Lesson
+from memory.text.stemming import plain, stems, weight
+from trainer.lessons.anchors import Anchor, prompts
+from trainer.lessons.lesson import Lesson
+from trainer.lessons.near_misses import near_misses
+from trainer.lessons.rephrase import rephrase
 
 if TYPE_CHECKING:
-    from memory.home import Settings
+    from memory.settings.settings import Settings
 
 NEAR_TRAINED, NEAR_MEASURED = (24, 48), 4
 """Near-misses of a difference: held in training (at least, and at most), and kept back for the gate."""

@@ -2,7 +2,7 @@
 
 A near-miss swaps what the question is about (another name, a word that does not exist), or asks
 something else of the same thing (`wordings.toml`). Simple rules in English and Russian, nothing
-learnt; the base itself answers them (`trainer/anchors.py`). Pure and the same on every machine.
+learnt; the base itself answers them (`trainer/lessons/anchors.py`). Pure and the same on every machine.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import re
 from collections.abc import Sequence
 from itertools import zip_longest
 
-from memory.words import plain, stems
-from trainer.wordings import invent, is_russian, other_questions, word_lists
+from memory.text.stemming import plain, stems
+from trainer.lessons.wordings import invent, is_russian, other_questions, word_lists
 
 _WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
 _ASKS_WHICH = re.compile(r"\b(как(ая|ой|ое|ие)|каков[аыо]?|назови(те)?)\s+$", re.IGNORECASE)

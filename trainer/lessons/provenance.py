@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from agent.erasing import SHORTEST, erase_from_runs, erase_talk_from_runs
+from agent.forget.scrubbing import SHORTEST, erase_from_runs, erase_talk_from_runs
 from memory.difference import Difference, State, Turn
 from memory.errors import SupersededError
-from memory.home import Home
-from memory.journal import Journal
-from trainer.conflicts import current_differences
+from memory.journal.journal import Journal
+from memory.settings.settings import Home
+from trainer.lessons.conflicts import current_differences
 
 LOOK_SECONDS = 2.0
 """How often a run looks at the journal."""

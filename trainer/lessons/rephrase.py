@@ -12,7 +12,14 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from trainer.wordings import framing, invent, is_russian, same_question, telegraphic, word_lists
+from trainer.lessons.wordings import (
+    framing,
+    invent,
+    is_russian,
+    same_question,
+    telegraphic,
+    word_lists,
+)
 
 HELD_OUT = 2
 OTHERS, FRAMES, ODD_FRAMES = 7, 8, 6

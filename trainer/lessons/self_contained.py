@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 
 from memory.difference import Message
-from memory.words import plain, stems
+from memory.text.stemming import plain, stems
 
 _WORD = re.compile(r"[\w'’-]+")
 _LEANING_WORDS = """

@@ -13,7 +13,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from memory.words import stems
+from memory.text.stemming import stems
 
 
 def is_russian(text: str) -> bool:
@@ -23,7 +23,7 @@ def is_russian(text: str) -> bool:
 
 @cache
 def _table(name: str) -> dict[str, Any]:
-    return tomllib.loads(files("trainer").joinpath(name).read_text(encoding="utf-8"))
+    return tomllib.loads(files(__package__).joinpath(name).read_text(encoding="utf-8"))
 
 
 @cache

@@ -13,7 +13,7 @@ from pathlib import Path
 from agent.adapters import Adapter, BaseEntry, base_sha256, read_adapter, read_pointer, verify
 from memory.difference import Difference
 from memory.errors import AdapterError, ModelError, NothingToTrainError
-from memory.home import Home
+from memory.settings.settings import Home
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def fit_for(adapter: Adapter | None, base: BaseEntry) -> Adapter | None:
 
 def fingerprints(differences: Sequence[Difference]) -> dict[str, str]:
     """Return id → fingerprint of the differences that teach (conflicts resolved)."""
-    from trainer.lessons import current_differences
+    from trainer.lessons.lessons import current_differences
 
     teaching, _superseded = current_differences(differences)
     return {difference.id: difference.fingerprint for difference in teaching}

@@ -15,8 +15,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from memory.errors import FileError
-from memory.home import Settings
-from memory.reading import SMALL, read_text
+from memory.files.bounded_read import SMALL, read_text
+from memory.settings.settings import Settings
 
 SUPPLIES = Path("/sys/class/power_supply")
 

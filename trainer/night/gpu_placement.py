@@ -6,7 +6,7 @@ runs on the processor and leaves the card to the chat. What is free is asked of 
 torch, whose start-up alone takes a few hundred megabytes of the card.
 
 `make_way` is what a night does about it: it says in an event that it needs the card, and open chats
-put their models aside while nobody types (`tui/lending.py`).
+put their models aside while nobody types (`tui/chat/model_offload.py`).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from agent.gguf_header import read_header
-from agent.occupied import places
-from memory.home import Home, Settings
+from agent.llama.gguf_header import read_header
+from agent.llama.gpu_leases import places
+from memory.settings.settings import Home, Settings
 
 if TYPE_CHECKING:
-    from trainer.run import Run
+    from trainer.night.run import Run
 
 Way = Literal["beside", "instead", "processor"]
 _SPARE = 512 << 20

@@ -23,23 +23,17 @@ from pathlib import Path
 from typing import Any
 
 from memory.difference import Difference, State
-from memory.errors import (
-    CutOffError,
-    DiscernError,
-    HomeError,
-    NothingToTrainError,
-    TrainingError,
-)
-from memory.home import Home, Settings
-from memory.journal import Journal
-from memory.locks import open_lock
-from trainer import morning
-from trainer.cancel import Cancel
-from trainer.known import serving
-from trainer.night import forgotten, run_night
-from trainer.report import Report
-from trainer.run import OnEvent, Run, run_folder
-from trainer.when import due_moment, is_quiet, night_of, on_battery
+from memory.errors import CutOffError, DiscernError, HomeError, NothingToTrainError, TrainingError
+from memory.files.locks import open_lock
+from memory.journal.journal import Journal
+from memory.settings.settings import Home, Settings
+from trainer.night import night_notice
+from trainer.night.adapter_staleness import serving
+from trainer.night.cancellation import Cancel
+from trainer.night.due_time import due_moment, is_quiet, night_of, on_battery
+from trainer.night.night import forgotten, run_night
+from trainer.night.run import OnEvent, Run, run_folder
+from trainer.report.report import Report
 
 STALE_SECONDS = 180.0
 """A night on another machine whose heartbeat is older was cut off and may be claimed anew."""
@@ -63,8 +57,8 @@ def run_if_due(
     """Do the night's run when it is due and nobody has done it; returns its report, else None.
 
     `now` (aware) stands for the clock. `run` does the work, by default `run_night` in this process;
-    `trainer.apart.run_apart` does it in one that stands back. The night waits, without a row, in
-    quiet hours, on battery and while a training goes on that a person began.
+    `trainer.night.night_process.run_apart` does it in one that stands back. The night waits,
+    without a row, in quiet hours, on battery and while a training goes on that a person began.
 
     Raises:
         CutOffError: the training was cut off; a later call tries it again.
@@ -153,7 +147,7 @@ class _Night:
         return report
 
     def _train(self, model_path: Path | None, on_event: OnEvent, cancel: threading.Event) -> Report:
-        from agent.serving import served_model
+        from agent.models.serving import served_model
 
         most = self.settings.night.max_minutes / 2  # the other half is for composing and testing
         training = self.settings.training
@@ -227,7 +221,7 @@ class _Night:
     def _end(self, state: str, outcome: str) -> None:
         self.journal.end_night(self.day, self.owner, state, outcome)
         if self.settings.night.notify and state in ("published", "rejected", "failed"):
-            morning.notify(outcome)
+            night_notice.notify(outcome)
 
     @contextmanager
     def _heartbeat(self, cancel: threading.Event) -> Iterator[None]:

@@ -1,7 +1,7 @@
 """A night, top to bottom: collect → compose → stand → train → export → probe → gate → publish or
 reject.
 
-`run_night` does it now; `trainer/ledger.py` knows whether tonight's run is still to be done. The
+`run_night` does it now; `trainer/night/ledger.py` knows whether tonight's run is still to be done. The
 training is a child process that is killed with us, and nothing is published before the gate has passed
 the very files that will serve.
 """
@@ -20,20 +20,13 @@ from typing import TYPE_CHECKING
 
 from agent.adapters import Adapter, BaseEntry
 from memory.difference import Difference
-from memory.errors import (
-    AdapterError,
-    DiscernError,
-    HomeError,
-    SupersededError,
-    TrainingError,
-)
-from memory.home import Home, Settings
-from memory.journal import Journal
-from trainer import gate, publish
-from trainer.attempts import Practice, Tried, broken_down, make, plans
-from trainer.basis import Basis, last_look, read_basis, scrub, settle, watching
-from trainer.children import asked_by
-from trainer.known import (
+from memory.errors import AdapterError, DiscernError, HomeError, SupersededError, TrainingError
+from memory.journal.journal import Journal
+from memory.settings.settings import Home, Settings
+from trainer.adapters import publish
+from trainer.evaluate import gate
+from trainer.lessons.provenance import Basis, last_look, read_basis, scrub, settle, watching
+from trainer.night.adapter_staleness import (
     entry_of,
     fingerprints,
     fit_for,
@@ -43,16 +36,18 @@ from trainer.known import (
     serving,
     waits,
 )
-from trainer.report import Attempt, Report, read_report
-from trainer.room import make_way
-from trainer.run import STOPPED, OnEvent, Run, alone, prune_runs, run_folder, sweep_runs
+from trainer.night.gpu_placement import make_way
+from trainer.night.run import STOPPED, OnEvent, Run, alone, prune_runs, run_folder, sweep_runs
+from trainer.night.trial import Practice, Tried, broken_down, make, plans
+from trainer.report.report import Attempt, Report, read_report
+from trainer.subprocesses import asked_by
 
 if TYPE_CHECKING:
-    from agent.engine import Engine
-    from trainer.beside import Standing
-    from trainer.launch import Launcher
-    from trainer.lessons import Curriculum
-    from trainer.served import Recaller
+    from agent.llama.engine import Engine
+    from trainer.evaluate.baselines import Standing
+    from trainer.evaluate.served_config import Recaller
+    from trainer.launch.launch import Launcher
+    from trainer.lessons.lessons import Curriculum
 
 __all__ = ["Practice", "forgotten", "run_night"]
 
@@ -73,8 +68,9 @@ def run_night(
     `on_event` hears small dicts with at least "phase": start, compose, anchors, beside, load, train
     (step, steps, loss, learnt, …), export, probe, gate (done, total), publish, report. `cancel`, when
     set, leaves nothing; `stop` ends the training at its best state so far, which is then tested as
-    ever. Both may also be told from another process (`trainer.run.tell_run`). `force` trains even when
-    nothing changed since the last adapter. `practice` makes several short runs instead of a sweep.
+    ever. Both may also be told from another process (`trainer.night.run.tell_run`). `force` trains
+    even when nothing changed since the last adapter. `practice` makes several short runs instead of
+    a sweep.
 
     Returns a report whose verdict is "published", "rejected" or (a dry practice) "practised".
 
@@ -84,7 +80,7 @@ def run_night(
         SupersededError: something that was marked was taken away meanwhile; nothing was published.
         ModelError, AdapterError, HomeError: what else can be wrong, in one sentence.
     """
-    from trainer.launch import launcher
+    from trainer.launch.launch import launcher
 
     home.prepare()
     with alone(home), Journal(home.journal) as journal:
@@ -154,9 +150,9 @@ class _Night:
         return self.basis.differences
 
     def go(self, trainee: Launcher, current: Adapter | None, note: str) -> Report:
-        from agent.engine import Engine
-        from trainer.agreement import require_agreement
-        from trainer.beside import stand
+        from agent.llama.engine import Engine
+        from trainer.evaluate.baselines import stand
+        from trainer.evaluate.torch_parity import require_agreement
 
         run = self.run
         require_agreement(self.model_path)
@@ -186,8 +182,8 @@ class _Night:
 
     def compose(self, engine: Engine) -> Curriculum:
         """Return the lessons and the base's answers to all that must stay."""
-        from trainer.anchors import Answers
-        from trainer.lessons import make_curriculum, threads_now, unmarked
+        from trainer.lessons.anchors import Answers
+        from trainer.lessons.lessons import make_curriculum, threads_now, unmarked
 
         answers = Answers(engine, self.base.sha256, self.home.cache)
         curriculum = make_curriculum(
@@ -257,7 +253,7 @@ class _Night:
 
     def recaller(self, engine: Engine, curriculum: Curriculum) -> Recaller:
         """Return what the chat recalls for a message, under an adapter and without."""
-        from trainer.served import Recaller
+        from trainer.evaluate.served_config import Recaller
 
         superseded = curriculum.superseded
         return Recaller(engine, self.journal, self.settings, self.differences, superseded)
@@ -276,7 +272,7 @@ class _Night:
                 f"({self.base.sha256[:8]} → {base.sha256[:8]}); nothing was published, "
                 "`discern train` trains for the new one"
             )
-        from trainer.served import holdings
+        from trainer.evaluate.served_config import holdings
 
         training = self.settings.training.model_dump()
         return publish.publish(
@@ -306,8 +302,8 @@ class _Night:
         dry: bool,
     ) -> Report:
         """Note where each difference stands, and write the report."""
-        from trainer import postmortem
-        from trainer.beside import no_better
+        from trainer.evaluate.baselines import no_better
+        from trainer.night import postmortem
 
         verdict, run = best.verdict, self.run
         fates = postmortem.fates(self.differences, curriculum, best, standing)

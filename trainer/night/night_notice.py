@@ -14,9 +14,9 @@ import sys
 from datetime import date
 from typing import Any
 
-from memory.journal import Journal
-from memory.language import tr
-from memory.retold import retold
+from memory.i18n.i18n import tr
+from memory.i18n.retold import retold
+from memory.journal.journal import Journal
 
 TOLD = "night told"
 _OUTCOMES = ("published", "rejected", "failed")

@@ -1,7 +1,7 @@
 """A whole night in a process of its own, so that the chat that asked for it stays quick and whole.
 
 Composing and testing keep a processor as busy as training does, and llama.cpp may crash on what was
-just made; here all of it stands back (`trainer/children.py`), and a crash costs an attempt of the
+just made; here all of it stands back (`trainer/subprocesses.py`), and a crash costs an attempt of the
 night. The child is told its work in one line of JSON, answers with events and at last a report or an
 error, and ends when it is told to cancel, when its input closes, and with its parent.
 """
@@ -23,11 +23,11 @@ from typing import IO, Any
 
 from memory import errors
 from memory.errors import CutOffError, DiscernError, TrainingError
-from memory.home import Home, Settings
-from memory.reading import parse_object
-from trainer.children import die_with_parent, environment, let_others_first
-from trainer.report import Report
-from trainer.run import STOPPED, OnEvent
+from memory.files.bounded_read import parse_object
+from memory.settings.settings import Home, Settings
+from trainer.night.run import STOPPED, OnEvent
+from trainer.report.report import Report
+from trainer.subprocesses import die_with_parent, environment, let_others_first
 
 LOG = "night.log"
 """In the state folder; kept of a night that broke down, for no other has anything to say there."""
@@ -45,7 +45,7 @@ def run_apart(
     force: bool = False,
     cancel: threading.Event | None = None,
 ) -> Report:
-    """Do what `trainer.night.run_night` does, in a child; the same events, report and errors.
+    """Do what `trainer.night.night.run_night` does, in a child; the same events, report and errors.
 
     Raises:
         CutOffError: the child was killed by a signal.
@@ -98,7 +98,7 @@ def _child(log: Path) -> Iterator[subprocess.Popen[str]]:
     try:
         with log.open("wb") as errors_to:
             child = subprocess.Popen(
-                [sys.executable, "-m", "trainer.apart"],
+                [sys.executable, "-m", "trainer.night.night_process"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors_to,
@@ -179,7 +179,7 @@ def main() -> None:
         out.write(json.dumps(values) + "\n")
         out.flush()
 
-    from trainer.night import run_night
+    from trainer.night.night import run_night
 
     try:
         report = run_night(

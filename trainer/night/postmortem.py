@@ -10,17 +10,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from memory.difference import Difference, State
-from trainer.report import Beside, Fate
+from trainer.report.report import Beside, Fate
 
 if TYPE_CHECKING:
-    from memory.home import Settings
-    from trainer.attempts import Tried
-    from trainer.beside import Standing
-    from trainer.gate import Verdict
-    from trainer.lessons import Curriculum, Lesson
+    from memory.settings.settings import Settings
+    from trainer.evaluate.baselines import Standing
+    from trainer.evaluate.gate import Verdict
+    from trainer.lessons.lessons import Curriculum, Lesson
+    from trainer.night.trial import Tried
 
 STOPPED = "stopped"
-"""Why a training ended that a person wished to end (`trainer/fit.py`)."""
+"""Why a training ended that a person wished to end (`trainer/fit/training_loop.py`)."""
 LONG = 120
 """Tokens from which a reply is long to learn by heart."""
 FEW = 4

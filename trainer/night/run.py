@@ -19,15 +19,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Literal, get_args
 
-from agent.erasing import own_runs
+from agent.forget.scrubbing import own_runs
 from memory.difference import now
 from memory.errors import FileError, HomeError, TrainingError
-from memory.home import Home
-from memory.locks import open_lock
-from memory.places import private_folder
-from memory.reading import LINE, SMALL, open_file, parse_object, read_objects, read_text
-from memory.whole import write_whole
-from trainer.report import Point, Report, folders
+from memory.files.atomic_write import write_whole
+from memory.files.bounded_read import LINE, SMALL, open_file, parse_object, read_objects, read_text
+from memory.files.locks import open_lock
+from memory.settings.paths import private_folder
+from memory.settings.settings import Home
+from trainer.report.report import Point, Report, folders
 
 OnEvent = Callable[[dict[str, Any]], None]
 Word = Literal["stop", "abort"]

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memory.errors import DiscernError
-from memory.home import Home, Settings
-from trainer import publish
-from trainer.apart import run_apart
-from trainer.cancel import Cancel
-from trainer.ledger import run_if_due
-from trainer.report import Report
-from trainer.run import OnEvent
-from trainer.when import next_run
+from memory.settings.settings import Home, Settings
+from trainer.adapters import publish
+from trainer.night.cancellation import Cancel
+from trainer.night.due_time import next_run
+from trainer.night.ledger import run_if_due
+from trainer.night.night_process import run_apart
+from trainer.night.run import OnEvent
+from trainer.report.report import Report
 
 if TYPE_CHECKING:
     from apscheduler.schedulers.base import BaseScheduler

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Literal
 
 from memory.errors import HomeError
-from memory.home import Home, Settings
-from memory.places import expanded
-from memory.whole import write_whole
+from memory.files.atomic_write import write_whole
+from memory.settings.paths import expanded
+from memory.settings.settings import Home, Settings
 
 Kind = Literal["systemd", "launchd", "cron"]
 NAME = "discern-night"

@@ -12,21 +12,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from agent.adapters import GGUF
 from memory.errors import TrainingError
-from memory.whole import write_whole
-from trainer import candidate, gate
-from trainer.job import CONTROL, Job, write_job
-from trainer.recipe import recipe_of
-from trainer.report import Attempt, Point
+from memory.files.atomic_write import write_whole
+from trainer.evaluate import gate
+from trainer.fit.hyperparameters import recipe_of
+from trainer.fit.job import CONTROL, Job, write_job
+from trainer.launch import validate_candidate
+from trainer.report.report import Attempt, Point
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agent.engine import Engine
-    from memory.home import Settings
-    from trainer.launch import Launcher
-    from trainer.lessons import Curriculum
-    from trainer.run import Run
-    from trainer.served import Recaller
+    from agent.llama.engine import Engine
+    from memory.settings.settings import Settings
+    from trainer.evaluate.served_config import Recaller
+    from trainer.launch.launch import Launcher
+    from trainer.lessons.lessons import Curriculum
+    from trainer.night.run import Run
 
 Item = TypeVar("Item")
 CURVE_POINTS = 120
@@ -148,7 +149,7 @@ def make(
         TrainingError: the child broke down, or the run was aborted.
         AdapterError: llama.cpp refuses what was trained.
     """
-    from trainer.export import export_adapter
+    from trainer.adapters.gguf_lora import export_adapter
 
     folder = run.folder / f"try-{plan.number}"
     folder.mkdir()
@@ -165,7 +166,7 @@ def make(
     curves = _train(plan, folder, trainee, run)
     run.tell("export")
     adapter = folder / "adapter" / GGUF
-    candidate.check(folder / "adapter")
+    validate_candidate.check(folder / "adapter")
     export_adapter(
         folder / "adapter",
         adapter,

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from memory.language import decimal, language, tr, trn
-from memory.retold import retold
-from trainer.report_plots import Series, bar, curves, safe
+from memory.i18n.i18n import decimal, language, tr, trn
+from memory.i18n.retold import retold
+from trainer.report.plots import Series, bar, curves, safe
 
 if TYPE_CHECKING:
-    from trainer.report import Attempt, Change, Fate, Measure, Report
+    from trainer.report.report import Attempt, Change, Fate, Measure, Report
 
 HEADS = {
     "published": ("Learnt, and serving", "good"),
@@ -32,7 +32,7 @@ SHOWN_CHANGES = 40
 
 def report_page(report: Report) -> str:
     """Return the page."""
-    style = files("trainer").joinpath("report.css").read_text(encoding="utf-8")
+    style = files(__package__).joinpath("page.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     when = f"{report.started.astimezone():%Y-%m-%d %H:%M}"

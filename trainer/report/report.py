@@ -1,7 +1,7 @@
 """What a night found: a frozen value that reads itself back from JSON.
 
-How it looks is elsewhere: `trainer/report_page.py` makes one self-contained HTML file of it, `tui` what
-a terminal shows. What a failure means and what to do about it: `trainer/postmortem.py`.
+How it looks is elsewhere: `trainer/report/page.py` makes one self-contained HTML file of it, `tui` what
+a terminal shows. What a failure means and what to do about it: `trainer/night/postmortem.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from memory.errors import FileError, HomeError, UnknownIdError
-from memory.reading import parse_object, read_json
+from memory.files.bounded_read import parse_object, read_json
 
 Verdict = Literal["published", "rejected", "practised", "nothing", "failed"]
 GOOD, BAD = ("held", "learnt"), ("repelled", "lost again")
@@ -188,7 +188,7 @@ class Report:
 
     def to_html(self) -> str:
         """Return the report as one self-contained page."""
-        from trainer.report_page import report_page
+        from trainer.report.page import report_page
 
         return report_page(self)
 

@@ -139,7 +139,7 @@ def _earlier(random: Random, question: Question) -> tuple[Turn, ...]:
 
 
 def answer(model: Llama, case: Case, limit: int = 64) -> str:
-    """Return the model's greedy answer, the prompt built as `agent/prompt.py` builds it."""
+    """Return the model's greedy answer, the prompt built as `agent/prompt/prompt.py` builds it."""
 
     def part(text: str, special: bool) -> list[int]:
         found = model.tokenize(text.encode(), add_bos=False, special=special)

@@ -1,8 +1,8 @@
 """Conversations → rows of token ids with weights, gathered into batches of like length.
 
-Owns the layout of a chat in tokens, which is that of `agent/prompt.py`: contents are tokenised apart
-from the template and without control tokens. A process of its own draws and encodes ahead of the
-training loop; batch number n of a seed is the same wherever and whenever it is drawn.
+Owns the layout of a chat in tokens, which is that of `agent/prompt/prompt.py`: contents are
+tokenised apart from the template and without control tokens. A process of its own draws and encodes
+ahead of the training loop; batch number n of a seed is the same wherever and whenever it is drawn.
 """
 
 from __future__ import annotations

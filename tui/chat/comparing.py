@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from memory.language import tr
+from memory.i18n.i18n import tr
 
 if TYPE_CHECKING:
-    from trainer.compare import Pair, Side
-    from tui.screens.chat import ChatScreen
+    from trainer.evaluate.compare import Pair, Side
+    from tui.chat.screen import ChatScreen
 
 ADAPTERS = 6
 """Adapters that are offered, the latest."""
@@ -21,8 +21,8 @@ async def compare(screen: ChatScreen, prompt: str) -> None:
     Raises:
         AdapterError: an adapter is damaged.
     """
-    from trainer.compare import Asked
-    from trainer.compare import compare as answers
+    from trainer.evaluate.compare import Asked
+    from trainer.evaluate.compare import compare as answers
     from tui.screens.compare import CompareScreen
 
     if not await screen.between_turns(tr("compare")):
@@ -54,8 +54,8 @@ async def compare(screen: ChatScreen, prompt: str) -> None:
 def _sides(screen: ChatScreen) -> list[Side]:
     """Return what can be compared: the base beside what serves, both with recall, other adapters."""
     from agent.adapters import list_adapters, read_pointer
-    from trainer.compare import RECALL, side
-    from trainer.known import entry_of
+    from trainer.evaluate.compare import RECALL, side
+    from trainer.night.adapter_staleness import entry_of
 
     home = screen.chat.home
     base = entry_of(screen.chat.engine.info.path, home)

@@ -13,17 +13,17 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from memory.errors import DiscernError
-from memory.language import tr, trn
-from memory.retold import retold
-from tui.shown_thread import ShownThread
-from tui.stream import ReplyStream
-from tui.widgets.hint import Hint
-from tui.widgets.recalled import Used
-from tui.widgets.turn import TurnView
+from memory.i18n.i18n import tr, trn
+from memory.i18n.retold import retold
+from tui.chat.shown_thread import ShownThread
+from tui.chat.stream import ReplyStream
+from tui.widgets.chat.hint import Hint
+from tui.widgets.chat.recalled import Used
+from tui.widgets.chat.turn import TurnView
 
 if TYPE_CHECKING:
-    from agent.graph import Finished
-    from tui.screens.stage import Stage
+    from agent.chat.graph import Finished
+    from tui.chat.stage import Stage
 
 Made = TypeVar("Made")
 

@@ -14,21 +14,21 @@ from textual.binding import BindingType
 from textual.widget import Widget
 
 from memory.errors import DiscernError, MarkError
+from memory.i18n.i18n import tr
 from memory.kinds import in_words
-from memory.language import tr
-from tui.keyboard import Keyboard, bindings, hints, keyboard_of
-from tui.keys import KEYS
-from tui.marking import Passage, in_source
-from tui.screens.training_stage import TrainingStage
-from tui.text import one_line
-from tui.widgets.passage import PassageView
-from tui.widgets.picker import MarkPicker
-from tui.widgets.spans import selected
-from tui.widgets.transcript import Transcript
+from tui.chat.training_stage import TrainingStage
+from tui.keys.bindings import Keyboard, bindings, hints, keyboard_of
+from tui.keys.registry import KEYS
+from tui.terminal.sanitize import one_line
+from tui.widgets.chat.transcript import Transcript
+from tui.widgets.marking.mark_gesture import Passage, in_source
+from tui.widgets.marking.mark_picker import MarkPicker
+from tui.widgets.marking.spans import selected
+from tui.widgets.marking.word_picker import PassageView
 
 if TYPE_CHECKING:
-    from tui.handlers import Handlers
-    from tui.widgets.turn import TurnView
+    from tui.chat.handlers.handlers import Handlers
+    from tui.widgets.chat.turn import TurnView
 
 Part = tuple[int, int]
 
@@ -257,7 +257,7 @@ def _exact(replied: str, quote: str, at: int) -> dict[str, Any]:
     """Return the quote as it stands in the journal, which keeps what the screen leaves out."""
     if replied.startswith(quote, at) or quote in replied:
         return {"quote": quote, "quote_at": at}
-    from tui.text import clean
+    from tui.terminal.sanitize import clean
 
     found = in_source(replied, clean(replied), at, at + len(quote))
     if found is None:

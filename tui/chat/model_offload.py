@@ -11,12 +11,12 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-from agent.llama_file import on_card
-from agent.occupied import Place
-from memory.language import tr
+from agent.llama.gpu_leases import Place
+from agent.llama.llama_file import on_card
+from memory.i18n.i18n import tr
 
 if TYPE_CHECKING:
-    from tui.screens.stage import Stage
+    from tui.chat.stage import Stage
 
 STILL_SECONDS = 10.0
 """Nobody types when a draft stands unchanged for so long; an empty input is nobody's."""

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from memory.home import Home, Settings
+from memory.settings.settings import Home, Settings
 
 if TYPE_CHECKING:
-    from agent.chat import Chat
+    from agent.chat.chat import Chat
 
 
 class Opened(Message):
@@ -68,7 +68,7 @@ class Opening:
 
     def _open(self) -> None:
         try:
-            from agent.chat import Chat
+            from agent.chat.chat import Chat
 
             chat = Chat.open(
                 self._home,
@@ -80,7 +80,7 @@ class Opening:
         except Exception as error:
             self._post(Opened(None, error))
             return
-        from tui.markdown import parser
+        from tui.markdown.parser import parser
 
         parser()  # what it imports is there before a reply needs it, and no key waits for it
         with self._lock:

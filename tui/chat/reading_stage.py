@@ -9,14 +9,14 @@ from textual import work
 from textual.app import SuspendNotSupported
 
 from memory.errors import DiscernError
-from memory.language import tr
-from tui.editor import edited, editor
-from tui.passages import code_blocks
-from tui.screens.marking_stage import MarkingStage
-from tui.text import clean
-from tui.widgets.composer import Composer
-from tui.widgets.transcript import Transcript
-from tui.widgets.turn import TurnView
+from memory.i18n.i18n import tr
+from tui.chat.marking_stage import MarkingStage
+from tui.markdown.code_blocks import code_blocks
+from tui.terminal.editor import edited, editor
+from tui.terminal.sanitize import clean
+from tui.widgets.chat.transcript import Transcript
+from tui.widgets.chat.turn import TurnView
+from tui.widgets.composer.composer import Composer
 
 
 class ReadingStage(MarkingStage):

@@ -1,7 +1,8 @@
 """The chat screen: the talk above, the input below, the status line at the bottom.
 
-Composes the widgets and passes on what they say: text to the talk (`tui/talk.py`), commands to their
-handlers (`tui/handlers.py`), keys to where they belong. Commands work while a reply streams.
+Composes the widgets and passes on what they say: text to the talk (`tui/chat/conversation.py`),
+commands to their handlers (`tui/chat/handlers/handlers.py`), keys to where they belong. Commands
+work while a reply streams.
 """
 
 from __future__ import annotations
@@ -12,25 +13,25 @@ from contextlib import ExitStack
 from textual import events, work
 from textual.app import ComposeResult
 
-from memory.drafts import keep_draft, take_draft
 from memory.errors import DiscernError
-from memory.home import Home, Settings
-from memory.journal import Journal
-from memory.language import tr
-from memory.retold import retold
-from tui.commands import Command, parse
-from tui.editor import left_drafts
-from tui.handlers import Handlers
-from tui.opening import Opened, OpeningStep
-from tui.printing import echo
-from tui.screens.reading_stage import ReadingStage
-from tui.text import clean, one_line
-from tui.widgets.card import Card
-from tui.widgets.composer import Composer
-from tui.widgets.page import Page
-from tui.widgets.picker import MarkPicker
-from tui.widgets.receipt import Receipt
-from tui.widgets.why_card import WhyCard
+from memory.i18n.i18n import tr
+from memory.i18n.retold import retold
+from memory.journal.drafts import keep_draft, take_draft
+from memory.journal.journal import Journal
+from memory.settings.settings import Home, Settings
+from tui.chat.handlers.handlers import Handlers
+from tui.chat.opening import Opened, OpeningStep
+from tui.chat.reading_stage import ReadingStage
+from tui.commands.registry import Command, parse
+from tui.markdown.view import Page
+from tui.terminal.editor import left_drafts
+from tui.terminal.printing import echo
+from tui.terminal.sanitize import clean, one_line
+from tui.widgets.chat.receipt import Receipt
+from tui.widgets.chat.why_card import WhyCard
+from tui.widgets.composer.composer import Composer
+from tui.widgets.marking.contrast_card import Card
+from tui.widgets.marking.mark_picker import MarkPicker
 
 POLL_SECONDS = 2.0
 

@@ -9,18 +9,18 @@ import functools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from tui.fates import held_before
-from tui.widgets.composer import KEPT
-from tui.widgets.recalled import Used
-from tui.widgets.turn import TurnView
-from tui.widgets.welcome import Welcome
+from tui.views.mark_status import held_before
+from tui.widgets.chat.recalled import Used
+from tui.widgets.chat.turn import TurnView
+from tui.widgets.chat.welcome import Welcome
+from tui.widgets.composer.composer import KEPT
 
 if TYPE_CHECKING:
     from textual.widget import Widget
 
-    from agent.chat import Chat
+    from agent.chat.chat import Chat
     from memory.difference import Difference, Turn
-    from tui.screens.stage import Stage
+    from tui.chat.stage import Stage
 
 SHOWN_TURNS = 4
 """Turns of a resumed thread that are laid down at once; where there is room left, more follow."""
@@ -31,7 +31,7 @@ MOST_TURNS = 80
 
 
 class ShownThread:
-    """The part of `tui.talk.Talk` that lays turns down."""
+    """The part of `tui.chat.conversation.Talk` that lays turns down."""
 
     def __init__(self, screen: Stage) -> None:
         self._screen = screen

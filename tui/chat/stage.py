@@ -10,21 +10,21 @@ from textual import work
 from textual.screen import Screen
 
 from memory.errors import DiscernError, NothingToTrainError
-from memory.home import Home, Settings
-from memory.language import tr
-from memory.retold import retold
-from tui.offers import sources
-from tui.opening import Opening
-from tui.talk import Talk
-from tui.training import Training
-from tui.widgets.entry import Entry
-from tui.widgets.status import StatusLine
-from tui.widgets.training import TrainingPanel
-from tui.widgets.transcript import Transcript
-from tui.widgets.turn import TurnView
+from memory.i18n.i18n import tr
+from memory.i18n.retold import retold
+from memory.settings.settings import Home, Settings
+from tui.chat.conversation import Talk
+from tui.chat.opening import Opening
+from tui.commands.completion_sources import sources
+from tui.training.training import Training
+from tui.widgets.chat.transcript import Transcript
+from tui.widgets.chat.turn import TurnView
+from tui.widgets.composer.entry import Entry
+from tui.widgets.composer.status_line import StatusLine
+from tui.widgets.training.panel import TrainingPanel
 
 if TYPE_CHECKING:
-    from agent.chat import Chat
+    from agent.chat.chat import Chat
     from memory.difference import Difference
 
 
@@ -129,7 +129,7 @@ class Stage(Screen[None]):
         """Bring the status line up to date; the waiting are counted anew only when they may differ."""
         if self._chat is None:
             return
-        from trainer.schedule import next_run
+        from trainer.night.schedule import next_run
 
         night = next_run(self.settings, datetime.now().astimezone())
         adapter = self._chat.adapter

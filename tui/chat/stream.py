@@ -13,12 +13,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tui.text import StreamCleaner
+from tui.terminal.sanitize import StreamCleaner
 
 if TYPE_CHECKING:
-    from agent.chat import Chat
-    from agent.graph import Finished
-    from memory.recall import Recalled
+    from agent.chat.chat import Chat
+    from agent.chat.graph import Finished
+    from memory.recall.recall import Recalled
 
 TICK = 0.2
 
@@ -84,7 +84,7 @@ class ReplyStream:
         return not self._thread.is_alive()
 
     def _speak(self) -> None:
-        from agent.graph import Delta, Finished, Recalling, Thought
+        from agent.chat.graph import Delta, Finished, Recalling, Thought
 
         cleaner, thoughts = StreamCleaner(), StreamCleaner()
         try:

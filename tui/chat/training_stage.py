@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from textual import work
 
 from memory.errors import DiscernError
-from memory.language import tr
-from memory.retold import retold
-from tui.lending import Lending
-from tui.progress import Progress
-from tui.screens.stage import Stage
-from tui.training import TrainingEnded, TrainingEvent, TrainingStarted
+from memory.i18n.i18n import tr
+from memory.i18n.retold import retold
+from tui.chat.model_offload import Lending
+from tui.chat.stage import Stage
+from tui.training.progress import Progress
+from tui.training.training import TrainingEnded, TrainingEvent, TrainingStarted
 
 if TYPE_CHECKING:
-    from trainer.run import Word
+    from trainer.night.run import Word
 
 LOOK_SECONDS = 1.0
 
@@ -29,12 +29,12 @@ class TrainingStage(Stage):
 
     async def good_morning(self) -> None:
         """Say what came of the last night, if nobody has said it yet."""
-        from trainer import morning
+        from trainer.night import night_notice
 
         self.lending = Lending(self)
         self.set_interval(LOOK_SECONDS, self._lend)
         with suppress(DiscernError):
-            if said := await asyncio.to_thread(morning.line, self.chat.journal):
+            if said := await asyncio.to_thread(night_notice.line, self.chat.journal):
                 await self.say(said)
 
     async def begin_training(self, *, force: bool) -> None:
@@ -59,7 +59,7 @@ class TrainingStage(Stage):
         Raises:
             TrainingError: nothing does.
         """
-        from trainer.run import tell_run
+        from trainer.night.run import tell_run
 
         if not self.training.running:  # of another process, and not followed yet
             tell_run(self.home, word)
@@ -118,10 +118,10 @@ class TrainingStage(Stage):
         self.panel.end()
         self.status.change(training="")
         if message.source == "night":
-            from trainer import morning
+            from trainer.night import night_notice
 
             with suppress(DiscernError):
-                await asyncio.to_thread(morning.told, self.chat.journal)
+                await asyncio.to_thread(night_notice.told, self.chat.journal)
         if stopped:
             await self.say(tr("The training was stopped; what served before serves on."))
         elif message.report is not None:

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from memory.places import Home
-from memory.reading import read_json, read_toml
-from memory.sqlite_file import connect
+import memory
+from memory.files.bounded_read import read_json, read_toml
+from memory.files.sqlite_file import connect
+from memory.settings.paths import Home
 
 MOST = 100
 """Rows that are offered at most, the latest."""
@@ -68,7 +69,7 @@ def runs(home: Home) -> Pairs:
 
 def kinds(home: Home) -> Pairs:
     """Return the kinds that ship, and the person's own."""
-    shipped, own = Path(__file__).with_name("kinds.toml"), home.config / "kinds.toml"
+    shipped, own = Path(memory.__file__).with_name("kinds.toml"), home.config / "kinds.toml"
     return list(dict([*_kinds(shipped), *_kinds(own)]).items())
 
 

@@ -14,7 +14,7 @@ from click.shell_completion import CompletionItem
 if TYPE_CHECKING:
     import click
 
-    from memory.places import Home
+    from memory.settings.paths import Home
 
 Offer = Callable[["click.Context", "click.Parameter", str], list[CompletionItem]]
 
@@ -23,8 +23,8 @@ def _offering(pairs: Callable[[Home], Iterable[tuple[str, str]]]) -> Offer:
     def offer(
         _context: click.Context, _parameter: click.Parameter, typed: str
     ) -> list[CompletionItem]:
-        from memory.places import Home
-        from tui.text import one_line
+        from memory.settings.paths import Home
+        from tui.terminal.sanitize import one_line
 
         begun = typed.lower()
         found = [(one_line(word), said) for word, said in pairs(Home.locate())]
@@ -38,52 +38,52 @@ def _offering(pairs: Callable[[Home], Iterable[tuple[str, str]]]) -> Offer:
 
 
 def _threads(home: Home) -> Iterable[tuple[str, str]]:
-    from memory import glance
+    from tui.cli import completion_queries
 
-    return glance.threads(home)
+    return completion_queries.threads(home)
 
 
 def _differences(home: Home) -> Iterable[tuple[str, str]]:
-    from memory import glance
+    from tui.cli import completion_queries
 
-    return glance.differences(home)
+    return completion_queries.differences(home)
 
 
 def _turns(home: Home) -> Iterable[tuple[str, str]]:
-    from memory import glance
+    from tui.cli import completion_queries
 
-    return glance.turns(home)
+    return completion_queries.turns(home)
 
 
 def _adapters(home: Home) -> Iterable[tuple[str, str]]:
-    from memory import glance
+    from tui.cli import completion_queries
 
-    return glance.adapters(home)
+    return completion_queries.adapters(home)
 
 
 def _sides(home: Home) -> Iterable[tuple[str, str]]:
-    from memory import glance
+    from tui.cli import completion_queries
 
     yield "base", "the model alone"
     yield "base+recall", "with past differences in its context"
     yield "current", "the adapter that serves"
-    yield from glance.adapters(home)
+    yield from completion_queries.adapters(home)
 
 
 def _kinds(home: Home) -> Iterable[tuple[str, str]]:
-    from memory import glance
+    from tui.cli import completion_queries
 
-    return glance.kinds(home)
+    return completion_queries.kinds(home)
 
 
 def _runs(home: Home) -> Iterable[tuple[str, str]]:
-    from memory import glance
+    from tui.cli import completion_queries
 
-    return glance.runs(home)
+    return completion_queries.runs(home)
 
 
 def _here(home: Home) -> Iterable[tuple[str, str]]:
-    from agent.models import find_models
+    from agent.models.models import find_models
 
     yield "starter", "ships with Discern"
     for item in find_models(home):
@@ -91,7 +91,7 @@ def _here(home: Home) -> Iterable[tuple[str, str]]:
 
 
 def _known(_home: Home) -> Iterable[tuple[str, str]]:
-    from agent.models import known_models
+    from agent.models.models import known_models
 
     for item in known_models():
         yield item.name, f"{item.repo}, {', '.join(item.files)}"

@@ -1,8 +1,8 @@
 """`discern` on the command line: finds the verb, runs it, turns errors into one sentence.
 
 Exit codes: 0 done (also: nothing to train), 1 a check that did not hold, 2 bad input or a broken
-file, 130 interrupted, 143 and 129 ended by SIGTERM and SIGHUP. Verbs live in `tui/verbs/` and are
-imported when called, so that `--help` is quick.
+file, 130 interrupted, 143 and 129 ended by SIGTERM and SIGHUP. Verbs are in the packages beside this
+module and are imported when called, so that `--help` is quick.
 """
 
 from __future__ import annotations
@@ -16,33 +16,45 @@ from collections.abc import Sequence
 import click
 
 from memory.errors import DiscernError
-from memory.places import keep_to_ourselves
-from tui.printing import echo
-from tui.signals import Ended, heed
-from tui.verbs.offered import model_files, threads
+from memory.settings.paths import keep_to_ourselves
+from tui.cli.completion_values import model_files, threads
+from tui.terminal.printing import echo
+from tui.terminal.signals import Ended, heed
 
 # Name → (module, one line for --help). The line stands here so that help imports nothing.
 VERBS: dict[str, tuple[str, str]] = {
-    "chat": ("talk", "Open the chat (what `discern` alone does)."),
-    "setup": ("talk", "Choose the model and when to learn, step by step."),
-    "ask": ("ask", "Ask one question and print the reply."),
-    "mark": ("talk", "Mark a reply: the difference it missed, and how it should have sounded."),
-    "sessions": ("sessions", "List, show, rename, delete and export past talk."),
-    "memory": ("memory", "List, search, show and forget past differences."),
-    "lessons": ("lessons", "Show exactly what would be trained; export it for other trainers."),
-    "train": ("training", "Train an adapter on the differences now."),
-    "night": ("night", "Train every night while this runs, or --once if it is due."),
-    "report": ("report", "Show what a training run found, in the terminal or as a page."),
-    "compare": ("compare", "Put two ways of answering side by side: base, adapters, recall."),
-    "adapters": ("adapters", "List, choose, switch off and roll back adapters."),
-    "export": ("export", "Write an adapter for other programs: merged, GGUF LoRA or PEFT."),
-    "model": ("model", "Fetch, find, check and choose model files."),
-    "web": ("web", "Open the chat in a browser on this machine, behind a key."),
-    "config": ("config", "Show the settings and where they are kept."),
-    "doctor": ("doctor", "Check what is installed, what fits, and how to mend what is broken."),
-    "demo": ("demo", "Run the full loop in a temporary home, in about a minute."),
-    "starter": ("starter", "Build the small model that ships with Discern."),
-    "completion": ("completion", "Print the completion script of a shell."),
+    "chat": ("chat.chat", "Open the chat (what `discern` alone does)."),
+    "setup": ("chat.chat", "Choose the model and when to learn, step by step."),
+    "ask": ("chat.ask", "Ask one question and print the reply."),
+    "mark": (
+        "chat.chat",
+        "Mark a reply: the difference it missed, and how it should have sounded.",
+    ),
+    "sessions": ("chat.sessions", "List, show, rename, delete and export past talk."),
+    "memory": ("memory.group", "List, search, show and forget past differences."),
+    "lessons": (
+        "training.lessons",
+        "Show exactly what would be trained; export it for other trainers.",
+    ),
+    "train": ("training.train", "Train an adapter on the differences now."),
+    "night": ("training.night", "Train every night while this runs, or --once if it is due."),
+    "report": ("training.report", "Show what a training run found, in the terminal or as a page."),
+    "compare": ("chat.compare", "Put two ways of answering side by side: base, adapters, recall."),
+    "adapters": ("training.adapters", "List, choose, switch off and roll back adapters."),
+    "export": (
+        "training.export",
+        "Write an adapter for other programs: merged, GGUF LoRA or PEFT.",
+    ),
+    "model": ("system.model", "Fetch, find, check and choose model files."),
+    "web": ("chat.web", "Open the chat in a browser on this machine, behind a key."),
+    "config": ("system.config", "Show the settings and where they are kept."),
+    "doctor": (
+        "system.doctor",
+        "Check what is installed, what fits, and how to mend what is broken.",
+    ),
+    "demo": ("training.demo", "Run the full loop in a temporary home, in about a minute."),
+    "starter": ("system.starter", "Build the small model that ships with Discern."),
+    "completion": ("system.completion", "Print the completion script of a shell."),
 }
 
 
@@ -57,7 +69,7 @@ class Verbs(click.Group):
         """Import and return a verb."""
         if cmd_name not in VERBS:
             return None
-        module = importlib.import_module(f"tui.verbs.{VERBS[cmd_name][0]}")
+        module = importlib.import_module(f"tui.cli.{VERBS[cmd_name][0]}")
         command = getattr(module, cmd_name)
         assert isinstance(command, click.Command)
         return command
@@ -119,7 +131,7 @@ def discern(
     if os.environ.get("NO_COLOR"):
         ctx.color = False  # else click decides: colour for a terminal
     if ctx.invoked_subcommand is None:
-        from tui.verbs.talk import chat
+        from tui.cli.chat.chat import chat
 
         opened: int = ctx.invoke(chat, thread=thread, go_on=go_on, new=new, model=model)
         return opened
@@ -129,7 +141,7 @@ def discern(
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     if "_DISCERN_COMPLETE" in os.environ:
-        import tui.verbs.completion  # noqa: F401 - for Bash as we know it
+        pass
     try:
         result = discern.main(arguments, prog_name="discern", standalone_mode=False)
         return result if isinstance(result, int) else 0
@@ -149,13 +161,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
         _write_nowhere()
         return 0
     except Ended as error:
-        from tui.verbs.shared_options import step
+        from tui.cli.shared_options import step
 
         step("")
         echo(f"discern: {error}; nothing that was kept is lost", err=True)
         return 128 + error.number
     except DiscernError as error:
-        from tui.verbs.shared_options import step
+        from tui.cli.shared_options import step
 
         step("")  # what went on when it broke
         echo(f"discern: {error}", err=True)

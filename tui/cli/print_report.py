@@ -9,14 +9,14 @@ import shutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from tui.printing import Safe, styled
-from tui.report_view import report_view
-from tui.text import clean
+from tui.terminal.printing import Safe, styled
+from tui.terminal.sanitize import clean
+from tui.views.report_view import report_view
 
 if TYPE_CHECKING:
     from textual.content import Content
 
-    from trainer.report import Report
+    from trainer.report.report import Report
 
 WIDEST = 100
 _STYLES: dict[str, dict[str, Any]] = {

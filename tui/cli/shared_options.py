@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from tui.printing import Safe, echo
-from tui.text import one_line
-from tui.verbs.offered import model_files
+from tui.cli.completion_values import model_files
+from tui.terminal.printing import Safe, echo
+from tui.terminal.sanitize import one_line
 
 if TYPE_CHECKING:
-    from memory.home import Home, Settings
+    from memory.settings.settings import Home, Settings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -54,20 +54,20 @@ def refuse_contradiction(thread: str | None, go_on: bool, new: bool = False) -> 
 
 def open_home(model: str | None = None) -> tuple[Home, Settings]:
     """Return the user's home and settings, with `model` in place of the configured one."""
-    from memory import language
-    from memory.home import Home, read_settings
-    from memory.traces import sweep_home
+    from memory.i18n import i18n
+    from memory.journal.exported_copies import sweep_home
+    from memory.settings.settings import Home, read_settings
 
     home = Home.locate()
     sweep_home(home)
     settings = read_settings(home, {"model": {"path": model}} if model else None)
-    language.use(settings.ui.language)
+    i18n.use(settings.ui.language)
     return home, settings
 
 
 def print_json(value: Any) -> None:
     """Print one JSON document on one line."""
-    from memory.record import escape_unseen
+    from memory.transfer.export_schema import escape_unseen
 
     text = json.dumps(value, default=plain_value, ensure_ascii=False)
     echo(Safe(escape_unseen(text)))
@@ -96,7 +96,7 @@ def working(text: str) -> Iterator[None]:
 
 def step_bar(label: str) -> Callable[[int, int], None]:
     """Return a function (done, total) that draws a bar on stderr; silent when nobody looks."""
-    from tui.progress import bar
+    from tui.training.progress import bar
 
     def draw(done: int, total: int) -> None:
         share = done / total if total else 1.0

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from memory.language import tr
-from tui.commands import Command, find, found, in_order
+from memory.i18n.i18n import tr
+from tui.commands.registry import Command, find, found, in_order
 
 
 @dataclass(frozen=True, slots=True)

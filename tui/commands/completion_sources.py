@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING
 
-from memory.language import language, tr, trn
-from tui.completion import Sources
+from memory.i18n.i18n import language, tr, trn
+from tui.commands.completion import Sources
 
 if TYPE_CHECKING:
-    from agent.chat import Chat
+    from agent.chat.chat import Chat
 
 MOST = 50
 
@@ -40,7 +40,7 @@ def _kinds_in(_language: str) -> tuple[tuple[str, str], ...]:
 
 
 def _themes() -> Iterable[tuple[str, str]]:
-    from tui.themes import THEMES
+    from tui.terminal.themes import THEMES
 
     for theme in THEMES.values():
         yield theme.name, tr("dark") if theme.dark else tr("light")

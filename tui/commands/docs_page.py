@@ -1,16 +1,16 @@
 """`docs/commands.md`, made from the registries of commands and keys.
 
-python -m tui.commands_page > docs/commands.md
+python -m tui.commands.docs_page > docs/commands.md
 """
 
 from __future__ import annotations
 
 import sys
 
-from tui.commands import COMMANDS
-from tui.fates import FATES
-from tui.keyboard import Keyboard
-from tui.keys import FIXED
+from tui.commands.registry import COMMANDS
+from tui.keys.bindings import Keyboard
+from tui.keys.registry import FIXED
+from tui.views.mark_status import FATES
 
 
 def commands_page() -> str:
@@ -18,7 +18,7 @@ def commands_page() -> str:
     lines = [
         "# Commands and keys of the chat",
         "",
-        "Made from `tui/commands.py` and `tui/keys.py`; a test holds them together.",
+        "Made from `tui/commands/registry.py` and `tui/keys/registry.py`; a test holds them together.",
     ]
     for command in COMMANDS:
         lines += ["", f"## `{command.usage}`", "", command.help]

@@ -1,7 +1,7 @@
 """The registry of slash commands; completion, /help, the palette and the docs page are made from it.
 
-A command names a method of `tui.handlers.Handlers`; a test holds the two together. What a line may
-become is in `tui/completion.py`.
+A command names a method of `tui.chat.handlers.handlers.Handlers`; a test holds the two together.
+What a line may become is in `tui/commands/completion.py`.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from textual.binding import Binding
 from textual.keys import Keys, _character_to_key
 
 from memory.errors import SettingsError
-from tui.keys import KEYS, LISTS, PLACES, SCREENS, WRITTEN, Key
+from tui.keys.registry import KEYS, LISTS, PLACES, SCREENS, WRITTEN, Key
 
 _BACK = "back"
 """The one key that leads back is the same everywhere."""

@@ -1,7 +1,8 @@
 """The registry of keys: what each one does, and where.
 
-Bindings of the application, its screens and widgets are made from it (`tui/keyboard.py`), as are the
-Help screen, the palette's hints and `docs/commands.md`. `[keys]` in `config.toml` remaps by id.
+Bindings of the application, its screens and widgets are made from it (`tui/keys/bindings.py`), as
+are the Help screen, the palette's hints and `docs/commands.md`. `[keys]` in `config.toml` remaps by
+id.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tui.laying import Row, columns_of, lay
-from tui.pieces import Piece
+from tui.markdown.blocks import Piece
+from tui.markdown.wrapping import Row, columns_of, lay
 
 if TYPE_CHECKING:
     from textual.selection import Selection

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tui.markdown import GOES_ON, parser, words
-from tui.pieces import Cell, Look, Piece
+from tui.markdown.blocks import Cell, Look, Piece
+from tui.markdown.parser import GOES_ON, parser, words
 
 if TYPE_CHECKING:
     from markdown_it.token import Token

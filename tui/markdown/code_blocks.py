@@ -5,7 +5,7 @@ from __future__ import annotations
 
 def code_blocks(text: str) -> list[str]:
     """Return the code blocks of a Markdown text, without their fences, in their order."""
-    from tui.markdown import parser
+    from tui.markdown.parser import parser
 
     return [
         token.content.rstrip("\n")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tui.pieces import Look
+from tui.markdown.blocks import Look
 
 STRETCH = 128
 """Lines of a stretch; most blocks have fewer and are coloured as a whole."""

@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from tui.markdown import SIGNS
-from tui.pieces import Piece, plain_pieces
-from tui.reading import START, Reading
+from tui.markdown.block_parser import START, Reading
+from tui.markdown.blocks import Piece, plain_pieces
+from tui.markdown.parser import SIGNS
 
 UNDECIDED = re.compile(r"[ \t>]*(?:[-=*_+#>`~|:][-=*_+#>`~|: \t]*|\d{1,9}[.)]?[ \t]*)")
 """An unfinished line that may become anything: a rule, an item, what makes the line above a heading or

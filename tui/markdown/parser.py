@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from tui.pieces import Look
-from tui.text import clean
+from tui.markdown.blocks import Look
+from tui.terminal.sanitize import clean
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt

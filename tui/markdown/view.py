@@ -18,10 +18,10 @@ from textual.strip import Strip
 from textual.style import Style
 from textual.widget import Widget
 
-from tui.colouring import Colouring
-from tui.laid import Laid
-from tui.laying import Row, Words, cells
-from tui.pieces import Look, Piece
+from tui.markdown.block_layout import Laid
+from tui.markdown.blocks import Look, Piece
+from tui.markdown.highlighting import Colouring
+from tui.markdown.wrapping import Row, Words, cells
 
 LIT = "underline"
 """How a marked part looks; told without colour."""

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from tui.pieces import Piece
+from tui.markdown.blocks import Piece
 
 PARTING = " │ "
 """Stands between the columns of a table."""

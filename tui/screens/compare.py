@@ -18,14 +18,14 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from memory.errors import DiscernError
-from memory.language import tr
-from memory.retold import retold
-from tui.keyboard import bindings, hints, keyboard_of
+from memory.i18n.i18n import tr
+from memory.i18n.retold import retold
+from tui.keys.bindings import bindings, hints, keyboard_of
 from tui.screens.modal import Modal
-from tui.text import clean, one_line
+from tui.terminal.sanitize import clean, one_line
 
 if TYPE_CHECKING:
-    from trainer.compare import Pair, Side
+    from trainer.evaluate.compare import Pair, Side
 
 NARROW = 100
 """Columns under which the sides stand one below the other."""

@@ -11,13 +11,13 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from memory.language import tr, trn
-from tui.keyboard import bindings, hints, keyboard_of
+from memory.i18n.i18n import tr, trn
+from tui.keys.bindings import bindings, hints, keyboard_of
 from tui.screens.modal import Modal
-from tui.text import clean, padded
+from tui.terminal.sanitize import clean, padded
 
 if TYPE_CHECKING:
-    from agent.sight import Sight
+    from agent.chat.context_usage import Sight
 
 
 class ContextScreen(Modal[None]):

@@ -22,21 +22,21 @@ from textual.widgets import Input, Static
 from textual.widgets.option_list import Option
 
 from memory.errors import DiscernError
+from memory.i18n.i18n import tr
+from memory.i18n.retold import retold
 from memory.kinds import in_words
-from memory.language import tr
-from memory.retold import retold
-from tui.changed import Changed, changed
-from tui.difference_view import details
-from tui.fates import FATES, fate, held_before
-from tui.keyboard import bindings, hints, keyboard_of
+from tui.keys.bindings import bindings, hints, keyboard_of
 from tui.screens.modal import Modal
-from tui.text import clean, one_line, padded
-from tui.widgets.listing import Listing
+from tui.terminal.sanitize import clean, one_line, padded
+from tui.training.training_effects import Changed, changed
+from tui.views.difference_view import details
+from tui.views.mark_status import FATES, fate, held_before
+from tui.widgets.common.listing import Listing
 
 if TYPE_CHECKING:
     from memory.difference import Difference
-    from memory.home import Home
     from memory.memory import Memory
+    from memory.settings.settings import Home
 
 SHOWN = 500
 """Differences that are listed at most."""

@@ -15,14 +15,14 @@ from textual.content import Content
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from memory.language import quoted, tr
-from tui.commands import COMMANDS, Command, found
-from tui.fates import FATES
-from tui.keyboard import Keyboard, bindings, hints
-from tui.keys import FIXED
+from memory.i18n.i18n import quoted, tr
+from tui.commands.registry import COMMANDS, Command, found
+from tui.keys.bindings import Keyboard, bindings, hints
+from tui.keys.registry import FIXED
 from tui.screens.modal import Modal
-from tui.text import one_line
-from tui.widgets.listing import Listing
+from tui.terminal.sanitize import one_line
+from tui.views.mark_status import FATES
+from tui.widgets.common.listing import Listing
 
 LEGEND = "The sign beside a reply"
 

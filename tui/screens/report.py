@@ -18,13 +18,13 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from memory.language import tr
-from memory.whole import write_whole
-from trainer.report import Report
-from tui.keyboard import bindings, hints, keyboard_of
-from tui.report_view import report_view
+from memory.files.atomic_write import write_whole
+from memory.i18n.i18n import tr
+from trainer.report.report import Report
+from tui.keys.bindings import bindings, hints, keyboard_of
 from tui.screens.modal import Modal
-from tui.text import one_line
+from tui.terminal.sanitize import one_line
+from tui.views.report_view import report_view
 
 PAGE = "report.html"
 WIDEST = 100

@@ -20,20 +20,20 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Input, Static
 
-from agent.leftovers import cleared_by_training
+from agent.forget.residual_copies import cleared_by_training
 from memory.errors import DiscernError
-from memory.language import tr, trn
-from memory.retold import retold
-from tui.keyboard import bindings, hints, keyboard_of
+from memory.i18n.i18n import tr, trn
+from memory.i18n.retold import retold
+from tui.keys.bindings import bindings, hints, keyboard_of
 from tui.screens.modal import Modal
-from tui.session_words import what_goes
-from tui.text import clean, one_line
-from tui.widgets.past_talk import PastTalk
+from tui.terminal.sanitize import clean, one_line
+from tui.views.session_text import what_goes
+from tui.widgets.common.past_sessions import PastTalk
 
 if TYPE_CHECKING:
-    from agent.chat import Chat
-    from memory.session_file import Form
-    from memory.threads import Session
+    from agent.chat.chat import Chat
+    from memory.journal.threads import Session
+    from memory.transfer.session_file import Form
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +181,7 @@ class SessionsScreen(Modal[Chosen | None]):
             line = self._line
             self._put(line, str(_ending(Path(line.value))))
         elif self._asking is None and row is not None:
-            from memory.session_file import free_path
+            from memory.transfer.session_file import free_path
 
             path = free_path(_folder(), row.session.name, "md")
             self._ask("export", row.session, tr("Write to:"), str(path))
@@ -245,7 +245,7 @@ class SessionsScreen(Modal[Chosen | None]):
         return " ".join(said)
 
     def _export(self, item: Session, value: str) -> str:
-        from memory.session_file import write_session, written_as
+        from memory.transfer.session_file import write_session, written_as
 
         path = Path(value.strip())
         form: Form = "json" if path.suffix == ".json" else "md"

@@ -19,20 +19,20 @@ from textual.message import Message
 from textual.widgets import Static
 
 from memory.errors import DiscernError
-from memory.home import Home, Settings, read_settings
-from memory.language import tr
-from memory.retold import retold
+from memory.i18n.i18n import tr
+from memory.i18n.retold import retold
+from memory.settings.settings import Home, Settings, read_settings
 from tui.screens.modal import Modal
-from tui.setup import Answers, When, leave, write
-from tui.text import labels_width, one_line, padded
-from tui.widgets.fetch_page import FetchPage
-from tui.widgets.model_page import ModelPage
-from tui.widgets.night_page import NightPage, PlanPage
-from tui.widgets.setup_page import SetupPage
-from tui.widgets.welcome import LINES
+from tui.setup.fetch_page import FetchPage
+from tui.setup.model_page import ModelPage
+from tui.setup.night_page import NightPage, PlanPage
+from tui.setup.setup import Answers, When, leave, write
+from tui.setup.setup_page import SetupPage
+from tui.terminal.sanitize import labels_width, one_line, padded
+from tui.widgets.chat.welcome import LINES
 
 if TYPE_CHECKING:
-    from trainer.service import Plan
+    from trainer.night.service import Plan
 
 
 class DonePage(SetupPage, can_focus=True):
@@ -164,7 +164,7 @@ class SetupScreen(Modal[None]):
 
     @work(group="write", exclusive=True)
     async def _write(self, plan: Plan | None) -> None:
-        from trainer import service
+        from trainer.night import service
 
         answers = Answers(self._model, self._when, self._time)
         try:

@@ -2,7 +2,7 @@
 
 Phases, curves, how each lesson stands, the log. S stops it and keeps the best, A leaves nothing of it,
 both asked once; Esc goes back to the chat and the training goes on. All of it is read from the run's
-folder (`tui/watching.py`), so closing the chat or looking from several loses nothing.
+folder (`tui/training/run_follower.py`), so closing the chat or looking from several loses nothing.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from textual.content import Content
 from textual.widgets import Static
 
 from memory.errors import DiscernError
-from memory.home import Home, Settings
-from memory.journal import Journal
-from memory.language import tr
-from memory.retold import retold
-from trainer.report import every
-from trainer.run import Word, told
-from tui.keyboard import bindings, hints, keyboard_of
+from memory.i18n.i18n import tr
+from memory.i18n.retold import retold
+from memory.journal.journal import Journal
+from memory.settings.settings import Home, Settings
+from trainer.night.run import Word, told
+from trainer.report.report import every
+from tui.keys.bindings import bindings, hints, keyboard_of
 from tui.screens.modal import Modal
 from tui.screens.report import ReportScreen
-from tui.text import one_line
-from tui.training_tries import Try
-from tui.watching import Watch
-from tui.widgets.lesson_rows import LessonRows
-from tui.widgets.loss_plot import LossPlot
-from tui.widgets.phases import Phases
-from tui.widgets.training_head import TrainingHead
-from tui.widgets.training_log import TrainingLog
+from tui.terminal.sanitize import one_line
+from tui.training.run_follower import Watch
+from tui.training.tries import Try
+from tui.widgets.training.head import TrainingHead
+from tui.widgets.training.lesson_rows import LessonRows
+from tui.widgets.training.log import TrainingLog
+from tui.widgets.training.loss_plot import LossPlot
+from tui.widgets.training.phases import Phases
 
 DRAW_SECONDS = 0.25
 NARROW, SHORT = 64, 20
@@ -149,7 +149,7 @@ class TrainingScreen(Modal[None]):
         return tries[at] if tries else None
 
     def _next_night(self, moment: datetime) -> datetime | None:
-        from trainer.when import next_run
+        from trainer.night.due_time import next_run
 
         return next_run(self._settings, moment.astimezone())
 

@@ -9,14 +9,14 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
-from agent.pull import Offer
-from memory.home import Home
-from memory.language import decimal, tr
-from memory.retold import retold
-from tui.fetching import Advanced, Fetched, Fetching, Looked
-from tui.progress import bar, clock
-from tui.text import clean, one_line
-from tui.widgets.setup_page import SetupPage
+from agent.models.pull import Offer
+from memory.i18n.i18n import decimal, tr
+from memory.i18n.retold import retold
+from memory.settings.settings import Home
+from tui.setup.fetching import Advanced, Fetched, Fetching, Looked
+from tui.setup.setup_page import SetupPage
+from tui.terminal.sanitize import clean, one_line
+from tui.training.progress import bar, clock
 
 
 class FetchPage(SetupPage, can_focus=True):

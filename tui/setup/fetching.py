@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 
 from memory.errors import DiscernError, ModelError
-from memory.home import Home
+from memory.settings.settings import Home
 
 if TYPE_CHECKING:
-    from agent.pull import Offer
+    from agent.models.pull import Offer
 
 _ONE = threading.Lock()
 OFTEN = 0.2
@@ -75,7 +75,7 @@ class Fetching:
         threading.Thread(target=work, name="discern-fetch", daemon=True).start()
 
     def _look(self) -> None:
-        from agent.pull import look
+        from agent.models.pull import look
 
         try:
             offer = look(self._home.prepare(), *self._source)
@@ -85,7 +85,7 @@ class Fetching:
             self._tell(Looked(self, offer, None))
 
     def _fetch(self, offer: Offer) -> None:
-        from agent.pull import PullStopped, pull
+        from agent.models.pull import PullStopped, pull
 
         with _ONE:
             if self._stopped.is_set():
@@ -101,7 +101,7 @@ class Fetching:
                 self._tell(Fetched(self, path, None))
 
     def _hear(self, done: int, total: int) -> None:
-        from agent.pull import PullStopped
+        from agent.models.pull import PullStopped
 
         if self._stopped.is_set():
             raise PullStopped

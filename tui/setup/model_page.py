@@ -12,16 +12,16 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from memory.errors import DiscernError
-from memory.home import Home, Settings
-from memory.language import decimal, tr
-from memory.places import expanded
-from memory.retold import retold
-from tui.setup import Choice, choices, judge, starter_card
-from tui.widgets.choices import Choices, Row
-from tui.widgets.setup_page import SetupPage
+from memory.i18n.i18n import decimal, tr
+from memory.i18n.retold import retold
+from memory.settings.paths import expanded
+from memory.settings.settings import Home, Settings
+from tui.setup.setup import Choice, choices, judge, starter_card
+from tui.setup.setup_page import SetupPage
+from tui.widgets.common.choices import Choices, Row
 
 if TYPE_CHECKING:
-    from agent.fitness import Fitness
+    from agent.models.compatibility import Fitness
 
 
 class ModelPage(SetupPage):

@@ -12,16 +12,16 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from memory.errors import DiscernError
-from memory.home import Home, Settings
-from memory.language import tr
-from memory.retold import retold
-from tui.setup import When, with_time
-from tui.text import clean
-from tui.widgets.choices import Choices, Row
-from tui.widgets.setup_page import SetupPage
+from memory.i18n.i18n import tr
+from memory.i18n.retold import retold
+from memory.settings.settings import Home, Settings
+from tui.setup.setup import When, with_time
+from tui.setup.setup_page import SetupPage
+from tui.terminal.sanitize import clean
+from tui.widgets.common.choices import Choices, Row
 
 if TYPE_CHECKING:
-    from trainer.service import Kind, Plan
+    from trainer.night.service import Kind, Plan
 
 
 class NightPage(SetupPage):
@@ -71,7 +71,7 @@ class NightPage(SetupPage):
 
     @work(group="timer", exclusive=True)
     async def _find_timer(self) -> None:
-        from trainer import service
+        from trainer.night import service
 
         try:
             self._kind = await asyncio.to_thread(service.detect)
@@ -140,7 +140,7 @@ class NightPage(SetupPage):
 
     @work(group="plan", exclusive=True)
     async def _plan(self, settings: Settings) -> None:
-        from trainer import service
+        from trainer.night import service
 
         try:
             kind = self._kind if self._kind else await asyncio.to_thread(service.detect)

@@ -13,11 +13,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from memory.home import Home, Settings, read_settings
-from memory.settings_file import write_settings
+from memory.settings.settings import Home, Settings, read_settings
+from memory.settings.settings_file import write_settings
 
 if TYPE_CHECKING:
-    from agent.fitness import Fitness
+    from agent.models.compatibility import Fitness
 
 MOST = 100
 """Files of this machine that are offered at most, ours first; a path names any other."""
@@ -54,7 +54,7 @@ def is_first_start(home: Home) -> bool:
 
 def choices(home: Home) -> list[Choice]:
     """Return what may talk: the starter, the files that are here, what can be fetched, a path."""
-    from agent.models import find_models
+    from agent.models.models import find_models
 
     found = find_models(home)
     return [
@@ -67,7 +67,7 @@ def choices(home: Home) -> list[Choice]:
 
 def _downloads(have: Set[str]) -> Iterator[Choice]:
     """What can be fetched and is not among `have`, names in small letters."""
-    from agent.models import BYTES, ROOM, advised, free_memory, known_models
+    from agent.models.models import BYTES, ROOM, advised, free_memory, known_models
 
     free = free_memory()
     for known in known_models():
@@ -87,7 +87,7 @@ def _downloads(have: Set[str]) -> Iterator[Choice]:
 @cache
 def starter_card() -> dict[str, int]:
     """Return what the starter's card says of it: bytes, parameters and facts it knows."""
-    from agent.serving import STARTER
+    from agent.models.serving import STARTER
 
     card = json.loads(STARTER.with_name("card.json").read_text(encoding="utf-8"))
     return {
@@ -103,15 +103,15 @@ def judge(path: Path, settings: Settings) -> Fitness:
     Raises:
         ModelError: it cannot be served.
     """
-    from agent.fitness import fitness
-    from trainer.agreement import require_agreement
+    from agent.models.compatibility import fitness
+    from trainer.evaluate.torch_parity import require_agreement
 
     return fitness(path, settings, gpu=_card(), require_trainable=require_agreement)
 
 
 @cache
 def _card() -> int:
-    from agent.fitness import gpu_memory
+    from agent.models.compatibility import gpu_memory
 
     return gpu_memory()
 

@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
-from tui.text import clean
+from tui.terminal.sanitize import clean
 
 
 class SetupPage(Vertical):

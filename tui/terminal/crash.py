@@ -8,9 +8,9 @@ from __future__ import annotations
 import traceback
 from pathlib import Path
 
-from memory.home import Home
-from memory.language import tr
-from memory.whole import write_whole
+from memory.files.atomic_write import write_whole
+from memory.i18n.i18n import tr
+from memory.settings.settings import Home
 
 FILE = "crash.txt"
 

@@ -19,8 +19,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from memory.errors import FileError, HomeError, SettingsError
-from memory.places import Home, persons_umask, private_folder
-from memory.reading import read_text
+from memory.files.bounded_read import read_text
+from memory.settings.paths import Home, persons_umask, private_folder
 
 USUAL = ("nano", "vim", "vi")
 NAME = "draft.md"

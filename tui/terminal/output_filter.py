@@ -1,8 +1,8 @@
 """The last gate before the terminal: nothing that a widget draws can act on it, whatever it holds.
 
-Most widgets show text that `tui.text.clean` made safe. A field shows what is written in it, which must
-stay as it is; so each line is looked through once more as it is drawn, and what could act or hide is
-drawn as blanks of its width.
+Most widgets show text that `tui.terminal.sanitize.clean` made safe. A field shows what is written
+in it, which must stay as it is; so each line is looked through once more as it is drawn, and what
+could act or hide is drawn as blanks of its width.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from rich.segment import Segment
 from textual.color import Color
 from textual.filter import LineFilter
 
-from tui.text import ACTS
+from tui.terminal.sanitize import ACTS
 
 
 class Drawn(LineFilter):

@@ -2,8 +2,8 @@
 
 Textual's reader of the terminal takes an escape sequence that it does not know apart into keys, within
 a paste, too: a clipboard could press Ctrl+Q, or Enter behind a command. So each ESC of a paste is held
-as another character (`tui/held.py`) before the reader sees it, and given back behind it. A clipboard
-that holds the end of a paste itself is the terminal's to refuse.
+as another character (`tui/terminal/escape_stand_ins.py`) before the reader sees it, and given back
+behind it. A clipboard that holds the end of a paste itself is the terminal's to refuse.
 
 Source: xterm's bracketed paste.
 """
@@ -18,7 +18,7 @@ from textual.driver import Driver
 from textual.events import Key
 from textual.message import Message
 
-from tui.held import given_back, hold_keys
+from tui.terminal.escape_stand_ins import given_back, hold_keys
 
 BEGIN, END = "\x1b[200~", "\x1b[201~"
 ALT = "\x1b"

@@ -1,8 +1,8 @@
 """What the command line prints: the one place from which text reaches the terminal.
 
-All text is cleaned here (`tui/text.py`): the name of a model, a note or an error's words may hold
-escape sequences. Only `Safe` text is printed as it is: colours of ours, and JSON whose characters are
-escaped.
+All text is cleaned here (`tui/terminal/sanitize.py`): the name of a model, a note or an error's
+words may hold escape sequences. Only `Safe` text is printed as it is: colours of ours, and JSON
+whose characters are escaped.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from tui.text import clean
+from tui.terminal.sanitize import clean
 
 
 class Safe(str):

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from memory.language import trn
+from memory.i18n.i18n import trn
 
 LONGEST_SEQUENCE = 1024
 ELLIPSIS = "…"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from memory.language import decimal, tr, trn
-from memory.retold import retold
-from tui.progress import PHASES
-from tui.text import one_line
-from tui.training_state import Entry
+from memory.i18n.i18n import decimal, tr, trn
+from memory.i18n.retold import retold
+from tui.terminal.sanitize import one_line
+from tui.training.progress import PHASES
+from tui.training.state import Entry
 
 REASONS = {
     "learnt": "all lessons came out right",

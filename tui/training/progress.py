@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from memory.language import tr
+from memory.i18n.i18n import tr
 
 BARS = "▁▂▃▄▅▆▇█"
 PHASES = {

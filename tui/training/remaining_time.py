@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memory.errors import FileError
-from memory.language import tr, trn
-from memory.reading import read_objects
-from trainer.report import folders, read_report
-from trainer.run import EVENTS
-from tui.training_state import AGAIN, STAGES, TrainingState
+from memory.files.bounded_read import read_objects
+from memory.i18n.i18n import tr, trn
+from trainer.night.run import EVENTS
+from trainer.report.report import folders, read_report
+from tui.training.state import AGAIN, STAGES, TrainingState
 
 LOOKED_AT = 6
 """Earlier runs that are looked at for one that was judged."""

@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from memory.errors import DiscernError
-from memory.home import Home
-from memory.journal import Journal
-from trainer.report import folders
-from trainer.run import EVENTS, follow, going_on
-from tui.training_state import TrainingState
-from tui.training_time import Past, earlier, folded
+from memory.journal.journal import Journal
+from memory.settings.settings import Home
+from trainer.night.run import EVENTS, follow, going_on
+from trainer.report.report import folders
+from tui.training.remaining_time import Past, earlier, folded
+from tui.training.state import TrainingState
 
 LOOK_SECONDS = 0.5
 

@@ -1,9 +1,9 @@
 """A training as the Training screen shows it: one frozen value, folded from its run's events.
 
-The events are a file in the run's folder (`trainer/run.py`), so whoever comes late has everything since
-the beginning. They may have been written by another version or on another machine: what an event lacks
-stays as it was, and what is not a number where one belongs is passed over. The lessons are known by
-their differences' ids; their words stay in the journal.
+The events are a file in the run's folder (`trainer/night/run.py`), so whoever comes late has
+everything since the beginning. They may have been written by another version or on another machine:
+what an event lacks stays as it was, and what is not a number where one belongs is passed over. The
+lessons are known by their differences' ids; their words stay in the journal.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from tui.progress import Progress
-from tui.training_tries import LessonState, Try, number, whole
+from tui.training.progress import Progress
+from tui.training.tries import LessonState, Try, number, whole
 
 LOGGED = 2000
 """Entries that the log keeps at most; then a quarter of them goes at once."""
@@ -55,7 +55,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Something worth a line in the log, as `tui/training_words.py` says it."""
+    """Something worth a line in the log, as `tui/training/log_text.py` says it."""
 
     at: float
     what: str

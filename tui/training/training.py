@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 from textual.message import Message
 
 from memory.errors import DiscernError, TrainingError
-from memory.home import Home, Settings
-from trainer.cancel import Cancel
+from memory.settings.settings import Home, Settings
+from trainer.night.cancellation import Cancel
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from trainer.report import Report
+    from trainer.report.report import Report
 
 
 class TrainingStarted(Message):
@@ -86,7 +86,7 @@ class Training:
     def stop(self) -> None:
         """Ask what is under way to stop at its best state so far, which is tested as ever; before it
         has one there is nothing to keep."""
-        from trainer.run import tell_run
+        from trainer.night.run import tell_run
 
         try:
             tell_run(self._home, "stop")
@@ -99,7 +99,7 @@ class Training:
         if self._night_under_way:
             self._nights_cancel.set()
         if self._following is not None and self._following.is_alive():
-            from trainer.run import tell_run
+            from trainer.night.run import tell_run
 
             with suppress(DiscernError):
                 tell_run(self._home, "abort")
@@ -107,7 +107,7 @@ class Training:
     def attach(self) -> None:
         """Follow a training that another process runs here, as one does that this chat began itself
         before it was closed; cheap when there is none."""
-        from trainer.run import going_on
+        from trainer.night.run import going_on
 
         if self.running or (folder := going_on(self._home)) in (None, self._followed):
             return
@@ -119,7 +119,7 @@ class Training:
 
     def watch_nights(self, model_path: Path) -> None:
         """Start the scheduler that trains at night while the chat is open."""
-        from trainer.schedule import background
+        from trainer.night.schedule import background
 
         if self._settings.night.enabled and self._scheduler is None:
             self._scheduler = background(
@@ -148,7 +148,7 @@ class Training:
         report: Report | None = None
         failure: Exception | None = None
         try:
-            from trainer.apart import run_apart
+            from trainer.night.night_process import run_apart
 
             self._post(TrainingStarted("train"))
             report = run_apart(
@@ -164,8 +164,8 @@ class Training:
         self._post(TrainingEnded("train", report, failure))
 
     def _follow(self, folder: Path) -> None:
-        from trainer.report import read_report
-        from trainer.run import follow
+        from trainer.night.run import follow
+        from trainer.report.report import read_report
 
         begun = False
         for event in follow(folder, leave=self._left):

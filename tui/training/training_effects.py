@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from trainer.report import Fate, folders, read_report
+from trainer.report.report import Fate, folders, read_report
 
 MOST = 50
 """Reports that are read at most, the latest."""

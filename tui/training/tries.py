@@ -1,6 +1,6 @@
 """The tries of a training as they are shown: their curves, and how each lesson stands in them.
 
-Values only; `tui/training_state.py` folds them from events.
+Values only; `tui/training/state.py` folds them from events.
 """
 
 from __future__ import annotations

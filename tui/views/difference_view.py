@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
+from memory.i18n.i18n import tr
+from memory.i18n.retold import retold
 from memory.kinds import in_words
-from memory.language import tr
-from memory.retold import retold
-from tui.fates import fate
-from tui.text import padded
+from tui.terminal.sanitize import padded
+from tui.views.mark_status import fate
 
 if TYPE_CHECKING:
     from memory.difference import Difference
-    from tui.changed import Changed
+    from tui.training.training_effects import Changed
 
 ROOM = 10
 """Columns of a row's name at least; the two longest may ask for more."""
 
 
 def details(item: Difference, held: frozenset[str], change: Changed | None) -> Iterator[str]:
-    """Yield the lines; `held` as for `tui.fates.fate`, `change` what the latest training found."""
+    """Yield the lines; `held` as for `mark_status.fate`, `change` what the latest training found."""
     stands = fate(item, held)
     facts = (
         item.id[:8],

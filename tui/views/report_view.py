@@ -1,8 +1,8 @@
 """A report as a person reads it on the screen: the verdict, then what they ask next, in colour.
 
 Pure: a report, a width and the colours in, lines out. A sign says by its shape what its colour does.
-On the command line it is the same (`tui/verbs/printed_report.py`); as a page it is
-`trainer/report_page.py`.
+On the command line it is the same (`tui/cli/print_report.py`); as a page it is
+`trainer/report/page.py`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from memory.language import decimal, tr, trn
-from memory.retold import retold
-from tui.text import clean, one_line, padded
+from memory.i18n.i18n import decimal, tr, trn
+from memory.i18n.retold import retold
+from tui.terminal.sanitize import clean, one_line, padded
 
 if TYPE_CHECKING:
-    from trainer.report import Attempt, Change, Fate, Measure, Point, Report
+    from trainer.report.report import Attempt, Change, Fate, Measure, Point, Report
 
 Colours = Mapping[str, str]
 """The theme's: accent, muted, success, warning, error, line."""
@@ -80,7 +80,7 @@ def _word(verdict: str) -> str:
 def _curves(curve: tuple[Point, ...], width: int, colours: Colours) -> Iterator[Content]:
     if not curve:
         return
-    from tui.progress import sparkline
+    from tui.training.progress import sparkline
 
     room = max(8, min(60, width - 30))
     fell = decimal(f"{curve[0].loss:.2f} → {curve[-1].loss:.2f}")

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 from textual.content import Content
 
+from memory.i18n.i18n import tr, trn
 from memory.kinds import in_words
-from memory.language import tr, trn
-from tui.session_words import moment
-from tui.text import clean, one_line
+from tui.terminal.sanitize import clean, one_line
+from tui.views.session_text import moment
 
 if TYPE_CHECKING:
     from memory.difference import Difference, Turn
-    from memory.threads import Session
+    from memory.journal.threads import Session
 
 LONGEST = 4000
 """Characters of a message that are shown of the end of a talk."""

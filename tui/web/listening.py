@@ -16,7 +16,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from memory.errors import HomeError
-from tui.web.door import ADDRESS
+from tui.web.auth import ADDRESS
 
 MOST = 64
 """Connections at a time; more wait in the system's queue."""

@@ -18,9 +18,9 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from textual_serve.download_manager import DownloadManager
 
-from tui.signals import ENDING
-from tui.text import clean
-from tui.web.door import Door
+from tui.terminal.sanitize import clean
+from tui.terminal.signals import ENDING
+from tui.web.auth import Door
 from tui.web.listening import FULL, PATIENCE, accept, listen
 from tui.web.tab import LARGEST, Tab, size
 

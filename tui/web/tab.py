@@ -19,7 +19,7 @@ from aiohttp import WSMsgType, web
 from textual_serve.app_service import AppService
 from textual_serve.download_manager import DownloadManager
 
-from memory.reading import parse_json, parse_object
+from memory.files.bounded_read import parse_json, parse_object
 
 DRIVER = "tui.web.driver:TabDriver"
 PATIENCE = (30.0, 10.0)

@@ -8,10 +8,10 @@ import sys
 if "trainer.fit" in sys.orig_argv and (fault := os.environ.get("FAULT_TRAINING")):
     import torch
 
-    import trainer.step
+    import trainer.fit.step
 
     calls = 0
-    forward = trainer.step.reply_logits
+    forward = trainer.fit.step.reply_logits
 
     def broken(*arguments: object, **options: object) -> torch.Tensor:
         global calls
@@ -21,4 +21,4 @@ if "trainer.fit" in sys.orig_argv and (fault := os.environ.get("FAULT_TRAINING")
         logits = forward(*arguments, **options)
         return logits * float("nan") if fault == "no number" and calls > 4 else logits
 
-    trainer.step.reply_logits = broken
+    trainer.fit.step.reply_logits = broken

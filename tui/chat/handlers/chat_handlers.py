@@ -6,15 +6,15 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from memory.errors import MarkError
-from memory.language import tr
+from memory.i18n.i18n import tr
 
 if TYPE_CHECKING:
-    from agent.chat import Chat
-    from tui.screens.chat import ChatScreen
+    from agent.chat.chat import Chat
+    from tui.chat.screen import ChatScreen
 
 
 class TalkHandlers:
-    """Commands that go over what was said; a part of `tui.handlers.Handlers`."""
+    """Commands that go over what was said; a part of `tui.chat.handlers.handlers.Handlers`."""
 
     _screen: ChatScreen
 
@@ -40,7 +40,7 @@ class TalkHandlers:
 
     async def context(self, argument: str = "") -> None:
         """Show what the model sees for the next message."""
-        from agent.sight import sight
+        from agent.chat.context_usage import sight
         from tui.screens.context import ContextScreen
 
         if await self._screen.between_turns(tr("look at the context")):

@@ -1,6 +1,6 @@
-"""What each slash command does. A method a command; the registry names them (`tui/commands.py`).
-Those about marks and memory are in `tui/memory_handlers.py`, those about what was said in
-`tui/talk_handlers.py`.
+"""What each slash command does, one method each; `tui/commands/registry.py` names them.
+Those about marks and memory are in `tui/chat/handlers/memory_handlers.py`, those about what was said in
+`tui/chat/handlers/chat_handlers.py`.
 
 Handlers talk to the screen through few words: `say` a notice, the transcript, the chat. What touches
 the disk runs in a thread, so that the screen stays quick.
@@ -12,11 +12,11 @@ import asyncio
 from difflib import get_close_matches
 
 from memory.errors import AdapterError
-from memory.language import quoted, tr, trn
-from memory.retold import retold
-from tui.memory_handlers import MemoryHandlers
-from tui.talk_handlers import TalkHandlers
-from tui.text import one_line, padded, turns_column
+from memory.i18n.i18n import quoted, tr, trn
+from memory.i18n.retold import retold
+from tui.chat.handlers.chat_handlers import TalkHandlers
+from tui.chat.handlers.memory_handlers import MemoryHandlers
+from tui.terminal.sanitize import one_line, padded, turns_column
 
 
 class Handlers(MemoryHandlers, TalkHandlers):
@@ -61,7 +61,7 @@ class Handlers(MemoryHandlers, TalkHandlers):
 
     async def report(self, argument: str = "") -> None:
         """Open the reports, the newest first."""
-        from trainer.report import every
+        from trainer.report.report import every
         from tui.screens.report import ReportScreen
 
         found = await asyncio.to_thread(every, self._chat.home.runs)
@@ -72,14 +72,14 @@ class Handlers(MemoryHandlers, TalkHandlers):
 
     async def compare(self, argument: str) -> None:
         """Ask two ways of answering the same, by default the message of the chosen or last reply."""
-        from tui.comparing import compare
+        from tui.chat.comparing import compare
 
         await compare(self._screen, argument)
 
     async def adapters(self, argument: str) -> None:
         """List the adapters, or choose what serves."""
         from agent.adapters import find_adapter
-        from trainer import publish
+        from trainer.adapters import publish
 
         home = self._chat.home
         word, _, identity = argument.partition(" ")
@@ -214,7 +214,7 @@ class Handlers(MemoryHandlers, TalkHandlers):
 
     async def theme(self, argument: str) -> None:
         """Take other colours, or open all there are."""
-        from tui.themes import THEMES
+        from tui.terminal.themes import THEMES
 
         if not argument:
             self._screen.app.search_themes()

@@ -10,19 +10,19 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from memory.errors import DiscernError, MarkError
-from memory.language import decimal, tr
-from memory.retold import retold
-from tui.text import one_line
-from tui.widgets.card import Card
-from tui.widgets.recalled import Used, details, summary
-from tui.widgets.why_card import WhyCard
+from memory.i18n.i18n import decimal, tr
+from memory.i18n.retold import retold
+from tui.terminal.sanitize import one_line
+from tui.widgets.chat.recalled import Used, details, summary
+from tui.widgets.chat.why_card import WhyCard
+from tui.widgets.marking.contrast_card import Card
 
 if TYPE_CHECKING:
-    from agent.chat import Chat
-    from agent.marking import Receipt
+    from agent.chat.chat import Chat
+    from agent.chat.marking import Receipt
     from memory.difference import Difference
-    from tui.screens.chat import ChatScreen
-    from tui.widgets.turn import TurnView
+    from tui.chat.screen import ChatScreen
+    from tui.widgets.chat.turn import TurnView
 
 VERBS = ("show", "edit", "pin", "unpin", "forget")
 
@@ -53,7 +53,7 @@ class MemoryHandlers:
         await self._mark(argument, chosen or next(reversed(screen.transcript.turns), None))
 
     async def _mark(self, argument: str, view: TurnView | None) -> None:
-        from agent.marking import parse_mark
+        from agent.chat.marking import parse_mark
 
         try:
             if view is None:
@@ -141,7 +141,7 @@ class MemoryHandlers:
 
     async def keep(self, card: Card, lines: dict[str, str]) -> None:
         """Keep what the person confirmed in a card; the card stays when it is refused."""
-        from agent.marking import receipt
+        from agent.chat.marking import receipt
 
         item = await asyncio.to_thread(lambda: self._chat.memory.edit(card.difference.id, **lines))
         await self.close(card)
@@ -194,7 +194,7 @@ class MemoryHandlers:
 
     async def _used(self, view: TurnView) -> tuple[list[Used], str]:
         from agent.adapters import holds_of
-        from agent.why import why
+        from agent.chat.recall_trace import why
 
         if view.turn is None:
             return list(view.recalled.used), ""

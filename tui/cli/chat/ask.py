@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tui.printing import echo
-from tui.signals import told
-from tui.verbs.offered import threads
-from tui.verbs.shared_options import (
+from tui.cli.completion_values import threads
+from tui.cli.shared_options import (
     as_json,
     model_option,
     open_home,
@@ -22,10 +20,12 @@ from tui.verbs.shared_options import (
     refuse_contradiction,
     step,
 )
+from tui.terminal.printing import echo
+from tui.terminal.signals import told
 
 if TYPE_CHECKING:
-    from agent.chat import Chat
-    from agent.graph import Event, Finished
+    from agent.chat.chat import Chat
+    from agent.chat.graph import Event, Finished
 
 SETTLING = 3.0
 """Seconds that one question waits for the index of vectors at most; then recall goes by words."""
@@ -77,7 +77,7 @@ def ask(
     What does not fit the model's context is refused and not cut: a review of half a text would look
     like one of the whole.
     """
-    from agent.chat import Chat
+    from agent.chat.chat import Chat
 
     refuse_contradiction(thread, go_on)
     question = _question(words)
@@ -167,8 +167,8 @@ def _stops(stop: Callable[[], None]) -> Iterator[list[int]]:
 
 def _as_text(chat: Chat, events: Iterator[Event]) -> Finished:
     """Print the reply as it comes, cleaned."""
-    from agent.graph import Delta, Finished
-    from tui.text import StreamCleaner
+    from agent.chat.graph import Delta, Finished
+    from tui.terminal.sanitize import StreamCleaner
 
     cleaner = StreamCleaner()
     for event in events:
@@ -184,7 +184,7 @@ def _as_text(chat: Chat, events: Iterator[Event]) -> Finished:
 
 def _as_document(chat: Chat, events: Iterator[Event]) -> Finished:
     """Print one document in the end."""
-    from agent.graph import Finished, Recalling
+    from agent.chat.graph import Finished, Recalling
 
     recalled: list[dict[str, Any]] = []
     for event in events:
@@ -199,7 +199,7 @@ def _as_document(chat: Chat, events: Iterator[Event]) -> Finished:
 
 def _as_events(chat: Chat, events: Iterator[Event]) -> Finished:
     """Print a line for everything that happens."""
-    from agent.graph import Delta, Finished, Recalling, Thought
+    from agent.chat.graph import Delta, Finished, Recalling, Thought
 
     recalled: list[dict[str, Any]] = []
     for event in events:

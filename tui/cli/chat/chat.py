@@ -8,9 +8,8 @@ import sys
 
 import click
 
-from tui.printing import echo
-from tui.verbs.offered import kinds, threads, turns
-from tui.verbs.shared_options import (
+from tui.cli.completion_values import kinds, threads, turns
+from tui.cli.shared_options import (
     MomentName,
     as_json,
     model_option,
@@ -18,6 +17,7 @@ from tui.verbs.shared_options import (
     print_json,
     refuse_contradiction,
 )
+from tui.terminal.printing import echo
 
 
 @click.command(
@@ -40,7 +40,7 @@ Examples:
 def chat(thread: str | None, go_on: bool, new: bool, model: str | None) -> int:
     """Open the chat; the first time it asks which model talks and when it learns."""
     from tui.app import run_chat
-    from tui.setup import is_first_start
+    from tui.setup.setup import is_first_start
 
     refuse_contradiction(thread, go_on, new)
     home, settings = open_home(model)
@@ -112,7 +112,7 @@ def mark(
     as_json: bool,
 ) -> None:
     """Mark a reply as a difference; it is recalled at once and trained at night."""
-    from agent.marking import last_turn, receipt, require_spoken_here
+    from agent.chat.marking import last_turn, receipt, require_spoken_here
     from memory.memory import Memory
 
     if turn and last:

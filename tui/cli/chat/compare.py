@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tui.printing import echo
-from tui.verbs.offered import sides as sides_offered
-from tui.verbs.shared_options import as_json, model_option, open_home, print_json, step, working
+from tui.cli.completion_values import sides as sides_offered
+from tui.cli.shared_options import as_json, model_option, open_home, print_json, step, working
+from tui.terminal.printing import echo
 
 if TYPE_CHECKING:
-    from trainer.compare import Pair, Side
+    from trainer.evaluate.compare import Pair, Side
 
 GAP = " │ "
 
@@ -56,12 +56,12 @@ def compare(
     A and B are base, current or the beginning of an adapter's id; +recall after it recalls past
     differences into its context.
     """
-    from agent.engine import Engine
-    from agent.serving import served_model
+    from agent.llama.engine import Engine
+    from agent.models.serving import served_model
     from memory.errors import NothingToTrainError
-    from memory.journal import Journal
-    from trainer import compare as logic
-    from trainer.known import entry_of
+    from memory.journal.journal import Journal
+    from trainer.evaluate import compare as logic
+    from trainer.night.adapter_staleness import entry_of
 
     home, settings = open_home(model)
     path = served_model(settings)
@@ -111,7 +111,7 @@ def compare(
 
 
 def _show(pair: Pair, left: str, right: str, width: int, *, err: bool = False) -> None:
-    from tui.text import one_line
+    from tui.terminal.sanitize import one_line
 
     echo("", err=err)
     echo(f"» {one_line(pair.asked.text)}", err=err)
@@ -138,7 +138,7 @@ def _row(left: str, right: str, width: int) -> str:
 def _wrap(text: str, room: int) -> list[str]:
     from rich.cells import cell_len, chop_cells
 
-    from tui.text import clean
+    from tui.terminal.sanitize import clean
 
     lines: list[str] = []
     for line in clean(text).replace("\t", "  ").split("\n"):
@@ -179,7 +179,7 @@ def _reveal(sides: tuple[Side, Side], judged: list[str]) -> None:
 
 
 def _sum_up(sides: tuple[Side, Side], pairs: list[Pair]) -> None:
-    from trainer.measures import same
+    from trainer.evaluate.metrics import same
 
     apart = sum(pair.first != pair.second for pair in pairs)
     echo(f"\n{apart} of {len(pairs)} replies differ.")

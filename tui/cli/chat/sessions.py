@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from memory.language import tr, trn
-from tui.printing import Safe, confirm, echo
-from tui.verbs.offered import threads
-from tui.verbs.shared_options import as_json, open_home, print_json
+from memory.i18n.i18n import tr, trn
+from tui.cli.completion_values import threads
+from tui.cli.shared_options import as_json, open_home, print_json
+from tui.terminal.printing import Safe, confirm, echo
 
 if TYPE_CHECKING:
-    from memory.session_file import Form
+    from memory.transfer.session_file import Form
 
 
 named = click.argument("name", metavar="NAME", shell_complete=threads)
@@ -45,9 +45,9 @@ Examples:
 @as_json
 def list_sessions(text: str | None, as_json: bool) -> None:
     """List the threads, the one spoken in latest first."""
-    from memory.journal import Journal
-    from tui.session_words import moment
-    from tui.text import one_line
+    from memory.journal.journal import Journal
+    from tui.terminal.sanitize import one_line
+    from tui.views.session_text import moment
 
     home, _settings = open_home()
     with Journal(home.prepare().journal) as journal:
@@ -86,9 +86,9 @@ def show(name: str, as_json: bool) -> None:
 
     With --json it is what `export --format json` writes (docs/sessions.md).
     """
-    from memory.journal import Journal
-    from memory.session_file import to_json, to_markdown
-    from tui.text import clean
+    from memory.journal.journal import Journal
+    from memory.transfer.session_file import to_json, to_markdown
+    from tui.terminal.sanitize import clean
 
     home, _settings = open_home()
     with Journal(home.prepare().journal) as journal:
@@ -105,9 +105,9 @@ def rename(old: str, new: str, as_json: bool) -> None:
 
     Its marks, its branches and what is open in it follow.
     """
-    from agent.sessions import rename as rename_everywhere
-    from memory.journal import Journal
-    from tui.text import one_line
+    from agent.chat.sessions import rename as rename_everywhere
+    from memory.journal.journal import Journal
+    from tui.terminal.sanitize import one_line
 
     home, _settings = open_home()
     with Journal(home.prepare().journal) as journal:
@@ -134,11 +134,11 @@ def delete(name: str, yes: bool, as_json: bool) -> int:
     The marks made there stay, each with its own question and reply; `discern memory forget` removes
     one of those. This cannot be undone.
     """
-    from agent.sessions import delete as delete_everywhere
+    from agent.chat.sessions import delete as delete_everywhere
+    from memory.files.disk_reserve import with_room
     from memory.memory import Memory
-    from memory.room import with_room
-    from tui.session_words import what_goes
-    from tui.text import one_line
+    from tui.terminal.sanitize import one_line
+    from tui.views.session_text import what_goes
 
     home, settings = open_home()
     with with_room(home.journal, lambda: Memory.open(home, settings, dense=False)) as memory:
@@ -161,7 +161,7 @@ def delete(name: str, yes: bool, as_json: bool) -> int:
         files = ", ".join(str(path) for path in gone.files)
         echo(tr("Copies may remain in {files}: delete what you do not need.", files=files))
     if gone.training:
-        from agent.leftovers import cleared_by_training
+        from agent.forget.residual_copies import cleared_by_training
 
         echo(cleared_by_training())
     return 0
@@ -190,9 +190,9 @@ def export(name: str, path: Path | None, form: Form | None, as_json: bool) -> No
     Its chosen branch with times, models and marks; no file is ever written over. The keys of the
     JSON form are in docs/sessions.md.
     """
-    from memory.journal import Journal
-    from memory.session_file import free_path, write_session, written_as
-    from tui.text import clean
+    from memory.journal.journal import Journal
+    from memory.transfer.session_file import free_path, write_session, written_as
+    from tui.terminal.sanitize import clean
 
     piped = path is not None and str(path) == "-"
     if piped and as_json and form == "md":

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tui.printing import echo
-from tui.verbs.offered import threads
-from tui.verbs.shared_options import model_option, open_home, refuse_contradiction
+from tui.cli.completion_values import threads
+from tui.cli.shared_options import model_option, open_home, refuse_contradiction
+from tui.terminal.printing import echo
 
 if TYPE_CHECKING:
-    from tui.web.door import Door
+    from tui.web.auth import Door
 
 LOOPBACK = ("127.0.0.1", "localhost")
 
@@ -52,7 +52,7 @@ def web(
     """
     import asyncio
 
-    from memory.threads import thread_name
+    from memory.journal.threads import thread_name
     from tui.web.server import Server
 
     if host not in LOOPBACK:
@@ -94,7 +94,7 @@ def web(
 def _open(url: str) -> None:
     import webbrowser
 
-    from memory.places import persons_umask
+    from memory.settings.paths import persons_umask
 
     before = os.umask(0o077)
     if (theirs := persons_umask()) >= 0:  # what the browser will save is theirs

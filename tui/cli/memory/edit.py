@@ -6,10 +6,10 @@ import sys
 
 import click
 
-from tui.printing import confirm, echo
-from tui.verbs.offered import differences as ids
-from tui.verbs.offered import kinds as kinds_offered
-from tui.verbs.shared_options import MomentName, as_json, model_option, open_home, print_json, step
+from tui.cli.completion_values import differences as ids
+from tui.cli.completion_values import kinds as kinds_offered
+from tui.cli.shared_options import MomentName, as_json, model_option, open_home, print_json, step
+from tui.terminal.printing import confirm, echo
 
 FIELDS = ("moment", "kind", "note", "missed", "lost", "sounds")
 
@@ -39,7 +39,7 @@ def edit(identity: str, as_json: bool, **given: str | None) -> None:
 
     The older version is kept; what changed is trained anew.
     """
-    from agent.marking import receipt
+    from agent.chat.marking import receipt
     from memory.memory import Memory
 
     home, settings = open_home()
@@ -51,7 +51,7 @@ def edit(identity: str, as_json: bool, **given: str | None) -> None:
                 raise click.UsageError(
                     "nothing to change; name a line, such as --sounds, or edit on a terminal"
                 )
-            from tui.verbs.memory_form import edited
+            from tui.cli.memory.edit_form import edited
 
             changed = edited(item, home)
         if changed:
@@ -79,8 +79,8 @@ def contrast(identity: str, keep: bool, model: str | None, as_json: bool) -> int
 
     What was missed, what was lost, and how it should have sounded; only `--keep` keeps them.
     """
-    from agent.chat import Chat
-    from agent.marking import receipt
+    from agent.chat.chat import Chat
+    from agent.chat.marking import receipt
 
     home, settings = open_home(model)
     with Chat.open(home, settings, dense=False, on_step=step) as chat:
@@ -96,7 +96,7 @@ def contrast(identity: str, keep: bool, model: str | None, as_json: bool) -> int
     if as_json:
         print_json({"id": item.id, **lines, "kept": kept, "said": draft.said or None})
     elif draft.contrast:
-        from tui.verbs.memory_see import print_facts
+        from tui.cli.memory.list import print_facts
 
         print_facts({name: text or "" for name, text in lines.items()})
         echo(
@@ -109,7 +109,7 @@ def contrast(identity: str, keep: bool, model: str | None, as_json: bool) -> int
 
 def _pin(identity: str, on: bool, as_json: bool) -> None:
     from memory.memory import Memory
-    from tui.text import one_line
+    from tui.terminal.sanitize import one_line
 
     home, settings = open_home()
     with Memory.open(home, settings, dense=False) as memory:
@@ -174,11 +174,11 @@ def forget(identity: str, yes: bool, as_json: bool) -> int:
 
     The turn that it was marked in goes with it; this cannot be undone.
     """
-    from agent.leftovers import leftovers
-    from agent.marking import forget as forget_everywhere
+    from agent.chat.marking import forget as forget_everywhere
+    from agent.forget.residual_copies import leftovers
+    from memory.files.disk_reserve import with_room
     from memory.memory import Memory
-    from memory.room import with_room
-    from tui.text import one_line
+    from tui.terminal.sanitize import one_line
 
     home, settings = open_home()
     with with_room(home.journal, lambda: Memory.open(home, settings, dense=False)) as memory:
@@ -215,9 +215,9 @@ def undo(identity: str | None, as_json: bool) -> None:
 
     The talk that it was made in stays.
     """
-    from agent.marking import last_mark
+    from agent.chat.marking import last_mark
     from memory.memory import Memory
-    from tui.text import one_line
+    from tui.terminal.sanitize import one_line
 
     home, settings = open_home()
     with Memory.open(home, settings, dense=False) as memory:

@@ -6,13 +6,13 @@ import json
 
 import click
 
-from agent.erasing import form_file
+from agent.forget.scrubbing import form_file
 from memory.difference import Difference
 from memory.errors import MarkError
-from memory.home import Home
-from memory.reading import parse_toml, read_bytes
-from memory.whole import scratch, write_whole
-from tui.text import one_line
+from memory.files.atomic_write import scratch, write_whole
+from memory.files.bounded_read import parse_toml, read_bytes
+from memory.settings.settings import Home
+from tui.terminal.sanitize import one_line
 
 FIELDS = ("moment", "kind", "note", "missed", "lost", "sounds")
 

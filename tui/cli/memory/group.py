@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from tui.verbs import memory_carry, memory_find, memory_keep, memory_rule, memory_see
+from tui.cli.memory import edit, list, maintenance, search, transfer
 
-PARTS = (memory_see, memory_find, memory_rule, memory_carry, memory_keep)
+PARTS = (list, search, edit, transfer, maintenance)
 
 
 @click.group(

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tui.printing import echo
-from tui.verbs.offered import differences as ids
-from tui.verbs.offered import kinds as kinds_offered
-from tui.verbs.shared_options import as_json, open_home, print_json
+from tui.cli.completion_values import differences as ids
+from tui.cli.completion_values import kinds as kinds_offered
+from tui.cli.shared_options import as_json, open_home, print_json
+from tui.terminal.printing import echo
 
 if TYPE_CHECKING:
     from memory.difference import Difference
@@ -49,7 +49,7 @@ def list_differences(
     """List the differences, the oldest first."""
     from memory.kinds import require_kind
     from memory.memory import Memory
-    from tui.text import one_line
+    from tui.terminal.sanitize import one_line
 
     wanted = require_kind(kind).name if kind else None
     home, settings = open_home()
@@ -112,7 +112,7 @@ def show(identity: str, as_json: bool) -> None:
 
     Its words, versions, uses, and which adapters were trained on it.
     """
-    from agent.leftovers import leftovers
+    from agent.forget.residual_copies import leftovers
     from memory.memory import Memory
 
     home, settings = open_home()
@@ -150,7 +150,7 @@ def show(identity: str, as_json: bool) -> None:
 
 def print_facts(facts: dict[str, str]) -> None:
     """Print names and texts below one another; empty ones are left out."""
-    from tui.text import clean
+    from tui.terminal.sanitize import clean
 
     for name, text in facts.items():
         if text:
@@ -196,7 +196,7 @@ def kinds(name: str | None, as_json: bool) -> None:
     """
     from memory.kinds import kinds as all_kinds
     from memory.kinds import require_kind
-    from tui.text import one_line
+    from tui.terminal.sanitize import one_line
 
     if name is not None:
         kind = require_kind(name)

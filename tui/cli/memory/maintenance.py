@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from tui.printing import confirm, echo
-from tui.verbs.shared_options import as_json, open_home, print_json, step, step_bar, working
+from tui.cli.shared_options import as_json, open_home, print_json, step, step_bar, working
+from tui.terminal.printing import confirm, echo
 
 
 @click.command(
@@ -26,9 +26,9 @@ def backup(path: Path | None, force: bool, as_json: bool) -> None:
 
     The copy is read through before it counts.
     """
-    from memory.backup import backup as copy
     from memory.difference import now
     from memory.memory import Memory
+    from memory.upkeep.backup import backup as copy
 
     home, settings = open_home()
     with Memory.open(home, settings, dense=False) as memory:
@@ -52,9 +52,9 @@ def restore(path: Path, yes: bool, as_json: bool) -> int:
 
     What stood there is kept aside.
     """
-    from memory.backup import counts
-    from memory.backup import restore as put_back
-    from memory.places import expanded
+    from memory.settings.paths import expanded
+    from memory.upkeep.backup import counts
+    from memory.upkeep.backup import restore as put_back
 
     home, _settings = open_home()
     with working("reading the copy through"):
@@ -84,7 +84,7 @@ def _many(differences: int, turns: int) -> str:
 @as_json
 def rebuild(as_json: bool) -> None:
     """Make the index of vectors anew from the journal."""
-    from agent.serving import embedder
+    from agent.models.serving import embedder
     from memory.memory import Memory
 
     home, settings = open_home()
@@ -105,12 +105,12 @@ def check(as_json: bool) -> int:
     Integrity, orphans, the index, the checkpoints, free space. The exit code is 1 when something is
     wrong.
     """
-    from agent.serving import embedder
-    from agent.threads import aside
-    from agent.threads import look as look_at_checkpoints
-    from memory.health import Finding
-    from memory.health import check as look
+    from agent.chat.checkpoints import aside
+    from agent.chat.checkpoints import look as look_at_checkpoints
+    from agent.models.serving import embedder
     from memory.memory import Memory
+    from memory.upkeep.health import Finding
+    from memory.upkeep.health import check as look
 
     home, settings = open_home()
     bar = step_bar("indexing")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from tui.printing import echo
-from tui.verbs.offered import turns
-from tui.verbs.shared_options import as_json, open_home, print_json, step, step_bar
+from tui.cli.completion_values import turns
+from tui.cli.shared_options import as_json, open_home, print_json, step, step_bar
+from tui.terminal.printing import echo
 
 MOST_TURNS = 5000
 """Turns that `suggest` reads, the latest."""
@@ -27,9 +27,9 @@ def search(text: str, limit: int, as_json: bool) -> None:
 
     Ranked, with scores and whether each clears the floor.
     """
-    from agent.serving import embedder
+    from agent.models.serving import embedder
     from memory.memory import Memory
-    from tui.text import one_line
+    from tui.terminal.sanitize import one_line
 
     home, settings = open_home()
     bar = step_bar("indexing")
@@ -81,10 +81,10 @@ def why(turn: str | None, as_json: bool) -> None:
     How well it fitted, by which words, and from when it is; by default for the last turn.
     """
     from agent.adapters import holds_of
-    from agent.marking import last_turn
-    from agent.why import why as ask_why
+    from agent.chat.marking import last_turn
+    from agent.chat.recall_trace import why as ask_why
     from memory.memory import Memory
-    from tui.text import one_line
+    from tui.terminal.sanitize import one_line
 
     home, settings = open_home()
     with Memory.open(home, settings, dense=False) as memory:
@@ -140,9 +140,9 @@ def suggest(limit: int, as_json: bool) -> None:
     A reply that was predictable, after which you said what the model did not expect; or a reply with
     a word that the model itself held for most unlikely. Both are measured against your own median.
     """
-    from agent.surprise import suggest as find
+    from agent.chat.surprise import suggest as find
     from memory.memory import Memory
-    from tui.text import one_line
+    from tui.terminal.sanitize import one_line
 
     home, settings = open_home()
     with Memory.open(home, settings, dense=False) as memory:

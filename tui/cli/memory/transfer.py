@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tui.printing import echo
-from tui.verbs.shared_options import as_json, open_home, print_json, step_bar, working
+from tui.cli.shared_options import as_json, open_home, print_json, step_bar, working
+from tui.terminal.printing import echo
 
 if TYPE_CHECKING:
-    from memory.exchange import Batch
+    from memory.transfer.exchange import Batch
 
 
 @click.command(
@@ -37,8 +37,8 @@ def export(path: Path, force: bool, as_json: bool) -> None:
     import sys
 
     from memory.errors import ExchangeError
-    from memory.exchange import export_file, export_memory
     from memory.memory import Memory
+    from memory.transfer.exchange import export_file, export_memory
 
     home, settings = open_home()
     with Memory.open(home, settings, dense=False) as memory:
@@ -72,8 +72,8 @@ def import_batch(path: Path, as_json: bool) -> None:
 
     Nothing of it is recalled or trained on until `discern memory confirm`.
     """
-    from memory.exchange import read_batch
     from memory.memory import Memory
+    from memory.transfer.exchange import read_batch
 
     home, settings = open_home()
     with Memory.open(home, settings, dense=False) as memory:
@@ -97,8 +97,8 @@ def import_batch(path: Path, as_json: bool) -> None:
 @as_json
 def batches(as_json: bool) -> None:
     """List what was imported and waits to be confirmed."""
-    from memory.exchange import batches as waiting
     from memory.memory import Memory
+    from memory.transfer.exchange import batches as waiting
 
     home, settings = open_home()
     with Memory.open(home, settings, dense=False) as memory:
@@ -113,7 +113,7 @@ def batches(as_json: bool) -> None:
 
 
 def _show(batch: Batch) -> None:
-    from tui.text import one_line
+    from tui.terminal.sanitize import one_line
 
     twice = f" ({batch.duplicates} more are known already)" if batch.duplicates else ""
     echo(
@@ -133,9 +133,9 @@ def preview(item: Any) -> str:
 
 
 def _settle(identity: str, let_in: bool, as_json: bool) -> None:
-    from memory.exchange import confirm as take
-    from memory.exchange import reject as drop
     from memory.memory import Memory
+    from memory.transfer.exchange import confirm as take
+    from memory.transfer.exchange import reject as drop
 
     home, settings = open_home()
     doing = working("letting them in" if let_in else "throwing them away")

@@ -18,7 +18,7 @@ from click.shell_completion import (
     split_arg_string,
 )
 
-from tui.printing import echo
+from tui.terminal.printing import echo
 
 BASH = r"""%(complete_func)s() {
     local line="${COMP_LINE:0:COMP_POINT}" type value begun=""
@@ -84,7 +84,7 @@ It completes verbs, options, threads, kinds, models, and the ids of differences,
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print the completion script of SHELL."""
-    from tui.cli import discern
+    from tui.cli.main import discern
 
     found = get_completion_class(shell)
     assert found is not None  # the choice above lists just those that click has

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from tui.printing import Safe, echo
-from tui.verbs.shared_options import as_json, open_home, print_json
+from tui.cli.shared_options import as_json, open_home, print_json
+from tui.terminal.printing import Safe, echo
 
 
 @click.group(epilog='\b\nExamples:\n  discern config show\n  $EDITOR "$(discern config path)"')
@@ -17,7 +17,7 @@ def config() -> None:
 @as_json
 def path(as_json: bool) -> None:
     """Print the path of your own config.toml (it need not exist)."""
-    from memory.home import Home, shipped_settings_file
+    from memory.settings.settings import Home, shipped_settings_file
 
     home = Home.locate()
     if as_json:
@@ -43,7 +43,7 @@ def show(as_json: bool) -> None:
         return
     import json
 
-    from memory.record import escape_unseen
+    from memory.transfer.export_schema import escape_unseen
 
     for section, keys in values.items():
         echo(f"[{section}]")

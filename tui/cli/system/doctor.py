@@ -12,8 +12,8 @@ from pathlib import Path
 import click
 
 from memory.errors import DiscernError
-from tui.printing import echo, styled
-from tui.verbs.shared_options import as_json, model_option, print_json, step
+from tui.cli.shared_options import as_json, model_option, print_json, step
+from tui.terminal.printing import echo, styled
 
 PACKAGES = (
     "llama-cpp-python",
@@ -48,7 +48,7 @@ Examples:
 @as_json
 def doctor(model: str | None, as_json: bool) -> int:
     """Check what is installed, what fits, and how to mend what is broken (exit code 2 if so)."""
-    from tui.text import one_line
+    from tui.terminal.sanitize import one_line
 
     found: list[Finding] = []
     for look in (_python, _packages, _home, _settings, _journal, _checkpoints, _disk, _device):
@@ -99,8 +99,8 @@ def _packages() -> list[Finding]:
 
 
 def _home() -> list[Finding]:
-    from memory.home import Home
-    from memory.traces import sweep_home
+    from memory.journal.exported_copies import sweep_home
+    from memory.settings.settings import Home
 
     home = Home.locate().prepare()
     sweep_home(home)
@@ -108,7 +108,7 @@ def _home() -> list[Finding]:
 
 
 def _settings() -> list[Finding]:
-    from memory.home import Home, read_settings
+    from memory.settings.settings import Home, read_settings
 
     home = Home.locate()
     read_settings(home)
@@ -118,9 +118,9 @@ def _settings() -> list[Finding]:
 
 
 def _journal() -> list[Finding]:
-    from memory.home import Home
-    from memory.journal import Journal
-    from memory.traces import unfinished
+    from memory.journal.exported_copies import unfinished
+    from memory.journal.journal import Journal
+    from memory.settings.settings import Home
 
     home = Home.locate()
     with Journal(home.journal) as journal:
@@ -138,8 +138,8 @@ def _journal() -> list[Finding]:
 
 
 def _checkpoints() -> list[Finding]:
-    from agent.threads import look
-    from memory.home import Home
+    from agent.chat.checkpoints import look
+    from memory.settings.settings import Home
 
     wrong = look(Home.locate().checkpoints)
     if wrong is None:
@@ -149,7 +149,7 @@ def _checkpoints() -> list[Finding]:
 
 
 def _disk() -> list[Finding]:
-    from memory.home import Home
+    from memory.settings.settings import Home
 
     free = shutil.disk_usage(Home.locate().data).free
     if free < 1 << 29:
@@ -170,7 +170,7 @@ def _device() -> list[Finding]:
 
 
 def _threads() -> int:
-    from agent.engine import physical_threads
+    from agent.llama.engine import physical_threads
 
     return physical_threads()
 
@@ -183,9 +183,9 @@ def torch_device() -> str:
 
 
 def _model(path: str | None) -> list[Finding]:
-    from agent.chat import served_model, with_model
-    from agent.engine import Engine
-    from memory.home import Home, read_settings
+    from agent.chat.chat import served_model, with_model
+    from agent.llama.engine import Engine
+    from memory.settings.settings import Home, read_settings
 
     settings = with_model(read_settings(Home.locate()), path)
     with Engine.open(served_model(settings), settings.model) as engine:
@@ -217,7 +217,7 @@ def _model(path: str | None) -> list[Finding]:
 
 def _untrainable(path: Path) -> Finding | None:
     from memory.errors import ModelError
-    from trainer.agreement import require_agreement
+    from trainer.evaluate.torch_parity import require_agreement
 
     try:
         require_agreement(path)
@@ -243,7 +243,7 @@ def free_memory() -> int | None:
 
 def _adapter() -> list[Finding]:
     from agent.adapters import read_adapter, read_pointer, verify
-    from memory.home import Home
+    from memory.settings.settings import Home
 
     home = Home.locate()
     current = read_pointer(home.adapters).current

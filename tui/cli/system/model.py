@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from tui.printing import confirm, echo, styled
-from tui.verbs.offered import models_here, models_known
-from tui.verbs.shared_options import as_json, open_home, print_json, step, working
+from tui.cli.completion_values import models_here, models_known
+from tui.cli.shared_options import as_json, open_home, print_json, step, working
+from tui.terminal.printing import confirm, echo, styled
 
 SIGNS = {"ok": "✓", "note": "•", "broken": "✗"}
 COLOURS = {"ok": "green", "note": "yellow", "broken": "red"}
@@ -50,10 +50,10 @@ def pull(name: str, quant: str | None, then_use: bool, yes: bool, as_json: bool)
 
     A known NAME (see `discern model list --known`), or OWNER/REPO:FILE.gguf.
     """
-    from agent.models import resolve
-    from agent.pull import look
-    from agent.pull import pull as fetch
-    from tui.text import one_line
+    from agent.models.models import resolve
+    from agent.models.pull import look
+    from agent.models.pull import pull as fetch
+    from tui.terminal.sanitize import one_line
 
     home, _settings = open_home()
     repo, file = resolve(name, quant)
@@ -87,7 +87,7 @@ class _Bar:
         self._shown = 0.0
 
     def __call__(self, done: int, total: int) -> None:
-        from tui.progress import bar, clock
+        from tui.training.progress import bar, clock
 
         self._first = done if self._first is None else self._first
         now = time.monotonic()
@@ -119,9 +119,9 @@ def list_all(known: bool, as_json: bool) -> None:
 
     Ours, the hub's cache, Ollama's and LM Studio's.
     """
-    from agent.models import advised, find_models, free_memory, known_models
-    from agent.serving import served_model
-    from tui.text import one_line
+    from agent.models.models import advised, find_models, free_memory, known_models
+    from agent.models.serving import served_model
+    from tui.terminal.sanitize import one_line
 
     home, settings = open_home()
     if known:
@@ -170,7 +170,7 @@ def use(name: str, as_json: bool) -> int:
 
     An embedding model becomes the memory's (`memory.embedder`) instead.
     """
-    from agent.models import find_model
+    from agent.models.models import find_model
 
     home, _settings = open_home()
     if name == "starter":
@@ -189,10 +189,10 @@ Examples:
 @as_json
 def info(name: str | None, as_json: bool) -> int:
     """Say what a model file is good for here: the served one, or NAME."""
-    from agent.fitness import fitness
-    from agent.models import find_model
-    from agent.serving import served_model
-    from trainer.agreement import require_agreement
+    from agent.models.compatibility import fitness
+    from agent.models.models import find_model
+    from agent.models.serving import served_model
+    from trainer.evaluate.torch_parity import require_agreement
 
     home, settings = open_home()
     path = find_model(home, name) if name else served_model(settings)
@@ -210,8 +210,8 @@ def remove(name: str, yes: bool) -> int:
 
     Files of other programs are left alone.
     """
-    from agent.models import find_model, models_folder
-    from agent.serving import served_model
+    from agent.models.models import find_model, models_folder
+    from agent.models.serving import served_model
     from memory.errors import ModelError
 
     home, settings = open_home()
@@ -236,12 +236,12 @@ def remove(name: str, yes: bool) -> int:
 
 
 def _use(path: Path | None, *, as_json: bool, quiet: bool = False) -> int:
-    from agent.fitness import fitness
-    from agent.serving import STARTER
+    from agent.models.compatibility import fitness
+    from agent.models.serving import STARTER
     from memory.errors import ModelError
-    from memory.settings_file import write_setting
-    from trainer.agreement import require_agreement
-    from tui.text import one_line
+    from memory.settings.settings_file import write_setting
+    from trainer.evaluate.torch_parity import require_agreement
+    from tui.terminal.sanitize import one_line
 
     home, settings = open_home()
     with working("trying the file and looking at what is free here"):
@@ -265,8 +265,8 @@ def _use(path: Path | None, *, as_json: bool, quiet: bool = False) -> int:
 
 
 def _show(found: object, as_json: bool) -> None:
-    from agent.fitness import Fitness
-    from tui.text import one_line
+    from agent.models.compatibility import Fitness
+    from tui.terminal.sanitize import one_line
 
     assert isinstance(found, Fitness)
     if as_json:

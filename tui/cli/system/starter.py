@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from tui.printing import echo
-from tui.verbs.shared_options import as_json, print_json, step
+from tui.cli.shared_options import as_json, print_json, step
+from tui.terminal.printing import echo
 
 
 @click.group(
@@ -73,6 +73,6 @@ def build(
 @starter.command(epilog="\b\nExamples:\n  discern starter card | jq .measured")
 def card() -> None:
     """Print the card of the starter that ships with Discern (JSON)."""
-    from agent.chat import STARTER
+    from agent.chat.chat import STARTER
 
     echo(STARTER.with_name("card.json").read_text(encoding="utf-8").rstrip())

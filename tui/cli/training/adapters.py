@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from tui.printing import echo
-from tui.verbs.offered import adapters as adapters_here
-from tui.verbs.shared_options import as_json, model_option, open_home, print_json, working
+from tui.cli.completion_values import adapters as adapters_here
+from tui.cli.shared_options import as_json, model_option, open_home, print_json, working
+from tui.terminal.printing import echo
 
 
 @click.group(
@@ -82,9 +82,9 @@ def use(identity: str, model: str | None, as_json: bool) -> None:
     It must belong to the served model.
     """
     from agent.adapters import find_adapter, verify
-    from agent.serving import served_model
-    from trainer.known import entry_of
-    from trainer.publish import select
+    from agent.models.serving import served_model
+    from trainer.adapters.publish import select
+    from trainer.night.adapter_staleness import entry_of
 
     home, settings = open_home(model)
     adapter = find_adapter(home.adapters, identity)
@@ -117,7 +117,7 @@ def off(as_json: bool) -> None:
 
     The adapters stay on disk, and nights go on learning: what they make waits for `on`.
     """
-    from trainer.publish import switch_off
+    from trainer.adapters.publish import switch_off
 
     home, _settings = open_home()
     waiting = switch_off(home)
@@ -136,7 +136,7 @@ def on(as_json: bool) -> None:
 
     That is the adapter of then, or what a night made since.
     """
-    from trainer.publish import switch_on
+    from trainer.adapters.publish import switch_on
 
     home, _settings = open_home()
     _say(switch_on(home), as_json)
@@ -151,7 +151,7 @@ def rollback(as_json: bool) -> None:
     next night waits until a difference was marked, edited or forgotten.
     """
     from agent.adapters import read_pointer
-    from trainer.publish import rollback as go_back
+    from trainer.adapters.publish import rollback as go_back
 
     home, _settings = open_home()
     go_back(home)
@@ -160,7 +160,7 @@ def rollback(as_json: bool) -> None:
 
 def _pin(prefix: str, on: bool, as_json: bool) -> None:
     from agent.adapters import find_adapter
-    from trainer.publish import pin
+    from trainer.adapters.publish import pin
 
     home, _settings = open_home()
     adapter = find_adapter(home.adapters, prefix)

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tui.printing import Safe, echo, styled
-from tui.verbs.shared_options import as_json, print_json, step
+from tui.cli.shared_options import as_json, print_json, step
+from tui.terminal.printing import Safe, echo, styled
 
 if TYPE_CHECKING:
-    from agent.chat import Chat
-    from memory.home import Home, Settings
+    from agent.chat.chat import Chat
+    from memory.settings.settings import Home, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ def demo(keep: bool, as_json: bool) -> int:
 
 @contextmanager
 def _temporary_home(keep: bool, story: Story) -> Iterator[Home]:
-    from memory.home import Home
+    from memory.settings.settings import Home
 
     folder = Path(tempfile.mkdtemp(prefix="discern-demo-"))
     try:
@@ -135,8 +135,8 @@ def _temporary_home(keep: bool, story: Story) -> Iterator[Home]:
 
 
 def _live(home: Home, story: Story) -> None:
-    from agent.chat import Chat
-    from memory.home import read_settings
+    from agent.chat.chat import Chat
+    from memory.settings.settings import read_settings
 
     shipped = read_settings(home)
     # The demo's answers must not depend on luck.
@@ -163,7 +163,7 @@ def _ask(
     chat: Chat, question: str, *, recall: bool = True, thread: str | None = None
 ) -> tuple[str, int]:
     """Ask in a new thread, or in `thread`; returns the reply and how many differences were recalled."""
-    from agent.graph import Finished
+    from agent.chat.graph import Finished
 
     if thread is None:
         chat.fresh()
@@ -178,7 +178,7 @@ def _ask(
 
 
 def _say(story: Story, question: str, reply: str) -> None:
-    from tui.text import one_line
+    from tui.terminal.sanitize import one_line
 
     story.tell(f"    you      {question}")
     story.tell(f"    discern  {one_line(reply, 100)}")
@@ -209,10 +209,10 @@ def _recall(chat: Chat, story: Story) -> None:
 
 
 def _train(chat: Chat, home: Home, settings: Settings, story: Story) -> None:
-    from agent.chat import served_model
-    from trainer.night import run_night
-    from tui.verbs.printed_report import printed, room
-    from tui.verbs.training import Progress
+    from agent.chat.chat import served_model
+    from trainer.night.night import run_night
+    from tui.cli.print_report import printed, room
+    from tui.cli.training.train import Progress
 
     story.tell("\n3. A night: an adapter is trained on those three marks and nothing else")
     report = run_night(

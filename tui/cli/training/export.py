@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from tui.printing import echo
-from tui.verbs.offered import adapters
-from tui.verbs.shared_options import as_json, model_option, open_home, print_json, step
+from tui.cli.completion_values import adapters
+from tui.cli.shared_options import as_json, model_option, open_home, print_json, step
+from tui.terminal.printing import echo
 
 
 @click.command(
@@ -54,10 +54,10 @@ def export(
 ) -> int:
     """Write the current adapter to OUT, with a card that says what it is."""
     from agent.adapters import find_adapter
-    from agent.follow import current
-    from agent.serving import served_model
+    from agent.models.serving import served_model
+    from agent.plugin.adapter_watch import current
     from memory.errors import AdapterError
-    from trainer.takeaway import take
+    from trainer.adapters.adapter_export import take
 
     if form is None:
         raise click.UsageError("say what to write: --merged, --adapter or --peft")

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from memory.errors import NothingToTrainError, SettingsError
-from tui.printing import echo
-from tui.verbs.offered import differences as differences_offered
-from tui.verbs.shared_options import as_json, model_option, open_home, print_json, step
+from tui.cli.completion_values import differences as differences_offered
+from tui.cli.shared_options import as_json, model_option, open_home, print_json, step
+from tui.terminal.printing import echo
 
 if TYPE_CHECKING:
-    from agent.engine import Engine
+    from agent.llama.engine import Engine
     from memory.difference import Difference
-    from memory.home import Home
-    from trainer.teach import Lesson
+    from memory.settings.settings import Home
+    from trainer.lessons.lesson import Lesson
 
 
 @click.command(
@@ -54,10 +54,10 @@ def lessons(
       sharegpt  {"conversations": [{"from": "system|human|gpt", "value"}]}
       jsonl     every wording with its token ids, weight and the places the contrast counts
     """
-    from agent.chat import served_model
-    from agent.engine import Engine
+    from agent.chat.chat import served_model
+    from agent.llama.engine import Engine
     from memory.memory import Memory
-    from trainer.lessons import find_conflicts, teach
+    from trainer.lessons.lessons import find_conflicts, teach
 
     home, settings = open_home(model)
     with Memory.open(home, settings, dense=False) as memory:
@@ -101,7 +101,7 @@ def _counted(made: Sequence[Lesson]) -> str:
 def _why_left_out(
     item: Difference, superseded: dict[str, str], untaught: dict[str, str]
 ) -> str | None:
-    from agent.marking import why_untaught
+    from agent.chat.marking import why_untaught
 
     if not item.teaches:
         return why_untaught(item)
@@ -129,7 +129,7 @@ def _plain(lesson: Lesson) -> dict[str, Any]:
 
 
 def _print(made: Sequence[Lesson], engine: Engine, *, full: bool) -> None:
-    from tui.text import clean, one_line
+    from tui.terminal.sanitize import clean, one_line
 
     for lesson in made:
         place = ", in its talk" if lesson.in_talk else ""
@@ -169,7 +169,7 @@ def _counts(lesson: Lesson) -> str:
 
 
 def _print_rest(conflicts: Sequence[str], left_out: dict[str, str]) -> None:
-    from tui.text import one_line
+    from tui.terminal.sanitize import one_line
 
     if conflicts:
         echo("\nConflicts:")
@@ -190,10 +190,10 @@ def _export(
     system: str,
 ) -> None:
     """Write the set to `path`, which must not exist yet."""
-    from memory.journal import Journal
-    from memory.traces import note_copy
-    from memory.whole import write_whole
-    from trainer.handing import rows
+    from memory.files.atomic_write import write_whole
+    from memory.journal.exported_copies import note_copy
+    from memory.journal.journal import Journal
+    from trainer.lessons.dataset_export import rows
 
     if not made:
         raise NothingToTrainError("there is no lesson to export; mark a reply first")

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from memory.errors import SettingsError, TrainingError
-from tui.printing import confirm, echo
-from tui.signals import Ended, told
-from tui.verbs.shared_options import as_json, open_home, print_json, step
-from tui.verbs.training import Progress
+from tui.cli.shared_options import as_json, open_home, print_json, step
+from tui.cli.training.train import Progress
+from tui.terminal.printing import confirm, echo
+from tui.terminal.signals import Ended, told
 
 if TYPE_CHECKING:
-    from trainer.cancel import Cancel
+    from trainer.night.cancellation import Cancel
 
 EXAMPLES = """\b
 Examples:
@@ -40,9 +40,9 @@ def night(ctx: click.Context, once: bool, as_json: bool) -> int:
 
 
 def _once(as_json: bool) -> int:
-    from trainer.apart import run_apart
-    from trainer.cancel import Cancel
-    from trainer.ledger import run_if_due
+    from trainer.night.cancellation import Cancel
+    from trainer.night.ledger import run_if_due
+    from trainer.night.night_process import run_apart
 
     home, settings = open_home()
     cancel = Cancel()
@@ -65,8 +65,8 @@ def _once(as_json: bool) -> int:
 
 
 def _serve() -> int:
-    from trainer.cancel import Cancel
-    from trainer.schedule import next_run, serve
+    from trainer.night.cancellation import Cancel
+    from trainer.night.schedule import next_run, serve
 
     home, settings = open_home()
     when = next_run(settings)
@@ -119,7 +119,7 @@ def install(kind: Any, yes: bool, as_json: bool) -> None:
 
     It shows what it would write and asks first.
     """
-    from trainer import service
+    from trainer.night import service
 
     home, settings = open_home()
     made = service.plan(kind or service.detect(), home.prepare(), settings)
@@ -144,7 +144,7 @@ def install(kind: Any, yes: bool, as_json: bool) -> None:
 @as_json
 def uninstall(as_json: bool) -> None:
     """Remove the timer that `install` set up."""
-    from trainer import service
+    from trainer.night import service
 
     removed = service.uninstall()
     if as_json:
@@ -165,9 +165,9 @@ Examples:
 @as_json
 def status(as_json: bool) -> None:
     """Show the timer, the next night and what the last ones did."""
-    from memory.journal import Journal
-    from trainer import service
-    from trainer.when import next_run
+    from memory.journal.journal import Journal
+    from trainer.night import service
+    from trainer.night.due_time import next_run
 
     home, settings = open_home()
     kinds: tuple[service.Kind, ...] = ("systemd", "launchd", "cron")
@@ -185,7 +185,7 @@ def status(as_json: bool) -> None:
     if not timers:
         echo("Timer: none; nights run while a chat or `discern night` is open.")
     echo(f"Next night: {when:%Y-%m-%d %H:%M}." if when else "Nights are switched off.")
-    from tui.text import one_line
+    from tui.terminal.sanitize import one_line
 
     for row in rows:
         tries = f" (attempt {row['attempt']})" if row["attempt"] > 1 else ""

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from memory.errors import HomeError
-from tui.printing import echo
-from tui.verbs.offered import runs
-from tui.verbs.shared_options import as_json, open_home, print_json
+from tui.cli.completion_values import runs
+from tui.cli.shared_options import as_json, open_home, print_json
+from tui.terminal.printing import echo
 
 if TYPE_CHECKING:
-    from memory.home import Home
-    from trainer.report import Report
+    from memory.settings.settings import Home
+    from trainer.report.report import Report
 
 CUT_OFF, UNDER_WAY, UNREADABLE = WITHOUT = ("cut off", "under way", "unreadable")
 """What stands in the list in place of a verdict where a run has no report that can be read."""
@@ -46,9 +46,9 @@ def report(
     run: str | None, list_all: bool, page: Path | None, open_it: bool, as_json: bool
 ) -> None:
     """Show what a training run found: verdict, lessons, what moved, what to do next."""
-    from memory.journal import Journal
-    from memory.traces import note_copy
-    from trainer.report import find_run, latest, require_report
+    from memory.journal.exported_copies import note_copy
+    from memory.journal.journal import Journal
+    from trainer.report.report import find_run, latest, require_report
 
     home, _settings = open_home()
     if list_all:
@@ -74,13 +74,13 @@ def report(
     if as_json:
         print_json(found.to_json())
     else:
-        from tui.verbs.printed_report import printed, room
+        from tui.cli.print_report import printed, room
 
         echo(printed(found, room()))
 
 
 def _write(page: Path, text: str) -> None:
-    from memory.whole import write_whole
+    from memory.files.atomic_write import write_whole
 
     try:
         write_whole(page, text)
@@ -95,8 +95,8 @@ def _say_unreadable(said: str) -> None:
 
 
 def _list(home: Home, as_json: bool) -> None:
-    from trainer.report import folders, read_report, unreadable
-    from trainer.run import going_on
+    from trainer.night.run import going_on
+    from trainer.report.report import folders, read_report, unreadable
 
     going = going_on(home)
     rows: list[tuple[str, str, str, Report | None]] = []
@@ -122,10 +122,10 @@ def _list(home: Home, as_json: bool) -> None:
             ]
         )
         return
-    from memory.language import tr
-    from memory.retold import retold
-    from tui.text import one_line, padded
-    from tui.verbs.printed_report import room
+    from memory.i18n.i18n import tr
+    from memory.i18n.retold import retold
+    from tui.cli.print_report import room
+    from tui.terminal.sanitize import one_line, padded
 
     for name, verdict, sentence, _found in rows:
         head = f"{name:18}  {padded(tr(verdict), 14)}  "

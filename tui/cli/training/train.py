@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from memory.errors import NothingToTrainError, TrainingError
-from tui.printing import echo
-from tui.progress import bar
-from tui.signals import told
-from tui.verbs.shared_options import as_json, model_option, open_home, print_json, step
+from tui.cli.shared_options import as_json, model_option, open_home, print_json, step
+from tui.terminal.printing import echo
+from tui.terminal.signals import told
+from tui.training.progress import bar
 
 if TYPE_CHECKING:
-    from memory.home import Home
+    from memory.settings.settings import Home
 
 
 class Progress:
@@ -88,8 +88,8 @@ def train(
     if action is not None:
         return _tell(home, action, as_json)
 
-    from agent.serving import served_model
-    from trainer.night import Practice, run_night
+    from agent.models.serving import served_model
+    from trainer.night.night import Practice, run_night
 
     practice = None
     if episodes or steps or dry_run:
@@ -125,7 +125,7 @@ def train(
     if as_json:
         print_json(report.to_json())
     else:
-        from tui.verbs.printed_report import printed, room
+        from tui.cli.print_report import printed, room
 
         echo(printed(report, room()))
     return 0 if report.verdict in ("published", "practised") else 1
@@ -155,7 +155,7 @@ def _interrupts(stop: threading.Event, cancel: threading.Event, ended: list[int]
 
 
 def _tell(home: Home, word: Literal["stop", "abort"], as_json: bool) -> int:
-    from trainer.run import tell_run
+    from trainer.night.run import tell_run
 
     folder = tell_run(home, word)
     if as_json:
@@ -168,8 +168,8 @@ def _tell(home: Home, word: Literal["stop", "abort"], as_json: bool) -> int:
 
 
 def _watch(home: Home, as_json: bool) -> int:
-    from trainer.report import read_report
-    from trainer.run import follow, going_on
+    from trainer.night.run import follow, going_on
+    from trainer.report.report import read_report
 
     folder = going_on(home)
     if folder is None:

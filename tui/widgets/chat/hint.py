@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui.widgets.notice import Notice
+from tui.widgets.chat.notice import Notice
 
 
 class Hint(Notice):

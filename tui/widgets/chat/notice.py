@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual.content import Content
 from textual.widgets import Static
 
-from tui.text import clean
+from tui.terminal.sanitize import clean
 
 SIGNS = {"info": "", "done": "✓ ", "error": "! "}
 

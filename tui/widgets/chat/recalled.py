@@ -11,9 +11,9 @@ from textual.content import Content
 from textual.widgets import Static
 
 from memory.difference import Difference
+from memory.i18n.i18n import decimal, tr, trn
 from memory.kinds import in_words
-from memory.language import decimal, tr, trn
-from tui.text import clean, one_line, padded
+from tui.terminal.sanitize import clean, one_line, padded
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from textual.message import Message
 from textual.style import Style
 from textual.widgets import Static
 
-from memory.language import tr
-from tui.text import clean
+from memory.i18n.i18n import tr
+from tui.terminal.sanitize import clean
 
 
 class Receipt(Static):

@@ -11,11 +11,11 @@ import asyncio
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
-from memory.language import tr
-from tui.growing import Growing, whole
-from tui.pieces import Piece
-from tui.text import clean
-from tui.widgets.page import Page
+from memory.i18n.i18n import tr
+from tui.markdown.blocks import Piece
+from tui.markdown.incremental import Growing, whole
+from tui.markdown.view import Page
+from tui.terminal.sanitize import clean
 
 LONG = 8000
 """Characters from which on the whole is read in a thread."""

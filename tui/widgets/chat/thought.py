@@ -8,10 +8,10 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from memory.language import trn
-from tui.growing import Growing
-from tui.text import one_line
-from tui.widgets.page import Page
+from memory.i18n.i18n import trn
+from tui.markdown.incremental import Growing
+from tui.markdown.view import Page
+from tui.terminal.sanitize import one_line
 
 TAIL = 200
 """Characters of the thought's end of which the folded line shows what fits."""

@@ -14,10 +14,10 @@ from textual.containers import VerticalScroll
 from textual.message import Message
 from textual.widget import Widget
 
-from tui.widgets.hint import Hint
-from tui.widgets.notice import Notice
-from tui.widgets.turn import TurnView
-from tui.widgets.welcome import Welcome
+from tui.widgets.chat.hint import Hint
+from tui.widgets.chat.notice import Notice
+from tui.widgets.chat.turn import TurnView
+from tui.widgets.chat.welcome import Welcome
 
 
 class Transcript(VerticalScroll):

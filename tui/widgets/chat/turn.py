@@ -1,7 +1,7 @@
 """One turn: the message, what was recalled for it, the reply, the receipts of its marks.
 
 The gutter of two columns at its left holds the sign of a message (›) and that of a marked reply's fate
-in the colour of its family (`tui/fates.py`).
+in the colour of its family (`tui/views/mark_status.py`).
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from textual.widgets import Static
 
 from memory.difference import Difference, Turn
 from memory.errors import MarkError
-from memory.language import tr
-from tui.fates import colour, fate
-from tui.text import clean
-from tui.widgets.passage import PassageView
-from tui.widgets.recalled import RecalledLine, Used
-from tui.widgets.receipt import Receipt
-from tui.widgets.reply import Reply
-from tui.widgets.spans import light
-from tui.widgets.thought import ThoughtLine
+from memory.i18n.i18n import tr
+from tui.terminal.sanitize import clean
+from tui.views.mark_status import colour, fate
+from tui.widgets.chat.recalled import RecalledLine, Used
+from tui.widgets.chat.receipt import Receipt
+from tui.widgets.chat.reply import Reply
+from tui.widgets.chat.thought import ThoughtLine
+from tui.widgets.marking.spans import light
+from tui.widgets.marking.word_picker import PassageView
 
 
 class TurnView(Vertical):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from textual.content import Content
 from textual.widgets import Static
 
-from memory.language import tr
-from tui.text import labels_width, padded
+from memory.i18n.i18n import tr
+from tui.terminal.sanitize import labels_width, padded
 
 LINES = (
     ("ask", "something, and read the reply"),

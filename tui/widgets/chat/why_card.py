@@ -15,10 +15,10 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from memory.language import decimal, tr
-from tui.keyboard import bindings
-from tui.text import one_line
-from tui.widgets.recalled import Used, summary
+from memory.i18n.i18n import decimal, tr
+from tui.keys.bindings import bindings
+from tui.terminal.sanitize import one_line
+from tui.widgets.chat.recalled import Used, summary
 
 
 class WhyCard(Static, can_focus=True):

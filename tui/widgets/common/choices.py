@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from tui.text import one_line
+from tui.terminal.sanitize import one_line
 
 LEAST = 14
 """Cells that what is read has at least, before a column at the right makes room."""

@@ -15,13 +15,13 @@ from textual.message import Message
 from textual.widgets import Static
 from textual.widgets.option_list import Option
 
-from memory.language import quoted, tr
-from tui.session_rows import Row, end_of_talk, entry
-from tui.text import one_line
-from tui.widgets.listing import Listing
+from memory.i18n.i18n import quoted, tr
+from tui.terminal.sanitize import one_line
+from tui.views.session_rows import Row, end_of_talk, entry
+from tui.widgets.common.listing import Listing
 
 if TYPE_CHECKING:
-    from agent.chat import Chat
+    from agent.chat.chat import Chat
     from memory.difference import Difference, Turn
 
 FOUND = 100

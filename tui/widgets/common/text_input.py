@@ -8,7 +8,7 @@ from textual.document._document import EditResult, Location
 from textual.document._edit import Edit
 from textual.widgets import TextArea
 
-from tui.held import given_back, hold_line_ends
+from tui.terminal.escape_stand_ins import given_back, hold_line_ends
 
 
 class Writing(TextArea):

@@ -10,9 +10,9 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from memory.language import trn
-from tui.completion import Completion
-from tui.text import one_line, padded
+from memory.i18n.i18n import trn
+from tui.commands.completion import Completion
+from tui.terminal.sanitize import one_line, padded
 
 ROWS = 8
 

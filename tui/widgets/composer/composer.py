@@ -14,8 +14,8 @@ from textual import events
 from textual.binding import BindingType
 from textual.message import Message
 
-from tui.keyboard import bindings, keyboard_of
-from tui.widgets.writing import Writing
+from tui.keys.bindings import bindings, keyboard_of
+from tui.widgets.common.text_input import Writing
 
 KEPT = 200
 

@@ -10,13 +10,13 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Static, TextArea
 
-from memory.language import tr
-from tui.commands import find
-from tui.completion import Completion, Sources, complete
-from tui.text import one_line
-from tui.widgets.composer import Composer
-from tui.widgets.menu import CompletionMenu
-from tui.widgets.turn import TurnView
+from memory.i18n.i18n import tr
+from tui.commands.completion import Completion, Sources, complete
+from tui.commands.registry import find
+from tui.terminal.sanitize import one_line
+from tui.widgets.chat.turn import TurnView
+from tui.widgets.composer.completion_menu import CompletionMenu
+from tui.widgets.composer.composer import Composer
 
 PLACEHOLDER = "Ask something · / for commands"
 

@@ -9,8 +9,8 @@ from rich.cells import cell_len
 from textual.content import Content
 from textual.widgets import Static
 
-from memory.language import decimal, tr, trn
-from tui.text import one_line
+from memory.i18n.i18n import decimal, tr, trn
+from tui.terminal.sanitize import one_line
 
 NEARLY_FULL = 0.85
 """The share of the context from which the line says how full it is."""

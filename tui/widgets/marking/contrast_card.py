@@ -19,11 +19,11 @@ from textual.message import Message
 from textual.widgets import Static
 
 from memory.difference import Contrast, Difference
+from memory.i18n.i18n import tr
 from memory.kinds import in_words
-from memory.language import tr
-from tui.keyboard import bindings, keyboard_of
-from tui.text import labels_width, one_line, padded
-from tui.widgets.writing import Writing
+from tui.keys.bindings import bindings, keyboard_of
+from tui.terminal.sanitize import labels_width, one_line, padded
+from tui.widgets.common.text_input import Writing
 
 LINES: tuple[tuple[str, str], ...] = (
     ("missed", "what was not distinguished"),

@@ -18,12 +18,12 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
+from memory.i18n.i18n import tr
 from memory.kinds import Kind, in_words
-from memory.language import tr
-from tui.keyboard import bindings
-from tui.marking import MOMENTS, Steps
-from tui.text import labels_width, one_line
-from tui.widgets.card import CardLine
+from tui.keys.bindings import bindings
+from tui.terminal.sanitize import labels_width, one_line
+from tui.widgets.marking.contrast_card import CardLine
+from tui.widgets.marking.mark_gesture import MOMENTS, Steps
 
 WORDS = (("sounds", "how it should have sounded: this is trained"), ("note", "a word on it"))
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from textual.widget import Widget
 
-from memory.language import tr
-from tui.marking import aligned, in_source
-from tui.pieces import Place, places
-from tui.widgets.page import Page
+from memory.i18n.i18n import tr
+from tui.markdown.blocks import Place, places
+from tui.markdown.view import Page
+from tui.widgets.marking.mark_gesture import aligned, in_source
 
 if TYPE_CHECKING:
     from textual.selection import Selection

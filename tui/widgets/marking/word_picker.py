@@ -14,8 +14,8 @@ from textual.geometry import Region
 from textual.message import Message
 from textual.widgets import Static
 
-from tui.keyboard import bindings
-from tui.marking import Passage
+from tui.keys.bindings import bindings
+from tui.widgets.marking.mark_gesture import Passage
 
 
 class PassageView(Static, can_focus=True):

@@ -9,13 +9,13 @@ from rich.text import Text
 from textual.content import Content
 from textual.widgets import Static
 
-from memory.language import decimal, tr
-from memory.retold import retold
-from tui.progress import bar, clock
-from tui.text import one_line
-from tui.training_time import about, left
-from tui.training_words import VERDICTS
-from tui.watching import Seen
+from memory.i18n.i18n import decimal, tr
+from memory.i18n.retold import retold
+from tui.terminal.sanitize import one_line
+from tui.training.log_text import VERDICTS
+from tui.training.progress import bar, clock
+from tui.training.remaining_time import about, left
+from tui.training.run_follower import Seen
 
 DATED = 70
 """Columns from which the day is said beside the time."""

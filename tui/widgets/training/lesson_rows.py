@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 
 from rich.text import Text
 
-from memory.language import tr, trn
-from tui.fates import FAMILIES
-from tui.progress import sparkline
-from tui.text import one_line
-from tui.training_tries import LessonState, Try
-from tui.watching import Taught
-from tui.widgets.rows import Rows
+from memory.i18n.i18n import tr, trn
+from tui.terminal.sanitize import one_line
+from tui.training.progress import sparkline
+from tui.training.run_follower import Taught
+from tui.training.tries import LessonState, Try
+from tui.views.mark_status import FAMILIES
+from tui.widgets.common.rows import Rows
 
 SPARK, BAR = 8, 10
 ROOMY = 56

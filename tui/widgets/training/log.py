@@ -8,13 +8,13 @@ from datetime import timedelta
 
 from rich.text import Text
 
-from memory.language import tr
-from tui.progress import clock
-from tui.training_state import Entry
-from tui.training_words import said
-from tui.watching import Seen, Taught
-from tui.widgets.lesson_rows import named
-from tui.widgets.rows import Rows
+from memory.i18n.i18n import tr
+from tui.training.log_text import said
+from tui.training.progress import clock
+from tui.training.run_follower import Seen, Taught
+from tui.training.state import Entry
+from tui.widgets.common.rows import Rows
+from tui.widgets.training.lesson_rows import named
 
 
 @dataclass(frozen=True, slots=True)

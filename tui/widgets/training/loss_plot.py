@@ -9,10 +9,10 @@ from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 from textual.widgets import Static
 
-from memory.language import decimal, tr, trn
-from tui.plots import curve, logarithmic
-from tui.text import one_line
-from tui.training_tries import Try
+from memory.i18n.i18n import decimal, tr, trn
+from tui.terminal.sanitize import one_line
+from tui.training.plots import curve, logarithmic
+from tui.training.tries import Try
 
 BESIDE = 70
 """Columns from which both curves stand beside each other; else the loss alone."""

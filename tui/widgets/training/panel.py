@@ -11,9 +11,9 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from memory.language import decimal, tr
-from tui.keyboard import keyboard_of
-from tui.progress import Progress, bar, clock, sparkline
+from memory.i18n.i18n import decimal, tr
+from tui.keys.bindings import keyboard_of
+from tui.training.progress import Progress, bar, clock, sparkline
 
 
 class TrainingPanel(Static):

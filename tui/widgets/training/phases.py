@@ -8,11 +8,11 @@ from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 from textual.widgets import Static
 
-from memory.language import decimal, tr
-from tui.progress import PHASES, clock
-from tui.text import one_line
-from tui.training_state import STAGES, Span, TrainingState
-from tui.watching import Seen
+from memory.i18n.i18n import decimal, tr
+from tui.terminal.sanitize import one_line
+from tui.training.progress import PHASES, clock
+from tui.training.run_follower import Seen
+from tui.training.state import STAGES, Span, TrainingState
 
 
 class Phases(Static):

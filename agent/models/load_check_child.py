@@ -1,0 +1,96 @@
+"""The child of `agent/llama/load_check.py`: tries a model file in every way in which it is served.
+
+python -m agent.models.load_check_child PATH
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from agent.child_process import run_as_child, tell
+from agent.llama.chat_template import ChatTemplate
+from agent.llama.embedding import GgufEmbedder
+from agent.llama.engine import Engine
+from agent.llama.gguf_header import Header, read_header
+from agent.llama.load_check import step
+from agent.llama.model_shape import read_shape
+from agent.llama.sampling import Sampling
+from agent.prompt.prompt import rendered, require_template
+from memory.errors import ModelError
+from memory.settings.settings import ModelSettings
+
+CONTEXT = 2048
+_TALKS = (
+    ("user",),
+    ("system", "user"),  # tools are in the system prompt
+    ("user", "assistant", "user"),
+    ("system", *("user", "assistant") * 40, "user"),
+)
+
+
+def _try(path: Path) -> None:
+    step("reading its header")
+    header = read_header(path)
+    _require_first_part(header, path)
+    if header.own("pooling_type"):
+        _embed(path)
+        tell(embeds=True)
+        return
+    shape = read_shape(header, path)
+    step("rendering its chat template")
+    _render(path, header.template)
+
+    step("loading it")
+    context = min(CONTEXT, shape.context)
+    settings = ModelSettings(path="", context=context, threads=0, gpu_layers=0)
+    with Engine(path, settings) as engine:
+        step("generating with it")
+        _generate(path, engine)
+    tell(embeds=False)
+
+
+def _require_first_part(header: Header, path: Path) -> None:
+    number, count = header.values.get("split.no", 0), header.values.get("split.count", 1)
+    if number != 0:
+        raise ModelError(
+            f"the model {path} is part {number + 1 if isinstance(number, int) else number} of {count} "
+            "of a split file; choose the first part, the others are found beside it"
+        )
+
+
+def _render(path: Path, template: ChatTemplate) -> None:
+    try:
+        for roles in _TALKS:
+            require_template(template, roles)
+    except ModelError as error:
+        sentence = str(error)
+        raise ModelError(f"the model {path} cannot be served: {sentence}") from error
+
+
+def _generate(path: Path, engine: Engine) -> None:
+    """A model that ends its turn at once serves; one that computes NaN does not."""
+    prompt = engine.tokenize(rendered(engine.info.template, "Hello"), special=True)
+    prompt = (prompt or [engine.end_of_turn])[: engine.info.context - 8]
+    made = engine.generate(prompt, Sampling(max_tokens=4)).run()
+    tokens = [*prompt, *made.tokens, engine.end_of_turn]
+    if not all(np.isfinite(row).all() for row in engine.log_probabilities(tokens, len(prompt))):
+        raise ModelError(
+            f"the model {path} cannot be served: it computes NaN, so its weights are damaged; "
+            "choose another GGUF"
+        )
+
+
+def _embed(path: Path) -> None:
+    step("embedding a text with it")
+    embedder = GgufEmbedder(path, gpu_layers=0)
+    vector = embedder.query("Hello")
+    embedder.close()
+    if not np.isfinite(vector).all():
+        raise ModelError(f"the model {path} returns NaN instead of vectors; choose another GGUF")
+
+
+if __name__ == "__main__":
+    sys.exit(run_as_child(lambda: _try(Path(sys.argv[1]))))

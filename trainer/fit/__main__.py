@@ -1,0 +1,12 @@
+"""Run the training step as a process: `python -m trainer.fit` (`trainer/fit/training_loop.py`)."""
+
+from __future__ import annotations
+
+import sys
+
+from trainer.fit.training_loop import main
+from trainer.subprocesses import die_with_parent, let_others_first
+
+die_with_parent()
+let_others_first()
+sys.exit(main(sys.argv[1:]))
