@@ -3,8 +3,8 @@
 A file must be a regular one and not larger than expected; a pipe is refused rather than waited for. Its
 text is UTF-8, with or without a byte-order mark. JSON and TOML may be nested `DEPTH` levels deep, and
 no whole number in them has hundreds of digits. All that is read from a home, from a run that came back
-from elsewhere or from another program's folder is read here; `tests/memory/test_reading.py` searches
-the source for what is not.
+from elsewhere or from another program's folder is read here;
+`tests/memory/files/test_bounded_read.py` searches the source for what is not.
 """
 
 from __future__ import annotations

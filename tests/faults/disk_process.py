@@ -23,7 +23,7 @@ from memory.journal.journal import Journal
 from memory.memory import Memory
 from memory.settings.settings import Home, read_settings
 from tests.faults.sessions_process import bare
-from tests.memory.test_journal import make_turn
+from tests.memory.journal.test_journal import make_turn
 
 
 def say(**values: object) -> None:

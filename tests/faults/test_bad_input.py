@@ -11,7 +11,7 @@ import pytest
 
 from memory.journal.journal import Journal
 from memory.settings.settings import Home
-from tests.memory.test_journal import make_difference, make_turn
+from tests.memory.journal.test_journal import make_difference, make_turn
 from tui.cli.main import run
 
 Damage = Callable[[Path, Path], Path]

@@ -27,7 +27,7 @@ from memory.settings.settings import Home
 from memory.upkeep.health import check
 from tests.faults.journal_process import expected
 from tests.faults.processes import ROOT
-from tests.memory.test_journal import make_difference
+from tests.memory.journal.test_journal import make_difference
 
 SECONDS = float(os.environ.get("DISCERN_EVENING_SECONDS", "600"))
 SETTINGS = """[model]

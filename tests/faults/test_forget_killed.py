@@ -12,9 +12,9 @@ from memory.errors import UnknownIdError
 from memory.journal.exported_copies import note_copy
 from memory.memory import Memory
 from memory.settings.settings import Home, read_settings
-from tests.memory.test_forgetting import left_in
-from tests.memory.test_journal import make_difference, make_turn
-from tests.memory.test_whole import killed
+from tests.memory.files.test_atomic_write import killed
+from tests.memory.journal.test_forgetting import left_in
+from tests.memory.journal.test_journal import make_difference, make_turn
 
 WORD = "plugharness"
 

@@ -17,7 +17,7 @@ from memory.journal.journal import Journal
 from memory.memory import Memory
 from memory.settings.settings import Home, Settings
 from memory.transfer.export_schema import header
-from tests.memory.test_exchange import line
+from tests.memory.transfer.test_exchange import line
 from tui.cli.main import run
 
 EVIL = {

@@ -18,7 +18,7 @@ from memory.settings.settings import Home
 from memory.text.stemming import stems
 from memory.upkeep.backup import backup
 from memory.upkeep.health import check
-from tests.memory.test_journal import make_difference, make_turn
+from tests.memory.journal.test_journal import make_difference, make_turn
 from tui.cli.main import run
 
 COUNT = 300

@@ -25,8 +25,8 @@ from memory.journal.schema import copies
 from memory.memory import Memory
 from memory.settings.settings import Home, Settings
 from tests.faults.processes import ROOT
-from tests.memory.old_journals import write_version_1
-from tests.memory.test_journal import make_difference, make_turn
+from tests.memory.journal.old_journals import write_version_1
+from tests.memory.journal.test_journal import make_difference, make_turn
 
 NOBODY = "65534"
 
@@ -111,7 +111,7 @@ def test_a_file_that_may_not_grow_refuses_a_mark_and_keeps_the_earlier(
     code = (
         "import sys; from tests.faults.disk_process import *\n"
         "with Journal(Path(sys.argv[1])) as journal:\n"
-        "    from tests.memory.test_journal import make_difference\n"
+        "    from tests.memory.journal.test_journal import make_difference\n"
         "    try:\n"
         "        for _ in range(99): journal.add_difference(make_difference('long ' * 2000))\n"
         "    except DiscernError as error: print(error)\n"

@@ -27,7 +27,7 @@ from memory.settings.settings import Home
 from memory.upkeep.health import check
 from tests.faults.journal_process import expected
 from tests.faults.processes import ROOT
-from tests.memory.old_journals import write_version_1
+from tests.memory.journal.old_journals import write_version_1
 
 KILLS = 60
 

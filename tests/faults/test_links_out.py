@@ -19,9 +19,9 @@ from memory.journal.journal import Journal
 from memory.memory import Memory
 from memory.recall.chroma_store import open_folder
 from memory.settings.settings import Home, Settings
-from tests.memory.test_journal import make_difference
-from tests.trainer.test_publish import put
-from tests.tui.test_cli import call
+from tests.memory.journal.test_journal import make_difference
+from tests.trainer.adapters.test_publish import put
+from tests.tui.cli.test_main import call
 from trainer.adapters.publish import prune
 from trainer.night.run import prune_runs, sweep_runs
 

@@ -28,7 +28,7 @@ from memory.settings.settings import Home, Settings
 from memory.settings.settings_file import write_setting
 from tests.faults.processes import ROOT
 from tests.gguf_files import write_tiny
-from tests.memory.test_journal import make_difference, make_turn
+from tests.memory.journal.test_journal import make_difference, make_turn
 from tests.odd_models import HARMLESS, NAMES, REFUSED_TEMPLATES, TALK, ends_at_once, refused
 from trainer import loop
 from trainer.evaluate.torch_parity import divergence, require_agreement

@@ -17,7 +17,7 @@ from memory.upkeep.health import check
 from tests.faults.sessions_process import bare
 from tests.faults.sessions_words import TURNS, word
 from tests.faults.test_journal_kills import Worker
-from tests.memory.test_forgetting import bytes_of
+from tests.memory.journal.test_forgetting import bytes_of
 
 KILLS = 24
 

@@ -19,9 +19,9 @@ from memory.errors import HomeError
 from memory.journal.journal import Journal
 from memory.memory import Memory
 from memory.settings.settings import Home, read_settings
-from tests.memory.test_journal import make_difference, make_turn
-from tests.trainer.test_publish import put
-from tests.trainer.test_report import full
+from tests.memory.journal.test_journal import make_difference, make_turn
+from tests.trainer.adapters.test_publish import put
+from tests.trainer.report.test_report import full
 from trainer.adapters import publish
 from trainer.lessons import anchors
 from trainer.night.ledger import _locked

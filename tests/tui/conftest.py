@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memory.settings.settings import Home, Settings, read_settings
-from tests.tui.terminal import SETTINGS
+from tests.tui.pseudo_terminal import SETTINGS
 
 
 @pytest.fixture

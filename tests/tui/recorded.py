@@ -21,7 +21,9 @@ from trainer.report.report import Attempt, Fate, Report
 
 EVENTS: list[dict[str, Any]] = [
     json.loads(line)
-    for line in (Path(__file__).parent / "runs" / "two-tries.jsonl").read_text().splitlines()
+    for line in (Path(__file__).parent / "training" / "runs" / "two-tries.jsonl")
+    .read_text()
+    .splitlines()
 ]
 BEGAN = datetime.fromisoformat(EVENTS[0]["began"])
 NAME = BEGAN.strftime("%Y%m%dT%H%M%S")

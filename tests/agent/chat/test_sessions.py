@@ -16,8 +16,8 @@ from memory.errors import ThreadError, UnknownIdError
 from memory.journal.exported_copies import note_copy
 from memory.memory import Memory
 from memory.settings.settings import Home, Settings, read_settings
-from tests.agent.test_threads import bytes_of
-from tests.memory.test_forgetting import left_in
+from tests.agent.chat.test_checkpoints import bytes_of
+from tests.memory.journal.test_forgetting import left_in
 
 SECRET = ("plugharness", "квазиморфный")
 

@@ -324,7 +324,7 @@ def test_nothing_but_pull_talks_to_the_network(home: Home, tiny: Path) -> None:
         capture_output=True,
         text=True,
         timeout=120,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]

@@ -27,9 +27,9 @@ from memory.memory import Memory
 from memory.settings.settings import Home, Settings
 from memory.transfer.exchange import export_file, read_batch
 from memory.upkeep.backup import asides, backup, restore
-from tests.memory.test_journal import make_difference
+from tests.memory.journal.test_journal import make_difference
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PACKAGES = ("memory", "agent", "trainer", "tui")
 LOST = "or its log was deleted, moved or replaced while it was open"
 
@@ -179,7 +179,7 @@ def elsewhere(home: Home, *, marked: str = "") -> list[str]:
 import json
 from pathlib import Path
 from memory.journal.journal import Journal
-from tests.memory.test_journal import make_difference
+from tests.memory.journal.test_journal import make_difference
 with Journal(Path({str(home.journal)!r})) as journal:
     if {marked!r}:
         journal.add_difference(make_difference({marked!r}))

@@ -12,7 +12,7 @@ from memory.difference import Turn, new_id, now
 from memory.errors import UnknownIdError
 from memory.journal.journal import Journal
 from memory.settings.settings import Home
-from tests.memory.old_journals import write_version_1
+from tests.memory.journal.old_journals import write_version_1
 
 
 @pytest.fixture

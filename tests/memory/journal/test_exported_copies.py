@@ -20,8 +20,8 @@ from memory.transfer.exchange import export_file
 from memory.transfer.session_file import write_session
 from memory.upkeep import health
 from memory.upkeep.backup import backup, counts, restore
-from tests.memory.test_journal import make_difference, make_turn
-from tests.memory.test_whole import killed
+from tests.memory.files.test_atomic_write import killed
+from tests.memory.journal.test_journal import make_difference, make_turn
 
 LEFT = ".discern-0123456789abcdef"
 

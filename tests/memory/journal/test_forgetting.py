@@ -17,7 +17,7 @@ from memory.journal.journal import Journal
 from memory.memory import Memory
 from memory.settings.settings import Home, Settings
 from memory.transfer.exchange import batches, export_file, read_batch
-from tests.memory.test_journal import make_difference, make_turn
+from tests.memory.journal.test_journal import make_difference, make_turn
 
 SECRET = ("plugharness", "квазиморфный", "tessellar")
 

@@ -16,7 +16,7 @@ from memory.journal.journal import Journal
 from memory.journal.schema import MIGRATIONS
 from memory.memory import Memory
 from memory.settings.settings import Home, Settings
-from tests.memory.old_journals import write_version_1
+from tests.memory.journal.old_journals import write_version_1
 
 
 def version(path: Path) -> int:

@@ -107,7 +107,7 @@ def test_json_keeps_every_character_and_shows_none_that_acts() -> None:
     (one,) = found["turns"]
     assert one["asked"] == asked and one["at"] == "2026-03-10T12:00:00+00:00"
     assert one["marks"][0]["moment"] == "hold" and one["marks"][0]["sounds"] is None
-    page = (Path(__file__).parents[2] / "docs" / "sessions.md").read_text("utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "sessions.md").read_text("utf-8")
     for key in (*found, *one, *one["marks"][0]):
         assert f"`{key}`" in page
 

@@ -16,7 +16,7 @@ from memory.errors import HomeError
 from memory.journal.journal import Journal
 from memory.settings.settings import Home
 from memory.upkeep.backup import asides, backup, restore
-from tests.memory.test_journal import make_difference, make_turn
+from tests.memory.journal.test_journal import make_difference, make_turn
 
 
 def keep(home: Home, count: int) -> None:
@@ -88,12 +88,12 @@ def test_the_log_of_a_killed_process_is_not_replayed_into_the_copy(
 def _mark_and_die(home: Home) -> None:
     code = (
         "import os, signal; from pathlib import Path; from memory.journal.journal import Journal;"
-        "from tests.memory.test_journal import make_difference;"
+        "from tests.memory.journal.test_journal import make_difference;"
         f"journal = Journal(Path({str(home.journal)!r}));"
         "journal.add_difference(make_difference());"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3])
     assert done.returncode == -9
     assert home.journal.with_name("journal.sqlite-wal").stat().st_size > 0
 
@@ -123,7 +123,7 @@ def test_nothing_is_restored_while_another_process_has_the_journal_open(
         [sys.executable, "-c", code],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
     ) as other:
         assert other.stdout is not None and other.stdout.readline() == b"open\n"
         with pytest.raises(HomeError, match="is open in another process"):

@@ -17,7 +17,7 @@ from agent.llama.engine import Engine
 from memory.difference import Difference, Message, Moment, Turn
 from memory.journal.journal import Journal
 from memory.settings.settings import Home, Settings, read_settings
-from tests.trainer.test_gate import lora
+from tests.trainer.evaluate.test_gate import lora
 from tests.trainer.values import difference, quick_settings
 from trainer.evaluate.gate import held_by, judge, listen, listen_served
 from trainer.evaluate.metrics import Answer, loops

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.trainer.test_fit import RECIPE, make_job
+from tests.trainer.fit.test_training_loop import RECIPE, make_job
 from trainer.fit import lora_init
 from trainer.fit.job import ANCHOR
 from trainer.fit.lora_init import directions, listen

@@ -184,7 +184,8 @@ def test_a_cancelled_command_is_ended_with_all_it_started(folder: Path, tiny: Pa
 def test_a_command_dies_with_the_process_that_started_it(folder: Path, tiny: Path) -> None:
     pid = folder / "pid"
     script = (
-        "import sys, threading; from pathlib import Path; from tests.trainer.test_launch import fit; "
+        "import sys, threading; from pathlib import Path;"
+        " from tests.trainer.launch.test_launch import fit; "
         "fit(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))"
     )
     command = f"echo $$ > {pid}.new; mv {pid}.new {pid}; exec sleep 60 # {{job}} {{result}}"

@@ -12,7 +12,7 @@ from trainer.starter.measure import Case, answer, load
 from trainer.starter.talk import Item, Turn, block
 from trainer.starter.world import DONT_KNOW
 
-FOLDER = Path(__file__).resolve().parents[2] / "agent" / "starter"
+FOLDER = Path(__file__).resolve().parents[3] / "agent" / "starter"
 FILE = FOLDER / "starter.gguf"
 
 

@@ -1,6 +1,6 @@
 """The real application in which no fault was foreseen in a handler, nor in the making of a screen.
 
-python -m tests.tui.breaking_process chat --new
+python -m tests.tui.chat.breaking_process chat --new
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Somebody who presses keys at random, quickly, in every screen: nothing may break of it.
 
-`python -m tests.tui.monkey SEED SECONDS` plays one game in a home of its own and prints what broke, and
-what was pressed before it. A seed begins the same game anew; how far it gets is up to the machine.
+`python -m tests.tui.chat.monkey SEED SECONDS` plays one game in a home of its own and prints what
+broke, and what was pressed before it. A seed begins the same game anew; how far it gets is up to the
+machine.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from memory.difference import Turn, new_id, now
 from memory.journal.journal import Journal
 from memory.settings.settings import Home, read_settings
 from tests.tui.recorded import judged, marked, recorded
-from tests.tui.screens import Seat, Watched, sitting
+from tests.tui.seat import Seat, Watched, sitting
 from tui.commands.registry import COMMANDS
 from tui.keys.registry import KEYS
 

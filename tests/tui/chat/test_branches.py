@@ -10,7 +10,7 @@ from agent.chat.chat import Chat
 from memory.difference import Turn, new_id, now
 from memory.journal.journal import Journal
 from memory.settings.settings import Home, Settings, read_settings
-from tests.tui.screens import Seat, sitting
+from tests.tui.seat import Seat, sitting
 
 TURNS = 90
 

@@ -10,7 +10,7 @@ from agent.chat.chat import Chat
 from memory.errors import HomeError
 from memory.journal.journal import Journal
 from memory.settings.settings import Home, Settings
-from tests.tui.screens import Watched, sitting
+from tests.tui.seat import Watched, sitting
 from tui.chat.screen import ChatScreen
 from tui.screens.help import HelpScreen
 from tui.terminal.crash import FILE

@@ -6,7 +6,7 @@ from memory.difference import Turn, new_id, now
 from memory.journal.journal import Journal
 from memory.journal.versions import make_mark
 from memory.settings.settings import Home, Settings
-from tests.tui.screens import Seat, sitting
+from tests.tui.seat import Seat, sitting
 from tui.widgets.marking.mark_picker import MarkPicker
 
 SEEN, UNSEEN = "What is the capital of Zubrowka?", "What is the capital of Kenya?"

@@ -13,7 +13,7 @@ from textual import events
 from agent.chat.chat import Chat
 from agent.chat.context_usage import sight
 from memory.settings.settings import Home, Settings
-from tests.tui.screens import Seat, sitting
+from tests.tui.seat import Seat, sitting
 from tui.screens.context import ContextScreen
 from tui.widgets.common.listing import Listing
 

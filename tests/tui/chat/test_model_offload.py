@@ -11,7 +11,7 @@ from memory.errors import ModelError
 from memory.journal.journal import Journal
 from memory.settings.settings import Home, Settings
 from tests.trainer.values import difference, quick_settings
-from tests.tui.screens import Seat, sitting
+from tests.tui.seat import Seat, sitting
 from tui.chat import model_offload
 
 

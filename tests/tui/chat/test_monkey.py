@@ -9,7 +9,7 @@ import pytest
 
 from memory.i18n import i18n
 from memory.settings.settings import Home
-from tests.tui.monkey import game
+from tests.tui.chat.monkey import game
 
 SEEDS = range(1, 13)
 """Every fourth begins with the three steps of the first start, every second is played in Russian."""

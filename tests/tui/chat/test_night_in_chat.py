@@ -17,7 +17,7 @@ from memory.settings.settings import Home, Settings, read_settings
 from tests.faults.processes import Night
 from tests.gguf_files import write_lora
 from tests.trainer.values import difference
-from tests.tui.screens import sitting
+from tests.tui.seat import sitting
 from trainer.adapters import publish
 from trainer.launch.validate_candidate import CONFIG, WEIGHTS
 from trainer.night import schedule

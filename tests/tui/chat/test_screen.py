@@ -10,7 +10,7 @@ from textual import events
 from memory.difference import Difference, Moment, State, Turn, new_id, now
 from memory.journal.journal import Journal
 from memory.settings.settings import Home, Settings, read_settings
-from tests.tui.screens import Seat, sitting
+from tests.tui.seat import Seat, sitting
 
 QUESTION = "What is the capital of Zubrowka?"
 SOUNDS = "The capital of Zubrowka is Lutz."

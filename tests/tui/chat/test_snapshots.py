@@ -17,7 +17,7 @@ from memory.difference import Contrast, Difference, Moment, State, Turn
 from memory.journal.journal import Journal
 from memory.settings.settings import Home, Settings, read_settings
 from tests.tui.looks import look
-from tests.tui.screens import Seat, sitting
+from tests.tui.seat import Seat, sitting
 from tui.views import session_rows
 from tui.views.session_text import moment
 

@@ -15,7 +15,7 @@ from agent.chat.graph import Delta, Finished, Thought
 from memory.difference import Turn, new_id, now
 from memory.journal.journal import Journal
 from memory.settings.settings import Home, Settings, read_settings
-from tests.tui.screens import Seat, sitting, until
+from tests.tui.seat import Seat, sitting, until
 from tui.chat import shown_thread
 from tui.chat.shown_thread import SHOWN_TURNS
 

@@ -14,9 +14,9 @@ import pytest
 from agent.chat.checkpoints import aside
 from memory.journal.journal import Journal
 from memory.settings.settings import Home
-from tests.agent.test_threads import another, half, torn
+from tests.agent.chat.test_checkpoints import another, half, torn
 from tests.faults.test_journal_disk import may_mount, mounted, needs_mounts
-from tests.tui.test_cli import call, configured, quiet_input, said
+from tests.tui.cli.test_main import call, configured, quiet_input, said
 
 __all__ = ["configured", "may_mount", "quiet_input"]
 

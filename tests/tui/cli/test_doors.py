@@ -17,7 +17,7 @@ import pytest
 from memory.journal.journal import Journal
 from memory.settings.settings import Home
 from tests.faults.processes import ROOT
-from tests.tui.test_cli import call, configured, quiet_input  # noqa: F401 - fixtures
+from tests.tui.cli.test_main import call, configured, quiet_input  # noqa: F401 - fixtures
 from tui.cli.main import discern, run
 
 ENVIRONMENT = {"PYTHONPATH": str(ROOT)}

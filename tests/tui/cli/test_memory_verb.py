@@ -11,7 +11,7 @@ import pytest
 
 from memory.journal.journal import Journal
 from memory.settings.settings import Home
-from tests.tui.test_cli import call, said
+from tests.tui.cli.test_main import call, said
 from tui.cli.memory.group import memory as group
 
 QUESTION = "What is the capital of Zubrowka?"

@@ -20,8 +20,8 @@ from memory.settings.settings_file import write_setting
 from memory.transfer.export_schema import header
 from tests.faults.processes import ROOT
 from tests.gguf_files import write_tiny
-from tests.memory.test_exchange import line
-from tests.trainer.test_publish import candidate
+from tests.memory.transfer.test_exchange import line
+from tests.trainer.adapters.test_publish import candidate
 from trainer.adapters import publish
 from trainer.report.report import Beside, Change, Fate, Measure, Report
 from tui.cli.main import discern, run
@@ -30,9 +30,9 @@ from tui.terminal.printing import Safe, echo, styled
 EVIL = "ev\x1b[31mil\x1b]0;owned\x07\x9b2Jtext\u202eback\x1b[2K\x08"
 UNSAFE = set("\x1b\x07\x9b\u202e\x08\r")
 NOT_RUN = {
-    "chat", "setup",  # Textual draws them: tests/tui/test_pty.py
-    "web",  # prints its own address alone: tests/tui/test_web.py
-    "model pull",  # the network: what it prints of the hub is cleaned in tests/agent/test_models.py
+    "chat", "setup",  # Textual draws them: tests/tui/terminal/test_pty.py
+    "web",  # prints its own address alone: tests/tui/web/test_server.py
+    "model pull",  # the network: see tests/agent/models/test_models.py
     "demo", "starter build", "night install", "night uninstall",  # print nothing from outside
 }  # fmt: skip
 

@@ -14,8 +14,8 @@ from memory.difference import Turn, new_id, now
 from memory.journal.journal import Journal
 from memory.memory import Memory
 from memory.settings.settings import Home, read_settings
-from tests.memory.test_forgetting import left_in
-from tests.tui.test_cli import call, said
+from tests.memory.journal.test_forgetting import left_in
+from tests.tui.cli.test_main import call, said
 from tui.cli.chat.sessions import sessions as group
 from tui.cli.main import discern
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from memory.settings.settings import Home
-from tests.trainer.test_report import full
-from tests.tui.test_cli import call, said
+from tests.trainer.report.test_report import full
+from tests.tui.cli.test_main import call, said
 
 QUESTION = "What is the capital of Zubrowka?"
 

@@ -15,10 +15,10 @@ from memory.journal.journal import Journal
 from memory.memory import Memory
 from memory.settings.settings import Home, Settings
 from tests.faults.processes import ROOT
-from tests.tui.screens import sitting
-from tests.tui.terminal import Terminal
-from tests.tui.test_cli import call, said
-from tests.tui.test_pty import harmless
+from tests.tui.cli.test_main import call, said
+from tests.tui.pseudo_terminal import Terminal
+from tests.tui.seat import sitting
+from tests.tui.terminal.test_pty import harmless
 from tests.unicode_texts import texts
 from tui.cli.memory.edit_form import _string, read_form
 from tui.terminal.escape_stand_ins import given_back, hold_keys, hold_line_ends

@@ -84,7 +84,7 @@ def test_arguments_are_completed_from_the_registry_and_the_open_chat() -> None:
 
 
 def test_the_page_of_commands_is_what_the_registry_says() -> None:
-    page = Path(__file__).parents[2] / "docs" / "commands.md"
+    page = Path(__file__).parents[3] / "docs" / "commands.md"
     assert page.read_text(encoding="utf-8") == commands_page()
 
 

@@ -7,8 +7,8 @@ from rich.cells import cell_len
 from syrupy.assertion import SnapshotAssertion
 
 from memory.settings.settings import Home
-from tests.tui.screens import Seat, sitting
-from tests.tui.test_snapshots import checking, settings_of
+from tests.tui.chat.test_snapshots import checking, settings_of
+from tests.tui.seat import Seat, sitting
 from tui.commands.completion import Sources, complete
 from tui.commands.completion_sources import sources
 from tui.terminal.sanitize import clean

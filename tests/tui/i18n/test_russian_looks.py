@@ -18,9 +18,9 @@ from memory.i18n import i18n
 from memory.i18n.retold import retold
 from memory.journal.journal import Journal
 from memory.settings.settings import Home, Settings
+from tests.tui.chat.test_snapshots import checking, settings_of
 from tests.tui.recorded import BEGAN, judged, marked, recorded
-from tests.tui.screens import sitting
-from tests.tui.test_snapshots import checking, settings_of
+from tests.tui.seat import sitting
 from trainer.night import service
 from trainer.report.page import report_page
 from trainer.report.report import Attempt, Beside, Change, Fate, Measure, Report

@@ -11,7 +11,7 @@ from textual.color import Color
 
 from memory.errors import SettingsError
 from memory.settings.settings import Home, Settings, read_settings, shipped_settings_file
-from tests.tui.screens import sitting
+from tests.tui.seat import sitting
 from tui.app import DiscernApp
 from tui.chat.screen import ChatScreen
 from tui.cli.main import run
@@ -64,7 +64,7 @@ def test_the_shipped_settings_name_every_action_with_its_keys() -> None:
 
 
 def test_the_page_of_commands_tells_every_key_and_every_sign() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "commands.md").read_text(encoding="utf-8")
     assert all(f"`{key.id}`" in page and key.help in page for key in KEYS)
     assert all(fate.meaning in page for fate in FATES)
 

@@ -8,7 +8,7 @@ import pytest
 from textual.app import App, ComposeResult
 
 from tests.tui.looks import look
-from tests.tui.screens import shown
+from tests.tui.seat import shown
 from tui.markdown.block_layout import Laid
 from tui.markdown.block_parser import Reading
 from tui.markdown.blocks import Piece

@@ -6,7 +6,7 @@ import pytest
 from textual.widgets import Input
 
 from memory.settings.settings import Home, Settings
-from tests.tui.screens import Seat, sitting
+from tests.tui.seat import Seat, sitting
 from tui.screens.compare import CompareScreen
 
 QUESTION = "What is the capital of Zubrowka?"

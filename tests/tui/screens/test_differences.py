@@ -10,7 +10,7 @@ import pytest
 from memory.difference import Contrast, Difference, Moment, State, Turn, new_id, now
 from memory.journal.journal import Journal
 from memory.settings.settings import Home, Settings, read_settings
-from tests.tui.screens import Seat, sitting
+from tests.tui.seat import Seat, sitting
 from trainer.report.report import Fate, Report
 from tui.screens.differences import DifferencesScreen
 from tui.widgets.marking.contrast_card import Card

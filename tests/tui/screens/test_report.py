@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from memory.settings.settings import Home, read_settings
-from tests.tui.screens import Seat, sitting
+from tests.tui.seat import Seat, sitting
 from trainer.report.report import Fate, Measure, Report
 from tui.screens.report import PAGE, ReportScreen
 

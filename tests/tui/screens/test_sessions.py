@@ -14,7 +14,7 @@ from memory.difference import Difference, Moment, Turn, new_id, now
 from memory.journal.journal import Journal
 from memory.memory import Memory
 from memory.settings.settings import Home, Settings, read_settings
-from tests.tui.screens import Seat, sitting
+from tests.tui.seat import Seat, sitting
 from tui.screens.sessions import SessionsScreen
 from tui.views.session_rows import around, lit
 from tui.views.session_text import moment, what_goes

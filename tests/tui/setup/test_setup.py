@@ -12,13 +12,12 @@ from typing import Any
 import pytest
 from textual import events
 
-import agent.models.models
-import agent.models.pull
+from agent.models import models, pull
 from agent.models.models import Known, models_folder
 from memory.settings.settings import Home, Settings, read_settings
-from tests.agent.test_models import FILE, REPO, Hub
-from tests.agent.test_models import hub as hub
-from tests.tui.screens import Seat, sitting
+from tests.agent.models.test_models import FILE, REPO, Hub
+from tests.agent.models.test_models import hub as hub
+from tests.tui.seat import Seat, sitting
 from trainer.night import service
 from tui.chat.screen import ChatScreen
 from tui.cli.main import run
@@ -37,7 +36,7 @@ def nothing_else_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("tui.setup.setup._card", lambda: 0)
     known = Known("tiny", REPO, {"q8_0": FILE}, 0.001, "chat")
-    monkeypatch.setattr(agent.models, "known_models", lambda: (known,))
+    monkeypatch.setattr(models, "known_models", lambda: (known,))
 
 
 @pytest.fixture
@@ -227,9 +226,9 @@ async def test_a_download_is_shown_agreed_to_and_fetched(
 async def test_a_stopped_download_goes_on_where_it_broke(
     home: Home, settings: Settings, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, gate = agent.pull.pull, threading.Event()
+    real, gate = pull.pull, threading.Event()
 
-    def slow(offer: agent.pull.Offer, progress: agent.pull.Progress) -> Path:
+    def slow(offer: pull.Offer, progress: pull.Progress) -> Path:
         def hear(done: int, total: int) -> None:
             progress(done, total)
             if done >= 1000:
@@ -237,7 +236,7 @@ async def test_a_stopped_download_goes_on_where_it_broke(
 
         return real(offer, hear)
 
-    monkeypatch.setattr(agent.pull, "pull", slow)
+    monkeypatch.setattr(pull, "pull", slow)
     monkeypatch.setattr("tui.setup.fetching.OFTEN", 0.0)
     async with sitting(home, settings, ready=False, setup=True) as seat:
         await seat.sees("tiny q8_0")

@@ -7,7 +7,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from memory.settings.settings import Home, read_settings
 from tests.tui.looks import look
-from tests.tui.screens import sitting
+from tests.tui.seat import sitting
 from trainer.night import service
 from tui.setup.setup import Choice
 

@@ -1,6 +1,6 @@
 """The real application whose replies are a script, cut between every two characters.
 
-    python -m tests.tui.pty_process SCRIPT.txt
+    python -m tests.tui.terminal.pty_process SCRIPT.txt
 
 What the model says is replaced in the stream and in the finished turn; everything else is the real one.
 """

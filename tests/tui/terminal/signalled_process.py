@@ -1,6 +1,6 @@
 """The command line, sent a signal in the middle of its work: as it syncs a file, or reads a line.
 
-python -m tests.tui.signalled_process NUMBER VERB …
+python -m tests.tui.terminal.signalled_process NUMBER VERB …
 """
 
 from __future__ import annotations

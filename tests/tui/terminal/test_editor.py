@@ -14,7 +14,7 @@ import pytest
 
 from memory.errors import HomeError, SettingsError
 from memory.settings.settings import Home
-from tests.tui.terminal import Terminal
+from tests.tui.pseudo_terminal import Terminal
 from tui.terminal.editor import edited, editor, left_drafts
 
 

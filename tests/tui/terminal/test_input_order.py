@@ -9,8 +9,8 @@ from textual import events
 
 from memory.journal.journal import Journal
 from memory.settings.settings import Home, Settings, read_settings
-from tests.tui.screens import sitting
-from tests.tui.terminal import Terminal
+from tests.tui.pseudo_terminal import Terminal
+from tests.tui.seat import sitting
 from tui.terminal import input_order
 from tui.terminal.paste import GatedParser
 from tui.widgets.marking.contrast_card import Card

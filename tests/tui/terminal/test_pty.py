@@ -13,7 +13,7 @@ import pytest
 from memory.difference import Contrast, Difference, Moment, State, Turn, new_id, now
 from memory.journal.journal import Journal
 from memory.settings.settings import Home
-from tests.tui.terminal import Terminal
+from tests.tui.pseudo_terminal import Terminal
 from trainer.report.report import Beside, Change, Fate, Measure, Report
 from tui.terminal.crash import FILE
 
@@ -152,7 +152,7 @@ def test_a_verb_has_colours_unless_they_are_not_wanted(settled: Home, colour: bo
 def test_what_breaks_unforeseen_leaves_one_sentence_and_a_file_without_words(
     settled: Home,
 ) -> None:
-    with Terminal("tests.tui.breaking_process", "chat", "--new") as terminal:
+    with Terminal("tests.tui.chat.breaking_process", "chat", "--new") as terminal:
         terminal.until(lambda: b"0/512" in terminal.out)
         terminal.types(b"\x1b[5~")  # a handler: it is said, and the chat goes on
         terminal.until(lambda: b"the chat goes on" in terminal.out)
@@ -184,7 +184,7 @@ def test_a_clipboard_presses_no_keys(settled: Home) -> None:
 def test_a_sequence_cut_between_pieces_never_arrives(settled: Home, tmp_path: Path) -> None:
     script = tmp_path / "script.txt"
     script.write_bytes(HOSTILE.encode())
-    with Terminal("tests.tui.pty_process", "chat", "--new", str(script)) as terminal:
+    with Terminal("tests.tui.terminal.pty_process", "chat", "--new", str(script)) as terminal:
         terminal.until(lambda: b"0/512" in terminal.out)
         terminal.types(b"Hello\r")
         terminal.until(lambda: b"PAY16" in terminal.out)

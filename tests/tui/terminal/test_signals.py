@@ -19,7 +19,7 @@ from memory.journal.journal import Journal
 from memory.settings.settings import Home
 from memory.transfer.export_schema import header, to_line
 from tests.faults.processes import ROOT
-from tests.tui.terminal import Terminal
+from tests.tui.pseudo_terminal import Terminal
 
 ENDING = (signal.SIGTERM, signal.SIGHUP)
 
@@ -186,7 +186,7 @@ def test_a_verb_that_reads_or_writes_a_file_ends_cleanly(
         lines = [to_line(replace(item, asked="other")) for item in journal.differences()]
     (tmp_path / "in.jsonl").write_text("\n".join([header(3), *lines]))
     before = sorted(settled.data.rglob("*"))
-    command = ["-m", "tests.tui.signalled_process", str(int(number)), "memory"]
+    command = ["-m", "tests.tui.terminal.signalled_process", str(int(number)), "memory"]
     process = subprocess.run(
         [sys.executable, *command, verb[0], str(tmp_path / verb[1])],
         capture_output=True, cwd=ROOT, text=True, timeout=60,
@@ -213,9 +213,8 @@ def test_the_service_of_the_nights_ends_with_its_number(
 
 
 def test_what_was_told_to_ignore_a_hangup_goes_on(settled: Home) -> None:
-    command = (
-        f"{sys.executable} -m tests.tui.signalled_process {int(signal.SIGHUP)} memory export -"
-    )
+    child = f"tests.tui.terminal.signalled_process {int(signal.SIGHUP)}"
+    command = f"{sys.executable} -m {child} memory export -"
     mark(settled)
     process = subprocess.run(
         ["sh", "-c", f"trap '' HUP; exec {command}"], capture_output=True, cwd=ROOT, timeout=60

@@ -13,9 +13,9 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from memory.settings.settings import Home
+from tests.tui.chat.test_snapshots import SIZES, checking, settings_of
 from tests.tui.recorded import BEGAN, EVENTS, judged, marked, recorded
-from tests.tui.screens import sitting
-from tests.tui.test_snapshots import SIZES, checking, settings_of
+from tests.tui.seat import sitting
 from tui.screens import training
 from tui.screens.training import TrainingScreen
 

@@ -15,8 +15,8 @@ from memory.settings.settings import Home, Settings, read_settings
 from tests.faults.processes import Night
 from tests.trainer.values import difference
 from tests.tui.recorded import ASKED, EVENTS, NAME, marked, recorded
-from tests.tui.screens import Seat, sitting, until
-from tests.tui.test_report_screen import trained
+from tests.tui.screens.test_report import trained
+from tests.tui.seat import Seat, sitting, until
 from trainer.night.run import CONTROL
 from tui.screens.report import ReportScreen
 from tui.screens.training import TrainingScreen

@@ -17,7 +17,7 @@ import aiohttp
 
 from memory.settings.settings import Home
 from tests.faults.processes import ROOT
-from tests.tui.screens import until
+from tests.tui.seat import until
 
 
 class Served:

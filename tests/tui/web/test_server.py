@@ -19,9 +19,9 @@ import pytest
 from memory.journal.journal import Journal
 from memory.settings.settings import Home
 from tests.faults.processes import ROOT
-from tests.tui.browser import CHROMIUM, browsing
-from tests.tui.screens import until
-from tests.tui.served import children, serving, tab
+from tests.tui.seat import until
+from tests.tui.web.browser import CHROMIUM, browsing
+from tests.tui.web.served import children, serving, tab
 from tui.cli.main import run
 from tui.web.server import Server
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from memory.settings.settings import Home
-from tests.tui.screens import until
-from tests.tui.served import Served, serving
+from tests.tui.seat import until
+from tests.tui.web.served import Served, serving
 from tui.web.auth import Door
 from tui.web.server import Server
 

@@ -11,7 +11,7 @@ import pytest
 from textual_serve.download_manager import DownloadManager
 
 from memory.settings.settings import Home
-from tests.tui.served import children
+from tests.tui.web.served import children
 from tui.web.server import Server
 from tui.web.tab import Tab
 

@@ -12,7 +12,7 @@ from agent.chat.surprise import SMOOTH, Suggestion
 from memory.difference import Contrast, State
 from memory.memory import Memory
 from memory.settings.settings import Home, Settings
-from tests.tui.screens import Seat, sitting
+from tests.tui.seat import Seat, sitting
 from tui.widgets.chat.hint import Hint
 from tui.widgets.chat.why_card import WhyCard
 from tui.widgets.marking.contrast_card import Card

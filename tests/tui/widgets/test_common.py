@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual import events
 from textual.app import App, ComposeResult
 
-from tests.tui.screens import until
+from tests.tui.seat import until
 from tui.terminal.themes import DARK
 from tui.widgets.composer.composer import Composer
 

@@ -13,7 +13,7 @@ from textual.widget import Widget
 
 from memory.difference import Difference, Span, State, new_id, now
 from memory.settings.settings import Home, read_settings
-from tests.tui.screens import sitting, until
+from tests.tui.seat import sitting, until
 from tui.markdown.view import Page as Drawn
 from tui.terminal.themes import DARK, LIGHT
 from tui.views.mark_status import BARE, FAILING, HELD, TRAINED, WAITING, colour, fate, held_before

@@ -17,7 +17,7 @@ from contextlib import suppress
 from types import TracebackType
 
 from tests.faults.processes import ROOT
-from tests.tui.screens import PATIENCE
+from tests.tui.seat import PATIENCE
 
 SETTINGS = """[memory]
 dense = false
