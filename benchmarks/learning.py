@@ -191,7 +191,8 @@ class Bench:
 
     def _best(self, method: str) -> dict[str, Any]:
         """Return the settings that serve `method` best: what learns nothing leaves all as it was, so
-        only those count that learn as much as any, up to LEARNT."""
+        only those count that learn as much as any, up to LEARNT.
+        """
         tried = {i["config"]: i for i in self.results.found() if i["row"] == f"{method}-sweep"}
         mine = {_name(settings): settings for m, settings in _configurations() if m == method}
         enough = min(LEARNT, max(tried[name]["efficacy"] for name in mine))

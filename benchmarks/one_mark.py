@@ -55,7 +55,8 @@ LATER = (
 def night(asked: str, sounds: str) -> tuple[str, int, float, bool]:
     """Mark one reply and train on it; return the verdict, the tries, the seconds, and whether the same
     question is answered as marked when it is asked again as the chat serves by default, in the talk
-    that holds the wrong reply."""
+    that holds the wrong reply.
+    """
     from agent.adapters import read_adapter, read_pointer
     from agent.chat.chat import served_model
     from agent.chat.recall_context import recalled_for

@@ -123,7 +123,8 @@ def _systems(folder: Path) -> dict[str, Callable[[str], Hits]]:
     asked = {item.id: item.asked for item in journal.differences()}
     embedder = NgramEmbedder()
     index = open_index(home, read_settings(home).memory, journal)
-    assert index is not None and index.settle()
+    assert index is not None
+    assert index.settle()
 
     def ours(text: str, dense: bool) -> Hits:
         found = search(text, journal, index if dense else None, embedder, limit=3)

@@ -143,7 +143,8 @@ def _start() -> subprocess.Popen[str]:
 
 def _exchange(process: subprocess.Popen[str], line: str) -> str:
     """Send a line and return the one that answers it; not a whole line when the process ended."""
-    assert process.stdin and process.stdout
+    assert process.stdin
+    assert process.stdout
     with suppress(BrokenPipeError):
         process.stdin.write(line)
         process.stdin.flush()

@@ -177,7 +177,8 @@ def main() -> None:
         ) as probe,
         Journal(home.journal) as journal,
     ):
-        assert probe.stdin is not None and probe.stdout is not None
+        assert probe.stdin is not None
+        assert probe.stdout is not None
         mine = {found for path in home.data.glob("journal.sqlite*") if (found := identity(path))}
         held = descriptors(mine)
         for name, work in steps(home, settings, model, journal):

@@ -84,7 +84,9 @@ def test_a_model_that_cannot_be_used_is_named_and_nothing_is_lost(
     out, err = capsys.readouterr()
     assert (code, out) == (2, "")
     said = [line for line in err.splitlines() if line.startswith("discern: ")]
-    assert len(said) == 1 and str(path) in said[0] and "Traceback" not in err
+    assert len(said) == 1
+    assert str(path) in said[0]
+    assert "Traceback" not in err
     with Journal(kept.journal) as journal:
         assert len(journal.turns()) == len(journal.differences()) == 1
 
@@ -97,7 +99,8 @@ def test_a_home_that_cannot_be_written_is_refused(
     monkeypatch.setenv("DISCERN_HOME", "/proc/discern")
     assert run(["memory", "list"]) == 2
     err = capsys.readouterr().err
-    assert "cannot make the folder /proc/discern" in err and "DISCERN_HOME" in err
+    assert "cannot make the folder /proc/discern" in err
+    assert "DISCERN_HOME" in err
 
 
 def test_a_full_disk_refuses_a_mark_and_keeps_the_earlier_ones(
@@ -124,7 +127,8 @@ def test_a_full_disk_refuses_a_mark_and_keeps_the_earlier_ones(
         preexec_fn=limit, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 2, done.stderr
-    assert "no room to write the journal" in done.stderr and "Traceback" not in done.stderr
+    assert "no room to write the journal" in done.stderr
+    assert "Traceback" not in done.stderr
     with Journal(kept.journal) as journal:
         assert journal.check() is None
         assert len(journal.differences()) == 1

@@ -240,7 +240,8 @@ def evening(home: Home, model: Path, more: Callable[[int], bool]) -> Acknowledge
     refused = [
         said for said in acknowledged.refused if not said.startswith(("train", "sessions rename"))
     ]
-    assert refused == [] and acknowledged.nights == []
+    assert refused == []
+    assert acknowledged.nights == []
     return acknowledged
 
 
@@ -251,14 +252,16 @@ def test_what_a_chat_with_nights_a_training_and_four_terminals_acknowledge_is_th
     home: Home, tiny: Path
 ) -> None:
     acknowledged = evening(home, tiny, lambda count: count < 4)
-    assert acknowledged.marks and acknowledged.turns
+    assert acknowledged.marks
+    assert acknowledged.turns
 
 
 @pytest.mark.slow
 def test_what_they_acknowledge_in_ten_minutes_is_there(home: Home, tiny: Path) -> None:
     until = time.monotonic() + SECONDS
     acknowledged = evening(home, tiny, lambda _count: time.monotonic() < until)
-    assert acknowledged.kills > 10 and len(acknowledged.marks) > 100
+    assert acknowledged.kills > 10
+    assert len(acknowledged.marks) > 100
     sys.stderr.write(
         f"{len(acknowledged.marks)} marks, {len(acknowledged.turns)} turns, "
         f"{acknowledged.kills} kills in {SECONDS:.0f} s\n"

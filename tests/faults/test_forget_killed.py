@@ -56,7 +56,8 @@ def test_forgetting_killed_at_a_call_is_ended_by_forgetting_again(tmp_path: Path
         died = killed(lambda at=home, which=identity: do(at, which), number)  # type: ignore[misc]
         with suppress(UnknownIdError):  # it was done
             do(home, identity)
-        assert not left_in(home.data, (WORD,)) and not left_in(home.runs, (WORD,))
+        assert not left_in(home.data, (WORD,))
+        assert not left_in(home.runs, (WORD,))
         assert list(place.iterdir()) == []
         if not died:
             break

@@ -108,7 +108,9 @@ def test_a_note_of_a_megabyte_is_refused_and_nothing_is_lost(
     said(capsys)
     assert mark(turn, **{field: "x" * 1_000_000}) == 2
     out, err = said(capsys)
-    assert "1,000,000 characters long" in err and len(err) < 300 and not out
+    assert "1,000,000 characters long" in err
+    assert len(err) < 300
+    assert not out
     assert count(home) == 1
 
 
@@ -128,9 +130,11 @@ def test_a_kind_that_does_not_exist_is_refused(
 ) -> None:
     code = mark(turn, kind=kind)
     _out, err = said(capsys)
-    assert len(err) < 300 and not UNSAFE & set(err)
+    assert len(err) < 300
+    assert not UNSAFE & set(err)
     if kind.strip():
-        assert code == 2 and "no kind" in err
+        assert code == 2
+        assert "no kind" in err
         assert count(home) == 0
 
 
@@ -146,7 +150,9 @@ def test_an_id_that_names_nothing_is_refused(
     more = {"edit": ["--note", "x"], "forget": ["--yes"]}.get(verb, [])
     assert run(["memory", verb, identity, *more]) == 2
     out, err = said(capsys)
-    assert err and not out and not UNSAFE & set(err)
+    assert err
+    assert not out
+    assert not UNSAFE & set(err)
     assert count(home) == 1
 
 
@@ -202,8 +208,11 @@ def test_a_broken_line_7_refuses_the_file_with_its_number(
     path = lines(tmp_path / "marks.jsonl", *good[:5], broken, *good[5:])
     assert run(["memory", "import", str(path)]) == 2
     out, err = said(capsys)
-    assert f"line 7 of {path}" in err and why in err and not out
-    assert err.count("\n") == 1 and not UNSAFE & set(err)
+    assert f"line 7 of {path}" in err
+    assert why in err
+    assert not out
+    assert err.count("\n") == 1
+    assert not UNSAFE & set(err)
     assert count(home) == 0
     assert run(["memory", "batches", "--json"]) == 0
     assert json.loads(said(capsys)[0]) == []
@@ -267,7 +276,8 @@ def test_no_control_token_reaches_the_model_from_any_stored_text(
         with Memory.open(Home.at(tmp_path / str(place)), settings, dense=False) as memory:
             tokens = prompt_with(memory, model, evil)
         numbers.append([token for token in tokens if token in control])
-    assert numbers[0] == numbers[1] and len(numbers[0]) > 4
+    assert numbers[0] == numbers[1]
+    assert len(numbers[0]) > 4
 
 
 @pytest.mark.parametrize("name", EVIL)
@@ -288,4 +298,5 @@ def test_what_was_recalled_is_never_kept_as_a_memory(home: Home, settings: Setti
         assert turn.recalled
         marked = chat.memory.mark(turn, "error", sounds="It is Lutz.")
         kept = repr((turn, marked, chat.journal.turns(), chat.journal.differences()))
-        assert "past-differences" not in kept and "Data from earlier talks" not in kept
+        assert "past-differences" not in kept
+        assert "Data from earlier talks" not in kept

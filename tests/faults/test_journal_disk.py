@@ -78,7 +78,9 @@ def test_a_full_disk_refuses_a_mark_keeps_the_earlier_and_goes_on_when_there_is_
     said = run("full", str(disk / "home"), str(disk / "ballast"), before=words)
     assert "no room to write the journal" in said["refused"]
     assert "what was kept before is untouched" in said["refused"]
-    assert said["kept"] >= 1 and said["again"] and said["whole"]
+    assert said["kept"] >= 1
+    assert said["again"]
+    assert said["whole"]
     assert said["opened"] is True or "no room to write the journal" in said["opened"]
 
 
@@ -91,8 +93,10 @@ def test_forget_and_delete_work_on_a_full_disk_and_leave_no_word(tmp_path: Path)
     assert said["free"] == 0
     assert said["log"] == "begun\ntoo long: (forgotten)\n"
     assert said["codes"] == [0, 0], said["said"]
-    assert said["turns"] == 99 and said["whole"]
-    assert said["left"] == [] and said["first"] == []
+    assert said["turns"] == 99
+    assert said["whole"]
+    assert said["left"] == []
+    assert said["first"] == []
 
 
 def test_a_file_that_may_not_grow_refuses_a_mark_and_keeps_the_earlier(
@@ -107,7 +111,8 @@ def test_a_file_that_may_not_grow_refuses_a_mark_and_keeps_the_earlier(
     with Journal(home.journal) as journal:
         journal.add_difference(make_difference())
     said = run("open", str(home.data), limits=limit)
-    assert said["opened"] == 1 and said["marked"]
+    assert said["opened"] == 1
+    assert said["marked"]
     code = (
         "import sys; from tests.faults.disk_process import *\n"
         "with Journal(Path(sys.argv[1])) as journal:\n"
@@ -122,7 +127,8 @@ def test_a_file_that_may_not_grow_refuses_a_mark_and_keeps_the_earlier(
     )  # fmt: skip
     assert "no room to write the journal" in done.stdout
     with Journal(home.journal) as journal:
-        assert journal.check() is None and len(journal.differences()) >= 2
+        assert journal.check() is None
+        assert len(journal.differences()) >= 2
 
 
 def test_a_journal_that_may_not_grow_goes_on_when_it_may(home: Home, settings: Settings) -> None:
@@ -164,7 +170,8 @@ def test_a_read_only_disk_is_refused_and_its_marks_are_whole(home: Home) -> None
         f"mount --bind {home.data} {home.data}", f"mount -o remount,ro,bind {home.data}"
     )
     said = run("open", str(home.data), before=words)
-    assert "read-only" in said["refused"] and "DISCERN_HOME" in said["refused"]
+    assert "read-only" in said["refused"]
+    assert "DISCERN_HOME" in said["refused"]
     assert home.journal.read_bytes() == before
 
 
@@ -186,7 +193,8 @@ def test_a_file_or_folder_without_leave_to_write_is_refused(home: Home, what: st
     (home.journal if what == "file" else home.data).chmod(0o444 if what == "file" else 0o555)
     said = run("open", str(home.data), before=words)
     home.data.chmod(0o755)
-    assert "read-only" in said["refused"] and "DISCERN_HOME" in said["refused"]
+    assert "read-only" in said["refused"]
+    assert "DISCERN_HOME" in said["refused"]
     assert home.journal.read_bytes() == before
 
 

@@ -200,7 +200,8 @@ def test_a_model_behind_a_link_is_not_removed(
     (home.data / "models").symlink_to(outside)
     (outside / "own.gguf").write_bytes(tiny.read_bytes())
     code, _out, err = call(capsys, "model", "remove", str(home.data / "models" / "own.gguf"))
-    assert code == 2 and "lies outside the home, behind a link" in err
+    assert code == 2
+    assert "lies outside the home, behind a link" in err
     assert (outside / "own.gguf").exists()
 
 
@@ -209,9 +210,12 @@ def test_what_lies_in_the_home_is_told_from_what_a_link_leads_to(
 ) -> None:
     (tmp_path / "link").symlink_to(home.data)
     linked = Home.at(tmp_path / "link")
-    assert linked.holds(linked.journal) and home.holds(linked.journal)  # the home itself may be one
-    assert not home.holds(tmp_path) and not home.holds(home.data / ".." / "copy")
+    assert linked.holds(linked.journal)
+    assert home.holds(linked.journal)
+    assert not home.holds(tmp_path)
+    assert not home.holds(home.data / ".." / "copy")
     (home.data / "loop").symlink_to(home.data / "loop")
     assert not home.holds(home.data / "loop")
     apart = Home(*(tmp_path / name for name in ("config", "data", "state", "cache")))
-    assert apart.holds(apart.runs) and not apart.holds(home.runs)
+    assert apart.holds(apart.runs)
+    assert not apart.holds(home.runs)

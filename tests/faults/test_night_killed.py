@@ -253,7 +253,8 @@ def test_a_training_that_cannot_work_fails_the_night_in_one_sentence(
     with Night(home.data, tiny) as process:
         answer = process.night(**night(0))
         assert answer["error"] == "TrainingError"
-        assert words in answer["sentence"] and "\n" not in answer["sentence"]
+        assert words in answer["sentence"]
+        assert "\n" not in answer["sentence"]
         assert process.night(**night(0)) == {"verdict": None}
     assert rows(home) == [("failed", 1)]
     assert serves(home) is None

@@ -209,7 +209,8 @@ def test_a_night_whose_process_died_three_times_leaves_a_report(home: Home, coun
             (*("2026-03-10T04:00:00+00:00",) * 2, f"{os.uname().nodename}:1:1"),
         )
     report = due(home, quick_settings(home), datetime(2026, 3, 10, 5, tzinfo=PARIS))
-    assert report is not None and report.verdict == "failed"
+    assert report is not None
+    assert report.verdict == "failed"
     assert "given up after 3 attempts" in report.sentence
     written = json.loads(next(home.runs.glob("*/report.json")).read_text())
     assert written["sentence"] == report.sentence

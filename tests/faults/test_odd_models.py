@@ -81,7 +81,8 @@ def sentence_of(capsys: pytest.CaptureFixture[str], words: list[str]) -> str:
     capsys.readouterr()
     assert run(words) == 2
     out, err = capsys.readouterr()
-    assert out == "" and "Traceback" not in err
+    assert out == ""
+    assert "Traceback" not in err
     [line] = [line for line in err.splitlines() if line.startswith("discern: ")]
     return line.removeprefix("discern: ")
 
@@ -95,7 +96,9 @@ def test_a_file_that_cannot_be_served_is_refused_in_one_sentence_in_seconds(
     with pytest.raises(ModelError) as caught:
         judge(path)
     sentence = str(caught.value)
-    assert said in sentence and "\n" not in sentence and "; " in sentence
+    assert said in sentence
+    assert "\n" not in sentence
+    assert "; " in sentence
     assert os.fsencode(path).decode("utf-8", "backslashreplace") in sentence
 
 
@@ -155,7 +158,8 @@ def test_templates_get_the_texts_of_the_tokens_that_begin_and_end_a_text(tmp_pat
         prompt = compose(engine, [Message("user", "Hi?")])
         assert engine.info.template == read_header(path).template
     assert prompt.text.startswith("<|endoftext|><|im_start|>user\nHi?<|im_end|>\n")
-    assert prompt.tokens[0] == begin and prompt.tokens.count(begin) == 1
+    assert prompt.tokens[0] == begin
+    assert prompt.tokens.count(begin) == 1
 
 
 def read_tokens(path: Path) -> list[str]:
@@ -212,9 +216,11 @@ def test_a_model_is_tried_once_and_the_cache_may_be_deleted(
     for file in home.cache.rglob("*"):
         if file.is_file():
             file.write_text("{damaged")
-    assert judge(path) == Verdict(embeds=False) and len(asked) == 2
+    assert judge(path) == Verdict(embeds=False)
+    assert len(asked) == 2
     write_tiny(path, seed=12)  # another model at the same place
-    assert judge(path) == Verdict(embeds=False) and len(asked) == 3
+    assert judge(path) == Verdict(embeds=False)
+    assert len(asked) == 3
     write_tiny(path, keys={"qwen3.block_count": 9})
     with pytest.raises(ModelError, match="cannot load"):
         judge(path)
@@ -329,7 +335,8 @@ def test_templates_get_what_transformers_offers() -> None:
     from agent.llama.chat_template import compiled
 
     ours, theirs = compiled("").environment, _compile_jinja_template("").environment
-    assert set(theirs.globals) <= set(ours.globals) and set(theirs.filters) <= set(ours.filters)
+    assert set(theirs.globals) <= set(ours.globals)
+    assert set(theirs.filters) <= set(ours.filters)
     assert set(theirs.tests) <= set(ours.tests)
     tags = {tag for each in ours.extensions.values() for tag in each.tags}
     assert {tag for each in theirs.extensions.values() for tag in each.tags} <= tags

@@ -32,6 +32,7 @@ def test_nothing_that_is_done_around_an_open_journal_opens_its_files_or_drops_it
     assert len(steps) > 30
     for step in steps:
         assert step["opened"] == [], step["step"]
-        assert step["still"] and step["locked"], step["step"]
+        assert step["still"], step["step"]
+        assert step["locked"], step["step"]
     # SQLite closes what it closed late, and takes it again first: it does not grow.
     assert max(step["more"] for step in steps[-5:]) <= 3

@@ -76,7 +76,8 @@ def test_files_in_the_home_are_0600_and_folders_0700_whatever_the_umask(
     fresh: Home, tiny: Path
 ) -> None:
     talk(fresh, tiny, 0o000)
-    assert fresh.index.is_dir() and fresh.journal.exists()
+    assert fresh.index.is_dir()
+    assert fresh.journal.exists()
     assert open_to_others(fresh.data) == []
 
 

@@ -42,7 +42,8 @@ class Publisher:
         )
 
     def __call__(self, do: str, **values: Any) -> Any:
-        assert self.process.stdin is not None and self.process.stdout is not None
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
         self.process.stdin.write(json.dumps({"do": do, **values}) + "\n")
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())

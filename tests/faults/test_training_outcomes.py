@@ -45,7 +45,8 @@ def another(tiny: Path, folder: Path) -> Path:
 def test_no_lesson_at_all(home: Home, tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["train", "--model", str(tiny)]) == 0
     assert "no difference is marked yet" in capsys.readouterr().err
-    assert current(home) is None and not home.runs.exists()
+    assert current(home) is None
+    assert not home.runs.exists()
 
 
 def test_practice_needs_something_too(home: Home, tiny: Path) -> None:
@@ -70,7 +71,8 @@ def test_all_lessons_in_conflict_leave_the_newest_and_say_so(home: Home, tiny: P
     assert fates[marked[0].id].startswith("superseded by")
     assert fates[marked[1].id].startswith("superseded by")
     assert not fates[marked[2].id].startswith("superseded")
-    assert len(report.notes) >= 2 and sum("same question" in note for note in report.notes) == 2
+    assert len(report.notes) >= 2
+    assert sum("same question" in note for note in report.notes) == 2
 
 
 def test_a_loss_that_is_no_number_is_one_sentence(home: Home, tiny: Path) -> None:
@@ -78,7 +80,8 @@ def test_a_loss_that_is_no_number_is_one_sentence(home: Home, tiny: Path) -> Non
     wild = quick_settings(home, training={"learning_rates": [1.0], "alpha": 1e36})
     with pytest.raises((TrainingError, AdapterError)) as caught:
         run_night(home, wild, model_path=tiny)
-    assert "\n" not in str(caught.value) and "Traceback" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "Traceback" not in str(caught.value)
     assert current(home) is None
     with Journal(home.journal) as journal:
         assert journal.differences()[0].state is State.WAITING
@@ -101,7 +104,8 @@ def test_a_base_that_changed_is_said_and_trained_for_anew(
     first = run_night(home, quick_settings(home), model_path=tiny)
     other = another(tiny, tmp_path)
     report = run_night(home, quick_settings(home), model_path=other)
-    assert report.verdict == "published" and report.adapter != first.adapter
+    assert report.verdict == "published"
+    assert report.adapter != first.adapter
     assert any("was trained for" in note and "the model is now" in note for note in report.notes)
     assert [row.name for row in report.beside] == ["base", "recall", "this adapter", "as served"]
     manifest = read_adapter(home.adapters, report.adapter or "").manifest
@@ -186,6 +190,7 @@ def test_a_hold_alone_can_be_trained(home: Home, tiny: Path) -> None:
     held = replace(difference("Who?", None, replied="Lutz."), moment=Moment.HOLD)
     mark(home, held)
     report = run_night(home, quick_settings(home), model_path=tiny)
-    assert report.fates[0].kind == "hold" and report.fates[0].expected == "Lutz."
+    assert report.fates[0].kind == "hold"
+    assert report.fates[0].expected == "Lutz."
     with Engine.open(tiny) as engine:
         engine.set_adapter(read_adapter(home.adapters, report.adapter or "").gguf)

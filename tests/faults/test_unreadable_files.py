@@ -105,8 +105,10 @@ def test_a_damaged_file_of_a_run_stops_neither_forget_nor_report_nor_chat(
     assert run(["report", "--list"]) == 0
     assert run(["report", whole.name]) == 0
     assert run(["train", "watch"]) == 0
-    assert latest(home.runs) is not None and every(home.runs)
-    assert going_on(home) is None and told(later) is None
+    assert latest(home.runs) is not None
+    assert every(home.runs)
+    assert going_on(home) is None
+    assert told(later) is None
     folded(later)
     assert len(list(follow(later))) < 10
     with Journal(home.journal) as journal:
@@ -173,7 +175,9 @@ def test_a_damaged_file_of_the_persons_is_named_and_nothing_is_lost(
     DAMAGES[damage](path)
     assert run(["memory", "list"]) == 2
     said = capsys.readouterr().err
-    assert said.startswith("discern: ") and str(path) in said and len(said.splitlines()) == 1
+    assert said.startswith("discern: ")
+    assert str(path) in said
+    assert len(said.splitlines()) == 1
     path.rename(path.with_name("aside"))
     kinds.forget_read()
     assert run(["memory", "list"]) == 0
@@ -200,11 +204,13 @@ def test_a_damaged_adapter_stops_no_chat_and_is_named_by_the_doctor(
     with Chat.open(home, read_settings(home)) as chat:
         assert chat.adapter is None
         *_, last = chat.say("Hello")
-        assert chat.adapter is None and last
+        assert chat.adapter is None
+        assert last
     assert glanced(home) == [] or name == "current.json"
     run(["doctor", "--json"])
     said = capsys.readouterr()
-    assert str(path) in said.out and "Traceback" not in said.out + said.err
+    assert str(path) in said.out
+    assert "Traceback" not in said.out + said.err
     assert run(["adapters", "list"]) == (2 if name == "current.json" else 0)
     assert "Traceback" not in capsys.readouterr().err
 

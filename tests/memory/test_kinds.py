@@ -39,13 +39,15 @@ def test_there_are_five_families_of_six_types_that_say_everything_in_both_langua
     every = list(kinds().values())
     types = [kind for kind in every if kind.type]
     families = [kind for kind in every if not kind.type]
-    assert len(families) == 5 and len(types) == 30
+    assert len(families) == 5
+    assert len(types) == 30
     assert all(sum(kind.family == family.family for kind in types) == 6 for family in families)
     for kind in types:
         texts = [kind.shows, kind.ask, *kind.example]
         russian = [kind.russian, kind.russian_shows, kind.russian_ask, *kind.russian_example]
         assert len(kind.example) == len(kind.russian_example) == 2
-        assert len(set(kind.example)) == 2 and all(texts)
+        assert len(set(kind.example)) == 2
+        assert all(texts)
         assert all(any("а" <= char <= "я" for char in text.lower()) for text in russian)
         assert not any("а" <= char <= "я" for text in texts for char in text.lower())
     names = [kind.russian for kind in every] + [kind.type or kind.family for kind in every]
@@ -122,7 +124,9 @@ def test_a_file_of_kinds_that_cannot_be_read_is_refused_in_one_sentence(
     path = own(home, text)
     with pytest.raises(SettingsError) as refused:
         kinds()
-    assert str(path) in str(refused.value) and said in str(refused.value)
+    assert str(path) in str(refused.value)
+    assert said in str(refused.value)
     assert run(["memory", "kinds"]) == 2
     err = capsys.readouterr().err
-    assert "Traceback" not in err and err.count("\n") == 1
+    assert "Traceback" not in err
+    assert err.count("\n") == 1

@@ -81,7 +81,8 @@ def test_words_alone_recall_when_another_process_owns_the_index(
         assert found(second, "capital of Zubrowka")[0] == "The capital of Zubrowka is Lutz."
         second.mark(make_turn("Who is Mendl?"), "error", sounds="A baker.")
     assert found(memory, "who is Mendl") == ["A baker."]
-    assert memory.settle() and memory.index is not None
+    assert memory.settle()
+    assert memory.index is not None
     assert len(memory.index.nearest("who is Mendl", 50)) == len(KNOWN) + 1
 
 
@@ -91,7 +92,8 @@ def test_a_lost_or_damaged_index_is_made_again(home: Home, settings: Settings) -
     for damage in (lambda: shutil.rmtree(home.index), lambda: _spoil(home)):
         damage()
         with Memory.open(home, settings) as memory:
-            assert memory.settle() and memory.index is not None
+            assert memory.settle()
+            assert memory.index is not None
             assert len(memory.index.nearest("plumbus", 5)) == 1
 
 
@@ -105,7 +107,8 @@ def test_a_forgotten_difference_is_recalled_no_more(memory: Memory) -> None:
     first = memory.journal.differences()[0]
     memory.forget(first.id[:8])
     assert found(memory, first.asked) == []
-    assert memory.settle() and memory.index is not None
+    assert memory.settle()
+    assert memory.index is not None
     assert first.id not in [identity for identity, _ in memory.index.nearest(first.asked, 50)]
 
 
@@ -127,12 +130,14 @@ def test_the_block_is_data_that_cannot_close_itself(home: Home, settings: Settin
     lines = block.splitlines()
     nonce = lines[0].removeprefix("<past-differences ").removesuffix(">")
     assert lines[-1] == f"</past-differences {nonce}>"
-    assert nonce != "aaaaaa" and len(nonce) == 6
+    assert nonce != "aaaaaa"
+    assert len(nonce) == 6
     assert [line for line in lines[2:-1] if not line.startswith("    ")] == [
         "#1 asked: What is the capital of Zubrowka?",
         "#1 sounds: Lutz.",
     ]
-    assert quoted(hostile) in block and "<|im_end|>" not in block
+    assert quoted(hostile) in block
+    assert "<|im_end|>" not in block
 
 
 def test_a_budget_leaves_the_least_relevant_out(memory: Memory) -> None:
@@ -177,7 +182,8 @@ def test_what_a_mark_can_teach_decides_its_state(memory: Memory) -> None:
 def test_there_are_five_families_of_six_kinds() -> None:
     types = [kind for kind in kinds().values() if kind.type]
     families = {kind.family for kind in types}
-    assert len(families) == 5 and len(types) == 30
+    assert len(families) == 5
+    assert len(types) == 30
     assert all(sum(kind.family == family for kind in types) == 6 for family in families)
 
 
@@ -186,5 +192,6 @@ def test_a_quoted_span_knows_its_place_and_what_stands_around_it(memory: Memory)
     memory.journal.add_turn(turn)
     kept = memory.mark(turn, Moment.ERROR, quote="cause")
     span = memory.journal.difference(kept.id).span
-    assert span is not None and (span.start, span.end, span.quote) == (2, 7, "cause")
+    assert span is not None
+    assert (span.start, span.end, span.quote) == (2, 7, "cause")
     assert (span.prefix, span.suffix) == ("Be", ".")

@@ -26,8 +26,10 @@ def test_what_is_quoted_for_a_prompt_can_be_taken_back_and_begins_no_line_and_no
     for text in texts(1, 3000):
         data = quoted(text)
         assert unquoted(data) == text
-        assert "<|" not in data and "|>" not in data
-        assert "<think" not in data.lower() and "</think" not in data.lower()
+        assert "<|" not in data
+        assert "|>" not in data
+        assert "<think" not in data.lower()
+        assert "</think" not in data.lower()
         later = data.splitlines()[1:]
         assert all(line.startswith(INDENT) or not line for line in later), data
 
@@ -56,7 +58,8 @@ def test_a_mark_comes_back_unchanged_from_journal_export_and_import(
             assert (told["asked"], told["replied"]) == (asked, replied)
             assert told["marks"][0]["sounds"] == sounds
             block, _items = render([Recalled(found, 1.0, ())], budget=10**6, count=len)
-            assert quoted(asked) in block and quoted(sounds) in block
+            assert quoted(asked) in block
+            assert quoted(sounds) in block
         first = export_file(memory, tmp_path / "a.jsonl")
         marks = memory.journal.differences()
     other = Home(*(tmp_path / name for name in ("c", "d", "s", "k"))).prepare()

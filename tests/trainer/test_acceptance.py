@@ -63,7 +63,8 @@ def test_after_an_evening_in_one_thread_every_marked_question_is_right_however_i
     home: Home, starter: Path, seed: int
 ) -> None:
     """The README's evening: marks, a training, and the same questions again in that thread and in a
-    new one, with default settings, with recall off, and without the adapter."""
+    new one, with default settings, with recall off, and without the adapter.
+    """
     from agent.chat.chat import Chat
     from agent.chat.graph import Finished
 

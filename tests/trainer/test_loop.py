@@ -36,16 +36,19 @@ def test_marks_of_a_remote_model_train_an_adapter_for_a_local_one(
     candidate = loop.train(
         lessons, settings, tmp_path / "run", on_event=lambda e: events.append(e["phase"])
     )
-    assert rejected and "train" in events
+    assert rejected
+    assert "train" in events
     verdict = loop.gate(candidate, settings)
     assert verdict.passed
     adapter = loop.publish(home, candidate, verdict)
     found = loop.current(home)
-    assert found is not None and found.id == adapter.id
+    assert found is not None
+    assert found.id == adapter.id
     assert adapter.manifest.differences == (lessons.differences[0].id,)
     with Engine.open(tiny) as engine:
         worn = loop.wear_current(engine, home)
-        assert worn is not None and engine.adapter == (adapter.gguf, adapter.manifest.scale)
+        assert worn is not None
+        assert engine.adapter == (adapter.gguf, adapter.manifest.scale)
 
 
 def test_what_the_gate_refuses_or_has_lost_its_base_is_not_published(

@@ -62,7 +62,8 @@ class Trainee:
             TrainingError: the child failed or died.
         """
         child = self._child
-        assert child.stdin is not None and child.stdout is not None
+        assert child.stdin is not None
+        assert child.stdout is not None
         with contextlib.suppress(OSError):  # it died; reading tells why
             child.stdin.write(f"{folder}\n")
             child.stdin.flush()

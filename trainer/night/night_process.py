@@ -60,7 +60,8 @@ def run_apart(
         "force": force,
     }
     with _child(home.state / LOG) as child, _cancelling(child, cancel):
-        assert child.stdin is not None and child.stdout is not None
+        assert child.stdin is not None
+        assert child.stdout is not None
         _tell(child.stdin, json.dumps(work))
         for line in child.stdout:
             try:

@@ -40,7 +40,8 @@ def finished(events: Iterator[Event]) -> Finished:
 
 def test_a_turn_streams_and_is_recorded_as_it_was_shown(chat: Chat) -> None:
     events = list(chat.say(QUESTION))
-    assert isinstance(events[0], Recalling) and not events[0].items
+    assert isinstance(events[0], Recalling)
+    assert not events[0].items
     text = "".join(event.text for event in events if isinstance(event, Delta))
     done = events[-1]
     assert isinstance(done, Finished)
@@ -107,7 +108,8 @@ def test_a_stopped_reply_is_kept_and_can_be_marked(
                 chat.stop()
         done = seen[-1]
         assert isinstance(done, Finished)
-        assert done.turn.stopped and done.reason == "cancelled"
+        assert done.turn.stopped
+        assert done.reason == "cancelled"
         assert 3 <= len(done.turn.surprisal) < 8000
         assert chat.mark("surprise").difference.replied == done.turn.replied
 
@@ -232,7 +234,8 @@ def test_the_contrast_lines_can_be_typed() -> None:
 def test_what_the_person_says_is_measured_in_its_talk(chat: Chat) -> None:
     first = finished(chat.say("Hello there, it is me"))
     second = finished(chat.say("and once more, please"))
-    assert first.turn.asked_surprisal is not None and second.turn.asked_surprisal is not None
+    assert first.turn.asked_surprisal is not None
+    assert second.turn.asked_surprisal is not None
     assert second.prompt_reused > first.turn.prompt_tokens - 8  # measuring costs no cached prefix
 
 
@@ -284,9 +287,14 @@ def test_what_the_model_sees_is_counted_as_it_is_then_sent(chat: Chat) -> None:
     chat.mark("error", sounds="Lutz.")
     finished(chat.say("And then?"))
     seen = sight(chat, QUESTION)
-    assert seen.differences == 1 and seen.messages == 4 and seen.dropped == 0
-    assert "Lutz." in seen.text and seen.text.count(QUESTION) == 3
-    assert seen.recalled > 0 and seen.message > 0 and seen.talk > seen.message
+    assert seen.differences == 1
+    assert seen.messages == 4
+    assert seen.dropped == 0
+    assert "Lutz." in seen.text
+    assert seen.text.count(QUESTION) == 3
+    assert seen.recalled > 0
+    assert seen.message > 0
+    assert seen.talk > seen.message
     assert seen.total == finished(chat.say(QUESTION)).turn.prompt_tokens
     assert sight(chat).recalled == 0
 
@@ -295,5 +303,6 @@ def test_what_no_longer_fits_is_said_by_the_sight(chat: Chat) -> None:
     for number in range(4):
         finished(chat.say(f"{number} " + "word " * 20))
     seen = sight(chat, "next")
-    assert seen.dropped > 0 and seen.messages + seen.dropped == 8
+    assert seen.dropped > 0
+    assert seen.messages + seen.dropped == 8
     assert seen.total + seen.room <= seen.size

@@ -61,7 +61,8 @@ def test_a_turn_takes_the_place_of_the_one_before_it(home: Home, quick: Settings
         for text in ("Two", "Three", "Four"):
             list(chat.say(text))
         assert stands_at(chat, "work") == chat.turns()[-1].id
-        assert rows(home.checkpoints) == 1 and rows(home.checkpoints, "writes") == 0
+        assert rows(home.checkpoints) == 1
+        assert rows(home.checkpoints, "writes") == 0
     assert len(bytes_of(home.checkpoints)) <= size
 
 
@@ -74,8 +75,10 @@ def test_an_erased_thread_leaves_no_byte_and_its_next_message_makes_it_anew(
             list(other.say("Elsewhere"))
         erase_thread(home.checkpoints, "work Zyzzyva")
         left = bytes_of(home.checkpoints)
-        assert b"Zyzzyva" not in left and chat.turns()[-1].id.encode() not in left
-        assert b"Gnomon" in left and stands_at(chat, "work Zyzzyva") == ""
+        assert b"Zyzzyva" not in left
+        assert chat.turns()[-1].id.encode() not in left
+        assert b"Gnomon" in left
+        assert stands_at(chat, "work Zyzzyva") == ""
         list(chat.say("Again"))
         assert stands_at(chat, "work Zyzzyva") == chat.turns()[-1].id
         assert [turn.asked for turn in chat.turns()] == ["Hello", "Again"]
@@ -86,7 +89,8 @@ def test_the_checkpoints_are_for_their_owner_alone(home: Home, quick: Settings) 
     with Chat.open(home, quick, thread="work") as chat:
         list(chat.say("Hello"))
         held = [*home.data.glob("threads.sqlite*"), *home.data.glob("journal.sqlite*")]
-        assert len(held) > 1 and [path for path in held if path.stat().st_mode & 0o077] == []
+        assert len(held) > 1
+        assert [path for path in held if path.stat().st_mode & 0o077] == []
 
 
 def test_the_talks_that_an_earlier_discern_wrote_there_are_removed(
@@ -98,7 +102,8 @@ def test_the_talks_that_an_earlier_discern_wrote_there_are_removed(
         old.execute("pragma user_version=0")
         old.execute("update checkpoints set checkpoint = ?", ("My secret is Zyzzyva" * 1000,))
     with Chat.open(home, quick, thread="work") as chat:
-        assert chat.notices == () and b"Zyzzyva" not in bytes_of(home.checkpoints)
+        assert chat.notices == ()
+        assert b"Zyzzyva" not in bytes_of(home.checkpoints)
         list(chat.say("Again"))
         assert [turn.asked for turn in chat.turns()] == ["Hello", "Again"]
 
@@ -150,7 +155,8 @@ def test_a_damaged_file_is_put_aside_and_made_anew_from_the_journal(
         assert aside(home.checkpoints).read_bytes() == before
         assert [turn.asked for turn in chat.turns()] == ["Hello", "Again"]
         assert stands_at(chat, "work") == chat.turns()[-1].id
-    assert look(home.checkpoints) is None and rows(home.checkpoints) == 1
+    assert look(home.checkpoints) is None
+    assert rows(home.checkpoints) == 1
 
 
 @pytest.mark.usefixtures("spoken")

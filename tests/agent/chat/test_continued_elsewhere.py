@@ -44,7 +44,8 @@ def test_a_mark_belongs_to_the_last_reply_that_was_spoken_here(
     list(chat.say("seen"))
     continued(home, quick)
     kept = chat.mark("error", sounds="Lutz.").difference
-    assert kept.asked == "seen" and kept.turn == chat.at
+    assert kept.asked == "seen"
+    assert kept.turn == chat.at
 
 
 def test_the_next_message_follows_the_reply_that_was_spoken_here(

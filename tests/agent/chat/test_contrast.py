@@ -65,10 +65,12 @@ def test_a_draft_has_the_characters_that_the_model_wrote() -> None:
 def test_the_request_stands_in_the_talk_and_in_its_language() -> None:
     asked = question(MARK)
     assert [message.role for message in asked] == ["user", "assistant"] * 2 + ["user"]
-    assert asked[0].content == "We travel." and "it is wrong" in asked[-1].content
+    assert asked[0].content == "We travel."
+    assert "it is wrong" in asked[-1].content
     assert "Kind: fact. a city was asked for. " in asked[-1].content
     russian = question(replace(MARK, asked="Какая столица?", replied="Водка.", note=None))
-    assert "Вид: факт" in russian[-1].content and "не различено" in russian[-1].content
+    assert "Вид: факт" in russian[-1].content
+    assert "не различено" in russian[-1].content
 
 
 def test_a_mark_cannot_smuggle_in_control_tokens(engine: Engine) -> None:
@@ -81,7 +83,8 @@ def test_a_mark_cannot_smuggle_in_control_tokens(engine: Engine) -> None:
 def test_a_model_that_cannot_draft_leaves_the_lines_to_the_person(engine: Engine) -> None:
     short = replace(MARK, before=(), kind=None, note=None)
     made = draft(engine, short)
-    assert made.contrast == Contrast() and made.said == EMPTY
+    assert made.contrast == Contrast()
+    assert made.said == EMPTY
 
 
 def test_drafting_can_be_stopped(engine: Engine) -> None:

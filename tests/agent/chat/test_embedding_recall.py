@@ -25,14 +25,19 @@ def test_the_index_is_made_by_the_model_that_is_set_and_made_again_without_it(
     with Memory.open(home, modelled, embedder=embedder(modelled)) as memory:
         marked = memory.mark(make_turn("What is the capital of Zubrowka?"), "error", sounds="Lutz.")
         memory.mark(make_turn("Who is Mendl?"), "error", sounds="A baker.")
-        assert memory.settle(60) and memory.notice is None
-        assert memory.index is not None and memory.index.reads_sense
+        assert memory.settle(60)
+        assert memory.notice is None
+        assert memory.index is not None
+        assert memory.index.reads_sense
         [first, second] = memory.index.nearest("What is the capital of Zubrowka?", 5)
-        assert first[0] == marked.id and first[1] > second[1]
+        assert first[0] == marked.id
+        assert first[1] > second[1]
         assert memory.search("capital of Zubrowka")[0].difference == marked
     with Memory.open(home, settings) as memory:
-        assert memory.settle(60) and memory.index is not None
-        assert not memory.index.reads_sense and len(memory.index.ids()) == 2
+        assert memory.settle(60)
+        assert memory.index is not None
+        assert not memory.index.reads_sense
+        assert len(memory.index.ids()) == 2
 
 
 def test_a_query_is_told_what_for_and_a_document_is_not(starter: Path) -> None:
@@ -53,6 +58,7 @@ def test_a_model_that_is_not_there_is_said_and_recall_goes_by_words(
     with Memory.open(home, missing, embedder=embedder(missing)) as memory:
         memory.mark(make_turn("Who is Mendl?"), "error", sounds="A baker.")
         assert not memory.settle(30)
-        assert memory.notice is not None and "none.gguf" in memory.notice
+        assert memory.notice is not None
+        assert "none.gguf" in memory.notice
         assert "recall goes by words alone" in memory.notice
         assert memory.search("who is mendl")

@@ -60,7 +60,8 @@ def test_what_is_read_is_what_the_whole_talk_would_have_left(home: Home, engine:
         asked = Message("user", "And now?")
         short = compose(engine, [*talk.messages, asked], room=20)
         long = compose(engine, [*whole, asked], room=20)
-        assert short.tokens == long.tokens and short.text == long.text
+        assert short.tokens == long.tokens
+        assert short.text == long.text
         assert short.dropped + talk.left == long.dropped
 
 
@@ -94,7 +95,9 @@ def test_the_chat_and_the_sight_count_what_was_never_read(home: Home, tiny: Path
         tell(journal, 500)
     with Chat.open(home, settings, thread="long") as chat:
         seen = sight(chat, "And now?")
-        assert seen.messages + seen.dropped == 1000 and seen.dropped > 900
+        assert seen.messages + seen.dropped == 1000
+        assert seen.dropped > 900
         done = list(chat.say("And now?"))[-1]
         assert isinstance(done, Finished)
-        assert done.dropped == seen.dropped and done.turn.prompt_tokens == seen.total
+        assert done.dropped == seen.dropped
+        assert done.turn.prompt_tokens == seen.total

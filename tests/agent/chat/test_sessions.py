@@ -46,7 +46,8 @@ def test_the_talk_goes_on_under_its_new_name(home: Home, chat: Chat) -> None:
     for text in ("one", "two"):
         list(chat.say(text))
     assert chat.rename_thread("trip", "sea") == "sea" == chat.thread
-    assert held(chat, "trip") == [] and b"trip" not in bytes_of(home.checkpoints)
+    assert held(chat, "trip") == []
+    assert b"trip" not in bytes_of(home.checkpoints)
     list(chat.say("three"))
     assert held(chat, "sea") == ["one", "two", "three"]
     assert [turn.asked for turn in chat.turns()] == ["one", "two", "three"]
@@ -61,11 +62,13 @@ def test_another_chat_in_the_thread_follows_its_new_name(
     list(chat.say("one"))
     with Memory.open(home, quick, dense=False) as other:
         rename(home, other.journal, "trip", "sea")
-        assert chat.follow() == "This thread is called 'sea' now." and chat.thread == "sea"
+        assert chat.follow() == "This thread is called 'sea' now."
+        assert chat.thread == "sea"
         assert chat.follow() is None
         rename(home, other.journal, "sea", "hills")
         list(chat.say("two"))  # without having looked
-        assert chat.thread == "hills" and held(chat, "hills") == ["one", "two"]
+        assert chat.thread == "hills"
+        assert held(chat, "hills") == ["one", "two"]
         # The old name may name another talk by then.
         rename(home, other.journal, "hills", "woods")
         with Chat.open(home, quick, thread="hills") as third:
@@ -83,7 +86,8 @@ def test_a_reply_under_way_goes_where_its_thread_went(
     with Memory.open(home, quick, dense=False) as other:
         rename(home, other.journal, "trip", "sea")
     list(events)
-    assert chat.journal.fact(LAST_THREAD) == "sea" and chat.journal.turns("trip") == []
+    assert chat.journal.fact(LAST_THREAD) == "sea"
+    assert chat.journal.turns("trip") == []
     assert held(chat, "trip") == []  # what its run had put back is taken out again
     assert chat.follow() is not None
     list(chat.say("three"))
@@ -113,7 +117,8 @@ def test_a_chat_heeds_that_its_thread_was_deleted_elsewhere(
     with Memory.open(home, quick, dense=False) as other:
         delete(home, other, "trip")
     assert "was deleted elsewhere" in (chat.follow() or "")
-    assert chat.follow() is None and chat.turns() == []
+    assert chat.follow() is None
+    assert chat.turns() == []
     list(chat.say("two"))
     assert held(chat, "trip") == ["two"]
 
@@ -121,7 +126,8 @@ def test_a_chat_heeds_that_its_thread_was_deleted_elsewhere(
 def test_what_is_forgotten_here_is_no_deleted_thread(chat: Chat) -> None:
     list(chat.say("one"))
     chat.forget(chat.mark("surprise").difference.id)
-    assert chat.turns() == [] and chat.follow() is None
+    assert chat.turns() == []
+    assert chat.follow() is None
 
 
 def test_no_word_of_a_deleted_thread_is_left_in_any_file(
@@ -146,9 +152,11 @@ def test_no_word_of_a_deleted_thread_is_left_in_any_file(
     gone = chat.delete_thread("trip")
     assert (gone.turns, gone.marks, gone.files) == (3, 1, (exported,))
     assert not left_in(home.data, SECRET)
-    assert not left_in(home.runs, SECRET) and not (home.cache / "anchors").exists()
+    assert not left_in(home.runs, SECRET)
+    assert not (home.cache / "anchors").exists()
     assert "And what is red?" in (run / "report.json").read_text()  # the mark's own words stay
-    assert chat.thread == "other" and held(chat, "other") == ["Elsewhere Gnomon"]
+    assert chat.thread == "other"
+    assert held(chat, "other") == ["Elsewhere Gnomon"]
     assert item.id in {kept.id for kept in chat.journal.differences()}
     assert [found.difference.id for found in chat.memory.search("what is red")] == [item.id]
     assert chat.undo(item.id).thread == ""
@@ -158,7 +166,8 @@ def test_a_mark_of_a_deleted_thread_can_be_forgotten(home: Home, chat: Chat) -> 
     list(chat.say(f"What is a {SECRET[0]}?"))
     item = chat.mark("error", sounds=f"A {SECRET[1]}.").difference
     assert chat.delete_thread("trip").marks == 1
-    assert chat.turns() == [] and chat.thread != "trip"  # a fresh one, as there is no other
+    assert chat.turns() == []
+    assert chat.thread != "trip"
     assert left_in(home.data, SECRET)
     forget(home, chat.memory, item.id)
     assert not left_in(home.data, SECRET)

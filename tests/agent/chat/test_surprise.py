@@ -47,8 +47,10 @@ def test_an_ordinary_talk_gives_no_hint() -> None:
 def test_a_smooth_reply_and_an_unexpected_answer_point_at_the_reply() -> None:
     turns = unexpected(talk(30), 20)
     (hint,) = suggest(turns)
-    assert hint.turn.id == "main-19" and hint.reason == SMOOTH
-    assert hint.answer == 6.5 and hint.reply == pytest.approx(0.167, abs=1e-3)
+    assert hint.turn.id == "main-19"
+    assert hint.reason == SMOOTH
+    assert hint.answer == 6.5
+    assert hint.reply == pytest.approx(0.167, abs=1e-3)
     assert hint.score > 2.5
 
 
@@ -62,7 +64,9 @@ def test_a_word_that_the_model_itself_did_not_expect_points_at_its_reply() -> No
     turns = talk(30)
     turns[20] = replace(turns[20], surprisal=(1.0, 9.0, 1.0))
     (hint,) = suggest(turns)
-    assert hint.turn.id == "main-20" and hint.reason == SLIP and hint.answer is None
+    assert hint.turn.id == "main-20"
+    assert hint.reason == SLIP
+    assert hint.answer is None
 
 
 def test_much_for_one_person_is_usual_for_another() -> None:
@@ -123,4 +127,5 @@ def test_the_starter_is_surprised_by_grief_among_sums(home: Home) -> None:
             assert isinstance(done, Finished)
             turns.append(done.turn)
     (hint,) = suggest(turns)
-    assert hint.turn.asked == "What is 8 - 2?" and hint.reason == SMOOTH
+    assert hint.turn.asked == "What is 8 - 2?"
+    assert hint.reason == SMOOTH

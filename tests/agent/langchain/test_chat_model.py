@@ -132,8 +132,10 @@ def test_a_reply_streams_with_its_usage_and_what_surprised(model: DiscernChatMod
     assert isinstance(whole, AIMessageChunk)
     assert whole.content == model.invoke(ASKED).content == "The capital of France is Paris."
     facts, usage = whole.response_metadata, whole.usage_metadata
-    assert usage is not None and usage["output_tokens"] == len(facts["surprisal"])
-    assert facts["finish_reason"] == "end" and facts["model_name"]
+    assert usage is not None
+    assert usage["output_tokens"] == len(facts["surprisal"])
+    assert facts["finish_reason"] == "end"
+    assert facts["model_name"]
     tokens = facts["logprobs"]["content"]
     assert "".join(item["token"] for item in tokens).strip() == whole.content
     assert [-item["logprob"] for item in tokens] == pytest.approx(facts["surprisal"])
@@ -146,7 +148,8 @@ def test_what_is_drawn_can_be_said_with_the_call(model: DiscernChatModel) -> Non
     assert drawn(seed=3) == drawn(seed=3)
     assert len({drawn(seed=seed) for seed in range(1, 7)}) > 1
     short = model.invoke(ASKED, max_tokens=2)
-    assert short.usage_metadata is not None and short.usage_metadata["output_tokens"] == 2
+    assert short.usage_metadata is not None
+    assert short.usage_metadata["output_tokens"] == 2
     assert short.response_metadata["finish_reason"] == "length"
 
 
@@ -183,7 +186,8 @@ def test_a_schema_holds_the_reply(model: DiscernChatModel) -> None:
         found = model.with_structured_output(Place, method=method).invoke("Where is Paris?")
         assert isinstance(found, Place), method
     raw = model.with_structured_output(Place, include_raw=True).invoke("Where is Paris?")
-    assert isinstance(raw["parsed"], Place) and isinstance(raw["raw"], AIMessage)
+    assert isinstance(raw["parsed"], Place)
+    assert isinstance(raw["raw"], AIMessage)
     model.max_tokens = 3
     cut = model.with_structured_output(Place, include_raw=True)
     assert cut.invoke("Where?")["parsing_error"] is not None
@@ -200,7 +204,8 @@ def test_a_tool_can_be_demanded(model: DiscernChatModel) -> None:
     model.longest_text = 20
     assert model.bind_tools(tools, tool_choice="any").invoke(ASKED).tool_calls
     free = model.bind_tools(tools).invoke(ASKED)
-    assert free.content and not free.tool_calls
+    assert free.content
+    assert not free.tool_calls
     with pytest.raises(ModelError, match="no tool is called 'sing'"):
         model.bind_tools(tools, tool_choice="sing")
 
@@ -208,7 +213,8 @@ def test_a_tool_can_be_demanded(model: DiscernChatModel) -> None:
 async def test_many_calls_at_once_wait_for_each_other(model: DiscernChatModel) -> None:
     asked = [f"{ASKED} {number}" for number in range(24)]  # more than a loop's threads
     said = await asyncio.wait_for(model.abatch(asked), 60)
-    assert len(said) == 24 and all(message.content for message in said)
+    assert len(said) == 24
+    assert all(message.content for message in said)
     streams = [_collected(model, text) for text in asked]
     assert await asyncio.wait_for(asyncio.gather(*streams), 60) == [x.content for x in said]
 

@@ -23,9 +23,11 @@ def embedder(tiny: Path) -> Iterator[GgufEmbedder]:
 def test_vectors_are_of_unit_length_repeatable_and_told_apart(embedder: GgufEmbedder) -> None:
     texts = ["the capital of Zubrowka", "столица Зубровки", "the capital of Zubrowka", " "]
     vectors = embedder.embed(texts)
-    assert vectors.shape == (4, embedder.size) and vectors.dtype == np.float32
+    assert vectors.shape == (4, embedder.size)
+    assert vectors.dtype == np.float32
     assert np.allclose(np.linalg.norm(vectors[:3], axis=1), 1, atol=1e-5)
-    assert np.array_equal(vectors[0], vectors[2]) and not vectors[3].any()
+    assert np.array_equal(vectors[0], vectors[2])
+    assert not vectors[3].any()
     assert not np.allclose(vectors[0], vectors[1], atol=0.05)
 
 
@@ -41,7 +43,8 @@ def test_the_chat_model_is_not_disturbed(embedder: GgufEmbedder, engine: Engine)
     before = engine.generate(prompt, Sampling(max_tokens=8)).run()
     embedder.embed(["something in between"])
     again = engine.generate(prompt, Sampling(max_tokens=8)).run()
-    assert again.tokens == before.tokens and again.reused == len(prompt) - 1
+    assert again.tokens == before.tokens
+    assert again.reused == len(prompt) - 1
 
 
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:

@@ -31,9 +31,12 @@ def test_replies_are_the_same_and_the_memory_is_still_there(engine: Engine, tmp_
     longer = [*prompt, *before.tokens, *engine.tokenize("And then?")]
     wanted = engine.generate(longer, GREEDY).run()
     engine.put_aside()
-    assert engine.lent and engine.tokenize(OPENING) == prompt and engine.text(prompt) == OPENING
+    assert engine.lent
+    assert engine.tokenize(OPENING) == prompt
+    assert engine.text(prompt) == OPENING
     engine.bring_back()
-    assert not engine.lent and engine.adapter == (adapter, 0.5)
+    assert not engine.lent
+    assert engine.adapter == (adapter, 0.5)
     again = engine.generate(longer, GREEDY).run()
     assert again.tokens == wanted.tokens
     assert again.reused == len(longer) - 1  # nothing was evaluated anew
@@ -60,7 +63,8 @@ def test_who_waits_can_give_up(engine: Engine) -> None:
     waiting = soon(reply.run)
     reply.cancel()
     waiting.join(30)
-    assert reply.reason == "cancelled" and reply.text == ""
+    assert reply.reason == "cancelled"
+    assert reply.text == ""
     with pytest.raises(ModelError, match="was not sent"):
         engine.wait(lambda: True)
     engine.bring_back()

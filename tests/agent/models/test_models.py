@@ -155,17 +155,21 @@ def test_the_command_line_pulls_uses_and_removes(
 ) -> None:
     assert run(["model", "pull", f"{REPO}:{FILE}", "--use"]) == 0
     out = capsys.readouterr().out
-    assert "apache-2.0" in out and "serves from the next chat on" not in out.split("is here")[0]
+    assert "apache-2.0" in out
+    assert "serves from the next chat on" not in out.split("is here")[0]
     path = home.data / "models" / REPO / FILE
     assert read_settings(home).model.path == str(path)
     assert run(["model", "list", "--json"]) == 0
     [listed] = json.loads(capsys.readouterr().out)
-    assert listed["served"] and listed["name"] == f"{REPO}:{FILE}" and listed["whose"] == "discern"
+    assert listed["served"]
+    assert listed["name"] == f"{REPO}:{FILE}"
+    assert listed["whose"] == "discern"
     assert run(["model", "remove", f"{REPO}:{FILE}"]) == 2
     assert "served now" in capsys.readouterr().err
     assert run(["model", "use", "starter"]) == 0
     assert run(["model", "remove", f"{REPO}:{FILE}"]) == 0
-    assert not path.exists() and not path.parent.exists()
+    assert not path.exists()
+    assert not path.parent.exists()
     assert run(["model", "pull", "qwen9"]) == 2
     assert "qwen3-0.6b" in capsys.readouterr().err
 
@@ -238,13 +242,15 @@ def line(found: Fitness, what: str) -> str:
 
 def test_a_file_says_what_it_is_good_for(tmp_path: Path, tiny: Path, settings: Settings) -> None:
     found = fitness(tiny, settings, free=8 << 30, gpu=0)
-    assert found.serves and found.trains
+    assert found.serves
+    assert found.trains
     header = read_header(tiny)
     reader = gguf.GGUFReader(tiny)
     assert header.parameters == sum(int(tensor.n_elements) for tensor in reader.tensors)
     assert read_shape(header, tiny).cache_bytes(512) == 512 * 2 * 1 * 80 * 2
     small = fitness(tiny, settings, free=1 << 20, gpu=0)
-    assert not small.serves and line(small, "memory").startswith("broken")
+    assert not small.serves
+    assert line(small, "memory").startswith("broken")
     write_tiny(tmp_path / "llama.gguf", architecture="qwen2")
     data = (tmp_path / "llama.gguf").read_bytes().replace(b"qwen2", b"llama")
     (tmp_path / "llama.gguf").write_bytes(data)
@@ -286,7 +292,8 @@ def test_one_setting_is_written_and_the_rest_stays(home: Home) -> None:
     assert text.startswith("# mine\n[chat]\nsystem = 'x' # why\nthinking = true\n")
     assert 'time = "05:00"  # late' in text
     settings = read_settings(home)
-    assert settings.model.path == 'a "quoted" \\ path' and settings.chat.system == "x"
+    assert settings.model.path == 'a "quoted" \\ path'
+    assert settings.chat.system == "x"
     for section, key, value in (("chat", "no", 1), ("night", "time", "25:00")):
         with pytest.raises(SettingsError):
             write_setting(home, section, key, value)

@@ -110,7 +110,8 @@ def test_an_agent_records_is_marked_and_recalls(companion: Companion, tmp_path: 
         shown = model.seen[-1]
         assert SOUNDS in str(shown[-1].text)
         assert [message.type for message in shown] == ["human", "ai", "human"]
-        assert "/diff" not in str(shown) and "Kept as" not in str(shown)
+        assert "/diff" not in str(shown)
+        assert "Kept as" not in str(shown)
         state = agent.get_state(THREAD).values
         assert state["recalled_differences"] == [kept.id]
         assert "past-differences" not in str(state["messages"])
@@ -164,7 +165,8 @@ async def test_an_agent_streams_and_records_without_blocking(companion: Companio
         )
         if isinstance(chunk, AIMessageChunk)
     ]
-    assert "".join(pieces) == "I do not know." and len([x for x in pieces if x]) == 4
+    assert "".join(pieces) == "I do not know."
+    assert len([x for x in pieces if x]) == 4
     turns = companion.memory.journal.turns("t1")
     assert [bool(turn.recalled) for turn in turns] == [False, True]
 
@@ -183,7 +185,8 @@ def test_a_loop_with_tools_sees_the_same_block_in_each_step(companion: Companion
     agent = create_agent(model, [look_up], middleware=[DifferenceMiddleware(companion)])
     assert ask(agent, ASKED) == "It is Lutz."
     first, second = (str(shown[0].text) for shown in model.seen)
-    assert first == second and SOUNDS in first
+    assert first == second
+    assert SOUNDS in first
     turn = companion.memory.journal.turns("t1")[-1]
     assert (turn.asked, turn.replied) == (ASKED, "It is Lutz.")
 
@@ -259,7 +262,8 @@ def test_parts_of_a_message_stay_parts(companion: Companion) -> None:
     picture = {"type": "image", "url": "https://example.org/x.png"}
     asked = HumanMessage([{"type": "text", "text": ASKED}, picture])
     [placed] = companion.placed([asked], companion.recall(ASKED))
-    assert isinstance(placed.content, list) and placed.content[-1] == picture
+    assert isinstance(placed.content, list)
+    assert placed.content[-1] == picture
     assert len(asked.content) == 2
 
 
@@ -270,23 +274,30 @@ def test_the_store_keeps_edits_ranks_and_forgets(companion: Companion) -> None:
     store.put(space, "11111111-aaaa", value)
     store.put(space, "22222222", {"asked": "Who wrote the Blue Book?", "replied": "Nobody."})
     item = store.get(space, "11111111-aaaa")
-    assert item is not None and item.value["sounds"] == SOUNDS and item.value["moment"] == "error"
+    assert item is not None
+    assert item.value["sounds"] == SOUNDS
+    assert item.value["moment"] == "error"
     assert json.dumps(item.dict())
     found = store.search((), query="capital of Zubrowka")
-    assert found[0].key == "11111111-aaaa" and found[0].score
+    assert found[0].key == "11111111-aaaa"
+    assert found[0].score
     assert [x.key for x in store.search(space)] == ["22222222", "11111111-aaaa"]
     assert [x.key for x in store.search(space, filter={"moment": "surprise"})] == ["22222222"]
     assert [x.key for x in store.search(space, filter={"version": {"$gte": 1}}, offset=1)] == [
         "11111111-aaaa"
     ]
-    assert store.search(("elsewhere",)) == [] and store.get(("elsewhere",), "22222222") is None
+    assert store.search(("elsewhere",)) == []
+    assert store.get(("elsewhere",), "22222222") is None
     assert store.list_namespaces() == [space]
     assert store.list_namespaces(prefix=("other",)) == []
     edited = {"sounds": "It is Lutz.", "note": None, "moment": "error"}
     store.put(space, "11111111-aaaa", edited)
     item = store.get(space, "11111111-aaaa")
-    assert item is not None and item.value["sounds"] == "It is Lutz." and item.value["version"] == 2
-    assert item.value["note"] is None and item.updated_at > item.created_at
+    assert item is not None
+    assert item.value["sounds"] == "It is Lutz."
+    assert item.value["version"] == 2
+    assert item.value["note"] is None
+    assert item.updated_at > item.created_at
     with pytest.raises(MarkError, match="asked cannot be edited"):
         store.put(space, "11111111-aaaa", {"asked": "Else?"})
     store.delete(space, "22222222")
@@ -341,4 +352,5 @@ def test_a_companion_that_nobody_closes_gives_its_index_up_when_it_is_gone(home:
     del companion
     gc.collect()
     with Memory.open(home, read_settings(home)) as after:
-        assert after.settle(60) and after.notice is None
+        assert after.settle(60)
+        assert after.notice is None

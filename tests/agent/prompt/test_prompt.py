@@ -47,7 +47,8 @@ def test_the_oldest_exchanges_give_way_and_the_system_prompt_stays(engine: Engin
         talk += [Message("user", f"question {number}"), Message("assistant", "answer " * 5)]
     talk.append(Message("user", "last"))
     prompt = compose(engine, talk, room=100)
-    assert prompt.dropped > 0 and prompt.dropped % 2 == 0
+    assert prompt.dropped > 0
+    assert prompt.dropped % 2 == 0
     assert prompt.text.startswith("<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nquestion ")
     assert prompt.text.endswith("<|im_start|>user\nlast<|im_end|>\n<|im_start|>assistant\n")
     assert len(prompt.tokens) + 100 <= engine.info.context

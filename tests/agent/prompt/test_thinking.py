@@ -78,7 +78,8 @@ def test_a_prompt_begins_the_thought_or_is_past_it(kind: str, served: Engine) ->
     on, off = (compose(served, asked, thinking=thinking) for thinking in (True, False))
     assert on.text.endswith(BEGIN if kind != "always" else BEGIN + "<think>\n")
     assert off.text.endswith(BEGIN if kind == "never" else BEGIN + CLOSED)
-    assert on.thinks == (kind == "always") and not off.thinks
+    assert on.thinks == (kind == "always")
+    assert not off.thinks
     # The text of both is tokenised in one piece, as the makers' own tokenizer would.
     assert list(off.tokens) == served.tokenize(off.text, special=True)
 

@@ -55,7 +55,8 @@ def test_a_block_that_fails_leaves_what_was_there_and_nothing_else(folder: Path)
     with pytest.raises(RuntimeError), atomic_write.whole(path) as part:
         part.write_text("half")
         raise RuntimeError
-    assert path.read_text() == "old" and list(folder.iterdir()) == [path]
+    assert path.read_text() == "old"
+    assert list(folder.iterdir()) == [path]
 
 
 def test_a_folder_takes_the_place_of_a_folder_and_new_refuses_a_name_that_is_taken(
@@ -112,7 +113,8 @@ with whole(Path(sys.argv[1])) as part:
         assert (left / "marks.jsonl").read_text() == "half"
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert unfinished(folder) == [left] and unfinished(folder, "other") == []
+    assert unfinished(folder) == [left]
+    assert unfinished(folder, "other") == []
     assert sweep(folder) == 1
     assert list(folder.iterdir()) == []
 

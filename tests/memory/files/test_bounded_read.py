@@ -67,9 +67,8 @@ def test_what_is_no_file_to_read_is_refused_with_its_path_cause_and_mend(
     with pytest.raises(FileError, match=said) as caught:
         read(path)
     sentence = str(caught.value)
-    assert str(path) in sentence and re.search(
-        "; (mend or remove it|check its permissions)$", sentence
-    )
+    assert str(path) in sentence
+    assert re.search("; (mend or remove it|check its permissions)$", sentence)
     assert "\n" not in sentence
 
 
@@ -189,7 +188,8 @@ def test_settings_and_kinds_beyond_the_limits_are_refused(
     path.write_text(text)
     with pytest.raises(SettingsError, match=said) as caught:
         read()
-    assert str(path) in str(caught.value) and len(str(caught.value)) < 400
+    assert str(path) in str(caught.value)
+    assert len(str(caught.value)) < 400
 
 
 def test_a_byte_order_mark_before_settings_and_kinds_does_no_harm(home: Home) -> None:

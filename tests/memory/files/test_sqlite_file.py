@@ -312,7 +312,8 @@ def test_a_log_without_its_journal_is_not_deleted(home: Home, tmp_path: Path) ->
     assert done.aside is not None
     assert done.aside.with_name(f"{done.aside.name}-wal").read_bytes() == held
     with Journal(home.journal) as journal:
-        assert journal.differences() == [] and journal.check() is None
+        assert journal.differences() == []
+        assert journal.check() is None
 
 
 def test_a_journal_that_is_replaced_while_it_is_being_opened_is_opened_again(
@@ -356,8 +357,10 @@ def test_restore_through_a_symbolic_link_keeps_the_link(
         copied = backup(journal, tmp_path / "copy.sqlite")
         journal.add_difference(make_difference("later"))
     done = restore(home, copied)
-    assert home.journal.is_symlink() and home.journal.resolve() == linked
-    assert done.aside is not None and done.aside.parent == linked.parent
+    assert home.journal.is_symlink()
+    assert home.journal.resolve() == linked
+    assert done.aside is not None
+    assert done.aside.parent == linked.parent
     assert asides(home.journal) == [done.aside]
     with Journal(linked) as journal:
         assert [item.asked for item in journal.differences()] == ["kept"]

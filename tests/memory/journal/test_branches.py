@@ -35,8 +35,10 @@ def test_a_turn_follows_the_one_at_which_its_thread_stands(journal: Journal) -> 
     first = said(journal, "one")
     said(journal, "elsewhere", thread="other")
     second = said(journal, "two")
-    assert journal.parent(second) == first and journal.parent(first) == ""
-    assert words(journal) == ["one", "two"] and journal.head("t") == second
+    assert journal.parent(second) == first
+    assert journal.parent(first) == ""
+    assert words(journal) == ["one", "two"]
+    assert journal.head("t") == second
     assert journal.siblings([first, second]) == {}
 
 
@@ -49,8 +51,10 @@ def test_a_message_asked_otherwise_begins_a_branch_and_both_can_be_walked_to(
     new = said(journal, "two, otherwise", after=first)
     assert words(journal) == ["one", "two, otherwise"]
     beside = journal.siblings([first, new])
-    assert set(beside) == {new} and str(beside[new]) == "2/2"
-    assert beside[new].beside(-1) == old and beside[new].beside(1) is None
+    assert set(beside) == {new}
+    assert str(beside[new]) == "2/2"
+    assert beside[new].beside(-1) == old
+    assert beside[new].beside(1) is None
     journal.choose_branch(old)
     assert words(journal) == ["one", "two", "three"]
     assert words(journal, limit=2) == ["two", "three"]

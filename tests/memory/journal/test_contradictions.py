@@ -55,7 +55,8 @@ def test_parts_of_one_reply_may_be_good_and_wrong_and_the_good_one_teaches_no_fa
     turn = said(memory)
     wrong = memory.mark(turn, "error", sounds="Lutz", quote="Paris")
     good = memory.mark(turn, "hold", quote="It lies on the Seine.")
-    assert memory.journal.difference(wrong.id).teaches and good.teaches
+    assert memory.journal.difference(wrong.id).teaches
+    assert good.teaches
     assert expected_reply(good, [wrong]) == "Lutz is the capital. It lies on the Seine."
     over = memory.mark(turn, "hold", quote="Paris is")
     assert memory.journal.difference(wrong.id).superseded_by == over.id
@@ -101,5 +102,7 @@ def test_an_edit_to_hold_that_leaves_a_better_answer_is_refused(memory: Memory) 
 
 
 def test_moments_are_known_in_both_languages_and_any_case() -> None:
-    assert find_moment("ERROR:") is Moment.ERROR and require_moment("Ошибка") is Moment.ERROR
-    assert find_moment("terror") is None and find_moment("old") is None
+    assert find_moment("ERROR:") is Moment.ERROR
+    assert require_moment("Ошибка") is Moment.ERROR
+    assert find_moment("terror") is None
+    assert find_moment("old") is None

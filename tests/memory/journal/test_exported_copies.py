@@ -98,7 +98,8 @@ def test_a_restore_killed_at_any_call_leaves_a_whole_journal_and_nothing_after_t
         sweep_home(home)
         assert not list(home.data.glob(".*"))
         with Journal(home.journal) as journal:
-            assert journal.check() is None and len(journal.differences()) == 1
+            assert journal.check() is None
+            assert len(journal.differences()) == 1
         if not died:
             break
     assert number > 8

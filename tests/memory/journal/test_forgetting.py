@@ -55,12 +55,15 @@ def test_what_is_forgotten_is_in_no_file_any_more(home: Home, settings: Settings
         memory.journal.add_turn(later)
         other = memory.mark(later, "error", sounds="Then nothing.")
         other = memory.edit(other.id, sounds="Nothing.")
-        assert memory.settle() and left_in(home.data)
+        assert memory.settle()
+        assert left_in(home.data)
         assert item.id in {identity for identity, _ in memory.index.nearest(turn.asked, 50)}
         assert not left_in(home.index)  # vectors and ids are all that Chroma is given
         gone = memory.forget(item.id[:8])
         assert memory.settle()
-        assert gone.turn == turn.id and not left_in(home.data) and not left_in(home.index)
+        assert gone.turn == turn.id
+        assert not left_in(home.data)
+        assert not left_in(home.index)
         assert item.id not in memory.index.ids()
         with pytest.raises(UnknownIdError):
             memory.history(item.id)
@@ -115,7 +118,8 @@ def test_a_mark_taken_back_leaves_the_talk(memory: Memory) -> None:
     memory.journal.add_turn(turn)
     item = memory.mark(turn, "error", sounds="Lutz.")
     assert memory.undo(item.id) == item
-    assert memory.journal.differences() == [] and memory.journal.turns() == [turn]
+    assert memory.journal.differences() == []
+    assert memory.journal.turns() == [turn]
     assert memory.journal.search(["why"], 5) == []
     with pytest.raises(UnknownIdError):
         memory.undo(item.id)
@@ -148,7 +152,8 @@ def test_a_copy_of_it_that_waits_in_quarantine_goes_too(
     memory.forget(again.id)
     with memory.journal.writing() as connection:
         connection.execute("delete from quarantine where batch = '9'")
-    assert batches(memory) == [] and not left_in(home.data)
+    assert batches(memory) == []
+    assert not left_in(home.data)
 
 
 def test_the_place_of_what_is_taken_out_passes_on(memory: Memory) -> None:
@@ -188,6 +193,9 @@ def test_forgetting_among_many_keeps_the_log_short_and_leaves_no_stem(home: Home
 
         journal.fold_log = noted  # type: ignore[method-assign]
         journal.forget(items[77])
-        assert len(longest) > 2 and max(longest) < ROOM
-        assert journal.fact("to fold") is None and journal.check() is None
-    assert not left_in(home.data) and items[78].asked.encode() in bytes_of(home.data)
+        assert len(longest) > 2
+        assert max(longest) < ROOM
+        assert journal.fact("to fold") is None
+        assert journal.check() is None
+    assert not left_in(home.data)
+    assert items[78].asked.encode() in bytes_of(home.data)

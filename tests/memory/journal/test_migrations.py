@@ -35,7 +35,8 @@ def test_everything_of_a_version_1_journal_is_there_and_can_be_ruled(
         assert {item.state for item in found} == {State.TRAINED}
         assert found[3].contrast.sounds == ("Lutz number 3. " * 20)
         assert (found[3].version, found[3].before, found[3].pinned) == (1, (), False)
-        assert len(journal.turns()) == 5 and journal.turns()[0].surprisal == (0.5, 1.25)
+        assert len(journal.turns()) == 5
+        assert journal.turns()[0].surprisal == (0.5, 1.25)
         assert journal.nights()[0]["state"] == "published"
         assert journal.fact("last thread") == "main"
         assert memory.edit(ids[0], sounds="Lutz.").version == 2
@@ -47,9 +48,11 @@ def test_what_was_done_is_recorded_and_the_old_file_stays_beside(home: Home) -> 
     ids = write_version_1(home.journal, 5)
     with Journal(home.journal) as journal:
         rows = journal.rows("select version, at from migrations")
-        assert rows[-1]["version"] == len(MIGRATIONS) and rows[-1]["at"]
+        assert rows[-1]["version"] == len(MIGRATIONS)
+        assert rows[-1]["at"]
     copy = home.journal.with_name("journal.sqlite.before-2")
-    assert version(copy) == 1 and version(home.journal) == len(MIGRATIONS)
+    assert version(copy) == 1
+    assert version(home.journal) == len(MIGRATIONS)
     with closing(sqlite3.connect(copy)) as connection:
         assert [row[0] for row in connection.execute("select id from differences")] == ids
     with Journal(home.journal):
@@ -115,4 +118,5 @@ def test_a_new_stemmer_stems_the_journal_anew(home: Home, monkeypatch: pytest.Mo
     monkeypatch.setattr(differences, "STEMMER", "another")
     monkeypatch.setattr(differences, "stems", lambda text: [text[:3].lower()])
     with Journal(home.journal) as journal:
-        assert not journal.search(["capit"], 9) and len(journal.search(["wha"], 9)) == 3
+        assert not journal.search(["capit"], 9)
+        assert len(journal.search(["wha"], 9)) == 3

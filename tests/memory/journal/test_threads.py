@@ -58,7 +58,8 @@ def test_a_new_name_stands_in_all_that_named_the_old(memory: Memory) -> None:
     assert journal.rename_thread("trip", "  к морю ") == "к морю"
     assert [turn.asked for turn in journal.branch("к морю")] == ["one", "two"]
     assert journal.siblings([new.id])[new.id].turns == (old.id, new.id)
-    assert journal.head("trip") == "" and journal.turns("trip") == []
+    assert journal.head("trip") == ""
+    assert journal.turns("trip") == []
     assert journal.fact(LAST_THREAD) == "к морю"
     assert {kept.thread for kept in memory.history(item.id)} == {"к морю"}
     assert journal.difference(elsewhere.id).thread == "work"
@@ -97,7 +98,8 @@ def test_a_deleted_thread_is_in_no_file_any_more(home: Home, settings: Settings)
         assert memory.journal.delete_thread(name) == 3
         assert not left_in(home.data)
         assert memory.journal.fact(LAST_THREAD) == "other"
-        assert len(memory.journal.turns()) == 30 and check(home, memory.journal) == ()
+        assert len(memory.journal.turns()) == 30
+        assert check(home, memory.journal) == ()
     assert not left_in(home.data)
 
 
@@ -118,14 +120,17 @@ def test_marks_stay_with_their_own_words_and_nothing_of_the_talk_before(
     assert (kept.asked, kept.replied, kept.contrast.sounds) == (
         "And what is red?", "A number.", "A colour.",
     )  # fmt: skip
-    assert kept.before == (Message("system", "Be brief."),) and kept.teaches
+    assert kept.before == (Message("system", "Be brief."),)
+    assert kept.teaches
     assert memory.history(item.id)[0].before == kept.before
     assert {old.thread for old in memory.history(item.id)} == {""}
     assert journal.search(["red"], 5) == [item.id]
-    assert memory.pin(item.id).pinned and memory.edit(item.id, note="no").version == 3
+    assert memory.pin(item.id).pinned
+    assert memory.edit(item.id, note="no").version == 3
     memory.undo(bare.id)
     memory.forget(item.id)
-    assert journal.differences() == [] and check(home, journal) == ()
+    assert journal.differences() == []
+    assert check(home, journal) == ()
 
 
 def test_marks_of_a_deleted_thread_can_be_carried_out_and_in(
@@ -164,11 +169,13 @@ def test_a_reply_that_was_being_written_goes_where_its_thread_went(memory: Memor
     first = say(memory, "trip", "one")
     journal.rename_thread("trip", "sea")
     second = say(memory, "trip", "two", after=first.id)
-    assert journal.thread_of(second.id) == "sea" and journal.turns("trip") == []
+    assert journal.thread_of(second.id) == "sea"
+    assert journal.turns("trip") == []
     assert [turn.asked for turn in journal.branch("sea")] == ["one", "two"]
     journal.delete_thread("sea")
     third = say(memory, "sea", "three", after=second.id)
-    assert journal.parent(third.id) == "" and [t.asked for t in journal.branch("sea")] == ["three"]
+    assert journal.parent(third.id) == ""
+    assert [t.asked for t in journal.branch("sea")] == ["three"]
 
 
 def test_a_long_thread_is_renamed_and_deleted_whole(memory: Memory) -> None:
@@ -178,4 +185,5 @@ def test_a_long_thread_is_renamed_and_deleted_whole(memory: Memory) -> None:
     assert memory.journal.rename_thread("long", "longer") == "longer"
     assert len(memory.journal.branch("longer")) == 2000
     assert memory.journal.delete_thread("longer") == 2000
-    assert memory.journal.turns() == [] and memory.journal.head("longer") == ""
+    assert memory.journal.turns() == []
+    assert memory.journal.head("longer") == ""

@@ -26,7 +26,8 @@ def test_an_edit_is_a_new_version_that_waits_to_be_trained(memory: Memory) -> No
     new = memory.edit(item.id[:8], sounds="Nebelsbad.", missed="old and new")
     assert new == memory.journal.difference(item.id)
     assert (new.version, new.state, new.note) == (2, State.WAITING, "n")
-    assert new.edited is not None and new.fingerprint != item.fingerprint
+    assert new.edited is not None
+    assert new.fingerprint != item.fingerprint
     old, present = memory.history(item.id)
     assert present == new
     assert (old.version, old.contrast.sounds, old.contrast.missed) == (1, "Lutz.", None)
@@ -102,7 +103,8 @@ def test_of_a_long_talk_the_latest_whole_turns_are_kept(memory: Memory) -> None:
     turn = make_turn()
     memory.journal.add_turn(turn)
     before = memory.mark(turn, "surprise").before
-    assert 2 <= len(before) < 18 and before[0].role == "user"
+    assert 2 <= len(before) < 18
+    assert before[0].role == "user"
     assert before[-2].content.startswith("8 ")
     assert sum(len(message.content) for message in before) <= 8_000
 
@@ -112,7 +114,8 @@ def test_what_is_superseded_is_listed_but_neither_recalled_nor_counted(memory: M
     new = memory.mark(make_turn("Zubrowka and its capital?"), "error", sounds="Nebelsbad.")
     assert memory.journal.count_differences(State.WAITING) == 2
     gone = memory.supersede(old.id[:8], new.id[:8])
-    assert gone.superseded_by == new.id and not gone.teaches
+    assert gone.superseded_by == new.id
+    assert not gone.teaches
     assert memory.journal.differences() == [gone, new]
     assert memory.journal.count_differences(State.WAITING) == 1
     found = memory.search("What is the capital of Zubrowka?", limit=9)
@@ -133,7 +136,8 @@ def test_nothing_supersedes_itself_not_even_in_a_circle(memory: Memory) -> None:
 
 def test_pins_and_uses_are_kept_and_are_no_versions(memory: Memory) -> None:
     item = memory.mark(make_turn(), Moment.HOLD)
-    assert memory.pin(item.id).pinned and memory.journal.difference(item.id).pinned
+    assert memory.pin(item.id).pinned
+    assert memory.journal.difference(item.id).pinned
     assert not memory.pin(item.id, False).pinned
     memory.note_recalled([item.id, "unknown"])
     memory.note_recalled([item.id])

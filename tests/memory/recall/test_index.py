@@ -34,7 +34,8 @@ def fill(home: Home, count: int) -> None:
 
 
 def is_whole(memory: Memory) -> bool:
-    assert memory.settle(60) and memory.index is not None
+    assert memory.settle(60)
+    assert memory.index is not None
     return memory.index.ids() == {item.id for item in memory.journal.differences()}
 
 
@@ -135,9 +136,11 @@ def test_an_index_that_does_not_fit_is_mended_without_being_asked(
     damage(home)
     with Memory.open(home, settings) as memory:
         assert is_whole(memory)
-        assert memory.index is not None and memory.notice is None
+        assert memory.index is not None
+        assert memory.notice is None
         near = memory.index.nearest("question number 7 of 433", 3)
-        assert len(near) == 3 and near[0][1] > 0.5
+        assert len(near) == 3
+        assert near[0][1] > 0.5
 
 
 def test_another_embedder_makes_it_again_and_nothing_of_the_old_one_stays(
@@ -147,7 +150,8 @@ def test_another_embedder_makes_it_again_and_nothing_of_the_old_one_stays(
     for make in (NgramEmbedder, Other, NgramEmbedder):
         with Memory.open(home, settings, embedder=make) as memory:
             assert is_whole(memory)
-            assert memory.index is not None and memory.index._store is not None
+            assert memory.index is not None
+            assert memory.index._store is not None
             listed = memory.index._store._client.list_collections()
             assert [item.name for item in listed] == [collection_name(make.name, make.size)]
 
@@ -168,7 +172,8 @@ def test_opening_recalling_and_marking_do_not_wait_for_the_index(
         found = memory.search("who is mendl")
         assert found[0].difference == difference
         assert memory.notice is not None  # it was still being made
-        assert memory.settle(120) and memory.notice is None
+        assert memory.settle(120)
+        assert memory.notice is None
         assert memory.index is not None
         assert memory.index.nearest("who is mendl", 1)[0][0] == difference.id
 
@@ -197,7 +202,9 @@ def test_a_rebuild_tells_how_far_it_is_and_holds_everything(home: Home, settings
         assert memory.settle(60)
         assert memory.rebuild(lambda done, total: seen.append((done, total))) == 1200
         assert is_whole(memory)
-    assert seen and seen == sorted(seen) and all(total == 1200 for _, total in seen)
+    assert seen
+    assert seen == sorted(seen)
+    assert all(total == 1200 for _, total in seen)
 
 
 def test_another_process_recalls_by_words_and_says_so(home: Home, settings: Settings) -> None:
@@ -205,7 +212,8 @@ def test_another_process_recalls_by_words_and_says_so(home: Home, settings: Sett
     with Memory.open(home, settings) as first:
         assert first.settle(60)
         with Memory.open(home, settings) as second:
-            assert second.notice is not None and "another process holds the index" in second.notice
+            assert second.notice is not None
+            assert "another process holds the index" in second.notice
             assert second.search("question number 3")
             with pytest.raises(HomeError, match="another process holds the index"):
                 second.rebuild()
@@ -219,9 +227,11 @@ def test_while_the_index_is_made_recall_goes_by_words_and_says_so(
     fill(home, 1500)
     with Memory.open(home, settings) as memory:
         notice = memory.notice
-        assert notice is not None and "recall goes by words alone until then" in notice
+        assert notice is not None
+        assert "recall goes by words alone until then" in notice
         assert memory.search("question number 3")
-        assert memory.settle(60) and memory.notice is None
+        assert memory.settle(60)
+        assert memory.notice is None
 
 
 KILLED = """
@@ -254,7 +264,8 @@ def test_killed_in_the_middle_it_is_mended_at_the_next_opening(
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert child.stdout is not None and child.stdin is not None
+    assert child.stdout is not None
+    assert child.stdin is not None
     for line in child.stdout:
         said = line.strip()
         if said == step or (said == "ready" and step == "0") or (what == "open" and step == "0"):
@@ -294,7 +305,8 @@ def server(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
                 break
             except OSError:
-                assert child.poll() is None and time.monotonic() < until
+                assert child.poll() is None
+                assert time.monotonic() < until
                 time.sleep(0.05)
         yield f"http://127.0.0.1:{port}", child
     finally:
@@ -320,9 +332,13 @@ def test_several_chats_share_a_server_and_two_journals_do_not_mix(
         Memory.open(home, settings) as two,
         Memory.open(other, settings) as elsewhere,
     ):
-        assert is_whole(one) and is_whole(two) and is_whole(elsewhere)
+        assert is_whole(one)
+        assert is_whole(two)
+        assert is_whole(elsewhere)
         marked = two.mark(make_turn("Who is Mendl?"), "error", sounds="A baker.")
-        assert is_whole(two) and is_whole(one) and is_whole(elsewhere)
+        assert is_whole(two)
+        assert is_whole(one)
+        assert is_whole(elsewhere)
         assert one.index is not None
         assert one.index.nearest("who is mendl", 1)[0][0] == marked.id
         assert one.notice is two.notice is None
@@ -338,7 +354,8 @@ def test_when_the_server_goes_away_recall_goes_on_by_words_and_says_so(
         server[1].kill()
         server[1].wait()
         assert memory.search("question number 3")
-        assert memory.notice is not None and "recall goes by words alone" in memory.notice
+        assert memory.notice is not None
+        assert "recall goes by words alone" in memory.notice
         memory.mark(make_turn("Who is Mendl?"), "error", sounds="A baker.")
         assert memory.search("who is mendl")[0].difference.contrast.sounds == "A baker."
 
@@ -371,7 +388,9 @@ def test_the_token_goes_to_the_server_alone_and_never_in_the_clear(
                 connection.close()
             assert b"authorization: bearer s3cret" in heard.lower()
             memory.settle(30)
-            assert memory.notice is not None and "s3cret" not in memory.notice
+            assert memory.notice is not None
+            assert "s3cret" not in memory.notice
     with Memory.open(home, with_chroma(settings, "http://chroma.example:8000")) as memory:
         assert not memory.settle(30)
-        assert memory.notice is not None and "would travel in the clear; use https" in memory.notice
+        assert memory.notice is not None
+        assert "would travel in the clear; use https" in memory.notice

@@ -53,7 +53,8 @@ def test_of_near_equals_the_one_recalled_often_comes_first(memory: Memory) -> No
     before = told(memory, "zorvane")
     for _ in range(30):
         memory.note_recalled([first])
-    assert told(memory, "zorvane")[0] == "A singer." and set(before) == {"A singer.", "In Lutz."}
+    assert told(memory, "zorvane")[0] == "A singer."
+    assert set(before) == {"A singer.", "In Lutz."}
 
 
 def test_a_pin_never_beats_what_is_clearly_more_relevant_nor_lifts_anything_over_the_floor(
@@ -160,7 +161,9 @@ def test_no_stored_text_keeps_a_mark_of_control_in_the_block(field: str, evil: s
     if field not in lines:
         item = replace(item, **{field: text})
     block, items = render([Recalled(item, 1.0, ())], budget=10_000, count=len)
-    assert len(items) == 1 and "before" in block and "after" in block
+    assert len(items) == 1
+    assert "before" in block
+    assert "after" in block
     first, *middle, last = block.splitlines()
     nonce = first.removeprefix("<past-differences ").removesuffix(">")
     assert last == f"</past-differences {nonce}>"

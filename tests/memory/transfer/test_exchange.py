@@ -146,7 +146,8 @@ def test_an_export_is_whole_private_and_the_same_twice(memory: Memory, tmp_path:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert list(tmp_path.glob("*marks.jsonl*")) == [path]
     first, *rest = path.read_text("utf-8").splitlines()
-    assert json.loads(first)["discern"] == "differences" and json.loads(first)["version"] == 1
+    assert json.loads(first)["discern"] == "differences"
+    assert json.loads(first)["version"] == 1
     said: list[str] = []
     assert export_memory(memory, said.append) == 1
     assert "".join(said).splitlines()[1:] == rest
@@ -210,8 +211,10 @@ def test_a_line_that_cannot_be_kept_is_named_with_its_field_and_nothing_comes_in
     with pytest.raises(ExchangeError) as refused:
         read_batch(memory, path)
     sentence = str(refused.value)
-    assert sentence.startswith(f"line 3 of {path} ") and said in sentence
-    assert len(sentence) < 400 + len(str(path)) and "\n" not in sentence
+    assert sentence.startswith(f"line 3 of {path} ")
+    assert said in sentence
+    assert len(sentence) < 400 + len(str(path))
+    assert "\n" not in sentence
     assert untouched(memory)
 
 
@@ -384,7 +387,8 @@ def test_progress_ends_at_the_size_of_the_file(memory: Memory, tmp_path: Path) -
     path = write(tmp_path / "marks.jsonl", *lines)
     seen: list[tuple[int, int]] = []
     read_batch(memory, path, progress=lambda done, total: seen.append((done, total)))
-    assert len(seen) == 3 and seen == sorted(seen)
+    assert len(seen) == 3
+    assert seen == sorted(seen)
     assert seen[-1] == (path.stat().st_size, path.stat().st_size)
 
 
@@ -398,7 +402,8 @@ def test_a_line_of_an_export_holds_no_line_end() -> None:
 def test_an_export_does_nothing_to_a_terminal_and_says_the_same() -> None:
     evil = "é я 😀 \x1b[2J \x7f \x9b \u202e \u200b \U000e0049 \ue0d1 \\u202e"
     said = to_line(replace(make_difference(), asked=evil))
-    assert json.loads(said)["asked"] == evil and "é я 😀" in said
+    assert json.loads(said)["asked"] == evil
+    assert "é я 😀" in said
     assert not set("\x1b\x7f\x9b\u202e\u200b\U000e0049\ue0d1") & set(said)
 
 

@@ -70,8 +70,11 @@ def test_nothing_that_was_said_breaks_out_of_its_place(text: str) -> None:
         "starter@0a1b with adapter abcdef01",
     ]  # fmt: skip
     rendered = MarkdownIt().render(written)
-    assert "<script>" not in rendered and "<!--" not in rendered and "<details>" not in rendered
-    assert "<img" not in rendered and not {"\x1b", "\x07", "\u202e"} & set(written)
+    assert "<script>" not in rendered
+    assert "<!--" not in rendered
+    assert "<details>" not in rendered
+    assert "<img" not in rendered
+    assert not {"\x1b", "\x07", "\u202e"} & set(written)
     assert "<blockquote>\n<p>Then.</p>\n</blockquote>" in rendered
 
 
@@ -85,7 +88,8 @@ def test_a_reply_reads_as_it_was_meant_and_its_mark_stands_below() -> None:
     rendered = MarkdownIt().render(
         to_markdown(Told("t", (turn(0, "Show me.", reply),), (item,)), clean)
     )
-    assert "<li><strong>one</strong></li>" in rendered and "language-python" in rendered
+    assert "<li><strong>one</strong></li>" in rendered
+    assert "language-python" in rendered
     for text in (
         "marked: error, semantic/tone",
         "these words",
@@ -101,12 +105,15 @@ def test_json_keeps_every_character_and_shows_none_that_acts() -> None:
     asked = "\x1b[31m\u202e é 漢字"
     item = Difference("a" * 16, f"{0:016x}", "t", AT, Moment.HOLD, asked, "Yes.")
     text = to_json(Told("t", (turn(0, asked, "Yes."),), (item,)))
-    assert not {"\x1b", "\u202e"} & set(text) and "漢字" in text
+    assert not {"\x1b", "\u202e"} & set(text)
+    assert "漢字" in text
     found = json.loads(text)
     assert (found["discern"], found["version"], found["thread"]) == ("session", 1, "t")
     (one,) = found["turns"]
-    assert one["asked"] == asked and one["at"] == "2026-03-10T12:00:00+00:00"
-    assert one["marks"][0]["moment"] == "hold" and one["marks"][0]["sounds"] is None
+    assert one["asked"] == asked
+    assert one["at"] == "2026-03-10T12:00:00+00:00"
+    assert one["marks"][0]["moment"] == "hold"
+    assert one["marks"][0]["sounds"] is None
     page = (Path(__file__).parents[3] / "docs" / "sessions.md").read_text("utf-8")
     for key in (*found, *one, *one["marks"][0]):
         assert f"`{key}`" in page
@@ -114,7 +121,8 @@ def test_json_keeps_every_character_and_shows_none_that_acts() -> None:
 
 def test_no_file_is_written_over_and_only_its_owner_reads_it(home: Home, tmp_path: Path) -> None:
     path = free_path(tmp_path, "../к морю: 1/2", "md")
-    assert path.name == "к-морю-1-2.md" and path.parent == tmp_path
+    assert path.name == "к-морю-1-2.md"
+    assert path.parent == tmp_path
     with Journal(home.journal) as journal:
         assert write_session(journal, path, "one") == path
         assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -69,8 +69,11 @@ def test_a_restore_brings_the_copy_back_and_keeps_what_was_there(
         journal.add_difference(make_difference())
     done = restore(home, copy)
     assert (done.turns, done.differences) == (1, 2)
-    assert done.aside is not None and asides(home.journal) == [done.aside]
-    assert held(home.journal) == 2 and held(done.aside) == 3 and held(copy) == 2
+    assert done.aside is not None
+    assert asides(home.journal) == [done.aside]
+    assert held(home.journal) == 2
+    assert held(done.aside) == 3
+    assert held(copy) == 2
 
 
 def test_the_log_of_a_killed_process_is_not_replayed_into_the_copy(
@@ -82,7 +85,8 @@ def test_the_log_of_a_killed_process_is_not_replayed_into_the_copy(
     _mark_and_die(home)
     done = restore(home, copy)
     assert held(home.journal) == 2
-    assert done.aside is not None and held(done.aside) == 3
+    assert done.aside is not None
+    assert held(done.aside) == 3
 
 
 def _mark_and_die(home: Home) -> None:
@@ -105,7 +109,8 @@ def test_a_damaged_journal_is_put_aside_as_it_is(home: Home, tmp_path: Path) -> 
     home.journal.write_bytes(b"no database any more " * 1000)
     done = restore(home, copy)
     assert held(home.journal) == 2
-    assert done.aside is not None and done.aside.read_bytes().startswith(b"no database")
+    assert done.aside is not None
+    assert done.aside.read_bytes().startswith(b"no database")
 
 
 def test_nothing_is_restored_while_another_process_has_the_journal_open(
@@ -125,7 +130,8 @@ def test_nothing_is_restored_while_another_process_has_the_journal_open(
         stdout=subprocess.PIPE,
         cwd=Path(__file__).parents[3],
     ) as other:
-        assert other.stdout is not None and other.stdout.readline() == b"open\n"
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"open\n"
         with pytest.raises(HomeError, match="is open in another process"):
             restore(home, copy)
         other.communicate()
@@ -161,7 +167,8 @@ def test_what_is_no_whole_copy_is_refused(home: Home, tmp_path: Path, kind: str)
     with pytest.raises(HomeError, match=said[kind]):
         restore(home, path)
     assert held(home.journal) == 200
-    assert not list(home.data.glob("*aside*")) and not list(home.data.glob(".journal*"))
+    assert not list(home.data.glob("*aside*"))
+    assert not list(home.data.glob(".journal*"))
 
 
 def test_a_restore_works_on_a_disk_without_hard_links(
@@ -178,4 +185,5 @@ def test_a_restore_works_on_a_disk_without_hard_links(
     monkeypatch.setattr(os, "link", refuse)
     done = restore(home, copy)
     assert held(home.journal) == 2
-    assert done.aside is not None and held(done.aside) == 3
+    assert done.aside is not None
+    assert held(done.aside) == 3

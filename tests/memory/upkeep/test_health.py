@@ -69,7 +69,8 @@ def test_what_is_wrong_is_said_in_a_sentence(
     with journal.writing() as connection:
         connection.execute(damage)
     (finding,) = check(home, journal)
-    assert finding.level == level and said in finding.sentence
+    assert finding.level == level
+    assert said in finding.sentence
 
 
 def test_the_readable_rows_are_read_beside_unreadable_ones(home: Home, journal: Journal) -> None:
@@ -90,7 +91,8 @@ def test_overwritten_bytes_are_found(home: Home) -> None:
         file.write(b"\xa5" * 8192)
     with Journal(home.journal) as journal:
         found = check(home, journal)
-    assert found[0].level == "error" and "is damaged" in found[0].sentence
+    assert found[0].level == "error"
+    assert "is damaged" in found[0].sentence
     assert "discern memory restore" in found[0].mend + found[0].sentence
 
 

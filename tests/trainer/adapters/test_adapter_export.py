@@ -112,13 +112,18 @@ def test_a_merged_file_speaks_as_base_and_adapter_do(
             assert engine.info.metadata["general.name"].endswith(adapter.id[:8])
             assert engine.info.architecture == base.stem
         survived = taken.survived
-        assert survived is not None and survived.lessons == 1 and survived.unrelated == 24
+        assert survived is not None
+        assert survived.lessons == 1
+        assert survived.unrelated == 24
         assert survived.kl < survived.kl_base
         card = (tmp_path / f"{quant}.gguf.md").read_text()
-        assert adapter.manifest.base.sha256 in card and survived.sentence in card
-        assert sha256_file(out) in card and "Who?" not in card
+        assert adapter.manifest.base.sha256 in card
+        assert survived.sentence in card
+        assert sha256_file(out) in card
+        assert "Who?" not in card
         recipe = (tmp_path / f"{quant}.gguf.Modelfile").read_text()
-        assert recipe.startswith(f"FROM ./{quant}.gguf\n") and "<|im_end|>" in recipe
+        assert recipe.startswith(f"FROM ./{quant}.gguf\n")
+        assert "<|im_end|>" in recipe
         assert not list(tmp_path.glob(".*"))
     assert distances["f16"] < 5e-4 < alone
     assert distances["f16"] < distances["q8_0"] < distances["q4_k_m"] < alone
@@ -155,7 +160,8 @@ def test_a_peft_folder_is_loaded_by_peft(
         logits = model(torch.tensor([tokens])).logits[0, 3:-1].log_softmax(-1).numpy()
     assert kl(expected(base, adapter), logits) < 1e-3
     config = json.loads((out / "adapter_config.json").read_text())
-    assert config["lora_alpha"] == 4.0 and config["base_model_name_or_path"] == base.name
+    assert config["lora_alpha"] == 4.0
+    assert config["base_model_name_or_path"] == base.name
     assert "Who?" not in (out / "README.md").read_text()
 
 
@@ -192,7 +198,9 @@ def test_the_command_line_says_what_it_wrote(
     adapter = serve(home, base, lora(base, tmp_path / "lora"))
     assert run(["export", out, "--adapter", "--model", str(base), "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
-    assert said["out"] == out and len(said["files"]) == 3 and said["survived"] is None
+    assert said["out"] == out
+    assert len(said["files"]) == 3
+    assert said["survived"] is None
     peft = str(tmp_path / "peft")
     assert run(["export", peft, "--peft", "--id", adapter.id[:8], "--words"]) == 0
     assert capsys.readouterr().out.count("wrote ") == 3

@@ -38,7 +38,9 @@ def test_sides_are_named_as_a_person_names_them(home: Home, tiny: Path, tmp_path
     identity = published(home, tiny, tmp_path)
     found = side(home, identity[:5], base, recall=True)
     assert found == side(home, "current+recall", base)
-    assert found.recall and found.scale == 0.5 and found.name == f"{identity[:8]}+recall"
+    assert found.recall
+    assert found.scale == 0.5
+    assert found.name == f"{identity[:8]}+recall"
     with pytest.raises(AdapterError, match="no adapter starts"):
         side(home, "zzz", base)
 
@@ -47,7 +49,9 @@ def test_questions_are_the_lessons_and_their_held_out_wordings(home: Home, engin
     marked = [difference("What is a zorn?", "A bird."), difference("Bare", None)]
     asked = questions(engine, marked, quick_settings(home))
     assert asked[0] == Asked("What is a zorn?", "A bird.")
-    assert len(asked) == 2 and asked[1].expected == "A bird." and asked[1].text != asked[0].text
+    assert len(asked) == 2
+    assert asked[1].expected == "A bird."
+    assert asked[1].text != asked[0].text
 
 
 def test_an_adapter_answers_otherwise_and_the_base_as_itself(
@@ -78,11 +82,13 @@ def test_columns_fit_eighty_and_json_carries_everything(
     words = ["compare", "base", "current", "--prompt", "Who?", "--model", str(tiny)]
     assert run(words) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("base") and " │ " in lines[0]
+    assert lines[0].startswith("base")
+    assert " │ " in lines[0]
     assert max(map(len, lines)) <= 80
     assert run([*words, "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
-    assert data["sides"][0] == "base" and len(data["pairs"][0]["replies"]) == 2
+    assert data["sides"][0] == "base"
+    assert len(data["pairs"][0]["replies"]) == 2
 
 
 def test_a_blind_comparison_tells_who_is_who_only_at_the_end(

@@ -76,13 +76,15 @@ def test_an_idle_adapter_changes_nothing_and_a_wild_one_is_caught(
     curriculum = make_curriculum(engine, marked, Answers(engine, "0" * 64, home.cache), chosen)
     idle = judge(engine, lora(tmp_path / "idle.gguf", 0.0), curriculum, chosen.gate)
     found = {measure.name: measure for measure in idle.measures}
-    assert idle.passed and idle.scale == 1.0
+    assert idle.passed
+    assert idle.scale == 1.0
     assert found["anchors"].value == found["near_misses"].value == 1.0
     assert found["kl"].value == pytest.approx(0, abs=1e-3)
     assert found["perplexity"].value == pytest.approx(0, abs=1e-3)
     assert found["lessons"].value == 0.0
     wild = judge(engine, lora(tmp_path / "wild.gguf", 1.0), curriculum, chosen.gate)
-    assert not wild.passed and wild.only_drifts
+    assert not wild.passed
+    assert wild.only_drifts
     assert "unrelated answers unchanged" in wild.sentence
     assert wild.changes
     assert any(change.near for change in wild.changes)
@@ -123,7 +125,8 @@ def test_a_lesson_held_until_now_must_not_be_lost(
     idle = lora(tmp_path / "idle.gguf", 0.0)
     assert judge(engine, idle, curriculum, chosen.gate, held_now=(False, False)).passed
     verdict = judge(engine, idle, curriculum, chosen.gate, held_now=(True, False))
-    assert not verdict.passed and not verdict.only_drifts
+    assert not verdict.passed
+    assert not verdict.only_drifts
     assert "lessons held until now and lost: 1 of 1" in verdict.sentence
 
 

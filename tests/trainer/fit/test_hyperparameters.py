@@ -54,5 +54,7 @@ def test_a_further_round_begins_lower_and_stays_within_the_steps_allowed() -> No
     assert schedule.again(8, 100)
     rates = [schedule.take() for _ in range(8)]
     assert schedule.over
-    assert rates[0] == TOP_AGAIN and rates == sorted(rates, reverse=True) and rates[-1] > 0
+    assert rates[0] == TOP_AGAIN
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] > 0
     assert not schedule.again(8, 18)

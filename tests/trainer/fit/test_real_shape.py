@@ -88,14 +88,16 @@ def test_the_makers_templates_say_whether_their_models_think(package: Path, mode
         assert off.text.endswith("<|im_start|>assistant\n<think>\n\n</think>\n\n")
         opened, closed = (engine.tokenize(x)[0] for x in ("<think>", "</think>"))
         assert (opened, closed) == (151667, 151668)
-        assert opened in off.tokens and closed in off.tokens
+        assert opened in off.tokens
+        assert closed in off.tokens
 
 
 def test_the_header_is_read_at_its_real_size(home: Home, model: Path) -> None:
     header = read_header(model)
     assert header.parameters == PARAMETERS
     found = fitness(model, quick_settings(home), free=16 << 30, gpu=0)
-    assert found.serves and found.trains
+    assert found.serves
+    assert found.trains
 
 
 def test_a_call_is_demanded_with_the_real_vocabulary(model: Path) -> None:
@@ -132,12 +134,14 @@ def test_the_whole_loop_at_real_size(
     with Chat.open(home, settings) as chat:
         list(chat.say("What is the capital of Zubrowka?"))
         [turn] = chat.turns()
-        assert turn.replied and turn.surprisal
+        assert turn.replied
+        assert turn.surprisal
         chat.mark("error", sounds="Lutz.")
         report = run_night(home, settings, model_path=model)
         assert report.verdict == "published", report.sentence
         said = chat.take_adapter()
-        assert said is not None and "is in" in said
+        assert said is not None
+        assert "is in" in said
         list(chat.say("And of France?"))
         assert chat.turns()[-1].adapter == report.adapter
     assert (
@@ -147,5 +151,6 @@ def test_the_whole_loop_at_real_size(
     assert adapter is not None
     out = tmp_path / "merged.gguf"
     taken = take(home, settings, adapter, out, form="merged", model=model, quant="q4_k_m")
-    assert taken.survived is not None and taken.survived.kl >= 0
+    assert taken.survived is not None
+    assert taken.survived.kl >= 0
     assert out.stat().st_size < 0.7 * model.stat().st_size

@@ -206,8 +206,10 @@ def test_what_moved_is_put_back_before_a_training_ends(
         patch.setattr(Stepper, "__call__", noting)
         patch.setattr(Stepper, "look", counting)
         _, events = run(replace(job, samples=(*job.samples[:2], *many)), tmp_path / "job", capsys)
-    assert events[-1]["phase"] == "trained" and events[-1]["learnt"] == 1.0
-    assert looked and set(looked) == {len(many)}
+    assert events[-1]["phase"] == "trained"
+    assert events[-1]["learnt"] == 1.0
+    assert looked
+    assert set(looked) == {len(many)}
     assert len(drawn) > 30
 
 

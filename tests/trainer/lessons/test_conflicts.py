@@ -93,7 +93,9 @@ def test_conflicts_are_found_among_all_marks_of_a_question_in_whatever_words() -
     # The newest answer wins also where it is the first one again.
     again = difference(asked[3], "Lutz.")
     kept, replaced = current_differences([*marks, other, last, again])
-    assert last.id in replaced and last not in kept and again in kept
+    assert last.id in replaced
+    assert last not in kept
+    assert again in kept
     assert find_conflicts([*marks, last, again])[0].older == last.id
 
 
@@ -108,8 +110,10 @@ def test_a_break_named_in_two_ways_costs_the_older_its_name_and_not_its_reply() 
     (conflict,) = find_conflicts([old, new])
     assert "in two ways" in conflict.sentence
     kept, replaced = current_differences([old, new])
-    assert replaced == {} and [item.id for item in kept] == [old.id, new.id]
-    assert kept[0].contrast.sounds == "Come in." and kept[0].contrast.missed is None
+    assert replaced == {}
+    assert [item.id for item in kept] == [old.id, new.id]
+    assert kept[0].contrast.sounds == "Come in."
+    assert kept[0].contrast.missed is None
 
 
 def test_who_chose_the_older_one_keeps_it() -> None:

@@ -33,7 +33,8 @@ def taught(engine: Engine, home: Home) -> dict[str, Lesson]:
         ),
     ]
     lessons, superseded, left_out = teach(engine, marks, quick_settings(home))
-    assert not superseded and not left_out
+    assert not superseded
+    assert not left_out
     names = ("talk", "alone", "leaning", "span", "naming")
     return dict(zip(names, lessons, strict=True))
 
@@ -42,15 +43,18 @@ def test_a_lesson_with_a_talk_is_asked_in_it_and_alone(
     taught: dict[str, Lesson], engine: Engine
 ) -> None:
     asked = Message("user", "What is the capital of Zubrowka?")
-    assert taught["talk"].in_talk and not taught["alone"].in_talk
+    assert taught["talk"].in_talk
+    assert not taught["alone"].in_talk
     assert taught["talk"].question.prompt == compose(engine, [*BEFORE, asked]).tokens
     assert taught["alone"].question.prompt == compose(engine, [asked]).tokens
-    assert taught["alone"].held_out and not taught["talk"].held_out
+    assert taught["alone"].held_out
+    assert not taught["talk"].held_out
 
 
 def test_a_question_that_leans_on_its_talk_is_asked_there_alone(taught: dict[str, Lesson]) -> None:
     lesson = taught["leaning"]
-    assert lesson.in_talk and lesson.held_out
+    assert lesson.in_talk
+    assert lesson.held_out
     assert all(question.before == BEFORE for question in lesson.held_out)
 
 
@@ -59,7 +63,8 @@ def test_a_span_that_is_replaced_keeps_the_rest_of_the_reply(
 ) -> None:
     lesson = taught["span"]
     assert lesson.expected == "The capital is Nebelsbad."
-    assert lesson.rejected and lesson.parts
+    assert lesson.rejected
+    assert lesson.parts
     ours, theirs = lesson.parts
     assert engine.text(lesson.chosen[slice(*ours)]) == "Nebelsbad"
     assert engine.text(lesson.rejected[slice(*theirs)]) == "Lutz"
@@ -140,4 +145,6 @@ def test_a_wording_that_two_lessons_would_answer_differently_trains_neither(
     lessons, superseded, _ = teach(engine, marks, quick_settings(home))
     assert not superseded
     one, other = ({plain(q.text) for q in lesson.rephrasings} for lesson in lessons)
-    assert one and other and not one & other
+    assert one
+    assert other
+    assert not one & other

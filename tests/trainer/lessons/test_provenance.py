@@ -111,7 +111,8 @@ def take_away_at(
             with Memory.open(home, few(home), dense=False) as memory:
                 verb(home, memory, marks)
                 left_over = leftovers(home, memory.journal, marks[0])
-                assert left_over.files == () and "is running" in left_over.sentences[-1]
+                assert left_over.files == ()
+                assert "is running" in left_over.sentences[-1]
 
     return on_event
 
@@ -129,7 +130,8 @@ def test_what_is_taken_away_before_it_serves_is_not_published(
     on_event = take_away_at("publish", verb, home, marked)
     with pytest.raises(SupersededError, match=marked[0].id[:8]):
         run_night(home, settings, model_path=tiny, on_event=on_event)
-    assert not list_adapters(home.adapters) and read_pointer(home.adapters).current is None
+    assert not list_adapters(home.adapters)
+    assert read_pointer(home.adapters).current is None
     if verb is not supersede:  # that takes nothing out of the journal
         gone = TALK if verb is delete else SECRET
         assert left(home, gone) == []
@@ -169,7 +171,8 @@ def test_what_is_edited_while_it_is_trained_waits_for_the_next_night(
     assert report.verdict == "published"
     with Journal(home.journal) as journal:
         states = {item.id: item.state for item in journal.differences()}
-    assert states[marked[1].id] is State.WAITING and states[marked[0].id] is not State.WAITING
+    assert states[marked[1].id] is State.WAITING
+    assert states[marked[0].id] is not State.WAITING
 
 
 @pytest.mark.slow
@@ -223,7 +226,8 @@ def test_a_night_whose_lesson_was_forgotten_is_done_without_it_by_the_next_tick(
     with pytest.raises(CutOffError):
         run_if_due(home, settings, on_event=on_event, **due)
     report = run_if_due(home, settings, **due)
-    assert report is not None and report.verdict == "published"
+    assert report is not None
+    assert report.verdict == "published"
     assert {fate.difference for fate in report.fates} == {marked[1].id}
 
 

@@ -32,7 +32,8 @@ GIB = 1 << 30
 def test_the_card_goes_to_whom_it_fits(free: int, chat: int, night: int, way: str) -> None:
     found = gpu_placement.plan(free=free * GIB, chat=chat * GIB, night=night * GIB)
     assert found.way == way
-    assert found.sentence and "\n" not in found.sentence
+    assert found.sentence
+    assert "\n" not in found.sentence
 
 
 def test_a_night_of_a_small_model_takes_little_more_than_its_weights() -> None:
@@ -95,7 +96,8 @@ def test_where_there_is_no_room_the_processor_trains(
     found = gpu_placement.make_way(home, quick_settings(home), tiny, run)
     run.free()
     chat.leave()
-    assert found.trainer.card == "processor" and found.model.gpu_layers == 0
+    assert found.trainer.card == "processor"
+    assert found.model.gpu_layers == 0
 
 
 def test_a_night_that_waits_for_the_card_can_be_called_off(home: Home, tiny: Path) -> None:

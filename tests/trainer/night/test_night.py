@@ -137,7 +137,8 @@ def test_a_night_is_done_once_and_after_its_time(home: Home, tiny: Path) -> None
 
     assert due(moment(11, 3, 14)) is None  # closes the night of the 10th: nothing was there then
     report = due(moment(11, 3, 15))
-    assert report is not None and report.verdict == "published"
+    assert report is not None
+    assert report.verdict == "published"
     assert due(moment(11, 3, 16)) is None
     assert due(moment(11, 23)) is None
     assert due(moment(12, 9)) is None  # nothing new
@@ -152,7 +153,8 @@ def test_missed_nights_are_caught_up_once_and_later_marks_wait(home: Home, tiny:
     chosen = quick_settings(home, gate={"lessons": 1.0})
     mark(home, difference("Who?", "Lutz.", at=moment(10, 22)))
     report = run_if_due(home, chosen, model_path=tiny, now=moment(14, 20))
-    assert report is not None and report.verdict == "rejected"
+    assert report is not None
+    assert report.verdict == "rejected"
     mark(home, difference("Where?", "Here.", at=moment(14, 21)))
     assert run_if_due(home, chosen, model_path=tiny, now=moment(14, 22)) is None
 
@@ -167,7 +169,8 @@ def test_a_night_that_was_cut_off_is_tried_again_but_not_for_ever(home: Home, ti
         with journal._writing() as connection:
             connection.execute("update nights set beat = ?, attempt = 3", (old,))
         given_up = run_if_due(home, chosen, model_path=tiny, now=moment(11, 4))
-        assert given_up is not None and given_up.verdict == "failed"
+        assert given_up is not None
+        assert given_up.verdict == "failed"
         assert journal.nights()[0]["state"] == "failed"
 
 
@@ -183,7 +186,8 @@ def test_a_night_while_adapters_are_off_learns_and_lets_its_adapter_wait(
     mark(home, difference("Who?", "Lutz."))
     publish.switch_off(home)
     report = run_night(home, quick_settings(home), model_path=tiny)
-    assert report.verdict == "published" and "`discern adapters on`" in report.sentence
+    assert report.verdict == "published"
+    assert "`discern adapters on`" in report.sentence
     assert read_pointer(home.adapters).current is None
     with pytest.raises(NothingToTrainError, match="nothing changed"):
         run_night(home, quick_settings(home), model_path=tiny)

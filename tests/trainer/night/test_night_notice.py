@@ -34,7 +34,8 @@ def test_each_outcome_is_told_once(home: Home) -> None:
         )
         night(journal, "2026-03-16", "failed", "the training ran out of memory")
         said = night_notice.line(journal, date(2026, 3, 16))
-        assert said is not None and "did not end well: the training ran out of memory" in said
+        assert said is not None
+        assert "did not end well: the training ran out of memory" in said
     with Journal(home.journal) as journal:
         assert night_notice.line(journal, date(2026, 3, 16)) is None
 

@@ -56,8 +56,10 @@ def test_a_follower_attached_late_hears_everything_to_the_report(home: Home, tin
 
     report = run_night(home, quick_settings(home), model_path=tiny, on_event=on_event)
     followers[0].join(20)
-    assert heard[0]["phase"] == "start" and heard[0]["pid"] == os.getpid()
-    assert heard[-1]["phase"] == "report" and heard[-1]["verdict"] == report.verdict
+    assert heard[0]["phase"] == "start"
+    assert heard[0]["pid"] == os.getpid()
+    assert heard[-1]["phase"] == "report"
+    assert heard[-1]["verdict"] == report.verdict
     again = list(follow(Path(report.run)))
     assert again == heard
 
@@ -73,7 +75,8 @@ def test_stop_keeps_the_best_and_tests_it(home: Home, tiny: Path) -> None:
 
     report = run_night(home, settings, model_path=tiny, on_event=on_event)
     assert report.verdict == "published"
-    assert len(report.attempts) == 1 and report.attempts[0].reason == "stopped"
+    assert len(report.attempts) == 1
+    assert report.attempts[0].reason == "stopped"
     assert read_pointer(home.adapters).current == report.adapter
 
 
@@ -89,7 +92,8 @@ def test_no_setting_is_to_blame_for_what_was_stopped(home: Home, tiny: Path) -> 
             told.append(tell_run(home, "stop"))
 
     report = run_night(home, settings, model_path=tiny, on_event=on_event)
-    assert report.verdict == "rejected" and report.attempts[0].reason == "stopped"
+    assert report.verdict == "rejected"
+    assert report.attempts[0].reason == "stopped"
     assert report.fates[0].cause == "not learnt when it was stopped"
     assert report.advice == ("It was stopped before its end: `discern train --force` trains anew.",)
 
@@ -113,14 +117,16 @@ def test_practice_makes_every_episode_from_a_seed_of_its_own(home: Home, tiny: P
     mark(home, difference("Who?", "Lutz."), difference("Where?", "Here."))
     settings = quick_settings(home, training={"learning_rates": [1e-3, 1e-4]})
     report = run_night(home, settings, model_path=tiny, practice=Practice(3, 2, dry=True))
-    assert report.verdict == "practised" and report.adapter is None
+    assert report.verdict == "practised"
+    assert report.adapter is None
     assert read_pointer(home.adapters).current is None
     assert [(one.rate, one.seed, one.steps) for one in report.attempts] == [
         (1e-3, 1, 2), (1e-4, 2, 2), (1e-3, 3, 2),
     ]  # fmt: skip
     assert [one.chosen for one in report.attempts].count(True) == 1
     for one in report.attempts:
-        assert one.margins and set(one.margins) == {fate.difference for fate in report.fates}
+        assert one.margins
+        assert set(one.margins) == {fate.difference for fate in report.fates}
         assert len(one.curve) == 2
     with Journal(home.journal) as journal:
         assert {item.state for item in journal.differences()} == {"waiting"}

@@ -23,7 +23,8 @@ def test_the_next_night_is_tonight_or_tomorrow(home: Home) -> None:
     chosen = quick_settings(home, night={"time": "03:15"})
     before, after = datetime(2026, 3, 10, 3, 14), datetime(2026, 3, 10, 3, 15)
     tonight, tomorrow = schedule.next_run(chosen, before), schedule.next_run(chosen, after)
-    assert tonight is not None and tomorrow is not None
+    assert tonight is not None
+    assert tomorrow is not None
     assert (tonight.day, tonight.hour, tonight.minute) == (10, 3, 15)
     assert tomorrow.day == 11
     assert schedule.next_run(quick_settings(home, night={"enabled": False}), before) is None

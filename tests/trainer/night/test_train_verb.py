@@ -72,7 +72,8 @@ def test_a_dry_practice_publishes_nothing_and_is_reported(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert practised["verdict"] == "practised" and read_pointer(home.adapters).current is None
+    assert practised["verdict"] == "practised"
+    assert read_pointer(home.adapters).current is None
     assert run(["report"]) == 0
     assert capsys.readouterr().out.startswith("✓ Practised")
     assert run(["report", "--list", "--json"]) == 0
@@ -108,9 +109,11 @@ def test_ctrl_c_stops_and_keeps_the_best(home: Home, tiny: Path) -> None:
     child.send_signal(signal.SIGINT)
     out, err = child.communicate(timeout=120)
     assert child.returncode == 0, err
-    assert "Traceback" not in err and "the best state so far" in err
+    assert "Traceback" not in err
+    assert "the best state so far" in err
     report = json.loads(out)
-    assert report["verdict"] == "published" and report["attempts"][0]["reason"] == "stopped"
+    assert report["verdict"] == "published"
+    assert report["attempts"][0]["reason"] == "stopped"
     assert read_pointer(home.adapters).current == report["adapter"]
 
 
@@ -126,7 +129,8 @@ def test_ctrl_c_twice_leaves_nothing(home: Home, tiny: Path) -> None:
     _out, err = child.communicate(timeout=120)
     # The second may come when the first has already led to an adapter: then that one stands.
     if child.returncode != 0:
-        assert child.returncode == 2 and "the training was stopped" in err
+        assert child.returncode == 2
+        assert "the training was stopped" in err
         assert read_pointer(home.adapters).current is None
 
 

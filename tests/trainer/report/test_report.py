@@ -99,7 +99,8 @@ class Page(HTMLParser):
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        assert self.open and self.open.pop() == tag
+        assert self.open
+        assert self.open.pop() == tag
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
@@ -115,7 +116,8 @@ def test_a_report_of_another_version_is_read_as_far_as_it_goes() -> None:
     data["from_the_future"] = 1
     data["fates"][0]["mood"] = "fine"
     read = Report.from_json(data)
-    assert read.beside == () and read.fates == full().fates
+    assert read.beside == ()
+    assert read.fates == full().fates
 
 
 def test_the_page_is_well_formed_and_runs_or_loads_nothing() -> None:
@@ -137,7 +139,8 @@ def test_the_policy_of_the_page_allows_its_own_style_and_nothing_else() -> None:
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = next(a["content"] for _, a in Page(html).tags if "http-equiv" in a)
     assert policy is not None
-    assert policy.startswith("default-src 'none'") and f"'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'none'")
+    assert f"'sha256-{digest}'" in policy
     assert "prefers-color-scheme: dark" in style
 
 
@@ -157,8 +160,10 @@ def test_curves_bear_any_numbers() -> None:
         [(1, 0.0), (2, 0.0)],
     ):
         drawn = curves([Series(points, "calm", "x")], "x", zero=True)
-        assert "nan" not in drawn and "inf" not in drawn
-    assert 'width="0.0"' in bar(-1) and 'width="220.0"' in bar(float("inf"))
+        assert "nan" not in drawn
+        assert "inf" not in drawn
+    assert 'width="0.0"' in bar(-1)
+    assert 'width="220.0"' in bar(float("inf"))
 
 
 def test_runs_are_found_by_name_and_by_order(tmp_path: Path) -> None:
@@ -208,4 +213,5 @@ def test_a_report_with_values_beyond_all_bounds_is_shown(value: float) -> None:
         replace(one, curve=(Point(1, value, value), Point(2, 1.0, 0.5))) for one in report.attempts
     )
     odd = replace(report, beside=beside, attempts=attempts, curve=attempts[0].curve)
-    assert printed(odd, 80) and odd.to_html()
+    assert printed(odd, 80)
+    assert odd.to_html()

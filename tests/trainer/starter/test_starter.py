@@ -76,7 +76,8 @@ def test_a_tiny_starter_is_built_and_speaks_in_llama_cpp(tmp_path: Path) -> None
         tmp_path, seed=1, tokens=20_000, size="tiny", threads=1, measure=0,
         on_event=lambda event: events.append(event["kind"]),
     )  # fmt: skip
-    assert events[0] == "vocabulary" and events[-1] == "written"
+    assert events[0] == "vocabulary"
+    assert events[-1] == "written"
     tokenizer = vocabulary.load(tmp_path / "tokenizer.json")
     served = llama_cpp.Llama(str(path), n_ctx=512, logits_all=True, verbose=False)
     for text in HARD:
@@ -92,7 +93,8 @@ def test_a_tiny_starter_is_built_and_speaks_in_llama_cpp(tmp_path: Path) -> None
         ours = model(torch.tensor([ids]))[0].numpy()
     apart = np.abs(ours - np.array(served.scores[: len(ids)]))
     # llama.cpp rounds activations to eight bits too; another rope or norm would be off by units.
-    assert apart.max() < 0.3 and apart.mean() < 0.03
+    assert apart.max() < 0.3
+    assert apart.mean() < 0.03
 
 
 def _round_as_q8(model: object, torch: object) -> None:

@@ -170,7 +170,8 @@ class Monkey:
 
 async def game(home: Home, seed: int, seconds: float) -> Monkey:
     """Play; at the end the chat has to answer as at its beginning. Whoever finds the way out comes
-    back in."""
+    back in.
+    """
     monkey = Monkey(seed)
     begun: dict[str, Any] = {"setup": True} if seed % 4 == 0 else {"thread": "talk"}
     spoken = {**SETTINGS, "ui": {"language": ("en", "ru")[seed % 2]}}

@@ -58,7 +58,9 @@ async def test_a_message_is_asked_again_and_both_replies_can_be_walked_to(
         await seat.pilot.press("alt+up", "left_square_bracket")
         await seat.sees("‹ 1/2 ›")
         chosen = seat.screen.transcript.chosen
-        assert chosen is not None and chosen.turn is not None and chosen.turn.id == first.id
+        assert chosen is not None
+        assert chosen.turn is not None
+        assert chosen.turn.id == first.id
         await seat.pilot.press("alt+left")
         await seat.sees("This is branch 1/2")
         await seat.pilot.press("alt+right")
@@ -76,7 +78,8 @@ async def test_a_message_is_asked_otherwise_and_the_thread_stays_on_that_branch(
         assert seat.draft == "Two"
         await seat.sees("instead of: Two")
         await seat.pilot.press("escape")
-        assert seat.draft == "a draft" and asked(seat) == ["One", "Two", "Three"]
+        assert seat.draft == "a draft"
+        assert asked(seat) == ["One", "Two", "Three"]
         await seat.pilot.press("alt+up", "alt+up", "e")
         seat.screen.composer.write("Other two")
         await seat.pilot.press("enter")
@@ -102,7 +105,8 @@ async def test_an_edited_message_that_does_not_fit_leaves_the_branch_as_it_was(
         await seat.until(lambda: seat.draft == "Two")
         await seat.types("much too long " * 5000)
         await seat.sees("shorten the message")
-        assert asked(seat) == ["One", "Two"] and "much too long" in seat.draft
+        assert asked(seat) == ["One", "Two"]
+        assert "much too long" in seat.draft
 
 
 async def test_earlier_turns_are_laid_down_as_they_come_near_and_nothing_jumps(
@@ -171,4 +175,5 @@ async def test_a_tall_screen_is_filled_with_earlier_turns_and_follows_the_end(
         transcript = seat.screen.transcript
         await seat.until(lambda: not transcript.near_top and transcript.following)
         await seat.asks("one more")
-        assert transcript.following and "one more" in seat.shown
+        assert transcript.following
+        assert "one more" in seat.shown

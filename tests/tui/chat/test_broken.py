@@ -82,7 +82,8 @@ async def test_a_handler_that_breaks_is_said_now_and_then_and_the_chat_goes_on(
         await seat.sees("Something broke inside Discern (KeyError", "the chat goes on", FILE)
         assert len(seat.app._notifications) == 1  # one place
         kept = (home.state / FILE).read_text()
-        assert kept.startswith("KeyError\n") and "nobody may read" not in kept.replace(WHERE, "")
+        assert kept.startswith("KeyError\n")
+        assert "nobody may read" not in kept.replace(WHERE, "")
         assert seat.draft == "my draft"
         await seat.asks("Still there?")
 

@@ -29,12 +29,14 @@ async def test_a_typed_mark_takes_four_key_strokes(home: Home, quick: Settings) 
         await picking(seat, "alt+d")
         await seat.sees("1 semantic", "4 tactical", "Enter skips")
         first = seat.screen.transcript.turns[0]
-        assert first.turn is not None and first.turn.replied in " ".join(seat.shown.split())
+        assert first.turn is not None
+        assert first.turn.replied in " ".join(seat.shown.split())
         await seat.pilot.press("4")
         await seat.sees("3 fact")
         await seat.pilot.press("3", "enter")
         await seat.sees("✓ Kept as error (tactical/fact)", "undo")
-        assert not seat.screen.query(MarkPicker) and seat.screen.composer.has_focus
+        assert not seat.screen.query(MarkPicker)
+        assert seat.screen.composer.has_focus
         item = seat.screen.chat.journal.differences()[0]
         assert (item.kind, item.moment) == ("tactical/fact", Moment.ERROR)
 
@@ -50,9 +52,11 @@ async def test_a_chosen_earlier_reply_is_marked_with_what_it_should_have_said(
         await seat.sees("✓ Kept as error")
         item = seat.screen.chat.journal.differences()[0]
         first, second = seat.screen.transcript.turns
-        assert first.turn is not None and item.turn == first.turn.id
+        assert first.turn is not None
+        assert item.turn == first.turn.id
         assert (item.contrast.sounds, item.note, item.kind) == ("Lutz.", "city", None)
-        assert first.sign and not second.sign
+        assert first.sign
+        assert not second.sign
 
 
 async def test_words_typed_right_behind_the_digits_are_all_there(
@@ -68,7 +72,8 @@ async def test_words_typed_right_behind_the_digits_are_all_there(
         await seat.pilot.press("enter")
         await seat.sees("Kept as error (semantic/register)")
         item = seat.screen.chat.journal.differences()[0]
-        assert item.contrast.sounds == "Lutz,is" and seat.draft == ""
+        assert item.contrast.sounds == "Lutz,is"
+        assert seat.draft == ""
         await seat.pilot.press("alt+up")
         await seat.sees("v a part · u undo · c contrast · w why")
 
@@ -86,7 +91,8 @@ async def test_escape_leaves_everything_as_it_was_at_every_step(
             await seat.pilot.press(*keys, "escape")
             await seat.until(lambda: not seat.screen.query(MarkPicker))
             assert seat.screen.chat.journal.differences() == []
-            assert seat.draft == "" and seat.screen.composer.has_focus
+            assert seat.draft == ""
+            assert seat.screen.composer.has_focus
 
 
 async def test_backspace_goes_back_and_a_slash_writes_the_mark_as_a_line(
@@ -138,7 +144,8 @@ async def test_a_reply_that_streams_is_marked_when_it_has_ended(home: Home, tiny
         await seat.until(lambda: seat.screen.chat.journal.differences())
         item = seat.screen.chat.journal.differences()[0]
         view = seat.screen.transcript.turns[-1]
-        assert view.turn is not None and (item.turn, item.kind) == (view.turn.id, "semantic/tone")
+        assert view.turn is not None
+        assert (item.turn, item.kind) == (view.turn.id, "semantic/tone")
         assert item.contrast.sounds == "So"
         await seat.until(lambda: view.sign)
 
@@ -152,7 +159,8 @@ async def test_words_chosen_with_keys_become_the_span(home: Home, quick: Setting
         await seat.hits("d", "4", "3", "enter")  # as quick as one can
         await seat.sees("✓ Kept as")
         item = seat.screen.chat.journal.differences()[0]
-        assert item.span is not None and item.kind == "tactical/fact"
+        assert item.span is not None
+        assert item.kind == "tactical/fact"
         assert item.span.quote == " ".join(item.replied.split()[1:3])
         assert item.replied[item.span.start : item.span.end] == item.span.quote
         view = seat.screen.transcript.turns[0]
@@ -175,7 +183,8 @@ async def test_leaving_the_words_shows_the_reply_again(home: Home, quick: Settin
 def test_a_mark_in_steps_skips_what_is_not_said() -> None:
     steps = Steps(list(kinds().values()))
     assert [digit for digit, _ in steps.offers] == ["1", "2", "3", "4", "5"]
-    assert steps.press("9") is None and steps.press("x") is None
+    assert steps.press("9") is None
+    assert steps.press("x") is None
     assert steps.skip().said("", "") == {
         "moment": Moment.SURPRISE,
         "kind": None,
@@ -183,32 +192,38 @@ def test_a_mark_in_steps_skips_what_is_not_said() -> None:
         "sounds": None,
     }
     tactical = steps.press("4")
-    assert tactical is not None and tactical.skip().said("", "")["kind"] == "tactical"
+    assert tactical is not None
+    assert tactical.skip().said("", "")["kind"] == "tactical"
     fact = tactical.press("3")
-    assert fact is not None and fact.said(" n ", " s ") == {
+    assert fact is not None
+    assert fact.said(" n ", " s ") == {
         "moment": Moment.ERROR,
         "kind": "tactical/fact",
         "note": " n ",
         "sounds": " s ",
     }
-    assert fact.back() == tactical and tactical.back() == steps
+    assert fact.back() == tactical
+    assert tactical.back() == steps
 
 
 def test_a_passage_moves_by_words_and_lines_and_grows_both_ways() -> None:
     passage = Passage.of("One two.\n\nThree four five\nsix")
-    assert passage is not None and Passage.of(" \n") is None
+    assert passage is not None
+    assert Passage.of(" \n") is None
 
     def chosen(of: Passage) -> str:
         return of.text[slice(*of.span)]
 
     assert chosen(passage) == "One"
-    assert chosen(passage.move(-1)) == "One" and chosen(passage.move(99)) == "six"
+    assert chosen(passage.move(-1)) == "One"
+    assert chosen(passage.move(99)) == "six"
     assert chosen(passage.line(1)) in ("Three", ".")
     three = passage.move(3)
     assert chosen(three) == "Three"
     assert chosen(three.toggle().move(2)) == "Three four five"
     assert chosen(three.move(-2, grow=True)) == "two.\n\nThree"
-    assert chosen(three.line(1)) == "six" and chosen(three.move(2).line(1)) == "six"
+    assert chosen(three.line(1)) == "six"
+    assert chosen(three.move(2).line(1)) == "six"
 
 
 @pytest.mark.parametrize(
@@ -227,7 +242,8 @@ def test_what_is_selected_is_found_in_the_source(
 ) -> None:
     start = shown.index(part)
     place = in_source(source, shown, start, start + len(part))
-    assert place is not None and source[slice(*place)] == found
+    assert place is not None
+    assert source[slice(*place)] == found
 
 
 def test_what_does_not_stand_in_the_source_is_refused() -> None:

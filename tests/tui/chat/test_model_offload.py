@@ -57,7 +57,8 @@ async def test_a_message_sent_while_the_model_is_away_is_answered_by_what_was_le
         await seat.until(lambda: len(seat.screen.chat.turns()) == 2, patience=90)
         turn = seat.screen.chat.turns()[-1]
         assert before.adapter is None
-        assert turn.asked == "Hello again" and turn.adapter == seat.screen.chat.adapter.id  # type: ignore[union-attr]
+        assert turn.asked == "Hello again"
+        assert turn.adapter == seat.screen.chat.adapter.id
         await seat.until(lambda: not seat.screen.talk.streaming)
         await seat.sees("/report shows it all")
         await seat.until(lambda: model_offload.AWAY not in seat.status)
@@ -98,7 +99,8 @@ async def test_the_model_stays_while_somebody_types(
         seat.screen.composer.write("I am still wri")
         await seat.until(lambda: seat.screen.lending._wanted)
         await seat.screen.lending.look()
-        assert not seat.screen.chat.engine.lent and len(places(home)) == 1
+        assert not seat.screen.chat.engine.lent
+        assert len(places(home)) == 1
         seat.screen.composer.take()
         await aside(seat)
         seat.screen.training.stop()

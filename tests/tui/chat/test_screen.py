@@ -48,7 +48,8 @@ async def test_a_mark_gives_a_receipt_and_is_recalled_by_the_next_message(
     async with sitting(home, quick) as seat:
         await seat.asks(QUESTION)
         first = seat.screen.transcript.turns[-1]
-        assert first.turn is not None and first.turn.replied in " ".join(seat.shown.split())
+        assert first.turn is not None
+        assert first.turn.replied in " ".join(seat.shown.split())
         await seat.types(f"/diff error tactical => {SOUNDS}")
         await seat.sees("✓ Kept as error (tactical)", "undo", "◆ 1 waiting")
         assert first.sign == "◆"
@@ -198,7 +199,9 @@ async def test_esc_stops_the_reply_and_keeps_the_part_and_the_draft(
         await seat.hits("escape")
         await seat.until(lambda: not seat.screen.talk.streaming)
         turn = seat.screen.transcript.turns[-1].turn
-        assert turn is not None and turn.stopped and len(turn.replied) > 100
+        assert turn is not None
+        assert turn.stopped
+        assert len(turn.replied) > 100
         assert seat.screen.chat.turns() == [turn]
         assert seat.draft == "draft"
         await seat.sees("stopped")
@@ -265,7 +268,8 @@ async def test_a_model_that_cannot_be_loaded_leaves_with_its_sentence(
     async with sitting(home, missing, ready=False) as seat:
         await seat.until(lambda: seat.app.failure is not None)
     assert seat.app.return_code == 2
-    assert seat.app.failure is not None and "/nowhere/model.gguf" in seat.app.failure
+    assert seat.app.failure is not None
+    assert "/nowhere/model.gguf" in seat.app.failure
 
 
 async def test_over_another_screen_ctrl_c_says_the_same_there(home: Home, quick: Settings) -> None:
@@ -400,5 +404,6 @@ async def test_a_reply_that_could_not_be_kept_stays_on_the_screen_and_says_so(
         await seat.until(lambda: not seat.screen.talk.streaming)
         await seat.sees("not kept", "nothing more is kept")
         [view] = seat.screen.transcript.turns
-        assert view.turn is None and len(view.reply.text) > 80
+        assert view.turn is None
+        assert len(view.reply.text) > 80
         assert seat.draft == QUESTION

@@ -28,17 +28,24 @@ def test_ask_puts_damaged_checkpoints_aside_and_says_so_once(
     said(capsys, "ask", "One?", "--thread", "work")
     damage(configured.checkpoints)
     code, out, err = call(capsys, "memory", "check")
-    assert code == 0 and "are damaged" in out and "The memory is whole" in out, err
+    assert code == 0, err
+    assert "are damaged" in out
+    assert "The memory is whole" in out
     code, out, err = call(capsys, "doctor", "--json")
-    assert code == 0 and "threads.sqlite are damaged" in out, err
+    assert code == 0, err
+    assert "threads.sqlite are damaged" in out
     code, out, err = call(capsys, "ask", "Two?", "--thread", "work")
-    assert code == 0 and out.strip()
-    assert "made anew from the journal" in err and "Traceback" not in err
+    assert code == 0
+    assert out.strip()
+    assert "made anew from the journal" in err
+    assert "Traceback" not in err
     assert aside(configured.checkpoints).exists()
     code, out, err = call(capsys, "ask", "Three?", "--thread", "work")
-    assert code == 0 and "journal" not in err
+    assert code == 0
+    assert "journal" not in err
     out = call(capsys, "memory", "check")[1]
-    assert "are damaged" not in out and f"put aside stand at {aside(configured.checkpoints)}" in out
+    assert "are damaged" not in out
+    assert f"put aside stand at {aside(configured.checkpoints)}" in out
     with Journal(configured.journal) as journal:
         assert [turn.asked for turn in journal.branch("work")] == ["One?", "Two?", "Three?"]
 
@@ -54,7 +61,8 @@ def test_forget_and_delete_heed_no_damaged_checkpoints(
     said(capsys, "ask", "Two?", "--thread", "work")
     damage(configured.checkpoints)
     code, out, err = call(capsys, "sessions", "delete", "work", "--yes")
-    assert code == 0 and out.startswith("Deleted: work"), err
+    assert code == 0, err
+    assert out.startswith("Deleted: work")
 
 
 @needs_mounts
@@ -68,9 +76,11 @@ def test_checkpoints_that_are_read_only_stop_no_question(configured: Home, tiny:
         [*words, sys.executable, "-m", "tui", "ask", "One?"],
         capture_output=True, text=True, stdin=subprocess.DEVNULL, env=dict(os.environ),
     )  # fmt: skip
-    assert done.returncode == 0 and done.stdout.strip(), done.stderr
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip(), done.stderr
     assert "cannot write the checkpoints" in done.stderr
-    assert "the talk is kept in the journal" in done.stderr and "Traceback" not in done.stderr
+    assert "the talk is kept in the journal" in done.stderr
+    assert "Traceback" not in done.stderr
     with Journal(configured.journal) as journal:
         assert [turn.asked for turn in journal.turns()] == ["One?"]
 

@@ -72,7 +72,8 @@ def test_a_stream_says_everything_as_it_happens(
     document = said[-1]
     assert "".join(str(line["text"]) for line in said[1:-1]).strip() == document["reply"]
     assert document["recalled"] == said[0]["recalled"] != []
-    assert document["thread"] == "work" and document["reason"] in ("end", "length")
+    assert document["thread"] == "work"
+    assert document["reason"] in ("end", "length")
     code, out, _err = call(capsys, "ask", "capital of Zubrowka?", "--json")
     assert code == 0
     assert {*lines(out)[0], "event"} == set(document)
@@ -107,9 +108,11 @@ def test_ask_says_that_the_adapter_was_refused_and_lets_the_base_answer(
     configured.adapters.mkdir(parents=True)
     os.mkfifo(configured.adapters / "current.json")
     code, out, err = call(capsys, "ask", "hi", *options)
-    assert code == 0 and out.strip()
+    assert code == 0
+    assert out.strip()
     assert "discern: the current adapter was refused: cannot read" in err
-    assert "named pipe" in err and err.count("\n") == 1
+    assert "named pipe" in err
+    assert err.count("\n") == 1
     assert call(capsys, "ask", "hi", "--no-adapter", *options)[2] == ""
 
 
@@ -150,7 +153,8 @@ def test_ctrl_c_keeps_what_was_said_and_ends_with_130(configured: Home) -> None:
     assert err == "discern: stopped; what was said is kept\n"
     with Journal(configured.journal) as journal:
         turn = journal.turn(str(done["turn"]))
-        assert turn.stopped and turn.replied == done["reply"]
+        assert turn.stopped
+        assert turn.replied == done["reply"]
 
 
 def test_what_does_not_fit_is_refused_whole(
@@ -161,7 +165,8 @@ def test_what_does_not_fit_is_refused_whole(
     monkeypatch.setattr("sys.stdin", io.StringIO("+ a line of a diff\n" * 5000))
     code, out, err = call(capsys, "ask", "Review this.")
     assert (code, out) == (2, "")
-    assert err.startswith("discern: the message takes ") and "shorten the message" in err
+    assert err.startswith("discern: the message takes ")
+    assert "shorten the message" in err
     assert err.count("\n") == 1
     with Journal(configured.journal) as journal:
         assert journal.turns() == []
@@ -177,7 +182,8 @@ def test_what_is_no_text_is_refused(configured: Home) -> None:  # noqa: F811
         cwd=ROOT,
     )
     assert done.returncode == 2
-    assert b"no text" in done.stderr and b"Traceback" not in done.stderr
+    assert b"no text" in done.stderr
+    assert b"Traceback" not in done.stderr
 
 
 def test_a_pipe_that_never_ends_is_refused(
@@ -188,7 +194,8 @@ def test_a_pipe_that_never_ends_is_refused(
     monkeypatch.setattr("tui.cli.chat.ask.MOST", 5)
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n" * 100))
     code, _out, err = call(capsys, "ask")
-    assert code == 2 and "over 5 characters, more than a model can read; pipe less" in err
+    assert code == 2
+    assert "over 5 characters, more than a model can read; pipe less" in err
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&- 2>&-"])
@@ -226,7 +233,8 @@ def test_one_word_on_the_thread_is_enough(
     capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
 ) -> None:
     code, _out, err = call(capsys, *words, "-c")
-    assert code == 2 and "each names a thread" in err
+    assert code == 2
+    assert "each names a thread" in err
 
 
 def test_continue_goes_on_in_the_last_thread(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,4 +291,5 @@ def test_what_takes_a_while_says_so_to_a_person_alone(
     monkeypatch.setattr("sys.stderr", silent)
     (tmp_path / words[-1]).unlink(missing_ok=True)
     assert run([*words]) in (0, 1)
-    assert said not in silent.getvalue() and "\x1b" not in silent.getvalue()
+    assert said not in silent.getvalue()
+    assert "\x1b" not in silent.getvalue()

@@ -35,8 +35,10 @@ def marked(home: Home, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> list[Diff
 def test_lessons_conflicts_and_what_is_left_out_are_shown(marked: list[Difference]) -> None:
     shown = CliRunner().invoke(lessons, []).output
     assert f"{marked[1].id[:8]}  contrast" in shown
-    assert "tokens asked" in shown and "1 lesson in " in shown
-    assert "Conflicts:" in shown and "the newer counts" in shown
+    assert "tokens asked" in shown
+    assert "1 lesson in " in shown
+    assert "Conflicts:" in shown
+    assert "the newer counts" in shown
     assert f"{marked[2].id[:8]}  a bare mark" in shown
     assert f"{marked[3].id[:8]}  the reply of the difference" in shown
     assert "\x1b" not in shown

@@ -46,7 +46,8 @@ def test_every_verb_has_help_and_its_line_in_the_overview(
     capsys: pytest.CaptureFixture[str], verb: str
 ) -> None:
     code, out, _err = call(capsys, verb, "--help")
-    assert code == 0 and "Usage: discern " + verb in out
+    assert code == 0
+    assert "Usage: discern " + verb in out
     assert verb in call(capsys, "--help")[1]
 
 
@@ -55,18 +56,21 @@ def test_a_question_a_mark_and_the_same_question_again(
 ) -> None:
     first = said(capsys, "ask", "What is the capital of Zubrowka?")
     assert {"reply", "thread", "turn", "recalled", "adapter"} <= first.keys()
-    assert first["recalled"] == [] and first["adapter"] is None
+    assert first["recalled"] == []
+    assert first["adapter"] is None
     kept = said(
         capsys, "mark", "--moment", "error", "--kind", "fact", "--expected", "Lutz.",
         "--note", "a city",
     )  # fmt: skip
     assert kept["turn"] == first["turn"]
-    assert kept["kind"] == "tactical/fact" and kept["contrast"]["sounds"] == "Lutz."
+    assert kept["kind"] == "tactical/fact"
+    assert kept["contrast"]["sounds"] == "Lutz."
     again = said(capsys, "ask", "capital of Zubrowka?")
     assert [item["id"] for item in again["recalled"]] == [kept["id"]]
     assert again["thread"] != first["thread"]
     without = said(capsys, "ask", "capital of Zubrowka?", "--no-recall", "--thread", "work")
-    assert without["recalled"] == [] and without["thread"] == "work"
+    assert without["recalled"] == []
+    assert without["thread"] == "work"
     assert said(capsys, "ask", "and now?", "--continue")["thread"] == "work"
 
 
@@ -93,7 +97,8 @@ def test_memory_can_be_seen_searched_and_forgotten(
     assert [item["id"] for item in said(capsys, "memory", "list")] == [kept["id"]]
     assert said(capsys, "memory", "show", kept["id"][:6])["asked"].endswith("Zubrowka?")
     found = said(capsys, "memory", "search", "the capital of Zubrowka")
-    assert found[0]["recalled"] and found[0]["score"] > 0.9
+    assert found[0]["recalled"]
+    assert found[0]["score"] > 0.9
     for words in (("list",), ("show", kept["id"]), ("search", "capital of Zubrowka")):
         _code, out, _err = call(capsys, "memory", *words)
         assert kept["id"][:8] in out
@@ -137,7 +142,8 @@ def test_nothing_to_train_is_not_a_failure(
     configured: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, _out, err = call(capsys, "train")
-    assert code == 0 and "nothing to train" in err
+    assert code == 0
+    assert "nothing to train" in err
     assert said(capsys, "train")["verdict"] == "nothing"
     assert said(capsys, "report") is None
     assert said(capsys, "adapters", "list") == []
@@ -148,9 +154,11 @@ def test_nothing_to_train_is_not_a_failure(
 def test_a_mistake_in_the_settings_is_named(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     home.settings_file.write_text("[model]\npaht = 3\n")
     code, _out, err = call(capsys, "ask", "hi")
-    assert code == 2 and "unknown key model.paht" in err
+    assert code == 2
+    assert "unknown key model.paht" in err
     code, out, _err = call(capsys, "doctor")
-    assert code == 2 and "unknown key model.paht" in out
+    assert code == 2
+    assert "unknown key model.paht" in out
 
 
 def test_the_doctor_says_what_it_found(
@@ -162,7 +170,8 @@ def test_the_doctor_says_what_it_found(
         item["what"] for item in found["findings"]
     }
     code, out, _err = call(capsys, "doctor", "--model", "/nowhere.gguf")
-    assert code == 2 and "there is no model at /nowhere.gguf" in out
+    assert code == 2
+    assert "there is no model at /nowhere.gguf" in out
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -179,4 +188,5 @@ def test_completion_scripts_name_the_command(
     capsys: pytest.CaptureFixture[str], shell: str
 ) -> None:
     code, out, _err = call(capsys, "completion", shell)
-    assert code == 0 and "_DISCERN_COMPLETE" in out
+    assert code == 0
+    assert "_DISCERN_COMPLETE" in out

@@ -67,7 +67,8 @@ def test_what_was_asked_in_this_terminal_is_marked_and_the_receipt_names_it(
 ) -> None:
     asked(OURS)
     done = process(*MARK, elsewhere=False)
-    assert done.returncode == 0 and f"for “{OURS}”" in done.stdout
+    assert done.returncode == 0
+    assert f"for “{OURS}”" in done.stdout
 
 
 def test_another_session_that_spoke_last_is_not_marked_by_guess(
@@ -75,13 +76,17 @@ def test_another_session_that_spoke_last_is_not_marked_by_guess(
 ) -> None:
     ours, theirs = asked(OURS), asked(THEIRS, elsewhere=True)
     code, _out, err = call(capsys, *MARK)
-    assert code == 2 and err.count("\n") == 1
-    assert "another session spoke last" in err and f"“{THEIRS}”" in err
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "another session spoke last" in err
+    assert f"“{THEIRS}”" in err
     assert f"--turn {ours['turn'][:8]} for your own" in err
     code, out, _err = call(capsys, *MARK, "--turn", ours["turn"][:8])
-    assert code == 0 and f"for “{OURS}”" in out
+    assert code == 0
+    assert f"for “{OURS}”" in out
     code, out, _err = call(capsys, *MARK, "--last")
-    assert code == 0 and f"for “{THEIRS}”" in out
+    assert code == 0
+    assert f"for “{THEIRS}”" in out
     with Journal(configured.journal) as journal:
         marks = [item.turn for item in journal.differences()]
     assert marks == [ours["turn"], theirs["turn"]]
@@ -96,12 +101,14 @@ def test_after_a_minute_the_last_reply_is_taken_whoever_asked_for_it(
         journal.add_turn(turn, place="elsewhere")
         journal.set_fact("last thread", "t")
     code, _out, err = call(capsys, *MARK)
-    assert code == 2 and "--turn ID for another" in err
+    assert code == 2
+    assert "--turn ID for another" in err
     with Journal(configured.journal) as journal:
         old = replace(turn, id=new_id(), at=now() - timedelta(seconds=61))
         journal.add_turn(old, place="elsewhere")
     code, out, _err = call(capsys, *MARK)
-    assert code == 0 and f"for “{THEIRS}”" in out
+    assert code == 0
+    assert f"for “{THEIRS}”" in out
 
 
 def test_a_mark_that_another_session_has_just_made_is_not_taken_back_by_guess(
@@ -112,8 +119,10 @@ def test_a_mark_that_another_session_has_just_made_is_not_taken_back_by_guess(
     asked(THEIRS, elsewhere=True)
     theirs = json.loads(process(*MARK, "--last", "--json", elsewhere=True).stdout)["id"]
     code, _out, err = call(capsys, "memory", "undo")
-    assert code == 2 and err.count("\n") == 1
-    assert f"“{THEIRS}”" in err and f"`discern memory undo {theirs[:8]}`" in err
+    assert code == 2
+    assert err.count("\n") == 1
+    assert f"“{THEIRS}”" in err
+    assert f"`discern memory undo {theirs[:8]}`" in err
     assert call(capsys, "memory", "undo", "")[0] == 2  # an empty variable names none
     assert call(capsys, "memory", "undo", theirs[:8])[0] == 0
     assert json.loads(call(capsys, "memory", "undo", "--json")[1])["undone"] == ours
@@ -124,7 +133,8 @@ def test_a_misspelt_moment_is_asked_about(
     configured: Home, capsys: pytest.CaptureFixture[str], verb: tuple[str, ...]
 ) -> None:
     code, _out, err = call(capsys, *verb, "--moment", "eror")
-    assert code == 2 and "did you mean error?" in err
+    assert code == 2
+    assert "did you mean error?" in err
 
 
 def test_a_misspelt_kind_is_asked_about(
@@ -132,7 +142,8 @@ def test_a_misspelt_kind_is_asked_about(
 ) -> None:
     asked(OURS)
     code, _out, err = call(capsys, *MARK, "--kind", "tactical/facts")
-    assert code == 2 and "did you mean tactical/fact?" in err
+    assert code == 2
+    assert "did you mean tactical/fact?" in err
 
 
 def test_json_says_what_was_replaced_and_what_teaches_nothing(
@@ -140,11 +151,13 @@ def test_json_says_what_was_replaced_and_what_teaches_nothing(
 ) -> None:
     asked(OURS)
     wrong = json.loads(call(capsys, *MARK, "--json")[1])
-    assert wrong["untaught"] is None and wrong["replaces"] == []
+    assert wrong["untaught"] is None
+    assert wrong["replaces"] == []
     good = json.loads(call(capsys, "mark", "--moment", "hold", "--json")[1])
     assert good["replaces"] == [wrong["id"]]
     bare = json.loads(call(capsys, "mark", "--moment", "error", "--json")[1])
-    assert bare["untaught"] == "bare" and bare["replaces"] == [good["id"]]
+    assert bare["untaught"] == "bare"
+    assert bare["replaces"] == [good["id"]]
 
 
 def test_lessons_list_a_mark_that_teaches_nothing_with_its_reason(
@@ -154,6 +167,8 @@ def test_lessons_list_a_mark_that_teaches_nothing_with_its_reason(
     with Journal(configured.prepare().journal) as journal:
         journal.add_turn(turn)
     code, out, _err = call(capsys, "mark", "--moment", "hold", "--turn", turn.id)
-    assert code == 0 and "Nothing will be trained: the reply is empty" in out
+    assert code == 0
+    assert "Nothing will be trained: the reply is empty" in out
     code, out, _err = call(capsys, "lessons")
-    assert code == 0 and "the reply is empty, so there is nothing to keep" in out
+    assert code == 0
+    assert "the reply is empty, so there is nothing to keep" in out

@@ -42,7 +42,9 @@ def threads(capsys: pytest.CaptureFixture[str]) -> list[str]:
 @pytest.mark.parametrize("verb", sorted(group.commands))
 def test_every_verb_has_help_with_an_example(capsys: pytest.CaptureFixture[str], verb: str) -> None:
     code, out, _err = call(capsys, "sessions", verb, "--help")
-    assert code == 0 and "Examples:" in out and f"discern sessions {verb}" in out
+    assert code == 0
+    assert "Examples:" in out
+    assert f"discern sessions {verb}" in out
     assert "--json" in out
     assert "..." not in call(capsys, "sessions", "--help")[1].partition("Commands:")[2]
 
@@ -56,7 +58,9 @@ def test_threads_are_listed_and_sifted(told: str, capsys: pytest.CaptureFixture[
         "Where is the plugharness?",
     )
     out = call(capsys, "sessions", "list")[1]
-    assert "◆ 1" in out and "today" in out and "1 turn" in out
+    assert "◆ 1" in out
+    assert "today" in out
+    assert "1 turn" in out
     assert "work" not in call(capsys, "sessions", "list", "--text", "PLUGHARNESS")[1]
     assert "Nothing said holds 'x y'." in call(capsys, "sessions", "list", "--text", "x y")[1]
 
@@ -77,7 +81,9 @@ def test_what_nothing_is_called_is_one_sentence(
     home: Home, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
 ) -> None:
     code, out, err = call(capsys, *words)
-    assert (code, out) == (2, "") and err.startswith("discern: ") and err.count("\n") == 1
+    assert (code, out) == (2, "")
+    assert err.startswith("discern: ")
+    assert err.count("\n") == 1
 
 
 def test_no_threads_yet_is_said(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
@@ -87,7 +93,10 @@ def test_no_threads_yet_is_said(home: Home, capsys: pytest.CaptureFixture[str]) 
 
 def test_a_thread_is_shown_and_renamed(told: str, capsys: pytest.CaptureFixture[str]) -> None:
     _code, out, _err = call(capsys, "sessions", "show", "work")
-    assert "# work" in out and "> Why?" in out and "> Because." in out and "\x1b" not in out
+    assert "# work" in out
+    assert "> Why?" in out
+    assert "> Because." in out
+    assert "\x1b" not in out
     assert said(capsys, "sessions", "show", "work")["turns"][0]["marks"][0]["sounds"] == "Because."
     assert said(capsys, "sessions", "rename", "work", " play ") == {"old": "work", "name": "play"}
     assert threads(capsys) == ["play", "to the sea"]
@@ -111,7 +120,9 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
     told: str, capsys: pytest.CaptureFixture[str], words: list[str], expected: str
 ) -> None:
     code, out, err = call(capsys, "sessions", *words)
-    assert code == 2 and expected in err and out == ""
+    assert code == 2
+    assert expected in err
+    assert out == ""
     assert threads(capsys) == ["work", "to the sea"]
 
 
@@ -122,7 +133,8 @@ def test_a_thread_is_deleted_and_its_marks_stay(
     assert (gone["thread"], gone["turns"], gone["marks"], gone["files"]) == ("to the sea", 1, 0, [])
     assert not left_in(home.data, ("plugharness", "to the sea"))
     code, out, _err = call(capsys, "sessions", "delete", "work", "--yes")
-    assert code == 0 and out == "Deleted: work, 1 turn.\n1 mark stays in memory.\n"
+    assert code == 0
+    assert out == "Deleted: work, 1 turn.\n1 mark stays in memory.\n"
     assert [item["id"] for item in said(capsys, "memory", "list")] == [told]
     assert "in a talk that was deleted" in call(capsys, "memory", "show", told)[1]
     assert said(capsys, "memory", "forget", told)["forgotten"] == told
@@ -157,14 +169,16 @@ def test_a_thread_is_written_out_and_never_over_a_file(
     assert "Written: " in call(capsys, "sessions", "export", "work", "a.json")[1]
     assert json.loads((tmp_path / "a.json").read_text("utf-8"))["thread"] == "work"
     code, _out, err = call(capsys, "sessions", "export", "work", "work.md")
-    assert code == 2 and "is there already; name another file" in err
+    assert code == 2
+    assert "is there already; name another file" in err
     piped = call(capsys, "sessions", "export", "work", "-", "--format", "json")[1]
     assert json.loads(piped)["turns"][0]["asked"] == "Why?"
     piped = call(capsys, "sessions", "export", "work", "-", "--json")[1]
     assert json.loads(piped)["turns"][0]["asked"] == "Why?"
     assert call(capsys, "sessions", "export", "work", "-", "--json", "--format", "md")[0] == 2
     code, _out, err = call(capsys, "sessions", "export", "work", "~no such user/a.md")
-    assert code == 2 and "a.md: No such file or directory; name a file" in err
+    assert code == 2
+    assert "a.md: No such file or directory; name a file" in err
     files = said(capsys, "sessions", "delete", "work")["files"]
     assert str(tmp_path / "a.json") in files
 

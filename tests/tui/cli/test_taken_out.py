@@ -122,8 +122,10 @@ def test_a_form_that_could_not_be_read_is_private_and_goes_with_its_difference(
     with Journal(home.journal) as journal, pytest.raises(MarkError, match="it is kept in"):
         edit_form.edited(journal.difference(kept["id"]), home)
     *words, path = seen.read_text().splitlines()
-    assert QUESTION in "".join(words) and ".discern-" in path  # swept, should a kill leave it
-    assert Path(path).parent.parent == home.state and not Path(path).exists()
+    assert QUESTION in "".join(words)
+    assert ".discern-" in path
+    assert Path(path).parent.parent == home.state
+    assert not Path(path).exists()
     form = home.state / f"edit-{kept['id'][:8]}.toml"
     assert stat.S_IMODE(form.stat().st_mode) == 0o600
     said(capsys, "memory", "forget", kept["id"])

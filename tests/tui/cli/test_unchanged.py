@@ -38,7 +38,8 @@ def test_what_is_held_is_given_back() -> None:
     for text in texts(11, 2000):
         assert given_back(hold_line_ends(text)) == text == given_back(hold_keys(text))
         assert len(hold_line_ends(text).splitlines()) <= text.count("\n") + 1
-        assert "\x1b" not in hold_keys(text) and "\x00" not in hold_keys(text)
+        assert "\x1b" not in hold_keys(text)
+        assert "\x00" not in hold_keys(text)
 
 
 def test_a_paste_is_given_as_it_was_but_for_the_form_of_its_line_ends() -> None:
@@ -46,7 +47,8 @@ def test_a_paste_is_given_as_it_was_but_for_the_form_of_its_line_ends() -> None:
         parser = GatedParser()
         found = list(parser.feed(f"{BEGIN}{text}{END}z"))
         assert [type(event) for event in found] == [events.Paste, events.Key]
-        assert isinstance(found[0], events.Paste) and pasted(found[0].text) == as_pasted(text)
+        assert isinstance(found[0], events.Paste)
+        assert pasted(found[0].text) == as_pasted(text)
 
 
 async def test_the_input_and_a_line_of_a_card_hold_what_they_were_given(

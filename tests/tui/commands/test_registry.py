@@ -38,19 +38,24 @@ def test_what_is_no_command_is_a_message(message: str) -> None:
 
 def test_a_command_is_read_with_its_argument() -> None:
     parsed = parse("/diff error tactical => Shorter.")
-    assert parsed is not None and parsed.command is find("diff")
+    assert parsed is not None
+    assert parsed.command is find("diff")
     assert parsed.argument == "error tactical => Shorter."
     below = parse("/diff\n=> Two\nlines")
-    assert below is not None and below.argument == "=> Two\nlines"
+    assert below is not None
+    assert below.argument == "=> Two\nlines"
     assert find("?") is find("help")
     assert find("MARK") is find("diff")
 
 
 def test_a_typo_is_answered_with_the_nearest_command() -> None:
     parsed = parse("/trian")
-    assert parsed is not None and parsed.command is None and parsed.nearest == "train"
+    assert parsed is not None
+    assert parsed.command is None
+    assert parsed.nearest == "train"
     nothing = parse("/xyzzyx")
-    assert nothing is not None and nothing.nearest is None
+    assert nothing is not None
+    assert nothing.nearest is None
 
 
 def test_names_are_completed_the_likeliest_first() -> None:

@@ -34,7 +34,8 @@ async def test_a_russian_locale_alone_makes_the_chat_speak_russian(russian: Home
         assert "Спросите что-нибудь" in seat.shown
         assert "база" in seat.status
         await seat.asks("Столица Австралии?")
-        assert "ток/с" in seat.status and "первый" in seat.status
+        assert "ток/с" in seat.status
+        assert "первый" in seat.status
         await seat.types("/diff ошибка факт => Канберра.")
         await seat.sees("Сохранено: ошибка (тактическое/факт)", "выучится по /train", "снять")
         assert "1 ждёт" in seat.status
@@ -146,7 +147,8 @@ def test_the_status_line_keeps_its_weightiest_parts_in_80_columns(russian_words:
     )  # fmt: skip
     parts = [text for text, _ in fit(full, 75)]
     assert sum(cell_len(part) + 3 for part in parts) - 3 <= 75
-    assert "◆ 12 ждут" in parts and "без памяти" in parts
+    assert "◆ 12 ждут" in parts
+    assert "без памяти" in parts
     assert any(part.endswith("занято 96%") for part in parts)
 
 

@@ -94,7 +94,8 @@ def test_the_page_of_commands_tells_every_key_and_every_sign() -> None:
 def test_bad_keys_are_refused_in_one_sentence(own: dict[str, str], said: str) -> None:
     with pytest.raises(SettingsError, match=r"config\.toml") as refused:
         Keyboard(own)
-    assert said in str(refused.value) and "\n" not in str(refused.value)
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
 def test_a_bad_key_in_the_settings_is_told_with_exit_code_2(
@@ -111,7 +112,8 @@ def test_a_bad_key_in_the_settings_is_told_with_exit_code_2(
         home.settings_file.write_text(f"[keys]\n{line}\n")
         assert run(["chat"]) == 2
         told = capsys.readouterr().err
-        assert said in told and "Traceback" not in told
+        assert said in told
+        assert "Traceback" not in told
 
 
 def test_keys_are_read_in_any_order_and_shown_as_people_say_them() -> None:
@@ -119,7 +121,8 @@ def test_keys_are_read_in_any_order_and_shown_as_people_say_them() -> None:
     assert keyboard.keys["mark_now"] == ("ctrl+shift+m", "f5")
     assert keyboard.keys["grow"] == ("question_mark",)
     assert keyboard.own == {"mark_now": "ctrl+shift+m,f5", "grow": "question_mark"}
-    assert display("alt+up") == "Alt+↑" and display("ctrl+j") == "Ctrl+J"
+    assert display("alt+up") == "Alt+↑"
+    assert display("ctrl+j") == "Ctrl+J"
 
 
 def test_a_key_of_a_screen_may_be_one_of_the_chat_or_of_another_screen() -> None:
@@ -209,6 +212,8 @@ async def test_the_palette_offers_what_keys_do_with_the_keys_in_force(home: Home
         panel = next(
             item for title, item in offered.items() if title.startswith("Watch the training")
         )
-        assert panel.help == "F9" and "/diff" in offered and "/training" in offered
+        assert panel.help == "F9"
+        assert "/diff" in offered
+        assert "/training" in offered
         next(item for title, item in offered.items() if title.startswith("Mark what")).callback()
         await seat.sees("◆ mark the reply")

@@ -64,7 +64,8 @@ async def test_past_talk_is_searched_and_gone_on_in(home: Home, quiet: Settings)
         await seat.sees("trip", "work", "1 turn", "today")
         await seat.pilot.press(*"bare")
         await seat.sees("Bare [bold]? → Yes.")
-        assert "\x1b" not in seat.shown and "trip" not in seat.shown
+        assert "\x1b" not in seat.shown
+        assert "trip" not in seat.shown
         await seat.pilot.press("escape")
         await seat.sees("trip")
         await seat.pilot.press("escape")
@@ -231,7 +232,8 @@ async def test_a_session_is_written_out_in_either_form(
         await seat.pilot.press("enter")
         await seat.sees("Written:")
         text = (folder / "trip.md").read_text("utf-8")
-        assert "> One [bold]?" in text and "\x1b" not in text
+        assert "> One [bold]?" in text
+        assert "\x1b" not in text
         await seat.pilot.press("ctrl+e", "ctrl+e")
         assert screen.query_one("#line", Input).value == str(folder / "trip-2.json")
         await seat.pilot.press(*["backspace"] * len("-2.json"), *".md", "enter")
@@ -278,7 +280,10 @@ def test_times_are_said_as_people_say_them() -> None:
 def test_a_found_word_stands_in_its_line_and_is_lit() -> None:
     text = "a " * 200 + "Zürich\nis " + "b " * 200
     line = around(text, ["zürich"], 40)
-    assert "Zürich is" in line and line.startswith("…") and line.endswith("…") and len(line) <= 40
+    assert "Zürich is" in line
+    assert line.startswith("…")
+    assert line.endswith("…")
+    assert len(line) <= 40
     assert around("short", ["absent"], 40) == "short"
     found = lit("Ab aB (c", ["ab", "(c"], "dim", "bold")
     assert found.plain == "Ab aB (c"

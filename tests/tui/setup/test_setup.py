@@ -284,7 +284,7 @@ def timer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[tupl
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setattr(service, "detect", lambda: "systemd")
     monkeypatch.setattr(service, "_call", call)
-    yield called
+    return called
 
 
 async def test_a_timer_is_shown_before_it_is_installed(
@@ -301,7 +301,8 @@ async def test_a_timer_is_shown_before_it_is_installed(
         await at(seat, "by this machine's own timer")
         await seat.pilot.press("enter")
         await seat.sees("This is what would be written for you (systemd)", "discern-night.service")
-        assert not unit.exists() and is_first_start(home)
+        assert not unit.exists()
+        assert is_first_start(home)
         await seat.pilot.press("escape")
         await seat.sees("step 2 of 3", "› every night")
         assert not unit.exists()

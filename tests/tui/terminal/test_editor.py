@@ -70,7 +70,8 @@ def test_a_text_that_cannot_be_read_back_stays_where_it_is(tmp_path: Path) -> No
         with pytest.raises(SettingsError, match=said) as caught:
             edited("a draft", [str(program(tmp_path, body))], tmp_path / "drafts")
         kept = re.search(r"left in (\S+) cannot be read", str(caught.value))
-        assert kept and Path(kept[1]).exists()
+        assert kept
+        assert Path(kept[1]).exists()
         shutil.rmtree(Path(kept[1]).parent)
 
 
@@ -105,7 +106,8 @@ def test_a_killed_chat_leaves_its_draft_to_the_next_once_the_editor_is_closed(
         assert stat.S_IMODE(settled.drafts.stat().st_mode) == 0o700
         terminal.process.kill()
         terminal.process.wait(60)
-        assert list(left_drafts(settled)) == [] and draft.exists()  # the editor lives
+        assert list(left_drafts(settled)) == []
+        assert draft.exists()
         go.touch()
         while not (found := list(left_drafts(settled))):
             time.sleep(0.02)
@@ -128,4 +130,5 @@ def test_no_draft_is_taken_from_behind_a_link_out_of_the_home(home: Home, tmp_pa
     (outside / "draft.md").write_text("not ours")
     home.drafts.mkdir(parents=True)
     (home.drafts / "0123456789abcdef").symlink_to(outside)
-    assert list(left_drafts(home)) == [] and (outside / "draft.md").exists()
+    assert list(left_drafts(home)) == []
+    assert (outside / "draft.md").exists()

@@ -24,8 +24,10 @@ def test_a_hostile_paste_is_text_wherever_it_is_cut(cut: int) -> None:
     found = read(whole[:cut], whole[cut:]) if cut else read(whole)
     assert [type(event) for event in found] == [events.Paste, events.Key]
     paste, key = found
-    assert isinstance(paste, events.Paste) and pasted(paste.text) == SAFE
-    assert isinstance(key, events.Key) and key.key == "z"
+    assert isinstance(paste, events.Paste)
+    assert pasted(paste.text) == SAFE
+    assert isinstance(key, events.Key)
+    assert key.key == "z"
 
 
 def test_what_is_no_paste_comes_through_at_once_and_unchanged() -> None:

@@ -146,7 +146,8 @@ def test_a_verb_has_colours_unless_they_are_not_wanted(settled: Home, colour: bo
     with Terminal("tui", "report", NO_COLOR="" if colour else "1") as terminal:
         terminal.until(lambda: b"PAY16" in terminal.out)
         harmless(terminal.out)
-        assert (b"\x1b[32m" in terminal.out) is colour and (b"\x1b" in terminal.out) is colour
+        assert (b"\x1b[32m" in terminal.out) is colour
+        assert (b"\x1b" in terminal.out) is colour
 
 
 def test_what_breaks_unforeseen_leaves_one_sentence_and_a_file_without_words(
@@ -164,7 +165,8 @@ def test_what_breaks_unforeseen_leaves_one_sentence_and_a_file_without_words(
     assert b"Traceback" not in terminal.out
     assert b"a person said" not in terminal.out[terminal.out.find(b"something broke (KeyError)") :]
     left = (settled.state / FILE).read_text()
-    assert left.startswith("KeyError\n") and "breaking_process.py" in left
+    assert left.startswith("KeyError\n")
+    assert "breaking_process.py" in left
     assert "that a person said" not in left.replace(
         'raise KeyError("words that a person said")', ""
     )

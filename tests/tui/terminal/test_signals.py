@@ -65,7 +65,8 @@ def test_the_terminal_is_as_it_was_and_the_message_is_in_the_next_chat(
         assert termios.tcgetattr(terminal.master) == before
         terminal.drain()
         if number == signal.SIGTERM:
-            assert b"\x1b[?1049l" in terminal.out and b"\x1b[?25h" in terminal.out
+            assert b"\x1b[?1049l" in terminal.out
+            assert b"\x1b[?25h" in terminal.out
         assert b"Traceback" not in terminal.out
     with Terminal("tui", "chat", "--new") as terminal:
         terminal.until(lambda: b"half a" in terminal.out and b"message" in terminal.out)
@@ -103,7 +104,8 @@ def test_a_message_that_the_journal_cannot_keep_is_printed_when_the_chat_is_ende
         terminal.until(lambda: terminal.process.poll() is not None)
         terminal.drain()
         after = terminal.out.rpartition(b"\x1b[?1049l")[2]
-        assert b"could not be kept" in after and b"half a message" in after
+        assert b"could not be kept" in after
+        assert b"half a message" in after
         assert b"Traceback" not in after
 
 
@@ -126,7 +128,8 @@ def test_every_draft_is_kept_once_and_handed_out_latest_first(home: Home) -> Non
 def test_ask_keeps_what_was_said_so_far(settled: Home, number: signal.Signals) -> None:
     settled.settings_file.write_text("[memory]\ndense = false\n[sampling]\nmax_tokens = 4000\n")
     with started("ask", "Count for ever.", "--stream") as process:
-        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
         while '"delta"' not in process.stdout.readline():
             pass
         process.send_signal(number)
@@ -134,8 +137,10 @@ def test_ask_keeps_what_was_said_so_far(settled: Home, number: signal.Signals) -
     (turn,) = turns(settled)
     if turn.stopped:  # else the reply was over before it was told
         assert process.returncode == 128 + number
-        assert '"done"' in out and "what was said is kept" in err
-    assert turn.replied and "Traceback" not in err
+        assert '"done"' in out
+        assert "what was said is kept" in err
+    assert turn.replied
+    assert "Traceback" not in err
 
 
 def mark(home: Home) -> None:
@@ -168,7 +173,8 @@ def test_a_training_that_is_ended_leaves_nothing_half_made_and_no_traceback(
         process.send_signal(number)
         _out, err = process.communicate(timeout=60)
     assert process.returncode == 128 + number, err
-    assert "the training was stopped" in err and "Traceback" not in err
+    assert "the training was stopped" in err
+    assert "Traceback" not in err
     assert not list(settled.adapters.glob("*"))
     with Journal(settled.journal) as journal:
         assert all(row["state"] == "waiting" for row in journal.nights(5))
@@ -193,11 +199,13 @@ def test_a_verb_that_reads_or_writes_a_file_ends_cleanly(
     )  # fmt: skip
     assert process.returncode == 128 + number, process.stderr
     assert f"ended by {number.name}; nothing that was kept is lost" in process.stderr
-    assert "Traceback" not in process.stderr and not process.stdout
+    assert "Traceback" not in process.stderr
+    assert not process.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "in.jsonl"]
     assert sorted(settled.data.rglob("*")) == before
     with Journal(settled.journal) as journal:
-        assert journal.check() is None and len(journal.differences()) == 3
+        assert journal.check() is None
+        assert len(journal.differences()) == 3
 
 
 @pytest.mark.parametrize("number", ENDING)
@@ -206,10 +214,12 @@ def test_the_service_of_the_nights_ends_with_its_number(
 ) -> None:
     settled.settings_file.write_text("[memory]\ndense = false\n")
     with started("night") as process:
-        assert process.stderr is not None and "The next night is" in process.stderr.readline()
+        assert process.stderr is not None
+        assert "The next night is" in process.stderr.readline()
         process.send_signal(number)
         _out, err = process.communicate(timeout=60)
-    assert process.returncode == 128 + number and "Traceback" not in err
+    assert process.returncode == 128 + number
+    assert "Traceback" not in err
 
 
 def test_what_was_told_to_ignore_a_hangup_goes_on(settled: Home) -> None:
@@ -219,4 +229,5 @@ def test_what_was_told_to_ignore_a_hangup_goes_on(settled: Home) -> None:
     process = subprocess.run(
         ["sh", "-c", f"trap '' HUP; exec {command}"], capture_output=True, cwd=ROOT, timeout=60
     )
-    assert process.returncode == 0 and process.stdout.count(b"\n") == 4
+    assert process.returncode == 0
+    assert process.stdout.count(b"\n") == 4

@@ -50,7 +50,8 @@ async def test_the_chat_is_drawn_in_every_theme(home: Home) -> None:
         for name in THEMES:
             seat.app.theme = name
             await seat.pilot.pause()
-            assert seat.app.theme_variables["muted"] and seat.app.theme_variables["line"]
+            assert seat.app.theme_variables["muted"]
+            assert seat.app.theme_variables["line"]
             assert "◆ discern" in seat.shown, name
 
 
@@ -82,4 +83,5 @@ def test_an_unknown_theme_is_refused_in_one_sentence(
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     assert run(["chat"]) == 2
     said = capsys.readouterr().err
-    assert "ui.theme = 'mauve' is refused" in said and str(home.settings_file) in said
+    assert "ui.theme = 'mauve' is refused" in said
+    assert str(home.settings_file) in said

@@ -8,8 +8,10 @@ from tui.training.plots import curve, logarithmic
 def test_a_rising_line_goes_from_the_lower_left_to_the_upper_right() -> None:
     rows = curve([0.0, 1.0], 6, 3, 0.0, 1.0)
     assert [len(row) for row in rows] == [6, 6, 6]
-    assert rows[0].strip() and rows[0].index(rows[0].strip()) >= 4
-    assert rows[2][0] != " " and rows[2][5] == " "
+    assert rows[0].strip()
+    assert rows[0].index(rows[0].strip()) >= 4
+    assert rows[2][0] != " "
+    assert rows[2][5] == " "
 
 
 def test_a_steep_part_has_no_holes() -> None:
@@ -30,4 +32,6 @@ def test_nothing_to_draw_draws_nothing() -> None:
 
 def test_values_far_apart_are_drawn_by_their_logarithms() -> None:
     assert logarithmic([9.0, 0.1])
-    assert not logarithmic([9.0, 1.0]) and not logarithmic([9.0, 0.0]) and not logarithmic([])
+    assert not logarithmic([9.0, 1.0])
+    assert not logarithmic([9.0, 0.0])
+    assert not logarithmic([])

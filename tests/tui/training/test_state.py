@@ -29,7 +29,9 @@ def test_a_recorded_run_is_told_whole(states: list[TrainingState]) -> None:
     end = states[-1]
     assert (end.began, end.pid, end.model) == (BEGAN, EVENTS[0]["pid"], "starter.gguf")
     assert (end.planned, end.practice, end.differences) == (2, False, 6)
-    assert end.verdict == "published" and end.ended and end.now is None
+    assert end.verdict == "published"
+    assert end.ended
+    assert end.now is None
     assert [(one.number, one.rate, one.passed, one.good) for one in end.tries] == [
         (1, 1e-5, False, 0),
         (2, 6e-3, True, 7),
@@ -42,7 +44,9 @@ def test_a_recorded_run_is_told_whole(states: list[TrainingState]) -> None:
     assert all(lesson.said and lesson.right <= lesson.wordings for lesson in second.lessons)
     losses = [event["loss"] for event in EVENTS if "loss" in event]
     assert second.loss.points == tuple(losses[-second.step :])
-    assert second.learnt.points[-1] > 0.9 and second.memory_mb > 0 and second.threads == 1
+    assert second.learnt.points[-1] > 0.9
+    assert second.memory_mb > 0
+    assert second.threads == 1
 
 
 def test_the_stages_follow_one_another_and_their_times_add_up(states: list[TrainingState]) -> None:
@@ -58,7 +62,8 @@ def test_the_stages_follow_one_another_and_their_times_add_up(states: list[Train
     for before, after in itertools.pairwise(end.spans):
         assert before.ended == after.began
     assert end.spans[-1].ended == end.at == EVENTS[-1]["at"]
-    assert end.span("train", 1) != end.span("train", 2) and end.span("room", 1) is None
+    assert end.span("train", 1) != end.span("train", 2)
+    assert end.span("room", 1) is None
     assert end.span("anchors", 1) is end.span("anchors", 2)
 
 
@@ -66,7 +71,8 @@ def test_a_lesson_counts_as_right_by_its_margin_and_later_by_the_gate(
     states: list[TrainingState],
 ) -> None:
     tried = [state.tries[-1] for state in states if state.tries]
-    assert tried[0].good == 0 and max(one.good for one in tried) == 7
+    assert tried[0].good == 0
+    assert max(one.good for one in tried) == 7
     for one in tried:
         for lesson in one.lessons:
             if lesson.said is None:
@@ -94,7 +100,8 @@ def test_what_is_left_comes_from_the_pace_and_from_an_earlier_run(
     assert span is not None
     pace = (span.last - span.began) / 45
     alone = left(half, None, half.at)
-    assert alone.stage == pytest.approx(45 * pace) and alone.whole is None
+    assert alone.stage == pytest.approx(45 * pace)
+    assert alone.whole is None
     later = left(half, None, half.at + 1)
     assert later.stage == pytest.approx(45 * pace - 1)
     past = Past(dict.fromkeys(STAGES, 2.0), differences=6)
@@ -112,7 +119,8 @@ def test_an_earlier_run_of_the_same_model_that_was_judged_is_taken(
     assert earlier(home.runs, begun, now) is None
     folder = judged(home, "20260101T000000")
     past = earlier(home.runs, begun, now)
-    assert past is not None and past.differences == 6
+    assert past is not None
+    assert past.differences == 6
     twice = [span for span in states[-1].spans if span.stage == "train"]
     took = sum((span.ended or 0) - span.began for span in twice) / 2
     assert past.seconds["train"] == pytest.approx(took, abs=0.01)
@@ -126,16 +134,20 @@ def test_a_run_made_today_tells_its_lessons(home: Home, tiny: Path) -> None:
     mark(home, difference("Who?", "Lutz.", missed="who is meant"), difference("Where?", "Here."))
     report = run_night(home, quick_settings(home), model_path=tiny)
     state = folded(Path(report.run))
-    assert state.verdict == report.verdict and len(state.tries) == 1
+    assert state.verdict == report.verdict
+    assert len(state.tries) == 1
     assert {lesson.difference for lesson in state.lessons} == {
         fate.difference for fate in report.fates
     }
     assert [lesson.kind for lesson in state.lessons].count("naming") == 1
     assert all(lesson.said is not None for lesson in state.tries[0].lessons)
     assert any(lesson.margin is not None for lesson in state.tries[0].lessons)
-    assert state.differences == 2 and state.began == report.started
+    assert state.differences == 2
+    assert state.began == report.started
     past = earlier(home.runs, state, home.runs / "20990101T000000")
-    assert past is not None and past.differences == 2 and past.seconds["train"] > 0
+    assert past is not None
+    assert past.differences == 2
+    assert past.seconds["train"] > 0
 
 
 @pytest.mark.parametrize(
@@ -171,7 +183,9 @@ def test_long_curves_stay_small_and_keep_their_shape() -> None:
         course = course.after(float(number))
     points = course.points
     assert MOST // 2 <= len(points) <= MOST + 1
-    assert list(points) == sorted(points) and points[0] < 50 and points[-1] > 9_950
+    assert list(points) == sorted(points)
+    assert points[0] < 50
+    assert points[-1] > 9_950
     assert Course().points == ()
 
 
@@ -179,7 +193,8 @@ def test_the_log_keeps_its_end() -> None:
     state = TrainingState()
     for number in range(LOGGED + 10):
         state = state.noting("step", step=number)
-    assert LOGGED // 2 < len(state.log) <= LOGGED and state.log[-1].values["step"] == LOGGED + 9
+    assert LOGGED // 2 < len(state.log) <= LOGGED
+    assert state.log[-1].values["step"] == LOGGED + 9
 
 
 def test_times_are_said_as_roughly_as_they_are_known() -> None:

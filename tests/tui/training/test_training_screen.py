@@ -68,7 +68,8 @@ async def test_a_training_of_the_chat_is_seen_and_ended_from_the_screen(
         await seat.sees("The report comes when the training has ended.")
         await seat.hits(other, "escape", key)
         await seat.sees(f"? {key} yes · Esc no")
-        assert screen._watch.seen.alive and not seat.screen.panel.stopping
+        assert screen._watch.seen.alive
+        assert not seat.screen.panel.stopping
         await seat.hits(key)
         if abort:
             await seat.sees("✗ broke off", "✗ learning", "The training was stopped; nothing was")
@@ -88,7 +89,8 @@ async def test_a_training_of_the_chat_is_seen_and_ended_from_the_screen(
             assert seat.screen.chat.waiting() == 1
         else:
             await seat.sees("/report shows it all")
-        assert not seat.screen.panel.display and seat.screen.composer.has_focus
+        assert not seat.screen.panel.display
+        assert seat.screen.composer.has_focus
 
 
 async def test_a_chat_opened_while_another_process_trains_shows_all_since_its_beginning(
@@ -164,7 +166,8 @@ async def test_the_last_training_is_shown_from_its_folder_and_leads_to_its_repor
         await seat.sees("✓ published", "took 0:27", "Learnt 7 of 7 lessons from 6 differences")
         await seat.sees("try", "Who wrote the song of the harbour? → Mirra Odell wrote it.")
         await seat.sees("7 said right by the file that was tested", "(names the break)")
-        assert screen._try is not None and screen._try.number == 2
+        assert screen._try is not None
+        assert screen._try.number == 2
         await seat.hits("left_square_bracket", "left_square_bracket")
         await seat.sees("0 said right by the file that was tested", "step 90 of 90")
         await seat.hits("right_square_bracket", "right_square_bracket")

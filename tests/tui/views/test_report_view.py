@@ -66,17 +66,22 @@ def test_every_colour_has_a_sign_that_says_the_same() -> None:
     assert lines[0] == "✗ Rejected: what served before serves on"
     assert "! no better than recall" in lines
     assert "✗ lessons reproduced: 50% (at least 90%)" in lines
-    assert "! perplexity: +2%" in lines and "✓ distance: 0.01" in lines
-    assert "→ mark it again" in lines and "~ Unrelated?" in lines
+    assert "! perplexity: +2%" in lines
+    assert "✓ distance: 0.01" in lines
+    assert "→ mark it again" in lines
+    assert "~ Unrelated?" in lines
 
 
 def test_one_question_with_one_outcome_stands_once_and_a_failed_one_says_why() -> None:
     text = view(REPORT).plain
-    assert text.count("Who is it?") == 1 and "learnt ×2" in text
-    assert text.count("✗ Где 漢字?") == 1 and "not learnt" in text
+    assert text.count("Who is it?") == 1
+    assert "learnt ×2" in text
+    assert text.count("✗ Где 漢字?") == 1
+    assert "not learnt" in text
     for words in ("wanted    Там.", "А где? → Нигде.", "why       too little", "say it in other"):
         assert words in text
-    assert "· Где 漢字?" in text and "it names no reply" in text
+    assert "· Где 漢字?" in text
+    assert "it names no reply" in text
     assert "Wavering?" not in text
 
 
@@ -100,8 +105,12 @@ def test_markup_and_controls_of_a_lesson_are_only_text() -> None:
     hostile = replace(LEARNT, asked="[red]x[/]\x1b[2J", after="\x1b]52;c;eA==\x07[@click=q]y")
     beside = (Beside("\x1b]0;x\x07\n[i]own", 0.0, 0.0),)
     said = view(replace(REPORT, sentence="\x1b[31m[b]s", fates=(hostile,), beside=beside))
-    assert "[red]x[/]" in said.plain and "[@click=q]y" in said.plain and "[b]s" in said.plain
-    assert "[i]own" in said.plain and "\x1b" not in said.plain and "\x07" not in said.plain
+    assert "[red]x[/]" in said.plain
+    assert "[@click=q]y" in said.plain
+    assert "[b]s" in said.plain
+    assert "[i]own" in said.plain
+    assert "\x1b" not in said.plain
+    assert "\x07" not in said.plain
 
 
 def test_what_a_mark_changed_is_what_the_latest_training_found(tmp_path: Path) -> None:
@@ -117,6 +126,8 @@ def test_what_a_mark_changed_is_what_the_latest_training_found(tmp_path: Path) -
     (tmp_path / "20260314T031500").mkdir()  # one that was cut off
     found = changed(tmp_path, ["a" * 32, "b" * 32, "e" * 32])
     assert set(found) == {"a" * 32, "b" * 32}
-    assert found["a" * 32].fate.fate == "held" and found["a" * 32].published
-    assert found["b" * 32].fate.fate == "repelled" and not found["b" * 32].published
+    assert found["a" * 32].fate.fate == "held"
+    assert found["a" * 32].published
+    assert found["b" * 32].fate.fate == "repelled"
+    assert not found["b" * 32].published
     assert changed(tmp_path / "none", ["a" * 32]) == {}

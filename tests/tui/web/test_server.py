@@ -36,7 +36,8 @@ async def test_nothing_is_given_without_the_key(home: Home) -> None:
         for path in ("/static/js/textual.js?" + key, "/ws?" + key, "/download/1?" + key):
             assert (await served.get(path))[0] == 403, path
         _status, said, headers = await served.get("/")
-        assert "the key is missing" in said and "Set-Cookie" not in headers
+        assert "the key is missing" in said
+        assert "Set-Cookie" not in headers
         with pytest.raises(aiohttp.WSServerHandshakeError, match="403"):
             async with tab(served):
                 pass
@@ -48,13 +49,16 @@ async def test_a_key_opens_once_and_becomes_a_cookie(home: Home) -> None:
         status, _said, headers = await served.get("/?" + served.url.partition("?")[2])
         assert (status, headers["Location"]) == (303, "/")
         cookie = headers["Set-Cookie"]
-        assert "HttpOnly" in cookie and "SameSite=Strict" in cookie
+        assert "HttpOnly" in cookie
+        assert "SameSite=Strict" in cookie
         assert served.url.partition("key=")[2] not in cookie
         status, page, headers = await served.get("/")
-        assert status == 200 and "textual-terminal" in page
+        assert status == 200
+        assert "textual-terminal" in page
         assert "key=" not in page
         policy = headers["Content-Security-Policy"]
-        assert "default-src 'none'" in policy and "script-src 'self'" in policy
+        assert "default-src 'none'" in policy
+        assert "script-src 'self'" in policy
         assert headers["X-Content-Type-Options"] == "nosniff"
         asked_for = re.findall(r'(?:src|href)="([^"]+)"', page)
         parts = [part for part in asked_for if part.startswith("/") and part != "/"]
@@ -227,12 +231,14 @@ async def test_the_key_of_an_opened_browser_works_one_time(home: Home, tmp_path:
         await until(lambda: told.exists() and told.read_text().endswith("\n"))
         shown = told.read_text().strip()
         key = "/?" + shown.partition("?")[2]
-        assert shown.startswith(served.base) and shown != served.url
+        assert shown.startswith(served.base)
+        assert shown != served.url
         assert (await served.get(key))[0] == 303
         assert (await served.get("/"))[0] == 200
         served.client.cookie_jar.clear()
         status, said, _headers = await served.get(key)
-        assert status == 403 and "let a browser in already" in said
+        assert status == 403
+        assert "let a browser in already" in said
         assert (await served.get("/?" + served.url.partition("?")[2]))[0] == 303
 
 

@@ -109,7 +109,8 @@ async def test_a_full_table_of_descriptors_is_waited_out_in_silence(home: Home) 
         await served.come_in()
         said += (await last_words(served)).encode()
         assert said.count(b"A browser has to wait: Too many open files") == 1
-        assert b"Traceback" not in said and len(said) < 500
+        assert b"Traceback" not in said
+        assert len(said) < 500
 
 
 async def test_many_connections_leave_descriptors_for_the_tabs(

@@ -55,7 +55,8 @@ async def test_a_chat_that_hears_no_more_is_ended_all_the_same(
     process.send_signal(signal.SIGSTOP)
     opened.stdin.write(b"x" * 1_000_000)  # more than the pipe holds
     await opened.stop()
-    assert process.returncode == -signal.SIGKILL and not children(by_words)
+    assert process.returncode == -signal.SIGKILL
+    assert not children(by_words)
 
 
 async def test_a_file_is_saved_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:

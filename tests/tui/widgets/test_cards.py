@@ -39,8 +39,10 @@ async def test_the_three_lines_are_written_in_a_card_and_kept_with_enter(
         await seat.pilot.press(*"city", "tab", "tab", *"Lutz", "ctrl+j", *"ok", "enter")
         await seat.sees("version 2", "trained when you run /train")
         item = seat.screen.chat.journal.difference(identity)
-        assert item.contrast == Contrast("city", None, "Lutz\nok") and item.state is State.WAITING
-        assert not seat.screen.query(Card) and seat.screen.composer.has_focus
+        assert item.contrast == Contrast("city", None, "Lutz\nok")
+        assert item.state is State.WAITING
+        assert not seat.screen.query(Card)
+        assert seat.screen.composer.has_focus
         await seat.until(lambda: seat.screen.transcript.turns[0].sign == "◆")
 
 
@@ -162,7 +164,8 @@ async def test_a_hint_is_one_line_that_marks_nothing_and_goes_with_escape(
         assert seat.screen.chat.journal.differences() == []
         await seat.pilot.press("alt+up")
         chosen = seat.screen.transcript.chosen
-        assert chosen is not None and chosen.turn == first
+        assert chosen is not None
+        assert chosen.turn == first
         await seat.pilot.press("escape")
         await seat.until(lambda: not seat.screen.query(Hint))
 

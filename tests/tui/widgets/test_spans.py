@@ -91,7 +91,8 @@ async def test_what_is_selected_in_markdown_is_found_in_its_source(shown: str, s
         await whole(page)
         await pilot.pause()
         span = selected(page.reply, TEXT, place(page.reply, shown))
-        assert isinstance(span, tuple) and TEXT[slice(*span)] == source
+        assert isinstance(span, tuple)
+        assert TEXT[slice(*span)] == source
 
 
 async def test_a_selection_over_blocks_reaches_from_its_first_word_to_its_last() -> None:
@@ -242,7 +243,8 @@ async def test_words_selected_with_the_mouse_become_the_span(home: Home) -> None
         await seat.sees("✓ Kept as")
         item = seat.screen.chat.journal.differences()[0]
         assert item.span == Span.within(item.replied, at, item.span.end if item.span else 0)
-        assert item.span is not None and item.span.quote.startswith(word)
+        assert item.span is not None
+        assert item.span.quote.startswith(word)
         assert not seat.screen.selections
 
 
