@@ -1,11 +1,11 @@
-# make chat   set up what is missing and open the chat
-# make test   set up what is missing, lint, type-check and run the tests
+# make chat   Set up what is missing and open the chat.
+# make test   Set up what is missing, lint, type-check and run the tests.
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# Processes that test side by side; each of them trains and serves, so two cores are used up by two.
+# Parallel test processes. Each one trains and generates, so two processes keep two cores busy.
 WORKERS ?= 2
 
 .PHONY: chat test test-all lint install demo lock messages bench bench-learning captures clean
@@ -31,14 +31,14 @@ demo: install
 bench: install
 	@$(BIN)/python benchmarks/starter.py
 
-# An environment with TRL in it that sees all of ours: torch is not fetched twice.
+# An environment with TRL that reuses our packages, so that torch is not downloaded twice.
 .venv-bench: install
 	@$(PYTHON) -m venv $@
 	@$(BIN)/python -c 'import site; print(site.getsitepackages()[0])' > \
 	  "$$($@/bin/python -c 'import site; print(site.getsitepackages()[0])')/discern.pth"
 	@$@/bin/python -m pip install --quiet --disable-pip-version-check datasets==5.2.0 trl==1.16.0
 
-# What the code says anew goes into the Russian catalogue, to be translated; then compiled for gettext.
+# Add new messages to the Russian catalog for translation, then compile it.
 messages: install
 	@$(BIN)/python -m tests.messages
 
@@ -50,17 +50,17 @@ bench-learning: install .venv-bench
 
 install: $(STAMP)
 
-# llama-cpp-python compiles from source. Only the library that we call is built: no multimodal part,
-# no tools, no HTTP; the variable that llama-cpp-python forces on is switched off from outside.
+# llama-cpp-python is compiled from source. Only the library we call is built: no multimodal part, no tools,
+# no HTTP. The included file turns off a variable that llama-cpp-python forces on.
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "Discern needs Python 3.11 or newer, and $(PYTHON) is older or missing. Try: make PYTHON=python3.11 install" >&2; exit 2; }
+	  echo "Discern needs Python 3.11 or newer, but $(PYTHON) is older or missing. Try: make PYTHON=python3.11 install" >&2; exit 2; }
 	@for tool in cmake c++; do command -v $$tool >/dev/null || { \
-	  echo "$$tool is missing, and llama.cpp is compiled with it. Debian or Ubuntu: sudo apt install build-essential cmake; Fedora: sudo dnf install gcc-c++ cmake; macOS: xcode-select --install && brew install cmake" >&2; exit 2; }; done
+	  echo "$$tool is missing; it is needed to compile llama.cpp. Debian or Ubuntu: sudo apt install build-essential cmake; Fedora: sudo dnf install gcc-c++ cmake; macOS: xcode-select --install && brew install cmake" >&2; exit 2; }; done
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
-	  echo "cannot make a virtual environment. Debian or Ubuntu: sudo apt install python3-venv" >&2; exit 2; }
+	  echo "Cannot create a virtual environment. Debian or Ubuntu: sudo apt install python3-venv" >&2; exit 2; }
 	@echo 'set(LLAMA_BUILD_COMMON OFF)' > $(VENV)/lean.cmake
-	@echo "installing Discern into $(VENV) (the first time llama.cpp is compiled: some minutes)"
+	@echo "Installing Discern into $(VENV) (the first time takes some minutes: llama.cpp is compiled)"
 	@args="-DLLAVA_BUILD=OFF -DLLAMA_OPENSSL=OFF -DCMAKE_PROJECT_llama.cpp_INCLUDE=$(CURDIR)/$(VENV)/lean.cmake"; \
 	 if command -v nvcc >/dev/null && command -v nvidia-smi >/dev/null; then args="$$args -DGGML_CUDA=ON"; fi; \
 	 CMAKE_ARGS="$$args $$CMAKE_ARGS" CMAKE_BUILD_PARALLEL_LEVEL=$${CMAKE_BUILD_PARALLEL_LEVEL:-$$(getconf _NPROCESSORS_ONLN)} \
@@ -68,7 +68,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-# Resolve anew what pyproject.toml asks for, in a throw-away environment, and write the exact versions.
+# Resolve the dependencies of pyproject.toml in a temporary environment and write their exact versions.
 lock:
 	@rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
 	@$(VENV)-lock/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 hatchling==1.33.0 editables

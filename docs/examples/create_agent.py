@@ -1,7 +1,7 @@
-"""An agent of twenty lines that learns from differences.
+"""An agent in twenty lines that learns from differences.
 
-Talk to it; where a reply misses something, type `/diff error => how it should have sounded`. From then
-on that is recalled where it matters, and at night an adapter is trained on it, which serves by morning.
+Chat with it. When a reply is wrong, type `/diff error => the better reply`. The difference is recalled
+from then on where it is relevant, and an adapter is trained on it at night.
 """
 
 from langchain.agents import create_agent
@@ -11,7 +11,7 @@ from agent.plugin import Companion, DifferenceMiddleware, DiscernChatModel
 from trainer.loop import nightly
 
 companion = Companion.open()
-model = DiscernChatModel.from_gguf()  # the starter; name your own Qwen's GGUF here
+model = DiscernChatModel.from_gguf()  # the starter model; pass the path of your own Qwen GGUF
 agent = create_agent(
     model, middleware=[DifferenceMiddleware(companion)], checkpointer=InMemorySaver()
 )

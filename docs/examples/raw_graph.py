@@ -1,7 +1,7 @@
-"""A graph of one's own that gains `/diff`, recall and a nightly adapter.
+"""Your own LangGraph graph with `/diff`, recall and a nightly adapter.
 
-The node `reply` is yours: call any model there, near or far. Only ids of what was recalled are kept in
-the state; `companion.placed` shows the model the texts.
+The node `reply` is yours: call any local or remote model there. The state holds only the ids of
+recalled differences; `companion.placed` adds their text to the messages.
 """
 
 from typing import Annotated, Any, TypedDict
@@ -21,7 +21,7 @@ class State(TypedDict):
 
 
 companion = Companion.open()
-model = DiscernChatModel.from_gguf()  # the starter; name your own Qwen's GGUF here
+model = DiscernChatModel.from_gguf()  # the starter model; pass the path of your own Qwen GGUF
 
 
 def reply(state: State) -> dict[str, Any]:
