@@ -141,7 +141,7 @@ def discern(
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     if "_DISCERN_COMPLETE" in os.environ:
-        pass
+        importlib.import_module("tui.cli.system.completion")  # registers our completion for Bash
     try:
         result = discern.main(arguments, prog_name="discern", standalone_mode=False)
         return result if isinstance(result, int) else 0

@@ -82,10 +82,9 @@ It completes verbs, options, threads, kinds, models, and the ids of differences,
 """
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def completion(shell: str) -> None:
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
     """Print the completion script of SHELL."""
-    from tui.cli.main import discern
-
     found = get_completion_class(shell)
     assert found is not None  # the choice above lists just those that click has
-    echo(found(discern, {}, "discern", "_DISCERN_COMPLETE").source())
+    echo(found(ctx.find_root().command, {}, "discern", "_DISCERN_COMPLETE").source())
