@@ -281,7 +281,7 @@ class ChatScreen(ReadingStage):
         if message.direction < 0:
             self.transcript.scroll_page_up(animate=False)
         else:
-            self.transcript.scroll_page_down(animate=False)
+            self.transcript.page_down()
 
     async def on_key(self, event: events.Key) -> None:
         """Writing while a reply is chosen goes on in the input."""

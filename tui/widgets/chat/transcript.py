@@ -65,6 +65,17 @@ class Transcript(VerticalScroll):
         """Go to the end and follow it again."""
         self.anchor()
 
+    def page_down(self) -> None:
+        """Scroll a page down; a page that reaches the end follows it again.
+
+        Textual follows again only when the scroll position is exactly at the end, which text that
+        streams in meanwhile moves away.
+        """
+        if self.max_scroll_y - self.scroll_y <= self.scrollable_content_region.height:
+            self.follow()
+        else:
+            self.scroll_page_down(animate=False)
+
     async def show(self, widgets: Sequence[Widget]) -> None:
         """Replace everything, and follow the end."""
         self.choose(None)
