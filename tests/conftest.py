@@ -14,6 +14,7 @@ from agent.llama.engine import Engine
 from memory.i18n import i18n
 from memory.settings.settings import Home, Settings, read_settings
 from tests.gguf_files import write_tiny
+from tests.warm_training import Warm
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +46,20 @@ def signals() -> Iterator[None]:
     for number, handler in before.items():
         if handler is not None and signal.getsignal(number) is not handler:
             signal.signal(number, handler)
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+    """A process that has imported what trains, to be forked."""
+    process = Warm(tmp_path_factory.mktemp("warm"))
+    yield process
+    process.close()
+
+
+@pytest.fixture(autouse=True)
+def quick_training_children(warm: Warm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fork the training children of this process."""
+    monkeypatch.setattr("trainer.launch.worker_client.subprocess", warm.subprocess)
 
 
 @pytest.fixture

@@ -25,8 +25,10 @@ MARKED = [
 ]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("count", [1, 3, 8])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("count", [1, pytest.param(3, marks=SLOW), pytest.param(8, marks=SLOW)])
 def test_a_night_on_the_starter_passes_the_shipped_gate(
     home: Home, settings: Settings, starter: Path, count: int
 ) -> None:

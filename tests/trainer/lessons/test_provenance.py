@@ -121,7 +121,13 @@ SLOW = pytest.mark.slow
 
 
 @pytest.mark.parametrize(
-    "verb", [forget, delete, pytest.param(undo, marks=SLOW), pytest.param(supersede, marks=SLOW)]
+    "verb",
+    [
+        forget,
+        pytest.param(delete, marks=SLOW),
+        pytest.param(undo, marks=SLOW),
+        pytest.param(supersede, marks=SLOW),
+    ],
 )
 def test_what_is_taken_away_before_it_serves_is_not_published(
     home: Home, tiny: Path, marked: list[Difference], verb: Verb

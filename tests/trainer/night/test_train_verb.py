@@ -86,10 +86,7 @@ def test_a_dry_practice_publishes_nothing_and_is_reported(
     assert run(["report", "-1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == practised
 
-
-def test_a_report_that_is_not_there_and_a_page_that_cannot_be_written(
-    practised: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+    # A report that does not exist, and a page that cannot be written.
     assert run(["report", "nothing"]) == 2
     assert "no run starts with 'nothing'" in capsys.readouterr().err
     assert run(["report", "--html", str(tmp_path / "no" / "page.html")]) == 2

@@ -10,6 +10,7 @@ from memory.settings.settings import Home
 from tui.cli.main import run
 
 
+@pytest.mark.slow  # two trainings of the starter; one is in the default run (test_acceptance.py)
 def test_the_demo_holds_at_every_step_and_leaves_the_home_alone(
     home: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:

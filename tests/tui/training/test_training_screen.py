@@ -48,7 +48,9 @@ async def back(seat: Seat) -> None:
     await seat.until(lambda: seat.app.screen is seat.screen)
 
 
-@pytest.mark.parametrize("abort", [True, False], ids=["abort", "stop"])
+@pytest.mark.parametrize(
+    "abort", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["stop", "abort"]
+)
 async def test_a_training_of_the_chat_is_seen_and_ended_from_the_screen(
     home: Home, quick: Settings, abort: bool
 ) -> None:
