@@ -14,7 +14,7 @@ from typing import Any
 from agent.adapters import Adapter, base_sha256, read_adapter, read_pointer, verify
 from agent.chat.checkpoints import Checkpoints, checkpoints, erase_thread
 from agent.chat.contrast import Draft, draft
-from agent.chat.graph import Event, Finished, Rooms, build
+from agent.chat.graph import Dependencies, Event, Finished, build
 from agent.chat.history import talk_up_to
 from agent.chat.marking import LAST_THREAD, Receipt, forget, last_turn, receipt
 from agent.chat.open_thread import OpenThread
@@ -78,7 +78,7 @@ class Chat(OpenThread):
             model = DiscernChatModel(
                 engine=engine, sampling=sampling(settings, engine), thinking=settings.chat.thinking
             )
-            rooms = Rooms(
+            dependencies = Dependencies(
                 model=model,
                 memory=memory,
                 system=settings.chat.system,
@@ -86,8 +86,8 @@ class Chat(OpenThread):
                 recalling=settings.recall.enabled,
             )
             saver = stack.enter_context(checkpoints(home.checkpoints))
-            chat = cls(home, settings, engine, memory, build(rooms, saver))
-            chat.rooms, chat._base_sha, chat._checkpoints = rooms, sha, saver
+            chat = cls(home, settings, engine, memory, build(dependencies, saver))
+            chat.dependencies, chat._base_sha, chat._checkpoints = dependencies, sha, saver
             model.on_generation = chat._watch
             chat._use_adapter = use_adapter
             if new:
@@ -99,7 +99,7 @@ class Chat(OpenThread):
             chat._stack = stack.pop_all()
         return chat
 
-    rooms: Rooms
+    dependencies: Dependencies
     """What the graph works with."""
     _base_sha: str
     _checkpoints: Checkpoints
@@ -124,11 +124,11 @@ class Chat(OpenThread):
     @property
     def recalling(self) -> bool:
         """Whether past differences are placed into the context."""
-        return self.rooms.recalling
+        return self.dependencies.recalling
 
     @recalling.setter
     def recalling(self, value: bool) -> None:
-        self.rooms.recalling = value
+        self.dependencies.recalling = value
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -165,14 +165,14 @@ class Chat(OpenThread):
         with self._busy:
             self.journal.require_in_place()  # before the model speaks for nothing
             self._stopping.clear()
-            if self.engine.lent:
+            if self.engine.offloaded:
                 self.engine.wait(self._stopping.is_set)
                 self.take_adapter()  # what was trained meanwhile
             self.follow()
-            self.rooms.serve(self.adapter)
-            self.rooms.after = after = self._after(instead_of)
+            self.dependencies.serve(self.adapter)
+            self.dependencies.after = after = self._after(instead_of)
             talk = talk_up_to(self.journal, after, self.engine)
-            self.rooms.left = talk.left
+            self.dependencies.left = talk.left
             said = [(message.role, message.content) for message in talk.messages]
             events = self._graph.stream(
                 {"messages": [*said, ("user", text)]},
@@ -299,11 +299,11 @@ class Chat(OpenThread):
         force goes on serving.
         """
         said = self._take_adapter()
-        self.rooms.serve(self.adapter)
+        self.dependencies.serve(self.adapter)
         return said
 
     def _take_adapter(self) -> str | None:
-        if not self._use_adapter or self.engine.lent:
+        if not self._use_adapter or self.engine.offloaded:
             return None
         if self.engine.adapter is None:
             self.adapter = None  # it was gone when the model came back

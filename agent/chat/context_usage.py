@@ -51,21 +51,21 @@ def sight(chat: Chat, draft: str = "") -> Sight:
     Raises:
         ModelError: the draft does not fit the context, or the model is lent to a training.
     """
-    engine, rooms = chat.engine, chat.rooms
-    if engine.lent:
+    engine, dependencies = chat.engine, chat.dependencies
+    if engine.offloaded:
         raise ModelError(
             "the model is lent to the training, so nothing can be counted; ask when it is back"
         )
-    block, items = rooms.recalled(draft) if draft.strip() else ("", ())
+    block, items = dependencies.recalled(draft) if draft.strip() else ("", ())
     earlier = talk_up_to(chat.journal, chat.follows, engine)
     talk = earlier.messages
-    system = [Message("system", rooms.system)] if rooms.system else []
-    room = reply_room(engine, rooms.model.sampling)
+    system = [Message("system", dependencies.system)] if dependencies.system else []
+    room = reply_room(engine, dependencies.model.sampling)
     prompt = compose(
         engine,
         [*system, *talk, Message("user", draft)],
         block=block,
-        thinking=rooms.model.thinking,
+        thinking=dependencies.model.thinking,
         room=room,
     )
 
@@ -74,7 +74,7 @@ def sight(chat: Chat, draft: str = "") -> Sight:
 
     kept = talk[prompt.dropped :]
     parts = (
-        count(rooms.system),
+        count(dependencies.system),
         sum(count(message.content) for message in kept),
         count(block),
         count(draft),

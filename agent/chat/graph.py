@@ -76,7 +76,7 @@ Event = Recalling | Thought | Delta | Finished
 
 
 @dataclass(slots=True)
-class Rooms:
+class Dependencies:
     """What the nodes work with; `adapter`, `held` and `recalling` may be changed between turns."""
 
     model: DiscernChatModel
@@ -108,11 +108,11 @@ class Rooms:
         return recalled_for(self.memory, self.model.engine, text, self.held)
 
 
-def build(rooms: Rooms, checkpointer: BaseCheckpointSaver[Any] | None = None) -> Any:
-    """Return the compiled graph over `rooms`."""
+def build(dependencies: Dependencies, checkpointer: BaseCheckpointSaver[Any] | None = None) -> Any:
+    """Return the compiled graph over `dependencies`."""
     graph: StateGraph[ChatState] = StateGraph(ChatState)
-    graph.add_node("recall", lambda state: _recall(state, rooms))
-    graph.add_node("reply", lambda state, config: _reply(state, config, rooms))
+    graph.add_node("recall", lambda state: _recall(state, dependencies))
+    graph.add_node("reply", lambda state, config: _reply(state, config, dependencies))
     graph.add_edge(START, "recall")
     graph.add_edge("recall", "reply")
     graph.add_edge("reply", END)
@@ -120,24 +120,24 @@ def build(rooms: Rooms, checkpointer: BaseCheckpointSaver[Any] | None = None) ->
     return compiled
 
 
-def _recall(state: ChatState, rooms: Rooms) -> dict[str, Any]:
-    rooms.before_recall()
-    rooms.block, rooms.items = rooms.recalled(str(state["messages"][-1].text))
-    get_stream_writer()(Recalling(rooms.items))
-    return {"recalled": [item.difference.id for item in rooms.items]}
+def _recall(state: ChatState, dependencies: Dependencies) -> dict[str, Any]:
+    dependencies.before_recall()
+    dependencies.block, dependencies.items = dependencies.recalled(str(state["messages"][-1].text))
+    get_stream_writer()(Recalling(dependencies.items))
+    return {"recalled": [item.difference.id for item in dependencies.items]}
 
 
-def _reply(state: ChatState, config: dict[str, Any], rooms: Rooms) -> dict[str, Any]:
+def _reply(state: ChatState, config: dict[str, Any], dependencies: Dependencies) -> dict[str, Any]:
     write = get_stream_writer()
     messages = _answered(state["messages"])
-    if rooms.system:
-        messages.insert(0, SystemMessage(rooms.system))
+    if dependencies.system:
+        messages.insert(0, SystemMessage(dependencies.system))
     started = time.monotonic()
     first = 0.0
     text: list[str] = []
     facts: dict[str, Any] = {}
     used, produced = 0, 0
-    for chunk in rooms.model.stream(messages, recalled_block=rooms.block):
+    for chunk in dependencies.model.stream(messages, recalled_block=dependencies.block):
         if thought := chunk.additional_kwargs.get("reasoning_content"):
             write(Thought(thought))
         if content := str(chunk.text):
@@ -155,8 +155,8 @@ def _reply(state: ChatState, config: dict[str, Any], rooms: Rooms) -> dict[str, 
         at=now(),
         asked=str(state["messages"][-1].text),
         replied="".join(text).strip(),
-        model=rooms.served,
-        adapter=rooms.adapter,
+        model=dependencies.served,
+        adapter=dependencies.adapter,
         recalled=tuple(state["recalled"]),
         surprisal=tuple(round(value, 4) for value in facts["surprisal"]),
         prompt_tokens=used - produced,
@@ -165,7 +165,7 @@ def _reply(state: ChatState, config: dict[str, Any], rooms: Rooms) -> dict[str, 
     )
     # Recorded before the graph's checkpoint: the journal is the truth, and a reply that a person has
     # seen can then be marked even if the process dies right here.
-    _record(turn, rooms)
+    _record(turn, dependencies)
     write(
         Finished(
             turn=turn,
@@ -175,7 +175,7 @@ def _reply(state: ChatState, config: dict[str, Any], rooms: Rooms) -> dict[str, 
             tokens_per_second=_speed(produced, seconds - first),
             context_used=used,
             prompt_reused=facts["reused"],
-            dropped=facts["dropped"] + rooms.left,
+            dropped=facts["dropped"] + dependencies.left,
         )
     )
     return {"messages": [AIMessage(turn.replied, id=turn.id)], "turn": turn.id}
@@ -187,19 +187,19 @@ def _answered(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
     return [one for one, after in pairs if after is None or {one.type, after.type} != {"human"}]
 
 
-def _record(turn: Turn, rooms: Rooms) -> None:
-    journal = rooms.memory.journal
+def _record(turn: Turn, dependencies: Dependencies) -> None:
+    journal = dependencies.memory.journal
     with journal.writing():  # all of it on the disk at once
         parent = journal.add_turn(
             turn,
-            [(item.difference.id, item.score, item.matched) for item in rooms.items],
-            after=rooms.after,
+            [(item.difference.id, item.score, item.matched) for item in dependencies.items],
+            after=dependencies.after,
             place=here(),
         )
         if parent and turn.asked_surprisal is not None:
             journal.set_next_surprisal(parent, turn.asked_surprisal)
         if turn.recalled:
-            rooms.memory.note_recalled(turn.recalled)
+            dependencies.memory.note_recalled(turn.recalled)
 
 
 def _speed(tokens: int, seconds: float) -> float:

@@ -163,7 +163,7 @@ def why_untaught(difference: Difference) -> str:
 
 def _too_long(difference: Difference, engine: Engine | None) -> str:
     """Return why a difference fits no lesson of the model that is served; "" if it does."""
-    if engine is None or engine.lent:
+    if engine is None or engine.offloaded:
         return ""
     from agent.prompt.prompt import longest_reply, reply_tokens
 

@@ -1,12 +1,12 @@
 """A served model: tokenise, stream, cancel, score, swap adapters.
 
-One engine owns one model and one context. Its methods may be called from any thread, one at a time
-(a lock sees to it); `Generation.cancel` may be called from another thread at any moment. Nothing is
-written to disk. A file that cannot be served is refused with ModelError when it is opened.
+One engine owns one model and one context. Its methods may be called from any thread; a lock lets one
+in at a time. `Generation.cancel` may be called from another thread at any moment. Nothing is written to
+disk. Opening a file that cannot be served raises ModelError.
 
-The prefix shared with the previous call is not evaluated again (llama.cpp's memory is cut back to
-the first token that differs). Changing the adapter empties that memory: keys and values computed
-under another adapter would otherwise go on speaking.
+The prefix shared with the previous call is not evaluated again: llama.cpp's KV cache is cut back to
+the first token that differs. Changing the adapter empties the cache, because its keys and values were
+computed under the previous adapter.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ import numpy as np
 
 from agent.llama.adapter_file import inspect
 from agent.llama.generation import Generation, Piece, log_softmax, surprisal_of
-from agent.llama.llama import DecodeAborted, FloatArray
+from agent.llama.llama import DecodeAborted, FloatArray, Llama
 from agent.llama.llama_file import ModelInfo, physical_threads
-from agent.llama.offload import Lendable
+from agent.llama.offload import OffloadableLlama
 from agent.llama.sampling import Sampling
 from memory.errors import ModelError
 from memory.settings.paths import expanded
@@ -50,19 +50,19 @@ class Engine:
     def __init__(self, path: Path, settings: ModelSettings | None = None) -> None:
         self._lock = threading.Lock()
         self._change = threading.Condition(self._lock)
-        self._lent = False
+        self._offloaded = False
         self._running: Generation | None = None
         self._adapter: Any = None
         self._adapter_path: Path | None = None
         self._scale = 0.0
-        self._llama = Lendable(
+        self._model = OffloadableLlama(
             expanded(path).absolute(),
             context=settings.context if settings else 0,
             threads=settings.threads if settings else 0,
             gpu_layers=settings.gpu_layers if settings else -1,
             must_abort=lambda: self._running is not None and self._running.is_cancelled(),
         )
-        self.info: ModelInfo = self._llama.info
+        self.info: ModelInfo = self._model.info
 
     @classmethod
     def open(cls, path: Path | str, settings: ModelSettings | None = None) -> Engine:
@@ -80,7 +80,7 @@ class Engine:
         """Free the model; calling it again does nothing."""
         with self._change:
             self._free_adapter()
-            self._llama.close()
+            self._model.close()
 
     def __enter__(self) -> Engine:
         return self
@@ -88,49 +88,49 @@ class Engine:
     def __exit__(self, *_exc: object) -> None:
         self.close()
 
-    # --- aside -------------------------------------------------------------------------------
+    # --- offloading --------------------------------------------------------------------------
 
     @property
-    def lent(self) -> bool:
-        """Whether the model is put aside; who wants to evaluate anything waits for it."""
-        return self._lent
+    def offloaded(self) -> bool:
+        """Whether the model is offloaded: whatever evaluates tokens waits for `restore`."""
+        return self._offloaded
 
     @property
-    def away(self) -> bool:
-        """Whether the model is not loaded: it is lent, or could not be loaded again yet."""
-        return self._llama.aside
+    def loaded(self) -> bool:
+        """Whether the weights are loaded; false after a failed `restore`, until they are needed."""
+        return not self._model.offloaded
 
-    def put_aside(self) -> None:
-        """Give the room that the model takes to others until `bring_back`.
+    def offload(self) -> None:
+        """Free the memory that the model takes until `restore`; waits for a reply to end.
 
-        Waits for the reply in the making. Text and tokens go on; replies, scores and adapters wait.
+        Text and tokens still work; replies, scores and adapters wait.
         """
         with self._change:
-            if not self._lent and not self._llama.aside:
+            if not self._offloaded and not self._model.offloaded:
                 self._free_adapter()
-                self._llama.put_aside()
-            self._lent = True
+                self._model.offload()
+            self._offloaded = True
 
-    def bring_back(self) -> None:
-        """Load the model again with its adapter and what its memory held, and let go who waited.
+    def restore(self) -> None:
+        """Load the model again with its adapter and its KV cache, and wake whatever waits for it.
 
-        An adapter that is gone or damaged by now is left off (`adapter` tells).
+        An adapter that is missing or damaged is left out; see `adapter`.
 
         Raises:
-            ModelError: it cannot be loaded now; whoever needs it next tries again.
+            ModelError: it cannot be loaded now; the next call that needs it tries again.
         """
         with self._change:
-            self._lent = False
+            self._offloaded = False
             try:
                 self._load()
             finally:
                 self._change.notify_all()
 
     def wait(self, given_up: Callable[[], bool]) -> None:
-        """Wait until the model is not lent any more.
+        """Wait until the model is no longer offloaded.
 
         Raises:
-            ModelError: `given_up` said so before, or it cannot be loaded.
+            ModelError: `given_up` returned true first, or the model cannot be loaded.
         """
         try:
             with self._held(given_up):
@@ -142,55 +142,55 @@ class Engine:
             ) from None
 
     @contextmanager
-    def _held(self, given_up: Callable[[], bool] = lambda: False) -> Iterator[None]:
-        """Hold the engine, its model loaded.
+    def _held(self, given_up: Callable[[], bool] = lambda: False) -> Iterator[Llama]:
+        """Hold the engine and yield its loaded model.
 
         Raises:
-            DecodeAborted: it is lent, and `given_up` said that waiting is over.
-            ModelError: it was put aside and cannot be loaded again.
+            DecodeAborted: it is offloaded, and `given_up` returned true.
+            ModelError: it was offloaded and cannot be loaded again.
         """
         with self._change:
-            while self._lent:
+            while self._offloaded:
                 if given_up():
                     raise DecodeAborted
                 self._change.wait(0.1)
             self._load()
-            yield
+            yield self._model.llama
 
     def _load(self) -> None:
-        if not self._llama.aside:
+        if not self._model.offloaded:
             return
-        self._adapter = self._llama.bring_back(self._adapter_path, self._scale)
+        self._adapter = self._model.restore(self._adapter_path, self._scale)
         if self._adapter is None:
             self._adapter_path, self._scale = None, 0.0
 
     def _free_adapter(self) -> None:
         if self._adapter is not None:
-            self._llama.free_adapter(self._adapter)
+            self._model.llama.free_adapter(self._adapter)
             self._adapter = None
 
     # --- text and tokens ---------------------------------------------------------------------
 
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """Return the token ids of `text`; control tokens are only recognised with `special`."""
-        return self._llama.tokenize(text, special=special)
+        return self._model.tokenize(text, special=special)
 
     def text(self, tokens: Sequence[int]) -> str:
         """Return the text of `tokens`, control tokens left out."""
-        return b"".join(self._llama.piece(token) for token in tokens).decode("utf-8", "replace")
+        return b"".join(self._model.piece(token) for token in tokens).decode("utf-8", "replace")
 
     def size_of(self, token: int) -> int:
         """Return how many bytes of text a token stands for; 0 for control tokens."""
-        return len(self._llama.piece(token))
+        return len(self._model.piece(token))
 
     def ends_turn(self, token: int) -> bool:
         """Whether the token closes the model's turn (<|im_end|>, <|endoftext|>)."""
-        return self._llama.ends_turn(token)
+        return self._model.ends_turn(token)
 
     @property
     def end_of_turn(self) -> int:
         """The token that closes a turn."""
-        return self._llama.end_of_turn
+        return self._model.end_of_turn
 
     # --- adapters ----------------------------------------------------------------------------
 
@@ -209,16 +209,16 @@ class Engine:
         """
         if path is not None:
             inspect(path, self.info.architecture)
-        with self._held():
-            fresh = self._llama.load_adapter(path) if path is not None else None
+        with self._held() as llama:
+            fresh = llama.load_adapter(path) if path is not None else None
             try:
-                self._llama.wear_adapter(fresh, scale)
+                llama.apply_adapter(fresh, scale)
             except BaseException:
                 if fresh is not None:
-                    self._llama.free_adapter(fresh)
+                    llama.free_adapter(fresh)
                 raise
             if self._adapter is not None:
-                self._llama.free_adapter(self._adapter)
+                llama.free_adapter(self._adapter)
             self._adapter, self._adapter_path = fresh, path
             self._scale = scale if path is not None else 0.0
 
@@ -232,10 +232,10 @@ class Engine:
         if not 1 <= start <= len(tokens):
             raise ValueError(f"start must be between 1 and {len(tokens)}, not {start}")
         self._require_room(len(tokens))
-        with self._held():
-            kept = self._llama.keep_prefix(tokens, start - 1)
+        with self._held() as llama:
+            kept = llama.keep_prefix(tokens, start - 1)
             todo = tokens[kept : len(tokens) - 1] if start < len(tokens) else []
-            for row in self._llama.decode(todo, start - 1 - kept):
+            for row in llama.decode(todo, start - 1 - kept):
                 yield log_softmax(row)
 
     def surprisal(self, prompt: Sequence[int], reply: Sequence[int]) -> FloatArray:
@@ -263,7 +263,7 @@ class Engine:
         self._require_room(len(prompt) + 1)
         if measured and not 1 <= measured.start < measured.stop <= len(prompt):
             raise ValueError(f"{measured} does not lie within the prompt after its first token")
-        return Generation(self, prompt, sampling, measured)
+        return Generation(self._generate, prompt, sampling, measured)
 
     def _require_room(self, count: int) -> None:
         if count > self.info.context:
@@ -274,44 +274,48 @@ class Engine:
 
     def _generate(self, generation: Generation) -> Generator[Piece]:
         try:
-            with self._held(generation.is_cancelled):
-                sampler = self._llama.sampler(generation.sampling)
+            with self._held(generation.is_cancelled) as llama:
+                sampler = llama.sampler(generation.sampling)
                 self._running = generation
                 decoder = codecs.getincrementaldecoder("utf-8")("replace")
                 try:
-                    yield from self._draw(generation, sampler, decoder)
+                    yield from self._draw(llama, generation, sampler, decoder)
                 finally:
                     generation.tail = decoder.decode(b"", final=True)
                     generation.text += generation.tail
                     self._running = None
-                    self._llama.free_sampler(sampler)
+                    llama.free_sampler(sampler)
         except DecodeAborted:
             generation.reason = "cancelled"
 
     def _draw(
-        self, generation: Generation, sampler: Any, decoder: codecs.IncrementalDecoder
+        self,
+        llama: Llama,
+        generation: Generation,
+        sampler: Any,
+        decoder: codecs.IncrementalDecoder,
     ) -> Iterator[Piece]:
         prompt, measured = generation.prompt, generation.measured
         # The token before a measured one must be evaluated: its logits say what was expected.
         at_most = min(len(prompt), measured.start or len(prompt)) - 1
-        generation.reused = kept = self._llama.keep_prefix(prompt, at_most)
+        generation.reused = kept = llama.keep_prefix(prompt, at_most)
         most = min(generation.sampling.max_tokens, self.info.context - len(prompt))
         todo: Sequence[int] = prompt[kept:]
         wanted = range(measured.start - 1 - kept, measured.stop - 1 - kept)
         for _ in range(most):
             # Rows are read as they come: the next step of the evaluation overwrites them.
-            for index, row in enumerate(self._llama.decode(todo, len(todo) - 1, wanted)):
+            for index, row in enumerate(llama.decode(todo, len(todo) - 1, wanted)):
                 if index < len(wanted):
                     generation.heard.append(surprisal_of(row, prompt[measured[index]]))
             wanted = range(0)
             if generation.is_cancelled():
                 return
-            token = self._llama.sample(sampler)
+            token = llama.sample(sampler)
             surprisal = surprisal_of(row, token)
             if self.ends_turn(token):
                 generation.reason = "end"
                 return
-            text = decoder.decode(self._llama.piece(token))
+            text = decoder.decode(self._model.piece(token))
             generation.tokens.append(token)
             generation.surprisal.append(surprisal)
             generation.text += text

@@ -1,22 +1,18 @@
-"""A reply in the making, token by token, and how surprising each was.
+"""A reply as it is generated, token by token, with the surprisal of each token.
 
-Values only; `agent/llama/engine.py` draws the tokens.
+`agent/llama/engine.py` draws the tokens.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from agent.llama.llama import FloatArray
 from agent.llama.sampling import Sampling
-
-if TYPE_CHECKING:
-    from agent.llama.engine import Engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +25,21 @@ class Piece:
 
 
 class Generation:
-    """A reply in the making: iterate over its pieces; afterwards read what came of it.
+    """A reply that is generated while its pieces are iterated over; its attributes fill up meanwhile.
 
     `reason` is "end" (the model closed its turn), "length" (max_tokens or the context ran out) or
-    "cancelled". Iterating holds the engine; leave no generation half read without `close`.
+    "cancelled". Iterating holds the engine, so `close` a generation that is not read to its end.
     `measured` are the prompt's tokens whose surprisal is wanted; `heard` holds it, in nats.
     """
 
     def __init__(
-        self, engine: Engine, prompt: Sequence[int], sampling: Sampling, measured: range
+        self,
+        draw: Callable[[Generation], Generator[Piece]],
+        prompt: Sequence[int],
+        sampling: Sampling,
+        measured: range,
     ) -> None:
+        """`draw` generates the pieces and fills the attributes."""
         self.prompt = tuple(prompt)
         self.sampling = sampling
         self.measured = measured
@@ -47,15 +48,15 @@ class Generation:
         self.surprisal: list[float] = []
         self.text = ""
         self.tail = ""
-        """What the last bytes stood for, when the reply ended inside a character."""
+        """The text of the last bytes, when the reply ended inside a character."""
         self.reason = "cancelled"
         self.reused = 0
         """How many prompt tokens were still in memory."""
         self._cancelled = threading.Event()
-        self._pieces = engine._generate(self)
+        self._pieces = draw(self)
 
     def cancel(self) -> None:
-        """Stop after the token in hand, also in the middle of a long prompt (on CPU)."""
+        """Stop after the current token, also in the middle of a long prompt (on CPU)."""
         self._cancelled.set()
 
     def is_cancelled(self) -> bool:
@@ -66,7 +67,7 @@ class Generation:
         return self._pieces
 
     def close(self) -> None:
-        """Give the engine back without reading on."""
+        """Stop reading and release the engine."""
         self._pieces.close()
 
     def run(self) -> Generation:

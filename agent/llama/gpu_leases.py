@@ -1,7 +1,7 @@
-"""Which open chats of this home hold a model that they would put aside for a night, and its size.
+"""Which open chats of this home hold a model that they would offload for a night, and its size.
 
-A file a chat in the state folder, locked for as long as its model is loaded; the kernel lets the lock
-go with its holder, so a chat that crashed occupies nothing.
+Each chat has a file in the state folder, locked for as long as its model is loaded. The kernel releases
+the lock when its process ends, so a chat that crashed holds nothing.
 """
 
 from __future__ import annotations
@@ -18,18 +18,19 @@ from memory.settings.settings import Home
 FOLDER = "serving"
 
 
-class Place:
-    """The place of this chat's model; `leave` when it is put aside, `take` when it is back."""
+class GpuLease:
+    """The graphics memory that this chat's model takes: `release` when it is offloaded, `acquire` when
+    it is restored."""
 
     def __init__(self, home: Home, size: int) -> None:
-        """`size`: what the model takes of a graphics card, in bytes."""
+        """Acquire the lease; `size` is what the model takes of a graphics card, in bytes."""
         self._path = home.state / FOLDER / f"{os.getpid()}-{id(self):x}"
         self._size = size
         self._file: IO[str] | None = None
-        self.take()
+        self.acquire()
 
-    def take(self) -> None:
-        """Be there; calling it again does nothing. Where the disk refuses, nobody waits for us."""
+    def acquire(self) -> None:
+        """Hold the lease; calling it again does nothing. A disk error leaves the chat without one."""
         if self._file is not None:
             return
         with suppress(OSError):
@@ -40,15 +41,15 @@ class Place:
             file.flush()
             self._file = file
 
-    def leave(self) -> None:
-        """Be there no more; calling it again does nothing."""
+    def release(self) -> None:
+        """Give the lease up; calling it again does nothing."""
         if self._file is not None:
             self._path.unlink(missing_ok=True)
             self._file.close()
             self._file = None
 
 
-def places(home: Home) -> list[int]:
+def leased_sizes(home: Home) -> list[int]:
     """Return the sizes in bytes of the models that open chats hold now."""
     folder = home.state / FOLDER
     found: list[int] = []

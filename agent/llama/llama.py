@@ -13,7 +13,6 @@ found by `agent/llama/load_check.py`, which `Engine.open` asks first.
 from __future__ import annotations
 
 import ctypes
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ import numpy.typing as npt
 from agent.llama.chat_template import chat_template
 from agent.llama.llama_file import (
     ModelInfo,
+    Vocabulary,
     load_model,
     log,
     read_metadata,
@@ -69,9 +69,8 @@ class Llama:
         self._context: Any = None
         self._batch: Any = None
         self.memory: list[int] = []
-        self._words = threading.Lock()
         self._model = load_model(path, gpu_layers)
-        self._vocab = llama_cpp.llama_model_get_vocab(self._model)
+        self.vocabulary = Vocabulary(self._model)
         metadata = read_metadata(self._model)
         trained = int(llama_cpp.llama_model_n_ctx_train(self._model))
         try:
@@ -112,18 +111,12 @@ class Llama:
             description=buffer.value.decode("utf-8", "replace"),
             parameters=int(llama.llama_model_n_params(self._model)),
             size=int(llama.llama_model_size(self._model)),
-            vocabulary=int(llama.llama_vocab_n_tokens(self._vocab)),
+            vocabulary=self.vocabulary.size,
             context=int(llama.llama_n_ctx(self._context)),
             context_trained=trained,
-            template=chat_template(metadata, self._text_of),
+            template=chat_template(metadata, self.vocabulary.text_of),
             metadata=metadata,
         )
-
-    def _text_of(self, token: int) -> str:
-        if not 0 <= token < self._llama.llama_vocab_n_tokens(self._vocab):
-            return ""
-        text: bytes = self._llama.llama_vocab_get_text(self._vocab, token)
-        return text.decode("utf-8", "replace")
 
     def close(self) -> None:
         """Free everything; calling it again does nothing."""
@@ -132,45 +125,8 @@ class Llama:
             llama.llama_batch_free(self._batch)
         if self._context:
             llama.llama_free(self._context)
-        if self._model:
-            llama.llama_model_free(self._model)
+        self.vocabulary.close()
         self._batch = self._context = self._model = None
-
-    # --- text and tokens ---------------------------------------------------------------------
-
-    def tokenize(self, text: str, *, special: bool) -> list[int]:
-        """Return the token ids of `text`; control tokens are only recognised with `special`."""
-        data = text.encode("utf-8", "replace")
-        size = len(data) + 8
-        tokens = (ctypes.c_int32 * size)()
-        with self._words:
-            count = self._llama.llama_tokenize(
-                self._vocab, data, len(data), tokens, size, False, special
-            )
-        return list(tokens[:count])
-
-    def piece(self, token: int) -> bytes:
-        """Return the bytes a token stands for; empty for control tokens."""
-        size = 64
-        while True:
-            buffer = ctypes.create_string_buffer(size)
-            with self._words:
-                count = self._llama.llama_token_to_piece(self._vocab, token, buffer, size, 0, False)
-            if count >= 0:
-                return bytes(buffer.raw[:count])
-            size = -count
-
-    def ends_turn(self, token: int) -> bool:
-        """Whether the token closes a turn."""
-        with self._words:
-            return bool(self._llama.llama_vocab_is_eog(self._vocab, token))
-
-    @property
-    def end_of_turn(self) -> int:
-        """The token that closes a turn."""
-        with self._words:
-            eot = int(self._llama.llama_vocab_eot(self._vocab))
-            return eot if eot >= 0 else int(self._llama.llama_vocab_eos(self._vocab))
 
     # --- evaluation --------------------------------------------------------------------------
 
@@ -187,6 +143,22 @@ class Llama:
             return False
         del self.memory[length:]
         return True
+
+    def cache_state(self) -> bytes | None:
+        """Return the keys and values of the memory as llama.cpp serialises them; None if it cannot."""
+        size = int(self._llama.llama_state_seq_get_size(self._context, 0))
+        buffer = (ctypes.c_uint8 * size)()
+        written = int(self._llama.llama_state_seq_get_data(self._context, buffer, size, 0))
+        return ctypes.string_at(buffer, written) if 0 < written <= size else None
+
+    def restore_cache(self, tokens: Sequence[int], state: bytes) -> None:
+        """Restore the `cache_state` of a memory that held `tokens`; on failure the memory is empty."""
+        buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
+        read = self._llama.llama_state_seq_set_data(self._context, buffer, len(state), 0)
+        if int(read) == len(state):
+            self.memory = list(tokens)
+        else:
+            self.forget()
 
     def keep_prefix(self, tokens: Sequence[int], at_most: int) -> int:
         """Cut the memory back to the prefix it shares with `tokens`; returns its length."""
@@ -270,8 +242,8 @@ class Llama:
             )
         return handle
 
-    def wear_adapter(self, handle: Any, scale: float, *, forget: bool = True) -> None:
-        """Serve with one adapter (None: with none); empties the memory unless told otherwise.
+    def apply_adapter(self, handle: Any, scale: float, *, forget: bool = True) -> None:
+        """Apply one adapter (None: the base alone); empties the memory unless `forget` is false.
 
         Raises:
             AdapterError: llama.cpp refused it.
@@ -292,14 +264,14 @@ class Llama:
             self.forget()
 
     def free_adapter(self, handle: Any) -> None:
-        """Free an adapter that is not worn any more."""
+        """Free an adapter that is no longer applied."""
         self._llama.llama_adapter_lora_free(handle)
 
     # --- sampling ----------------------------------------------------------------------------
 
     def sampler(self, sampling: Sampling) -> Any:
         """Return a chain of llama.cpp's samplers; free it with `free_sampler`."""
-        return sampler_chain(sampling, self._vocab)
+        return sampler_chain(sampling, self.vocabulary.handle)
 
     def sample(self, sampler: Any) -> int:
         """Draw a token from the last logits."""

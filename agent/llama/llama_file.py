@@ -110,7 +110,7 @@ def physical_threads() -> int:
     return max(1, usable // 2) if shared else usable
 
 
-def load_model(path: Path, gpu_layers: int, *, words_only: bool = False) -> Any:
+def load_model(path: Path, gpu_layers: int, *, vocabulary_only: bool = False) -> Any:
     """Return llama.cpp's handle of the GGUF at `path`, or of its vocabulary alone; the caller frees it.
 
     Raises:
@@ -123,7 +123,7 @@ def load_model(path: Path, gpu_layers: int, *, words_only: bool = False) -> Any:
     llama_cpp.llama_backend_init()
     params = llama_cpp.llama_model_default_params()
     params.n_gpu_layers = gpu_layers
-    params.vocab_only = words_only
+    params.vocab_only = vocabulary_only
     model = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
     if not model:
         raise ModelError(
@@ -131,6 +131,61 @@ def load_model(path: Path, gpu_layers: int, *, words_only: bool = False) -> Any:
             'choose another Qwen2 or Qwen3 GGUF (or set model.path to "" for the starter)'
         )
     return model
+
+
+class Vocabulary:
+    """Text and tokens of a loaded model, whose handle it owns."""
+
+    def __init__(self, model: Any) -> None:
+        """`model` comes from `load_model`."""
+        import llama_cpp
+
+        self._llama, self._model = llama_cpp, model
+        self.handle = llama_cpp.llama_model_get_vocab(model)
+        self.size = int(llama_cpp.llama_vocab_n_tokens(self.handle))
+
+    def close(self) -> None:
+        """Free the model; calling it again does nothing."""
+        if self._model:
+            self._llama.llama_model_free(self._model)
+        self._model = None
+
+    def tokenize(self, text: str, *, special: bool) -> list[int]:
+        """Return the token ids of `text`; control tokens are only recognised with `special`."""
+        data = text.encode("utf-8", "replace")
+        size = len(data) + 8
+        tokens = (ctypes.c_int32 * size)()
+        count = self._llama.llama_tokenize(
+            self.handle, data, len(data), tokens, size, False, special
+        )
+        return list(tokens[:count])
+
+    def piece(self, token: int) -> bytes:
+        """Return the bytes a token stands for; empty for control tokens."""
+        size = 64
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            count = self._llama.llama_token_to_piece(self.handle, token, buffer, size, 0, False)
+            if count >= 0:
+                return bytes(buffer.raw[:count])
+            size = -count
+
+    def text_of(self, token: int) -> str:
+        """Return the text of a token, control tokens too; "" for one that does not exist."""
+        if not 0 <= token < self.size:
+            return ""
+        text: bytes = self._llama.llama_vocab_get_text(self.handle, token)
+        return text.decode("utf-8", "replace")
+
+    def ends_turn(self, token: int) -> bool:
+        """Whether the token closes a turn."""
+        return bool(self._llama.llama_vocab_is_eog(self.handle, token))
+
+    @property
+    def end_of_turn(self) -> int:
+        """The token that closes a turn."""
+        eot = int(self._llama.llama_vocab_eot(self.handle))
+        return eot if eot >= 0 else int(self._llama.llama_vocab_eos(self.handle))
 
 
 def on_card(info: ModelInfo, gpu_layers: int) -> int:

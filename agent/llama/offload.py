@@ -1,24 +1,30 @@
-"""A model that can be put aside and brought back, so that another process has the room it takes.
+"""A model that can be offloaded and restored, so that another process can use the memory it takes.
 
-What is put aside keeps its vocabulary (text and tokens go on) and what its context remembers, as
-llama.cpp writes it: keys and values of the one sequence, in ordinary memory. Nothing is written to
-disk. Refuses, with ModelError, to come back where there is no room, or over a file that changed.
+An offloaded model keeps its vocabulary, so text and tokens still work, and the state of its KV cache as
+llama.cpp serialises it, in ordinary memory. Nothing is written to disk.
 """
 
 from __future__ import annotations
 
-import ctypes
+import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agent.llama.llama import Llama
-from agent.llama.llama_file import load_model
+from agent.llama.llama_file import Vocabulary, load_model
 from memory.errors import AdapterError, ModelError
 
 
-class Lendable(Llama):
-    """A `Llama` that can leave its place; adapters are freed before and loaded anew afterwards."""
+@dataclass(frozen=True, slots=True)
+class _SavedCache:
+    tokens: tuple[int, ...]
+    state: bytes
+
+
+class OffloadableLlama:
+    """A `Llama` that can be freed and loaded again. Its text methods work while it is offloaded."""
 
     def __init__(
         self,
@@ -30,104 +36,127 @@ class Lendable(Llama):
         must_abort: Callable[[], bool],
     ) -> None:
         """Load the GGUF at `path`; see `Llama`."""
-        self._kept: bytes | None = None
-        self._options = gpu_layers, threads, must_abort
-        self._file = _file(path)
-        super().__init__(
-            path, context=context, threads=threads, gpu_layers=gpu_layers, must_abort=must_abort
+        self._threads, self._gpu_layers, self._must_abort = threads, gpu_layers, must_abort
+        self._file = _size_and_time(path)
+        self._saved: _SavedCache | None = None
+        self._llama: Llama | None = self._open(path, context)
+        self.info = self._llama.info
+        self._vocabulary = self._llama.vocabulary
+        # Held while the vocabulary is read, so that it is not freed under another thread.
+        self._vocabulary_lock = threading.Lock()
+
+    def _open(self, path: Path, context: int) -> Llama:
+        return Llama(
+            path,
+            context=context,
+            threads=self._threads,
+            gpu_layers=self._gpu_layers,
+            must_abort=self._must_abort,
         )
 
     @property
-    def aside(self) -> bool:
-        """Whether only the vocabulary is loaded."""
-        return not self._context
-
-    def put_aside(self) -> None:
-        """Free the weights and the context."""
-        llama = self._llama
-        words = load_model(self.info.path, 0, words_only=True)
-        self._kept = _remembered(self._context) if self.memory else None
-        llama.llama_batch_free(self._batch)
-        llama.llama_free(self._context)
-        self._batch = self._context = None
-        self._swap(words)
-
-    def bring_back(self, adapter: Path | None, scale: float) -> Any:
-        """Load again what was put aside, with the adapter it wore; returns that one's handle.
-
-        Without the adapter's file (None is returned) or another's memory it begins with an empty one.
+    def llama(self) -> Llama:
+        """The loaded model.
 
         Raises:
-            ModelError: it cannot be loaded, or the file is another one now; it stays aside.
+            RuntimeError: it is offloaded.
         """
-        self._load_again()
-        known, self.memory = self.memory, []
+        if self._llama is None:
+            raise RuntimeError("the model is offloaded")
+        return self._llama
+
+    @property
+    def offloaded(self) -> bool:
+        """Whether only the vocabulary is loaded."""
+        return self._llama is None
+
+    def close(self) -> None:
+        """Free everything; calling it again does nothing."""
+        if self._llama is not None:
+            self._llama.close()
+        else:
+            self._vocabulary.close()
+
+    # --- offloading --------------------------------------------------------------------------
+
+    def offload(self) -> None:
+        """Free the weights and the context; every adapter must have been freed."""
+        llama = self.llama
+        vocabulary = Vocabulary(load_model(self.info.path, 0, vocabulary_only=True))
+        state = llama.cache_state() if llama.memory else None
+        self._saved = _SavedCache(tuple(llama.memory), state) if state is not None else None
+        self._use(vocabulary)
+        llama.close()
+        self._llama = None
+
+    def restore(self, adapter: Path | None, scale: float) -> Any:
+        """Load the model again with the GGUF LoRA at `adapter`; return the adapter's handle.
+
+        When the adapter cannot be loaded, the base model is restored with an empty cache and None is
+        returned.
+
+        Raises:
+            ModelError: it cannot be loaded, or the file has changed; it stays offloaded.
+        """
+        llama = self._reload()
+        saved, self._saved = self._saved, None
         handle = None
         try:
             if adapter is not None:
-                handle = self.load_adapter(adapter)
-                self.wear_adapter(handle, scale, forget=False)
+                handle = llama.load_adapter(adapter)
+                llama.apply_adapter(handle, scale, forget=False)
         except AdapterError:
             if handle is not None:
-                self.free_adapter(handle)
-            self.forget()
+                llama.free_adapter(handle)
             return None
-        if self._kept is not None and _remember(self._context, self._kept):
-            self.memory = known
-            self._kept = None
-        else:
-            self.forget()
+        if saved is not None:
+            llama.restore_cache(saved.tokens, saved.state)
         return handle
 
-    def _load_again(self) -> None:
+    def _reload(self) -> Llama:
         path = self.info.path
-        gpu_layers, threads, must_abort = self._options
-        if _file(path) != self._file:
+        if _size_and_time(path) != self._file:
             raise ModelError(
                 f"the model {path} changed while it was put aside; open the chat anew to talk to it"
             )
-        words, self._model = self._model, load_model(path, gpu_layers)
-        try:
-            self._open_context(path, self.info.context, threads, must_abort)
-        except ModelError:
-            self._llama.llama_model_free(self._model)
-            self._model = words
-            raise
-        whole, self._model = self._model, words
-        self._swap(whole)
+        self._llama = llama = self._open(path, self.info.context)
+        vocabulary_only = self._vocabulary
+        self._use(llama.vocabulary)
+        vocabulary_only.close()
+        return llama
 
-    def forget(self) -> None:
-        """Empty the memory, also one that is kept aside."""
-        super().forget()
-        self._kept = None
+    def _use(self, vocabulary: Vocabulary) -> None:
+        """Read text from another handle of the same file, after whoever reads from this one now."""
+        with self._vocabulary_lock:
+            self._vocabulary = vocabulary
 
-    def _swap(self, model: Any) -> None:
-        """Go on with another handle of the same file; who reads words meanwhile is waited for."""
-        with self._words:
-            old, self._model = self._model, model
-            self._vocab = self._llama.llama_model_get_vocab(model)
-        self._llama.llama_model_free(old)
+    # --- text and tokens ---------------------------------------------------------------------
+
+    def tokenize(self, text: str, *, special: bool) -> list[int]:
+        """Return the token ids of `text`; control tokens are only recognised with `special`."""
+        with self._vocabulary_lock:
+            return self._vocabulary.tokenize(text, special=special)
+
+    def piece(self, token: int) -> bytes:
+        """Return the bytes a token stands for; empty for control tokens."""
+        with self._vocabulary_lock:
+            return self._vocabulary.piece(token)
+
+    def ends_turn(self, token: int) -> bool:
+        """Whether the token closes a turn."""
+        with self._vocabulary_lock:
+            return self._vocabulary.ends_turn(token)
+
+    @property
+    def end_of_turn(self) -> int:
+        """The token that closes a turn."""
+        with self._vocabulary_lock:
+            return self._vocabulary.end_of_turn
 
 
-def _file(path: Path) -> tuple[int, int] | None:
+def _size_and_time(path: Path) -> tuple[int, int] | None:
     try:
         stat = path.stat()
     except OSError:
         return None
     return stat.st_size, stat.st_mtime_ns
-
-
-def _remembered(context: Any) -> bytes | None:
-    import llama_cpp
-
-    size = int(llama_cpp.llama_state_seq_get_size(context, 0))
-    buffer = (ctypes.c_uint8 * size)()
-    written = int(llama_cpp.llama_state_seq_get_data(context, buffer, size, 0))
-    return ctypes.string_at(buffer, written) if 0 < written <= size else None
-
-
-def _remember(context: Any, data: bytes) -> bool:
-    import llama_cpp
-
-    buffer = (ctypes.c_uint8 * len(data)).from_buffer_copy(data)
-    return int(llama_cpp.llama_state_seq_set_data(context, buffer, len(data), 0)) == len(data)

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 from agent.adapters import base_sha256
-from agent.chat.graph import Rooms, build
+from agent.chat.graph import Dependencies, build
 from agent.langchain.chat_model import DiscernChatModel
 from agent.llama.engine import Engine
 from agent.models.serving import embedder, sampling, served_model
@@ -39,14 +39,14 @@ def graph() -> Any:
 
     def before_recall() -> None:
         with suppress(AdapterError):  # a damaged one: the adapter in use stays
-            rooms.serve(wear_current(engine, home))
+            dependencies.serve(wear_current(engine, home))
 
     model = DiscernChatModel(
         engine=engine,
         sampling=sampling(settings, engine),
         thinking=settings.chat.thinking,
     )
-    rooms = Rooms(
+    dependencies = Dependencies(
         model=model,
         memory=_open.enter_context(Memory.open(home, settings, embedder=embedder(settings))),
         system=settings.chat.system,
@@ -54,7 +54,7 @@ def graph() -> Any:
         recalling=settings.recall.enabled,
         before_recall=before_recall,
     )
-    return build(rooms)
+    return build(dependencies)
 
 
 def close() -> None:

@@ -185,7 +185,7 @@ def test_a_rebuilt_index_behind_a_link_leaves_the_other_files_there(
 def test_looking_for_open_chats_deletes_nothing_behind_a_link(home: Home, outside: Path) -> None:
     (home.state / gpu_leases.FOLDER).symlink_to(outside)
     before = contents(outside)
-    assert gpu_leases.places(home) == []
+    assert gpu_leases.leased_sizes(home) == []
     assert contents(outside) == before
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from agent.adapters import base_sha256
 from agent.chat.chat import Chat
-from agent.llama.gpu_leases import Place, places
+from agent.llama.gpu_leases import GpuLease, leased_sizes
 from memory import kinds
 from memory.errors import HomeError
 from memory.journal.journal import Journal
@@ -231,10 +231,10 @@ def test_a_damaged_cache_is_made_anew(home: Home, tiny: Path, damage: str) -> No
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_what_is_no_place_of_a_chat_is_none(home: Home, damage: str) -> None:
-    mine = Place(home, 7)
+    mine = GpuLease(home, 7)
     DAMAGES[damage](home.state / "serving" / "1-ab")
-    assert places(home) == [7]
-    mine.leave()
+    assert leased_sizes(home) == [7]
+    mine.release()
 
 
 @pytest.mark.parametrize("damage", ["a pipe", "a folder"])

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from agent.llama.gguf_header import read_header
-from agent.llama.gpu_leases import places
+from agent.llama.gpu_leases import leased_sizes
 from memory.settings.settings import Home, Settings
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def make_way(home: Home, settings: Settings, base: Path, run: Run) -> Settings:
     if room.way == "instead":
         run.tell("room", way=room.way, sentence=room.sentence)
         until = time.monotonic() + PATIENCE
-        while places(home):
+        while leased_sizes(home):
             if time.monotonic() > until:
                 room = Room("processor", "somebody goes on typing, so the training leaves the card")
                 break
@@ -75,7 +75,7 @@ def _room(home: Home, settings: Settings, base: Path) -> Room:
     if free is None:
         return Room("beside", "there is no card to share")
     needed = night_bytes(read_header(base).parameters, base.stat().st_size)
-    return plan(free=free, chat=sum(places(home)), night=needed)
+    return plan(free=free, chat=sum(leased_sizes(home)), night=needed)
 
 
 def plan(*, free: int, chat: int, night: int) -> Room:

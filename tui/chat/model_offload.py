@@ -11,7 +11,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-from agent.llama.gpu_leases import Place
+from agent.llama.gpu_leases import GpuLease
 from agent.llama.llama_file import on_card
 from memory.i18n.i18n import tr
 
@@ -30,7 +30,7 @@ class Lending:
         """The screen's chat is open."""
         chat = screen.chat
         self._screen = screen
-        self._place = Place(chat.home, on_card(chat.engine.info, chat.settings.model.gpu_layers))
+        self._lease = GpuLease(chat.home, on_card(chat.engine.info, chat.settings.model.gpu_layers))
         self._wanted = False
         self._draft, self._since = "", 0.0
 
@@ -47,13 +47,13 @@ class Lending:
         """
         engine = self._screen.chat.engine
         if self._wanted and self._screen.training.running:
-            if not engine.lent and self._quiet():
-                await asyncio.to_thread(engine.put_aside)
-                self._place.leave()
-        elif engine.lent:
+            if not engine.offloaded and self._quiet():
+                await asyncio.to_thread(engine.offload)
+                self._lease.release()
+        elif engine.offloaded:
             await self.end()
-        elif not engine.away:
-            self._place.take()
+        elif engine.loaded:
+            self._lease.acquire()
         self._show()
 
     async def end(self) -> None:
@@ -63,16 +63,16 @@ class Lending:
             ModelError: it cannot be brought back now; the next message tries again.
         """
         self._wanted = False
-        if self._screen.chat.engine.lent:
+        if self._screen.chat.engine.offloaded:
             try:
-                await asyncio.to_thread(self._screen.chat.engine.bring_back)
-                self._place.take()
+                await asyncio.to_thread(self._screen.chat.engine.restore)
+                self._lease.acquire()
             finally:
                 self._show()
 
     def close(self) -> None:
         """The chat is left."""
-        self._place.leave()
+        self._lease.release()
 
     def _quiet(self) -> bool:
         """Whether nobody types and no reply is in the making."""
@@ -85,6 +85,6 @@ class Lending:
     def _show(self) -> None:
         status = self._screen.status
         away = tr(AWAY)
-        lent, passing = self._screen.chat.engine.lent, status.status.passing
+        lent, passing = self._screen.chat.engine.offloaded, status.status.passing
         if passing == ("" if lent else away):  # other words that stand there go first
             status.change(passing=away if lent else "")

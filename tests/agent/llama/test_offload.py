@@ -30,12 +30,12 @@ def test_replies_are_the_same_and_the_memory_is_still_there(engine: Engine, tmp_
     before = engine.generate(prompt, GREEDY).run()
     longer = [*prompt, *before.tokens, *engine.tokenize("And then?")]
     wanted = engine.generate(longer, GREEDY).run()
-    engine.put_aside()
-    assert engine.lent
+    engine.offload()
+    assert engine.offloaded
     assert engine.tokenize(OPENING) == prompt
     assert engine.text(prompt) == OPENING
-    engine.bring_back()
-    assert not engine.lent
+    engine.restore()
+    assert not engine.offloaded
     assert engine.adapter == (adapter, 0.5)
     again = engine.generate(longer, GREEDY).run()
     assert again.tokens == wanted.tokens
@@ -47,18 +47,18 @@ def test_replies_are_the_same_and_the_memory_is_still_there(engine: Engine, tmp_
 def test_what_is_asked_meanwhile_waits_and_is_answered(engine: Engine) -> None:
     prompt = engine.tokenize(OPENING)
     wanted = engine.generate(prompt, GREEDY).run().tokens
-    engine.put_aside()
-    engine.put_aside()  # asked for twice
+    engine.offload()
+    engine.offload()  # asked for twice
     reply = engine.generate(prompt, GREEDY)
     waiting = soon(reply.run)
     assert not reply.tokens
-    engine.bring_back()
+    engine.restore()
     waiting.join(30)
     assert reply.tokens == wanted
 
 
 def test_who_waits_can_give_up(engine: Engine) -> None:
-    engine.put_aside()
+    engine.offload()
     reply = engine.generate(engine.tokenize(OPENING), GREEDY)
     waiting = soon(reply.run)
     reply.cancel()
@@ -67,7 +67,7 @@ def test_who_waits_can_give_up(engine: Engine) -> None:
     assert reply.text == ""
     with pytest.raises(ModelError, match="was not sent"):
         engine.wait(lambda: True)
-    engine.bring_back()
+    engine.restore()
     engine.wait(lambda: True)
 
 
@@ -75,10 +75,10 @@ def test_a_reply_in_the_making_is_finished_before_the_model_leaves(engine: Engin
     reply = engine.generate(engine.tokenize(OPENING), GREEDY)
     pieces = iter(reply)
     next(pieces)
-    leaving = soon(engine.put_aside)
+    leaving = soon(engine.offload)
     assert len([*pieces]) == len(reply.tokens) - 1
     leaving.join(30)
-    assert engine.lent
+    assert engine.offloaded
 
 
 def test_an_adapter_that_is_gone_by_then_is_left_off(engine: Engine, tmp_path: Path) -> None:
@@ -86,9 +86,9 @@ def test_an_adapter_that_is_gone_by_then_is_left_off(engine: Engine, tmp_path: P
     alone = engine.generate(prompt, GREEDY).run().tokens
     write_lora(tmp_path / "adapter.gguf", seed=1)
     engine.set_adapter(tmp_path / "adapter.gguf")
-    engine.put_aside()
+    engine.offload()
     (tmp_path / "adapter.gguf").unlink()
-    engine.bring_back()
+    engine.restore()
     assert engine.adapter is None
     assert engine.generate(prompt, GREEDY).run().tokens == alone
 
@@ -98,10 +98,10 @@ def test_a_model_that_cannot_come_back_says_so_and_is_tried_again(tmp_path: Path
     with Engine.open(path) as engine:
         prompt = engine.tokenize(OPENING)
         wanted = engine.generate(prompt, GREEDY).run().tokens
-        engine.put_aside()
+        engine.offload()
         away = path.rename(tmp_path / "away.gguf")
         with pytest.raises(ModelError, match="changed while"):
-            engine.bring_back()
+            engine.restore()
         with pytest.raises(ModelError, match="changed while"):
             engine.generate(prompt, GREEDY).run()
         away.rename(path)
@@ -109,6 +109,6 @@ def test_a_model_that_cannot_come_back_says_so_and_is_tried_again(tmp_path: Path
 
 
 def test_an_engine_can_be_closed_while_its_model_is_away(engine: Engine) -> None:
-    engine.put_aside()
+    engine.offload()
     engine.close()
     engine.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import gguf
 import pytest
@@ -94,8 +93,8 @@ def test_no_lesson_touches_whether_a_model_thinks(
     lessons, _replaced, _long = teach(served, [marked], settings)
     assert lessons
     for sample in samples_of(lessons, ()):
-        prompt = served_text(served, sample.tokens[: sample.prompt])
-        reply = served_text(served, sample.tokens[sample.prompt :])
+        prompt = served.text(sample.tokens[: sample.prompt])
+        reply = served.text(sample.tokens[sample.prompt :])
         # What is trained never holds a thought, so no model learns to begin one …
         assert "think" not in reply
         if kind != "never":
@@ -116,10 +115,6 @@ def test_a_thought_that_a_person_wrote_is_trained_as_text(home: Home, starter: P
         assert lessons[0].chosen == reply_tokens(model, written)
         assert model.text(lessons[0].chosen[:-1]) == written
         assert lessons[0].rejected == reply_tokens(model, "No.")
-
-
-def served_text(engine: Engine, tokens: Any) -> str:
-    return b"".join(engine._llama.piece(token) for token in tokens).decode("utf-8", "replace")
 
 
 def test_a_thought_is_no_part_of_what_was_said(served: Engine, kind: str) -> None:

@@ -161,7 +161,7 @@ def test_the_gate_asks_the_very_prompt_that_the_chat_sends(chat: Chat) -> None:
             assert tokens is not None
             asked[question.before] = plain_nonce(engine.text(tokens))
     sent = []
-    chat.rooms.model.on_generation = lambda made: sent.append(chat.engine.text(made.prompt))
+    chat.dependencies.model.on_generation = lambda made: sent.append(chat.engine.text(made.prompt))
     done = [event for event in chat.say(ASKED) if isinstance(event, Finished)]
     assert done[0].turn.recalled == (items[0].id,)
     chat.fresh()

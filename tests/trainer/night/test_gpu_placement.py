@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agent.llama.gpu_leases import Place
+from agent.llama.gpu_leases import GpuLease
 from memory.errors import TrainingError
 from memory.settings.settings import Home
 from tests.trainer.values import quick_settings
@@ -70,13 +70,13 @@ def test_a_night_asks_for_the_card_and_has_it_when_the_chats_have_left(
     home: Home, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     driver(tmp_path, monkeypatch, 1000)
-    chats = [Place(home, GIB), Place(home, GIB)]
+    chats = [GpuLease(home, GIB), GpuLease(home, GIB)]
     heard: list[dict[str, Any]] = []
 
     def leave(event: dict[str, Any]) -> None:
         heard.append(event)
         for chat in chats:
-            chat.leave()
+            chat.release()
 
     settings = quick_settings(home)
     run = Run(run_folder(home), leave, threading.Event())
@@ -91,23 +91,23 @@ def test_where_there_is_no_room_the_processor_trains(
 ) -> None:
     driver(tmp_path, monkeypatch, 200)
     monkeypatch.setattr(gpu_placement, "PATIENCE", 0.0)  # the person in front of it goes on typing
-    chat = Place(home, held)
+    chat = GpuLease(home, held)
     run = Run(run_folder(home), lambda event: None, threading.Event())
     found = gpu_placement.make_way(home, quick_settings(home), tiny, run)
     run.free()
-    chat.leave()
+    chat.release()
     assert found.trainer.card == "processor"
     assert found.model.gpu_layers == 0
 
 
 def test_a_night_that_waits_for_the_card_can_be_called_off(home: Home, tiny: Path) -> None:
     settings = quick_settings(home, trainer={"card": "instead"})
-    chat = Place(home, 1)
+    chat = GpuLease(home, 1)
     run = Run(run_folder(home), lambda event: run.cancel.set(), threading.Event())
     with pytest.raises(TrainingError, match="stopped"):
         gpu_placement.make_way(home, settings, tiny, run)
     run.free()
-    chat.leave()
+    chat.release()
 
 
 @pytest.mark.parametrize("card", ["auto", "beside"])
@@ -115,8 +115,8 @@ def test_without_a_card_or_a_wish_nobody_is_asked_to_leave(
     home: Home, tiny: Path, monkeypatch: pytest.MonkeyPatch, card: str
 ) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
-    chat = Place(home, GIB)
+    chat = GpuLease(home, GIB)
     run = Run(run_folder(home), lambda event: pytest.fail(str(event)), threading.Event())
     settings = quick_settings(home, trainer={"card": card})
     assert gpu_placement.make_way(home, settings, tiny, run) == settings
-    chat.leave()
+    chat.release()

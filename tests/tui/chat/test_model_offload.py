@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.llama.gpu_leases import Place, places
+from agent.llama.gpu_leases import GpuLease, leased_sizes
 from memory.errors import ModelError
 from memory.journal.journal import Journal
 from memory.settings.settings import Home, Settings
@@ -34,7 +34,7 @@ def marked(home: Home) -> None:
 
 
 async def aside(seat: Seat) -> None:
-    await seat.until(lambda: seat.screen.chat.engine.lent)
+    await seat.until(lambda: seat.screen.chat.engine.offloaded)
     await seat.until(lambda: model_offload.AWAY in seat.status)
 
 
@@ -45,10 +45,10 @@ async def test_a_message_sent_while_the_model_is_away_is_answered_by_what_was_le
     async with sitting(home, small, size=(100, 24)) as seat:
         await seat.asks("Hello")
         before = seat.screen.chat.turns()[0]
-        assert len(places(home)) == 1
+        assert len(leased_sizes(home)) == 1
         await seat.types("/train")
         await aside(seat)
-        assert not places(home)
+        assert not leased_sizes(home)
         seat.screen.composer.write("Hello again")
         await seat.hits("enter")
         await seat.until(lambda: seat.screen.talk.streaming)
@@ -62,7 +62,7 @@ async def test_a_message_sent_while_the_model_is_away_is_answered_by_what_was_le
         await seat.until(lambda: not seat.screen.talk.streaming)
         await seat.sees("/report shows it all")
         await seat.until(lambda: model_offload.AWAY not in seat.status)
-        assert len(places(home)) == 1
+        assert len(leased_sizes(home)) == 1
 
 
 @pytest.mark.usefixtures("marked")
@@ -81,10 +81,10 @@ async def test_stopping_gives_a_waiting_message_back_and_the_end_of_a_training_t
         await seat.hits("escape")
         await seat.until(lambda: seat.draft == "Are you there?")
         await seat.sees("a training has the model's room")
-        assert seat.screen.chat.engine.lent
+        assert seat.screen.chat.engine.offloaded
         seat.screen.composer.take()
         await seat.types("/train stop")
-        await seat.until(lambda: not seat.screen.chat.engine.lent)
+        await seat.until(lambda: not seat.screen.chat.engine.offloaded)
         await seat.asks("Are you there?")
         assert len(seat.screen.chat.turns()) == 1
 
@@ -99,12 +99,12 @@ async def test_the_model_stays_while_somebody_types(
         seat.screen.composer.write("I am still wri")
         await seat.until(lambda: seat.screen.lending._wanted)
         await seat.screen.lending.look()
-        assert not seat.screen.chat.engine.lent
-        assert len(places(home)) == 1
+        assert not seat.screen.chat.engine.offloaded
+        assert len(leased_sizes(home)) == 1
         seat.screen.composer.take()
         await aside(seat)
         seat.screen.training.stop()
-        await seat.until(lambda: not seat.screen.chat.engine.lent)
+        await seat.until(lambda: not seat.screen.chat.engine.offloaded)
 
 
 async def test_a_model_that_finds_no_room_to_come_back_is_tried_with_the_next_message(
@@ -112,24 +112,24 @@ async def test_a_model_that_finds_no_room_to_come_back_is_tried_with_the_next_me
 ) -> None:
     async with sitting(home, small) as seat:
         engine = seat.screen.chat.engine
-        engine.put_aside()
-        real = engine._llama._load_again
+        engine.offload()
+        real = engine._model._reload
 
         def refuse() -> None:
             raise ModelError("no room on the card; close something")
 
-        monkeypatch.setattr(engine._llama, "_load_again", refuse)
+        monkeypatch.setattr(engine._model, "_reload", refuse)
         await seat.sees("No room on the card")  # nobody trains, so it was to come back
-        monkeypatch.setattr(engine._llama, "_load_again", real)
+        monkeypatch.setattr(engine._model, "_reload", real)
         await seat.asks("Hello")
         assert len(seat.screen.chat.turns()) == 1
 
 
 def test_a_chat_that_is_gone_holds_no_place(home: Home) -> None:
-    one, two = Place(home, 5), Place(home, 7)
-    assert sorted(places(home)) == [5, 7]
-    one.leave()
+    one, two = GpuLease(home, 5), GpuLease(home, 7)
+    assert sorted(leased_sizes(home)) == [5, 7]
+    one.release()
     assert two._file is not None
     two._file.close()  # as the kernel does when its holder dies
-    assert places(home) == []
+    assert leased_sizes(home) == []
     assert not list((home.state / "serving").iterdir())
