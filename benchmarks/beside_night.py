@@ -21,8 +21,9 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
-from agent.chat.chat import STARTER
-from agent.llama.engine import Engine, Sampling
+from agent.llama.engine import Engine
+from agent.llama.sampling import Sampling
+from agent.models.serving import STARTER
 from agent.prompt.prompt import compose
 from memory.difference import Contrast, Difference, Message, Moment, new_id, now
 from memory.journal.journal import Journal

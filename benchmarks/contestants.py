@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.chat.chat import STARTER
+from agent.models.serving import STARTER
 from benchmarks.marks import Mark, asker, marks
 from trainer.subprocesses import environment
 

@@ -31,8 +31,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from agent.adapters import base_sha256  # noqa: E402
-from agent.chat.chat import STARTER  # noqa: E402
 from agent.llama.engine import Engine  # noqa: E402
+from agent.models.serving import STARTER  # noqa: E402
 from benchmarks import contestants  # noqa: E402
 from benchmarks.contestants import Trained  # noqa: E402
 from benchmarks.marks import Mark, asker, marks  # noqa: E402

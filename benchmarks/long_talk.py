@@ -26,7 +26,8 @@ sys.path.insert(0, str(ROOT))
 
 def opened(folder: Path, model: str, thread: str) -> Any:
     """Return an open chat in a fresh home."""
-    from agent.chat.chat import STARTER, Chat
+    from agent.chat.chat import Chat
+    from agent.models.serving import STARTER
     from memory.settings.settings import Home, read_settings
 
     home = Home.at(folder).prepare()

@@ -85,7 +85,7 @@ def marks(count: int, seed: int, reply: Callable[[str], str]) -> list[Mark]:
 
 def asker(engine: Engine) -> Callable[[str], str]:
     """Return the function that asks `engine` as a chat without settings does in a fresh thread."""
-    from agent.llama.engine import Sampling
+    from agent.llama.sampling import Sampling
     from agent.prompt.prompt import compose
 
     def ask(text: str) -> str:
@@ -188,8 +188,8 @@ def _framed(frame: str, asked: str) -> str:
 
 def main() -> int:
     """Print the marks of one seed."""
-    from agent.chat.chat import STARTER
     from agent.llama.engine import Engine
+    from agent.models.serving import STARTER
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--n", type=int, default=10)

@@ -62,7 +62,7 @@ def no_recall(message: str) -> str:
 
 def ask(engine: Engine, text: str, block: str = "") -> tuple[str, bool]:
     """Return the greedy reply in a fresh thread, and whether it was closed."""
-    from agent.llama.engine import Sampling
+    from agent.llama.sampling import Sampling
 
     made = engine.generate(_prompt(engine, text, block).tokens, Sampling(max_tokens=LONGEST)).run()
     return made.text.strip(), made.reason == "end"

@@ -58,9 +58,10 @@ def night(asked: str, sounds: str) -> tuple[str, int, float, bool]:
     that holds the wrong reply.
     """
     from agent.adapters import read_adapter, read_pointer
-    from agent.chat.chat import served_model
     from agent.chat.recall_context import recalled_for
-    from agent.llama.engine import Engine, Sampling
+    from agent.llama.engine import Engine
+    from agent.llama.sampling import Sampling
+    from agent.models.serving import served_model
     from agent.prompt.prompt import compose
     from memory.difference import Message
     from memory.memory import Memory

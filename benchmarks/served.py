@@ -20,8 +20,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.chat.chat import STARTER
 from agent.llama.engine import Engine
+from agent.models.serving import STARTER
 from benchmarks.contestants import one_thread, quiet_settings
 from benchmarks.marks import Mark, asker, marks
 from memory.difference import Message, Turn

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.chat.chat import STARTER
 from agent.llama.engine import Engine
+from agent.models.serving import STARTER
 from memory.i18n import i18n
 from memory.settings.settings import Home, Settings, read_settings
 from tests.gguf_files import write_tiny

@@ -16,19 +16,19 @@ from agent.chat.checkpoints import Checkpoints, checkpoints, erase_thread
 from agent.chat.contrast import Draft, draft
 from agent.chat.graph import Dependencies, Event, Finished, build
 from agent.chat.history import talk_up_to
-from agent.chat.marking import LAST_THREAD, Receipt, forget, last_turn, receipt
+from agent.chat.marking import Receipt, forget, last_turn, receipt
 from agent.chat.open_thread import OpenThread
 from agent.chat.surprise import LOOKED_AT, Suggestion, hint_for, suggest
 from agent.forget.residual_copies import Leftovers, leftovers
 from agent.langchain.chat_model import DiscernChatModel
-from agent.llama.engine import Engine, Generation
-from agent.models.serving import STARTER, embedder, sampling, served_model, with_model
+from agent.llama.engine import Engine
+from agent.llama.generation import Generation
+from agent.models.serving import embedder, sampling, served_model
 from memory.difference import Difference, Moment, State, Turn
 from memory.errors import AdapterError, ModelError
+from memory.journal.threads import LAST_THREAD
 from memory.memory import Memory
 from memory.settings.settings import Home, Settings
-
-__all__ = ["STARTER", "Chat", "sampling", "served_model", "with_model"]
 
 
 class Chat(OpenThread):

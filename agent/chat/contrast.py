@@ -19,7 +19,8 @@ from memory.difference import Contrast, Difference, Message, Moment
 from memory.kinds import find_kind
 
 if TYPE_CHECKING:
-    from agent.llama.engine import Engine, Generation
+    from agent.llama.engine import Engine
+    from agent.llama.generation import Generation
 
 DRAFTING = Sampling(temperature=0.2, top_p=0.9, seed=1, max_tokens=300)
 LONGEST_LINE = 300

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from agent.llama.engine import Engine
     from memory.memory import Memory
 
-__all__ = ["LAST_THREAD", "Receipt", "forget", "last_turn", "parse_mark", "receipt", "why_untaught"]
-
 
 @dataclass(frozen=True, slots=True)
 class Receipt:

@@ -32,8 +32,9 @@ from pydantic import ConfigDict
 
 from agent.langchain.chunks import Call, result_of
 from agent.langchain.structured import bound_to_schema
-from agent.llama.engine import Engine, Generation, Sampling
-from agent.llama.sampling import json_grammar
+from agent.llama.engine import Engine
+from agent.llama.generation import Generation
+from agent.llama.sampling import Sampling, json_grammar
 from agent.prompt.prompt import compose
 from agent.prompt.reply_parser import ReplyReader
 from agent.prompt.tool_calls import (

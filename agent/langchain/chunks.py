@@ -16,7 +16,8 @@ from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, Us
 from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
-from agent.llama.engine import Engine, Generation, Piece
+from agent.llama.engine import Engine
+from agent.llama.generation import Generation, Piece
 from agent.prompt.prompt import Prompt
 from agent.prompt.reply_parser import Part, ReplyReader
 from agent.prompt.tool_calls import read_call

@@ -23,7 +23,7 @@ import numpy as np
 from agent.llama.adapter_file import inspect
 from agent.llama.generation import Generation, Piece, log_softmax, surprisal_of
 from agent.llama.llama import DecodeAborted, FloatArray, Llama
-from agent.llama.llama_file import ModelInfo, physical_threads
+from agent.llama.llama_file import ModelInfo
 from agent.llama.offload import OffloadableLlama
 from agent.llama.sampling import Sampling
 from memory.errors import ModelError
@@ -31,17 +31,6 @@ from memory.settings.paths import expanded
 
 if TYPE_CHECKING:
     from memory.settings.settings import ModelSettings
-
-__all__ = [
-    "Engine",
-    "FloatArray",
-    "Generation",
-    "ModelInfo",
-    "Piece",
-    "Sampling",
-    "log_softmax",
-    "physical_threads",
-]
 
 
 class Engine:

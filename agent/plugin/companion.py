@@ -19,7 +19,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
 
 from agent.adapters import Adapter
-from agent.chat.marking import LAST_THREAD, last_turn, parse_mark, receipt
+from agent.chat.marking import last_turn, parse_mark, receipt
 from agent.chat.terminal_session import here
 from agent.models.serving import embedder
 from agent.plugin.adapter_watch import wear_current
@@ -27,6 +27,7 @@ from agent.prompt.prompt import with_recalled
 from agent.prompt.reply_parser import without_thought
 from memory.difference import Difference, Turn, now
 from memory.errors import AdapterError, DiscernError, MarkError, UnknownIdError
+from memory.journal.threads import LAST_THREAD
 from memory.memory import Memory
 from memory.recall.recall import Recalled, render
 from memory.settings.settings import Home, Settings, read_settings

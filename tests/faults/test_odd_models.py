@@ -16,9 +16,10 @@ import pytest
 
 from agent.chat.chat import Chat
 from agent.langchain.chat_model import DiscernChatModel
-from agent.llama.engine import Engine, Sampling
+from agent.llama.engine import Engine
 from agent.llama.gguf_header import read_header
 from agent.llama.load_check import Verdict, judge
+from agent.llama.sampling import Sampling
 from agent.models.serving import served_model, with_model
 from agent.prompt.prompt import compose
 from memory.difference import Message

@@ -133,7 +133,7 @@ def compare(
 
 
 def _reply(engine: Engine, settings: Settings, text: str, block: str) -> str:
-    from agent.llama.engine import Sampling
+    from agent.llama.sampling import Sampling
 
     system = settings.chat.system
     head = [Message("system", system)] if system.strip() else []

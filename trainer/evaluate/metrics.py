@@ -130,7 +130,7 @@ def _go_on(
 
     Without `in_full`, it stops (and counts as ended) once the reply cannot be the expected one.
     """
-    from agent.llama.engine import Sampling
+    from agent.llama.sampling import Sampling
 
     made = engine.generate([*prompt, *said], Sampling(max_tokens=max(1, longest - len(said))))
     head = engine.text(said)

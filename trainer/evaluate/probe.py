@@ -53,7 +53,8 @@ def _here(adapter: Path, base: Path) -> int:
     """The child's part: say "sound", or the reason why not."""
     import numpy as np
 
-    from agent.llama.engine import Engine, Sampling
+    from agent.llama.engine import Engine
+    from agent.llama.sampling import Sampling
     from memory.errors import DiscernError
 
     try:

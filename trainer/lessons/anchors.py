@@ -116,7 +116,7 @@ class Answers:
         return found
 
     def _answer(self, prompt: tuple[int, ...]) -> Kept:
-        from agent.llama.engine import Sampling
+        from agent.llama.sampling import Sampling
 
         engine = self._engine
         made = engine.generate(prompt, Sampling(max_tokens=LONGEST)).run()

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.chat.chat import Chat, with_model
+from agent.chat.chat import Chat
 from agent.chat.context_usage import sight
 from agent.chat.graph import Delta, Event, Finished, Recalling
 from agent.chat.history import talk_up_to
 from agent.chat.marking import last_turn, parse_mark
+from agent.models.serving import with_model
 from memory.difference import Moment
 from memory.errors import MarkError, ModelError, ThreadError
 from memory.settings.settings import Home, Settings, read_settings

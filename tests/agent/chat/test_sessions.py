@@ -10,10 +10,11 @@ import pytest
 
 from agent.chat import sessions
 from agent.chat.chat import Chat
-from agent.chat.marking import LAST_THREAD, forget
+from agent.chat.marking import forget
 from agent.chat.sessions import delete, rename
 from memory.errors import ThreadError, UnknownIdError
 from memory.journal.exported_copies import note_copy
+from memory.journal.threads import LAST_THREAD
 from memory.memory import Memory
 from memory.settings.settings import Home, Settings, read_settings
 from tests.agent.chat.test_checkpoints import bytes_of

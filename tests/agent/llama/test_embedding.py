@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from agent.llama.embedding import WINDOW, GgufEmbedder
-from agent.llama.engine import Engine, Sampling
+from agent.llama.engine import Engine
+from agent.llama.sampling import Sampling
 from memory.errors import ModelError
 
 

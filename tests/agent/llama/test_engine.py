@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.llama.engine import Engine, Sampling
+from agent.llama.engine import Engine
 from agent.llama.llama import OUTPUTS
+from agent.llama.sampling import Sampling
 from memory.errors import AdapterError, ModelError
 from tests.gguf_files import write_tiny
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.llama.engine import Engine, Sampling
+from agent.llama.engine import Engine
+from agent.llama.sampling import Sampling
 from memory.errors import ModelError
 from tests.gguf_files import write_lora, write_tiny
 

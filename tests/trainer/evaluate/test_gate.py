@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.llama.engine import Engine, Sampling
+from agent.llama.engine import Engine
+from agent.llama.sampling import Sampling
 from agent.prompt.prompt import compose
 from memory.difference import Message
 from memory.errors import AdapterError

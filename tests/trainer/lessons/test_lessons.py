@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.chat.chat import STARTER
 from agent.llama.engine import Engine
+from agent.models.serving import STARTER
 from agent.prompt.prompt import compose
 from memory.difference import Message, Moment
 from memory.settings.settings import Home

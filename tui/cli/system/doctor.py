@@ -170,7 +170,7 @@ def _device() -> list[Finding]:
 
 
 def _threads() -> int:
-    from agent.llama.engine import physical_threads
+    from agent.llama.llama_file import physical_threads
 
     return physical_threads()
 
@@ -183,8 +183,8 @@ def torch_device() -> str:
 
 
 def _model(path: str | None) -> list[Finding]:
-    from agent.chat.chat import served_model, with_model
     from agent.llama.engine import Engine
+    from agent.models.serving import served_model, with_model
     from memory.settings.settings import Home, read_settings
 
     settings = with_model(read_settings(Home.locate()), path)

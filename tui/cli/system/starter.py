@@ -73,6 +73,6 @@ def build(
 @starter.command(epilog="\b\nExamples:\n  discern starter card | jq .measured")
 def card() -> None:
     """Print the card of the starter that ships with Discern (JSON)."""
-    from agent.chat.chat import STARTER
+    from agent.models.serving import STARTER
 
     echo(STARTER.with_name("card.json").read_text(encoding="utf-8").rstrip())

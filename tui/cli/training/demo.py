@@ -209,7 +209,7 @@ def _recall(chat: Chat, story: Story) -> None:
 
 
 def _train(chat: Chat, home: Home, settings: Settings, story: Story) -> None:
-    from agent.chat.chat import served_model
+    from agent.models.serving import served_model
     from trainer.night.night import run_night
     from tui.cli.print_report import printed, room
     from tui.cli.training.train import Progress

@@ -54,8 +54,8 @@ def lessons(
       sharegpt  {"conversations": [{"from": "system|human|gpt", "value"}]}
       jsonl     every wording with its token ids, weight and the places the contrast counts
     """
-    from agent.chat.chat import served_model
     from agent.llama.engine import Engine
+    from agent.models.serving import served_model
     from memory.memory import Memory
     from trainer.lessons.lessons import find_conflicts, teach
 
