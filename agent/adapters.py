@@ -139,12 +139,15 @@ def read_pointer(folder: Path) -> Pointer:
     except (FileError, ValidationError) as error:
         cause = error.cause if isinstance(error, FileError) else "it is no pointer to an adapter"
         raise AdapterError(
-            f"cannot read {path}: {cause}; remove it, or `discern adapters off` writes a new one and "
-            "serves the base"
+            "cannot read {path}: {cause}; remove it, or `discern adapters off` writes a new "
+            "one and serves the base",
+            path=path,
+            cause=cause,
         ) from error
     if any(name is not None and not _ID.match(name) for name in (pointer.current, pointer.waiting)):
         raise AdapterError(
-            f"{path} names an adapter in an impossible way; `discern adapters off` mends it"
+            "{path} names an adapter in an impossible way; `discern adapters off` mends it",
+            path=path,
         )
     return pointer
 
@@ -156,19 +159,27 @@ def read_adapter(folder: Path, identity: str) -> Adapter:
         AdapterError: there is none, or its manifest is damaged.
     """
     if not _ID.match(identity):
-        raise AdapterError(f"{identity!r} is not an adapter's id; see `discern adapters list`")
+        raise AdapterError(
+            "{identity!r} is not an adapter's id; see `discern adapters list`", identity=identity
+        )
     path = folder / identity / MANIFEST
     try:
         content = read_bytes(path)
         manifest = Manifest.model_validate(parse_object(content))
     except FileNotFoundError:
-        raise AdapterError(f"there is no adapter {identity}; see `discern adapters list`") from None
+        raise AdapterError(
+            "there is no adapter {identity}; see `discern adapters list`", identity=identity
+        ) from None
     except ValueError as error:  # also pydantic's
         raise AdapterError(
-            f"the manifest {path} is damaged; `discern adapters rollback` goes back to the one before"
+            "the manifest {path} is damaged; `discern adapters rollback` goes back to the "
+            "one before",
+            path=path,
         ) from error
     if manifest.id != identity:
-        raise AdapterError(f"the manifest {path} belongs to {manifest.id}; train again")
+        raise AdapterError(
+            "the manifest {path} belongs to {id}; train again", path=path, id=manifest.id
+        )
     return Adapter(
         folder=path.parent, manifest=manifest, sha256=hashlib.sha256(content).hexdigest()
     )
@@ -206,7 +217,9 @@ def find_adapter(folder: Path, prefix: str) -> Adapter:
     ]
     if len(found) != 1:
         many = "several adapters start" if found else "no adapter starts"
-        raise AdapterError(f"{many} with {prefix!r}; see `discern adapters list`")
+        raise AdapterError(
+            "{many} with {prefix!r}; see `discern adapters list`", many=many, prefix=prefix
+        )
     return found[0]
 
 
@@ -222,15 +235,19 @@ def verify(adapter: Adapter, base_sha256: str | None = None) -> None:
         raise _changed(adapter.folder / MANIFEST)
     if base_sha256 is not None and adapter.manifest.base.sha256 != base_sha256:
         raise AdapterError(
-            f"the adapter {adapter.id} was trained for {adapter.manifest.base.name}, not for the "
-            "model that is served; train again with `discern train` or choose that model"
+            "the adapter {id} was trained for {name}, not for the model that is served; "
+            "train again with `discern train` or choose that model",
+            id=adapter.id,
+            name=adapter.manifest.base.name,
         )
     if GGUF not in adapter.manifest.files:
-        raise AdapterError(f"the adapter {adapter.id} has no {GGUF}; train again")
+        raise AdapterError("the adapter {id} has no {gguf}; train again", id=adapter.id, gguf=GGUF)
     for name, entry in adapter.manifest.files.items():
         path = adapter.folder / name
         if path.is_symlink() or not path.is_file():
-            raise AdapterError(f"{path} is missing; `discern adapters rollback` goes back")
+            raise AdapterError(
+                "{path} is missing; `discern adapters rollback` goes back", path=path
+            )
         if path.stat().st_size != entry.size or sha256_file(path) != entry.sha256:
             raise _changed(path)
 
@@ -245,8 +262,9 @@ def _published(folder: Path) -> dict[str, str]:
 
 def _changed(path: Path) -> AdapterError:
     return AdapterError(
-        f"{path} is not what was published (its sha256 differs); "
-        "`discern adapters rollback` goes back to the one before"
+        "{path} is not what was published (its sha256 differs); `discern adapters "
+        "rollback` goes back to the one before",
+        path=path,
     )
 
 

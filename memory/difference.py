@@ -209,13 +209,18 @@ def clean_field(name: str, text: str | None) -> str | None:
         return None
     if len(text) > MAX_FIELD:
         raise MarkError(
-            f"the {name} is {len(text):,} characters long, more than the {MAX_FIELD:,} a mark "
-            "keeps; shorten it and mark again"
+            "the {name} is {text:,} characters long, more than the {max_field:,} a mark "
+            "keeps; shorten it and mark again",
+            name=name,
+            text=len(text),
+            max_field=MAX_FIELD,
         )
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise MarkError(
-            f"the {name} holds a broken character at position {error.start}; remove it and mark again"
+            "the {name} holds a broken character at position {start}; remove it and mark again",
+            name=name,
+            start=error.start,
         ) from error
     return text if text.strip() else None

@@ -1,16 +1,33 @@
 """The error tree of Discern.
 
-Each message is one sentence for a person: what went wrong, with which path or value, why, and what
-to do next. The command line prints it without a traceback and exits with `exit_code`.
+An error carries a `Sentence`: an English template, which is also the key of its translation, and the
+values in it. It is one sentence for the user: what went wrong, with which path or value, why, and what
+to do next. The command line prints `str(error)` without a traceback and exits with `exit_code`; the
+chat renders `error.sentence` in the language in force.
+
+    raise ModelError("the model {path} cannot be used: {why}; choose another GGUF", path=path, why=why)
 """
 
 from __future__ import annotations
 
+from typing import Any
+
+from memory.sentence import Sentence, verbatim
+
 
 class DiscernError(Exception):
-    """Root of every error that Discern raises on purpose."""
+    """Base of every error that Discern raises on purpose."""
 
     exit_code = 2
+
+    def __init__(self, template: str | Sentence, /, **values: object) -> None:
+        """Take a template with its values (see `Sentence`), or a finished sentence."""
+        made = Sentence(template, **values) if isinstance(template, str) else template
+        super().__init__(str(made))
+        self.sentence = made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.sentence,), self.__dict__
 
 
 class SettingsError(DiscernError, ValueError):
@@ -24,10 +41,11 @@ class HomeError(DiscernError, OSError):
 class FileError(DiscernError, ValueError):
     """A file that cannot be read: no regular one, too large, or not what it should hold."""
 
-    def __init__(self, sentence: str, cause: str) -> None:
-        """`cause` is the part of the sentence that says why."""
-        super().__init__(sentence)
-        self.cause = cause
+    @property
+    def cause(self) -> Sentence:
+        """The part of the sentence that says why: its value named `cause`."""
+        cause = dict(self.sentence.values)["cause"]
+        return cause if isinstance(cause, Sentence) else verbatim(str(cause))
 
 
 class MarkError(DiscernError, ValueError):

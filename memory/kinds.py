@@ -159,7 +159,9 @@ def require_kind(text: str) -> Kind:
     near = get_close_matches(text.lower()[:80], _names(_own()), n=1, cutoff=0.6)
     hint = f"did you mean {near[0]}?" if near else "`discern memory kinds` lists them"
     shown = text if len(text) <= 60 else text[:57] + "..."
-    raise MarkError(f"there is no kind of difference called {shown!r}; {hint}")
+    raise MarkError(
+        "there is no kind of difference called {shown!r}; {hint}", shown=shown, hint=hint
+    )
 
 
 def _own(home: Home | None = None) -> Path:
@@ -191,7 +193,7 @@ def _read(path: Path, known: Mapping[str, Kind], *, own: bool) -> list[Kind]:
     try:
         table = read_toml(path)
     except FileError as error:
-        raise SettingsError(str(error)) from error
+        raise SettingsError(error.sentence) from error
     taken = {kind.name for kind in known.values()}
     taken |= {name for kind in known.values() for name in (kind.type, kind.russian) if name}
     found: list[Kind] = []
@@ -200,13 +202,16 @@ def _read(path: Path, known: Mapping[str, Kind], *, own: bool) -> list[Kind]:
             names = {kind.name, kind.type or kind.family, kind.russian}
             if own and (twice := sorted(names & taken)):
                 raise SettingsError(
-                    f"{path}: {kind.name} calls itself {twice[0]!r}, which another kind is called; "
-                    "choose another name"
+                    "{path}: {name} calls itself {twice!r}, which another kind is called; "
+                    "choose another name",
+                    path=path,
+                    name=kind.name,
+                    twice=twice[0],
                 )
             taken |= names
             found.append(kind)
     if len(found) > MOST:
-        raise SettingsError(f"{path} has more than {MOST} kinds; remove some")
+        raise SettingsError("{path} has more than {most} kinds; remove some", path=path, most=MOST)
     return found
 
 
@@ -214,15 +219,22 @@ def _family(
     path: Path, family: str, body: object, known: Mapping[str, Kind], own: bool
 ) -> Iterator[Kind]:
     if not isinstance(body, dict):
-        raise SettingsError(f"{path}: {family[:40]!r} must be a section, [{family[:40]}]; mend it")
+        raise SettingsError(
+            "{path}: {family!r} must be a section, [{family}]; mend it",
+            path=path,
+            family=family[:40],
+        )
     said = {key: value for key, value in body.items() if not isinstance(value, dict)}
     types = {key: value for key, value in body.items() if isinstance(value, dict)}
     if family not in known:
         yield _kind(path, family, "", said, own)
     elif said:
         raise SettingsError(
-            f"{path}: [{family}] is known already, so {next(iter(said))!r} cannot be set; "
-            f"add types to it as [{family}.yours]"
+            "{path}: [{family}] is known already, so {said!r} cannot be set; add types to "
+            "it as [{family}.yours]",
+            path=path,
+            family=family,
+            said=next(iter(said)),
         )
     for name, entry in types.items():
         yield _kind(path, family, name, entry, own)
@@ -233,8 +245,10 @@ def _kind(path: Path, family: str, name: str, entry: dict[str, Any], own: bool) 
     for part in (family, name):
         if part and not (len(part) <= 40 and part == part.lower() and _is_word(part)):
             raise SettingsError(
-                f"{path}: {part[:40]!r} cannot be the name of a kind; take up to 40 small letters, "
-                "digits and hyphens"
+                "{path}: {part!r} cannot be the name of a kind; take up to 40 small "
+                "letters, digits and hyphens",
+                path=path,
+                part=part[:40],
             )
     try:
         read = _Entry.model_validate(entry)
@@ -245,11 +259,15 @@ def _kind(path: Path, family: str, name: str, entry: dict[str, Any], own: bool) 
         first = error.errors(include_url=False)[0]
         key = ".".join([where, *map(str, first["loc"])])
         if first["type"] == "extra_forbidden":
-            raise SettingsError(f"{path} has an unknown key {key}; mend or remove it") from None
+            raise SettingsError(
+                "{path} has an unknown key {key}; mend or remove it", path=path, key=key
+            ) from None
         if first["type"] == "missing":
-            raise SettingsError(f"{path}: {key} is missing; add it") from None
+            raise SettingsError("{path}: {key} is missing; add it", path=path, key=key) from None
         said = first["msg"].split(" should ", 1)[-1]
-        raise SettingsError(f"{path}: {key} should {said}; mend that value") from None
+        raise SettingsError(
+            "{path}: {key} should {said}; mend that value", path=path, key=key, said=said
+        ) from None
     return Kind(
         family=family,
         type=name,
@@ -271,4 +289,6 @@ def _is_word(part: str) -> bool:
 
 def _refuse_unprintable(path: Path, key: str, text: str) -> None:
     if any(unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") for char in text):
-        raise SettingsError(f"{path}: {key} holds a control or invisible character; remove it")
+        raise SettingsError(
+            "{path}: {key} holds a control or invisible character; remove it", path=path, key=key
+        )

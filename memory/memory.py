@@ -207,15 +207,17 @@ class Memory:
             gone, taking = self.journal.difference(old), self.journal.difference(by)
             if gone.id == taking.id:
                 raise MarkError(
-                    f"the difference {gone.id[:8]} cannot supersede itself; name two, the old one "
-                    "first"
+                    "the difference {id} cannot supersede itself; name two, the old one first",
+                    id=gone.id[:8],
                 )
             after: Difference | None = taking
             while after is not None and after.superseded_by is not None:
                 if after.superseded_by == gone.id:
                     raise MarkError(
-                        f"{taking.id[:8]} was superseded by {gone.id[:8]} before, they cannot replace "
-                        f"each other; `discern memory forget {gone.id[:8]}` removes the wrong one"
+                        "{id} was superseded by {id2} before, they cannot replace each "
+                        "other; `discern memory forget {id2}` removes the wrong one",
+                        id=taking.id[:8],
+                        id2=gone.id[:8],
                     )
                 after = next(iter(self.journal.found([after.superseded_by])), None)
             self.journal.set_superseded(gone.id, taking.id)
@@ -258,7 +260,9 @@ class Memory:
             HomeError: there is no index here, or it cannot be made.
         """
         if self.index is None:
-            raise HomeError(f"the index cannot be made: {self.notice or 'memory.dense is false'}")
+            raise HomeError(
+                "the index cannot be made: {notice}", notice=self.notice or "memory.dense is false"
+            )
         return self.index.rebuild(progress)
 
     def search(

@@ -46,7 +46,7 @@ def require_moment(text: str) -> Moment:
         return moment
     near = moment_meant(text)
     hint = f"did you mean {near}?" if near else "mark with error, surprise or hold"
-    raise MarkError(f"{text[:40]!r} is not a moment; {hint}")
+    raise MarkError("{text!r} is not a moment; {hint}", text=text[:40], hint=hint)
 
 
 def moment_meant(word: str) -> str | None:

@@ -14,6 +14,7 @@ from memory import errors
 from tests.faults.processes import ROOT
 
 MET = (
+    "memory/files/bounded_read.py", "agent/models/load_check_child.py",
     "memory/journal/branches.py", "memory/journal/database.py", "memory/difference.py",
     "memory/settings/settings.py",
     "memory/recall/index.py", "memory/kinds.py", "memory/memory.py", "memory/moments.py",
@@ -53,7 +54,7 @@ REPORTED = (
     "trainer/evaluate/gate.py", "trainer/night/postmortem.py", "trainer/lessons/conflicts.py",
     "trainer/evaluate/baselines.py",
     "trainer/night/gpu_placement.py", "trainer/evaluate/unlearned.py",
-    "memory/files/bounded_read.py",
+    "memory/files/bounded_read.py", "agent/models/load_check_child.py",
 )  # fmt: skip
 """Whose texts go into a report, or say the cause in an error."""
 SAID = (
@@ -69,7 +70,7 @@ WORDS = {
 """Single words that are put into a sentence or stand in a report by themselves."""
 PARTS = ("said", "whole")
 """Names under which a part of a sentence is kept before it is put in."""
-ERRORS = tuple(name for name, kind in vars(errors).items() if isinstance(kind, type))
+ERRORS = tuple(name for name, kind in vars(errors).items() if name.endswith("Error"))
 
 
 def sentences() -> set[str]:
@@ -93,8 +94,12 @@ def _of_errors(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             name = getattr(node.func, "id", getattr(node.func, "attr", ""))
-            for argument in node.args if name in (*ERRORS, *SAID) else ():
-                yield from _templates(argument)
+            for argument in node.args if name in (*ERRORS, *SAID, "Sentence") else ():
+                match argument:
+                    case ast.Constant(value=str(template)) if name not in SAID:
+                        yield template
+                    case _:
+                        yield from _templates(argument)
         elif isinstance(node, ast.FunctionDef) and node.name in SAID:
             for inner in ast.walk(node):
                 if isinstance(inner, ast.Return) and inner.value is not None:
@@ -116,6 +121,8 @@ def _texts(tree: ast.AST) -> Iterator[str]:
                 if isinstance(each, ast.Assign)
                 for part in ast.walk(each)
             }
+        if isinstance(node, ast.Call) and _name(node.func) in ERRORS:
+            inner |= set(ast.walk(node))
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             inner |= set(ast.walk(node))
         elif node not in inner and (template := _template(node)) is not None:

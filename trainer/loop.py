@@ -128,7 +128,7 @@ def compose(
     if not curriculum.lessons:
         left = list(curriculum.left_out.values())
         why = left[0] if left else "none says how it should have sounded"
-        raise NothingToTrainError(f"no difference can be made a lesson: {why}")
+        raise NothingToTrainError("no difference can be made a lesson: {why}", why=why)
     taught = tuple(item for item in basis.taught if item.id in curriculum.differences)
     return Lessons(curriculum, found, model, base, replace(basis, taught=taught), home)
 
@@ -214,11 +214,15 @@ def publish(home: Home, candidate: Candidate, verdict: Verdict) -> Adapter:
     from trainer.evaluate.served_config import holdings
 
     if not verdict.passed:
-        raise AdapterError(f"the gate did not pass this adapter ({verdict.sentence}); train again")
+        raise AdapterError(
+            "the gate did not pass this adapter ({sentence}); train again",
+            sentence=verdict.sentence,
+        )
     lessons = candidate.lessons
     if entry_of(lessons.model, home) != lessons.base:
         raise TrainingError(
-            f"the model {lessons.model} changed since its lessons were composed; compose them anew"
+            "the model {model} changed since its lessons were composed; compose them anew",
+            model=lessons.model,
         )
     with Journal(home.journal) as journal:
         return publishing.publish(

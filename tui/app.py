@@ -99,8 +99,11 @@ class DiscernApp(App[int]):
         self.register_theme(LIGHT)
         if settings.ui.theme not in THEMES:
             raise SettingsError(
-                f"{home.settings_file}: ui.theme = {settings.ui.theme!r} is refused, the themes are "
-                f"{', '.join(THEMES)}; mend that value"
+                "{settings_file}: ui.theme = {theme!r} is refused, the themes are {themes}; "
+                "mend that value",
+                settings_file=home.settings_file,
+                theme=settings.ui.theme,
+                themes=", ".join(THEMES),
             )
         self.theme = settings.ui.theme
 

@@ -159,8 +159,8 @@ class Chat(OpenThread):
             text.encode("utf-8")
         except UnicodeEncodeError as error:
             raise ModelError(
-                f"the message holds a broken character at position {error.start}; remove it and ask "
-                "again"
+                "the message holds a broken character at position {start}; remove it and ask again",
+                start=error.start,
             ) from error
         with self._busy:
             self.journal.require_in_place()  # before the model speaks for nothing

@@ -168,8 +168,10 @@ def erase_thread(path: Path, thread: str) -> None:
                 _remove(path)
     except OSError as error:
         raise HomeError(
-            f"cannot take the talk out of {path}: {error.strerror}; give its folder write permission "
-            "and try again"
+            "cannot take the talk out of {path}: {strerror}; give its folder write "
+            "permission and try again",
+            path=path,
+            strerror=error.strerror,
         ) from error
 
 

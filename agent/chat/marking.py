@@ -68,8 +68,11 @@ def require_spoken_here(journal: Journal, turn: Turn) -> None:
     asked, own = _cut(turn.asked), journal.spoken_at(ours)
     mine = f"--turn {own[:8]} for your own" if own else "--turn ID for another"
     raise MarkError(
-        f"another session spoke last, {max(0, seconds):.0f} s ago: “{asked}”; say which reply you "
-        f"mean, --last for that one or {mine}"
+        "another session spoke last, {value:.0f} s ago: “{asked}”; say which reply you "
+        "mean, --last for that one or {mine}",
+        value=max(0, seconds),
+        asked=asked,
+        mine=mine,
     )
 
 
@@ -86,8 +89,11 @@ def last_mark(journal: Journal) -> Difference:
     seconds = (now() - mark.at).total_seconds()
     if place and place != here() and seconds < JUST_NOW:
         raise MarkError(
-            f"the last mark was made {max(0, seconds):.0f} s ago on a reply of another session: "
-            f"“{_cut(mark.asked)}”; `discern memory undo {mark.id[:8]}` takes that one back"
+            "the last mark was made {value:.0f} s ago on a reply of another session: "
+            "“{asked}”; `discern memory undo {id}` takes that one back",
+            value=max(0, seconds),
+            asked=_cut(mark.asked),
+            id=mark.id[:8],
         )
     return mark
 
@@ -224,7 +230,10 @@ def parse_mark(text: str) -> dict[str, Any]:
         rest = remaining.strip()
     elif near := moment_meant(first):
         raise MarkError(
-            f"{first!r} is not a moment; did you mean {near}? Put a note that begins with it in quotes"
+            "{first!r} is not a moment; did you mean {near}? Put a note that begins with it "
+            "in quotes",
+            first=first,
+            near=near,
         )
     first, _, remaining = rest.partition(" ")
     kind = find_kind(first) if first else None
@@ -234,13 +243,15 @@ def parse_mark(text: str) -> dict[str, Any]:
         kind = None
         if near := kind_meant(first, alone=not remaining):
             raise MarkError(
-                f"there is no kind of difference called {first!r}; did you mean {near}? "
-                "Put a note that begins with it in quotes"
+                "there is no kind of difference called {first!r}; did you mean {near}? Put "
+                "a note that begins with it in quotes",
+                first=first,
+                near=near,
             )
     words = rest.split()
     typed = next(iter(words[1:2] if words and find_kind(words[0]) else words), "")
     if not arrow and typed in _ARROWS:
-        raise MarkError(f"write => before the better answer, not {typed}")
+        raise MarkError("write => before the better answer, not {typed}", typed=typed)
     note, *labelled = _LINES.split(rest)
     note = note.strip()
     if len(note) > 1 and note[0] == note[-1] == '"':

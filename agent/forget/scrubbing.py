@@ -85,8 +85,10 @@ def _erase(home: Home, identity: str, words: Collection[str]) -> int:
             shutil.rmtree(anchors, ignore_errors=True)
     except OSError as error:
         raise HomeError(
-            f"cannot take the forgotten words out of {error.filename}: {error.strerror}; mend that "
-            "and forget it again"
+            "cannot take the forgotten words out of {filename}: {strerror}; mend that and "
+            "forget it again",
+            filename=error.filename,
+            strerror=error.strerror,
         ) from error
     return changed
 

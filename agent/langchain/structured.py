@@ -32,7 +32,8 @@ def bound_to_schema(
     """
     if method not in ("json_schema", "json_mode"):
         raise ModelError(
-            f"there is no method {method!r}; use json_schema, json_mode or function_calling"
+            "there is no method {method!r}; use json_schema, json_mode or function_calling",
+            method=method,
         )
     plain = convert_to_json_schema(schema)
     form: dict[str, Any] = {"type": "json_object", "schema": plain}

@@ -119,4 +119,4 @@ def _finite(tensor: Any) -> bool:
 
 
 def _refusal(path: Path, why: str) -> AdapterError:
-    return AdapterError(f"the adapter {path} is refused: {why}; train again")
+    return AdapterError("the adapter {path} is refused: {why}; train again", path=path, why=why)

@@ -157,7 +157,7 @@ atexit.register(_child.close)
 
 
 def _broken(why: str) -> ModelError:
-    return ModelError(f"the model's chat template {why}; choose another GGUF")
+    return ModelError("the model's chat template {why}; choose another GGUF", why=why)
 
 
 def _cause(status: int) -> str:

@@ -57,12 +57,15 @@ class GgufEmbedder:
         if not self._context:
             cause = log.cause
             self.close()
-            raise ModelError(f"{path} cannot embed: {cause}; choose an embedding GGUF")
+            raise ModelError(
+                "{path} cannot embed: {cause}; choose an embedding GGUF", path=path, cause=cause
+            )
         if llama_cpp.llama_pooling_type(self._context) == llama_cpp.LLAMA_POOLING_TYPE_NONE:
             self.close()
             raise ModelError(
-                f"{path} gives no single vector for a text; choose an embedding GGUF such as "
-                "Qwen3-Embedding"
+                "{path} gives no single vector for a text; choose an embedding GGUF such as "
+                "Qwen3-Embedding",
+                path=path,
             )
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self.size = int(llama_cpp.llama_model_n_embd(self._model))
@@ -110,8 +113,10 @@ class GgufEmbedder:
         status = llama.llama_decode(self._context, llama.llama_batch_get_one(array, len(tokens)))
         if status:
             raise ModelError(
-                f"the embedding model could not read {len(tokens)} tokens (status {status}); "
-                "recall goes on by words with memory.dense = false"
+                "the embedding model could not read {tokens} tokens (status {status}); "
+                "recall goes on by words with memory.dense = false",
+                tokens=len(tokens),
+                status=status,
             )
         values = llama.llama_get_embeddings_seq(self._context, 0)
         return np.ctypeslib.as_array(values, shape=(self.size,)).copy()

@@ -257,8 +257,10 @@ class Engine:
     def _require_room(self, count: int) -> None:
         if count > self.info.context:
             raise ModelError(
-                f"{count} tokens do not fit into the context of {self.info.context}; "
-                "shorten the message or set model.context in config.toml to a larger number"
+                "{count} tokens do not fit into the context of {context}; shorten the "
+                "message or set model.context in config.toml to a larger number",
+                count=count,
+                context=self.info.context,
             )
 
     def _generate(self, generation: Generation) -> Generator[Piece]:

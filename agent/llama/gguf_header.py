@@ -66,7 +66,9 @@ def read_header(path: Path) -> Header:
             return _read(file)
     except (OSError, ValueError, OverflowError) as error:
         raise ModelError(
-            f"the header of {path} cannot be read ({error}); the file is damaged or cut off"
+            "the header of {path} cannot be read ({error}); the file is damaged or cut off",
+            path=path,
+            error=error,
         ) from error
 
 

@@ -94,8 +94,11 @@ class Llama:
         self._context = llama.llama_init_from_model(self._model, params)
         if not self._context:
             raise ModelError(
-                f"a context of {size} tokens for {path} does not fit: {log.cause}; "
-                "set model.context in config.toml to a smaller number"
+                "a context of {size} tokens for {path} does not fit: {cause}; set "
+                "model.context in config.toml to a smaller number",
+                size=size,
+                path=path,
+                cause=log.cause,
             )
         self._batch_size = int(params.n_batch)
         self._batch = llama.llama_batch_init(self._batch_size, 0, 1)
@@ -192,8 +195,10 @@ class Llama:
                 if status == _ABORTED:
                     raise DecodeAborted
                 raise ModelError(
-                    f"llama.cpp could not evaluate {len(tokens)} tokens (status {status}); "
-                    "the context is full: set model.context in config.toml to a larger number"
+                    "llama.cpp could not evaluate {tokens} tokens (status {status}); the "
+                    "context is full: set model.context in config.toml to a larger number",
+                    tokens=len(tokens),
+                    status=status,
                 )
             self.memory.extend(part)
             for index in outputs:
@@ -237,8 +242,10 @@ class Llama:
         handle = self._llama.llama_adapter_lora_init(self._model, str(path).encode())
         if not handle:
             raise AdapterError(
-                f"cannot load the adapter {path}: {log.cause}; "
-                "`discern adapters off` goes on without it"
+                "cannot load the adapter {path}: {cause}; `discern adapters off` goes on "
+                "without it",
+                path=path,
+                cause=log.cause,
             )
         return handle
 

@@ -127,8 +127,10 @@ def load_model(path: Path, gpu_layers: int, *, vocabulary_only: bool = False) ->
     model = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
     if not model:
         raise ModelError(
-            f"cannot load the model {path}: {log.cause}; it is damaged or not supported, "
-            'choose another Qwen2 or Qwen3 GGUF (or set model.path to "" for the starter)'
+            "cannot load the model {path}: {cause}; it is damaged or not supported, choose "
+            'another Qwen2 or Qwen3 GGUF (or set model.path to "" for the starter)',
+            path=path,
+            cause=log.cause,
         )
     return model
 
@@ -252,7 +254,12 @@ def quantise(source: Path, target: Path, kind: str) -> None:
         str(source).encode(), str(target).encode(), ctypes.byref(params)
     )
     if failed:
-        raise ModelError(f"llama.cpp could not quantise {source} to {kind}: {log.cause}")
+        raise ModelError(
+            "llama.cpp could not quantise {source} to {kind}: {cause}",
+            source=source,
+            kind=kind,
+            cause=log.cause,
+        )
 
 
 def threads_for(model: Any) -> int:

@@ -25,6 +25,7 @@ from agent.llama.llama_file import require_gguf
 from memory.errors import ModelError
 from memory.files.atomic_write import write_whole
 from memory.files.bounded_read import SMALL, read_json
+from memory.sentence import verbatim
 from memory.settings.paths import Home, expanded
 
 RULES = 2
@@ -54,7 +55,7 @@ def judge(path: Path) -> Verdict:
     size, changed = path.stat().st_size, path.stat().st_mtime_ns
     told = ask_child("agent.models.load_check_child", str(path), seconds=60 + size / 20e6)
     if "embeds" not in told.words:
-        raise ModelError(told.words.get("refused") or refusal(path, told))
+        raise ModelError(verbatim(told.words.get("refused") or refusal(path, told)))
     if (size, changed) == (path.stat().st_size, path.stat().st_mtime_ns):
         remember(path, cache, "serves", told.words["embeds"])
     return Verdict(embeds=bool(told.words["embeds"]))
@@ -68,8 +69,9 @@ def require_chat_model(path: Path) -> None:
     """
     if judge(path).embeds:
         raise ModelError(
-            f"the model {path} is an embedding model and cannot chat; `discern model use {path}` uses "
-            "it for the memory"
+            "the model {path} is an embedding model and cannot chat; `discern model use "
+            "{path}` uses it for the memory",
+            path=path,
         )
 
 

@@ -51,8 +51,11 @@ def read_shape(header: Header, path: Path) -> Shape:
     """
     if header.architecture not in ARCHITECTURES:
         raise ModelError(
-            f"the model {path} has the architecture {header.architecture!r}, and Discern serves and "
-            f"trains {' and '.join(ARCHITECTURES)}; choose a Qwen2 or Qwen3 GGUF"
+            "the model {path} has the architecture {architecture!r}, and Discern serves and "
+            "trains {architectures}; choose a Qwen2 or Qwen3 GGUF",
+            path=path,
+            architecture=header.architecture,
+            architectures=" and ".join(ARCHITECTURES),
         )
     return _Reader(header, path).shape()
 
@@ -126,5 +129,7 @@ class _Reader:
 
     def refusal(self, why: str) -> ModelError:
         return ModelError(
-            f"the model {self.path} cannot be served: in its header {why}; choose another GGUF"
+            "the model {path} cannot be served: in its header {why}; choose another GGUF",
+            path=self.path,
+            why=why,
         )

@@ -117,7 +117,8 @@ class OffloadableLlama:
         path = self.info.path
         if _size_and_time(path) != self._file:
             raise ModelError(
-                f"the model {path} changed while it was put aside; open the chat anew to talk to it"
+                "the model {path} changed while it was put aside; open the chat anew to talk to it",
+                path=path,
             )
         self._llama = llama = self._open(path, self.info.context)
         vocabulary_only = self._vocabulary

@@ -45,7 +45,7 @@ def json_grammar(schema: Mapping[str, Any]) -> str:
         return str(json_schema_to_gbnf(json.dumps(schema)))
     except Exception as error:  # whatever the converter trips over
         raise ModelError(
-            f"this JSON schema cannot be made a grammar: {error}; use a simpler one"
+            "this JSON schema cannot be made a grammar: {error}; use a simpler one", error=error
         ) from error
 
 

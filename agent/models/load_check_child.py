@@ -56,8 +56,11 @@ def _require_first_part(header: Header, path: Path) -> None:
     number, count = header.values.get("split.no", 0), header.values.get("split.count", 1)
     if number != 0:
         raise ModelError(
-            f"the model {path} is part {number + 1 if isinstance(number, int) else number} of {count} "
-            "of a split file; choose the first part, the others are found beside it"
+            "the model {path} is part {more} of {count} of a split file; choose the first "
+            "part, the others are found beside it",
+            path=path,
+            more=number + 1 if isinstance(number, int) else number,
+            count=count,
         )
 
 
@@ -67,7 +70,9 @@ def _render(path: Path, template: ChatTemplate) -> None:
             require_template(template, roles)
     except ModelError as error:
         sentence = str(error)
-        raise ModelError(f"the model {path} cannot be served: {sentence}") from error
+        raise ModelError(
+            "the model {path} cannot be served: {sentence}", path=path, sentence=sentence
+        ) from error
 
 
 def _generate(path: Path, engine: Engine) -> None:
@@ -78,8 +83,9 @@ def _generate(path: Path, engine: Engine) -> None:
     tokens = [*prompt, *made.tokens, engine.end_of_turn]
     if not all(np.isfinite(row).all() for row in engine.log_probabilities(tokens, len(prompt))):
         raise ModelError(
-            f"the model {path} cannot be served: it computes NaN, so its weights are damaged; "
-            "choose another GGUF"
+            "the model {path} cannot be served: it computes NaN, so its weights are "
+            "damaged; choose another GGUF",
+            path=path,
         )
 
 
@@ -89,7 +95,9 @@ def _embed(path: Path) -> None:
     vector = embedder.query("Hello")
     embedder.close()
     if not np.isfinite(vector).all():
-        raise ModelError(f"the model {path} returns NaN instead of vectors; choose another GGUF")
+        raise ModelError(
+            "the model {path} returns NaN instead of vectors; choose another GGUF", path=path
+        )
 
 
 if __name__ == "__main__":

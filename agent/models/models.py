@@ -99,17 +99,24 @@ def resolve(name: str, quant: str | None = None) -> tuple[str, str]:
         repo, _, file = name.partition(":")
         plain = re.fullmatch(r"[\w.-]+/[\w.-]+", repo) and ".." not in file.split("/")
         if not plain or not re.fullmatch(r"[\w.-]+(/[\w.-]+)*\.gguf", file):
-            raise ModelError(f"{name!r} is not of the form owner/name:file.gguf")
+            raise ModelError("{name!r} is not of the form owner/name:file.gguf", name=name)
         return repo, file
     found = next((item for item in known_models() if item.name == name.lower()), None)
     if found is None:
         names = ", ".join(item.name for item in known_models())
         raise ModelError(
-            f"no model is called {name!r}; take one of {names}, or owner/name:file.gguf"
+            "no model is called {name!r}; take one of {names}, or owner/name:file.gguf",
+            name=name,
+            names=names,
         )
     chosen = quant or advised(found)
     if chosen not in found.files:
-        raise ModelError(f"{found.name} comes as {', '.join(found.files)}, not as {chosen}")
+        raise ModelError(
+            "{name} comes as {files}, not as {chosen}",
+            name=found.name,
+            files=", ".join(found.files),
+            chosen=chosen,
+        )
     return found.repo, found.files[chosen]
 
 
@@ -172,7 +179,7 @@ def find_model(home: Home, name: str) -> Path:
             here = [item for item in here if item.name.lower() in files]
             if not here:
                 raise ModelError(
-                    f"{name} is not on this machine; `discern model pull {name}` gets it"
+                    "{name} is not on this machine; `discern model pull {name}` gets it", name=name
                 )
             return max(here, key=lambda item: item.size).path
     fits = [item for item in here if item.name.lower() == wanted]
@@ -180,7 +187,11 @@ def find_model(home: Home, name: str) -> Path:
     if len(fits) == 1:
         return fits[0].path
     many = f"{len(fits)} files are called like" if fits else "no file is called"
-    raise ModelError(f"{many} {name!r}; `discern model list` shows what there is, or give a path")
+    raise ModelError(
+        "{many} {name!r}; `discern model list` shows what there is, or give a path",
+        many=many,
+        name=name,
+    )
 
 
 def _ours(home: Home) -> Iterator[Found]:

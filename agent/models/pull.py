@@ -21,6 +21,7 @@ from typing import Any
 from agent.llama.llama_file import require_gguf
 from agent.models.models import models_folder
 from memory.errors import HomeError, ModelError
+from memory.sentence import verbatim
 from memory.settings.settings import Home
 
 ENDPOINT = "https://huggingface.co"
@@ -69,11 +70,14 @@ def look(home: Home, repo: str, file: str) -> Offer:
         facts = get_hf_file_metadata(url, endpoint=endpoint)
         licence = _licence(hub.HfApi(endpoint=endpoint).model_info(repo))
     except Exception as error:  # the hub's own errors, and whatever the line brings
-        raise ModelError(_why(repo, file, endpoint, error)) from error
+        raise ModelError(verbatim(_why(repo, file, endpoint, error))) from error
     if facts.size is None or not _SHA.match(facts.etag or ""):
         raise ModelError(
-            f"{endpoint} does not tell size and sha256 of {repo}:{file}, so it could not be checked; "
-            "fetch it by yourself and name its path with `discern model use PATH`"
+            "{endpoint} does not tell size and sha256 of {repo}:{file}, so it could not be "
+            "checked; fetch it by yourself and name its path with `discern model use PATH`",
+            endpoint=endpoint,
+            repo=repo,
+            file=file,
         )
     target = models_folder(home) / repo / file
     offer = Offer(
@@ -103,15 +107,21 @@ def pull(offer: Offer, progress: Progress = lambda done, total: None) -> Path:
         free = shutil.disk_usage(target.parent).free
         if free < offer.size - offer.have + _SPARE:
             raise HomeError(
-                f"{offer.file} takes {(offer.size - offer.have) / 1e9:.1f} GB and {target.parent} "
-                f"has {free / 1e9:.1f} GB free; make room and pull again"
+                "{file} takes {size:.1f} GB and {parent} has {free:.1f} GB free; make room "
+                "and pull again",
+                file=offer.file,
+                size=(offer.size - offer.have) / 1e9,
+                parent=target.parent,
+                free=free / 1e9,
             )
         _fetch(offer, progress)
         if _sha256(part) != offer.sha256:
             part.unlink()
             raise ModelError(
-                f"what came as {offer.repo}:{offer.file} is not what the hub describes (its sha256 "
-                "differs) and was deleted; pull again"
+                "what came as {repo}:{file} is not what the hub describes (its sha256 "
+                "differs) and was deleted; pull again",
+                repo=offer.repo,
+                file=offer.file,
             )
         require_gguf(part, "model", ModelError)
         part.replace(target)
@@ -119,7 +129,9 @@ def pull(offer: Offer, progress: Progress = lambda done, total: None) -> Path:
         raise
     except OSError as error:
         raise HomeError(
-            f"cannot write {target}: {error.strerror or error}; check free space and permissions"
+            "cannot write {target}: {strerror}; check free space and permissions",
+            target=target,
+            strerror=error.strerror or error,
         ) from error
     return target
 
@@ -155,8 +167,10 @@ def _fetch(offer: Offer, progress: Progress) -> None:
                 done = 0
             why = _why(offer.repo, offer.file, endpoint, error)
             raise ModelError(
-                f"{why}; {done / 1e6:,.0f} of {offer.size / 1e6:,.0f} MB are kept, pull again to go "
-                "on from there"
+                "{why}; {done:,.0f} of {size:,.0f} MB are kept, pull again to go on from there",
+                why=why,
+                done=done / 1e6,
+                size=offer.size / 1e6,
             ) from error
 
 

@@ -114,12 +114,15 @@ class DifferenceStore(BaseStore):
             return
         if op.namespace != NAMESPACE:
             raise MarkError(
-                f"{op.namespace!r} cannot be written; differences are kept in {NAMESPACE!r}"
+                "{namespace} cannot be written; differences are kept in {expected}",
+                namespace=repr(op.namespace),
+                expected=repr(NAMESPACE),
             )
         unknown = sorted(set(op.value) - _KNOWN)
         if unknown:
             raise MarkError(
-                f"a difference has no {unknown[0]!r}; see agent/plugin/store.py for its fields"
+                "a difference has no {unknown!r}; see agent/plugin/store.py for its fields",
+                unknown=unknown[0],
             )
         if known:
             self._edit(known, op.value)
@@ -129,7 +132,8 @@ class DifferenceStore(BaseStore):
     def _mark(self, key: str, value: Mapping[str, Any]) -> None:
         if not _KEY.match(key):
             raise MarkError(
-                f"{key!r} cannot be a difference's id; use 8 to 64 letters, digits and hyphens"
+                "{key!r} cannot be a difference's id; use 8 to 64 letters, digits and hyphens",
+                key=key,
             )
         if not str(value.get("asked") or "").strip() or not str(value.get("replied") or "").strip():
             raise MarkError("a difference needs what was `asked` and what was `replied`; give both")
@@ -151,7 +155,9 @@ class DifferenceStore(BaseStore):
         before = value_of(known)
         for name in _SAID:
             if name in value and value[name] != before[name]:
-                raise MarkError(f"what was {name} cannot be edited; put it under a new key")
+                raise MarkError(
+                    "what was {name} cannot be edited; put it under a new key", name=name
+                )
         given = {name: value.get(name) or "" for name in _FIELDS}
         self.companion.memory.edit(known.id, moment=value.get("moment"), **given)
 
@@ -198,7 +204,11 @@ def _fits(value: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
         tests = condition if isinstance(condition, dict) else {"$eq": condition}
         for sign, other in tests.items():
             if sign not in _ORDER:
-                raise MarkError(f"{sign!r} is no comparison; use one of {', '.join(_ORDER)}")
+                raise MarkError(
+                    "{sign!r} is no comparison; use one of {order}",
+                    sign=sign,
+                    order=", ".join(_ORDER),
+                )
             try:
                 if not _ORDER[sign](found, other):
                     return False

@@ -133,9 +133,12 @@ def compose(
     prompt = without(cuts[min(at, len(cuts) - 1)])
     if at == len(cuts):
         raise ModelError(
-            f"the message takes {len(prompt.tokens)} tokens and the context holds "
-            f"{engine.info.context} with {room} kept for the reply; shorten the message "
-            "or set model.context in config.toml to a larger number"
+            "the message takes {tokens} tokens and the context holds {context} with {room} "
+            "kept for the reply; shorten the message or set model.context in config.toml to "
+            "a larger number",
+            tokens=len(prompt.tokens),
+            context=engine.info.context,
+            room=room,
         )
     return replace(prompt, dropped=cuts[at], asked=_tail(engine, prompt, own))
 

@@ -66,8 +66,9 @@ def as_messages(messages: Sequence[BaseMessage], system: Sequence[str] = ()) -> 
     for message in messages:
         if message.type not in _ROLES:
             raise ModelError(
-                f"a message of the type {message.type!r} has no place in a conversation; "
-                "send system, human, ai and tool messages"
+                "a message of the type {type!r} has no place in a conversation; send "
+                "system, human, ai and tool messages",
+                type=message.type,
             )
         role, text = _ROLES[message.type], _written(message)
         if role == "system":
@@ -135,7 +136,9 @@ def call_grammar(tools: Sequence[Tool], choice: str | None, longest: int = 0) ->
     if choice not in ("any", "required"):
         functions = [function for function in functions if function["name"] == choice]
     if not functions:
-        raise ModelError(f"no tool is called {choice!r}; name one of those that were bound")
+        raise ModelError(
+            "no tool is called {choice!r}; name one of those that were bound", choice=choice
+        )
     alternatives = [
         {
             "type": "object",

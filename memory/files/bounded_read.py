@@ -182,7 +182,7 @@ def _other(mode: int) -> str:
 
 def _closed(path: Path, error: OSError) -> FileError:
     cause = error.strerror or str(error)
-    return FileError(f"cannot read {path}: {cause}; check its permissions", cause)
+    return FileError("cannot read {path}: {cause}; check its permissions", path=path, cause=cause)
 
 
 def _too_large(path: Path, size: int, most: int) -> FileError:
@@ -191,4 +191,4 @@ def _too_large(path: Path, size: int, most: int) -> FileError:
 
 
 def _refused(path: Path, cause: str) -> FileError:
-    return FileError(f"cannot read {path}: {cause}; mend or remove it", cause)
+    return FileError("cannot read {path}: {cause}; mend or remove it", path=path, cause=cause)

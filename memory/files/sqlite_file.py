@@ -213,4 +213,4 @@ def refuse_open_file(path: Path) -> None:
     """
     found = identity(path)
     if found is not None and any(watch.holds(found) for watch in tuple(_WATCHES)):
-        raise HomeError(f"{path} is the journal itself or its log; name another file")
+        raise HomeError("{path} is the journal itself or its log; name another file", path=path)

@@ -14,6 +14,7 @@ from functools import lru_cache
 from string import Formatter
 
 from memory.i18n.i18n import decimal, language, sentences
+from memory.sentence import fill
 
 # Values that hold more of our own words; in others a person's words must stay as they are.
 _OURS = frozenset(
@@ -84,7 +85,8 @@ def _whole(text: str, least: int = 0) -> str | None:
         sentence = _compiled(template, translation)
         if match := sentence.pattern.fullmatch(text):
             values = zip(sentence.names, match.groups(), strict=True)
-            return translation.format(**{name: _value(name, value) for name, value in values})
+            filled = {name: _value(name, value) for name, value in values}
+            return fill(translation, filled, lambda value, _conversion, _spec: str(value))
     return None
 
 

@@ -106,7 +106,9 @@ class Branches(Turns):
                 (turn,),
             )
             if not rows:
-                raise UnknownIdError(f"no turn has the id {turn!r}; it may have been forgotten")
+                raise UnknownIdError(
+                    "no turn has the id {turn!r}; it may have been forgotten", turn=turn
+                )
             connection.execute(
                 "insert or replace into heads values (?, ?)", (rows[0]["thread"], rows[0]["id"])
             )

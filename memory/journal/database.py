@@ -48,6 +48,7 @@ from memory.files.sqlite_file import (
     real,
 )
 from memory.journal.schema import copies, is_journal, migrate
+from memory.sentence import verbatim
 
 BUSY_SECONDS = 10.0
 LOG_BYTES = 4 << 20
@@ -85,8 +86,10 @@ class Database:
         self._rescued: Path | None = None
         if sqlite3.sqlite_version_info < _OLDEST:
             raise HomeError(
-                f"this Python has SQLite {sqlite3.sqlite_version} and the journal needs "
-                f"{'.'.join(map(str, _OLDEST))} or newer; use a newer Python"
+                "this Python has SQLite {sqlite_version} and the journal needs {str} or "
+                "newer; use a newer Python",
+                sqlite_version=sqlite3.sqlite_version,
+                str=".".join(map(str, _OLDEST)),
             )
         with self._explained():
             self._connection, self._watch = _opened(path)
@@ -103,7 +106,7 @@ class Database:
         except HomeError:
             raise
         except (sqlite3.Error, OSError) as error:
-            raise HomeError(explain(self.path, error)) from error
+            raise HomeError(verbatim(explain(self.path, error))) from error
 
     def writing(self) -> AbstractContextManager[sqlite3.Connection]:
         """Return one transaction for `with`; what writes inside it joins it, all or nothing."""
@@ -149,7 +152,9 @@ class Database:
         try:
             return [make(row) for row in rows]
         except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
-            raise HomeError(damaged(self.path, f"a row cannot be read: {error}")) from error
+            raise HomeError(
+                verbatim(damaged(self.path, f"a row cannot be read: {error}"))
+            ) from error
 
     def require_in_place(self) -> None:
         """Refuse to go on when what would be written now could not be found again.
@@ -165,7 +170,7 @@ class Database:
             return
         if self._rescued is None:
             self._rescued = self._rescue()
-        raise HomeError(lost(self.path, self._rescued))
+        raise HomeError(verbatim(lost(self.path, self._rescued)))
 
     def _rescue(self) -> Path | None:
         """Copy what the open file and its log hold, also without a name, beside where it was."""
@@ -219,7 +224,7 @@ def _opened(path: Path) -> tuple[sqlite3.Connection, Watch]:
     for _ in range(_TRIES):
         _refuse_emptied(path)
         if lost_here(path):
-            raise HomeError(lost(path, None))
+            raise HomeError(verbatim(lost(path, None)))
         create(path)
         before = identity(path)
         connection = connect(path, timeout=BUSY_SECONDS, isolation_level=None)
@@ -227,8 +232,10 @@ def _opened(path: Path) -> tuple[sqlite3.Connection, Watch]:
             connection.row_factory = sqlite3.Row
             if not is_journal(connection):
                 raise HomeError(
-                    f"{path} is the database of another program and no journal of Discern's; nothing "
-                    "in it was changed, move it elsewhere or set DISCERN_HOME to another folder"
+                    "{path} is the database of another program and no journal of Discern's; "
+                    "nothing in it was changed, move it elsewhere or set DISCERN_HOME to "
+                    "another folder",
+                    path=path,
                 )
             _into_wal(connection)
             for pragma in _PRAGMAS:
@@ -242,7 +249,8 @@ def _opened(path: Path) -> tuple[sqlite3.Connection, Watch]:
             return connection, watch
         watch.close(connection)
     raise HomeError(
-        f"the journal {path} is being replaced again and again; stop the program that does it"
+        "the journal {path} is being replaced again and again; stop the program that does it",
+        path=path,
     )
 
 
@@ -280,19 +288,23 @@ def _refuse_emptied(path: Path) -> None:
     if not path.exists():
         if logged:
             raise HomeError(
-                f"the journal {path} is gone and its log {log} is still there; put the file back, "
-                "or `discern memory restore FILE` puts a backup in its place and keeps the log aside"
+                "the journal {path} is gone and its log {log} is still there; put the file "
+                "back, or `discern memory restore FILE` puts a backup in its place and "
+                "keeps the log aside",
+                path=path,
+                log=log,
             )
         return
     about = path.stat()
     if not stat.S_ISREG(about.st_mode):
         raise HomeError(
-            f"the journal {path} is not a regular file; move it away or set DISCERN_HOME to another "
-            "folder"
+            "the journal {path} is not a regular file; move it away or set DISCERN_HOME to "
+            "another folder",
+            path=path,
         )
     size = about.st_size
     if size < _LEAST and (size or logged or newest_copy(path)):
-        raise HomeError(damaged(path, f"{size} bytes are left of it"))
+        raise HomeError(verbatim(damaged(path, f"{size} bytes are left of it")))
 
 
 def aside_name(file: Path) -> str:

@@ -173,8 +173,11 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
     version = int(connection.execute("pragma user_version").fetchone()[0])
     if version > len(MIGRATIONS):
         raise HomeError(
-            f"the journal {path} was written by a newer Discern (version {version}, this one knows "
-            f"{len(MIGRATIONS)}); update Discern to open it"
+            "the journal {path} was written by a newer Discern (version {version}, this one "
+            "knows {migrations}); update Discern to open it",
+            path=path,
+            version=version,
+            migrations=len(MIGRATIONS),
         )
     return version
 
@@ -196,6 +199,8 @@ def _copy(path: Path, number: int) -> None:
             old.unlink(missing_ok=True)
     except (OSError, sqlite3.Error) as error:
         raise HomeError(
-            f"cannot copy the journal to {target} before its tables are brought up to date: {error}; "
-            "nothing was changed, make room on that disk and start again"
+            "cannot copy the journal to {target} before its tables are brought up to date: "
+            "{error}; nothing was changed, make room on that disk and start again",
+            target=target,
+            error=error,
         ) from error

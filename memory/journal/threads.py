@@ -85,7 +85,9 @@ class Threads(Branches, Forgetting):
         if not self._has_thread(name):
             near = get_close_matches(name, [known for known, _n, _at in self.threads()], n=1)
             hint = f"did you mean {near[0]!r}?" if near else "`discern sessions list` shows them"
-            raise UnknownIdError(f"there is no thread {name[:LONGEST_NAME]!r}; {hint}")
+            raise UnknownIdError(
+                "there is no thread {name!r}; {hint}", name=name[:LONGEST_NAME], hint=hint
+            )
         return name
 
     def told(self, name: str) -> Told:
@@ -106,7 +108,7 @@ class Threads(Branches, Forgetting):
         """
         name = thread_name(new)
         if name != self.require_thread(old) and self._has_thread(name):
-            raise ThreadError(f"there is a thread {name!r} already; choose another name")
+            raise ThreadError("there is a thread {name!r} already; choose another name", name=name)
         return name
 
     def rename_thread(self, old: str, new: str) -> str:
@@ -234,7 +236,9 @@ def thread_name(text: str) -> str:
     name = text.strip()
     if not name or len(name) > LONGEST_NAME or not name.isprintable():
         raise ThreadError(
-            f"{text[:40]!r} cannot name a thread; use 1 to {LONGEST_NAME} printable characters"
+            "{text!r} cannot name a thread; use 1 to {longest_name} printable characters",
+            text=text[:40],
+            longest_name=LONGEST_NAME,
         )
     return name
 

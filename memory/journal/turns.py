@@ -10,6 +10,7 @@ from datetime import datetime
 from memory.difference import Message, Turn
 from memory.errors import UnknownIdError
 from memory.journal.database import Database
+from memory.sentence import Sentence
 
 BEFORE_CHARACTERS = 8_000
 """As much of the talk ahead of a marked turn is kept with the mark, the latest first."""
@@ -188,15 +189,21 @@ class Turns(Database):
         what = table.removesuffix("s")
         if not prefix or not found:
             raise UnknownIdError(
-                f"no {what} has the id {prefix!r}; "
-                + (
-                    "`discern memory list` shows them"
+                "no {what} has the id {prefix!r}; {more}",
+                what=what,
+                prefix=prefix,
+                more=(
+                    Sentence("`discern memory list` shows them")
                     if what == "difference"
-                    else "`discern ask --json` and the chat show the ids of turns"
-                )
+                    else Sentence("`discern ask --json` and the chat show the ids of turns")
+                ),
             )
         if len(found) > 1:
-            raise UnknownIdError(f"several {table} start with {prefix!r}; give more of the id")
+            raise UnknownIdError(
+                "several {table} start with {prefix!r}; give more of the id",
+                table=table,
+                prefix=prefix,
+            )
         return found[0]
 
 

@@ -160,6 +160,7 @@ def _span(quote: str | None, reply: str, at: int | None) -> Span | None:
     start = at if stands and at is not None else reply.find(quote) if quote else -1
     if start < 0:
         raise MarkError(
-            f"the quoted part {quote[:40]!r} does not stand in the reply; select it again"
+            "the quoted part {quote!r} does not stand in the reply; select it again",
+            quote=quote[:40],
         )
     return Span.within(reply, start, start + len(quote))

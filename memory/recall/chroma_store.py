@@ -127,8 +127,9 @@ def open_folder(home: Home, folder: Path, name: str) -> Store:
         SharedSystemClient.clear_system_cache()
         if not home.holds(folder):
             raise HomeError(
-                f"the index {folder} is damaged and lies outside the home, behind a link; remove the "
-                "link or delete that folder yourself"
+                "the index {folder} is damaged and lies outside the home, behind a link; "
+                "remove the link or delete that folder yourself",
+                folder=folder,
             ) from None
         if folder.is_dir():
             shutil.rmtree(folder, ignore_errors=True)
@@ -145,7 +146,7 @@ def _sound(folder: Path, name: str) -> Store:
     size = (store._collection.get(limit=1, include=["embeddings"]))["embeddings"]
     # The vectors' own file may be lost while the list of ids is whole: one question tells.
     if count and not store.nearest(np.asarray(size[0], dtype=np.float32), 1):
-        raise HomeError(f"the vectors in {folder} are lost; they are made again")
+        raise HomeError("the vectors in {folder} are lost; they are made again", folder=folder)
     store.drop_others()
     return store
 
@@ -162,7 +163,7 @@ def open_server(url: str, name: str, token: str = "") -> Store:
     host, secure = parts.hostname or "", parts.scheme == "https"
     port = parts.port or (443 if secure else 8000)
     if token and not secure and host not in _LOOPBACK:
-        raise HomeError(f"the token of {url} would travel in the clear; use https")
+        raise HomeError("the token of {url} would travel in the clear; use https", url=url)
     headers: Mapping[str, str] = {"Authorization": f"Bearer {token}"} if token else {}
     try:
         # Chroma's client waits for ever on a host that does not answer.
@@ -177,7 +178,9 @@ def open_server(url: str, name: str, token: str = "") -> Store:
     except Exception as error:  # sockets, TLS, HTTP and Chroma each raise their own
         said = str(error).strip().split("\n")[0][:160] or type(error).__name__
         raise HomeError(
-            f"the Chroma server {url} cannot be used: {said.replace(token, '…') if token else said}"
+            "the Chroma server {url} cannot be used: {more}",
+            url=url,
+            more=said.replace(token, "…") if token else said,
         ) from None
 
 

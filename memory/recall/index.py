@@ -27,6 +27,7 @@ from memory.journal.journal import Journal
 from memory.recall.chroma_store import Store, collection_name, open_folder, open_server
 from memory.recall.embedder import Embedder, NgramEmbedder
 from memory.recall.index_cursor import Mark, between
+from memory.sentence import verbatim
 from memory.settings.paths import private_folder
 
 if TYPE_CHECKING:
@@ -147,7 +148,9 @@ class Index:
             self._anew = True
             self._failed_at = 0.0
         if not self.settle(progress):
-            raise HomeError(f"the index cannot be made: {self._failed or 'it is closing'}")
+            raise HomeError(
+                "the index cannot be made: {failed}", failed=self._failed or "it is closing"
+            )
         return len(self.ids())
 
     def close(self) -> None:
@@ -300,7 +303,7 @@ def open_index(
 
 
 def _refuse(said: str) -> NoReturn:
-    raise HomeError(said)
+    raise HomeError(verbatim(said))
 
 
 def _journal_id(journal: Journal) -> str:

@@ -49,8 +49,9 @@ class Home:
         root = expanded(root)
         if root.parts[:1] and root.parts[0].startswith("~"):
             raise HomeError(
-                f"DISCERN_HOME is {str(root)!r} and there is no such user; name a folder "
-                "by its whole path"
+                "DISCERN_HOME is {root!r} and there is no such user; name a folder by its "
+                "whole path",
+                root=str(root),
             )
         root = root.absolute()
         return cls(root, root, root / "state", root / "cache")
@@ -115,13 +116,16 @@ class Home:
                 private_folder(folder)
             except OSError as error:
                 raise HomeError(
-                    f"cannot make the folder {folder}: {error.strerror}; "
-                    "give it write permission or set DISCERN_HOME to another folder"
+                    "cannot make the folder {folder}: {strerror}; give it write permission "
+                    "or set DISCERN_HOME to another folder",
+                    folder=folder,
+                    strerror=error.strerror,
                 ) from error
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise HomeError(
-                    f"the folder {folder} is read-only, so nothing could be kept; "
-                    "give it write permission or set DISCERN_HOME to another folder"
+                    "the folder {folder} is read-only, so nothing could be kept; give it "
+                    "write permission or set DISCERN_HOME to another folder",
+                    folder=folder,
                 )
         return self
 

@@ -232,7 +232,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return read_toml(path)
     except FileError as error:
-        raise SettingsError(str(error)) from error
+        raise SettingsError(error.sentence) from error
 
 
 def _overlay(base: dict[str, Any], layer: Mapping[str, Any], source: str) -> dict[str, Any]:
@@ -240,11 +240,18 @@ def _overlay(base: dict[str, Any], layer: Mapping[str, Any], source: str) -> dic
     for name, section in layer.items():
         if name not in merged:
             raise SettingsError(
-                f"{source} has an unknown section [{name[:40]}]; the sections are "
-                f"{', '.join(merged)}: mend or remove it"
+                "{source} has an unknown section [{name}]; the sections are {merged}: mend "
+                "or remove it",
+                source=source,
+                name=name[:40],
+                merged=", ".join(merged),
             )
         if not isinstance(section, Mapping):
-            raise SettingsError(f"{source}: {name} must be a section written as [{name}]; mend it")
+            raise SettingsError(
+                "{source}: {name} must be a section written as [{name}]; mend it",
+                source=source,
+                name=name,
+            )
         merged[name].update(section)
     return merged
 
@@ -257,7 +264,10 @@ def _refuse_unknown_keys(base: Mapping[str, Any], layer: Mapping[str, Any], sour
             near = get_close_matches(name, base["keys"], n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}?" if near else "`discern config show` lists them:"
             raise SettingsError(
-                f"{source} has an unknown key keys.{name[:40]}; {hint} mend or remove it"
+                "{source} has an unknown key keys.{name}; {hint} mend or remove it",
+                source=source,
+                name=name[:40],
+                hint=hint,
             )
 
 
@@ -269,12 +279,18 @@ def _check(merged: dict[str, Any], source: str) -> Settings:
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise SettingsError(
-                f"{source} has an unknown key {key}; `discern config show` lists the known ones: "
-                "mend or remove it"
+                "{source} has an unknown key {key}; `discern config show` lists the known "
+                "ones: mend or remove it",
+                source=source,
+                key=key,
             ) from error
         said = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
         given = repr(first["input"])
         given = given if len(given) <= 200 else f"{given[:197]}..."
         raise SettingsError(
-            f"{source}: {key} = {given} is refused, it should be {said}; mend that value"
+            "{source}: {key} = {given} is refused, it should be {said}; mend that value",
+            source=source,
+            key=key,
+            given=given,
+            said=said,
         ) from error

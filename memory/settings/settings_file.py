@@ -21,6 +21,7 @@ from pathlib import Path
 from memory.errors import HomeError
 from memory.files.atomic_write import write_whole
 from memory.files.bounded_read import SMALL, parse_toml, read_text
+from memory.sentence import Sentence
 from memory.settings.settings import Home, read_settings
 
 Value = str | int | float | bool
@@ -55,8 +56,10 @@ def write_settings(home: Home, values: Values) -> None:
             after = _changed(BEGIN if before is None else before, values)
             if after is None:
                 raise HomeError(
-                    f"cannot set {_names(values)} in {path}: it is written there in a way that only "
-                    "a person can change; set it by hand"
+                    "cannot set {values} in {path}: it is written there in a way that only "
+                    "a person can change; set it by hand",
+                    values=_names(values),
+                    path=path,
                 )
             if after != before:
                 mode = stat.S_IMODE(file.stat().st_mode) if file.exists() else 0o600
@@ -65,14 +68,20 @@ def write_settings(home: Home, values: Values) -> None:
         raise
     except UnicodeEncodeError as error:
         raise HomeError(
-            f"cannot set {_names(values)} in {path}: the value holds bytes that are no text (UTF-8); "
-            "give the file another name"
+            "cannot set {values} in {path}: the value holds bytes that are no text (UTF-8); "
+            "give the file another name",
+            values=_names(values),
+            path=path,
         ) from error
     except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
         cause = error.strerror if isinstance(error, OSError) else "it is a link to itself"
         raise HomeError(
-            f"cannot write {path}: {cause}; check its permissions"
-            + (f", or set {_names(values)} in it by hand" if values else "")
+            "cannot write {path}: {cause}; check its permissions{more}",
+            path=path,
+            cause=cause,
+            more=(
+                Sentence(", or set {values} in it by hand", values=_names(values)) if values else ""
+            ),
         ) from error
 
 

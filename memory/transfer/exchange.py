@@ -79,7 +79,9 @@ def export_file(memory: Memory, path: Path) -> int:
         write_whole(path, _lines(differences))
     except OSError as error:
         raise ExchangeError(
-            f"cannot write {path}: {error.strerror}; name a file in a folder that you may write to"
+            "cannot write {path}: {strerror}; name a file in a folder that you may write to",
+            path=path,
+            strerror=error.strerror,
         ) from error
     return len(differences)
 
@@ -111,14 +113,21 @@ def read_batch(memory: Memory, path: Path, *, progress: Progress | None = None) 
                 continue
             record = read_line(line)
         except ExchangeError as error:
-            raise ExchangeError(f"line {number} of {path} {error}") from None
+            raise ExchangeError(
+                "line {number} of {path} {error}", number=number, path=path, error=error
+            ) from None
         if (first := lines.setdefault(record.id, number)) != number:
             raise ExchangeError(
-                f"line {number} of {path} has the same id as line {first}; remove one of them"
+                "line {number} of {path} has the same id as line {first}; remove one of them",
+                number=number,
+                path=path,
+                first=first,
             )
         if len(lines) > COUNT_CAP:
             raise ExchangeError(
-                f"{path} holds more than {COUNT_CAP:,} differences; split it and import the parts"
+                "{path} holds more than {count_cap:,} differences; split it and import the parts",
+                path=path,
+                count_cap=COUNT_CAP,
             )
         key = _record_key(record)
         if key in known:
@@ -143,8 +152,12 @@ def _check_chains(path: Path, fresh: dict[str, Record], lines: dict[str, int]) -
                     "which leads back to itself" if after in chain else "which is not in this file"
                 )
                 raise ExchangeError(
-                    f"line {lines[record.id]} of {path} says superseded_by {after[:40]!r}, {why}; "
-                    "remove superseded_by"
+                    "line {lines} of {path} says superseded_by {after!r}, {why}; remove "
+                    "superseded_by",
+                    lines=lines[record.id],
+                    path=path,
+                    after=after[:40],
+                    why=why,
                 )
             chain.add(after)
             after = fresh[after].superseded_by if after in fresh else None
@@ -252,7 +265,8 @@ def _bodies(memory: Memory, batch: str) -> list[str]:
     rows = memory.journal.rows("select body from quarantine where batch = ? order by seq", (batch,))
     if not rows:
         raise UnknownIdError(
-            f"no batch {batch[:40]!r} waits; `discern memory batches` lists those that do"
+            "no batch {batch!r} waits; `discern memory batches` lists those that do",
+            batch=batch[:40],
         )
     return [row["body"] for row in rows]
 

@@ -20,6 +20,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from memory.difference import Contrast, Difference, Message, Moment, Span, clean_field, now
 from memory.errors import ExchangeError, MarkError
 from memory.kinds import require_kind
+from memory.sentence import verbatim
 
 VERSION = 1
 MAX_TALK = 200_000
@@ -155,13 +156,15 @@ def read_header(line: bytes) -> Header:
         found = Header.model_validate_json(line)
     except ValidationError:
         raise ExchangeError(
-            'is not the header of an export, such as {"discern": "differences", "version": 1}; '
+            'is not the header of an export, such as {{"discern": "differences", "version": 1}}; '
             "export the file again or add that line"
         ) from None
     if found.version != VERSION:
         raise ExchangeError(
-            f"says version {found.version} and this Discern reads version {VERSION}; "
-            "update Discern or export again with the same one"
+            "says version {version} and this Discern reads version {version2}; update "
+            "Discern or export again with the same one",
+            version=found.version,
+            version2=VERSION,
         )
     return found
 
@@ -175,7 +178,7 @@ def read_line(line: bytes) -> Record:
     try:
         record = Record.model_validate_json(line)
     except ValidationError as error:
-        raise ExchangeError(_said(error)) from None
+        raise ExchangeError(verbatim(_said(error))) from None
     return _checked(record)
 
 
@@ -217,7 +220,12 @@ def _checked(record: Record) -> Record:
     for name, moment in (("at", record.at), ("edited", record.edited)):
         if moment is not None and not EARLIEST <= moment <= limit:
             when = "in the future" if moment > limit else "before the year 2000"
-            raise ExchangeError(f"{name} = {moment.isoformat()} lies {when}; mend that date")
+            raise ExchangeError(
+                "{name} = {moment} lies {when}; mend that date",
+                name=name,
+                moment=moment.isoformat(),
+                when=when,
+            )
     changed: dict[str, Any] = {}
     try:
         for name in ("missed", "lost", "sounds", "note"):
@@ -225,7 +233,7 @@ def _checked(record: Record) -> Record:
         if record.kind is not None:
             changed["kind"] = require_kind(record.kind).name
     except MarkError as error:
-        raise ExchangeError(f"cannot be kept: {error}") from None
+        raise ExchangeError("cannot be kept: {error}", error=error) from None
     if not record.asked.strip():
         raise ExchangeError("asked is empty; remove the line")
     sounds = (changed["sounds"] or "").strip()

@@ -32,7 +32,10 @@ def lines_of(path: Path, most: int, progress: Progress | None) -> Iterator[tuple
                 read += len(line)
                 if len(line) > LINE_CAP:
                     raise ExchangeError(
-                        f"line {number} of {path} is longer than {LINE_CAP >> 20} MB; remove it"
+                        "line {number} of {path} is longer than {line_cap} MB; remove it",
+                        number=number,
+                        path=path,
+                        line_cap=LINE_CAP >> 20,
                     )
                 if read > most:
                     raise _too_large(path, read, most)
@@ -43,9 +46,11 @@ def lines_of(path: Path, most: int, progress: Progress | None) -> Iterator[tuple
                 if progress and number % _EVERY == 0:
                     progress(read, size)
         except OSError as error:
-            raise ExchangeError(f"cannot read {path}: {error.strerror}") from error
+            raise ExchangeError(
+                "cannot read {path}: {strerror}", path=path, strerror=error.strerror
+            ) from error
     if not number:
-        raise ExchangeError(f"{path} is empty; export the file again")
+        raise ExchangeError("{path} is empty; export the file again", path=path)
     if progress:
         progress(read, read)
 
@@ -54,10 +59,12 @@ def _opened(path: Path, most: int) -> BufferedReader:
     try:
         file = open_file(path)
     except FileNotFoundError as error:
-        raise ExchangeError(f"there is no file {path}; check the path") from error
+        raise ExchangeError("there is no file {path}; check the path", path=path) from error
     except FileError as error:
         raise ExchangeError(
-            f"cannot read {path}: {error.cause}; name a file of JSON Lines that you may read"
+            "cannot read {path}: {cause}; name a file of JSON Lines that you may read",
+            path=path,
+            cause=error.cause,
         ) from error
     if (size := os.fstat(file.fileno()).st_size) > most:
         file.close()
@@ -67,6 +74,9 @@ def _opened(path: Path, most: int) -> BufferedReader:
 
 def _too_large(path: Path, size: int, most: int) -> ExchangeError:
     return ExchangeError(
-        f"{path} has {size / 1e6:,.0f} MB, more than the {most / 1e6:,.0f} MB that an import may "
-        "have; split it, or raise memory.import_max_mb in config.toml"
+        "{path} has {size:,.0f} MB, more than the {most:,.0f} MB that an import may have; "
+        "split it, or raise memory.import_max_mb in config.toml",
+        path=path,
+        size=size / 1e6,
+        most=most / 1e6,
     )

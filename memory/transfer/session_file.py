@@ -157,7 +157,7 @@ def write_session(journal: Journal, path: Path, text: str) -> Path:
         ThreadError: something is there, or it cannot be written; nothing was changed.
     """
     path = expanded(path).absolute()
-    there = ThreadError(f"{path} is there already; name another file")
+    there = ThreadError("{path} is there already; name another file", path=path)
     if path.exists():
         raise there
     note_copy(journal, path)
@@ -167,6 +167,8 @@ def write_session(journal: Journal, path: Path, text: str) -> Path:
         raise there from None
     except OSError as error:
         raise ThreadError(
-            f"cannot write {path}: {error.strerror}; name a file in a folder that you may write to"
+            "cannot write {path}: {strerror}; name a file in a folder that you may write to",
+            path=path,
+            strerror=error.strerror,
         ) from error
     return path

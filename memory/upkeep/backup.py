@@ -59,7 +59,7 @@ def backup(journal: Journal, path: Path, *, force: bool = False) -> Path:
     """
     path = expanded(path).absolute()
     if path.exists() and not force:
-        raise HomeError(f"{path} is there already; name another file for the backup")
+        raise HomeError("{path} is there already; name another file for the backup", path=path)
     refuse_open_file(path)
     journal.require_in_place()
     unnoted: HomeError | None = None
@@ -71,7 +71,11 @@ def backup(journal: Journal, path: Path, *, force: bool = False) -> Path:
         copy_file(journal.path, part)
         counts(part)
     if unnoted is not None:
-        raise HomeError(f"{path} is written and whole, but `forget` will not name it: {unnoted}")
+        raise HomeError(
+            "{path} is written and whole, but `forget` will not name it: {unnoted}",
+            path=path,
+            unnoted=unnoted,
+        )
     return path
 
 
@@ -83,7 +87,7 @@ def counts(path: Path) -> tuple[int, int]:
     """
     if not path.is_file():
         raise HomeError(
-            f"there is no file {path}; `discern memory check` names the copies there are"
+            "there is no file {path}; `discern memory check` names the copies there are", path=path
         )
     try:
         with closing(connect(path, read_only=True)) as copy:
@@ -104,7 +108,7 @@ def counts(path: Path) -> tuple[int, int]:
         why = "was written by a newer Discern; update Discern to use it"
     else:
         why = "is no journal of Discern's; name another file"
-    raise HomeError(f"{path} {why}")
+    raise HomeError("{path} {why}", path=path, why=why)
 
 
 def restore(home: Home, path: Path) -> Restored:
@@ -117,7 +121,7 @@ def restore(home: Home, path: Path) -> Restored:
     """
     path, place = expanded(path).absolute(), real(home.journal)
     if place.exists() and path.exists() and path.samefile(place):
-        raise HomeError(f"{path} is the journal itself; name a copy of it")
+        raise HomeError("{path} is the journal itself; name a copy of it", path=path)
     turns, differences = counts(path)
     with (
         _explained(f"cannot put {path} in the place of the journal {place}"),
@@ -186,8 +190,9 @@ def _held(place: Path) -> Iterator[None]:
 
 def _opened_elsewhere(place: Path) -> HomeError:
     return HomeError(
-        f"the journal {place} is open in another process; close the chat and what else uses it, and "
-        "try again"
+        "the journal {place} is open in another process; close the chat and what else uses "
+        "it, and try again",
+        place=place,
     )
 
 
@@ -200,5 +205,7 @@ def _explained(begin: str) -> Iterator[None]:
     except (OSError, sqlite3.Error, subprocess.CalledProcessError) as error:
         said = error.strerror if isinstance(error, OSError) else str(error)
         raise HomeError(
-            f"{begin}: {said}; nothing was changed, check free space and permissions of its folder"
+            "{begin}: {said}; nothing was changed, check free space and permissions of its folder",
+            begin=begin,
+            said=said,
         ) from error

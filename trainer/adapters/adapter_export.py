@@ -71,9 +71,9 @@ def take(
     verify(adapter)
     out = expanded(out).absolute()
     if out.exists() and not force:
-        raise HomeError(f"{out} is there already; choose another name, or add --force")
+        raise HomeError("{out} is there already; choose another name, or add --force", out=out)
     if not out.parent.is_dir():
-        raise HomeError(f"there is no folder {out.parent}; make it first")
+        raise HomeError("there is no folder {parent}; make it first", parent=out.parent)
     with Journal(home.prepare().journal) as journal:
         known = journal.found(adapter.manifest.differences)
         note_copy(journal, out)
@@ -101,7 +101,9 @@ def _merged(
     try:
         digest = base_sha256(model, home.cache)
     except OSError as error:
-        raise ModelError(f"cannot read the model {model}: {error.strerror}") from error
+        raise ModelError(
+            "cannot read the model {model}: {strerror}", model=model, strerror=error.strerror
+        ) from error
     verify(adapter, digest)
     manifest = adapter.manifest
     name = f"{manifest.base.name.removesuffix('.gguf')} + {manifest.id[:8]}"
@@ -148,7 +150,9 @@ def _lora(adapter: Adapter, out: Path, shown: list[Difference], model: Path) -> 
             reader.data.flush()
             del reader
     except OSError as error:
-        raise HomeError(f"cannot write {out}: {error.strerror}; choose another place") from error
+        raise HomeError(
+            "cannot write {out}: {strerror}; choose another place", out=out, strerror=error.strerror
+        ) from error
     text = card(
         adapter,
         "adapter",
@@ -164,7 +168,9 @@ def _peft(adapter: Adapter, out: Path, shown: list[Difference]) -> Taken:
     try:
         config = read_json(adapter.folder / CONFIG)
     except (OSError, ValueError) as error:
-        raise AdapterError(f"cannot read {adapter.folder / CONFIG}: {error}") from error
+        raise AdapterError(
+            "cannot read {folder}: {error}", folder=adapter.folder / CONFIG, error=error
+        ) from error
     config["lora_alpha"] = config["lora_alpha"] * adapter.manifest.scale
     config["base_model_name_or_path"] = adapter.manifest.base.name
     try:
@@ -178,7 +184,9 @@ def _peft(adapter: Adapter, out: Path, shown: list[Difference]) -> Taken:
             )
             (part / "README.md").write_text(text, encoding="utf-8")
     except OSError as error:
-        raise HomeError(f"cannot write {out}: {error.strerror}; choose another place") from error
+        raise HomeError(
+            "cannot write {out}: {strerror}; choose another place", out=out, strerror=error.strerror
+        ) from error
     return Taken(out, tuple(out / name for name in (CONFIG, WEIGHTS, "README.md")))
 
 
@@ -193,7 +201,9 @@ def _beside(out: Path, text: str, ollama: str) -> tuple[Path, Path]:
         write_whole(about, text)
         write_whole(recipe, ollama)
     except OSError as error:
-        raise HomeError(f"cannot write {about}: {error.strerror}") from error
+        raise HomeError(
+            "cannot write {about}: {strerror}", about=about, strerror=error.strerror
+        ) from error
     return about, recipe
 
 

@@ -42,24 +42,41 @@ def export_adapter(
         tensors = load_file(adapter / "adapter_model.safetensors")
     except Exception as error:
         raise AdapterError(
-            f"cannot read the adapter in {adapter}: {error}; train it again"
+            "cannot read the adapter in {adapter}: {error}; train it again",
+            adapter=adapter,
+            error=error,
         ) from error
     if config.get("peft_type") != "LORA" or config.get("use_dora") or config.get("use_rslora"):
-        raise AdapterError(f"{adapter} holds something other than a plain LoRA; train it again")
+        raise AdapterError(
+            "{adapter} holds something other than a plain LoRA; train it again", adapter=adapter
+        )
     dtype = np.float16 if kind == "f16" else np.float32
     pairs: dict[str, dict[str, np.ndarray]] = {}
     for key, value in tensors.items():
         found = _PAIR.match(key)
         if not found:
-            raise AdapterError(f"{adapter} holds the tensor {key}, which is no half of a LoRA pair")
+            raise AdapterError(
+                "{adapter} holds the tensor {key}, which is no half of a LoRA pair",
+                adapter=adapter,
+                key=key,
+            )
         if not np.isfinite(value).all():
-            raise AdapterError(f"the tensor {key} of {adapter} holds numbers that are not finite")
+            raise AdapterError(
+                "the tensor {key} of {adapter} holds numbers that are not finite",
+                key=key,
+                adapter=adapter,
+            )
         with np.errstate(over="ignore"):
             written = value.astype(dtype)
         if not np.isfinite(written).all():
             raise AdapterError(
-                f"the tensor {key} of {adapter} holds numbers up to {np.abs(value).max():.3g}, more "
-                f"than {kind} can store; lower training.rank or training.learning_rates and train again"
+                "the tensor {key} of {adapter} holds numbers up to {value:.3g}, more than "
+                "{kind} can store; lower training.rank or training.learning_rates and train "
+                "again",
+                key=key,
+                adapter=adapter,
+                value=np.abs(value).max(),
+                kind=kind,
             )
         pairs.setdefault(found["base"], {})[found["half"]] = written
     names = gguf_names(architecture, layers)
@@ -74,7 +91,9 @@ def export_adapter(
         served = names(f"{base}.weight")
         if set(pair) != {"A", "B"} or not served.startswith("blk."):
             raise AdapterError(
-                f"{adapter} adapts {base} in a way that cannot be served; train again"
+                "{adapter} adapts {base} in a way that cannot be served; train again",
+                adapter=adapter,
+                base=base,
             )
         writer.add_tensor(f"{served}.lora_a", pair["A"])
         writer.add_tensor(f"{served}.lora_b", pair["B"])

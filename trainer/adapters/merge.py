@@ -55,9 +55,13 @@ def merge(
     try:
         reader = gguf.GGUFReader(base)
     except FileNotFoundError:
-        raise ModelError(f"there is no model at {base}; check model.path in config.toml") from None
+        raise ModelError(
+            "there is no model at {base}; check model.path in config.toml", base=base
+        ) from None
     except Exception as error:  # whatever a damaged header trips over
-        raise ModelError(f"cannot read the model {base}: {error}; choose another GGUF") from error
+        raise ModelError(
+            "cannot read the model {base}: {error}; choose another GGUF", base=base, error=error
+        ) from error
     pairs = _pairs(adapter, reader, scale)
     _require_room(reader, pairs, target, quant)
     try:
@@ -67,7 +71,9 @@ def merge(
             quantise(unquantised, part, quant)
     except OSError as error:
         raise HomeError(
-            f"cannot write {target}: {error.strerror}; make room or choose another place"
+            "cannot write {target}: {strerror}; make room or choose another place",
+            target=target,
+            strerror=error.strerror,
         ) from error
     return target
 
@@ -81,9 +87,15 @@ def _pairs(adapter: Path, base: Any, scale: float) -> dict[str, Callable[[FloatA
         alpha = float(reader.fields[gguf.Keys.Adapter.LORA_ALPHA].contents())
         architecture = reader.fields[gguf.Keys.General.ARCHITECTURE].contents()
     except Exception as error:
-        raise AdapterError(f"cannot read the adapter {adapter}: {error}; train again") from error
+        raise AdapterError(
+            "cannot read the adapter {adapter}: {error}; train again", adapter=adapter, error=error
+        ) from error
     if architecture != base.fields[gguf.Keys.General.ARCHITECTURE].contents():
-        raise AdapterError(f"the adapter {adapter} is for {architecture}, and the base is not")
+        raise AdapterError(
+            "the adapter {adapter} is for {architecture}, and the base is not",
+            adapter=adapter,
+            architecture=architecture,
+        )
     shapes = {tensor.name: tuple(int(n) for n in tensor.shape[::-1]) for tensor in base.tensors}
     tensors = {tensor.name: tensor for tensor in reader.tensors}
     made: dict[str, Callable[[FloatArray], FloatArray]] = {}
@@ -94,17 +106,26 @@ def _pairs(adapter: Path, base: Any, scale: float) -> dict[str, Callable[[FloatA
         a = gguf.dequantize(tensors[key].data, tensors[key].tensor_type)
         other = tensors.get(f"{touched}.lora_b")
         if other is None or touched not in shapes:
-            raise AdapterError(f"the adapter {adapter} has no place for {touched} in this base")
+            raise AdapterError(
+                "the adapter {adapter} has no place for {touched} in this base",
+                adapter=adapter,
+                touched=touched,
+            )
         b = gguf.dequantize(other.data, other.tensor_type)
         if (b.shape[0], a.shape[1]) != shapes[touched]:
             raise AdapterError(
-                f"the adapter {adapter} does not fit {touched}: {b.shape[0]}×{a.shape[1]} "
-                f"against {shapes[touched]}; it was made for another base"
+                "the adapter {adapter} does not fit {touched}: {shape}×{shape2} against "
+                "{shapes}; it was made for another base",
+                adapter=adapter,
+                touched=touched,
+                shape=b.shape[0],
+                shape2=a.shape[1],
+                shapes=shapes[touched],
             )
         factor = scale * (alpha / a.shape[0] if alpha else 1.0)
         made[touched] = _adder(a, b, factor)
     if not made:
-        raise AdapterError(f"the adapter {adapter} holds no LoRA pair; train again")
+        raise AdapterError("the adapter {adapter} holds no LoRA pair; train again", adapter=adapter)
     return made
 
 
@@ -124,12 +145,15 @@ def _require_room(reader: Any, pairs: dict[str, Any], target: Path, quant: Quant
     final = sum(int(t.n_elements) for t in reader.tensors) * BYTES[quant]
     folder = target.absolute().parent
     if not folder.is_dir():
-        raise HomeError(f"there is no folder {folder}; make it first")
+        raise HomeError("there is no folder {folder}; make it first", folder=folder)
     free = shutil.disk_usage(folder).free
     if free < touched + final + _SPARE:
         raise HomeError(
-            f"merging takes {(touched + final) / 1e9:.1f} GB in {folder} for a while and "
-            f"{free / 1e9:.1f} GB are free; make room or choose another place"
+            "merging takes {touched:.1f} GB in {folder} for a while and {free:.1f} GB are "
+            "free; make room or choose another place",
+            touched=(touched + final) / 1e9,
+            folder=folder,
+            free=free / 1e9,
         )
 
 

@@ -79,15 +79,22 @@ def publish(
     """
     for name in FILES:
         if (candidate / name).is_symlink() or not (candidate / name).is_file():
-            raise AdapterError(f"the candidate {candidate} has no {name}; train again")
+            raise AdapterError(
+                "the candidate {candidate} has no {name}; train again",
+                candidate=candidate,
+                name=name,
+            )
     created = created or now()
     with _writing(home) as folder:
         size = sum((candidate / name).stat().st_size for name in FILES)
         free = shutil.disk_usage(folder).free
         if free < size + _SPARE:
             raise HomeError(
-                f"the new adapter takes {size / 1e6:.1f} MB and {folder} has {free / 1e6:.1f} MB "
-                "free; make room and train again, the adapter before serves on"
+                "the new adapter takes {size:.1f} MB and {folder} has {free:.1f} MB free; "
+                "make room and train again, the adapter before serves on",
+                size=size / 1e6,
+                folder=folder,
+                free=free / 1e6,
             )
         with scratch(folder) as place:
             part = place / "adapter"
@@ -214,9 +221,11 @@ def require_not_withdrawn(home: Home, base: BaseEntry, fingerprints: Mapping[str
         return
     if identity is not None:
         raise NothingToTrainError(
-            f"you went back from the adapter {identity[:8]}, which was trained on exactly these "
-            f"{len(fingerprints)} differences; mark or edit one, `discern adapters use "
-            f"{identity[:8]}` takes it again, or `discern train --force` trains anew"
+            "you went back from the adapter {identity}, which was trained on exactly these "
+            "{fingerprints} differences; mark or edit one, `discern adapters use "
+            "{identity}` takes it again, or `discern train --force` trains anew",
+            identity=identity[:8],
+            fingerprints=len(fingerprints),
         )
 
 
@@ -312,6 +321,8 @@ def _writing(home: Home) -> Iterator[Path]:
         raise
     except OSError as error:
         raise HomeError(
-            f"cannot write {error.filename or folder}: {error.strerror}; the adapter before serves "
-            "on, mend the cause and try again"
+            "cannot write {filename}: {strerror}; the adapter before serves on, mend the "
+            "cause and try again",
+            filename=error.filename or folder,
+            strerror=error.strerror,
         ) from error

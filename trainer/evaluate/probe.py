@@ -37,16 +37,24 @@ def probe(adapter: Path, base: Path) -> None:
         )
     except subprocess.TimeoutExpired as error:
         raise AdapterError(
-            f"the adapter {adapter} did not load within {PROBE_SECONDS} seconds; train again"
+            "the adapter {adapter} did not load within {probe_seconds} seconds; train again",
+            adapter=adapter,
+            probe_seconds=PROBE_SECONDS,
         ) from error
     if done.returncode == 0 and done.stdout.strip() == "sound":
         return
     if done.returncode < 0:
         raise AdapterError(
-            f"the adapter {adapter} crashes llama.cpp (signal {-done.returncode}); train again"
+            "the adapter {adapter} crashes llama.cpp (signal {returncode}); train again",
+            adapter=adapter,
+            returncode=-done.returncode,
         )
     reason = (done.stdout.strip() or done.stderr.strip() or "no reason given").splitlines()[-1]
-    raise AdapterError(f"the adapter {adapter} was refused when it was tried: {reason}")
+    raise AdapterError(
+        "the adapter {adapter} was refused when it was tried: {reason}",
+        adapter=adapter,
+        reason=reason,
+    )
 
 
 def _here(adapter: Path, base: Path) -> int:

@@ -17,6 +17,7 @@ from agent.llama.gguf_header import read_header
 from agent.llama.load_check import recall, refusal, remember, require_chat_model, step
 from agent.models.models import free_memory
 from memory.errors import ModelError
+from memory.sentence import verbatim
 from memory.settings.paths import Home, expanded
 from trainer.fit.base_model import require_trainable
 
@@ -47,12 +48,16 @@ def require_agreement(path: Path) -> None:
     told = ask_child("trainer.evaluate.torch_parity", str(path), seconds=120 + size / 5e6)
     if "divergence" not in told.words:
         why = told.words.get("refused") or refusal(path, told)
-        raise ModelError(why)
+        raise ModelError(verbatim(why))
     divergence = float(told.words["divergence"])
     if not divergence <= MOST:
         raise ModelError(
-            f"the model {path} cannot be trained: torch and llama.cpp compute different results from "
-            f"it (mean divergence {divergence:.2g}, at most {MOST:g}); choose another GGUF"
+            "the model {path} cannot be trained: torch and llama.cpp compute different "
+            "results from it (mean divergence {divergence:.2g}, at most {most:g}); choose "
+            "another GGUF",
+            path=path,
+            divergence=divergence,
+            most=MOST,
         )
     remember(path, cache, "trains", True)
 

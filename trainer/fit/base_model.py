@@ -42,7 +42,9 @@ def load_base(
     try:
         tensors = _read(path)
     except Exception as error:  # whatever a damaged file trips over
-        raise ModelError(f"cannot read the model {path}: {error}; choose another GGUF") from error
+        raise ModelError(
+            "cannot read the model {path}: {error}; choose another GGUF", path=path, error=error
+        ) from error
     model = _empty_model(header.architecture, shape, tensors)
     names = gguf_names(header.architecture, shape.layers)
     state: dict[str, torch.Tensor] = {}
@@ -51,12 +53,18 @@ def load_base(
             continue
         name = names(key)
         if name not in tensors:
-            raise ModelError(f"the model {path} has no tensor {name}; choose another GGUF")
+            raise ModelError(
+                "the model {path} has no tensor {name}; choose another GGUF", path=path, name=name
+            )
         value = tensors[name]().to(device=device, dtype=dtype)
         if value.shape != expected.shape:
             raise ModelError(
-                f"the tensor {name} of {path} has the shape {tuple(value.shape)} instead of "
-                f"{tuple(expected.shape)}; choose another GGUF"
+                "the tensor {name} of {path} has the shape {shape} instead of {shape2}; "
+                "choose another GGUF",
+                name=name,
+                path=path,
+                shape=tuple(value.shape),
+                shape2=tuple(expected.shape),
             )
         state[key] = value
     model.load_state_dict(state, strict=False, assign=True)
@@ -91,13 +99,16 @@ def require_trainable(header: Header, path: Path) -> Shape:
     shape = read_shape(header, path)
     if shape.scaling not in ("none", "linear"):
         raise ModelError(
-            f"the model {path} stretches its positions by {shape.scaling} (rope scaling), which "
-            "training does not know; choose the GGUF without it"
+            "the model {path} stretches its positions by {scaling} (rope scaling), which "
+            "training does not know; choose the GGUF without it",
+            path=path,
+            scaling=shape.scaling,
         )
     if header.values.get("split.count", 1) not in (0, 1):
         raise ModelError(
-            f"the model {path} is one of several parts and training needs it whole; "
-            "merge them with llama.cpp's llama-gguf-split --merge"
+            "the model {path} is one of several parts and training needs it whole; merge "
+            "them with llama.cpp's llama-gguf-split --merge",
+            path=path,
         )
     return shape
 

@@ -26,6 +26,7 @@ from typing import Any, Protocol
 
 from memory.errors import CutOffError, SettingsError, TrainingError
 from memory.files.bounded_read import parse_object
+from memory.sentence import verbatim
 from memory.settings.settings import Settings
 from trainer.launch import validate_candidate
 from trainer.launch.remote_job import Pieces, pack
@@ -67,7 +68,7 @@ def launcher(
     if "{job}" not in chosen.command or "{result}" not in chosen.command:
         raise SettingsError(
             "trainer.launcher is command, and trainer.command in config.toml must say how, with "
-            "{job} and {result} in it: `cp {job} there && … && cp -r there {result}`"
+            "{{job}} and {{result}} in it: `cp {{job}} there && … && cp -r there {{result}}`"
         )
     return Commanded(chosen.command, base, sha256, folder, cancel)
 
@@ -95,7 +96,7 @@ class _Elsewhere:
             if event.get("phase") in (None, "ready"):
                 continue
             if event["phase"] == "failed":
-                raise TrainingError(explain(event, folder.parent / ERRORS))
+                raise TrainingError(verbatim(explain(event, folder.parent / ERRORS)))
             if event["phase"] == "piece":
                 pieces.take(event)
             else:
@@ -190,12 +191,14 @@ class Commanded(_Elsewhere):
             raise TrainingError(STOPPED)
         if child.returncode < 0:
             raise CutOffError(
-                f"the training elsewhere was killed (signal {-child.returncode}); it is tried again"
+                "the training elsewhere was killed (signal {returncode}); it is tried again",
+                returncode=-child.returncode,
             )
         if child.returncode > 0:
             raise TrainingError(
-                f"the command of trainer.command ended with exit code {child.returncode}; "
-                f"see {self._folder / ERRORS}"
+                "the command of trainer.command ended with exit code {returncode}; see {folder}",
+                returncode=child.returncode,
+                folder=self._folder / ERRORS,
             )
         self._accept(folder)
         yield trained
@@ -224,8 +227,10 @@ class Rayed(_Elsewhere):
             self._client = JobSubmissionClient(address or None)
         except Exception as error:
             raise TrainingError(
-                f"cannot reach Ray at {address or 'its usual address'}: {error}; "
-                "start it, or mend trainer.address in config.toml"
+                "cannot reach Ray at {address}: {error}; start it, or mend trainer.address "
+                "in config.toml",
+                address=address or "its usual address",
+                error=error,
             ) from error
         self._base = base
         self._job: str | None = None
@@ -261,8 +266,10 @@ class Rayed(_Elsewhere):
         status = self._client.get_job_info(self._job)
         if str(status.status) != "SUCCEEDED":
             raise TrainingError(
-                f"the Ray job {self._job} ended as {status.status}: "
-                f"{' '.join(str(status.message).split())[-300:]}"
+                "the Ray job {job} ended as {status}: {message}",
+                job=self._job,
+                status=status.status,
+                message=" ".join(str(status.message).split())[-300:],
             )
         self._accept(folder)
         yield trained

@@ -57,21 +57,27 @@ def unpack(path: Path, folder: Path, base: Path) -> None:
     try:
         with open_file(path) as opened, zipfile.ZipFile(opened) as file:
             if sum(item.file_size for item in file.infolist()) > _LARGEST:
-                raise TrainingError(f"the job {path} is too large to be one")
+                raise TrainingError("the job {path} is too large to be one", path=path)
             wanted: dict[str, str] = parse_object(file.read(BASE))
             for name in (JOB, SAMPLES):
                 (folder / name).write_bytes(file.read(name))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise TrainingError(f"cannot read the job {path}: {error}; send it anew") from error
+        raise TrainingError(
+            "cannot read the job {path}: {error}; send it anew", path=path, error=error
+        ) from error
     try:
         with open_file(base) as model:
             found = hashlib.file_digest(model, "sha256").hexdigest()
     except FileNotFoundError as error:
-        raise ModelError(f"there is no base {base}; give --base") from error
+        raise ModelError("there is no base {base}; give --base", base=base) from error
     if found != wanted["sha256"]:
         raise ModelError(
-            f"the base {base} ({found[:8]}) is not {wanted['name']} ({wanted['sha256'][:8]}), which "
-            "the lessons were made for; put that file there"
+            "the base {base} ({found}) is not {wanted} ({wanted2}), which the lessons were "
+            "made for; put that file there",
+            base=base,
+            found=found[:8],
+            wanted=wanted["name"],
+            wanted2=wanted["sha256"][:8],
         )
     write_job(folder, replace(read_job(folder), base=base, output=folder / "adapter"))
 
@@ -138,7 +144,9 @@ class Pieces:
             with path.open("ab") as file:
                 file.write(piece)
         except (KeyError, TypeError, ValueError) as error:
-            raise TrainingError(f"the result came back damaged ({error}); train again") from error
+            raise TrainingError(
+                "the result came back damaged ({error}); train again", error=error
+            ) from error
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def check(folder: Path) -> None:
         AdapterError: it does not, in one sentence; nothing was loaded.
     """
     if folder.is_symlink() or not folder.is_dir():
-        raise AdapterError(f"the training left no folder {folder}; train again")
+        raise AdapterError("the training left no folder {folder}; train again", folder=folder)
     for entry in folder.iterdir():
         if entry.name not in _MAY_BE_THERE:
             raise _refusal(folder, f"{entry.name[:60]!r} has no place in an adapter")
@@ -91,4 +91,6 @@ def _check_weights(folder: Path) -> None:
 
 
 def _refusal(folder: Path, why: str) -> AdapterError:
-    return AdapterError(f"the adapter in {folder} is refused: {why}; train again")
+    return AdapterError(
+        "the adapter in {folder} is refused: {why}; train again", folder=folder, why=why
+    )

@@ -17,6 +17,7 @@ from typing import Any
 
 from memory.errors import CutOffError, TrainingError
 from memory.files.bounded_read import parse_object
+from memory.sentence import verbatim
 from trainer.subprocesses import environment
 
 ERRORS = "training.log"
@@ -75,7 +76,7 @@ class Trainee:
             if event.get("phase") == "ready":
                 continue
             if event.get("phase") == "failed":
-                raise TrainingError(explain(event, self._log))
+                raise TrainingError(verbatim(explain(event, self._log)))
             if event.get("phase") == "aborted":
                 raise TrainingError(STOPPED)
             yield event
@@ -86,12 +87,15 @@ class Trainee:
         code = child.wait()
         if code < 0:
             raise CutOffError(
-                f"the training process was killed from outside (signal {-code}), which a lack of "
-                "memory can bring about; `discern doctor` tells whether training fits"
+                "the training process was killed from outside (signal {code}), which a lack "
+                "of memory can bring about; `discern doctor` tells whether training fits",
+                code=-code,
             )
         raise TrainingError(
-            f"the training process ended without a result (exit code {code}); see {self._log}, "
-            "`discern doctor` tells whether training fits into memory"
+            "the training process ended without a result (exit code {code}); see {log}, "
+            "`discern doctor` tells whether training fits into memory",
+            code=code,
+            log=self._log,
         )
 
     def close(self) -> None:

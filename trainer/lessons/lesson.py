@@ -257,7 +257,10 @@ def _fitting(reply: str, difference: Difference, engine: Engine) -> tuple[int, .
     longest = longest_reply(engine)
     if len(tokens) > longest:
         raise ModelError(
-            f"the reply of the difference {difference.id[:8]} takes {len(tokens)} tokens and a "
-            f"lesson holds {longest}; shorten what should sound"
+            "the reply of the difference {id} takes {tokens} tokens and a lesson holds "
+            "{longest}; shorten what should sound",
+            id=difference.id[:8],
+            tokens=len(tokens),
+            longest=longest,
         )
     return tokens

@@ -69,8 +69,9 @@ def require_all(journal: Journal, basis: Basis) -> None:
     if gone := taken_away(journal, basis):
         named = ", ".join(name[:8] for name in gone[:3]) + (", …" if len(gone) > 3 else "")
         raise SupersededError(
-            f"what was marked in {named} was taken back, superseded or forgotten while it was trained; "
-            "nothing was published, `discern train` trains without it"
+            "what was marked in {named} was taken back, superseded or forgotten while it "
+            "was trained; nothing was published, `discern train` trains without it",
+            named=named,
         )
 
 

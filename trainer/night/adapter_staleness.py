@@ -114,13 +114,17 @@ def require_news(found: News, teaching: int, adapter: Adapter | None, difference
             "no marked difference says how it should have sounded"
         )  # fmt: skip
         raise NothingToTrainError(
-            f"{marks}, so there is nothing to train; in the chat, "
-            "`/diff error => how it should sound` marks one"
+            "{marks}, so there is nothing to train; in the chat, `/diff error => how it "
+            "should sound` marks one",
+            marks=marks,
         )
     if adapter is not None and not found:
         raise NothingToTrainError(
-            f"nothing changed since the adapter {adapter.id}, which knows all "
-            f"{teaching} difference{'s' * (teaching != 1)}; `discern train --force` trains anew"
+            "nothing changed since the adapter {id}, which knows all {teaching} "
+            "difference{s}; `discern train --force` trains anew",
+            id=adapter.id,
+            teaching=teaching,
+            s="s" * (teaching != 1),
         )
 
 
@@ -134,5 +138,7 @@ def entry_of(model_path: Path, home: Home) -> BaseEntry:
         return BaseEntry(sha256=base_sha256(model_path, home.cache), name=model_path.name)
     except OSError as error:
         raise ModelError(
-            f"cannot read the model {model_path}: {error.strerror}; check model.path in config.toml"
+            "cannot read the model {model_path}: {strerror}; check model.path in config.toml",
+            model_path=model_path,
+            strerror=error.strerror,
         ) from error

@@ -169,7 +169,9 @@ class _Night:
             minutes = f"{self.settings.night.max_minutes:g}"
             said = f"the night took longer than its {minutes} minutes (night.max_minutes)"
             self._end("failed", said)
-            raise TrainingError(f"{said} and was ended; what served before serves on") from error
+            raise TrainingError(
+                "{said} and was ended; what served before serves on", said=said
+            ) from error
         if cancel.is_set():
             leaving = isinstance(cancel, Cancel) and cancel.leaving
             self._end("waiting" if leaving else "stopped", str(error))
@@ -284,7 +286,11 @@ def _locked(path: Path) -> Iterator[bool]:
     try:
         lock = open_lock(path)
     except OSError as error:
-        raise HomeError(f"cannot write {path}: {error.strerror}; check its permissions") from error
+        raise HomeError(
+            "cannot write {path}: {strerror}; check its permissions",
+            path=path,
+            strerror=error.strerror,
+        ) from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -121,8 +121,10 @@ def run_night(
                 scrub(home, journal, basis)
             if isinstance(error, OSError) and not isinstance(error, DiscernError):
                 raise HomeError(
-                    f"the training broke off: {error.filename or run.folder}: {error.strerror}; "
-                    "what served before serves on, mend the cause and train again"
+                    "the training broke off: {filename}: {strerror}; what served before "
+                    "serves on, mend the cause and train again",
+                    filename=error.filename or run.folder,
+                    strerror=error.strerror,
                 ) from error
             raise
         publish.prune(home, settings.night.keep)
@@ -199,7 +201,7 @@ class _Night:
         if not curriculum.lessons:
             left = list(curriculum.left_out.values())
             why = left[0] if left else "none says how it should have sounded"
-            raise TrainingError(f"no difference can be made a lesson: {why}")
+            raise TrainingError("no difference can be made a lesson: {why}", why=why)
         return curriculum
 
     def sweep(
@@ -268,9 +270,11 @@ class _Night:
         """
         if (base := entry_of(self.model_path, self.home)) != self.base:
             raise TrainingError(
-                f"the model {self.model_path} changed while its adapter was trained "
-                f"({self.base.sha256[:8]} → {base.sha256[:8]}); nothing was published, "
-                "`discern train` trains for the new one"
+                "the model {model_path} changed while its adapter was trained ({sha256} → "
+                "{sha2562}); nothing was published, `discern train` trains for the new one",
+                model_path=self.model_path,
+                sha256=self.base.sha256[:8],
+                sha2562=base.sha256[:8],
             )
         from trainer.evaluate.served_config import holdings
 

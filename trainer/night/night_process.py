@@ -84,12 +84,17 @@ def run_apart(
     log = home.state / LOG
     if code < 0:
         raise CutOffError(
-            f"the night's process was killed from outside (signal {-code}), which a lack of memory "
-            f"can bring about; `discern doctor` tells whether training fits, see also {log}"
+            "the night's process was killed from outside (signal {code}), which a lack of "
+            "memory can bring about; `discern doctor` tells whether training fits, see also "
+            "{log}",
+            code=-code,
+            log=log,
         )
     raise TrainingError(
-        f"the night's process ended without a result (exit code {code}); see {log}, "
-        "`discern doctor` tells whether training fits into memory"
+        "the night's process ended without a result (exit code {code}); see {log}, `discern "
+        "doctor` tells whether training fits into memory",
+        code=code,
+        log=log,
     )
 
 
@@ -109,7 +114,9 @@ def _child(log: Path) -> Iterator[subprocess.Popen[str]]:
             )
     except OSError as error:
         raise errors.HomeError(
-            f"cannot start a night beside {log}: {error.strerror}; mend the cause and train again"
+            "cannot start a night beside {log}: {strerror}; mend the cause and train again",
+            log=log,
+            strerror=error.strerror,
         ) from error
     try:
         yield child

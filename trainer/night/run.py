@@ -151,7 +151,11 @@ def run_folder(home: Home) -> Path:
             except FileExistsError:
                 folder = home.runs / f"{stamp}-{number}"
     except OSError as error:
-        raise HomeError(f"cannot make {folder}: {error.strerror}; check its permissions") from error
+        raise HomeError(
+            "cannot make {folder}: {strerror}; check its permissions",
+            folder=folder,
+            strerror=error.strerror,
+        ) from error
     return folder
 
 
@@ -222,7 +226,9 @@ def tell_run(home: Home, word: Word) -> Path:
         write_whole(folder / CONTROL, word)
     except OSError as error:
         raise HomeError(
-            f"cannot write {folder / CONTROL}: {error.strerror}; check its permissions"
+            "cannot write {folder}: {strerror}; check its permissions",
+            folder=folder / CONTROL,
+            strerror=error.strerror,
         ) from error
     return folder
 
@@ -282,15 +288,20 @@ def alone(home: Home) -> Iterator[None]:
     try:
         lock = open_lock(path)
     except OSError as error:
-        raise HomeError(f"cannot write {path}: {error.strerror}; check its permissions") from error
+        raise HomeError(
+            "cannot write {path}: {strerror}; check its permissions",
+            path=path,
+            strerror=error.strerror,
+        ) from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
             raise TrainingError(
-                f"a training is already going on (process {lock.read().strip() or 'unknown'}); "
-                "wait for it, `discern train watch` follows it and `discern train stop` ends it"
+                "a training is already going on (process {lock}); wait for it, `discern "
+                "train watch` follows it and `discern train stop` ends it",
+                lock=lock.read().strip() or "unknown",
             ) from None
         lock.truncate(0)
         lock.write(str(os.getpid()))

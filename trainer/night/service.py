@@ -127,15 +127,19 @@ def install(made: Plan) -> None:
             code, said = _call(call)
             if code != 0:
                 raise HomeError(
-                    f"`{shlex.join(call)}` failed: {said or f'exit code {code}'}; nothing was "
-                    "installed, `discern night install --kind` chooses another way"
+                    "`{call}` failed: {said}; nothing was installed, `discern night install "
+                    "--kind` chooses another way",
+                    call=shlex.join(call),
+                    said=said or f"exit code {code}",
                 )
     except OSError as error:
         uninstall(made.kind)
         if isinstance(error, HomeError):
             raise
         raise HomeError(
-            f"cannot write {error.filename}: {error.strerror}; nothing was installed"
+            "cannot write {filename}: {strerror}; nothing was installed",
+            filename=error.filename,
+            strerror=error.strerror,
         ) from error
 
 
@@ -247,14 +251,14 @@ def _crontab() -> list[str]:
     code, said = _call(("crontab", "-l"))
     if code != 0 and "no crontab" not in said.lower():
         # What cannot be read must not be written over.
-        raise HomeError(f"cannot read your crontab: {said}; nothing was changed")
+        raise HomeError("cannot read your crontab: {said}; nothing was changed", said=said)
     return said.splitlines() if code == 0 else []
 
 
 def _write_crontab(lines: list[str]) -> None:
     code, said = _call(("crontab", "-"), "".join(f"{line}\n" for line in lines))
     if code != 0:
-        raise HomeError(f"cannot write your crontab: {said}; nothing was changed")
+        raise HomeError("cannot write your crontab: {said}; nothing was changed", said=said)
 
 
 def _call(call: tuple[str, ...], written: str | None = None) -> tuple[int, str]:

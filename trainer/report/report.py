@@ -215,13 +215,16 @@ def require_report(folder: Path) -> Report:
         return Report.from_json(read_json(path))
     except FileNotFoundError:
         raise HomeError(
-            f"the run {folder.name} left no report, for it was cut off; `discern report --list` "
-            "names the other runs"
+            "the run {name} left no report, for it was cut off; `discern report --list` "
+            "names the other runs",
+            name=folder.name,
         ) from None
     except ValueError as error:  # also pydantic's
         cause = error.cause if isinstance(error, FileError) else "it is no report of a training"
         raise HomeError(
-            f"cannot read {path}: {cause}; `discern report --list` names the other runs"
+            "cannot read {path}: {cause}; `discern report --list` names the other runs",
+            path=path,
+            cause=cause,
         ) from error
 
 
@@ -275,5 +278,7 @@ def find_run(runs: Path, name: str) -> Path:
     ]
     if len(found) != 1:
         many = "several runs start" if found else "no run starts"
-        raise UnknownIdError(f"{many} with {name!r}; `discern report --list` names them all")
+        raise UnknownIdError(
+            "{many} with {name!r}; `discern report --list` names them all", many=many, name=name
+        )
     return found[0]

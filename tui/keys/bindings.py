@@ -37,8 +37,11 @@ class Keyboard:
         for name, value in (own or {}).items():
             if name not in self.keys:
                 raise SettingsError(
-                    f"{source} has an unknown key keys.{name}; the actions are "
-                    f"{', '.join(self.keys)}: mend or remove it"
+                    "{source} has an unknown key keys.{name}; the actions are {keys}: mend "
+                    "or remove it",
+                    source=source,
+                    name=name,
+                    keys=", ".join(self.keys),
                 )
             self.keys[name] = tuple(_read(source, name, part) for part in value.split(","))
         self._refuse_clashes(source)
@@ -80,15 +83,23 @@ class Keyboard:
             for key in self.keys[one.id]:
                 if one.where in WRITTEN and len(key) == 1:
                     raise SettingsError(
-                        f"{source}: keys.{one.id} = {key!r} is refused, a letter alone is written "
-                        f"into the message; take ctrl+{key.lower()} or alt+{key.lower()}"
+                        "{source}: keys.{id} = {key!r} is refused, a letter alone is "
+                        "written into the message; take ctrl+{key2} or alt+{key2}",
+                        source=source,
+                        id=one.id,
+                        key=key,
+                        key2=key.lower(),
                     )
             for other in KEYS[number + 1 :]:
                 shared = set(self.keys[one.id]) & set(self.keys[other.id])
                 if shared and _meet(one, other):
                     raise SettingsError(
-                        f"{source}: keys.{one.id} and keys.{other.id} share {min(shared)!r}, so one "
-                        "of them would never act; give one of them another key"
+                        "{source}: keys.{id} and keys.{id2} share {shared!r}, so one of "
+                        "them would never act; give one of them another key",
+                        source=source,
+                        id=one.id,
+                        id2=other.id,
+                        shared=min(shared),
                     )
 
 
@@ -155,8 +166,11 @@ def _read(source: str, name: str, text: str) -> str:
     named = last in _NAMES or (len(last) == 1 and last.isprintable() and not last.isspace())
     if not named or any(modifier not in _MODIFIERS for modifier in modifiers):
         raise SettingsError(
-            f"{source}: keys.{name} = {text.strip()!r} is refused, it should be a key such as ctrl+k, "
-            "alt+up or f2, several parted by commas; mend that value"
+            "{source}: keys.{name} = {text!r} is refused, it should be a key such as "
+            "ctrl+k, alt+up or f2, several parted by commas; mend that value",
+            source=source,
+            name=name,
+            text=text.strip(),
         )
     if len(last) == 1 and not last.isalnum():
         last = _character_to_key(last)

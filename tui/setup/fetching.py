@@ -122,4 +122,6 @@ def _ours(error: Exception) -> DiscernError:
     """Return the error as one with a sentence; a thread's own would end unheard."""
     if isinstance(error, DiscernError):
         return error
-    return ModelError(f"the download broke ({type(error).__name__}: {error}); try it again")
+    return ModelError(
+        "the download broke ({name}: {error}); try it again", name=type(error).__name__, error=error
+    )

@@ -39,13 +39,18 @@ def editor(environment: Mapping[str, str] = os.environ) -> list[str]:
             command = shlex.split(said)
         except ValueError as error:
             raise SettingsError(
-                f"${name} is {said[:60]!r}, which cannot be read as a command ({error}); mend it, "
-                'for example export EDITOR="vim"'
+                "${name} is {said!r}, which cannot be read as a command ({error}); mend it, "
+                'for example export EDITOR="vim"',
+                name=name,
+                said=said[:60],
+                error=error,
             ) from error
         if shutil.which(command[0], path=environment.get("PATH")) is None:
             raise SettingsError(
-                f"the editor {command[0][:60]!r} of ${name} was not found; install it or set ${name} "
-                "to another"
+                "the editor {command!r} of ${name} was not found; install it or set ${name} "
+                "to another",
+                command=command[0][:60],
+                name=name,
             )
         return command
     for usual in USUAL:
@@ -85,21 +90,31 @@ def edited(draft: str, command: list[str], drafts: Path) -> str:
             ).returncode
         except OSError as error:
             raise SettingsError(
-                f"the editor {command[0]} could not be started: {error.strerror}; the draft is as it "
-                "was, set $EDITOR to another"
+                "the editor {command} could not be started: {strerror}; the draft is as it "
+                "was, set $EDITOR to another",
+                command=command[0],
+                strerror=error.strerror,
             ) from error
         if code != 0:
             keep = not _still(path, draft)
             where = f" what was written there is in {path}" if keep else " the draft is as it was"
-            raise SettingsError(f"the editor {command[0]} ended with code {code};{where}")
+            raise SettingsError(
+                "the editor {command} ended with code {code};{where}",
+                command=command[0],
+                code=code,
+                where=where,
+            )
         try:
             return read_text(path).replace("\r\n", "\n").removesuffix("\n")
         except (FileNotFoundError, FileError) as error:
             keep = path.exists()
             cause = error.cause if isinstance(error, FileError) else "it is gone"
             raise SettingsError(
-                f"what the editor {command[0]} left in {path} cannot be read: {cause}; the draft is as "
-                "it was"
+                "what the editor {command} left in {path} cannot be read: {cause}; the "
+                "draft is as it was",
+                command=command[0],
+                path=path,
+                cause=cause,
             ) from error
     finally:
         if not keep:
@@ -158,5 +173,7 @@ def _still(path: Path, draft: str) -> bool:
 
 def _unwritten(drafts: Path, error: OSError) -> HomeError:
     return HomeError(
-        f"cannot write the draft for the editor into {drafts}: {error.strerror}; free some room there"
+        "cannot write the draft for the editor into {drafts}: {strerror}; free some room there",
+        drafts=drafts,
+        strerror=error.strerror,
     )

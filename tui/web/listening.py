@@ -43,7 +43,9 @@ def listen(port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         raise HomeError(
-            f"cannot serve on port {port}: {error.strerror}; without --port a free one is taken"
+            "cannot serve on port {port}: {strerror}; without --port a free one is taken",
+            port=port,
+            strerror=error.strerror,
         ) from error
     return listening
 

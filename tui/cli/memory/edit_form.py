@@ -38,7 +38,10 @@ def edited(item: Difference, home: Home) -> dict[str, str]:
         path = form_file(home, item.id)
         write_whole(path, saved)
         raise MarkError(
-            f"the form cannot be read: {error}; it is kept in {path}, and the difference is as it was"
+            "the form cannot be read: {error}; it is kept in {path}, and the difference is "
+            "as it was",
+            error=error,
+            path=path,
         ) from error
     return {name: value for name, value in after.items() if value != before[name]}
 

@@ -47,7 +47,7 @@ def export(path: Path, force: bool, as_json: bool) -> None:
             return
         if path.exists() and not force:
             raise ExchangeError(
-                f"{path} is there already; --force overwrites it, or name another file"
+                "{path} is there already; --force overwrites it, or name another file", path=path
             )
         with working("writing"):
             count = export_file(memory, path)

@@ -218,11 +218,17 @@ def remove(name: str, yes: bool) -> int:
     path = find_model(home, name)
     folder = models_folder(home)
     if not path.resolve().is_relative_to(folder.resolve()):
-        raise ModelError(f"{path} was not fetched by Discern; remove it with the program it is of")
+        raise ModelError(
+            "{path} was not fetched by Discern; remove it with the program it is of", path=path
+        )
     if not home.holds(path):
-        raise ModelError(f"{path} lies outside the home, behind a link; delete it yourself")
+        raise ModelError(
+            "{path} lies outside the home, behind a link; delete it yourself", path=path
+        )
     if path.resolve() == served_model(settings).resolve():
-        raise ModelError(f"{path} is served now; choose another first: `discern model use starter`")
+        raise ModelError(
+            "{path} is served now; choose another first: `discern model use starter`", path=path
+        )
     size = path.stat().st_size
     if not yes and sys.stdin.isatty() and not confirm(f"Delete {path}?", default=False):
         return 1
@@ -255,7 +261,7 @@ def _use(path: Path | None, *, as_json: bool, quiet: bool = False) -> int:
         return 0
     if not found.serves:
         worst = next(line for line in found.lines if line.state == "broken")
-        raise ModelError(f"{found.path} cannot be served here: {worst.text}")
+        raise ModelError("{path} cannot be served here: {text}", path=found.path, text=worst.text)
     write_setting(home, "model", "path", str(path) if path else "")
     if not (as_json or quiet):
         echo(f"{one_line(found.name)} serves from the next chat on.")

@@ -197,7 +197,7 @@ def _export(
 
     if not made:
         raise NothingToTrainError("there is no lesson to export; mark a reply first")
-    there = SettingsError(f"{path} exists already; name another file or remove it")
+    there = SettingsError("{path} exists already; name another file or remove it", path=path)
     if path.exists():
         raise there
     with Journal(home.journal) as journal:
@@ -209,5 +209,7 @@ def _export(
         raise there from None
     except OSError as error:
         raise SettingsError(
-            f"cannot write {path}: {error.strerror}; choose another place"
+            "cannot write {path}: {strerror}; choose another place",
+            path=path,
+            strerror=error.strerror,
         ) from error

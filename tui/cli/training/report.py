@@ -86,7 +86,9 @@ def _write(page: Path, text: str) -> None:
         write_whole(page, text)
     except OSError as error:
         raise HomeError(
-            f"cannot write {page}: {error.strerror}; choose another place with --html FILE"
+            "cannot write {page}: {strerror}; choose another place with --html FILE",
+            page=page,
+            strerror=error.strerror,
         ) from error
 
 
