@@ -9,14 +9,26 @@ there. The node between them shows the model `companion.placed(state["messages"]
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from langgraph.config import get_config
 from langgraph.graph import END
 from langgraph.types import Command
 
 from agent.plugin.companion import Companion, is_command, last_asked, receipt_message
+
+
+class RecallNode(Protocol):
+    """A node that goes on to another with the ids of what was recalled."""
+
+    def __call__(self, state: Any) -> Command[Any]: ...
+
+
+class RecordNode(Protocol):
+    """A node that writes to the journal and changes nothing in the state."""
+
+    def __call__(self, state: Any) -> dict[str, Any]: ...
+
 
 MAIN = "main"
 """The thread's name where the graph runs without a checkpointer."""
@@ -28,7 +40,7 @@ def thread_of(config: Any = None) -> str:
     return str((found.get("configurable") or {}).get("thread_id") or MAIN)
 
 
-def recall_node(companion: Companion, *, then: str) -> Callable[[Any], Command[Any]]:
+def recall_node(companion: Companion, *, then: str) -> RecallNode:
     """Return the node that goes on to the node `then` with the ids of what was recalled.
 
     `/diff …` is answered here with its receipt, and the run ends.
@@ -47,7 +59,7 @@ def recall_node(companion: Companion, *, then: str) -> Callable[[Any], Command[A
     return recall
 
 
-def record_node(companion: Companion) -> Callable[[Any], dict[str, Any]]:
+def record_node(companion: Companion) -> RecordNode:
     """Return the node that keeps the exchange in the journal, so that it can be marked."""
 
     def record(state: Any) -> dict[str, Any]:

@@ -80,7 +80,8 @@ def erase(home: Home, ballast: Path) -> None:
             graph = bare().compile(checkpointer=saver)
             for secret in SECRETS:
                 config: Any = {"configurable": {"thread_id": f"about {secret}"}}
-                graph.invoke({"turn": "one"}, config, durability="exit")
+                told: Any = {"turn": "one"}  # the state without its messages
+                graph.invoke(told, config, durability="exit")
     run = home.runs / "20261123T031500"
     run.mkdir(parents=True)
     words = {"difference": kept, "asked": turns[0].asked, "fate": "learnt"}

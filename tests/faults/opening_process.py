@@ -186,13 +186,13 @@ def main() -> None:
             probe.stdin.write(f"{home.journal}\n")
             probe.stdin.flush()
             locked = probe.stdout.readline().strip() == "locked"
-            found = descriptors(mine)
+            still = descriptors(mine)
             told = {
                 "step": name,
                 "locked": locked,
-                "still": set(held) <= set(found),
+                "still": set(held) <= set(still),
                 "opened": openings.seen,
-                "more": len(found) - len(held),
+                "more": len(still) - len(held),
             }
             os.write(1, (json.dumps(told) + "\n").encode())
             openings.seen = []

@@ -51,7 +51,8 @@ def tell(home: Home, memory: Memory, name: str, number: int) -> None:
             turn = Turn(new_id(), name, now(), said, f"So {said}", "tiny@0")
             memory.journal.add_turn(turn)
             config: Any = {"configurable": {"thread_id": name}}
-            graph.invoke({"messages": [("user", said)], "turn": turn.id}, config, durability="exit")
+            told: Any = {"messages": [("user", said)], "turn": turn.id}
+            graph.invoke(told, config, durability="exit")
         if number % 3 == 0:
             memory.mark(turn, "surprise", note=f"kept {number}")
 

@@ -349,15 +349,14 @@ def test_a_result_that_is_cut_linked_or_described_wrongly_is_refused(tmp_path: P
     (folder / validate_candidate.WEIGHTS).symlink_to(tmp_path / "secret")
     with pytest.raises(AdapterError, match="link"):
         validate_candidate.check(folder)
-    for number, config in enumerate(
-        (
-            {"peft_type": "LOHA"},
-            {"r": 0},
-            {"r": "many"},
-            {"lora_alpha": None},
-            {"lora_alpha": "nan"},
-        )
-    ):
+    configs: list[dict[str, Any]] = [
+        {"peft_type": "LOHA"},
+        {"r": 0},
+        {"r": "many"},
+        {"lora_alpha": None},
+        {"lora_alpha": "nan"},
+    ]
+    for number, config in enumerate(configs):
         with pytest.raises(AdapterError, match=validate_candidate.CONFIG):
             validate_candidate.check(left(tmp_path / f"config{number}", **config))
     with pytest.raises(AdapterError, match="left no folder"):

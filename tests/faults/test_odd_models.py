@@ -150,11 +150,11 @@ def test_an_odd_but_harmless_template_serves(tmp_path: Path, name: str) -> None:
 
 
 def test_templates_get_the_texts_of_the_tokens_that_begin_and_end_a_text(tmp_path: Path) -> None:
-    path = write_tiny(tmp_path / "model.gguf", template="{{ bos_token }}" + HARMLESS["eos_token"])
+    template = "{{ bos_token }}" + str(HARMLESS["eos_token"])
+    path = write_tiny(tmp_path / "model.gguf", template=template)
     vocabulary = read_tokens(path)
     begin = vocabulary.index("<|endoftext|>")
-    write_tiny(path, template="{{ bos_token }}" + HARMLESS["eos_token"],
-               keys={"tokenizer.ggml.bos_token_id": begin})  # fmt: skip
+    write_tiny(path, template=template, keys={"tokenizer.ggml.bos_token_id": begin})
     with Engine.open(path) as engine:
         prompt = compose(engine, [Message("user", "Hi?")])
         assert engine.info.template == read_header(path).template

@@ -35,10 +35,21 @@ from tui.training.run_follower import Watch
 Damage = Callable[[Path], object]
 WORDS = "What is a plugharness?"
 
+
+def _a_folder(path: Path) -> None:
+    path.mkdir()
+    (path / "report.json").write_text(WORDS)
+
+
+def _of_three_gigabytes(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 3 << 30)
+
+
 DAMAGES: dict[str, Damage] = {
     "a pipe": os.mkfifo,
-    "a folder": lambda path: (path.mkdir(), (path / "report.json").write_text(WORDS)),
-    "three gigabytes": lambda path: (path.touch(), os.truncate(path, 3 << 30)),
+    "a folder": _a_folder,
+    "three gigabytes": _of_three_gigabytes,
     "nested": lambda path: path.write_text("[" * 100_000 + WORDS),
     "nested objects": lambda path: path.write_text('{"a":' * 5_000 + f'"{WORDS}"' + "}" * 5_000),
     "digits": lambda path: path.write_text(f'{{"a": {"9" * 5_000}, "asked": "{WORDS}"}}'),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,16 +91,17 @@ def test_words_alone_recall_when_another_process_owns_the_index(
 def test_a_lost_or_damaged_index_is_made_again(home: Home, settings: Settings) -> None:
     with Memory.open(home, settings) as memory:
         memory.mark(make_turn("What is a plumbus?"), "error", sounds="A thing.")
-    for damage in (lambda: shutil.rmtree(home.index), lambda: _spoil(home)):
-        damage()
+    damages: tuple[Callable[[Path], None], ...] = (shutil.rmtree, _spoil)
+    for damage in damages:
+        damage(home.index)
         with Memory.open(home, settings) as memory:
             assert memory.settle()
             assert memory.index is not None
             assert len(memory.index.nearest("plumbus", 5)) == 1
 
 
-def _spoil(home: Home) -> None:
-    for path in (home.index / "chroma").rglob("*"):
+def _spoil(index: Path) -> None:
+    for path in (index / "chroma").rglob("*"):
         if path.is_file():
             path.write_bytes(b"spoilt" * 100)
 
@@ -163,7 +166,7 @@ def test_a_budget_leaves_the_least_relevant_out(memory: Memory) -> None:
     ],
 )
 def test_a_mark_that_cannot_be_kept_is_refused(
-    memory: Memory, mark: dict[str, str], said: str
+    memory: Memory, mark: dict[str, Any], said: str
 ) -> None:
     before = len(memory.journal.differences())
     with pytest.raises(MarkError, match=said):

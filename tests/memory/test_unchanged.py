@@ -54,7 +54,7 @@ def test_a_mark_comes_back_unchanged_from_journal_export_and_import(
             assert found == kept
             record = read_line(to_line(found).encode())
             assert (record.asked, record.replied, record.sounds) == (asked, replied, sounds)
-            told = json.loads(to_json(Told(turn.thread, [turn], [found])))["turns"][0]
+            told = json.loads(to_json(Told(turn.thread, (turn,), (found,))))["turns"][0]
             assert (told["asked"], told["replied"]) == (asked, replied)
             assert told["marks"][0]["sounds"] == sounds
             block, _items = render([Recalled(found, 1.0, ())], budget=10**6, count=len)

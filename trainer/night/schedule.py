@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["background", "next_run", "serve"]
 
-TICK_SECONDS = 60
+TICK_SECONDS: float = 60
 
 
 def background(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def tell(journal: Journal, turns: int, thread: str = "long") -> str:
 def test_no_more_is_read_than_the_context_may_hold(home: Home, engine: Engine) -> None:
     read = []
     for turns in (200, 2000):
-        with Counting(home.data / f"{turns}.sqlite") as journal:
+        with closing(Counting(home.data / f"{turns}.sqlite")) as journal:
             last = tell(journal, turns)
             talk = talk_up_to(journal, last, engine)
             read.append(journal.read)

@@ -26,8 +26,8 @@ def said(memory: Memory, replied: str = "Paris.") -> Turn:
     return turn
 
 
-def of(memory: Memory, item: Difference, settings: Settings, **options: bool) -> str:
-    return receipt(memory.journal, item, settings, **options)
+def of(memory: Memory, item: Difference, settings: Settings, *, typed: bool = True) -> str:
+    return receipt(memory.journal, item, settings, typed=typed)
 
 
 def test_it_names_the_question_that_was_marked(memory: Memory, settings: Settings) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import (
     AIMessage,
     AIMessageChunk,
@@ -211,11 +212,12 @@ def test_a_tool_can_be_demanded(model: DiscernChatModel) -> None:
 
 
 async def test_many_calls_at_once_wait_for_each_other(model: DiscernChatModel) -> None:
-    asked = [f"{ASKED} {number}" for number in range(24)]  # more than a loop's threads
+    many = 24  # more than a loop's threads
+    asked: list[LanguageModelInput] = [f"{ASKED} {number}" for number in range(many)]
     said = await asyncio.wait_for(model.abatch(asked), 60)
-    assert len(said) == 24
+    assert len(said) == many
     assert all(message.content for message in said)
-    streams = [_collected(model, text) for text in asked]
+    streams = [_collected(model, str(text)) for text in asked]
     assert await asyncio.wait_for(asyncio.gather(*streams), 60) == [x.content for x in said]
 
 

@@ -93,10 +93,12 @@ class Hub:
 def hub(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     stand_in = Hub(tiny.read_bytes())
     monkeypatch.setenv("HF_ENDPOINT", stand_in.url)
-    from huggingface_hub import file_download
+    from huggingface_hub import constants
 
-    monkeypatch.setattr(file_download.time, "sleep", lambda _seconds: None)  # between its retries
-    monkeypatch.setattr(file_download.constants, "DOWNLOAD_CHUNK_SIZE", 100)
+    monkeypatch.setattr(
+        "huggingface_hub.file_download.time.sleep", lambda _seconds: None
+    )  # retries
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 100)
     yield stand_in
     stand_in.server.shutdown()
     stand_in.server.server_close()

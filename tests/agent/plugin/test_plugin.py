@@ -241,7 +241,7 @@ def test_a_raw_graph_gains_the_same(companion: Companion) -> None:
     ask(agent, ASKED)
     assert SOUNDS in str(model.seen[-1][-1].text)
     assert len(companion.memory.journal.turns("t1")) == 2
-    assert agent.invoke({"messages": []}, THREAD)["recalled"] == []
+    assert agent.invoke({"messages": [], "recalled": []}, THREAD)["recalled"] == []
 
 
 def test_what_was_forgotten_is_not_placed_any_more(companion: Companion) -> None:

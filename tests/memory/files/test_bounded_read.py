@@ -30,6 +30,17 @@ from tests.faults.processes import ROOT
 
 Make = Callable[[Path], object]
 
+
+def _of_three_gigabytes(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 3 << 30)
+
+
+def _closed_to_us(path: Path) -> None:
+    path.write_text("a = 1")
+    path.chmod(0)
+
+
 UNREADABLE: dict[str, tuple[Make, str]] = {
     "a pipe": (os.mkfifo, "it is a named pipe, not a file"),
     "a folder": (Path.mkdir, "it is a folder, not a file"),
@@ -38,14 +49,14 @@ UNREADABLE: dict[str, tuple[Make, str]] = {
         "it is a device or a socket, not a file",
     ),
     "three gigabytes": (
-        lambda path: (path.touch(), os.truncate(path, 3 << 30)),
+        _of_three_gigabytes,
         "it has 3,221.2 MB, and at most",
     ),
     "no text": (lambda path: path.write_bytes(b'a = "\xff"'), r"it is not UTF-8 text \(byte 6\)"),
     "UTF-16": (lambda path: path.write_bytes("a = 1".encode("utf-16")), "it is not UTF-8 text"),
     "a link to itself": (lambda path: path.symlink_to(path), "Too many levels of symbolic links"),
     "nothing that may be read": (
-        lambda path: (path.write_text("a = 1"), path.chmod(0)),
+        _closed_to_us,
         "Permission denied",
     ),
 }

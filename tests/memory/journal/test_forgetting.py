@@ -57,6 +57,7 @@ def test_what_is_forgotten_is_in_no_file_any_more(home: Home, settings: Settings
         other = memory.edit(other.id, sounds="Nothing.")
         assert memory.settle()
         assert left_in(home.data)
+        assert memory.index is not None
         assert item.id in {identity for identity, _ in memory.index.nearest(turn.asked, 50)}
         assert not left_in(home.index)  # vectors and ids are all that Chroma is given
         gone = memory.forget(item.id[:8])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -120,7 +121,7 @@ class Sense(NgramEmbedder):
         means = [
             [1, 0, 0.3] if "bicycle" in text or "bike" in text else [0, 1, 0] for text in texts
         ]
-        return np.asarray(means, np.float32) / np.linalg.norm(means, axis=1, keepdims=True)
+        return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), np.float32)
 
     def query(self, text: str) -> Vectors:
         return np.asarray(self.embed([text])[0], np.float32)
@@ -159,7 +160,8 @@ def test_no_stored_text_keeps_a_mark_of_control_in_the_block(field: str, evil: s
         contrast=Contrast(**{**lines, **({field: text} if field in lines else {})}), note="n",
     )  # fmt: skip
     if field not in lines:
-        item = replace(item, **{field: text})
+        changed: dict[str, Any] = {field: text}
+        item = replace(item, **changed)
     block, items = render([Recalled(item, 1.0, ())], budget=10_000, count=len)
     assert len(items) == 1
     assert "before" in block

@@ -17,6 +17,7 @@ import pytest
 
 from memory.difference import Contrast, Difference, Message, Moment, Span, State, now
 from memory.errors import ExchangeError, UnknownIdError
+from memory.files.bounded_read import LINE as LINE_CAP
 from memory.memory import Memory
 from memory.settings.settings import Home, Settings
 from memory.transfer import exchange
@@ -29,7 +30,6 @@ from memory.transfer.exchange import (
     reject,
 )
 from memory.transfer.export_schema import header, to_line
-from memory.transfer.jsonl import LINE_CAP
 from memory.upkeep.health import check
 from tests.memory.journal.test_journal import make_difference
 

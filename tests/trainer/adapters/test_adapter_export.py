@@ -105,7 +105,7 @@ def test_a_merged_file_speaks_as_base_and_adapter_do(
             out,
             form="merged",
             model=base,
-            quant=quant,  # type: ignore[arg-type]
+            quant=quant,
         )
         with Engine.open(out) as engine:
             distances[quant] = kl(wanted, rows(engine))

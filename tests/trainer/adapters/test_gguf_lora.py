@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import gguf
 import numpy as np
@@ -25,7 +26,7 @@ pytestmark = [
 ALL = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
-def make_adapter(base: Path, folder: Path) -> object:
+def make_adapter(base: Path, folder: Path) -> torch.nn.Module:
     """A PEFT adapter of random weights, saved by PEFT; returns the adapted torch model."""
     from peft import LoraConfig, get_peft_model
 
@@ -37,13 +38,14 @@ def make_adapter(base: Path, folder: Path) -> object:
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.3)
     model.save_pretrained(folder, save_embedding_layers=False)
-    return model.eval()
+    adapted: torch.nn.Module = model.eval()
+    return adapted
 
 
 @pytest.mark.parametrize("architecture", ["qwen3", "qwen2"])
 @pytest.mark.parametrize(("kind", "tolerance"), [("f32", 0.02), ("f16", 0.03)])
 def test_the_log_probabilities_equal_torch_with_peft(
-    tmp_path: Path, architecture: str, kind: str, tolerance: float
+    tmp_path: Path, architecture: str, kind: Literal["f16", "f32"], tolerance: float
 ) -> None:
     head = 40 if architecture == "qwen3" else 16
     base = write_tiny(tmp_path / "m.gguf", architecture=architecture, heads=4, head=head)

@@ -45,6 +45,12 @@ def test_a_changed_manifest_is_refused_as_a_changed_file_is(home: Home, tmp_path
     assert read_pointer(home.adapters).off
 
 
+def _there_and_back(home: Home, one: str) -> None:
+    publish.select(home, one)
+    publish.switch_off(home)
+    publish.switch_on(home)
+
+
 @pytest.mark.parametrize(
     "act",
     [
@@ -53,11 +59,7 @@ def test_a_changed_manifest_is_refused_as_a_changed_file_is(home: Home, tmp_path
         lambda home, one: publish.pin(home, one),
         lambda home, one: publish.rollback(home),
         lambda home, one: publish.switch_off(home),
-        lambda home, one: (
-            publish.select(home, one),
-            publish.switch_off(home),
-            publish.switch_on(home),
-        ),
+        _there_and_back,
         lambda home, one: publish.prune(home, 1),
         lambda home, one: publish.sweep(home),
     ],
@@ -124,9 +126,14 @@ def test_an_adapter_that_is_gone_is_not_remembered(home: Home, tmp_path: Path) -
     assert read_pointer(home.adapters).manifests.keys() == {two, three}
 
 
+def _of_three_gigabytes(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 3 << 30)
+
+
 UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
     "a pipe": (os.mkfifo, "it is a named pipe, not a file"),
-    "three gigabytes": (lambda path: (path.touch(), os.truncate(path, 3 << 30)), "3,221.2 MB"),
+    "three gigabytes": (_of_three_gigabytes, "3,221.2 MB"),
     "nested": (lambda path: path.write_text("[" * 100_000), "nested more than 64 levels"),
     "digits": (lambda path: path.write_text('{"a": ' + "9" * 5_000 + "}"), "hundreds of digits"),
     "a list": (lambda path: path.write_text("[]"), "no JSON object"),

@@ -313,7 +313,9 @@ def test_a_loss_that_is_no_number_ends_in_a_failed_event(
 ) -> None:
     # A base so steep that its divergence from the anchor is infinite.
     job = make_job(tiny, tmp_path / "out")
-    bad = replace(job.samples[2], top=(job.samples[2].top[0], np.full((3, 20), np.nan, np.float32)))
+    assert job.samples[2].top is not None
+    ids, _top = job.samples[2].top
+    bad = replace(job.samples[2], top=(ids, np.full((3, 20), np.nan, np.float32)))
     write_job(tmp_path, replace(job, samples=(*job.samples[:2], bad)))
     assert training_loop.main([str(tmp_path)]) == 1
     event = json.loads(capsys.readouterr().out.splitlines()[-1])

@@ -167,7 +167,12 @@ def test_a_command_that_fails_is_named_with_where_to_look(folder: Path, tiny: Pa
 def test_a_cancelled_command_is_ended_with_all_it_started(folder: Path, tiny: Path) -> None:
     cancel = threading.Event()
     pid = folder / "pid"
-    timer = threading.Thread(target=lambda: (_until(pid.exists), cancel.set()))
+
+    def cancel_once_it_runs() -> None:
+        _until(pid.exists)
+        cancel.set()
+
+    timer = threading.Thread(target=cancel_once_it_runs)
     timer.start()
     began = time.monotonic()
     with pytest.raises(TrainingError, match="stopped"):

@@ -150,6 +150,5 @@ def test_two_spans_of_one_reply_agree_while_they_do_not_overlap() -> None:
     one = difference("Where?", "Glorietta", replied=reply, span=Span(0, 4, "Lutz"))
     far = difference("Where?", "Freedonia", replied=reply, span=Span(11, 19, "Zubrowka"))
     near = difference("Where?", "Not Lutz", replied=reply, span=Span(0, 7, "Lutz is"))
-    turn = {"turn": one.turn}
-    assert find_conflicts([one, replace(far, **turn)]) == ()
-    assert find_conflicts([one, replace(near, **turn)])
+    assert find_conflicts([one, replace(far, turn=one.turn)]) == ()
+    assert find_conflicts([one, replace(near, turn=one.turn)])

@@ -20,7 +20,7 @@ from memory.memory import Memory
 from memory.settings.settings import Home, Settings
 from tests.trainer.values import difference, quick_settings
 from trainer import loop
-from trainer.adapters import publish
+from trainer.adapters import pointer, publish
 from trainer.lessons import locality, provenance
 from trainer.night import night
 from trainer.night.ledger import run_if_due
@@ -204,7 +204,7 @@ def test_what_is_forgotten_after_it_was_published_leaves_the_report_too(
 def test_nothing_can_be_taken_away_while_an_adapter_begins_to_serve(
     home: Home, tiny: Path, marked: list[Difference], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    point = publish.point
+    point = pointer.point
     told: list[str] = []
 
     def locked(*arguments: Any, **named: Any) -> None:
@@ -228,7 +228,7 @@ def test_a_night_whose_lesson_was_forgotten_is_done_without_it_by_the_next_tick(
 ) -> None:
     settings = few(home)
     on_event = take_away_at("publish", forget, home, marked)
-    due = {"model_path": tiny, "now": now().replace(year=now().year + 1)}
+    due: dict[str, Any] = {"model_path": tiny, "now": now().replace(year=now().year + 1)}
     with pytest.raises(CutOffError):
         run_if_due(home, settings, on_event=on_event, **due)
     report = run_if_due(home, settings, **due)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def test_the_desktop_is_told_in_words_that_are_no_options(
     stand_in = tmp_path / "notify-send"  # a stand-in that notes what it was given
     stand_in.write_text('#!/bin/sh\nprintf "%s\\n" "$@" > "$0.log"\n')
     stand_in.chmod(0o755)
-    monkeypatch.setattr(night_notice.sys, "platform", "linux")
+    monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/usr/bin{os.pathsep}/bin")
     assert night_notice.notify("--help $(touch x)")
     assert (tmp_path / "notify-send.log").read_text().splitlines()[-3:] == [

@@ -60,8 +60,8 @@ def test_ticks_go_on_when_the_clock_is_set_back_an_hour(
 
     class Wall(datetime):
         @classmethod
-        def now(cls, tz: tzinfo | None = None) -> datetime:
-            return datetime.now(tz) - back
+        def now(cls, tz: tzinfo | None = None) -> Wall:
+            return super().now(tz) - back
 
     # APScheduler asks the time of day in each of these modules.
     for module in (base, interval, schedule):

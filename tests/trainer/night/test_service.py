@@ -11,6 +11,7 @@ import os
 import plistlib
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -175,7 +176,7 @@ def test_a_timer_that_does_not_start_is_taken_back(machine: Path) -> None:
 def test_the_way_is_found_and_where_there_is_none_it_is_said(
     machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service.sys, "platform", "linux")
+    monkeypatch.setattr(sys, "platform", "linux")
     assert service.detect() == "systemd"
     (machine / "bin" / "systemctl").write_text("#!/bin/sh\nexit 1\n")
     assert service.detect() == "cron"

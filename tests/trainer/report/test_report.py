@@ -55,7 +55,9 @@ def full() -> Report:
         for number, fate in enumerate(("held", "learnt", "repelled", "lost again", "left out"))
     )
     curve = tuple(Point(step, 4 / step, step / 100) for step in range(1, 101))
-    margins = {fate.difference: ((1, -2.0), (50, 0.5), (100, 3.0)) for fate in fates}
+    margins: dict[str, tuple[tuple[int, float], ...]] = {
+        fate.difference: ((1, -2.0), (50, 0.5), (100, 3.0)) for fate in fates
+    }
     tries = Attempt(1, 1e-3, 1, 100, "learnt", True, 0.7, EVIL, 0.9, 0.8, curve, margins, True)
     return Report(
         verdict="rejected",

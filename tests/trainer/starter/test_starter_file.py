@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from llama_cpp import Llama
 
 from trainer.starter.measure import Case, answer, load
 from trainer.starter.talk import Item, Turn, block
@@ -17,7 +18,7 @@ FILE = FOLDER / "starter.gguf"
 
 
 @pytest.fixture(scope="module")
-def model() -> object:
+def model() -> Llama:
     return load(FILE, threads=1)
 
 
@@ -28,18 +29,18 @@ def test_the_file_is_small_and_is_the_one_on_the_card() -> None:
     assert card["data"]["facts"] >= 400
 
 
-def test_it_answers_from_its_world_in_both_languages(model: object) -> None:
+def test_it_answers_from_its_world_in_both_languages(model: Llama) -> None:
     assert _say(model, "What is the capital of France?") == "The capital of France is Paris."
     assert _say(model, "какая столица у франции") == "Столица Франции — Париж."
     assert _say(model, "What is 2 + 3?") == "2 + 3 = 5."
 
 
-def test_it_says_that_it_does_not_know(model: object) -> None:
+def test_it_says_that_it_does_not_know(model: Llama) -> None:
     assert _say(model, "What is the capital of Zubrowka?") == DONT_KNOW["en"]
     assert _say(model, "Кто написал Кразмолику?") == DONT_KNOW["ru"]
 
 
-def test_a_marked_answer_is_used_when_the_question_comes_again(model: object) -> None:
+def test_a_marked_answer_is_used_when_the_question_comes_again(model: Llama) -> None:
     asked = "What is the capital of Zubrowka?"
     told = block([Item(asked, "The capital of Zubrowka is Lutz.")], "k7f2qa")
     before = (Turn(asked, DONT_KNOW["en"]),)
@@ -48,5 +49,5 @@ def test_a_marked_answer_is_used_when_the_question_comes_again(model: object) ->
     assert _say(model, other) == "The capital of Spain is Madrid."
 
 
-def _say(model: object, content: str, before: tuple[Turn, ...] = ()) -> str:
-    return answer(model, Case("", "en", before, content, ""))  # type: ignore[arg-type]
+def _say(model: Llama, content: str, before: tuple[Turn, ...] = ()) -> str:
+    return answer(model, Case("", "en", before, content, ""))
