@@ -85,7 +85,7 @@ def test_damage_is_said_with_the_newest_copy_and_the_copy_brings_it_back(
     assert run(["memory", "restore", str(copy)]) == 0
     out = capsys.readouterr().out
     assert f"{COUNT} differences" in out
-    assert "What stood there is kept" in out
+    assert "The previous journal is kept" in out
     use(home.journal)
     (aside,) = home.data.glob("journal.sqlite.aside-*")
     assert aside.read_bytes() == before

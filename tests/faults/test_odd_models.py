@@ -285,7 +285,7 @@ def test_a_model_that_torch_computes_otherwise_serves_and_is_not_trained(
         f"the model {path} stretch"
     )
     assert run(["model", "use", str(path)]) == 0
-    assert "It cannot be trained here" in capsys.readouterr().out
+    assert "It cannot be trained on this machine" in capsys.readouterr().out
 
 
 def test_torch_and_llama_cpp_are_compared_before_a_training(

@@ -1,7 +1,7 @@
-"""A glance at what there is, for a shell that completes a word: quick, and without a trace.
+"""Read-only queries for shell completion: fast, and without side effects.
 
-Nothing is opened for writing, made, checked or locked, and what cannot be read is nothing: whoever
-presses Tab wants no error.
+Nothing is created, locked or opened for writing. Whatever cannot be read is skipped, because
+completion must not print errors.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from memory.files.sqlite_file import connect
 from memory.settings.paths import Home
 
 MOST = 100
-"""Rows that are offered at most, the latest."""
+"""Maximum number of completions, latest first."""
 _ADAPTER = re.compile(r"[0-9a-f]{12,64}\Z")
 
 Pairs = list[tuple[str, str]]
-"""What may be written, each with a word on it."""
+"""Completion values, each with a short description."""
 
 
 def threads(home: Home) -> Pairs:
@@ -68,7 +68,7 @@ def runs(home: Home) -> Pairs:
 
 
 def kinds(home: Home) -> Pairs:
-    """Return the kinds that ship, and the person's own."""
+    """Return the built-in kinds and the user's own."""
     shipped, own = Path(memory.__file__).with_name("kinds.toml"), home.config / "kinds.toml"
     return list(dict([*_kinds(shipped), *_kinds(own)]).items())
 

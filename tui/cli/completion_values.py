@@ -1,7 +1,7 @@
-"""What a shell may complete an argument to: names and ids of what is there.
+"""Shell completion values for arguments: names and ids.
 
-Asked at every press of Tab, so nothing heavy is imported; what is offered is cleaned, since names of
-threads and words of talk go to the terminal.
+Runs at every press of Tab, so heavy modules are not imported. Values are sanitized because thread
+names and message text go to the terminal.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ def _adapters(home: Home) -> Iterable[tuple[str, str]]:
 def _sides(home: Home) -> Iterable[tuple[str, str]]:
     from tui.cli import completion_queries
 
-    yield "base", "the model alone"
-    yield "base+recall", "with past differences in its context"
-    yield "current", "the adapter that serves"
+    yield "base", "the base model alone"
+    yield "base+recall", "the base model with recall"
+    yield "current", "the current adapter"
     yield from completion_queries.adapters(home)
 
 
@@ -85,7 +85,7 @@ def _runs(home: Home) -> Iterable[tuple[str, str]]:
 def _here(home: Home) -> Iterable[tuple[str, str]]:
     from agent.models.models import find_models
 
-    yield "starter", "ships with Discern"
+    yield "starter", "included with Discern"
     for item in find_models(home):
         yield item.name, f"{item.size / 1e6:,.0f} MB"
 

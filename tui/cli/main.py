@@ -1,8 +1,8 @@
-"""`discern` on the command line: finds the verb, runs it, turns errors into one sentence.
+"""The `discern` command: find the subcommand, run it, and print errors as one sentence.
 
-Exit codes: 0 done (also: nothing to train), 1 a check that did not hold, 2 bad input or a broken
-file, 130 interrupted, 143 and 129 ended by SIGTERM and SIGHUP. Verbs are in the packages beside this
-module and are imported when called, so that `--help` is quick.
+Exit codes: 0 success (also: nothing to train), 1 a check failed, 2 bad input or a broken file, 130
+interrupted, 143 and 129 terminated by SIGTERM and SIGHUP. Subcommands are imported only when they
+are called, so that `--help` is fast.
 """
 
 from __future__ import annotations
@@ -21,52 +21,58 @@ from tui.cli.completion_values import model_files, threads
 from tui.terminal.printing import echo
 from tui.terminal.signals import Ended, heed
 
-# Name → (module, one line for --help). The line stands here so that help imports nothing.
+# Name → (module, one line for --help). The lines are here so that help imports nothing.
 VERBS: dict[str, tuple[str, str]] = {
     "chat": ("chat.chat", "Open the chat (what `discern` alone does)."),
-    "setup": ("chat.chat", "Choose the model and when to learn, step by step."),
+    "setup": ("chat.chat", "Choose the model and when to train, step by step."),
     "ask": ("chat.ask", "Ask one question and print the reply."),
     "mark": (
         "chat.chat",
-        "Mark a reply: the difference it missed, and how it should have sounded.",
+        "Mark a reply: what went wrong, and the better answer.",
     ),
-    "sessions": ("chat.sessions", "List, show, rename, delete and export past talk."),
-    "memory": ("memory.group", "List, search, show and forget past differences."),
+    "sessions": ("chat.sessions", "List, show, rename, delete and export conversations."),
+    "memory": (
+        "memory.group",
+        "View and manage marks: list, search, edit, export, import.",
+    ),
     "lessons": (
         "training.lessons",
-        "Show exactly what would be trained; export it for other trainers.",
+        "Show what would be trained; export it for other trainers.",
     ),
-    "train": ("training.train", "Train an adapter on the differences now."),
-    "night": ("training.night", "Train every night while this runs, or --once if it is due."),
-    "report": ("training.report", "Show what a training run found, in the terminal or as a page."),
-    "compare": ("chat.compare", "Put two ways of answering side by side: base, adapters, recall."),
-    "adapters": ("training.adapters", "List, choose, switch off and roll back adapters."),
+    "train": ("training.train", "Train an adapter on your marks now."),
+    "night": ("training.night", "Train every night while this runs, or --once if a night is due."),
+    "report": (
+        "training.report",
+        "Show the report of a training run, or write it as a page.",
+    ),
+    "compare": ("chat.compare", "Compare replies side by side: base, adapters, recall."),
+    "adapters": ("training.adapters", "List, switch, disable and roll back adapters."),
     "export": (
         "training.export",
-        "Write an adapter for other programs: merged, GGUF LoRA or PEFT.",
+        "Export an adapter for other programs: merged, GGUF LoRA or PEFT.",
     ),
-    "model": ("system.model", "Fetch, find, check and choose model files."),
-    "web": ("chat.web", "Open the chat in a browser on this machine, behind a key."),
-    "config": ("system.config", "Show the settings and where they are kept."),
+    "model": ("system.model", "Download, find, check and select models."),
+    "web": ("chat.web", "Open the chat in a local browser, protected by a key."),
+    "config": ("system.config", "Show the settings and where they are stored."),
     "doctor": (
         "system.doctor",
-        "Check what is installed, what fits, and how to mend what is broken.",
+        "Check the installation and explain how to fix problems.",
     ),
-    "demo": ("training.demo", "Run the full loop in a temporary home, in about a minute."),
-    "starter": ("system.starter", "Build the small model that ships with Discern."),
-    "completion": ("system.completion", "Print the completion script of a shell."),
+    "demo": ("training.demo", "Run the full loop in a temporary folder, in about a minute."),
+    "starter": ("system.starter", "Build the starter model that ships with Discern."),
+    "completion": ("system.completion", "Print a shell completion script."),
 }
 
 
 class Verbs(click.Group):
-    """A group whose commands are imported when they are called."""
+    """A group that imports its commands when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the verbs in the order in which a person meets them."""
+        """Return the commands in the order of the help page."""
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return a verb."""
+        """Import and return a command."""
         if cmd_name not in VERBS:
             return None
         module = importlib.import_module(f"tui.cli.{VERBS[cmd_name][0]}")
@@ -75,20 +81,20 @@ class Verbs(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the verbs' lines without importing them."""
+        """Write the command list without importing the commands."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_module, line) in VERBS.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the verb; a misspelt one is answered with the nearest."""
+        """Find the command; suggest the nearest name for an unknown one."""
         from difflib import get_close_matches
 
         if args and args[0] not in VERBS and not args[0].startswith("-"):
             near = get_close_matches(args[0], VERBS, n=1)
             hint = f"did you mean `discern {near[0]}`?" if near else "see `discern --help`"
-            ctx.fail(f"there is no verb {args[0]!r}; {hint}")
+            ctx.fail(f"unknown command {args[0]!r}; {hint}")
         return super().resolve_command(ctx, args)
 
 
@@ -114,12 +120,12 @@ Examples:
     help="Open this thread instead of the last one.",
     shell_complete=threads,
 )
-@click.option("-c", "--continue", "go_on", is_flag=True, help="Go on in the last thread.")
-@click.option("--new", is_flag=True, help="Begin a new thread.")
+@click.option("-c", "--continue", "go_on", is_flag=True, help="Continue the last thread.")
+@click.option("--new", is_flag=True, help="Start a new thread.")
 @click.option(
     "--model",
     metavar="PATH",
-    help="Serve this GGUF instead of the configured one.",
+    help="Use this GGUF instead of the configured one.",
     shell_complete=model_files,
 )
 @click.version_option(package_name="discern", prog_name="discern")
@@ -127,9 +133,9 @@ Examples:
 def discern(
     ctx: click.Context, thread: str | None, go_on: bool, new: bool, model: str | None
 ) -> int | None:
-    """Chat with a local model that learns from the differences you mark with /diff."""
+    """Chat with a local model that learns from the replies you mark with /diff."""
     if os.environ.get("NO_COLOR"):
-        ctx.color = False  # else click decides: colour for a terminal
+        ctx.color = False  # otherwise Click decides: color on a terminal
     if ctx.invoked_subcommand is None:
         from tui.cli.chat.chat import chat
 
@@ -146,7 +152,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         result = discern.main(arguments, prog_name="discern", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.exceptions.Abort:
-        echo("discern: interrupted; nothing that was kept is lost", err=True)
+        echo("discern: interrupted; everything saved so far is kept", err=True)
         return 130
     except click.ClickException as error:
         said = io.StringIO()
@@ -154,26 +160,26 @@ def run(arguments: Sequence[str] | None = None) -> int:
         echo(said.getvalue(), err=True, nl=False)
         return error.exit_code
     except KeyboardInterrupt:
-        echo("discern: interrupted; nothing that was kept is lost", err=True)
+        echo("discern: interrupted; everything saved so far is kept", err=True)
         return 130
     except BrokenPipeError:
-        # The reader went away (`discern memory list | head`): no fault of ours, and nothing to say.
+        # The reader closed the pipe (`discern memory list | head`): not an error.
         _write_nowhere()
         return 0
     except Ended as error:
         from tui.cli.shared_options import step
 
         step("")
-        echo(f"discern: {error}; nothing that was kept is lost", err=True)
+        echo(f"discern: {error}; everything saved so far is kept", err=True)
         return 128 + error.number
     except DiscernError as error:
         from tui.cli.shared_options import step
 
-        step("")  # what went on when it broke
+        step("")  # clear the status line
         echo(f"discern: {error}", err=True)
         return error.exit_code
     except OSError as error:
-        # Ours have a sentence of their own; this is most often where the output goes: a full disk.
+        # Our own errors are DiscernErrors; this is most often the output, on a full disk.
         where = error.filename or "the output"
         _write_nowhere()
         echo(f"discern: cannot use {where}: {error.strerror or error}", err=True)
@@ -181,12 +187,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _write_nowhere() -> None:
-    """Let what still waits in the buffer fail no more."""
+    """Discard buffered output, so that flushing it cannot fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main() -> None:
-    """Enter from the shell."""
+    """Run the command line as the `discern` script."""
     keep_to_ourselves()
     _have_streams()
     heed()
@@ -194,9 +200,9 @@ def main() -> None:
 
 
 def _have_streams() -> None:
-    """Open what was closed before we began (`discern ask <&-`).
+    """Open standard streams that are closed at startup (`discern ask <&-`).
 
-    Otherwise the next file that is opened is what somebody below us takes for the terminal.
+    Otherwise the next file opened would get their number and be used as the terminal.
     """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         if getattr(sys, name) is None:

@@ -1,6 +1,7 @@
-"""A report on the command line: what the screen shows, in the terminal's own colours.
+"""A report on the command line: the content of the report screen in the terminal's own colors.
 
-Colours go where the output is a terminal that wants them; their signs say the same without.
+Colors are used only if the output is a terminal that supports them; signs carry the same
+information.
 """
 
 from __future__ import annotations
@@ -28,21 +29,21 @@ _STYLES: dict[str, dict[str, Any]] = {
     "line": {"dim": True},
     "bold": {"bold": True},
 }
-"""What each word of a style is to a terminal whose palette is not ours."""
+"""Terminal styles for the style names of the report."""
 
 
 def room() -> int:
-    """Return the columns that a page may take."""
+    """Return the width of a report in columns."""
     return min(WIDEST, shutil.get_terminal_size().columns)
 
 
 def printed(report: Report, width: int = 80) -> Safe:
-    """Return the report, at most `width` columns wide, coloured by escape sequences."""
+    """Return the report with color escape sequences, at most `width` columns wide."""
     return Safe("".join(_pieces(report_view(report, width, {name: name for name in _STYLES}))))
 
 
 def _pieces(content: Content) -> Iterator[str]:
-    """Yield the text of a content, styled where it has a style; no two of ours overlap."""
+    """Yield the text of a content with its styles; spans do not overlap."""
     text, done = content.plain, 0
     for span in sorted(content.spans):
         yield clean(text[done : span.start])

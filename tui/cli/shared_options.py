@@ -1,4 +1,4 @@
-"""What several verbs share: the home and settings of a call, and printing as JSON or text."""
+"""Options and helpers shared by several commands."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 model_option = click.option(
-    "--model", metavar="PATH", help="Use this GGUF for this call.", shell_complete=model_files
+    "--model", metavar="PATH", help="Use this GGUF for this command.", shell_complete=model_files
 )
 
 
 class MomentName(click.Choice):  # type: ignore[type-arg]
-    """The name of a moment; a misspelt one is asked about."""
+    """The name of a moment, with a suggestion for a misspelled one."""
 
     def __init__(self) -> None:
         super().__init__(["error", "surprise", "hold"])
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the name in English."""
+        """Return the English name."""
         from memory.moments import find_moment, moment_meant
 
         if moment := find_moment(str(value)):
@@ -47,13 +47,13 @@ class MomentName(click.Choice):  # type: ignore[type-arg]
 
 
 def refuse_contradiction(thread: str | None, go_on: bool, new: bool = False) -> None:
-    """Refuse more than one word on which thread is meant."""
+    """Reject contradictory options for the thread."""
     if sum((bool(thread), go_on, new)) > 1:
-        raise click.UsageError("take one of --thread, --continue and --new: each names a thread")
+        raise click.UsageError("--thread, --continue and --new are mutually exclusive")
 
 
 def open_home(model: str | None = None) -> tuple[Home, Settings]:
-    """Return the user's home and settings, with `model` in place of the configured one."""
+    """Return the user's home and settings; `model` overrides the configured model."""
     from memory.i18n import i18n
     from memory.journal.exported_copies import sweep_home
     from memory.settings.settings import Home, read_settings
@@ -74,7 +74,7 @@ def print_json(value: Any) -> None:
 
 
 def plain_value(value: Any) -> Any:
-    """Return a dataclass, time or path as JSON knows it."""
+    """Convert a dataclass, time or path for JSON."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.asdict(value)
     if isinstance(value, datetime):
@@ -86,7 +86,7 @@ def plain_value(value: Any) -> Any:
 
 @contextmanager
 def working(text: str) -> Iterator[None]:
-    """Say what goes on while it does: for whatever may take more than a second."""
+    """Show `text` on the status line while the block runs."""
     step(text)
     try:
         yield
@@ -95,7 +95,7 @@ def working(text: str) -> Iterator[None]:
 
 
 def step_bar(label: str) -> Callable[[int, int], None]:
-    """Return a function (done, total) that draws a bar on stderr; silent when nobody looks."""
+    """Return a function (done, total) that draws a progress bar on stderr, if it is a terminal."""
     from tui.training.progress import bar
 
     def draw(done: int, total: int) -> None:
@@ -106,6 +106,6 @@ def step_bar(label: str) -> Callable[[int, int], None]:
 
 
 def step(text: str) -> None:
-    """Say on one passing line of the terminal what is going on; silent when nobody looks."""
+    """Show `text` on one transient line of stderr, if it is a terminal."""
     if sys.stderr.isatty():
         echo(Safe("\r\x1b[K"), one_line(text), err=True, nl=False, color=True)

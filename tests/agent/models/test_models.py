@@ -158,7 +158,7 @@ def test_the_command_line_pulls_uses_and_removes(
     assert run(["model", "pull", f"{REPO}:{FILE}", "--use"]) == 0
     out = capsys.readouterr().out
     assert "apache-2.0" in out
-    assert "serves from the next chat on" not in out.split("is here")[0]
+    assert "will be used from the next chat on" not in out.split("Downloaded")[0]
     path = home.data / "models" / REPO / FILE
     assert read_settings(home).model.path == str(path)
     assert run(["model", "list", "--json"]) == 0

@@ -75,11 +75,11 @@ def test_systemd_gets_a_service_and_a_persistent_timer_and_loses_them_again(mach
     assert "discern-night.timer" in run("uninstall")
     assert tree(machine) == []
     assert "systemctl --user disable --now discern-night.timer" in calls(machine)
-    assert "nothing to remove" in run("uninstall")
+    assert "No timer is installed" in run("uninstall")
 
 
 def test_who_says_no_gets_nothing_written(machine: Path) -> None:
-    assert "Nothing was written." in run("install", "--kind", "systemd", typed="n\n")
+    assert "Nothing was installed." in run("install", "--kind", "systemd", typed="n\n")
     assert not (machine / "user").exists() or tree(machine) == []
     assert not (machine / "log").exists()
 

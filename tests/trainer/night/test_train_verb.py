@@ -95,7 +95,7 @@ def test_a_dry_practice_publishes_nothing_and_is_reported(
 
 def test_nothing_trained_yet_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["report"]) == run(["report", "--list"]) == run(["train", "watch"]) == 0
-    assert "Nothing has been trained yet" in capsys.readouterr().out
+    assert "No training runs yet" in capsys.readouterr().out
     assert run(["train", "stop"]) == 2
     assert "no training is going on" in capsys.readouterr().err
 

@@ -30,7 +30,7 @@ def test_ask_puts_damaged_checkpoints_aside_and_says_so_once(
     code, out, err = call(capsys, "memory", "check")
     assert code == 0, err
     assert "are damaged" in out
-    assert "The memory is whole" in out
+    assert "No problems found" in out
     code, out, err = call(capsys, "doctor", "--json")
     assert code == 0, err
     assert "threads.sqlite are damaged" in out
@@ -45,7 +45,7 @@ def test_ask_puts_damaged_checkpoints_aside_and_says_so_once(
     assert "journal" not in err
     out = call(capsys, "memory", "check")[1]
     assert "are damaged" not in out
-    assert f"put aside stand at {aside(configured.checkpoints)}" in out
+    assert f"moved to {aside(configured.checkpoints)}" in out
     with Journal(configured.journal) as journal:
         assert [turn.asked for turn in journal.branch("work")] == ["One?", "Two?", "Three?"]
 

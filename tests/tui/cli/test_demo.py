@@ -18,8 +18,8 @@ def test_the_demo_holds_at_every_step_and_leaves_the_home_alone(
     told = json.loads(capsys.readouterr().out)
     assert told["held"]
     names = [step["step"] for step in told["steps"]]
-    assert names.count("answered from recall") == names.count("learnt") == 3
-    assert names.count("learnt in other words too") == 3
+    assert names.count("the reply is right, from recall") == names.count("learned") == 3
+    assert names.count("learned, also in other words") == 3
     assert (
         names.count("right in the thread of the marks") == names.count("right in a new thread") == 6
     )

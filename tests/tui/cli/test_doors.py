@@ -150,7 +150,7 @@ def test_ctrl_c_keeps_what_was_said_and_ends_with_130(configured: Home) -> None:
     assert process.returncode == 130
     done = lines(out)[-1]
     assert (done["event"], done["reason"]) == ("done", "cancelled")
-    assert err == "discern: stopped; what was said is kept\n"
+    assert err == "discern: stopped; the partial reply is kept\n"
     with Journal(configured.journal) as journal:
         turn = journal.turn(str(done["turn"]))
         assert turn.stopped
@@ -182,7 +182,7 @@ def test_what_is_no_text_is_refused(configured: Home) -> None:  # noqa: F811
         cwd=ROOT,
     )
     assert done.returncode == 2
-    assert b"no text" in done.stderr
+    assert b"not UTF-8 text" in done.stderr
     assert b"Traceback" not in done.stderr
 
 
@@ -195,7 +195,7 @@ def test_a_pipe_that_never_ends_is_refused(
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n" * 100))
     code, _out, err = call(capsys, "ask")
     assert code == 2
-    assert "over 5 characters, more than a model can read; pipe less" in err
+    assert "longer than 5 characters, more than a model can read; pipe less" in err
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&- 2>&-"])
@@ -234,7 +234,7 @@ def test_one_word_on_the_thread_is_enough(
 ) -> None:
     code, _out, err = call(capsys, *words, "-c")
     assert code == 2
-    assert "each names a thread" in err
+    assert "mutually exclusive" in err
 
 
 def test_continue_goes_on_in_the_last_thread(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,13 +263,13 @@ class Looked(io.StringIO):
     ("words", "said"),
     [
         (("memory", "export", "out.jsonl"), "writing"),
-        (("memory", "backup", "out.sqlite"), "copying, and reading the copy through"),
-        (("memory", "check"), "reading the journal through"),
-        (("model", "info"), "trying the file and looking at what is free here"),
-        (("lessons",), "loading the model and composing the lessons"),
+        (("memory", "backup", "out.sqlite"), "copying and verifying"),
+        (("memory", "check"), "checking the journal"),
+        (("model", "info"), "trying the model and checking free memory"),
+        (("lessons",), "loading the model and composing lessons"),
         (("compare", "base", "base+recall", "--prompt", "hi"), "loading the model"),
         (("ask", "hi"), "loading the model"),
-        (("doctor",), "looking at the model"),
+        (("doctor",), "checking the model"),
     ],
     ids=lambda value: "-".join(value[:2]) if isinstance(value, tuple) else "",
 )

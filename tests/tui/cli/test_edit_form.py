@@ -30,8 +30,8 @@ def test_a_form_that_is_saved_unchanged_changes_nothing(text: str) -> None:
     [
         ("missed = ", "Invalid value"),
         ('sound = "x"', "is not one of"),
-        ("note = 3", "must be a text"),
-        ("[note]\nx = 1", "must be a text"),
+        ("note = 3", "must be a quoted string"),
+        ("[note]\nx = 1", "must be a quoted string"),
     ],
 )
 def test_a_form_that_cannot_be_read_is_refused(form: str, said: str) -> None:

@@ -35,7 +35,7 @@ def marked(home: Home, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> list[Diff
 def test_lessons_conflicts_and_what_is_left_out_are_shown(marked: list[Difference]) -> None:
     shown = CliRunner().invoke(lessons, []).output
     assert f"{marked[1].id[:8]}  contrast" in shown
-    assert "tokens asked" in shown
+    assert "prompt tokens" in shown
     assert "1 lesson in " in shown
     assert "Conflicts:" in shown
     assert "the newer counts" in shown

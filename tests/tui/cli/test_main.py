@@ -114,7 +114,7 @@ def test_the_thirty_kinds_are_listed(capsys: pytest.CaptureFixture[str]) -> None
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["ask"], "nothing to ask"),
+        (["ask"], "no question given"),
         (["ask", "hi", "--model", "/nowhere.gguf"], "there is no model at /nowhere.gguf"),
         (["ask", "hi", "--thread", "\n"], "cannot name a thread"),
         (["mark", "--moment", "error"], "there is no reply to mark yet"),
@@ -126,7 +126,7 @@ def test_the_thirty_kinds_are_listed(capsys: pytest.CaptureFixture[str]) -> None
         (["adapters", "rollback"], "no adapter served before"),
         (["aks", "hi"], "did you mean `discern ask`"),
         (["chat"], "the chat needs a terminal"),
-        (["starter", "build"], "say how long to train"),
+        (["starter", "build"], "set how long to train"),
     ],
 )
 def test_bad_input_gets_one_sentence_and_code_2(

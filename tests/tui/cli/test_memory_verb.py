@@ -250,7 +250,7 @@ def test_suggestions_need_some_turns_first(
     kept: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert said(capsys, "memory", "suggest") == []
-    assert "No reply stands out" in call(capsys, "memory", "suggest")[1]
+    assert "No suggestions" in call(capsys, "memory", "suggest")[1]
 
 
 def test_a_kind_is_shown_in_full_with_its_question_and_example(

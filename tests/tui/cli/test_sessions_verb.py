@@ -136,7 +136,7 @@ def test_a_thread_is_deleted_and_its_marks_stay(
     assert code == 0
     assert out == "Deleted: work, 1 turn.\n1 mark stays in memory.\n"
     assert [item["id"] for item in said(capsys, "memory", "list")] == [told]
-    assert "in a talk that was deleted" in call(capsys, "memory", "show", told)[1]
+    assert "in a deleted thread" in call(capsys, "memory", "show", told)[1]
     assert said(capsys, "memory", "forget", told)["forgotten"] == told
 
 

@@ -382,5 +382,5 @@ def test_without_a_terminal_nobody_is_asked(
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO())
     assert run(["setup"]) == 2
-    assert "need a terminal" in capsys.readouterr().err
+    assert "needs a terminal" in capsys.readouterr().err
     assert is_first_start(home)

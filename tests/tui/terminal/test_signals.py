@@ -138,7 +138,7 @@ def test_ask_keeps_what_was_said_so_far(settled: Home, number: signal.Signals) -
     if turn.stopped:  # else the reply was over before it was told
         assert process.returncode == 128 + number
         assert '"done"' in out
-        assert "what was said is kept" in err
+        assert "the partial reply is kept" in err
     assert turn.replied
     assert "Traceback" not in err
 
@@ -198,7 +198,7 @@ def test_a_verb_that_reads_or_writes_a_file_ends_cleanly(
         capture_output=True, cwd=ROOT, text=True, timeout=60,
     )  # fmt: skip
     assert process.returncode == 128 + number, process.stderr
-    assert f"ended by {number.name}; nothing that was kept is lost" in process.stderr
+    assert f"ended by {number.name}; everything saved so far is kept" in process.stderr
     assert "Traceback" not in process.stderr
     assert not process.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "in.jsonl"]
@@ -215,7 +215,7 @@ def test_the_service_of_the_nights_ends_with_its_number(
     settled.settings_file.write_text("[memory]\ndense = false\n")
     with started("night") as process:
         assert process.stderr is not None
-        assert "The next night is" in process.stderr.readline()
+        assert "Next night:" in process.stderr.readline()
         process.send_signal(number)
         _out, err = process.communicate(timeout=60)
     assert process.returncode == 128 + number

@@ -217,7 +217,7 @@ async def test_a_taken_port_and_another_host_get_one_sentence(
         assert run(["web", "--host", host]) == 2
         assert "a tunnel" in capsys.readouterr().err
     assert run(["web", "--thread", "work", "--new"]) == 2
-    assert "each names a thread" in capsys.readouterr().err
+    assert "mutually exclusive" in capsys.readouterr().err
     assert run(["web", "--thread", "a\nb"]) == 2
     assert "cannot name a thread" in capsys.readouterr().err
 

@@ -1,1 +1,1 @@
-"""Commands that talk: chat, ask, compare, sessions, web."""
+"""Chat commands: chat, ask, compare, sessions, web."""

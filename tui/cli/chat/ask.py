@@ -1,4 +1,4 @@
-"""`discern ask`: one question, such as from a pipe; its reply as text, as JSON or as events."""
+"""`discern ask`: ask one question, for example from a pipe; print the reply as text, JSON or events."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from agent.chat.graph import Event, Finished
 
 SETTLING = 3.0
-"""Seconds that one question waits for the index of vectors at most; then recall goes by words."""
+"""Maximum wait for the vector index in seconds; after that, keyword search only."""
 MOST = 1 << 24
-"""Characters that are read from a pipe at most: more than any model's context holds."""
+"""Maximum number of characters read from a pipe: more than fits into any model's context."""
 
 
 @click.command(
@@ -39,29 +39,29 @@ Examples:
   discern ask "What is 2 + 3?"
   discern ask --thread work "And the week after?"
   git diff | discern ask "Review this." --json | jq -r .reply
-  discern ask "Tell me of Rome." --stream | jq -j 'select(.event == "delta").text'
+  discern ask "Tell me about Rome." --stream | jq -j 'select(.event == "delta").text'
 \b
---stream prints a JSON object a line, as it happens:
-  {"event": "recalled", "recalled": [...]}   what stands in the context
-  {"event": "thought", "text": "..."}        a piece of what a thinking model thinks
+--stream prints one JSON object per line:
+  {"event": "recalled", "recalled": [...]}   the differences in the context
+  {"event": "thought", "text": "..."}        a piece of the reasoning of a thinking model
   {"event": "delta", "text": "..."}          a piece of the reply
-  {"event": "done", "reply": "...", ...}     the turn as it was kept: the document of --json
-Ctrl-C stops the reply and keeps what was said; the exit code is 130 then (143 after SIGTERM).
+  {"event": "done", "reply": "...", ...}     the saved turn, as printed by --json
+Ctrl-C stops the reply and keeps the part so far; the exit code is then 130 (143 after SIGTERM).
 """
 )
 @click.argument("words", nargs=-1)
 @click.option(
     "--thread",
     metavar="NAME",
-    help="Ask within this thread; default: a new one.",
+    help="Ask in this thread; by default in a new one.",
     shell_complete=threads,
 )
-@click.option("-c", "--continue", "go_on", is_flag=True, help="Ask within the last thread.")
-@click.option("--no-recall", is_flag=True, help="Put no past differences into the context.")
-@click.option("--no-adapter", is_flag=True, help="Let the base model answer.")
+@click.option("-c", "--continue", "go_on", is_flag=True, help="Ask in the last thread.")
+@click.option("--no-recall", is_flag=True, help="Do not recall past differences.")
+@click.option("--no-adapter", is_flag=True, help="Use the base model only.")
 @model_option
 @as_json
-@click.option("--stream", is_flag=True, help="Print JSON Lines while it speaks, for scripts.")
+@click.option("--stream", is_flag=True, help="Print JSON Lines while the reply is generated.")
 def ask(
     words: tuple[str, ...],
     thread: str | None,
@@ -72,10 +72,10 @@ def ask(
     as_json: bool,
     stream: bool,
 ) -> int:
-    """Ask one question and print the reply; text that is piped in is added to it.
+    """Ask one question and print the reply. Piped text is added to the question.
 
-    What does not fit the model's context is refused and not cut: a review of half a text would look
-    like one of the whole.
+    Text that does not fit into the model's context is rejected, not truncated: a review of half a
+    text would look like a review of the whole.
     """
     from agent.chat.chat import Chat
 
@@ -97,7 +97,7 @@ def ask(
         if no_recall:
             chat.recalling = False
         else:
-            # One question alone: it is worth the wait that a chat does not notice.
+            # A single question is worth a wait that a chat would not notice.
             step("opening the index")
             chat.memory.settle(timeout=SETTLING)
         step("thinking")
@@ -107,7 +107,9 @@ def ask(
         for notice in chat.notices:
             echo(f"discern: {notice[:1].lower()}{notice[1:]}", err=True)
         if stopped:
-            said = "what was said is kept" if finished.turn.replied else "nothing was said yet"
+            said = (
+                "the partial reply is kept" if finished.turn.replied else "there was no reply yet"
+            )
             echo(f"discern: stopped; {said}", err=True)
             return 128 + stopped[0]
     return 0
@@ -119,30 +121,31 @@ def _question(words: tuple[str, ...]) -> str:
         try:
             piped = _piped()
         except UnicodeError as error:
-            raise click.UsageError("what was piped in is no text (UTF-8)") from error
+            raise click.UsageError("the piped input is not UTF-8 text") from error
         if "\0" in piped:
-            raise click.UsageError("what was piped in is no text: it holds zero bytes")
+            raise click.UsageError("the piped input is not text: it contains null bytes")
         if len(piped) > MOST:
             raise click.UsageError(
-                f"what was piped in is over {MOST:,} characters, more than a model can read; pipe less"
+                f"the piped input is longer than {MOST:,} characters, more than a model "
+                "can read; pipe less text"
             )
         question = "\n\n".join(
             part for part in (question, piped.removesuffix("\n")) if part.strip()
         )
     if not question.strip():
-        raise click.UsageError('nothing to ask; write `discern ask "…"` or pipe text into it')
+        raise click.UsageError('no question given; run `discern ask "…"` or pipe text into it')
     return question
 
 
 def _piped() -> str:
-    """Return what is piped in, every line with the end that it has.
+    """Return the piped text with its line endings unchanged.
 
     Raises:
-        UnicodeError: it is not UTF-8.
+        UnicodeError: The input is not UTF-8.
     """
     if not isinstance(sys.stdin, io.TextIOWrapper):
         return sys.stdin.read(MOST + 1)
-    # Standard input itself would make one line end of all, and can be told otherwise only once.
+    # sys.stdin would translate line endings, and can be reconfigured only once.
     unchanged = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", newline="")
     try:
         return unchanged.read(MOST + 1)
@@ -152,7 +155,7 @@ def _piped() -> str:
 
 @contextmanager
 def _stops(stop: Callable[[], None]) -> Iterator[list[int]]:
-    """Give a list for the signal that stopped the reply; a second Ctrl-C ends at once."""
+    """Yield a list that receives the signal that stopped the reply; a second Ctrl-C exits at once."""
     heard: list[int] = []
 
     def end(number: int) -> None:
@@ -166,7 +169,7 @@ def _stops(stop: Callable[[], None]) -> Iterator[list[int]]:
 
 
 def _as_text(chat: Chat, events: Iterator[Event]) -> Finished:
-    """Print the reply as it comes, cleaned."""
+    """Print the reply as it is generated, without control characters."""
     from agent.chat.graph import Delta, Finished
     from tui.terminal.sanitize import StreamCleaner
 
@@ -183,7 +186,7 @@ def _as_text(chat: Chat, events: Iterator[Event]) -> Finished:
 
 
 def _as_document(chat: Chat, events: Iterator[Event]) -> Finished:
-    """Print one document in the end."""
+    """Print one document when the reply is complete."""
     from agent.chat.graph import Finished, Recalling
 
     recalled: list[dict[str, Any]] = []
@@ -198,7 +201,7 @@ def _as_document(chat: Chat, events: Iterator[Event]) -> Finished:
 
 
 def _as_events(chat: Chat, events: Iterator[Event]) -> Finished:
-    """Print a line for everything that happens."""
+    """Print one line per event."""
     from agent.chat.graph import Delta, Finished, Recalling, Thought
 
     recalled: list[dict[str, Any]] = []

@@ -23,8 +23,8 @@ from tui.terminal.printing import echo
 @click.command(
     epilog="""\b
 Examples:
-  discern chat                   go on in the last thread
-  discern chat --thread work     go on in another, or begin it
+  discern chat                   continue the last thread
+  discern chat --thread work     continue another thread, or start it
   discern chat --new --model ~/models/other.gguf
 """
 )
@@ -34,11 +34,11 @@ Examples:
     help="Open this thread instead of the last one.",
     shell_complete=threads,
 )
-@click.option("-c", "--continue", "go_on", is_flag=True, help="Go on in the last thread.")
-@click.option("--new", is_flag=True, help="Begin a new thread.")
+@click.option("-c", "--continue", "go_on", is_flag=True, help="Continue the last thread.")
+@click.option("--new", is_flag=True, help="Start a new thread.")
 @model_option
 def chat(thread: str | None, go_on: bool, new: bool, model: str | None) -> int:
-    """Open the chat; the first time it asks which model talks and when it learns."""
+    """Open the chat. The first time, it asks for the model and when to train."""
     from tui.app import run_chat
     from tui.setup.setup import is_first_start
 
@@ -46,26 +46,24 @@ def chat(thread: str | None, go_on: bool, new: bool, model: str | None) -> int:
     home, settings = open_home(model)
     in_a_tab = os.environ.get("TEXTUAL_DRIVER", "").startswith("tui.web.")
     if not (in_a_tab or (sys.stdin.isatty() and sys.stdout.isatty())):
-        raise click.UsageError("the chat needs a terminal; in scripts use `discern ask`")
-    asked_for = bool(
-        thread or go_on or new or model
-    )  # who says what to open wants no questions before it
+        raise click.UsageError("the chat needs a terminal; use `discern ask` in scripts")
+    asked_for = bool(thread or go_on or new or model)  # no questions if the user says what to open
     setup = not asked_for and is_first_start(home)
     return run_chat(home, settings, thread=thread, new=new, setup=setup)
 
 
 @click.command(epilog="\b\nExamples:\n  discern setup")
 def setup() -> int:
-    """Ask again which model talks and when it learns, then open the chat.
+    """Choose the model and when to train, then open the chat.
 
-    In scripts `discern model use`, `discern night install` and config.toml do the same.
+    In scripts, use `discern model use`, `discern night install` and config.toml instead.
     """
     from tui.app import run_chat
 
     home, settings = open_home()
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise click.UsageError(
-            "the questions need a terminal; in scripts use `discern model use` and config.toml"
+            "the setup needs a terminal; use `discern model use` and config.toml in scripts"
         )
     return run_chat(home, settings, setup=True)
 
@@ -81,23 +79,26 @@ Examples:
     "--moment",
     type=MomentName(),
     required=True,
-    help="Why it is marked: it is wrong, it broke expectation, or it held the difference well.",
+    help="Why you mark it: it is wrong (error), unexpected (surprise), or good (hold).",
 )
 @click.option(
     "--kind",
     metavar="K",
     shell_complete=kinds,
-    help="One of the thirty kinds (`discern memory kinds`).",
+    help="The kind of difference (`discern memory kinds` lists them).",
 )
-@click.option("--note", metavar="T", help="Anything worth remembering about it.")
-@click.option("--missed", metavar="T", help="What was not distinguished.")
-@click.option("--lost", metavar="T", help="What was not held.")
-@click.option("--expected", metavar="T", help="How it should have sounded.")
-@click.option("--quote", metavar="T", help="The part of the reply that it is about, word for word.")
+@click.option("--note", metavar="T", help="A free note.")
+@click.option("--missed", metavar="T", help="What it got wrong.")
+@click.option("--lost", metavar="T", help="What it left out.")
+@click.option("--expected", metavar="T", help="The better answer.")
+@click.option("--quote", metavar="T", help="The part of the reply you mean, word for word.")
 @click.option(
-    "--turn", metavar="ID", shell_complete=turns, help="The turn to mark; default: the last reply."
+    "--turn",
+    metavar="ID",
+    shell_complete=turns,
+    help="The turn to mark; by default the last reply.",
 )
-@click.option("--last", is_flag=True, help="The last reply, even if another session spoke it.")
+@click.option("--last", is_flag=True, help="The last reply, even if it is from another session.")
 @as_json
 def mark(
     moment: str,
@@ -111,14 +112,14 @@ def mark(
     last: bool,
     as_json: bool,
 ) -> None:
-    """Mark a reply as a difference; it is recalled at once and trained at night."""
+    """Mark a reply. The difference is recalled at once and trained on at night."""
     from agent.chat.marking import last_turn, receipt, require_spoken_here
     from memory.memory import Memory
 
     if turn and last:
-        raise click.UsageError("take one of --turn and --last: each names a reply")
+        raise click.UsageError("--turn and --last are mutually exclusive")
     home, settings = open_home()
-    # The journal alone: the next chat brings the index up to date.
+    # Only the journal is written: the next chat updates the index.
     with Memory.open(home, settings, dense=False) as memory:
         marked = last_turn(memory.journal, turn=turn)
         if not (turn or last):

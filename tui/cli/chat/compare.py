@@ -1,4 +1,4 @@
-"""`discern compare A B`: two ways of answering side by side, blind if asked."""
+"""`discern compare A B`: compare two configurations side by side, optionally blind."""
 
 from __future__ import annotations
 
@@ -24,22 +24,24 @@ GAP = " │ "
     epilog="""\b
 Examples:
   discern compare base current                 what the adapter changed
-  discern compare base+recall current          recall against weights
+  discern compare base+recall current          recall compared with training
   discern compare 3f2a 91bc --prompt "Hello!"  two adapters, one question
-  discern compare base current --blind         say which is better before you know which is which
-Without --prompt the lessons' questions and their held-out rephrasings are asked.
+  discern compare base current --blind         judge without knowing which is which
+Without --prompt, asks the questions of your lessons and their held-out rephrasings.
 """
 )
 @click.argument("a", metavar="A", shell_complete=sides_offered)
 @click.argument("b", metavar="B", shell_complete=sides_offered)
-@click.option("--prompt", "prompts", multiple=True, help="Ask this (may be given several times).")
+@click.option("--prompt", "prompts", multiple=True, help="Ask this prompt; can be repeated.")
 @click.option(
     "--recall",
     type=click.Choice(["on", "off"]),
     default="off",
-    help="Recall past differences on both sides (or write base+recall for one).",
+    help="Recall past differences on both sides (for one side, write base+recall).",
 )
-@click.option("--blind", is_flag=True, help="Shuffle the columns, ask which is better, then tell.")
+@click.option(
+    "--blind", is_flag=True, help="Shuffle the columns, ask which is better, then reveal."
+)
 @model_option
 @as_json
 def compare(
@@ -51,10 +53,10 @@ def compare(
     model: str | None,
     as_json: bool,
 ) -> int:
-    """Ask A and B the same and put the replies side by side.
+    """Ask A and B the same questions and show the replies side by side.
 
-    A and B are base, current or the beginning of an adapter's id; +recall after it recalls past
-    differences into its context.
+    A and B are `base`, `current` or the beginning of an adapter id. Append `+recall` to recall past
+    differences.
     """
     from agent.llama.engine import Engine
     from agent.models.serving import served_model
@@ -79,8 +81,8 @@ def compare(
         )
         if not asked:
             raise NothingToTrainError(
-                "no marked difference says how it should have sounded, so there is nothing to ask; "
-                'give a question with --prompt "…"'
+                "no mark has a better answer, so there is nothing to ask; pass a question "
+                'with --prompt "…"'
             )
         step("")
         pairs: list[Pair] = []
@@ -148,7 +150,7 @@ def _wrap(text: str, room: int) -> list[str]:
 
 
 def _judge(pair: Pair, number: int, total: int, width: int, *, err: bool) -> str:
-    """Show a pair in random order and return which is better: first, second, tie or quit."""
+    """Show a pair in random order and return the better one: first, second, tie or quit."""
     if pair.first == pair.second:
         return "tie"
     order = ["first", "second"]
@@ -193,8 +195,8 @@ def _sum_up(sides: tuple[Side, Side], pairs: list[Pair]) -> None:
             )
         ]
         echo(
-            f"As it should sound: {sides[0].name} {right[0]}, {sides[1].name} {right[1]} "
-            f"of {len(wanted)}."
+            f"Correct answers: {sides[0].name} {right[0]}, {sides[1].name} {right[1]} of "
+            f"{len(wanted)}."
         )
 
 

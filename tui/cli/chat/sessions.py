@@ -1,4 +1,4 @@
-"""`discern sessions list, show, rename, delete, export`: rule past talk, a thread at a time."""
+"""`discern sessions list, show, rename, delete, export`: manage past conversations."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Examples:
 """
 )
 def sessions() -> None:
-    """List, show, rename, delete and export past talk."""
+    """List, show, rename, delete and export conversations."""
 
 
 @sessions.command(
@@ -41,10 +41,12 @@ Examples:
   discern sessions list --text "south sea" --json
 """,
 )
-@click.option("--text", metavar="T", help="Where all these words were said, any case.")
+@click.option(
+    "--text", metavar="T", help="Only threads that contain all these words, ignoring case."
+)
 @as_json
 def list_sessions(text: str | None, as_json: bool) -> None:
-    """List the threads, the one spoken in latest first."""
+    """List the threads, latest first."""
     from memory.journal.journal import Journal
     from tui.terminal.sanitize import one_line
     from tui.views.session_text import moment
@@ -82,9 +84,9 @@ Examples:
 @named
 @as_json
 def show(name: str, as_json: bool) -> None:
-    """Show what was said in a thread, its chosen branch.
+    """Show the selected branch of a thread.
 
-    With --json it is what `export --format json` writes (docs/sessions.md).
+    With --json, prints what `export --format json` writes (docs/sessions.md).
     """
     from memory.journal.journal import Journal
     from memory.transfer.session_file import to_json, to_markdown
@@ -101,9 +103,9 @@ def show(name: str, as_json: bool) -> None:
 @click.argument("new", metavar="NEW")
 @as_json
 def rename(old: str, new: str, as_json: bool) -> None:
-    """Give a thread another name.
+    """Rename a thread, with its marks and branches.
 
-    Its marks, its branches and what is open in it follow.
+    Open chats follow.
     """
     from agent.chat.sessions import rename as rename_everywhere
     from memory.journal.journal import Journal
@@ -121,18 +123,18 @@ def rename(old: str, new: str, as_json: bool) -> None:
 @sessions.command(
     epilog="""\b
 Examples:
-  discern sessions delete trip           asks first
+  discern sessions delete trip           asks for confirmation
   discern sessions delete trip --yes
 """
 )
 @named
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @as_json
 def delete(name: str, yes: bool, as_json: bool) -> int:
-    """Delete a thread with every byte of its text.
+    """Delete a thread and all of its text.
 
-    The marks made there stay, each with its own question and reply; `discern memory forget` removes
-    one of those. This cannot be undone.
+    Marks made in the thread stay, each with its question and reply; `discern memory forget` removes
+    them. This cannot be undone.
     """
     from agent.chat.sessions import delete as delete_everywhere
     from memory.files.disk_reserve import with_room
@@ -170,8 +172,8 @@ def delete(name: str, yes: bool, as_json: bool) -> int:
 @sessions.command(
     epilog="""\b
 Examples:
-  discern sessions export trip                       as trip.md into this folder
-  discern sessions export trip ~/trip.json           the ending says which form
+  discern sessions export trip                       to trip.md in this folder
+  discern sessions export trip ~/trip.json           the extension sets the format
   discern sessions export trip - --format json | jq .turns[0]
 """
 )
@@ -181,14 +183,14 @@ Examples:
     "--format",
     "form",
     type=click.Choice(["md", "json"]),
-    help="Markdown or JSON; default: what FILE ends with, else Markdown.",
+    help="Markdown or JSON; by default the extension of FILE, or Markdown.",
 )
 @as_json
 def export(name: str, path: Path | None, form: Form | None, as_json: bool) -> None:
-    """Write a thread to a file, as Markdown or JSON.
+    """Write a thread to a Markdown or JSON file.
 
-    Its chosen branch with times, models and marks; no file is ever written over. The keys of the
-    JSON form are in docs/sessions.md.
+    Exports the selected branch with times, models and marks. Existing files are never overwritten.
+    The JSON keys are described in docs/sessions.md.
     """
     from memory.journal.journal import Journal
     from memory.transfer.session_file import free_path, write_session, written_as
@@ -196,7 +198,7 @@ def export(name: str, path: Path | None, form: Form | None, as_json: bool) -> No
 
     piped = path is not None and str(path) == "-"
     if piped and as_json and form == "md":
-        raise click.UsageError("take one of --json and --format md: both say what is printed")
+        raise click.UsageError("--json and --format md are mutually exclusive")
     form = form or ("json" if (piped and as_json) or (path and path.suffix == ".json") else "md")
     home, _settings = open_home()
     with Journal(home.prepare().journal) as journal:

@@ -1,4 +1,4 @@
-"""`discern web`: the same chat in a browser on this machine."""
+"""`discern web`: the chat in a browser on this machine."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ LOOPBACK = ("127.0.0.1", "localhost")
 @click.command(
     epilog="""\b
 Examples:
-  discern web                     prints an address; open it in a browser on this machine
-  discern web --open              opens it, too
-  discern web --port 8000         always the same port, such as for
+  discern web                     print an address to open in a browser on this machine
+  discern web --open              also open it
+  discern web --port 8000         use a fixed port, for example for
   ssh -L 8000:127.0.0.1:8000 home a tunnel from another machine
-The address holds a key that is new at each start: whoever has it has your chat. Ctrl-C ends it.
+The address contains a key that changes at each start. Anyone who has it can use your chat.
+Ctrl-C stops the server.
 """
 )
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=0, help="The port; by default a free one."
+    "--port", type=click.IntRange(0, 65535), default=0, help="Port to use; by default any free one."
 )
-@click.option("--open", "then_open", is_flag=True, help="Open it in the browser.")
+@click.option("--open", "then_open", is_flag=True, help="Open the address in the browser.")
 @click.option("--host", default=LOOPBACK[0], hidden=True)
 @click.option(
     "--thread",
@@ -39,16 +40,17 @@ The address holds a key that is new at each start: whoever has it has your chat.
     help="Open this thread instead of the last one.",
     shell_complete=threads,
 )
-@click.option("--new", is_flag=True, help="Begin a new thread in each tab.")
+@click.option("--new", is_flag=True, help="Start a new thread in each tab.")
 @model_option
 def web(
     port: int, then_open: bool, host: str, thread: str | None, new: bool, model: str | None
 ) -> int:
-    """Serve the chat to a browser on this machine, behind a key.
+    """Serve the chat to a browser on this machine, protected by a key.
 
-    Each tab is a chat of its own and loads the model for itself, six at most; the second one recalls by
-    words, since one process at a time owns the index. A tab that is closed keeps what was said. The
-    browser keeps Ctrl+T, Ctrl+N and Ctrl+W for itself; F4 opens the training there.
+    Each tab is a separate chat that loads the model itself; at most six can be open. Only the first
+    one searches by vectors, since one process at a time can use the index. Closing a tab loses
+    nothing. Since the browser reserves Ctrl+T, Ctrl+N and Ctrl+W, use F4 to open the training
+    screen.
     """
     import asyncio
 
@@ -57,13 +59,14 @@ def web(
 
     if host not in LOOPBACK:
         raise click.UsageError(
-            f"{host} is not this machine alone, and Discern serves nobody else; from another machine "
-            "come through a tunnel: ssh -L 8000:127.0.0.1:8000 and `discern web --port 8000`"
+            f"{host} is not a loopback address, and Discern only serves this machine; to "
+            "connect from another one, use a tunnel: ssh -L 8000:127.0.0.1:8000 with "
+            "`discern web --port 8000`"
         )
     refuse_contradiction(thread, False, new)
     if thread:
         thread_name(thread)
-    _home, settings = open_home(model)  # a mistake in them is said here and not in every tab
+    _home, settings = open_home(model)  # report errors in the settings here, not in every tab
     options = [
         *(["--thread", thread] if thread else []),
         *(["--new"] if new else []),
@@ -72,9 +75,9 @@ def web(
 
     def opened(door: Door) -> None:
         echo(door.url)
-        echo("Open it in a browser on this machine. Ctrl-C ends it.", err=True)
+        echo("Open this address in a browser on this machine. Press Ctrl-C to stop.", err=True)
         if then_open:
-            # Beside the server: a browser of the terminal keeps its caller until it is left.
+            # In a thread: a terminal browser blocks its caller until it is closed.
             threading.Thread(target=_open, args=(door.once(),), daemon=True).start()
 
     async def serve() -> int:
@@ -84,8 +87,10 @@ def web(
 
     ended = asyncio.run(serve())
     echo(
-        f"Ended{f', and {ended} open tab' + 's' * (ended != 1) if ended else ''}; "
-        "what was said is kept.",
+        (
+            f"Stopped{f', closing {ended} open tab' + 's' * (ended != 1) if ended else ''}. "
+            "All conversations are saved."
+        ),
         err=True,
     )
     return 0
@@ -97,11 +102,11 @@ def _open(url: str) -> None:
     from memory.settings.paths import persons_umask
 
     before = os.umask(0o077)
-    if (theirs := persons_umask()) >= 0:  # what the browser will save is theirs
+    if (theirs := persons_umask()) >= 0:  # files saved by the browser get the user's own umask
         os.umask(theirs)
     try:
         opened = webbrowser.open(url)
     finally:
         os.umask(before)
     if not opened:
-        echo("No browser could be opened here; open the address yourself.", err=True)
+        echo("Cannot open a browser; open the address yourself.", err=True)

@@ -1,4 +1,4 @@
-"""`discern memory edit, contrast, pin, unpin, supersede, forget, undo`: rule what is remembered."""
+"""`discern memory edit, contrast, pin, unpin, supersede, forget, undo`: change marks."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ FIELDS = ("moment", "kind", "note", "missed", "lost", "sounds")
     epilog="""\b
 Examples:
   discern memory edit 3fa9                              in $EDITOR
-  discern memory edit 3fa9 --sounds "Lutz." --note ""   "" clears a line
+  discern memory edit 3fa9 --sounds "Lutz." --note ""   "" clears a field
 """
 )
 @click.argument("identity", metavar="ID", shell_complete=ids)
-@click.option("--moment", type=MomentName(), help="Why it is marked.")
+@click.option("--moment", type=MomentName(), help="Why it is marked: error, surprise or hold.")
 @click.option(
     "--kind",
     metavar="K",
     shell_complete=kinds_offered,
-    help="One of the kinds (`discern memory kinds`).",
+    help="The kind of difference (`discern memory kinds` lists them).",
 )
-@click.option("--note", metavar="T", help="Anything worth remembering about it.")
-@click.option("--missed", metavar="T", help="What was not distinguished.")
-@click.option("--lost", metavar="T", help="What was not held.")
-@click.option("--sounds", metavar="T", help="How it should have sounded.")
+@click.option("--note", metavar="T", help="A free note.")
+@click.option("--missed", metavar="T", help="What it got wrong.")
+@click.option("--lost", metavar="T", help="What it left out.")
+@click.option("--sounds", metavar="T", help="The better answer.")
 @as_json
 def edit(identity: str, as_json: bool, **given: str | None) -> None:
-    """Change the words of a difference.
+    """Edit a mark.
 
-    The older version is kept; what changed is trained anew.
+    The previous version is kept. The edited mark is trained again.
     """
     from agent.chat.marking import receipt
     from memory.memory import Memory
@@ -49,7 +49,8 @@ def edit(identity: str, as_json: bool, **given: str | None) -> None:
         if not changed:
             if not (sys.stdin.isatty() and sys.stdout.isatty()):
                 raise click.UsageError(
-                    "nothing to change; name a line, such as --sounds, or edit on a terminal"
+                    "nothing to change; pass an option such as --sounds, or run it in a "
+                    "terminal to use the editor"
                 )
             from tui.cli.memory.edit_form import edited
 
@@ -60,24 +61,25 @@ def edit(identity: str, as_json: bool, **given: str | None) -> None:
     if as_json:
         print_json(item)
     else:
-        echo(said if changed else "Nothing was changed.")
+        echo(said if changed else "Nothing changed.")
 
 
 @click.command(
     epilog="""\b
 Examples:
-  discern memory contrast 3fa9           draft the three lines and show them
-  discern memory contrast 3fa9 --keep    and keep them as they are
+  discern memory contrast 3fa9           show a draft
+  discern memory contrast 3fa9 --keep    and save it
 """
 )
 @click.argument("identity", metavar="ID", shell_complete=ids)
-@click.option("--keep", is_flag=True, help="Keep the draft; without it nothing is kept.")
+@click.option("--keep", is_flag=True, help="Save the draft.")
 @model_option
 @as_json
 def contrast(identity: str, keep: bool, model: str | None, as_json: bool) -> int:
-    """Let the model draft the three lines of a contrast.
+    """Let the model draft the contrast of a mark.
 
-    What was missed, what was lost, and how it should have sounded; only `--keep` keeps them.
+    The contrast has three lines: what it got wrong, what it left out, the better answer. The draft
+    is saved only with `--keep`.
     """
     from agent.chat.chat import Chat
     from agent.chat.marking import receipt
@@ -100,10 +102,12 @@ def contrast(identity: str, keep: bool, model: str | None, as_json: bool) -> int
 
         print_facts({name: text or "" for name, text in lines.items()})
         echo(
-            said if kept else f"Not kept. `discern memory edit {item.id[:8]}` keeps your own words."
+            said
+            if kept
+            else f"Not saved. `discern memory edit {item.id[:8]}` saves your own words."
         )
     else:
-        echo(f"{draft.said} `discern memory edit {item.id[:8]}` opens them.")
+        echo(f"{draft.said} Write them with `discern memory edit {item.id[:8]}`.")
     return 0 if draft.contrast else 1
 
 
@@ -117,7 +121,7 @@ def _pin(identity: str, on: bool, as_json: bool) -> None:
     if as_json:
         print_json({"id": item.id, "pinned": item.pinned})
     else:
-        said = "Pinned: it comes first where it fits" if item.pinned else "No longer pinned"
+        said = "Pinned: it is recalled first where relevant" if item.pinned else "Unpinned"
         echo(f"{said}. {item.id[:8]}, {one_line(item.asked, 60)}")
 
 
@@ -125,7 +129,7 @@ def _pin(identity: str, on: bool, as_json: bool) -> None:
 @click.argument("identity", metavar="ID", shell_complete=ids)
 @as_json
 def pin(identity: str, as_json: bool) -> None:
-    """Recall a difference before others where it fits."""
+    """Recall a mark before others where it is relevant."""
     _pin(identity, True, as_json)
 
 
@@ -133,20 +137,18 @@ def pin(identity: str, as_json: bool) -> None:
 @click.argument("identity", metavar="ID", shell_complete=ids)
 @as_json
 def unpin(identity: str, as_json: bool) -> None:
-    """Take the pin out again."""
+    """Unpin a mark."""
     _pin(identity, False, as_json)
 
 
-@click.command(
-    epilog="\b\nExamples:\n  discern memory supersede 3fa9 b210     b210 takes the place of 3fa9"
-)
+@click.command(epilog="\b\nExamples:\n  discern memory supersede 3fa9 b210     b210 replaces 3fa9")
 @click.argument("old", metavar="OLD", shell_complete=ids)
 @click.argument("new", metavar="NEW", shell_complete=ids)
 @as_json
 def supersede(old: str, new: str, as_json: bool) -> None:
-    """Let NEW take the place of OLD.
+    """Replace the mark OLD with NEW.
 
-    The old one is neither recalled nor trained on any more.
+    The old one is no longer recalled or trained on.
     """
     from memory.memory import Memory
 
@@ -156,23 +158,23 @@ def supersede(old: str, new: str, as_json: bool) -> None:
     if as_json:
         print_json({"id": item.id, "superseded_by": item.superseded_by})
     else:
-        echo(f"{(item.superseded_by or '')[:8]} stands in the place of {item.id[:8]} now.")
+        echo(f"{(item.superseded_by or '')[:8]} now replaces {item.id[:8]}.")
 
 
 @click.command(
     epilog="""\b
 Examples:
-  discern memory forget 3fa9           asks first
+  discern memory forget 3fa9           asks for confirmation
   discern memory forget 3fa9 --yes
 """
 )
 @click.argument("identity", metavar="ID", shell_complete=ids)
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @as_json
 def forget(identity: str, yes: bool, as_json: bool) -> int:
-    """Forget a difference everywhere.
+    """Delete a mark and its turn everywhere.
 
-    The turn that it was marked in goes with it; this cannot be undone.
+    This cannot be undone.
     """
     from agent.chat.marking import forget as forget_everywhere
     from agent.forget.residual_copies import leftovers
@@ -185,9 +187,9 @@ def forget(identity: str, yes: bool, as_json: bool) -> int:
         item = memory.journal.difference(identity)
         if not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
             echo(f"{item.id[:8]}: {one_line(item.asked, 68)}")
-            question = "Forget it for good, and the turn it was marked in?"
+            question = "Permanently delete this mark and its turn?"
             if not confirm(question, default=False):
-                echo("Nothing was forgotten.")
+                echo("Nothing was deleted.")
                 return 1
         item = forget_everywhere(home, memory, item.id)
         left = leftovers(home, memory.journal, item)
@@ -201,7 +203,7 @@ def forget(identity: str, yes: bool, as_json: bool) -> int:
             }
         )
         return 0
-    echo(f"Forgotten: {item.id[:8]}, {one_line(item.asked, 60)}")
+    echo(f"Deleted: {item.id[:8]}, {one_line(item.asked, 60)}")
     for sentence in left.sentences:
         echo(sentence)
     return 0
@@ -211,9 +213,9 @@ def forget(identity: str, yes: bool, as_json: bool) -> int:
 @click.argument("identity", metavar="[ID]", required=False, shell_complete=ids)
 @as_json
 def undo(identity: str | None, as_json: bool) -> None:
-    """Take a mark back, by default the latest.
+    """Undo a mark, by default the latest.
 
-    The talk that it was made in stays.
+    The conversation is not changed.
     """
     from agent.chat.marking import last_mark
     from memory.memory import Memory
@@ -225,7 +227,7 @@ def undo(identity: str | None, as_json: bool) -> None:
     if as_json:
         print_json({"undone": item.id})
     else:
-        echo(f"Taken back: {item.id[:8]}, {one_line(item.asked, 60)}")
+        echo(f"Undone: {item.id[:8]}, {one_line(item.asked, 60)}")
 
 
 COMMANDS = (edit, contrast, pin, unpin, supersede, forget, undo)

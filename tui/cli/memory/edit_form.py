@@ -1,4 +1,4 @@
-"""A difference as a small TOML form in the person's editor, and back; only what changed comes back."""
+"""Edit a difference as a small TOML form in the user's editor."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ FIELDS = ("moment", "kind", "note", "missed", "lost", "sounds")
 
 
 def edited(item: Difference, home: Home) -> dict[str, str]:
-    """Open the form in $EDITOR and return the fields that were changed; {} when none was.
+    """Open the form in $EDITOR and return the changed fields, {} if none.
 
     Raises:
-        MarkError: what was saved cannot be read; it is kept in a file that the sentence names.
+        MarkError: The saved form cannot be read. It is kept in a file that the message names.
     """
     before = values(item)
     form = write_form(item).encode()
-    with scratch(home.prepare().state) as folder:  # a kill leaves no words where nobody looks
+    with scratch(home.prepare().state) as folder:  # leaves no text behind when killed
         path = folder / "form.toml"
         path.write_bytes(form)
         click.edit(filename=str(path))
@@ -47,7 +47,7 @@ def edited(item: Difference, home: Home) -> dict[str, str]:
 
 
 def values(item: Difference) -> dict[str, str]:
-    """Return the fields that can be edited, as they are shown."""
+    """Return the editable fields as shown in the form."""
     contrast = item.contrast
     raw = (item.moment.value, item.kind, item.note, contrast.missed, contrast.lost, contrast.sounds)
     return {name: text or "" for name, text in zip(FIELDS, raw, strict=True)}
@@ -57,9 +57,9 @@ def write_form(item: Difference) -> str:
     """Return the form of a difference."""
     lines = [
         f"# Difference {item.id[:8]}",
-        f"# asked: {one_line(item.asked, 90)}",
-        f"# said:  {one_line(item.replied, 90)}",
-        '# Save to keep what you changed; "" clears a line; leave the file as it is to change nothing.',
+        f"# message: {one_line(item.asked, 90)}",
+        f"# reply:   {one_line(item.replied, 90)}",
+        '# Save the file to apply your changes; "" clears a field. Leave it unchanged to cancel.',
         "",
     ]
     lines += [f"{name} = {_string(text)}" for name, text in values(item).items()]
@@ -70,19 +70,21 @@ def read_form(text: str | bytes) -> dict[str, str]:
     """Return the fields of a form.
 
     Raises:
-        ValueError: it is not TOML, or has other fields than those, or other values than texts.
+        ValueError: It is not TOML, or it has unknown fields or values that are not strings.
     """
     form = parse_toml(text)
     for name, value in form.items():
         if name not in FIELDS:
             raise ValueError(f"{name!r} is not one of {', '.join(FIELDS)}")
         if not isinstance(value, str):
-            raise ValueError(f"{name} must be a text in quotes")
+            raise ValueError(f"{name} must be a quoted string")
     return form
 
 
 def _string(text: str) -> str:
-    """Return a TOML string; JSON's escapes are TOML's too. One of several lines keeps its lines."""
+    """Return a TOML string. TOML uses JSON's escapes; line breaks are kept."""
     lines = [json.dumps(line, ensure_ascii=False)[1:-1] for line in text.split("\n")]
-    lines = [line.replace("\x7f", "\\u007f") for line in lines]  # TOML's only other control
+    lines = [
+        line.replace("\x7f", "\\u007f") for line in lines
+    ]  # the only other control character that TOML escapes
     return f'"{lines[0]}"' if len(lines) == 1 else '"""\n' + "\n".join(lines) + '"""'

@@ -1,4 +1,4 @@
-"""`discern memory`: see and rule what is remembered. Its verbs stand in the files beside this one."""
+"""`discern memory`: view and manage marks. Its subcommands are in the modules of this package."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ PARTS = (list, search, edit, transfer, maintenance)
 Examples:
   discern memory list --state waiting
   discern memory search "capital of Zubrowka"
-  discern memory why                    what the last reply was given
+  discern memory why                    what was recalled for the last reply
   discern memory export marks.jsonl && discern memory check
 """
 )
 def memory() -> None:
-    """See and rule the differences: find, change, pin, forget, carry and check them."""
+    """View and manage marks: list, search, edit, pin, forget, import, export and check."""
 
 
 for part in PARTS:

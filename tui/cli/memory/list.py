@@ -1,4 +1,4 @@
-"""`discern memory list, show, history, kinds`: what is remembered."""
+"""`discern memory list, show, history, kinds`: view marks."""
 
 from __future__ import annotations
 
@@ -27,16 +27,21 @@ Examples:
     "--kind",
     metavar="K",
     shell_complete=kinds_offered,
-    help="Of this kind or family (`discern memory kinds`).",
+    help="Only this kind or family (`discern memory kinds` lists them).",
 )
 @click.option(
     "--state",
     type=click.Choice(["waiting", "bare", "trained", "failing", "pinned", "superseded"]),
-    help="Where they stand.",
+    help="Only marks in this state.",
 )
-@click.option("--text", metavar="T", help="With these words in them, any case.")
-@click.option("--since", metavar="DAY", type=click.DateTime(["%Y-%m-%d"]), help="Marked since.")
-@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="The latest N of them.")
+@click.option("--text", metavar="T", help="Only marks that contain this text, ignoring case.")
+@click.option(
+    "--since",
+    metavar="DAY",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Only marks made since this day.",
+)
+@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="Only the latest N.")
 @as_json
 def list_differences(
     kind: str | None,
@@ -46,7 +51,7 @@ def list_differences(
     limit: int | None,
     as_json: bool,
 ) -> None:
-    """List the differences, the oldest first."""
+    """List marks, oldest first."""
     from memory.kinds import require_kind
     from memory.memory import Memory
     from tui.terminal.sanitize import one_line
@@ -69,7 +74,7 @@ def list_differences(
         print_json(found)
         return
     for item in found:
-        sounds = item.contrast.sounds or item.note or "(no contrast yet)"
+        sounds = item.contrast.sounds or item.note or "(no better answer yet)"
         state_shown = "superseded" if item.superseded_by else item.state
         echo(
             f"{item.id[:8]} {'⚑' if item.pinned else ' '} {item.at.astimezone():%Y-%m-%d}  "
@@ -77,19 +82,19 @@ def list_differences(
             f"{one_line(item.asked, 34)} => {one_line(sounds, 34)}"
         )
     if not everything:
-        echo("No differences yet. Mark a reply with /diff in the chat or with `discern mark`.")
+        echo("No marks yet. Mark a reply with /diff in the chat or with `discern mark`.")
     elif not found:
-        echo(f"None of the {len(everything)} differences is like that.")
+        echo(f"None of the {len(everything)} marks match.")
 
 
 def standings(item: Difference) -> set[str]:
-    """Return every word for where a difference stands."""
+    """Return all state names that apply to a difference."""
     found = {"superseded"} if item.superseded_by else {item.state.value}
     return found | ({"pinned"} if item.pinned else set())
 
 
 def words(item: Difference) -> dict[str, str]:
-    """Return the texts of a difference by their names, the empty ones left out."""
+    """Return the non-empty texts of a difference by name."""
     named = {
         "asked": item.asked,
         "answered": item.replied,
@@ -108,9 +113,9 @@ def words(item: Difference) -> dict[str, str]:
 @click.argument("identity", metavar="ID", shell_complete=ids)
 @as_json
 def show(identity: str, as_json: bool) -> None:
-    """Show one difference in full.
+    """Show one mark in full.
 
-    Its words, versions, uses, and which adapters were trained on it.
+    Prints its text, versions, uses, and the adapters trained on it.
     """
     from agent.forget.residual_copies import leftovers
     from memory.memory import Memory
@@ -127,15 +132,17 @@ def show(identity: str, as_json: bool) -> None:
     kind = f" ({item.kind})" if item.kind else ""
     standing = ", ".join(sorted(standings(item)))
     spoke = f"{item.model}{f' with adapter {item.adapter[:8]}' if item.adapter else ''}"
-    nats = [("reply", item.surprisal), ("what was said next", item.next_surprisal)]
+    nats = [("reply", item.surprisal), ("next message", item.next_surprisal)]
     facts = {
         "id": item.id,
         "marked": f"{item.at.astimezone():%Y-%m-%d %H:%M} in "
-        + (f"thread {item.thread}" if item.thread else "a talk that was deleted"),
+        + (f"thread {item.thread}" if item.thread else "a deleted thread"),
         "moment": f"{item.moment}{kind}, {standing}",
         **words(item),
         "spoke": spoke,
-        "surprise": ", ".join(f"{name} {x:.2f} nats a token" for name, x in nats if x is not None),
+        "surprise": ", ".join(
+            f"{name} {x:.2f} nats per token" for name, x in nats if x is not None
+        ),
         "version": f"{item.version}, edited {item.edited.astimezone():%Y-%m-%d %H:%M}"
         if item.edited
         else "",
@@ -149,7 +156,7 @@ def show(identity: str, as_json: bool) -> None:
 
 
 def print_facts(facts: dict[str, str]) -> None:
-    """Print names and texts below one another; empty ones are left out."""
+    """Print names and texts, one per line; skip empty ones."""
     from tui.terminal.sanitize import clean
 
     for name, text in facts.items():
@@ -161,7 +168,7 @@ def print_facts(facts: dict[str, str]) -> None:
 @click.argument("identity", metavar="ID", shell_complete=ids)
 @as_json
 def history(identity: str, as_json: bool) -> None:
-    """Show every version of a difference, the oldest first."""
+    """Show all versions of a mark, oldest first."""
     from memory.memory import Memory
 
     home, settings = open_home()
@@ -183,8 +190,8 @@ def history(identity: str, as_json: bool) -> None:
 @click.command(
     epilog="""\b
 Examples:
-  discern memory kinds                 all of them, a line each
-  discern memory kinds tone            one with its question and an example
+  discern memory kinds                 all kinds, one per line
+  discern memory kinds tone            one kind with its question and an example
 """
 )
 @click.argument("name", required=False)
@@ -192,7 +199,7 @@ Examples:
 def kinds(name: str | None, as_json: bool) -> None:
     """List the kinds of difference, or show one in full.
 
-    The thirty that ship, and those of your own `kinds.toml`.
+    There are thirty built-in kinds; add your own in `kinds.toml`.
     """
     from memory.kinds import kinds as all_kinds
     from memory.kinds import require_kind

@@ -1,4 +1,4 @@
-"""`discern memory backup, restore, rebuild, check`: keep the memory whole."""
+"""`discern memory backup, restore, rebuild, check`: maintain the memory."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from tui.terminal.printing import confirm, echo
 @click.command(
     epilog="""\b
 Examples:
-  discern memory backup                   beside the journal, named by the time
+  discern memory backup                   next to the journal, named by date and time
   discern memory backup ~/marks.sqlite
 """
 )
 @click.argument("path", metavar="[FILE]", type=click.Path(path_type=Path), required=False)
-@click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @as_json
 def backup(path: Path | None, force: bool, as_json: bool) -> None:
-    """Copy the journal while it is in use.
+    """Back up the journal while it is in use.
 
-    The copy is read through before it counts.
+    The copy is verified.
     """
     from memory.difference import now
     from memory.memory import Memory
@@ -35,7 +35,7 @@ def backup(path: Path | None, force: bool, as_json: bool) -> None:
         if path is None:
             stamp = now().astimezone().strftime("%Y%m%d-%H%M%S")
             path = home.journal.with_name(f"journal-{stamp}.sqlite")
-        with working("copying, and reading the copy through"):
+        with working("copying and verifying"):
             made = copy(memory.journal, path, force=force)
     if as_json:
         print_json({"path": made, "bytes": made.stat().st_size})
@@ -45,33 +45,33 @@ def backup(path: Path | None, force: bool, as_json: bool) -> None:
 
 @click.command(epilog="\b\nExamples:\n  discern memory restore ~/marks.sqlite")
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @as_json
 def restore(path: Path, yes: bool, as_json: bool) -> int:
-    """Put a copy of the journal in its place.
+    """Restore the journal from a backup.
 
-    What stood there is kept aside.
+    The current journal is kept under another name.
     """
     from memory.settings.paths import expanded
     from memory.upkeep.backup import counts
     from memory.upkeep.backup import restore as put_back
 
     home, _settings = open_home()
-    with working("reading the copy through"):
+    with working("verifying the backup"):
         turns, differences = counts(expanded(path))
     if not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
-        echo(f"{path} holds {_many(differences, turns)}.")
-        if not confirm("Put it in the place of the journal?", default=False):
-            echo("Nothing was changed.")
+        echo(f"{path} contains {_many(differences, turns)}.")
+        if not confirm("Replace the journal with it?", default=False):
+            echo("Nothing changed.")
             return 1
-    with working("putting it in the journal's place"):
+    with working("restoring"):
         done = put_back(home.prepare(), path)
     if as_json:
         print_json(done)
         return 0
     echo(f"Restored: {_many(done.differences, done.turns)}.")
     if done.aside is not None:
-        echo(f"What stood there is kept as {done.aside}.")
+        echo(f"The previous journal is kept as {done.aside}.")
     return 0
 
 
@@ -83,7 +83,7 @@ def _many(differences: int, turns: int) -> str:
 @click.command(epilog="\b\nExamples:\n  discern memory rebuild")
 @as_json
 def rebuild(as_json: bool) -> None:
-    """Make the index of vectors anew from the journal."""
+    """Rebuild the vector index from the journal."""
     from agent.models.serving import embedder
     from memory.memory import Memory
 
@@ -94,16 +94,16 @@ def rebuild(as_json: bool) -> None:
     if as_json:
         print_json({"rebuilt": count})
     else:
-        echo(f"The index was made anew: {count} difference{'s' * (count != 1)}.")
+        echo(f"Rebuilt the index: {count} mark{'s' * (count != 1)}.")
 
 
 @click.command(epilog="\b\nExamples:\n  discern memory check\n  discern memory check --json")
 @as_json
 def check(as_json: bool) -> int:
-    """Look whether the memory is whole.
+    """Check the memory for problems.
 
-    Integrity, orphans, the index, the checkpoints, free space. The exit code is 1 when something is
-    wrong.
+    Checks integrity, orphans, the index, the checkpoints and free space. Exits with code 1 if there
+    is a problem.
     """
     from agent.chat.checkpoints import aside
     from agent.chat.checkpoints import look as look_at_checkpoints
@@ -116,14 +116,17 @@ def check(as_json: bool) -> int:
     bar = step_bar("indexing")
     with Memory.open(home, settings, embedder=embedder(settings), progress=bar) as memory:
         step("")
-        with working("reading the journal through"):
+        with working("checking the journal"):
             found = look(home, memory.journal, memory.index)
             if wrong := look_at_checkpoints(home.checkpoints):
                 sentence, _, mend = wrong.partition("; ")
                 found = (*found, Finding("warning", sentence, mend))
             if (kept := aside(home.checkpoints)).exists():
-                sentence = f"damaged checkpoints that were put aside stand at {kept}"
-                found = (*found, Finding("note", sentence, "delete them when you do not need them"))
+                sentence = f"damaged checkpoints were moved to {kept}"
+                found = (
+                    *found,
+                    Finding("note", sentence, "delete that file if you do not need it"),
+                )
         count = len(memory.journal.differences())
     whole = not any(finding.level == "error" for finding in found)
     if as_json:
@@ -135,7 +138,7 @@ def check(as_json: bool) -> int:
         if finding.mend:
             echo(f"  {finding.mend}")
     if whole:
-        echo(f"✓ The memory is whole: {count} difference{'s' * (count != 1)}.")
+        echo(f"✓ No problems found: {count} mark{'s' * (count != 1)}.")
     return 0 if whole else 1
 
 

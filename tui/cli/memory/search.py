@@ -1,4 +1,4 @@
-"""`discern memory search, why, suggest`: what is recalled, what was, and what may be worth a mark."""
+"""`discern memory search, why, suggest`: what is recalled, and which replies may be worth marking."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tui.cli.shared_options import as_json, open_home, print_json, step, step_ba
 from tui.terminal.printing import echo
 
 MOST_TURNS = 5000
-"""Turns that `suggest` reads, the latest."""
+"""Number of latest turns that `suggest` reads."""
 
 
 @click.command(
@@ -20,13 +20,16 @@ Examples:
 """
 )
 @click.argument("text")
-@click.option("--limit", default=10, show_default=True, type=click.IntRange(min=1), help="At most.")
+@click.option(
+    "--limit",
+    default=10,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Maximum number of results.",
+)
 @as_json
 def search(text: str, limit: int, as_json: bool) -> None:
-    """Show what would be recalled for TEXT.
-
-    Ranked, with scores and whether each clears the floor.
-    """
+    """Show what would be recalled for TEXT, ranked by relevance."""
     from agent.models.serving import embedder
     from memory.memory import Memory
     from tui.terminal.sanitize import one_line
@@ -61,9 +64,13 @@ def search(text: str, limit: int, as_json: bool) -> None:
             f"{sign} {item.score:.2f}  {item.difference.id[:8]}  "
             f"{one_line(item.difference.asked, 50)}  [{one_line(' '.join(item.matched), 60)}]"
         )
-    echo(f"◆ clears the floor of {floor}" if found else "Nothing bears on that.")
+    echo(
+        f"◆ relevant enough to be recalled ({floor} or more)"
+        if found
+        else "Nothing relevant found."
+    )
     if by_words:
-        echo(f"By words alone: {by_words}.")
+        echo(f"Keyword search only: {by_words}.")
 
 
 @click.command(
@@ -76,9 +83,9 @@ Examples:
 @click.argument("turn", metavar="[TURN]", required=False, shell_complete=turns)
 @as_json
 def why(turn: str | None, as_json: bool) -> None:
-    """Show what was recalled for a turn, and why.
+    """Show what was recalled for a turn, by default the last one.
 
-    How well it fitted, by which words, and from when it is; by default for the last turn.
+    Prints the relevance, the date and the matching words.
     """
     from agent.adapters import holds_of
     from agent.chat.marking import last_turn
@@ -124,21 +131,27 @@ def why(turn: str | None, as_json: bool) -> None:
     if answer.aside:
         echo(answer.aside[:1].upper() + answer.aside[1:] + ".")
     if answer.recalled:
-        echo("`discern memory pin ID` puts one first, `discern memory forget ID` removes it.")
+        echo("`discern memory pin ID` pins one, `discern memory forget ID` deletes it.")
     elif not answer.aside:
         echo("Nothing was recalled.")
 
 
 @click.command(epilog="\b\nExamples:\n  discern memory suggest\n  discern memory suggest --json")
-@click.option("--limit", default=10, show_default=True, type=click.IntRange(min=1), help="At most.")
+@click.option(
+    "--limit",
+    default=10,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Maximum number of results.",
+)
 @as_json
 def suggest(limit: int, as_json: bool) -> None:
-    """Point at replies that may be worth a mark.
+    """Suggest replies that may be worth marking.
 
-    Nothing is marked by this.
+    Nothing is marked automatically.
 
-    A reply that was predictable, after which you said what the model did not expect; or a reply with
-    a word that the model itself held for most unlikely. Both are measured against your own median.
+    Suggests predictable replies followed by a message the model did not expect, and replies with a
+    word that the model itself considered very unlikely. Both are measured against your own median.
     """
     from agent.chat.surprise import suggest as find
     from memory.memory import Memory
@@ -166,12 +179,12 @@ def suggest(limit: int, as_json: bool) -> None:
         return
     for item in found:
         echo(f"{item.turn.id[:8]}  {item.turn.at.astimezone():%Y-%m-%d %H:%M}  {item.reason}.")
-        echo(f"          asked {one_line(item.turn.asked, 66)}")
-        echo(f"          said  {one_line(item.turn.replied, 66)}")
+        echo(f"          message {one_line(item.turn.asked, 64)}")
+        echo(f"          reply   {one_line(item.turn.replied, 64)}")
     if found:
-        echo(f"To mark one: discern mark --moment surprise --turn {found[-1].turn.id[:8]}")
+        echo(f"To mark a reply: discern mark --moment surprise --turn {found[-1].turn.id[:8]}")
     else:
-        echo("No reply stands out. Hints need some turns to know what is usual for you.")
+        echo("No suggestions. More turns are needed to know what is usual for you.")
 
 
 COMMANDS = (search, why, suggest)

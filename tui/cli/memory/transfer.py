@@ -1,7 +1,6 @@
-"""`discern memory export, import, batches, confirm, reject`: carry differences out and in.
+"""`discern memory export, import, batches, confirm, reject`: move marks between machines.
 
-What comes in waits in quarantine until the person confirms it: till then it is neither recalled nor
-trained on.
+Imported marks are quarantined: neither recalled nor trained on until the user confirms them.
 """
 
 from __future__ import annotations
@@ -27,12 +26,13 @@ Examples:
 """,
 )
 @click.argument("path", metavar="FILE|-", type=click.Path(allow_dash=True, path_type=Path))
-@click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @as_json
 def export(path: Path, force: bool, as_json: bool) -> None:
-    """Write every difference to FILE as JSON Lines.
+    """Write all marks to FILE as JSON Lines.
 
-    The present version of each goes out; `discern memory backup` carries everything.
+    Only the current version of each mark is exported; `discern memory backup` includes the older
+    ones.
     """
     import sys
 
@@ -54,23 +54,23 @@ def export(path: Path, force: bool, as_json: bool) -> None:
     if as_json:
         print_json({"path": path, "differences": count})
     else:
-        echo(f"{count} difference{'s' * (count != 1)} written to {path}.")
+        echo(f"Wrote {count} mark{'s' * (count != 1)} to {path}.")
 
 
 @click.command(
     "import",
     epilog="""\b
 Examples:
-  discern memory import marks.jsonl      shows what would come in
-  discern memory confirm 1               lets it in
+  discern memory import marks.jsonl      shows what would be imported
+  discern memory confirm 1               imports it
 """,
 )
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
 @as_json
 def import_batch(path: Path, as_json: bool) -> None:
-    """Read differences from FILE into quarantine.
+    """Import marks from FILE into quarantine.
 
-    Nothing of it is recalled or trained on until `discern memory confirm`.
+    They are not recalled or trained on until `discern memory confirm`.
     """
     from memory.memory import Memory
     from memory.transfer.exchange import read_batch
@@ -82,21 +82,21 @@ def import_batch(path: Path, as_json: bool) -> None:
         print_json(batch)
         return
     if not batch.id:
-        echo(f"Nothing new: all {batch.duplicates} of it are known already.")
+        echo(f"Nothing new: all {batch.duplicates} marks are already known.")
         return
     _show(batch)
     if batch.announced is not None and batch.announced > batch.count + batch.duplicates:
-        echo(f"The file says that it holds {batch.announced}: some of it may be missing.")
+        echo(f"The file announces {batch.announced} marks; some may be missing.")
     echo(
-        f"Nothing is in yet. `discern memory confirm {batch.id}` lets them in, "
-        f"`discern memory reject {batch.id}` throws them away."
+        f"Not imported yet. `discern memory confirm {batch.id}` imports them, `discern "
+        f"memory reject {batch.id}` discards them."
     )
 
 
 @click.command(epilog="\b\nExamples:\n  discern memory batches")
 @as_json
 def batches(as_json: bool) -> None:
-    """List what was imported and waits to be confirmed."""
+    """List imports that are waiting for confirmation."""
     from memory.memory import Memory
     from memory.transfer.exchange import batches as waiting
 
@@ -109,16 +109,16 @@ def batches(as_json: bool) -> None:
     for batch in found:
         _show(batch)
     if not found:
-        echo("Nothing waits. `discern memory import FILE` reads differences in.")
+        echo("No imports are waiting. `discern memory import FILE` imports marks.")
 
 
 def _show(batch: Batch) -> None:
     from tui.terminal.sanitize import one_line
 
-    twice = f" ({batch.duplicates} more are known already)" if batch.duplicates else ""
+    twice = f" ({batch.duplicates} more are already known)" if batch.duplicates else ""
     echo(
-        f"Batch {batch.id}: {batch.count} difference{'s' * (batch.count != 1)}{twice}, "
-        f"from {one_line(str(batch.source), 60)}, {batch.at.astimezone():%Y-%m-%d %H:%M}"
+        f"Batch {batch.id}: {batch.count} mark{'s' * (batch.count != 1)}{twice}, from "
+        f"{one_line(str(batch.source), 60)}, {batch.at.astimezone():%Y-%m-%d %H:%M}"
     )
     for item in batch.items:
         echo(f"  {one_line(preview(item), 90)}")
@@ -127,8 +127,8 @@ def _show(batch: Batch) -> None:
 
 
 def preview(item: Any) -> str:
-    """Return a waiting difference on one line."""
-    sounds = item.contrast.sounds or item.note or "(no contrast)"
+    """Return a quarantined difference as one line."""
+    sounds = item.contrast.sounds or item.note or "(no better answer)"
     return f"{item.moment:8} {item.asked} => {sounds}"
 
 
@@ -138,24 +138,24 @@ def _settle(identity: str, let_in: bool, as_json: bool) -> None:
     from memory.transfer.exchange import reject as drop
 
     home, settings = open_home()
-    doing = working("letting them in" if let_in else "throwing them away")
+    doing = working("importing" if let_in else "discarding")
     with Memory.open(home, settings, dense=False) as memory, doing:
         count = (take if let_in else drop)(memory, identity)
     if as_json:
         print_json({"batch": identity, "imported" if let_in else "rejected": count})
         return
-    plural = f"difference{'s' * (count != 1)}"
+    plural = f"mark{'s' * (count != 1)}"
     if let_in:
-        echo(f"{count} {plural} came in: recalled from now on, trained with the next run.")
+        echo(f"Imported {count} {plural}: recalled from now on, trained in the next run.")
     else:
-        echo(f"{count} {plural} thrown away.")
+        echo(f"Discarded {count} {plural}.")
 
 
 @click.command(epilog="\b\nExamples:\n  discern memory confirm 1")
 @click.argument("batch", metavar="BATCH")
 @as_json
 def confirm(batch: str, as_json: bool) -> None:
-    """Let an imported batch in."""
+    """Confirm an imported batch."""
     _settle(batch, True, as_json)
 
 
@@ -163,7 +163,7 @@ def confirm(batch: str, as_json: bool) -> None:
 @click.argument("batch", metavar="BATCH")
 @as_json
 def reject(batch: str, as_json: bool) -> None:
-    """Throw an imported batch away."""
+    """Discard an imported batch."""
     _settle(batch, False, as_json)
 
 

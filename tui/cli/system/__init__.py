@@ -1,1 +1,1 @@
-"""Commands about the installation: model, config, doctor, starter, completion."""
+"""Installation commands: model, config, doctor, starter, completion."""

@@ -1,8 +1,7 @@
-"""`discern completion`: what a shell needs to complete verbs, options, names and ids.
+"""`discern completion`: shell completion for commands, options, names and ids.
 
-Bash gets a script of our own: it takes a colon for the end of a word, which names of models have, and
-does not quote what it inserts, which names of threads need: outside of quotes, and in those that the
-person has opened.
+Bash gets its own script, because Click's splits words at colons, which model names contain, and
+does not quote thread names.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ BASH = r"""%(complete_func)s() {
                 case $quote in
                     \') value="${value//\'/\'\\\'\'}" ;;
                     \")
-                        [[ $value == *!* ]] && continue  # a word of the history, even in quotes
+                        [[ $value == *!* ]] && continue  # history expansion, even in quotes
                         value="${value//\\/\\\\}" value="${value//\"/\\\"}"
                         value="${value//\$/\\\$}" value="${value//\`/\\\`}"
                         ;;
@@ -52,12 +51,12 @@ complete -o nosort -F %(complete_func)s %(prog_name)s
 
 @add_completion_class
 class Bash(BashComplete):
-    """Bash, asked for the line instead of its words."""
+    """Bash completion from the full line instead of its words."""
 
     source_template = BASH
 
     def get_completion_args(self) -> tuple[list[str], str]:
-        """Return the words before the cursor, and the one at it."""
+        """Return the words before the cursor and the word at the cursor."""
         line = os.environ.get("COMP_LINE", "")
         words = split_arg_string(line)[1:]
         ended = line[-1:].isspace() and not line.endswith("\\ ") and not _in_quotes(line)
@@ -78,7 +77,7 @@ Examples:
   discern completion bash >> ~/.bashrc
   discern completion zsh > ~/.zfunc/_discern    with ~/.zfunc in $fpath
   discern completion fish > ~/.config/fish/completions/discern.fish
-It completes verbs, options, threads, kinds, models, and the ids of differences, turns and adapters.
+Completes commands, options, threads, kinds, models, and ids of marks, turns and adapters.
 """
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))

@@ -1,4 +1,4 @@
-"""`discern config`: the settings in force and their files."""
+"""`discern config`: the active settings and their files."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tui.terminal.printing import Safe, echo
 
 @click.group(epilog='\b\nExamples:\n  discern config show\n  $EDITOR "$(discern config path)"')
 def config() -> None:
-    """Show the settings and where they are kept."""
+    """Show the settings and where they are stored."""
 
 
 @config.command(epilog='\b\nExamples:\n  discern config path\n  $EDITOR "$(discern config path)"')
 @as_json
 def path(as_json: bool) -> None:
-    """Print the path of your own config.toml (it need not exist)."""
+    """Print the path of your config.toml (which may not exist yet)."""
     from memory.settings.settings import Home, shipped_settings_file
 
     home = Home.locate()
@@ -35,7 +35,7 @@ Examples:
 )
 @as_json
 def show(as_json: bool) -> None:
-    """Print every setting in force, yours over the shipped ones."""
+    """Print all active settings."""
     _home, settings = open_home()
     values = settings.model_dump()
     if as_json:

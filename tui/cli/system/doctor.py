@@ -1,4 +1,4 @@
-"""`discern doctor`: what is installed, which model and device, what fits, and what is broken."""
+"""`discern doctor`: check the installation, the model and the device."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PACKAGES = (
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at: `state` is ok, note or broken; `mend` says what to do."""
+    """The result of one check: `state` is ok, note or broken; `mend` is what to do."""
 
     what: str
     state: str
@@ -47,7 +47,10 @@ Examples:
 @model_option
 @as_json
 def doctor(model: str | None, as_json: bool) -> int:
-    """Check what is installed, what fits, and how to mend what is broken (exit code 2 if so)."""
+    """Check the installation and explain how to fix problems.
+
+    The exit code is 2 if something is broken.
+    """
     from tui.terminal.sanitize import one_line
 
     found: list[Finding] = []
@@ -74,7 +77,7 @@ def doctor(model: str | None, as_json: bool) -> int:
 
 def _looked_at(look: Callable[[], list[Finding]]) -> list[Finding]:
     name = getattr(look, "__name__", "").strip("_<>").replace("lambda", "model")
-    step(f"looking at the {name}")
+    step(f"checking the {name}")
     try:
         return look()
     except DiscernError as error:
@@ -113,7 +116,7 @@ def _settings() -> list[Finding]:
     home = Home.locate()
     read_settings(home)
     own = home.settings_file.exists()
-    text = str(home.settings_file) if own else "the shipped defaults"
+    text = str(home.settings_file) if own else "the defaults"
     return [Finding("settings", "ok", text)]
 
 
@@ -128,12 +131,12 @@ def _journal() -> list[Finding]:
         turns, differences = len(journal.turns()), len(journal.differences())
         parts = unfinished(home, journal)
     if problem:
-        return [Finding("journal", "broken", problem, f"restore a backup copy over {home.journal}")]
+        return [Finding("journal", "broken", problem, "run `discern memory restore` with a backup")]
     held = f"{turns} turn{'s' * (turns != 1)}, {differences} difference{'s' * (differences != 1)}"
     found = [Finding("journal", "ok", f"{held}, intact")]
     for path in parts:
-        said = f"one that is being written, or was cut off, is in {path}"
-        found.append(Finding("copy", "note", said, "delete that folder when nothing writes to it"))
+        said = f"an unfinished backup is in {path}"
+        found.append(Finding("copy", "note", said, "delete that folder if no backup is running"))
     return found
 
 
@@ -176,7 +179,7 @@ def _threads() -> int:
 
 
 def torch_device() -> str:
-    """Return where training would run: cuda or cpu."""
+    """Return the training device: cuda or cpu."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
@@ -208,7 +211,7 @@ def _model(path: str | None) -> list[Finding]:
             "training",
             "ok" if fits else "note",
             f"needs about {_size(needed)}"
-            + (f" of the {_size(free)} that are free" if free is not None else ""),
+            + (f" of {_size(free)} free" if free is not None else ""),
             "" if fits else "choose a smaller model, or train on another machine",
         )
     )
@@ -228,12 +231,12 @@ def _untrainable(path: Path) -> Finding | None:
 
 
 def training_bytes(parameters: int) -> int:
-    """Return a rough upper estimate of a training run's memory: fp32 weights and activations."""
+    """Estimate the maximum memory of a training run in bytes: fp32 weights and activations."""
     return 4 * parameters + (1 << 30)
 
 
 def free_memory() -> int | None:
-    """Return the memory in bytes that the system could still give; None where it does not say."""
+    """Return the available memory in bytes, or None if the system does not report it."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvail"))
@@ -248,10 +251,10 @@ def _adapter() -> list[Finding]:
     home = Home.locate()
     current = read_pointer(home.adapters).current
     if current is None:
-        return [Finding("adapter", "ok", "none, the base model speaks alone")]
+        return [Finding("adapter", "ok", "none, using the base model alone")]
     adapter = read_adapter(home.adapters, current)
     verify(adapter)
-    return [Finding("adapter", "ok", f"{current[:8]}, every file as it was published")]
+    return [Finding("adapter", "ok", f"{current[:8]}, files verified")]
 
 
 def _size(count: int) -> str:

@@ -1,4 +1,4 @@
-"""`discern model`: fetch model files, find those that are here, and choose one."""
+"""`discern model`: download, find, check and select models."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ Examples:
 """
 )
 def model() -> None:
-    """Fetch model files, find those on this machine, and choose one.
+    """Download, find, check and select models.
 
-    Only `pull` talks to the network.
+    Only `pull` uses the network.
     """
 
 
@@ -41,14 +41,14 @@ Examples:
 """
 )
 @click.argument("name", shell_complete=models_known)
-@click.option("--quant", help="This precision instead of the finest that fits.")
-@click.option("--use", "then_use", is_flag=True, help="Serve it afterwards.")
-@click.option("--yes", is_flag=True, help="Do not ask before it starts.")
+@click.option("--quant", help="Precision; by default the best that fits.")
+@click.option("--use", "then_use", is_flag=True, help="Use the model afterwards.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @as_json
 def pull(name: str, quant: str | None, then_use: bool, yes: bool, as_json: bool) -> int:
-    """Fetch a model.
+    """Download a model.
 
-    A known NAME (see `discern model list --known`), or OWNER/REPO:FILE.gguf.
+    NAME is a known name (`discern model list --known`) or OWNER/REPO:FILE.gguf.
     """
     from agent.models.models import resolve
     from agent.models.pull import look
@@ -57,29 +57,29 @@ def pull(name: str, quant: str | None, then_use: bool, yes: bool, as_json: bool)
 
     home, _settings = open_home()
     repo, file = resolve(name, quant)
-    step(f"asking for {repo}:{file}")
+    step(f"looking up {repo}:{file}")
     offer = look(home.prepare(), repo, file)
     step("")
-    kept = f", {offer.have / 1e6:,.0f} MB of it are here" if offer.have else ""
+    kept = f", {offer.have / 1000000.0:,.0f} MB already downloaded" if offer.have else ""
     about = (
         f"{one_line(offer.repo)}:{one_line(offer.file)}\n"
         f"  size     {offer.size / 1e6:,.0f} MB{kept}\n"
-        f"  licence  {one_line(offer.licence)}\n  sha256   {offer.sha256}\n  to       {offer.target}"
+        f"  license  {one_line(offer.licence)}\n  sha256   {offer.sha256}\n  to       {offer.target}"
     )
     echo(about, err=as_json)
-    if not yes and sys.stdin.isatty() and not confirm("Fetch it?", default=True, err=as_json):
+    if not yes and sys.stdin.isatty() and not confirm("Download it?", default=True, err=as_json):
         return 1
     path = fetch(offer, _Bar())
     step("")
     if as_json:
         print_json({"path": path, "sha256": offer.sha256, "licence": offer.licence})
     else:
-        echo(f"{path} is here and whole.")
+        echo(f"Downloaded and verified: {path}")
     return _use(path, as_json=False, quiet=as_json) if then_use else 0
 
 
 class _Bar:
-    """One passing line: done, in all, speed, and how long it still takes."""
+    """One transient line with progress, speed and time left."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
@@ -95,7 +95,7 @@ class _Bar:
             return
         self._shown = now
         if done >= total:
-            step("all of it is here; looking whether it is whole")
+            step("verifying")
             return
         speed = (done - self._first) / max(1e-3, now - self._began)
         step(
@@ -112,12 +112,12 @@ Examples:
   discern model list --known
 """,
 )
-@click.option("--known", is_flag=True, help="List what `pull` knows by name.")
+@click.option("--known", is_flag=True, help="List the models that `pull` knows by name.")
 @as_json
 def list_all(known: bool, as_json: bool) -> None:
-    """List the model files on this machine.
+    """List the models on this machine.
 
-    Ours, the hub's cache, Ollama's and LM Studio's.
+    Includes Discern's own, the Hugging Face cache, Ollama and LM Studio.
     """
     from agent.models.models import advised, find_models, free_memory, known_models
     from agent.models.serving import served_model
@@ -135,7 +135,7 @@ def list_all(known: bool, as_json: bool) -> None:
         for one, quant in rows:
             echo(
                 f"{one.name:<22} {one.use:<10} {', '.join(one.files)} "
-                f"(here: {quant}; {free / 1e9:.0f} GB of memory are free)"
+                f"(here: {quant}; {free / 1e9:.0f} GB of memory free)"
             )
         return
     served = served_model(settings).resolve()
@@ -150,7 +150,7 @@ def list_all(known: bool, as_json: bool) -> None:
     if not any(item.path.resolve() == served for item in found):
         echo(f"◆ {one_line(str(served))}")
     if not found:
-        echo("No model files were found. `discern model pull qwen3-0.6b` gets one (640 MB).")
+        echo("No models found. `discern model pull qwen3-0.6b` downloads one (640 MB).")
 
 
 @model.command(
@@ -164,11 +164,11 @@ Examples:
 @click.argument("name", shell_complete=models_here)
 @as_json
 def use(name: str, as_json: bool) -> int:
-    """Serve NAME from now on, if it can be served.
+    """Use the model NAME from now on.
 
-    NAME is a path, a name of `list`, or "starter".
+    NAME is a path, a name from `list`, or "starter". The file is tried first.
 
-    An embedding model becomes the memory's (`memory.embedder`) instead.
+    An embedding model is set as `memory.embedder` instead.
     """
     from agent.models.models import find_model
 
@@ -188,7 +188,10 @@ Examples:
 @click.argument("name", shell_complete=models_here, required=False)
 @as_json
 def info(name: str | None, as_json: bool) -> int:
-    """Say what a model file is good for here: the served one, or NAME."""
+    """Show what a model can be used for here.
+
+    Checks the current model, or NAME.
+    """
     from agent.models.compatibility import fitness
     from agent.models.models import find_model
     from agent.models.serving import served_model
@@ -196,7 +199,7 @@ def info(name: str | None, as_json: bool) -> int:
 
     home, settings = open_home()
     path = find_model(home, name) if name else served_model(settings)
-    with working("trying the file and looking at what is free here"):
+    with working("trying the model and checking free memory"):
         found = fitness(path, settings, require_trainable=require_agreement)
     _show(found, as_json)
     return 0 if found.serves else 1
@@ -204,11 +207,11 @@ def info(name: str | None, as_json: bool) -> int:
 
 @model.command(epilog="\b\nExamples:\n  discern model remove qwen3-0.6b")
 @click.argument("name", shell_complete=models_here)
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def remove(name: str, yes: bool) -> int:
-    """Delete a file that `pull` fetched.
+    """Delete a model downloaded with `pull`.
 
-    Files of other programs are left alone.
+    Files of other programs are not touched.
     """
     from agent.models.models import find_model, models_folder
     from agent.models.serving import served_model
@@ -237,7 +240,7 @@ def remove(name: str, yes: bool) -> int:
         if parent == folder or any(parent.iterdir()):
             break
         parent.rmdir()
-    echo(f"{path} is gone; {size / 1e6:,.0f} MB are free again.")
+    echo(f"Deleted {path} ({size / 1000000.0:,.0f} MB).")
     return 0
 
 
@@ -250,23 +253,23 @@ def _use(path: Path | None, *, as_json: bool, quiet: bool = False) -> int:
     from tui.terminal.sanitize import one_line
 
     home, settings = open_home()
-    with working("trying the file and looking at what is free here"):
+    with working("trying the model and checking free memory"):
         found = fitness(path or STARTER, settings, require_trainable=require_agreement)
     if not quiet:
         _show(found, as_json)
     if found.embeds:
         write_setting(home, "memory", "embedder", str(path))
         if not (as_json or quiet):
-            echo("The memory makes its vectors with it from the next start on.")
+            echo("It will be used for memory vectors from the next start on.")
         return 0
     if not found.serves:
         worst = next(line for line in found.lines if line.state == "broken")
         raise ModelError("{path} cannot be served here: {text}", path=found.path, text=worst.text)
     write_setting(home, "model", "path", str(path) if path else "")
     if not (as_json or quiet):
-        echo(f"{one_line(found.name)} serves from the next chat on.")
+        echo(f"{one_line(found.name)} will be used from the next chat on.")
         if not found.trains:
-            echo("It cannot be trained here, so marks will be recalled only.")
+            echo("It cannot be trained on this machine, so marks are only recalled.")
     return 0
 
 

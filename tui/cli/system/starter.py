@@ -1,4 +1,4 @@
-"""`discern starter`: build the small model that ships with Discern."""
+"""`discern starter`: build the starter model that ships with Discern."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Examples:
 """
 )
 def starter() -> None:
-    """Build the small model that ships with Discern, or show its card."""
+    """Build the starter model that ships with Discern, or show its card."""
 
 
 @starter.command(
@@ -34,10 +34,12 @@ Examples:
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("starter"),
     show_default=True,
-    help="Folder to build in; a build that was cut off goes on there.",
+    help="Folder to build in; an interrupted build resumes there.",
 )
-@click.option("--minutes", type=click.FloatRange(min=0), default=0.0, help="Train this long.")
-@click.option("--tokens", type=click.IntRange(min=0), default=0, help="Train on this many tokens.")
+@click.option(
+    "--minutes", type=click.FloatRange(min=0), default=0.0, help="Training time in minutes."
+)
+@click.option("--tokens", type=click.IntRange(min=0), default=0, help="Number of training tokens.")
 @click.option("--size", type=click.Choice(["tiny", "small", "large"]), default="small")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
@@ -45,11 +47,11 @@ Examples:
 def build(
     out: Path, minutes: float, tokens: int, size: str, seed: int, threads: int, as_json: bool
 ) -> None:
-    """Generate the text, train the model and write its GGUF and card."""
+    """Generate the text, train the model, and write its GGUF and card."""
     from trainer.starter.build import build as build_starter
 
     if not minutes and not tokens:
-        raise click.UsageError("say how long to train: --minutes 90, or --tokens 20000000")
+        raise click.UsageError("set how long to train: --minutes 90 or --tokens 20000000")
 
     def tell(event: dict[str, Any]) -> None:
         step("  ".join(f"{name} {value}" for name, value in event.items()))
@@ -67,12 +69,12 @@ def build(
     if as_json:
         print_json({"gguf": path, "card": path.with_name("card.json")})
     else:
-        echo(f"Built {path}; try it with: discern --model {path}")
+        echo(f"Built {path}. Try it with: discern --model {path}")
 
 
 @starter.command(epilog="\b\nExamples:\n  discern starter card | jq .measured")
 def card() -> None:
-    """Print the card of the starter that ships with Discern (JSON)."""
+    """Print the card of the included starter model (JSON)."""
     from agent.models.serving import STARTER
 
     echo(STARTER.with_name("card.json").read_text(encoding="utf-8").rstrip())

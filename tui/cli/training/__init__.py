@@ -1,1 +1,1 @@
-"""Commands about training: train, night, report, lessons, adapters, export, demo."""
+"""Training commands: train, night, report, lessons, adapters, export, demo."""

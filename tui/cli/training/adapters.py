@@ -1,4 +1,4 @@
-"""`discern adapters`: list, choose, pin, switch off and roll back."""
+"""`discern adapters`: list, switch, pin, disable and roll back adapters."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from tui.terminal.printing import echo
 Examples:
   discern adapters list
   discern adapters use 3f2a
-  discern adapters rollback           what served before serves again
-  discern adapters off               the base alone, until `on`
+  discern adapters rollback           go back to the previous adapter
+  discern adapters off                use the base model alone until `on`
 """,
 )
 def adapters() -> None:
-    """List, choose, pin, switch off and roll back adapters; open chats follow within one turn."""
+    """List, switch, pin, disable and roll back adapters.
+
+    Open chats follow within one turn.
+    """
 
 
 @adapters.command(
@@ -32,7 +35,7 @@ Examples:
 )
 @as_json
 def list_all(as_json: bool) -> None:
-    """List the adapters, the newest first."""
+    """List adapters, newest first."""
     from agent.adapters import list_adapters, read_pointer
 
     home, _settings = open_home()
@@ -66,10 +69,10 @@ def list_all(as_json: bool) -> None:
             f"for {item.manifest.base.name}{', pinned' if item.pinned else ''}"
         )
     if not found:
-        echo("No adapters yet. `discern train` makes one from the differences you marked.")
+        echo("No adapters yet. `discern train` trains one on your marks.")
     if pointer.off:
-        waits = "; ◇ waits" if pointer.waiting else ""
-        echo(f"Adapters are off{waits}. `discern adapters on` lets them serve again.")
+        waits = "; ◇ is waiting" if pointer.waiting else ""
+        echo(f"Adapters are off{waits}. `discern adapters on` enables them again.")
 
 
 @adapters.command(epilog="\b\nExamples:\n  discern adapters use 3f2a")
@@ -77,9 +80,9 @@ def list_all(as_json: bool) -> None:
 @model_option
 @as_json
 def use(identity: str, model: str | None, as_json: bool) -> None:
-    """Serve with the adapter whose id starts with ID.
+    """Use the adapter whose id starts with ID.
 
-    It must belong to the served model.
+    It must have been trained for the current model.
     """
     from agent.adapters import find_adapter, verify
     from agent.models.serving import served_model
@@ -88,7 +91,7 @@ def use(identity: str, model: str | None, as_json: bool) -> None:
 
     home, settings = open_home(model)
     adapter = find_adapter(home.adapters, identity)
-    with working("reading the model and the adapter"):
+    with working("checking the model and the adapter"):
         verify(adapter, entry_of(served_model(settings), home.prepare()).sha256)
     select(home, adapter.id)
     _say(adapter.id, as_json)
@@ -98,7 +101,7 @@ def use(identity: str, model: str | None, as_json: bool) -> None:
 @click.argument("identity", metavar="ID", shell_complete=adapters_here)
 @as_json
 def pin(identity: str, as_json: bool) -> None:
-    """Never remove the adapter whose id starts with ID to make room."""
+    """Pin an adapter, so that it is never removed to free space."""
     _pin(identity, True, as_json)
 
 
@@ -106,16 +109,16 @@ def pin(identity: str, as_json: bool) -> None:
 @click.argument("identity", metavar="ID", shell_complete=adapters_here)
 @as_json
 def unpin(identity: str, as_json: bool) -> None:
-    """Let a pinned adapter be removed again."""
+    """Unpin an adapter."""
     _pin(identity, False, as_json)
 
 
 @adapters.command(epilog="\b\nExamples:\n  discern adapters off")
 @as_json
 def off(as_json: bool) -> None:
-    """Serve the base model alone until `on` or `use`.
+    """Use the base model alone until `on` or `use`.
 
-    The adapters stay on disk, and nights go on learning: what they make waits for `on`.
+    Adapters stay on disk. Nights keep training; their adapters wait for `on`.
     """
     from trainer.adapters.publish import switch_off
 
@@ -125,16 +128,16 @@ def off(as_json: bool) -> None:
         print_json({"current": None, "waiting": waiting})
         return
     _say(None, as_json)
-    kept = f"{waiting[:8]} waits" if waiting else "what nights make waits"
-    echo(f"That stays so: {kept} until `discern adapters on`.")
+    kept = f"{waiting[:8]} waits" if waiting else "new adapters wait"
+    echo(f"This lasts until `discern adapters on`; until then, {kept}.")
 
 
 @adapters.command(epilog="\b\nExamples:\n  discern adapters on")
 @as_json
 def on(as_json: bool) -> None:
-    """Serve again what waits since `off`.
+    """Enable adapters again after `off`.
 
-    That is the adapter of then, or what a night made since.
+    Uses the adapter from before, or a newer one trained since.
     """
     from trainer.adapters.publish import switch_on
 
@@ -145,10 +148,10 @@ def on(as_json: bool) -> None:
 @adapters.command(epilog="\b\nExamples:\n  discern adapters rollback")
 @as_json
 def rollback(as_json: bool) -> None:
-    """Go back to the adapter that served before (or to the base).
+    """Go back to the previous adapter, or to the base model.
 
-    It takes effect at once. What you went back from is not trained again on the same lessons: the
-    next night waits until a difference was marked, edited or forgotten.
+    Takes effect at once. The rolled-back adapter is not trained again on the same lessons: the next
+    night waits until you mark, edit or forget something.
     """
     from agent.adapters import read_pointer
     from trainer.adapters.publish import rollback as go_back
@@ -168,13 +171,13 @@ def _pin(prefix: str, on: bool, as_json: bool) -> None:
     if as_json:
         print_json({"id": adapter.id, "pinned": on})
     else:
-        echo(f"Adapter {adapter.id[:8]} {'stays on disk' if on else 'is no longer pinned'}.")
+        echo(f"Adapter {adapter.id[:8]} {'is pinned' if on else 'is no longer pinned'}.")
 
 
 def _say(current: str | None, as_json: bool) -> None:
     if as_json:
         print_json({"current": current})
     elif current:
-        echo(f"Adapter {current[:8]} serves now.")
+        echo(f"Now using adapter {current[:8]}.")
     else:
-        echo("The base model serves alone now.")
+        echo("Now using the base model alone.")

@@ -1,6 +1,7 @@
-"""`discern demo`: the whole loop, headless, in a temporary home, told as it goes.
+"""`discern demo`: run the full loop headless in a temporary folder.
 
-Every step is checked against what the model really said; the exit code is 0 only if each one held.
+Every step is checked against the model's actual replies. The exit code is 0 only if all checks
+pass.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """A question, how its answer should sound, and the same question in other words."""
+    """A question, the expected answer, and the same question in other words."""
 
     asked: str
     sounds: str
@@ -64,19 +65,19 @@ UNRELATED = (
 
 @dataclass(slots=True)
 class Story:
-    """What has been tried and what held."""
+    """The steps so far and whether they passed."""
 
     quiet: bool
     steps: list[dict[str, object]] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
 
     def tell(self, *pieces: str) -> None:
-        """Print a line of the story."""
+        """Print a line."""
         if not self.quiet:
             echo(*pieces)
 
     def check(self, name: str, held: bool, **facts: object) -> None:
-        """Record whether a step held, and say so."""
+        """Record and print whether a check passed."""
         seconds = round(time.monotonic() - self.started, 1)
         self.steps.append({"step": name, "held": held, "seconds": seconds, **facts})
         sign = styled("✓", fg="green") if held else styled("✗", fg="red")
@@ -84,7 +85,7 @@ class Story:
 
     @property
     def held(self) -> bool:
-        """Whether every step held."""
+        """Whether all checks passed."""
         return all(entry["held"] for entry in self.steps)
 
 
@@ -95,14 +96,14 @@ Examples:
   discern demo --keep
 """
 )
-@click.option("--keep", is_flag=True, help="Keep the temporary home and say where it is.")
+@click.option("--keep", is_flag=True, help="Keep the temporary folder and print its path.")
 @as_json
 def demo(keep: bool, as_json: bool) -> int:
-    """Run the whole loop in a temporary home, in about a minute.
+    """Run the full loop in a temporary folder, in about a minute.
 
-    Asks what the starter model cannot know, marks the answers, sees the marks recalled, trains an
-    adapter on nothing but them, and asks again: with default settings, in the thread of the marks and
-    in a new one, and with recall off. Exit code 0 only if every step held.
+    Asks questions that the starter model cannot answer, marks the replies, checks that the marks
+    are recalled, trains an adapter on them alone, and asks again: with default settings, in the
+    same thread and in a new one, and with recall off. The exit code is 0 only if every step passed.
     """
     story = Story(quiet=as_json)
     with _temporary_home(keep, story) as home:
@@ -113,9 +114,9 @@ def demo(keep: bool, as_json: bool) -> int:
     else:
         story.tell()
         story.tell(
-            f"Every step held, in {seconds:.0f} seconds. Your turn: discern"
+            f"All steps passed in {seconds:.0f} seconds. Your turn: discern"
             if story.held
-            else f"Not every step held (✗ above), in {seconds:.0f} seconds."
+            else f"Some steps failed (✗ above), after {seconds:.0f} seconds."
         )
     return 0 if story.held else 1
 
@@ -129,7 +130,7 @@ def _temporary_home(keep: bool, story: Story) -> Iterator[Home]:
         yield Home.at(folder)
     finally:
         if keep:
-            story.tell(f"The demo's home is kept: DISCERN_HOME={folder} discern")
+            story.tell(f"The folder is kept. Open it with: DISCERN_HOME={folder} discern")
         else:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -139,13 +140,13 @@ def _live(home: Home, story: Story) -> None:
     from memory.settings.settings import read_settings
 
     shipped = read_settings(home)
-    # The demo's answers must not depend on luck.
+    # The result of the demo must not depend on chance.
     settings = shipped.model_copy(
         update={"sampling": shipped.sampling.model_copy(update={"temperature": 0.0})}
     )
     with Chat.open(home, settings, on_step=step) as chat:
         step("")
-        story.tell(f"A fresh home, and the model {chat.engine.info.name}.")
+        story.tell(f"A new home folder with the model {chat.engine.info.name}.")
         before = {question: _ask(chat, question, recall=False)[0] for question in UNRELATED}
         _mark_what_is_missing(chat, story)
         _recall(chat, story)
@@ -156,13 +157,13 @@ def _live(home: Home, story: Story) -> None:
 
 
 EVENING = "evening"
-"""The thread in which all marks of the demo are made."""
+"""The thread of all marks in the demo."""
 
 
 def _ask(
     chat: Chat, question: str, *, recall: bool = True, thread: str | None = None
 ) -> tuple[str, int]:
-    """Ask in a new thread, or in `thread`; returns the reply and how many differences were recalled."""
+    """Ask in a new thread, or in `thread`; return the reply and the number of recalled differences."""
     from agent.chat.graph import Finished
 
     if thread is None:
@@ -185,7 +186,7 @@ def _say(story: Story, question: str, reply: str) -> None:
 
 
 def _mark_what_is_missing(chat: Chat, story: Story) -> None:
-    story.tell("\n1. Questions it cannot answer, each marked with /diff error => …")
+    story.tell("\n1. Ask questions it cannot answer, and mark each reply with /diff error => …")
     for lesson in LESSONS:
         reply, _ = _ask(chat, lesson.asked, thread=EVENING)
         _say(story, lesson.asked, reply)
@@ -194,18 +195,20 @@ def _mark_what_is_missing(chat: Chat, story: Story) -> None:
         story.tell(f"    ◆ {receipt.text}")
         kept = chat.journal.difference(receipt.difference.id)
         story.check(
-            "wrong at first, and the mark is kept",
+            "the reply is wrong, and the mark is saved",
             reply != lesson.sounds and kept == receipt.difference,
             reply=reply,
         )
 
 
 def _recall(chat: Chat, story: Story) -> None:
-    story.tell("\n2. Asked again in a new thread: the difference is recalled into the context")
+    story.tell("\n2. Ask again in a new thread: the difference is recalled")
     for lesson in LESSONS:
         reply, recalled = _ask(chat, lesson.asked)
         _say(story, lesson.asked, f"{reply}   (◆ {recalled} recalled)")
-        story.check("answered from recall", recalled > 0 and reply == lesson.sounds, reply=reply)
+        story.check(
+            "the reply is right, from recall", recalled > 0 and reply == lesson.sounds, reply=reply
+        )
 
 
 def _train(chat: Chat, home: Home, settings: Settings, story: Story) -> None:
@@ -214,7 +217,7 @@ def _train(chat: Chat, home: Home, settings: Settings, story: Story) -> None:
     from tui.cli.print_report import printed, room
     from tui.cli.training.train import Progress
 
-    story.tell("\n3. A night: an adapter is trained on those three marks and nothing else")
+    story.tell("\n3. Train an adapter on these three marks and nothing else")
     report = run_night(
         home,
         settings,
@@ -224,37 +227,37 @@ def _train(chat: Chat, home: Home, settings: Settings, story: Story) -> None:
     step("")
     lines = printed(report, room() - 4).splitlines()
     story.tell(Safe("\n".join("    " + line for line in lines)))
-    story.check("the adapter passed its gate and is published", report.verdict == "published")
+    story.check("the adapter passed the gate and is published", report.verdict == "published")
     said = chat.take_adapter()
     story.tell(f"    {said}")
-    story.check("the running chat took it in", chat.adapter is not None)
+    story.check("the running chat uses the adapter", chat.adapter is not None)
 
 
 def _speak_as_served(chat: Chat, story: Story) -> None:
-    story.tell("\n4. Asked with default settings, in the thread of the marks and in a new one")
-    for thread, where in ((EVENING, "in the thread of the marks"), (None, "in a new thread")):
+    story.tell("\n4. Ask with default settings, in the same thread and in a new one")
+    for thread, where in ((EVENING, "in the same thread"), (None, "in a new thread")):
         for lesson in LESSONS:
             for question in (lesson.asked, lesson.rephrased):
                 reply, _ = _ask(chat, question, thread=thread)
                 _say(story, question, reply)
-                story.check(f"right {where}", reply == lesson.sounds, reply=reply)
+                story.check(f"the reply is right {where}", reply == lesson.sounds, reply=reply)
 
 
 def _speak_from_weights(chat: Chat, story: Story) -> None:
-    story.tell("\n5. Asked with recall off: the answer comes from the weights alone")
+    story.tell("\n5. Ask with recall off: the answer comes from the weights alone")
     for lesson in LESSONS:
         for question in (lesson.asked, lesson.rephrased):
             reply, recalled = _ask(chat, question, recall=False)
             _say(story, question, reply)
             story.check(
-                "learnt" if question == lesson.asked else "learnt in other words too",
+                "learned" if question == lesson.asked else "learned, also in other words",
                 recalled == 0 and reply == lesson.sounds,
                 reply=reply,
             )
 
 
 def _leave_the_rest(chat: Chat, before: dict[str, str], story: Story) -> None:
-    story.tell("\n6. Unrelated questions: answered as before")
+    story.tell("\n6. Ask unrelated questions: the replies have not changed")
     moved = {}
     for question, reply in before.items():
         after, _ = _ask(chat, question)

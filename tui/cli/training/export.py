@@ -1,4 +1,4 @@
-"""`discern export`: an adapter out of Discern, for other programs."""
+"""`discern export`: export an adapter for other programs."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from tui.terminal.printing import echo
     epilog="""\b
 Examples:
   discern export --merged --quant q4_k_m my-qwen.gguf   one GGUF for any llama.cpp
-  discern export --adapter tonight.gguf                 the GGUF LoRA alone
+  discern export --adapter tonight.gguf                 only the GGUF LoRA
   discern export --peft my-adapter                      a folder for PeftModel.from_pretrained
   ollama create my-qwen -f my-qwen.gguf.Modelfile
 """
 )
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--merged", "form", flag_value="merged", help="Base and adapter in one GGUF.")
-@click.option("--adapter", "form", flag_value="adapter", help="The adapter as a GGUF LoRA.")
-@click.option("--peft", "form", flag_value="peft", help="The adapter in PEFT's layout, a folder.")
+@click.option("--merged", "form", flag_value="merged", help="Write base and adapter as one GGUF.")
+@click.option("--adapter", "form", flag_value="adapter", help="Write the adapter as a GGUF LoRA.")
+@click.option("--peft", "form", flag_value="peft", help="Write the adapter as a folder for PEFT.")
 @click.option(
     "--quant",
     type=click.Choice(["f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m"]),
     default="q8_0",
     show_default=True,
-    help="Precision of a merged file.",
+    help="Precision of the merged file.",
 )
 @click.option(
     "--id",
     "identity",
     metavar="ID",
     shell_complete=adapters,
-    help="This adapter instead of the current one.",
+    help="Export this adapter instead of the current one.",
 )
-@click.option("--words", is_flag=True, help="Put what you taught it into the card.")
-@click.option("--force", is_flag=True, help="Write over what is there.")
+@click.option("--words", is_flag=True, help="Include the text of your marks in the card.")
+@click.option("--force", is_flag=True, help="Overwrite existing files.")
 @model_option
 @as_json
 def export(
@@ -52,7 +52,7 @@ def export(
     model: str | None,
     as_json: bool,
 ) -> int:
-    """Write the current adapter to OUT, with a card that says what it is."""
+    """Export the current adapter to OUT, with a card that describes it."""
     from agent.adapters import find_adapter
     from agent.models.serving import served_model
     from agent.plugin.adapter_watch import current
@@ -60,7 +60,7 @@ def export(
     from trainer.adapters.adapter_export import take
 
     if form is None:
-        raise click.UsageError("say what to write: --merged, --adapter or --peft")
+        raise click.UsageError("choose a format: --merged, --adapter or --peft")
     home, settings = open_home(model)
     adapter = find_adapter(home.adapters, identity) if identity else current(home)
     if adapter is None:
@@ -85,7 +85,7 @@ def export(
         print_json({"out": taken.out, "files": taken.files, "survived": taken.survived})
     else:
         for path in taken.files:
-            echo(f"wrote {path}")
+            echo(f"Wrote {path}")
         if taken.survived:
             echo(taken.survived.sentence)
     return 0 if sound else 1

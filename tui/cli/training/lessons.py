@@ -1,4 +1,4 @@
-"""`discern lessons`: exactly what a night would train, and what it leaves out and why."""
+"""`discern lessons`: what a night would train, what it would leave out, and why."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.command(
     epilog="""\b
 Examples:
-  discern lessons                         every lesson, conflicts, and what is left out
+  discern lessons                         all lessons, conflicts, and what is left out
   discern lessons 3fa9                    the lessons of one difference, in full
   discern lessons --export trl set.jsonl  for TRL's trainers (preference and prompt-completion)
 """
@@ -35,7 +35,7 @@ Examples:
     "export",
     type=(click.Choice(["trl", "sharegpt", "jsonl"]), click.Path(dir_okay=False, path_type=Path)),
     metavar="FORMAT FILE",
-    help="Write the set for another trainer: trl, sharegpt or jsonl (token ids too).",
+    help="Write the lessons for another trainer: trl, sharegpt or jsonl (with token ids).",
 )
 @model_option
 @as_json
@@ -45,14 +45,14 @@ def lessons(
     model: str | None,
     as_json: bool,
 ) -> None:
-    """Show exactly what would be trained, as text and token counts, and what would not and why.
+    """Show what would be trained, with text and token counts, and what would not, and why.
 
     \b
-    Formats of --export, one JSON object a line:
-      trl       conversational; with a rejected reply {"prompt", "chosen", "rejected"} (DPOTrainer),
-                else {"prompt", "completion"} (SFTTrainer); each a list of {"role", "content"}
+    Formats for --export, one JSON object per line:
+      trl       conversational; with a rejected reply: {"prompt", "chosen", "rejected"} (DPOTrainer),
+                else {"prompt", "completion"} (SFTTrainer); all lists of {"role", "content"}
       sharegpt  {"conversations": [{"from": "system|human|gpt", "value"}]}
-      jsonl     every wording with its token ids, weight and the places the contrast counts
+      jsonl     each wording with token ids, weight and contrast positions
     """
     from agent.llama.engine import Engine
     from agent.models.serving import served_model
@@ -63,7 +63,7 @@ def lessons(
     with Memory.open(home, settings, dense=False) as memory:
         differences = memory.journal.differences()
         only = memory.journal.difference(identity).id if identity else None
-    step("loading the model and composing the lessons")
+    step("loading the model and composing lessons")
     with Engine.open(served_model(settings), settings.model) as engine:
         made, superseded, untaught = teach(engine, differences, settings)
         made = [lesson for lesson in made if only in (None, lesson.difference)]
@@ -80,7 +80,7 @@ def lessons(
         step("")
         if export is not None:
             _export(home, *export, made, differences, settings.chat.system)
-            echo(f"{_counted(made)} written to {export[1]}.", err=True)
+            echo(f"Wrote {_counted(made)} to {export[1]}.", err=True)
         elif as_json:
             print_json(
                 {
@@ -106,12 +106,12 @@ def _why_left_out(
     if not item.teaches:
         return why_untaught(item)
     if newer := superseded.get(item.id):
-        return f"{newer[:8]} asks the same and is newer"
+        return f"{newer[:8]} has the same question and is newer"
     return untaught.get(item.id)
 
 
 def _plain(lesson: Lesson) -> dict[str, Any]:
-    """Return a lesson as JSON: texts and token counts."""
+    """Convert a lesson to JSON: texts and token counts."""
     return {
         "difference": lesson.difference,
         "kind": lesson.kind,
@@ -132,7 +132,7 @@ def _print(made: Sequence[Lesson], engine: Engine, *, full: bool) -> None:
     from tui.terminal.sanitize import clean, one_line
 
     for lesson in made:
-        place = ", in its talk" if lesson.in_talk else ""
+        place = ", in its conversation" if lesson.in_talk else ""
         echo(f"{lesson.difference[:8]}  {lesson.kind}{place}  {_counts(lesson)}")
         show = clean if full else one_line
         rows = [("asked", lesson.question.text), ("chosen", lesson.expected)]
@@ -149,19 +149,19 @@ def _print(made: Sequence[Lesson], engine: Engine, *, full: bool) -> None:
             echo(f"{name:>10}  " + show(text).replace("\n", "\n" + " " * 12))
     if made:
         echo(
-            "Training also asks each in its thread as it stands, after other marks and below recalled "
-            "differences."
+            "Training also asks each lesson in its current thread, after other marks, and "
+            "with recalled differences."
         )
     tokens = sum(len(q.prompt) + len(x.chosen) for x in made for q in (x.question, *x.rephrasings))
     wordings = sum(1 + len(lesson.rephrasings) for lesson in made)
     if made:
-        echo(f"{_counted(made)} in {wordings} wordings, {tokens:,} tokens a round.")
+        echo(f"{_counted(made)} in {wordings} wordings, {tokens:,} tokens per round.")
     else:
-        echo("Nothing to train: mark a reply and say how it should have sounded.")
+        echo("Nothing to train: mark a reply and give a better answer.")
 
 
 def _counts(lesson: Lesson) -> str:
-    parts = [f"{len(lesson.question.prompt)} tokens asked", f"{len(lesson.chosen)} chosen"]
+    parts = [f"{len(lesson.question.prompt)} prompt tokens", f"{len(lesson.chosen)} chosen"]
     if lesson.rejected:
         parts.append(f"{len(lesson.rejected)} rejected")
     parts.append(f"{len(lesson.rephrasings)} rephrasings, {len(lesson.held_out)} held out")
@@ -189,7 +189,7 @@ def _export(
     differences: Sequence[Difference],
     system: str,
 ) -> None:
-    """Write the set to `path`, which must not exist yet."""
+    """Write the lessons to `path`, which must not exist yet."""
     from memory.files.atomic_write import write_whole
     from memory.journal.exported_copies import note_copy
     from memory.journal.journal import Journal

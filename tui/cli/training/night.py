@@ -1,4 +1,4 @@
-"""`discern night`: train by itself; the machine's own timer for it; what the last nights did."""
+"""`discern night`: train every night, manage the system timer, show recent nights."""
 
 from __future__ import annotations
 
@@ -19,21 +19,23 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\b
 Examples:
-  discern night                 train every night while this runs; Ctrl-C ends it
-  discern night --once          run now if a night is due, and leave
-  discern night install         let systemd, launchd or cron call that; shows what it writes first
-  discern night status          the timer, the next night, what the last ones did
-  discern night uninstall       remove the timer again
+  discern night                 train every night while this runs; Ctrl-C stops it
+  discern night --once          run now if a night is due, then exit
+  discern night install         set up systemd, launchd or cron; shows the files first
+  discern night status          show the timer, the next night and recent results
+  discern night uninstall       remove the timer
 """
 KINDS = click.Choice(["systemd", "launchd", "cron"])
 
 
 @click.group(invoke_without_command=True, epilog=EXAMPLES)
-@click.option("--once", is_flag=True, help="Run now if a night is due, and leave (cron, systemd).")
+@click.option(
+    "--once", is_flag=True, help="Run now if a night is due, then exit (for cron or systemd)."
+)
 @as_json
 @click.pass_context
 def night(ctx: click.Context, once: bool, as_json: bool) -> int:
-    """Train every night at the configured time while this runs (Ctrl-C ends it)."""
+    """Train every night at the configured time while this runs. Ctrl-C stops it."""
     if ctx.invoked_subcommand is not None:
         return 0
     return _once(as_json) if once else _serve()
@@ -72,10 +74,9 @@ def _serve() -> int:
     when = next_run(settings)
     if when is None:
         raise SettingsError(
-            "nights are off (night.enabled = false in config.toml); "
-            "set it to true, or run `discern train`"
+            "nights are disabled; set night.enabled = true in config.toml, or run `discern train`"
         )
-    echo(f"The next night is {when:%Y-%m-%d %H:%M}. Ctrl-C ends this.", err=True)
+    echo(f"Next night: {when:%Y-%m-%d %H:%M}. Press Ctrl-C to stop.", err=True)
     cancel = Cancel()
     ended: list[int] = []
     with _leaves(cancel, ended, waiting=True):
@@ -92,13 +93,13 @@ def _serve() -> int:
 
 @contextmanager
 def _leaves(cancel: Cancel, ended: list[int], *, waiting: bool) -> Iterator[None]:
-    """A service that is stopped, or a machine that goes down, leaves the night to be taken up."""
+    """Suspend the night when the service stops or the machine shuts down, so that it can resume."""
 
     def leave(number: int) -> None:
         cancel.leave()
         again, ended[:] = bool(ended), ended or [number]
         if waiting and not again:
-            raise Ended(number)  # nothing else ends the wait for the next tick
+            raise Ended(number)  # nothing else interrupts the wait for the next tick
 
     with told(leave):
         yield
@@ -111,13 +112,13 @@ Examples:
   discern night install --kind cron --yes
 """
 )
-@click.option("--kind", type=KINDS, help="Which timer to use; by default what the machine has.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--kind", type=KINDS, help="The timer to use; by default the one this system has.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @as_json
 def install(kind: Any, yes: bool, as_json: bool) -> None:
-    """Let the machine's own timer run the nights.
+    """Run nights with the system timer.
 
-    It shows what it would write and asks first.
+    Shows the files first and asks for confirmation.
     """
     from trainer.night import service
 
@@ -129,21 +130,21 @@ def install(kind: Any, yes: bool, as_json: bool) -> None:
         files = {str(path): content for path, content in made.files}
         print_json({"kind": made.kind, "files": files, "line": made.line, "installed": yes})
         return
-    echo(f"This is what will be written ({made.kind}):\n\n{made.preview}\n")
+    echo(f"These files will be written ({made.kind}):\n\n{made.preview}\n")
     if not yes and not confirm("Install it?", default=True):
-        echo("Nothing was written.")
+        echo("Nothing was installed.")
         return
     service.install(made)
     echo(
-        "Installed: every hour the machine looks whether a night is due. "
-        "`discern night uninstall` removes it."
+        "Installed: the timer checks every hour if a night is due. `discern night "
+        "uninstall` removes it."
     )
 
 
 @night.command(epilog="\b\nExamples:\n  discern night uninstall")
 @as_json
 def uninstall(as_json: bool) -> None:
-    """Remove the timer that `install` set up."""
+    """Remove the system timer."""
     from trainer.night import service
 
     removed = service.uninstall()
@@ -152,7 +153,7 @@ def uninstall(as_json: bool) -> None:
     elif removed:
         echo("Removed:\n" + "\n".join(f"  {item}" for item in removed))
     else:
-        echo("No timer is installed, so there is nothing to remove.")
+        echo("No timer is installed.")
 
 
 @night.command(
@@ -164,7 +165,7 @@ Examples:
 )
 @as_json
 def status(as_json: bool) -> None:
-    """Show the timer, the next night and what the last ones did."""
+    """Show the timer, the next night and the results of recent ones."""
     from memory.journal.journal import Journal
     from trainer.night import service
     from trainer.night.due_time import next_run
@@ -183,8 +184,8 @@ def status(as_json: bool) -> None:
     for kind, state in timers.items():
         echo(f"Timer: {kind}, {state}.")
     if not timers:
-        echo("Timer: none; nights run while a chat or `discern night` is open.")
-    echo(f"Next night: {when:%Y-%m-%d %H:%M}." if when else "Nights are switched off.")
+        echo("Timer: none; nights run while a chat or `discern night` is running.")
+    echo(f"Next night: {when:%Y-%m-%d %H:%M}." if when else "Nights are disabled.")
     from tui.terminal.sanitize import one_line
 
     for row in rows:

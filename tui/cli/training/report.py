@@ -1,4 +1,4 @@
-"""`discern report`: what the training runs found."""
+"""`discern report`: the results of training runs."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ if TYPE_CHECKING:
     from trainer.report.report import Report
 
 CUT_OFF, UNDER_WAY, UNREADABLE = WITHOUT = ("cut off", "under way", "unreadable")
-"""What stands in the list in place of a verdict where a run has no report that can be read."""
+"""Labels in the list for runs without a readable report."""
 
 
 @click.command(
     epilog="""\b
 Examples:
   discern report                     the last run
-  discern report --list              all runs, the newest first
+  discern report --list              all runs, newest first
   discern report -2                  the one before the last
-  discern report 20260310T0315       a run by the beginning of its name
-  discern report --open              as a page with curves, in the browser
-  discern report --html night.html   write that page
+  discern report 20260310T0315       the run whose name starts with this
+  discern report --open              open a page with curves in the browser
+  discern report --html night.html   write that page to a file
 """,
     context_settings={"ignore_unknown_options": True},
 )
 @click.argument("run", required=False, shell_complete=runs)
-@click.option("--list", "list_all", is_flag=True, help="List the runs.")
+@click.option("--list", "list_all", is_flag=True, help="List all runs.")
 @click.option(
     "--html",
     "page",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the report as one self-contained page.",
+    help="Write the report as a self-contained HTML page.",
 )
-@click.option("--open", "open_it", is_flag=True, help="Show that page in the browser.")
+@click.option("--open", "open_it", is_flag=True, help="Open the page in the browser.")
 @as_json
 def report(
     run: str | None, list_all: bool, page: Path | None, open_it: bool, as_json: bool
 ) -> None:
-    """Show what a training run found: verdict, lessons, what moved, what to do next."""
+    """Show the report of a training run: verdict, lessons, what changed, what to do next."""
     from memory.journal.exported_copies import note_copy
     from memory.journal.journal import Journal
     from trainer.report.report import find_run, latest, require_report
@@ -57,16 +57,16 @@ def report(
     folder = find_run(home.runs, run) if run else None
     found = require_report(folder) if folder else latest(home.runs, _say_unreadable)
     if found is None:
-        echo("null" if as_json else "Nothing has been trained yet. `discern train` begins.")
+        echo("null" if as_json else "No training runs yet. Start one with `discern train`.")
         return
     if page or open_it:
         if page is not None:
             with Journal(home.prepare().journal) as journal:
                 note_copy(journal, page)
-        page = page or Path(found.run) / "report.html"  # there `forget` reaches it
+        page = page or Path(found.run) / "report.html"  # `forget` cleans that folder
         _write(page, found.to_html())
         if not as_json:
-            echo(f"Written: {page}")
+            echo(f"Wrote {page}")
         if open_it:
             click.launch(page.absolute().as_uri())
         if not as_json:
@@ -133,4 +133,4 @@ def _list(home: Home, as_json: bool) -> None:
         head = f"{name:18}  {padded(tr(verdict), 14)}  "
         echo((head + one_line(retold(sentence), max(8, room() - len(head)))).rstrip())
     if not rows:
-        echo("Nothing has been trained yet. `discern train` begins.")
+        echo("No training runs yet. Start one with `discern train`.")

@@ -1,4 +1,4 @@
-"""`discern train`: train now, practise, follow a run in progress, stop or abort it."""
+"""`discern train`: train now, practice, watch a running training, stop or abort it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """Training events → one passing line on a terminal, a line a phase elsewhere."""
+    """Show training events: one transient line on a terminal, otherwise one line per phase."""
 
     def __init__(self) -> None:
         self._phase = ""
@@ -41,7 +41,7 @@ class Progress:
         if (loss := event.get("loss")) is not None:
             parts.append(f"loss {float(loss):.3f}")
         if (learnt := event.get("learnt")) is not None:
-            parts.append(f"learnt {float(learnt):.0%}")
+            parts.append(f"learned {float(learnt):.0%}")
         if sys.stderr.isatty():
             step("  ".join(parts))
         elif phase != self._phase:
@@ -55,21 +55,21 @@ Examples:
   discern train
   discern train --json | jq .verdict
   discern train --episodes 5 --steps 1000 --dry-run
-  discern train watch      follow a run in progress, the night's too
-  discern train stop       end it now; its best state so far is tested and kept if it passes
-  discern train abort      end it now and leave nothing
-Ctrl-C stops and keeps the best; a second Ctrl-C, or SIGTERM, aborts.
+  discern train watch      follow a running training, also one started at night
+  discern train stop       stop it; the best state so far is tested and kept if it passes
+  discern train abort      abort it and discard everything
+Ctrl-C stops and keeps the best state; a second Ctrl-C, or SIGTERM, aborts.
 """
 )
 @click.argument("action", type=click.Choice(["watch", "stop", "abort"]), required=False)
-@click.option("--force", is_flag=True, help="Train even if nothing changed since the last time.")
+@click.option("--force", is_flag=True, help="Train even if nothing changed since the last run.")
 @click.option(
     "--episodes",
     type=click.IntRange(1, 50),
-    help="Practise: so many short runs from differently shuffled lessons; the best one counts.",
+    help="Practice: this many short runs with reshuffled lessons; the best one counts.",
 )
-@click.option("--steps", type=click.IntRange(1), help="Steps of a run at most.")
-@click.option("--dry-run", is_flag=True, help="Practise and report; publish nothing.")
+@click.option("--steps", type=click.IntRange(1), help="Maximum steps per run.")
+@click.option("--dry-run", is_flag=True, help="Train and report, but publish nothing.")
 @model_option
 @as_json
 def train(
@@ -81,7 +81,7 @@ def train(
     model: str | None,
     as_json: bool,
 ) -> int:
-    """Train an adapter on the differences now, test it, and publish it if it proves itself."""
+    """Train an adapter on your marks now, test it, and publish it if it passes the gate."""
     home, settings = open_home(model)
     if action == "watch":
         return _watch(home, as_json)
@@ -133,8 +133,10 @@ def train(
 
 @contextmanager
 def _interrupts(stop: threading.Event, cancel: threading.Event, ended: list[int]) -> Iterator[None]:
-    """Set `stop` at the first Ctrl-C and `cancel` at the second; at SIGTERM and SIGHUP `cancel`, and
-    note in `ended` which it was."""
+    """Set `stop` at the first Ctrl-C and `cancel` at the second.
+
+    SIGTERM and SIGHUP set `cancel` and are recorded in `ended`.
+    """
 
     def heard(number: int) -> None:
         if number != signal.SIGINT:
@@ -146,7 +148,7 @@ def _interrupts(stop: threading.Event, cancel: threading.Event, ended: list[int]
             stop.set()
             echo(
                 "\ndiscern: stopping; the best state so far is tested and kept if it passes "
-                "(Ctrl-C again leaves nothing)",
+                "(press Ctrl-C again to discard it)",
                 err=True,
             )
 
@@ -161,9 +163,9 @@ def _tell(home: Home, word: Literal["stop", "abort"], as_json: bool) -> int:
     if as_json:
         print_json({"told": word, "run": folder.name})
     elif word == "stop":
-        echo(f"Told {folder.name} to stop: its best state so far is tested, and kept if it passes.")
+        echo(f"Stopping {folder.name}: its best state so far is tested and kept if it passes.")
     else:
-        echo(f"Told {folder.name} to abort: nothing of it will be published.")
+        echo(f"Aborting {folder.name}: nothing of it will be published.")
     return 0
 
 
@@ -176,7 +178,7 @@ def _watch(home: Home, as_json: bool) -> int:
         if as_json:
             echo("null")
         else:
-            echo("No training is going on. `discern train` begins one.")
+            echo("No training is running. Start one with `discern train`.")
         return 0
     show = print_json if as_json else Progress()
     for event in follow(folder):
