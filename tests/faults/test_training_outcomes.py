@@ -17,8 +17,8 @@ from memory.journal.journal import Journal
 from memory.settings.settings import Home
 from tests.gguf_files import write_tiny
 from tests.trainer.values import difference, quick_settings
+from trainer.adapters.adapter_staleness import entry_of
 from trainer.evaluate.compare import side
-from trainer.night.adapter_staleness import entry_of
 from trainer.night.night import run_night
 from tui.cli.main import run
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
+from agent.adapters import list_adapters
 from agent.llama.engine import Engine
 from agent.plugin.companion import Companion
 from memory.errors import AdapterError, NothingToTrainError, TrainingError
 from memory.settings.settings import Home
+from tests.trainer.launch.test_launch import there
 from tests.trainer.values import difference, quick_settings
 from trainer import loop
 
@@ -67,6 +71,48 @@ def test_what_the_gate_refuses_or_has_lost_its_base_is_not_published(
     with pytest.raises(TrainingError, match="changed"):
         loop.publish(home, candidate, verdict)
     assert loop.current(home) is None
+
+
+def test_training_runs_where_the_launcher_setting_says(
+    home: Home, tiny: Path, tmp_path: Path
+) -> None:
+    talk_elsewhere(home)
+    base = shutil.copyfile(tiny, tmp_path / "elsewhere.gguf")
+    away = {"launcher": "command", "command": there(tmp_path / "there", base)}
+    settings = quick_settings(home, trainer=away)
+    events: list[dict[str, Any]] = []
+    candidate = loop.train(
+        loop.compose(home, settings, tiny), settings, tmp_path / "run", on_event=events.append
+    )
+    weights = "adapter_model.safetensors"
+    trained = (tmp_path / "there" / "out" / weights).read_bytes()
+    assert (candidate.folder / weights).read_bytes() == trained
+    assert candidate.gguf.is_file()
+    assert events[-1]["phase"] == "trained"
+
+
+def test_what_a_training_leaves_is_checked_and_the_published_file_is_loaded_again(
+    home: Home, tiny: Path, tmp_path: Path
+) -> None:
+    talk_elsewhere(home)
+    settings = quick_settings(home)
+    lessons = loop.compose(home, settings, tiny)
+
+    def leave_a_stranger(event: dict[str, Any]) -> None:
+        if event["phase"] == "trained":
+            (tmp_path / "bad" / "adapter" / "setup.py").write_text("import this")
+
+    with pytest.raises(AdapterError, match=r"'setup\.py' has no place in an adapter"):
+        loop.train(lessons, settings, tmp_path / "bad", on_event=leave_a_stranger)
+    candidate = loop.train(lessons, settings, tmp_path / "run")
+    verdict = loop.gate(candidate, settings)
+    assert verdict.passed
+    whole = candidate.gguf.read_bytes()
+    candidate.gguf.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(AdapterError, match=str(home.adapters)):
+        loop.publish(home, candidate, verdict)
+    assert loop.current(home) is None
+    assert list_adapters(home.adapters) == []
 
 
 def test_there_must_be_something_to_learn(home: Home, tiny: Path) -> None:

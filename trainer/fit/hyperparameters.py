@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trainer.fit.job import Recipe
@@ -13,33 +14,38 @@ LAYERS = 4
 """Layers of a model that takes the learning rates of the settings as they are."""
 
 
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What one run does differently from the settings; None keeps the setting."""
+
+    rate: float | None = None
+    seed: int | None = None
+    steps: int | None = None
+    seconds: float | None = None
+
+
 def recipe_of(
-    training: TrainingSettings,
-    layers: int,
-    *,
-    rate: float | None = None,
-    seed: int | None = None,
-    steps: int | None = None,
-    seconds: float | None = None,
+    training: TrainingSettings, layers: int, overrides: Overrides | None = None
 ) -> Recipe:
-    """Return the recipe for a base of `layers` layers; what is None is as the settings have it.
+    """Return the recipe for a base of `layers` layers.
 
     Each layer adds to what an adapter changes, so a deeper model takes smaller steps: its rate is
-    LAYERS / layers of `rate`.
+    LAYERS / layers of the one in the settings.
     """
-    rate = training.learning_rates[0] if rate is None else rate
+    chosen = overrides or Overrides()
+    rate = training.learning_rates[0] if chosen.rate is None else chosen.rate
     return Recipe(
         rank=training.rank,
         alpha=training.alpha,
         targets=tuple(training.targets),
         learning_rate=rate * min(1.0, LAYERS / layers),
-        max_steps=training.max_steps if steps is None else steps,
+        max_steps=training.max_steps if chosen.steps is None else chosen.steps,
         preference_weight=training.preference_weight,
         preference_beta=training.preference_beta,
         anchor_weight=training.anchor_weight,
         hidden_weight=training.hidden_weight,
         frozen_layers=training.frozen_layers,
-        max_seconds=training.max_minutes * 60 if seconds is None else seconds,
-        seed=training.seed if seed is None else seed,
+        max_seconds=training.max_minutes * 60 if chosen.seconds is None else chosen.seconds,
+        seed=training.seed if chosen.seed is None else chosen.seed,
         threads=training.threads,
     )

@@ -96,7 +96,7 @@ class _Elsewhere:
             if event.get("phase") in (None, "ready"):
                 continue
             if event["phase"] == "failed":
-                raise TrainingError(verbatim(explain(event, folder.parent / ERRORS)))
+                raise TrainingError(verbatim(explain(event, self._folder / ERRORS)))
             if event["phase"] == "piece":
                 pieces.take(event)
             else:

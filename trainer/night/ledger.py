@@ -27,8 +27,8 @@ from memory.errors import CutOffError, DiscernError, HomeError, NothingToTrainEr
 from memory.files.locks import open_lock
 from memory.journal.journal import Journal
 from memory.settings.settings import Home, Settings
+from trainer.adapters.adapter_staleness import serving
 from trainer.night import night_notice
-from trainer.night.adapter_staleness import serving
 from trainer.night.cancellation import Cancel
 from trainer.night.due_time import due_moment, is_quiet, night_of, on_battery
 from trainer.night.night import forgotten, run_night

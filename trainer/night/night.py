@@ -1,9 +1,9 @@
-"""A night, top to bottom: collect → compose → stand → train → export → probe → gate → publish or
-reject.
+"""One run of the training: compose, measure the baselines, train and gate each trial, then publish or
+reject, and report.
 
-`run_night` does it now; `trainer/night/ledger.py` knows whether tonight's run is still to be done. The
-training is a child process that is killed with us, and nothing is published before the gate has passed
-the very files that will serve.
+`run_night` does it now; `trainer/night/ledger.py` knows whether tonight's run is still due. The
+steps are those of `trainer/pipeline.py`. Training runs in a child process that ends with this one, and
+nothing is published before the gate has passed the files that will be served.
 """
 
 from __future__ import annotations
@@ -14,19 +14,24 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.adapters import Adapter, BaseEntry
+from agent.adapters import Adapter
 from memory.difference import Difference
-from memory.errors import AdapterError, DiscernError, HomeError, SupersededError, TrainingError
+from memory.errors import (
+    AdapterError,
+    DiscernError,
+    HomeError,
+    NothingToTrainError,
+    SupersededError,
+    TrainingError,
+)
 from memory.journal.journal import Journal
 from memory.settings.settings import Home, Settings
+from trainer import pipeline
 from trainer.adapters import publish
-from trainer.evaluate import gate
-from trainer.lessons.provenance import Basis, last_look, read_basis, scrub, settle, watching
-from trainer.night.adapter_staleness import (
+from trainer.adapters.adapter_staleness import (
     entry_of,
     fingerprints,
     fit_for,
@@ -36,18 +41,20 @@ from trainer.night.adapter_staleness import (
     serving,
     waits,
 )
+from trainer.evaluate.baselines import Standing, no_better, stand
+from trainer.launch.launch import launcher
+from trainer.lessons.provenance import read_basis, scrub, settle, watching
+from trainer.night import postmortem
 from trainer.night.gpu_placement import make_way
 from trainer.night.run import STOPPED, OnEvent, Run, alone, prune_runs, run_folder, sweep_runs
-from trainer.night.trial import Practice, Tried, broken_down, make, plans
+from trainer.night.trial import Practice, Trial, TrialContext, broken_down, plans, run_trial
 from trainer.report.report import Attempt, Report, read_report
 from trainer.subprocesses import asked_by
 
 if TYPE_CHECKING:
+    from agent.adapters import BaseEntry
     from agent.llama.engine import Engine
-    from trainer.evaluate.baselines import Standing
-    from trainer.evaluate.served_config import Recaller
     from trainer.launch.launch import Launcher
-    from trainer.lessons.lessons import Curriculum
 
 __all__ = ["Practice", "forgotten", "run_night"]
 
@@ -80,8 +87,6 @@ def run_night(
         SupersededError: something that was marked was taken away meanwhile; nothing was published.
         ModelError, AdapterError, HomeError: what else can be wrong, in one sentence.
     """
-    from trainer.launch.launch import launcher
-
     home.prepare()
     with alone(home), Journal(home.journal) as journal:
         publish.sweep(home)
@@ -101,7 +106,8 @@ def run_night(
         run = Run(run_folder(home), on_event, cancel or threading.Event())
         run.stop = stop or run.stop
         run.guard = watching(journal, basis)
-        night = _Night(home, settings, journal, basis, base, model_path, run, practice)
+        source = pipeline.Source(home, model_path, base, basis)
+        training = _TrainingRun(settings, journal, source, run, practice)
         try:
             with run.listening():
                 run.tell(
@@ -112,9 +118,9 @@ def run_night(
                     tries=len(plans(settings, practice)),
                     practice=practice is not None,
                 )
-                night.settings = settings = make_way(home, settings, model_path, run)
+                training.settings = settings = make_way(home, settings, model_path, run)
                 with launcher(settings, model_path, base.sha256, run.folder, run.cancel) as trainee:
-                    report = night.go(trainee, fit_for(current, base), found.other_base)
+                    report = training.execute(trainee, fit_for(current, base), found.other_base)
         except BaseException as error:
             _fail(run, error, base)
             with suppress(DiscernError):  # the error itself is what is to be told
@@ -135,87 +141,65 @@ def run_night(
 
 
 @dataclass(slots=True)
-class _Night:
-    """All that the steps of one night share."""
+class _TrainingRun:
+    """One run of the training, from composing the lessons to the report."""
 
-    home: Home
     settings: Settings
     journal: Journal
-    basis: Basis
-    base: BaseEntry
-    model_path: Path
+    source: pipeline.Source
     run: Run
     practice: Practice | None
 
     @property
     def differences(self) -> Sequence[Difference]:
-        return self.basis.differences
+        return self.source.basis.differences
 
-    def go(self, trainee: Launcher, current: Adapter | None, note: str) -> Report:
+    def execute(self, trainee: Launcher, current: Adapter | None, note: str) -> Report:
         from agent.llama.engine import Engine
-        from trainer.evaluate.baselines import stand
         from trainer.evaluate.torch_parity import require_agreement
 
-        run = self.run
-        require_agreement(self.model_path)
+        run, model = self.run, self.source.model
+        require_agreement(model)
         run.tell("compose", differences=sum(item.teaches for item in self.differences))
-        with Engine.open(self.model_path, self.settings.model) as engine:
-            curriculum = self.compose(engine)
+        with Engine.open(model, self.settings.model) as engine:
+            lessons = self.compose(engine)
+            taught = lessons.curriculum.lessons
             run.tell(
                 "beside",
-                lessons=[
-                    [x.difference, x.kind, 1 + len(x.rephrasings)] for x in curriculum.lessons
-                ],
+                lessons=[[x.difference, x.kind, 1 + len(x.rephrasings)] for x in taught],
             )
-            standing = stand(
-                engine,
-                curriculum.lessons,
-                self.recaller(engine, curriculum),
-                current,
-                run.counting("beside"),
+            recall = pipeline.recaller(engine, self.journal, lessons, self.settings)
+            standing = stand(engine, taught, recall, current, run.counting("beside"))
+            best, attempts = self.sweep(
+                TrialContext(
+                    run, self.settings, trainee, engine, self.journal, lessons, standing.held
+                )
             )
-            best, attempts = self.sweep(trainee, engine, curriculum, standing)
         adapter = None
         dry = self.practice is not None and self.practice.dry
         if best.verdict.passed and not dry:
             run.tell("publish")
-            adapter = self.publish(best, curriculum)
-        return self.close(best, attempts, curriculum, standing, adapter, note, dry=dry)
+            adapter = pipeline.publish(self.source.home, self.journal, best.candidate, best.verdict)
+        return self.close(best, attempts, standing, adapter, note)
 
-    def compose(self, engine: Engine) -> Curriculum:
-        """Return the lessons and the base's answers to all that must stay."""
-        from trainer.lessons.anchors import Answers
-        from trainer.lessons.lessons import make_curriculum, threads_now, unmarked
+    def compose(self, engine: Engine) -> pipeline.Lessons:
+        counting = self.run.counting("anchors")
+        try:
+            return pipeline.compose(engine, self.journal, self.source, self.settings, counting)
+        except NothingToTrainError as error:
+            # There are marks that teach, so a run that cannot use any of them has failed.
+            raise TrainingError(error.sentence) from error
 
-        answers = Answers(engine, self.base.sha256, self.home.cache)
-        curriculum = make_curriculum(
-            engine,
-            self.differences,
-            answers,
-            self.settings,
-            self.run.counting("anchors"),
-            own=unmarked(self.journal.turns(), self.differences),
-            threads=threads_now(self.journal, self.differences),
-        )
-        answers.save()
-        if not curriculum.lessons:
-            left = list(curriculum.left_out.values())
-            why = left[0] if left else "none says how it should have sounded"
-            raise TrainingError("no difference can be made a lesson: {why}", why=why)
-        return curriculum
+    def sweep(self, context: TrialContext) -> tuple[Trial, tuple[Attempt, ...]]:
+        """Run the trials one after the other; return the best and an entry on each.
 
-    def sweep(
-        self, trainee: Launcher, engine: Engine, curriculum: Curriculum, standing: Standing
-    ) -> tuple[Tried, tuple[Attempt, ...]]:
-        """Make the tries one after the other; returns the best and a line on each.
-
-        A sweep ends with the first that passes: a further rate costs as much again and did no better
-        where it was tried. A practice makes all its episodes. One that
-        breaks down is noted, and an error only when none came through.
+        A sweep ends with the first trial that passes: another learning rate costs as much again and
+        was no better where it was tried. A practice runs all its episodes. A trial that fails is
+        recorded, and raised only when none succeeds.
         """
         began = time.perf_counter()
         budget = self.settings.training.max_minutes * 60
-        made: list[Tried] = []
+        made: list[Trial] = []
         broken: list[Attempt] = []
         error: Exception | None = None
         for plan in plans(self.settings, self.practice):
@@ -223,18 +207,7 @@ class _Night:
             if made and (left <= 0 or self.run.stop.is_set()):
                 break
             try:
-                tried = make(
-                    plan,
-                    trainee,
-                    self.run,
-                    engine,
-                    self.model_path,
-                    curriculum,
-                    self.settings,
-                    standing.held,
-                    self.recaller(engine, curriculum),
-                    max(1.0, left),
-                )
+                trial = run_trial(plan, context, max(1.0, left))
             except SupersededError:
                 raise
             except (TrainingError, AdapterError) as found:
@@ -243,77 +216,32 @@ class _Night:
                 error = found
                 broken.append(broken_down(plan, found))
                 continue
-            made.append(tried)
+            made.append(trial)
             # A few lessons that were not learnt may be at another rate.
-            if self.practice is None and tried.verdict.passed and not tried.verdict.unlearnt:
+            if self.practice is None and trial.verdict.passed and not trial.verdict.unlearnt:
                 break
         if not made:
             raise error or TrainingError(STOPPED)
-        best = max(made, key=lambda tried: tried.rank)
-        lines = [tried.entry(chosen=tried is best) for tried in made]
-        return best, tuple(sorted([*lines, *broken], key=lambda line: line.number))
-
-    def recaller(self, engine: Engine, curriculum: Curriculum) -> Recaller:
-        """Return what the chat recalls for a message, under an adapter and without."""
-        from trainer.evaluate.served_config import Recaller
-
-        superseded = curriculum.superseded
-        return Recaller(engine, self.journal, self.settings, self.differences, superseded)
-
-    def publish(self, best: Tried, curriculum: Curriculum) -> Adapter:
-        """Let the adapter serve, unless the base is no longer the file it was trained and tested on, or
-        something it was trained on was taken away.
-
-        Raises:
-            TrainingError: the model file changed meanwhile.
-            SupersededError: what was marked is no longer there.
-        """
-        if (base := entry_of(self.model_path, self.home)) != self.base:
-            raise TrainingError(
-                "the model {model_path} changed while its adapter was trained ({sha256} → "
-                "{sha2562}); nothing was published, `discern train` trains for the new one",
-                model_path=self.model_path,
-                sha256=self.base.sha256[:8],
-                sha2562=base.sha256[:8],
-            )
-        from trainer.evaluate.served_config import holdings
-
-        training = self.settings.training.model_dump()
-        return publish.publish(
-            self.home,
-            best.folder / "adapter",
-            base=self.base,
-            scale=best.verdict.scale,
-            differences=curriculum.differences,
-            fingerprints=fingerprints(self.differences),
-            holds=holdings(best.verdict.holds, self.differences, curriculum.superseded),
-            settings={**training, "learning_rate": best.plan.rate, "seed": best.plan.seed},
-            metrics=gate.measures_to_json(best.verdict.measures),
-            versions={name: version(name) for name in ("torch", "peft", "transformers", "gguf")},
-            probe=lambda adapter: gate.probe(adapter, self.model_path),
-            last_look=last_look(self.journal, self.basis),
-        )
+        best = max(made, key=lambda trial: trial.rank)
+        entries = [trial.entry(chosen=trial is best) for trial in made]
+        return best, tuple(sorted([*entries, *broken], key=lambda entry: entry.number))
 
     def close(
         self,
-        best: Tried,
+        best: Trial,
         attempts: tuple[Attempt, ...],
-        curriculum: Curriculum,
         standing: Standing,
         adapter: Adapter | None,
         note: str,
-        *,
-        dry: bool,
     ) -> Report:
-        """Note where each difference stands, and write the report."""
-        from trainer.evaluate.baselines import no_better
-        from trainer.night import postmortem
-
-        verdict, run = best.verdict, self.run
+        """Record the state of each difference, and write the report."""
+        verdict, run, home = best.verdict, self.run, self.source.home
+        curriculum = best.candidate.lessons.curriculum
+        dry = self.practice is not None and self.practice.dry
         fates = postmortem.fates(self.differences, curriculum, best, standing)
         if not dry:
             states = postmortem.states(fates, standing.held, published=adapter is not None)
-            settle(self.journal, self.basis, states)
+            settle(self.journal, self.source.basis, states)
         better = no_better(standing.rows, verdict.spoken)
         warned = [item.sentence for item in verdict.measures if item.warned and verdict.passed]
         conflicts = [conflict.sentence for conflict in curriculum.conflicts]
@@ -322,11 +250,10 @@ class _Night:
         return run.close(
             Report(
                 verdict=outcome,  # type: ignore[arg-type]  # one of its literals
-                sentence=postmortem.sentence(curriculum, verdict, dry=dry)
-                + waits(self.home, adapter),
+                sentence=postmortem.sentence(curriculum, verdict, dry=dry) + waits(home, adapter),
                 started=run.started,
                 seconds=round(time.perf_counter() - run.began, 2),
-                model=self.base.name,
+                model=self.source.base.name,
                 adapter=adapter.id if adapter else None,
                 scale=verdict.scale,
                 learning_rate=best.plan.rate,
@@ -345,7 +272,7 @@ class _Night:
 
 
 def _fail(run: Run, error: BaseException, base: BaseEntry) -> None:
-    """Leave a report of a run that broke down; never hides the error itself."""
+    """Write a report of a run that failed; never hides the error itself."""
     run.cancel, run.guard = threading.Event(), lambda: None
     sentence = str(error) or type(error).__name__
     try:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from trainer.evaluate.baselines import Standing
     from trainer.evaluate.gate import Verdict
     from trainer.lessons.lessons import Curriculum, Lesson
-    from trainer.night.trial import Tried
+    from trainer.night.trial import Trial
 
 STOPPED = "stopped"
 """Why a training ended that a person wished to end (`trainer/fit/training_loop.py`)."""
@@ -28,7 +28,7 @@ FEW = 4
 
 
 def fates(
-    differences: Sequence[Difference], curriculum: Curriculum, best: Tried, standing: Standing
+    differences: Sequence[Difference], curriculum: Curriculum, best: Trial, standing: Standing
 ) -> tuple[Fate, ...]:
     """Return the fate of every lesson, in order, then of what was left out."""
     spoken = best.verdict.spoken
@@ -83,7 +83,7 @@ def _left_out(differences: Sequence[Difference], curriculum: Curriculum) -> list
     return made
 
 
-def _why(lesson: Lesson, fate: str, rephrased: float, best: Tried) -> tuple[str, str]:
+def _why(lesson: Lesson, fate: str, rephrased: float, best: Trial) -> tuple[str, str]:
     """Return why a lesson failed and what to do, both empty where it did not."""
     if fate in ("held", "learnt"):
         if rephrased >= 0.5 or not lesson.held_out:
@@ -126,13 +126,13 @@ def _why(lesson: Lesson, fate: str, rephrased: float, best: Tried) -> tuple[str,
     return "repelled: the base is surer of its own reply", "raise training.rank or max_steps"
 
 
-def _last(best: Tried, difference: str) -> float | None:
+def _last(best: Trial, difference: str) -> float | None:
     points = best.curves.margins.get(difference)
     return points[-1][1] if points else None
 
 
 def advice(
-    verdict: Verdict, every: Sequence[Fate], best: Tried, settings: Settings
+    verdict: Verdict, every: Sequence[Fate], best: Trial, settings: Settings
 ) -> tuple[str, ...]:
     """Return what to do next about the measures that failed, a sentence each."""
     failed = {item.name for item in verdict.measures if not item.passed}
@@ -196,7 +196,7 @@ def sentence(curriculum: Curriculum, verdict: Verdict, *, dry: bool) -> str:
     return f"{said} Practice only: nothing was published." if dry else said
 
 
-def capped(best: Tried, settings: Settings) -> str:
+def capped(best: Trial, settings: Settings) -> str:
     """Return a note on matrices that hold less than the rank of the settings; "" where all hold it."""
     found = best.curves.ended.get("capped") or {}
     if not found:

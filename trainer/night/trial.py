@@ -1,7 +1,7 @@
-"""One try of a night: a learning rate and a seed → a trained, exported, probed and judged adapter.
+"""One trial of a night: train and evaluate an adapter with one learning rate and one seed.
 
-Owns the try's folder inside the run's. What breaks down in one try (a loss that is no number, an
-adapter that llama.cpp refuses) costs that try alone; the caller goes on with the next.
+Each trial has a folder inside the run's. When a trial fails (the loss is not finite, llama.cpp refuses
+the adapter), the caller continues with the next one.
 """
 
 from __future__ import annotations
@@ -10,33 +10,31 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from agent.adapters import GGUF
-from memory.errors import TrainingError
 from memory.files.atomic_write import write_whole
-from trainer.evaluate import gate
-from trainer.fit.hyperparameters import recipe_of
-from trainer.fit.job import CONTROL, Job, write_job
-from trainer.launch import validate_candidate
+from trainer import pipeline
+from trainer.fit.hyperparameters import Overrides
+from trainer.fit.job import CONTROL
 from trainer.report.report import Attempt, Point
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agent.llama.engine import Engine
+    from memory.journal.journal import Journal
     from memory.settings.settings import Settings
-    from trainer.evaluate.served_config import Recaller
+    from trainer.evaluate.gate import Verdict
     from trainer.launch.launch import Launcher
-    from trainer.lessons.lessons import Curriculum
     from trainer.night.run import Run
+    from trainer.pipeline import Candidate, Lessons
 
 Item = TypeVar("Item")
 CURVE_POINTS = 120
-"""Points of a curve that a report keeps at most."""
+"""Most points of a curve that a report keeps."""
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What one try is made with."""
+class TrialPlan:
+    """The learning rate, seed and number of steps of one trial."""
 
     number: int
     rate: float
@@ -46,8 +44,9 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Practice:
-    """Several short runs from differently shuffled lessons instead of a sweep; the best one that the
-    gate passes is published, or none when `dry`."""
+    """Several short runs from differently shuffled lessons, instead of a sweep of learning rates.
+
+    The best one that passes the gate is published; none is when `dry`."""
 
     episodes: int
     steps: int
@@ -56,14 +55,14 @@ class Practice:
 
 @dataclass(slots=True)
 class Curves:
-    """What was heard while one try trained."""
+    """What the events of one training told: its loss, margins and last event."""
 
     points: list[Point] = field(default_factory=list)
     margins: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     ended: dict[str, Any] = field(default_factory=dict)
 
     def hear(self, event: dict[str, Any]) -> None:
-        """Take in an event of the training child."""
+        """Record an event of the training."""
         if event.get("phase") == "trained":
             self.ended = event
         if event.get("phase") == "train" and "loss" in event:
@@ -74,17 +73,17 @@ class Curves:
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
-    """One try: its plan, folder, verdict and curves."""
+class Trial:
+    """A finished trial: its plan, candidate, verdict and curves."""
 
-    plan: Plan
-    folder: Path
-    verdict: gate.Verdict
+    plan: TrialPlan
+    candidate: Candidate
+    verdict: Verdict
     curves: Curves
 
     @property
     def rank(self) -> tuple[bool, bool, float, float]:
-        """Orders tries: passed, cleanly, how much was learnt and kept, how little moved."""
+        """Order trials: passed, without warnings, how much was learnt and kept, how little changed."""
         verdict = self.verdict
         values = {measure.name: measure for measure in verdict.measures}
         kept = sum(
@@ -96,7 +95,7 @@ class Tried:
         return verdict.passed, verdict.clean, round(learnt + kept, 6), -values["kl"].value
 
     def entry(self, *, chosen: bool) -> Attempt:
-        """Return the line of the report."""
+        """Return this trial's entry in the report."""
         verdict, curves = self.verdict, self.curves
         return Attempt(
             number=self.plan.number,
@@ -115,68 +114,68 @@ class Tried:
         )
 
 
-def plans(settings: Settings, practice: Practice | None) -> list[Plan]:
-    """Return the tries of a night in order: each learning rate; or the episodes of a practice, which
-    take the rates in turn, each from a seed of its own."""
+def plans(settings: Settings, practice: Practice | None) -> list[TrialPlan]:
+    """Return the trials of a night in order: one per learning rate, or the episodes of a practice.
+
+    Episodes take the learning rates in turn, each with its own seed.
+    """
     training = settings.training
     rates = training.learning_rates
     if practice is None:
         return [
-            Plan(number, rate, training.seed, training.max_steps)
+            TrialPlan(number, rate, training.seed, training.max_steps)
             for number, rate in enumerate(rates, 1)
         ]
     return [
-        Plan(number + 1, rates[number % len(rates)], training.seed + number, practice.steps)
+        TrialPlan(number + 1, rates[number % len(rates)], training.seed + number, practice.steps)
         for number in range(practice.episodes)
     ]
 
 
-def make(
-    plan: Plan,
-    trainee: Launcher,
-    run: Run,
-    engine: Engine,
-    model_path: Path,
-    curriculum: Curriculum,
-    settings: Settings,
-    held_now: Sequence[bool],
-    recall: Recaller,
-    seconds: float,
-) -> Tried:
-    """Train within `seconds`, export, probe and judge one adapter.
+@dataclass(frozen=True, slots=True)
+class TrialContext:
+    """What all trials of one night share."""
+
+    run: Run
+    settings: Settings
+    launcher: Launcher
+    engine: Engine
+    journal: Journal
+    lessons: Lessons
+    held_now: Sequence[bool]
+    """Whether the current adapter reproduces each lesson."""
+
+
+def run_trial(plan: TrialPlan, context: TrialContext, seconds: float) -> Trial:
+    """Train within `seconds`, export, probe and evaluate one adapter.
 
     Raises:
-        TrainingError: the child broke down, or the run was aborted.
-        AdapterError: llama.cpp refuses what was trained.
+        TrainingError: the child process failed, or the run was cancelled.
+        AdapterError: llama.cpp refuses the adapter.
     """
-    from trainer.adapters.gguf_lora import export_adapter
-
+    run, settings = context.run, context.settings
     folder = run.folder / f"try-{plan.number}"
     folder.mkdir()
-    layers = int(engine.info.metadata[f"{engine.info.architecture}.block_count"])
-    recipe = recipe_of(
-        settings.training,
-        layers,
-        rate=plan.rate,
-        seed=plan.seed,
-        steps=plan.steps,
-        seconds=seconds,
-    )
-    write_job(folder, Job(model_path.resolve(), folder / "adapter", recipe, curriculum.samples()))
-    curves = _train(plan, folder, trainee, run)
-    run.tell("export")
-    adapter = folder / "adapter" / GGUF
-    validate_candidate.check(folder / "adapter")
-    export_adapter(
-        folder / "adapter",
-        adapter,
-        architecture=engine.info.architecture,
-        layers=layers,
+    run.curve.clear()
+    run.tell("load", attempt=plan.number, rate=plan.rate, seed=plan.seed)
+    listener = _Listener(folder, run)
+    candidate = pipeline.train(
+        context.lessons,
+        settings,
+        folder,
+        context.launcher,
+        Overrides(plan.rate, plan.seed, plan.steps, seconds),
+        listener.hear,
     )
     run.tell("probe")
-    gate.probe(adapter, model_path)
-    verdict = gate.judge(
-        engine, adapter, curriculum, settings.gate, run.counting("gate"), held_now, recall
+    pipeline.probe(candidate)
+    verdict = pipeline.gate(
+        context.engine,
+        context.journal,
+        candidate,
+        settings,
+        context.held_now,
+        run.counting("gate"),
     )
     run.tell(
         "gate",
@@ -185,11 +184,11 @@ def make(
         sentence=verdict.sentence,
         reproduced=list(verdict.spoken.reproduced),
     )
-    return Tried(plan, folder, verdict, curves)
+    return Trial(plan, candidate, verdict, listener.curves)
 
 
-def broken_down(plan: Plan, error: Exception) -> Attempt:
-    """Return the report's line on a try that came to nothing."""
+def broken_down(plan: TrialPlan, error: Exception) -> Attempt:
+    """Return the entry in the report for a trial that failed."""
     return Attempt(
         number=plan.number,
         rate=plan.rate,
@@ -204,26 +203,29 @@ def broken_down(plan: Plan, error: Exception) -> Attempt:
     )
 
 
-def _train(plan: Plan, folder: Path, trainee: Launcher, run: Run) -> Curves:
-    curves = Curves()
-    run.curve.clear()
-    run.tell("load", attempt=plan.number, rate=plan.rate, seed=plan.seed)
-    told = False
-    for event in trainee.fit(folder):
-        curves.hear(event)
-        if curves.points:
-            run.curve[:] = curves.points
-        if event.get("phase") == "aborted":
-            raise TrainingError("the training was aborted; nothing was published")
-        run.tell(**event)
-        if run.stop.is_set() and not told:
-            write_whole(folder / CONTROL, "stop")
-            told = True
-    return curves
+@dataclass(slots=True)
+class _Listener:
+    """Record the curves of a training, pass its events on, and tell it when to stop."""
+
+    folder: Path
+    run: Run
+    curves: Curves = field(default_factory=Curves)
+    told: bool = False
+
+    def hear(self, event: dict[str, Any]) -> None:
+        self.curves.hear(event)
+        if self.curves.points:
+            self.run.curve[:] = self.curves.points
+        self.run.tell(**event)
+        if self.run.stop.is_set() and not self.told:
+            write_whole(self.folder / CONTROL, "stop")
+            self.told = True
+        if event.get("phase") == "trained":
+            self.run.tell("export")
 
 
 def _thin(items: Sequence[Item]) -> list[Item]:
-    """Keep at most CURVE_POINTS of a curve, its ends among them."""
+    """Keep at most CURVE_POINTS of a curve, including both ends."""
     if len(items) <= CURVE_POINTS:
         return list(items)
     last = CURVE_POINTS - 1

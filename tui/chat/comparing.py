@@ -54,8 +54,8 @@ async def compare(screen: ChatScreen, prompt: str) -> None:
 def _sides(screen: ChatScreen) -> list[Side]:
     """Return what can be compared: the base beside what serves, both with recall, other adapters."""
     from agent.adapters import list_adapters, read_pointer
+    from trainer.adapters.adapter_staleness import entry_of
     from trainer.evaluate.compare import RECALL, side
-    from trainer.night.adapter_staleness import entry_of
 
     home = screen.chat.home
     base = entry_of(screen.chat.engine.info.path, home)

@@ -12,7 +12,7 @@ from agent.adapters import BaseEntry, find_adapter, list_adapters, read_pointer,
 from memory.errors import AdapterError, HomeError, NothingToTrainError
 from memory.settings.settings import Home
 from trainer.adapters import publish
-from trainer.night.adapter_staleness import serving
+from trainer.adapters.adapter_staleness import serving
 
 BASE = BaseEntry(sha256="b" * 64, name="base.gguf")
 

@@ -14,8 +14,8 @@ from memory.settings.settings import Home
 from tests.trainer.evaluate.test_gate import lora
 from tests.trainer.values import difference, quick_settings
 from trainer.adapters import publish
+from trainer.adapters.adapter_staleness import entry_of
 from trainer.evaluate.compare import Asked, Side, compare, questions, side
-from trainer.night.adapter_staleness import entry_of
 from tui.cli.main import run
 
 

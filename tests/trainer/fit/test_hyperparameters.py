@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memory.settings.settings import Home, read_settings
-from trainer.fit.hyperparameters import LAYERS, recipe_of
+from trainer.fit.hyperparameters import LAYERS, Overrides, recipe_of
 from trainer.fit.lr_schedule import TOP_AGAIN, WARM_UP, Schedule
 
 
@@ -15,7 +15,7 @@ def test_a_deeper_base_takes_smaller_steps(home: Home) -> None:
     assert recipe_of(training, LAYERS).learning_rate == rate
     assert recipe_of(training, 2).learning_rate == rate
     assert recipe_of(training, 28).learning_rate == pytest.approx(rate * LAYERS / 28)
-    assert recipe_of(training, 28, rate=1e-3, seed=7, steps=9, seconds=5).max_steps == 9
+    assert recipe_of(training, 28, Overrides(1e-3, 7, 9, 5)).max_steps == 9
 
 
 def test_the_rate_rises_and_falls_to_nothing_in_a_line() -> None:

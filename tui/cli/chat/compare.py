@@ -62,8 +62,8 @@ def compare(
     from agent.models.serving import served_model
     from memory.errors import NothingToTrainError
     from memory.journal.journal import Journal
+    from trainer.adapters.adapter_staleness import entry_of
     from trainer.evaluate import compare as logic
-    from trainer.night.adapter_staleness import entry_of
 
     home, settings = open_home(model)
     path = served_model(settings)

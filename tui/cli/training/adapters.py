@@ -86,8 +86,8 @@ def use(identity: str, model: str | None, as_json: bool) -> None:
     """
     from agent.adapters import find_adapter, verify
     from agent.models.serving import served_model
+    from trainer.adapters.adapter_staleness import entry_of
     from trainer.adapters.publish import select
-    from trainer.night.adapter_staleness import entry_of
 
     home, settings = open_home(model)
     adapter = find_adapter(home.adapters, identity)

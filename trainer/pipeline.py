@@ -1,0 +1,228 @@
+"""The steps from marked differences to a serving adapter: compose, train, probe, gate, publish.
+
+Each step takes what it needs already open (an engine, the journal, a launcher), so that a night
+(`trainer/night/night.py`) can share them between steps and a program that calls `trainer/loop.py`
+can open them one step at a time. Nothing is locked between the steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent.adapters import GGUF, Adapter, BaseEntry
+from memory.difference import Difference
+from memory.errors import AdapterError, NothingToTrainError, TrainingError
+from memory.journal.journal import Journal
+from memory.settings.settings import Home, Settings
+from trainer.adapters import publish as publishing
+from trainer.adapters.adapter_staleness import entry_of, fingerprints
+from trainer.adapters.gguf_lora import export_adapter
+from trainer.evaluate import gate as gates
+from trainer.evaluate.served_config import Recaller, holdings
+from trainer.fit.base_model import read_architecture
+from trainer.fit.hyperparameters import Overrides, recipe_of
+from trainer.fit.job import Job, write_job
+from trainer.launch import validate_candidate
+from trainer.lessons.anchors import Answers
+from trainer.lessons.lessons import Curriculum, make_curriculum, threads_now, unmarked
+from trainer.lessons.provenance import Basis, last_look
+
+if TYPE_CHECKING:
+    from agent.llama.engine import Engine
+    from trainer.evaluate.gate import Verdict
+    from trainer.launch.launch import Launcher
+
+Progress = Callable[[int, int], None]
+PACKAGES = ("torch", "peft", "transformers", "gguf")
+"""Packages whose versions an adapter's manifest records."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What lessons are composed from: the journal as it was read, and the model to teach."""
+
+    home: Home
+    model: Path
+    base: BaseEntry
+    basis: Basis
+
+
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """What a training learns and preserves, and what it was composed from."""
+
+    curriculum: Curriculum
+    differences: tuple[Difference, ...]
+    model: Path
+    base: BaseEntry
+    basis: Basis
+    home: Home
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A trained adapter that has not been published.
+
+    `folder` holds adapter_config.json and adapter_model.safetensors (PEFT) and adapter.gguf.
+    """
+
+    folder: Path
+    lessons: Lessons
+    settings: dict[str, Any]
+
+    @property
+    def gguf(self) -> Path:
+        """The file that llama.cpp serves."""
+        return self.folder / GGUF
+
+
+def compose(
+    engine: Engine,
+    journal: Journal,
+    source: Source,
+    settings: Settings,
+    progress: Progress = lambda done, total: None,
+) -> Lessons:
+    """Make the lessons of the differences in `source.basis`.
+
+    `engine` must serve the base alone. Its answers to what must stay the same are cached, and
+    `progress` reports how many of them are ready.
+
+    Raises:
+        NothingToTrainError: no difference can be made a lesson.
+    """
+    basis = source.basis
+    answers = Answers(engine, source.base.sha256, source.home.cache)
+    curriculum = make_curriculum(
+        engine,
+        basis.differences,
+        answers,
+        settings,
+        progress,
+        own=unmarked(basis.turns, basis.differences),
+        threads=threads_now(journal, basis.differences),
+    )
+    answers.save()
+    if not curriculum.lessons:
+        left = list(curriculum.left_out.values())
+        why = left[0] if left else "none says how it should have sounded"
+        raise NothingToTrainError("no difference can be made a lesson: {why}", why=why)
+    return Lessons(curriculum, basis.differences, source.model, source.base, basis, source.home)
+
+
+def recaller(engine: Engine, journal: Journal, lessons: Lessons, settings: Settings) -> Recaller:
+    """Return what the chat would recall for a message, with or without an adapter."""
+    superseded = lessons.curriculum.superseded
+    return Recaller(engine, journal, settings, lessons.differences, superseded)
+
+
+def train(
+    lessons: Lessons,
+    settings: Settings,
+    folder: Path,
+    launcher: Launcher,
+    overrides: Overrides | None = None,
+    on_event: Callable[[dict[str, Any]], None] = lambda event: None,
+) -> Candidate:
+    """Train an adapter below `folder`, check what came back and export it to GGUF.
+
+    `on_event` receives the events of the training, the last one being "trained".
+
+    Raises:
+        TrainingError: the training failed or was cancelled.
+        AdapterError: what came back is not a plain LoRA for this base.
+    """
+    architecture, layers = read_architecture(lessons.model)
+    recipe = recipe_of(settings.training, layers, overrides)
+    folder.mkdir(parents=True, exist_ok=True)
+    output = folder / "adapter"
+    write_job(folder, Job(lessons.model.resolve(), output, recipe, lessons.curriculum.samples()))
+    for event in launcher.fit(folder):
+        if event.get("phase") == "aborted":
+            raise TrainingError("the training was aborted; nothing was published")
+        on_event(event)
+    validate_candidate.check(output)
+    export_adapter(output, output / GGUF, architecture=architecture, layers=layers)
+    rate = overrides.rate if overrides else None
+    used = {
+        **settings.training.model_dump(),
+        "learning_rate": settings.training.learning_rates[0] if rate is None else rate,
+        "seed": recipe.seed,
+    }
+    return Candidate(output, lessons, used)
+
+
+def probe(candidate: Candidate) -> None:
+    """Load the candidate onto its base in a child process.
+
+    Raises:
+        AdapterError: llama.cpp refuses it, or crashes on it.
+    """
+    gates.probe(candidate.gguf, candidate.lessons.model)
+
+
+def gate(
+    engine: Engine,
+    journal: Journal,
+    candidate: Candidate,
+    settings: Settings,
+    held_now: Sequence[bool] = (),
+    progress: Progress = lambda done, total: None,
+) -> Verdict:
+    """Evaluate a candidate that passed `probe`, with recall as the chat would use it.
+
+    `held_now` marks the lessons that the current adapter reproduces; none of them may be lost.
+    """
+    lessons = candidate.lessons
+    return gates.judge(
+        engine,
+        candidate.gguf,
+        lessons.curriculum,
+        settings.gate,
+        progress,
+        held_now,
+        recaller(engine, journal, lessons, settings),
+    )
+
+
+def publish(home: Home, journal: Journal, candidate: Candidate, verdict: Verdict) -> Adapter:
+    """Make the candidate the current adapter, at the strength that the gate found.
+
+    Raises:
+        AdapterError: the gate did not pass it, or it does not load under its final name.
+        TrainingError: the model file changed since the lessons were composed.
+        SupersededError: one of its differences was forgotten, taken back or superseded since.
+        HomeError: it cannot be written. The current adapter is unchanged.
+    """
+    lessons = candidate.lessons
+    if not verdict.passed:
+        raise AdapterError(
+            "the gate did not pass this adapter ({sentence}); train again",
+            sentence=verdict.sentence,
+        )
+    if (base := entry_of(lessons.model, home)) != lessons.base:
+        raise TrainingError(
+            "the model {model_path} changed while its adapter was trained ({sha256} → "
+            "{sha2562}); nothing was published, `discern train` trains for the new one",
+            model_path=lessons.model,
+            sha256=lessons.base.sha256[:8],
+            sha2562=base.sha256[:8],
+        )
+    return publishing.publish(
+        home,
+        candidate.folder,
+        base=lessons.base,
+        scale=verdict.scale,
+        differences=lessons.curriculum.differences,
+        fingerprints=fingerprints(lessons.differences),
+        holds=holdings(verdict.holds, lessons.differences, lessons.curriculum.superseded),
+        settings=candidate.settings,
+        metrics=gates.measures_to_json(verdict.measures),
+        versions={name: version(name) for name in PACKAGES},
+        probe=lambda adapter: gates.probe(adapter, lessons.model),
+        last_look=last_look(journal, lessons.basis),
+    )
