@@ -21,7 +21,7 @@ import numpy as np
 from agent.prompt.prompt import Prompt, compose, reply_tokens
 from benchmarks.marks import Mark, unrelated
 from memory.difference import Message
-from trainer.evaluate.gate import same
+from trainer.evaluate.metrics import same
 
 if TYPE_CHECKING:
     from agent.llama.engine import Engine

@@ -29,7 +29,7 @@ from memory.journal.journal import Journal
 from memory.settings.settings import Home
 
 if TYPE_CHECKING:
-    from trainer.evaluate.gate import Verdict
+    from trainer.evaluate.verdict import Verdict
     from trainer.report.report import Beside
 
 COUNTS = (1, 3, 8, 10, 50)
@@ -52,11 +52,11 @@ def write_evening(home: Home, chosen: Sequence[Mark], *, apart: bool) -> None:
             before = (*before, *said)
 
 
-def measure(count: int, seed: int, *, apart: bool) -> tuple[Verdict, tuple[Beside, ...], float]:
+def evaluate(count: int, seed: int, *, apart: bool) -> tuple[Verdict, tuple[Beside, ...], float]:
     """Teach `count` marks; return the verdict at full strength, the other rows, processor seconds."""
     from trainer import loop
-    from trainer.evaluate import gate
-    from trainer.evaluate.baselines import stand
+    from trainer.evaluate.baselines import measure_baselines
+    from trainer.evaluate.gate import Evaluation, measure
     from trainer.evaluate.served_config import Recaller
 
     with tempfile.TemporaryDirectory() as folder:
@@ -74,10 +74,11 @@ def measure(count: int, seed: int, *, apart: bool) -> tuple[Verdict, tuple[Besid
         made = lessons.curriculum
         with Engine.open(STARTER, one_thread()) as engine, Journal(home.journal) as journal:
             recall = Recaller(engine, journal, settings, lessons.differences, made.superseded)
-            standing = stand(engine, made.lessons, recall, None)
-            verdict = gate.measure(engine, candidate.gguf, 1.0, made, settings.gate, recall=recall)
+            baselines = measure_baselines(engine, made.lessons, recall, None)
+            evaluation = Evaluation(engine, made, settings.gate, recall)
+            verdict = measure(candidate.gguf, 1.0, evaluation)
             engine.set_adapter(None)
-    return verdict, standing.rows, seconds
+    return verdict, baselines.rows, seconds
 
 
 def _children() -> float:
@@ -98,7 +99,7 @@ def main() -> None:
     print("|" + "---:|" * (len(columns) + 5))
     for count in wanted.n:
         for seed in wanted.seeds:
-            verdict, rows, seconds = measure(count, seed, apart=wanted.apart)
+            verdict, rows, seconds = evaluate(count, seed, apart=wanted.apart)
             found = {item.name: item.value for item in verdict.measures}
             by_name = {row.name: row for row in rows}
             pairs = [by_name["base"], by_name["recall"], verdict.alone, verdict.spoken]

@@ -51,7 +51,8 @@ MET = (
 )  # fmt: skip
 """Where errors are raised that a person may meet in the chat."""
 REPORTED = (
-    "trainer/evaluate/gate.py", "trainer/night/postmortem.py", "trainer/lessons/conflicts.py",
+    "trainer/evaluate/gate.py", "trainer/evaluate/verdict.py",
+    "trainer/night/postmortem.py", "trainer/lessons/conflicts.py",
     "trainer/evaluate/baselines.py",
     "trainer/night/gpu_placement.py", "trainer/evaluate/unlearned.py",
     "memory/files/bounded_read.py", "agent/models/load_check_child.py",

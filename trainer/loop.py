@@ -41,7 +41,7 @@ from trainer.pipeline import Candidate, Lessons
 
 if TYPE_CHECKING:
     from agent.adapters import Adapter
-    from trainer.evaluate.gate import Verdict
+    from trainer.evaluate.verdict import Verdict
 
 __all__ = [
     "Candidate",

@@ -21,8 +21,10 @@ from memory.settings.settings import Home, Settings
 from trainer.adapters import publish as publishing
 from trainer.adapters.adapter_staleness import entry_of, fingerprints
 from trainer.adapters.gguf_lora import export_adapter
-from trainer.evaluate import gate as gates
+from trainer.evaluate import probe as probing
+from trainer.evaluate.gate import Evaluation, judge
 from trainer.evaluate.served_config import Recaller, holdings
+from trainer.evaluate.verdict import Verdict, measures_to_json
 from trainer.fit.base_model import read_architecture
 from trainer.fit.hyperparameters import Overrides, recipe_of
 from trainer.fit.job import Job, write_job
@@ -33,7 +35,6 @@ from trainer.lessons.provenance import Basis, last_look
 
 if TYPE_CHECKING:
     from agent.llama.engine import Engine
-    from trainer.evaluate.gate import Verdict
     from trainer.launch.launch import Launcher
 
 Progress = Callable[[int, int], None]
@@ -162,7 +163,7 @@ def probe(candidate: Candidate) -> None:
     Raises:
         AdapterError: llama.cpp refuses it, or crashes on it.
     """
-    gates.probe(candidate.gguf, candidate.lessons.model)
+    probing.probe(candidate.gguf, candidate.lessons.model)
 
 
 def gate(
@@ -178,15 +179,15 @@ def gate(
     `held_now` marks the lessons that the current adapter reproduces; none of them may be lost.
     """
     lessons = candidate.lessons
-    return gates.judge(
+    evaluation = Evaluation(
         engine,
-        candidate.gguf,
         lessons.curriculum,
         settings.gate,
-        progress,
-        held_now,
         recaller(engine, journal, lessons, settings),
+        held_now,
+        progress,
     )
+    return judge(candidate.gguf, evaluation)
 
 
 def publish(home: Home, journal: Journal, candidate: Candidate, verdict: Verdict) -> Adapter:
@@ -221,8 +222,8 @@ def publish(home: Home, journal: Journal, candidate: Candidate, verdict: Verdict
         fingerprints=fingerprints(lessons.differences),
         holds=holdings(verdict.holds, lessons.differences, lessons.curriculum.superseded),
         settings=candidate.settings,
-        metrics=gates.measures_to_json(verdict.measures),
+        metrics=measures_to_json(verdict.measures),
         versions={name: version(name) for name in PACKAGES},
-        probe=lambda adapter: gates.probe(adapter, lessons.model),
+        probe=lambda adapter: probing.probe(adapter, lessons.model),
         last_look=last_look(journal, lessons.basis),
     )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trainer.evaluate.gate import Spoken, listen, prompts_of
+from trainer.evaluate.lesson_answers import LessonAnswers, answer_lessons, prompts_of
 from trainer.evaluate.metrics import Wanted, answers, mean
 from trainer.evaluate.served_config import Recaller, below
 from trainer.report.report import Beside
@@ -28,7 +28,7 @@ Step = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Baselines:
     """How things stand before a night: `held` and `recalled` a flag a lesson, `rows` for the report.
 
     `held` are the lessons that the serving adapter reproduces (all False without one), `recalled` those
@@ -40,13 +40,13 @@ class Standing:
     rows: tuple[Beside, ...]
 
 
-def stand(
+def measure_baselines(
     engine: Engine,
     lessons: Sequence[Lesson],
     recall: Recaller,
     current: Adapter | None,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Standing:
+) -> Baselines:
     """Measure all three; the engine wears no adapter when this returns."""
     blocks = _with_recall(engine, lessons, recall)
     total = len(blocks) + prompts_of(lessons) * (2 if current else 1)
@@ -57,7 +57,7 @@ def stand(
         done += 1
         progress(done, total)
 
-    alone = listen(engine, lessons, step)
+    alone = answer_lessons(engine, lessons, step)
     rows = [_row("base", alone)]
     recalled: list[bool | None] = [None] * len(lessons)
     said = answers(engine, [wanted for _, _, wanted in blocks], step, shown=0)
@@ -71,15 +71,15 @@ def stand(
     if current is not None:
         try:
             engine.set_adapter(current.gguf, current.manifest.scale)
-            spoken = listen(engine, lessons, step)
+            spoken = answer_lessons(engine, lessons, step)
         finally:
             engine.set_adapter(None)
         held = spoken.reproduced
         rows.append(_row(f"adapter {current.id[:8]}", spoken))
-    return Standing(held, tuple(recalled), tuple(rows))
+    return Baselines(held, tuple(recalled), tuple(rows))
 
 
-def _row(name: str, spoken: Spoken) -> Beside:
+def _row(name: str, spoken: LessonAnswers) -> Beside:
     return Beside(name, spoken.lessons, spoken.rephrasings)
 
 
@@ -105,7 +105,7 @@ def _with_recall(
     return made
 
 
-def no_better(rows: Sequence[Beside], spoken: Spoken) -> str:
+def no_better(rows: Sequence[Beside], spoken: LessonAnswers) -> str:
     """Return a sentence when recall alone does as well as the adapter, else ""."""
     recall = next((row for row in rows if row.name == "recall"), None)
     if recall is None:

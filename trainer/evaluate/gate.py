@@ -17,145 +17,64 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from trainer.evaluate.metrics import Answer, Wanted, answer, answers, drift, hold, mean, same
-from trainer.evaluate.probe import probe
-from trainer.evaluate.served_config import Recaller, below
+from trainer.evaluate.lesson_answers import (
+    LessonAnswers,
+    answer_lessons,
+    answer_lessons_with_recall,
+    prompts_of,
+)
+from trainer.evaluate.metrics import drift, hold, mean
 from trainer.evaluate.spillover import Spread
 from trainer.evaluate.unlearned import excuse
+from trainer.evaluate.verdict import Verdict
 from trainer.report.report import Change, Measure
 
 if TYPE_CHECKING:
     from agent.llama.engine import Engine
     from memory.settings.settings import GateSettings
-    from trainer.evaluate.metrics import Held
+    from trainer.evaluate.metrics import Answer, Held
+    from trainer.evaluate.served_config import Recaller
     from trainer.lessons.anchors import Anchor
-    from trainer.lessons.lessons import Curriculum, Lesson, Question
-
-__all__ = ["Spoken", "Verdict", "judge", "listen", "measure", "measures_to_json", "probe", "same"]
+    from trainer.lessons.lessons import Curriculum, Lesson
 
 SCALE_STEPS = 3
 LOWEST_SCALE = 0.75
 HALF = 0.5
-SHOWN_REWORDED = 40
-"""Wrong replies to held-out rephrasings that are generated to their end."""
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
-    """What is said to every lesson: to its question, to its held-out rephrasings, and to its question
-    in other places (`Lesson.places`)."""
+class Evaluation:
+    """What an adapter is evaluated on, and the thresholds it must meet."""
 
-    asked: tuple[Answer, ...]
-    reworded: tuple[tuple[Answer, ...], ...]
-    placed: tuple[tuple[Answer, ...], ...] = ()
-
-    @property
-    def reproduced(self) -> tuple[bool, ...]:
-        """Whether each lesson's question gets the expected reply."""
-        return tuple(one.right for one in self.asked)
-
-    @property
-    def rephrased(self) -> tuple[float, ...]:
-        """Share of each lesson's held-out rephrasings that get it; 1 where there are none."""
-        return tuple(mean([one.right for one in some]) for some in self.reworded)
-
-    @property
-    def lessons(self) -> float:
-        """Share of the lessons' questions that get the expected reply, in whatever place."""
-        return mean([*self.reproduced, *(one.right for some in self.placed for one in some)])
-
-    @property
-    def every(self) -> tuple[Answer, ...]:
-        """All answers."""
-        many = (*self.reworded, *self.placed)
-        return (*self.asked, *(one for some in many for one in some))
-
-    @property
-    def rephrasings(self) -> float:
-        """Mean share of the held-out rephrasings, over the lessons that have some."""
-        pairs = zip(self.reworded, self.rephrased, strict=True)
-        return mean([share for some, share in pairs if some])
+    engine: Engine
+    curriculum: Curriculum
+    thresholds: GateSettings
+    recall: Recaller | None = None
+    """What is recalled for a message; None for an adapter alone."""
+    held_now: Sequence[bool] = ()
+    """Whether the current adapter reproduces each lesson; none of those may be lost."""
+    progress: Progress = lambda done, total: None
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the gate found at one scale.
+def judge(adapter: Path, evaluation: Evaluation) -> Verdict:
+    """Evaluate `adapter`; lower its scale when only the drift fails.
 
-    `spoken` is what is said as it will be served, `alone` what the adapter says without recall. `holds`
-    are the ids of the differences that it answers for everywhere; those are not recalled any more.
+    The engine has no adapter when this returns.
     """
-
-    scale: float
-    measures: tuple[Measure, ...]
-    spoken: Spoken
-    changes: tuple[Change, ...]
-    alone: Spoken
-    holds: frozenset[str]
-    unlearnt: frozenset[str] = frozenset()
-    """Ids of the few differences without which all was learnt (`trainer/evaluate/unlearned.py`)."""
-
-    @property
-    def passed(self) -> bool:
-        """Whether the adapter may serve."""
-        return all(measure.passed or measure.warned for measure in self.measures)
-
-    @property
-    def clean(self) -> bool:
-        """Whether it passed without a warning."""
-        return all(measure.passed for measure in self.measures)
-
-    @property
-    def sentence(self) -> str:
-        """What was decided and why, in one sentence."""
-        if self.passed and self.unlearnt:
-            return (
-                f"the adapter learnt all but {len(self.unlearnt)} of the differences and left the rest "
-                "as it was"
-            )
-        if self.passed:
-            return "the adapter learnt what it should and left the rest as it was"
-        return "; ".join(item.sentence for item in self.measures if not item.may_serve)
-
-    @property
-    def only_drifts(self) -> bool:
-        """Whether everything was learnt and only something else moved."""
-        failed = [x for x in self.measures if not (x.passed or (x.warned and not x.drift))]
-        return bool(failed) and all(measure.drift for measure in failed)
-
-
-def judge(
-    engine: Engine,
-    adapter: Path,
-    curriculum: Curriculum,
-    gate: GateSettings,
-    progress: Progress = lambda done, total: None,
-    held_now: Sequence[bool] = (),
-    recall: Recaller | None = None,
-) -> Verdict:
-    """Measure `adapter` and return the verdict; lower its scale when only the drift fails.
-
-    `held_now` tells which lessons are reproduced under the adapter that serves today; none of them
-    may be lost. `recall` gives what is recalled for a message (None: nothing is). The engine wears no
-    adapter when this returns.
-    """
-
-    def at(scale: float) -> Verdict:
-        return measure(engine, adapter, scale, curriculum, gate, progress, held_now, recall)
-
     try:
-        verdict = at(1.0)
+        verdict = measure(adapter, 1.0, evaluation)
         if not verdict.only_drifts:
             return verdict
         best, low, high = verdict, LOWEST_SCALE, 1.0
         for _ in range(SCALE_STEPS):
             middle = round(math.sqrt(low * high), 3)
-            tried = at(middle)
+            tried = measure(adapter, middle, evaluation)
             if tried.clean or (tried.passed and not best.passed):
                 best = tried
             if tried.clean or not tried.only_drifts:
@@ -164,28 +83,20 @@ def judge(
                 high = middle
         return best
     finally:
-        engine.set_adapter(None)
+        evaluation.engine.set_adapter(None)
 
 
-def measure(
-    engine: Engine,
-    adapter: Path,
-    scale: float,
-    curriculum: Curriculum,
-    gate: GateSettings,
-    progress: Progress = lambda done, total: None,
-    held_now: Sequence[bool] = (),
-    recall: Recaller | None = None,
-) -> Verdict:
-    """Ask everything once with the adapter at `scale`."""
+def measure(adapter: Path, scale: float, evaluation: Evaluation) -> Verdict:
+    """Ask everything once with `adapter` at `scale`."""
+    engine, curriculum, recall = evaluation.engine, evaluation.curriculum, evaluation.recall
     engine.set_adapter(adapter, scale)
     lessons = curriculum.lessons
     total = prompts_of(lessons)
     total += len(curriculum.near_misses) + len(curriculum.anchors)
-    step = _counter(progress, total)
-    alone = listen(engine, lessons, step)
+    step = _counter(evaluation.progress, total)
+    alone = answer_lessons(engine, lessons, step)
     holds = held_by(lessons, alone)
-    served = listen_served(engine, lessons, alone, recall, holds) if recall else alone
+    served = answer_lessons_with_recall(engine, lessons, alone, recall, holds) if recall else alone
     near = hold(engine, curriculum.near_misses, step)
     anchors = hold(engine, curriculum.anchors, step)
     spread = Spread(lessons, curriculum.before)
@@ -193,9 +104,10 @@ def measure(
         *_changes(curriculum.anchors, anchors, spread, near=False),
         *_changes(curriculum.near_misses, near, spread, near=True),
     )
+    found = _Findings(served, alone, near, anchors, changes)
     verdict = Verdict(
         scale=scale,
-        measures=_measures(served, alone, near, anchors, changes, gate, held_now),
+        measures=_measures(found, evaluation.thresholds, evaluation.held_now),
         spoken=served,
         changes=changes,
         alone=alone,
@@ -204,7 +116,7 @@ def measure(
     return excuse(verdict, curriculum.lessons)
 
 
-def held_by(lessons: Sequence[Lesson], alone: Spoken) -> frozenset[str]:
+def held_by(lessons: Sequence[Lesson], alone: LessonAnswers) -> frozenset[str]:
     """Return the differences whose every lesson is answered right by the adapter alone, wherever it
     was asked, and in half of its held-out wordings."""
     failing: set[str] = set()
@@ -216,78 +128,6 @@ def held_by(lessons: Sequence[Lesson], alone: Spoken) -> frozenset[str]:
         if not right or alone.rephrased[number] < HALF:
             failing.add(lesson.difference)
     return frozenset(x.difference for x in lessons if x.kind != "naming") - failing
-
-
-def listen(
-    engine: Engine, lessons: Sequence[Lesson], step: Callable[[], None] = lambda: None
-) -> Spoken:
-    """Return what is said to the lessons under what the engine wears, nothing recalled."""
-    asked = answers(engine, [_wanted(lesson, lesson.question) for lesson in lessons], step)
-    reworded = answers(engine, _questions(lessons, "held_out"), step, shown=SHOWN_REWORDED)
-    placed = answers(engine, _questions(lessons, "places"), step)
-    return _by_lesson(lessons, asked, reworded, placed)
-
-
-def listen_served(
-    engine: Engine,
-    lessons: Sequence[Lesson],
-    alone: Spoken,
-    recall: Recaller,
-    holds: frozenset[str],
-) -> Spoken:
-    """Return what is said with what is recalled for each message; where nothing is, it is `alone`."""
-    blocks: dict[str, str] = {}
-
-    def again(question: Question, lesson: Lesson, said: Answer) -> Answer:
-        if question.text not in blocks:
-            blocks[question.text] = recall.served(question.text, holds)
-        block, reply = blocks[question.text], len(lesson.chosen)
-        prompt = below(engine, recall.settings, question, block, reply)
-        if prompt is None:
-            return said
-        return answer(engine, replace(_wanted(lesson, question), prompt=prompt))
-
-    def all_again(name: str, groups: Sequence[Sequence[Answer]]) -> tuple[tuple[Answer, ...], ...]:
-        return tuple(
-            tuple(
-                again(question, lesson, said)
-                for question, said in zip(getattr(lesson, name), some, strict=True)
-            )
-            for lesson, some in zip(lessons, groups, strict=True)
-        )
-
-    return Spoken(
-        tuple(again(x.question, x, said) for x, said in zip(lessons, alone.asked, strict=True)),
-        all_again("held_out", alone.reworded),
-        all_again("places", alone.placed),
-    )
-
-
-def _wanted(lesson: Lesson, question: Question) -> Wanted:
-    return Wanted(question.prompt, lesson.chosen, lesson.expected)
-
-
-def _questions(lessons: Sequence[Lesson], name: Literal["held_out", "places"]) -> list[Wanted]:
-    return [_wanted(lesson, question) for lesson in lessons for question in getattr(lesson, name)]
-
-
-def _by_lesson(
-    lessons: Sequence[Lesson],
-    asked: Sequence[Answer],
-    reworded: Sequence[Answer],
-    placed: Sequence[Answer],
-) -> Spoken:
-    words, places = iter(reworded), iter(placed)
-    return Spoken(
-        tuple(asked),
-        tuple(tuple(next(words) for _ in x.held_out) for x in lessons),
-        tuple(tuple(next(places) for _ in x.places) for x in lessons),
-    )
-
-
-def prompts_of(lessons: Sequence[Lesson]) -> int:
-    """Return how many prompts `listen` asks."""
-    return sum(1 + len(lesson.held_out) + len(lesson.places) for lesson in lessons)
 
 
 def _counter(progress: Progress, total: int) -> Callable[[], None]:
@@ -318,15 +158,21 @@ def _changes(
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class _Findings:
+    """All answers at one scale: to the lessons as served and without recall, and to the rest."""
+
+    served: LessonAnswers
+    alone: LessonAnswers
+    near: Sequence[Held]
+    anchors: Sequence[Held]
+    changes: Sequence[Change]
+
+
 def _measures(
-    spoken: Spoken,
-    alone: Spoken,
-    near: Sequence[Held],
-    anchors: Sequence[Held],
-    changes: Sequence[Change],
-    gate: GateSettings,
-    held_now: Sequence[bool],
+    found: _Findings, gate: GateSettings, held_now: Sequence[bool]
 ) -> tuple[Measure, ...]:
+    spoken, alone, near, anchors = found.served, found.alone, found.near, found.anchors
     right, rephrased = spoken.lessons, min(spoken.rephrasings, alone.rephrasings)
     before = [had for had, held in zip(spoken.reproduced, held_now, strict=False) if held]
     kept = mean(before)
@@ -343,7 +189,7 @@ def _measures(
     said: list[Answer | Held] = [*spoken.every, *near, *anchors]
     sound = mean([one.sound for one in said])
     endless = sum(not one.ended for one in said)
-    spread = sum(change.spread for change in changes)
+    spread = sum(change.spread for change in found.changes)
     return (
         Measure("lessons", right, gate.lessons, right >= gate.lessons,
                 f"lessons reproduced: {_share(right)} (at least {gate.lessons:.0%})"),
@@ -385,8 +231,3 @@ def _share(value: float) -> str:
 def _shares(kept: float, strict: float) -> str:
     share = _share(kept)
     return f"{share}, {_share(strict)} to the letter" if strict != kept else share
-
-
-def measures_to_json(measures: Sequence[Measure]) -> dict[str, float]:
-    """Return name → value, for an adapter's manifest."""
-    return {measure.name: round(float(measure.value), 5) for measure in measures}

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from trainer.evaluate.metrics import mean
 
 if TYPE_CHECKING:
-    from trainer.evaluate.gate import Spoken, Verdict
+    from trainer.evaluate.lesson_answers import LessonAnswers
+    from trainer.evaluate.verdict import Verdict
     from trainer.lessons.lesson import Lesson
 
 FEW = 0.1
@@ -64,12 +65,12 @@ def _said(sentence: str, unlearnt: frozenset[str]) -> str:
     return f"{sentence}, for {named} could not be learnt"
 
 
-def _right(spoken: Spoken, chosen: Sequence[bool]) -> tuple[float, float]:
+def _right(spoken: LessonAnswers, chosen: Sequence[bool]) -> tuple[float, float]:
     some = _only(spoken, chosen)
     return some.lessons, mean(some.rephrased)
 
 
-def _only(spoken: Spoken, chosen: Sequence[bool]) -> Spoken:
+def _only(spoken: LessonAnswers, chosen: Sequence[bool]) -> LessonAnswers:
     """Return what was said to some of the lessons."""
 
     def of(answers: tuple, /) -> tuple:  # type: ignore[type-arg]

@@ -41,7 +41,7 @@ from trainer.adapters.adapter_staleness import (
     serving,
     waits,
 )
-from trainer.evaluate.baselines import Standing, no_better, stand
+from trainer.evaluate.baselines import Baselines, measure_baselines, no_better
 from trainer.launch.launch import launcher
 from trainer.lessons.provenance import read_basis, scrub, settle, watching
 from trainer.night import postmortem
@@ -169,10 +169,10 @@ class _TrainingRun:
                 lessons=[[x.difference, x.kind, 1 + len(x.rephrasings)] for x in taught],
             )
             recall = pipeline.recaller(engine, self.journal, lessons, self.settings)
-            standing = stand(engine, taught, recall, current, run.counting("beside"))
+            baselines = measure_baselines(engine, taught, recall, current, run.counting("beside"))
             best, attempts = self.sweep(
                 TrialContext(
-                    run, self.settings, trainee, engine, self.journal, lessons, standing.held
+                    run, self.settings, trainee, engine, self.journal, lessons, baselines.held
                 )
             )
         adapter = None
@@ -180,7 +180,7 @@ class _TrainingRun:
         if best.verdict.passed and not dry:
             run.tell("publish")
             adapter = pipeline.publish(self.source.home, self.journal, best.candidate, best.verdict)
-        return self.close(best, attempts, standing, adapter, note)
+        return self.close(best, attempts, baselines, adapter, note)
 
     def compose(self, engine: Engine) -> pipeline.Lessons:
         counting = self.run.counting("anchors")
@@ -230,7 +230,7 @@ class _TrainingRun:
         self,
         best: Trial,
         attempts: tuple[Attempt, ...],
-        standing: Standing,
+        baselines: Baselines,
         adapter: Adapter | None,
         note: str,
     ) -> Report:
@@ -238,11 +238,11 @@ class _TrainingRun:
         verdict, run, home = best.verdict, self.run, self.source.home
         curriculum = best.candidate.lessons.curriculum
         dry = self.practice is not None and self.practice.dry
-        fates = postmortem.fates(self.differences, curriculum, best, standing)
+        fates = postmortem.fates(self.differences, curriculum, best, baselines)
         if not dry:
-            states = postmortem.states(fates, standing.held, published=adapter is not None)
+            states = postmortem.states(fates, baselines.held, published=adapter is not None)
             settle(self.journal, self.source.basis, states)
-        better = no_better(standing.rows, verdict.spoken)
+        better = no_better(baselines.rows, verdict.spoken)
         warned = [item.sentence for item in verdict.measures if item.warned and verdict.passed]
         conflicts = [conflict.sentence for conflict in curriculum.conflicts]
         capped = postmortem.capped(best, self.settings)
@@ -263,7 +263,7 @@ class _TrainingRun:
                 curve=tuple(best.curves.points),
                 phases=run.spent(),
                 run=str(run.folder),
-                beside=(*standing.rows, *postmortem.rows(verdict)),
+                beside=(*baselines.rows, *postmortem.rows(verdict)),
                 attempts=attempts,
                 notes=tuple(filter(None, [note, better, capped, *warned, *conflicts])),
                 advice=postmortem.advice(verdict, fates, best, self.settings),

@@ -14,8 +14,8 @@ from trainer.report.report import Beside, Fate
 
 if TYPE_CHECKING:
     from memory.settings.settings import Settings
-    from trainer.evaluate.baselines import Standing
-    from trainer.evaluate.gate import Verdict
+    from trainer.evaluate.baselines import Baselines
+    from trainer.evaluate.verdict import Verdict
     from trainer.lessons.lessons import Curriculum, Lesson
     from trainer.night.trial import Trial
 
@@ -28,13 +28,13 @@ FEW = 4
 
 
 def fates(
-    differences: Sequence[Difference], curriculum: Curriculum, best: Trial, standing: Standing
+    differences: Sequence[Difference], curriculum: Curriculum, best: Trial, baselines: Baselines
 ) -> tuple[Fate, ...]:
     """Return the fate of every lesson, in order, then of what was left out."""
     spoken = best.verdict.spoken
     made: list[Fate] = []
     for number, lesson in enumerate(curriculum.lessons):
-        answer, held = spoken.asked[number], standing.held[number]
+        answer, held = spoken.asked[number], baselines.held[number]
         fate = ("held" if held else "learnt") if answer.right else (
             "lost again" if held else "repelled"
         )  # fmt: skip
@@ -50,7 +50,7 @@ def fates(
                 fate=fate,
                 rephrasings=round(spoken.rephrased[number], 3),
                 current=held,
-                recall=standing.recalled[number],
+                recall=baselines.recalled[number],
                 reworded=tuple(
                     (question.text, said.text)
                     for question, said in zip(lesson.held_out, spoken.reworded[number], strict=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from agent.llama.engine import Engine
     from memory.journal.journal import Journal
     from memory.settings.settings import Settings
-    from trainer.evaluate.gate import Verdict
+    from trainer.evaluate.verdict import Verdict
     from trainer.launch.launch import Launcher
     from trainer.night.run import Run
     from trainer.pipeline import Candidate, Lessons

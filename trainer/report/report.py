@@ -186,12 +186,6 @@ class Report:
         """
         return _REPORT.validate_python(parse_object(data) if isinstance(data, str) else data)
 
-    def to_html(self) -> str:
-        """Return the report as one self-contained page."""
-        from trainer.report.page import report_page
-
-        return report_page(self)
-
 
 _REPORT = TypeAdapter(Report)
 

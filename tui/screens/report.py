@@ -20,6 +20,7 @@ from textual.widgets import Static
 
 from memory.files.atomic_write import write_whole
 from memory.i18n.i18n import tr
+from trainer.report.page import report_page
 from trainer.report.report import Report
 from tui.keys.bindings import bindings, hints, keyboard_of
 from tui.screens.modal import Modal
@@ -112,7 +113,7 @@ class ReportScreen(Modal[None]):
         folder, report = self._found[self._at]
         page = folder / PAGE
         try:
-            text = await asyncio.to_thread(report.to_html)
+            text = await asyncio.to_thread(report_page, report)
             await asyncio.to_thread(write_whole, page, text)
         except OSError as error:
             said = tr(

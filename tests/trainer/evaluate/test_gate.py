@@ -15,7 +15,10 @@ from memory.difference import Message
 from memory.errors import AdapterError
 from memory.settings.settings import Home
 from tests.trainer.values import difference, quick_settings
-from trainer.evaluate.gate import judge, listen, probe, same
+from trainer.evaluate.gate import Evaluation, judge
+from trainer.evaluate.lesson_answers import answer_lessons
+from trainer.evaluate.metrics import same
+from trainer.evaluate.probe import probe
 from trainer.lessons.anchors import Answers
 from trainer.lessons.lessons import make_curriculum
 
@@ -75,7 +78,7 @@ def test_an_idle_adapter_changes_nothing_and_a_wild_one_is_caught(
     chosen = quick_settings(home, gate={"anchors": 0.95, "kl": 0.05, "near_misses": 0.9})
     marked = [difference("Who?", "Lutz.")]
     curriculum = make_curriculum(engine, marked, Answers(engine, "0" * 64, home.cache), chosen)
-    idle = judge(engine, lora(tmp_path / "idle.gguf", 0.0), curriculum, chosen.gate)
+    idle = judge(lora(tmp_path / "idle.gguf", 0.0), Evaluation(engine, curriculum, chosen.gate))
     found = {measure.name: measure for measure in idle.measures}
     assert idle.passed
     assert idle.scale == 1.0
@@ -83,7 +86,7 @@ def test_an_idle_adapter_changes_nothing_and_a_wild_one_is_caught(
     assert found["kl"].value == pytest.approx(0, abs=1e-3)
     assert found["perplexity"].value == pytest.approx(0, abs=1e-3)
     assert found["lessons"].value == 0.0
-    wild = judge(engine, lora(tmp_path / "wild.gguf", 1.0), curriculum, chosen.gate)
+    wild = judge(lora(tmp_path / "wild.gguf", 1.0), Evaluation(engine, curriculum, chosen.gate))
     assert not wild.passed
     assert wild.only_drifts
     assert "unrelated answers unchanged" in wild.sentence
@@ -109,7 +112,7 @@ def test_the_shortcut_agrees_with_plain_generation(
     curriculum = make_curriculum(engine, marked, Answers(engine, "0" * 64, home.cache), chosen)
     engine.set_adapter(tmp_path / "a.gguf")
     for lesson, answer in zip(
-        curriculum.lessons, listen(engine, curriculum.lessons).asked, strict=True
+        curriculum.lessons, answer_lessons(engine, curriculum.lessons).asked, strict=True
     ):
         longest = Sampling(max_tokens=len(lesson.chosen) + 16)
         made = engine.generate(lesson.question.prompt, longest).run()
@@ -124,8 +127,8 @@ def test_a_lesson_held_until_now_must_not_be_lost(
     marked = [difference("Who?", "Lutz."), difference("Where?", "Here.")]
     curriculum = make_curriculum(engine, marked, Answers(engine, "0" * 64, home.cache), chosen)
     idle = lora(tmp_path / "idle.gguf", 0.0)
-    assert judge(engine, idle, curriculum, chosen.gate, held_now=(False, False)).passed
-    verdict = judge(engine, idle, curriculum, chosen.gate, held_now=(True, False))
+    assert judge(idle, Evaluation(engine, curriculum, chosen.gate, held_now=(False, False))).passed
+    verdict = judge(idle, Evaluation(engine, curriculum, chosen.gate, held_now=(True, False)))
     assert not verdict.passed
     assert not verdict.only_drifts
     assert "lessons held until now and lost: 1 of 1" in verdict.sentence
@@ -140,7 +143,7 @@ def test_perplexity_between_aim_and_limit_is_a_warning_and_above_it_a_refusal(
     for limit, passed in ((1e9, True), (0.0, False)):
         chosen = quick_settings(home, gate={"perplexity": 0.0, "perplexity_limit": limit})
         curriculum = make_curriculum(engine, marked, answers, chosen)
-        verdict = judge(engine, adapter, curriculum, chosen.gate)
+        verdict = judge(adapter, Evaluation(engine, curriculum, chosen.gate))
         found = next(item for item in verdict.measures if item.name == "perplexity")
         assert (verdict.passed, found.passed, found.warned) == (passed, False, passed)
         assert not verdict.clean
@@ -154,10 +157,12 @@ def test_an_adapter_that_only_drifts_is_weakened_until_it_passes(
         engine, [difference("Who?", "Lutz.")], Answers(engine, "0" * 64, home.cache), chosen
     )
     adapter = lora(tmp_path / "a.gguf", 0.03)
-    full = judge(engine, adapter, curriculum, chosen.gate)
+    full = judge(adapter, Evaluation(engine, curriculum, chosen.gate))
     far = next(item.value for item in full.measures if item.name == "kl")
     # Divergence grows with the square of a small change: 0.75 of the strength gives 0.56 of it.
-    verdict = judge(engine, adapter, curriculum, chosen.gate.model_copy(update={"kl": 0.75 * far}))
+    verdict = judge(
+        adapter, Evaluation(engine, curriculum, chosen.gate.model_copy(update={"kl": 0.75 * far}))
+    )
     assert verdict.passed
     assert verdict.scale < 1.0
 

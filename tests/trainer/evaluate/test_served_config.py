@@ -19,7 +19,8 @@ from memory.journal.journal import Journal
 from memory.settings.settings import Home, Settings, read_settings
 from tests.trainer.evaluate.test_gate import lora
 from tests.trainer.values import difference, quick_settings
-from trainer.evaluate.gate import held_by, judge, listen, listen_served
+from trainer.evaluate.gate import Evaluation, held_by, judge
+from trainer.evaluate.lesson_answers import answer_lessons, answer_lessons_with_recall
 from trainer.evaluate.metrics import Answer, loops
 from trainer.evaluate.served_config import Recaller, below, holdings
 from trainer.evaluate.spillover import Spread
@@ -228,7 +229,9 @@ def test_the_served_row_is_the_adapter_alone_where_nothing_is_recalled(
         marked(journal, (ASKED, SOUNDS))
         made = curriculum_of(engine, home, settings, journal)
         recall = Recaller(engine, journal, settings, journal.differences(), {})
-        verdict = judge(engine, lora(tmp_path / "a.gguf", 0.0), made, settings.gate, recall=recall)
+        verdict = judge(
+            lora(tmp_path / "a.gguf", 0.0), Evaluation(engine, made, settings.gate, recall)
+        )
     assert verdict.spoken == verdict.alone
 
 
@@ -239,7 +242,7 @@ def test_a_difference_is_held_only_if_it_is_right_in_every_place(
     with Journal(home.journal) as journal:
         [item] = marked(journal, (ASKED, SOUNDS))
         made = curriculum_of(engine, home, settings, journal)
-    said = listen(engine, made.lessons)
+    said = answer_lessons(engine, made.lessons)
     right = Answer(SOUNDS, right=True, sound=True)
     wrong = Answer("Gand.", right=False, sound=True)
     all_right = replace(
@@ -262,9 +265,9 @@ def test_what_is_recalled_decides_and_not_the_adapter_alone(engine: Engine, home
         [item] = marked(journal, (ASKED, SOUNDS))
         made = curriculum_of(engine, home, settings, journal)
         recall = Recaller(engine, journal, settings, [item], {})
-        alone = listen(engine, made.lessons)
-        served = listen_served(engine, made.lessons, alone, recall, frozenset())
-        held = listen_served(engine, made.lessons, alone, recall, frozenset({item.id}))
+        alone = answer_lessons(engine, made.lessons)
+        served = answer_lessons_with_recall(engine, made.lessons, alone, recall, frozenset())
+        held = answer_lessons_with_recall(engine, made.lessons, alone, recall, frozenset({item.id}))
     assert held == alone
     assert served.asked[0].text != alone.asked[0].text
 

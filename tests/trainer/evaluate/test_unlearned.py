@@ -11,9 +11,10 @@ from memory.difference import State
 from memory.journal.journal import Journal
 from memory.settings.settings import Home
 from tests.trainer.values import difference, quick_settings
-from trainer.evaluate.gate import Spoken, Verdict
+from trainer.evaluate.lesson_answers import LessonAnswers
 from trainer.evaluate.metrics import Answer
 from trainer.evaluate.unlearned import excuse
+from trainer.evaluate.verdict import Verdict
 from trainer.lessons import locality
 from trainer.lessons.lesson import Lesson, Question
 from trainer.night.night import run_night
@@ -32,7 +33,7 @@ def judged(*right: str, kept: bool = True, drifted: bool = False) -> tuple[Verdi
     def said(how: str) -> Answer:
         return Answer("", right=how == "y", sound=True)
 
-    spoken = Spoken(
+    spoken = LessonAnswers(
         tuple(said(text[0]) for text in right),
         tuple(tuple(said(how) for how in text[1:]) for text in right),
     )

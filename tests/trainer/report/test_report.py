@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from memory.errors import UnknownIdError
+from trainer.report.page import report_page
 from trainer.report.plots import Series, bar, curves
 from trainer.report.report import (
     Attempt,
@@ -123,7 +124,7 @@ def test_a_report_of_another_version_is_read_as_far_as_it_goes() -> None:
 
 
 def test_the_page_is_well_formed_and_runs_or_loads_nothing() -> None:
-    html = full().to_html()
+    html = report_page(full())
     page = Page(html)
     assert page.open == []
     names = {name for name, _ in page.tags}
@@ -136,7 +137,7 @@ def test_the_page_is_well_formed_and_runs_or_loads_nothing() -> None:
 
 
 def test_the_policy_of_the_page_allows_its_own_style_and_nothing_else() -> None:
-    html = full().to_html()
+    html = report_page(full())
     style = html.partition("<style>")[2].partition("</style>")[0]
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = next(a["content"] for _, a in Page(html).tags if "http-equiv" in a)
@@ -149,7 +150,7 @@ def test_the_policy_of_the_page_allows_its_own_style_and_nothing_else() -> None:
 @pytest.mark.parametrize("verdict", ["published", "practised", "failed", "nothing"])
 def test_a_bare_report_has_a_page_too(verdict: str) -> None:
     bare = Report(verdict, "So.", datetime(2026, 3, 10).astimezone(), 1.0, "m.gguf")  # type: ignore[arg-type]
-    assert Page(bare.to_html()).open == []
+    assert Page(report_page(bare)).open == []
 
 
 def test_curves_bear_any_numbers() -> None:
@@ -216,4 +217,4 @@ def test_a_report_with_values_beyond_all_bounds_is_shown(value: float) -> None:
     )
     odd = replace(report, beside=beside, attempts=attempts, curve=attempts[0].curve)
     assert printed(odd, 80)
-    assert odd.to_html()
+    assert report_page(odd)

@@ -48,6 +48,7 @@ def report(
     """Show the report of a training run: verdict, lessons, what changed, what to do next."""
     from memory.journal.exported_copies import note_copy
     from memory.journal.journal import Journal
+    from trainer.report.page import report_page
     from trainer.report.report import find_run, latest, require_report
 
     home, _settings = open_home()
@@ -64,7 +65,7 @@ def report(
             with Journal(home.prepare().journal) as journal:
                 note_copy(journal, page)
         page = page or Path(found.run) / "report.html"  # `forget` cleans that folder
-        _write(page, found.to_html())
+        _write(page, report_page(found))
         if not as_json:
             echo(f"Wrote {page}")
         if open_it:

@@ -1,0 +1,130 @@
+"""The answers to the lessons under the engine's current adapter, with recall and without.
+
+Both the gate (`trainer/evaluate/gate.py`) and its baselines (`trainer/evaluate/baselines.py`) are
+computed from these. Nothing is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from trainer.evaluate.metrics import Answer, Wanted, answer, answers, mean
+from trainer.evaluate.served_config import Recaller, below
+
+if TYPE_CHECKING:
+    from agent.llama.engine import Engine
+    from trainer.lessons.lessons import Lesson, Question
+
+SHOWN_REWORDED = 40
+"""Wrong replies to held-out rephrasings that are generated to their end."""
+
+
+@dataclass(frozen=True, slots=True)
+class LessonAnswers:
+    """The answers to every lesson: to its question, to its held-out rephrasings, and to its question in
+    other contexts (`Lesson.places`)."""
+
+    asked: tuple[Answer, ...]
+    reworded: tuple[tuple[Answer, ...], ...]
+    placed: tuple[tuple[Answer, ...], ...] = ()
+
+    @property
+    def reproduced(self) -> tuple[bool, ...]:
+        """Whether each lesson's question gets the expected reply."""
+        return tuple(one.right for one in self.asked)
+
+    @property
+    def rephrased(self) -> tuple[float, ...]:
+        """Share of each lesson's held-out rephrasings that get it; 1 where there are none."""
+        return tuple(mean([one.right for one in some]) for some in self.reworded)
+
+    @property
+    def lessons(self) -> float:
+        """Share of the lessons' questions that get the expected reply, in every context."""
+        return mean([*self.reproduced, *(one.right for some in self.placed for one in some)])
+
+    @property
+    def every(self) -> tuple[Answer, ...]:
+        """All answers."""
+        many = (*self.reworded, *self.placed)
+        return (*self.asked, *(one for some in many for one in some))
+
+    @property
+    def rephrasings(self) -> float:
+        """Mean share of the held-out rephrasings, over the lessons that have some."""
+        pairs = zip(self.reworded, self.rephrased, strict=True)
+        return mean([share for some, share in pairs if some])
+
+
+def answer_lessons(
+    engine: Engine, lessons: Sequence[Lesson], step: Callable[[], None] = lambda: None
+) -> LessonAnswers:
+    """Return the answers with the engine's current adapter and without recall."""
+    asked = answers(engine, [_wanted(lesson, lesson.question) for lesson in lessons], step)
+    reworded = answers(engine, _questions(lessons, "held_out"), step, shown=SHOWN_REWORDED)
+    placed = answers(engine, _questions(lessons, "places"), step)
+    return _by_lesson(lessons, asked, reworded, placed)
+
+
+def answer_lessons_with_recall(
+    engine: Engine,
+    lessons: Sequence[Lesson],
+    alone: LessonAnswers,
+    recall: Recaller,
+    holds: frozenset[str],
+) -> LessonAnswers:
+    """Return the answers with recall; where nothing is recalled, those of `alone`."""
+    blocks: dict[str, str] = {}
+
+    def again(question: Question, lesson: Lesson, said: Answer) -> Answer:
+        if question.text not in blocks:
+            blocks[question.text] = recall.served(question.text, holds)
+        block, reply = blocks[question.text], len(lesson.chosen)
+        prompt = below(engine, recall.settings, question, block, reply)
+        if prompt is None:
+            return said
+        return answer(engine, replace(_wanted(lesson, question), prompt=prompt))
+
+    def all_again(name: str, groups: Sequence[Sequence[Answer]]) -> tuple[tuple[Answer, ...], ...]:
+        return tuple(
+            tuple(
+                again(question, lesson, said)
+                for question, said in zip(getattr(lesson, name), some, strict=True)
+            )
+            for lesson, some in zip(lessons, groups, strict=True)
+        )
+
+    return LessonAnswers(
+        tuple(again(x.question, x, said) for x, said in zip(lessons, alone.asked, strict=True)),
+        all_again("held_out", alone.reworded),
+        all_again("places", alone.placed),
+    )
+
+
+def _wanted(lesson: Lesson, question: Question) -> Wanted:
+    return Wanted(question.prompt, lesson.chosen, lesson.expected)
+
+
+def _questions(lessons: Sequence[Lesson], name: Literal["held_out", "places"]) -> list[Wanted]:
+    return [_wanted(lesson, question) for lesson in lessons for question in getattr(lesson, name)]
+
+
+def _by_lesson(
+    lessons: Sequence[Lesson],
+    asked: Sequence[Answer],
+    reworded: Sequence[Answer],
+    placed: Sequence[Answer],
+) -> LessonAnswers:
+    words, places = iter(reworded), iter(placed)
+    return LessonAnswers(
+        tuple(asked),
+        tuple(tuple(next(words) for _ in x.held_out) for x in lessons),
+        tuple(tuple(next(places) for _ in x.places) for x in lessons),
+    )
+
+
+def prompts_of(lessons: Sequence[Lesson]) -> int:
+    """Return how many prompts `answer_lessons` asks."""
+    return sum(1 + len(lesson.held_out) + len(lesson.places) for lesson in lessons)

@@ -1,0 +1,60 @@
+"""The verdict of the gate: its measures, the answers they were computed from, and the strength."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trainer.evaluate.lesson_answers import LessonAnswers
+from trainer.report.report import Change, Measure
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the gate found at one scale.
+
+    `spoken` is what is said as it will be served, `alone` what the adapter says without recall. `holds`
+    are the ids of the differences that it answers for everywhere; those are not recalled any more.
+    """
+
+    scale: float
+    measures: tuple[Measure, ...]
+    spoken: LessonAnswers
+    changes: tuple[Change, ...]
+    alone: LessonAnswers
+    holds: frozenset[str]
+    unlearnt: frozenset[str] = frozenset()
+    """Ids of the few differences without which all was learnt (`trainer/evaluate/unlearned.py`)."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the adapter may serve."""
+        return all(measure.passed or measure.warned for measure in self.measures)
+
+    @property
+    def clean(self) -> bool:
+        """Whether it passed without a warning."""
+        return all(measure.passed for measure in self.measures)
+
+    @property
+    def sentence(self) -> str:
+        """What was decided and why, in one sentence."""
+        if self.passed and self.unlearnt:
+            return (
+                f"the adapter learnt all but {len(self.unlearnt)} of the differences and left the rest "
+                "as it was"
+            )
+        if self.passed:
+            return "the adapter learnt what it should and left the rest as it was"
+        return "; ".join(item.sentence for item in self.measures if not item.may_serve)
+
+    @property
+    def only_drifts(self) -> bool:
+        """Whether everything was learnt and only something else moved."""
+        failed = [x for x in self.measures if not (x.passed or (x.warned and not x.drift))]
+        return bool(failed) and all(measure.drift for measure in failed)
+
+
+def measures_to_json(measures: Sequence[Measure]) -> dict[str, float]:
+    """Return name → value, for an adapter's manifest."""
+    return {measure.name: round(float(measure.value), 5) for measure in measures}
