@@ -215,15 +215,17 @@ def publish(home: Home, journal: Journal, candidate: Candidate, verdict: Verdict
         )
     return publishing.publish(
         home,
-        candidate.folder,
-        base=lessons.base,
-        scale=verdict.scale,
-        differences=lessons.curriculum.differences,
-        fingerprints=fingerprints(lessons.differences),
-        holds=holdings(verdict.holds, lessons.differences, lessons.curriculum.superseded),
-        settings=candidate.settings,
-        metrics=measures_to_json(verdict.measures),
-        versions={name: version(name) for name in PACKAGES},
+        publishing.PublishRequest(
+            candidate.folder,
+            lessons.base,
+            scale=verdict.scale,
+            differences=lessons.curriculum.differences,
+            fingerprints=fingerprints(lessons.differences),
+            holds=holdings(verdict.holds, lessons.differences, lessons.curriculum.superseded),
+            settings=candidate.settings,
+            metrics=measures_to_json(verdict.measures),
+            versions={name: version(name) for name in PACKAGES},
+        ),
         probe=lambda adapter: probing.probe(adapter, lessons.model),
         last_look=last_look(journal, lessons.basis),
     )

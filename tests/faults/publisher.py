@@ -31,7 +31,10 @@ WATCHED = ("fsync", "rename", "replace", "mkdir", "unlink", "rmdir")
 def put(home: Home, asked: dict[str, Any]) -> None:
     candidate = Path(asked["candidate"])
     publish.publish(
-        home, candidate, base=BASE, differences=["d"], fingerprints={"d": candidate.name}
+        home,
+        publish.PublishRequest(
+            candidate, BASE, differences=["d"], fingerprints={"d": candidate.name}
+        ),
     )
 
 

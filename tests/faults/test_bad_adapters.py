@@ -85,7 +85,7 @@ def chat(home: Home, tiny: Path) -> Iterator[Chat]:
     (folder / validate_candidate.WEIGHTS).write_bytes(b"weights")
     (folder / validate_candidate.CONFIG).write_text("{}")
     base = BaseEntry(sha256=base_sha256(tiny, home.cache), name=tiny.name)
-    publish.publish(home, folder, base=base)
+    publish.publish(home, publish.PublishRequest(folder, base))
     with Chat.open(home, chosen) as chat:
         assert chat.adapter is not None
         yield chat

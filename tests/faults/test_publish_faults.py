@@ -215,7 +215,10 @@ def test_the_kernel_sees_the_same_order(home: Home, tmp_path: Path) -> None:
 def test_killed_by_the_kernel_at_any_flush_or_rename_one_whole_adapter_serves(
     home: Home, tmp_path: Path, call: str, record_property: Callable[[str, object], None]
 ) -> None:
-    publish.publish(home, Path(candidate(tmp_path, "old")), base=BASE, fingerprints={"d": "old"})
+    publish.publish(
+        home,
+        publish.PublishRequest(Path(candidate(tmp_path, "old")), BASE, fingerprints={"d": "old"}),
+    )
     number = 0
     while True:
         number += 1
@@ -297,10 +300,12 @@ def test_a_tiny_disk_that_fills_leaves_the_old_adapter(home: Home, tmp_path: Pat
             assert at_work("publish", candidate=candidate(tmp_path, "old"))["said"] != ""
             publish._SPARE, spare = 0, publish._SPARE
             try:
-                one = publish.publish(home, Path(candidate(tmp_path, "one")), base=BASE).id
+                one = publish.publish(
+                    home, publish.PublishRequest(Path(candidate(tmp_path, "one")), BASE)
+                ).id
                 two = Path(candidate(tmp_path, "two", 90_000))
                 with pytest.raises(OSError, match="make room"):
-                    publish.publish(home, two, base=BASE)
+                    publish.publish(home, publish.PublishRequest(two, BASE))
                 # Another process fills the disk after the space was looked at.
                 (home.adapters / "other").write_bytes(b"." * 150_000)
                 usage = shutil.disk_usage(home.adapters)
@@ -310,7 +315,7 @@ def test_a_tiny_disk_that_fills_leaves_the_old_adapter(home: Home, tmp_path: Pat
                 )
                 try:
                     with pytest.raises(OSError, match="No space left on device"):
-                        publish.publish(home, two, base=BASE)
+                        publish.publish(home, publish.PublishRequest(two, BASE))
                 finally:
                     shutil.disk_usage = look
             finally:
@@ -322,7 +327,7 @@ def test_a_tiny_disk_that_fills_leaves_the_old_adapter(home: Home, tmp_path: Pat
 
 
 def test_a_folder_that_cannot_be_written_is_named(home: Home, tmp_path: Path) -> None:
-    one = publish.publish(home, Path(candidate(tmp_path, "one")), base=BASE).id
+    one = publish.publish(home, publish.PublishRequest(Path(candidate(tmp_path, "one")), BASE)).id
     two = candidate(tmp_path, "two")
     bound = False
     if os.geteuid() == 0:  # whom no permission stops

@@ -17,6 +17,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -49,34 +50,42 @@ FILES = (GGUF, "adapter_model.safetensors", "adapter_config.json")
 _SPARE = 1 << 20
 
 
+@dataclass(frozen=True, slots=True)
+class PublishRequest:
+    """A trained adapter and what its manifest records about it (see `agent.adapters.Manifest`)."""
+
+    candidate: Path
+    """The folder that holds `FILES`."""
+    base: BaseEntry
+    scale: float = 1.0
+    differences: Sequence[str] = ()
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    holds: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
 def publish(
     home: Home,
-    candidate: Path,
+    request: PublishRequest,
     *,
-    base: BaseEntry,
-    scale: float = 1.0,
-    differences: Sequence[str] = (),
-    fingerprints: Mapping[str, str] | None = None,
-    holds: Mapping[str, str] | None = None,
-    settings: Mapping[str, Any] | None = None,
-    metrics: Mapping[str, Any] | None = None,
-    versions: Mapping[str, str] | None = None,
-    created: datetime | None = None,
     probe: Callable[[Path], None] = lambda gguf: None,
     last_look: AbstractContextManager[None] | None = None,
 ) -> Adapter:
-    """Copy the files of `candidate` into the adapters folder and let them serve; while adapters are
-    switched off, they wait there.
+    """Copy the adapter into the adapters folder and make it current; while adapters are switched off,
+    it waits there.
 
-    `probe` is given the GGUF under its final name before it serves, and raises AdapterError where it
-    must not. `last_look` is entered right before it serves and left right after, and refuses it by
-    raising.
+    `probe` receives the GGUF under its final name before it becomes current, and raises AdapterError
+    to refuse it. `last_look` is entered right before the pointer is replaced and left right after, and
+    refuses by raising.
 
     Raises:
-        AdapterError: the candidate lacks a file, or has a link for one, or the probe refuses it.
+        AdapterError: a file is missing or is a link, or the probe refuses it.
         HomeError: the disk is full or cannot be written.
-        In every case the adapter before serves on and nothing of the new one is left.
+        In every case the current adapter is unchanged and nothing of the new one remains.
     """
+    candidate, base, created = request.candidate, request.base, now()
     for name in FILES:
         if (candidate / name).is_symlink() or not (candidate / name).is_file():
             raise AdapterError(
@@ -84,7 +93,6 @@ def publish(
                 candidate=candidate,
                 name=name,
             )
-    created = created or now()
     with _writing(home) as folder:
         size = sum((candidate / name).stat().st_size for name in FILES)
         free = shutil.disk_usage(folder).free
@@ -111,13 +119,13 @@ def publish(
                 created=created,
                 base=base,
                 files=entries,
-                scale=scale,
-                differences=tuple(differences),
-                fingerprints=dict(fingerprints or {}),
-                holds=dict(holds or {}),
-                settings=dict(settings or {}),
-                metrics=dict(metrics or {}),
-                versions=dict(versions or {}),
+                scale=request.scale,
+                differences=tuple(request.differences),
+                fingerprints=dict(request.fingerprints),
+                holds=dict(request.holds),
+                settings=dict(request.settings),
+                metrics=dict(request.metrics),
+                versions=dict(request.versions),
             )
             (part / MANIFEST).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
             settle(part, folder / manifest.id)

@@ -23,7 +23,7 @@ from tests.trainer.values import difference
 from trainer.adapters.adapter_export import take
 from trainer.adapters.gguf_lora import export_adapter
 from trainer.adapters.merge import merge
-from trainer.adapters.publish import publish
+from trainer.adapters.publish import PublishRequest, publish
 from trainer.fit.base_model import load_base, read_architecture
 from tui.cli.main import run
 
@@ -57,7 +57,8 @@ def serve(home: Home, base: Path, folder: Path, scale: float = 0.5) -> Adapter:
         journal.add_difference(item)
     entry = BaseEntry(sha256=sha256_file(base), name=base.name)
     return publish(
-        home, folder, base=entry, scale=scale, differences=[item.id], metrics={"kl": 0.01}
+        home,
+        PublishRequest(folder, entry, scale=scale, differences=[item.id], metrics={"kl": 0.01}),
     )
 
 

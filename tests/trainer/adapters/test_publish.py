@@ -26,7 +26,9 @@ def candidate(folder: Path, mark: str) -> Path:
 
 def put(home: Home, tmp_path: Path, mark: str) -> str:
     folder = candidate(tmp_path / mark, mark)
-    return publish.publish(home, folder, base=BASE, scale=0.5, fingerprints={"d": mark}).id
+    return publish.publish(
+        home, publish.PublishRequest(folder, BASE, scale=0.5, fingerprints={"d": mark})
+    ).id
 
 
 def test_a_published_adapter_verifies_and_serves(home: Home, tmp_path: Path) -> None:
@@ -86,7 +88,7 @@ def test_an_incomplete_candidate_is_refused(home: Home, tmp_path: Path) -> None:
     folder = candidate(tmp_path / "one", "one")
     (folder / "adapter.gguf").unlink()
     with pytest.raises(AdapterError, match=r"has no adapter\.gguf"):
-        publish.publish(home, folder, base=BASE)
+        publish.publish(home, publish.PublishRequest(folder, BASE))
     assert not home.adapters.exists() or not list_adapters(home.adapters)
 
 
@@ -142,7 +144,9 @@ def test_what_the_probe_refuses_never_serves_and_is_not_left(home: Home, tmp_pat
         raise AdapterError("it crashes")
 
     with pytest.raises(AdapterError, match="it crashes"):
-        publish.publish(home, candidate(tmp_path / "two", "two"), base=BASE, probe=refuse)
+        publish.publish(
+            home, publish.PublishRequest(candidate(tmp_path / "two", "two"), BASE), probe=refuse
+        )
     assert read_pointer(home.adapters).current == one
     assert [adapter.id for adapter in list_adapters(home.adapters)] == [one]
 
@@ -152,7 +156,7 @@ def test_a_link_is_no_file_of_an_adapter(home: Home, tmp_path: Path) -> None:
     (folder / "adapter.gguf").rename(tmp_path / "elsewhere")
     (folder / "adapter.gguf").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(AdapterError, match=r"has no adapter\.gguf"):
-        publish.publish(home, folder, base=BASE)
+        publish.publish(home, publish.PublishRequest(folder, BASE))
 
 
 def test_off_stays_off_while_nights_publish_and_what_they_made_waits(

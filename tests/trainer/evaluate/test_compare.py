@@ -26,7 +26,7 @@ def published(home: Home, tiny: Path, tmp_path: Path) -> str:
     lora(folder / "adapter.gguf", 0.5)
     (folder / "adapter_model.safetensors").write_bytes(b"x")
     (folder / "adapter_config.json").write_text("{}")
-    return publish.publish(home, folder, base=entry_of(tiny, home), scale=0.5).id
+    return publish.publish(home, publish.PublishRequest(folder, entry_of(tiny, home), scale=0.5)).id
 
 
 def test_sides_are_named_as_a_person_names_them(home: Home, tiny: Path, tmp_path: Path) -> None:

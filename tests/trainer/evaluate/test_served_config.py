@@ -89,7 +89,7 @@ def adapter_that_holds(chat: Chat, home: Home, tmp_path: Path, items: list[Diffe
         (folder / name).write_bytes(b"{}")
     base = BaseEntry(sha256=chat.base_sha256, name="tiny")
     holds = {item.id: item.fingerprint for item in items}
-    return publish.publish(home, folder, base=base, holds=holds).id
+    return publish.publish(home, publish.PublishRequest(folder, base, holds=holds)).id
 
 
 def test_what_the_serving_adapter_holds_is_not_recalled_unless_pinned_or_edited(

@@ -51,7 +51,7 @@ def put(home: Home, tiny: Path, seed: int) -> str:
     (folder / WEIGHTS).write_bytes(b"weights")
     (folder / CONFIG).write_text("{}")
     base = BaseEntry(sha256=base_sha256(tiny, home.cache), name=tiny.name)
-    return publish.publish(home, folder, base=base).id
+    return publish.publish(home, publish.PublishRequest(folder, base)).id
 
 
 async def test_the_first_chat_of_a_morning_says_what_the_night_brought(

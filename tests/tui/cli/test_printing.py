@@ -68,10 +68,10 @@ def evil(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[st
     folder = home.runs / "20260310T031500"
     folder.mkdir(parents=True)
     (folder / "report.json").write_text(json.dumps(report.to_json()))
-    adapter = publish.publish(
-        home, candidate(tmp_path / "made", "x"), base=BaseEntry(sha256="b" * 64, name=EVIL),
+    adapter = publish.publish(home, publish.PublishRequest(
+        candidate(tmp_path / "made", "x"), BaseEntry(sha256="b" * 64, name=EVIL),
         scale=0.5, fingerprints={EVIL: EVIL},
-    )  # fmt: skip
+    ))  # fmt: skip
     write_setting(home, "chat", "system", EVIL)
     write_setting(home, "model", "path", str(model))
     batch = tmp_path / f"{EVIL}.jsonl"
