@@ -183,7 +183,7 @@ def _night(home: Home, settings: Settings, counts: Sequence[int], seed: int, out
         seconds = round(time.perf_counter() - began, 1)
         cpu, memory = _used()
         if report.adapter:
-            adapter = read_adapter(home.adapters, report.adapter).gguf
+            adapter: Path | None = read_adapter(home.adapters, report.adapter).gguf
         else:  # refused: what it would have served is measured all the same, and said so
             adapter = _refused(Path(report.run), settings, report.learning_rate)
         row = {

@@ -158,9 +158,9 @@ def _perplexity(engine: Engine, marks: Sequence[Mark], block: Block) -> float:
         if case.right in taught:
             continue
         talk = [
-            Message(role, text)
+            message
             for turn in case.before
-            for role, text in (("user", turn.content), ("assistant", turn.reply))
+            for message in (Message("user", turn.content), Message("assistant", turn.reply))
         ]
         prompt = compose(engine, [*talk, Message("user", case.content)], block=block(case.content))
         found += engine.surprisal(prompt.tokens, reply_tokens(engine, case.right)).tolist()

@@ -63,7 +63,7 @@ def night(asked: str, sounds: str) -> tuple[str, int, float, bool]:
     from agent.llama.sampling import Sampling
     from agent.models.serving import served_model
     from agent.prompt.prompt import compose
-    from memory.difference import Message
+    from memory.difference import Message, Role
     from memory.memory import Memory
     from trainer.night.night import run_night
 
@@ -82,7 +82,7 @@ def night(asked: str, sounds: str) -> tuple[str, int, float, bool]:
     report = run_night(home, settings, model_path=model)
     seconds = time.perf_counter() - began
     talk = (asked, said, "What is 2 + 3?", "2 + 3 = 5.", asked)
-    roles = ("user", "assistant", "user", "assistant", "user")
+    roles: tuple[Role, ...] = ("user", "assistant", "user", "assistant", "user")
     again = ""
     if (identity := read_pointer(home.adapters).current) is not None:
         adapter = read_adapter(home.adapters, identity)
@@ -90,7 +90,9 @@ def night(asked: str, sounds: str) -> tuple[str, int, float, bool]:
             engine.set_adapter(adapter.gguf, adapter.manifest.scale)
             block, _ = recalled_for(memory, engine, asked, adapter.manifest.holds)
             prompt = compose(
-                engine, [Message(*one) for one in zip(roles, talk, strict=True)], block=block
+                engine,
+                [Message(role, text) for role, text in zip(roles, talk, strict=True)],
+                block=block,
             ).tokens
             again = engine.generate(prompt, Sampling(max_tokens=64)).run().text
     return report.verdict, len(report.attempts), seconds, again == sounds

@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -101,13 +102,13 @@ def measure(folder: Path) -> dict[str, float]:
         finds, cpu = [], []
         for ask in asks:
             began_cpu = time.process_time()
-            finds.append(_timed(lambda ask=ask: memory.recall(ask, count=len)))
+            finds.append(_timed(partial(memory.recall, ask, count=len)))
             cpu.append((time.process_time() - began_cpu) * 1000)
         marks, after = [], []
         for _ in range(50):
             marked = turn()
-            marks.append(_timed(lambda it=marked: memory.mark(it, "error", sounds="So.")))
-            after.append(_timed(lambda it=marked: memory.recall(it.asked, count=len)))
+            marks.append(_timed(partial(memory.mark, marked, "error", sounds="So.")))
+            after.append(_timed(partial(memory.recall, marked.asked, count=len)))
         assert memory.settle(60)
     return {
         "opening ms": opened * 1000,

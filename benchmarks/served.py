@@ -29,6 +29,7 @@ from memory.journal.journal import Journal
 from memory.settings.settings import Home
 
 if TYPE_CHECKING:
+    from trainer.evaluate.lesson_answers import LessonAnswers
     from trainer.evaluate.verdict import Verdict
     from trainer.report.report import Beside
 
@@ -102,7 +103,12 @@ def main() -> None:
             verdict, rows, seconds = evaluate(count, seed, apart=wanted.apart)
             found = {item.name: item.value for item in verdict.measures}
             by_name = {row.name: row for row in rows}
-            pairs = [by_name["base"], by_name["recall"], verdict.alone, verdict.spoken]
+            pairs: list[Beside | LessonAnswers] = [
+                by_name["base"],
+                by_name["recall"],
+                verdict.alone,
+                verdict.spoken,
+            ]
             cells = [f"{pair.lessons:.3f} / {pair.rephrasings:.3f}" for pair in pairs]
             cells += [f"{found[name]:.3f}" for name in ("near_misses", "anchors")]
             cells += [f"{found['kl']:.4f}", f"{found['spread']:g}", f"{found['endless']:g}"]

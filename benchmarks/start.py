@@ -20,6 +20,7 @@ import sys
 import tempfile
 import termios
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 COMPOSER, WELCOME, QUESTIONS = b"for commands", "◆".encode(), b"step 1 of 3"
@@ -66,10 +67,10 @@ def painted(mark: bytes, *, first: bool = False) -> float:
 
 def main() -> None:
     """Measure and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
     rounds = parser.parse_args().rounds
-    measures = {
+    measures: dict[str, Callable[[], float]] = {
         "import textual": lambda: run("-c", "import textual"),
         "discern --help": lambda: run("-m", "tui", "--help"),
         "first paint": lambda: painted(COMPOSER),

@@ -104,7 +104,7 @@ def sit(contestant: str, what: str, rate: int, home: Path) -> dict[str, Any]:
             terminal.until("◆ discern", out)
             os.write(master, b"go\r")
             terminal.until("started", out)
-        latencies = []
+        latencies: list[float] = []
         while not out.exists() and time.monotonic() < terminal.began + PATIENCE:
             if what == "opening":
                 terminal.read(0.1)
@@ -184,11 +184,11 @@ def measure(rounds: int, only: str | None) -> None:
                         print(json.dumps([kind, rate, contestant, found]), file=sys.stderr)
     print("\n| text | chunks/s | ideal s | view | s | × ideal | input p95 ms | CPU s |")
     print("|---|---:|---:|---|---:|---:|---:|---:|")
-    for (kind, rate, contestant), found in taken.items():
+    for (kind, rate, contestant), sat in taken.items():
         ideal = len(chunks(TEXTS[kind])) / rate
-        seconds = statistics.median(item["seconds"] for item in found)
-        cpu = statistics.median(item["cpu"] for item in found)
-        late = statistics.median(percentile(item["latencies"]) for item in found)
+        seconds = statistics.median(item["seconds"] for item in sat)
+        cpu = statistics.median(item["cpu"] for item in sat)
+        late = statistics.median(percentile(item["latencies"]) for item in sat)
         print(
             f"| {kind} | {rate} | {ideal:.1f} | {contestant} | {seconds:.1f} | {seconds / ideal:.2f} "
             f"| {1000 * late:.0f} | {cpu:.1f} |"
@@ -211,9 +211,9 @@ def measure_opening(rounds: int) -> None:
                 taken.setdefault((turns, contestant), []).append(found)
     print(f"| turns of {len(LONG) / 1000:.1f} kB | view | s | lowest | highest | CPU s |")
     print("|---:|---|---:|---:|---:|---:|")
-    for (turns, contestant), found in taken.items():
-        seconds = [item["seconds"] for item in found]
-        cpu = statistics.median(item["cpu"] for item in found)
+    for (turns, contestant), sat in taken.items():
+        seconds = [item["seconds"] for item in sat]
+        cpu = statistics.median(item["cpu"] for item in sat)
         print(
             f"| {turns:,} | {contestant} | {statistics.median(seconds):.2f} | {min(seconds):.2f} "
             f"| {max(seconds):.2f} | {cpu:.2f} |"
@@ -222,7 +222,7 @@ def measure_opening(rounds: int) -> None:
 
 def main() -> None:
     """Measure and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", choices=[*TEXTS, "opening"])
     parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)

@@ -75,8 +75,8 @@ def streaming(contestant: str, text: str, rate: int, out: Path) -> None:
         await self._painted()
         clock.stop()
 
-    Chat.say = scripted  # type: ignore[method-assign]
-    Talk._follow = timed  # type: ignore[method-assign]
+    Chat.say = scripted  # type: ignore[assignment, method-assign]
+    Talk._follow = timed  # type: ignore[assignment, method-assign]
     run([])
 
 
@@ -136,6 +136,6 @@ def opening(contestant: str, turns: int, out: Path) -> None:
 
     waiting: list[asyncio.Task[None]] = []
     if contestant != "ours":
-        turn_module.Reply = MarkdownReply  # type: ignore[misc, assignment]
-    Talk.show_thread = timed  # type: ignore[method-assign]
+        setattr(turn_module, "Reply", MarkdownReply)  # noqa: B010 - not exported there
+    Talk.show_thread = timed  # type: ignore[assignment, method-assign]
     run(["--thread", "long"])

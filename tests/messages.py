@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
-from babel.messages.catalog import Catalog
+from babel.messages.catalog import Catalog, Message
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
@@ -68,7 +68,11 @@ def spoken() -> Iterator[tuple[str, str | tuple[str, str]]]:
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):
                 if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
                     continue
-                texts = [x.value for x in node.args if isinstance(x, ast.Constant)]
+                texts = [
+                    argument.value
+                    for argument in node.args
+                    if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
+                ]
                 if node.func.id == "tr" and texts:
                     yield package, texts[0]
                 elif node.func.id == "trn":
@@ -118,14 +122,15 @@ def main() -> int:
     with path.open("wb") as file:
         write_po(file, catalog, width=100, sort_output=True, no_location=True, omit_header=False)
     path.with_suffix(".mo").write_bytes(compiled(catalog))
-    missing = [item.id for item in catalog if item.id and not _said(item.string)]
+    missing = [item.id for item in catalog if item.id and not all(translations(item))]
     for text in missing:
         sys.stderr.write(f"untranslated: {text!r}\n")
     return 1 if missing else 0
 
 
-def _said(string: str | tuple[str, ...]) -> bool:
-    return bool(string) and all(string if isinstance(string, tuple) else (string,))
+def translations(item: Message) -> tuple[str, ...]:
+    """Return an entry's translation, or one for each plural form."""
+    return tuple(item.string) if isinstance(item.string, list | tuple) else (item.string or "",)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from babel.messages.catalog import Message
 
 from memory.i18n import i18n
 from memory.i18n.retold import retold
-from tests.messages import compiled, po_file, read, template
+from tests.messages import compiled, po_file, read, template, translations
 
 CATALOGUE = [item for item in read("ru") if item.id]
 
@@ -19,11 +19,7 @@ def _holes(text: str) -> set[str]:
 
 
 def _originals(item: Message) -> tuple[str, ...]:
-    return item.id if isinstance(item.id, tuple) else (item.id,)
-
-
-def _said(item: Message) -> tuple[str, ...]:
-    return item.string if isinstance(item.string, tuple) else (item.string,)
+    return tuple(item.id) if isinstance(item.id, list | tuple) else (item.id,)
 
 
 def test_it_holds_what_the_code_says_and_nothing_else() -> None:
@@ -32,19 +28,19 @@ def test_it_holds_what_the_code_says_and_nothing_else() -> None:
 
 
 def test_nothing_is_untranslated_or_only_guessed() -> None:
-    assert [item.id for item in CATALOGUE if not all(_said(item)) or item.fuzzy] == []
+    assert [item.id for item in CATALOGUE if not all(translations(item)) or item.fuzzy] == []
 
 
 def test_what_is_counted_has_the_three_forms_of_russian() -> None:
     for item in CATALOGUE:
-        assert len(_said(item)) == (3 if isinstance(item.id, tuple) else 1), item.id
+        assert len(translations(item)) == (3 if isinstance(item.id, tuple) else 1), item.id
 
 
 def test_a_translation_names_the_values_of_its_original() -> None:
     for item in CATALOGUE:
         # An English plural's s has no place in Russian; a text that counts takes its n from `trn`.
         wanted = {name for text in _originals(item) for name in _holes(text)} - {"s"}
-        for said in _said(item):
+        for said in translations(item):
             assert _holes(said) - {"n"} == wanted - {"n"}, item.id
             assert ("n" in _holes(said)) == ("n" in wanted), item.id
 
@@ -53,7 +49,7 @@ def test_a_translation_begins_and_ends_as_its_original_does() -> None:
     """It stands in the same places: a sentence stays a sentence, a part of one its part."""
     for item in CATALOGUE:
         original = _originals(item)[0]
-        for said in _said(item):
+        for said in translations(item):
             assert said.endswith(".") == original.endswith("."), item.id
             assert said.startswith(" ") == original.startswith(" "), item.id
             assert said.count("`") == original.count("`"), item.id

@@ -125,7 +125,8 @@ def _serve(path: str) -> None:
         server.listen(16)
         Path(f"{path}.new").rename(path)
         while True:
-            ready, _, _ = select.select([server, awake], [], [])
+            waited_for: list[socket.socket | int] = [server, awake]
+            ready, _, _ = select.select(waited_for, [], [])
             if awake in ready:
                 os.read(awake, 4096)
                 _reap(links)

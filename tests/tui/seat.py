@@ -90,8 +90,8 @@ class Seat:
 
     async def heard(self) -> None:
         """Wait until everything that was pressed and pasted was done."""
-        order, queue = self.app.input_order, self.app._message_queue
-        await self.until(lambda: order.idle and not queue.qsize())
+        order = self.app.input_order
+        await self.until(lambda: order.idle and not self.app.message_queue_size)
 
     async def asks(self, text: str) -> None:
         """Send a message and wait for the end of the reply."""

@@ -15,6 +15,6 @@ def breaks(*_arguments: object) -> None:
 
 
 if __name__ == "__main__":
-    ChatScreen.on_composer_page = breaks  # type: ignore[method-assign]
+    ChatScreen.on_composer_page = breaks  # type: ignore[assignment, method-assign]
     HelpScreen.compose = breaks  # type: ignore[assignment, method-assign]
     main()

@@ -30,7 +30,8 @@ from tests.tui.seat import Seat, Watched, sitting
 from tui.commands.registry import COMMANDS
 from tui.keys.registry import KEYS
 
-SETTINGS = {
+Moves = list[tuple[type[events.MouseEvent], int, int]]
+SETTINGS: dict[str, dict[str, Any]] = {
     "memory": {"dense": False},
     "night": {"enabled": False},
     "sampling": {"max_tokens": 24},
@@ -151,7 +152,7 @@ class Monkey:
         x, y = chance.randrange(width), chance.randrange(height)
         if chance.random() < 0.2:
             wheel = chance.choice((events.MouseScrollUp, events.MouseScrollDown))
-            moves = [(wheel, x, y)]
+            moves: Moves = [(wheel, x, y)]
         else:
             end = (
                 (x, y) if chance.random() < 0.6 else chance.choices(range(min(width, height)), k=2)

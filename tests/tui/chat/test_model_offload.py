@@ -58,6 +58,7 @@ async def test_a_message_sent_while_the_model_is_away_is_answered_by_what_was_le
         turn = seat.screen.chat.turns()[-1]
         assert before.adapter is None
         assert turn.asked == "Hello again"
+        assert seat.screen.chat.adapter is not None
         assert turn.adapter == seat.screen.chat.adapter.id
         await seat.until(lambda: not seat.screen.talk.streaming)
         await seat.sees("/report shows it all")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from memory.settings.settings import Home, Settings, read_settings
 from tests.faults.processes import Night
 from tests.gguf_files import write_lora
 from tests.trainer.values import difference
-from tests.tui.seat import sitting
+from tests.tui.seat import Seat, sitting
 from trainer.adapters import publish
 from trainer.launch.validate_candidate import CONFIG, WEIGHTS
 from trainer.night import schedule
@@ -74,14 +75,15 @@ async def test_an_adapter_published_elsewhere_is_in_within_five_seconds_and_so_i
     home: Home, small: Settings, tiny: Path
 ) -> None:
     async with sitting(home, small) as seat:
-        for happened in (lambda: put(home, tiny, 1), lambda: publish.rollback(home)):
-            wanted = happened()
+        chat = seat.screen.chat
+
+        async def comes_in(wanted: str | None) -> None:
             began = time.monotonic()
-            chat = seat.screen.chat
-            await seat.until(
-                lambda chat=chat, wanted=wanted: (chat.adapter and chat.adapter.id) == wanted
-            )
+            await seat.until(lambda: (chat.adapter and chat.adapter.id) == wanted)
             assert time.monotonic() - began < 5
+
+        await comes_in(put(home, tiny, 1))
+        await comes_in(publish.rollback(home))
         await seat.sees("the base model speaks alone")
 
 
@@ -116,8 +118,7 @@ async def test_a_chat_follows_what_another_process_trains_from_its_beginning(
         process.process.send_signal(signal.SIGSTOP)  # it waits until the chat was opened and closed
         for _time in range(2):  # closing the chat loses nothing of it
             async with sitting(home, small) as seat:
-                await seat.until(lambda seat=seat: seat.screen.panel.progress is not None)
-                await seat.until(lambda seat=seat: len(seat.screen.panel.progress.losses) > 1)
+                await seat.until(partial(_curve_begun, seat))
         async with sitting(home, small) as seat:
             await seat.until(lambda: seat.screen.panel.progress is not None)
             process.process.send_signal(signal.SIGCONT)
@@ -157,3 +158,8 @@ async def test_a_chat_says_once_that_the_adapter_was_refused_when_it_was_opened(
         await seat.sees("The current adapter was refused: cannot read")
         await seat.asks("Who are you?")
         assert seat.shown.count("was refused") == 1
+
+
+def _curve_begun(seat: Seat) -> bool:
+    progress = seat.screen.panel.progress
+    return progress is not None and len(progress.losses) > 1

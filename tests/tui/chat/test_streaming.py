@@ -6,6 +6,7 @@ import gc
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -200,6 +201,10 @@ async def test_a_thread_opens_with_its_last_turns_and_a_tall_screen_with_as_many
         await seat.sees("Question 39?", "Question 26?")
 
 
+def is_answered(seat: Seat, asked: str) -> bool:
+    return answered(seat) == asked
+
+
 def answered(seat: Seat) -> str:
     """What was asked last, once it is answered and the next may be asked."""
     turn = seat.screen.transcript.turns[-1].turn if seat.screen.transcript.turns else None
@@ -223,7 +228,7 @@ async def test_a_long_evening_keeps_the_latest_turns_on_the_screen_and_the_other
     async with sitting(home, quick) as seat:
         for number in range(12):
             await seat.types(f"Question {number}?")
-            await seat.until(lambda number=number: answered(seat) == f"Question {number}?")
+            await seat.until(partial(is_answered, seat, f"Question {number}?"))
             assert len(seat.screen.transcript.turns) <= 9
         await seat.until(lambda: turns_up_to_the_top(seat) == 12)
         await seat.sees("Question 0?")

@@ -243,7 +243,12 @@ def test_continue_goes_on_in_the_last_thread(home: Home, monkeypatch: pytest.Mon
             return True
 
     seen: list[dict[str, object]] = []
-    monkeypatch.setattr("tui.app.run_chat", lambda *_a, **options: seen.append(options) or 0)
+
+    def run_chat(*_given: object, **options: object) -> int:
+        seen.append(options)
+        return 0
+
+    monkeypatch.setattr("tui.app.run_chat", run_chat)
     monkeypatch.setattr("sys.stdin", Terminal())
     monkeypatch.setattr("sys.stdout", Terminal())
     for words in (["--continue"], ["chat", "-c"]):

@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
+from typing import Any
 
 import pytest
 from textual import events
@@ -23,6 +25,7 @@ from tests.unicode_texts import texts
 from tui.cli.memory.edit_form import _string, read_form
 from tui.terminal.escape_stand_ins import given_back, hold_keys, hold_line_ends
 from tui.terminal.paste import BEGIN, END, GatedParser, pasted
+from tui.widgets.composer.composer import Composer
 
 
 def as_pasted(text: str) -> str:
@@ -51,6 +54,10 @@ def test_a_paste_is_given_as_it_was_but_for_the_form_of_its_line_ends() -> None:
         assert pasted(found[0].text) == as_pasted(text)
 
 
+def holds(composer: Composer, text: str) -> bool:
+    return composer.text == text
+
+
 async def test_the_input_and_a_line_of_a_card_hold_what_they_were_given(
     home: Home, quick: Settings
 ) -> None:
@@ -63,7 +70,7 @@ async def test_the_input_and_a_line_of_a_card_hold_what_they_were_given(
             assert composer.selected_text == text
             composer.load_text("")
             seat.app.post_message(events.Paste(hold_keys(text)))
-            await seat.until(lambda text=text: composer.text == as_pasted(text))
+            await seat.until(partial(holds, composer, as_pasted(text)))
         await seat.pilot.pause()
         assert seat.app.is_running
 
@@ -99,7 +106,12 @@ def test_what_was_marked_comes_back_from_memory_show_list_history_and_export(
         for number, text in enumerate(texts(16, 90)):
             turn = Turn(new_id(), f"t{number}", now(), text, "No.", "m")
             memory.journal.add_turn(turn)
-            lines = {"missed": text, "lost": text, "sounds": f"a{text}", "note": text}
+            lines: dict[str, Any] = {
+                "missed": text,
+                "lost": text,
+                "sounds": f"a{text}",
+                "note": text,
+            }
             kept.append(memory.mark(turn, "error", **lines))
     shown = [said(capsys, "memory", "show", item.id) for item in kept]
     listed = {item["id"]: item for item in said(capsys, "memory", "list")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.binding import Binding
@@ -32,7 +33,7 @@ from tui.widgets.marking.contrast_card import Card
 from tui.widgets.marking.mark_picker import MarkPicker
 from tui.widgets.marking.word_picker import PassageView
 
-QUICK = {
+QUICK: dict[str, dict[str, Any]] = {
     "sampling": {"temperature": 0.0, "max_tokens": 60},
     "memory": {"dense": False},
     "night": {"enabled": False},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,12 +22,12 @@ def quiet(home: Home) -> Settings:
     return read_settings(home, {"memory": {"dense": False}, "night": {"enabled": False}})
 
 
-def marked(home: Home, asked: str, sounds: str | None, thread: str = "main", **more: object) -> str:
+def marked(home: Home, asked: str, sounds: str | None, thread: str = "main", **more: Any) -> str:
     turn = Turn(new_id(), thread, now(), asked, "No.", "starter", None)
     item = Difference(
         id=new_id(), turn=turn.id, thread=thread, at=now(), moment=Moment.ERROR, asked=asked,
         replied="No.", contrast=Contrast(sounds=sounds), **more,
-    )  # type: ignore[arg-type]  # fmt: skip
+    )  # fmt: skip
     with Journal(home.journal) as journal:
         journal.add_turn(turn)
         journal.add_difference(item)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -273,7 +272,7 @@ async def test_without_a_network_there_is_one_sentence_and_the_choice(
 
 
 @pytest.fixture
-def timer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[tuple[str, ...]]]:
+def timer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, ...]]:
     """A machine with systemd; what would be called is noted."""
     called: list[tuple[str, ...]] = []
 

@@ -37,5 +37,5 @@ def scripted(self: Chat, *arguments: Any, **options: Any) -> Iterator[Any]:
 
 
 if __name__ == "__main__":
-    Chat.say = scripted  # type: ignore[method-assign]
+    Chat.say = scripted  # type: ignore[assignment, method-assign]
     main()

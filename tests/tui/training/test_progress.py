@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tui.training.progress import Progress, bar, clock, sparkline
 
-EVENTS = [
+EVENTS: list[dict[str, Any]] = [
     {"phase": "start"},
     {"phase": "compose", "differences": 2},
     {"phase": "anchors", "done": 3, "total": 12},

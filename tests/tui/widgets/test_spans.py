@@ -115,7 +115,7 @@ async def test_of_equal_cells_the_one_that_was_selected_is_found() -> None:
     async with page.run_test(size=(60, 40)) as pilot:
         await whole(page)
         await pilot.pause()
-        shown = next(iter(page.reply.walk_children()))
+        shown = next(iter(page.reply.walk_children(Widget)))
         for row, column, at in ((0, 0, 2), (0, 2, 6), (1, 2, 26)):
             chosen = {shown: Selection(Offset(column, row), Offset(column + 1, row))}
             assert selected(page.reply, page.reply.text, chosen) == (at, at + 1)
