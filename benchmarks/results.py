@@ -48,6 +48,7 @@ class Results:
         return list(latest.values())
 
     def has(self, row: str, n: int, seed: int, config: str | None = None) -> bool:
+        """Say whether a row was measured already."""
         return any(
             (item["row"], item["n"], item["seed"], item.get("config")) == (row, n, seed, config)
             for item in self.found()
@@ -56,6 +57,7 @@ class Results:
     def keep(
         self, row: str, n: int, seed: int, values: dict[str, Any], missed: Sequence[Missed]
     ) -> None:
+        """Write a measured row, and beside it each lesson that was missed."""
         item = {"row": row, "n": n, "seed": seed, **self.source, "at": time.time(), **values}
         with (self.folder / "results.jsonl").open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(item) + "\n")

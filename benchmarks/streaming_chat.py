@@ -33,10 +33,12 @@ class Clock:
         self._began = self._cpu = 0.0
 
     def start(self) -> None:
+        """Begin to count, and tell the parent."""
         self._began, self._cpu = time.monotonic(), time.process_time()
         self._out.with_suffix(".started").touch()
 
     def stop(self) -> None:
+        """Write what was counted for the parent."""
         taken = {
             "seconds": time.monotonic() - self._began,
             "cpu": time.process_time() - self._cpu,
@@ -106,6 +108,7 @@ class MarkdownReply(Vertical):
         self.text = clean(text or "")
 
     def compose(self) -> ComposeResult:
+        """Make the one widget that draws the reply."""
         yield Markdown(self.text, parser_factory=parser, open_links=False)
 
 

@@ -206,9 +206,11 @@ def _sentence(text: str) -> str:
 
 
 def split(text: str) -> list[str]:
+    """Return the parts of a text between semicolons."""
     return [part.strip() for part in text.split(";")]
 
 
 @cache
 def grammar() -> dict[str, Any]:
+    """Return what `marks.toml` has: sentences and the words to fill in."""
     return tomllib.loads((Path(__file__).parent / "marks.toml").read_text("utf-8"))

@@ -21,13 +21,15 @@ from agent.plugin.companion import Companion, is_command, last_asked, receipt_me
 class RecallNode(Protocol):
     """A node that goes on to another with the ids of what was recalled."""
 
-    def __call__(self, state: Any) -> Command[Any]: ...
+    def __call__(self, state: Any) -> Command[Any]:
+        """Run the node."""
 
 
 class RecordNode(Protocol):
     """A node that writes to the journal and changes nothing in the state."""
 
-    def __call__(self, state: Any) -> dict[str, Any]: ...
+    def __call__(self, state: Any) -> dict[str, Any]:
+        """Run the node."""
 
 
 MAIN = "main"

@@ -31,11 +31,11 @@ class Embedder(Protocol):
     name: str
     size: int
 
-    def embed(self, texts: Sequence[str]) -> Vectors: ...
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Return one vector for each text."""
 
     def query(self, text: str) -> Vectors:
         """Return the unit vector to search by, shape [size]."""
-        ...
 
     def close(self) -> None:
         """Free what it holds."""

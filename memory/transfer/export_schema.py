@@ -135,7 +135,7 @@ def to_line(difference: Difference) -> str:
 
 
 def escape_unseen(text: str) -> str:
-    """Return JSON with its control, bidi, invisible and private characters as \\u escapes.
+    r"""Return JSON with its control, bidi, invisible and private characters as \u escapes.
 
     It says the same to whoever reads it as JSON, and does nothing to a terminal.
     """

@@ -144,6 +144,7 @@ class Stepper:
         return self.with_less_memory(once, samples)
 
     def with_less_memory(self, once: Callable[[], Found], samples: Sequence[Sample]) -> Found:
+        """Call `once` again with smaller parts until it fits into memory."""
         import torch
 
         longest = max(map(length, samples), default=1)

@@ -257,7 +257,7 @@ def folders(runs: Path) -> list[Path]:
 
 
 def find_run(runs: Path, name: str) -> Path:
-    """Return the one run whose name starts with `name`; "last" is the newest, "-2" the one before…
+    """Return the one run whose name starts with `name`; "last" is the newest, "-2" the one before.
 
     Raises:
         UnknownIdError: none does, or several do.

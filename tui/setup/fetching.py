@@ -52,7 +52,9 @@ class Fetched(Message):
 class Fetching:
     """One file of the hub; what happens is posted."""
 
-    def __init__(self, home: Home, source: tuple[str, str], post: Callable[[Message], object]):
+    def __init__(
+        self, home: Home, source: tuple[str, str], post: Callable[[Message], object]
+    ) -> None:
         self._home, self._source, self._post = home, source, post
         self._stopped = threading.Event()
         self._began = 0.0

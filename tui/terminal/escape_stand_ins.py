@@ -22,7 +22,7 @@ _GIVEN_BACK = {ord(_hold(char)): char for char in _ENDS + _KEYS}
 
 
 def hold_line_ends(text: str) -> str:
-    """Return a text for an editor: of all line ends, `\\n` alone is one there."""
+    r"""Return a text for an editor: of all line ends, `\n` alone is one there."""
     return text.translate(_HELD_ENDS)
 
 

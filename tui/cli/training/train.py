@@ -30,6 +30,7 @@ class Progress:
         self._started = time.monotonic()
 
     def __call__(self, event: dict[str, Any]) -> None:
+        """Show one event of the run."""
         phase = str(event.get("phase", ""))
         done = event.get("step", event.get("done"))
         of = event.get("steps", event.get("total"))

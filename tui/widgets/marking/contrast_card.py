@@ -99,7 +99,9 @@ class Card(Vertical):
             super().__init__()
             self.card = card
 
-    def __init__(self, difference: Difference, *, note: bool = False, drafting: bool = False):
+    def __init__(
+        self, difference: Difference, *, note: bool = False, drafting: bool = False
+    ) -> None:
         super().__init__()
         self.difference = difference
         self._title = Static("", markup=False, classes="title")
