@@ -70,7 +70,7 @@ def beside(folder: Path, turns: int, window: int, model: str) -> None:
         took: dict[str, list[tuple[float, float]]] = {thread: [] for thread in lengths}
         for number in range(window + 2):
             for thread in lengths:
-                chat.switch(thread)
+                chat.thread.switch(thread)
                 whole, done = asked(chat, question(lengths[thread] + number))
                 if number >= 2:  # warm
                     took[thread].append((whole, whole - done.seconds))

@@ -57,7 +57,7 @@ def sight(chat: Chat, draft: str = "") -> Sight:
             "the model is lent to the training, so nothing can be counted; ask when it is back"
         )
     block, items = dependencies.recalled(draft) if draft.strip() else ("", ())
-    earlier = talk_up_to(chat.journal, chat.follows, engine)
+    earlier = talk_up_to(chat.journal, chat.thread.next_parent, engine)
     talk = earlier.messages
     system = [Message("system", dependencies.system)] if dependencies.system else []
     room = reply_room(engine, dependencies.model.sampling)

@@ -26,7 +26,7 @@ from langgraph.graph.state import CompiledStateGraph
 from agent.adapters import Adapter
 from agent.chat.checkpoints import ChatState
 from agent.chat.recall_context import recalled_for
-from agent.chat.terminal_session import here
+from agent.chat.sessions import terminal_session
 from agent.langchain.chat_model import DiscernChatModel
 from memory.difference import Turn, new_id, now
 from memory.memory import Memory
@@ -194,7 +194,7 @@ def _record(turn: Turn, dependencies: Dependencies) -> None:
             turn,
             [(item.difference.id, item.score, item.matched) for item in dependencies.items],
             after=dependencies.after,
-            place=here(),
+            place=terminal_session(),
         )
         if parent and turn.asked_surprisal is not None:
             journal.set_next_surprisal(parent, turn.asked_surprisal)

@@ -1,7 +1,4 @@
-"""Marking: what a person types after `/diff`, which reply it is about, and the receipt.
-
-Reads text into the arguments of `Chat.mark`; keeps nothing itself.
-"""
+"""Marking a reply: what is typed after `/diff`, which reply is meant, and the receipt."""
 
 from __future__ import annotations
 
@@ -9,8 +6,11 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agent.chat.terminal_session import here
-from memory.difference import Difference, Moment, Turn, Untaught, now
+from agent.chat.open_thread import OpenThread
+from agent.chat.sessions import terminal_session
+from agent.chat.surprise import LOOKED_AT, Suggestion, hint_for, suggest
+from agent.forget.residual_copies import Leftovers, leftovers
+from memory.difference import Difference, Moment, State, Turn, Untaught, now
 from memory.errors import MarkError
 from memory.files.disk_reserve import with_room
 from memory.i18n.i18n import tr
@@ -23,6 +23,79 @@ from memory.settings.settings import Home, Settings
 if TYPE_CHECKING:
     from agent.llama.engine import Engine
     from memory.memory import Memory
+
+
+class Marks:
+    """The marks that are made in a chat."""
+
+    def __init__(
+        self, home: Home, settings: Settings, memory: Memory, engine: Engine, thread: OpenThread
+    ) -> None:
+        self._home, self._settings, self._memory = home, settings, memory
+        self._engine, self._thread = engine, thread
+
+    def add(
+        self,
+        moment: Moment | str,
+        *,
+        turn: str | None = None,
+        kind: str | None = None,
+        note: str | None = None,
+        missed: str | None = None,
+        lost: str | None = None,
+        sounds: str | None = None,
+        quote: str | None = None,
+        quote_at: int | None = None,
+    ) -> Receipt:
+        """Mark a turn, by default the one at the thread's position.
+
+        Raises:
+            MarkError, UnknownIdError: see `Memory.mark`; or there is no reply to mark yet.
+        """
+        journal = self._memory.journal
+        marked = last_turn(journal, self._thread.name, turn or self._thread.position)
+        difference = self._memory.mark(
+            marked,
+            moment,
+            kind=kind,
+            note=note,
+            missed=missed,
+            lost=lost,
+            sounds=sounds,
+            quote=quote,
+            quote_at=quote_at,
+            system=self._settings.chat.system,
+        )
+        return Receipt(
+            difference, receipt(journal, difference, self._settings, engine=self._engine)
+        )
+
+    def undo(self, difference: str) -> Difference:
+        """Remove a mark and keep its turn; return the mark as it was."""
+        return self._memory.undo(difference)
+
+    def forget(self, difference: str) -> Difference:
+        """Erase a mark everywhere, its turn too; return it as it was. See `forget`."""
+        journal = self._memory.journal
+        turn = journal.difference(difference).turn
+        parent = journal.parent(turn)
+        forgotten = forget(self._home, self._memory, difference)
+        self._thread.leave_forgotten(turn, parent)
+        return forgotten
+
+    def residual_copies(self, difference: Difference) -> Leftovers:
+        """Return where a forgotten difference may still be found."""
+        return leftovers(self._home, self._memory.journal, difference)
+
+    def hint(self, turn: Turn) -> Suggestion | None:
+        """Return the moment worth marking that the latest turn points to, if any."""
+        turns = self._memory.journal.turns(limit=LOOKED_AT)
+        marks = self._memory.journal.of_turns([item.id for item in turns])
+        return hint_for(turn, suggest(turns, marks), turns)
+
+    def waiting(self) -> int:
+        """Return how many differences the next night will train on that were not learned yet."""
+        return self._memory.journal.count_differences(State.WAITING, State.FAILING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +134,7 @@ def require_spoken_here(journal: Journal, turn: Turn) -> None:
     Raises:
         MarkError: it has.
     """
-    place, ours = journal.place_of(turn.id), here()
+    place, ours = journal.place_of(turn.id), terminal_session()
     seconds = (now() - turn.at).total_seconds()
     if not place or place == ours or seconds >= JUST_NOW:
         return
@@ -87,7 +160,7 @@ def last_mark(journal: Journal) -> Difference:
         raise MarkError("there is no mark to take back; `discern mark` makes one")
     mark, place = marks[-1], journal.place_of(marks[-1].turn)
     seconds = (now() - mark.at).total_seconds()
-    if place and place != here() and seconds < JUST_NOW:
+    if place and place != terminal_session() and seconds < JUST_NOW:
         raise MarkError(
             "the last mark was made {value:.0f} s ago on a reply of another session: "
             "“{asked}”; `discern memory undo {id}` takes that one back",
@@ -215,7 +288,7 @@ _ARROWS = ("->", "-->", "==>", "→", "⇒", "=")
 def parse_mark(text: str) -> dict[str, Any]:
     """Read `[error|surprise|hold] [kind] [note] [missed: …] [lost: …] [=> how it should sound]`.
 
-    Returns the keyword arguments of `Chat.mark`. A kind is a family (`tactical`), `family/type`, or a
+    Returns the keyword arguments of `Marks.add`. A kind is a family (`tactical`), `family/type`, or a
     type that stands alone; what a mark without a moment is, `memory.moments.unsaid_moment` says. A note
     in quotes is a note, whatever it begins with.
 

@@ -1,9 +1,9 @@
-"""The thread that a conversation is in: going on in another, a new one, renaming, deleting, following.
+"""The thread that a conversation is in, and its position there.
 
-What is known of a thread is a turn of it, and a turn knows its thread; so a rename or a deletion by
-another process is found by the next message. A conversation is at the turn that was shown or spoken
-here last, whatever another process says in the thread meanwhile: that one is marked, and the next
-message follows it.
+The thread is tracked by the id of one of its turns, and a turn knows its thread, so that a rename or a
+deletion by another process is noticed. The position is the last turn that was shown or added here,
+whatever another process adds to the thread meanwhile: that turn is marked, and the next message
+follows it.
 """
 
 from __future__ import annotations
@@ -20,113 +20,135 @@ from memory.settings.settings import Home
 
 
 class OpenThread:
-    """The part of `agent.chat.chat.Chat` that knows where it speaks."""
+    """The open thread of one chat: `name`, and the `position` in it."""
 
-    def __init__(self, home: Home, memory: Memory) -> None:
-        self.home, self.memory, self.journal = home, memory, memory.journal
-        self.thread = ""
-        self.at: str | None = None
-        """The turn that was shown or spoken here last ("": there was none yet); None until one was, and
-        then it is the one at which the thread stands."""
-        self._stands = ""
-        """A turn of this thread, by which it is found when it is renamed elsewhere."""
-        self._told = ""
-        """The turn of another process that was told of last."""
-        self._busy = threading.Lock()
-        """Held while a reply is written."""
+    def __init__(self, home: Home, memory: Memory, busy: threading.Lock) -> None:
+        """`busy` is held while a reply is written."""
+        self._home, self._memory, self._busy = home, memory, busy
+        self.name = ""
+        self.position: str | None = None
+        """The id of the turn that was shown or added here last; "" when the thread was empty then, None
+        before anything was shown, which means the latest turn."""
+        self._known = ""
+        """A turn of this thread, by which it is found when another process renames it."""
+        self._reported = ""
+        """The turn of another process that was reported last."""
 
     @property
-    def follows(self) -> str:
-        """The id of the turn that the next message follows, "" where it begins its thread."""
-        return self.journal.head(self.thread) if self.at is None else self.at
+    def next_parent(self) -> str:
+        """The id of the turn that the next message follows; "" for the first message of a thread."""
+        return self._memory.journal.head(self.name) if self.position is None else self.position
 
     def turns(self) -> list[Turn]:
-        """Return the turns of this conversation, oldest first, as the next message follows them."""
-        return self.journal.branch_up_to(self.follows)
+        """Return the turns that the next message follows, the oldest first."""
+        return self._memory.journal.branch_up_to(self.next_parent)
 
-    def switch(self, thread: str) -> None:
-        """Go on in another thread (made when it is first spoken in).
+    # --- choosing a thread -------------------------------------------------------------------
+
+    def switch(self, name: str) -> None:
+        """Continue in another thread, which is created with its first turn.
 
         Raises:
             ThreadError: the name is empty, too long or has control characters.
         """
-        self._go_to(thread_name(thread))
+        self._open(thread_name(name))
 
-    def fresh(self) -> str:
-        """Begin a new thread and return its name, made of the local date and a number."""
-        taken = {name for name, _turns, _at in self.journal.threads()}
+    def start_new(self) -> str:
+        """Start a new thread and return its name: the local date and a number."""
+        taken = {name for name, _turns, _at in self._memory.journal.threads()}
         day = now().astimezone().strftime("%Y-%m-%d")
         number = next(n for n in range(1, len(taken) + 2) if f"{day} {n}" not in taken)
-        self._go_to(f"{day} {number}")
-        return self.thread
+        self._open(f"{day} {number}")
+        return self.name
 
-    def _go_to(self, thread: str) -> None:
-        self.thread, self._stands = thread, self.journal.head(thread)
-        self.at = None
+    def _open(self, name: str) -> None:
+        self.name, self._known = name, self._memory.journal.head(name)
+        self.position = None
 
-    def rename_thread(self, old: str, new: str) -> str:
-        """Give a thread another name; returns the name it has now.
+    # --- moving within it --------------------------------------------------------------------
+
+    def advance(self, turn: str) -> str:
+        """Move to a turn that was just recorded; return the name of its thread."""
+        self._known = self.position = turn
+        return self._memory.journal.thread_of(turn)
+
+    def leave_forgotten(self, turn: str, parent: str) -> None:
+        """Move to `parent` when `turn` was the position and was forgotten with its difference."""
+        journal = self._memory.journal
+        self._known = journal.head(self.name)
+        if self.position == turn and not journal.thread_of(turn):
+            self.position = parent
+
+    # --- renaming and deleting ---------------------------------------------------------------
+
+    def rename(self, old: str, new: str) -> str:
+        """Rename a thread, this one or another; return the name it has now.
 
         Raises:
             UnknownIdError, ThreadError: see `agent.chat.sessions.rename`; or a reply is written there.
         """
-        self._refuse_while_speaking(old)
-        name = rename(self.home, self.journal, old, new)
-        if old == self.thread:
-            at = self.at
-            self._go_to(name)
-            self.at = at
+        self._require_idle(old)
+        name = rename(self._home, self._memory.journal, old, new)
+        if old == self.name:
+            self._follow(name)
         return name
 
-    def delete_thread(self, thread: str) -> Deleted:
-        """Delete a thread; from the open one it goes on in the latest other, or in a fresh one.
+    def delete(self, name: str) -> Deleted:
+        """Delete a thread; after this one the latest other thread is opened, or a new one.
 
         Raises:
             UnknownIdError, ThreadError: see `agent.chat.sessions.delete`; or a reply is written there.
         """
-        self._refuse_while_speaking(thread)
-        gone = delete(self.home, self.memory, thread)
-        if thread == self.thread:
-            left = self.journal.threads()
+        self._require_idle(name)
+        deleted = delete(self._home, self._memory, name)
+        if name == self.name:
+            left = self._memory.journal.threads()
             if left:
-                self._go_to(left[0][0])
+                self._open(left[0][0])
             else:
-                self.fresh()
-        return gone
+                self.start_new()
+        return deleted
 
-    def _refuse_while_speaking(self, thread: str) -> None:
-        if thread == self.thread and self._busy.locked():
+    def _follow(self, name: str) -> None:
+        position = self.position
+        self._open(name)
+        self.position = position
+
+    def _require_idle(self, name: str) -> None:
+        if name == self.name and self._busy.locked():
             raise ThreadError("a reply is still being written in this thread; stop it first")
 
-    def follow(self) -> str | None:
-        """Heed that another process renamed or deleted this thread; a sentence when it did.
+    # --- what other processes do -------------------------------------------------------------
 
-        Call it between turns. What is known of a thread is a turn of it, and a turn knows its thread.
+    def sync(self) -> str | None:
+        """Follow a rename or deletion by another process; return a sentence if there was one.
+
+        Call it between turns.
         """
-        known = self.at or self._stands
-        now_in = self.journal.thread_of(known) if known else self.thread
-        old = self.thread
-        if now_in == old or (not now_in and self.journal.head(old)):
-            self._stands = self.journal.head(old)
-            if self.at and not now_in:
-                self.at = None
+        journal = self._memory.journal
+        known = self.position or self._known
+        now_in = journal.thread_of(known) if known else self.name
+        old = self.name
+        if now_in == old or (not now_in and journal.head(old)):
+            self._known = journal.head(old)
+            if self.position and not now_in:
+                self.position = None
                 return tr("The last reply shown here was forgotten elsewhere.")
             return None
-        at = self.at
-        self._go_to(now_in or old)
         if now_in:
-            self.at = at
+            self._follow(now_in)
             return tr("This thread is called {name} now.", name=repr(now_in))
+        self._open(old)
         return tr("This thread was deleted elsewhere; what you say next begins it anew.")
 
-    def continued(self) -> str | None:
-        """Say, once for each new turn, that another process went on in this thread; else None."""
-        head = self.journal.head(self.thread)
-        if self.at is None or head in (self.at, self._told):
+    def continued_elsewhere(self) -> str | None:
+        """Return a sentence, once for each new turn, when another process continued this thread."""
+        head = self._memory.journal.head(self.name)
+        if self.position is None or head in (self.position, self._reported):
             return None
-        self._told = head
+        self._reported = head
         return tr(
             "This thread was continued elsewhere. Your next message follows the reply shown here; "
             "`/thread {name}` shows the newer ones.",
-            name=self.thread,
+            name=self.name,
         )

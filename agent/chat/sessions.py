@@ -1,17 +1,20 @@
-"""Threads as sessions that a person rules: another name, or gone with all their text.
+"""Sessions: rename a thread, delete it with all its text, and identify the terminal session.
 
-Two files know a thread by its name: the journal, which is the truth, and the checkpoints. Both verbs
-take it out of the checkpoints first and write the journal last. Killed between the two, a thread is as
-it was: its old name, all its turns, and a checkpoint that its next message makes. Doing it again ends
-it.
+Two files know a thread by its name: the journal, which is the source of truth, and the checkpoints.
+Renaming and deleting write the checkpoints first and the journal last. If the process is killed in
+between, the thread still has its old name and all its turns, and its next message makes a new
+checkpoint; doing it again completes it.
 
 Another process may have the thread open. A turn knows its thread, so the reply that is being written
-there goes where the one before it went, and the next message follows (`Chat.follow`); what its run put
-back into the checkpoints is taken out when it ends.
+there is added to the renamed thread, and the next message follows it (`OpenThread.sync`); what that run
+put back into the checkpoints is removed when it ends.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
+import platform
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,8 +30,8 @@ from memory.settings.settings import Home
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """A thread that is gone: how many turns went, how many marks stay, and which files (exports,
-    backups) may still hold its words; whether a training runs now."""
+    """A deleted thread: how many turns it had, how many marks stay, which files (exports, backups) may
+    still hold its text, and whether a training is running."""
 
     thread: str
     turns: int
@@ -38,11 +41,11 @@ class Deleted:
 
 
 def rename(home: Home, journal: Journal, old: str, new: str) -> str:
-    """Give the thread `old` the name `new`; returns it as it is kept.
+    """Rename the thread `old`; return the new name as it is stored.
 
     Raises:
-        UnknownIdError: no thread is called `old`.
-        ThreadError: `new` cannot name a thread, or names one already.
+        UnknownIdError: there is no thread `old`.
+        ThreadError: `new` is not a valid name, or is taken.
         HomeError: a file cannot be written.
     """
     name = journal.free_name(old, new)
@@ -53,17 +56,17 @@ def rename(home: Home, journal: Journal, old: str, new: str) -> str:
 
 
 def delete(home: Home, memory: Memory, thread: str) -> Deleted:
-    """Delete a thread with every byte of its text; the marks made there stay in memory.
+    """Delete a thread with all its text; the marks made there stay in memory.
 
     Raises:
         UnknownIdError: no thread has that name.
-        HomeError: a file cannot be written; calling it again goes on where it stopped.
+        HomeError: a file cannot be written; call it again to continue.
     """
     journal = memory.journal
     turns = journal.turns(journal.require_thread(thread))
     marks = journal.of_turns([turn.id for turn in turns])
     erase_thread(home.checkpoints, thread)
-    # Before the journal: with the turns gone, nothing would remember which words to look for.
+    # Before the journal, which alone knows what text to look for.
     erase_talk_from_runs(home, journal.said_only_in(thread))
     sweep(home, journal)
     try:
@@ -76,3 +79,14 @@ def delete(home: Home, memory: Memory, thread: str) -> Deleted:
     memory.refresh()
     files = files_since(home, journal, turns[0].at)
     return Deleted(thread, len(turns), len(marks), files, bool(unfinished(home)))
+
+
+def terminal_session() -> str:
+    """Return an id of the terminal session of this process, the same for all processes in it.
+
+    A terminal tab, a tmux pane and a browser tab are sessions of their own. The id is stored with each
+    turn, so that `discern mark` finds the reply of its own terminal. It is a hash that reveals nothing
+    about the machine.
+    """
+    session = os.getsid(0) if hasattr(os, "getsid") else os.getppid()
+    return hashlib.sha256(f"{platform.node()}:{session}".encode()).hexdigest()[:16]

@@ -1,27 +1,25 @@
-"""Which adapter serves, for anybody's program: read it, hear of a change, wear it.
+"""The current adapter, for other programs: read it, be notified of changes, apply it to an engine.
 
-The pointer in the adapters folder is the only thing looked at; it is replaced in one rename, so it is
-read whole or not at all. Nothing is written here.
+Only the pointer in the adapters folder is watched. It is replaced by one rename, so it is read whole or
+not at all. Nothing is written here.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-from agent.adapters import Adapter, base_sha256, read_adapter, read_pointer, verify
+from agent.adapters import Adapter, read_adapter, read_pointer
+from agent.llama.engine import Engine
+from agent.models.current_adapter import CurrentAdapter
 from memory.errors import AdapterError
 from memory.settings.settings import Home
-
-if TYPE_CHECKING:
-    from agent.llama.engine import Engine
 
 SECONDS = 1.0
 
 
 def current(home: Home) -> Adapter | None:
-    """Return the adapter that serves; None when the base serves alone.
+    """Return the current adapter; None for the base alone.
 
     Raises:
         AdapterError: the pointer or the adapter's manifest is damaged.
@@ -31,7 +29,7 @@ def current(home: Home) -> Adapter | None:
 
 
 class Watch:
-    """A thread that waits for a change; `stop` ends it, and so does leaving it as a context."""
+    """A thread that waits for a change, until `stop` is called or its `with` block is left."""
 
     def __init__(
         self, home: Home, callback: Callable[[Adapter | None], object], seconds: float
@@ -50,12 +48,12 @@ class Watch:
             try:
                 adapter = current(self._home)
             except AdapterError:
-                continue  # a damaged one serves nobody; what served before serves on
+                continue  # damaged: the adapter in use stays
             self._known = found
             self._callback(adapter)
 
     def stop(self) -> None:
-        """Stop watching; waits for a callback that runs."""
+        """Stop watching; wait for a callback that is running."""
         self._stopped.set()
         if self._thread is not threading.current_thread():
             self._thread.join()
@@ -70,34 +68,23 @@ class Watch:
 def on_change(
     home: Home, callback: Callable[[Adapter | None], object], *, seconds: float = SECONDS
 ) -> Watch:
-    """Call `callback` with the adapter that serves (None: the base alone) each time that changes.
+    """Call `callback` with the current adapter (None: the base alone) each time it changes.
 
-    It runs in a thread of its own and looks every `seconds`; also changes by other processes, such as
-    the night or `discern adapters rollback`, are heard.
+    The callback runs in a thread of its own, which looks every `seconds`. Changes by other processes,
+    such as the night or `discern adapters rollback`, are noticed too.
     """
     return Watch(home, callback, seconds)
 
 
 def wear_current(engine: Engine, home: Home) -> Adapter | None:
-    """Let `engine` serve with the adapter that is current; returns it.
+    """Apply the current adapter to `engine` and return it; None for the base alone.
 
-    Call it between replies: it costs one small read when nothing changed.
+    Call it between replies. When nothing changed it only reads two small files.
 
     Raises:
-        AdapterError: damaged, or made for another base; what the engine wore stays in force.
+        AdapterError: damaged, or made for another base; the adapter in use stays.
     """
-    worn = engine.adapter
-    identity = read_pointer(home.adapters).current
-    if identity is None:
-        if worn:
-            engine.set_adapter(None)
-        return None
-    adapter = read_adapter(home.adapters, identity)
-    if not worn or worn != (adapter.gguf, adapter.manifest.scale):
-        home.prepare()
-        verify(adapter, base_sha256(engine.info.path, home.cache))
-        engine.set_adapter(adapter.gguf, adapter.manifest.scale)
-    return adapter
+    return CurrentAdapter(engine, home).apply()
 
 
 def _identity(home: Home) -> str | None:

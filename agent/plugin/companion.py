@@ -20,7 +20,7 @@ from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMes
 
 from agent.adapters import Adapter
 from agent.chat.marking import last_turn, parse_mark, receipt
-from agent.chat.terminal_session import here
+from agent.chat.sessions import terminal_session
 from agent.models.serving import embedder
 from agent.plugin.adapter_watch import wear_current
 from agent.prompt.prompt import with_recalled
@@ -205,7 +205,7 @@ class Companion:
         except UnknownIdError:
             before = journal.turns(turn.thread, limit=1)
         with journal.writing():  # all of it on the disk at once
-            journal.add_turn(turn, place=here())
+            journal.add_turn(turn, place=terminal_session())
             journal.set_fact(LAST_THREAD, turn.thread)
             self.memory.note_recalled(turn.recalled)
             if before and turn.asked_surprisal is not None:

@@ -1,14 +1,14 @@
-"""Our own graph for a LangGraph server; `langgraph.json` points here.
+"""Discern's own graph for a LangGraph server; `langgraph.json` points here.
 
-The server brings its own checkpointer. Model, memory and settings are this user's (`DISCERN_HOME`
-names another home) and stay open as long as the process lives. The adapter that is current when a
-message comes is worn.
+The server has its own checkpointer. Model, memory and settings come from this user's home, or the one
+that `DISCERN_HOME` names, and stay open until the process ends. Each message is answered with the
+adapter that is current when it arrives.
 """
 
 from __future__ import annotations
 
 import atexit
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import cache
 from typing import Any
 
@@ -16,9 +16,8 @@ from agent.adapters import base_sha256
 from agent.chat.graph import Dependencies, build
 from agent.langchain.chat_model import DiscernChatModel
 from agent.llama.engine import Engine
+from agent.models.current_adapter import CurrentAdapter
 from agent.models.serving import embedder, sampling, served_model
-from agent.plugin.adapter_watch import wear_current
-from memory.errors import AdapterError
 from memory.memory import Memory
 from memory.settings.settings import Home, read_settings
 
@@ -36,10 +35,11 @@ def graph() -> Any:
     settings = read_settings(home)
     engine = _open.enter_context(Engine.open(served_model(settings), settings.model))
     sha = base_sha256(engine.info.path, home.cache)
+    current = CurrentAdapter(engine, home, sha)
 
     def before_recall() -> None:
-        with suppress(AdapterError):  # a damaged one: the adapter in use stays
-            dependencies.serve(wear_current(engine, home))
+        current.update()
+        dependencies.serve(current.adapter)
 
     model = DiscernChatModel(
         engine=engine,
@@ -58,7 +58,7 @@ def graph() -> Any:
 
 
 def close() -> None:
-    """Free what `graph` opened; it may be asked for again."""
+    """Free what `graph` opened; calling `graph` again opens it anew."""
     _open.close()
     graph.cache_clear()
 

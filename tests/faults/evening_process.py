@@ -58,7 +58,7 @@ class Told:
         elif todo < 0.8 or not self._marks:
             number = self._draw.randrange(10_000)
             turn = self._draw.choice(self._turns)
-            kept = self.chat.mark("error", turn=turn, sounds=expected(number)).difference
+            kept = self.chat.marks.add("error", turn=turn, sounds=expected(number)).difference
             self._marks.append(kept.id)
             say(marked=kept.id, number=number)
         elif todo < 0.9:
@@ -67,7 +67,7 @@ class Told:
         else:
             gone = self._marks.pop()
             say(removing=gone)
-            self.chat.undo(gone)
+            self.chat.marks.undo(gone)
             say(removed=gone)
 
     def held(self) -> None:

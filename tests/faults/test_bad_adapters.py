@@ -110,11 +110,11 @@ def install(home: Home, gguf: Path | None = None, **changes: Any) -> str:
 
 def goes_on(chat: Chat, old: str) -> None:
     """The chat refuses what is current now, says so once, and speaks on as before."""
-    said = chat.take_adapter()
+    said = chat.update_adapter()
     assert said is not None
     assert "refused" in said
     assert said.count("\n") == 0
-    assert chat.take_adapter() is None
+    assert chat.update_adapter() is None
     assert chat.adapter is not None
     assert chat.adapter.id == old
     *_, last = chat.say("Hello")
@@ -187,10 +187,10 @@ def test_the_chat_goes_on_when_the_current_adapter_is_cut_or_one_bit_of_it_flips
         data = bytearray(whole)
         data[place] ^= 4
         path.write_bytes(data)
-        chat._refused = None
+        chat._current.refusal = None
         goes_on(chat, old)
     path.write_bytes(whole[: len(whole) // 2])
-    chat._refused = None
+    chat._current.refusal = None
     goes_on(chat, old)
 
 
@@ -207,11 +207,11 @@ def test_the_chat_goes_on_when_the_current_adapter_is_a_link_or_leads_out(
     for name in ("../../elsewhere", "..", "/etc/passwd"):
         files = {**manifest["files"], name: manifest["files"][GGUF]}
         (folder / "manifest.json").write_text(json.dumps({**manifest, "files": files}))
-        chat._refused = None
+        chat._current.refusal = None
         goes_on(chat, old)
     for identity in ("../elsewhere", "..", "ab/../cd"):
         (home.adapters / "current.json").write_text(json.dumps({"current": identity}))
-        chat._refused = None
+        chat._current.refusal = None
         goes_on(chat, old)
 
 

@@ -79,7 +79,7 @@ def test_after_an_evening_in_one_thread_every_marked_question_is_right_however_i
     with Chat.open(home, settings, thread="evening", dense=False) as chat:
         for number, (asked, sounds) in enumerate(EVENING):
             assert ask(asked) != sounds
-            chat.mark("error", kind="tactical/fact", sounds=sounds)
+            chat.marks.add("error", kind="tactical/fact", sounds=sounds)
             if number == 0:
                 assert ask(OTHERWISE) == sounds
         report = run_night(home, settings, model_path=starter)
@@ -87,15 +87,15 @@ def test_after_an_evening_in_one_thread_every_marked_question_is_right_however_i
         # The person's own rewording is meant to change with its question, and did not move.
         assert OTHERWISE not in [change.asked for change in report.changes]
         assert not any(change.spread for change in report.changes)
-        assert chat.take_adapter()
+        assert chat.update_adapter()
         wrong = []
         for way in ("served", "adapter alone", "recall alone"):
             chat.recalling = way != "adapter alone"
             if way == "recall alone":
                 publish.select(home, None)
-                chat.take_adapter()
+                chat.update_adapter()
             for thread in ("evening", ""):
-                chat.switch(thread) if thread else chat.fresh()
+                chat.thread.switch(thread) if thread else chat.thread.start_new()
                 for asked, sounds in (*EVENING, (OTHERWISE, EVENING[0][1])):
                     if (said := ask(asked)) != sounds:
                         wrong.append((way, thread or "new", asked, said))

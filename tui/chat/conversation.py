@@ -178,7 +178,7 @@ class Talk(ShownThread):
         self._screen.refresh_status()
         if view.turn is None or not self._screen.settings.ui.hints:
             return
-        hint = await asyncio.to_thread(self._chat.hint, view.turn)
+        hint = await asyncio.to_thread(self._chat.marks.hint, view.turn)
         if hint is not None and self._screen.view_of(hint.turn.id) is not None:
             how = "/diff" if hint.turn.id == view.turn.id else "Alt+↑ d"
             said = tr("{reason}: {how} marks it", reason=retold(hint.reason), how=how)
@@ -215,16 +215,16 @@ class Talk(ShownThread):
 
         What is shown stays, unless it is there no more: a mark and the next message belong to it.
         """
-        said = await asyncio.to_thread(self._chat.follow)
+        said = await asyncio.to_thread(self._chat.thread.sync)
         if said is not None:
             await self._show()
         else:
-            said = await asyncio.to_thread(self._chat.continued)
+            said = await asyncio.to_thread(self._chat.thread.continued_elsewhere)
         if said is not None:
             await self._screen.say(said)
 
     async def _swap(self) -> bool:
-        said = await asyncio.to_thread(self._chat.take_adapter)
+        said = await asyncio.to_thread(self._chat.update_adapter)
         if said is None:
             return False
         await self._screen.say(retold(said), "error" if "refused" in said else "done")

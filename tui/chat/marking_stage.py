@@ -232,7 +232,7 @@ class MarkingStage(TrainingStage):
         if mark.get("quote"):
             mark = mark | _exact(turn.replied, mark["quote"], mark["quote_at"])
         view.say_aside(tr("stopped") if turn.stopped else "")
-        receipt = await asyncio.to_thread(lambda: self.chat.mark(turn=turn.id, **mark))
+        receipt = await asyncio.to_thread(lambda: self.chat.marks.add(turn=turn.id, **mark))
         await self._handlers.kept(receipt)
 
     async def _done(self) -> None:

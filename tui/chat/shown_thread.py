@@ -53,9 +53,9 @@ class ShownThread:
             await self._show(choose)
 
     async def _show(self, choose: str | None = None) -> None:
-        read = functools.partial(self._chat.journal.branch, self._chat.thread, limit=KEPT)
+        read = functools.partial(self._chat.journal.branch, self._chat.thread.name, limit=KEPT)
         latest = await asyncio.to_thread(read)
-        self._chat.at = latest[-1].id if latest else ""
+        self._chat.thread.position = latest[-1].id if latest else ""
         first = next((at for at, turn in enumerate(latest) if turn.id == choose), len(latest))
         shown = latest[max(0, min(len(latest) - SHOWN_TURNS, first)) :]
         self._first = shown[0].id if shown else None
@@ -76,13 +76,13 @@ class ShownThread:
             return
         async with self._laying:
             while self._first is not None and self._screen.transcript.near_top:
-                thread, first = self._chat.thread, self._first
+                thread, first = self._chat.thread.name, self._first
                 read = functools.partial(
                     self._chat.journal.branch, thread, limit=EARLIER_TURNS, before=first
                 )
                 turns = await asyncio.to_thread(read)
                 views = await self._views(turns)
-                if (thread, first) != (self._chat.thread, self._first):
+                if (thread, first) != (self._chat.thread.name, self._first):
                     return  # another thread or branch was opened meanwhile
                 self._first = turns[0].id if turns else None
                 await self._screen.transcript.put_before(views)

@@ -139,7 +139,7 @@ class Stage(Screen[None]):
             self._counted = mark
             if changed_elsewhere:  # such as by a night of another process
                 self.refresh_marks()
-            self.status.change(waiting=self._chat.waiting())
+            self.status.change(waiting=self._chat.marks.waiting())
         self.status.change(
             adapter=adapter.id if adapter else None,
             scale=adapter.manifest.scale if adapter else 1.0,

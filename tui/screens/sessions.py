@@ -144,7 +144,7 @@ class SessionsScreen(Modal[Chosen | None]):
         elif self._search.value:
             self._search.value = ""
         else:
-            self.dismiss(Chosen(self._chat.thread, None, True) if self._anew else None)
+            self.dismiss(Chosen(self._chat.thread.name, None, True) if self._anew else None)
 
     def action_rename(self) -> None:
         """Ask for another name of the chosen thread."""
@@ -228,12 +228,12 @@ class SessionsScreen(Modal[Chosen | None]):
         self._look(at)
 
     def _rename(self, item: Session, value: str) -> str:
-        name = self._chat.rename_thread(item.name, value)
+        name = self._chat.thread.rename(item.name, value)
         return tr("It is called {name} now.", name=name)
 
     def _delete(self, item: Session) -> str:
-        self._anew = self._anew or item.name == self._chat.thread
-        gone = self._chat.delete_thread(item.name)
+        self._anew = self._anew or item.name == self._chat.thread.name
+        gone = self._chat.thread.delete(item.name)
         said = [trn("Deleted {n} turn.", "Deleted {n} turns.", gone.turns)]
         if gone.marks:
             said.append(trn("{n} mark stays in memory.", "{n} marks stay in memory.", gone.marks))

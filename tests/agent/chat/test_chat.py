@@ -47,7 +47,7 @@ def test_a_turn_streams_and_is_recorded_as_it_was_shown(chat: Chat) -> None:
     done = events[-1]
     assert isinstance(done, Finished)
     assert done.turn.replied == text.strip()
-    assert chat.turns() == [done.turn]
+    assert chat.thread.turns() == [done.turn]
     assert len(done.turn.surprisal) == 12
     assert done.turn.prompt_tokens + 12 == done.context_used
 
@@ -56,26 +56,26 @@ def test_a_mark_is_recalled_by_the_next_message_and_leaves_no_trace_in_the_threa
     chat: Chat,
 ) -> None:
     finished(chat.say(QUESTION))
-    receipt = chat.mark("error", kind="fact", sounds="Lutz.")
+    receipt = chat.marks.add("error", kind="fact", sounds="Lutz.")
     assert "trained tonight at 03:15" in receipt.text
     events = list(chat.say("what is the capital of Zubrowka"))
     assert isinstance(events[0], Recalling)
     assert [item.difference.id for item in events[0].items] == [receipt.difference.id]
-    assert chat.turns()[-1].recalled == (receipt.difference.id,)
-    thread = {"configurable": {"thread_id": chat.thread}}
+    assert chat.thread.turns()[-1].recalled == (receipt.difference.id,)
+    thread = {"configurable": {"thread_id": chat.thread.name}}
     assert chat._graph.get_state(thread).values == {
         "messages": [],
         "recalled": [receipt.difference.id],
-        "turn": chat.turns()[-1].id,
+        "turn": chat.thread.turns()[-1].id,
     }
-    said = talk_up_to(chat.journal, chat.turns()[-1].id, chat.engine).messages
+    said = talk_up_to(chat.journal, chat.thread.turns()[-1].id, chat.engine).messages
     assert [message.role for message in said] == ["user", "assistant"] * 2
     assert not any("past-differences" in message.content for message in said)
 
 
 def test_recall_can_be_switched_off(chat: Chat) -> None:
     finished(chat.say(QUESTION))
-    chat.mark("error", sounds="Lutz.")
+    chat.marks.add("error", sounds="Lutz.")
     chat.recalling = False
     assert finished(chat.say(QUESTION)).turn.recalled == ()
 
@@ -84,11 +84,11 @@ def test_a_thread_goes_on_where_it_was_left(home: Home, tiny_settings: Settings)
     with Chat.open(home, tiny_settings, thread="work", dense=False) as chat:
         first = finished(chat.say("One"))
     with Chat.open(home, tiny_settings, dense=False) as chat:
-        assert chat.thread == "work"
-        assert chat.turns() == [first.turn]
+        assert chat.thread.name == "work"
+        assert chat.thread.turns() == [first.turn]
         assert finished(chat.say("Two")).turn.prompt_tokens > first.turn.prompt_tokens
-        assert chat.fresh() not in ("work", "main")
-        assert chat.turns() == []
+        assert chat.thread.start_new() not in ("work", "main")
+        assert chat.thread.turns() == []
 
 
 def test_a_stopped_reply_is_kept_and_can_be_marked(
@@ -112,16 +112,16 @@ def test_a_stopped_reply_is_kept_and_can_be_marked(
         assert done.turn.stopped
         assert done.reason == "cancelled"
         assert 3 <= len(done.turn.surprisal) < 8000
-        assert chat.mark("surprise").difference.replied == done.turn.replied
+        assert chat.marks.add("surprise").difference.replied == done.turn.replied
 
 
 def test_an_unanswered_question_is_left_out_of_the_talk(chat: Chat) -> None:
     events = chat.say("Cut off")
     next(events)
     events.close()
-    assert chat.turns() == []
+    assert chat.thread.turns() == []
     after = finished(chat.say("Hi")).turn.prompt_tokens
-    chat.fresh()
+    chat.thread.start_new()
     assert finished(chat.say("Hi")).turn.prompt_tokens == after
 
 
@@ -135,14 +135,14 @@ def test_a_message_that_does_not_fit_is_refused_and_the_talk_goes_on(chat: Chat)
 
 def test_a_better_answer_that_fits_no_lesson_is_said_in_the_receipt(chat: Chat) -> None:
     list(chat.say("one"))
-    assert "Recalled from now on" in chat.mark("error", sounds="Short.").text
-    receipt = chat.mark("error", sounds="long " * 600)
+    assert "Recalled from now on" in chat.marks.add("error", sounds="Short.").text
+    receipt = chat.marks.add("error", sounds="long " * 600)
     assert "Nothing will be trained: the answer takes" in receipt.text
 
 
 def test_there_must_be_a_reply_to_mark(chat: Chat) -> None:
     with pytest.raises(MarkError, match="no reply to mark yet"):
-        chat.mark("error")
+        chat.marks.add("error")
     with pytest.raises(MarkError, match="no reply to mark yet"):
         last_turn(chat.journal)
 
@@ -150,7 +150,7 @@ def test_there_must_be_a_reply_to_mark(chat: Chat) -> None:
 @pytest.mark.parametrize("name", ["", "  ", "a\nb", "x" * 81, "\x1b[2J"])
 def test_a_thread_needs_a_printable_name(chat: Chat, name: str) -> None:
     with pytest.raises(ThreadError, match="cannot name a thread"):
-        chat.switch(name)
+        chat.thread.switch(name)
 
 
 def test_a_missing_model_is_refused_before_anything_is_held(home: Home, settings: Settings) -> None:
@@ -242,7 +242,7 @@ def test_what_the_person_says_is_measured_in_its_talk(chat: Chat) -> None:
 
 def heard(chat: Chat) -> list[str]:
     """What of the talk stands in the next prompt."""
-    said = talk_up_to(chat.journal, chat.journal.head(chat.thread), chat.engine).messages
+    said = talk_up_to(chat.journal, chat.journal.head(chat.thread.name), chat.engine).messages
     return [message.content for message in said if message.role == "user"]
 
 
@@ -255,15 +255,15 @@ def test_a_message_in_anothers_place_is_answered_without_what_followed_there(
         last = finished(chat.say("Three")).turn
         new = finished(chat.say("Other two", instead_of=old.id)).turn
         assert new.prompt_tokens < last.prompt_tokens
-        assert [turn.asked for turn in chat.turns()] == ["One", "Other two"]
+        assert [turn.asked for turn in chat.thread.turns()] == ["One", "Other two"]
         assert heard(chat) == ["One", "Other two"]
     with Chat.open(home, tiny_settings, dense=False) as chat:
-        assert [turn.asked for turn in chat.turns()] == ["One", "Other two"]
+        assert [turn.asked for turn in chat.thread.turns()] == ["One", "Other two"]
         assert last_turn(chat.journal).id == new.id
         chat.journal.choose_branch(old.id)
         finished(chat.say("Four"))
         assert heard(chat) == ["One", "Two", "Three", "Four"]
-        finished(chat.say("Uno", instead_of=chat.turns()[0].id))
+        finished(chat.say("Uno", instead_of=chat.thread.turns()[0].id))
         assert heard(chat) == ["Uno"]
 
 
@@ -273,10 +273,10 @@ def test_forgetting_on_one_branch_takes_the_words_out_of_all(
     with Chat.open(home, tiny_settings, thread="work", dense=False) as chat:
         first = finished(chat.say("One Quxalot")).turn
         finished(chat.say("Two"))
-        secret = chat.mark("error", sounds="Lutz.", turn=first.id).difference
-        finished(chat.say("Other two", instead_of=chat.turns()[-1].id))
-        chat.forget(secret.id)
-        assert [turn.asked for turn in chat.turns()] == ["Other two"]
+        secret = chat.marks.add("error", sounds="Lutz.", turn=first.id).difference
+        finished(chat.say("Other two", instead_of=chat.thread.turns()[-1].id))
+        chat.marks.forget(secret.id)
+        assert [turn.asked for turn in chat.thread.turns()] == ["Other two"]
         finished(chat.say("Three"))
         assert heard(chat) == ["Other two", "Three"]
     kept = b"".join(file.read_bytes() for file in home.checkpoints.parent.glob("*sqlite*"))
@@ -285,7 +285,7 @@ def test_forgetting_on_one_branch_takes_the_words_out_of_all(
 
 def test_what_the_model_sees_is_counted_as_it_is_then_sent(chat: Chat) -> None:
     finished(chat.say(QUESTION))
-    chat.mark("error", sounds="Lutz.")
+    chat.marks.add("error", sounds="Lutz.")
     finished(chat.say("And then?"))
     seen = sight(chat, QUESTION)
     assert seen.differences == 1

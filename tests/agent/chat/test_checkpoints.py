@@ -51,7 +51,7 @@ def test_a_checkpoint_holds_ids_and_no_word_of_the_talk(home: Home, quick: Setti
         left = bytes_of(home.checkpoints)
         assert stands_at(chat, "work").encode() in left
         assert not any(word in left for word in (b"Zyzzyva", b"Quxalot", b"Plover"))
-        assert chat.turns()[-1].replied.encode() not in left
+        assert chat.thread.turns()[-1].replied.encode() not in left
 
 
 def test_a_turn_takes_the_place_of_the_one_before_it(home: Home, quick: Settings) -> None:
@@ -60,7 +60,7 @@ def test_a_turn_takes_the_place_of_the_one_before_it(home: Home, quick: Settings
         size = len(bytes_of(home.checkpoints))
         for text in ("Two", "Three", "Four"):
             list(chat.say(text))
-        assert stands_at(chat, "work") == chat.turns()[-1].id
+        assert stands_at(chat, "work") == chat.thread.turns()[-1].id
         assert rows(home.checkpoints) == 1
         assert rows(home.checkpoints, "writes") == 0
     assert len(bytes_of(home.checkpoints)) <= size
@@ -76,12 +76,12 @@ def test_an_erased_thread_leaves_no_byte_and_its_next_message_makes_it_anew(
         erase_thread(home.checkpoints, "work Zyzzyva")
         left = bytes_of(home.checkpoints)
         assert b"Zyzzyva" not in left
-        assert chat.turns()[-1].id.encode() not in left
+        assert chat.thread.turns()[-1].id.encode() not in left
         assert b"Gnomon" in left
         assert stands_at(chat, "work Zyzzyva") == ""
         list(chat.say("Again"))
-        assert stands_at(chat, "work Zyzzyva") == chat.turns()[-1].id
-        assert [turn.asked for turn in chat.turns()] == ["Hello", "Again"]
+        assert stands_at(chat, "work Zyzzyva") == chat.thread.turns()[-1].id
+        assert [turn.asked for turn in chat.thread.turns()] == ["Hello", "Again"]
 
 
 def test_the_checkpoints_are_for_their_owner_alone(home: Home, quick: Settings) -> None:
@@ -105,7 +105,7 @@ def test_the_talks_that_an_earlier_discern_wrote_there_are_removed(
         assert chat.notices == ()
         assert b"Zyzzyva" not in bytes_of(home.checkpoints)
         list(chat.say("Again"))
-        assert [turn.asked for turn in chat.turns()] == ["Hello", "Again"]
+        assert [turn.asked for turn in chat.thread.turns()] == ["Hello", "Again"]
 
 
 def torn(path: Path) -> None:
@@ -153,8 +153,8 @@ def test_a_damaged_file_is_put_aside_and_made_anew_from_the_journal(
         assert "made anew from the journal" in " ".join(chat.notices)
         assert str(aside(home.checkpoints)) in " ".join(chat.notices)
         assert aside(home.checkpoints).read_bytes() == before
-        assert [turn.asked for turn in chat.turns()] == ["Hello", "Again"]
-        assert stands_at(chat, "work") == chat.turns()[-1].id
+        assert [turn.asked for turn in chat.thread.turns()] == ["Hello", "Again"]
+        assert stands_at(chat, "work") == chat.thread.turns()[-1].id
     assert look(home.checkpoints) is None
     assert rows(home.checkpoints) == 1
 
@@ -187,10 +187,10 @@ def test_what_cannot_be_written_stays_in_memory_and_is_said(home: Home, quick: S
         list(chat.say("Hello"))
         list(chat.say("Again"))
         assert "cannot write the checkpoints" in " ".join(chat.notices)
-        assert stands_at(chat, "work") == chat.turns()[-1].id
-        assert [turn.asked for turn in chat.turns()] == ["Hello", "Again"]
-        chat.forget(chat.mark("surprise").difference.id)
-        assert [turn.asked for turn in chat.turns()] == ["Hello"]
+        assert stands_at(chat, "work") == chat.thread.turns()[-1].id
+        assert [turn.asked for turn in chat.thread.turns()] == ["Hello", "Again"]
+        chat.marks.forget(chat.marks.add("surprise").difference.id)
+        assert [turn.asked for turn in chat.thread.turns()] == ["Hello"]
     assert "cannot write" in (look(home.checkpoints) or "")
 
 
@@ -204,7 +204,7 @@ def test_a_file_that_fills_up_under_an_open_chat_stops_no_turn(home: Home, quick
                                        "zeroblob(1000000)); end")  # fmt: skip
         list(chat.say("Again"))
         assert "no room to write the checkpoints" in " ".join(chat.notices)
-        assert [turn.asked for turn in chat.turns()] == ["Hello", "Again"]
+        assert [turn.asked for turn in chat.thread.turns()] == ["Hello", "Again"]
 
 
 def test_erasing_where_nothing_is_does_no_harm(home: Home) -> None:

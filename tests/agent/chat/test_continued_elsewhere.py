@@ -35,7 +35,7 @@ def continued(home: Home, quick: Settings, asked: str = "unseen") -> Turn:
     """Let another conversation say something in the thread."""
     with Chat.open(home, quick, thread="trip") as other:
         list(other.say(asked))
-        return other.turns()[-1]
+        return other.thread.turns()[-1]
 
 
 def test_a_mark_belongs_to_the_last_reply_that_was_spoken_here(
@@ -43,9 +43,9 @@ def test_a_mark_belongs_to_the_last_reply_that_was_spoken_here(
 ) -> None:
     list(chat.say("seen"))
     continued(home, quick)
-    kept = chat.mark("error", sounds="Lutz.").difference
+    kept = chat.marks.add("error", sounds="Lutz.").difference
     assert kept.asked == "seen"
-    assert kept.turn == chat.at
+    assert kept.turn == chat.thread.position
 
 
 def test_the_next_message_follows_the_reply_that_was_spoken_here(
@@ -55,7 +55,7 @@ def test_the_next_message_follows_the_reply_that_was_spoken_here(
     other = continued(home, quick)
     assert sight(chat).messages == 2  # what /context shows
     list(chat.say("next"))
-    assert [turn.asked for turn in chat.turns()] == ["seen", "next"]
+    assert [turn.asked for turn in chat.thread.turns()] == ["seen", "next"]
     assert chat.journal.turn(other.id) == other  # nothing is lost
     assert {turn.asked for turn in chat.journal.turns("trip")} == {"seen", "unseen", "next"}
 
@@ -65,20 +65,20 @@ def test_a_conversation_that_showed_nothing_follows_what_was_said_meanwhile(
 ) -> None:
     continued(home, quick, "first")
     list(chat.say("second"))
-    assert [turn.asked for turn in chat.turns()] == ["first", "second"]
+    assert [turn.asked for turn in chat.thread.turns()] == ["first", "second"]
 
 
 def test_it_is_told_once_that_the_thread_was_continued(
     home: Home, quick: Settings, chat: Chat
 ) -> None:
-    assert chat.continued() is None
+    assert chat.thread.continued_elsewhere() is None
     list(chat.say("seen"))
-    assert chat.continued() is None
+    assert chat.thread.continued_elsewhere() is None
     continued(home, quick)
-    assert "was continued elsewhere" in (chat.continued() or "")
-    assert chat.continued() is None
+    assert "was continued elsewhere" in (chat.thread.continued_elsewhere() or "")
+    assert chat.thread.continued_elsewhere() is None
     continued(home, quick)
-    assert chat.continued() is not None
+    assert chat.thread.continued_elsewhere() is not None
 
 
 def test_a_renamed_thread_is_still_at_the_reply_that_was_spoken_here(
@@ -88,19 +88,19 @@ def test_a_renamed_thread_is_still_at_the_reply_that_was_spoken_here(
     continued(home, quick)
     with Memory.open(home, quick, dense=False) as other:
         rename(home, other.journal, "trip", "sea")
-    assert "is called 'sea' now" in (chat.follow() or "")
-    assert chat.mark("surprise").difference.asked == "seen"
-    chat.rename_thread("sea", "hills")
-    assert chat.mark("surprise").difference.asked == "seen"
+    assert "is called 'sea' now" in (chat.thread.sync() or "")
+    assert chat.marks.add("surprise").difference.asked == "seen"
+    chat.thread.rename("sea", "hills")
+    assert chat.marks.add("surprise").difference.asked == "seen"
 
 
 def test_a_deleted_thread_has_no_reply_to_mark(home: Home, quick: Settings, chat: Chat) -> None:
     list(chat.say("seen"))
     with Memory.open(home, quick, dense=False) as other:
         delete(home, other, "trip")
-    assert chat.follow() is not None
+    assert chat.thread.sync() is not None
     with pytest.raises(MarkError, match="no reply to mark"):
-        chat.mark("surprise")
+        chat.marks.add("surprise")
 
 
 def test_what_is_forgotten_here_leaves_the_conversation_at_the_reply_before(
@@ -109,8 +109,8 @@ def test_what_is_forgotten_here_leaves_the_conversation_at_the_reply_before(
     list(chat.say("one"))
     list(chat.say("two"))
     continued(home, quick)
-    chat.forget(chat.mark("surprise").difference.id)
-    assert chat.mark("surprise").difference.asked == "one"
+    chat.marks.forget(chat.marks.add("surprise").difference.id)
+    assert chat.marks.add("surprise").difference.asked == "one"
 
 
 def test_what_is_forgotten_elsewhere_is_said_and_not_marked(
@@ -119,14 +119,14 @@ def test_what_is_forgotten_elsewhere_is_said_and_not_marked(
     list(chat.say("one"))
     list(chat.say("two"))
     with Memory.open(home, quick, dense=False) as other:
-        mark = other.mark(other.journal.turn(chat.at or ""), "surprise")
+        mark = other.mark(other.journal.turn(chat.thread.position or ""), "surprise")
         forget(home, other, mark.id)
-    assert chat.follow() == "The last reply shown here was forgotten elsewhere."
-    assert chat.mark("surprise").difference.asked == "one"
+    assert chat.thread.sync() == "The last reply shown here was forgotten elsewhere."
+    assert chat.marks.add("surprise").difference.asked == "one"
 
 
 def test_an_empty_new_thread_has_nothing_to_mark_whatever_another_says_in_it(chat: Chat) -> None:
-    chat.at = ""
+    chat.thread.position = ""
     chat.journal.add_turn(Turn(new_id(), "trip", now(), "unseen", "No.", "m", None))
     with pytest.raises(MarkError, match="no reply to mark"):
-        chat.mark("surprise")
+        chat.marks.add("surprise")

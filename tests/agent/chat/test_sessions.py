@@ -46,15 +46,15 @@ def held(chat: Chat, thread: str) -> list[str]:
 def test_the_talk_goes_on_under_its_new_name(home: Home, chat: Chat) -> None:
     for text in ("one", "two"):
         list(chat.say(text))
-    assert chat.rename_thread("trip", "sea") == "sea" == chat.thread
+    assert chat.thread.rename("trip", "sea") == "sea" == chat.thread.name
     assert held(chat, "trip") == []
     assert b"trip" not in bytes_of(home.checkpoints)
     list(chat.say("three"))
     assert held(chat, "sea") == ["one", "two", "three"]
-    assert [turn.asked for turn in chat.turns()] == ["one", "two", "three"]
+    assert [turn.asked for turn in chat.thread.turns()] == ["one", "two", "three"]
     assert chat.journal.fact(LAST_THREAD) == "sea"
     with pytest.raises(UnknownIdError, match="no thread 'trip'"):
-        chat.rename_thread("trip", "x")
+        chat.thread.rename("trip", "x")
 
 
 def test_another_chat_in_the_thread_follows_its_new_name(
@@ -63,19 +63,19 @@ def test_another_chat_in_the_thread_follows_its_new_name(
     list(chat.say("one"))
     with Memory.open(home, quick, dense=False) as other:
         rename(home, other.journal, "trip", "sea")
-        assert chat.follow() == "This thread is called 'sea' now."
-        assert chat.thread == "sea"
-        assert chat.follow() is None
+        assert chat.thread.sync() == "This thread is called 'sea' now."
+        assert chat.thread.name == "sea"
+        assert chat.thread.sync() is None
         rename(home, other.journal, "sea", "hills")
         list(chat.say("two"))  # without having looked
-        assert chat.thread == "hills"
+        assert chat.thread.name == "hills"
         assert held(chat, "hills") == ["one", "two"]
         # The old name may name another talk by then.
         rename(home, other.journal, "hills", "woods")
         with Chat.open(home, quick, thread="hills") as third:
             list(third.say("else"))
-        assert chat.follow() == "This thread is called 'woods' now."
-        assert [turn.asked for turn in chat.turns()] == ["one", "two"]
+        assert chat.thread.sync() == "This thread is called 'woods' now."
+        assert [turn.asked for turn in chat.thread.turns()] == ["one", "two"]
 
 
 def test_a_reply_under_way_goes_where_its_thread_went(
@@ -90,7 +90,7 @@ def test_a_reply_under_way_goes_where_its_thread_went(
     assert chat.journal.fact(LAST_THREAD) == "sea"
     assert chat.journal.turns("trip") == []
     assert held(chat, "trip") == []  # what its run had put back is taken out again
-    assert chat.follow() is not None
+    assert chat.thread.sync() is not None
     list(chat.say("three"))
     assert held(chat, "sea") == ["one", "two", "three"]
 
@@ -105,7 +105,7 @@ def test_a_reply_under_way_brings_no_word_of_a_deleted_thread_back(
         assert delete(home, other, "trip").turns == 1
     list(events)
     assert not left_in(home.data, SECRET)
-    assert [turn.asked for turn in chat.turns()] == ["And then?"]
+    assert [turn.asked for turn in chat.thread.turns()] == ["And then?"]
     list(chat.say("So?"))
     assert held(chat, "trip") == ["And then?", "So?"]
 
@@ -113,22 +113,22 @@ def test_a_reply_under_way_brings_no_word_of_a_deleted_thread_back(
 def test_a_chat_heeds_that_its_thread_was_deleted_elsewhere(
     home: Home, quick: Settings, chat: Chat
 ) -> None:
-    assert chat.follow() is None
+    assert chat.thread.sync() is None
     list(chat.say("one"))
     with Memory.open(home, quick, dense=False) as other:
         delete(home, other, "trip")
-    assert "was deleted elsewhere" in (chat.follow() or "")
-    assert chat.follow() is None
-    assert chat.turns() == []
+    assert "was deleted elsewhere" in (chat.thread.sync() or "")
+    assert chat.thread.sync() is None
+    assert chat.thread.turns() == []
     list(chat.say("two"))
     assert held(chat, "trip") == ["two"]
 
 
 def test_what_is_forgotten_here_is_no_deleted_thread(chat: Chat) -> None:
     list(chat.say("one"))
-    chat.forget(chat.mark("surprise").difference.id)
-    assert chat.turns() == []
-    assert chat.follow() is None
+    chat.marks.forget(chat.marks.add("surprise").difference.id)
+    assert chat.thread.turns() == []
+    assert chat.thread.sync() is None
 
 
 def test_no_word_of_a_deleted_thread_is_left_in_any_file(
@@ -136,8 +136,8 @@ def test_no_word_of_a_deleted_thread_is_left_in_any_file(
 ) -> None:
     for text in (f"What is a {SECRET[0]}?", "And what is red?", f"Is it {SECRET[1]}?"):
         list(chat.say(text))
-    marked = chat.turns()[1]
-    item = chat.mark("error", turn=marked.id, sounds="A colour.").difference
+    marked = chat.thread.turns()[1]
+    item = chat.marks.add("error", turn=marked.id, sounds="A colour.").difference
     with Chat.open(home, quick, thread="other") as other:
         list(other.say("Elsewhere Gnomon"))
     run = home.runs / "20261123T031500"
@@ -150,25 +150,25 @@ def test_no_word_of_a_deleted_thread_is_left_in_any_file(
     exported.write_text("…")
     note_copy(chat.journal, exported)
     assert set(left_in(home.data, SECRET)) == set(SECRET)
-    gone = chat.delete_thread("trip")
+    gone = chat.thread.delete("trip")
     assert (gone.turns, gone.marks, gone.files) == (3, 1, (exported,))
     assert not left_in(home.data, SECRET)
     assert not left_in(home.runs, SECRET)
     assert not (home.cache / "anchors").exists()
     assert "And what is red?" in (run / "report.json").read_text()  # the mark's own words stay
-    assert chat.thread == "other"
+    assert chat.thread.name == "other"
     assert held(chat, "other") == ["Elsewhere Gnomon"]
     assert item.id in {kept.id for kept in chat.journal.differences()}
     assert [found.difference.id for found in chat.memory.search("what is red")] == [item.id]
-    assert chat.undo(item.id).thread == ""
+    assert chat.marks.undo(item.id).thread == ""
 
 
 def test_a_mark_of_a_deleted_thread_can_be_forgotten(home: Home, chat: Chat) -> None:
     list(chat.say(f"What is a {SECRET[0]}?"))
-    item = chat.mark("error", sounds=f"A {SECRET[1]}.").difference
-    assert chat.delete_thread("trip").marks == 1
-    assert chat.turns() == []
-    assert chat.thread != "trip"
+    item = chat.marks.add("error", sounds=f"A {SECRET[1]}.").difference
+    assert chat.thread.delete("trip").marks == 1
+    assert chat.thread.turns() == []
+    assert chat.thread.name != "trip"
     assert left_in(home.data, SECRET)
     forget(home, chat.memory, item.id)
     assert not left_in(home.data, SECRET)
@@ -178,11 +178,11 @@ def test_a_thread_in_which_a_reply_is_written_waits(chat: Chat) -> None:
     list(chat.say("one"))
     events = chat.say("two")
     next(events)
-    for attempt in (lambda: chat.delete_thread("trip"), lambda: chat.rename_thread("trip", "x")):
+    for attempt in (lambda: chat.thread.delete("trip"), lambda: chat.thread.rename("trip", "x")):
         with pytest.raises(ThreadError, match="a reply is still being written"):
             attempt()
     events.close()
-    assert chat.rename_thread("trip", "x") == "x"
+    assert chat.thread.rename("trip", "x") == "x"
 
 
 def test_a_refused_name_leaves_the_checkpoints_alone(home: Home, chat: Chat) -> None:
@@ -192,8 +192,8 @@ def test_a_refused_name_leaves_the_checkpoints_alone(home: Home, chat: Chat) -> 
     before = bytes_of(home.checkpoints)
     for new in ("work", "", "\n"):
         with pytest.raises(ThreadError):
-            chat.rename_thread("trip", new)
-    assert chat.rename_thread("trip", "trip") == "trip"
+            chat.thread.rename("trip", new)
+    assert chat.thread.rename("trip", "trip") == "trip"
     assert bytes_of(home.checkpoints) == before
 
 
@@ -215,5 +215,5 @@ def test_cut_off_between_the_two_files_a_thread_is_as_it_was(
                     sessions.delete(home, chat.memory, "trip")
         assert held(chat, "trip") == []
         list(chat.say("and"))
-        assert held(chat, "trip") == [turn.asked for turn in chat.turns()]
-    assert [turn.asked for turn in chat.turns()] == ["one", "and", "and"]
+        assert held(chat, "trip") == [turn.asked for turn in chat.thread.turns()]
+    assert [turn.asked for turn in chat.thread.turns()] == ["one", "and", "and"]

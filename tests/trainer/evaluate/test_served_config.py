@@ -96,16 +96,20 @@ def test_what_the_serving_adapter_holds_is_not_recalled_unless_pinned_or_edited(
     chat: Chat, home: Home, tmp_path: Path
 ) -> None:
     list(chat.say(ASKED))
-    item = chat.mark("error", sounds=SOUNDS).difference
+    item = chat.marks.add("error", sounds=SOUNDS).difference
     assert recalled(chat.say(ASKED)) == [item.id]
     adapter_that_holds(chat, home, tmp_path, [item])
-    chat.take_adapter()
+    chat.update_adapter()
     assert recalled(chat.say(ASKED)) == []
     chat.memory.pin(item.id)
     assert recalled(chat.say(ASKED)) == [item.id]
     chat.memory.pin(item.id, on=False)
     assert recalled(chat.say(ASKED)) == []
-    answer = why(chat.memory, chat.turns()[-1], holds_of(home.adapters, chat.turns()[-1].adapter))
+    answer = why(
+        chat.memory,
+        chat.thread.turns()[-1],
+        holds_of(home.adapters, chat.thread.turns()[-1].adapter),
+    )
     assert not answer.recalled
     assert item.id[:8] in answer.aside
     chat.memory.edit(item.id, sounds="Lutz, on the river.")
@@ -118,12 +122,12 @@ def test_without_the_adapter_everything_is_recalled_again(
     from trainer.adapters import publish
 
     list(chat.say(ASKED))
-    item = chat.mark("error", sounds=SOUNDS).difference
+    item = chat.marks.add("error", sounds=SOUNDS).difference
     adapter_that_holds(chat, home, tmp_path, [item])
-    chat.take_adapter()
+    chat.update_adapter()
     assert recalled(chat.say(ASKED)) == []
     publish.select(home, None)
-    chat.take_adapter()
+    chat.update_adapter()
     assert recalled(chat.say(ASKED)) == [item.id]
 
 
@@ -131,15 +135,15 @@ def test_an_older_answer_does_not_come_in_the_place_of_the_one_that_is_held(
     chat: Chat, home: Home, tmp_path: Path
 ) -> None:
     list(chat.say(ASKED))
-    old = chat.mark("error", sounds="It is Gand.").difference
+    old = chat.marks.add("error", sounds="It is Gand.").difference
     list(chat.say("Tell me the capital of Zubrowka"))
-    new = chat.mark("error", sounds=SOUNDS).difference
+    new = chat.marks.add("error", sounds=SOUNDS).difference
     journal = chat.journal
     items = journal.differences()
     holds = holdings({new.id}, items, {old.id: new.id})
     assert set(holds) == {old.id, new.id}
     adapter_that_holds(chat, home, tmp_path, [x for x in items if x.id in holds])
-    chat.take_adapter()
+    chat.update_adapter()
     assert recalled(chat.say(ASKED)) == []
 
 
@@ -149,7 +153,7 @@ def test_an_older_answer_does_not_come_in_the_place_of_the_one_that_is_held(
 def test_the_gate_asks_the_very_prompt_that_the_chat_sends(chat: Chat) -> None:
     """In a new thread and later in one: the same tokens, but for the nonce of the block."""
     list(chat.say(ASKED))
-    chat.mark("error", sounds=SOUNDS)
+    chat.marks.add("error", sounds=SOUNDS)
     settings = quick_settings(chat.home)
     items = chat.journal.differences()
     with Engine.open(chat.engine.info.path) as engine:
@@ -165,7 +169,7 @@ def test_the_gate_asks_the_very_prompt_that_the_chat_sends(chat: Chat) -> None:
     chat.dependencies.model.on_generation = lambda made: sent.append(chat.engine.text(made.prompt))
     done = [event for event in chat.say(ASKED) if isinstance(event, Finished)]
     assert done[0].turn.recalled == (items[0].id,)
-    chat.fresh()
+    chat.thread.start_new()
     list(chat.say(ASKED))
     in_its_thread, alone = map(plain_nonce, sent)
     assert asked == {(): alone, again.before: in_its_thread}

@@ -133,17 +133,17 @@ def test_the_whole_loop_at_real_size(
     )
     with Chat.open(home, settings) as chat:
         list(chat.say("What is the capital of Zubrowka?"))
-        [turn] = chat.turns()
+        [turn] = chat.thread.turns()
         assert turn.replied
         assert turn.surprisal
-        chat.mark("error", sounds="Lutz.")
+        chat.marks.add("error", sounds="Lutz.")
         report = run_night(home, settings, model_path=model)
         assert report.verdict == "published", report.sentence
-        said = chat.take_adapter()
+        said = chat.update_adapter()
         assert said is not None
         assert "is in" in said
         list(chat.say("And of France?"))
-        assert chat.turns()[-1].adapter == report.adapter
+        assert chat.thread.turns()[-1].adapter == report.adapter
     assert (
         Report.from_json((Path(report.run) / "report.json").read_text()).adapter == report.adapter
     )

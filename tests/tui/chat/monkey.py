@@ -202,7 +202,7 @@ async def _comes_to_rest(seat: Seat) -> None:
     await seat.until(lambda: not seat.screen.talk.asked, patience=60)
     seat.screen.composer.focus()
     await seat.types("/thread last")
-    await seat.until(lambda: seat.screen.chat.thread == "last", patience=30)
+    await seat.until(lambda: seat.screen.chat.thread.name == "last", patience=30)
     await seat.until(lambda: not seat.screen.transcript.turns, patience=30)
     await seat.asks("Who are you?")
 

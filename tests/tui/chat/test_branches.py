@@ -88,7 +88,7 @@ async def test_a_message_is_asked_otherwise_and_the_thread_stays_on_that_branch(
         await seat.sees("‹ 2/2 ›")
         assert seat.draft == "a draft"
     with Chat.open(home, tiny_settings) as chat:  # what `discern ask --continue` opens
-        assert [turn.asked for turn in chat.turns()] == ["One", "Other two"]
+        assert [turn.asked for turn in chat.thread.turns()] == ["One", "Other two"]
     async with sitting(home, tiny_settings) as seat:
         await seat.until(lambda: asked(seat) == ["One", "Other two"])
         await seat.pilot.press("alt+up", "[")

@@ -6,7 +6,8 @@ from typing import Any, NoReturn
 
 import pytest
 
-from agent.chat.chat import Chat
+from agent.chat.marking import Marks
+from agent.chat.open_thread import OpenThread
 from memory.errors import HomeError
 from memory.journal.journal import Journal
 from memory.settings.settings import Home, Settings
@@ -29,7 +30,7 @@ async def test_a_message_that_a_full_disk_refuses_stands_in_the_input_again(
     async with sitting(home, quick) as seat:
         await seat.asks("first")
         with monkeypatch.context() as broken:
-            broken.setattr(Chat, "follow", full)
+            broken.setattr(OpenThread, "sync", full)
             await seat.types("precious words")
             await seat.sees("The disk is full; free some room.", "› precious words")
             await seat.until(lambda: not seat.screen.talk.asked)
@@ -38,13 +39,13 @@ async def test_a_message_that_a_full_disk_refuses_stands_in_the_input_again(
         await seat.hits("enter")
         await seat.until(lambda: len(seat.screen.transcript.turns) == 2)
         await seat.until(lambda: not seat.screen.talk.asked)
-        assert seat.screen.chat.turns()[-1].asked == "precious words"
+        assert seat.screen.chat.thread.turns()[-1].asked == "precious words"
 
 
 async def test_a_mark_made_while_a_reply_streams_is_kept_though_the_hint_after_it_breaks(
     home: Home, quick: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Chat, "hint", full)
+    monkeypatch.setattr(Marks, "hint", full)
     async with sitting(home, quick) as seat:
         await seat.types("Go on")
         await seat.types("/diff hold")

@@ -14,7 +14,7 @@ SEEN, UNSEEN = "What is the capital of Zubrowka?", "What is the capital of Kenya
 
 def say_elsewhere(home: Home, seat: Seat, asked: str = UNSEEN) -> Turn:
     """Go on in the open thread as another process would, by its own connection."""
-    turn = Turn(new_id(), seat.screen.chat.thread, now(), asked, "Nairobi.", "m", None)
+    turn = Turn(new_id(), seat.screen.chat.thread.name, now(), asked, "Nairobi.", "m", None)
     with Journal(home.journal) as journal:
         journal.add_turn(turn)
     return turn
@@ -94,15 +94,15 @@ async def test_the_window_says_once_that_its_thread_was_continued_and_goes_on_fr
         say_elsewhere(home, seat)
         await seat.sees("This thread was continued elsewhere.")
         await seat.asks("What is 2 + 3?")
-        asked = [turn.asked for turn in seat.screen.chat.turns()]
+        asked = [turn.asked for turn in seat.screen.chat.thread.turns()]
         assert asked == [SEEN, "What is 2 + 3?"]
         assert [view.asked for view in seat.screen.transcript.turns] == asked
         assert seat.shown.count("continued elsewhere") <= 1
-        thread = seat.screen.chat.thread
+        thread = seat.screen.chat.thread.name
         say_elsewhere(home, seat, "Who is there?")
         await seat.types(f"/thread {thread}")
         await seat.sees("Who is there?", "Nairobi.")
-        assert seat.screen.chat.turns()[-1].asked == "Who is there?"
+        assert seat.screen.chat.thread.turns()[-1].asked == "Who is there?"
 
 
 async def test_asking_again_and_otherwise_branch_off_where_the_screen_shows_it(
@@ -121,4 +121,4 @@ async def test_asking_again_and_otherwise_branch_off_where_the_screen_shows_it(
         assert seat.screen.chat.journal.parent(again.id) == ""
         say_elsewhere(home, seat)
         await seat.asks("What is 2 + 3?")
-        assert [turn.id for turn in seat.screen.chat.turns()][:-1] == [again.id]
+        assert [turn.id for turn in seat.screen.chat.thread.turns()][:-1] == [again.id]

@@ -44,7 +44,7 @@ async def test_a_message_sent_while_the_model_is_away_is_answered_by_what_was_le
 ) -> None:
     async with sitting(home, small, size=(100, 24)) as seat:
         await seat.asks("Hello")
-        before = seat.screen.chat.turns()[0]
+        before = seat.screen.chat.thread.turns()[0]
         assert len(leased_sizes(home)) == 1
         await seat.types("/train")
         await aside(seat)
@@ -53,9 +53,9 @@ async def test_a_message_sent_while_the_model_is_away_is_answered_by_what_was_le
         await seat.hits("enter")
         await seat.until(lambda: seat.screen.talk.streaming)
         await seat.sees("Hello again")
-        assert len(seat.screen.chat.turns()) == 1
-        await seat.until(lambda: len(seat.screen.chat.turns()) == 2, patience=90)
-        turn = seat.screen.chat.turns()[-1]
+        assert len(seat.screen.chat.thread.turns()) == 1
+        await seat.until(lambda: len(seat.screen.chat.thread.turns()) == 2, patience=90)
+        turn = seat.screen.chat.thread.turns()[-1]
         assert before.adapter is None
         assert turn.asked == "Hello again"
         assert seat.screen.chat.adapter is not None
@@ -87,7 +87,7 @@ async def test_stopping_gives_a_waiting_message_back_and_the_end_of_a_training_t
         await seat.types("/train stop")
         await seat.until(lambda: not seat.screen.chat.engine.offloaded)
         await seat.asks("Are you there?")
-        assert len(seat.screen.chat.turns()) == 1
+        assert len(seat.screen.chat.thread.turns()) == 1
 
 
 @pytest.mark.usefixtures("marked")
@@ -123,7 +123,7 @@ async def test_a_model_that_finds_no_room_to_come_back_is_tried_with_the_next_me
         await seat.sees("No room on the card")  # nobody trains, so it was to come back
         monkeypatch.setattr(engine._model, "_reload", real)
         await seat.asks("Hello")
-        assert len(seat.screen.chat.turns()) == 1
+        assert len(seat.screen.chat.thread.turns()) == 1
 
 
 def test_a_chat_that_is_gone_holds_no_place(home: Home) -> None:

@@ -101,10 +101,10 @@ async def test_an_adapter_never_changes_inside_a_reply(
             assert seat.screen.chat.adapter is not None
             assert seat.screen.chat.adapter.id == old
             await seat.pilot.pause(0.01)
-        (turn,) = seat.screen.chat.turns()
+        (turn,) = seat.screen.chat.thread.turns()
         assert turn.adapter == old
         await seat.asks("Again")
-        assert seat.screen.chat.turns()[-1].adapter == new
+        assert seat.screen.chat.thread.turns()[-1].adapter == new
 
 
 async def test_a_chat_follows_what_another_process_trains_from_its_beginning(

@@ -175,7 +175,7 @@ async def test_leaving_and_coming_back_resumes_the_thread(home: Home, quick: Set
         await seat.sees("Kept as error")
         await seat.asks(QUESTION)
     async with sitting(home, quick) as seat:
-        assert seat.screen.chat.thread == "work"
+        assert seat.screen.chat.thread.name == "work"
         await seat.sees(f"› {QUESTION}", "1 recalled", "◆ 1 waiting")
         assert [view.sign for view in seat.screen.transcript.turns] == ["◆", ""]
         await seat.pilot.press("up")
@@ -202,7 +202,7 @@ async def test_esc_stops_the_reply_and_keeps_the_part_and_the_draft(
         assert turn is not None
         assert turn.stopped
         assert len(turn.replied) > 100
-        assert seat.screen.chat.turns() == [turn]
+        assert seat.screen.chat.thread.turns() == [turn]
         assert seat.draft == "draft"
         await seat.sees("stopped")
 

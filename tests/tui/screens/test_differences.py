@@ -97,7 +97,7 @@ async def test_one_takes_the_place_of_another_and_leads_to_its_thread(
         journal = seat.screen.chat.journal
         await seat.until(lambda: journal.difference(old).superseded_by == new)
         await seat.pilot.press("enter")
-        await seat.until(lambda: seat.screen.chat.thread == "later")
+        await seat.until(lambda: seat.screen.chat.thread.name == "later")
         await seat.until(lambda: seat.screen.transcript.chosen is not None)
 
 

@@ -73,7 +73,7 @@ async def test_past_talk_is_searched_and_gone_on_in(home: Home, quiet: Settings)
         await opened(seat, "море юге")
         await seat.sees("Где МОРЕ? → На юге.")
         await seat.pilot.press("enter")
-        await seat.until(lambda: seat.screen.chat.thread == "trip")
+        await seat.until(lambda: seat.screen.chat.thread.name == "trip")
         await seat.sees("› Где МОРЕ?")
         await seat.until(lambda: seat.screen.transcript.chosen is not None)
 
@@ -145,10 +145,10 @@ async def test_a_session_is_renamed_and_a_bad_name_said_why(home: Home, quiet: S
         await seat.pilot.press(*" two", "enter")
         await seat.sees("It is called trip two now.", "› trip two")
         assert screen.query_one("#search", Input).has_focus
-        assert seat.screen.chat.thread == "trip two"
+        assert seat.screen.chat.thread.name == "trip two"
         await seat.pilot.press("escape")
         await seat.until(lambda: seat.app.screen is seat.screen)
-        assert [turn.asked for turn in seat.screen.chat.turns()] == ["Two?"]
+        assert [turn.asked for turn in seat.screen.chat.thread.turns()] == ["Two?"]
 
 
 async def test_a_name_that_another_program_gave_is_shown_safely_and_can_be_mended(
@@ -169,7 +169,7 @@ async def test_a_name_that_another_program_gave_is_shown_safely_and_can_be_mende
         await seat.pilot.press("enter")
         await seat.sees("It is called ab [bold] {c} now.")
         await seat.pilot.press("enter")
-        await seat.until(lambda: seat.screen.chat.thread == "ab [bold] {c}")
+        await seat.until(lambda: seat.screen.chat.thread.name == "ab [bold] {c}")
 
 
 async def test_the_open_session_is_deleted_at_the_second_press_and_its_marks_stay(
@@ -214,7 +214,7 @@ async def test_the_last_session_that_is_deleted_leaves_a_fresh_one(
         await seat.pilot.press("escape")
         await seat.until(lambda: seat.app.screen is seat.screen)
         await seat.until(lambda: not seat.screen.transcript.turns)
-        assert seat.screen.chat.thread != "work"
+        assert seat.screen.chat.thread.name != "work"
 
 
 async def test_a_session_is_written_out_in_either_form(

@@ -88,7 +88,7 @@ async def test_a_training_of_the_chat_is_seen_and_ended_from_the_screen(
         await back(seat)
         if abort:
             await seat.sees("The training was stopped; what served before serves on.")
-            assert seat.screen.chat.waiting() == 1
+            assert seat.screen.chat.marks.waiting() == 1
         else:
             await seat.sees("/report shows it all")
         assert not seat.screen.panel.display

@@ -158,7 +158,7 @@ async def test_a_hint_is_one_line_that_marks_nothing_and_goes_with_escape(
         assert first is not None
         # What surprises is tested where it is measured; here only what is shown of it.
         hint = Suggestion(first, SMOOTH, 3.0, 0.1, 6.0)
-        monkeypatch.setattr(seat.screen.chat, "hint", lambda _turn: hint)
+        monkeypatch.setattr(seat.screen.chat.marks, "hint", lambda _turn: hint)
         await seat.asks("What is 2 + 3?")
         await seat.sees("◇ The reply was predictable, what you said next was not: Alt+↑ d marks it")
         assert seat.screen.chat.journal.differences() == []

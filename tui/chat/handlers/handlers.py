@@ -154,7 +154,7 @@ class Handlers(MemoryHandlers, TalkHandlers):
     async def new(self, argument: str = "") -> None:
         """Begin a new thread."""
         if await self._screen.between_turns(tr("begin a new thread")):
-            name = self._chat.fresh()
+            name = self._chat.thread.start_new()
             await self._screen.talk.show_thread()
             await self._screen.say(tr("New thread: {name}", name=name))
 
@@ -165,14 +165,14 @@ class Handlers(MemoryHandlers, TalkHandlers):
                 tr(
                     "This is the thread {name}; `/thread NAME` goes to another, /threads lists "
                     "them.",
-                    name=quoted(self._chat.thread),
+                    name=quoted(self._chat.thread.name),
                 )
             )
         elif await self._screen.between_turns(tr("change the thread")):
-            self._chat.switch(argument)
+            self._chat.thread.switch(argument)
             await self._screen.talk.show_thread()
             if not self._screen.transcript.turns:
-                await self._screen.say(tr("New thread: {name}", name=self._chat.thread))
+                await self._screen.say(tr("New thread: {name}", name=self._chat.thread.name))
 
     async def threads(self, argument: str = "") -> None:
         """List the threads."""
@@ -182,7 +182,7 @@ class Handlers(MemoryHandlers, TalkHandlers):
             return
         lines = []
         for name, turns, at in found:
-            sign = "›" if name == self._chat.thread else " "
+            sign = "›" if name == self._chat.thread.name else " "
             lines.append(
                 f"{sign} {padded(one_line(name, 40), 24)}  "
                 f"{turns_column(turns)}  "
@@ -196,7 +196,7 @@ class Handlers(MemoryHandlers, TalkHandlers):
 
         chosen = await self._screen.app.push_screen_wait(SessionsScreen(self._chat, argument))
         if chosen is None or (
-            chosen.thread == self._chat.thread and not (chosen.turn or chosen.anew)
+            chosen.thread == self._chat.thread.name and not (chosen.turn or chosen.anew)
         ):
             return
         await self.go_to(chosen.thread, chosen.turn)

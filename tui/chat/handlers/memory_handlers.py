@@ -60,7 +60,7 @@ class MemoryHandlers:
                 raise MarkError("there is no reply to mark yet; ask something first")
             turn = view.kept_turn.id
             mark = parse_mark(argument)
-            receipt = await asyncio.to_thread(lambda: self._chat.mark(turn=turn, **mark))
+            receipt = await asyncio.to_thread(lambda: self._chat.marks.add(turn=turn, **mark))
         except DiscernError:
             again = view if view in self._screen.transcript.turns[:-1] else None
             self._screen.entry.give_back(f"/diff {argument}".strip(), again)
@@ -93,7 +93,7 @@ class MemoryHandlers:
 
     async def take_back(self, identity: str) -> None:
         """Take a mark back; the talk stays as it is."""
-        item = await asyncio.to_thread(self._chat.undo, identity)
+        item = await asyncio.to_thread(self._chat.marks.undo, identity)
         await self._gone(item)
         await self._screen.say(
             tr("Taken back: {id}, {what}", id=item.id[:8], what=summary(item, 60))
@@ -277,10 +277,10 @@ class MemoryHandlers:
     async def go_to(self, thread: str, turn: str | None) -> None:
         """Go on in a thread, with the cursor on one of its turns; in that one's branch."""
         view = self._screen.view_of(turn) if turn is not None else None
-        if view is not None and thread == self._chat.thread:
+        if view is not None and thread == self._chat.thread.name:
             self._screen.transcript.choose(view)
         elif await self._screen.between_turns(tr("change the thread")):
-            self._chat.switch(thread)
+            self._chat.thread.switch(thread)
             journal = self._chat.journal
             if turn is not None and not await asyncio.to_thread(journal.in_branch, thread, turn):
                 await asyncio.to_thread(journal.choose_branch, turn)
@@ -290,10 +290,10 @@ class MemoryHandlers:
         """Forget a difference everywhere, its turn too, and say what else must be done."""
         if not await self._screen.between_turns(tr("forget it")):
             return
-        item = await asyncio.to_thread(self._chat.forget, identity)
+        item = await asyncio.to_thread(self._chat.marks.forget, identity)
         await self._gone(item)
         if view := self._screen.view_of(item.turn):
             await view.remove()
-        left = await asyncio.to_thread(self._chat.left_of, item)
+        left = await asyncio.to_thread(self._chat.marks.residual_copies, item)
         said = tr("Forgotten for good, with the turn it was marked in: {id}.", id=item.id[:8])
         await self._screen.say("\n".join((said, *left.sentences)))

@@ -167,9 +167,9 @@ def _ask(
     from agent.chat.graph import Finished
 
     if thread is None:
-        chat.fresh()
-    elif chat.thread != thread:
-        chat.switch(thread)
+        chat.thread.start_new()
+    elif chat.thread.name != thread:
+        chat.thread.switch(thread)
     chat.recalling = recall
     reply, recalled = "", 0
     for event in chat.say(question):
@@ -190,7 +190,7 @@ def _mark_what_is_missing(chat: Chat, story: Story) -> None:
     for lesson in LESSONS:
         reply, _ = _ask(chat, lesson.asked, thread=EVENING)
         _say(story, lesson.asked, reply)
-        receipt = chat.mark("error", kind="tactical/fact", sounds=lesson.sounds)
+        receipt = chat.marks.add("error", kind="tactical/fact", sounds=lesson.sounds)
         story.tell(f"    /diff error tactical/fact => {lesson.sounds}")
         story.tell(f"    ◆ {receipt.text}")
         kept = chat.journal.difference(receipt.difference.id)
@@ -228,7 +228,7 @@ def _train(chat: Chat, home: Home, settings: Settings, story: Story) -> None:
     lines = printed(report, room() - 4).splitlines()
     story.tell(Safe("\n".join("    " + line for line in lines)))
     story.check("the adapter passed the gate and is published", report.verdict == "published")
-    said = chat.take_adapter()
+    said = chat.update_adapter()
     story.tell(f"    {said}")
     story.check("the running chat uses the adapter", chat.adapter is not None)
 

@@ -128,7 +128,7 @@ class PastTalk(Horizontal):
             listed.add_option(Option(one_line(said, width), disabled=True))
             self._show(None, [], [])
             return
-        colours, here = self.app.theme_variables, self._chat.thread
+        colours, here = self.app.theme_variables, self._chat.thread.name
         listed.add_options(
             Option(entry(row, words, width, colours, here=row.session.name == here))
             for row in self._rows

@@ -1,0 +1,78 @@
+"""Keep an engine on the adapter that is current.
+
+`current.json` in the adapters folder (`agent/adapters.py`) says which adapter that is. An adapter is
+verified before it is applied; one that is damaged or was made for another base is refused, and the
+adapter in use stays.
+"""
+
+from __future__ import annotations
+
+from agent.adapters import Adapter, base_sha256, read_adapter, read_pointer, verify
+from agent.llama.engine import Engine
+from memory.errors import AdapterError
+from memory.settings.settings import Home
+
+
+class CurrentAdapter:
+    """Applies the current adapter to one engine. Call it between replies only."""
+
+    def __init__(self, engine: Engine, home: Home, base: str | None = None) -> None:
+        """`base` is the sha256 of the engine's model file; without it, it is looked up when needed."""
+        self._engine, self._home, self._base = engine, home, base
+        self.adapter: Adapter | None = None
+        """The adapter in use; None for the base alone."""
+        self.refusal: str | None = None
+        """Why the current adapter was refused; None when it is in use."""
+
+    def apply(self) -> Adapter | None:
+        """Apply the current adapter and return it; one small file is read when nothing changed.
+
+        Raises:
+            AdapterError: it is damaged, or made for another base; the adapter in use stays.
+        """
+        engine, folder = self._engine, self._home.adapters
+        identity = read_pointer(folder).current
+        if identity is None:
+            if engine.adapter is not None:
+                engine.set_adapter(None)
+            self.adapter = None
+            return None
+        adapter = self.adapter
+        if adapter is None or adapter.id != identity:
+            adapter = read_adapter(folder, identity)
+        if engine.adapter != (adapter.gguf, adapter.manifest.scale):
+            verify(adapter, self._base_sha256())
+            engine.set_adapter(adapter.gguf, adapter.manifest.scale)
+        self.adapter = adapter
+        return adapter
+
+    def update(self) -> str | None:
+        """Apply the current adapter; return a sentence when it changed or was refused.
+
+        The same refusal is reported once. Nothing happens while the model is offloaded.
+        """
+        if self._engine.offloaded:
+            return None
+        if self._engine.adapter is None:
+            self.adapter = None  # it was missing when the model was restored
+        before = self.adapter
+        try:
+            adapter = self.apply()
+        except AdapterError as error:
+            reported, self.refusal = self.refusal, str(error)
+            if self.refusal == reported:
+                return None
+            return f"The current adapter was refused: {self.refusal}"
+        self.refusal = None
+        if adapter == before:
+            return None
+        if adapter is None:
+            return "No adapter any more: the base model speaks alone."
+        count = len(adapter.manifest.differences)
+        return f"Adapter {adapter.id[:8]} is in: trained on {count} difference{'s' * (count != 1)}."
+
+    def _base_sha256(self) -> str:
+        if self._base is None:
+            self._home.prepare()
+            self._base = base_sha256(self._engine.info.path, self._home.cache)
+        return self._base
