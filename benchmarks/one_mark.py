@@ -58,7 +58,7 @@ def night(asked: str, sounds: str) -> tuple[str, int, float, bool]:
     that holds the wrong reply.
     """
     from agent.adapters import read_adapter, read_pointer
-    from agent.chat.recall_context import recalled_for
+    from agent.chat.recall_context import Recaller
     from agent.llama.engine import Engine
     from agent.llama.sampling import Sampling
     from agent.models.serving import served_model
@@ -88,7 +88,7 @@ def night(asked: str, sounds: str) -> tuple[str, int, float, bool]:
         adapter = read_adapter(home.adapters, identity)
         with Engine.open(model) as engine, Memory.open(home, settings, dense=False) as memory:
             engine.set_adapter(adapter.gguf, adapter.manifest.scale)
-            block, _ = recalled_for(memory, engine, asked, adapter.manifest.holds)
+            block, _ = Recaller.for_engine(memory, engine).recall(asked, adapter.manifest.holds)
             prompt = compose(
                 engine,
                 [Message(role, text) for role, text in zip(roles, talk, strict=True)],

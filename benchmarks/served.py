@@ -55,10 +55,11 @@ def write_evening(home: Home, chosen: Sequence[Mark], *, apart: bool) -> None:
 
 def evaluate(count: int, seed: int, *, apart: bool) -> tuple[Verdict, tuple[Beside, ...], float]:
     """Teach `count` marks; return the verdict at full strength, the other rows, processor seconds."""
+    from agent.chat.recall_context import Recaller
     from trainer import loop
     from trainer.evaluate.baselines import measure_baselines
     from trainer.evaluate.gate import Evaluation, measure
-    from trainer.evaluate.served_config import Recaller
+    from trainer.evaluate.served_config import ServedRecall
 
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DISCERN_HOME"] = folder
@@ -74,7 +75,12 @@ def evaluate(count: int, seed: int, *, apart: bool) -> tuple[Verdict, tuple[Besi
         seconds = _children() - used
         made = lessons.curriculum
         with Engine.open(STARTER, one_thread()) as engine, Journal(home.journal) as journal:
-            recall = Recaller(engine, journal, settings, lessons.differences, made.superseded)
+            recall = ServedRecall(
+                Recaller.from_journal(journal, settings.recall, engine),
+                settings,
+                lessons.differences,
+                made.superseded,
+            )
             baselines = measure_baselines(engine, made.lessons, recall, None)
             evaluation = Evaluation(engine, made, settings.gate, recall)
             verdict = measure(candidate.gguf, 1.0, evaluation)

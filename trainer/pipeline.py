@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.adapters import GGUF, Adapter, BaseEntry
+from agent.chat.recall_context import Recaller
 from memory.difference import Difference
 from memory.errors import AdapterError, NothingToTrainError, TrainingError
 from memory.journal.journal import Journal
@@ -23,7 +24,7 @@ from trainer.adapters.adapter_staleness import entry_of, fingerprints
 from trainer.adapters.gguf_lora import export_adapter
 from trainer.evaluate import probe as probing
 from trainer.evaluate.gate import Evaluation, judge
-from trainer.evaluate.served_config import Recaller, holdings
+from trainer.evaluate.served_config import ServedRecall, holdings
 from trainer.evaluate.verdict import Verdict, measures_to_json
 from trainer.fit.base_model import read_architecture
 from trainer.fit.hyperparameters import Overrides, recipe_of
@@ -115,10 +116,17 @@ def compose(
     return Lessons(curriculum, basis.differences, source.model, source.base, basis, source.home)
 
 
-def recaller(engine: Engine, journal: Journal, lessons: Lessons, settings: Settings) -> Recaller:
+def served_recall(
+    engine: Engine, journal: Journal, lessons: Lessons, settings: Settings
+) -> ServedRecall:
     """Return what the chat would recall for a message, with or without an adapter."""
     superseded = lessons.curriculum.superseded
-    return Recaller(engine, journal, settings, lessons.differences, superseded)
+    return ServedRecall(
+        Recaller.from_journal(journal, settings.recall, engine),
+        settings,
+        lessons.differences,
+        superseded,
+    )
 
 
 def train(
@@ -183,7 +191,7 @@ def gate(
         engine,
         lessons.curriculum,
         settings.gate,
-        recaller(engine, journal, lessons, settings),
+        served_recall(engine, journal, lessons, settings),
         held_now,
         progress,
     )

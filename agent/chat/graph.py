@@ -25,7 +25,7 @@ from langgraph.graph.state import CompiledStateGraph
 
 from agent.adapters import Adapter
 from agent.chat.checkpoints import ChatState
-from agent.chat.recall_context import recalled_for
+from agent.chat.recall_context import Recaller
 from agent.chat.sessions import terminal_session
 from agent.langchain.chat_model import DiscernChatModel
 from memory.difference import Turn, new_id, now
@@ -105,7 +105,7 @@ class Dependencies:
         """Return the block of what bears on a message, and the differences in it."""
         if not self.recalling:
             return "", ()
-        return recalled_for(self.memory, self.model.engine, text, self.held)
+        return Recaller.for_engine(self.memory, self.model.engine).recall(text, self.held)
 
 
 def build(dependencies: Dependencies, checkpointer: BaseCheckpointSaver[Any] | None = None) -> Any:

@@ -1,43 +1,65 @@
-"""What is recalled into the context of a message: the same for the chat, a night and a comparison.
+"""Which past differences go into the context of a message: for chats, agents, nights, comparisons.
 
-A difference that the serving adapter holds is not put into the context again: the weights answer, and
-a block that says the same besides only costs tokens (and can break what the weights say). Pinned
-differences are recalled all the same, and so is what was edited since the adapter was made.
+A difference that the current adapter holds is not put into the context again: the weights answer it,
+and a block that says the same costs tokens and can spoil the answer. Pinned differences, and those that
+were edited since the adapter was made, are recalled all the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
+from agent.llama.engine import Engine
 from agent.prompt.prompt import TOKENS_PER_DIFFERENCE
+from memory.journal.journal import Journal
+from memory.memory import Memory
+from memory.recall.embedder import NgramEmbedder
+from memory.recall.recall import Recalled
+from memory.settings.settings import RecallSettings
 
-if TYPE_CHECKING:
-    from agent.llama.engine import Engine
-    from memory.memory import Memory
-    from memory.recall.recall import Recalled
 
+@dataclass(frozen=True, slots=True)
+class Recaller:
+    """Recalls from `memory` for a model; `count` returns how many tokens a text takes there."""
 
-def recalled_for(
-    memory: Memory,
-    engine: Engine,
-    text: str,
-    held: Mapping[str, str],
-    *,
-    nonce: bytes = b"",
-) -> tuple[str, tuple[Recalled, ...]]:
-    """Return the block of what bears on the message `text`, and the differences in it.
+    memory: Memory
+    count: Callable[[str], int]
+    window: int | None = None
+    """The model's context in tokens; None when it is not known."""
+    reproducible: bool = False
+    """Derive the block's nonce from the message, so that equal messages get equal blocks. A chat does
+    not: a text that knows the nonce could close the block."""
 
-    `held` is the serving adapter's `Manifest.holds`, empty for the base alone. `nonce` as in
-    `memory.recall.recall.render`.
-    """
-    wanted, context = memory.settings, engine.info.context
-    return memory.recall(
-        text,
-        count=lambda part: len(engine.tokenize(part)),
-        budget=min(wanted.token_budget, context // 2),
-        # A small window, and the small model behind it, is best served by the one that fits best.
-        limit=min(wanted.limit, max(1, context // TOKENS_PER_DIFFERENCE)),
-        held=held,
-        nonce=nonce,
-    )
+    @classmethod
+    def for_engine(cls, memory: Memory, engine: Engine, *, reproducible: bool = False) -> Recaller:
+        """Recall for the model of `engine`."""
+        return cls(
+            memory, lambda text: len(engine.tokenize(text)), engine.info.context, reproducible
+        )
+
+    @classmethod
+    def from_journal(cls, journal: Journal, settings: RecallSettings, engine: Engine) -> Recaller:
+        """Recall reproducibly by keyword search over the journal; the chat keeps its vector index."""
+        memory = Memory(journal, None, NgramEmbedder(), settings)
+        return cls.for_engine(memory, engine, reproducible=True)
+
+    def recall(
+        self, message: str, held: Mapping[str, str] | None = None
+    ) -> tuple[str, tuple[Recalled, ...]]:
+        """Return the block for `message`, "" for none, and the differences in it.
+
+        `held` is the adapter's `Manifest.holds`; none for the base alone.
+        """
+        budget, limit = self.memory.settings.token_budget, self.memory.settings.limit
+        if self.window is not None:
+            budget = min(budget, self.window // 2)
+            # In a small window, and for the small model behind it, the closest match works best.
+            limit = min(limit, max(1, self.window // TOKENS_PER_DIFFERENCE))
+        nonce = b""
+        if self.reproducible:
+            nonce = hashlib.sha256(message.encode("utf-8", "replace")).digest()
+        return self.memory.recall(
+            message, count=self.count, budget=budget, limit=limit, held=held, nonce=nonce
+        )

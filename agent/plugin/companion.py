@@ -20,6 +20,7 @@ from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMes
 
 from agent.adapters import Adapter
 from agent.chat.marking import last_turn, parse_mark, receipt
+from agent.chat.recall_context import Recaller
 from agent.chat.sessions import terminal_session
 from agent.models.serving import embedder
 from agent.plugin.adapter_watch import wear_current
@@ -55,7 +56,7 @@ class Companion:
         count: Callable[[str], int] = about_tokens,
     ) -> None:
         self.home, self.settings, self.memory = home, settings, memory
-        self._count = count
+        self._recaller = Recaller(memory, count)
         self._lock = threading.RLock()
         self._blocks: dict[tuple[str, ...], str] = {}
         self._worn: str | None = None
@@ -102,7 +103,7 @@ class Companion:
         if not self.settings.recall.enabled:
             return ()
         with self._lock:
-            block, items = self.memory.recall(text, count=self._count, held=self._held)
+            block, items = self._recaller.recall(text, self._held)
             return self._remember(block, items)
 
     def block(self, ids: Sequence[str]) -> str:
@@ -117,7 +118,7 @@ class Companion:
                 found = self.memory.journal.found(key)
                 items = [Recalled(item, 1.0, ()) for item in found if not item.superseded_by]
                 block, _ = render(
-                    items, budget=self.memory.settings.token_budget, count=self._count
+                    items, budget=self.memory.settings.token_budget, count=self._recaller.count
                 )
                 self._remember(block, items, key)
             return self._blocks[key]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from trainer.evaluate.lesson_answers import LessonAnswers, answer_lessons, prompts_of
 from trainer.evaluate.metrics import Wanted, answers, mean
-from trainer.evaluate.served_config import Recaller, below
+from trainer.evaluate.served_config import ServedRecall, below
 from trainer.report.report import Beside
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Baselines:
 def measure_baselines(
     engine: Engine,
     lessons: Sequence[Lesson],
-    recall: Recaller,
+    recall: ServedRecall,
     current: Adapter | None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Baselines:
@@ -84,7 +84,7 @@ def _row(name: str, spoken: LessonAnswers) -> Beside:
 
 
 def _with_recall(
-    engine: Engine, lessons: Sequence[Lesson], recall: Recaller
+    engine: Engine, lessons: Sequence[Lesson], recall: ServedRecall
 ) -> list[tuple[int, int, Wanted]]:
     """Return (lesson, wording, prompt with the recalled block) of as many wordings as are asked:
     first every lesson's question, then the rephrasings."""
@@ -99,7 +99,7 @@ def _with_recall(
     for number, variant in places[:ASKED]:
         lesson = lessons[number]
         question = (lesson.question, *lesson.held_out)[variant]
-        block, reply = recall(question.text), len(lesson.chosen)
+        block, reply = recall.block(question.text), len(lesson.chosen)
         prompt = below(engine, recall.settings, question, block, reply) or question.prompt
         made.append((number, variant, Wanted(prompt, lesson.chosen, lesson.expected)))
     return made

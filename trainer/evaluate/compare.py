@@ -106,25 +106,25 @@ def compare(
     asked: Sequence[Asked],
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Generator[Pair]:
-    """Yield the pairs in order; the engine wears no adapter when all are there.
+    """Yield the pairs in order; the engine has no adapter when this ends.
 
     Raises:
         AdapterError: llama.cpp refuses an adapter.
         ModelError: a question does not fit the context.
     """
-    from trainer.evaluate.served_config import Recaller
+    from agent.chat.recall_context import Recaller
 
-    recall = Recaller(engine, journal, settings)
-    worn: Side | None = None
+    recaller = Recaller.from_journal(journal, settings.recall, engine)
+    applied: Side | None = None
     try:
         for number, one in enumerate(asked):
             replies: dict[Side, str] = {}
-            # The side that is worn goes first: half the swaps.
-            for who in sorted(sides, key=lambda who: who is not worn):
-                if who is not worn:
+            # The side whose adapter is applied goes first: half the swaps.
+            for who in sorted(sides, key=lambda who: who is not applied):
+                if who is not applied:
                     engine.set_adapter(who.adapter, who.scale)
-                    worn = who
-                block = recall.beside(one.text, who.holds) if who.recall else ""
+                    applied = who
+                block = recaller.recall(one.text, who.holds)[0] if who.recall else ""
                 replies[who] = _reply(engine, settings, one.text, block)
             progress(number + 1, len(asked))
             yield Pair(one, replies[sides[0]], replies[sides[1]])

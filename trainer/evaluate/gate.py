@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from agent.llama.engine import Engine
     from memory.settings.settings import GateSettings
     from trainer.evaluate.metrics import Answer, Held
-    from trainer.evaluate.served_config import Recaller
+    from trainer.evaluate.served_config import ServedRecall
     from trainer.lessons.anchors import Anchor
     from trainer.lessons.lessons import Curriculum, Lesson
 
@@ -55,7 +55,7 @@ class Evaluation:
     engine: Engine
     curriculum: Curriculum
     thresholds: GateSettings
-    recall: Recaller | None = None
+    recall: ServedRecall | None = None
     """What is recalled for a message; None for an adapter alone."""
     held_now: Sequence[bool] = ()
     """Whether the current adapter reproduces each lesson; none of those may be lost."""

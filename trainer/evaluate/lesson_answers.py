@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from trainer.evaluate.metrics import Answer, Wanted, answer, answers, mean
-from trainer.evaluate.served_config import Recaller, below
+from trainer.evaluate.served_config import ServedRecall, below
 
 if TYPE_CHECKING:
     from agent.llama.engine import Engine
@@ -72,7 +72,7 @@ def answer_lessons_with_recall(
     engine: Engine,
     lessons: Sequence[Lesson],
     alone: LessonAnswers,
-    recall: Recaller,
+    recall: ServedRecall,
     holds: frozenset[str],
 ) -> LessonAnswers:
     """Return the answers with recall; where nothing is recalled, those of `alone`."""

@@ -1,26 +1,22 @@
-"""What a chat serves by default, asked by a night: the adapter, and what is recalled for each message.
+"""What a chat serves by default, for a night's evaluation: the adapter, and what recall adds.
 
-Recall is the chat's own (`agent/chat/recall_context.py`), over the words of the differences; the
-chat's index of vectors belongs to the chat, and a night reads the journal only. Nothing is written.
+Recall is the chat's own (`agent/chat/recall_context.py`), by keyword search over the journal: the
+vector index belongs to the chat. Nothing is written.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from agent.chat.recall_context import recalled_for
+from agent.chat.recall_context import Recaller
 from agent.prompt.prompt import compose
 from memory.difference import Difference, Message
 from memory.errors import ModelError
-from memory.memory import Memory
-from memory.recall.embedder import NgramEmbedder
 
 if TYPE_CHECKING:
     from agent.llama.engine import Engine
-    from memory.journal.journal import Journal
     from memory.settings.settings import Settings
     from trainer.lessons.lesson import Question
 
@@ -36,30 +32,22 @@ def holdings(
 
 
 @dataclass(frozen=True, slots=True)
-class Recaller:
-    """What is recalled for a message, with or without an adapter that holds some of the differences."""
+class ServedRecall:
+    """What the chat would recall for a message, beside an adapter that holds some of `differences`."""
 
-    engine: Engine
-    journal: Journal
+    recaller: Recaller
     settings: Settings
     differences: Sequence[Difference] = ()
-    superseded: Mapping[str, str] | None = None
+    superseded: Mapping[str, str] = field(default_factory=dict)
 
-    def __call__(self, message: str, holds: Iterable[str] = ()) -> str:
-        """Return the block that is recalled for `message`, "" for none, under an adapter that holds
-        the differences with those ids."""
-        return self.beside(message, holdings(holds, self.differences, self.superseded or {}))
-
-    def beside(self, message: str, held: Mapping[str, str]) -> str:
-        """Return the same beside an adapter with these `Manifest.holds`."""
-        memory = Memory(self.journal, None, NgramEmbedder(), self.settings.recall)
-        # The same message gets the same block, so that the gate measures the same thing twice.
-        nonce = hashlib.sha256(message.encode("utf-8", "replace")).digest()
-        return recalled_for(memory, self.engine, message, held, nonce=nonce)[0]
+    def block(self, message: str, holds: Iterable[str] = ()) -> str:
+        """Return the block for `message`, "" for none; `holds` are ids that the adapter holds."""
+        held = holdings(holds, self.differences, self.superseded)
+        return self.recaller.recall(message, held)[0]
 
     def served(self, message: str, holds: Iterable[str] = ()) -> str:
-        """Return the same as the settings serve it: nothing where recall is switched off."""
-        return self(message, holds) if self.settings.recall.enabled else ""
+        """Return the block as the settings have it: "" where recall is switched off."""
+        return self.block(message, holds) if self.settings.recall.enabled else ""
 
 
 def below(

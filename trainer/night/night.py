@@ -168,7 +168,7 @@ class _TrainingRun:
                 "beside",
                 lessons=[[x.difference, x.kind, 1 + len(x.rephrasings)] for x in taught],
             )
-            recall = pipeline.recaller(engine, self.journal, lessons, self.settings)
+            recall = pipeline.served_recall(engine, self.journal, lessons, self.settings)
             baselines = measure_baselines(engine, taught, recall, current, run.counting("beside"))
             best, attempts = self.sweep(
                 TrialContext(

@@ -12,6 +12,7 @@ import pytest
 from agent.adapters import holds_of
 from agent.chat.chat import Chat
 from agent.chat.graph import Event, Finished, Recalling
+from agent.chat.recall_context import Recaller
 from agent.chat.recall_trace import why
 from agent.llama.engine import Engine
 from memory.difference import Difference, Message, Moment, Turn
@@ -22,7 +23,7 @@ from tests.trainer.values import difference, quick_settings
 from trainer.evaluate.gate import Evaluation, held_by, judge
 from trainer.evaluate.lesson_answers import answer_lessons, answer_lessons_with_recall
 from trainer.evaluate.metrics import Answer, loops
-from trainer.evaluate.served_config import Recaller, below, holdings
+from trainer.evaluate.served_config import ServedRecall, below, holdings
 from trainer.evaluate.spillover import Spread
 from trainer.lessons.anchors import Answers
 from trainer.lessons.lessons import Curriculum, make_curriculum, threads_now
@@ -158,7 +159,9 @@ def test_the_gate_asks_the_very_prompt_that_the_chat_sends(chat: Chat) -> None:
     items = chat.journal.differences()
     with Engine.open(chat.engine.info.path) as engine:
         lesson = curriculum_of(engine, chat.home, settings, chat.journal).lessons[0]
-        recall = Recaller(engine, chat.journal, settings, items, {})
+        recall = ServedRecall(
+            Recaller.from_journal(chat.journal, settings.recall, engine), settings, items, {}
+        )
         [again] = lesson.places
         asked = {}
         for question in (lesson.question, again):
@@ -232,7 +235,12 @@ def test_the_served_row_is_the_adapter_alone_where_nothing_is_recalled(
     with Journal(home.journal) as journal:
         marked(journal, (ASKED, SOUNDS))
         made = curriculum_of(engine, home, settings, journal)
-        recall = Recaller(engine, journal, settings, journal.differences(), {})
+        recall = ServedRecall(
+            Recaller.from_journal(journal, settings.recall, engine),
+            settings,
+            journal.differences(),
+            {},
+        )
         verdict = judge(
             lora(tmp_path / "a.gguf", 0.0), Evaluation(engine, made, settings.gate, recall)
         )
@@ -268,7 +276,9 @@ def test_what_is_recalled_decides_and_not_the_adapter_alone(engine: Engine, home
     with Journal(home.journal) as journal:
         [item] = marked(journal, (ASKED, SOUNDS))
         made = curriculum_of(engine, home, settings, journal)
-        recall = Recaller(engine, journal, settings, [item], {})
+        recall = ServedRecall(
+            Recaller.from_journal(journal, settings.recall, engine), settings, [item], {}
+        )
         alone = answer_lessons(engine, made.lessons)
         served = answer_lessons_with_recall(engine, made.lessons, alone, recall, frozenset())
         held = answer_lessons_with_recall(engine, made.lessons, alone, recall, frozenset({item.id}))
