@@ -41,7 +41,7 @@ def home_with_marks(folder: Path, count: int = 8) -> Home:
     home = Home.at(folder).prepare()
     with Journal(home.journal) as journal:
         for number in range(count):
-            journal.add_difference(
+            journal.differences.add(
                 Difference(
                     id=new_id(),
                     turn=new_id(),

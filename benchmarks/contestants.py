@@ -160,13 +160,13 @@ def write_marks(home: Home, chosen: Sequence[Mark]) -> None:
     from memory.journal.journal import Journal
 
     with Journal(home.prepare().journal) as journal:
-        known = {difference.id for difference in journal.differences()}
+        known = {difference.id for difference in journal.differences.all()}
         for mark in chosen:
             d = mark.difference
             if d.id in known:
                 continue
-            journal.add_turn(Turn(d.turn, d.thread, d.at, d.asked, d.replied, d.model))
-            journal.add_difference(d)
+            journal.turns.add(Turn(d.turn, d.thread, d.at, d.asked, d.replied, d.model))
+            journal.differences.add(d)
 
 
 def _night(home: Home, settings: Settings, counts: Sequence[int], seed: int, out: Path) -> None:

@@ -63,10 +63,10 @@ def beside(folder: Path, turns: int, window: int, model: str) -> None:
     lengths = {"short": 50, "long": turns}
     with opened(folder, model, "short") as chat:
         for thread, length in lengths.items():
-            with chat.journal.writing():
+            with chat.journal.transaction():
                 for number in range(length):
                     said = ("I would say that it depends on who asks.", "m")
-                    chat.journal.add_turn(Turn(new_id(), thread, now(), question(number), *said))
+                    chat.journal.turns.add(Turn(new_id(), thread, now(), question(number), *said))
         took: dict[str, list[tuple[float, float]]] = {thread: [] for thread in lengths}
         for number in range(window + 2):
             for thread in lengths:

@@ -77,7 +77,7 @@ def night(asked: str, sounds: str) -> tuple[str, int, float, bool]:
             id=new_id(), turn=new_id(), thread="t", at=now(), moment=Moment.ERROR, asked=asked,
             replied=said, contrast=Contrast(sounds=sounds),
         )  # fmt: skip
-        journal.add_difference(mark)
+        journal.differences.add(mark)
     began = time.perf_counter()
     report = run_night(home, settings, model_path=model)
     seconds = time.perf_counter() - began

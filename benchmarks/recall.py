@@ -69,7 +69,7 @@ def keep(journal: Any, items: Sequence[dict[str, Any]] | None = None) -> None:
     from memory.difference import Contrast, Difference, Moment, new_id, now
 
     for item in known() if items is None else items:
-        journal.add_difference(
+        journal.differences.add(
             Difference(
                 id=new_id(), turn=new_id(), thread="t", at=now(), moment=Moment.ERROR,
                 asked=item["asked"], replied="?", kind=item["kind"],
@@ -120,7 +120,7 @@ def _systems(folder: Path) -> dict[str, Callable[[str], Hits]]:
     home = Home.at(folder)
     journal = Journal(home.prepare().journal)
     keep(journal)
-    asked = {item.id: item.asked for item in journal.differences()}
+    asked = {item.id: item.asked for item in journal.differences.all()}
     embedder = NgramEmbedder()
     index = open_index(home, read_settings(home).memory, journal)
     assert index is not None
@@ -132,7 +132,7 @@ def _systems(folder: Path) -> dict[str, Callable[[str], Hits]]:
 
     def bm25(text: str) -> Hits:
         words = [word for word in stems(text) if '"' not in word]
-        rows = journal._rows(
+        rows = journal.database.rows(
             "select d.asked, -bm25(stems) as score from stems join differences d "
             "on d.seq = stems.rowid where stems match ? order by bm25(stems) limit 3",
             (" OR ".join(f'"{word}"' for word in words),),

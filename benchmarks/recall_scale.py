@@ -60,9 +60,9 @@ def build(folder: Path, count: int) -> dict[str, float]:
     home = Home.at(folder).prepare()
     plain, text = difference(), texts(5)
     with Journal(home.journal) as journal:
-        with journal.writing():
+        with journal.transaction():
             for _ in range(count):
-                journal.add_difference(replace(plain, id=new_id(), asked=text()))
+                journal.differences.add(replace(plain, id=new_id(), asked=text()))
         keep(journal)
     began, cpu = time.perf_counter(), time.process_time()
 

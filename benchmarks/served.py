@@ -45,10 +45,10 @@ def write_evening(home: Home, chosen: Sequence[Mark], *, apart: bool) -> None:
             item = mark.difference
             if not apart:
                 item = replace(item, thread=EVENING, before=before)
-            journal.add_turn(
+            journal.turns.add(
                 Turn(item.turn, item.thread, item.at, item.asked, item.replied, item.model)
             )
-            journal.add_difference(item)
+            journal.differences.add(item)
             said = Message("user", item.asked), Message("assistant", item.replied)
             before = (*before, *said)
 

@@ -121,7 +121,7 @@ def opening(contestant: str, turns: int, out: Path) -> None:
     home.prepare()
     with Journal(home.journal) as journal:
         for number in range(turns):
-            journal.add_turn(Turn(new_id(), "long", now(), f"Question {number}?", LONG, "m"))
+            journal.turns.add(Turn(new_id(), "long", now(), f"Question {number}?", LONG, "m"))
     clock, show = Clock(out), Talk.show_thread
 
     async def painted(self: Talk) -> None:

@@ -122,7 +122,7 @@ class Memory:
             MarkError: an unknown moment or kind, an empty or overlong text, a quote that does not
                 stand in the reply, or an expected reply equal to the marked one.
         """
-        said = self.journal.before(turn)
+        said = self.journal.turns.before(turn)
         difference = make_mark(
             turn,
             moment,
@@ -135,19 +135,19 @@ class Memory:
             quote_at=quote_at,
             identity=identity,
             before=(Message("system", system), *said) if system else said,
-            next_surprisal=self.journal.next_surprisal(turn),
+            next_surprisal=self.journal.turns.next_surprisal(turn),
         )
-        with self.journal.writing():
-            self.journal.add_difference(difference)
+        with self.journal.transaction():
+            self.journal.differences.add(difference)
             self._replace_contradicted(difference)
         self.refresh()
         return difference
 
     def _replace_contradicted(self, newer: Difference) -> None:
         """Let a mark take the place of those that say the opposite of the same reply."""
-        for older in self.journal.of_turns([newer.turn]):
+        for older in self.journal.differences.on_turns([newer.turn]):
             if older.superseded_by is None and contradict(older, newer):
-                self.journal.set_superseded(older.id, newer.id)
+                self.journal.differences.set_superseded(older.id, newer.id)
 
     def edit(
         self,
@@ -166,13 +166,13 @@ class Memory:
             UnknownIdError: no difference has that id, or several do.
             MarkError: a text is refused as in `mark`.
         """
-        with self.journal.writing():  # so that of two edits at once none is lost
-            old = self.journal.difference(prefix)
+        with self.journal.transaction():  # so that of two edits at once none is lost
+            old = self.journal.differences.get(prefix)
             new = change_mark(
                 old, moment=moment, kind=kind, note=note, missed=missed, lost=lost, sounds=sounds
             )
             if new != old:
-                self.journal.replace_difference(new)
+                self.journal.differences.replace(new)
                 if new.superseded_by is None:
                     self._replace_contradicted(new)
         return new
@@ -183,8 +183,8 @@ class Memory:
         Raises:
             UnknownIdError: no difference has that id, or several do.
         """
-        present = self.journal.difference(prefix)
-        return [*self.journal.versions(present.id), present]
+        present = self.journal.differences.get(prefix)
+        return [*self.journal.differences.versions(present.id), present]
 
     def pin(self, prefix: str, on: bool = True) -> Difference:
         """Pin a difference, so that it comes first of equals, or unpin it.
@@ -192,8 +192,8 @@ class Memory:
         Raises:
             UnknownIdError: no difference has that id, or several do.
         """
-        item = self.journal.difference(prefix)
-        self.journal.set_pinned(item.id, on)
+        item = self.journal.differences.get(prefix)
+        self.journal.differences.set_pinned(item.id, on)
         return replace(item, pinned=on)
 
     def supersede(self, old: str, by: str) -> Difference:
@@ -203,8 +203,8 @@ class Memory:
             UnknownIdError: one of them does not exist, or the id fits several.
             MarkError: they are the same, or the second was itself superseded by the first.
         """
-        with self.journal.writing():
-            gone, taking = self.journal.difference(old), self.journal.difference(by)
+        with self.journal.transaction():
+            gone, taking = self.journal.differences.get(old), self.journal.differences.get(by)
             if gone.id == taking.id:
                 raise MarkError(
                     "the difference {id} cannot supersede itself; name two, the old one first",
@@ -219,8 +219,8 @@ class Memory:
                         id=taking.id[:8],
                         id2=gone.id[:8],
                     )
-                after = next(iter(self.journal.found([after.superseded_by])), None)
-            self.journal.set_superseded(gone.id, taking.id)
+                after = next(iter(self.journal.differences.by_ids([after.superseded_by])), None)
+            self.journal.differences.set_superseded(gone.id, taking.id)
         return replace(gone, superseded_by=taking.id)
 
     def undo(self, prefix: str) -> Difference:
@@ -229,7 +229,7 @@ class Memory:
         Raises:
             UnknownIdError: no difference has that id, or several do.
         """
-        return self._remove(prefix, self.journal.remove_mark)
+        return self._remove(prefix, self.journal.forgetting.remove_mark)
 
     def forget(self, prefix: str) -> Difference:
         """Remove a difference everywhere, with the turn it was marked on; returns what it was.
@@ -241,17 +241,17 @@ class Memory:
         Raises:
             UnknownIdError: no difference has that id, or several do.
         """
-        return self._remove(prefix, self.journal.forget)
+        return self._remove(prefix, self.journal.forgetting.forget)
 
     def _remove(self, prefix: str, remove: Callable[[Difference], None]) -> Difference:
-        difference = self.journal.difference(prefix)
+        difference = self.journal.differences.get(prefix)
         remove(difference)
         self.refresh()
         return difference
 
     def note_recalled(self, identities: Iterable[str]) -> None:
         """Count a turn in whose context these differences stood."""
-        self.journal.count_recalled(identities)
+        self.journal.differences.count_recalled(identities)
 
     def rebuild(self, progress: Progress | None = None) -> int:
         """Make the index from nothing; returns how many differences it holds.

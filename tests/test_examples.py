@@ -43,7 +43,7 @@ def test_an_example_talks_is_marked_and_recalls(home: Home, example: Path) -> No
     assert kept.startswith("Kept as error")
     assert second == SOUNDS
     with Journal(home.journal) as journal:
-        assert [turn.asked for turn in journal.turns()] == [ASKED, ASKED]
+        assert [turn.asked for turn in journal.turns.all()] == [ASKED, ASKED]
 
 
 @pytest.mark.slow
@@ -70,5 +70,5 @@ def test_our_own_graph_is_found_by_a_langgraph_server(home: Home) -> None:
     result = graph.invoke(asked, {"configurable": {"thread_id": "served"}})
     assert result["messages"][-1].text == "The capital of France is Paris."
     with Journal(home.journal) as journal:
-        assert journal.turns("served")[0].replied == "The capital of France is Paris."
+        assert journal.turns.in_thread("served")[0].replied == "The capital of France is Paris."
     module.close()

@@ -113,7 +113,7 @@ class Chat:
             if new:
                 chat.thread.start_new()
             else:
-                chat.thread.switch(thread or memory.journal.fact(LAST_THREAD) or "main")
+                chat.thread.switch(thread or memory.journal.facts.get(LAST_THREAD) or "main")
             chat._resources = stack.pop_all()
         return chat
 
@@ -186,7 +186,7 @@ class Chat:
                 start=error.start,
             ) from error
         with self._busy:
-            self.journal.require_in_place()  # before a reply is generated that cannot be kept
+            self.journal.database.require_in_place()  # before a reply is generated that cannot be kept
             self._stopping.clear()
             if self.engine.offloaded:
                 self.engine.wait(self._stopping.is_set)
@@ -206,7 +206,7 @@ class Chat:
             try:
                 for event in events:
                     if isinstance(event, Finished):
-                        self.journal.set_fact(LAST_THREAD, self.thread.advance(event.turn.id))
+                        self.journal.facts.set(LAST_THREAD, self.thread.advance(event.turn.id))
                     try:
                         yield event
                     except GeneratorExit:
@@ -214,14 +214,14 @@ class Chat:
                         raise
             finally:
                 self._generation = None
-                if parent and self.journal.thread_of(parent) != self.thread.name:
+                if parent and self.journal.threads.of_turn(parent) != self.thread.name:
                     # Renamed, deleted or forgotten by another process: its checkpoint goes too.
                     erase_thread(self.home.checkpoints, self.thread.name)
 
     def _parent(self, instead_of: str | None) -> str:
         if instead_of is None:
             return self.thread.next_parent
-        return self.journal.parent(self.journal.turn(instead_of).id)
+        return self.journal.turns.parent(self.journal.turns.get(instead_of).id)
 
     def draft(self, difference: Difference) -> Draft:
         """Let the model draft the three lines of a mark; nothing is kept. `stop` ends it.

@@ -189,15 +189,15 @@ def _answered(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
 
 def _record(turn: Turn, dependencies: Dependencies) -> None:
     journal = dependencies.memory.journal
-    with journal.writing():  # all of it on the disk at once
-        parent = journal.add_turn(
+    with journal.transaction():  # all of it on the disk at once
+        parent = journal.turns.add(
             turn,
             [(item.difference.id, item.score, item.matched) for item in dependencies.items],
             after=dependencies.after,
             place=terminal_session(),
         )
         if parent and turn.asked_surprisal is not None:
-            journal.set_next_surprisal(parent, turn.asked_surprisal)
+            journal.differences.set_next_surprisal(parent, turn.asked_surprisal)
         if turn.recalled:
             dependencies.memory.note_recalled(turn.recalled)
 

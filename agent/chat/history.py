@@ -30,7 +30,7 @@ def talk_up_to(journal: Journal, last: str, engine: Engine) -> Talk:
     messages: list[Message] = []
     tokens = 0
     while last and tokens <= engine.info.context:
-        page = journal.branch_up_to(last, limit=PAGE)
+        page = journal.branches.up_to(last, limit=PAGE)
         said = [
             message
             for turn in page
@@ -39,5 +39,5 @@ def talk_up_to(journal: Journal, last: str, engine: Engine) -> Talk:
         ]
         tokens += sum(len(content_tokens(engine, message.content)) for message in said)
         messages[:0] = said
-        last = journal.parent(page[0].id) if page else ""
-    return Talk(tuple(messages), 2 * journal.spoken_up_to(last) if last else 0)
+        last = journal.turns.parent(page[0].id) if page else ""
+    return Talk(tuple(messages), 2 * journal.branches.count_asked(last) if last else 0)

@@ -116,9 +116,9 @@ def last_turn(journal: Journal, thread: str | None = None, turn: str | None = No
         UnknownIdError: no turn has that id, or several do.
     """
     if turn:
-        return journal.turn(turn)
-    name = thread or journal.fact(LAST_THREAD)
-    found = journal.branch(name, limit=1) if name and turn is None else []
+        return journal.turns.get(turn)
+    name = thread or journal.facts.get(LAST_THREAD)
+    found = journal.branches.current(name, limit=1) if name and turn is None else []
     if not found:
         raise MarkError("there is no reply to mark yet; ask something first")
     return found[0]
@@ -134,11 +134,11 @@ def require_spoken_here(journal: Journal, turn: Turn) -> None:
     Raises:
         MarkError: it has.
     """
-    place, ours = journal.place_of(turn.id), terminal_session()
+    place, ours = journal.turns.place_of(turn.id), terminal_session()
     seconds = (now() - turn.at).total_seconds()
     if not place or place == ours or seconds >= JUST_NOW:
         return
-    asked, own = _cut(turn.asked), journal.spoken_at(ours)
+    asked, own = _cut(turn.asked), journal.turns.latest_at(ours)
     mine = f"--turn {own[:8]} for your own" if own else "--turn ID for another"
     raise MarkError(
         "another session spoke last, {value:.0f} s ago: “{asked}”; say which reply you "
@@ -155,10 +155,10 @@ def last_mark(journal: Journal) -> Difference:
     Raises:
         MarkError: there is none, or another session has just made it.
     """
-    marks = journal.differences()
+    marks = journal.differences.all()
     if not marks:
         raise MarkError("there is no mark to take back; `discern mark` makes one")
-    mark, place = marks[-1], journal.place_of(marks[-1].turn)
+    mark, place = marks[-1], journal.turns.place_of(marks[-1].turn)
     seconds = (now() - mark.at).total_seconds()
     if place and place != terminal_session() and seconds < JUST_NOW:
         raise MarkError(
@@ -195,7 +195,7 @@ def receipt(
             asked=_cut(difference.asked),
         )
     ]
-    for older in journal.of_turns([difference.turn]):
+    for older in journal.differences.on_turns([difference.turn]):
         if older.superseded_by == difference.id:
             said.append(
                 tr(
@@ -271,8 +271,12 @@ def forget(home: Home, memory: Memory, prefix: str) -> Difference:
     from agent.forget.residual_copies import sweep
     from agent.forget.scrubbing import erase_from_runs
 
-    difference = memory.journal.difference(prefix)
-    others = [item for item in memory.journal.of_turns([difference.turn]) if item != difference]
+    difference = memory.journal.differences.get(prefix)
+    others = [
+        item
+        for item in memory.journal.differences.on_turns([difference.turn])
+        if item != difference
+    ]
     if not others:  # else the turn is theirs, too, and stays
         # The talk first: with the difference gone, nothing would remember which turn is to erase.
         erase_thread(home.checkpoints, difference.thread)

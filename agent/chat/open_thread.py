@@ -37,11 +37,11 @@ class OpenThread:
     @property
     def next_parent(self) -> str:
         """The id of the turn that the next message follows; "" for the first message of a thread."""
-        return self._memory.journal.head(self.name) if self.position is None else self.position
+        return self._memory.journal.turns.head(self.name) if self.position is None else self.position
 
     def turns(self) -> list[Turn]:
         """Return the turns that the next message follows, the oldest first."""
-        return self._memory.journal.branch_up_to(self.next_parent)
+        return self._memory.journal.branches.up_to(self.next_parent)
 
     # --- choosing a thread -------------------------------------------------------------------
 
@@ -55,14 +55,14 @@ class OpenThread:
 
     def start_new(self) -> str:
         """Start a new thread and return its name: the local date and a number."""
-        taken = {name for name, _turns, _at in self._memory.journal.threads()}
+        taken = {name for name, _turns, _at in self._memory.journal.threads.all()}
         day = now().astimezone().strftime("%Y-%m-%d")
         number = next(n for n in range(1, len(taken) + 2) if f"{day} {n}" not in taken)
         self._open(f"{day} {number}")
         return self.name
 
     def _open(self, name: str) -> None:
-        self.name, self._known = name, self._memory.journal.head(name)
+        self.name, self._known = name, self._memory.journal.turns.head(name)
         self.position = None
 
     # --- moving within it --------------------------------------------------------------------
@@ -102,7 +102,7 @@ class OpenThread:
         self._require_idle(name)
         deleted = delete(self._home, self._memory, name)
         if name == self.name:
-            left = self._memory.journal.threads()
+            left = self._memory.journal.threads.all()
             if left:
                 self._open(left[0][0])
             else:
@@ -127,10 +127,10 @@ class OpenThread:
         """
         journal = self._memory.journal
         known = self.position or self._known
-        now_in = journal.thread_of(known) if known else self.name
+        now_in = journal.threads.of_turn(known) if known else self.name
         old = self.name
-        if now_in == old or (not now_in and journal.head(old)):
-            self._known = journal.head(old)
+        if now_in == old or (not now_in and journal.turns.head(old)):
+            self._known = journal.turns.head(old)
             if self.position and not now_in:
                 self.position = None
                 return tr("The last reply shown here was forgotten elsewhere.")
@@ -143,7 +143,7 @@ class OpenThread:
 
     def continued_elsewhere(self) -> str | None:
         """Return a sentence, once for each new turn, when another process continued this thread."""
-        head = self._memory.journal.head(self.name)
+        head = self._memory.journal.turns.head(self.name)
         if self.position is None or head in (self.position, self._reported):
             return None
         self._reported = head

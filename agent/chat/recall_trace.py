@@ -44,9 +44,9 @@ def why(memory: Memory, turn: Turn, held: Mapping[str, str] | None = None) -> Wh
     bear on the message are named, for they were left to the adapter.
     """
     fits: dict[str, tuple[float | None, tuple[str, ...]]] = {
-        name: (score, stems) for name, score, stems in memory.journal.why(turn.id)
+        name: (score, stems) for name, score, stems in memory.journal.turns.recall_trace(turn.id)
     }
-    found = memory.journal.found(turn.recalled)
+    found = memory.journal.differences.by_ids(turn.recalled)
     aside: list[str] = []
     if turn.recalled and not fits:
         again = memory.search(turn.asked, limit=50)

@@ -48,10 +48,10 @@ def rename(home: Home, journal: Journal, old: str, new: str) -> str:
         ThreadError: `new` is not a valid name, or is taken.
         HomeError: a file cannot be written.
     """
-    name = journal.free_name(old, new)
+    name = journal.threads.free_name(old, new)
     if name != old:
         erase_thread(home.checkpoints, old)
-        journal.rename_thread(old, name)
+        journal.threads.rename(old, name)
     return name
 
 
@@ -63,19 +63,19 @@ def delete(home: Home, memory: Memory, thread: str) -> Deleted:
         HomeError: a file cannot be written; call it again to continue.
     """
     journal = memory.journal
-    turns = journal.turns(journal.require_thread(thread))
-    marks = journal.of_turns([turn.id for turn in turns])
+    turns = journal.turns.in_thread(journal.threads.require(thread))
+    marks = journal.differences.on_turns([turn.id for turn in turns])
     erase_thread(home.checkpoints, thread)
     # Before the journal, which alone knows what text to look for.
-    erase_talk_from_runs(home, journal.said_only_in(thread))
+    erase_talk_from_runs(home, journal.threads.texts_only_in(thread))
     sweep(home, journal)
     try:
-        journal.delete_thread(thread)
+        journal.threads.delete(thread)
     except HomeError as error:
         if not is_full(error):
             raise
-        with_room(home.journal, lambda: journal.thin_thread(thread))
-        journal.delete_thread(thread)
+        with_room(home.journal, lambda: journal.threads.delete_gradually(thread))
+        journal.threads.delete(thread)
     memory.refresh()
     files = files_since(home, journal, turns[0].at)
     return Deleted(thread, len(turns), len(marks), files, bool(unfinished(home)))

@@ -92,20 +92,20 @@ def leftovers(home: Home, journal: Journal, difference: Difference) -> Leftovers
         current if current in adapters else None,
         files_since(home, journal, difference.at),
         bool(unfinished(home)),
-        tuple(journal.recalled_for(difference.id)),
+        tuple(journal.turns.uses_of(difference.id)),
     )
 
 
 def files_since(home: Home, journal: Journal, moment: datetime) -> tuple[Path, ...]:
     """Return the files that may still hold what was said at a moment and deleted since; those of a
     training that runs are cleared by itself (`trainer/lessons/provenance.py`)."""
-    files = [path for path, at in exported_copies.noted(journal) if at >= moment and path.exists()]
+    files = [path for path, at in journal.exported_copies.noted() if at >= moment and path.exists()]
     files += [*copies(home.journal), *asides(home.journal), *linked(home)]
-    files += exported_copies.unfinished(home, journal)
+    files += exported_copies.unfinished(home, journal.exported_copies)
     return tuple(dict.fromkeys(files))
 
 
 def sweep(home: Home, journal: Journal) -> None:
     """Remove what killed writers left of text, in the home and beside the places of copies."""
     exported_copies.sweep_home(home)
-    exported_copies.sweep_copies(journal)
+    journal.exported_copies.sweep()

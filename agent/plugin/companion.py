@@ -115,7 +115,7 @@ class Companion:
         key = tuple(ids)
         with self._lock:
             if key not in self._blocks:
-                found = self.memory.journal.found(key)
+                found = self.memory.journal.differences.by_ids(key)
                 items = [Recalled(item, 1.0, ()) for item in found if not item.superseded_by]
                 block, _ = render(
                     items, budget=self.memory.settings.token_budget, count=self._recaller.count
@@ -202,15 +202,15 @@ class Companion:
     def _keep(self, turn: Turn) -> Turn:
         journal = self.memory.journal
         try:
-            return journal.turn(turn.id)
+            return journal.turns.get(turn.id)
         except UnknownIdError:
-            before = journal.turns(turn.thread, limit=1)
-        with journal.writing():  # all of it on the disk at once
-            journal.add_turn(turn, place=terminal_session())
-            journal.set_fact(LAST_THREAD, turn.thread)
+            before = journal.turns.in_thread(turn.thread, limit=1)
+        with journal.transaction():  # all of it on the disk at once
+            journal.turns.add(turn, place=terminal_session())
+            journal.facts.set(LAST_THREAD, turn.thread)
             self.memory.note_recalled(turn.recalled)
             if before and turn.asked_surprisal is not None:
-                journal.set_next_surprisal(before[0].id, turn.asked_surprisal)
+                journal.differences.set_next_surprisal(before[0].id, turn.asked_surprisal)
         return turn
 
     def mark(

@@ -84,7 +84,11 @@ class DifferenceStore(BaseStore):
         return None
 
     def _find(self, namespace: tuple[str, ...], key: str) -> Difference | None:
-        found = self.companion.memory.journal.found([key]) if namespace == NAMESPACE else []
+        found = (
+            self.companion.memory.journal.differences.by_ids([key])
+            if namespace == NAMESPACE
+            else []
+        )
         return found[0] if found else None
 
     def _search(self, op: SearchOp) -> list[SearchItem]:
@@ -96,14 +100,14 @@ class DifferenceStore(BaseStore):
             wanted = max(100, op.offset + op.limit)
             ranked = [(x.difference, x.score) for x in memory.search(op.query, limit=wanted)]
         else:
-            ranked = [(item, None) for item in reversed(memory.journal.differences())]
+            ranked = [(item, None) for item in reversed(memory.journal.differences.all())]
         items = [_search_item(item, score) for item, score in ranked]
         kept = [item for item in items if _fits(item.value, op.filter or {})]
         return kept[op.offset : op.offset + op.limit]
 
     def _namespaces(self, op: ListNamespacesOp) -> list[tuple[str, ...]]:
         fits = all(_matches(condition) for condition in op.match_conditions or ())
-        there = [NAMESPACE] if fits and self.companion.memory.journal.differences() else []
+        there = [NAMESPACE] if fits and self.companion.memory.journal.differences.all() else []
         return [name[: op.max_depth] for name in there][op.offset : op.offset + op.limit]
 
     def _put(self, op: PutOp) -> None:
@@ -148,7 +152,7 @@ class DifferenceStore(BaseStore):
         moment = value.get("moment") or ("error" if value.get("sounds") else "surprise")
         fields: dict[str, Any] = {name: value.get(name) for name in _FIELDS}
         memory = self.companion.memory
-        memory.journal.add_turn(turn)
+        memory.journal.turns.add(turn)
         memory.mark(turn, str(moment), quote=value.get("quote"), identity=key, **fields)
 
     def _edit(self, known: Difference, value: Mapping[str, Any]) -> None:

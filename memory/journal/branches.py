@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from memory.difference import Turn
 from memory.errors import UnknownIdError
+from memory.journal.database import Database
 from memory.journal.turns import PATH, Turns, turn_of
 
 _ALL = 1 << 40
@@ -32,10 +33,14 @@ class Siblings:
         return f"{self.at + 1}/{len(self.turns)}"
 
 
-class Branches(Turns):
-    """The part of the journal that knows how turns follow each other."""
+class Branches:
+    """How the turns of each thread follow each other."""
 
-    def branch(
+    def __init__(self, database: Database, turns: Turns) -> None:
+        self._database = database
+        self._turns = turns
+
+    def current(
         self, thread: str, *, limit: int = -1, last: str | None = None, before: str | None = None
     ) -> list[Turn]:
         """Return the latest `limit` turns (all when negative) of the chosen branch, oldest first.
@@ -44,39 +49,39 @@ class Branches(Turns):
         what is returned, however long the thread is.
         """
         if last is None:
-            last = self.head(thread) if before is None else self.parent(before)
-        return self.branch_up_to(last, limit=limit)
+            last = self._turns.head(thread) if before is None else self._turns.parent(before)
+        return self.up_to(last, limit=limit)
 
-    def branch_up_to(self, last: str, *, limit: int = -1) -> list[Turn]:
+    def up_to(self, last: str, *, limit: int = -1) -> list[Turn]:
         """Return the latest `limit` turns (all when negative) of the branch that ends with `last`."""
         if limit == 0:
             return []
-        rows = self._rows(
+        rows = self._database.rows(
             f"{PATH} select turns.* from path join turns using (id) order by path.step desc",
             {"from": last, "limit": limit if limit > 0 else _ALL},
         )
-        return self._made(turn_of, rows)
+        return self._database.decode(turn_of, rows)
 
-    def spoken_up_to(self, last: str) -> int:
+    def count_asked(self, last: str) -> int:
         """Return how many turns with words of a person the branch that ends with `last` has."""
-        rows = self._rows(
+        rows = self._database.rows(
             f"{PATH} select count(*) from path join turns using (id) where asked != ''",
             {"from": last, "limit": _ALL},
         )
         return int(rows[0][0])
 
-    def in_branch(self, thread: str, turn: str) -> bool:
+    def contains(self, thread: str, turn: str) -> bool:
         """Whether a turn stands in the chosen branch of a thread."""
-        rows = self._rows(
+        rows = self._database.rows(
             f"{PATH} select 1 from path where id = :turn",
-            {"from": self.head(thread), "limit": _ALL, "turn": turn},
+            {"from": self._turns.head(thread), "limit": _ALL, "turn": turn},
         )
         return bool(rows)
 
     def siblings(self, turns: list[str]) -> dict[str, Siblings]:
         """Return the siblings of those of these turns that have any."""
         wanted = ",".join("?" * len(turns))
-        rows = self._rows(
+        rows = self._database.rows(
             "select one.id as id, other.id as other from turns one join turns other "
             "on other.parent = one.parent and other.thread = one.thread and other.asked != '' "
             f"where one.id in ({wanted}) order by other.seq",
@@ -91,14 +96,14 @@ class Branches(Turns):
             if len(group) > 1 and identity in group
         }
 
-    def choose_branch(self, turn: str) -> str:
+    def choose(self, turn: str) -> str:
         """Let the turn's thread stand at the latest turn that came of it; returns that one's id.
 
         Raises:
             UnknownIdError: there is no such turn.
         """
-        with self._writing() as connection:
-            rows = self._rows(
+        with self._database.transaction() as connection:
+            rows = self._database.rows(
                 "with recursive below(id, seq, thread) as ("
                 "select id, seq, thread from turns where id = ? "
                 "union all select t.id, t.seq, t.thread from below join turns t "

@@ -1,6 +1,6 @@
 """An open SQLite file of ours: durable transactions, safe for threads and for several processes.
 
-When a `with writing()` has been left, what it wrote is on disk; when it raises, nothing of it was kept.
+When `with transaction()` has been left, what it wrote is on disk; when it raises, nothing was kept.
 What that rests on, after SQLite's own documentation (sqlite.org/pragma.html, sqlite.org/wal.html):
 
 - *WAL with `synchronous=FULL`*: each commit is synced into the write-ahead log before it returns. A
@@ -30,12 +30,12 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
 from memory.difference import new_id, now
-from memory.errors import HomeError
+from memory.errors import HomeError, UnknownIdError
 from memory.files.atomic_write import whole
 from memory.files.sqlite_file import (
     Watch,
@@ -48,7 +48,7 @@ from memory.files.sqlite_file import (
     real,
 )
 from memory.journal.schema import copies, is_journal, migrate
-from memory.sentence import verbatim
+from memory.sentence import Sentence, verbatim
 
 BUSY_SECONDS = 10.0
 LOG_BYTES = 4 << 20
@@ -72,7 +72,7 @@ _PRAGMAS = (
 
 
 class Database:
-    """The file and its transactions; the journal's parts build on it."""
+    """An open journal file and its transactions. Usable from any thread of the process."""
 
     def __init__(self, path: Path) -> None:
         """Open or make the file at `path`, whose folder must exist.
@@ -108,16 +108,12 @@ class Database:
         except (sqlite3.Error, OSError) as error:
             raise HomeError(verbatim(explain(self.path, error))) from error
 
-    def writing(self) -> AbstractContextManager[sqlite3.Connection]:
-        """Return one transaction for `with`; what writes inside it joins it, all or nothing."""
-        return self._writing()
-
-    def rows(self, sql: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
-        """Return the rows of a question in SQL; for rooms that keep a table of their own here."""
-        return self._rows(sql, values)
-
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Open a transaction, or join the one that this thread has open; all or nothing.
+
+        When it has been left, what was written is on disk.
+        """
         with self._lock, self._explained():
             if (
                 self._connection.in_transaction
@@ -136,19 +132,54 @@ class Database:
             self._refuse_lost()
             self._fold_long_log()
 
-    def _rows(
+    def rows(
         self, sql: str, values: Sequence[object] | Mapping[str, object] = ()
     ) -> list[sqlite3.Row]:
+        """Return the rows that a query selects."""
         with self._lock, self._explained():
             try:
                 return self._connection.execute(sql, values).fetchall()
-            except (
-                UnicodeEncodeError
-            ):  # bytes of an argument that are no text: nothing is called so
+            except UnicodeEncodeError:  # an argument that is not valid text matches nothing
                 return []
 
-    def _made(self, make: Callable[[sqlite3.Row], Made], rows: Iterable[sqlite3.Row]) -> list[Made]:
-        """Return what `make` makes of rows; one that cannot be read is damage."""
+    def row_by_prefix(self, table: str, prefix: str) -> sqlite3.Row:
+        """Return the row of `turns` or `differences` whose id starts with `prefix`.
+
+        Raises:
+            UnknownIdError: no id does, or several do.
+        """
+        found = self.rows(
+            f"select * from {table} where id >= ? and id < ? limit 2",
+            (prefix, prefix + "\U0010ffff"),
+        )
+        what = table.removesuffix("s")
+        if not prefix or not found:
+            raise UnknownIdError(
+                "no {what} has the id {prefix!r}; {more}",
+                what=what,
+                prefix=prefix,
+                more=(
+                    Sentence("`discern memory list` shows them")
+                    if what == "difference"
+                    else Sentence("`discern ask --json` and the chat show the ids of turns")
+                ),
+            )
+        if len(found) > 1:
+            raise UnknownIdError(
+                "several {table} start with {prefix!r}; give more of the id",
+                table=table,
+                prefix=prefix,
+            )
+        return found[0]
+
+    def decode(
+        self, make: Callable[[sqlite3.Row], Made], rows: Iterable[sqlite3.Row]
+    ) -> list[Made]:
+        """Apply `make` to each row.
+
+        Raises:
+            HomeError: a row cannot be decoded, so the file is damaged.
+        """
         try:
             return [make(row) for row in rows]
         except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
@@ -188,13 +219,13 @@ class Database:
 
         False when another process was still reading from it: then it is as it was.
         """
-        with self._lock, self._explained(), self._patience(_FOLDING_SECONDS):
+        with self._lock, self._explained(), self.busy_timeout(_FOLDING_SECONDS):
             self._refuse_lost()
             return not self._connection.execute("pragma wal_checkpoint(truncate)").fetchone()[0]
 
     @contextmanager
-    def _patience(self, seconds: float) -> Iterator[None]:
-        """Wait so long for other processes, not BUSY_SECONDS."""
+    def busy_timeout(self, seconds: float) -> Iterator[None]:
+        """Wait this long for other processes instead of BUSY_SECONDS."""
         self._connection.execute(f"pragma busy_timeout={round(seconds * 1000)}")
         try:
             yield

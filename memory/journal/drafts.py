@@ -1,35 +1,39 @@
-"""Messages that were being written when a chat was ended from outside; the next one has them back."""
+"""Messages that were being written when a chat was ended from outside; the next chat restores them."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from memory.journal.journal import Journal
+from memory.journal.database import Database
+from memory.journal.facts import Facts
 
 _FACT = "drafts"
 
 
-def keep_draft(journal: Journal, text: str) -> None:
-    """Keep a message that was not sent."""
-    with journal.writing():
-        kept = _drafts(journal)
-        if text not in kept:
-            journal.set_fact(_FACT, json.dumps([*kept, text]))
+class Drafts:
+    """Messages that were not sent."""
 
+    def __init__(self, database: Database, facts: Facts) -> None:
+        self._database = database
+        self._facts = facts
 
-def take_draft(journal: Journal) -> str | None:
-    """Return the message that was kept last, and keep it no longer."""
-    if not _drafts(journal):
-        return None
-    with journal.writing():
-        kept = _drafts(journal)
-        latest = kept.pop() if kept else None
-        journal.set_fact(_FACT, json.dumps(kept))
-    return latest
+    def add(self, text: str) -> None:
+        """Keep a message that was not sent."""
+        with self._database.transaction():
+            kept = self._kept()
+            if text not in kept:
+                self._facts.set(_FACT, json.dumps([*kept, text]))
 
+    def pop(self) -> str | None:
+        """Remove and return the message that was kept last; None where there is none."""
+        if not self._kept():
+            return None
+        with self._database.transaction():
+            kept = self._kept()
+            latest = kept.pop() if kept else None
+            self._facts.set(_FACT, json.dumps(kept))
+        return latest
 
-def _drafts(journal: Journal) -> list[str]:
-    kept: list[str] = json.loads(journal.fact(_FACT) or "[]")
-    return kept
+    def _kept(self) -> list[str]:
+        kept: list[str] = json.loads(self._facts.get(_FACT) or "[]")
+        return kept

@@ -14,15 +14,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from memory.difference import now
 from memory.files import atomic_write
 from memory.files.sqlite_file import refuse_open_file
+from memory.journal.database import Database
+from memory.journal.facts import Facts
 from memory.settings.paths import Home, expanded
-
-if TYPE_CHECKING:
-    from memory.journal.journal import Journal
 
 _COPIES = "copies"
 _KEPT = 200
@@ -34,24 +32,37 @@ _EARLIER = re.compile(
 )
 
 
-def note_copy(journal: Journal, path: Path) -> None:
-    """Remember, before it is written, that differences or talk are copied to a file.
+class ExportedCopies:
+    """Where differences or talk were copied to, out of the home."""
 
-    Raises:
-        HomeError: it is the journal itself or its log, or the journal cannot be written.
-    """
-    path = expanded(path).absolute()
-    refuse_open_file(path)
-    with journal.writing():
-        kept = [(known, at) for known, at in noted(journal) if known != path][1 - _KEPT :]
-        kept.append((path, now()))
-        journal.set_fact(_COPIES, json.dumps([[str(known), at.isoformat()] for known, at in kept]))
+    def __init__(self, database: Database, facts: Facts) -> None:
+        self._database = database
+        self._facts = facts
 
+    def note(self, path: Path) -> None:
+        """Remember, before it is written, that differences or talk are copied to a file.
 
-def noted(journal: Journal) -> list[tuple[Path, datetime]]:
-    """Return where copies were written to and when, the latest last; some may be gone."""
-    rows = json.loads(journal.fact(_COPIES) or "[]")
-    return [(Path(path), datetime.fromisoformat(at)) for path, at in rows]
+        Raises:
+            HomeError: it is the journal itself or its log, or the journal cannot be written.
+        """
+        path = expanded(path).absolute()
+        refuse_open_file(path)
+        with self._database.transaction():
+            kept = [(known, at) for known, at in self.noted() if known != path][1 - _KEPT :]
+            kept.append((path, now()))
+            rows = [[str(known), at.isoformat()] for known, at in kept]
+            self._facts.set(_COPIES, json.dumps(rows))
+
+    def noted(self) -> list[tuple[Path, datetime]]:
+        """Return where copies were written to and when, the latest last; some may be gone."""
+        rows = json.loads(self._facts.get(_COPIES) or "[]")
+        return [(Path(path), datetime.fromisoformat(at)) for path, at in rows]
+
+    def sweep(self) -> int:
+        """Remove what killed writers left beside these places; returns how many folders it was."""
+        return sum(
+            atomic_write.sweep(folder) for folder in {path.parent for path, _ in self.noted()}
+        )
 
 
 def sweep_home(home: Home) -> int:
@@ -66,15 +77,10 @@ def sweep_home(home: Home) -> int:
     return count
 
 
-def sweep_copies(journal: Journal) -> int:
-    """Remove what killed writers left beside the places of copies; returns how many folders went."""
-    return sum(atomic_write.sweep(folder) for folder in {path.parent for path, _ in noted(journal)})
-
-
-def unfinished(home: Home, journal: Journal) -> list[Path]:
+def unfinished(home: Home, exported: ExportedCopies) -> list[Path]:
     """Return what holds a part of a copy, in the home or where one was to be written."""
     found = [path for folder in _folders(home) for path in atomic_write.unfinished(folder)]
-    for path, _ in noted(journal):
+    for path, _ in exported.noted():
         found += atomic_write.unfinished(path.parent, path.name)
     return list(dict.fromkeys(found))
 

@@ -13,14 +13,18 @@ import json
 import sqlite3
 
 from memory.difference import Difference, now
-from memory.journal.differences import COUNT_CHANGE, Marks
+from memory.journal.database import Database
+from memory.journal.facts import count_change
 
 _PAGES = 16
 """Pages of the index of stems that are merged at once."""
 
 
-class Forgetting(Marks):
-    """The part of the journal that takes differences out again."""
+class Forgetting:
+    """Removes differences, with or without all their text."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def remove_mark(self, difference: Difference) -> None:
         """Take a mark and its versions out; the turn it was made on stays.
@@ -28,7 +32,7 @@ class Forgetting(Marks):
         What it had taken the place of passes to its own successor, or is in force again.
         """
         gone = (difference.id,)
-        with self._writing() as connection:
+        with self._database.transaction() as connection:
             connection.execute(
                 "update differences set superseded_by = "
                 "(select superseded_by from differences where id = ?1) where superseded_by = ?1",
@@ -42,11 +46,11 @@ class Forgetting(Marks):
             connection.execute(
                 "insert or ignore into forgotten values (?, ?)", (*gone, now().isoformat())
             )
-            connection.execute(COUNT_CHANGE)
+            count_change(connection)
 
     def forget(self, difference: Difference) -> None:
         """Remove a difference and its text for good, the turn's too unless another mark needs it."""
-        with self._writing() as connection:
+        with self._database.transaction() as connection:
             self.remove_mark(difference)
             shared = connection.execute(
                 "select 1 from differences where turn = ? limit 1", (difference.turn,)
@@ -59,27 +63,27 @@ class Forgetting(Marks):
                 "json_extract(body, '$.asked') = ? and json_extract(body, '$.replied') = ? end",
                 (difference.asked, difference.replied),
             )
-            connection.execute("insert or replace into facts values ('to fold', '1')")
-        self.fold_what_was_forgotten()
+            require_purge(connection)
+        self.purge()
 
-    def fold_what_was_forgotten(self) -> bool:
+    def purge(self) -> bool:
         """Take forgotten words out of the log and of the index of stems; False while another process
         reads from the log.
 
         A removed row leaves its stems in FTS5's older segments until these are merged. That is done a
         few pages at a time, so that the log stays short: sqlite.org/fts5.html, "The merge Command".
         """
-        if not self._rows("select 1 from facts where name = 'to fold'"):
+        if not self._database.rows("select 1 from facts where name = 'to fold'"):
             return True
         merging = True
         while merging:
-            with self._writing() as connection:
+            with self._database.transaction() as connection:
                 before = connection.total_changes
                 connection.execute(f"insert into stems (stems, rank) values ('merge', -{_PAGES})")
                 merging = connection.total_changes - before >= 2
-            if not self.fold_log():
+            if not self._database.fold_log():
                 return False
-        with self._writing() as connection:
+        with self._database.transaction() as connection:
             connection.execute("delete from facts where name = 'to fold'")
         return True
 
@@ -105,9 +109,14 @@ class Forgetting(Marks):
                 (json.dumps(body), row["difference"], row["version"]),
             )
 
-    def forgotten(self) -> list[str]:
+    def forgotten_ids(self) -> list[str]:
         """Return the ids of what was forgotten or taken back; no text of it is left."""
-        return [row["id"] for row in self._rows("select id from forgotten order by at")]
+        return [row["id"] for row in self._database.rows("select id from forgotten order by at")]
+
+
+def require_purge(connection: sqlite3.Connection) -> None:
+    """Note, in the transaction that removes text, that it must be purged from the file as well."""
+    connection.execute("insert or replace into facts values ('to fold', '1')")
 
 
 def _without(before: str, gone: Difference) -> str:

@@ -1,25 +1,35 @@
-"""The journal: one SQLite file with every turn, difference and night. The truth.
+"""The journal: one SQLite file with every turn, difference and night. The source of truth.
 
 Several processes open it at once (chat, night, command line), one short transaction per change. When a
 method that writes has returned, what it wrote is on disk (`memory/journal/database.py`). Its tables
-are brought up to date when it is opened, after a copy was put beside it
-(`memory/journal/schema.py`).
-
-Its parts are `turns.py`, `branches.py`, `marks.py` (the differences), `forgetting.py`, `threads.py` and
-`nights.py`.
+are brought up to date when it is opened, after a copy was put beside it (`memory/journal/schema.py`).
 """
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from memory.files.disk_reserve import keep_room
+from memory.journal.branches import Branches
+from memory.journal.database import Database
+from memory.journal.differences import Differences
+from memory.journal.drafts import Drafts
+from memory.journal.exported_copies import ExportedCopies
+from memory.journal.facts import Facts
+from memory.journal.forgetting import Forgetting
 from memory.journal.nights import Nights
+from memory.journal.stem_index import StemIndex
 from memory.journal.threads import Threads
+from memory.journal.turns import Turns
 
 
-class Journal(Threads, Nights):
-    """An open journal. Usable from any thread of the process; close it, or use it with `with`."""
+class Journal:
+    """An open journal: its repositories over one database.
+
+    Usable from any thread of the process; close it, or use it with `with`.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open or make the file at `path`, whose folder must exist.
@@ -27,10 +37,27 @@ class Journal(Threads, Nights):
         Raises:
             HomeError: it cannot be opened or written, is damaged, or is from a newer Discern.
         """
-        super().__init__(path)
+        self.path = path
+        self.database = database = Database(path)
+        self.facts = Facts(database)
+        self.turns = Turns(database)
+        self.branches = Branches(database, self.turns)
+        self.differences = Differences(database)
+        self.stems = StemIndex(database)
+        self.forgetting = Forgetting(database)
+        self.threads = Threads(
+            database,
+            turns=self.turns,
+            branches=self.branches,
+            differences=self.differences,
+            forgetting=self.forgetting,
+        )
+        self.nights = Nights(database)
+        self.drafts = Drafts(database, self.facts)
+        self.exported_copies = ExportedCopies(database, self.facts)
         try:
-            self.refresh_stems()
-            self.fold_what_was_forgotten()
+            self.stems.refresh()
+            self.forgetting.purge()
             keep_room(path)
         except BaseException:
             self.close()
@@ -42,21 +69,15 @@ class Journal(Threads, Nights):
     def __exit__(self, *_exc: object) -> None:
         self.close()
 
-    def fact(self, name: str) -> str | None:
-        """Return a remembered value, such as the thread last spoken in."""
-        rows = self._rows("select value from facts where name = ?", (name,))
-        return str(rows[0]["value"]) if rows else None
+    def close(self) -> None:
+        """Close the file; calling it again does nothing."""
+        self.database.close()
 
-    def set_fact(self, name: str, value: str) -> None:
-        """Remember a value under a name."""
-        with self._writing() as connection:
-            connection.execute(
-                "insert into facts values (?, ?) "
-                "on conflict (name) do update set value = excluded.value",
-                (name, value),
-            )
+    def transaction(self) -> AbstractContextManager[sqlite3.Connection]:
+        """Return a transaction for `with`; every change made inside it is kept, or none."""
+        return self.database.transaction()
 
     def check(self) -> str | None:
         """Return what SQLite finds wrong with the file; None when it is whole."""
-        said = str(self._rows("pragma quick_check(1)")[0][0])
-        return None if said == "ok" else said
+        found = str(self.database.rows("pragma quick_check(1)")[0][0])
+        return None if found == "ok" else found

@@ -13,17 +13,20 @@ from memory.difference import now
 from memory.journal.database import Database
 
 
-class Nights(Database):
-    """The part of the journal that knows the nights."""
+class Nights:
+    """The table of nights."""
 
-    def claim_night(self, day: str, owner: str, *, stale_after: float, attempts: int) -> int:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def claim(self, day: str, owner: str, *, stale_after: float, attempts: int) -> int:
         """Claim the run of the local date `day`; returns the attempt (1, 2, …), or 0 if not ours.
 
         A run is claimed anew when its last heartbeat is older than `stale_after` seconds and fewer
         than `attempts` were made; one that was left `waiting` at once, as the same attempt.
         """
         moment = now()
-        with self._writing() as connection:
+        with self._database.transaction() as connection:
             row = connection.execute("select * from nights where day = ?", (day,)).fetchone()
             if row is None:
                 connection.execute(
@@ -49,27 +52,29 @@ class Nights(Database):
             )
             return attempt
 
-    def beat_night(self, day: str, owner: str) -> bool:
+    def heartbeat(self, day: str, owner: str) -> bool:
         """Record that the run of `day` is alive; False when another process has taken it over."""
-        with self._writing() as connection:
+        with self._database.transaction() as connection:
             changed = connection.execute(
                 "update nights set beat = ? where day = ? and owner = ? and state = 'running'",
                 (now().isoformat(), day, owner),
             )
             return changed.rowcount == 1
 
-    def end_night(self, day: str, owner: str, state: str, outcome: str) -> None:
+    def end(self, day: str, owner: str, state: str, outcome: str) -> None:
         """Close the run of `day` with its outcome: published, rejected, nothing, failed or
         stopped; or leave it `waiting` for another process."""
-        with self._writing() as connection:
+        with self._database.transaction() as connection:
             connection.execute(
                 "update nights set state = ?, outcome = ?, beat = ? where day = ? and owner = ?",
                 (state, outcome, now().isoformat(), day, owner),
             )
 
-    def nights(self, limit: int = 30) -> list[dict[str, Any]]:
+    def latest(self, limit: int = 30) -> list[dict[str, Any]]:
         """Return the latest nights, the newest first, as rows."""
         return [
             dict(row)
-            for row in self._rows("select * from nights order by day desc limit ?", (limit,))
+            for row in self._database.rows(
+                "select * from nights order by day desc limit ?", (limit,)
+            )
         ]

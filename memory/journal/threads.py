@@ -18,8 +18,11 @@ from difflib import get_close_matches
 from memory.difference import Difference, Turn
 from memory.errors import ThreadError, UnknownIdError
 from memory.journal.branches import Branches
-from memory.journal.differences import COUNT_CHANGE
-from memory.journal.forgetting import Forgetting
+from memory.journal.database import Database
+from memory.journal.differences import Differences
+from memory.journal.facts import count_change
+from memory.journal.forgetting import Forgetting, require_purge
+from memory.journal.turns import Turns
 
 LAST_THREAD = "last thread"
 """The fact that names the thread last spoken in."""
@@ -43,7 +46,7 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Transcript:
     """All that is written out of a thread: the turns of its chosen branch, and the marks on them."""
 
     thread: str
@@ -51,12 +54,35 @@ class Told:
     marks: tuple[Difference, ...]
 
 
-class Threads(Branches, Forgetting):
-    """The part of the journal that knows threads as wholes."""
+class Threads:
+    """Threads as a whole: listed, renamed, deleted."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        turns: Turns,
+        branches: Branches,
+        differences: Differences,
+        forgetting: Forgetting,
+    ) -> None:
+        self._database = database
+        self._turns = turns
+        self._branches = branches
+        self._differences = differences
+        self._forgetting = forgetting
+
+    def all(self) -> list[tuple[str, int, datetime]]:
+        """Return (name, turns, last turn) of each thread, the latest first."""
+        rows = self._database.rows(
+            "select thread, count(*) as turns, max(at) as at from turns "
+            "group by thread order by max(seq) desc"
+        )
+        return [(row["thread"], row["turns"], datetime.fromisoformat(row["at"])) for row in rows]
 
     def sessions(self) -> list[Session]:
         """Return every thread, the one spoken in latest first."""
-        rows = self._rows(
+        rows = self._database.rows(
             "with spans as (select thread, count(*) as turns, min(seq) as first, max(seq) as last "
             "from turns group by thread), "
             "marked as (select t.thread as thread, count(*) as marks from differences d "
@@ -69,35 +95,37 @@ class Threads(Branches, Forgetting):
             "left join marked on marked.thread = spans.thread order by spans.last desc",
             {"seen": _SEEN},
         )
-        return self._made(_session_of, rows)
+        return self._database.decode(_session_of, rows)
 
-    def thread_of(self, turn: str) -> str:
+    def of_turn(self, turn: str) -> str:
         """Return the name of the thread that a turn (its whole id) stands in; "" when it is gone."""
-        rows = self._rows("select thread from turns where id = ?", (turn,))
+        rows = self._database.rows("select thread from turns where id = ?", (turn,))
         return str(rows[0][0]) if rows else ""
 
-    def require_thread(self, name: str) -> str:
+    def require(self, name: str) -> str:
         """Return `name` if a thread is called so.
 
         Raises:
             UnknownIdError: none is.
         """
         if not self._has_thread(name):
-            near = get_close_matches(name, [known for known, _n, _at in self.threads()], n=1)
+            near = get_close_matches(name, [known for known, _n, _at in self.all()], n=1)
             hint = f"did you mean {near[0]!r}?" if near else "`discern sessions list` shows them"
             raise UnknownIdError(
                 "there is no thread {name!r}; {hint}", name=name[:LONGEST_NAME], hint=hint
             )
         return name
 
-    def told(self, name: str) -> Told:
+    def transcript(self, name: str) -> Transcript:
         """Return what a thread's chosen branch says, with the marks made there.
 
         Raises:
             UnknownIdError: no thread has that name.
         """
-        turns = self.branch(self.require_thread(name))
-        return Told(name, tuple(turns), tuple(self.of_turns([turn.id for turn in turns])))
+        turns = self._branches.current(self.require(name))
+        return Transcript(
+            name, tuple(turns), tuple(self._differences.on_turns([turn.id for turn in turns]))
+        )
 
     def free_name(self, old: str, new: str) -> str:
         """Return the name that the thread `old` would have as `new`.
@@ -107,18 +135,18 @@ class Threads(Branches, Forgetting):
             ThreadError: `new` cannot name a thread, or names another already.
         """
         name = thread_name(new)
-        if name != self.require_thread(old) and self._has_thread(name):
+        if name != self.require(old) and self._has_thread(name):
             raise ThreadError("there is a thread {name!r} already; choose another name", name=name)
         return name
 
-    def rename_thread(self, old: str, new: str) -> str:
+    def rename(self, old: str, new: str) -> str:
         """Give a thread another name, in all that refers to it by name; returns the name it has now.
 
         Raises:
             UnknownIdError: no thread is called `old`.
             ThreadError: `new` cannot name a thread, or names one already.
         """
-        with self._writing() as connection:
+        with self._database.transaction() as connection:
             name = self.free_name(old, new)
             if name == old:
                 return name
@@ -140,45 +168,47 @@ class Threads(Branches, Forgetting):
             )
         return name
 
-    def delete_thread(self, name: str) -> int:
+    def delete(self, name: str) -> int:
         """Delete a thread's turns with all their text, in every branch; returns how many they were.
 
         The marks made there stay, each with its own question and reply. Killed in the middle, it is
         as it was, or done; text that then still stands in the log goes when the journal is opened.
         """
-        with self._writing() as connection:
-            gone = self.turns(name)
-            marked = {item.turn for item in self.of_turns([turn.id for turn in gone])}
+        with self._database.transaction() as connection:
+            gone = self._turns.in_thread(name)
+            marked = {item.turn for item in self._differences.on_turns([turn.id for turn in gone])}
             self._let_marks_go(connection, name)
             _out_of_quarantine(connection, gone, marked)
             connection.execute("delete from turns where thread = ?", (name,))
             connection.execute("delete from heads where thread = ?", (name,))
             self._speak_elsewhere(connection, name)
-            connection.execute(COUNT_CHANGE)
-            connection.execute("insert or replace into facts values ('to fold', '1')")
-        self.fold_what_was_forgotten()
+            count_change(connection)
+            require_purge(connection)
+        self._forgetting.purge()
         return len(gone)
 
-    def thin_thread(self, name: str) -> None:
+    def delete_gradually(self, name: str) -> None:
         """Delete a thread's turns a few at a time, each few folded into the file before the next.
 
         For a disk without room for a transaction as long as the talk. Killed in the middle, the thread
         is shorter, and deleting it goes on.
         """
-        with self._writing() as connection:
+        with self._database.transaction() as connection:
             self._let_marks_go(connection, name)
-        while some := self.turns(name, limit=_AT_ONCE):
-            with self._writing() as connection:
-                marked = {item.turn for item in self.of_turns([turn.id for turn in some])}
+        while some := self._turns.in_thread(name, limit=_AT_ONCE):
+            with self._database.transaction() as connection:
+                marked = {
+                    item.turn for item in self._differences.on_turns([turn.id for turn in some])
+                }
                 _out_of_quarantine(connection, some, marked)
                 connection.executemany(
                     "delete from turns where id = ?", [(turn.id,) for turn in reversed(some)]
                 )
-            self.fold_log()
+            self._database.fold_log()
 
-    def said_only_in(self, name: str) -> list[str]:
+    def texts_only_in(self, name: str) -> list[str]:
         """Return the texts of a thread that neither another thread nor a difference holds as well."""
-        rows = self._rows(
+        rows = self._database.rows(
             "select asked from turns where thread = :name "
             "union select replied from turns where thread = :name "
             "except select asked from turns where thread != :name "
@@ -190,7 +220,7 @@ class Threads(Branches, Forgetting):
         return [str(row[0]) for row in rows]
 
     def _has_thread(self, name: str) -> bool:
-        return bool(self._rows("select 1 from turns where thread = ? limit 1", (name,)))
+        return bool(self._database.rows("select 1 from turns where thread = ? limit 1", (name,)))
 
     def _let_marks_go(self, connection: sqlite3.Connection, name: str) -> None:
         """Let the marks of a thread stand for themselves: no name, and of the talk before them only
@@ -217,8 +247,10 @@ class Threads(Branches, Forgetting):
 
     def _speak_elsewhere(self, connection: sqlite3.Connection, name: str) -> None:
         """Where the person spoke last in a thread that is gone, let it be the latest that is left."""
-        if self._rows("select 1 from facts where name = ? and value = ?", (LAST_THREAD, name)):
-            left = self.threads()
+        if self._database.rows(
+            "select 1 from facts where name = ? and value = ?", (LAST_THREAD, name)
+        ):
+            left = self.all()
             if left:
                 connection.execute(
                     "update facts set value = ? where name = ?", (left[0][0], LAST_THREAD)

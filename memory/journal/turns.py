@@ -8,9 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from memory.difference import Message, Turn
-from memory.errors import UnknownIdError
 from memory.journal.database import Database
-from memory.sentence import Sentence
 
 BEFORE_CHARACTERS = 8_000
 """As much of the talk ahead of a marked turn is kept with the mark, the latest first."""
@@ -22,14 +20,17 @@ PATH = """with recursive path(id, parent, step) as (
     where step + 1 < :limit)"""
 """The turns from one (`:from`) back to its thread's beginning, at most `:limit` of them."""
 
-Why = tuple[str, float, tuple[str, ...]]
+RecallTrace = tuple[str, float, tuple[str, ...]]
 """Id of a recalled difference, its score when it was recalled, the stems it shared."""
 
 
-class Turns(Database):
-    """The part of the journal that knows the turns."""
+class Turns:
+    """The table of turns, and the turn at which each thread stands."""
 
-    def add_turn(
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(
         self,
         turn: Turn,
         why: Sequence[tuple[str, float, Sequence[str]]] = (),
@@ -45,9 +46,9 @@ class Turns(Database):
         goes where the one that it follows went, and begins its thread anew where that one is gone.
         `place` names the session that it was spoken in.
         """
-        with self._writing() as connection:
+        with self._database.transaction() as connection:
             parent = self.head(turn.thread) if after is None else after
-            followed = self._rows("select thread from turns where id = ?", (parent,))
+            followed = self._database.rows("select thread from turns where id = ?", (parent,))
             thread = str(followed[0][0]) if followed else turn.thread
             parent = parent if followed else ""
             connection.execute(
@@ -77,51 +78,61 @@ class Turns(Database):
 
     def place_of(self, turn: str) -> str:
         """Return the session that a turn (its whole id) was spoken in; "" where it is not known."""
-        rows = self._rows("select place from turns where id = ?", (turn,))
+        rows = self._database.rows("select place from turns where id = ?", (turn,))
         return str(rows[0][0]) if rows else ""
 
-    def spoken_at(self, place: str) -> str:
+    def latest_at(self, place: str) -> str:
         """Return the id of the latest turn that was spoken in a session, "" for none."""
-        rows = self._rows(
+        rows = self._database.rows(
             "select id from turns where place = ? order by seq desc limit 1", (place,)
         )
         return str(rows[0][0]) if rows else ""
 
     def head(self, thread: str) -> str:
         """Return the id of the turn at which a thread stands: the last of its chosen branch, or ""."""
-        rows = self._rows(
+        rows = self._database.rows(
             "select coalesce((select turn from heads where thread = :thread), "
             "(select id from turns where thread = :thread order by seq desc limit 1), '')",
             {"thread": thread},
         )
         return str(rows[0][0])
 
-    def turns(self, thread: str | None = None, *, limit: int = -1) -> list[Turn]:
-        """Return the latest `limit` turns (all when negative), oldest first; of one thread or all."""
-        where, values = ("where thread = ?", [thread]) if thread is not None else ("", [])
-        rows = self._rows(
-            f"select * from turns {where} order by seq desc limit ?", [*values, limit]
+    def all(self) -> list[Turn]:
+        """Return the turns of every thread, oldest first."""
+        return self._database.decode(
+            turn_of, self._database.rows("select * from turns order by seq")
         )
-        return self._made(turn_of, reversed(rows))
 
-    def turn(self, prefix: str) -> Turn:
+    def latest(self, limit: int) -> list[Turn]:
+        """Return the latest `limit` turns of all threads, oldest first."""
+        rows = self._database.rows("select * from turns order by seq desc limit ?", (limit,))
+        return self._database.decode(turn_of, reversed(rows))
+
+    def in_thread(self, thread: str, *, limit: int = -1) -> list[Turn]:
+        """Return the latest `limit` turns (all when negative) of a thread, oldest first."""
+        rows = self._database.rows(
+            "select * from turns where thread = ? order by seq desc limit ?", (thread, limit)
+        )
+        return self._database.decode(turn_of, reversed(rows))
+
+    def get(self, prefix: str) -> Turn:
         """Return the turn whose id starts with `prefix`.
 
         Raises:
             UnknownIdError: none does, or several do.
         """
-        return self._made(turn_of, [self._one("turns", prefix)])[0]
+        return self._database.decode(turn_of, [self._database.row_by_prefix("turns", prefix)])[0]
 
-    def why(self, turn: str) -> list[Why]:
+    def recall_trace(self, turn: str) -> list[RecallTrace]:
         """Return what was recalled for a turn when it was spoken; nothing for older turns."""
-        rows = self._rows("select why from turns where id = ?", (turn,))
+        rows = self._database.rows("select why from turns where id = ?", (turn,))
         return [
             (name, score, tuple(stems)) for row in rows for name, score, stems in json.loads(row[0])
         ]
 
-    def recalled_for(self, identity: str) -> list[tuple[str, int]]:
+    def uses_of(self, identity: str) -> list[tuple[str, int]]:
         """Return (thread, turns) of the replies that were given with a difference in the context."""
-        rows = self._rows(
+        rows = self._database.rows(
             "select thread, count(*) as turns from turns where ? in "
             "(select value from json_each(case when json_valid(recalled) then recalled else '[]' end)) "
             "group by thread order by max(seq) desc",
@@ -129,37 +140,29 @@ class Turns(Database):
         )
         return [(row["thread"], row["turns"]) for row in rows]
 
-    def threads(self) -> list[tuple[str, int, datetime]]:
-        """Return (name, turns, last turn) of each thread, the latest first."""
-        rows = self._rows(
-            "select thread, count(*) as turns, max(at) as at from turns "
-            "group by thread order by max(seq) desc"
-        )
-        return [(row["thread"], row["turns"], datetime.fromisoformat(row["at"])) for row in rows]
-
-    def search_turns(self, text: str, limit: int = 100) -> list[Turn]:
+    def search(self, text: str, limit: int = 100) -> list[Turn]:
         """Return the latest `limit` turns that hold every word of `text`, the latest first.
 
         Upper and lower case are the same in any alphabet, which SQLite's `like` knows for ASCII only.
         """
         words = text.casefold().split()
         found: list[str] = []
-        for row in self._rows("select id, asked, replied from turns order by seq desc"):
+        for row in self._database.rows("select id, asked, replied from turns order by seq desc"):
             if len(found) == limit:
                 break
             said = f"{row['asked']}\n{row['replied']}".casefold()
             if all(word in said for word in words):
                 found.append(row["id"])
-        return [self.turn(identity) for identity in found]
+        return [self.get(identity) for identity in found]
 
     def parent(self, turn: str) -> str:
         """Return the id of the turn that this one follows; "" where it begins its thread."""
-        rows = self._rows("select parent from turns where id = ?", (turn,))
+        rows = self._database.rows("select parent from turns where id = ?", (turn,))
         return str(rows[0][0]) if rows else ""
 
     def before(self, turn: Turn) -> tuple[Message, ...]:
         """Return the talk ahead of a turn in its branch, as much as is kept with a mark."""
-        rows = self._rows(
+        rows = self._database.rows(
             f"{PATH} select asked, replied from turns join path using (id) "
             "where asked != '' order by path.step limit :limit",
             {"from": self.parent(turn.id), "limit": _BEFORE_TURNS},
@@ -175,36 +178,11 @@ class Turns(Database):
 
     def next_surprisal(self, turn: Turn) -> float | None:
         """Return the surprisal of what the user said after a turn, where it was measured."""
-        rows = self._rows(
+        rows = self._database.rows(
             "select asked_surprisal from turns where parent = ? order by seq desc limit 1",
             (turn.id,),
         )
         return rows[0][0] if rows else None
-
-    def _one(self, table: str, prefix: str) -> sqlite3.Row:
-        found = self._rows(
-            f"select * from {table} where id >= ? and id < ? limit 2",
-            (prefix, prefix + "\U0010ffff"),
-        )
-        what = table.removesuffix("s")
-        if not prefix or not found:
-            raise UnknownIdError(
-                "no {what} has the id {prefix!r}; {more}",
-                what=what,
-                prefix=prefix,
-                more=(
-                    Sentence("`discern memory list` shows them")
-                    if what == "difference"
-                    else Sentence("`discern ask --json` and the chat show the ids of turns")
-                ),
-            )
-        if len(found) > 1:
-            raise UnknownIdError(
-                "several {table} start with {prefix!r}; give more of the id",
-                table=table,
-                prefix=prefix,
-            )
-        return found[0]
 
 
 def turn_of(row: sqlite3.Row) -> Turn:

@@ -308,8 +308,8 @@ def _refuse(said: str) -> NoReturn:
 
 def _journal_id(journal: Journal) -> str:
     """Return what tells this journal from others on a server; made once and kept in it."""
-    with journal.writing() as connection:
+    with journal.transaction() as connection:
         connection.execute(
             "insert into facts values ('journal', ?) on conflict (name) do nothing", (new_id(),)
         )
-    return str(journal.fact("journal"))
+    return str(journal.facts.get("journal"))

@@ -22,7 +22,7 @@ class Mark:
     @classmethod
     def of(cls, journal: Journal) -> Mark:
         """Return where the journal is."""
-        [row] = journal.rows(
+        [row] = journal.database.rows(
             "select count(*) as n, coalesce(max(seq), 0) as top, coalesce((select id from "
             "differences order by seq desc limit 1), '') as id from differences"
         )
@@ -39,13 +39,15 @@ class Mark:
     def stands_in(self, journal: Journal) -> bool:
         """Whether its difference still stands in the journal at its place."""
         return bool(
-            journal.rows("select 1 from differences where seq = ? and id = ?", (self.top, self.id))
+            journal.database.rows(
+                "select 1 from differences where seq = ? and id = ?", (self.top, self.id)
+            )
         )
 
 
 def between(journal: Journal, after: int, to: int) -> list[Row]:
     """Return (seq, id, asked) of the differences numbered after `after` up to `to`, in order."""
-    return journal.rows(
+    return journal.database.rows(
         "select seq, id, asked from differences where seq > ? and seq <= ? order by seq",
         (after, to),
     )

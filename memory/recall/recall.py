@@ -82,11 +82,14 @@ def search(
     query = list(dict.fromkeys(stems(text)))[:64]
     ranks: dict[str, float] = {}
     near = index.nearest(text, CANDIDATES) if index is not None else []
-    for side in (journal.search(_telling(query, journal), CANDIDATES), [key for key, _ in near]):
+    for side in (
+        journal.stems.search(_telling(query, journal), CANDIDATES),
+        [key for key, _ in near],
+    ):
         for rank, identity in enumerate(side):
             ranks[identity] = ranks.get(identity, 0.0) + 1 / (FUSION_K + rank)
     candidates = sorted(ranks, key=lambda identity: -ranks[identity])[:SCORED]
-    found = [item for item in journal.found(candidates) if item.superseded_by is None]
+    found = [item for item in journal.differences.by_ids(candidates) if item.superseded_by is None]
     scored = _score(text, query, found, journal, embedder)
     if index is not None and index.reads_sense:
         scored = _with_sense(scored, dict(near))
@@ -143,7 +146,7 @@ def _telling(query: Sequence[str], journal: Journal) -> list[str]:
     wanted = [stem for stem in query if stem in counts]
     for stem in query:
         if stem not in counts and weight(stem) == 1 and len(stem) >= 4:
-            wanted += [near for near in journal.stems_from(stem[:2]) if alike(stem, near)]
+            wanted += [near for near in journal.stems.starting_with(stem[:2]) if alike(stem, near)]
     _total, counts = _counts(wanted, journal)
     wanted.sort(key=lambda stem: (counts.get(stem, 0), -weight(stem)))
     chosen: list[str] = []
@@ -157,15 +160,15 @@ def _telling(query: Sequence[str], journal: Journal) -> list[str]:
 
 
 def _counts(wanted: Sequence[str], journal: Journal) -> tuple[int, dict[str, int]]:
-    """Return what `journal.stem_counts` does; stems in many differences are counted now and then.
+    """Return what `StemIndex.counts` does; stems in many differences are counted now and then.
 
     Counting one walks all its rows. A tenth more or fewer of many changes no weight worth naming.
     """
     size, often = _OFTEN.get(journal, (0, {}))
-    total, counts = journal.stem_counts([stem for stem in wanted if stem not in often])
+    total, counts = journal.stems.counts([stem for stem in wanted if stem not in often])
     if abs(total - size) > size / 10:
         size, often = total, {}
-        total, counts = journal.stem_counts(wanted)
+        total, counts = journal.stems.counts(wanted)
     often.update({stem: count for stem, count in counts.items() if count >= MANY})
     _OFTEN[journal] = (size, often)
     return total, {**often, **counts}

@@ -21,7 +21,6 @@ from pathlib import Path
 from memory.difference import Difference, State, new_id, now
 from memory.errors import ExchangeError, UnknownIdError
 from memory.files.atomic_write import write_whole
-from memory.journal.exported_copies import note_copy
 from memory.memory import Memory
 from memory.settings.paths import expanded
 from memory.transfer.export_schema import (
@@ -60,7 +59,7 @@ class Batch:
 
 def export_memory(memory: Memory, write: Callable[[str], object]) -> int:
     """Write every difference through `write`, a line a call; returns how many."""
-    differences = memory.journal.differences()
+    differences = memory.journal.differences.all()
     for line in _lines(differences):
         write(line)
     return len(differences)
@@ -73,8 +72,8 @@ def export_file(memory: Memory, path: Path) -> int:
         ExchangeError: it cannot be written; what stood there before still does.
     """
     path = expanded(path).absolute()
-    differences = memory.journal.differences()
-    note_copy(memory.journal, path)
+    differences = memory.journal.differences.all()
+    memory.journal.exported_copies.note(path)
     try:
         write_whole(path, _lines(differences))
     except OSError as error:
@@ -101,7 +100,7 @@ def read_batch(memory: Memory, path: Path, *, progress: Progress | None = None) 
         ExchangeError: the file or one of its lines is refused; nothing of it is kept.
     """
     path = expanded(path).absolute()
-    known = {_key(item): item.id for item in memory.journal.differences()}
+    known = {_key(item): item.id for item in memory.journal.differences.all()}
     lines: dict[str, int] = {}  # source id → line
     fresh: dict[str, Record] = {}  # source id → record
     same: dict[str, str] = {}  # source id of a duplicate → the id it is the same as
@@ -178,7 +177,7 @@ def _quarantine(
     at = now()
     if not bodies:
         return Batch("", str(path), at, 0, duplicates, (), announced)
-    with memory.journal.writing() as connection:
+    with memory.journal.transaction() as connection:
         _table(connection)
         rows = connection.execute("select coalesce(max(cast(batch as integer)), 0) from quarantine")
         number = str(int(rows.fetchone()[0]) + 1)
@@ -192,16 +191,16 @@ def _quarantine(
 
 def batches(memory: Memory) -> list[Batch]:
     """Return what waits in quarantine, oldest first."""
-    with memory.journal.writing() as connection:
+    with memory.journal.transaction() as connection:
         _table(connection)
-    rows = memory.journal.rows(
+    rows = memory.journal.database.rows(
         "select batch, min(at) as at, min(source) as source, count(*) as n from quarantine "
         "group by batch order by cast(batch as integer)"
     )
     found: list[Batch] = []
     for row in rows:
         about = json.loads(row["source"])
-        first = memory.journal.rows(
+        first = memory.journal.database.rows(
             "select body from quarantine where batch = ? order by seq limit ?",
             (row["batch"], PREVIEW),
         )
@@ -223,16 +222,16 @@ def confirm(memory: Memory, batch: str) -> int:
         UnknownIdError: no such batch waits.
     """
     records = [Record.model_validate_json(body) for body in _bodies(memory, batch)]
-    known = {_key(item): item.id for item in memory.journal.differences()}
+    known = {_key(item): item.id for item in memory.journal.differences.all()}
     ids = {record.id: known.get(_record_key(record)) or new_id() for record in records}
     fresh = [record for record in records if _record_key(record) not in known]
     here = set(known.values()) | set(ids.values())
-    with memory.journal.writing() as connection:
+    with memory.journal.transaction() as connection:
         for record in fresh:
             difference = to_difference(record, ids[record.id], _turn(record, batch))
             after = ids.get(record.superseded_by or "", record.superseded_by)
             difference = replace(difference, superseded_by=after if after in here else None)
-            memory.journal.add_difference(
+            memory.journal.differences.add(
                 replace(difference, state=State.WAITING if difference.teaches else State.BARE)
             )
         connection.execute("delete from quarantine where batch = ?", (batch,))
@@ -247,7 +246,7 @@ def reject(memory: Memory, batch: str) -> int:
         UnknownIdError: no such batch waits.
     """
     count = len(_bodies(memory, batch))
-    with memory.journal.writing() as connection:
+    with memory.journal.transaction() as connection:
         connection.execute("delete from quarantine where batch = ?", (batch,))
     return count
 
@@ -260,9 +259,11 @@ def _table(connection: sqlite3.Connection) -> None:
 
 
 def _bodies(memory: Memory, batch: str) -> list[str]:
-    with memory.journal.writing() as connection:
+    with memory.journal.transaction() as connection:
         _table(connection)
-    rows = memory.journal.rows("select body from quarantine where batch = ? order by seq", (batch,))
+    rows = memory.journal.database.rows(
+        "select body from quarantine where batch = ? order by seq", (batch,)
+    )
     if not rows:
         raise UnknownIdError(
             "no batch {batch!r} waits; `discern memory batches` lists those that do",

@@ -19,9 +19,8 @@ from typing import Any, Literal
 from memory.difference import Difference, Turn, now
 from memory.errors import ThreadError
 from memory.files.atomic_write import write_whole
-from memory.journal.exported_copies import note_copy
 from memory.journal.journal import Journal
-from memory.journal.threads import Told
+from memory.journal.threads import Transcript
 from memory.settings.paths import expanded
 from memory.transfer.export_schema import escape_unseen
 
@@ -37,7 +36,7 @@ Gate = Callable[[str], str]
 """What untrusted text passes before it is written for the eye: it takes away what acts unseen."""
 
 
-def to_json(told: Told) -> str:
+def to_json(told: Transcript) -> str:
     """Return a thread as one JSON document, a key a line."""
     body = {
         "discern": "session",
@@ -81,7 +80,7 @@ def _mark(item: Difference) -> dict[str, Any]:
     }
 
 
-def to_markdown(told: Told, gate: Gate) -> str:
+def to_markdown(told: Transcript, gate: Gate) -> str:
     """Return a thread as Markdown; `gate` cleans text for display (`tui.terminal.sanitize.clean`)."""
     count = len(told.turns)
     first, last = _when(told.turns[0].at), _when(told.turns[-1].at)
@@ -134,11 +133,11 @@ def _when(moment: datetime) -> str:
     return f"{moment.astimezone():%Y-%m-%d %H:%M}"
 
 
-def _marks_on(told: Told, turn: Turn) -> list[Difference]:
+def _marks_on(told: Transcript, turn: Turn) -> list[Difference]:
     return [item for item in told.marks if item.turn == turn.id]
 
 
-def written_as(told: Told, form: Form, gate: Gate) -> str:
+def written_as(told: Transcript, form: Form, gate: Gate) -> str:
     """Return a thread in one of the two forms."""
     return to_json(told) if form == "json" else to_markdown(told, gate)
 
@@ -160,7 +159,7 @@ def write_session(journal: Journal, path: Path, text: str) -> Path:
     there = ThreadError("{path} is there already; name another file", path=path)
     if path.exists():
         raise there
-    note_copy(journal, path)
+    journal.exported_copies.note(path)
     try:
         write_whole(path, text, new=True)
     except FileExistsError:

@@ -32,7 +32,6 @@ from memory.files.sqlite_file import (
     refuse_open_file,
 )
 from memory.journal.database import aside_name
-from memory.journal.exported_copies import note_copy
 from memory.journal.journal import Journal
 from memory.journal.schema import MIGRATIONS
 from memory.settings.paths import expanded
@@ -61,10 +60,10 @@ def backup(journal: Journal, path: Path, *, force: bool = False) -> Path:
     if path.exists() and not force:
         raise HomeError("{path} is there already; name another file for the backup", path=path)
     refuse_open_file(path)
-    journal.require_in_place()
+    journal.database.require_in_place()
     unnoted: HomeError | None = None
     try:
-        note_copy(journal, path)
+        journal.exported_copies.note(path)
     except HomeError as error:  # a full disk, say: then a copy on another is wanted all the more
         unnoted = error
     with _explained(f"cannot copy the journal to {path}"), whole(path) as part:

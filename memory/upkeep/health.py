@@ -59,11 +59,11 @@ def check(home: Home, journal: Journal, index: Index | None = None) -> tuple[Fin
 
 
 def _file(journal: Journal) -> Iterator[Finding]:
-    said = [str(row[0]) for row in journal.rows(f"pragma integrity_check({_MOST})")]
+    said = [str(row[0]) for row in journal.database.rows(f"pragma integrity_check({_MOST})")]
     if said != ["ok"]:
         more = f" (and {len(said) - 1} more)" if len(said) > 1 else ""
         yield Finding("error", f"the file {journal.path} is damaged: {said[0]}{more}", _RESTORE)
-    broken = Counter(str(row[0]) for row in journal.rows("pragma foreign_key_check"))
+    broken = Counter(str(row[0]) for row in journal.database.rows("pragma foreign_key_check"))
     for table, count in broken.items():
         yield Finding("error", f"{_count(count, 'row')} of {table} point to what is not there")
 
@@ -88,17 +88,17 @@ def _rows(journal: Journal) -> Iterator[Finding]:
 
 def _differences(journal: Journal, unreadable: list[str]) -> Iterator[Difference]:
     after = 0
-    while ids := journal.rows(
+    while ids := journal.database.rows(
         "select seq, id from differences where seq > ? order by seq limit ?", (after, _BATCH)
     ):
         after = int(ids[-1]["seq"])
         names = [str(row["id"]) for row in ids]
         try:
-            yield from journal.found(names)
+            yield from journal.differences.by_ids(names)
         except HomeError:
             for name in names:
                 try:
-                    yield from journal.found([name])
+                    yield from journal.differences.by_ids([name])
                 except HomeError:
                     unreadable.append(name[:40])
 
@@ -115,12 +115,12 @@ def _links(journal: Journal) -> Iterator[Finding]:
             "and superseded_by not in (select id from differences)",
         ),
     ):
-        if count := int(journal.rows(sql)[0][0]):
+        if count := int(journal.database.rows(sql)[0][0]):
             said = f"{count} {sentence.format(s='s' * (count != 1))}"
             yield Finding("warning", said)
     after = {
         str(row[0]): str(row[1])
-        for row in journal.rows(
+        for row in journal.database.rows(
             "select id, superseded_by from differences where superseded_by is not null"
         )
     }
@@ -150,14 +150,14 @@ def _circle(after: dict[str, str]) -> list[str]:
 
 def _words(journal: Journal) -> Iterator[Finding]:
     missing = int(
-        journal.rows("select count(*) from differences where seq not in (select rowid from stems)")[
-            0
-        ][0]
+        journal.database.rows(
+            "select count(*) from differences where seq not in (select rowid from stems)"
+        )[0][0]
     )
     over = int(
-        journal.rows("select count(*) from stems where rowid not in (select seq from differences)")[
-            0
-        ][0]
+        journal.database.rows(
+            "select count(*) from stems where rowid not in (select seq from differences)"
+        )[0][0]
     )
     if missing:
         said = f"{_count(missing, 'difference')} not found by words"
@@ -172,7 +172,7 @@ def _index(journal: Journal, index: Index | None) -> Iterator[Finding]:
     if not index.settle(timeout=_SETTLING):
         yield Finding("warning", index.notice or "the index of vectors is not level", _REBUILD)
         return
-    wanted = {str(row[0]) for row in journal.rows("select id from differences")}
+    wanted = {str(row[0]) for row in journal.database.rows("select id from differences")}
     held = index.ids()
     if behind := len(wanted - held):
         said = f"the index of vectors lacks {_count(behind, 'difference')}"
@@ -183,7 +183,9 @@ def _index(journal: Journal, index: Index | None) -> Iterator[Finding]:
 
 
 def _waiting(journal: Journal) -> Iterator[Finding]:
-    row = journal.rows("select count(*) as n, count(distinct batch) as batches from quarantine")[0]
+    row = journal.database.rows(
+        "select count(*) as n, count(distinct batch) as batches from quarantine"
+    )[0]
     if row["n"]:
         yield Finding(
             "note",
@@ -212,7 +214,7 @@ def _disk(home: Home) -> Iterator[Finding]:
 
 
 def _unfinished(home: Home, journal: Journal) -> Iterator[Finding]:
-    for path in unfinished(home, journal):
+    for path in unfinished(home, journal.exported_copies):
         said = f"a copy that is being written, or was cut off, is in {path}"
         yield Finding("note", said, "delete that folder when nothing writes to it")
 

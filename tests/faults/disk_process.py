@@ -46,17 +46,17 @@ def fill(home: Home, ballast: Path) -> None:
                 kept.append(memory.mark(make_turn(), "error", sounds="x" * 19_000).id)
         except DiscernError as error:
             say(refused=str(error), kept=len(kept))
-        assert [item.id for item in memory.journal.differences()] == kept
+        assert [item.id for item in memory.journal.differences.all()] == kept
         try:
             with Journal(home.journal) as other:
-                say(opened=[item.id for item in other.differences()] == kept)
+                say(opened=[item.id for item in other.differences.all()] == kept)
         except DiscernError as error:
             say(opened=str(error))
         os.truncate(ballast, 0)
         kept.append(memory.mark(make_turn(), "error", sounds="There is room again.").id)
         say(again=True)
     with Journal(home.journal) as journal:
-        assert [item.id for item in journal.differences()] == kept
+        assert [item.id for item in journal.differences.all()] == kept
         say(whole=journal.check() is None)
 
 
@@ -74,7 +74,7 @@ def erase(home: Home, ballast: Path) -> None:
             for number in range(100)
         ]
         for turn in turns:
-            memory.journal.add_turn(turn)
+            memory.journal.turns.add(turn)
         kept = memory.mark(turns[0], "error", sounds="Lutz.").id
         with checkpoints(home.checkpoints) as saver:
             graph = bare().compile(checkpointer=saver)
@@ -106,7 +106,7 @@ def erase(home: Home, ballast: Path) -> None:
             log=(run / "training.log").read_text("utf-8"),
             codes=[done.returncode for done in codes],
             said=[done.stdout + done.stderr for done in codes],
-            turns=len(journal.turns()),
+            turns=len(journal.turns.all()),
             left=[str(path) for path, held in held.items() if b"zyzzyva" in held.lower()],
             first=[str(path) for path, held in held.items() if turns[0].asked.encode() in held],
             whole=journal.check() is None,
@@ -122,7 +122,7 @@ def main() -> None:
             fill(home, Path(sys.argv[3]))
         else:
             with Memory.open(home, read_settings(home), dense=False) as memory:
-                say(opened=len(memory.journal.differences()))
+                say(opened=len(memory.journal.differences.all()))
                 say(marked=memory.mark(make_turn(), "error", sounds="Lutz.").id)
     except DiscernError as error:
         say(refused=str(error))

@@ -72,7 +72,7 @@ class Told:
 
     def held(self) -> None:
         """Say what this process finds in the journal."""
-        say(held=[item.id for item in self.chat.journal.differences()])
+        say(held=[item.id for item in self.chat.journal.differences.all()])
 
     def close(self) -> None:
         self._nights.shutdown(wait=False)

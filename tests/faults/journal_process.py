@@ -40,7 +40,7 @@ def work(
     with Memory.open(home, settings, dense=False) as memory:
         for number in range(first, first + most):
             turn = Turn(new_id(), "main", now(), f"What is {number}?", "I don't know.", "tiny@0")
-            memory.journal.add_turn(turn)
+            memory.journal.turns.add(turn)
             item = memory.mark(turn, "error", sounds=expected(number))
             say(marked=item.id, number=number)
             mine.append(item.id)
@@ -67,7 +67,7 @@ def read(home: Home, *, until: str) -> None:
     seen: set[str] = set()
     with Journal(home.journal) as journal:
         while not Path(until).exists():
-            found = journal.differences()
+            found = journal.differences.all()
             assert seen <= {item.id for item in found}
             seen = {item.id for item in found}
             for item in found:
@@ -78,7 +78,7 @@ def read(home: Home, *, until: str) -> None:
 def opened(home: Home) -> None:
     """Open the journal, which migrates an old one."""
     with Journal(home.journal) as journal:
-        say(opened=len(journal.differences()))
+        say(opened=len(journal.differences.all()))
 
 
 def main() -> None:

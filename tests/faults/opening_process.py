@@ -95,12 +95,12 @@ def steps(
 
     def second() -> None:
         with Journal(home.journal) as other:
-            other.set_fact("seen", "twice")
+            other.facts.set("seen", "twice")
 
     def mark() -> None:
         with Memory.open(home, settings, dense=False) as memory:
             turn = Turn(new_id(), "main", now(), f"What is {len(marked)}?", "No idea.", "tiny@0")
-            memory.journal.add_turn(turn)
+            memory.journal.turns.add(turn)
             marked.append(memory.mark(turn, "error", sounds="One.").id)
 
     def index() -> None:

@@ -49,7 +49,7 @@ def tell(home: Home, memory: Memory, name: str, number: int) -> None:
         for place in range(TURNS):
             said = f"{word(number)} {place} " * (1 + number % 40)
             turn = Turn(new_id(), name, now(), said, f"So {said}", "tiny@0")
-            memory.journal.add_turn(turn)
+            memory.journal.turns.add(turn)
             config: Any = {"configurable": {"thread_id": name}}
             told: Any = {"messages": [("user", said)], "turn": turn.id}
             graph.invoke(told, config, durability="exit")

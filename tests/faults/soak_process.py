@@ -38,12 +38,12 @@ def moment(day: int) -> datetime:
 def mark(home: Home, day: int) -> None:
     """Mark something on the day before this night, and forget what is old; once."""
     with Journal(home.journal) as journal:
-        known = journal.differences()
+        known = journal.differences.all()
         if all(item.asked != f"Who came on day {day}?" for item in known):
             at = moment(day) - timedelta(hours=9)
-            journal.add_difference(difference(f"Who came on day {day}?", f"Guest {day}.", at=at))
-        for item in journal.differences()[:-KEPT_MARKS]:
-            journal.forget(item)
+            journal.differences.add(difference(f"Who came on day {day}?", f"Guest {day}.", at=at))
+        for item in journal.differences.all()[:-KEPT_MARKS]:
+            journal.forgetting.forget(item)
 
 
 def live(home: Home, settings: Settings, model: Path, day: int) -> None:

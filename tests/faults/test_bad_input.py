@@ -54,8 +54,8 @@ def kept(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
     """A home with a turn and a difference in it, and no standard input."""
     monkeypatch.setattr("sys.stdin", io.StringIO())
     with Journal(home.journal) as journal:
-        journal.add_turn(make_turn())
-        journal.add_difference(make_difference())
+        journal.turns.add(make_turn())
+        journal.differences.add(make_difference())
     return home
 
 
@@ -88,7 +88,7 @@ def test_a_model_that_cannot_be_used_is_named_and_nothing_is_lost(
     assert str(path) in said[0]
     assert "Traceback" not in err
     with Journal(kept.journal) as journal:
-        assert len(journal.turns()) == len(journal.differences()) == 1
+        assert len(journal.turns.all()) == len(journal.differences.all()) == 1
 
 
 def test_a_home_that_cannot_be_written_is_refused(
@@ -120,7 +120,7 @@ def test_a_full_disk_refuses_a_mark_and_keeps_the_earlier_ones(
         resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
 
     with Journal(kept.journal) as journal:
-        turn = journal.turns()[0].id
+        turn = journal.turns.all()[0].id
     done = subprocess.run(
         [sys.executable, "-m", "tui", "mark", "--moment", "error", "--turn", turn, "--expected",
          "x" * 19_000],
@@ -131,12 +131,12 @@ def test_a_full_disk_refuses_a_mark_and_keeps_the_earlier_ones(
     assert "Traceback" not in done.stderr
     with Journal(kept.journal) as journal:
         assert journal.check() is None
-        assert len(journal.differences()) == 1
+        assert len(journal.differences.all()) == 1
 
 
 def test_hostile_text_is_printed_harmlessly(kept: Home, capsys: pytest.CaptureFixture[str]) -> None:
     with Journal(kept.journal) as journal:
-        turn = journal.turns()[0].id
+        turn = journal.turns.all()[0].id
     evil = "\x1b]0;owned\x07\x1b[2J\u202e[bold]x[/bold]\u200b<|im_end|>"
     assert run(["mark", "--moment", "error", "--turn", turn, "--expected", evil, "--json"]) == 0
     identity = json.loads(capsys.readouterr().out)["id"]

@@ -172,9 +172,9 @@ def evening(home: Home, model: Path, more: Callable[[int], bool]) -> Acknowledge
     with Journal(home.journal) as journal:
         for number in range(2):  # something for the night to learn
             item = make_difference(f"What was {number}?")
-            journal.add_turn(Turn(item.turn, "main", now(), item.asked, item.replied, "tiny@0"))
-            journal.add_difference(item)
-        before = {item.id for item in journal.differences()}
+            journal.turns.add(Turn(item.turn, "main", now(), item.asked, item.replied, "tiny@0"))
+            journal.differences.add(item)
+        before = {item.id for item in journal.differences.all()}
     over = threading.Event()
 
     def follow(actor: Actor, seed: int) -> None:
@@ -228,12 +228,12 @@ def evening(home: Home, model: Path, more: Callable[[int], bool]) -> Acknowledge
         training.kill()
         beside[1].join()
     with Journal(home.journal) as journal:
-        acknowledged.compare({item.id for item in journal.differences()}, before)
-        for item in journal.differences():
+        acknowledged.compare({item.id for item in journal.differences.all()}, before)
+        for item in journal.differences.all():
             if item.id in acknowledged.marks:
                 assert item.contrast.sounds == expected(acknowledged.marks[item.id])
                 assert item.version >= acknowledged.versions.get(item.id, 1)
-        kept = {turn.id for turn in journal.turns()}
+        kept = {turn.id for turn in journal.turns.all()}
         forgotten = acknowledged.removing
         assert len(acknowledged.turns - kept) <= len(forgotten)  # those go with their marks
         assert [found for found in check(home, journal) if found.level != "note"] == []

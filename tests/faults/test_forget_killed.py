@@ -9,7 +9,6 @@ from pathlib import Path
 
 from agent.chat.marking import forget
 from memory.errors import UnknownIdError
-from memory.journal.exported_copies import note_copy
 from memory.memory import Memory
 from memory.settings.settings import Home, read_settings
 from tests.memory.files.test_atomic_write import killed
@@ -25,9 +24,9 @@ def furnish(home: Home, place: Path) -> str:
     turn = make_turn()
     item = replace(make_difference(f"What is a {WORD}?"), turn=turn.id)
     with Memory.open(home, settings, dense=False) as memory:
-        memory.journal.add_turn(replace(turn, asked=item.asked))
-        memory.journal.add_difference(item)
-        note_copy(memory.journal, place / "copy")
+        memory.journal.turns.add(replace(turn, asked=item.asked))
+        memory.journal.differences.add(item)
+        memory.journal.exported_copies.note(place / "copy")
     run = home.runs / "20261123T031500"
     run.mkdir(parents=True)
     (run / "report.json").write_text(json.dumps({"changes": [{"asked": item.asked}]}))

@@ -47,7 +47,7 @@ def turn(home: Home, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr("sys.stdin", io.StringIO())
     identity = new_id()
     with Journal(home.journal) as journal:
-        journal.add_turn(
+        journal.turns.add(
             Turn(identity, "t", now(), "What is the capital of Zubrowka?", "It is Paris.", "m")
         )
     return identity
@@ -62,7 +62,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
 def count(home: Home) -> int:
     with Journal(home.journal) as journal:
         assert journal.check() is None
-        return len(journal.differences())
+        return len(journal.differences.all())
 
 
 def mark(turn: str, **lines: str) -> int:
@@ -250,7 +250,7 @@ def prompt_with(memory: Memory, engine: Engine, evil: str) -> tuple[int, ...]:
     """Compose the prompt of a chat whose every stored text holds `evil`."""
     asked = f"What is the capital of Zubrowka? {evil}"
     spoken = Turn(new_id(), "t", now(), asked, f"Paris. {evil}", "m")
-    memory.journal.add_turn(spoken)
+    memory.journal.turns.add(spoken)
     difference = memory.mark(
         spoken, "error", sounds=f"Lutz. {evil}", note=evil or None, missed=evil or None,
         lost=evil or None,
@@ -290,13 +290,13 @@ def test_what_was_recalled_is_never_kept_as_a_memory(home: Home, settings: Setti
     from agent.chat.chat import Chat
 
     with Memory.open(home, settings, dense=False) as memory:
-        memory.mark(memory.journal.turns()[0], "error", sounds="Lutz, the capital.")
+        memory.mark(memory.journal.turns.all()[0], "error", sounds="Lutz, the capital.")
     with Chat.open(home, settings, dense=False) as chat:
         for _event in chat.say("What is the capital of Zubrowka?"):
             pass
-        turn = chat.journal.turns()[-1]
+        turn = chat.journal.turns.all()[-1]
         assert turn.recalled
         marked = chat.memory.mark(turn, "error", sounds="It is Lutz.")
-        kept = repr((turn, marked, chat.journal.turns(), chat.journal.differences()))
+        kept = repr((turn, marked, chat.journal.turns.all(), chat.journal.differences.all()))
         assert "past-differences" not in kept
         assert "Data from earlier talks" not in kept

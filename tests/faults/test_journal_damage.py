@@ -29,10 +29,10 @@ Damage = Callable[[Path], object]
 def copy(home: Home) -> Path:
     """A backup beside a journal with turns and differences in it."""
     with Journal(home.journal) as journal:
-        with journal.writing():
+        with journal.transaction():
             for number in range(COUNT):
-                journal.add_turn(make_turn(f"question {number}"))
-                journal.add_difference(make_difference(f"question {number} " * 9))
+                journal.turns.add(make_turn(f"question {number}"))
+                journal.differences.add(make_difference(f"question {number} " * 9))
         return backup(journal, home.journal.with_name("journal-20261123.sqlite"))
 
 
@@ -52,10 +52,10 @@ def cut(share: float) -> Damage:
 def use(path: Path) -> None:
     """Do with a journal what a chat does; and look at all of it."""
     with Journal(path) as journal:
-        assert len(journal.differences()) == COUNT
-        assert len(journal.turns()) == COUNT
-        journal.search(stems("question"), 24)
-        journal.add_difference(make_difference())
+        assert len(journal.differences.all()) == COUNT
+        assert len(journal.turns.all()) == COUNT
+        journal.stems.search(stems("question"), 24)
+        journal.differences.add(make_difference())
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def test_a_file_that_may_not_grow_refuses_a_mark_and_keeps_the_earlier(
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
 
     with Journal(home.journal) as journal:
-        journal.add_difference(make_difference())
+        journal.differences.add(make_difference())
     said = run("open", str(home.data), limits=limit)
     assert said["opened"] == 1
     assert said["marked"]
@@ -118,7 +118,7 @@ def test_a_file_that_may_not_grow_refuses_a_mark_and_keeps_the_earlier(
         "with Journal(Path(sys.argv[1])) as journal:\n"
         "    from tests.memory.journal.test_journal import make_difference\n"
         "    try:\n"
-        "        for _ in range(99): journal.add_difference(make_difference('long ' * 2000))\n"
+        "        for _ in range(99): journal.differences.add(make_difference('long ' * 2000))\n"
         "    except DiscernError as error: print(error)\n"
     )
     done = subprocess.run(
@@ -128,21 +128,21 @@ def test_a_file_that_may_not_grow_refuses_a_mark_and_keeps_the_earlier(
     assert "no room to write the journal" in done.stdout
     with Journal(home.journal) as journal:
         assert journal.check() is None
-        assert len(journal.differences()) >= 2
+        assert len(journal.differences.all()) >= 2
 
 
 def test_a_journal_that_may_not_grow_goes_on_when_it_may(home: Home, settings: Settings) -> None:
     with Memory.open(home, settings, dense=False) as memory:
         memory.mark(make_turn(), "error", sounds="Lutz.")
-        [row] = memory.journal.rows("pragma page_count")
-        memory.journal.rows(f"pragma max_page_count={row[0] + 2}")
+        [row] = memory.journal.database.rows("pragma page_count")
+        memory.journal.database.rows(f"pragma max_page_count={row[0] + 2}")
         with pytest.raises(HomeError, match=r"no room to write the journal .* full"):
             for _ in range(99):
                 memory.mark(make_turn(), "error", sounds="x" * 19_000)
-        kept = len(memory.journal.differences())
-        memory.journal.rows("pragma max_page_count=1000000")
+        kept = len(memory.journal.differences.all())
+        memory.journal.database.rows("pragma max_page_count=1000000")
         memory.mark(make_turn(), "error", sounds="x" * 19_000)
-        assert len(memory.journal.differences()) == kept + 1
+        assert len(memory.journal.differences.all()) == kept + 1
 
 
 @needs_mounts
@@ -164,7 +164,7 @@ def test_an_old_journal_on_a_full_disk_is_left_as_it_is(tmp_path: Path) -> None:
 @needs_mounts
 def test_a_read_only_disk_is_refused_and_its_marks_are_whole(home: Home) -> None:
     with Journal(home.journal) as journal:
-        journal.add_difference(make_difference())
+        journal.differences.add(make_difference())
     before = home.journal.read_bytes()
     words = mounted(
         f"mount --bind {home.data} {home.data}", f"mount -o remount,ro,bind {home.data}"
@@ -180,7 +180,7 @@ def test_a_file_or_folder_without_leave_to_write_is_refused(home: Home, what: st
     if os.geteuid() == 0 and not shutil.which("setpriv"):
         pytest.skip("nothing is forbidden to root, and there is no setpriv")
     with Journal(home.journal) as journal:
-        journal.add_difference(make_difference())
+        journal.differences.add(make_difference())
     before = home.journal.read_bytes()
     words: tuple[str, ...] = ()
     if os.geteuid() == 0:
@@ -210,10 +210,10 @@ def test_a_lock_held_for_too_long_is_said_and_nothing_is_lost(
         other.execute("begin immediate")
         with pytest.raises(HomeError, match=r"held by another process .* try again"):
             memory.mark(make_turn(), "error", sounds="Nebelsbad.")
-        assert len(memory.journal.differences()) == 1  # reading goes on meanwhile
+        assert len(memory.journal.differences.all()) == 1  # reading goes on meanwhile
         other.execute("rollback")
         memory.mark(make_turn(), "error", sounds="Nebelsbad.")
-        assert len(memory.journal.differences()) == 2
+        assert len(memory.journal.differences.all()) == 2
 
 
 def test_an_old_journal_that_another_process_holds_is_left_as_it_is(
@@ -228,4 +228,4 @@ def test_an_old_journal_that_another_process_holds_is_left_as_it_is(
         other.execute("rollback")
     assert copies(home.journal) == []
     with Journal(home.journal) as journal:
-        assert [item.id for item in journal.differences()] == ids
+        assert [item.id for item in journal.differences.all()] == ids

@@ -118,7 +118,7 @@ def test_what_was_acknowledged_survives_sixty_kills_at_random_instants(home: Hom
             cut_short += end["ended"] == -signal.SIGKILL
             with Journal(home.journal) as journal:
                 assert journal.check() is None
-                found = journal.differences()
+                found = journal.differences.all()
                 ledger.compare(found)
                 # One mark may have been kept and killed before it could be acknowledged.
                 unsaid = {item.id for item in found} - ledger.marked.keys()
@@ -162,8 +162,8 @@ def test_a_kill_while_tables_are_brought_up_to_date_leaves_the_old_or_the_new(
                     assert count == len(ids)
             sweep_home(home)  # as the next start does
             with Journal(home.journal) as journal:
-                assert [item.id for item in journal.differences()] == ids
-                assert len(journal.search(["land"], 1000)) == len(ids)
+                assert [item.id for item in journal.differences.all()] == ids
+                assert len(journal.stems.search(["land"], 1000)) == len(ids)
                 assert check(home, journal) == ()
     assert set(left) <= {1, len(MIGRATIONS)}
     assert 1 in left
@@ -193,7 +193,7 @@ def test_two_processes_mark_while_a_third_reads(home: Home, tmp_path: Path) -> N
         done.touch()
         seen, end = list(reader.rest())
     with Journal(home.journal) as journal:
-        found = journal.differences()
+        found = journal.differences.all()
         for ledger in ledgers:
             ledger.compare(found)
         assert len(found) == sum(len(ledger.marked) for ledger in ledgers) == 120

@@ -115,7 +115,7 @@ def test_forgetting_leaves_what_a_link_leads_to_and_names_the_link(
     before = contents(outside)
     item = make_difference(WORDS)
     with Journal(home.journal) as journal:
-        journal.add_difference(item)
+        journal.differences.add(item)
         erase_from_runs(home, [item])
         erase_talk_from_runs(home, [WORDS])
         sweep_home(home)

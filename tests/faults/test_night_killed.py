@@ -38,13 +38,13 @@ FIRST = datetime(2026, 3, 10, 4, tzinfo=UTC).astimezone()
 def mark(home: Home) -> str:
     item = difference("Who?", "Lutz.", at=FIRST - timedelta(days=5))
     with Journal(home.journal) as journal:
-        journal.add_difference(item)
+        journal.differences.add(item)
     return item.id
 
 
 def rows(home: Home) -> list[tuple[str, int]]:
     with Journal(home.journal) as journal:
-        return [(row["state"], row["attempt"]) for row in reversed(journal.nights(50))]
+        return [(row["state"], row["attempt"]) for row in reversed(journal.nights.latest(50))]
 
 
 def night(number: int) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def test_a_night_whose_child_is_killed_is_taken_up_by_the_next_tick(home: Home, 
     assert rows(home) == [("published", 2)]
     assert serves(home)
     with Journal(home.journal) as journal:
-        assert journal.difference(identity).state in (State.TRAINED, State.FAILING)
+        assert journal.differences.get(identity).state in (State.TRAINED, State.FAILING)
 
 
 @pytest.mark.slow
@@ -187,7 +187,7 @@ def test_killed_in_any_phase_the_night_is_taken_up(
     assert serves(home)
     nothing_is_left(home)
     with Journal(home.journal) as journal:
-        assert not journal.count_differences(State.WAITING)
+        assert not journal.differences.count(State.WAITING)
 
 
 @pytest.mark.parametrize("options", [["--once"], []])

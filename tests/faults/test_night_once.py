@@ -29,7 +29,7 @@ PARIS = ZoneInfo("Europe/Paris")
 
 def mark(home: Home, at: datetime) -> None:
     with Journal(home.journal) as journal:
-        journal.add_difference(difference("Who?", "Lutz.", at=at.astimezone(UTC)))
+        journal.differences.add(difference("Who?", "Lutz.", at=at.astimezone(UTC)))
 
 
 def runs(home: Home) -> int:
@@ -41,7 +41,7 @@ def runs(home: Home) -> int:
 
 def rows(home: Home) -> dict[str, tuple[str, int]]:
     with Journal(home.journal) as journal:
-        return {row["day"]: (row["state"], row["attempt"]) for row in journal.nights(400)}
+        return {row["day"]: (row["state"], row["attempt"]) for row in journal.nights.latest(400)}
 
 
 @pytest.fixture
@@ -135,8 +135,8 @@ def test_a_heartbeat_from_a_clock_since_set_back_does_not_hold_the_night(
     moment = datetime(2026, 3, 10, 4, tzinfo=PARIS)
     with Journal(home.journal) as journal:
         owner = f"{os.uname().nodename}:1:1"
-        assert journal.claim_night("2026-03-10", owner, stale_after=180, attempts=3) == 1
-        with journal._writing() as connection:
+        assert journal.nights.claim("2026-03-10", owner, stale_after=180, attempts=3) == 1
+        with journal.transaction() as connection:
             connection.execute("update nights set beat = '2099-01-01T00:00:00+00:00'")
     assert due(home, quick_settings(home), moment)
     assert rows(home) == {"2026-03-10": ("published", 2)}
@@ -148,9 +148,9 @@ def test_a_night_on_another_machine_is_left_to_it_while_its_heart_beats(
     mark(home, datetime(2026, 3, 1, tzinfo=PARIS))
     moment = datetime(2026, 3, 10, 4, tzinfo=PARIS)
     with Journal(home.journal) as journal:
-        assert journal.claim_night("2026-03-10", "elsewhere:1:1", stale_after=180, attempts=3)
+        assert journal.nights.claim("2026-03-10", "elsewhere:1:1", stale_after=180, attempts=3)
         assert due(home, quick_settings(home), moment) is None
-        with journal._writing() as connection:
+        with journal.transaction() as connection:
             connection.execute("update nights set beat = '2026-01-01T00:00:00+00:00'")
     assert due(home, quick_settings(home), moment)
 
@@ -202,7 +202,7 @@ def test_a_night_that_is_cut_off_is_tried_three_times_and_then_reported(
 
 def test_a_night_whose_process_died_three_times_leaves_a_report(home: Home, counting: None) -> None:
     mark(home, datetime(2026, 3, 1, tzinfo=PARIS))
-    with Journal(home.journal) as journal, journal._writing() as connection:
+    with Journal(home.journal) as journal, journal.transaction() as connection:
         connection.execute(
             "insert into nights (day, state, attempt, started, beat, owner) "
             "values ('2026-03-10', 'running', 3, ?, ?, ?)",

@@ -73,8 +73,8 @@ def kept(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
     """A home with a turn and a difference in it, and no standard input."""
     monkeypatch.setattr("sys.stdin", io.StringIO())
     with Journal(home.journal) as journal:
-        journal.add_turn(make_turn())
-        journal.add_difference(make_difference())
+        journal.turns.add(make_turn())
+        journal.differences.add(make_difference())
     return home
 
 
@@ -121,7 +121,7 @@ def agree(path: Path, home: Home, settings: Settings, capsys: pytest.CaptureFixt
     [model] = [item for item in found if item["what"] == "model"]
     assert f"{model['text']}; {model['mend']}" == sentence
     with Journal(home.journal) as journal:
-        assert len(journal.turns()) == len(journal.differences()) == 1
+        assert len(journal.turns.all()) == len(journal.differences.all()) == 1
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_a_thread_is_whole_wherever_a_rename_or_a_deletion_is_killed(home: Home)
             deleted |= {said["deleted"] for said in heard if "deleted" in said}
             with Journal(home.journal) as journal:
                 assert check(home, journal) == ()
-                names = {item.name: item.turns for item in journal.sessions()}
+                names = {item.name: item.turns for item in journal.threads.sessions()}
                 for number in renamed:
                     assert names[f"renamed {word(number)}"] == TURNS
                     assert f"thread {word(number)}" not in names
@@ -58,7 +58,7 @@ def test_a_thread_is_whole_wherever_a_rename_or_a_deletion_is_killed(home: Home)
                     graph = bare().compile(checkpointer=saver)
                     for name in names:
                         state = graph.get_state({"configurable": {"thread_id": name}})
-                        told = {None, *(turn.id for turn in journal.branch(name))}
+                        told = {None, *(turn.id for turn in journal.branches.current(name))}
                         assert state.values.get("turn") in told
                     assert saver.notice is None
     left = bytes_of(home.data)

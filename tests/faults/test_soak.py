@@ -96,8 +96,8 @@ def test_three_hundred_days_leave_nothing_behind(
     verify(find_adapter(home.adapters, current))
     with Journal(home.journal) as journal:
         assert journal.check() is None
-        rows = {row["day"]: row for row in journal.nights(DAYS + 10)}
-        assert len(journal.differences()) <= 6
+        rows = {row["day"]: row for row in journal.nights.latest(DAYS + 10)}
+        assert len(journal.differences.all()) <= 6
     assert len(rows) == DAYS
     for day in range(DAYS):
         row = rows[moment(day).date().isoformat()]

@@ -26,7 +26,7 @@ from tui.cli.main import run
 def mark(home: Home, *differences: Any) -> None:
     with Journal(home.journal) as journal:
         for item in differences:
-            journal.add_difference(item)
+            journal.differences.add(item)
 
 
 def current(home: Home) -> str | None:
@@ -84,7 +84,7 @@ def test_a_loss_that_is_no_number_is_one_sentence(home: Home, tiny: Path) -> Non
     assert "Traceback" not in str(caught.value)
     assert current(home) is None
     with Journal(home.journal) as journal:
-        assert journal.differences()[0].state is State.WAITING
+        assert journal.differences.all()[0].state is State.WAITING
 
 
 def test_one_rate_that_breaks_down_does_not_cost_the_others(home: Home, tiny: Path) -> None:
@@ -165,7 +165,7 @@ def test_an_edit_is_trained_anew_and_what_was_superseded_is_out(home: Home, tiny
     assert [fate.difference for fate in report.fates if fate.trained] == [first.id]
     known = read_adapter(home.adapters, report.adapter or "").manifest.fingerprints
     with Journal(home.journal) as journal:
-        assert known == {first.id: journal.difference(first.id).fingerprint}
+        assert known == {first.id: journal.differences.get(first.id).fingerprint}
 
 
 def test_what_does_not_fit_the_context_is_named_and_the_rest_is_trained(

@@ -81,8 +81,8 @@ def kept(home: Home, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr("sys.stdin", io.StringIO())
     item = make_difference(WORDS)
     with Journal(home.journal) as journal:
-        journal.add_turn(make_turn())
-        journal.add_difference(item)
+        journal.turns.add(make_turn())
+        journal.differences.add(item)
     return item.id
 
 

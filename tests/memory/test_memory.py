@@ -107,7 +107,7 @@ def _spoil(index: Path) -> None:
 
 
 def test_a_forgotten_difference_is_recalled_no_more(memory: Memory) -> None:
-    first = memory.journal.differences()[0]
+    first = memory.journal.differences.all()[0]
     memory.forget(first.id[:8])
     assert found(memory, first.asked) == []
     assert memory.settle()
@@ -168,10 +168,10 @@ def test_a_budget_leaves_the_least_relevant_out(memory: Memory) -> None:
 def test_a_mark_that_cannot_be_kept_is_refused(
     memory: Memory, mark: dict[str, Any], said: str
 ) -> None:
-    before = len(memory.journal.differences())
+    before = len(memory.journal.differences.all())
     with pytest.raises(MarkError, match=said):
         memory.mark(make_turn(), **mark)
-    assert len(memory.journal.differences()) == before
+    assert len(memory.journal.differences.all()) == before
 
 
 def test_what_a_mark_can_teach_decides_its_state(memory: Memory) -> None:
@@ -192,9 +192,9 @@ def test_there_are_five_families_of_six_kinds() -> None:
 
 def test_a_quoted_span_knows_its_place_and_what_stands_around_it(memory: Memory) -> None:
     turn = make_turn()
-    memory.journal.add_turn(turn)
+    memory.journal.turns.add(turn)
     kept = memory.mark(turn, Moment.ERROR, quote="cause")
-    span = memory.journal.difference(kept.id).span
+    span = memory.journal.differences.get(kept.id).span
     assert span is not None
     assert (span.start, span.end, span.quote) == (2, 7, "cause")
     assert (span.prefix, span.suffix) == ("Be", ".")

@@ -9,7 +9,7 @@ import pytest
 
 from memory.difference import MAX_FIELD, Turn, clean_field, new_id, now
 from memory.errors import ExchangeError, MarkError
-from memory.journal.threads import Told
+from memory.journal.threads import Transcript
 from memory.memory import Memory
 from memory.recall.recall import Recalled, render
 from memory.settings.settings import Home, Settings
@@ -45,27 +45,27 @@ def test_a_mark_comes_back_unchanged_from_journal_export_and_import(
             if sounds.strip() == replied.strip():
                 continue
             turn = Turn(new_id(), f"t{number}", now(), asked, replied, "m", None)
-            memory.journal.add_turn(turn)
+            memory.journal.turns.add(turn)
             kept = memory.mark(turn, "error", missed=missed, sounds=sounds, note=note)
             contrast = kept.contrast
-            found = memory.journal.difference(kept.id)
+            found = memory.journal.differences.get(kept.id)
             assert (found.asked, found.replied) == (asked, replied)
             assert (contrast.missed, contrast.sounds, kept.note) == (missed, sounds, note)
             assert found == kept
             record = read_line(to_line(found).encode())
             assert (record.asked, record.replied, record.sounds) == (asked, replied, sounds)
-            told = json.loads(to_json(Told(turn.thread, (turn,), (found,))))["turns"][0]
+            told = json.loads(to_json(Transcript(turn.thread, (turn,), (found,))))["turns"][0]
             assert (told["asked"], told["replied"]) == (asked, replied)
             assert told["marks"][0]["sounds"] == sounds
             block, _items = render([Recalled(found, 1.0, ())], budget=10**6, count=len)
             assert quoted(asked) in block
             assert quoted(sounds) in block
         first = export_file(memory, tmp_path / "a.jsonl")
-        marks = memory.journal.differences()
+        marks = memory.journal.differences.all()
     other = Home(*(tmp_path / name for name in ("c", "d", "s", "k"))).prepare()
     with Memory.open(other, settings, dense=False) as memory:
         confirm(memory, read_batch(memory, tmp_path / "a.jsonl").id)
-        again = memory.journal.differences()
+        again = memory.journal.differences.all()
         assert first == len(again) == len(marks)
         for one, same in zip(marks, again, strict=True):
             assert (one.asked, one.replied, one.contrast, one.note, one.span, one.before) == (

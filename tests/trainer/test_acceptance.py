@@ -40,7 +40,7 @@ def test_a_night_on_the_starter_passes_the_shipped_gate(
         for asked, sounds in MARKED[:count]:
             prompt = compose(engine, [Message("user", asked)]).tokens
             said = engine.generate(prompt, Sampling(max_tokens=64)).run().text
-            journal.add_difference(difference(asked, sounds, replied=said))
+            journal.differences.add(difference(asked, sounds, replied=said))
     report = run_night(home, settings, model_path=starter)
     assert report.verdict == "published", report.sentence
     assert all(measure.may_serve for measure in report.measures)

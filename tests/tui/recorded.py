@@ -46,8 +46,8 @@ def marked(home: Home, *, asked: str = "", sounds: str = "") -> None:
         for number, (identity, question, reply, kind) in enumerate(ASKED):
             words = (asked or question, sounds or reply) if not number else (question, reply)
             turn = Turn(f"{number:032x}", "main", at, words[0], "So.", "starter", None)
-            journal.add_turn(turn)
-            journal.add_difference(
+            journal.turns.add(turn)
+            journal.differences.add(
                 Difference(
                     id=identity,
                     turn=turn.id,

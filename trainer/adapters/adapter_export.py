@@ -21,7 +21,6 @@ from agent.models.models import recommended
 from memory.errors import AdapterError, HomeError, ModelError
 from memory.files.atomic_write import whole, write_whole
 from memory.files.bounded_read import read_json
-from memory.journal.exported_copies import note_copy
 from memory.journal.journal import Journal
 from memory.settings.paths import expanded
 from memory.settings.settings import Home, Settings
@@ -75,10 +74,10 @@ def take(
     if not out.parent.is_dir():
         raise HomeError("there is no folder {parent}; make it first", parent=out.parent)
     with Journal(home.prepare().journal) as journal:
-        known = journal.found(adapter.manifest.differences)
-        note_copy(journal, out)
+        known = journal.differences.by_ids(adapter.manifest.differences)
+        journal.exported_copies.note(out)
         if words:
-            note_copy(journal, _card_of(out))
+            journal.exported_copies.note(_card_of(out))
     shown = known if words else []
     if form == "peft":
         return _peft(adapter, out, shown)

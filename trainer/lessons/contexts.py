@@ -66,10 +66,10 @@ def threads_now(
     talks: dict[str, tuple[Message, ...]] = {}
     for item in differences:
         if item.thread not in talks:
-            turns = journal.branch(item.thread, limit=LATEST)
+            turns = journal.branches.current(item.thread, limit=LATEST)
             talks[item.thread] = tuple(_exchanges((turn.asked, turn.replied) for turn in turns))
         talk = talks[item.thread]
-        if talk and journal.in_branch(item.thread, item.turn):
+        if talk and journal.branches.contains(item.thread, item.turn):
             head = item.before[:1] if item.before and item.before[0].role == "system" else ()
             found[item.id] = (*head, *talk)
         else:

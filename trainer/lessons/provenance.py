@@ -37,18 +37,18 @@ class Basis:
 
 def read_basis(journal: Journal) -> Basis:
     """Return what a training that begins now is made of."""
-    with journal.writing():  # so that all of it is of one moment
-        differences = tuple(journal.differences())
+    with journal.transaction():  # so that all of it is of one moment
+        differences = tuple(journal.differences.all())
         return Basis(
-            differences, tuple(current_differences(differences)[0]), tuple(journal.turns())
+            differences, tuple(current_differences(differences)[0]), tuple(journal.turns.all())
         )
 
 
 def taken_away(journal: Journal, basis: Basis) -> list[str]:
     """Return the ids of what was taught and is not any more: forgotten, taken back, superseded, or
     without the talk that it stood in."""
-    present = {item.id: item for item in journal.differences()}
-    turns = {row["id"] for row in journal.rows("select id from turns")}
+    present = {item.id: item for item in journal.differences.all()}
+    turns = {row["id"] for row in journal.database.rows("select id from turns")}
     threads = {turn.thread for turn in basis.turns if turn.id not in turns}
     return [
         item.id
@@ -83,20 +83,20 @@ def last_look(journal: Journal, basis: Basis) -> Iterator[None]:
     Raises:
         SupersededError: something was taken away before.
     """
-    with journal.writing():
+    with journal.transaction():
         require_all(journal, basis)
         yield
 
 
 def watching(journal: Journal, basis: Basis) -> Callable[[], None]:
     """Return a function that does what `require_all` does, seldom enough to be called all the time."""
-    looked, seen = time.monotonic(), journal.watermark()
+    looked, seen = time.monotonic(), journal.differences.change_count()
 
     def look() -> None:
         nonlocal looked, seen
         if time.monotonic() - looked < LOOK_SECONDS:
             return
-        looked, mark = time.monotonic(), journal.watermark()
+        looked, mark = time.monotonic(), journal.differences.change_count()
         if mark != seen:
             seen = mark
             require_all(journal, basis)
@@ -108,9 +108,9 @@ def settle(journal: Journal, basis: Basis, states: Mapping[str, State]) -> None:
     """Note where each difference stands after the training; one that was edited meanwhile stays as the
     edit left it, for it is the version before that was trained."""
     trained = {item.id: item.fingerprint for item in basis.differences}
-    with journal.writing():
-        present = {item.id: item.fingerprint for item in journal.differences()}
-        journal.set_states(
+    with journal.transaction():
+        present = {item.id: item.fingerprint for item in journal.differences.all()}
+        journal.differences.set_states(
             {name: state for name, state in states.items() if present.get(name) == trained[name]}
         )
 
@@ -122,8 +122,8 @@ def scrub(home: Home, journal: Journal, basis: Basis) -> int:
     Raises:
         HomeError: one cannot be written; forgetting it again goes on where it stopped.
     """
-    present = {item.id: item for item in journal.differences()}
-    turns = {turn.id: turn for turn in journal.turns()}
+    present = {item.id: item for item in journal.differences.all()}
+    turns = {turn.id: turn for turn in journal.turns.all()}
     changed = 0
     for item in basis.differences:
         if item.id not in present:

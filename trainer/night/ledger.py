@@ -73,7 +73,7 @@ def run_if_due(
         if not ours:
             return None
         with Journal(home.journal) as journal:
-            rows = {row["day"]: row for row in journal.nights(8)}
+            rows = {row["day"]: row for row in journal.nights.latest(8)}
             row = rows.get(day.isoformat())
             if row is not None and row["state"] not in ("running", "waiting"):
                 return None
@@ -125,12 +125,12 @@ class _Night:
     ) -> Report | None:
         here = row is None or row["owner"].split(":")[0] == socket.gethostname()
         stale = _AT_ONCE if here else STALE_SECONDS
-        attempt = self.journal.claim_night(
+        attempt = self.journal.nights.claim(
             self.day, self.owner, stale_after=stale, attempts=ATTEMPTS
         )
         if not attempt:
             return self._given_up()
-        fresh = _news(self.home, self.journal.differences(), self.moment)
+        fresh = _news(self.home, self.journal.differences.all(), self.moment)
         if fresh < self.settings.night.minimum:
             self._nothing(f"{fresh} new differences", row)
             return None
@@ -182,7 +182,7 @@ class _Night:
 
     def _given_up(self) -> Report | None:
         """Leave a report of a night that was cut off too often; None when it is another's."""
-        row = next((row for row in self.journal.nights(8) if row["day"] == self.day), None)
+        row = next((row for row in self.journal.nights.latest(8) if row["day"] == self.day), None)
         if row is None or row["state"] != "failed":
             return None
         report = Report(
@@ -205,10 +205,10 @@ class _Night:
             known = adapter.manifest.fingerprints
             settled = {
                 item.id: State.TRAINED
-                for item in self.journal.differences()
+                for item in self.journal.differences.all()
                 if item.state is State.WAITING and known.get(item.id) == item.fingerprint
             }
-            self.journal.set_states(settled)
+            self.journal.differences.set_states(settled)
             began = datetime.fromisoformat(row["started"]) if row else None
             if began is not None and adapter.manifest.created >= began:
                 count = len(adapter.manifest.differences)
@@ -221,7 +221,7 @@ class _Night:
         self._end("nothing", why)
 
     def _end(self, state: str, outcome: str) -> None:
-        self.journal.end_night(self.day, self.owner, state, outcome)
+        self.journal.nights.end(self.day, self.owner, state, outcome)
         if self.settings.night.notify and state in ("published", "rejected", "failed"):
             night_notice.notify(outcome)
 
@@ -232,7 +232,7 @@ class _Night:
         def beat() -> None:
             while not done.wait(BEAT_SECONDS):
                 with suppress(HomeError):  # a full disk must not stop the heart
-                    if not self.journal.beat_night(self.day, self.owner):
+                    if not self.journal.nights.heartbeat(self.day, self.owner):
                         cancel.set()  # another machine took the night over
                         return
 

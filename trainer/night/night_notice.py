@@ -31,7 +31,7 @@ def line(journal: Journal, today: date | None = None) -> str | None:
     It counts as told from now on.
     """
     row = _latest(journal)
-    if row is None or journal.fact(TOLD) == _name(row):
+    if row is None or journal.facts.get(TOLD) == _name(row):
         return None
     told(journal)
     today = today or date.today()
@@ -53,7 +53,7 @@ def line(journal: Journal, today: date | None = None) -> str | None:
 def told(journal: Journal) -> None:
     """Remember that the latest outcome was told, as by a chat that was open when it came."""
     if (row := _latest(journal)) is not None:
-        journal.set_fact(TOLD, _name(row))
+        journal.facts.set(TOLD, _name(row))
 
 
 def notify(sentence: str) -> bool:
@@ -71,7 +71,7 @@ def notify(sentence: str) -> bool:
 
 
 def _latest(journal: Journal) -> dict[str, Any] | None:
-    return next((row for row in journal.nights(8) if row["state"] in _OUTCOMES), None)
+    return next((row for row in journal.nights.latest(8) if row["state"] in _OUTCOMES), None)
 
 
 def _name(row: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ from tui.chat.training_stage import TrainingStage
 from tui.keys.bindings import Keyboard, bindings, hints, keyboard_of
 from tui.keys.registry import KEYS
 from tui.terminal.sanitize import one_line
-from tui.widgets.chat.transcript import Transcript
+from tui.widgets.chat.transcript import Told
 from tui.widgets.marking.mark_gesture import Passage, in_source
 from tui.widgets.marking.mark_picker import MarkPicker
 from tui.widgets.marking.spans import selected
@@ -55,7 +55,7 @@ class MarkingStage(TrainingStage):
 
     # --- choosing ----------------------------------------------------------------------------
 
-    def on_transcript_chosen(self, message: Transcript.Chosen) -> None:
+    def on_transcript_chosen(self, message: Told.Chosen) -> None:
         """Give the keyboard to the replies, or back to the input."""
         if self._in_gesture():  # it was opened since the message was sent
             return

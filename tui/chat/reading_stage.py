@@ -14,7 +14,7 @@ from tui.chat.marking_stage import MarkingStage
 from tui.markdown.code_blocks import code_blocks
 from tui.terminal.editor import edited, editor
 from tui.terminal.sanitize import clean
-from tui.widgets.chat.transcript import Transcript
+from tui.widgets.chat.transcript import Told
 from tui.widgets.chat.turn import TurnView
 from tui.widgets.composer.composer import Composer
 
@@ -25,7 +25,7 @@ class ReadingStage(MarkingStage):
     _copied: tuple[TurnView, int] | None = None
 
     @work(group="earlier")
-    async def on_transcript_near_top(self, message: Transcript.NearTop) -> None:
+    async def on_transcript_near_top(self, message: Told.NearTop) -> None:
         """Lay earlier turns down."""
         if self._chat is not None:
             await self.attempt(self.talk.show_earlier())
@@ -65,7 +65,7 @@ class ReadingStage(MarkingStage):
         view = self.transcript.chosen
         if view is None or view.turn is None or not await self.between_turns(tr("choose a branch")):
             return
-        siblings = self.chat.journal.siblings([view.turn.id]).get(view.turn.id)
+        siblings = self.chat.journal.branches.siblings([view.turn.id]).get(view.turn.id)
         beside = siblings.beside(step) if siblings else None
         if siblings is None:
             self.status.say(tr("There is one branch here; r asks again, e asks otherwise."))

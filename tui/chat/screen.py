@@ -16,7 +16,6 @@ from textual.app import ComposeResult
 from memory.errors import DiscernError
 from memory.i18n.i18n import tr
 from memory.i18n.retold import retold
-from memory.journal.drafts import keep_draft, take_draft
 from memory.journal.journal import Journal
 from memory.settings.settings import Home, Settings
 from tui.chat.handlers.handlers import Handlers
@@ -98,8 +97,8 @@ class ChatScreen(ReadingStage):
     def _left_draft(self) -> str | None:
         """Return the latest message that an earlier chat could not send."""
         for text in left_drafts(self.home):
-            keep_draft(self.chat.journal, text)
-        return take_draft(self.chat.journal)
+            self.chat.journal.drafts.add(text)
+        return self.chat.journal.drafts.pop()
 
     def leave(self) -> None:
         """Leave the application."""
@@ -126,7 +125,7 @@ class ChatScreen(ReadingStage):
                         else stack.enter_context(Journal(self.home.journal))
                     )
                     for text in texts:
-                        keep_draft(journal, text)
+                        journal.drafts.add(text)
             except DiscernError as error:
                 said = f"the message that was being written could not be kept ({error}):\n"
                 echo(f"discern: {said}{texts[-1]}", err=True)

@@ -78,7 +78,7 @@ class ShownThread:
             while self._first is not None and self._screen.transcript.near_top:
                 thread, first = self._chat.thread.name, self._first
                 read = functools.partial(
-                    self._chat.journal.branch, thread, limit=EARLIER_TURNS, before=first
+                    self._chat.journal.branches.current, thread, limit=EARLIER_TURNS, before=first
                 )
                 turns = await asyncio.to_thread(read)
                 views = await self._views(turns)
@@ -106,7 +106,7 @@ class ShownThread:
 
     async def choose_branch(self, turn: str) -> None:
         """Go on where the branch of this turn ended, with the cursor on it."""
-        await asyncio.to_thread(self._chat.journal.choose_branch, turn)
+        await asyncio.to_thread(self._chat.journal.branches.choose, turn)
         await self.show_thread(turn)
 
     async def _views(self, turns: list[Turn]) -> list[Widget]:
@@ -123,7 +123,7 @@ class ShownThread:
 
     async def _show_places(self) -> None:
         views = {view.turn.id: view for view in self._screen.transcript.turns if view.turn}
-        found = await asyncio.to_thread(self._chat.journal.siblings, list(views))
+        found = await asyncio.to_thread(self._chat.journal.branches.siblings, list(views))
         for turn, view in views.items():
             view.show_place(str(found[turn]) if turn in found else "")
 
@@ -136,11 +136,11 @@ class ShownThread:
             view.show_marks(marks.get(turn, ()), held)
 
     async def _marks(self, turns: list[str]) -> list[Difference]:
-        return await asyncio.to_thread(self._chat.journal.of_turns, turns)
+        return await asyncio.to_thread(self._chat.journal.differences.on_turns, turns)
 
     async def _recalled(self, turns: list[Turn]) -> list[Difference]:
         wanted = list(dict.fromkeys(item for turn in turns for item in turn.recalled))
-        return await asyncio.to_thread(self._chat.journal.found, wanted)
+        return await asyncio.to_thread(self._chat.journal.differences.by_ids, wanted)
 
 
 def _by_turn(differences: Iterable[Difference]) -> dict[str, list[Difference]]:

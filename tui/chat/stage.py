@@ -17,7 +17,7 @@ from tui.chat.conversation import Talk
 from tui.chat.opening import Opening
 from tui.commands.completion_sources import sources
 from tui.training.training import Training
-from tui.widgets.chat.transcript import Transcript
+from tui.widgets.chat.transcript import Told
 from tui.widgets.chat.turn import TurnView
 from tui.widgets.composer.entry import Entry
 from tui.widgets.composer.status_line import StatusLine
@@ -43,7 +43,7 @@ class Stage(Screen[None]):
         """`submit` sends what was written, or does what it asks."""
         super().__init__()
         self.home, self.settings = home, settings
-        self.transcript = Transcript()
+        self.transcript = Told()
         self.entry = Entry(lambda: sources(self._chat), submit)
         self.composer = self.entry.composer
         self.panel = TrainingPanel()
@@ -133,7 +133,7 @@ class Stage(Screen[None]):
 
         night = next_run(self.settings, datetime.now().astimezone())
         adapter = self._chat.adapter
-        mark = (self._chat.journal.watermark(), adapter)
+        mark = (self._chat.journal.differences.change_count(), adapter)
         if all_of_it or mark != self._counted:
             changed_elsewhere = self._counted is not None and not all_of_it
             self._counted = mark

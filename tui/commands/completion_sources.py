@@ -57,10 +57,10 @@ def _adapters(chat: Chat) -> Iterable[tuple[str, str]]:
 
 
 def _differences(chat: Chat) -> Iterable[tuple[str, str]]:
-    for identity, moment, asked in chat.journal.latest(MOST):
+    for identity, moment, asked in chat.journal.differences.latest(MOST):
         yield identity[:8], f"{tr(moment)}: {asked}"
 
 
 def _threads(chat: Chat) -> Iterable[tuple[str, str]]:
-    for name, turns, at in chat.journal.threads()[:MOST]:
+    for name, turns, at in chat.journal.threads.all()[:MOST]:
         yield name, f"{trn('{n} turn', '{n} turns', turns)}, {at.astimezone():%Y-%m-%d %H:%M}"

@@ -105,7 +105,7 @@ class DifferencesScreen(Modal[Wish | None]):
 
     @work(group="read", exclusive=True)
     async def _read(self) -> None:
-        self._all = await asyncio.to_thread(self._memory.journal.differences)
+        self._all = await asyncio.to_thread(self._memory.journal.differences.all)
         self._held = await asyncio.to_thread(held_before, self._home.adapters)
         self._sift()
         ids = [item.id for item in self._all]

@@ -250,7 +250,9 @@ class SessionsScreen(Modal[Chosen | None]):
         path = Path(value.strip())
         form: Form = "json" if path.suffix == ".json" else "md"
         journal = self._chat.journal
-        path = write_session(journal, path, written_as(journal.told(item.name), form, clean))
+        path = write_session(
+            journal, path, written_as(journal.threads.transcript(item.name), form, clean)
+        )
         return tr("Written: {path}", path=path)
 
     def _warn(self, text: str) -> None:

@@ -128,7 +128,7 @@ class Watch:
         """Look up what the lessons were made of; what was forgotten meanwhile is not there."""
         wanted = {lesson.difference for lesson in state.lessons}
         try:
-            found = self._journal.differences() if wanted else []
+            found = self._journal.differences.all() if wanted else []
         except DiscernError:
             return ()
         return tuple(

@@ -242,7 +242,7 @@ def test_what_the_person_says_is_measured_in_its_talk(chat: Chat) -> None:
 
 def heard(chat: Chat) -> list[str]:
     """What of the talk stands in the next prompt."""
-    said = talk_up_to(chat.journal, chat.journal.head(chat.thread.name), chat.engine).messages
+    said = talk_up_to(chat.journal, chat.journal.turns.head(chat.thread.name), chat.engine).messages
     return [message.content for message in said if message.role == "user"]
 
 
@@ -260,7 +260,7 @@ def test_a_message_in_anothers_place_is_answered_without_what_followed_there(
     with Chat.open(home, tiny_settings, dense=False) as chat:
         assert [turn.asked for turn in chat.thread.turns()] == ["One", "Other two"]
         assert last_turn(chat.journal).id == new.id
-        chat.journal.choose_branch(old.id)
+        chat.journal.branches.choose(old.id)
         finished(chat.say("Four"))
         assert heard(chat) == ["One", "Two", "Three", "Four"]
         finished(chat.say("Uno", instead_of=chat.thread.turns()[0].id))

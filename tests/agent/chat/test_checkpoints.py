@@ -165,10 +165,10 @@ def test_a_damaged_file_keeps_nobody_from_forgetting_and_no_word_of_it_stays(
     home: Home, quick: Settings, damage: Callable[[Path], None]
 ) -> None:
     with Memory.open(home, quick, dense=False) as memory:
-        marked = memory.mark(memory.journal.turns()[0], "error", sounds="Lutz.")
+        marked = memory.mark(memory.journal.turns.all()[0], "error", sounds="Lutz.")
         damage(home.checkpoints)
         forget(home, memory, marked.id)
-        assert memory.journal.turns() == []
+        assert memory.journal.turns.all() == []
     assert b"Zyzzyva" not in bytes_of(home.checkpoints)
 
 

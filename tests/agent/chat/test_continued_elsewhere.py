@@ -56,8 +56,8 @@ def test_the_next_message_follows_the_reply_that_was_spoken_here(
     assert sight(chat).messages == 2  # what /context shows
     list(chat.say("next"))
     assert [turn.asked for turn in chat.thread.turns()] == ["seen", "next"]
-    assert chat.journal.turn(other.id) == other  # nothing is lost
-    assert {turn.asked for turn in chat.journal.turns("trip")} == {"seen", "unseen", "next"}
+    assert chat.journal.turns.get(other.id) == other  # nothing is lost
+    assert {turn.asked for turn in chat.journal.turns.in_thread("trip")} == {"seen", "unseen", "next"}
 
 
 def test_a_conversation_that_showed_nothing_follows_what_was_said_meanwhile(
@@ -119,7 +119,7 @@ def test_what_is_forgotten_elsewhere_is_said_and_not_marked(
     list(chat.say("one"))
     list(chat.say("two"))
     with Memory.open(home, quick, dense=False) as other:
-        mark = other.mark(other.journal.turn(chat.thread.position or ""), "surprise")
+        mark = other.mark(other.journal.turns.get(chat.thread.position or ""), "surprise")
         forget(home, other, mark.id)
     assert chat.thread.sync() == "The last reply shown here was forgotten elsewhere."
     assert chat.marks.add("surprise").difference.asked == "one"
@@ -127,6 +127,6 @@ def test_what_is_forgotten_elsewhere_is_said_and_not_marked(
 
 def test_an_empty_new_thread_has_nothing_to_mark_whatever_another_says_in_it(chat: Chat) -> None:
     chat.thread.position = ""
-    chat.journal.add_turn(Turn(new_id(), "trip", now(), "unseen", "No.", "m", None))
+    chat.journal.turns.add(Turn(new_id(), "trip", now(), "unseen", "No.", "m", None))
     with pytest.raises(MarkError, match="no reply to mark"):
         chat.marks.add("surprise")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,36 +13,38 @@ from agent.chat.history import PAGE, talk_up_to
 from agent.llama.engine import Engine
 from agent.prompt.prompt import compose
 from memory.difference import Message, Turn, new_id, now
+from memory.journal.branches import Branches
 from memory.journal.journal import Journal
 from memory.settings.settings import Home, Settings, read_settings
 
 
-class Counting(Journal):
-    """A journal that counts the turns that were read."""
+class Counting(Branches):
+    """Branches that count the turns that were read."""
 
     read = 0
 
-    def branch_up_to(self, last: str, *, limit: int = -1) -> list[Turn]:
-        found = super().branch_up_to(last, limit=limit)
+    def up_to(self, last: str, *, limit: int = -1) -> list[Turn]:
+        found = super().up_to(last, limit=limit)
         self.read += len(found)
         return found
 
 
 def tell(journal: Journal, turns: int, thread: str = "long") -> str:
-    with journal.writing():
+    with journal.transaction():
         for number in range(turns):
             said = Turn(new_id(), thread, now(), f"Question {number}?", f"Reply {number}.", "m")
-            journal.add_turn(said)
-    return journal.head(thread)
+            journal.turns.add(said)
+    return journal.turns.head(thread)
 
 
 def test_no_more_is_read_than_the_context_may_hold(home: Home, engine: Engine) -> None:
     read = []
     for turns in (200, 2000):
-        with closing(Counting(home.data / f"{turns}.sqlite")) as journal:
+        with Journal(home.data / f"{turns}.sqlite") as journal:
+            journal.branches = counted = Counting(journal.database, journal.turns)
             last = tell(journal, turns)
             talk = talk_up_to(journal, last, engine)
-            read.append(journal.read)
+            read.append(counted.read)
             assert talk.messages[-1] == Message("assistant", f"Reply {turns - 1}.")
             assert len(talk.messages) + talk.left == 2 * turns
     assert read[0] == read[1] <= engine.info.context // 10 + PAGE
@@ -54,7 +55,7 @@ def test_what_is_read_is_what_the_whole_talk_would_have_left(home: Home, engine:
         last = tell(journal, 150)
         whole = [
             message
-            for turn in journal.branch("long")
+            for turn in journal.branches.current("long")
             for message in (Message("user", turn.asked), Message("assistant", turn.replied))
         ]
         talk = talk_up_to(journal, last, engine)

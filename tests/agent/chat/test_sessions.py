@@ -13,7 +13,6 @@ from agent.chat.chat import Chat
 from agent.chat.marking import forget
 from agent.chat.sessions import delete, rename
 from memory.errors import ThreadError, UnknownIdError
-from memory.journal.exported_copies import note_copy
 from memory.journal.threads import LAST_THREAD
 from memory.memory import Memory
 from memory.settings.settings import Home, Settings, read_settings
@@ -40,7 +39,7 @@ def chat(home: Home, quick: Settings) -> Iterator[Chat]:
 def held(chat: Chat, thread: str) -> list[str]:
     """What a person said in a thread up to where its checkpoint stands."""
     state = chat._graph.get_state({"configurable": {"thread_id": thread}})
-    return [turn.asked for turn in chat.journal.branch_up_to(state.values.get("turn", ""))]
+    return [turn.asked for turn in chat.journal.branches.up_to(state.values.get("turn", ""))]
 
 
 def test_the_talk_goes_on_under_its_new_name(home: Home, chat: Chat) -> None:
@@ -52,7 +51,7 @@ def test_the_talk_goes_on_under_its_new_name(home: Home, chat: Chat) -> None:
     list(chat.say("three"))
     assert held(chat, "sea") == ["one", "two", "three"]
     assert [turn.asked for turn in chat.thread.turns()] == ["one", "two", "three"]
-    assert chat.journal.fact(LAST_THREAD) == "sea"
+    assert chat.journal.facts.get(LAST_THREAD) == "sea"
     with pytest.raises(UnknownIdError, match="no thread 'trip'"):
         chat.thread.rename("trip", "x")
 
@@ -87,8 +86,8 @@ def test_a_reply_under_way_goes_where_its_thread_went(
     with Memory.open(home, quick, dense=False) as other:
         rename(home, other.journal, "trip", "sea")
     list(events)
-    assert chat.journal.fact(LAST_THREAD) == "sea"
-    assert chat.journal.turns("trip") == []
+    assert chat.journal.facts.get(LAST_THREAD) == "sea"
+    assert chat.journal.turns.in_thread("trip") == []
     assert held(chat, "trip") == []  # what its run had put back is taken out again
     assert chat.thread.sync() is not None
     list(chat.say("three"))
@@ -148,7 +147,7 @@ def test_no_word_of_a_deleted_thread_is_left_in_any_file(
     (home.cache / "anchors" / "a.json").write_text(SECRET[0])
     exported = tmp_path / "trip.md"
     exported.write_text("…")
-    note_copy(chat.journal, exported)
+    chat.journal.exported_copies.note(exported)
     assert set(left_in(home.data, SECRET)) == set(SECRET)
     gone = chat.thread.delete("trip")
     assert (gone.turns, gone.marks, gone.files) == (3, 1, (exported,))
@@ -158,7 +157,7 @@ def test_no_word_of_a_deleted_thread_is_left_in_any_file(
     assert "And what is red?" in (run / "report.json").read_text()  # the mark's own words stay
     assert chat.thread.name == "other"
     assert held(chat, "other") == ["Elsewhere Gnomon"]
-    assert item.id in {kept.id for kept in chat.journal.differences()}
+    assert item.id in {kept.id for kept in chat.journal.differences.all()}
     assert [found.difference.id for found in chat.memory.search("what is red")] == [item.id]
     assert chat.marks.undo(item.id).thread == ""
 
@@ -205,11 +204,11 @@ def test_cut_off_between_the_two_files_a_thread_is_as_it_was(
     def dies(*_given: object) -> None:
         raise KeyboardInterrupt
 
-    for verb in ("rename_thread", "delete_thread"):
+    for verb in ("rename", "delete"):
         with monkeypatch.context() as patched:
-            patched.setattr(chat.journal, verb, dies)
+            patched.setattr(chat.journal.threads, verb, dies)
             with pytest.raises(KeyboardInterrupt):
-                if verb == "rename_thread":
+                if verb == "rename":
                     sessions.rename(home, chat.journal, "trip", "sea")
                 else:
                     sessions.delete(home, chat.memory, "trip")

@@ -22,7 +22,7 @@ def memory(home: Home, settings: Settings) -> Iterator[Memory]:
 
 def said(memory: Memory, replied: str = "Paris.") -> Turn:
     turn = Turn(new_id(), "t", now(), ASKED, replied, "m", None)
-    memory.journal.add_turn(turn)
+    memory.journal.turns.add(turn)
     return turn
 
 

@@ -99,12 +99,12 @@ def test_an_agent_records_is_marked_and_recalls(companion: Companion, tmp_path: 
             model, middleware=[DifferenceMiddleware(companion)], checkpointer=saver
         )
         assert ask(agent, ASKED) == "I do not know."
-        [turn] = companion.memory.journal.turns("t1")
+        [turn] = companion.memory.journal.turns.in_thread("t1")
         assert (turn.asked, turn.replied, turn.model) == (ASKED, "I do not know.", "remote-1")
         assert turn.surprisal == (0.5,)
         assert ask(agent, MARK).startswith("Kept as error, ")
         assert len(model.seen) == 1  # a mark is not for the model
-        [kept] = companion.memory.journal.differences()
+        [kept] = companion.memory.journal.differences.all()
         assert (kept.contrast.sounds, kept.contrast.missed) == (SOUNDS, "the country")
         ask(agent, "Tell me, what is the capital of Zubrowka?")
         shown = model.seen[-1]
@@ -116,9 +116,9 @@ def test_an_agent_records_is_marked_and_recalls(companion: Companion, tmp_path: 
         assert state["recalled_differences"] == [kept.id]
         assert "past-differences" not in str(state["messages"])
     assert b"past-differences" not in everything(tmp_path / "c.sqlite")
-    assert companion.memory.journal.turns("t1")[-1].recalled == (kept.id,)
-    assert companion.memory.journal.difference(kept.id).recalled == 1
-    assert len(companion.memory.journal.turns("t1")) == 2
+    assert companion.memory.journal.turns.in_thread("t1")[-1].recalled == (kept.id,)
+    assert companion.memory.journal.differences.get(kept.id).recalled == 1
+    assert len(companion.memory.journal.turns.in_thread("t1")) == 2
 
 
 def test_a_mark_that_cannot_be_kept_is_answered_with_the_reason(companion: Companion) -> None:
@@ -139,9 +139,9 @@ def test_a_mark_belongs_to_the_reply_that_the_agent_showed(
         ask(agent, ASKED)
         # Another process goes on in the thread of the same name.
         journal = companion.memory.journal
-        journal.add_turn(Turn(new_id(), "t1", now(), "What is 2 + 3?", "Six.", "m", None))
+        journal.turns.add(Turn(new_id(), "t1", now(), "What is 2 + 3?", "Six.", "m", None))
         assert f"for “{ASKED}”" in ask(agent, MARK)
-        [kept] = journal.differences()
+        [kept] = journal.differences.all()
         assert kept.asked == ASKED
         # Nor does the receipt of one mark hide the reply from the next.
         assert f"for “{ASKED}”" in ask(agent, "/diff surprise too smooth")
@@ -151,7 +151,7 @@ def test_a_misspelt_mark_is_asked_about_by_the_agent_too(companion: Companion) -
     agent = create_agent(Remote(), middleware=[DifferenceMiddleware(companion)])
     ask(agent, ASKED, None)
     assert "did you mean error?" in ask(agent, "/diff eror => Lutz.", None)
-    assert companion.memory.journal.differences() == []
+    assert companion.memory.journal.differences.all() == []
 
 
 async def test_an_agent_streams_and_records_without_blocking(companion: Companion) -> None:
@@ -167,7 +167,7 @@ async def test_an_agent_streams_and_records_without_blocking(companion: Companio
     ]
     assert "".join(pieces) == "I do not know."
     assert len([x for x in pieces if x]) == 4
-    turns = companion.memory.journal.turns("t1")
+    turns = companion.memory.journal.turns.in_thread("t1")
     assert [bool(turn.recalled) for turn in turns] == [False, True]
 
 
@@ -187,7 +187,7 @@ def test_a_loop_with_tools_sees_the_same_block_in_each_step(companion: Companion
     first, second = (str(shown[0].text) for shown in model.seen)
     assert first == second
     assert SOUNDS in first
-    turn = companion.memory.journal.turns("t1")[-1]
+    turn = companion.memory.journal.turns.in_thread("t1")[-1]
     assert (turn.asked, turn.replied) == (ASKED, "It is Lutz.")
 
 
@@ -209,7 +209,7 @@ def test_the_model_may_mark_and_look_up_by_itself(companion: Companion) -> None:
     agent = create_agent(model, middleware=[middleware])
     ask(agent, ASKED)
     ask(agent, "No, it is Lutz.")
-    [kept] = companion.memory.journal.differences()
+    [kept] = companion.memory.journal.differences.all()
     assert (kept.asked, kept.contrast.sounds) == (ASKED, SOUNDS)
     assert ask(agent, "Say it once more.") == SOUNDS
     told = [str(message.text) for message in model.seen[-1]]
@@ -240,7 +240,7 @@ def test_a_raw_graph_gains_the_same(companion: Companion) -> None:
     assert ask(agent, MARK).startswith("Kept as error")
     ask(agent, ASKED)
     assert SOUNDS in str(model.seen[-1][-1].text)
-    assert len(companion.memory.journal.turns("t1")) == 2
+    assert len(companion.memory.journal.turns.in_thread("t1")) == 2
     assert agent.invoke({"messages": [], "recalled": []}, THREAD)["recalled"] == []
 
 
@@ -248,7 +248,7 @@ def test_what_was_forgotten_is_not_placed_any_more(companion: Companion) -> None
     agent = create_agent(Remote(), middleware=[DifferenceMiddleware(companion)])
     ask(agent, ASKED)
     ask(agent, MARK)
-    [kept] = companion.memory.journal.differences()
+    [kept] = companion.memory.journal.differences.all()
     companion.memory.forget(kept.id)
     assert companion.block([kept.id]) == ""
     talk: list[AnyMessage] = [HumanMessage(ASKED)]
@@ -303,7 +303,7 @@ def test_the_store_keeps_edits_ranks_and_forgets(companion: Companion) -> None:
     store.delete(space, "22222222")
     store.delete(space, "no such key")
     assert store.get(space, "22222222") is None
-    assert len(companion.memory.journal.differences()) == 1
+    assert len(companion.memory.journal.differences.all()) == 1
 
 
 async def test_the_store_refuses_what_is_no_difference(companion: Companion) -> None:

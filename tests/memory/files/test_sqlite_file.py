@@ -21,7 +21,6 @@ from agent.chat.checkpoints import checkpoints
 from memory.errors import HomeError
 from memory.files import sqlite_file
 from memory.files.sqlite_file import alone, connect
-from memory.journal.exported_copies import note_copy
 from memory.journal.journal import Journal
 from memory.memory import Memory
 from memory.settings.settings import Home, Settings
@@ -77,7 +76,7 @@ def test_a_file_that_the_open_journal_consists_of_is_not_read_in_or_written_over
     home: Home, settings: Settings
 ) -> None:
     with Memory.open(home, settings, dense=False) as memory:
-        memory.journal.add_difference(make_difference())
+        memory.journal.differences.add(make_difference())
         link = home.data / "marks.jsonl"
         os.link(home.journal, link)
         for path in (home.journal, sqlite_file.log_of(home.journal), link):
@@ -88,9 +87,9 @@ def test_a_file_that_the_open_journal_consists_of_is_not_read_in_or_written_over
             with pytest.raises(HomeError, match="is the journal itself or its log"):
                 backup(memory.journal, path, force=True)
             with pytest.raises(HomeError, match="is the journal itself or its log"):
-                note_copy(memory.journal, path)  # what every other export begins with
+                memory.journal.exported_copies.note(path)  # what every other export begins with
         assert memory.journal.check() is None
-        assert len(memory.journal.differences()) == 1
+        assert len(memory.journal.differences.all()) == 1
 
 
 # --- who may read them ---------------------------------------------------------------------------
@@ -114,7 +113,7 @@ def test_the_journal_and_the_checkpoints_are_for_their_owner_alone_whatever_the_
     home: Home, tmp_path: Path, mask: int
 ) -> None:
     with umask(mask), Journal(home.journal) as journal, checkpoints(home.checkpoints):
-        journal.add_difference(make_difference())
+        journal.differences.add(make_difference())
         assert modes(home.data, "*.sqlite*") == {0o600}
         copied = backup(journal, tmp_path / "copy.sqlite")
     assert stat.S_IMODE(copied.stat().st_mode) == 0o600
@@ -169,7 +168,7 @@ def home_removed(home: Home) -> None:
 
 def said(journal: Journal) -> str:
     with pytest.raises(HomeError) as caught:
-        journal.require_in_place()
+        journal.database.require_in_place()
     return str(caught.value)
 
 
@@ -182,7 +181,7 @@ from memory.journal.journal import Journal
 from tests.memory.journal.test_journal import make_difference
 with Journal(Path({str(home.journal)!r})) as journal:
     if {marked!r}:
-        journal.add_difference(make_difference({marked!r}))
+        journal.differences.add(make_difference({marked!r}))
     assert journal.check() is None
     print(json.dumps([item.asked for item in journal.differences()]))
 """
@@ -207,13 +206,13 @@ def test_nothing_is_acknowledged_once_the_file_or_its_log_is_no_longer_at_its_pa
     home: Home, loss: Loss
 ) -> None:
     with Journal(home.journal) as journal:
-        journal.add_difference(make_difference("before"))
+        journal.differences.add(make_difference("before"))
         loss(home)
         with pytest.raises(HomeError, match=LOST):
-            journal.add_difference(make_difference("after"))
+            journal.differences.add(make_difference("after"))
         with pytest.raises(HomeError, match=LOST):
-            journal.require_in_place()
-        assert [item.asked for item in journal.differences()] == ["before"]
+            journal.database.require_in_place()
+        assert [item.asked for item in journal.differences.all()] == ["before"]
         rescued = asides(home.journal)
         assert len(rescued) == (loss not in (home_moved, home_removed))
         if rescued:
@@ -221,16 +220,16 @@ def test_nothing_is_acknowledged_once_the_file_or_its_log_is_no_longer_at_its_pa
     for path in rescued:
         with Journal(path) as journal:
             assert journal.check() is None
-            assert [item.asked for item in journal.differences()] == ["before"]
+            assert [item.asked for item in journal.differences.all()] == ["before"]
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=name_of)
 def test_a_loss_within_a_transaction_takes_it_back(home: Home, loss: Loss) -> None:
     with Journal(home.journal) as journal:
-        with pytest.raises(HomeError, match=LOST), journal.writing():
-            journal.add_difference(make_difference())
+        with pytest.raises(HomeError, match=LOST), journal.transaction():
+            journal.differences.add(make_difference())
             loss(home)
-        assert journal.differences() == []
+        assert journal.differences.all() == []
 
 
 def test_a_loss_between_the_check_and_the_commit_is_not_acknowledged(home: Home) -> None:
@@ -238,12 +237,12 @@ def test_a_loss_between_the_check_and_the_commit_is_not_acknowledged(home: Home)
 
         def lose(statement: str) -> None:
             if statement == "commit":
-                journal._connection.set_trace_callback(None)
+                journal.database._connection.set_trace_callback(None)
                 all_deleted(home)
 
-        journal._connection.set_trace_callback(lose)
+        journal.database._connection.set_trace_callback(lose)
         with pytest.raises(HomeError, match=LOST):
-            journal.add_difference(make_difference())
+            journal.differences.add(make_difference())
 
 
 def test_a_journal_that_was_put_back_goes_on(home: Home) -> None:
@@ -251,18 +250,18 @@ def test_a_journal_that_was_put_back_goes_on(home: Home) -> None:
     with Journal(home.journal) as journal:
         home.data.rename(away)
         with pytest.raises(HomeError, match="put it back"):
-            journal.add_difference(make_difference())
+            journal.differences.add(make_difference())
         away.rename(home.data)
-        journal.add_difference(make_difference())
+        journal.differences.add(make_difference())
     with Journal(home.journal) as journal:
-        assert len(journal.differences()) == 1
+        assert len(journal.differences.all()) == 1
 
 
 def test_closing_a_journal_whose_log_was_deleted_overwrites_nothing_of_others(home: Home) -> None:
     first = Journal(home.journal)
-    first.add_difference(make_difference("first"))
-    first.fold_log()
-    first.add_difference(make_difference("only in the log"))
+    first.differences.add(make_difference("first"))
+    first.database.fold_log()
+    first.differences.add(make_difference("only in the log"))
     for end in ("-wal", "-shm"):
         home.journal.with_name(f"journal.sqlite{end}").unlink()
     assert elsewhere(home, marked="second") == ["first", "second"]
@@ -277,16 +276,16 @@ def test_what_was_kept_is_copied_out_when_the_loss_is_noticed_by_nobody_before_t
     home: Home, loss: Loss
 ) -> None:
     with Journal(home.journal) as journal:
-        journal.add_difference(make_difference("kept"))
+        journal.differences.add(make_difference("kept"))
         loss(home)
     [rescued] = asides(home.journal)
     with Journal(rescued) as journal:
-        assert [item.asked for item in journal.differences()] == ["kept"]
+        assert [item.asked for item in journal.differences.all()] == ["kept"]
 
 
 def test_another_process_says_that_the_log_was_deleted(home: Home) -> None:
     with Journal(home.journal) as journal:
-        journal.add_difference(make_difference())
+        journal.differences.add(make_difference())
         log_deleted(home)
         done = subprocess.run(
             [sys.executable, "-m", "tui", "memory", "list"],
@@ -301,7 +300,7 @@ def test_another_process_says_that_the_log_was_deleted(home: Home) -> None:
 def test_a_log_without_its_journal_is_not_deleted(home: Home, tmp_path: Path) -> None:
     with Journal(home.journal) as journal:
         copied = backup(journal, tmp_path / "copy.sqlite")
-        journal.add_difference(make_difference())
+        journal.differences.add(make_difference())
         away, log = home.data / "away.sqlite", sqlite_file.log_of(home.journal)
         home.journal.rename(away)
         held = log.read_bytes()
@@ -312,7 +311,7 @@ def test_a_log_without_its_journal_is_not_deleted(home: Home, tmp_path: Path) ->
     assert done.aside is not None
     assert done.aside.with_name(f"{done.aside.name}-wal").read_bytes() == held
     with Journal(home.journal) as journal:
-        assert journal.differences() == []
+        assert journal.differences.all() == []
         assert journal.check() is None
 
 
@@ -323,7 +322,7 @@ def test_a_journal_that_is_replaced_while_it_is_being_opened_is_opened_again(
 
     for name in ("old", "new"):
         with Journal(home.data / f"{name}.sqlite") as journal:
-            journal.add_difference(make_difference(name))
+            journal.differences.add(make_difference(name))
     (home.data / "old.sqlite").rename(home.journal)
 
     def slow(path: Path, **options: object) -> sqlite3.Connection:
@@ -334,7 +333,7 @@ def test_a_journal_that_is_replaced_while_it_is_being_opened_is_opened_again(
 
     monkeypatch.setattr(database, "connect", slow)
     with Journal(home.journal) as journal:
-        assert [item.asked for item in journal.differences()] == ["new"]
+        assert [item.asked for item in journal.differences.all()] == ["new"]
 
 
 # --- symbolic links ------------------------------------------------------------------------------
@@ -353,9 +352,9 @@ def test_restore_through_a_symbolic_link_keeps_the_link(
     home: Home, linked: Path, tmp_path: Path
 ) -> None:
     with Journal(home.journal) as journal:
-        journal.add_difference(make_difference("kept"))
+        journal.differences.add(make_difference("kept"))
         copied = backup(journal, tmp_path / "copy.sqlite")
-        journal.add_difference(make_difference("later"))
+        journal.differences.add(make_difference("later"))
     done = restore(home, copied)
     assert home.journal.is_symlink()
     assert home.journal.resolve() == linked
@@ -363,17 +362,17 @@ def test_restore_through_a_symbolic_link_keeps_the_link(
     assert done.aside.parent == linked.parent
     assert asides(home.journal) == [done.aside]
     with Journal(linked) as journal:
-        assert [item.asked for item in journal.differences()] == ["kept"]
+        assert [item.asked for item in journal.differences.all()] == ["kept"]
     with Journal(done.aside) as journal:
-        assert len(journal.differences()) == 2
+        assert len(journal.differences.all()) == 2
 
 
 def test_a_linked_journal_is_watched_where_it_is(home: Home, linked: Path) -> None:
     with Journal(home.journal) as journal:
-        journal.add_difference(make_difference())
+        journal.differences.add(make_difference())
         linked.with_name("marks.db-wal").unlink()
         with pytest.raises(HomeError, match=LOST):
-            journal.add_difference(make_difference())
+            journal.differences.add(make_difference())
 
 
 def test_a_link_that_is_led_elsewhere_is_noticed(home: Home, linked: Path) -> None:
@@ -381,7 +380,7 @@ def test_a_link_that_is_led_elsewhere_is_noticed(home: Home, linked: Path) -> No
         home.journal.unlink()
         home.journal.symlink_to(linked.with_name("other.db"))
         with pytest.raises(HomeError, match=LOST):
-            journal.add_difference(make_difference())
+            journal.differences.add(make_difference())
 
 
 # --- other files in its place --------------------------------------------------------------------
@@ -414,7 +413,7 @@ def test_a_held_file_is_opened_by_nobody_and_an_open_one_is_not_held(home: Home)
     with Journal(home.journal) as journal:
         with pytest.raises(BlockingIOError), alone(home.journal):
             pass
-        journal.add_difference(make_difference())
+        journal.differences.add(make_difference())
     with (
         alone(home.journal),
         closing(sqlite3.connect(home.journal, timeout=0)) as other,

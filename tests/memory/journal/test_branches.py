@@ -23,23 +23,23 @@ def journal(home: Home) -> Iterator[Journal]:
 
 def said(journal: Journal, asked: str, after: str | None = None, thread: str = "t") -> str:
     turn = Turn(new_id(), thread, now(), asked, f"reply to {asked}", "m")
-    journal.add_turn(turn, after=after)
+    journal.turns.add(turn, after=after)
     return turn.id
 
 
 def words(journal: Journal, **options: object) -> list[str]:
-    return [turn.asked for turn in journal.branch("t", **options)]  # type: ignore[arg-type]
+    return [turn.asked for turn in journal.branches.current("t", **options)]  # type: ignore[arg-type]
 
 
 def test_a_turn_follows_the_one_at_which_its_thread_stands(journal: Journal) -> None:
     first = said(journal, "one")
     said(journal, "elsewhere", thread="other")
     second = said(journal, "two")
-    assert journal.parent(second) == first
-    assert journal.parent(first) == ""
+    assert journal.turns.parent(second) == first
+    assert journal.turns.parent(first) == ""
     assert words(journal) == ["one", "two"]
-    assert journal.head("t") == second
-    assert journal.siblings([first, second]) == {}
+    assert journal.turns.head("t") == second
+    assert journal.branches.siblings([first, second]) == {}
 
 
 def test_a_message_asked_otherwise_begins_a_branch_and_both_can_be_walked_to(
@@ -50,12 +50,12 @@ def test_a_message_asked_otherwise_begins_a_branch_and_both_can_be_walked_to(
     said(journal, "three")
     new = said(journal, "two, otherwise", after=first)
     assert words(journal) == ["one", "two, otherwise"]
-    beside = journal.siblings([first, new])
+    beside = journal.branches.siblings([first, new])
     assert set(beside) == {new}
     assert str(beside[new]) == "2/2"
     assert beside[new].beside(-1) == old
     assert beside[new].beside(1) is None
-    journal.choose_branch(old)
+    journal.branches.choose(old)
     assert words(journal) == ["one", "two", "three"]
     assert words(journal, limit=2) == ["two", "three"]
     assert words(journal, before=old) == ["one"]
@@ -68,14 +68,14 @@ def test_what_a_thread_began_with_can_be_asked_otherwise(journal: Journal) -> No
     said(journal, "elsewhere", thread="other")
     other = said(journal, "otherwise", after="")
     assert words(journal) == ["otherwise"]
-    assert journal.siblings([other])[other].turns == (one, other)
+    assert journal.branches.siblings([other])[other].turns == (one, other)
 
 
 def test_the_chosen_branch_survives_closing(home: Home) -> None:
     with Journal(home.journal) as journal:
         one = said(journal, "one")
         said(journal, "otherwise", after="")
-        journal.choose_branch(one)
+        journal.branches.choose(one)
     with Journal(home.journal) as journal:
         assert words(journal) == ["one"]
 
@@ -84,7 +84,7 @@ def test_what_was_said_before_a_mark_and_after_is_of_its_own_branch(journal: Jou
     first = said(journal, "one")
     said(journal, "two")
     new = said(journal, "two, otherwise", after=first)
-    assert [message.content for message in journal.before(journal.turn(new))] == [
+    assert [message.content for message in journal.turns.before(journal.turns.get(new))] == [
         "one",
         "reply to one",
     ]
@@ -94,10 +94,10 @@ def test_a_deleted_turn_leaves_the_branch_whole(journal: Journal) -> None:
     said(journal, "one")
     second = said(journal, "two")
     third = said(journal, "three")
-    with journal.writing() as connection:
+    with journal.transaction() as connection:
         connection.execute("delete from turns where id = ?", (second,))
     assert words(journal) == ["one", "three"]
-    with journal.writing() as connection:
+    with journal.transaction() as connection:
         connection.execute("delete from turns where id = ?", (third,))
     assert words(journal) == ["one"]
     said(journal, "four")
@@ -106,22 +106,22 @@ def test_a_deleted_turn_leaves_the_branch_whole(journal: Journal) -> None:
 
 def test_a_branch_of_a_forgotten_turn_cannot_be_chosen(journal: Journal) -> None:
     with pytest.raises(UnknownIdError, match="may have been forgotten"):
-        journal.choose_branch("nothing")
+        journal.branches.choose("nothing")
 
 
 def test_the_turns_of_an_old_journal_follow_each_other(home: Home) -> None:
     write_version_1(home.journal, 5)
     with Journal(home.journal) as journal:
-        by_thread = {turn.thread for turn in journal.turns()}
+        by_thread = {turn.thread for turn in journal.turns.all()}
         for thread in by_thread:
-            assert journal.branch(thread) == journal.turns(thread)
+            assert journal.branches.current(thread) == journal.turns.in_thread(thread)
     with closing(sqlite3.connect(home.journal)) as connection:
         assert connection.execute("pragma quick_check").fetchone()[0] == "ok"
 
 
 def test_the_end_of_a_long_thread_is_read_without_the_rest(journal: Journal) -> None:
-    with journal.writing():
+    with journal.transaction():
         for number in range(3000):
             said(journal, str(number))
     assert words(journal, limit=2) == ["2998", "2999"]
-    assert len(journal.branch("t")) == 3000
+    assert len(journal.branches.current("t")) == 3000

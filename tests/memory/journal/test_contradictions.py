@@ -24,7 +24,7 @@ def memory(home: Home, settings: Settings) -> Iterator[Memory]:
 
 def said(memory: Memory, replied: str = REPLY) -> Turn:
     turn = Turn(new_id(), "t", now(), "What is the capital?", replied, "m", None)
-    memory.journal.add_turn(turn)
+    memory.journal.turns.add(turn)
     return turn
 
 
@@ -32,21 +32,21 @@ def test_hold_after_error_on_one_reply_takes_its_place_and_back_again(memory: Me
     turn = said(memory)
     wrong = memory.mark(turn, "error", sounds="Lutz.")
     good = memory.mark(turn, "hold")
-    assert memory.journal.difference(wrong.id).superseded_by == good.id
+    assert memory.journal.differences.get(wrong.id).superseded_by == good.id
     again = memory.mark(turn, "error")
-    assert memory.journal.difference(good.id).superseded_by == again.id
-    teaching = [item.id for item in memory.journal.differences() if item.teaches]
+    assert memory.journal.differences.get(good.id).superseded_by == again.id
+    teaching = [item.id for item in memory.journal.differences.all() if item.teaches]
     assert teaching == []  # the newest says that it is wrong, and not how it should have sounded
     memory.undo(again.id)
-    assert memory.journal.difference(good.id).teaches
+    assert memory.journal.differences.get(good.id).teaches
 
 
 def test_an_edit_that_contradicts_another_mark_takes_its_place(memory: Memory) -> None:
     turn = said(memory)
     good, smooth = memory.mark(turn, "hold"), memory.mark(turn, "surprise", note="too smooth")
-    assert memory.journal.difference(good.id).superseded_by is None
+    assert memory.journal.differences.get(good.id).superseded_by is None
     memory.edit(smooth.id, moment="error")
-    assert memory.journal.difference(good.id).superseded_by == smooth.id
+    assert memory.journal.differences.get(good.id).superseded_by == smooth.id
 
 
 def test_parts_of_one_reply_may_be_good_and_wrong_and_the_good_one_teaches_no_fault(
@@ -55,18 +55,18 @@ def test_parts_of_one_reply_may_be_good_and_wrong_and_the_good_one_teaches_no_fa
     turn = said(memory)
     wrong = memory.mark(turn, "error", sounds="Lutz", quote="Paris")
     good = memory.mark(turn, "hold", quote="It lies on the Seine.")
-    assert memory.journal.difference(wrong.id).teaches
+    assert memory.journal.differences.get(wrong.id).teaches
     assert good.teaches
     assert expected_reply(good, [wrong]) == "Lutz is the capital. It lies on the Seine."
     over = memory.mark(turn, "hold", quote="Paris is")
-    assert memory.journal.difference(wrong.id).superseded_by == over.id
+    assert memory.journal.differences.get(wrong.id).superseded_by == over.id
 
 
 def test_marks_of_one_mind_stay_beside_each_other(memory: Memory) -> None:
     turn = said(memory)
     for moment in ("error", "surprise", "error"):
         memory.mark(turn, moment, sounds="Lutz.")
-    assert all(item.teaches for item in memory.journal.differences())
+    assert all(item.teaches for item in memory.journal.differences.all())
 
 
 def test_a_hold_on_an_empty_reply_teaches_nothing(memory: Memory) -> None:
@@ -91,7 +91,7 @@ def test_what_could_teach_nothing_is_refused_with_the_reason(
 ) -> None:
     with pytest.raises(MarkError, match=why.replace("?", r"\?")):
         memory.mark(said(memory), **mark)  # type: ignore[arg-type]
-    assert memory.journal.differences() == []
+    assert memory.journal.differences.all() == []
 
 
 def test_an_edit_to_hold_that_leaves_a_better_answer_is_refused(memory: Memory) -> None:

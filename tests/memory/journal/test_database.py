@@ -21,7 +21,7 @@ def log_of(home: Home) -> Path:
 
 def test_the_file_its_log_and_its_index_are_for_their_owner_alone(home: Home) -> None:
     with Journal(home.journal) as journal:
-        journal.add_difference(make_difference())
+        journal.differences.add(make_difference())
         for path in home.data.glob("journal.sqlite*"):
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
@@ -29,7 +29,7 @@ def test_the_file_its_log_and_its_index_are_for_their_owner_alone(home: Home) ->
 def test_commits_are_synced_and_no_checkpoint_is_left_to_sqlite(home: Home) -> None:
     with Journal(home.journal) as journal:
         found = {
-            name: journal.rows(f"pragma {name}")[0][0]
+            name: journal.database.rows(f"pragma {name}")[0][0]
             for name in ("journal_mode", "synchronous", "wal_autocheckpoint", "secure_delete")
         }
     assert found == {
@@ -42,40 +42,40 @@ def test_commits_are_synced_and_no_checkpoint_is_left_to_sqlite(home: Home) -> N
 
 def test_what_fails_inside_a_transaction_takes_all_of_it_back(home: Home) -> None:
     with Journal(home.journal) as journal:
-        journal.add_difference(make_difference())
-        with pytest.raises(KeyError), journal.writing():
-            journal.add_difference(make_difference())
-            with journal.writing():  # joins the one around it
-                journal.add_difference(make_difference())
+        journal.differences.add(make_difference())
+        with pytest.raises(KeyError), journal.transaction():
+            journal.differences.add(make_difference())
+            with journal.transaction():  # joins the one around it
+                journal.differences.add(make_difference())
             raise KeyError
-        assert len(journal.differences()) == 1
-        journal.add_difference(make_difference())
-        assert len(journal.differences()) == 2
+        assert len(journal.differences.all()) == 1
+        journal.differences.add(make_difference())
+        assert len(journal.differences.all()) == 2
 
 
 def test_a_long_log_is_folded_by_who_writes(home: Home) -> None:
     with Journal(home.journal) as journal:
         longest = 0
         for _ in range(30):
-            with journal.writing():
+            with journal.transaction():
                 for _ in range(40):
-                    journal.add_difference(make_difference("long " * 1500))
+                    journal.differences.add(make_difference("long " * 1500))
             longest = max(longest, log_of(home).stat().st_size)
         assert home.journal.stat().st_size > 2 * LOG_BYTES > longest
 
 
 def test_who_reads_for_long_keeps_the_log_but_nobody_from_marking(home: Home) -> None:
     with Journal(home.journal) as journal, closing(sqlite3.connect(home.journal)) as reader:
-        journal.add_difference(make_difference())
+        journal.differences.add(make_difference())
         reader.execute("begin")
         assert reader.execute("select count(*) from differences").fetchone()[0] == 1
-        with journal.writing():
+        with journal.transaction():
             for _ in range(600):
-                journal.add_difference(make_difference("long " * 1500))
+                journal.differences.add(make_difference("long " * 1500))
         assert log_of(home).stat().st_size > LOG_BYTES
-        journal.add_difference(make_difference())
+        journal.differences.add(make_difference())
         assert reader.execute("select count(*) from differences").fetchone()[0] == 1
         reader.rollback()
-        assert journal.fold_log()
+        assert journal.database.fold_log()
         assert log_of(home).stat().st_size == 0
-        assert len(journal.differences()) == 602
+        assert len(journal.differences.all()) == 602

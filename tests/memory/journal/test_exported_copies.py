@@ -11,7 +11,7 @@ import pytest
 
 from memory.errors import HomeError, ThreadError
 from memory.files.atomic_write import scratch
-from memory.journal.exported_copies import noted, sweep_copies, sweep_home, unfinished
+from memory.journal.exported_copies import sweep_home, unfinished
 from memory.journal.journal import Journal
 from memory.memory import Memory
 from memory.settings.settings import Home, Settings
@@ -35,8 +35,8 @@ def place(tmp_path: Path) -> Path:
 
 def keep(home: Home) -> None:
     with Journal(home.journal) as journal:
-        journal.add_turn(make_turn())
-        journal.add_difference(make_difference())
+        journal.turns.add(make_turn())
+        journal.differences.add(make_difference())
 
 
 def a_backup(home: Home, settings: Settings, place: Path) -> None:
@@ -65,16 +65,16 @@ def test_a_copy_killed_at_any_call_is_noted_and_what_is_left_of_it_found_and_swe
         number += 1
         died = killed(lambda: take_out(home, settings, place), number)  # type: ignore[operator]
         with Journal(home.journal) as journal:
-            known = [target for target, _ in noted(journal)]
+            known = [target for target, _ in journal.exported_copies.noted()]
             if any(place.iterdir()):
                 assert known == [path]
-            if found := unfinished(home, journal):
+            if found := unfinished(home, journal.exported_copies):
                 parts += 1
                 said = [item.sentence for item in health.check(home, journal)]
                 assert any(str(found[0]) in sentence for sentence in said)
-            sweep_copies(journal)
+            journal.exported_copies.sweep()
             assert set(place.iterdir()) <= {path}
-            assert unfinished(home, journal) == []
+            assert unfinished(home, journal.exported_copies) == []
         if path.exists():
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
             if take_out is a_backup:
@@ -99,7 +99,7 @@ def test_a_restore_killed_at_any_call_leaves_a_whole_journal_and_nothing_after_t
         assert not list(home.data.glob(".*"))
         with Journal(home.journal) as journal:
             assert journal.check() is None
-            assert len(journal.differences()) == 1
+            assert len(journal.differences.all()) == 1
         if not died:
             break
     assert number > 8
@@ -169,7 +169,7 @@ def test_a_copy_that_is_refused_is_not_noted(home: Home, place: Path) -> None:
     with Journal(home.journal) as journal:
         with pytest.raises(HomeError, match="is there already"):
             backup(journal, place / "copy")
-        assert noted(journal) == []
+        assert journal.exported_copies.noted() == []
 
 
 def test_a_full_disk_under_the_journal_keeps_nobody_from_a_backup_elsewhere(
@@ -177,13 +177,13 @@ def test_a_full_disk_under_the_journal_keeps_nobody_from_a_backup_elsewhere(
 ) -> None:
     keep(home)
     with Journal(home.journal) as journal:
-        journal._connection.execute("pragma max_page_count=1")  # no more pages than it has
+        journal.database._connection.execute("pragma max_page_count=1")  # no more pages than it has
         with pytest.raises(HomeError, match="full"):
             for number in range(1000):
-                journal.set_fact(f"filler {number}", "x" * 100)
+                journal.facts.set(f"filler {number}", "x" * 100)
         with pytest.raises(HomeError, match="is written and whole, but `forget` will not name it"):
             backup(journal, place / "copy")
-        assert noted(journal) == []
+        assert journal.exported_copies.noted() == []
     assert counts(place / "copy") == (1, 1)
 
 

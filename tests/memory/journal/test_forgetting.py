@@ -44,15 +44,15 @@ def test_what_is_forgotten_is_in_no_file_any_more(home: Home, settings: Settings
     with Memory.open(home, settings, progress=lambda _done, _total: None) as memory:
         for number in range(30):
             turn = make_turn(f"What is number {number}?")
-            memory.journal.add_turn(turn)
+            memory.journal.turns.add(turn)
             memory.mark(turn, "error", sounds=f"Number {number}.")
         turn = make_turn(f"What is a {SECRET[0]} or {SECRET[1]}?")
-        memory.journal.add_turn(turn, why=[("someone", 0.7, [SECRET[0]])])
+        memory.journal.turns.add(turn, why=[("someone", 0.7, [SECRET[0]])])
         item = memory.mark(turn, "error", sounds=f"A {SECRET[2]}.", note=SECRET[1])
         memory.edit(item.id, sounds=f"A {SECRET[2]} {SECRET[1]}.", note="")
         memory.edit(item.id, note=SECRET[0])
         later = make_turn("And then?")
-        memory.journal.add_turn(later)
+        memory.journal.turns.add(later)
         other = memory.mark(later, "error", sounds="Then nothing.")
         other = memory.edit(other.id, sounds="Nothing.")
         assert memory.settle()
@@ -68,9 +68,9 @@ def test_what_is_forgotten_is_in_no_file_any_more(home: Home, settings: Settings
         assert item.id not in memory.index.ids()
         with pytest.raises(UnknownIdError):
             memory.history(item.id)
-        assert memory.journal.forgotten() == [item.id]
-        assert turn.id not in {kept.id for kept in memory.journal.turns()}
-        other = memory.journal.difference(other.id)
+        assert memory.journal.forgetting.forgotten_ids() == [item.id]
+        assert turn.id not in {kept.id for kept in memory.journal.turns.all()}
+        other = memory.journal.differences.get(other.id)
         talk = [*other.before, *memory.history(other.id)[0].before]
         assert Message("user", "What is number 29?") in talk
         assert Message("user", turn.asked) not in talk
@@ -80,31 +80,33 @@ def test_what_is_forgotten_is_in_no_file_any_more(home: Home, settings: Settings
 def test_forgetting_many_of_many_leaves_no_bytes_of_them(home: Home) -> None:
     draw = random.Random(5)
     with Journal(home.journal) as journal:
-        with journal.writing():
+        with journal.transaction():
             for number in range(800):
                 word = f"zq{number:05d}"
-                journal.add_difference(make_difference(f"{word} " * draw.randrange(1, 200)))
-        for item in draw.sample(journal.differences(), 200):
-            with journal.writing() as connection:  # grown and shrunk, so that pages split and merge
+                journal.differences.add(make_difference(f"{word} " * draw.randrange(1, 200)))
+        for item in draw.sample(journal.differences.all(), 200):
+            with (
+                journal.transaction() as connection
+            ):  # grown and shrunk, so that pages split and merge
                 connection.execute(
                     "update differences set asked = ? where id = ?",
                     (item.asked[:7] * draw.randrange(1, 400), item.id),
                 )
-        gone = draw.sample(journal.differences(), 40)
+        gone = draw.sample(journal.differences.all(), 40)
         for item in gone:
-            journal.forget(item)
+            journal.forgetting.forget(item)
         held = bytes_of(home.data)
         assert not [item.asked[:7] for item in gone if item.asked[:7].encode() in held]
-        assert len(journal.differences()) == 760
+        assert len(journal.differences.all()) == 760
 
 
 def test_a_reader_keeps_the_log_and_the_next_opening_empties_it(home: Home) -> None:
     with Journal(home.journal) as journal:
-        journal.add_difference(make_difference(f"What is a {SECRET[0]}?"))
+        journal.differences.add(make_difference(f"What is a {SECRET[0]}?"))
         reader = sqlite3.connect(home.journal)
         reader.execute("begin")
         reader.execute("select count(*) from differences").fetchone()
-        journal.forget(journal.differences()[0])
+        journal.forgetting.forget(journal.differences.all()[0])
         assert left_in(home.data)
         # The chat that reads is killed: no closing connection folds the log.
         reader.rollback()
@@ -116,42 +118,42 @@ def test_a_reader_keeps_the_log_and_the_next_opening_empties_it(home: Home) -> N
 
 def test_a_mark_taken_back_leaves_the_talk(memory: Memory) -> None:
     turn = make_turn()
-    memory.journal.add_turn(turn)
+    memory.journal.turns.add(turn)
     item = memory.mark(turn, "error", sounds="Lutz.")
     assert memory.undo(item.id) == item
-    assert memory.journal.differences() == []
-    assert memory.journal.turns() == [turn]
-    assert memory.journal.search(["why"], 5) == []
+    assert memory.journal.differences.all() == []
+    assert memory.journal.turns.all() == [turn]
+    assert memory.journal.stems.search(["why"], 5) == []
     with pytest.raises(UnknownIdError):
         memory.undo(item.id)
 
 
 def test_a_turn_with_another_mark_stays_until_that_is_forgotten_too(memory: Memory) -> None:
     turn = make_turn()
-    memory.journal.add_turn(turn)
+    memory.journal.turns.add(turn)
     one = memory.mark(turn, "error", sounds="Lutz.")
     two = memory.mark(turn, "surprise")
     memory.forget(one.id)
-    assert memory.journal.turns() == [turn]
+    assert memory.journal.turns.all() == [turn]
     memory.forget(two.id)
-    assert memory.journal.turns() == []
+    assert memory.journal.turns.all() == []
 
 
 def test_a_copy_of_it_that_waits_in_quarantine_goes_too(
     memory: Memory, home: Home, tmp_path: Path
 ) -> None:
     turn = make_turn(f"What is a {SECRET[0]}?")
-    memory.journal.add_turn(turn)
+    memory.journal.turns.add(turn)
     memory.mark(make_turn("Another?"), "error", sounds="Yes.")
     item = memory.mark(turn, "error", sounds="Lutz.")
     export_file(memory, tmp_path / "marks.jsonl")
     memory.undo(item.id)
     assert read_batch(memory, tmp_path / "marks.jsonl").count == 1
     again = memory.mark(turn, "error", sounds="Nebelsbad.")
-    with memory.journal.writing() as connection:
+    with memory.journal.transaction() as connection:
         connection.execute("insert into quarantine values (99, '9', '', '', 'no JSON')")
     memory.forget(again.id)
-    with memory.journal.writing() as connection:
+    with memory.journal.transaction() as connection:
         connection.execute("delete from quarantine where batch = '9'")
     assert batches(memory) == []
     assert not left_in(home.data)
@@ -162,9 +164,9 @@ def test_the_place_of_what_is_taken_out_passes_on(memory: Memory) -> None:
     memory.supersede(oldest.id, old.id)
     memory.supersede(old.id, new.id)
     memory.undo(old.id)
-    assert memory.journal.difference(oldest.id).superseded_by == new.id
+    assert memory.journal.differences.get(oldest.id).superseded_by == new.id
     memory.forget(new.id)
-    assert memory.journal.difference(oldest.id).superseded_by is None
+    assert memory.journal.differences.get(oldest.id).superseded_by is None
 
 
 def test_forgetting_among_many_keeps_the_log_short_and_leaves_no_stem(home: Home) -> None:
@@ -180,23 +182,23 @@ def test_forgetting_among_many_keeps_the_log_short_and_leaves_no_stem(home: Home
         ]
         items[77] = replace(items[77], asked=" ".join(SECRET))
         for start in range(0, len(items), 250):
-            with journal.writing():
+            with journal.transaction():
                 for item in items[start : start + 250]:
-                    journal.add_difference(item)
-        journal.fold_log()
+                    journal.differences.add(item)
+        journal.database.fold_log()
         log = home.journal.with_name(home.journal.name + "-wal")
         longest: list[int] = []
-        fold = journal.fold_log
+        fold = journal.database.fold_log
 
         def noted() -> bool:
             longest.append(log.stat().st_size)
             return fold()
 
-        journal.fold_log = noted  # type: ignore[method-assign]
-        journal.forget(items[77])
+        journal.database.fold_log = noted  # type: ignore[method-assign]
+        journal.forgetting.forget(items[77])
         assert len(longest) > 2
         assert max(longest) < ROOM
-        assert journal.fact("to fold") is None
+        assert journal.facts.get("to fold") is None
         assert journal.check() is None
     assert not left_in(home.data)
     assert items[78].asked.encode() in bytes_of(home.data)

@@ -31,59 +31,59 @@ def make_difference(asked: str = "What is the capital of Zubrowka?") -> Differen
 def test_what_is_kept_comes_back_as_it_was(home: Home) -> None:
     turn, difference = make_turn(), make_difference()
     with Journal(home.journal) as journal:
-        journal.add_turn(turn)
-        journal.add_difference(difference)
+        journal.turns.add(turn)
+        journal.differences.add(difference)
     with Journal(home.journal) as journal:
-        assert journal.turns() == [turn]
-        assert journal.differences() == [difference]
-        assert journal.difference(difference.id[:6]) == difference
+        assert journal.turns.all() == [turn]
+        assert journal.differences.all() == [difference]
+        assert journal.differences.get(difference.id[:6]) == difference
         assert journal.check() is None
 
 
 def test_two_open_journals_see_each_other(home: Home) -> None:
     with Journal(home.journal) as one, Journal(home.journal) as two:
-        one.add_difference(make_difference())
-        two.add_difference(make_difference())
-        assert len(one.differences()) == len(two.differences()) == 2
+        one.differences.add(make_difference())
+        two.differences.add(make_difference())
+        assert len(one.differences.all()) == len(two.differences.all()) == 2
 
 
 def test_the_watermark_moves_with_every_change(home: Home) -> None:
     with Journal(home.journal) as journal:
-        seen = [journal.watermark()]
+        seen = [journal.differences.change_count()]
         for _ in range(2):
-            journal.add_difference(make_difference())
-            seen.append(journal.watermark())
-        journal.forget(journal.differences()[0])
-        seen.append(journal.watermark())
-        journal.add_difference(make_difference())
-        seen.append(journal.watermark())
+            journal.differences.add(make_difference())
+            seen.append(journal.differences.change_count())
+        journal.forgetting.forget(journal.differences.all()[0])
+        seen.append(journal.differences.change_count())
+        journal.differences.add(make_difference())
+        seen.append(journal.differences.change_count())
     assert len(set(seen)) == len(seen)
 
 
 def test_forgotten_text_is_not_in_the_files(home: Home) -> None:
     with Journal(home.journal) as journal:
-        journal.add_difference(make_difference("Where is the plugharnessword hidden?"))
-        assert journal.search(["plugharnessword"], 5)
-        journal.forget(journal.differences()[0])
-        assert not journal.search(["plugharnessword"], 5)
+        journal.differences.add(make_difference("Where is the plugharnessword hidden?"))
+        assert journal.stems.search(["plugharnessword"], 5)
+        journal.forgetting.forget(journal.differences.all()[0])
+        assert not journal.stems.search(["plugharnessword"], 5)
     held = b"".join(path.read_bytes() for path in home.data.glob("journal.sqlite*"))
     assert b"plugharnessword" not in held
 
 
 def test_ids_that_name_nothing_or_several_are_refused(home: Home) -> None:
     with Journal(home.journal) as journal:
-        journal.add_difference(make_difference())
+        journal.differences.add(make_difference())
         for wrong in ("", "zzz", "%", "_"):
             with pytest.raises(UnknownIdError, match="no difference has the id"):
-                journal.difference(wrong)
+                journal.differences.get(wrong)
 
 
 def test_threads_are_listed_latest_first(home: Home) -> None:
     with Journal(home.journal) as journal:
         for thread in ("a", "b", "a"):
-            journal.add_turn(make_turn(thread=thread))
-        assert [(name, count) for name, count, _at in journal.threads()] == [("a", 2), ("b", 1)]
-        assert len(journal.turns("a", limit=1)) == 1
+            journal.turns.add(make_turn(thread=thread))
+        assert [(name, count) for name, count, _at in journal.threads.all()] == [("a", 2), ("b", 1)]
+        assert len(journal.turns.in_thread("a", limit=1)) == 1
 
 
 def test_a_journal_from_the_future_or_of_another_kind_is_refused(home: Home) -> None:
@@ -102,10 +102,10 @@ def test_a_journal_from_the_future_or_of_another_kind_is_refused(home: Home) -> 
 def test_a_night_is_claimed_once_and_taken_over_when_it_went_silent(home: Home) -> None:
     day = "2026-11-23"
     with Journal(home.journal) as one, Journal(home.journal) as two:
-        assert one.claim_night(day, "one", stale_after=60, attempts=3) == 1
-        assert two.claim_night(day, "two", stale_after=60, attempts=3) == 0
-        assert two.claim_night(day, "two", stale_after=0, attempts=3) == 2
-        assert not one.beat_night(day, "one")
-        assert two.beat_night(day, "two")
-        assert one.claim_night(day, "one", stale_after=0, attempts=2) == 0
-        assert one.nights()[0]["state"] == "failed"
+        assert one.nights.claim(day, "one", stale_after=60, attempts=3) == 1
+        assert two.nights.claim(day, "two", stale_after=60, attempts=3) == 0
+        assert two.nights.claim(day, "two", stale_after=0, attempts=3) == 2
+        assert not one.nights.heartbeat(day, "one")
+        assert two.nights.heartbeat(day, "two")
+        assert one.nights.claim(day, "one", stale_after=0, attempts=2) == 0
+        assert one.nights.latest()[0]["state"] == "failed"

@@ -11,7 +11,7 @@ import pytest
 
 from memory.difference import State
 from memory.errors import HomeError
-from memory.journal import differences, schema
+from memory.journal import schema, stem_index
 from memory.journal.journal import Journal
 from memory.journal.schema import MIGRATIONS
 from memory.memory import Memory
@@ -30,24 +30,24 @@ def test_everything_of_a_version_1_journal_is_there_and_can_be_ruled(
     ids = write_version_1(home.journal, 5)
     with Memory.open(home, settings, dense=False) as memory:
         journal = memory.journal
-        found = journal.differences()
+        found = journal.differences.all()
         assert [item.id for item in found] == ids
         assert {item.state for item in found} == {State.TRAINED}
         assert found[3].contrast.sounds == ("Lutz number 3. " * 20)
         assert (found[3].version, found[3].before, found[3].pinned) == (1, (), False)
-        assert len(journal.turns()) == 5
-        assert journal.turns()[0].surprisal == (0.5, 1.25)
-        assert journal.nights()[0]["state"] == "published"
-        assert journal.fact("last thread") == "main"
+        assert len(journal.turns.all()) == 5
+        assert journal.turns.all()[0].surprisal == (0.5, 1.25)
+        assert journal.nights.latest()[0]["state"] == "published"
+        assert journal.facts.get("last thread") == "main"
         assert memory.edit(ids[0], sounds="Lutz.").version == 2
         assert len(memory.history(ids[0])) == 2
-        assert journal.search(["land"], 9)
+        assert journal.stems.search(["land"], 9)
 
 
 def test_what_was_done_is_recorded_and_the_old_file_stays_beside(home: Home) -> None:
     ids = write_version_1(home.journal, 5)
     with Journal(home.journal) as journal:
-        rows = journal.rows("select version, at from migrations")
+        rows = journal.database.rows("select version, at from migrations")
         assert rows[-1]["version"] == len(MIGRATIONS)
         assert rows[-1]["at"]
     copy = home.journal.with_name("journal.sqlite.before-2")
@@ -81,7 +81,7 @@ def test_a_migration_that_fails_leaves_the_old_file(
             Journal(home.journal)
     assert version(home.journal) == 1
     with Journal(home.journal) as journal:
-        assert len(journal.differences()) == 5
+        assert len(journal.differences.all()) == 5
 
 
 def test_a_copy_that_cannot_be_made_changes_nothing(home: Home) -> None:
@@ -93,7 +93,7 @@ def test_a_copy_that_cannot_be_made_changes_nothing(home: Home) -> None:
     assert version(home.journal) == 1
     shutil.rmtree(blocked)
     with Journal(home.journal) as journal:
-        assert len(journal.differences()) == 5
+        assert len(journal.differences.all()) == 5
 
 
 def test_only_the_last_two_copies_are_kept(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,9 +114,9 @@ def test_only_the_last_two_copies_are_kept(home: Home, monkeypatch: pytest.Monke
 def test_a_new_stemmer_stems_the_journal_anew(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     write_version_1(home.journal, 3)
     with Journal(home.journal) as journal:
-        assert journal.search(["capit"], 9)
-    monkeypatch.setattr(differences, "STEMMER", "another")
-    monkeypatch.setattr(differences, "stems", lambda text: [text[:3].lower()])
+        assert journal.stems.search(["capit"], 9)
+    monkeypatch.setattr(stem_index, "STEMMER", "another")
+    monkeypatch.setattr(stem_index, "stems", lambda text: [text[:3].lower()])
     with Journal(home.journal) as journal:
-        assert not journal.search(["capit"], 9)
-        assert len(journal.search(["wha"], 9)) == 3
+        assert not journal.stems.search(["capit"], 9)
+        assert len(journal.stems.search(["wha"], 9)) == 3

@@ -30,7 +30,7 @@ def say(
     memory: Memory, thread: str, asked: str, replied: str = "Yes.", after: str | None = None
 ) -> Turn:
     turn = Turn(new_id(), thread, now(), asked, replied, "m@0")
-    memory.journal.add_turn(turn, after=after)
+    memory.journal.turns.add(turn, after=after)
     return turn
 
 
@@ -39,7 +39,7 @@ def test_threads_are_listed_with_what_a_person_knows_them_by(memory: Memory) -> 
     say(memory, "work", "x" * 1000)
     last = say(memory, "trip", "And the hills?", "In the north.")
     memory.mark(first, "error", sounds="In the east.")
-    trip, work = memory.journal.sessions()
+    trip, work = memory.journal.threads.sessions()
     assert (trip.name, trip.turns, trip.marks) == ("trip", 2, 1)
     assert (trip.asked, trip.replied) == ("Where is the sea?", "In the north.")
     assert (trip.began, trip.at) == (first.at, last.at)
@@ -53,18 +53,18 @@ def test_a_new_name_stands_in_all_that_named_the_old(memory: Memory) -> None:
     new = say(memory, "trip", "two, otherwise", after=first.id)
     item = memory.edit(memory.mark(old, "error", sounds="No.").id, note="so")
     elsewhere = memory.mark(say(memory, "work", "else"), "error", sounds="No.")
-    journal.choose_branch(old.id)
-    journal.set_fact(LAST_THREAD, "trip")
-    assert journal.rename_thread("trip", "  к морю ") == "к морю"
-    assert [turn.asked for turn in journal.branch("к морю")] == ["one", "two"]
-    assert journal.siblings([new.id])[new.id].turns == (old.id, new.id)
-    assert journal.head("trip") == ""
-    assert journal.turns("trip") == []
-    assert journal.fact(LAST_THREAD) == "к морю"
+    journal.branches.choose(old.id)
+    journal.facts.set(LAST_THREAD, "trip")
+    assert journal.threads.rename("trip", "  к морю ") == "к морю"
+    assert [turn.asked for turn in journal.branches.current("к морю")] == ["one", "two"]
+    assert journal.branches.siblings([new.id])[new.id].turns == (old.id, new.id)
+    assert journal.turns.head("trip") == ""
+    assert journal.turns.in_thread("trip") == []
+    assert journal.facts.get(LAST_THREAD) == "к морю"
     assert {kept.thread for kept in memory.history(item.id)} == {"к морю"}
-    assert journal.difference(elsewhere.id).thread == "work"
-    assert item.fingerprint == journal.difference(item.id).fingerprint
-    assert {one.name for one in journal.sessions()} == {"к морю", "work"}
+    assert journal.differences.get(elsewhere.id).thread == "work"
+    assert item.fingerprint == journal.differences.get(item.id).fingerprint
+    assert {one.name for one in journal.threads.sessions()} == {"к морю", "work"}
 
 
 def test_a_name_that_is_taken_or_none_is_refused_in_one_sentence(memory: Memory) -> None:
@@ -79,10 +79,10 @@ def test_a_name_that_is_taken_or_none_is_refused_in_one_sentence(memory: Memory)
     }
     for new, said in refused.items():
         with pytest.raises(ThreadError, match=said):
-            memory.journal.rename_thread("trip", new)
+            memory.journal.threads.rename("trip", new)
     with pytest.raises(UnknownIdError, match=r"no thread 'trib'; did you mean 'trip'\?"):
-        memory.journal.rename_thread("trib", "x")
-    assert memory.journal.rename_thread("trip", "trip") == "trip"
+        memory.journal.threads.rename("trib", "x")
+    assert memory.journal.threads.rename("trip", "trip") == "trip"
 
 
 def test_a_deleted_thread_is_in_no_file_any_more(home: Home, settings: Settings) -> None:
@@ -93,12 +93,12 @@ def test_a_deleted_thread_is_in_no_file_any_more(home: Home, settings: Settings)
         first = say(memory, name, f"What is a {SECRET[0]}?", SECRET[1])
         say(memory, name, f"Or a {SECRET[2]}?")
         say(memory, name, f"A {SECRET[1]}?", after=first.id)  # another branch
-        memory.journal.set_fact(LAST_THREAD, name)
+        memory.journal.facts.set(LAST_THREAD, name)
         assert set(left_in(home.data)) == set(SECRET)
-        assert memory.journal.delete_thread(name) == 3
+        assert memory.journal.threads.delete(name) == 3
         assert not left_in(home.data)
-        assert memory.journal.fact(LAST_THREAD) == "other"
-        assert len(memory.journal.turns()) == 30
+        assert memory.journal.facts.get(LAST_THREAD) == "other"
+        assert len(memory.journal.turns.all()) == 30
         assert check(home, memory.journal) == ()
     assert not left_in(home.data)
 
@@ -114,9 +114,9 @@ def test_marks_stay_with_their_own_words_and_nothing_of_the_talk_before(
     item = memory.mark(marked, "error", sounds="A colour.", system="Be brief.")
     memory.edit(item.id, note="so")
     bare = memory.mark(later, "surprise")
-    assert journal.delete_thread(name) == 3
+    assert journal.threads.delete(name) == 3
     assert not left_in(home.data)
-    kept = journal.difference(item.id)
+    kept = journal.differences.get(item.id)
     assert (kept.asked, kept.replied, kept.contrast.sounds) == (
         "And what is red?", "A number.", "A colour.",
     )  # fmt: skip
@@ -124,12 +124,12 @@ def test_marks_stay_with_their_own_words_and_nothing_of_the_talk_before(
     assert kept.teaches
     assert memory.history(item.id)[0].before == kept.before
     assert {old.thread for old in memory.history(item.id)} == {""}
-    assert journal.search(["red"], 5) == [item.id]
+    assert journal.stems.search(["red"], 5) == [item.id]
     assert memory.pin(item.id).pinned
     assert memory.edit(item.id, note="no").version == 3
     memory.undo(bare.id)
     memory.forget(item.id)
-    assert journal.differences() == []
+    assert journal.differences.all() == []
     assert check(home, journal) == ()
 
 
@@ -137,7 +137,7 @@ def test_marks_of_a_deleted_thread_can_be_carried_out_and_in(
     memory: Memory, tmp_path: Path
 ) -> None:
     item = memory.mark(say(memory, "trip", "one"), "error", sounds="No.")
-    memory.journal.delete_thread("trip")
+    memory.journal.threads.delete("trip")
     assert export_file(memory, tmp_path / "marks.jsonl") == 1
     memory.undo(item.id)
     assert read_batch(memory, tmp_path / "marks.jsonl").count == 1
@@ -152,38 +152,38 @@ def test_an_import_that_waits_forgets_the_talk_too(
     for turn in (second, third):
         memory.mark(turn, "error", sounds="No.")
     export_file(memory, tmp_path / "marks.jsonl")
-    for item in memory.journal.differences():
+    for item in memory.journal.differences.all():
         memory.undo(item.id)
     assert read_batch(memory, tmp_path / "marks.jsonl").count == 2
     memory.mark(third, "error", sounds="No, no.")
-    memory.journal.delete_thread("trip")
+    memory.journal.threads.delete("trip")
     assert not left_in(home.data)
     (batch,) = batches(memory)
     assert batch.count == 1
-    rows = memory.journal.rows("select body from quarantine")
+    rows = memory.journal.database.rows("select body from quarantine")
     assert json.loads(rows[0]["body"])["asked"] == "And red?"
 
 
 def test_a_reply_that_was_being_written_goes_where_its_thread_went(memory: Memory) -> None:
     journal = memory.journal
     first = say(memory, "trip", "one")
-    journal.rename_thread("trip", "sea")
+    journal.threads.rename("trip", "sea")
     second = say(memory, "trip", "two", after=first.id)
-    assert journal.thread_of(second.id) == "sea"
-    assert journal.turns("trip") == []
-    assert [turn.asked for turn in journal.branch("sea")] == ["one", "two"]
-    journal.delete_thread("sea")
+    assert journal.threads.of_turn(second.id) == "sea"
+    assert journal.turns.in_thread("trip") == []
+    assert [turn.asked for turn in journal.branches.current("sea")] == ["one", "two"]
+    journal.threads.delete("sea")
     third = say(memory, "sea", "three", after=second.id)
-    assert journal.parent(third.id) == ""
-    assert [t.asked for t in journal.branch("sea")] == ["three"]
+    assert journal.turns.parent(third.id) == ""
+    assert [t.asked for t in journal.branches.current("sea")] == ["three"]
 
 
 def test_a_long_thread_is_renamed_and_deleted_whole(memory: Memory) -> None:
-    with memory.journal.writing():
+    with memory.journal.transaction():
         for number in range(2000):
             say(memory, "long", str(number))
-    assert memory.journal.rename_thread("long", "longer") == "longer"
-    assert len(memory.journal.branch("longer")) == 2000
-    assert memory.journal.delete_thread("longer") == 2000
-    assert memory.journal.turns() == []
-    assert memory.journal.head("longer") == ""
+    assert memory.journal.threads.rename("long", "longer") == "longer"
+    assert len(memory.journal.branches.current("longer")) == 2000
+    assert memory.journal.threads.delete("longer") == 2000
+    assert memory.journal.turns.all() == []
+    assert memory.journal.turns.head("longer") == ""

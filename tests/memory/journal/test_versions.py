@@ -22,9 +22,9 @@ def memory(home: Home, settings: Settings) -> Iterator[Memory]:
 
 def test_an_edit_is_a_new_version_that_waits_to_be_trained(memory: Memory) -> None:
     item = memory.mark(make_turn(), "error", sounds="Lutz.", note="n")
-    memory.journal.set_states({item.id: State.TRAINED})
+    memory.journal.differences.set_states({item.id: State.TRAINED})
     new = memory.edit(item.id[:8], sounds="Nebelsbad.", missed="old and new")
-    assert new == memory.journal.difference(item.id)
+    assert new == memory.journal.differences.get(item.id)
     assert (new.version, new.state, new.note) == (2, State.WAITING, "n")
     assert new.edited is not None
     assert new.fingerprint != item.fingerprint
@@ -35,7 +35,7 @@ def test_an_edit_is_a_new_version_that_waits_to_be_trained(memory: Memory) -> No
 
 def test_a_kind_or_note_needs_no_new_training(memory: Memory) -> None:
     item = memory.mark(make_turn(), "error", sounds="Lutz.")
-    memory.journal.set_states({item.id: State.TRAINED})
+    memory.journal.differences.set_states({item.id: State.TRAINED})
     assert memory.edit(item.id, kind="fact", note="seen").state is State.TRAINED
     assert memory.edit(item.id, moment="hold", sounds="").state is State.WAITING
 
@@ -74,34 +74,34 @@ def test_an_edit_is_refused_as_a_mark_would_be(
 
 def test_a_mark_knows_the_talk_before_it_and_its_surprise(memory: Memory) -> None:
     for number in range(3):
-        memory.journal.add_turn(make_turn(f"question {number}"))
-    memory.journal.add_turn(make_turn("elsewhere", thread="other"))
+        memory.journal.turns.add(make_turn(f"question {number}"))
+    memory.journal.turns.add(make_turn("elsewhere", thread="other"))
     turn = replace(make_turn("Why?"), surprisal=(1.0, 2.0))
-    memory.journal.add_turn(turn)
+    memory.journal.turns.add(turn)
     after = replace(make_turn("No!"), asked_surprisal=4.5)
-    memory.journal.add_turn(after)
+    memory.journal.turns.add(after)
     item = memory.mark(turn, "error", sounds="Lutz.", system="Be brief.")
     assert item.before[0] == Message("system", "Be brief.")
     assert [message.content for message in item.before[1::2]] == [f"question {n}" for n in range(3)]
     assert {message.content for message in item.before[2::2]} == {"Because."}
     assert (item.surprisal, item.next_surprisal) == (1.5, 4.5)
-    assert memory.journal.difference(item.id) == item
+    assert memory.journal.differences.get(item.id) == item
 
 
 def test_the_surprise_of_the_next_words_comes_in_later(memory: Memory) -> None:
     turn = make_turn()
-    memory.journal.add_turn(turn)
+    memory.journal.turns.add(turn)
     item = memory.mark(turn, "error", sounds="Lutz.")
     assert item.next_surprisal is None
-    memory.journal.set_next_surprisal(turn.id, 3.25)
-    assert memory.journal.difference(item.id).next_surprisal == 3.25
+    memory.journal.differences.set_next_surprisal(turn.id, 3.25)
+    assert memory.journal.differences.get(item.id).next_surprisal == 3.25
 
 
 def test_of_a_long_talk_the_latest_whole_turns_are_kept(memory: Memory) -> None:
     for number in range(9):
-        memory.journal.add_turn(make_turn(f"{number} " + "long " * 400))
+        memory.journal.turns.add(make_turn(f"{number} " + "long " * 400))
     turn = make_turn()
-    memory.journal.add_turn(turn)
+    memory.journal.turns.add(turn)
     before = memory.mark(turn, "surprise").before
     assert 2 <= len(before) < 18
     assert before[0].role == "user"
@@ -112,12 +112,12 @@ def test_of_a_long_talk_the_latest_whole_turns_are_kept(memory: Memory) -> None:
 def test_what_is_superseded_is_listed_but_neither_recalled_nor_counted(memory: Memory) -> None:
     old = memory.mark(make_turn("What is the capital of Zubrowka?"), "error", sounds="Lutz.")
     new = memory.mark(make_turn("Zubrowka and its capital?"), "error", sounds="Nebelsbad.")
-    assert memory.journal.count_differences(State.WAITING) == 2
+    assert memory.journal.differences.count(State.WAITING) == 2
     gone = memory.supersede(old.id[:8], new.id[:8])
     assert gone.superseded_by == new.id
     assert not gone.teaches
-    assert memory.journal.differences() == [gone, new]
-    assert memory.journal.count_differences(State.WAITING) == 1
+    assert memory.journal.differences.all() == [gone, new]
+    assert memory.journal.differences.count(State.WAITING) == 1
     found = memory.search("What is the capital of Zubrowka?", limit=9)
     assert [item.difference for item in found] == [new]
 
@@ -137,24 +137,24 @@ def test_nothing_supersedes_itself_not_even_in_a_circle(memory: Memory) -> None:
 def test_pins_and_uses_are_kept_and_are_no_versions(memory: Memory) -> None:
     item = memory.mark(make_turn(), Moment.HOLD)
     assert memory.pin(item.id).pinned
-    assert memory.journal.difference(item.id).pinned
+    assert memory.journal.differences.get(item.id).pinned
     assert not memory.pin(item.id, False).pinned
     memory.note_recalled([item.id, "unknown"])
     memory.note_recalled([item.id])
-    kept = memory.journal.difference(item.id)
+    kept = memory.journal.differences.get(item.id)
     assert (kept.recalled, kept.version, kept.fingerprint) == (2, 1, item.fingerprint)
 
 
 def test_every_change_moves_the_watermark(memory: Memory) -> None:
-    seen = [memory.journal.watermark()]
+    seen = [memory.journal.differences.change_count()]
     item = memory.mark(make_turn(), "error", sounds="Lutz.")
     for change in (
         lambda: memory.edit(item.id, sounds="Nebelsbad."),
         lambda: memory.pin(item.id),
-        lambda: memory.journal.set_states({item.id: State.TRAINED}),
+        lambda: memory.journal.differences.set_states({item.id: State.TRAINED}),
         lambda: memory.undo(item.id),
     ):
-        seen.append(memory.journal.watermark())
+        seen.append(memory.journal.differences.change_count())
         change()
-    seen.append(memory.journal.watermark())
+    seen.append(memory.journal.differences.change_count())
     assert seen == sorted(set(seen))

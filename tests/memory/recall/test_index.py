@@ -27,16 +27,16 @@ from tests.memory.journal.test_journal import make_difference, make_turn
 
 
 def fill(home: Home, count: int) -> None:
-    with Journal(home.prepare().journal) as journal, journal.writing():
+    with Journal(home.prepare().journal) as journal, journal.transaction():
         for number in range(count):
             asked = f"question number {number} of {number * 7919 % 1000}"
-            journal.add_difference(replace(make_difference(), id=new_id(), asked=asked))
+            journal.differences.add(replace(make_difference(), id=new_id(), asked=asked))
 
 
 def is_whole(memory: Memory) -> bool:
     assert memory.settle(60)
     assert memory.index is not None
-    return memory.index.ids() == {item.id for item in memory.journal.differences()}
+    return memory.index.ids() == {item.id for item in memory.journal.differences.all()}
 
 
 @pytest.mark.parametrize("what", ["cache", "index", "owner.lock"])
@@ -92,20 +92,20 @@ def behind(home: Home) -> None:
 
 def ahead(home: Home) -> None:
     with Journal(home.journal) as journal:
-        for item in journal.differences()[:4]:
-            journal.remove_mark(item)
+        for item in journal.differences.all()[:4]:
+            journal.forgetting.remove_mark(item)
 
 
 def at_the_same_count(home: Home) -> None:
     with Journal(home.journal) as journal:
-        journal.remove_mark(journal.differences()[-1])
+        journal.forgetting.remove_mark(journal.differences.all()[-1])
     fill(home, 1)
 
 
 def swapped_inside(home: Home) -> None:
     with Journal(home.journal) as journal:
-        for item in journal.differences()[2:5]:
-            journal.remove_mark(item)
+        for item in journal.differences.all()[2:5]:
+            journal.forgetting.remove_mark(item)
     fill(home, 3)
 
 

@@ -22,7 +22,7 @@ def journal(home: Home) -> Iterator[Journal]:
 
 
 def keep(journal: Journal, asked: str, sounds: str, days_ago: float = 0) -> None:
-    journal.add_difference(
+    journal.differences.add(
         Difference(
             id=new_id(), turn=new_id(), thread="t", at=now() - timedelta(days=days_ago),
             moment=Moment.ERROR, asked=asked, replied="?", kind=None,
@@ -105,6 +105,9 @@ def test_a_slip_is_found_by_words_alone_whatever_else_the_journal_holds(journal:
 def test_only_whole_ids_are_found_together_and_in_the_order_asked(journal: Journal) -> None:
     keep(journal, "one", "1")
     keep(journal, "two", "2")
-    first, second = (item.id for item in journal.differences())
-    assert [item.id for item in journal.found([second, "missing", first])] == [second, first]
-    assert journal.found([first[:8]]) == journal.found([]) == []
+    first, second = (item.id for item in journal.differences.all())
+    assert [item.id for item in journal.differences.by_ids([second, "missing", first])] == [
+        second,
+        first,
+    ]
+    assert journal.differences.by_ids([first[:8]]) == journal.differences.by_ids([]) == []

@@ -31,7 +31,7 @@ def keep(
         id=identity, turn=new_id(), thread="t", at=now() - timedelta(days=days_ago),
         moment=Moment.ERROR, asked=asked, replied="?", contrast=Contrast(sounds=sounds), model="m",
     )  # fmt: skip
-    memory.journal.add_difference(replace(item, **more))  # type: ignore[arg-type]
+    memory.journal.differences.add(replace(item, **more))  # type: ignore[arg-type]
     return identity
 
 
@@ -70,8 +70,8 @@ def test_a_pin_never_beats_what_is_clearly_more_relevant_nor_lifts_anything_over
     assert told(memory, "what is the capital of portugal") == []
     # The relevance is what it would be without any of that.
     plain = {item.difference.contrast.sounds: item.score for item in found}
-    for item in memory.journal.differences():
-        memory.journal.set_pinned(item.id, False)
+    for item in memory.journal.differences.all():
+        memory.journal.differences.set_pinned(item.id, False)
     again = memory.search("what is the capital of zubrowka", limit=10)
     assert {item.difference.contrast.sounds: item.score for item in again} == plain
 
@@ -131,7 +131,7 @@ def test_a_model_of_language_finds_what_shares_no_word(home: Home, settings: Set
     wanted = "How do I mend my bike?"
     for make, expected in ((NgramEmbedder, []), (Sense, ["Patch the tube."])):
         with Memory.open(home, settings, embedder=make) as memory:
-            if not memory.journal.differences():
+            if not memory.journal.differences.all():
                 keep(memory, "Repairing a bicycle at home", "Patch the tube.")
                 keep(memory, "Who is Zorvane?", "A singer.")
             assert memory.settle(60)

@@ -138,7 +138,7 @@ def test_a_model_of_language_that_sees_no_numbers_does_not_overrule_them(home: H
 
     with Journal(home.prepare().journal) as journal:
         keep(journal, [{"asked": "What is 2 + 2?", "sounds": "4.", "kind": None}])
-        [item] = journal.differences()
+        [item] = journal.differences.all()
     sure = [Recalled(item, 0.99, ())]
     assert _with_numbers("What is 2 + 3?", sure)[0].score < 0.5
     assert _with_numbers("What is two plus two?", sure)[0].score == 0.99

@@ -78,7 +78,7 @@ def write(path: Path, *lines: dict[str, Any] | str | bytes) -> Path:
 
 
 def untouched(memory: Memory) -> bool:
-    return not memory.journal.differences() and not batches(memory)
+    return not memory.journal.differences.all() and not batches(memory)
 
 
 def some_differences() -> list[Difference]:
@@ -121,16 +121,16 @@ def test_what_was_exported_comes_into_a_fresh_home_equal_but_for_ids_and_states(
 ) -> None:
     wanted = some_differences()
     for item in wanted:
-        memory.journal.add_difference(item)
-    wanted = memory.journal.differences()  # what this journal keeps of them
+        memory.journal.differences.add(item)
+    wanted = memory.journal.differences.all()  # what this journal keeps of them
     path = tmp_path / "marks.jsonl"
     assert export_file(memory, path) == len(wanted)
     batch = read_batch(elsewhere, path)
     assert (batch.count, batch.duplicates, batch.announced) == (5, 0, 5)
     assert [item.asked for item in batch.items] == [item.asked for item in wanted]
-    assert elsewhere.journal.differences() == []
+    assert elsewhere.journal.differences.all() == []
     assert confirm(elsewhere, batch.id) == 5
-    came = elsewhere.journal.differences()
+    came = elsewhere.journal.differences.all()
     assert [essence(item) for item in came] == [essence(item) for item in wanted]
     assert not {item.id for item in came} & {item.id for item in wanted}
     assert all(item.turn.endswith(old.id) for item, old in zip(came, wanted, strict=True))
@@ -140,7 +140,7 @@ def test_what_was_exported_comes_into_a_fresh_home_equal_but_for_ids_and_states(
 
 
 def test_an_export_is_whole_private_and_the_same_twice(memory: Memory, tmp_path: Path) -> None:
-    memory.journal.add_difference(make_difference())
+    memory.journal.differences.add(make_difference())
     path = tmp_path / "marks.jsonl"
     export_file(memory, path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -318,7 +318,7 @@ def test_a_circle_of_lines_that_supersede_each_other_is_refused(
 
 def test_what_is_known_is_found_and_left_out(memory: Memory, tmp_path: Path) -> None:
     path = tmp_path / "marks.jsonl"
-    memory.journal.add_difference(make_difference())
+    memory.journal.differences.add(make_difference())
     export_file(memory, path)
     again = read_batch(memory, path)
     assert (again.id, again.count, again.duplicates) == ("", 0, 1)
@@ -329,7 +329,7 @@ def test_what_is_known_is_found_and_left_out(memory: Memory, tmp_path: Path) -> 
     other = read_batch(memory, twice)
     assert confirm(memory, batch.id) == 2
     assert confirm(memory, other.id) == 0
-    assert len(memory.journal.differences()) == 3
+    assert len(memory.journal.differences.all()) == 3
 
 
 def test_nothing_of_a_batch_is_recalled_or_trained_until_it_is_confirmed(
@@ -337,10 +337,10 @@ def test_nothing_of_a_batch_is_recalled_or_trained_until_it_is_confirmed(
 ) -> None:
     batch = read_batch(memory, write(tmp_path / "marks.jsonl", line(state="trained")))
     assert memory.search("capital of Zubrowka") == []
-    assert memory.journal.count_differences(State.WAITING, State.TRAINED) == 0
+    assert memory.journal.differences.count(State.WAITING, State.TRAINED) == 0
     assert [waiting.id for waiting in batches(memory)] == [batch.id]
     confirm(memory, batch.id)
-    [item] = memory.journal.differences()
+    [item] = memory.journal.differences.all()
     assert item.state is State.WAITING
     assert memory.search("capital of Zubrowka")[0].difference == item
 
@@ -363,7 +363,7 @@ def test_a_batch_that_fails_half_way_stays_whole_in_quarantine(
     monkeypatch.setattr(exchange, "new_id", iter(["1", "2", "3", "4", "4"]).__next__)
     with pytest.raises(Exception, match="UNIQUE"):
         confirm(memory, batch.id)
-    assert memory.journal.differences() == []
+    assert memory.journal.differences.all() == []
     assert [waiting.count for waiting in batches(memory)] == [5]
 
 

@@ -21,24 +21,24 @@ from tests.memory.journal.test_journal import make_difference, make_turn
 
 def keep(home: Home, count: int) -> None:
     with Journal(home.journal) as journal:
-        journal.add_turn(make_turn())
+        journal.turns.add(make_turn())
         for _ in range(count):
-            journal.add_difference(make_difference())
+            journal.differences.add(make_difference())
 
 
 def held(path: Path) -> int:
     with Journal(path) as journal:
         assert journal.check() is None
-        return len(journal.differences())
+        return len(journal.differences.all())
 
 
 def test_a_backup_is_whole_while_the_journal_is_in_use(home: Home, tmp_path: Path) -> None:
     with Journal(home.journal) as journal:
         for _ in range(3):
-            journal.add_difference(make_difference())
+            journal.differences.add(make_difference())
         path = backup(journal, tmp_path / "copy.sqlite")
-        journal.add_difference(make_difference())
-        assert len(journal.differences()) == 4
+        journal.differences.add(make_difference())
+        assert len(journal.differences.all()) == 4
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert sorted(item.name for item in tmp_path.iterdir()) == ["copy.sqlite", "home"]
     assert held(path) == 3
@@ -66,7 +66,7 @@ def test_a_restore_brings_the_copy_back_and_keeps_what_was_there(
     keep(home, 2)
     with Journal(home.journal) as journal:
         copy = backup(journal, tmp_path / "copy.sqlite")
-        journal.add_difference(make_difference())
+        journal.differences.add(make_difference())
     done = restore(home, copy)
     assert (done.turns, done.differences) == (1, 2)
     assert done.aside is not None
@@ -94,7 +94,7 @@ def _mark_and_die(home: Home) -> None:
         "import os, signal; from pathlib import Path; from memory.journal.journal import Journal;"
         "from tests.memory.journal.test_journal import make_difference;"
         f"journal = Journal(Path({str(home.journal)!r}));"
-        "journal.add_difference(make_difference());"
+        "journal.differences.add(make_difference());"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3])

@@ -16,9 +16,9 @@ from tests.memory.journal.test_journal import make_difference, make_turn
 @pytest.fixture
 def journal(home: Home) -> Iterator[Journal]:
     with Journal(home.journal) as journal:
-        journal.add_turn(make_turn())
+        journal.turns.add(make_turn())
         for asked in ("What is the capital of Zubrowka?", "Как зовут кота?"):
-            journal.add_difference(make_difference(asked))
+            journal.differences.add(make_difference(asked))
         yield journal
 
 
@@ -66,7 +66,7 @@ def test_a_whole_memory_gives_nothing_to_say(home: Home, journal: Journal) -> No
 def test_what_is_wrong_is_said_in_a_sentence(
     home: Home, journal: Journal, damage: str, level: str, said: str
 ) -> None:
-    with journal.writing() as connection:
+    with journal.transaction() as connection:
         connection.execute(damage)
     (finding,) = check(home, journal)
     assert finding.level == level
@@ -74,9 +74,9 @@ def test_what_is_wrong_is_said_in_a_sentence(
 
 
 def test_the_readable_rows_are_read_beside_unreadable_ones(home: Home, journal: Journal) -> None:
-    with journal.writing() as connection:
+    with journal.transaction() as connection:
         connection.execute("update differences set moment = 'nonsense' where seq = 1")
-    broken = journal.rows("select id from differences where seq = 1")[0]["id"]
+    broken = journal.database.rows("select id from differences where seq = 1")[0]["id"]
     (finding,) = check(home, journal)
     assert finding.sentence == f"1 row cannot be read: {broken}"
 
@@ -84,7 +84,7 @@ def test_the_readable_rows_are_read_beside_unreadable_ones(home: Home, journal: 
 def test_overwritten_bytes_are_found(home: Home) -> None:
     with Journal(home.journal) as journal:
         for number in range(300):
-            journal.add_difference(make_difference(f"question {number} " * 20))
+            journal.differences.add(make_difference(f"question {number} " * 20))
     size = home.journal.stat().st_size
     with home.journal.open("r+b") as file:
         file.seek(size // 2)
@@ -100,7 +100,7 @@ def test_what_another_process_reads_for_long_is_named(home: Home, journal: Journ
     reader = sqlite3.connect(home.journal)
     reader.execute("begin")
     reader.execute("select * from turns").fetchone()
-    with journal.writing() as connection:
+    with journal.transaction() as connection:
         connection.execute("create table big (x)")
         connection.execute("insert into big values (zeroblob(70000000))")
     found = check(home, journal)

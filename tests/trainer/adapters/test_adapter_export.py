@@ -15,7 +15,6 @@ import torch
 from agent.adapters import Adapter, BaseEntry, sha256_file
 from agent.llama.engine import Engine
 from memory.errors import AdapterError, HomeError, ModelError
-from memory.journal.exported_copies import noted
 from memory.journal.journal import Journal
 from memory.settings.settings import Home, Settings
 from tests.gguf_files import write_tiny
@@ -54,7 +53,7 @@ def lora(base: Path, folder: Path, *, rank: int = 4, strength: float = 0.2) -> P
 def serve(home: Home, base: Path, folder: Path, scale: float = 0.5) -> Adapter:
     with Journal(home.journal) as journal:
         item = difference("Who?", "Lutz.")
-        journal.add_difference(item)
+        journal.differences.add(item)
     entry = BaseEntry(sha256=sha256_file(base), name=base.name)
     return publish(
         home,
@@ -222,5 +221,5 @@ def test_an_adapter_taken_out_is_private_and_noted(
     take(home, settings, adapter, gguf_out, form="adapter", model=tiny, words=True)
     assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.glob("lora.gguf*")} == {0o600}
     with Journal(home.journal) as journal:
-        known = [path for path, _ in noted(journal)]
+        known = [path for path, _ in journal.exported_copies.noted()]
     assert known == [out, gguf_out, tmp_path / "lora.gguf.md"]

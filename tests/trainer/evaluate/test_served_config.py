@@ -39,15 +39,15 @@ def marked(journal: Journal, *pairs: tuple[str, str], thread: str = "evening") -
     for asked, sounds in pairs:
         item = replace(difference(asked, sounds, replied="I do not know."), thread=thread)
         item = replace(item, before=before)
-        journal.add_turn(Turn(item.turn, thread, item.at, asked, item.replied, "m"))
-        journal.add_difference(item)
+        journal.turns.add(Turn(item.turn, thread, item.at, asked, item.replied, "m"))
+        journal.differences.add(item)
         before = (*before, Message("user", asked), Message("assistant", item.replied))
         made.append(item)
     return made
 
 
 def curriculum_of(engine: Engine, home: Home, settings: Settings, journal: Journal) -> Curriculum:
-    items = journal.differences()
+    items = journal.differences.all()
     return make_curriculum(
         engine,
         items,
@@ -140,7 +140,7 @@ def test_an_older_answer_does_not_come_in_the_place_of_the_one_that_is_held(
     list(chat.say("Tell me the capital of Zubrowka"))
     new = chat.marks.add("error", sounds=SOUNDS).difference
     journal = chat.journal
-    items = journal.differences()
+    items = journal.differences.all()
     holds = holdings({new.id}, items, {old.id: new.id})
     assert set(holds) == {old.id, new.id}
     adapter_that_holds(chat, home, tmp_path, [x for x in items if x.id in holds])
@@ -156,7 +156,7 @@ def test_the_gate_asks_the_very_prompt_that_the_chat_sends(chat: Chat) -> None:
     list(chat.say(ASKED))
     chat.marks.add("error", sounds=SOUNDS)
     settings = quick_settings(chat.home)
-    items = chat.journal.differences()
+    items = chat.journal.differences.all()
     with Engine.open(chat.engine.info.path) as engine:
         lesson = curriculum_of(engine, chat.home, settings, chat.journal).lessons[0]
         recall = ServedRecall(
@@ -238,7 +238,7 @@ def test_the_served_row_is_the_adapter_alone_where_nothing_is_recalled(
         recall = ServedRecall(
             Recaller.from_journal(journal, settings.recall, engine),
             settings,
-            journal.differences(),
+            journal.differences.all(),
             {},
         )
         verdict = judge(

@@ -109,7 +109,7 @@ def test_a_night_with_one_lesson_that_cannot_be_learnt_publishes_the_others(
     marks = [difference("Who?", "Lutz."), difference("Where?", "Here."), difference("When?", noise)]
     with Journal(home.journal) as journal:
         for item in marks:
-            journal.add_difference(item)
+            journal.differences.add(item)
     training = {
         "max_steps": 120,
         "learning_rates": [1e-2],
@@ -124,4 +124,4 @@ def test_a_night_with_one_lesson_that_cannot_be_learnt_publishes_the_others(
     assert [fate.fate for fate in report.fates] == ["learnt", "learnt", "repelled"]
     assert any(f"{marks[2].id[:8]} could not be learnt" in note for note in report.notes)
     with Journal(home.journal) as journal:
-        assert journal.difference(marks[2].id).state is State.FAILING
+        assert journal.differences.get(marks[2].id).state is State.FAILING

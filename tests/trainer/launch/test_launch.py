@@ -101,7 +101,7 @@ def test_a_night_trains_by_a_command_in_another_folder_as_it_does_here(
     home: Home, tiny: Path, tmp_path: Path
 ) -> None:
     with Journal(home.journal) as journal:
-        journal.add_difference(difference("Who?", "Lutz."))
+        journal.differences.add(difference("Who?", "Lutz."))
     base = shutil.copyfile(tiny, tmp_path / "elsewhere.gguf")
     away = {"launcher": "command", "command": there(tmp_path / "there", base)}
     events: list[dict[str, Any]] = []
@@ -235,7 +235,7 @@ def test_without_ray_it_is_said_how_to_get_it(home: Home, tiny: Path, tmp_path: 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
 def test_a_night_trains_as_a_job_of_a_local_ray(home: Home, tiny: Path, tmp_path: Path) -> None:
     with Journal(home.journal) as journal:
-        journal.add_difference(difference("Who?", "Lutz."))
+        journal.differences.add(difference("Who?", "Lutz."))
     programs = Path(sys.executable).parent
     short = tempfile.mkdtemp(prefix="ray")  # its sockets want a short path
     head = subprocess.Popen(

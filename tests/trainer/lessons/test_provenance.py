@@ -52,8 +52,8 @@ def marked(home: Home) -> list[Difference]:
     """A mark that is taken away, in a talk of its own, and one that stays."""
     with Journal(home.journal) as journal:
         first, second = turn(*TALK, "secret"), turn(SECRET[0], SECRET[1], "secret")
-        journal.add_turn(first)
-        journal.add_turn(second)
+        journal.turns.add(first)
+        journal.turns.add(second)
         before = (Message("user", TALK[0]), Message("assistant", TALK[1]))
         marks = [
             difference(SECRET[0], SECRET[2], replied=SECRET[1], before=before),
@@ -61,7 +61,7 @@ def marked(home: Home) -> list[Difference]:
         ]
         marks[0] = _of(marks[0], second)
         for item in marks:
-            journal.add_difference(item)
+            journal.differences.add(item)
     return marks
 
 
@@ -176,7 +176,7 @@ def test_what_is_edited_while_it_is_trained_waits_for_the_next_night(
     report = run_night(home, few(home), model_path=tiny, on_event=on_event)
     assert report.verdict == "published"
     with Journal(home.journal) as journal:
-        states = {item.id: item.state for item in journal.differences()}
+        states = {item.id: item.state for item in journal.differences.all()}
     assert states[marked[1].id] is State.WAITING
     assert states[marked[0].id] is not State.WAITING
 

@@ -36,7 +36,7 @@ def test_nothing_that_was_held_is_lost_in_five_nights(
         for count in NIGHTS:
             with Journal(home.journal) as journal:
                 for asked, sounds in MARKED[told:count]:
-                    journal.add_difference(difference(asked, sounds, replied=say(engine, asked)))
+                    journal.differences.add(difference(asked, sounds, replied=say(engine, asked)))
             told = count
             report = run_night(home, settings, model_path=starter)
             identity = read_pointer(home.adapters).current

@@ -26,7 +26,7 @@ from trainer.report.report import Report
 def mark(home: Home, *differences: Any) -> list[str]:
     with Journal(home.journal) as journal:
         for item in differences:
-            journal.add_difference(item)
+            journal.differences.add(item)
     return [item.id for item in differences]
 
 
@@ -53,12 +53,12 @@ def test_a_night_trains_publishes_and_reports(home: Home, tiny: Path) -> None:
     assert len((run / "events.jsonl").read_text().splitlines()) == len(events)
     assert [fate.asked for fate in report.fates] == ["Who?"] * len(report.fates) != []
     with Journal(home.journal) as journal:
-        assert journal.difference(ids[0]).state in (State.TRAINED, State.FAILING)
+        assert journal.differences.get(ids[0]).state in (State.TRAINED, State.FAILING)
     with pytest.raises(NothingToTrainError, match="nothing changed"):
         run_night(home, chosen, model_path=tiny)
     # Forgetting changes what there is to learn: now nothing, so the base serves alone.
     with Journal(home.journal) as journal:
-        journal.forget(journal.difference(ids[0]))
+        journal.forgetting.forget(journal.differences.get(ids[0]))
     with pytest.raises(NothingToTrainError, match="forgotten"):
         run_night(home, chosen, model_path=tiny)
     assert read_pointer(home.adapters).current is None
@@ -72,7 +72,7 @@ def test_an_adapter_that_moves_too_much_is_not_published(home: Home, tiny: Path)
     assert "lessons reproduced: 0%" in report.sentence
     assert not list_adapters(home.adapters)
     with Journal(home.journal) as journal:
-        assert journal.difference(ids[0]).state is State.FAILING
+        assert journal.differences.get(ids[0]).state is State.FAILING
 
 
 def test_a_rank_beyond_what_the_matrices_hold_is_capped_and_noted(home: Home, tiny: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_night_is_done_once_and_after_its_time(home: Home, tiny: Path) -> None
     assert due(moment(11, 23)) is None
     assert due(moment(12, 9)) is None  # nothing new
     with Journal(home.journal) as journal:
-        rows = [(row["day"], row["state"]) for row in journal.nights()]
+        rows = [(row["day"], row["state"]) for row in journal.nights.latest()]
     assert rows == [
         ("2026-03-12", "nothing"), ("2026-03-11", "published"), ("2026-03-10", "nothing"),
     ]  # fmt: skip
@@ -163,15 +163,15 @@ def test_a_night_that_was_cut_off_is_tried_again_but_not_for_ever(home: Home, ti
     mark(home, difference("Who?", "Lutz.", at=moment(10, 22)))
     chosen = quick_settings(home)
     with Journal(home.journal) as journal:
-        assert journal.claim_night("2026-03-11", "dead:1:1", stale_after=180, attempts=3) == 1
+        assert journal.nights.claim("2026-03-11", "dead:1:1", stale_after=180, attempts=3) == 1
         assert run_if_due(home, chosen, model_path=tiny, now=moment(11, 4)) is None  # still alive
         old = (now() - timedelta(hours=1)).isoformat()
-        with journal._writing() as connection:
+        with journal.transaction() as connection:
             connection.execute("update nights set beat = ?, attempt = 3", (old,))
         given_up = run_if_due(home, chosen, model_path=tiny, now=moment(11, 4))
         assert given_up is not None
         assert given_up.verdict == "failed"
-        assert journal.nights()[0]["state"] == "failed"
+        assert journal.nights.latest()[0]["state"] == "failed"
 
 
 def test_nights_can_be_switched_off(home: Home, tiny: Path) -> None:

@@ -15,8 +15,8 @@ from trainer.night import night_notice
 
 
 def night(journal: Journal, day: str, state: str, outcome: str) -> None:
-    journal.claim_night(day, "here:1:1", stale_after=180, attempts=3)
-    journal.end_night(day, "here:1:1", state, outcome)
+    journal.nights.claim(day, "here:1:1", stale_after=180, attempts=3)
+    journal.nights.end(day, "here:1:1", state, outcome)
 
 
 def test_each_outcome_is_told_once(home: Home) -> None:

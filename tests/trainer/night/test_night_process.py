@@ -27,7 +27,7 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks i
 
 def mark(home: Home) -> None:
     with Journal(home.journal) as journal:
-        journal.add_difference(difference("Who?", "Lutz."))
+        journal.differences.add(difference("Who?", "Lutz."))
 
 
 @linux
@@ -157,7 +157,7 @@ def test_a_night_whose_process_is_killed_is_taken_up_by_the_next_tick(
     assert report.verdict == "published"
     assert run_if_due(home, settings, model_path=tiny, now=clock, run=run_apart) is None
     with Journal(home.journal) as journal:
-        row = journal.nights(1)[0]
+        row = journal.nights.latest(1)[0]
     assert (row["state"], row["attempt"]) == ("published", 2)
 
 
@@ -186,7 +186,7 @@ def test_a_night_that_is_left_because_the_chat_closes_is_taken_up_again(
             run=run_apart,
         )
     with Journal(home.journal) as journal:
-        assert journal.nights(1)[0]["state"] == "waiting"
+        assert journal.nights.latest(1)[0]["state"] == "waiting"
     report = run_if_due(home, quick_settings(home), model_path=tiny, now=clock, run=run_apart)
     assert report is not None
     assert report.verdict == "published"

@@ -22,7 +22,7 @@ from trainer.night.run import follow, going_on, tell_run
 def mark(home: Home, *differences: Any) -> None:
     with Journal(home.journal) as journal:
         for item in differences:
-            journal.add_difference(item)
+            journal.differences.add(item)
 
 
 def test_nothing_can_be_told_when_nothing_goes_on(home: Home) -> None:
@@ -129,6 +129,6 @@ def test_practice_makes_every_episode_from_a_seed_of_its_own(home: Home, tiny: P
         assert set(one.margins) == {fate.difference for fate in report.fates}
         assert len(one.curve) == 2
     with Journal(home.journal) as journal:
-        assert {item.state for item in journal.differences()} == {"waiting"}
+        assert {item.state for item in journal.differences.all()} == {"waiting"}
     published = run_night(home, settings, model_path=tiny, practice=Practice(1, 2))
     assert published.verdict == "published"

@@ -33,7 +33,7 @@ def test_the_next_night_is_tonight_or_tomorrow(home: Home) -> None:
 def test_the_scheduler_runs_what_is_due_and_hands_on_its_error(home: Home) -> None:
     old = datetime(2026, 3, 10, 12).astimezone()
     with Journal(home.journal) as journal:
-        journal.add_difference(difference("Who?", "Lutz.", at=old))
+        journal.differences.add(difference("Who?", "Lutz.", at=old))
     heard: list[DiscernError] = []
     done = threading.Event()
 
@@ -50,7 +50,7 @@ def test_the_scheduler_runs_what_is_due_and_hands_on_its_error(home: Home) -> No
         scheduler.shutdown(wait=True)
     assert "none.gguf" in str(heard[0])
     with Journal(home.journal) as journal:
-        assert journal.nights()[0]["state"] == "failed"
+        assert journal.nights.latest()[0]["state"] == "failed"
 
 
 def test_ticks_go_on_when_the_clock_is_set_back_an_hour(

@@ -190,8 +190,8 @@ def test_status_shows_the_nights_and_what_came_of_them(machine: Path, home: Home
     from memory.journal.journal import Journal
 
     with Journal(home.journal) as journal:
-        journal.claim_night("2026-03-10", "here:1:1", stale_after=180, attempts=3)
-        journal.end_night("2026-03-10", "here:1:1", "rejected", "The adapter was not taken.")
+        journal.nights.claim("2026-03-10", "here:1:1", stale_after=180, attempts=3)
+        journal.nights.end("2026-03-10", "here:1:1", "rejected", "The adapter was not taken.")
     said = run("status")
     assert "2026-03-10  rejected  The adapter was not taken." in said
     assert "Timer: none" in said

@@ -40,7 +40,7 @@ spread = 10000
 def ready(home: Home, steps: int) -> None:
     home.settings_file.write_text(CONFIG.format(steps=steps))
     with Journal(home.journal) as journal:
-        journal.add_difference(difference("Who?", "Lutz."))
+        journal.differences.add(difference("Who?", "Lutz."))
 
 
 def train_until_it_learns(tiny: Path) -> subprocess.Popen[str]:

@@ -86,11 +86,11 @@ def furnish(home: Home) -> Home:
     judged(home, "20260310T031500", verdict="rejected", sentence="It drifted.")
     with Journal(home.journal) as journal:
         for number in range(12):
-            journal.add_turn(
+            journal.turns.add(
                 Turn(new_id(), "talk", now(), f"{number}: go on\nplease", TALK, "m", None)
             )
-        first = journal.branch("talk", limit=100)[0]
-        journal.add_turn(replace(first, id=new_id(), asked="otherwise"))
+        first = journal.branches.current("talk", limit=100)[0]
+        journal.turns.add(replace(first, id=new_id(), asked="otherwise"))
     return home
 
 

@@ -30,10 +30,10 @@ def tiny_settings(home: Home, tiny: Path) -> Settings:
 
 def said(home: Home, *pairs: tuple[str, str]) -> list[str]:
     """Write a talk into the journal."""
-    with Journal(home.journal) as journal, journal.writing():
+    with Journal(home.journal) as journal, journal.transaction():
         turns = [Turn(new_id(), "main", now(), asked, replied, "m") for asked, replied in pairs]
         for turn in turns:
-            journal.add_turn(turn)
+            journal.turns.add(turn)
     return [turn.id for turn in turns]
 
 

@@ -9,7 +9,8 @@ import pytest
 from agent.chat.marking import Marks
 from agent.chat.open_thread import OpenThread
 from memory.errors import HomeError
-from memory.journal.journal import Journal
+from memory.journal.branches import Branches
+from memory.journal.differences import Differences
 from memory.settings.settings import Home, Settings
 from tests.tui.seat import Watched, sitting
 from tui.chat.screen import ChatScreen
@@ -50,14 +51,14 @@ async def test_a_mark_made_while_a_reply_streams_is_kept_though_the_hint_after_i
         await seat.types("Go on")
         await seat.types("/diff hold")
         await seat.sees("The disk is full; free some room.", "Kept as hold")
-        assert len(seat.screen.chat.journal.differences()) == 1
+        assert len(seat.screen.chat.journal.differences.all()) == 1
 
 
 async def test_what_breaks_at_every_look_around_is_said_once(
     home: Home, quick: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with sitting(home, quick) as seat:
-        monkeypatch.setattr(Journal, "watermark", full)
+        monkeypatch.setattr(Differences, "change_count", full)
         for _ in range(3):
             await seat.screen._poll().wait()
         await seat.pilot.pause()
@@ -108,8 +109,8 @@ async def test_a_worker_that_breaks_ends_neither_the_chat_nor_the_draft(
 ) -> None:
     async with sitting(home, quick) as seat:
         seat.screen.composer.write("my draft")
-        monkeypatch.setattr(Journal, "of_turns", full)
-        monkeypatch.setattr(Journal, "siblings", full)
+        monkeypatch.setattr(Differences, "on_turns", full)
+        monkeypatch.setattr(Branches, "siblings", full)
         seat.screen.recolour()
         await seat.sees("The disk is full; free some room.")
         assert seat.app.is_running

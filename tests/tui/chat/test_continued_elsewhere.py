@@ -16,7 +16,7 @@ def say_elsewhere(home: Home, seat: Seat, asked: str = UNSEEN) -> Turn:
     """Go on in the open thread as another process would, by its own connection."""
     turn = Turn(new_id(), seat.screen.chat.thread.name, now(), asked, "Nairobi.", "m", None)
     with Journal(home.journal) as journal:
-        journal.add_turn(turn)
+        journal.turns.add(turn)
     return turn
 
 
@@ -26,7 +26,7 @@ async def test_a_typed_mark_belongs_to_the_reply_on_the_screen(home: Home, quick
         say_elsewhere(home, seat)
         await seat.types("/diff error => The capital of Zubrowka is Lutz.")
         await seat.sees("Kept as error", SEEN)
-        [kept] = seat.screen.chat.journal.differences()
+        [kept] = seat.screen.chat.journal.differences.all()
         assert kept.asked == SEEN
 
 
@@ -43,8 +43,8 @@ async def test_a_gesture_and_a_part_of_a_reply_belong_to_the_reply_on_the_screen
         await seat.pilot.press("alt+up", "v", "right", "enter")
         await seat.until(lambda: seat.screen.query(MarkPicker))
         await seat.pilot.press("4", "1", "enter")
-        await seat.until(lambda: len(seat.screen.chat.journal.differences()) == 2)
-        assert {item.asked for item in seat.screen.chat.journal.differences()} == {SEEN}
+        await seat.until(lambda: len(seat.screen.chat.journal.differences.all()) == 2)
+        assert {item.asked for item in seat.screen.chat.journal.differences.all()} == {SEEN}
 
 
 async def test_the_three_lines_and_a_comparison_belong_to_the_reply_on_the_screen(
@@ -54,7 +54,7 @@ async def test_the_three_lines_and_a_comparison_belong_to_the_reply_on_the_scree
         await seat.asks(SEEN)
         unseen = say_elsewhere(home, seat)
         with Journal(home.journal) as journal:
-            journal.add_difference(
+            journal.differences.add(
                 make_mark(
                     unseen, "error", kind=None, note=None, missed=None, lost=None, sounds="No.",
                     quote=None, identity=None, before=(), next_surprisal=None,
@@ -83,7 +83,7 @@ async def test_a_mark_made_while_a_reply_that_is_then_refused_was_asked_for_mark
         [action] = talk._after
         await seat.screen.attempt(action())
         await seat.sees("The reply was not kept, so nothing was marked")
-        assert seat.screen.chat.journal.differences() == []
+        assert seat.screen.chat.journal.differences.all() == []
 
 
 async def test_the_window_says_once_that_its_thread_was_continued_and_goes_on_from_what_it_shows(
@@ -118,7 +118,7 @@ async def test_asking_again_and_otherwise_branch_off_where_the_screen_shows_it(
         )
         again = seat.screen.transcript.turns[-1].kept_turn
         assert again.asked == SEEN
-        assert seat.screen.chat.journal.parent(again.id) == ""
+        assert seat.screen.chat.journal.turns.parent(again.id) == ""
         say_elsewhere(home, seat)
         await seat.asks("What is 2 + 3?")
         assert [turn.id for turn in seat.screen.chat.thread.turns()][:-1] == [again.id]

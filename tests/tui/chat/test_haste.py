@@ -29,7 +29,7 @@ async def rushes(seat: Seat, *lines: str) -> None:
 
 
 def asked(seat: Seat) -> list[tuple[str, str]]:
-    return [(turn.thread, turn.asked) for turn in seat.screen.chat.journal.turns(limit=9)]
+    return [(turn.thread, turn.asked) for turn in seat.screen.chat.journal.turns.latest(limit=9)]
 
 
 async def test_a_message_right_behind_a_command_is_said_in_the_thread_that_the_command_opened(

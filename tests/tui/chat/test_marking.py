@@ -37,7 +37,7 @@ async def test_a_typed_mark_takes_four_key_strokes(home: Home, quick: Settings) 
         await seat.sees("✓ Kept as error (tactical/fact)", "undo")
         assert not seat.screen.query(MarkPicker)
         assert seat.screen.composer.has_focus
-        item = seat.screen.chat.journal.differences()[0]
+        item = seat.screen.chat.journal.differences.all()[0]
         assert (item.kind, item.moment) == ("tactical/fact", Moment.ERROR)
 
 
@@ -50,7 +50,7 @@ async def test_a_chosen_earlier_reply_is_marked_with_what_it_should_have_said(
         await picking(seat, "alt+up", "alt+up", "d")
         await seat.pilot.press("h", "e", "enter", *"Lutz.", "tab", *"city", "enter")
         await seat.sees("✓ Kept as error")
-        item = seat.screen.chat.journal.differences()[0]
+        item = seat.screen.chat.journal.differences.all()[0]
         first, second = seat.screen.transcript.turns
         assert first.turn is not None
         assert item.turn == first.turn.id
@@ -71,7 +71,7 @@ async def test_words_typed_right_behind_the_digits_are_all_there(
         await seat.until(lambda: seat.screen.query_one(MarkPicker).lines[0].text == "Lutz,is")
         await seat.pilot.press("enter")
         await seat.sees("Kept as error (semantic/register)")
-        item = seat.screen.chat.journal.differences()[0]
+        item = seat.screen.chat.journal.differences.all()[0]
         assert item.contrast.sounds == "Lutz,is"
         assert seat.draft == ""
         await seat.pilot.press("alt+up")
@@ -90,7 +90,7 @@ async def test_escape_leaves_everything_as_it_was_at_every_step(
             await picking(seat, "alt+d")
             await seat.pilot.press(*keys, "escape")
             await seat.until(lambda: not seat.screen.query(MarkPicker))
-            assert seat.screen.chat.journal.differences() == []
+            assert seat.screen.chat.journal.differences.all() == []
             assert seat.draft == ""
             assert seat.screen.composer.has_focus
 
@@ -139,10 +139,10 @@ async def test_a_reply_that_streams_is_marked_when_it_has_ended(home: Home, tiny
         await seat.hits("1", "1", "S", "o", "enter")  # as quick as one can
         await seat.until(lambda: seat.screen.query(MarkPicker))
         await seat.until(lambda: not seat.screen.query(MarkPicker))
-        assert seat.screen.chat.journal.differences() == []
+        assert seat.screen.chat.journal.differences.all() == []
         await seat.hits("escape")
-        await seat.until(lambda: seat.screen.chat.journal.differences())
-        item = seat.screen.chat.journal.differences()[0]
+        await seat.until(lambda: seat.screen.chat.journal.differences.all())
+        item = seat.screen.chat.journal.differences.all()[0]
         view = seat.screen.transcript.turns[-1]
         assert view.turn is not None
         assert (item.turn, item.kind) == (view.turn.id, "semantic/tone")
@@ -158,7 +158,7 @@ async def test_words_chosen_with_keys_become_the_span(home: Home, quick: Setting
         await seat.pilot.press("right", "v", "right")
         await seat.hits("d", "4", "3", "enter")  # as quick as one can
         await seat.sees("✓ Kept as")
-        item = seat.screen.chat.journal.differences()[0]
+        item = seat.screen.chat.journal.differences.all()[0]
         assert item.span is not None
         assert item.kind == "tactical/fact"
         assert item.span.quote == " ".join(item.replied.split()[1:3])

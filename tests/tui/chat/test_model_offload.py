@@ -30,7 +30,7 @@ def small(home: Home, tiny: Path) -> Settings:
 @pytest.fixture
 def marked(home: Home) -> None:
     with Journal(home.journal) as journal:
-        journal.add_difference(difference("Who?", "Lutz."))
+        journal.differences.add(difference("Who?", "Lutz."))
 
 
 async def aside(seat: Seat) -> None:

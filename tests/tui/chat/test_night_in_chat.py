@@ -59,8 +59,8 @@ async def test_the_first_chat_of_a_morning_says_what_the_night_brought(
     home: Home, small: Settings
 ) -> None:
     with Journal(home.journal) as journal:
-        journal.claim_night("2026-03-10", "here:1:1", stale_after=180, attempts=3)
-        journal.end_night(
+        journal.nights.claim("2026-03-10", "here:1:1", stale_after=180, attempts=3)
+        journal.nights.end(
             "2026-03-10", "here:1:1", "rejected", "The adapter was not taken: [b]drift[/b]."
         )
     async with sitting(home, small) as seat:
@@ -111,7 +111,7 @@ async def test_a_chat_follows_what_another_process_trains_from_its_beginning(
     home: Home, small: Settings, tiny: Path
 ) -> None:
     with Journal(home.journal) as journal:
-        journal.add_difference(difference("Who?", "Lutz.", at=now() - timedelta(days=5)))
+        journal.differences.add(difference("Who?", "Lutz.", at=now() - timedelta(days=5)))
     with Night(home.data, tiny) as process:
         process.ask(now=now().isoformat(), events=True, settings={"training": {"max_steps": 60}})
         assert next(line for line in process.lines() if line.get("event", {}).get("step") == 2)

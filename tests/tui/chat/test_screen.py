@@ -74,7 +74,7 @@ async def test_a_mark_can_be_taken_back(home: Home, quick: Settings) -> None:
         await seat.types("/undo")
         await seat.sees("Taken back:")
         await seat.until(lambda: view.sign == "")
-        assert seat.screen.chat.journal.differences() == []
+        assert seat.screen.chat.journal.differences.all() == []
         assert "Kept as surprise" not in seat.shown
 
 
@@ -116,7 +116,7 @@ async def test_an_earlier_reply_is_chosen_and_marked_with_two_keys(
         await seat.until(lambda: first.sign == "◇")
         assert second.sign == ""
         assert first.turn is not None
-        assert seat.screen.chat.journal.differences()[0].turn == first.turn.id
+        assert seat.screen.chat.journal.differences.all()[0].turn == first.turn.id
         await seat.pilot.press("alt+up", "alt+up", "u")
         await seat.until(lambda: first.sign == "")
         await seat.pilot.press("x")
@@ -314,9 +314,9 @@ async def test_hostile_text_of_the_journal_is_shown_harmlessly(home: Home, quick
     )
     recalled = Turn(new_id(), "t", now(), "again", HOSTILE, "m", recalled=(mark.id,))
     with Journal(home.journal) as journal:
-        journal.add_turn(turn)
-        journal.add_difference(mark)
-        journal.add_turn(recalled)
+        journal.turns.add(turn)
+        journal.differences.add(mark)
+        journal.turns.add(recalled)
     async with sitting(home, quick, thread="t", size=(100, 40)) as seat:
         await seat.sees("› [bold]plain[/bold] [@click=app.quit]no[/] red ab end")
         await seat.types("/why")

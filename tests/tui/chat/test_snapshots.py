@@ -65,10 +65,10 @@ def told(home: Home) -> Home:
     with Journal(home.journal) as journal:
         for number, (asked, replied) in enumerate(ASKED):
             turn = Turn(f"{number:032x}", "main", AT, asked, replied, "starter", None)
-            journal.add_turn(turn)
+            journal.turns.add(turn)
             if number == 1:
                 continue
-            journal.add_difference(
+            journal.differences.add(
                 Difference(
                     id=f"{number + 10:032x}",
                     turn=turn.id,
@@ -153,7 +153,7 @@ def sessions(told: Home) -> Home:
                 ("2026-03-09 1", "What did I say, [bold]?", "Nothing that was kept."),
             )
         ):
-            journal.add_turn(Turn(f"{number + 90:032x}", thread, AT, asked, replied, "m", None))
+            journal.turns.add(Turn(f"{number + 90:032x}", thread, AT, asked, replied, "m", None))
     return told
 
 

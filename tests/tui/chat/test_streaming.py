@@ -191,9 +191,9 @@ async def test_a_thread_opens_with_its_last_turns_and_a_tall_screen_with_as_many
 ) -> None:
     with Journal(home.journal) as journal:
         for number in range(40):
-            journal.add_turn(Turn(new_id(), "t", now(), f"Question {number}?", ITEMS, "m"))
+            journal.turns.add(Turn(new_id(), "t", now(), f"Question {number}?", ITEMS, "m"))
         for number in range(40):
-            journal.add_turn(Turn(new_id(), "u", now(), f"Question {number}?", "Yes.", "m"))
+            journal.turns.add(Turn(new_id(), "u", now(), f"Question {number}?", "Yes.", "m"))
     async with sitting(home, quick, thread="t") as seat:
         await seat.sees("item 59 of many")
         assert len(seat.screen.transcript.turns) == SHOWN_TURNS

@@ -47,7 +47,11 @@ def test_ask_puts_damaged_checkpoints_aside_and_says_so_once(
     assert "are damaged" not in out
     assert f"moved to {aside(configured.checkpoints)}" in out
     with Journal(configured.journal) as journal:
-        assert [turn.asked for turn in journal.branch("work")] == ["One?", "Two?", "Three?"]
+        assert [turn.asked for turn in journal.branches.current("work")] == [
+            "One?",
+            "Two?",
+            "Three?",
+        ]
 
 
 @pytest.mark.parametrize("damage", [torn, half, another], ids=lambda damage: damage.__name__)
@@ -82,7 +86,7 @@ def test_checkpoints_that_are_read_only_stop_no_question(configured: Home, tiny:
     assert "the talk is kept in the journal" in done.stderr
     assert "Traceback" not in done.stderr
     with Journal(configured.journal) as journal:
-        assert [turn.asked for turn in journal.turns()] == ["One?"]
+        assert [turn.asked for turn in journal.turns.all()] == ["One?"]
 
 
 def test_checkpoints_that_vanish_under_an_open_chat_stop_no_turn(
@@ -100,5 +104,5 @@ def test_checkpoints_that_vanish_under_an_open_chat_stop_no_turn(
         list(chat.say("Three?"))
     said(capsys, "ask", "Four?", "--thread", "work")
     with Journal(configured.journal) as journal:
-        asked = [turn.asked for turn in journal.branch("work")]
+        asked = [turn.asked for turn in journal.branches.current("work")]
     assert asked == ["One?", "Two?", "Three?", "Four?"]

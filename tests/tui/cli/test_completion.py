@@ -28,7 +28,7 @@ ENVIRONMENT = {"PYTHONPATH": str(ROOT)}
 def told(home: Home) -> Home:
     with Journal(home.journal) as journal:
         for thread in ("work", "2026-11-26 1", "red\x1b[31m\u202e"):
-            journal.add_turn(Turn(new_id(), thread, now(), "Who?", "Me.", "m", None))
+            journal.turns.add(Turn(new_id(), thread, now(), "Who?", "Me.", "m", None))
     return home
 
 
@@ -104,7 +104,7 @@ def test_completing_imports_nothing_heavy(told: Home) -> None:
 def test_bash_itself_completes_spaces_and_colons(told: Home, tiny: Path, tmp_path: Path) -> None:
     with Journal(told.journal) as journal:
         for thread in (HARMFUL, "a b:c d"):
-            journal.add_turn(Turn(new_id(), thread, now(), "Who?", "Me.", "m", None))
+            journal.turns.add(Turn(new_id(), thread, now(), "Who?", "Me.", "m", None))
     folder = tmp_path / "hub/models--Some--Here/snapshots/abc"
     folder.mkdir(parents=True)
     (folder / "here.gguf").write_bytes(tiny.read_bytes())

@@ -152,7 +152,7 @@ def test_ctrl_c_keeps_what_was_said_and_ends_with_130(configured: Home) -> None:
     assert (done["event"], done["reason"]) == ("done", "cancelled")
     assert err == "discern: stopped; the partial reply is kept\n"
     with Journal(configured.journal) as journal:
-        turn = journal.turn(str(done["turn"]))
+        turn = journal.turns.get(str(done["turn"]))
         assert turn.stopped
         assert turn.replied == done["reply"]
 
@@ -169,7 +169,7 @@ def test_what_does_not_fit_is_refused_whole(
     assert "shorten the message" in err
     assert err.count("\n") == 1
     with Journal(configured.journal) as journal:
-        assert journal.turns() == []
+        assert journal.turns.all() == []
 
 
 def test_what_is_no_text_is_refused(configured: Home) -> None:  # noqa: F811
@@ -210,7 +210,7 @@ def test_closed_streams_stop_nothing(configured: Home, closed: str) -> None:  # 
     )
     assert (done.returncode, done.stderr) == (0, "")
     with Journal(configured.journal) as journal:
-        assert [turn.asked for turn in journal.turns("work")] == ["Why?"]
+        assert [turn.asked for turn in journal.turns.in_thread("work")] == ["Why?"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")

@@ -28,7 +28,7 @@ def marked(home: Home, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> list[Diff
     ]
     with Journal(home.journal) as journal:
         for mark in marks:
-            journal.add_difference(replace(mark))
+            journal.differences.add(replace(mark))
     return marks
 
 

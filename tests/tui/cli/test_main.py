@@ -86,7 +86,7 @@ def test_piped_text_is_added_to_the_question(configured: Home, tiny: Path) -> No
     from memory.journal.journal import Journal
 
     with Journal(configured.journal) as journal:
-        assert journal.turn(turn).asked == "Review this.\n\ndef f(): pass"
+        assert journal.turns.get(turn).asked == "Review this.\n\ndef f(): pass"
 
 
 def test_memory_can_be_seen_searched_and_forgotten(

@@ -88,7 +88,7 @@ def test_another_session_that_spoke_last_is_not_marked_by_guess(
     assert code == 0
     assert f"for “{THEIRS}”" in out
     with Journal(configured.journal) as journal:
-        marks = [item.turn for item in journal.differences()]
+        marks = [item.turn for item in journal.differences.all()]
     assert marks == [ours["turn"], theirs["turn"]]
     assert call(capsys, *MARK, "--last", "--turn", "3fa9")[0] == 2
 
@@ -98,14 +98,14 @@ def test_after_a_minute_the_last_reply_is_taken_whoever_asked_for_it(
 ) -> None:
     turn = Turn(new_id(), "t", now(), THEIRS, "No.", "m", None)
     with Journal(configured.prepare().journal) as journal:
-        journal.add_turn(turn, place="elsewhere")
-        journal.set_fact("last thread", "t")
+        journal.turns.add(turn, place="elsewhere")
+        journal.facts.set("last thread", "t")
     code, _out, err = call(capsys, *MARK)
     assert code == 2
     assert "--turn ID for another" in err
     with Journal(configured.journal) as journal:
         old = replace(turn, id=new_id(), at=now() - timedelta(seconds=61))
-        journal.add_turn(old, place="elsewhere")
+        journal.turns.add(old, place="elsewhere")
     code, out, _err = call(capsys, *MARK)
     assert code == 0
     assert f"for “{THEIRS}”" in out
@@ -165,7 +165,7 @@ def test_lessons_list_a_mark_that_teaches_nothing_with_its_reason(
 ) -> None:
     turn = Turn(new_id(), "t", now(), OURS, "", "m", None)
     with Journal(configured.prepare().journal) as journal:
-        journal.add_turn(turn)
+        journal.turns.add(turn)
     code, out, _err = call(capsys, "mark", "--moment", "hold", "--turn", turn.id)
     assert code == 0
     assert "Nothing will be trained: the reply is empty" in out

@@ -228,7 +228,7 @@ def test_a_copy_is_put_back_and_what_stood_there_is_kept(
 def test_a_damaged_journal_is_found_by_the_check(
     kept: dict[str, Any], home: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with Journal(home.journal) as journal, journal.writing() as connection:
+    with Journal(home.journal) as journal, journal.transaction() as connection:
         connection.execute("delete from stems")
     code, out, _err = call(capsys, "memory", "check", "--json")
     assert code in (0, 1)

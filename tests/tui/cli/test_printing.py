@@ -53,11 +53,11 @@ def evil(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[st
     other = replace(turn, id=new_id(), thread="t", recalled=(mark.id,))
     marks = [replace(mark, id=new_id(), turn=other.id, asked=f"{EVIL} {n}") for n in range(4)]
     with Journal(home.journal) as journal:
-        journal.add_turn(turn)
-        journal.add_difference(mark)
-        journal.add_turn(other)
+        journal.turns.add(turn)
+        journal.differences.add(mark)
+        journal.turns.add(other)
         for each in marks:
-            journal.add_difference(each)
+            journal.differences.add(each)
     report = Report(
         "rejected", EVIL, now(), 1.0, EVIL, EVIL, run=EVIL,
         fates=(Fate(mark.id, "contrast", EVIL, EVIL, EVIL, EVIL, "repelled", cause=EVIL,

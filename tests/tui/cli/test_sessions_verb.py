@@ -31,7 +31,7 @@ def told(home: Home) -> str:
     with Memory.open(home, read_settings(home), dense=False) as memory:
         for thread, asked in (("to the sea", "Where is the plugharness?"), ("work", "Why?")):
             turn = Turn(new_id(), thread, now(), asked, "No\x1b[31m.", "starter@0a", None)
-            memory.journal.add_turn(turn)
+            memory.journal.turns.add(turn)
         return memory.mark(turn, "error", sounds="Because.").id
 
 

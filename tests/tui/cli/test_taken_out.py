@@ -120,7 +120,7 @@ def test_a_form_that_could_not_be_read_is_private_and_goes_with_its_difference(
     monkeypatch.setenv("VISUAL", str(editor))
     monkeypatch.setenv("EDITOR", str(editor))
     with Journal(home.journal) as journal, pytest.raises(MarkError, match="it is kept in"):
-        edit_form.edited(journal.difference(kept["id"]), home)
+        edit_form.edited(journal.differences.get(kept["id"]), home)
     *words, path = seen.read_text().splitlines()
     assert QUESTION in "".join(words)
     assert ".discern-" in path

@@ -34,7 +34,7 @@ def as_pasted(text: str) -> str:
 
 def asked(home: Home) -> list[str]:
     with Journal(home.journal) as journal:
-        return [turn.asked for turn in journal.turns()]
+        return [turn.asked for turn in journal.turns.all()]
 
 
 def test_what_is_held_is_given_back() -> None:
@@ -105,7 +105,7 @@ def test_what_was_marked_comes_back_from_memory_show_list_history_and_export(
     with Memory.open(settled, settings, dense=False) as memory:
         for number, text in enumerate(texts(16, 90)):
             turn = Turn(new_id(), f"t{number}", now(), text, "No.", "m")
-            memory.journal.add_turn(turn)
+            memory.journal.turns.add(turn)
             lines: dict[str, Any] = {
                 "missed": text,
                 "lost": text,
@@ -138,7 +138,7 @@ def test_letters_that_need_a_joiner_are_shown_with_it(
     text = "می\u200cخواهم 👩\u200d👩\u200d👧"
     with Memory.open(settled, settings, dense=False) as memory:
         turn = Turn(new_id(), "t", now(), text, text, "m")
-        memory.journal.add_turn(turn)
+        memory.journal.turns.add(turn)
         item = memory.mark(turn, "error", note=text)
     for words in (["memory", "show", item.id], ["sessions", "show", "t"], ["memory", "list"]):
         assert text in call(capsys, *words)[1], words

@@ -39,7 +39,7 @@ async def test_a_russian_locale_alone_makes_the_chat_speak_russian(russian: Home
         await seat.types("/diff ошибка факт => Канберра.")
         await seat.sees("Сохранено: ошибка (тактическое/факт)", "выучится по /train", "снять")
         assert "1 ждёт" in seat.status
-        [mark] = seat.screen.chat.journal.differences()
+        [mark] = seat.screen.chat.journal.differences.all()
         assert (mark.moment.value, mark.kind) == ("error", "tactical/fact")
         await seat.types("/diff =>")
         await seat.sees("После => ничего нет; напишите за ним, как должен был звучать ответ")
@@ -103,7 +103,7 @@ async def test_keys_act_and_words_stay_russian_while_the_keyboard_writes_russian
         await seat.pilot.press("alt+up", "в", "у", "4", "3")  # d and e on a Latin keyboard
         await seat.pilot.press(*"вот", "enter")
         await seat.sees("Сохранено: ошибка (тактическое/факт)")
-        [mark] = seat.screen.chat.journal.differences()
+        [mark] = seat.screen.chat.journal.differences.all()
         assert mark.contrast.sounds == "вот"
         await seat.pilot.press(*"вода")
         assert seat.draft == "вода"
@@ -185,7 +185,7 @@ async def test_lists_stay_in_their_columns_whatever_is_written(russian: Home, wo
         await seat.sees("1 реплика")
         rows = [line for line in seat.shown.split("\n") if "реплика" in line]
         assert len({cell_len(row.partition("реплика")[0]) for row in rows}) == 1, rows
-        await seat.types("/memory show " + seat.screen.chat.journal.differences()[0].id)
+        await seat.types("/memory show " + seat.screen.chat.journal.differences.all()[0].id)
         await seat.sees("заметка")
         await _label_columns(seat, ("вопрос", "заметка", "звучит"), clean(word))
 
@@ -203,7 +203,7 @@ async def test_a_card_lines_its_labels_up(russian: Home) -> None:
         await seat.asks("Столица Австралии?")
         await seat.types("/diff ошибка => Канберра.")
         await seat.sees("Сохранено")
-        [mark] = seat.screen.chat.journal.differences()
+        [mark] = seat.screen.chat.journal.differences.all()
         seat.screen.chat.memory.edit(mark.id, missed="ЪЪЪ", lost="ЪЪЪ", sounds="ЪЪЪ", note="ЪЪЪ")
         await seat.types(f"/memory edit {mark.id}")
         await seat.sees("различие в словах")

@@ -102,14 +102,14 @@ async def test_the_sessions_from_a_search_to_a_deletion(
     ):
         turn = Turn(f"{number:032x}", thread, AT - timedelta(days=day), asked, "На юге.", "m", None)
         with Journal(home.journal) as journal:
-            journal.add_turn(turn)
+            journal.turns.add(turn)
             if number == 1:
                 contrast = Contrast(sounds="За рекой.")
                 item = Difference(
                     f"{number:032x}", turn.id, thread, AT, Moment.ERROR, asked, "На юге.",
                     kind="tactical/fact", contrast=contrast,
                 )  # fmt: skip
-                journal.add_difference(item)
+                journal.differences.add(item)
     async with sitting(home, russian(home), thread="работа") as seat:
         check = checking(seat, snapshot)
         await seat.types("/sessions")

@@ -143,7 +143,7 @@ async def test_the_keys_of_a_screen_can_be_remapped_and_its_line_says_so(home: H
         await seat.sees("x pin", "Ctrl+O thread", "F8 back")
         await seat.pilot.press("p", "ctrl+n", "x")
         await seat.sees("· pinned")
-        first, second = seat.screen.chat.journal.differences()
+        first, second = seat.screen.chat.journal.differences.all()
         assert (first.pinned, second.pinned) == (True, False)
         await seat.pilot.press("escape")
         assert isinstance(seat.app.screen, DifferencesScreen)

@@ -46,7 +46,7 @@ async def test_the_last_message_is_asked_with_recall_and_the_better_reply_become
         await seat.until(lambda: seat.app.screen is seat.screen)
         assert seat.draft == f"/diff error => {SOUNDS}"
         await seat.pilot.press("enter")
-        await seat.until(lambda: len(seat.screen.chat.journal.differences()) == 2)
+        await seat.until(lambda: len(seat.screen.chat.journal.differences.all()) == 2)
         assert seat.screen.chat.engine.adapter is None
 
 

@@ -29,8 +29,8 @@ def marked(home: Home, asked: str, sounds: str | None, thread: str = "main", **m
         replied="No.", contrast=Contrast(sounds=sounds), **more,
     )  # fmt: skip
     with Journal(home.journal) as journal:
-        journal.add_turn(turn)
-        journal.add_difference(item)
+        journal.turns.add(turn)
+        journal.differences.add(item)
     return item.id
 
 
@@ -59,7 +59,7 @@ async def test_differences_are_sifted_shown_and_pinned(home: Home, quiet: Settin
         await seat.sees("Мирра")
         await seat.pilot.press("escape")
         await seat.until(lambda: seat.app.screen is seat.screen)
-        assert [item.pinned for item in seat.screen.chat.journal.differences()] == [True, False]
+        assert [item.pinned for item in seat.screen.chat.journal.differences.all()] == [True, False]
 
 
 async def test_one_is_forgotten_at_the_second_press_and_another_edited(
@@ -95,7 +95,7 @@ async def test_one_takes_the_place_of_another_and_leads_to_its_thread(
         await seat.sees("choose what takes the place")
         await seat.pilot.press("up", "s")
         journal = seat.screen.chat.journal
-        await seat.until(lambda: journal.difference(old).superseded_by == new)
+        await seat.until(lambda: journal.differences.get(old).superseded_by == new)
         await seat.pilot.press("enter")
         await seat.until(lambda: seat.screen.chat.thread.name == "later")
         await seat.until(lambda: seat.screen.transcript.chosen is not None)

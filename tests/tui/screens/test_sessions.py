@@ -33,17 +33,17 @@ def told(home: Home, *said: tuple[str, str, str]) -> list[str]:
     turns = [Turn(new_id(), thread, now(), one, two, "m", None) for thread, one, two in said]
     with Journal(home.journal) as journal:
         for turn in turns:
-            journal.add_turn(turn)
+            journal.turns.add(turn)
     return [turn.id for turn in turns]
 
 
 def marked(home: Home, turn: str) -> str:
     with Journal(home.journal) as journal:
-        said = journal.turn(turn)
+        said = journal.turns.get(turn)
         item = Difference(
             new_id(), turn, said.thread, now(), Moment.SURPRISE, said.asked, said.replied
         )
-        journal.add_difference(item)
+        journal.differences.add(item)
     return item.id
 
 
@@ -103,13 +103,13 @@ async def test_a_turn_of_another_branch_is_gone_on_in_where_it_stands(
 ) -> None:
     first = Turn(new_id(), "trip", now(), "Why?", "The plum.", "m", None)
     with Journal(home.journal) as journal:
-        journal.add_turn(first)
-        journal.add_turn(Turn(new_id(), "trip", now(), "Otherwise?", "No.", "m", None), after="")
+        journal.turns.add(first)
+        journal.turns.add(Turn(new_id(), "trip", now(), "Otherwise?", "No.", "m", None), after="")
     async with sitting(home, quiet, thread="other") as seat:
         await opened(seat, "plum")
         await seat.pilot.press("enter")
         await seat.sees("› Why?", "1/2")
-        assert seat.screen.chat.journal.head("trip") == first.id
+        assert seat.screen.chat.journal.turns.head("trip") == first.id
 
 
 async def test_the_end_of_the_talk_stands_beside_where_there_is_room(
@@ -195,8 +195,8 @@ async def test_the_open_session_is_deleted_at_the_second_press_and_its_marks_sta
         await seat.sees("› One?")
         assert "Two?" not in seat.shown
         journal = seat.screen.chat.journal
-        assert [kept.id for kept in journal.differences()] == [item]
-        assert [known for known, _turns, _at in journal.threads()] == ["trip"]
+        assert [kept.id for kept in journal.differences.all()] == [item]
+        assert [known for known, _turns, _at in journal.threads.all()] == ["trip"]
         await seat.types("/memory")
         await seat.sees("Two?")
         await seat.pilot.press("enter")

@@ -20,7 +20,7 @@ BACKSPACE, LEFT, UP, HOME_KEY, ALT_ENTER = b"\x7f", b"\x1b[D", b"\x1b[A", b"\x1b
 
 def asked(home: Home) -> list[str]:
     with Journal(home.journal) as journal:
-        return [turn.asked for turn in journal.turns()]
+        return [turn.asked for turn in journal.turns.all()]
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_enter_comes_between_what_was_typed_before_and_behind_it(settled: Home) 
         terminal.types(b"/thread onf" + BACKSPACE + b"e\r" + b"twoo" + BACKSPACE + b"\r")
         terminal.until(lambda: asked(settled))
         with Journal(settled.journal) as journal:
-            assert [(turn.thread, turn.asked) for turn in journal.turns()] == [("one", "two")]
+            assert [(turn.thread, turn.asked) for turn in journal.turns.all()] == [("one", "two")]
 
 
 def test_keys_keep_their_order_where_a_session_is_renamed(settled: Home) -> None:
@@ -63,7 +63,7 @@ def test_keys_keep_their_order_where_a_session_is_renamed(settled: Home) -> None
 
         def renamed() -> bool:
             with Journal(settled.journal) as journal:
-                return [turn.thread for turn in journal.turns()] == ["n_ew"]
+                return [turn.thread for turn in journal.turns.all()] == ["n_ew"]
 
         terminal.until(renamed)
 
@@ -109,8 +109,8 @@ async def test_what_is_typed_stands_in_the_card_before_the_key_that_keeps_it_act
         for key in (*"missed", "backspace", "tab", *"lost", "ctrl+s"):
             seat.app.post_message(events.Key(key, key if len(key) == 1 else None))
         with Journal(home.journal) as journal:
-            await seat.until(lambda: journal.differences()[0].contrast.missed)
-            contrast = journal.differences()[0].contrast
+            await seat.until(lambda: journal.differences.all()[0].contrast.missed)
+            contrast = journal.differences.all()[0].contrast
         assert (contrast.missed, contrast.lost) == ("misse", "lost")
 
 
@@ -153,7 +153,7 @@ def test_a_gesture_in_one_read_marks_with_its_kind_and_words(settled: Home) -> N
 
         def marked() -> list[tuple[str | None, str | None]]:
             with Journal(settled.journal) as journal:
-                return [(item.kind, item.contrast.sounds) for item in journal.differences()]
+                return [(item.kind, item.contrast.sounds) for item in journal.differences.all()]
 
         terminal.until(marked)
         assert marked() == [("tactical/fact", "Lu!tz")]

@@ -40,7 +40,7 @@ def harmless(out: bytes) -> None:
 
 def test_what_a_journal_holds_never_acts_on_the_terminal(settled: Home) -> None:
     with Journal(settled.journal) as journal:
-        journal.add_turn(
+        journal.turns.add(
             Turn(new_id(), "t", now(), MARKUP, HOSTILE, "m\x1b[2J", "a\x1b]52;c;eA==\x07")
         )
     with Terminal("tui", "chat", "--thread", "t") as terminal:
@@ -87,11 +87,11 @@ def test_no_screen_lets_it_through(settled: Home) -> None:
             kind=f"own/{CONTROLS[0]}PAY", asked=HOSTILE, replied=HOSTILE,
             contrast=Contrast(HOSTILE, HOSTILE, HOSTILE), state=State.WAITING, note=HOSTILE,
         )  # fmt: skip
-        journal.add_turn(old)
-        journal.add_difference(mark)
+        journal.turns.add(old)
+        journal.differences.add(mark)
         said = replace(old, id=new_id(), thread="t", recalled=(mark.id,))
-        journal.add_turn(said)
-        journal.add_difference(replace(mark, id=new_id(), turn=said.id, thread="t"))
+        journal.turns.add(said)
+        journal.differences.add(replace(mark, id=new_id(), turn=said.id, thread="t"))
     report = Report(
         "rejected", HOSTILE, now(), 1.0, HOSTILE, HOSTILE,
         fates=(Fate(mark.id, "contrast", HOSTILE, HOSTILE, HOSTILE, HOSTILE, "repelled", cause=HOSTILE,

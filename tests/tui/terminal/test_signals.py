@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from memory.difference import Contrast, Difference, Moment, Turn, new_id, now
-from memory.journal.drafts import keep_draft, take_draft
 from memory.journal.journal import Journal
 from memory.settings.settings import Home
 from memory.transfer.export_schema import header, to_line
@@ -38,13 +37,13 @@ def started(*verb: str) -> subprocess.Popen[str]:
 
 def turns(home: Home) -> list[Turn]:
     with Journal(home.journal) as journal:
-        return journal.turns()
+        return journal.turns.all()
 
 
 def drafts(home: Home) -> list[str]:
     with Journal(home.journal) as journal:
         found = []
-        while (text := take_draft(journal)) is not None:
+        while (text := journal.drafts.pop()) is not None:
             found.append(text)
         return found
 
@@ -120,7 +119,7 @@ def test_a_chat_that_is_left_keeps_no_draft(settled: Home) -> None:
 def test_every_draft_is_kept_once_and_handed_out_latest_first(home: Home) -> None:
     with Journal(home.journal) as journal:
         for text in ("one", "two", "one", "‌ three\n"):
-            keep_draft(journal, text)
+            journal.drafts.add(text)
     assert drafts(home) == ["‌ three\n", "two", "one"]
 
 
@@ -148,8 +147,8 @@ def mark(home: Home) -> None:
     with Journal(home.journal) as journal:
         for number in range(3):
             turn = Turn(new_id(), "t", at, f"What is {number} made of?", "Of nothing.", "m", None)
-            journal.add_turn(turn)
-            journal.add_difference(
+            journal.turns.add(turn)
+            journal.differences.add(
                 Difference(
                     new_id(), turn.id, "t", at, Moment.ERROR, turn.asked, turn.replied,
                     contrast=Contrast(sounds=f"Of {number} stones."),
@@ -177,7 +176,7 @@ def test_a_training_that_is_ended_leaves_nothing_half_made_and_no_traceback(
     assert "Traceback" not in err
     assert not list(settled.adapters.glob("*"))
     with Journal(settled.journal) as journal:
-        assert all(row["state"] == "waiting" for row in journal.nights(5))
+        assert all(row["state"] == "waiting" for row in journal.nights.latest(5))
 
 
 @pytest.mark.parametrize("number", ENDING)
@@ -189,7 +188,7 @@ def test_a_verb_that_reads_or_writes_a_file_ends_cleanly(
 ) -> None:
     mark(settled)
     with Journal(settled.journal) as journal:
-        lines = [to_line(replace(item, asked="other")) for item in journal.differences()]
+        lines = [to_line(replace(item, asked="other")) for item in journal.differences.all()]
     (tmp_path / "in.jsonl").write_text("\n".join([header(3), *lines]))
     before = sorted(settled.data.rglob("*"))
     command = ["-m", "tests.tui.terminal.signalled_process", str(int(number)), "memory"]
@@ -205,7 +204,7 @@ def test_a_verb_that_reads_or_writes_a_file_ends_cleanly(
     assert sorted(settled.data.rglob("*")) == before
     with Journal(settled.journal) as journal:
         assert journal.check() is None
-        assert len(journal.differences()) == 3
+        assert len(journal.differences.all()) == 3
 
 
 @pytest.mark.parametrize("number", ENDING)

@@ -101,7 +101,7 @@ async def test_a_chat_opened_while_another_process_trains_shows_all_since_its_be
     settings = read_settings(home, {**QUICK, "model": {"path": str(tiny), "threads": 1}})
     with Journal(home.journal) as journal:
         asked = difference("Who?", "Lutz.", at=now() - timedelta(days=5))
-        journal.add_difference(asked)
+        journal.differences.add(asked)
     with Night(home.data, tiny) as process:
         process.ask(now=now().isoformat(), events=True, settings={"training": {"max_steps": 60}})
         assert next(line for line in process.lines() if line.get("event", {}).get("step") == 12)

@@ -128,7 +128,7 @@ async def test_a_tab_paints_the_chat_and_answers(by_words: Home) -> None:
             assert len(children(by_words)) == 1
         await until(lambda: not children(by_words))
         with Journal(by_words.journal) as journal:
-            assert [turn.asked for turn in journal.turns()] == [QUESTION]
+            assert [turn.asked for turn in journal.turns.all()] == [QUESTION]
 
 
 async def test_leaving_inside_closes_the_tab(by_words: Home) -> None:
@@ -184,7 +184,7 @@ async def test_ctrl_c_ends_every_tab_and_leaves_no_process(by_words: Home) -> No
             assert b"2 open tabs" in said
             assert not children(by_words)
     with Journal(by_words.journal) as journal:
-        assert ANSWER in journal.turns()[0].replied
+        assert ANSWER in journal.turns.all()[0].replied
 
 
 async def test_a_killed_server_leaves_no_chat_behind(by_words: Home) -> None:

@@ -26,7 +26,7 @@ async def marked(seat: Seat, mark: str) -> str:
     await seat.asks(QUESTION)
     await seat.types(mark)
     await seat.sees("✓ Kept as")
-    return seat.screen.chat.journal.differences()[-1].id
+    return seat.screen.chat.journal.differences.all()[-1].id
 
 
 async def test_the_three_lines_are_written_in_a_card_and_kept_with_enter(
@@ -38,7 +38,7 @@ async def test_the_three_lines_are_written_in_a_card_and_kept_with_enter(
         await seat.sees("the difference in words", "they are yours to write", "Esc leaves it")
         await seat.pilot.press(*"city", "tab", "tab", *"Lutz", "ctrl+j", *"ok", "enter")
         await seat.sees("version 2", "trained when you run /train")
-        item = seat.screen.chat.journal.difference(identity)
+        item = seat.screen.chat.journal.differences.get(identity)
         assert item.contrast == Contrast("city", None, "Lutz\nok")
         assert item.state is State.WAITING
         assert not seat.screen.query(Card)
@@ -57,7 +57,7 @@ async def test_what_is_pasted_into_a_card_or_a_line_passes_the_gate(
         await seat.sees("[31mred end")
         await seat.pilot.press("enter")
         await seat.sees("version 2")
-        item = seat.screen.chat.journal.difference(identity)
+        item = seat.screen.chat.journal.differences.get(identity)
         assert item.contrast.missed == "two\nlines \x1b[31mred \u202eend"
         await seat.types("/memory")
         await seat.until(lambda: seat.app.screen is not seat.screen)
@@ -71,12 +71,12 @@ async def test_what_is_pasted_into_a_card_or_a_line_passes_the_gate(
 async def test_a_card_that_is_left_changes_nothing(home: Home, quick: Settings) -> None:
     async with sitting(home, quick) as seat:
         identity = await marked(seat, "/diff error")
-        before = seat.screen.chat.journal.difference(identity)
+        before = seat.screen.chat.journal.differences.get(identity)
         await seat.types("/contrast")
         await seat.sees("the difference in words")
         await seat.pilot.press(*"typed", "escape")
         await seat.until(lambda: not seat.screen.query(Card))
-        assert seat.screen.chat.journal.difference(identity) == before
+        assert seat.screen.chat.journal.differences.get(identity) == before
 
 
 async def test_a_draft_fills_what_is_empty_and_is_kept_only_by_the_person(
@@ -93,17 +93,17 @@ async def test_a_draft_fills_what_is_empty_and_is_kept_only_by_the_person(
             "missed mine", "lost the [31mplace", "sounds So.", "A draft: yours to change"
         )
         assert "\x1b" not in seat.shown
-        assert not seat.screen.chat.journal.difference(identity).contrast
+        assert not seat.screen.chat.journal.differences.get(identity).contrast
         await seat.pilot.press("ctrl+s")
         await seat.sees("version 2")
-        kept = seat.screen.chat.journal.difference(identity).contrast
+        kept = seat.screen.chat.journal.differences.get(identity).contrast
         assert kept == Contrast("mine", "the \x1b[31mplace", "So.")
 
 
 async def test_a_refused_card_stays_open_with_what_was_written(home: Home, quick: Settings) -> None:
     async with sitting(home, quick) as seat:
         identity = await marked(seat, "/diff error")
-        reply = seat.screen.chat.journal.difference(identity).replied
+        reply = seat.screen.chat.journal.differences.get(identity).replied
         await seat.types("/contrast")
         await seat.sees("they are yours to write")
         seat.screen.query_one(Card).offer(Contrast(None, None, reply))
@@ -119,7 +119,7 @@ async def test_the_words_of_a_mark_are_edited_from_the_memory(home: Home, quick:
         await seat.sees("note anything worth remembering", SOUNDS)
         await seat.pilot.press("tab", "tab", "tab", *"city", "enter")
         await seat.sees("version 2")
-        assert seat.screen.chat.journal.difference(identity).note == "city"
+        assert seat.screen.chat.journal.differences.get(identity).note == "city"
 
 
 async def test_what_was_recalled_is_pinned_and_forgotten_in_its_card(
@@ -132,17 +132,17 @@ async def test_what_was_recalled_is_pinned_and_forgotten_in_its_card(
         await seat.sees("Recalled for “capital of Zubrowka?”", "fits 1.00 by capital Zubrowka")
         await seat.pilot.press("p")
         await seat.sees("pinned")
-        assert seat.screen.chat.journal.difference(identity).pinned
+        assert seat.screen.chat.journal.differences.get(identity).pinned
         await seat.pilot.press("f")
         await seat.sees("goes when you leave the card; f takes it back")
         await seat.pilot.press("f", "escape")
         await seat.until(lambda: not seat.screen.query(WhyCard))
-        assert seat.screen.chat.journal.differences()
+        assert seat.screen.chat.journal.differences.all()
         await seat.types("/why")
         await seat.sees("p pins")
         await seat.pilot.press("f", "escape")
         await seat.sees("Forgotten for good, with the turn it was marked in")
-        assert seat.screen.chat.journal.differences() == []
+        assert seat.screen.chat.journal.differences.all() == []
         assert [view.asked for view in seat.screen.transcript.turns] == ["capital of Zubrowka?"]
         assert b"What is the capital" not in b"".join(
             path.read_bytes() for path in home.data.glob("*.sqlite*") if ".before-" not in path.name
@@ -161,7 +161,7 @@ async def test_a_hint_is_one_line_that_marks_nothing_and_goes_with_escape(
         monkeypatch.setattr(seat.screen.chat.marks, "hint", lambda _turn: hint)
         await seat.asks("What is 2 + 3?")
         await seat.sees("◇ The reply was predictable, what you said next was not: Alt+↑ d marks it")
-        assert seat.screen.chat.journal.differences() == []
+        assert seat.screen.chat.journal.differences.all() == []
         await seat.pilot.press("alt+up")
         chosen = seat.screen.transcript.chosen
         assert chosen is not None

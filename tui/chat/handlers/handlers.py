@@ -176,7 +176,7 @@ class Handlers(MemoryHandlers, TalkHandlers):
 
     async def threads(self, argument: str = "") -> None:
         """List the threads."""
-        found = self._chat.journal.threads()
+        found = self._chat.journal.threads.all()
         if not found:
             await self._screen.say(tr("No threads yet; the first message begins one."))
             return

@@ -123,12 +123,14 @@ class MemoryHandlers:
     async def _mark_meant(self, argument: str) -> Difference | None:
         """The named mark, else the latest of the chosen reply, else the latest of the thread's end."""
         if argument:
-            return await asyncio.to_thread(self._chat.journal.difference, argument)
+            return await asyncio.to_thread(self._chat.journal.differences.get, argument)
         chosen = self._screen.transcript.chosen
         views = [chosen] if chosen is not None else reversed(self._screen.transcript.turns)
         for view in views:
             if view.marks:
-                return await asyncio.to_thread(self._chat.journal.difference, view.marks[-1].id)
+                return await asyncio.to_thread(
+                    self._chat.journal.differences.get, view.marks[-1].id
+                )
         await self._screen.say(tr("Nothing is marked here yet; /diff marks the last reply."))
         return None
 
@@ -234,10 +236,10 @@ class MemoryHandlers:
             await self.forget(identity)
         elif verb == "edit":
             await self._open(
-                await asyncio.to_thread(self._chat.journal.difference, identity), note=True
+                await asyncio.to_thread(self._chat.journal.differences.get, identity), note=True
             )
         elif verb == "show":
-            item = await asyncio.to_thread(self._chat.journal.difference, identity)
+            item = await asyncio.to_thread(self._chat.journal.differences.get, identity)
             await self._screen.say("\n".join(details(Used(item), 10_000)))
         else:
             item = await asyncio.to_thread(self._chat.memory.pin, identity, verb == "pin")
@@ -264,7 +266,7 @@ class MemoryHandlers:
             await self.forget(item.id)
         elif wish.verb == "edit":
             await self._open(item, note=True)
-        elif thread := await asyncio.to_thread(self._chat.journal.thread_of, item.turn):
+        elif thread := await asyncio.to_thread(self._chat.journal.threads.of_turn, item.turn):
             await self.go_to(thread, item.turn)
         else:
             await self._screen.say(
@@ -282,8 +284,10 @@ class MemoryHandlers:
         elif await self._screen.between_turns(tr("change the thread")):
             self._chat.thread.switch(thread)
             journal = self._chat.journal
-            if turn is not None and not await asyncio.to_thread(journal.in_branch, thread, turn):
-                await asyncio.to_thread(journal.choose_branch, turn)
+            if turn is not None and not await asyncio.to_thread(
+                journal.branches.contains, thread, turn
+            ):
+                await asyncio.to_thread(journal.branches.choose, turn)
             await self._screen.talk.show_thread(turn)
 
     async def forget(self, identity: str) -> None:

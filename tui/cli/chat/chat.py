@@ -138,7 +138,7 @@ def mark(
         if as_json:
             replaced = [
                 item.id
-                for item in memory.journal.of_turns([marked.id])
+                for item in memory.journal.differences.on_turns([marked.id])
                 if item.superseded_by == difference.id
             ]
             facts = {"untaught": difference.untaught, "replaces": replaced}

@@ -77,7 +77,7 @@ def compare(
     step("loading the model")
     with Engine.open(path, settings.model) as engine, Journal(home.journal) as journal:
         asked = tuple(logic.Asked(text) for text in prompts) or logic.questions(
-            engine, journal.differences(), settings
+            engine, journal.differences.all(), settings
         )
         if not asked:
             raise NothingToTrainError(

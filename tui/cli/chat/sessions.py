@@ -53,10 +53,10 @@ def list_sessions(text: str | None, as_json: bool) -> None:
 
     home, _settings = open_home()
     with Journal(home.prepare().journal) as journal:
-        every = journal.sessions()
+        every = journal.threads.sessions()
         holding = None
         if text is not None:
-            holding = {turn.thread for turn in journal.search_turns(text, limit=1 << 30)}
+            holding = {turn.thread for turn in journal.turns.search(text, limit=1 << 30)}
     found = [item for item in every if holding is None or item.name in holding]
     if as_json:
         print_json(found)
@@ -94,7 +94,7 @@ def show(name: str, as_json: bool) -> None:
 
     home, _settings = open_home()
     with Journal(home.prepare().journal) as journal:
-        told = journal.told(name)
+        told = journal.threads.transcript(name)
     echo(Safe(to_json(told)) if as_json else to_markdown(told, clean), nl=False)
 
 
@@ -144,8 +144,8 @@ def delete(name: str, yes: bool, as_json: bool) -> int:
 
     home, settings = open_home()
     with with_room(home.journal, lambda: Memory.open(home, settings, dense=False)) as memory:
-        memory.journal.require_thread(name)
-        item = next(one for one in memory.journal.sessions() if one.name == name)
+        memory.journal.threads.require(name)
+        item = next(one for one in memory.journal.threads.sessions() if one.name == name)
         if not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
             echo(what_goes(one_line(item.name, 80), item.turns, item.marks))
             if not confirm(tr("Delete it?"), default=False):
@@ -202,7 +202,7 @@ def export(name: str, path: Path | None, form: Form | None, as_json: bool) -> No
     form = form or ("json" if (piped and as_json) or (path and path.suffix == ".json") else "md")
     home, _settings = open_home()
     with Journal(home.prepare().journal) as journal:
-        told = journal.told(name)
+        told = journal.threads.transcript(name)
         text = written_as(told, form, clean)
         if piped:
             echo(Safe(text) if form == "json" else text, nl=False)

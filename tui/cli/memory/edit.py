@@ -44,7 +44,7 @@ def edit(identity: str, as_json: bool, **given: str | None) -> None:
 
     home, settings = open_home()
     with Memory.open(home, settings, dense=False) as memory:
-        item = memory.journal.difference(identity)
+        item = memory.journal.differences.get(identity)
         changed = {name: text for name, text in given.items() if text is not None}
         if not changed:
             if not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -86,7 +86,7 @@ def contrast(identity: str, keep: bool, model: str | None, as_json: bool) -> int
 
     home, settings = open_home(model)
     with Chat.open(home, settings, dense=False, on_step=step) as chat:
-        item = chat.journal.difference(identity)
+        item = chat.journal.differences.get(identity)
         step("drafting")
         draft = chat.draft(item)
         step("")
@@ -184,7 +184,7 @@ def forget(identity: str, yes: bool, as_json: bool) -> int:
 
     home, settings = open_home()
     with with_room(home.journal, lambda: Memory.open(home, settings, dense=False)) as memory:
-        item = memory.journal.difference(identity)
+        item = memory.journal.differences.get(identity)
         if not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
             echo(f"{item.id[:8]}: {one_line(item.asked, 68)}")
             question = "Permanently delete this mark and its turn?"

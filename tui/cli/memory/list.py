@@ -59,7 +59,7 @@ def list_differences(
     wanted = require_kind(kind).name if kind else None
     home, settings = open_home()
     with Memory.open(home, settings, dense=False) as memory:
-        everything = memory.journal.differences()
+        everything = memory.journal.differences.all()
     found = [
         item
         for item in everything
@@ -122,7 +122,7 @@ def show(identity: str, as_json: bool) -> None:
 
     home, settings = open_home()
     with Memory.open(home, settings, dense=False) as memory:
-        item = memory.journal.difference(identity)
+        item = memory.journal.differences.get(identity)
         known = leftovers(home, memory.journal, item)
     if as_json:
         from dataclasses import asdict

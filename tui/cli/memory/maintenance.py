@@ -127,7 +127,7 @@ def check(as_json: bool) -> int:
                     *found,
                     Finding("note", sentence, "delete that file if you do not need it"),
                 )
-        count = len(memory.journal.differences())
+        count = len(memory.journal.differences.all())
     whole = not any(finding.level == "error" for finding in found)
     if as_json:
         print_json({"whole": whole, "differences": count, "findings": found})

@@ -95,7 +95,7 @@ def why(turn: str | None, as_json: bool) -> None:
 
     home, settings = open_home()
     with Memory.open(home, settings, dense=False) as memory:
-        asked = memory.journal.turn(turn) if turn else last_turn(memory.journal)
+        asked = memory.journal.turns.get(turn) if turn else last_turn(memory.journal)
         answer = ask_why(memory, asked, holds_of(home.adapters, asked.adapter))
     if as_json:
         print_json(
@@ -159,7 +159,9 @@ def suggest(limit: int, as_json: bool) -> None:
 
     home, settings = open_home()
     with Memory.open(home, settings, dense=False) as memory:
-        found = find(memory.journal.turns(limit=MOST_TURNS), memory.journal.differences())[-limit:]
+        found = find(
+            memory.journal.turns.latest(limit=MOST_TURNS), memory.journal.differences.all()
+        )[-limit:]
     if as_json:
         print_json(
             [

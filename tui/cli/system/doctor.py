@@ -128,8 +128,8 @@ def _journal() -> list[Finding]:
     home = Home.locate()
     with Journal(home.journal) as journal:
         problem = journal.check()
-        turns, differences = len(journal.turns()), len(journal.differences())
-        parts = unfinished(home, journal)
+        turns, differences = len(journal.turns.all()), len(journal.differences.all())
+        parts = unfinished(home, journal.exported_copies)
     if problem:
         return [Finding("journal", "broken", problem, "run `discern memory restore` with a backup")]
     held = f"{turns} turn{'s' * (turns != 1)}, {differences} difference{'s' * (differences != 1)}"

@@ -193,7 +193,7 @@ def _mark_what_is_missing(chat: Chat, story: Story) -> None:
         receipt = chat.marks.add("error", kind="tactical/fact", sounds=lesson.sounds)
         story.tell(f"    /diff error tactical/fact => {lesson.sounds}")
         story.tell(f"    ◆ {receipt.text}")
-        kept = chat.journal.difference(receipt.difference.id)
+        kept = chat.journal.differences.get(receipt.difference.id)
         story.check(
             "the reply is wrong, and the mark is saved",
             reply != lesson.sounds and kept == receipt.difference,

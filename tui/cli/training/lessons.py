@@ -61,8 +61,8 @@ def lessons(
 
     home, settings = open_home(model)
     with Memory.open(home, settings, dense=False) as memory:
-        differences = memory.journal.differences()
-        only = memory.journal.difference(identity).id if identity else None
+        differences = memory.journal.differences.all()
+        only = memory.journal.differences.get(identity).id if identity else None
     step("loading the model and composing lessons")
     with Engine.open(served_model(settings), settings.model) as engine:
         made, superseded, untaught = teach(engine, differences, settings)
@@ -191,7 +191,6 @@ def _export(
 ) -> None:
     """Write the lessons to `path`, which must not exist yet."""
     from memory.files.atomic_write import write_whole
-    from memory.journal.exported_copies import note_copy
     from memory.journal.journal import Journal
     from trainer.lessons.dataset_export import rows
 
@@ -201,7 +200,7 @@ def _export(
     if path.exists():
         raise there
     with Journal(home.journal) as journal:
-        note_copy(journal, path)
+        journal.exported_copies.note(path)
     found = rows(kind, made, differences, system)
     try:
         write_whole(path, (json.dumps(row, ensure_ascii=False) + "\n" for row in found), new=True)

@@ -176,7 +176,7 @@ def status(as_json: bool) -> None:
     rows: list[dict[str, Any]] = []
     if home.journal.exists():
         with Journal(home.journal) as journal:
-            rows = journal.nights(10)
+            rows = journal.nights.latest(10)
     when = next_run(settings)
     if as_json:
         print_json({"timers": timers, "next": when, "nights": rows})

@@ -46,7 +46,6 @@ def report(
     run: str | None, list_all: bool, page: Path | None, open_it: bool, as_json: bool
 ) -> None:
     """Show the report of a training run: verdict, lessons, what changed, what to do next."""
-    from memory.journal.exported_copies import note_copy
     from memory.journal.journal import Journal
     from trainer.report.page import report_page
     from trainer.report.report import find_run, latest, require_report
@@ -63,7 +62,7 @@ def report(
     if page or open_it:
         if page is not None:
             with Journal(home.prepare().journal) as journal:
-                note_copy(journal, page)
+                journal.exported_copies.note(page)
         page = page or Path(found.run) / "report.html"  # `forget` cleans that folder
         _write(page, report_page(found))
         if not as_json:

@@ -20,11 +20,11 @@ from tui.widgets.chat.turn import TurnView
 from tui.widgets.chat.welcome import Welcome
 
 
-class Transcript(VerticalScroll):
+class Told(VerticalScroll):
     """The scrolling part of the chat."""
 
     DEFAULT_CSS = """
-    Transcript {
+    Told {
         height: 1fr;
         padding: 0 0 1 0;
         scrollbar-size-vertical: 1;

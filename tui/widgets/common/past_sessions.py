@@ -100,7 +100,7 @@ class PastTalk(Horizontal):
 
     def _read(self, words: list[str]) -> list[Row]:
         journal = self._chat.journal
-        sessions = {item.name: item for item in journal.sessions()}
+        sessions = {item.name: item for item in journal.threads.sessions()}
         if not words:
             return [Row(item) for item in sessions.values()][:SHOWN]
         named = [
@@ -108,7 +108,7 @@ class PastTalk(Horizontal):
             for item in sessions.values()
             if all(word in item.name.casefold() for word in words)
         ]
-        found = journal.search_turns(" ".join(words), FOUND)
+        found = journal.turns.search(" ".join(words), FOUND)
         return named + [
             Row(sessions[turn.thread], turn) for turn in found if turn.thread in sessions
         ]
@@ -163,8 +163,8 @@ class PastTalk(Horizontal):
     def _end_of(self, row: Row) -> tuple[list[Turn], list[Difference]]:
         journal = self._chat.journal
         last = row.turn.id if row.turn else None
-        turns = journal.branch(row.session.name, limit=PREVIEWED, last=last)
-        return turns, journal.of_turns([turn.id for turn in turns])
+        turns = journal.branches.current(row.session.name, limit=PREVIEWED, last=last)
+        return turns, journal.differences.on_turns([turn.id for turn in turns])
 
     def _show(self, row: Row | None, turns: list[Turn], marks: list[Difference]) -> None:
         words = self._words if row is not None and row.turn else []
