@@ -183,7 +183,7 @@ with Journal(Path({str(home.journal)!r})) as journal:
     if {marked!r}:
         journal.differences.add(make_difference({marked!r}))
     assert journal.check() is None
-    print(json.dumps([item.asked for item in journal.differences()]))
+    print(json.dumps([item.asked for item in journal.differences.all()]))
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
