@@ -77,8 +77,8 @@ class Marks:
     def forget(self, difference: str) -> Difference:
         """Erase a mark everywhere, its turn too; return it as it was. See `forget`."""
         journal = self._memory.journal
-        turn = journal.difference(difference).turn
-        parent = journal.parent(turn)
+        turn = journal.differences.get(difference).turn
+        parent = journal.turns.parent(turn)
         forgotten = forget(self._home, self._memory, difference)
         self._thread.leave_forgotten(turn, parent)
         return forgotten
@@ -89,13 +89,13 @@ class Marks:
 
     def hint(self, turn: Turn) -> Suggestion | None:
         """Return the moment worth marking that the latest turn points to, if any."""
-        turns = self._memory.journal.turns(limit=LOOKED_AT)
-        marks = self._memory.journal.of_turns([item.id for item in turns])
+        turns = self._memory.journal.turns.latest(limit=LOOKED_AT)
+        marks = self._memory.journal.differences.on_turns([item.id for item in turns])
         return hint_for(turn, suggest(turns, marks), turns)
 
     def waiting(self) -> int:
         """Return how many differences the next night will train on that were not learned yet."""
-        return self._memory.journal.count_differences(State.WAITING, State.FAILING)
+        return self._memory.journal.differences.count(State.WAITING, State.FAILING)
 
 
 @dataclass(frozen=True, slots=True)

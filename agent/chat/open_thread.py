@@ -37,7 +37,9 @@ class OpenThread:
     @property
     def next_parent(self) -> str:
         """The id of the turn that the next message follows; "" for the first message of a thread."""
-        return self._memory.journal.turns.head(self.name) if self.position is None else self.position
+        return (
+            self._memory.journal.turns.head(self.name) if self.position is None else self.position
+        )
 
     def turns(self) -> list[Turn]:
         """Return the turns that the next message follows, the oldest first."""
@@ -70,13 +72,13 @@ class OpenThread:
     def advance(self, turn: str) -> str:
         """Move to a turn that was just recorded; return the name of its thread."""
         self._known = self.position = turn
-        return self._memory.journal.thread_of(turn)
+        return self._memory.journal.threads.of_turn(turn)
 
     def leave_forgotten(self, turn: str, parent: str) -> None:
         """Move to `parent` when `turn` was the position and was forgotten with its difference."""
         journal = self._memory.journal
-        self._known = journal.head(self.name)
-        if self.position == turn and not journal.thread_of(turn):
+        self._known = journal.turns.head(self.name)
+        if self.position == turn and not journal.threads.of_turn(turn):
             self.position = parent
 
     # --- renaming and deleting ---------------------------------------------------------------

@@ -53,7 +53,9 @@ class ShownThread:
             await self._show(choose)
 
     async def _show(self, choose: str | None = None) -> None:
-        read = functools.partial(self._chat.journal.branch, self._chat.thread.name, limit=KEPT)
+        read = functools.partial(
+            self._chat.journal.branches.current, self._chat.thread.name, limit=KEPT
+        )
         latest = await asyncio.to_thread(read)
         self._chat.thread.position = latest[-1].id if latest else ""
         first = next((at for at, turn in enumerate(latest) if turn.id == choose), len(latest))

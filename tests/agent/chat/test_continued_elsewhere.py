@@ -57,7 +57,11 @@ def test_the_next_message_follows_the_reply_that_was_spoken_here(
     list(chat.say("next"))
     assert [turn.asked for turn in chat.thread.turns()] == ["seen", "next"]
     assert chat.journal.turns.get(other.id) == other  # nothing is lost
-    assert {turn.asked for turn in chat.journal.turns.in_thread("trip")} == {"seen", "unseen", "next"}
+    assert {turn.asked for turn in chat.journal.turns.in_thread("trip")} == {
+        "seen",
+        "unseen",
+        "next",
+    }
 
 
 def test_a_conversation_that_showed_nothing_follows_what_was_said_meanwhile(
