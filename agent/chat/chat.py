@@ -21,14 +21,16 @@ from agent.chat.checkpoints import Checkpoints, checkpoints, erase_thread
 from agent.chat.contrast import Draft, draft
 from agent.chat.graph import Dependencies, Event, Finished, build
 from agent.chat.history import talk_up_to
-from agent.chat.marking import Marks
+from agent.chat.marking import Receipt, forget, last_turn, receipt
 from agent.chat.open_thread import OpenThread
+from agent.chat.surprise import LOOKED_AT, Suggestion, hint_for, suggest
+from agent.forget.residual_copies import Leftovers, leftovers
 from agent.langchain.chat_model import DiscernChatModel
 from agent.llama.engine import Engine
 from agent.llama.generation import Generation
 from agent.models.current_adapter import CurrentAdapter
 from agent.models.serving import embedder, sampling, served_model
-from memory.difference import Difference
+from memory.difference import Difference, Moment, State, Turn
 from memory.errors import ModelError
 from memory.journal.journal import Journal
 from memory.journal.threads import LAST_THREAD
@@ -262,3 +264,76 @@ class Chat:
         changed = self._current.update() if self._use_adapter else None
         self.dependencies.serve(self.adapter)
         return changed
+
+
+class Marks:
+    """The marks that are made in a chat."""
+
+    def __init__(
+        self, home: Home, settings: Settings, memory: Memory, engine: Engine, thread: OpenThread
+    ) -> None:
+        self._home, self._settings, self._memory = home, settings, memory
+        self._engine, self._thread = engine, thread
+
+    def add(
+        self,
+        moment: Moment | str,
+        *,
+        turn: str | None = None,
+        kind: str | None = None,
+        note: str | None = None,
+        missed: str | None = None,
+        lost: str | None = None,
+        sounds: str | None = None,
+        quote: str | None = None,
+        quote_at: int | None = None,
+    ) -> Receipt:
+        """Mark a turn, by default the one at the thread's position.
+
+        Raises:
+            MarkError, UnknownIdError: see `Memory.mark`; or there is no reply to mark yet.
+        """
+        journal = self._memory.journal
+        marked = last_turn(journal, self._thread.name, turn or self._thread.position)
+        difference = self._memory.mark(
+            marked,
+            moment,
+            kind=kind,
+            note=note,
+            missed=missed,
+            lost=lost,
+            sounds=sounds,
+            quote=quote,
+            quote_at=quote_at,
+            system=self._settings.chat.system,
+        )
+        return Receipt(
+            difference, receipt(journal, difference, self._settings, engine=self._engine)
+        )
+
+    def undo(self, difference: str) -> Difference:
+        """Remove a mark and keep its turn; return the mark as it was."""
+        return self._memory.undo(difference)
+
+    def forget(self, difference: str) -> Difference:
+        """Erase a mark everywhere, its turn too; return it as it was. See `forget`."""
+        journal = self._memory.journal
+        turn = journal.differences.get(difference).turn
+        parent = journal.turns.parent(turn)
+        forgotten = forget(self._home, self._memory, difference)
+        self._thread.leave_forgotten(turn, parent)
+        return forgotten
+
+    def residual_copies(self, difference: Difference) -> Leftovers:
+        """Return where a forgotten difference may still be found."""
+        return leftovers(self._home, self._memory.journal, difference)
+
+    def hint(self, turn: Turn) -> Suggestion | None:
+        """Return the moment worth marking that the latest turn points to, if any."""
+        turns = self._memory.journal.turns.latest(limit=LOOKED_AT)
+        marks = self._memory.journal.differences.on_turns([item.id for item in turns])
+        return hint_for(turn, suggest(turns, marks), turns)
+
+    def waiting(self) -> int:
+        """Return how many differences the next night will train on that were not learned yet."""
+        return self._memory.journal.differences.count(State.WAITING, State.FAILING)

@@ -25,8 +25,8 @@ from langgraph.graph.state import CompiledStateGraph
 
 from agent.adapters import Adapter
 from agent.chat.checkpoints import ChatState
+from agent.chat.marking import terminal_session
 from agent.chat.recall_context import Recaller
-from agent.chat.sessions import terminal_session
 from agent.langchain.chat_model import DiscernChatModel
 from memory.difference import Turn, new_id, now
 from memory.memory import Memory

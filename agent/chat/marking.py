@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import platform
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agent.chat.open_thread import OpenThread
-from agent.chat.sessions import terminal_session
-from agent.chat.surprise import LOOKED_AT, Suggestion, hint_for, suggest
-from agent.forget.residual_copies import Leftovers, leftovers
-from memory.difference import Difference, Moment, State, Turn, Untaught, now
+from memory.difference import Difference, Moment, Turn, Untaught, now
 from memory.errors import MarkError
 from memory.files.disk_reserve import with_room
 from memory.i18n.i18n import tr
@@ -23,79 +22,6 @@ from memory.settings.settings import Home, Settings
 if TYPE_CHECKING:
     from agent.llama.engine import Engine
     from memory.memory import Memory
-
-
-class Marks:
-    """The marks that are made in a chat."""
-
-    def __init__(
-        self, home: Home, settings: Settings, memory: Memory, engine: Engine, thread: OpenThread
-    ) -> None:
-        self._home, self._settings, self._memory = home, settings, memory
-        self._engine, self._thread = engine, thread
-
-    def add(
-        self,
-        moment: Moment | str,
-        *,
-        turn: str | None = None,
-        kind: str | None = None,
-        note: str | None = None,
-        missed: str | None = None,
-        lost: str | None = None,
-        sounds: str | None = None,
-        quote: str | None = None,
-        quote_at: int | None = None,
-    ) -> Receipt:
-        """Mark a turn, by default the one at the thread's position.
-
-        Raises:
-            MarkError, UnknownIdError: see `Memory.mark`; or there is no reply to mark yet.
-        """
-        journal = self._memory.journal
-        marked = last_turn(journal, self._thread.name, turn or self._thread.position)
-        difference = self._memory.mark(
-            marked,
-            moment,
-            kind=kind,
-            note=note,
-            missed=missed,
-            lost=lost,
-            sounds=sounds,
-            quote=quote,
-            quote_at=quote_at,
-            system=self._settings.chat.system,
-        )
-        return Receipt(
-            difference, receipt(journal, difference, self._settings, engine=self._engine)
-        )
-
-    def undo(self, difference: str) -> Difference:
-        """Remove a mark and keep its turn; return the mark as it was."""
-        return self._memory.undo(difference)
-
-    def forget(self, difference: str) -> Difference:
-        """Erase a mark everywhere, its turn too; return it as it was. See `forget`."""
-        journal = self._memory.journal
-        turn = journal.differences.get(difference).turn
-        parent = journal.turns.parent(turn)
-        forgotten = forget(self._home, self._memory, difference)
-        self._thread.leave_forgotten(turn, parent)
-        return forgotten
-
-    def residual_copies(self, difference: Difference) -> Leftovers:
-        """Return where a forgotten difference may still be found."""
-        return leftovers(self._home, self._memory.journal, difference)
-
-    def hint(self, turn: Turn) -> Suggestion | None:
-        """Return the moment worth marking that the latest turn points to, if any."""
-        turns = self._memory.journal.turns.latest(limit=LOOKED_AT)
-        marks = self._memory.journal.differences.on_turns([item.id for item in turns])
-        return hint_for(turn, suggest(turns, marks), turns)
-
-    def waiting(self) -> int:
-        """Return how many differences the next night will train on that were not learned yet."""
-        return self._memory.journal.differences.count(State.WAITING, State.FAILING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +48,17 @@ def last_turn(journal: Journal, thread: str | None = None, turn: str | None = No
     if not found:
         raise MarkError("there is no reply to mark yet; ask something first")
     return found[0]
+
+
+def terminal_session() -> str:
+    """Return an id of the terminal session of this process, the same for all processes in it.
+
+    A terminal tab, a tmux pane and a browser tab are sessions of their own. The id is stored with each
+    turn, so that `discern mark` finds the reply of its own terminal. It is a hash that reveals nothing
+    about the machine.
+    """
+    session = os.getsid(0) if hasattr(os, "getsid") else os.getppid()
+    return hashlib.sha256(f"{platform.node()}:{session}".encode()).hexdigest()[:16]
 
 
 JUST_NOW = 60.0

@@ -1,4 +1,4 @@
-"""Sessions: rename a thread, delete it with all its text, and identify the terminal session.
+"""Rename a thread, or delete it with all its text.
 
 Two files know a thread by its name: the journal, which is the source of truth, and the checkpoints.
 Renaming and deleting write the checkpoints first and the journal last. If the process is killed in
@@ -12,9 +12,6 @@ put back into the checkpoints is removed when it ends.
 
 from __future__ import annotations
 
-import hashlib
-import os
-import platform
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,14 +76,3 @@ def delete(home: Home, memory: Memory, thread: str) -> Deleted:
     memory.refresh()
     files = files_since(home, journal, turns[0].at)
     return Deleted(thread, len(turns), len(marks), files, bool(unfinished(home)))
-
-
-def terminal_session() -> str:
-    """Return an id of the terminal session of this process, the same for all processes in it.
-
-    A terminal tab, a tmux pane and a browser tab are sessions of their own. The id is stored with each
-    turn, so that `discern mark` finds the reply of its own terminal. It is a hash that reveals nothing
-    about the machine.
-    """
-    session = os.getsid(0) if hasattr(os, "getsid") else os.getppid()
-    return hashlib.sha256(f"{platform.node()}:{session}".encode()).hexdigest()[:16]

@@ -19,9 +19,8 @@ from typing import Any
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
 
 from agent.adapters import Adapter
-from agent.chat.marking import last_turn, parse_mark, receipt
+from agent.chat.marking import last_turn, parse_mark, receipt, terminal_session
 from agent.chat.recall_context import Recaller
-from agent.chat.sessions import terminal_session
 from agent.models.serving import embedder
 from agent.plugin.adapter_watch import wear_current
 from agent.prompt.prompt import with_recalled

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from agent.chat.marking import Marks
+from agent.chat.chat import Marks
 from agent.chat.open_thread import OpenThread
 from memory.errors import HomeError
 from memory.journal.branches import Branches
