@@ -7,16 +7,13 @@ tokenizer; nothing is asked, nothing is kept, and no difference counts as recall
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from agent.chat.chat import Chat
 from agent.chat.history import talk_up_to
 from agent.langchain.chat_model import reply_room
 from agent.prompt.prompt import compose, content_tokens
 from memory.difference import Message
 from memory.errors import ModelError
-
-if TYPE_CHECKING:
-    from agent.chat.chat import Chat
 
 
 @dataclass(frozen=True, slots=True)

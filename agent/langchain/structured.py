@@ -7,17 +7,15 @@ parsed into the pydantic class, or a plain dict for TypedDict and JSON schema.
 from __future__ import annotations
 
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from langchain_core.language_models import BaseChatModel
 from langchain_core.output_parsers import BaseOutputParser, JsonOutputParser, PydanticOutputParser
 from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
 from langchain_core.utils.function_calling import convert_to_json_schema
 from langchain_core.utils.pydantic import is_basemodel_subclass
 
 from memory.errors import ModelError
-
-if TYPE_CHECKING:
-    from langchain_core.language_models import BaseChatModel
 
 
 def bound_to_schema(

@@ -24,6 +24,7 @@ from agent.llama.adapter_file import inspect
 from agent.llama.generation import Generation, Piece, log_softmax, surprisal_of
 from agent.llama.llama import DecodeAborted, FloatArray, Llama
 from agent.llama.llama_file import ModelInfo
+from agent.llama.load_check import require_chat_model
 from agent.llama.offload import OffloadableLlama
 from agent.llama.sampling import Sampling
 from memory.errors import ModelError
@@ -60,8 +61,6 @@ class Engine:
         Raises:
             ModelError: it cannot be served, or the context does not fit into memory.
         """
-        from agent.llama.load_check import require_chat_model
-
         require_chat_model(Path(path))
         return cls(Path(path), settings)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from agent.llama.chat_template import ChatTemplate
+from agent.prompt.prompt import tail
 from memory.errors import FileError, ModelError
 from memory.files.bounded_read import open_file, read_json
 from memory.settings.paths import Home, expanded
@@ -258,8 +259,6 @@ def _found(name: str, path: Path, whose: Any) -> Iterator[Found]:
 
 def thinks(template: ChatTemplate) -> Literal["never", "if asked", "always"]:
     """Return whether a chat template lets its model think before it answers."""
-    from agent.prompt.prompt import tail
-
     on, off = tail(template, thinking=True), tail(template, thinking=False)
     if "<think>" in on and "</think>" not in on:
         return "always"

@@ -1,10 +1,11 @@
-"""Model files from the Hugging Face hub: the only file of Discern that talks to the network.
+"""Download model files from the Hugging Face hub. No other module of Discern uses the network.
 
-`look` asks for size, licence and sha256; `pull` fetches. What was fetched stays in a `.part` file when
-the line breaks, and the next call goes on from there; the file gets its name when its sha256 is the
-hub's. A server of one's own is named by `HF_ENDPOINT`, a token by `HF_TOKEN`, as everywhere.
+`look` asks for size, licence and sha256; `pull` downloads. When the connection breaks, the data
+stays in a `.part` file and the next call resumes it. The file gets its name once its sha256 matches
+the hub's; a file that does not match is deleted, and one whose sha256 the hub does not give is
+refused.
 
-Refuses a file whose sha256 the hub does not tell, and one that does not match it (it is deleted).
+`HF_ENDPOINT` names another server and `HF_TOKEN` a token, as for the hub's own tools.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ _SPARE = 64 << 20
 Progress = Callable[[int, int], None]
 
 
-class PullStopped(Exception):  # noqa: N818 - no error: somebody wished it
-    """Raised by whoever hears the progress, to end a `pull`; what was fetched is kept."""
+class PullStopped(Exception):  # noqa: N818 - a signal, not an error
+    """Raised by a progress callback to end a `pull`; the downloaded data is kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A file as the hub offers it. `size` in bytes; `licence` "unknown" where none is told;
-    `have` bytes are here already from a call that was cut off."""
+    """A file on the hub. `size` is in bytes and `licence` "unknown" where none is given; `have` bytes
+    were downloaded by an earlier call that was interrupted."""
 
     repo: str
     file: str
@@ -51,25 +52,24 @@ class Offer:
 
     @property
     def part(self) -> Path:
-        """Where the unfinished file is kept; another version of it has another name."""
+        """The path of the unfinished download; each version of the file has its own."""
         return self.target.with_name(f".{self.target.name}.{self.sha256[:12]}.part")
 
 
 def look(home: Home, repo: str, file: str) -> Offer:
-    """Ask the hub for a file's size, licence and sha256; nothing is fetched.
+    """Ask the hub for a file's size, licence and sha256; nothing is downloaded.
 
     Raises:
-        ModelError: there is no such file, or the hub cannot be reached or does not tell its sha256.
+        ModelError: there is no such file, the hub cannot be reached, or it does not give the sha256.
     """
     import huggingface_hub as hub
-    from huggingface_hub.file_download import get_hf_file_metadata
 
     endpoint = os.environ.get("HF_ENDPOINT") or ENDPOINT
     try:
         url = hub.hf_hub_url(repo, file, endpoint=endpoint)
-        facts = get_hf_file_metadata(url, endpoint=endpoint)
+        facts = hub.get_hf_file_metadata(url, endpoint=endpoint)
         licence = _licence(hub.HfApi(endpoint=endpoint).model_info(repo))
-    except Exception as error:  # the hub's own errors, and whatever the line brings
+    except Exception as error:  # the hub's own errors, and those of the connection
         raise ModelError(verbatim(_why(repo, file, endpoint, error))) from error
     if facts.size is None or not _SHA.match(facts.etag or ""):
         raise ModelError(
@@ -90,12 +90,12 @@ def look(home: Home, repo: str, file: str) -> Offer:
 
 
 def pull(offer: Offer, progress: Progress = lambda done, total: None) -> Path:
-    """Fetch what `look` found, from where an earlier call stopped; returns the file's path.
+    """Download what `look` found, resuming an earlier call; return the file's path.
 
-    `progress` hears bytes done and in all; it may raise `PullStopped`, which ends the pull.
+    `progress` is called with the bytes done and the total; it may raise `PullStopped` to end the pull.
 
     Raises:
-        ModelError: the line broke (what was fetched is kept), or the sha256 is not the hub's.
+        ModelError: the connection broke (the data is kept), or the sha256 does not match.
         HomeError: the disk is full or cannot be written.
     """
     target, part = offer.target, offer.part
@@ -138,8 +138,10 @@ def pull(offer: Offer, progress: Progress = lambda done, total: None) -> Path:
 
 def _fetch(offer: Offer, progress: Progress) -> None:
     import huggingface_hub as hub
+
+    # Not public, and tested with one version: `hf_hub_download` cannot write to a file of our choice.
     from huggingface_hub.file_download import http_get
-    from huggingface_hub.utils._headers import build_hf_headers
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # documented
 
     endpoint = os.environ.get("HF_ENDPOINT") or ENDPOINT
     url = hub.hf_hub_url(offer.repo, offer.file, endpoint=endpoint, revision=offer.revision)
@@ -162,7 +164,7 @@ def _fetch(offer: Offer, progress: Progress) -> None:
         except Exception as error:
             file.flush()
             done = file.tell()
-            if done > offer.size:  # more came than there is: nothing of it can be trusted
+            if done > offer.size:  # more than the file has: none of it can be trusted
                 file.truncate(0)
                 done = 0
             why = _why(offer.repo, offer.file, endpoint, error)
@@ -175,7 +177,7 @@ def _fetch(offer: Offer, progress: Progress) -> None:
 
 
 def _bar(progress: Progress, size: int) -> Any:
-    """Return a class that `http_get` takes for tqdm and that tells `progress`."""
+    """Return a class that `http_get` uses like tqdm and that calls `progress`."""
 
     class Bar:
         def __init__(self, *_args: Any, initial: int = 0, **_values: Any) -> None:

@@ -95,9 +95,7 @@ def hub(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     monkeypatch.setenv("HF_ENDPOINT", stand_in.url)
     from huggingface_hub import constants
 
-    monkeypatch.setattr(
-        "huggingface_hub.file_download.time.sleep", lambda _seconds: None
-    )  # retries
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)  # between retries
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 100)
     yield stand_in
     stand_in.server.shutdown()
