@@ -1,8 +1,8 @@
 """Child processes that cannot outlive their parent.
 
-What may crash, hang or exhaust memory runs in a child: a model file that is tried, a chat template that
-is rendered, a training. On Linux the kernel kills the child when its parent is gone; elsewhere it ends
-at its next read of, or write to, the closed pipe.
+Work that may crash, hang or exhaust memory runs in a child: trying a model file, rendering a chat
+template, training. On Linux the kernel kills the child when its parent ends; elsewhere the child ends
+at its next read from, or write to, the closed pipe.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ _PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What a child said before it ended: its last word for each name, its exit status (None: it was
-    killed for its time) and the last line of its errors."""
+class ChildResult:
+    """What a child reported: the last value of each name, its exit status (None when it was killed
+    for taking too long) and the last line of its errors."""
 
-    words: Mapping[str, Any]
+    values: Mapping[str, Any]
     status: int | None
-    cause: str
+    last_error: str
 
 
-def ask_child(module: str, *arguments: str, seconds: float) -> Told:
-    """Run `python -m module arguments` to its end, or kill it after `seconds`, and return what it told.
+def ask_child(module: str, *arguments: str, seconds: float) -> ChildResult:
+    """Run `python -m module arguments`, for `seconds` at most, and return what it reported.
 
-    The child tells with `tell`.
+    The child reports with `tell`.
     """
     process = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
@@ -47,7 +47,7 @@ def ask_child(module: str, *arguments: str, seconds: float) -> Told:
         stderr=subprocess.PIPE,
         encoding="utf-8",
         errors="replace",
-        start_new_session=True,  # Ctrl-C in the terminal is for us, who then end it
+        start_new_session=True,  # Ctrl-C reaches this process only, which then ends the child
     )
     status: int | None
     with process:
@@ -60,21 +60,21 @@ def ask_child(module: str, *arguments: str, seconds: float) -> Told:
         except BaseException:
             process.kill()
             raise
-    words: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for line in out.splitlines():
-        with suppress(ValueError):  # another's line, not one of `tell`
-            words |= parse_object(line)
-    return Told(words, status, (err.strip().splitlines() or [""])[-1])
+        with suppress(ValueError):  # a line of a library, not one of `tell`
+            values |= parse_object(line)
+    return ChildResult(values, status, (err.strip().splitlines() or [""])[-1])
 
 
-def tell(**words: Any) -> None:
-    """Say something to the parent, from within the child."""
-    sys.stdout.write(json.dumps(words) + "\n")
+def tell(**values: Any) -> None:
+    """Report values to the parent, from within the child."""
+    sys.stdout.write(json.dumps(values) + "\n")
     sys.stdout.flush()
 
 
 def die_with_parent() -> None:
-    """Ask the kernel, from within the child, to be killed together with the parent."""
+    """Have the kernel kill this child when its parent ends."""
     if not sys.platform.startswith("linux"):
         return
     import ctypes
@@ -89,8 +89,7 @@ def die_with_parent() -> None:
 
 
 def environment() -> dict[str, str]:
-    """Return the environment for a child: ours importable, threads that sleep while they wait,
-    and no access to a network."""
+    """Return a child's environment: Discern importable, idle threads asleep, the hub offline."""
     root = str(Path(__file__).parent.parent)
     path = os.environ.get("PYTHONPATH")
     return {
@@ -106,7 +105,7 @@ def environment() -> dict[str, str]:
 
 
 def run_as_child(work: Callable[[], object]) -> int:
-    """Do `work` as a child of `ask_child`; a refusal is told as "refused". Returns the exit status."""
+    """Do `work` in a child of `ask_child` and return its exit status; errors are told as "refused"."""
     die_with_parent()
     try:
         work()

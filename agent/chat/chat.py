@@ -20,11 +20,11 @@ from agent.adapters import Adapter, base_sha256
 from agent.chat.checkpoints import Checkpoints, checkpoints, erase_thread
 from agent.chat.contrast import Draft, draft
 from agent.chat.graph import Dependencies, Event, Finished, build
-from agent.chat.history import talk_up_to
+from agent.chat.history import history_up_to
 from agent.chat.marking import Receipt, forget, last_turn, receipt
 from agent.chat.open_thread import OpenThread
 from agent.chat.surprise import LOOKED_AT, Suggestion, hint_for, suggest
-from agent.forget.residual_copies import Leftovers, leftovers
+from agent.forget.residual_copies import ResidualCopies, find_residual_copies
 from agent.langchain.chat_model import DiscernChatModel
 from agent.llama.engine import Engine
 from agent.llama.generation import Generation
@@ -105,7 +105,7 @@ class Chat:
                 ),
                 memory=memory,
                 system=settings.chat.system,
-                served=f"{engine.info.name}@{sha[:12]}",
+                model_name=f"{engine.info.name}@{sha[:12]}",
                 recalling=settings.recall.enabled,
             )
             saver = stack.enter_context(checkpoints(home.checkpoints))
@@ -194,11 +194,11 @@ class Chat:
                 self.engine.wait(self._stopping.is_set)
                 self.update_adapter()  # the one that was trained meanwhile
             self.thread.sync()
-            self.dependencies.serve(self.adapter)
-            self.dependencies.after = parent = self._parent(instead_of)
-            talk = talk_up_to(self.journal, parent, self.engine)
-            self.dependencies.left = talk.left
-            earlier = [(message.role, message.content) for message in talk.messages]
+            self.dependencies.use_adapter(self.adapter)
+            self.dependencies.parent = parent = self._parent(instead_of)
+            history = history_up_to(self.journal, parent, self.engine)
+            self.dependencies.omitted = history.omitted
+            earlier = [(message.role, message.content) for message in history.messages]
             events = self._graph.stream(
                 {"messages": [*earlier, ("user", text)]},
                 {"configurable": {"thread_id": self.thread.name}},
@@ -262,7 +262,7 @@ class Chat:
         Call it between turns. See `CurrentAdapter.update`.
         """
         changed = self._current.update() if self._use_adapter else None
-        self.dependencies.serve(self.adapter)
+        self.dependencies.use_adapter(self.adapter)
         return changed
 
 
@@ -324,9 +324,9 @@ class Marks:
         self._thread.leave_forgotten(turn, parent)
         return forgotten
 
-    def residual_copies(self, difference: Difference) -> Leftovers:
+    def residual_copies(self, difference: Difference) -> ResidualCopies:
         """Return where a forgotten difference may still be found."""
-        return leftovers(self._home, self._memory.journal, difference)
+        return find_residual_copies(self._home, self._memory.journal, difference)
 
     def hint(self, turn: Turn) -> Suggestion | None:
         """Return the moment worth marking that the latest turn points to, if any."""

@@ -131,7 +131,7 @@ class Checkpoints(SqliteSaver):
         self.close()
         if _is_damage(error):
             try:
-                put_aside(self.path)
+                set_damaged_aside(self.path)
                 self._open()
                 self.notice = damaged(self.path, error)
                 return
@@ -160,7 +160,7 @@ def erase_thread(path: Path, thread: str) -> None:
         HomeError: the file cannot be removed.
     """
     try:
-        aside(path).unlink(missing_ok=True)
+        damaged_copy(path).unlink(missing_ok=True)
         if path.is_file():
             try:
                 _delete_rows(path, thread)
@@ -214,24 +214,24 @@ def explain(path: Path, error: Exception) -> str:
 def damaged(path: Path, error: Exception) -> str:
     """Return the sentence for a person: what was done with damaged checkpoints."""
     return (
-        f"the checkpoints {path} were damaged ({error}); they are kept as {aside(path)} and made anew "
-        "from the journal, which holds every turn"
+        f"the checkpoints {path} were damaged ({error}); they are kept as {damaged_copy(path)} and "
+        "made anew from the journal, which holds every turn"
     )
 
 
-def aside(path: Path) -> Path:
+def damaged_copy(path: Path) -> Path:
     """Return where a damaged file of checkpoints is kept; a later one takes its place."""
     return path.with_name(path.name + ".damaged")
 
 
-def put_aside(path: Path) -> None:
+def set_damaged_aside(path: Path) -> None:
     """Move a damaged file aside; without its log, which the next file would take for its own.
 
     Raises:
         OSError: it cannot be moved.
     """
     _remove_log(path)
-    path.replace(aside(path))
+    path.replace(damaged_copy(path))
 
 
 def _connected(path: Path) -> sqlite3.Connection:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agent.chat.chat import Chat
-from agent.chat.history import talk_up_to
+from agent.chat.history import history_up_to
 from agent.langchain.chat_model import reply_room
 from agent.prompt.prompt import compose, content_tokens
 from memory.difference import Message
@@ -17,7 +17,7 @@ from memory.errors import ModelError
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class ContextUsage:
     """The prompt for the next message. Counts are tokens, but `differences`, `messages`, `dropped`.
 
     `template` are the tokens between the parts, `room` those kept for the reply, `size` the context.
@@ -42,7 +42,7 @@ class Sight:
         return self.system + self.talk + self.recalled + self.message + self.template
 
 
-def sight(chat: Chat, draft: str = "") -> Sight:
+def measure_context(chat: Chat, draft: str = "") -> ContextUsage:
     """Return what the model would see if `draft` were sent now. Not while a reply is in the making.
 
     Raises:
@@ -53,8 +53,8 @@ def sight(chat: Chat, draft: str = "") -> Sight:
         raise ModelError(
             "the model is lent to the training, so nothing can be counted; ask when it is back"
         )
-    block, items = dependencies.recalled(draft) if draft.strip() else ("", ())
-    earlier = talk_up_to(chat.journal, chat.thread.next_parent, engine)
+    block, items = dependencies.recall(draft) if draft.strip() else ("", ())
+    earlier = history_up_to(chat.journal, chat.thread.next_parent, engine)
     talk = earlier.messages
     system = [Message("system", dependencies.system)] if dependencies.system else []
     room = reply_room(engine, dependencies.model.sampling)
@@ -76,13 +76,13 @@ def sight(chat: Chat, draft: str = "") -> Sight:
         count(block),
         count(draft),
     )
-    return Sight(
+    return ContextUsage(
         *parts,
         template=len(prompt.tokens) - sum(parts),
         room=room,
         size=engine.info.context,
         differences=len(items),
         messages=len(kept),
-        dropped=prompt.dropped + earlier.left,
+        dropped=prompt.dropped + earlier.omitted,
         text=prompt.text,
     )

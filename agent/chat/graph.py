@@ -82,12 +82,12 @@ class Dependencies:
     model: DiscernChatModel
     memory: Memory
     system: str
-    served: str
+    model_name: str
     adapter: str | None = None
     recalling: bool = True
-    after: str | None = None
+    parent: str | None = None
     """The turn that the next one follows ("": none); None is where the thread stands."""
-    left: int = 0
+    omitted: int = 0
     """Messages before those that a run was given, which the context cannot hold."""
     held: Mapping[str, str] = field(default_factory=dict)
     """What the adapter answers for by itself (`Manifest.holds`); not recalled again."""
@@ -96,12 +96,12 @@ class Dependencies:
     block: str = ""
     items: tuple[Recalled, ...] = ()
 
-    def serve(self, adapter: Adapter | None) -> None:
+    def use_adapter(self, adapter: Adapter | None) -> None:
         """Note which adapter the model wears from now on."""
         self.adapter = adapter.id if adapter else None
         self.held = adapter.manifest.holds if adapter else {}
 
-    def recalled(self, text: str) -> tuple[str, tuple[Recalled, ...]]:
+    def recall(self, text: str) -> tuple[str, tuple[Recalled, ...]]:
         """Return the block of what bears on a message, and the differences in it."""
         if not self.recalling:
             return "", ()
@@ -122,7 +122,7 @@ def build(dependencies: Dependencies, checkpointer: BaseCheckpointSaver[Any] | N
 
 def _recall(state: ChatState, dependencies: Dependencies) -> dict[str, Any]:
     dependencies.before_recall()
-    dependencies.block, dependencies.items = dependencies.recalled(str(state["messages"][-1].text))
+    dependencies.block, dependencies.items = dependencies.recall(str(state["messages"][-1].text))
     get_stream_writer()(Recalling(dependencies.items))
     return {"recalled": [item.difference.id for item in dependencies.items]}
 
@@ -155,7 +155,7 @@ def _reply(state: ChatState, config: dict[str, Any], dependencies: Dependencies)
         at=now(),
         asked=str(state["messages"][-1].text),
         replied="".join(text).strip(),
-        model=dependencies.served,
+        model=dependencies.model_name,
         adapter=dependencies.adapter,
         recalled=tuple(state["recalled"]),
         surprisal=tuple(round(value, 4) for value in facts["surprisal"]),
@@ -175,7 +175,7 @@ def _reply(state: ChatState, config: dict[str, Any], dependencies: Dependencies)
             tokens_per_second=_speed(produced, seconds - first),
             context_used=used,
             prompt_reused=facts["reused"],
-            dropped=facts["dropped"] + dependencies.left,
+            dropped=facts["dropped"] + dependencies.omitted,
         )
     )
     return {"messages": [AIMessage(turn.replied, id=turn.id)], "turn": turn.id}
@@ -193,7 +193,7 @@ def _record(turn: Turn, dependencies: Dependencies) -> None:
         parent = journal.turns.add(
             turn,
             [(item.difference.id, item.score, item.matched) for item in dependencies.items],
-            after=dependencies.after,
+            after=dependencies.parent,
             place=terminal_session(),
         )
         if parent and turn.asked_surprisal is not None:

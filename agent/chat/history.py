@@ -18,14 +18,14 @@ PAGE = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Talk:
-    """The latest messages, oldest first; `left` counts those before them, which cannot fit."""
+class History:
+    """The latest messages, oldest first; `omitted` counts those before them, which cannot fit."""
 
     messages: tuple[Message, ...]
-    left: int
+    omitted: int
 
 
-def talk_up_to(journal: Journal, last: str, engine: Engine) -> Talk:
+def history_up_to(journal: Journal, last: str, engine: Engine) -> History:
     """Return the talk that ends with the turn `last` ("": none)."""
     messages: list[Message] = []
     tokens = 0
@@ -40,4 +40,4 @@ def talk_up_to(journal: Journal, last: str, engine: Engine) -> Talk:
         tokens += sum(len(content_tokens(engine, message.content)) for message in said)
         messages[:0] = said
         last = journal.turns.parent(page[0].id) if page else ""
-    return Talk(tuple(messages), 2 * journal.branches.count_asked(last) if last else 0)
+    return History(tuple(messages), 2 * journal.branches.count_asked(last) if last else 0)

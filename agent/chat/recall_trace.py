@@ -17,7 +17,7 @@ from memory.text.stemming import stems
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class TracedDifference:
     """A recalled difference as it stands now; `score` (0 to 1) is None where it is not known.
 
     `matched` are the words that the two have in common, as they stand in the message."""
@@ -28,16 +28,16 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Why:
-    """What stood in a turn's context; `aside` is a sentence on what is not as it was."""
+class RecallTrace:
+    """What stood in a turn's context; `note` is a sentence on what is not as it was."""
 
     turn: Turn
-    recalled: tuple[Part, ...]
+    recalled: tuple[TracedDifference, ...]
     forgotten: int
-    aside: str = ""
+    note: str = ""
 
 
-def why(memory: Memory, turn: Turn, held: Mapping[str, str] | None = None) -> Why:
+def trace_recall(memory: Memory, turn: Turn, held: Mapping[str, str] | None = None) -> RecallTrace:
     """Return what was recalled for `turn`, in its order.
 
     `held` are the differences that the adapter in use then answers for (`Manifest.holds`): those that
@@ -47,25 +47,25 @@ def why(memory: Memory, turn: Turn, held: Mapping[str, str] | None = None) -> Wh
         name: (score, stems) for name, score, stems in memory.journal.turns.recall_trace(turn.id)
     }
     found = memory.journal.differences.by_ids(turn.recalled)
-    aside: list[str] = []
+    notes: list[str] = []
     if turn.recalled and not fits:
         again = memory.search(turn.asked, limit=50)
         fits = {item.difference.id: (item.score, item.matched) for item in again}
-        aside.append(tr("scores as of now: this turn is older than their keeping"))
+        notes.append(tr("scores as of now: this turn is older than their keeping"))
     parts = tuple(_part(item, turn.asked, *fits.get(item.id, (None, ()))) for item in found)
     forgotten = len(turn.recalled) - len(found)
     if forgotten:
-        aside.append(
+        notes.append(
             trn("{n} more was forgotten since", "{n} more were forgotten since", forgotten)
         )
     if left := _left_to_the_adapter(memory, turn, held or {}):
-        aside.append(
+        notes.append(
             tr(
                 "not put into the context, because the adapter has learned it: {names}",
                 names=", ".join(left),
             )
         )
-    return Why(turn, parts, forgotten, "; ".join(aside))
+    return RecallTrace(turn, parts, forgotten, "; ".join(notes))
 
 
 def _left_to_the_adapter(memory: Memory, turn: Turn, held: Mapping[str, str]) -> list[str]:
@@ -80,7 +80,9 @@ def _left_to_the_adapter(memory: Memory, turn: Turn, held: Mapping[str, str]) ->
     ]
 
 
-def _part(item: Difference, asked: str, score: float | None, matched: Sequence[str]) -> Part:
+def _part(
+    item: Difference, asked: str, score: float | None, matched: Sequence[str]
+) -> TracedDifference:
     """The matched stems become the words that the person wrote, as far as they are found."""
     wanted = dict.fromkeys(matched)
     written: dict[str, str] = {}
@@ -88,4 +90,4 @@ def _part(item: Difference, asked: str, score: float | None, matched: Sequence[s
         for stem in stems(word):
             if stem in wanted:
                 written.setdefault(stem, word)
-    return Part(item, score, tuple(written.get(stem, stem) for stem in wanted))
+    return TracedDifference(item, score, tuple(written.get(stem, stem) for stem in wanted))

@@ -23,7 +23,7 @@ from memory.upkeep.backup import asides
 
 
 @dataclass(frozen=True, slots=True)
-class Leftovers:
+class ResidualCopies:
     """Ids of adapters that were trained on it, the one that serves among them, files, whether a
     training runs now, and by thread the number of replies that were given with it in the context."""
 
@@ -76,7 +76,7 @@ def cleared_by_training() -> str:
     )
 
 
-def leftovers(home: Home, journal: Journal, difference: Difference) -> Leftovers:
+def find_residual_copies(home: Home, journal: Journal, difference: Difference) -> ResidualCopies:
     """Return where a difference (also one that was just forgotten) may still be found."""
     adapters = tuple(
         item.id
@@ -87,7 +87,7 @@ def leftovers(home: Home, journal: Journal, difference: Difference) -> Leftovers
         current = read_pointer(home.adapters).current
     except AdapterError:
         current = None
-    return Leftovers(
+    return ResidualCopies(
         adapters,
         current if current in adapters else None,
         files_since(home, journal, difference.at),

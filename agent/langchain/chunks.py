@@ -92,7 +92,7 @@ class Call:
             "model_provider": "discern",
             "finish_reason": "tool_calls" if self.calls and made.reason == "end" else made.reason,
             "surprisal": self.spoken,
-            "asked_surprisal": _mean(made.heard),
+            "asked_surprisal": _mean(made.prompt_surprisal),
             "dropped": prompt.dropped,
             "reused": made.reused,
         }

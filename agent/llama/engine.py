@@ -296,7 +296,7 @@ class Engine:
             # Rows are read as they come: the next step of the evaluation overwrites them.
             for index, row in enumerate(llama.decode(todo, len(todo) - 1, wanted)):
                 if index < len(wanted):
-                    generation.heard.append(surprisal_of(row, prompt[measured[index]]))
+                    generation.prompt_surprisal.append(surprisal_of(row, prompt[measured[index]]))
             wanted = range(0)
             if generation.is_cancelled():
                 return

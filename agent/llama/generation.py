@@ -29,7 +29,7 @@ class Generation:
 
     `reason` is "end" (the model closed its turn), "length" (max_tokens or the context ran out) or
     "cancelled". Iterating holds the engine, so `close` a generation that is not read to its end.
-    `measured` are the prompt's tokens whose surprisal is wanted; `heard` holds it, in nats.
+    `measured` are the prompt's tokens whose surprisal is wanted; `prompt_surprisal` holds it, in nats.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Generation:
         self.prompt = tuple(prompt)
         self.sampling = sampling
         self.measured = measured
-        self.heard: list[float] = []
+        self.prompt_surprisal: list[float] = []
         self.tokens: list[int] = []
         self.surprisal: list[float] = []
         self.text = ""

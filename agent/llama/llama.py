@@ -68,7 +68,7 @@ class Llama:
         self._model: Any = None
         self._context: Any = None
         self._batch: Any = None
-        self.memory: list[int] = []
+        self.cached: list[int] = []
         self._model = load_model(path, gpu_layers)
         self.vocabulary = Vocabulary(self._model)
         metadata = read_metadata(self._model)
@@ -136,7 +136,7 @@ class Llama:
     def forget(self) -> None:
         """Empty the memory."""
         self._llama.llama_memory_clear(self._llama.llama_get_memory(self._context), True)
-        self.memory = []
+        self.cached = []
 
     def cut(self, length: int) -> bool:
         """Keep the first `length` tokens of the memory; False when it had to be emptied."""
@@ -144,7 +144,7 @@ class Llama:
         if not self._llama.llama_memory_seq_rm(memory, 0, length, -1):
             self.forget()
             return False
-        del self.memory[length:]
+        del self.cached[length:]
         return True
 
     def cache_state(self) -> bytes | None:
@@ -159,18 +159,18 @@ class Llama:
         buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
         read = self._llama.llama_state_seq_set_data(self._context, buffer, len(state), 0)
         if int(read) == len(state):
-            self.memory = list(tokens)
+            self.cached = list(tokens)
         else:
             self.forget()
 
     def keep_prefix(self, tokens: Sequence[int], at_most: int) -> int:
         """Cut the memory back to the prefix it shares with `tokens`; returns its length."""
         shared = 0
-        for known, wanted in zip(self.memory[:at_most], tokens, strict=False):
+        for known, wanted in zip(self.cached[:at_most], tokens, strict=False):
             if known != wanted:
                 break
             shared += 1
-        if shared < len(self.memory) and not self.cut(shared):
+        if shared < len(self.cached) and not self.cut(shared):
             return 0
         return shared
 
@@ -200,7 +200,7 @@ class Llama:
                     tokens=len(tokens),
                     status=status,
                 )
-            self.memory.extend(part)
+            self.cached.extend(part)
             for index in outputs:
                 row = self._llama.llama_get_logits_ith(self._context, index)
                 yield np.ctypeslib.as_array(row, shape=(self.info.vocabulary,))
@@ -211,7 +211,7 @@ class Llama:
     ) -> tuple[Sequence[int], list[int]]:
         """Put the next of `tokens` into the batch; returns them and which of them give logits."""
         batch = self._batch
-        position = len(self.memory)
+        position = len(self.cached)
         outputs: list[int] = []
         count = 0
         for token in tokens[start : start + self._batch_size]:

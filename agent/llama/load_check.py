@@ -20,7 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from agent.adapters import base_sha256, remembered_sha256
-from agent.child_process import Told, ask_child, tell
+from agent.child_process import ChildResult, ask_child, tell
 from agent.llama.llama_file import require_gguf
 from memory.errors import ModelError
 from memory.files.atomic_write import write_whole
@@ -53,12 +53,12 @@ def judge(path: Path) -> Verdict:
     if (known := recall(path, cache, "serves")) is not None:
         return Verdict(embeds=bool(known))
     size, changed = path.stat().st_size, path.stat().st_mtime_ns
-    told = ask_child("agent.models.load_check_child", str(path), seconds=60 + size / 20e6)
-    if "embeds" not in told.words:
-        raise ModelError(verbatim(told.words.get("refused") or refusal(path, told)))
+    result = ask_child("agent.models.load_check_child", str(path), seconds=60 + size / 20e6)
+    if "embeds" not in result.values:
+        raise ModelError(verbatim(result.values.get("refused") or refusal(path, result)))
     if (size, changed) == (path.stat().st_size, path.stat().st_mtime_ns):
-        remember(path, cache, "serves", told.words["embeds"])
-    return Verdict(embeds=bool(told.words["embeds"]))
+        remember(path, cache, "serves", result.values["embeds"])
+    return Verdict(embeds=bool(result.values["embeds"]))
 
 
 def require_chat_model(path: Path) -> None:
@@ -75,12 +75,15 @@ def require_chat_model(path: Path) -> None:
         )
 
 
-def refusal(path: Path, told: Told) -> str:
+def refusal(path: Path, result: ChildResult) -> str:
     """Return why a file was refused on which the child ended without a word of its own."""
-    doing, reason = told.words.get("doing", ""), _SOURCE.sub("", told.cause) or told.status
+    doing, reason = (
+        result.values.get("doing", ""),
+        _SOURCE.sub("", result.last_error) or result.status,
+    )
     why = (
         f"{doing} takes too long"
-        if told.status is None
+        if result.status is None
         else f"{doing} crashes the test process ({reason})"
     )
     return f"the model {path} cannot be used: {why}; choose another GGUF"

@@ -83,8 +83,8 @@ class OffloadableLlama:
         """Free the weights and the context; every adapter must have been freed."""
         llama = self.llama
         vocabulary = Vocabulary(load_model(self.info.path, 0, vocabulary_only=True))
-        state = llama.cache_state() if llama.memory else None
-        self._saved = _SavedCache(tuple(llama.memory), state) if state is not None else None
+        state = llama.cache_state() if llama.cached else None
+        self._saved = _SavedCache(tuple(llama.cached), state) if state is not None else None
         self._use(vocabulary)
         llama.close()
         self._llama = None

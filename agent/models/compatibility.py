@@ -51,7 +51,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Fitness:
+class Compatibility:
     """What was found of one file."""
 
     path: Path
@@ -73,14 +73,14 @@ class Fitness:
         return self.serves and all(line.state != "broken" for line in self.lines)
 
 
-def fitness(
+def check_compatibility(
     path: Path,
     settings: Settings,
     *,
     free: int | None = None,
     gpu: int | None = None,
     require_trainable: Callable[[Path], None] = lambda path: None,
-) -> Fitness:
+) -> Compatibility:
     """Return what the GGUF at `path` is good for.
 
     `free` bytes of memory and `gpu` bytes of a graphics card's (0: none) are looked up when not given.
@@ -97,7 +97,7 @@ def fitness(
     if verdict.embeds:
         kind = Line("kind", "broken", "an embedding model: for memory.embedder, it cannot talk")
         made = Line("precision", "ok", _precision(header, size))
-        return Fitness(path, name, (kind, made), embeds=True)
+        return Compatibility(path, name, (kind, made), embeds=True)
     free = free_memory() if free is None else free
     gpu = gpu_memory() if gpu is None else gpu
     shape = read_shape(header, path)
@@ -113,7 +113,7 @@ def fitness(
         require_trainable(path)
     except ModelError as error:
         lines.append(Line("training", "broken", str(error)))
-    return Fitness(path, name, tuple(lines))
+    return Compatibility(path, name, tuple(lines))
 
 
 def _room(

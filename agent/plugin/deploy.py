@@ -39,7 +39,7 @@ def graph() -> Any:
 
     def before_recall() -> None:
         current.update()
-        dependencies.serve(current.adapter)
+        dependencies.use_adapter(current.adapter)
 
     model = DiscernChatModel(
         engine=engine,
@@ -50,7 +50,7 @@ def graph() -> Any:
         model=model,
         memory=_open.enter_context(Memory.open(home, settings, embedder=embedder(settings))),
         system=settings.chat.system,
-        served=f"{engine.info.name}@{sha[:12]}",
+        model_name=f"{engine.info.name}@{sha[:12]}",
         recalling=settings.recall.enabled,
         before_recall=before_recall,
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.forget.residual_copies import leftovers
+from agent.forget.residual_copies import find_residual_copies
 from agent.forget.scrubbing import GONE, erase_from_runs, erase_talk_from_runs
 from agent.llama import gpu_leases
 from memory.errors import HomeError
@@ -119,7 +119,7 @@ def test_forgetting_leaves_what_a_link_leads_to_and_names_the_link(
         erase_from_runs(home, [item])
         erase_talk_from_runs(home, [WORDS])
         sweep_home(home)
-        assert named in leftovers(home, journal, item).files
+        assert named in find_residual_copies(home, journal, item).files
     assert contents(outside) == before
     assert named.exists()
 

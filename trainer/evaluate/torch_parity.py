@@ -45,11 +45,11 @@ def require_agreement(path: Path) -> None:
     size = path.stat().st_size
     if 4 * header.parameters + size + _SPARE > free_memory():
         return
-    told = ask_child("trainer.evaluate.torch_parity", str(path), seconds=120 + size / 5e6)
-    if "divergence" not in told.words:
-        why = told.words.get("refused") or refusal(path, told)
+    result = ask_child("trainer.evaluate.torch_parity", str(path), seconds=120 + size / 5e6)
+    if "divergence" not in result.values:
+        why = result.values.get("refused") or refusal(path, result)
         raise ModelError(verbatim(why))
-    divergence = float(told.words["divergence"])
+    divergence = float(result.values["divergence"])
     if not divergence <= MOST:
         raise ModelError(
             "the model {path} cannot be trained: torch and llama.cpp compute different "

@@ -17,7 +17,7 @@ from tui.screens.modal import Modal
 from tui.terminal.sanitize import clean, padded
 
 if TYPE_CHECKING:
-    from agent.chat.context_usage import Sight
+    from agent.chat.context_usage import ContextUsage
 
 
 class ContextScreen(Modal[None]):
@@ -36,7 +36,7 @@ class ContextScreen(Modal[None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("context")]
 
-    def __init__(self, sight: Sight) -> None:
+    def __init__(self, sight: ContextUsage) -> None:
         super().__init__()
         self._sight, self._scroll = sight, VerticalScroll()
 
@@ -59,7 +59,7 @@ class ContextScreen(Modal[None]):
         self.dismiss(None)
 
 
-def lines(sight: Sight) -> list[str]:
+def lines(sight: ContextUsage) -> list[str]:
     """Return the counts as lines: a part, its tokens, what it is."""
     differences = trn("{n} difference", "{n} differences", sight.differences)
     talk = trn("{n} message", "{n} messages", sight.messages)

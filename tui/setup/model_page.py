@@ -21,7 +21,7 @@ from tui.setup.setup_page import SetupPage
 from tui.widgets.common.choices import Choices, Row
 
 if TYPE_CHECKING:
-    from agent.models.compatibility import Fitness
+    from agent.models.compatibility import Compatibility
 
 
 class ModelPage(SetupPage):
@@ -49,7 +49,7 @@ class ModelPage(SetupPage):
         self._choices: dict[str, Choice] = {}
         self._wanted = pointed
         """Where the cursor belongs once that row is there."""
-        self._judged: dict[Path, Fitness | DiscernError] = {}
+        self._judged: dict[Path, Compatibility | DiscernError] = {}
         self._described = pointed
         self._list = Choices()
         self._path = Input(placeholder=tr("the path of a GGUF file"))
@@ -83,7 +83,7 @@ class ModelPage(SetupPage):
         for item in found:
             if item.path is not None:
                 try:
-                    said: Fitness | DiscernError = await asyncio.to_thread(
+                    said: Compatibility | DiscernError = await asyncio.to_thread(
                         judge, item.path, self._settings
                     )
                 except DiscernError as error:

@@ -17,7 +17,7 @@ from memory.settings.settings import Home, Settings, read_settings
 from memory.settings.settings_file import write_settings
 
 if TYPE_CHECKING:
-    from agent.models.compatibility import Fitness
+    from agent.models.compatibility import Compatibility
 
 MOST = 100
 """Files of this machine that are offered at most, ours first; a path names any other."""
@@ -97,16 +97,16 @@ def starter_card() -> dict[str, int]:
     }
 
 
-def judge(path: Path, settings: Settings) -> Fitness:
+def judge(path: Path, settings: Settings) -> Compatibility:
     """Return what a file is good for here; takes some seconds the first time.
 
     Raises:
         ModelError: it cannot be served.
     """
-    from agent.models.compatibility import fitness
+    from agent.models.compatibility import check_compatibility
     from trainer.evaluate.torch_parity import require_agreement
 
-    return fitness(path, settings, gpu=_card(), require_trainable=require_agreement)
+    return check_compatibility(path, settings, gpu=_card(), require_trainable=require_agreement)
 
 
 @cache

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from agent.chat.chat import Chat
-from agent.chat.context_usage import sight
+from agent.chat.context_usage import measure_context
 from agent.chat.graph import Delta, Event, Finished, Recalling
-from agent.chat.history import talk_up_to
+from agent.chat.history import history_up_to
 from agent.chat.marking import last_turn, parse_mark
 from agent.models.serving import with_model
 from memory.difference import Moment
@@ -68,7 +68,7 @@ def test_a_mark_is_recalled_by_the_next_message_and_leaves_no_trace_in_the_threa
         "recalled": [receipt.difference.id],
         "turn": chat.thread.turns()[-1].id,
     }
-    said = talk_up_to(chat.journal, chat.thread.turns()[-1].id, chat.engine).messages
+    said = history_up_to(chat.journal, chat.thread.turns()[-1].id, chat.engine).messages
     assert [message.role for message in said] == ["user", "assistant"] * 2
     assert not any("past-differences" in message.content for message in said)
 
@@ -242,7 +242,9 @@ def test_what_the_person_says_is_measured_in_its_talk(chat: Chat) -> None:
 
 def heard(chat: Chat) -> list[str]:
     """What of the talk stands in the next prompt."""
-    said = talk_up_to(chat.journal, chat.journal.turns.head(chat.thread.name), chat.engine).messages
+    said = history_up_to(
+        chat.journal, chat.journal.turns.head(chat.thread.name), chat.engine
+    ).messages
     return [message.content for message in said if message.role == "user"]
 
 
@@ -287,7 +289,7 @@ def test_what_the_model_sees_is_counted_as_it_is_then_sent(chat: Chat) -> None:
     finished(chat.say(QUESTION))
     chat.marks.add("error", sounds="Lutz.")
     finished(chat.say("And then?"))
-    seen = sight(chat, QUESTION)
+    seen = measure_context(chat, QUESTION)
     assert seen.differences == 1
     assert seen.messages == 4
     assert seen.dropped == 0
@@ -297,13 +299,13 @@ def test_what_the_model_sees_is_counted_as_it_is_then_sent(chat: Chat) -> None:
     assert seen.message > 0
     assert seen.talk > seen.message
     assert seen.total == finished(chat.say(QUESTION)).turn.prompt_tokens
-    assert sight(chat).recalled == 0
+    assert measure_context(chat).recalled == 0
 
 
 def test_what_no_longer_fits_is_said_by_the_sight(chat: Chat) -> None:
     for number in range(4):
         finished(chat.say(f"{number} " + "word " * 20))
-    seen = sight(chat, "next")
+    seen = measure_context(chat, "next")
     assert seen.dropped > 0
     assert seen.messages + seen.dropped == 8
     assert seen.total + seen.room <= seen.size

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.chat.chat import Chat
-from agent.chat.checkpoints import aside, checkpoints, erase_thread, look
+from agent.chat.checkpoints import checkpoints, damaged_copy, erase_thread, look
 from agent.chat.marking import forget
 from agent.chat.sessions import delete
 from memory.errors import ModelError
@@ -151,8 +151,8 @@ def test_a_damaged_file_is_put_aside_and_made_anew_from_the_journal(
     with Chat.open(home, quick, thread="work") as chat:
         list(chat.say("Again"))
         assert "made anew from the journal" in " ".join(chat.notices)
-        assert str(aside(home.checkpoints)) in " ".join(chat.notices)
-        assert aside(home.checkpoints).read_bytes() == before
+        assert str(damaged_copy(home.checkpoints)) in " ".join(chat.notices)
+        assert damaged_copy(home.checkpoints).read_bytes() == before
         assert [turn.asked for turn in chat.thread.turns()] == ["Hello", "Again"]
         assert stands_at(chat, "work") == chat.thread.turns()[-1].id
     assert look(home.checkpoints) is None
@@ -176,9 +176,9 @@ def test_a_damaged_file_keeps_nobody_from_forgetting_and_no_word_of_it_stays(
 def test_what_was_put_aside_goes_with_what_is_deleted(home: Home, quick: Settings) -> None:
     torn(home.checkpoints)
     with Chat.open(home, quick, thread="work") as chat:
-        assert aside(home.checkpoints).exists()
+        assert damaged_copy(home.checkpoints).exists()
         delete(home, chat.memory, "work")
-    assert not aside(home.checkpoints).exists()
+    assert not damaged_copy(home.checkpoints).exists()
 
 
 def test_what_cannot_be_written_stays_in_memory_and_is_said(home: Home, quick: Settings) -> None:

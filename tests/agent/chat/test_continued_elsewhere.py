@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.chat.chat import Chat
-from agent.chat.context_usage import sight
+from agent.chat.context_usage import measure_context
 from agent.chat.marking import forget
 from agent.chat.sessions import delete, rename
 from memory.difference import Turn, new_id, now
@@ -53,7 +53,7 @@ def test_the_next_message_follows_the_reply_that_was_spoken_here(
 ) -> None:
     list(chat.say("seen"))
     other = continued(home, quick)
-    assert sight(chat).messages == 2  # what /context shows
+    assert measure_context(chat).messages == 2  # what /context shows
     list(chat.say("next"))
     assert [turn.asked for turn in chat.thread.turns()] == ["seen", "next"]
     assert chat.journal.turns.get(other.id) == other  # nothing is lost

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from agent.chat.chat import Chat
-from agent.chat.context_usage import sight
+from agent.chat.context_usage import measure_context
 from agent.chat.graph import Finished
-from agent.chat.history import PAGE, talk_up_to
+from agent.chat.history import PAGE, history_up_to
 from agent.llama.engine import Engine
 from agent.prompt.prompt import compose
 from memory.difference import Message, Turn, new_id, now
@@ -43,10 +43,10 @@ def test_no_more_is_read_than_the_context_may_hold(home: Home, engine: Engine) -
         with Journal(home.data / f"{turns}.sqlite") as journal:
             journal.branches = counted = Counting(journal.database, journal.turns)
             last = tell(journal, turns)
-            talk = talk_up_to(journal, last, engine)
+            talk = history_up_to(journal, last, engine)
             read.append(counted.read)
             assert talk.messages[-1] == Message("assistant", f"Reply {turns - 1}.")
-            assert len(talk.messages) + talk.left == 2 * turns
+            assert len(talk.messages) + talk.omitted == 2 * turns
     assert read[0] == read[1] <= engine.info.context // 10 + PAGE
 
 
@@ -58,13 +58,13 @@ def test_what_is_read_is_what_the_whole_talk_would_have_left(home: Home, engine:
             for turn in journal.branches.current("long")
             for message in (Message("user", turn.asked), Message("assistant", turn.replied))
         ]
-        talk = talk_up_to(journal, last, engine)
+        talk = history_up_to(journal, last, engine)
         asked = Message("user", "And now?")
         short = compose(engine, [*talk.messages, asked], room=20)
         long = compose(engine, [*whole, asked], room=20)
         assert short.tokens == long.tokens
         assert short.text == long.text
-        assert short.dropped + talk.left == long.dropped
+        assert short.dropped + talk.omitted == long.dropped
 
 
 def test_a_message_is_tokenised_once_however_much_is_left_out(
@@ -96,7 +96,7 @@ def test_the_chat_and_the_sight_count_what_was_never_read(home: Home, tiny: Path
     with Journal(home.prepare().journal) as journal:
         tell(journal, 500)
     with Chat.open(home, settings, thread="long") as chat:
-        seen = sight(chat, "And now?")
+        seen = measure_context(chat, "And now?")
         assert seen.messages + seen.dropped == 1000
         assert seen.dropped > 900
         done = list(chat.say("And now?"))[-1]

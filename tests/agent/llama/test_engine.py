@@ -51,7 +51,7 @@ def test_the_words_of_a_message_are_measured_while_the_prompt_is_evaluated(engin
     reply = engine.generate(prompt, GREEDY, said).run()
     assert reply.reused == said.start - 1
     heard = engine.surprisal(prompt[: said.start], prompt[said.start : said.stop])
-    assert np.allclose(heard, reply.heard, atol=2e-3)
+    assert np.allclose(heard, reply.prompt_surprisal, atol=2e-3)
     assert engine.generate(prompt, GREEDY).run().tokens == reply.tokens
 
 

@@ -20,7 +20,7 @@ import pytest
 
 from agent.llama.gguf_header import read_header
 from agent.llama.model_shape import read_shape
-from agent.models.compatibility import Fitness, fitness
+from agent.models.compatibility import Compatibility, check_compatibility
 from agent.models.models import advised, find_model, find_models, known_models, recommended, resolve
 from agent.models.pull import look, pull
 from memory.errors import ModelError, SettingsError
@@ -236,29 +236,29 @@ def test_names_and_precisions_are_checked() -> None:
     assert all(item.repo.startswith("Qwen/") for item in known_models())
 
 
-def line(found: Fitness, what: str) -> str:
+def line(found: Compatibility, what: str) -> str:
     return next(f"{item.state}: {item.text}" for item in found.lines if item.what == what)
 
 
 def test_a_file_says_what_it_is_good_for(tmp_path: Path, tiny: Path, settings: Settings) -> None:
-    found = fitness(tiny, settings, free=8 << 30, gpu=0)
+    found = check_compatibility(tiny, settings, free=8 << 30, gpu=0)
     assert found.serves
     assert found.trains
     header = read_header(tiny)
     reader = gguf.GGUFReader(tiny)
     assert header.parameters == sum(int(tensor.n_elements) for tensor in reader.tensors)
     assert read_shape(header, tiny).cache_bytes(512) == 512 * 2 * 1 * 80 * 2
-    small = fitness(tiny, settings, free=1 << 20, gpu=0)
+    small = check_compatibility(tiny, settings, free=1 << 20, gpu=0)
     assert not small.serves
     assert line(small, "memory").startswith("broken")
     write_tiny(tmp_path / "llama.gguf", architecture="qwen2")
     data = (tmp_path / "llama.gguf").read_bytes().replace(b"qwen2", b"llama")
     (tmp_path / "llama.gguf").write_bytes(data)
     with pytest.raises(ModelError, match="has the architecture 'llama'"):
-        fitness(tmp_path / "llama.gguf", settings)
+        check_compatibility(tmp_path / "llama.gguf", settings)
     (tmp_path / "cut.gguf").write_bytes(tiny.read_bytes()[:900])
     with pytest.raises(ModelError, match="damaged or cut off"):
-        fitness(tmp_path / "cut.gguf", settings)
+        check_compatibility(tmp_path / "cut.gguf", settings)
 
 
 def test_the_makers_advice_yields_to_the_file_and_to_the_person(

@@ -13,7 +13,7 @@ from agent.adapters import holds_of
 from agent.chat.chat import Chat
 from agent.chat.graph import Event, Finished, Recalling
 from agent.chat.recall_context import Recaller
-from agent.chat.recall_trace import why
+from agent.chat.recall_trace import trace_recall
 from agent.llama.engine import Engine
 from memory.difference import Difference, Message, Moment, Turn
 from memory.journal.journal import Journal
@@ -106,13 +106,13 @@ def test_what_the_serving_adapter_holds_is_not_recalled_unless_pinned_or_edited(
     assert recalled(chat.say(ASKED)) == [item.id]
     chat.memory.pin(item.id, on=False)
     assert recalled(chat.say(ASKED)) == []
-    answer = why(
+    answer = trace_recall(
         chat.memory,
         chat.thread.turns()[-1],
         holds_of(home.adapters, chat.thread.turns()[-1].adapter),
     )
     assert not answer.recalled
-    assert item.id[:8] in answer.aside
+    assert item.id[:8] in answer.note
     chat.memory.edit(item.id, sounds="Lutz, on the river.")
     assert recalled(chat.say(ASKED)) == [item.id]
 

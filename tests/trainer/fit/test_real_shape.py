@@ -17,7 +17,7 @@ from agent.langchain.chat_model import DiscernChatModel
 from agent.llama.chat_template import ChatTemplate, compiled
 from agent.llama.engine import Engine
 from agent.llama.gguf_header import read_header
-from agent.models.compatibility import fitness
+from agent.models.compatibility import check_compatibility
 from agent.models.models import thinks
 from agent.plugin.adapter_watch import current
 from agent.prompt.prompt import compose
@@ -95,7 +95,7 @@ def test_the_makers_templates_say_whether_their_models_think(package: Path, mode
 def test_the_header_is_read_at_its_real_size(home: Home, model: Path) -> None:
     header = read_header(model)
     assert header.parameters == PARAMETERS
-    found = fitness(model, quick_settings(home), free=16 << 30, gpu=0)
+    found = check_compatibility(model, quick_settings(home), free=16 << 30, gpu=0)
     assert found.serves
     assert found.trains
 

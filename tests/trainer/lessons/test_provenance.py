@@ -12,7 +12,7 @@ import pytest
 
 from agent.adapters import list_adapters, read_pointer
 from agent.chat import marking, sessions
-from agent.forget.residual_copies import leftovers
+from agent.forget.residual_copies import find_residual_copies
 from memory.difference import Difference, Message, State, Turn, new_id, now
 from memory.errors import CutOffError, SupersededError
 from memory.journal.journal import Journal
@@ -110,7 +110,7 @@ def take_away_at(
             done.append(phase)
             with Memory.open(home, few(home), dense=False) as memory:
                 verb(home, memory, marks)
-                left_over = leftovers(home, memory.journal, marks[0])
+                left_over = find_residual_copies(home, memory.journal, marks[0])
                 assert left_over.files == ()
                 assert "is running" in left_over.sentences[-1]
 

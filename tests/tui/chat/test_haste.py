@@ -11,7 +11,7 @@ import pytest
 from textual import events
 
 from agent.chat.chat import Chat
-from agent.chat.context_usage import sight
+from agent.chat.context_usage import measure_context
 from memory.settings.settings import Home, Settings
 from tests.tui.seat import Seat, sitting
 from tui.screens.context import ContextScreen
@@ -138,7 +138,7 @@ async def test_a_key_acts_on_the_screen_only_that_it_was_pressed_on(
             seat.app.post_message(events.Key("escape", None))
             for _ in range(steps):
                 await asyncio.sleep(0)
-            opened = ContextScreen(sight(seat.screen.chat, ""))
+            opened = ContextScreen(measure_context(seat.screen.chat, ""))
             seat.app.push_screen(opened)
             await seat.pilot.pause()
             assert seat.app.screen is opened

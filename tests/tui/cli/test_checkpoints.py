@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.chat.checkpoints import aside
+from agent.chat.checkpoints import damaged_copy
 from memory.journal.journal import Journal
 from memory.settings.settings import Home
 from tests.agent.chat.test_checkpoints import another, half, torn
@@ -39,13 +39,13 @@ def test_ask_puts_damaged_checkpoints_aside_and_says_so_once(
     assert out.strip()
     assert "made anew from the journal" in err
     assert "Traceback" not in err
-    assert aside(configured.checkpoints).exists()
+    assert damaged_copy(configured.checkpoints).exists()
     code, out, err = call(capsys, "ask", "Three?", "--thread", "work")
     assert code == 0
     assert "journal" not in err
     out = call(capsys, "memory", "check")[1]
     assert "are damaged" not in out
-    assert f"moved to {aside(configured.checkpoints)}" in out
+    assert f"moved to {damaged_copy(configured.checkpoints)}" in out
     with Journal(configured.journal) as journal:
         assert [turn.asked for turn in journal.branches.current("work")] == [
             "One?",

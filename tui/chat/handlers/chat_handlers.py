@@ -40,10 +40,10 @@ class TalkHandlers:
 
     async def context(self, argument: str = "") -> None:
         """Show what the model sees for the next message."""
-        from agent.chat.context_usage import sight
+        from agent.chat.context_usage import measure_context
         from tui.screens.context import ContextScreen
 
         if await self._screen.between_turns(tr("look at the context")):
             draft = argument or self._screen.composer.text
-            seen = await asyncio.to_thread(sight, self._chat, draft)
+            seen = await asyncio.to_thread(measure_context, self._chat, draft)
             await self._screen.app.push_screen(ContextScreen(seen))

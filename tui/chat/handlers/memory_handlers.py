@@ -196,14 +196,14 @@ class MemoryHandlers:
 
     async def _used(self, view: TurnView) -> tuple[list[Used], str]:
         from agent.adapters import holds_of
-        from agent.chat.recall_trace import why
+        from agent.chat.recall_trace import trace_recall
 
         if view.turn is None:
             return list(view.recalled.used), ""
         held = holds_of(self._chat.home.adapters, view.turn.adapter)
-        answer = await asyncio.to_thread(why, self._chat.memory, view.turn, held)
+        answer = await asyncio.to_thread(trace_recall, self._chat.memory, view.turn, held)
         used = [Used(part.difference, part.score, part.matched) for part in answer.recalled]
-        return used, answer.aside
+        return used, answer.note
 
     async def pin_row(self, card: WhyCard, identity: str, on: bool) -> None:
         """Pin or unpin a row of a card."""

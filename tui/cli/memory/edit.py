@@ -177,7 +177,7 @@ def forget(identity: str, yes: bool, as_json: bool) -> int:
     This cannot be undone.
     """
     from agent.chat.marking import forget as forget_everywhere
-    from agent.forget.residual_copies import leftovers
+    from agent.forget.residual_copies import find_residual_copies
     from memory.files.disk_reserve import with_room
     from memory.memory import Memory
     from tui.terminal.sanitize import one_line
@@ -192,7 +192,7 @@ def forget(identity: str, yes: bool, as_json: bool) -> int:
                 echo("Nothing was deleted.")
                 return 1
         item = forget_everywhere(home, memory, item.id)
-        left = leftovers(home, memory.journal, item)
+        left = find_residual_copies(home, memory.journal, item)
     if as_json:
         print_json(
             {

@@ -117,13 +117,13 @@ def show(identity: str, as_json: bool) -> None:
 
     Prints its text, versions, uses, and the adapters trained on it.
     """
-    from agent.forget.residual_copies import leftovers
+    from agent.forget.residual_copies import find_residual_copies
     from memory.memory import Memory
 
     home, settings = open_home()
     with Memory.open(home, settings, dense=False) as memory:
         item = memory.journal.differences.get(identity)
-        known = leftovers(home, memory.journal, item)
+        known = find_residual_copies(home, memory.journal, item)
     if as_json:
         from dataclasses import asdict
 

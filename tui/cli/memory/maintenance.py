@@ -105,7 +105,7 @@ def check(as_json: bool) -> int:
     Checks integrity, orphans, the index, the checkpoints and free space. Exits with code 1 if there
     is a problem.
     """
-    from agent.chat.checkpoints import aside
+    from agent.chat.checkpoints import damaged_copy
     from agent.chat.checkpoints import look as look_at_checkpoints
     from agent.models.serving import embedder
     from memory.memory import Memory
@@ -121,7 +121,7 @@ def check(as_json: bool) -> int:
             if wrong := look_at_checkpoints(home.checkpoints):
                 sentence, _, mend = wrong.partition("; ")
                 found = (*found, Finding("warning", sentence, mend))
-            if (kept := aside(home.checkpoints)).exists():
+            if (kept := damaged_copy(home.checkpoints)).exists():
                 sentence = f"damaged checkpoints were moved to {kept}"
                 found = (
                     *found,

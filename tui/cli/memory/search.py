@@ -89,14 +89,14 @@ def why(turn: str | None, as_json: bool) -> None:
     """
     from agent.adapters import holds_of
     from agent.chat.marking import last_turn
-    from agent.chat.recall_trace import why as ask_why
+    from agent.chat.recall_trace import trace_recall
     from memory.memory import Memory
     from tui.terminal.sanitize import one_line
 
     home, settings = open_home()
     with Memory.open(home, settings, dense=False) as memory:
         asked = memory.journal.turns.get(turn) if turn else last_turn(memory.journal)
-        answer = ask_why(memory, asked, holds_of(home.adapters, asked.adapter))
+        answer = trace_recall(memory, asked, holds_of(home.adapters, asked.adapter))
     if as_json:
         print_json(
             {
@@ -115,7 +115,7 @@ def why(turn: str | None, as_json: bool) -> None:
                     for part in answer.recalled
                 ],
                 "forgotten": answer.forgotten,
-                "aside": answer.aside or None,
+                "aside": answer.note or None,
             }
         )
         return
@@ -128,11 +128,11 @@ def why(turn: str | None, as_json: bool) -> None:
             f"{item.at.astimezone():%Y-%m-%d}  {one_line(item.asked, 44)}  "
             f"[{one_line(' '.join(part.matched), 40)}]"
         )
-    if answer.aside:
-        echo(answer.aside[:1].upper() + answer.aside[1:] + ".")
+    if answer.note:
+        echo(answer.note[:1].upper() + answer.note[1:] + ".")
     if answer.recalled:
         echo("`discern memory pin ID` pins one, `discern memory forget ID` deletes it.")
-    elif not answer.aside:
+    elif not answer.note:
         echo("Nothing was recalled.")
 
 

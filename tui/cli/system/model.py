@@ -192,7 +192,7 @@ def info(name: str | None, as_json: bool) -> int:
 
     Checks the current model, or NAME.
     """
-    from agent.models.compatibility import fitness
+    from agent.models.compatibility import check_compatibility
     from agent.models.models import find_model
     from agent.models.serving import served_model
     from trainer.evaluate.torch_parity import require_agreement
@@ -200,7 +200,7 @@ def info(name: str | None, as_json: bool) -> int:
     home, settings = open_home()
     path = find_model(home, name) if name else served_model(settings)
     with working("trying the model and checking free memory"):
-        found = fitness(path, settings, require_trainable=require_agreement)
+        found = check_compatibility(path, settings, require_trainable=require_agreement)
     _show(found, as_json)
     return 0 if found.serves else 1
 
@@ -245,7 +245,7 @@ def remove(name: str, yes: bool) -> int:
 
 
 def _use(path: Path | None, *, as_json: bool, quiet: bool = False) -> int:
-    from agent.models.compatibility import fitness
+    from agent.models.compatibility import check_compatibility
     from agent.models.serving import STARTER
     from memory.errors import ModelError
     from memory.settings.settings_file import write_setting
@@ -254,7 +254,7 @@ def _use(path: Path | None, *, as_json: bool, quiet: bool = False) -> int:
 
     home, settings = open_home()
     with working("trying the model and checking free memory"):
-        found = fitness(path or STARTER, settings, require_trainable=require_agreement)
+        found = check_compatibility(path or STARTER, settings, require_trainable=require_agreement)
     if not quiet:
         _show(found, as_json)
     if found.embeds:
@@ -274,10 +274,10 @@ def _use(path: Path | None, *, as_json: bool, quiet: bool = False) -> int:
 
 
 def _show(found: object, as_json: bool) -> None:
-    from agent.models.compatibility import Fitness
+    from agent.models.compatibility import Compatibility
     from tui.terminal.sanitize import one_line
 
-    assert isinstance(found, Fitness)
+    assert isinstance(found, Compatibility)
     if as_json:
         print_json(
             {"path": found.path, "name": found.name, "serves": found.serves,
