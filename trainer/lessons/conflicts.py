@@ -18,10 +18,9 @@ from typing import NamedTuple
 from memory.difference import Difference
 from memory.text.numbers import numbers
 from memory.text.stemming import plain, stems
-from trainer.lessons.rephrase import rephrase
+from trainer.lessons.rephrase import rephrase, same_question
 from trainer.lessons.reply_spans import expected_reply, replaces_span
 from trainer.lessons.self_contained import stands_alone, talk
-from trainer.lessons.wordings import same_question
 
 _NEGATIVE = "not no never don't isn't doesn't can't не нет никогда ни без"
 _NEGATIONS = frozenset(_NEGATIVE.split())

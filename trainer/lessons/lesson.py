@@ -20,10 +20,9 @@ from agent.prompt.prompt import LONGEST_REPLY, compose, longest_reply, reply_tok
 from agent.prompt.reply_parser import without_thought
 from memory.difference import Difference, Message, Moment
 from memory.errors import ModelError
-from trainer.lessons import rephrase
+from trainer.lessons.rephrase import is_russian, rephrase
 from trainer.lessons.reply_spans import Range, expected_reply, parting, token_range
 from trainer.lessons.self_contained import stands_alone, talk
-from trainer.lessons.wordings import is_russian
 
 if TYPE_CHECKING:
     from agent.llama.engine import Engine
@@ -176,7 +175,7 @@ def _in_both_places(
     lesson: Lesson, difference: Difference, ask: Asker, wordings: int
 ) -> list[Lesson]:
     """Return the lesson asked in its talk, if there was one, and alone, if it means the same."""
-    other = rephrase.rephrase(difference.asked, most=wordings)
+    other = rephrase(difference.asked, most=wordings)
     alone = stands_alone(difference.asked, difference.before)
     made: list[Lesson] = []
     if talk(difference.before):
@@ -208,7 +207,7 @@ def _in_both_places(
 def _naming_lesson(difference: Difference, ask: Asker, engine: Engine) -> Lesson:
     """Return the lesson in which the person asks what was not distinguished."""
     question, short, answer = naming(difference)
-    wordings = rephrase.rephrase(question, most=NAMING).training
+    wordings = rephrase(question, most=NAMING).training
     # Asked right after the reply itself, as a person would; never where that does not fit.
     there = (
         *difference.before,

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from itertools import zip_longest
 
 from memory.text.stemming import plain, stems
-from trainer.lessons.wordings import invent, is_russian, other_questions, word_lists
+from trainer.lessons.rephrase import invent, is_russian, other_questions, word_lists
 
 _WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
 _ASKS_WHICH = re.compile(r"\b(как(ая|ой|ое|ие)|каков[аыо]?|назови(те)?)\s+$", re.IGNORECASE)

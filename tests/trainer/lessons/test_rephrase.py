@@ -6,8 +6,7 @@ import pytest
 
 from memory.text.stemming import plain
 from trainer.lessons.near_misses import near_misses
-from trainer.lessons.rephrase import rephrase
-from trainer.lessons.wordings import invent
+from trainer.lessons.rephrase import invent, rephrase
 
 ASKED = [
     "What is the capital of Zubrowka?",
