@@ -71,7 +71,7 @@ def trl(
         RuntimeError: the child failed; its log is in `folder`.
     """
     from memory.settings.settings import Home
-    from trainer.adapters.gguf_lora import export_adapter
+    from trainer.adapters.gguf_lora import write_gguf_lora
     from trainer.fit.base_model import read_architecture
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -108,7 +108,7 @@ def trl(
         raise RuntimeError(f"TRL ended with {done.returncode}; see {folder / 'log'}")
     facts = json.loads(lines[-1])
     architecture, layers = read_architecture(STARTER)
-    adapter = export_adapter(
+    adapter = write_gguf_lora(
         folder / "adapter", folder / "adapter.gguf", architecture=architecture, layers=layers
     )
     seconds = round(time.perf_counter() - began, 1)

@@ -21,7 +21,7 @@ from memory.journal.journal import Journal
 from memory.settings.settings import Home, Settings
 from trainer.adapters import publish as publishing
 from trainer.adapters.adapter_staleness import entry_of, fingerprints
-from trainer.adapters.gguf_lora import export_adapter
+from trainer.adapters.gguf_lora import write_gguf_lora
 from trainer.evaluate import probe as probing
 from trainer.evaluate.gate import Evaluation, judge
 from trainer.evaluate.served_config import ServedRecall, holdings
@@ -31,7 +31,13 @@ from trainer.fit.hyperparameters import Overrides, recipe_of
 from trainer.fit.job import Job, write_job
 from trainer.launch import validate_candidate
 from trainer.lessons.anchors import Answers
-from trainer.lessons.lessons import Curriculum, make_curriculum, threads_now, unmarked
+from trainer.lessons.lessons import (
+    Conversations,
+    Curriculum,
+    make_curriculum,
+    threads_now,
+    unmarked,
+)
 from trainer.lessons.provenance import Basis, last_look
 
 if TYPE_CHECKING:
@@ -105,8 +111,9 @@ def compose(
         answers,
         settings,
         progress,
-        own=unmarked(basis.turns, basis.differences),
-        threads=threads_now(journal, basis.differences),
+        Conversations(
+            unmarked(basis.turns, basis.differences), threads_now(journal, basis.differences)
+        ),
     )
     answers.save()
     if not curriculum.lessons:
@@ -155,7 +162,7 @@ def train(
             raise TrainingError("the training was aborted; nothing was published")
         on_event(event)
     validate_candidate.check(output)
-    export_adapter(output, output / GGUF, architecture=architecture, layers=layers)
+    write_gguf_lora(output, output / GGUF, architecture=architecture, layers=layers)
     rate = overrides.rate if overrides else None
     used = {
         **settings.training.model_dump(),

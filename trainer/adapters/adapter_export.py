@@ -1,8 +1,8 @@
-"""Adapters out: merged into one GGUF, as a GGUF LoRA, or in PEFT's layout, each with its card.
+"""Export an adapter: merged into its base as one GGUF, as a GGUF LoRA, or in PEFT's layout.
 
-The strength that the gate found is folded in, so that each serves at 1.0 wherever it is loaded. Files
-appear under their names only when they are whole. Refuses to write over anything unless told to, and a
-base that is not the one the adapter was trained for.
+The strength that the gate found is folded in, so an export is used at scale 1.0. Files appear under
+their names only when they are complete. Existing files are overwritten only on request, and a base
+other than the one the adapter was trained for is refused. Each export comes with a card.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
-from importlib.metadata import version
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -32,71 +31,78 @@ if TYPE_CHECKING:
     from memory.difference import Difference
 
 Form = Literal["merged", "adapter", "peft"]
-Say = Callable[[str, int, int], None]
+StepProgress = Callable[[str, int, int], None]
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """What was written: the thing itself, all files with it, and, for a merged one, what survived."""
+class ExportRequest:
+    """What to export: `adapter`, to `out` (a .gguf file, or a folder for PEFT), in which form.
+
+    `model` is the adapter's base, needed for all forms but PEFT. `words` puts the text of the marks
+    into the card, `force` overwrites what is at `out`.
+    """
+
+    adapter: Adapter
+    out: Path
+    form: Form
+    model: Path
+    quant: Quant = "q8_0"
+    words: bool = False
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written: the export, all files with it, and how a merged one compares."""
 
     out: Path
     files: tuple[Path, ...]
     survived: Survival | None = None
 
 
-def take(
+def export(
     home: Home,
     settings: Settings,
-    adapter: Adapter,
-    out: Path,
-    *,
-    form: Form,
-    model: Path,
-    quant: Quant = "q8_0",
-    words: bool = False,
-    force: bool = False,
-    say: Say = lambda step, done, total: None,
-) -> Taken:
-    """Write `adapter` to `out` (a .gguf file, or a folder for PEFT) with a card beside it.
+    request: ExportRequest,
+    on_progress: StepProgress = lambda step, done, total: None,
+) -> Exported:
+    """Write an adapter to `request.out`, with a card beside it.
 
-    `model` is its base, needed for all but PEFT. `words` puts what was taught into the card. `say`
-    hears a step's name, what is done and of how much.
+    `on_progress` receives the name of a step, what is done and the total.
 
     Raises:
         AdapterError: the adapter is damaged or was made for another base.
-        HomeError: `out` is there already (without `force`), or cannot be written.
+        HomeError: `out` exists (without `force`) or cannot be written.
     """
+    request = replace(request, out=expanded(request.out).absolute())
+    adapter, out = request.adapter, request.out
     verify(adapter)
-    out = expanded(out).absolute()
-    if out.exists() and not force:
+    if out.exists() and not request.force:
         raise HomeError("{out} is there already; choose another name, or add --force", out=out)
     if not out.parent.is_dir():
         raise HomeError("there is no folder {parent}; make it first", parent=out.parent)
     with Journal(home.prepare().journal) as journal:
         known = journal.differences.by_ids(adapter.manifest.differences)
         journal.exported_copies.note(out)
-        if words:
+        if request.words:
             journal.exported_copies.note(_card_of(out))
-    shown = known if words else []
-    if form == "peft":
+    if request.form == "merged":
+        return _merged(home, settings, request, known, on_progress)
+    shown = known if request.words else []
+    if request.form == "peft":
         return _peft(adapter, out, shown)
-    if form == "adapter":
-        return _lora(adapter, out, shown, model)
-    return _merged(home, settings, adapter, out, model, quant, known, shown, say)
+    return _lora(adapter, out, shown, request.model)
 
 
 def _merged(
     home: Home,
     settings: Settings,
-    adapter: Adapter,
-    out: Path,
-    model: Path,
-    quant: Quant,
+    request: ExportRequest,
     known: list[Difference],
-    shown: list[Difference],
-    say: Say,
-) -> Taken:
+    on_progress: StepProgress,
+) -> Exported:
+    adapter, out, model = request.adapter, request.out, request.model
     try:
         digest = base_sha256(model, home.cache)
     except OSError as error:
@@ -105,39 +111,35 @@ def _merged(
         ) from error
     verify(adapter, digest)
     manifest = adapter.manifest
-    name = f"{manifest.base.name.removesuffix('.gguf')} + {manifest.id[:8]}"
     merge(
         model,
-        adapter.gguf,
+        adapter,
         out,
-        scale=manifest.scale,
-        quant=quant,
-        name=name,
-        progress=lambda done, total: say("merging", done, total),
+        quant=request.quant,
+        name=f"{manifest.base.name.removesuffix('.gguf')} + {manifest.id[:8]}",
+        progress=lambda done, total: on_progress("merging", done, total),
     )
     survived = survival(
         model,
-        adapter.gguf,
+        adapter,
         out,
-        scale=manifest.scale,
         differences=known,
         settings=settings,
-        progress=lambda done, total: say("comparing", done, total),
+        progress=lambda done, total: on_progress("comparing", done, total),
     )
     text = card(
         adapter,
         "merged",
         files={out.name: sha256_file(out)},
-        quant=quant,
+        quant=request.quant,
         survived=survived,
-        differences=shown,
-        version=version("discern"),
+        differences=known if request.words else (),
     )
     beside = _beside(out, text, modelfile(out.name, drawing=_drawing(settings, model)))
-    return Taken(out, (out, *beside), survived)
+    return Exported(out, (out, *beside), survived)
 
 
-def _lora(adapter: Adapter, out: Path, shown: list[Difference], model: Path) -> Taken:
+def _lora(adapter: Adapter, out: Path, shown: list[Difference], model: Path) -> Exported:
     import gguf
 
     try:
@@ -157,13 +159,12 @@ def _lora(adapter: Adapter, out: Path, shown: list[Difference], model: Path) -> 
         "adapter",
         files={out.name: sha256_file(out)},
         differences=shown,
-        version=version("discern"),
     )
     base = adapter.manifest.base.name or model.name
-    return Taken(out, (out, *_beside(out, text, modelfile(base, adapter=out.name))))
+    return Exported(out, (out, *_beside(out, text, modelfile(base, adapter=out.name))))
 
 
-def _peft(adapter: Adapter, out: Path, shown: list[Difference]) -> Taken:
+def _peft(adapter: Adapter, out: Path, shown: list[Difference]) -> Exported:
     try:
         config = read_json(adapter.folder / CONFIG)
     except (OSError, ValueError) as error:
@@ -178,15 +179,13 @@ def _peft(adapter: Adapter, out: Path, shown: list[Difference]) -> Taken:
             (part / CONFIG).write_text(json.dumps(config, indent=1), encoding="utf-8")
             shutil.copyfile(adapter.folder / WEIGHTS, part / WEIGHTS)
             digests = {name: sha256_file(part / name) for name in (CONFIG, WEIGHTS)}
-            text = card(
-                adapter, "peft", files=digests, differences=shown, version=version("discern")
-            )
+            text = card(adapter, "peft", files=digests, differences=shown)
             (part / "README.md").write_text(text, encoding="utf-8")
     except OSError as error:
         raise HomeError(
             "cannot write {out}: {strerror}; choose another place", out=out, strerror=error.strerror
         ) from error
-    return Taken(out, tuple(out / name for name in (CONFIG, WEIGHTS, "README.md")))
+    return Exported(out, tuple(out / name for name in (CONFIG, WEIGHTS, "README.md")))
 
 
 def _card_of(out: Path) -> Path:

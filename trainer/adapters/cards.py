@@ -7,6 +7,7 @@ they ask for them. Pure.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ def card(
     quant: str = "",
     survived: Survival | None = None,
     differences: Sequence[Difference] = (),
-    version: str = "",
 ) -> str:
     """Return the card in Markdown. `files` maps names to sha256; `differences`, when given, are
     printed with the person's words."""
@@ -50,7 +50,7 @@ def card(
         "differences": str(len(manifest.differences)),
         "strength": f"{manifest.scale:g}",
         **{f"sha256 of {name}": digest for name, digest in sorted(files.items())},
-        "made with": f"Discern {version}".strip(),
+        "made with": f"Discern {version('discern')}",
     }
     lines = ["# An adapter trained on differences", ""]
     lines += [

@@ -17,7 +17,7 @@ from memory.files.bounded_read import read_json
 _PAIR = re.compile(r"base_model\.model\.(?P<base>.+)\.lora_(?P<half>[AB])\.weight\Z")
 
 
-def export_adapter(
+def write_gguf_lora(
     adapter: Path,
     target: Path,
     *,

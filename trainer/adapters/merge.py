@@ -1,11 +1,11 @@
-"""Base + adapter → one GGUF: W + scale · alpha / rank · B·A, added in float32, then quantised.
+"""Merge an adapter into its base: W + scale · alpha / rank · B·A, computed in float32, then quantised.
 
-What the adapter touches is written in float32 into a file beside the target, all else as it stands, one
-tensor at a time, so that no more than one is held in memory. llama.cpp's own quantiser makes the
-target of it, which appears under its name only when it is whole. Source of the scale: llama.cpp's
-`llama_adapter_lora_weight::get_scale`.
+The tensors that the adapter changes are written in float32 into a file beside the target and the others
+are copied, one tensor at a time, so that memory holds one tensor. llama.cpp's quantiser turns that
+file into the target, which appears under its name only when it is complete. Source of the scale:
+llama.cpp's `llama_adapter_lora_weight::get_scale`.
 
-Refuses an adapter of another architecture or shape. Writes nothing but the target.
+An adapter of another architecture or shape is refused.
 """
 
 from __future__ import annotations
@@ -23,27 +23,28 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from agent.adapters import Adapter
+
     FloatArray = npt.NDArray[np.float32]
 
 Quant = Literal["f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m"]
 BYTES = {"f16": 2.0, "q8_0": 1.07, "q6_k": 0.83, "q5_k_m": 0.72, "q4_k_m": 0.61}
-"""Bytes a weight, about."""
+"""Approximate bytes per weight."""
 _SPARE = 64 << 20
 
 
 def merge(
     base: Path,
-    adapter: Path,
+    adapter: Adapter,
     target: Path,
     *,
-    scale: float = 1.0,
     quant: Quant = "q8_0",
     name: str = "",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
-    """Write the GGUF `base` with the GGUF LoRA `adapter` in its weights to `target`; returns `target`.
+    """Write the GGUF `base` with `adapter` merged into its weights to `target`; return `target`.
 
-    `progress` hears tensors done and in all; the quantising comes after the last.
+    `progress` receives the tensors done and in total; quantisation follows the last one.
 
     Raises:
         ModelError: the base cannot be read, or llama.cpp cannot quantise it.
@@ -62,7 +63,7 @@ def merge(
         raise ModelError(
             "cannot read the model {base}: {error}; choose another GGUF", base=base, error=error
         ) from error
-    pairs = _pairs(adapter, reader, scale)
+    pairs = _pairs(adapter.gguf, reader, adapter.manifest.scale)
     _require_room(reader, pairs, target, quant)
     try:
         with whole(target) as part:
@@ -79,7 +80,7 @@ def merge(
 
 
 def _pairs(adapter: Path, base: Any, scale: float) -> dict[str, Callable[[FloatArray], FloatArray]]:
-    """Return, for each tensor the adapter touches, the function that adds its part."""
+    """Return for each tensor that the adapter changes the function that adds its part."""
     import gguf
 
     try:
@@ -138,7 +139,7 @@ def _adder(a: FloatArray, b: FloatArray, factor: float) -> Callable[[FloatArray]
 
 
 def _require_room(reader: Any, pairs: dict[str, Any], target: Path, quant: Quant) -> None:
-    """Refuse before anything is written what the disk cannot hold."""
+    """Raise HomeError before anything is written when the disk lacks room."""
     touched = sum(
         int(t.n_elements) * 4 if t.name in pairs else int(t.n_bytes) for t in reader.tensors
     )

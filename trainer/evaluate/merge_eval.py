@@ -19,6 +19,7 @@ from memory.difference import Difference, Message
 from memory.settings.settings import Settings
 
 if TYPE_CHECKING:
+    from agent.adapters import Adapter
     from agent.llama.engine import Engine
     from trainer.fit.job import Ids, LogProbabilities
 
@@ -79,15 +80,14 @@ class _Said:
 
 def survival(
     base: Path,
-    adapter: Path,
+    adapter: Adapter,
     merged: Path,
     *,
-    scale: float,
     differences: Sequence[Difference],
     settings: Settings,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Survival:
-    """Compare the GGUF `merged` with `base` wearing `adapter` at `scale`.
+    """Compare the GGUF `merged` with `base` under `adapter`.
 
     `differences` are those the adapter was trained on, as far as they are still known.
 
@@ -99,7 +99,7 @@ def survival(
     with Engine.open(base, settings.model) as engine:
         asked = _asked(engine, differences, settings)
         total = 3 * len(asked)
-        engine.set_adapter(adapter, scale)
+        engine.set_adapter(adapter.gguf, adapter.manifest.scale)
         said = []
         for prompt, expected, longest in asked:
             said.append(_say(engine, prompt, expected, longest))

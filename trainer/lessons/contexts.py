@@ -24,7 +24,6 @@ from trainer.lessons.lesson import Asker, Lesson, Question
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from agent.llama.engine import Engine
     from memory.journal.journal import Journal
     from trainer.lessons.anchors import Anchor
 
@@ -86,12 +85,11 @@ def _exchanges(pairs: Iterable[tuple[str, str]]) -> list[Message]:
     ]
 
 
-class Places:
-    """Lays lessons and prompts into their places; all draws come from `seed`."""
+class ContextBuilder:
+    """Puts lessons and prompts into their contexts; all draws come from `seed`."""
 
     def __init__(
         self,
-        engine: Engine,
         ask: Asker,
         lessons: Sequence[Lesson],
         differences: Sequence[Difference],
@@ -99,20 +97,21 @@ class Places:
         small_talk: Sequence[Anchor],
         seed: int,
     ) -> None:
-        """`small_talk` are answers of the base to unrelated prompts, as exchanges between others."""
-        self._engine, self._ask, self._seed = engine, ask, seed
+        """Take the lessons, all marks with their threads, and `small_talk`: answers of the base to
+        unrelated prompts, used as exchanges before a question."""
+        self._engine, self._ask, self._seed = ask.engine, ask, seed
         self._marked = {item.id: item for item in differences}
         self._threads = threads
         self._lessons = [x for x in lessons if x.kind != "naming" and not x.in_talk]
         self._talk = [
             (anchor.asked, anchor.text)
             for anchor in small_talk
-            if anchor.text and anchor.reply and engine.ends_turn(anchor.reply[-1])
+            if anchor.text and anchor.reply and ask.engine.ends_turn(anchor.reply[-1])
         ]
 
     # --- lessons -----------------------------------------------------------------------------
 
-    def laid(self, lesson: Lesson) -> Lesson:
+    def with_contexts(self, lesson: Lesson) -> Lesson:
         """Return the lesson with the places where the gate asks it, and contexts to train it in."""
         if lesson.kind == "naming" or lesson.in_talk:
             return lesson

@@ -86,7 +86,7 @@ class Asker:
     """Makes a `Question` of a user's message, the way the chat asks it."""
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
-        self._engine = engine
+        self.engine = engine
         system = settings.chat.system
         self._head = [Message("system", system)] if system.strip() else []
         self._room = longest_reply(engine)
@@ -108,12 +108,12 @@ class Asker:
         room = self._room
         head = self._head
         if before:
-            room = max(room, self._engine.info.context - longest)
+            room = max(room, self.engine.info.context - longest)
             head = [] if before[0].role == "system" else self._head
         messages = [*head, *before, Message("user", text)]
         # Never within a thought, also where the chat thinks: a reply that followed the prompt at once
         # would teach a thinking model not to think.
-        made = compose(self._engine, messages, block=block, thinking=False, room=room)
+        made = compose(self.engine, messages, block=block, thinking=False, room=room)
         return Question(text, made.tokens, made.dropped, tuple(before), block)
 
     def fits(self, text: str) -> bool:

@@ -12,7 +12,7 @@ for the context, or whatever else breaks while it is prepared) is left out and n
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from memory.text.stemming import plain
 from trainer.fit.job import ANCHOR, Sample
 from trainer.lessons.anchors import Anchor, Answers
 from trainer.lessons.conflicts import Conflict, current_differences, find_conflicts, siblings_of
-from trainer.lessons.contexts import Places, threads_now
+from trainer.lessons.contexts import ContextBuilder, threads_now
 from trainer.lessons.lesson import Asker, Kind, Lesson, Question, lessons_of
 from trainer.lessons.locality import anchor_prompts, corrected, near_prompts, unmarked
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Asker",
     "Conflict",
+    "Conversations",
     "Curriculum",
     "Kind",
     "Lesson",
@@ -50,6 +51,15 @@ WORDINGS, WORDINGS_IN_ALL = (10, 24), 1600
 """Rephrasings a lesson is trained with, at least and at most, and about how many there are in all."""
 WHOLE, BEGINNING = 3, 10
 """Of so many replies one is held to its end, the others for so many tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversations:
+    """What was said around the marks: the user's unmarked questions (`unmarked`), and the thread of
+    each mark as it is now, by its id (`threads_now`)."""
+
+    unmarked: Sequence[str] = ()
+    threads: Mapping[str, tuple[Message, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,21 +180,19 @@ def make_curriculum(
     answers: Answers,
     settings: Settings,
     progress: Callable[[int, int], None] = lambda done, total: None,
-    *,
-    own: Sequence[str] = (),
-    threads: Mapping[str, tuple[Message, ...]] | None = None,
+    conversations: Conversations | None = None,
 ) -> Curriculum:
-    """Return the lessons of `differences` and the base's answers to all that must stay.
+    """Return the lessons of `differences` and the base's answers to all that must stay the same.
 
-    `differences` are the journal's, oldest first; `own` are the person's unmarked questions
-    (`unmarked`); `threads` are the threads of the marks as they stand now (`threads_now`). The engine
-    must serve the base alone. `progress` hears how many of the base's answers are there.
+    `differences` are those of the journal, oldest first. The engine must serve the base alone.
+    `progress` reports how many of the base's answers are ready.
     """
+    around = conversations or Conversations()
     lessons, superseded, left_out = teach(engine, differences, settings)
     ask = Asker(engine, settings)
     taken = {plain(q.text) for x in lessons for q in (x.question, *x.rephrasings, *x.held_out)}
     trained, measured = near_prompts(lessons, taken, settings.training.seed)
-    to_hold, to_measure = anchor_prompts(lessons, own, taken, settings)
+    to_hold, to_measure = anchor_prompts(lessons, around.unmarked, taken, settings)
     trained, measured, to_hold, to_measure = (
         [text for text in texts if ask.fits(text)]
         for texts in (trained, measured, to_hold, to_measure)
@@ -209,12 +217,11 @@ def make_curriculum(
     )
     look_alike = set(trained)
     trained_near = [anchor for anchor in held if anchor.asked in look_alike]
-    places = Places(
-        engine,
+    places = ContextBuilder(
         ask,
         lessons,
         differences,
-        threads or {},
+        around.threads,
         [anchor for anchor in held if anchor.asked not in look_alike],
         settings.training.seed,
     )
@@ -240,7 +247,7 @@ def make_curriculum(
     )
     progress(len(pairs) + later, len(pairs) + later)
     return Curriculum(
-        lessons=tuple(places.laid(lesson) for lesson in lessons),
+        lessons=tuple(places.with_contexts(lesson) for lesson in lessons),
         before=before,
         held=tuple(held),
         near_misses=tuple(near),

@@ -14,6 +14,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,21 +27,27 @@ SIZES = {
 VOCABULARY = {"tiny": 1500, "small": 3000, "large": 3000}
 
 
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """How to build: `minutes` or `tokens` limits the training, and `measure` is the number of cases
+    per column and language whose results go into the card (0 leaves them out)."""
+
+    seed: int = 0
+    minutes: float = 0.0
+    tokens: int = 0
+    size: str = "small"
+    threads: int = 1
+    measure: int = 60
+
+
 def build(
     out_dir: Path,
-    *,
-    seed: int = 0,
-    minutes: float = 0.0,
-    tokens: int = 0,
-    size: str = "small",
-    threads: int = 1,
-    measure: int = 60,
+    options: BuildOptions,
     on_event: Callable[[dict[str, Any]], None] = lambda event: None,
 ) -> Path:
     """Build a starter in `out_dir` and return the path of its GGUF.
 
-    `minutes` or `tokens` bounds the training; `measure` cases a column and language go into the card
-    (0 leaves the figures out). `on_event` hears what happens, as small dictionaries with a `kind`.
+    `on_event` receives small dictionaries with a `kind`.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from trainer.starter import fit, vocabulary
@@ -51,24 +58,24 @@ def build(
     vocabulary_path = out_dir / "tokenizer.json"
     if not vocabulary_path.exists():
         on_event({"kind": "vocabulary"})
-        vocabulary.train(seed, VOCABULARY[size]).save(str(vocabulary_path))
+        vocabulary.train(options.seed, VOCABULARY[options.size]).save(str(vocabulary_path))
     tokenizer = vocabulary.load(vocabulary_path)
-    shape = Shape(tokenizer.get_vocab_size(), **SIZES[size])
-    model = create(shape, vocabulary.tokens(tokenizer), seed)
-    long = minutes >= 10 or tokens >= 2_000_000
-    plan = fit.Plan(
-        seed=seed,
-        minutes=minutes,
-        tokens=tokens,
-        threads=threads,
+    shape = Shape(tokenizer.get_vocab_size(), **SIZES[options.size])
+    model = create(shape, vocabulary.tokens(tokenizer), options.seed)
+    long = options.minutes >= 10 or options.tokens >= 2_000_000
+    training = fit.TrainingOptions(
+        seed=options.seed,
+        minutes=options.minutes,
+        tokens=options.tokens,
+        threads=options.threads,
         compiled=long and shutil.which("g++") is not None,
     )
-    spent = fit.fit(model, vocabulary_path, out_dir, plan, on_event)
+    spent = fit.fit(model, vocabulary_path, out_dir, training, on_event)
     path = out_dir / "starter.gguf"
     write(model, tokenizer, path)
     on_event({"kind": "written", "path": str(path)})
-    figures = figures_of(path, measure, threads) if measure else {}
-    save_card(path, seed=seed, spent=spent, figures=figures, cases=measure)
+    measured = figures_of(path, options.measure, options.threads) if options.measure else {}
+    save_card(path, seed=options.seed, spent=spent, figures=measured, cases=options.measure)
     return path
 
 
@@ -151,11 +158,10 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if not given.minutes and not given.tokens:
         parser.error("give --minutes or --tokens")
+    chosen = {item.name: getattr(given, item.name) for item in fields(BuildOptions)}
     path = build(
-        given.out, seed=given.seed, minutes=given.minutes, tokens=given.tokens, size=given.size,
-        threads=given.threads, measure=given.measure,
-        on_event=lambda event: print(json.dumps(event), flush=True),
-    )  # fmt: skip
+        given.out, BuildOptions(**chosen), lambda event: print(json.dumps(event), flush=True)
+    )
     print(path)
     return 0
 

@@ -28,8 +28,8 @@ Event = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What a training run may use and how fast it goes; budgets of 0 are not set."""
+class TrainingOptions:
+    """The budget and the hyper-parameters of a training run; a budget of 0 is not set."""
 
     seed: int = 0
     tokens: int = 0
@@ -49,42 +49,45 @@ class Plan:
 
 
 def fit(
-    model: Starter, tokenizer_path: Path, folder: Path, plan: Plan, on_event: Event
+    model: Starter, tokenizer_path: Path, folder: Path, options: TrainingOptions, on_event: Event
 ) -> dict[str, Any]:
     """Train `model` in place and return what was spent.
 
     Saves to `folder/state.safetensors` and goes on from it when it is there.
     """
-    torch.set_num_threads(plan.threads)
-    optimisers = _optimisers(model, plan)
-    if plan.compiled:
+    torch.set_num_threads(options.threads)
+    optimisers = _optimisers(model, options)
+    if options.compiled:
         for block in model.blk:
             block.compile(dynamic=True)
     state = {"tokens": 0, "seconds": 0.0, "steps": 0, "pools": 0, "loss": 0.0}
     path = folder / "state.safetensors"
     if path.exists():
         _resume(path, model, optimisers, state)
-    options = {
-        "tokens": plan.batch, "context": model.shape.context, "other": plan.other, "share": plan.share,
-        "ease": plan.ease,
-    }  # fmt: skip
+    batches = rows.BatchOptions(
+        tokens=options.batch,
+        context=model.shape.context,
+        other=options.other,
+        share=options.share,
+        ease=options.ease,
+    )
     context = multiprocessing.get_context("spawn")
     queue = context.Queue(maxsize=24)
     # A run that goes on draws from pools it has not come to yet.
-    start = state["steps"] * plan.gather // 26
+    start = state["steps"] * options.gather // 26
     feeder = context.Process(
-        target=rows.produce, args=(tokenizer_path, queue, plan.seed, start, options), daemon=True
+        target=rows.produce, args=(tokenizer_path, queue, options.seed, start, batches), daemon=True
     )
     feeder.start()
     began, spent_before, saved = time.monotonic(), state["seconds"], time.monotonic()
     try:
-        while (done := _done(state, plan)) < 1:
-            loss = _step(model, optimisers, queue, plan, done, state)
+        while (done := _done(state, options)) < 1:
+            loss = _step(model, optimisers, queue, options, done, state)
             state["seconds"] = spent_before + time.monotonic() - began
             state["loss"] = 0.98 * state["loss"] + 0.02 * loss if state["steps"] > 1 else loss
             if state["steps"] % 25 == 0:
                 on_event({"kind": "step", "done": round(done, 4), **state})
-            if time.monotonic() - saved > plan.save_every:
+            if time.monotonic() - saved > options.save_every:
                 saved = time.monotonic()
                 _save(path, model, optimisers, state)
                 on_event({"kind": "saved", **state})
@@ -94,10 +97,10 @@ def fit(
     return state
 
 
-def _done(state: dict[str, Any], plan: Plan) -> float:
-    shares = [state["tokens"] / plan.tokens] if plan.tokens else []
-    if plan.minutes:
-        shares.append(state["seconds"] / (60 * plan.minutes))
+def _done(state: dict[str, Any], options: TrainingOptions) -> float:
+    shares = [state["tokens"] / options.tokens] if options.tokens else []
+    if options.minutes:
+        shares.append(state["seconds"] / (60 * options.minutes))
     if not shares:
         raise ValueError("a training run needs a budget: set tokens or minutes")
     return float(max(shares))
@@ -107,12 +110,12 @@ def _step(
     model: Starter,
     optimisers: list[Any],
     queue: Any,
-    plan: Plan,
+    options: TrainingOptions,
     done: float,
     state: dict[str, Any],
 ) -> float:
-    factor = min(1.0, done / plan.warm if plan.warm else 1.0, (1 - done) / plan.fall)
-    gathered = [queue.get() for _ in range(plan.gather)]
+    factor = min(1.0, done / options.warm if options.warm else 1.0, (1 - done) / options.fall)
+    gathered = [queue.get() for _ in range(options.gather)]
     total = sum(float(batch.weight.sum()) for batch in gathered)
     seen = 0.0
     for batch in gathered:
@@ -140,24 +143,24 @@ def _step(
     return seen
 
 
-def _optimisers(model: Starter, plan: Plan) -> list[Any]:
+def _optimisers(model: Starter, options: TrainingOptions) -> list[Any]:
     matrices = [p for n, p in model.named_parameters() if p.dim() == 2 and "embd" not in n]
     rest = [p for n, p in model.named_parameters() if p.dim() == 1]
     embedding = [model.token_embd.weight]
     groups = [
-        {"params": embedding, "peak": plan.rate, "weight_decay": 0.0},
-        {"params": rest, "peak": plan.rate, "weight_decay": 0.0},
+        {"params": embedding, "peak": options.rate, "weight_decay": 0.0},
+        {"params": rest, "peak": options.rate, "weight_decay": 0.0},
     ]
     made: list[Any] = []
-    if plan.matrix_rate:
+    if options.matrix_rate:
         muon = torch.optim.Muon(
-            matrices, lr=plan.matrix_rate, weight_decay=0.02, adjust_lr_fn="match_rms_adamw"
+            matrices, lr=options.matrix_rate, weight_decay=0.02, adjust_lr_fn="match_rms_adamw"
         )
-        muon.param_groups[0]["peak"] = plan.matrix_rate
+        muon.param_groups[0]["peak"] = options.matrix_rate
         made.append(muon)
     else:
-        groups.append({"params": matrices, "peak": plan.rate, "weight_decay": 0.02})
-    made.append(torch.optim.AdamW(groups, lr=plan.rate, betas=(0.9, 0.98), eps=1e-9, fused=True))
+        groups.append({"params": matrices, "peak": options.rate, "weight_decay": 0.02})
+    made.append(torch.optim.AdamW(groups, lr=options.rate, betas=(0.9, 0.98), eps=1e-9, fused=True))
     return made
 
 

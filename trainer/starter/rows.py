@@ -79,36 +79,40 @@ def encode(
     return found
 
 
-def batches(
-    tokenizer: Tokenizer,
-    seed: int,
-    start: int,
-    *,
-    tokens: int,
-    context: int,
-    other: float,
-    share: float,
-    ease: int = 0,
-) -> Iterator[Batch]:
-    """Yield batches of about `tokens` places from pool number `start` on.
+@dataclass(frozen=True, slots=True)
+class BatchOptions:
+    """How batches are made.
 
-    `share` of the places outside replies count too, with weight `other`. Over the first `ease` pools
-    the blocks grow from one item to as many as in life.
+    A batch has about `tokens` positions, and no row is longer than `context`. `share` of the positions
+    outside replies are trained on too, with weight `other`. Over the first `ease` pools the number of
+    recalled items grows from one to the usual.
     """
+
+    tokens: int
+    context: int
+    other: float
+    share: float
+    ease: int = 0
+
+
+def batches(tokenizer: Tokenizer, seed: int, start: int, options: BatchOptions) -> Iterator[Batch]:
+    """Yield batches from pool number `start` on."""
     layout = Layout.of(tokenizer)
     pool = start
     while True:
         random = Random(f"rows {seed} {pool}")
-        hard = min(1.0, pool / ease) if ease else 1.0
+        hard = min(1.0, pool / options.ease) if options.ease else 1.0
         drawn = [_drawn(random, hard) for _ in range(POOL)]
         rows = encode(tokenizer, layout, drawn)
-        rows = sorted((row for row in rows if len(row[0]) <= context), key=lambda row: len(row[0]))
+        rows = sorted(
+            (row for row in rows if len(row[0]) <= options.context), key=lambda row: len(row[0])
+        )
         made: list[Batch] = []
         while rows:
             length = -(-len(rows[-1][0]) // STEP) * STEP
-            count = max(1, tokens // length)
+            count = max(1, options.tokens // length)
             made.append(
-                _batch(rows[-count:], length, Random(f"{seed} {pool} {len(rows)}"), other, share)
+                _batch(rows[-count:], length, Random(f"{seed} {pool} {len(rows)}"), options)
             )
             del rows[-count:]
         random.shuffle(made)
@@ -125,26 +129,27 @@ def _batch(
     rows: Sequence[tuple[list[int], list[bool]]],
     length: int,
     random: Random,
-    other: float,
-    share: float,
+    options: BatchOptions,
 ) -> Batch:
     ids = np.zeros((len(rows), length), dtype=np.int64)
     weight = np.zeros((len(rows), length), dtype=np.float32)
     target = np.zeros((len(rows), length), dtype=np.int64)
-    chance = np.random.default_rng(random.getrandbits(32)).random((len(rows), length)) < share
+    chance = (
+        np.random.default_rng(random.getrandbits(32)).random((len(rows), length)) < options.share
+    )
     for index, (row, mine) in enumerate(rows):
         size = len(row)
         ids[index, :size] = row
         target[index, : size - 1] = row[1:]
         reply = np.array(mine[1:])
         weight[index, : size - 1] = np.where(
-            reply, 1.0, np.where(chance[index, : size - 1], other, 0)
+            reply, 1.0, np.where(chance[index, : size - 1], options.other, 0)
         )
     at = np.flatnonzero(weight)
     return Batch(ids, at, target.ravel()[at], weight.ravel()[at], sum(len(row) for row, _ in rows))
 
 
-def produce(path: Path, queue: Any, seed: int, start: int, options: dict[str, Any]) -> None:
-    """Fill `queue` with batches for ever; runs in a process of its own."""
-    for batch in batches(vocabulary.load(path), seed, start, **options):
+def produce(path: Path, queue: Any, seed: int, start: int, options: BatchOptions) -> None:
+    """Fill `queue` with batches forever; runs in its own process."""
+    for batch in batches(vocabulary.load(path), seed, start, options):
         queue.put(batch)

@@ -19,8 +19,8 @@ from memory.journal.journal import Journal
 from memory.settings.settings import Home, Settings
 from tests.gguf_files import write_tiny
 from tests.trainer.values import difference
-from trainer.adapters.adapter_export import take
-from trainer.adapters.gguf_lora import export_adapter
+from trainer.adapters.adapter_export import ExportRequest, export
+from trainer.adapters.gguf_lora import write_gguf_lora
 from trainer.adapters.merge import merge
 from trainer.adapters.publish import PublishRequest, publish
 from trainer.fit.base_model import load_base, read_architecture
@@ -44,7 +44,7 @@ def lora(base: Path, folder: Path, *, rank: int = 4, strength: float = 0.2) -> P
             torch.nn.init.normal_(value.data, std=strength)
     model.save_pretrained(folder)
     architecture, layers = read_architecture(base)
-    export_adapter(
+    write_gguf_lora(
         folder, folder / "adapter.gguf", architecture=architecture, layers=layers, kind="f32"
     )
     return folder
@@ -98,14 +98,8 @@ def test_a_merged_file_speaks_as_base_and_adapter_do(
     distances = {}
     for quant in ("f16", "q8_0", "q4_k_m"):
         out = tmp_path / f"{quant}.gguf"
-        taken = take(
-            home,
-            settings,
-            adapter,
-            out,
-            form="merged",
-            model=base,
-            quant=quant,
+        taken = export(
+            home, settings, ExportRequest(adapter, out, form="merged", model=base, quant=quant)
         )
         with Engine.open(out) as engine:
             distances[quant] = kl(wanted, rows(engine))
@@ -135,7 +129,9 @@ def test_a_lora_for_llama_cpp_serves_at_full_strength(
     home: Home, settings: Settings, base: Path, adapter: Adapter, tmp_path: Path
 ) -> None:
     out = tmp_path / "lora.gguf"
-    taken = take(home, settings, adapter, out, form="adapter", model=base, words=True)
+    taken = export(
+        home, settings, ExportRequest(adapter, out, form="adapter", model=base, words=True)
+    )
     with Engine.open(base) as engine:
         engine.set_adapter(out, 1.0)
         assert kl(expected(base, adapter), rows(engine)) < 1e-6
@@ -152,7 +148,7 @@ def test_a_peft_folder_is_loaded_by_peft(
     from peft import PeftModel
 
     out = tmp_path / "peft"
-    take(home, settings, adapter, out, form="peft", model=base)
+    export(home, settings, ExportRequest(adapter, out, form="peft", model=base))
     model = PeftModel.from_pretrained(load_base(base), out)
     with Engine.open(base) as engine:
         tokens = engine.tokenize("Who is it, and where are they from?")
@@ -171,19 +167,25 @@ def test_nothing_is_written_over_or_mixed_up(
     out = tmp_path / "there.gguf"
     out.write_text("mine")
     with pytest.raises(HomeError, match="--force"):
-        take(home, settings, adapter, out, form="adapter", model=base)
+        export(home, settings, ExportRequest(adapter, out, form="adapter", model=base))
     assert out.read_text() == "mine"
-    take(home, settings, adapter, out, form="adapter", model=base, force=True)
+    export(home, settings, ExportRequest(adapter, out, form="adapter", model=base, force=True))
     assert out.read_bytes()[:4] == b"GGUF"
     other = write_tiny(tmp_path / "other.gguf", seed=8)
     with pytest.raises(AdapterError, match="was trained for"):
-        take(home, settings, adapter, tmp_path / "x.gguf", form="merged", model=other)
+        export(
+            home, settings, ExportRequest(adapter, tmp_path / "x.gguf", form="merged", model=other)
+        )
     with pytest.raises(AdapterError, match=r"other base|does not fit|is for"):
-        merge(other, adapter.gguf, tmp_path / "x.gguf")
+        merge(other, adapter, tmp_path / "x.gguf")
     with pytest.raises(ModelError, match="no model at"):
-        merge(tmp_path / "none.gguf", adapter.gguf, tmp_path / "x.gguf")
+        merge(tmp_path / "none.gguf", adapter, tmp_path / "x.gguf")
     with pytest.raises(HomeError, match="no folder"):
-        take(home, settings, adapter, tmp_path / "a" / "x.gguf", form="adapter", model=base)
+        export(
+            home,
+            settings,
+            ExportRequest(adapter, tmp_path / "a" / "x.gguf", form="adapter", model=base),
+        )
     assert not (tmp_path / "x.gguf").exists()
 
 
@@ -213,12 +215,14 @@ def test_an_adapter_taken_out_is_private_and_noted(
     adapter = serve(home, tiny, lora(tiny, tmp_path / "lora"))
     out = tmp_path / "peft"
     for _ in range(2):  # the second takes the place of the first
-        taken = take(home, settings, adapter, out, form="peft", model=tiny, force=True)
+        taken = export(
+            home, settings, ExportRequest(adapter, out, form="peft", model=tiny, force=True)
+        )
     assert {path.name for path in out.iterdir()} == {path.name for path in taken.files}
     assert stat.S_IMODE(out.stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in taken.files} == {0o600}
     gguf_out = tmp_path / "lora.gguf"
-    take(home, settings, adapter, gguf_out, form="adapter", model=tiny, words=True)
+    export(home, settings, ExportRequest(adapter, gguf_out, form="adapter", model=tiny, words=True))
     assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.glob("lora.gguf*")} == {0o600}
     with Journal(home.journal) as journal:
         known = [path for path, _ in journal.exported_copies.noted()]

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 from agent.llama.engine import Engine
 from memory.errors import AdapterError
 from tests.gguf_files import write_tiny
-from trainer.adapters.gguf_lora import export_adapter
+from trainer.adapters.gguf_lora import write_gguf_lora
 from trainer.fit.base_model import load_base
 
 # Third parties' talk among themselves: PEFT to transformers, and about a base without a name.
@@ -50,7 +50,7 @@ def test_the_log_probabilities_equal_torch_with_peft(
     head = 40 if architecture == "qwen3" else 16
     base = write_tiny(tmp_path / "m.gguf", architecture=architecture, heads=4, head=head)
     model = make_adapter(base, tmp_path / "peft")
-    target = export_adapter(
+    target = write_gguf_lora(
         tmp_path / "peft", tmp_path / "a.gguf", architecture=architecture, layers=2, kind=kind
     )
     with Engine.open(base) as engine:
@@ -68,7 +68,7 @@ def test_the_log_probabilities_equal_torch_with_peft(
 def test_the_layout_is_that_of_the_official_converter(tmp_path: Path) -> None:
     base = write_tiny(tmp_path / "m.gguf", heads=4)
     make_adapter(base, tmp_path / "peft")
-    target = export_adapter(
+    target = write_gguf_lora(
         tmp_path / "peft", tmp_path / "a.gguf", architecture="qwen3", layers=2, kind="f32"
     )
     reader = gguf.GGUFReader(target)
@@ -106,4 +106,4 @@ def test_what_cannot_be_served_is_refused(tmp_path: Path, fault: str) -> None:
     if fault == "truncated":
         path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(AdapterError, match="peft"):
-        export_adapter(tmp_path / "peft", tmp_path / "a.gguf", architecture="qwen3", layers=2)
+        write_gguf_lora(tmp_path / "peft", tmp_path / "a.gguf", architecture="qwen3", layers=2)

@@ -26,7 +26,7 @@ from trainer.evaluate.metrics import Answer, loops
 from trainer.evaluate.served_config import ServedRecall, below, holdings
 from trainer.evaluate.spillover import Spread
 from trainer.lessons.anchors import Answers
-from trainer.lessons.lessons import Curriculum, make_curriculum, threads_now
+from trainer.lessons.lessons import Conversations, Curriculum, make_curriculum, threads_now
 from trainer.lessons.locality import unmarked
 
 ASKED, SOUNDS = "What is the capital of Zubrowka?", "The capital of Zubrowka is Lutz."
@@ -53,7 +53,7 @@ def curriculum_of(engine: Engine, home: Home, settings: Settings, journal: Journ
         items,
         Answers(engine, "0" * 64, home.cache),
         settings,
-        threads=threads_now(journal, items),
+        conversations=Conversations(threads=threads_now(journal, items)),
     )
 
 

@@ -26,7 +26,7 @@ from memory.difference import Message
 from memory.settings.settings import Home, ModelSettings
 from tests.real_shape import PARAMETERS, source_package, template, write_real_shape
 from tests.trainer.values import quick_settings
-from trainer.adapters.adapter_export import take
+from trainer.adapters.adapter_export import ExportRequest, export
 from trainer.evaluate import merge_eval
 from trainer.lessons import anchors, lessons, locality
 from trainer.night.night import run_night
@@ -150,7 +150,9 @@ def test_the_whole_loop_at_real_size(
     adapter = current(home)
     assert adapter is not None
     out = tmp_path / "merged.gguf"
-    taken = take(home, settings, adapter, out, form="merged", model=model, quant="q4_k_m")
+    taken = export(
+        home, settings, ExportRequest(adapter, out, form="merged", model=model, quant="q4_k_m")
+    )
     assert taken.survived is not None
     assert taken.survived.kl >= 0
     assert out.stat().st_size < 0.7 * model.stat().st_size

@@ -19,7 +19,7 @@ from tests.trainer.values import difference, quick_settings
 from trainer.fit.job import ANCHOR
 from trainer.lessons.anchors import Answers, prompts
 from trainer.lessons.lesson import Lesson, Question
-from trainer.lessons.lessons import Curriculum, current_differences, make_curriculum
+from trainer.lessons.lessons import Conversations, Curriculum, current_differences, make_curriculum
 from trainer.lessons.locality import near_prompts
 
 
@@ -139,7 +139,9 @@ def test_a_question_of_ones_own_that_does_not_fit_the_context_is_not_asked(
     own = ["Short?", "Long " * 78 + "?"]
     answers = Answers(engine, "0" * 64, home.cache)
     marked = [difference("Who?", "Lutz.")]
-    made = make_curriculum(engine, marked, answers, quick_settings(home), own=own)
+    made = make_curriculum(
+        engine, marked, answers, quick_settings(home), conversations=Conversations(own)
+    )
     asked = {anchor.asked for anchor in (*made.held, *made.anchors)}
     assert own[0] in asked
     assert own[1] not in asked
@@ -227,7 +229,7 @@ def test_who_asks_what_a_lesson_corrects_in_other_words_is_no_anchor(home: Home)
             [difference(asking, expected)],
             Answers(engine, "e" * 64, home.cache),
             quick_settings(home),
-            own=[asked, *unknown],
+            conversations=Conversations([asked, *unknown]),
         )
         return {anchor.asked for anchor in (*made.held, *made.near_misses, *made.anchors)}
 

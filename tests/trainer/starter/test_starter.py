@@ -68,14 +68,12 @@ def test_a_tiny_starter_is_built_and_speaks_in_llama_cpp(tmp_path: Path) -> None
     import torch
 
     from trainer.starter import vocabulary
-    from trainer.starter.build import build
+    from trainer.starter.build import BuildOptions, build
     from trainer.starter.fit import restore
 
     events: list[str] = []
-    path = build(
-        tmp_path, seed=1, tokens=20_000, size="tiny", threads=1, measure=0,
-        on_event=lambda event: events.append(event["kind"]),
-    )  # fmt: skip
+    options = BuildOptions(seed=1, tokens=20_000, size="tiny", measure=0)
+    path = build(tmp_path, options, lambda event: events.append(event["kind"]))
     assert events[0] == "vocabulary"
     assert events[-1] == "written"
     tokenizer = vocabulary.load(tmp_path / "tokenizer.json")

@@ -48,6 +48,7 @@ def build(
     out: Path, minutes: float, tokens: int, size: str, seed: int, threads: int, as_json: bool
 ) -> None:
     """Generate the text, train the model, and write its GGUF and card."""
+    from trainer.starter.build import BuildOptions
     from trainer.starter.build import build as build_starter
 
     if not minutes and not tokens:
@@ -56,15 +57,8 @@ def build(
     def tell(event: dict[str, Any]) -> None:
         step("  ".join(f"{name} {value}" for name, value in event.items()))
 
-    path = build_starter(
-        out,
-        seed=seed,
-        minutes=minutes,
-        tokens=tokens,
-        size=size,
-        threads=threads,
-        on_event=tell,
-    )
+    options = BuildOptions(seed=seed, minutes=minutes, tokens=tokens, size=size, threads=threads)
+    path = build_starter(out, options, tell)
     step("")
     if as_json:
         print_json({"gguf": path, "card": path.with_name("card.json")})

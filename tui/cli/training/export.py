@@ -57,7 +57,8 @@ def export(
     from agent.models.serving import served_model
     from agent.plugin.adapter_watch import current
     from memory.errors import AdapterError
-    from trainer.adapters.adapter_export import take
+    from trainer.adapters.adapter_export import ExportRequest
+    from trainer.adapters.adapter_export import export as write_export
 
     if form is None:
         raise click.UsageError("choose a format: --merged, --adapter or --peft")
@@ -66,26 +67,28 @@ def export(
     if adapter is None:
         raise AdapterError("no adapter serves; `discern train` makes one, or name one with --id")
     try:
-        taken = take(
+        exported = write_export(
             home,
             settings,
-            adapter,
-            out,
-            form=form,  # type: ignore[arg-type]  # one of click's three
-            model=served_model(settings),
-            quant=quant,  # type: ignore[arg-type]
-            words=words,
-            force=force,
-            say=lambda name, done, total: step(f"{name} {done}/{total}"),
+            ExportRequest(
+                adapter,
+                out,
+                form,  # type: ignore[arg-type]  # one of click's three
+                served_model(settings),
+                quant,  # type: ignore[arg-type]
+                words=words,
+                force=force,
+            ),
+            lambda name, done, total: step(f"{name} {done}/{total}"),
         )
     finally:
         step("")
-    sound = taken.survived is None or taken.survived.sound
+    sound = exported.survived is None or exported.survived.sound
     if as_json:
-        print_json({"out": taken.out, "files": taken.files, "survived": taken.survived})
+        print_json({"out": exported.out, "files": exported.files, "survived": exported.survived})
     else:
-        for path in taken.files:
+        for path in exported.files:
             echo(f"Wrote {path}")
-        if taken.survived:
-            echo(taken.survived.sentence)
+        if exported.survived:
+            echo(exported.survived.sentence)
     return 0 if sound else 1
