@@ -1,1 +1,1 @@
-"""From differences to lessons and anchors."""
+"""Turn differences into lessons, anchors and near misses."""

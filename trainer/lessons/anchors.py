@@ -1,11 +1,10 @@
-"""What must stay as it is: the base's own greedy answers, remembered on disk.
+"""The base's own greedy answers to anchors and near misses, cached on disk.
 
-A training adapter is held to the base on anchors (unrelated prompts that ship with the project) and on
-near-misses; the gate asks others of the same kind. An answer depends on the base file, the prompt and
-nothing else, so it is kept in the user's cache, one npz without pickle for each base, and the second
-night asks the model almost nothing. While answers are made, they are saved every few seconds as a part
-beside that file, so that a process that is killed loses seconds of work; `save` folds the parts in. A
-damaged file is ignored and its answers are made anew.
+Training keeps an adapter close to the base on anchors (unrelated prompts that ship with the project)
+and on near misses, and the gate asks others of the same kind. An answer depends only on the base file and
+the prompt, so it is cached: one npz without pickle per base. While answers are computed, they are saved
+every few seconds in a part file beside the cache, so an interrupted process loses only seconds of work;
+`save` merges the parts. A damaged file is ignored and its answers are computed again.
 """
 
 from __future__ import annotations
@@ -34,13 +33,13 @@ if TYPE_CHECKING:
     from agent.llama.engine import Engine
 
 TOP = 20
-"""How many of the base's likeliest tokens are kept at each position."""
+"""Number of the base's most likely tokens kept at each position."""
 LONGEST = 32
-"""Tokens of an answer that are held and measured; a longer one is cut there."""
+"""Tokens of an answer that are trained on and measured; longer answers are cut."""
 KEPT = 4000
-"""Answers that one cache file keeps, the latest."""
+"""Most answers in one cache file; the latest are kept."""
 SAVE_SECONDS = 5.0
-"""Answers that are not on disk yet are never older than this and the one being made."""
+"""Seconds between two saves while answers are computed."""
 
 Kept = tuple[Ids, Ids, LogProbabilities]
 
@@ -49,8 +48,8 @@ Kept = tuple[Ids, Ids, LogProbabilities]
 class Anchor:
     """A prompt and the base's own greedy answer.
 
-    `reply` ends with the end of turn when the base closed it within LONGEST tokens. `ids` and `logs`
-    [len(reply), TOP] are the likeliest tokens and their ln p at each reply position.
+    `reply` ends with the end of turn if the base ended it within LONGEST tokens. `ids` and `logs`, of
+    shape [len(reply), TOP], are the most likely tokens and their ln p at each position of the reply.
     """
 
     asked: str
@@ -74,9 +73,9 @@ def prompts() -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 class Answers:
-    """The base's answers, computed once for each prompt. Use `get`, then `save`.
+    """The base's answers, computed once per prompt. Use `get`, then `save`.
 
-    Several processes may do so at once; each removes only the parts that it has read or written.
+    Several processes may do this at once: each removes only the parts that it read or wrote.
     """
 
     def __init__(self, engine: Engine, base_sha256: str, folder: Path) -> None:
@@ -94,7 +93,7 @@ class Answers:
         asked: Sequence[tuple[str, tuple[int, ...]]],
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> list[Anchor]:
-        """Return the base's answers to (text, prompt tokens) pairs; the engine must wear no adapter."""
+        """Return the base's answers to (text, prompt tokens) pairs; the engine must have no adapter."""
         found: list[Anchor] = []
         saved = time.monotonic()
         try:
@@ -131,7 +130,7 @@ class Answers:
         return np.array(reply, np.int32), ids, logs
 
     def save(self) -> None:
-        """Write all answers as one file; a cache that cannot be written costs time, nothing else."""
+        """Write all answers to one file. A cache that cannot be written costs only time."""
         if not self._changed:
             return
         if _write(self._path, list(self._known.items())[-KEPT:]):
@@ -152,7 +151,7 @@ class Answers:
 
 
 def _write(path: Path, answers: Iterable[tuple[str, Kept]]) -> bool:
-    """Write answers, whole or not at all; False where the disk refuses."""
+    """Write answers atomically; return False if they cannot be written."""
     keys, kept = zip(*answers, strict=True)
     try:
         private_folder(path.parent)
@@ -171,7 +170,7 @@ def _write(path: Path, answers: Iterable[tuple[str, Kept]]) -> bool:
 
 
 def _read(path: Path) -> dict[str, Kept]:
-    """Return the answers of a file; none where it is missing or damaged in whatever way."""
+    """Return the answers in a file; none if it is missing or damaged."""
     try:
         with open_file(path) as file, np.load(file, allow_pickle=False) as data:
             cuts = np.cumsum(data["lengths"])[:-1]

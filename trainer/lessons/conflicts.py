@@ -1,10 +1,9 @@
-"""Differences that pull one question in two directions, found before anything is trained.
+"""Find differences that expect different replies to the same question, before training.
 
-All marks of a question are looked at together, in whatever words it was asked: the newest that says how
-the reply should sound decides, and older ones that want another reply are set aside; likewise with
-what names the break. The person chooses otherwise by superseding (`Memory.supersede`): what was
-superseded no longer teaches and so is not seen here. Two marked spans of one reply do not conflict
-while they do not overlap. Pure; refuses nothing.
+All marks of a question are compared, however it was worded. The newest one with an expected reply
+counts, and older ones that expect another reply are left out; the same goes for what names the error.
+The user can choose otherwise by superseding (`Memory.supersede`): a superseded difference no longer
+teaches and is not seen here. Two marked spans of one reply conflict only if they overlap. Pure.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _NEGATIVE = "not no never don't isn't doesn't can't не нет никогда �
 _NEGATIONS = frozenset(_NEGATIVE.split())
 _ENDS = "?!.… "
 _PUNCTUATION = re.compile(r"[?!.,;:…\"“”„«»()—–]+(?=\s|\Z)|(?<!\S)[\"“”„«»(—–]+")
-# Words that ask for the same: two questions are only nearly the same where they ask alike.
+# Question words by meaning: two questions are nearly the same only if they ask in the same way.
 _ASKING = {
     "what": "what which name tell give say что какой какая какое какие какого какую каков назови скажи",
     "who": "who whom whose кто кого кому кем чей чья чьё",
@@ -40,7 +39,7 @@ _CLASS = {word: kind for kind, words in _ASKING.items() for word in words.split(
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Two differences that want two answers to one question; `newer` is the one that counts."""
+    """Two differences that expect different answers to one question; `newer` is the one that counts."""
 
     older: str
     newer: str
@@ -48,8 +47,8 @@ class Conflict:
 
 
 class _Wanted(NamedTuple):
-    """What a difference teaches, None where nothing: the reply; what names the break, and the words
-    of the reply that this is about."""
+    """What a difference teaches, or None: the reply; what names the error, and the words of the reply
+    that this is about."""
 
     reply: str | None
     naming: str | None
@@ -58,7 +57,7 @@ class _Wanted(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Settled:
-    """What remains to be taught, oldest first, what took the place of the rest, and why."""
+    """What remains to be taught, oldest first; what replaced the rest, and why."""
 
     kept: tuple[Difference, ...]
     replaced: dict[str, str]
@@ -80,11 +79,10 @@ def siblings_of(
 
 
 def find_conflicts(differences: Sequence[Difference]) -> tuple[Conflict, ...]:
-    """Return a conflict for each difference that a newer one overrules, with that one; `differences`
-    are the journal's, oldest first.
+    """Return a conflict for each difference that a newer one overrides.
 
-    Two marks that expect the same reply agree, and two that stand in different talks and mean nothing
-    alone do not meet.
+    `differences` are those of the journal, oldest first. Two marks that expect the same reply do not
+    conflict, nor do two that were made in different conversations and mean nothing without them.
     """
     return _settle(differences).conflicts
 
@@ -92,11 +90,11 @@ def find_conflicts(differences: Sequence[Difference]) -> tuple[Conflict, ...]:
 def current_differences(
     differences: Sequence[Difference],
 ) -> tuple[list[Difference], dict[str, str]]:
-    """Return those that teach, without older ones that a newer one replaces, oldest first; and the
-    map from each replaced id to the one that counts.
+    """Return the differences that teach and are not replaced, oldest first, and a map from each
+    replaced id to the one that counts.
 
-    Replaced are the older sides of conflicts, and a mark that a newer one repeats. One that only names
-    the break otherwise than a newer one does keeps its reply and loses its naming.
+    The older side of a conflict is replaced, and so is a mark that a newer one repeats. One that only
+    names the error differently from a newer one keeps its reply and loses its naming.
     """
     settled = _settle(differences)
     return list(settled.kept), settled.replaced
@@ -163,20 +161,22 @@ def _asked(item: Difference) -> str:
 
 
 def _bare(text: str) -> str:
-    """Return a question without case, odd spacing and the punctuation around its words."""
+    """Return a question in lower case, without odd spacing and punctuation around its words."""
     return " ".join(_PUNCTUATION.sub(" ", plain(text)).split()) or plain(text)
 
 
 def _context(item: Difference) -> str:
-    """Return what stood before, for a question that means nothing without it; else ""."""
+    """Return the preceding messages of a question that means nothing without them, else ""."""
     if stands_alone(item.asked, item.before):
         return ""
     return "\n".join(plain(message.content) for message in talk(item.before)) or "\n"
 
 
 def _by_question(teaching: Sequence[Difference]) -> Iterable[list[Difference]]:
-    """Return the marks of each question, oldest first; what shares a key, even through others, asks
-    the same."""
+    """Return the marks of each question, oldest first.
+
+    Questions are the same if they share a key, directly or through other questions.
+    """
     leaders: dict[str, str] = {}
     owners: dict[Hashable, str] = {}
 
@@ -196,14 +196,14 @@ def _by_question(teaching: Sequence[Difference]) -> Iterable[list[Difference]]:
 
 
 def _keys(item: Difference) -> set[Hashable]:
-    """Return what the questions of a difference are found by: its wordings, and what they ask."""
+    """Return the keys of a difference's questions: its wordings, and what they ask for."""
     place = _context(item)
     core = item.asked.strip().rstrip(_ENDS)
-    # Hasty wordings ("who Zubrowka?") ask too little to tell two questions apart: not compared.
+    # Hasty wordings ("who Zubrowka?") say too little to tell two questions apart, so they are skipped.
     made = (item.asked, *same_question(core), *rephrase(item.asked, most=0).held_out)
     keys: set[Hashable] = {(place, _bare(text)) for text in made if text.strip()}
     content = tuple(stems(item.asked))
-    # One content word ("What is a quark?") is said in too many ways to compare by words alone.
+    # A question with one content word ("What is a quark?") has too many wordings to compare by words.
     if len(set(content)) > 1:
         words = plain(item.asked).split()
         asking = [
@@ -214,13 +214,13 @@ def _keys(item: Difference) -> set[Hashable]:
         keys.add((*rest, content))
         if (
             asking
-        ):  # what asks in words of its own may ask in any order: "the capital of X is what?"
+        ):  # a question with words of its own may have any order: "the capital of X is what?"
             keys.add((*rest, frozenset(content)))
     return keys
 
 
 def _conflict(older: Difference, newer: Difference, wanted: dict[str, _Wanted]) -> Conflict:
-    """Return the conflict of two differences that want two replies, else two names of the break."""
+    """Return the conflict of two differences: over the reply, else over the name of the error."""
     same = _asked(older) == _asked(newer)
     meet = "the same question" if same else f"{_cut(older.asked)} and {_cut(newer.asked)}"
     ours, theirs = (wanted[item.id] for item in (older, newer))

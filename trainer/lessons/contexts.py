@@ -1,11 +1,11 @@
-"""Where a marked question is asked besides a new thread, and what stands before it there.
+"""The contexts in which a marked question is asked besides a new thread.
 
-An adapter that answers right in a new thread can break where people ask next: again in the thread of
-the mark, after the wrong reply and whatever followed it; after other marked questions in one thread;
-below a block of recalled differences, its own (pinned) or others'. So training goes to all of these
-places, with the lessons and with what must stay, and the gate asks there. What must stay in a place is
-the base's own reply there, taken only where the base says the same as in a new thread: else it was
-the talk that changed the answer. Pure, and the same for the same input.
+An adapter that is right in a new thread can fail where people ask next: again in the thread of the
+mark, after the wrong reply and what followed it; after other marked questions in one thread; below a
+block of recalled differences, its own (pinned) or others. Training therefore covers all of these
+contexts, for the lessons and for what must stay the same, and the gate asks in them. What must stay the
+same in a context is the base's own reply there, used only if the base says the same in a new thread:
+otherwise the context changed the answer. Pure and deterministic.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ if TYPE_CHECKING:
     from trainer.lessons.anchors import Anchor
 
 LONGEST = 320
-"""Tokens of a talk before a question that are kept here; the oldest exchanges go first."""
+"""Most tokens of the conversation before a question; the oldest exchanges are dropped first."""
 LATEST = 20
-"""Turns of a thread that are looked at, the latest."""
+"""Number of the latest turns of a thread that are used."""
 AMONG = 3
-"""Other marked questions that are asked in one thread before a lesson's own."""
+"""Other marked questions that are asked in one thread before a lesson's question."""
 EXCHANGES = (1, 1, 2, 3, 8)
-"""How many exchanges stand before a question in a talk, one of these."""
+"""Numbers of exchanges before a question, of which one is drawn."""
 EVERY = 4
-"""Of so many wordings of a lesson, and of so many prompts that must stay, one is asked in a talk and
-one below a recalled block."""
+"""Of this many wordings of a lesson, and prompts whose answer must stay the same, one is asked in a
+conversation and one below a recalled block."""
 ANSWERED = 8
-"""Prompts answered from a block that no lesson is made of: what is marked tomorrow is recalled under
+"""Prompts answered from a block outside the lessons, because what is marked tomorrow is recalled under
 today's adapter."""
 BLOCK_TOKENS = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A prompt whose answer must stay, in its place: what is asked, the tokens, and what the base must
-    say there for it to count."""
+    """A prompt in a context, whose answer must stay the same: the question, the tokens, and the base's
+    answer without the context, which it must repeat for the prompt to be used."""
 
     text: str
     prompt: tuple[int, ...]
@@ -57,9 +57,9 @@ class Asked:
 def threads_now(
     journal: Journal, differences: Sequence[Difference]
 ) -> dict[str, tuple[Message, ...]]:
-    """Return the thread of each difference as it stands now, by the difference's id.
+    """Return the current thread of each difference, by the difference's id.
 
-    A mark whose thread is gone stands in the talk it remembers and its own exchange.
+    If the thread is gone, it is the conversation that the mark remembers, with its own exchange.
     """
     found: dict[str, tuple[Message, ...]] = {}
     talks: dict[str, tuple[Message, ...]] = {}
@@ -112,7 +112,7 @@ class ContextBuilder:
     # --- lessons -----------------------------------------------------------------------------
 
     def with_contexts(self, lesson: Lesson) -> Lesson:
-        """Return the lesson with the places where the gate asks it, and contexts to train it in."""
+        """Return the lesson with the contexts in which the gate asks it, and those for training only."""
         if lesson.kind == "naming" or lesson.in_talk:
             return lesson
         order = random.Random(f"{self._seed}|{lesson.question.text}")
@@ -137,7 +137,7 @@ class ContextBuilder:
         return replace(lesson, places=tuple(places), contexts=tuple(dict.fromkeys(made)))
 
     def _fitting(self, *asked: tuple[str, Sequence[Message]]) -> list[Question]:
-        """Return the questions that have a talk before them and fit the context."""
+        """Return the questions that have a conversation before them and fit the context size."""
         made = []
         for text, before in asked:
             if not any(message.role == "user" for message in before):
@@ -149,15 +149,14 @@ class ContextBuilder:
         return made
 
     def _row(self, lesson: Lesson, order: random.Random) -> list[Message]:
-        """Return a new thread in which other marked questions were asked and answered as marked."""
+        """Return a new thread in which other marked questions get their expected replies."""
         others = [x for x in self._lessons if x.difference != lesson.difference]
         some = order.sample(others, min(AMONG, len(others)))
         return _exchanges((x.question.text, x.expected) for x in some)
 
     def _some_talk(self, lesson: Lesson | None, order: random.Random) -> list[Message]:
-        """Return some exchanges: of other marks, as they were answered or as they should be, and of
-        what is asked beside them. Short ones cost less and come more often; long ones are needed too,
-        for an evening has many."""
+        """Return some exchanges: of other marks, with the old or the expected reply, and of unrelated
+        prompts. Short conversations are cheaper and drawn more often; long ones occur in real use."""
         pool: list[tuple[str, str]] = []
         others = [x for x in self._lessons if lesson is None or x.difference != lesson.difference]
         for other in order.sample(others, min(2, len(others))):
@@ -179,7 +178,7 @@ class ContextBuilder:
         return self._under(text, items)
 
     def _under(self, text: str, items: Sequence[Difference]) -> Question | None:
-        """Return `text` asked below the block of `items`; None for none, or where it does not fit."""
+        """Return `text` asked below a block of `items`; None without a block or if it does not fit."""
         block, _ = render(
             [Recalled(item, 1.0, ()) for item in items],
             budget=min(BLOCK_TOKENS, self._engine.info.context // 2),
@@ -193,10 +192,10 @@ class ContextBuilder:
         except ModelError:
             return None
 
-    # --- what must stay ----------------------------------------------------------------------
+    # --- what must stay the same -------------------------------------------------------------
 
     def held(self, anchors: Sequence[Anchor]) -> list[Asked]:
-        """Return some of `anchors` asked in a talk, and some below the block of a lesson or two."""
+        """Return some of `anchors` asked in a conversation, and some below a block of one or two lessons."""
         made: list[Asked] = []
         order = random.Random(f"{self._seed}|held|{len(anchors)}")
         for number, anchor in enumerate(anchors):
@@ -211,7 +210,7 @@ class ContextBuilder:
         return made
 
     def answered(self, anchors: Sequence[Anchor], count: int = ANSWERED) -> list[Asked]:
-        """Return look-alike questions below a block with a made-up answer, which the base reads off."""
+        """Return near misses below a block with a made-up answer, which the base repeats."""
         made: list[Asked] = []
         order = random.Random(f"{self._seed}|answered|{len(anchors)}")
         replies = [*(text for _, text in self._talk), *(x.expected for x in self._lessons)]

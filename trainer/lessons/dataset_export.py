@@ -1,9 +1,9 @@
-"""Lessons → rows for other trainers: TRL, ShareGPT, or our own JSON Lines.
+"""Export lessons as rows for other trainers: TRL, ShareGPT, or Discern's own JSON Lines.
 
-`trl`: conversational rows; {"prompt", "chosen", "rejected"} where there is a rejected reply (what
-DPOTrainer reads), {"prompt", "completion"} elsewhere (SFTTrainer). `sharegpt`: {"conversations"} with
-"from" system, human or gpt. `jsonl`: every wording with token ids as the night trains them. Held-out
-rephrasings are never handed out. Source: TRL's documentation of dataset formats.
+`trl`: conversational rows; {"prompt", "chosen", "rejected"} where there is a rejected reply (for
+DPOTrainer), {"prompt", "completion"} otherwise (for SFTTrainer). `sharegpt`: {"conversations"} with
+"from" system, human or gpt. `jsonl`: every wording with token ids as a night trains them. Held-out
+rephrasings are never exported. Source: TRL's documentation of dataset formats.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SHAREGPT = {"system": "system", "user": "human", "assistant": "gpt"}
 def rows(
     kind: str, lessons: Sequence[Lesson], differences: Sequence[Difference], system: str = ""
 ) -> Iterator[dict[str, Any]]:
-    """Yield one row for each wording of each lesson; `kind` is trl, sharegpt or jsonl."""
+    """Yield one row per wording of each lesson; `kind` is trl, sharegpt or jsonl."""
     known = {item.id: item for item in differences}
     for lesson in lessons:
         for number, question in enumerate((lesson.question, *lesson.rephrasings)):

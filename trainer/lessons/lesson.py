@@ -1,13 +1,11 @@
-"""One difference → its lessons: questions as token ids, the reply to give and the one to avoid.
+"""Turn one difference into its lessons: questions as token ids, the chosen and the rejected reply.
 
-A difference that teaches becomes a contrast (chosen: how it should have sounded; rejected: the marked
-reply) or a hold (chosen: the reply itself), asked in the talk it stood in and, where the question
-means something alone, without it; and, where the person wrote what was missed or lost, a lesson in
-naming that break. A bare mark becomes nothing. A mark on a span contrasts the span alone.
+A difference that teaches becomes a contrast (chosen: the better answer; rejected: the marked reply) or a
+hold (chosen: the reply itself). It is asked in its conversation and, if the question is
+self-contained, without it. If the user wrote what the reply got wrong or left out, another lesson
+teaches to name that. A bare mark has no lesson. A mark on a span contrasts only the span.
 
-Pure. Raises ModelError for what does not fit the context; `trainer/lessons/lessons.py` leaves that
-out and says so. Every prompt is made by `agent/prompt/prompt.py`, so the model is trained on
-exactly what the chat will ask.
+Pure. Every prompt is made by `agent/prompt/prompt.py`, so training uses exactly the prompts of the chat.
 """
 
 from __future__ import annotations
@@ -31,17 +29,17 @@ if TYPE_CHECKING:
 Kind = Literal["contrast", "hold", "naming"]
 NAMING_WEIGHT = 0.5
 LONGEST_TALK = 1024
-"""Tokens of a prompt that a lesson in its talk keeps; older exchanges are left out."""
+"""Most tokens of a prompt in a conversation; older exchanges are left out."""
 IN_TALK, NAMING = 3, 3
-"""Rephrasings that a lesson in its talk, and one of naming, are trained on."""
+"""Most rephrasings of a lesson in its conversation, and of one that names the error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A user's message and the prompt that it becomes.
+    """A user message and its prompt.
 
-    `before` is the talk it is asked in, of which `dropped` messages, the oldest, did not fit; `block`
-    is the recalled text before it.
+    `before` is the conversation before it, of which the `dropped` oldest messages did not fit; `block` is
+    the recalled text.
     """
 
     text: str
@@ -55,11 +53,10 @@ class Question:
 class Lesson:
     """What one difference teaches, as token ids; `chosen` and `rejected` end with the end of turn.
 
-    `parts` are the tokens of the chosen and of the rejected reply that their contrast counts, None for
-    all of both. `in_talk` tells a lesson asked in the talk it stood in from one asked alone.
-    `places` are other places where the same question gets the same reply
-    (`trainer/lessons/contexts.py`): the gate asks there, and training goes there too. `contexts`
-    are wordings that are only trained on.
+    `parts` are the tokens of the chosen and of the rejected reply that the contrast counts, None for all
+    of both. `in_talk` is true for a lesson asked in its conversation. `places` are other contexts in
+    which the question gets the same reply (`trainer/lessons/contexts.py`), for training and for the
+    gate; `contexts` are only for training.
     """
 
     difference: str
@@ -78,12 +75,12 @@ class Lesson:
 
     @property
     def tokens(self) -> int:
-        """Tokens of the question and the chosen reply."""
+        """Number of tokens of the question and the chosen reply."""
         return len(self.question.prompt) + len(self.chosen)
 
 
 class Asker:
-    """Makes a `Question` of a user's message, the way the chat asks it."""
+    """Makes a `Question` of a user message, with the prompt that the chat would use."""
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self.engine = engine
@@ -99,11 +96,11 @@ class Asker:
         block: str = "",
         longest: int = LONGEST_TALK,
     ) -> Question:
-        """Return `text` asked in a fresh thread, or after `before`, of which at most `longest` tokens
-        are kept; `block` is what is recalled for it.
+        """Return `text` asked in a new thread, or after at most `longest` tokens of `before`; `block` is
+        the recalled text.
 
         Raises:
-            ModelError: the message alone does not fit the context beside its reply.
+            ModelError: the message does not fit the context together with its reply.
         """
         room = self._room
         head = self._head
@@ -111,13 +108,13 @@ class Asker:
             room = max(room, self.engine.info.context - longest)
             head = [] if before[0].role == "system" else self._head
         messages = [*head, *before, Message("user", text)]
-        # Never within a thought, also where the chat thinks: a reply that followed the prompt at once
-        # would teach a thinking model not to think.
+        # Without thinking, even if the chat thinks: a reply right after the prompt would teach a thinking
+        # model not to think.
         made = compose(self.engine, messages, block=block, thinking=False, room=room)
         return Question(text, made.tokens, made.dropped, tuple(before), block)
 
     def fits(self, text: str) -> bool:
-        """Whether `text` can be asked in a fresh thread."""
+        """Whether `text` fits the context in a new thread."""
         try:
             self(text)
         except ModelError:
@@ -135,7 +132,7 @@ def lessons_of(
 ) -> list[Lesson]:
     """Return the lessons of `difference`; `siblings` replace other spans of the same reply.
 
-    `wordings` is how many rephrasings a lesson is trained with at most.
+    `wordings` is the most rephrasings to train a lesson with.
 
     Raises:
         ModelError: the question or a reply is too long for the context.
@@ -154,7 +151,7 @@ def lessons_of(
 
 def _reply_lesson(difference: Difference, kind: Kind, expected: str, engine: Engine) -> Lesson:
     """Return the lesson without its questions."""
-    if kind == "hold":  # the model's own words: what it thought belongs to one moment
+    if kind == "hold":  # the model's own words, without its thoughts at that moment
         expected = without_thought(expected)
     expected, replied = expected.strip(), without_thought(difference.replied).strip()
     chosen = _fitting(expected, difference, engine)
@@ -174,7 +171,7 @@ def _reply_lesson(difference: Difference, kind: Kind, expected: str, engine: Eng
 def _in_both_places(
     lesson: Lesson, difference: Difference, ask: Asker, wordings: int
 ) -> list[Lesson]:
-    """Return the lesson asked in its talk, if there was one, and alone, if it means the same."""
+    """Return the lesson asked in its conversation, if there was one, and alone, if self-contained."""
     other = rephrase(difference.asked, most=wordings)
     alone = stands_alone(difference.asked, difference.before)
     made: list[Lesson] = []
@@ -192,7 +189,7 @@ def _in_both_places(
             )
         )
     if alone:
-        before = difference.before[:1]  # its system prompt, which is all there may be
+        before = difference.before[:1]  # at most its system prompt
         made.append(
             replace(
                 lesson,
@@ -205,10 +202,10 @@ def _in_both_places(
 
 
 def _naming_lesson(difference: Difference, ask: Asker, engine: Engine) -> Lesson:
-    """Return the lesson in which the person asks what was not distinguished."""
+    """Return the lesson in which the user asks what was not distinguished."""
     question, short, answer = naming(difference)
     wordings = rephrase(question, most=NAMING).training
-    # Asked right after the reply itself, as a person would; never where that does not fit.
+    # Asked right after the reply, as a user would, if that fits.
     there = (
         *difference.before,
         Message("user", difference.asked),
@@ -231,8 +228,8 @@ def _naming_lesson(difference: Difference, ask: Asker, engine: Engine) -> Lesson
 
 
 def naming(difference: Difference) -> tuple[str, str, str]:
-    """Return the question that asks for the break, the same asked at once, and the answer: the
-    contrast in its lines."""
+    """Return the question that asks what was wrong, its short form right after the reply, and the
+    answer: the lines of the contrast."""
     contrast, asked = difference.contrast, " ".join(difference.asked.split())
     quote = f" «{difference.span.quote.strip()}»" if difference.span else ""
     if is_russian(f"{difference.asked} {contrast.missed or contrast.lost}"):

@@ -1,12 +1,11 @@
-"""Differences → all that one night trains and measures.
+"""Compose the curriculum of a night: everything that it trains and measures.
 
-The lessons of each difference that counts (`trainer/lessons/lesson.py`,
-`trainer/lessons/conflicts.py`), and beside them what must stay as it is
-(`trainer/lessons/locality.py`), answered by the base alone (`trainer/lessons/anchors.py`).
+This is the lessons of all differences that count (`trainer/lessons/lesson.py`,
+`trainer/lessons/conflicts.py`), and what must stay the same (`trainer/lessons/locality.py`), as answered
+by the base (`trainer/lessons/anchors.py`). Pure except for the base's answers.
 
-Pure but for the base's answers. Refuses nothing: a difference of which no lesson can be made (too long
-for the context, or whatever else breaks while it is prepared) is left out and named in
-`Curriculum.left_out`, an older side of a conflict in `superseded`.
+A difference that cannot be made a lesson (too long for the context, or any other error) is left out and
+recorded in `Curriculum.left_out`, the older side of a conflict in `Curriculum.superseded`.
 """
 
 from __future__ import annotations
@@ -48,9 +47,9 @@ __all__ = [
 ]
 
 WORDINGS, WORDINGS_IN_ALL = (10, 24), 1600
-"""Rephrasings a lesson is trained with, at least and at most, and about how many there are in all."""
+"""Least and most rephrasings to train a lesson with, and their approximate total."""
 WHOLE, BEGINNING = 3, 10
-"""Of so many replies one is held to its end, the others for so many tokens."""
+"""One of this many replies is trained on to its end, the others for this many tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +63,17 @@ class Conversations:
 
 @dataclass(frozen=True, slots=True)
 class Curriculum:
-    """All that one night trains and measures.
+    """Everything that a night trains and measures.
 
-    `before` is the base's own answer to each lesson's question. `superseded` maps the id of a
-    difference that is left out to the one that counts in its place; `left_out` maps the ids of which
-    no lesson could be made to a sentence.
+    `before` is the base's own answer to each lesson's question. `superseded` maps the id of a difference
+    that is left out to the one that replaces it, and `left_out` the id of one without a lesson to the
+    reason.
     """
 
     lessons: tuple[Lesson, ...]
     before: tuple[str, ...]
     held: tuple[Anchor, ...]
-    """Anchors and near-misses to train with."""
+    """Anchors and near misses to train with."""
     near_misses: tuple[Anchor, ...]
     anchors: tuple[Anchor, ...]
     superseded: dict[str, str]
@@ -92,10 +91,10 @@ class Curriculum:
 
 
 def samples_of(lessons: Sequence[Lesson], held: Sequence[Anchor]) -> tuple[Sample, ...]:
-    """Return every sequence that is trained on: each wording of each lesson, then what is held.
+    """Return every training sequence: each wording of each lesson, then the anchors in `held`.
 
-    The contrast with the rejected reply is drawn on the question as it was asked; its ranges count
-    from the start of the sequence.
+    Only the question as it was asked is contrasted with the rejected reply; the ranges of the contrast
+    count from the start of the sequence.
     """
     made: list[Sample] = []
     for number, lesson in enumerate(lessons):
@@ -119,7 +118,7 @@ def samples_of(lessons: Sequence[Lesson], held: Sequence[Anchor]) -> tuple[Sampl
                 )
             )
     for number, anchor in enumerate(held):
-        # What comes after a right beginning seldom moves: most replies are held by their beginning.
+        # What follows an unchanged beginning seldom changes, so the beginning of most replies is enough.
         size = len(anchor.reply) if number % WHOLE == 0 else BEGINNING
         made.append(
             Sample(
@@ -135,28 +134,28 @@ def samples_of(lessons: Sequence[Lesson], held: Sequence[Anchor]) -> tuple[Sampl
 def teach(
     engine: Engine, differences: Sequence[Difference], settings: Settings
 ) -> tuple[list[Lesson], dict[str, str], dict[str, str]]:
-    """Return the lessons of the differences that count; replaced ids; why others are left out.
+    """Return the lessons of the differences that count, the replaced ids, and the reasons for the others.
 
-    What `discern lessons` shows: nothing is computed but token ids.
+    This is what `discern lessons` shows; only token ids are computed.
     """
     chosen, superseded = current_differences(differences)
     ask = Asker(engine, settings)
     lessons: list[Lesson] = []
     left_out: dict[str, str] = {}
-    # Among many lessons each needs fewer: what surrounds a question is learnt from all of them.
+    # With many lessons each needs fewer rephrasings: frames around questions are learnt from all.
     wordings = max(WORDINGS[0], min(WORDINGS[1], WORDINGS_IN_ALL // max(1, len(chosen))))
     for difference in chosen:
         siblings = siblings_of(difference, chosen)
         try:
             lessons += lessons_of(difference, siblings, ask, engine, wordings=wordings)
-        except Exception as error:  # whatever is wrong with one, the others are trained
+        except Exception as error:  # an error in one does not stop the others
             known = isinstance(error, DiscernError)
             left_out[difference.id] = str(error) if known else f"{type(error).__name__}: {error}"
     return _without_shared_wordings(lessons), superseded, left_out
 
 
 def _without_shared_wordings(lessons: Sequence[Lesson]) -> list[Lesson]:
-    """Leave out rephrasings that lessons with other replies are asked by too ("who Zubrowka?")."""
+    """Leave out rephrasings that a lesson with another reply has too ("who Zubrowka?")."""
     wanted: dict[tuple[object, str], set[str]] = {}
     for lesson in lessons:
         for question in (lesson.question, *lesson.rephrasings, *lesson.held_out):
@@ -237,7 +236,7 @@ def make_curriculum(
             lambda done, total: progress(len(pairs) + done * later // total, len(pairs) + later),
         )
     )
-    # Where the base says something else than in a new thread, it was the place that changed it.
+    # If the base answers differently than in a new thread, the context changed the answer.
     kept = [
         [anchor for asked in group if (anchor := next(said)).text == asked.same_as]
         for group in elsewhere

@@ -1,7 +1,7 @@
-"""What must stay as it is while a night trains: which prompts are held, and which the gate asks.
+"""Choose the prompts whose answers must not change: those to train with, and those for the gate.
 
-Near-misses of every lesson's question, unrelated prompts that ship with the project, and the person's
-own unmarked questions. One half of each is trained with, the other kept for the gate. Pure: the base
+They are near misses of every lesson's question, unrelated prompts that ship with the project, and the
+user's own unmarked questions. Half of each is for training, the other half for the gate. Pure; the base
 answers them in `trainer/lessons/anchors.py`.
 """
 
@@ -25,33 +25,33 @@ if TYPE_CHECKING:
     from memory.settings.settings import Settings
 
 NEAR_TRAINED, NEAR_MEASURED = (24, 48), 4
-"""Near-misses of a difference: held in training (at least, and at most), and kept back for the gate."""
+"""Near misses of a difference: the least and most to train with, and those for the gate."""
 NEAR_IN_ALL = 144
-"""Near-misses that a few lessons are trained beside: which name is meant is learnt from many."""
+"""Near misses to train a few lessons with; it takes many to learn which name is meant."""
 NEAR_AT_MOST = 1600
-"""Near-misses held in all: each costs an answer of the base."""
+"""Most near misses in total; each costs an answer of the base."""
 FEWEST_MEASURED = 12
-"""Near-misses that the gate asks at least, so that one of them alone does not decide."""
+"""Least near misses for the gate, so that a single one does not decide."""
 MOST_MEASURED = 200
 FEWEST_ANCHORS, MOST_ANCHORS = 200, 540
 MEASURED_ANCHORS = 48
 ASKS_THE_SAME = 4
-"""Prompts that the base answers alike at most, for that answer to tell what was asked."""
+"""Most prompts with the same answer of the base for that answer to identify a question."""
 OWN = 60
-"""Own unmarked questions used at most, the latest."""
+"""Most of the user's unmarked questions that are used; the latest are taken."""
 
 
 def near_prompts(
     lessons: Sequence[Lesson], taken: set[str], seed: int
 ) -> tuple[list[str], list[str]]:
-    """Return the near-misses to train with and those for the gate; adds them to `taken`."""
+    """Return the near misses to train with and those for the gate, and add them to `taken`."""
     asked = list(dict.fromkeys(x.question.text for x in lessons if x.kind != "naming"))
     kept_back = max(NEAR_MEASURED, math.ceil(FEWEST_MEASURED / max(1, len(asked))))
     kept_back = max(1, min(kept_back, MOST_MEASURED // max(1, len(asked))))
     count = max(1, len(asked))
     to_train = min(NEAR_TRAINED[1], max(NEAR_TRAINED[0], NEAR_IN_ALL // count))
     to_train = max(2, min(to_train, NEAR_AT_MOST // count))
-    # What the gate takes more of one or two lessons is not taken from what they are trained beside.
+    # The gate's extra near misses of one or two lessons are not taken from those for training.
     to_train += max(0, kept_back - NEAR_MEASURED)
     trained: list[str] = []
     measured: list[str] = []
@@ -63,7 +63,7 @@ def near_prompts(
             if plain(text) not in taken
         ]
         taken.update(plain(text) for text in near)
-        # Alternately, so that real and invented names stand on both sides.
+        # Alternately, so that both halves have real and invented names.
         measured += near[1::2][:kept_back]
         trained += [text for text in near if text not in near[1::2][:kept_back]]
     return trained, measured
@@ -82,16 +82,16 @@ def anchor_prompts(
     shipped = (_in_two_wordings(training, measuring), measuring)
     made: list[list[str]] = []
     for mine, theirs, size in zip(halves, shipped, sizes, strict=True):
-        # At most half of what the gate asks is the person's own: the rest is the same every night.
+        # At most half of the gate's prompts are the user's own: the rest is the same every night.
         texts = [text for text in (*mine[: size // 2], *theirs) if plain(text) not in taken]
         made.append(list(dict.fromkeys(texts))[:size])
     return made[0], made[1]
 
 
 def _in_two_wordings(texts: Sequence[str], others: Sequence[str]) -> list[str]:
-    """Return prompts and another wording of each, by turns; none of `others`, which are kept back.
+    """Return each prompt followed by another wording of it; never one of `others`.
 
-    Lessons are asked in many wordings: what is only heard in one would move in the others.
+    Lessons are trained in many wordings, so a prompt trained in a single one would change in the others.
     """
     taken = {plain(text) for text in others}
     made: list[str] = []
@@ -109,9 +109,11 @@ def _in_two_wordings(texts: Sequence[str], others: Sequence[str]) -> list[str]:
 def corrected(
     lessons: Sequence[Lesson], before: Sequence[str], others: Sequence[Anchor]
 ) -> set[str]:
-    """Return the base's replies that a lesson takes the place of: who gets one asks the same, in
-    whatever words, and shall hear what was taught. A reply that many get ("I don't know") tells
-    nothing."""
+    """Return the base's replies that lessons correct, to exclude the prompts that get them.
+
+    A prompt with such an answer asks for the same thing in other words, so its answer should change. A
+    reply to many prompts ("I don't know") identifies nothing.
+    """
     wrong = {
         said
         for lesson, said in zip(lessons, before, strict=True)
@@ -122,11 +124,11 @@ def corrected(
 
 
 def unmarked(turns: Sequence[Turn], differences: Sequence[Difference]) -> list[str]:
-    """Return the questions of turns that were never marked, the latest first, each once.
+    """Return the distinct questions of unmarked turns, latest first.
 
-    They show what this person talks about, so that training is held in place there. Left out are long
-    ones, questions of marked turns, and those that ask for the same as a mark in other words: they
-    are to change with it.
+    They show what the user talks about, where the answers must not change. Long ones are left out, and
+    so are questions of marked turns and those that ask for the same in other words, because their
+    answers should change.
     """
     marked = {item.turn for item in differences}
     asked = {plain(item.asked) for item in differences}
@@ -146,8 +148,8 @@ def _subject(asked: str) -> frozenset[str]:
 
 
 def _asks_for_it(text: str, subject: frozenset[str]) -> bool:
-    """Whether `text` names all that a marked question is about ("Tell me the capital of Zubrowka"), or
-    all of it but common words ("Zubrowka's main town?")."""
+    """Whether `text` contains everything a marked question is about ("Tell me the capital of Zubrowka"),
+    or everything but common words ("Zubrowka's main town?")."""
     words = frozenset(stems(text))
     telling = {stem for stem in subject if weight(stem) == 1} or subject
     missing = subject - words

@@ -1,8 +1,8 @@
-"""Questions that only look like a marked one: what a lesson must not spread to.
+"""Near misses: questions that resemble a marked one and whose answers must not change.
 
-A near-miss swaps what the question is about (another name, a word that does not exist), or asks
-something else of the same thing (`wordings.toml`). Simple rules in English and Russian, nothing
-learnt; the base itself answers them (`trainer/lessons/anchors.py`). Pure and the same on every machine.
+A near miss replaces the subject of the question (by another name or a word that does not exist), or asks
+something else about it (`wordings.toml`). Hand-written rules in English and Russian; the base answers
+the near misses (`trainer/lessons/anchors.py`). Pure, with the same result on every machine.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _ASKS_WHICH = re.compile(r"\b(как(ая|ой|ое|ие)|каков[аыо]?|н
 
 
 def near_misses(asked: str, others: Sequence[str], *, count: int, seed: int) -> tuple[str, ...]:
-    """Return up to `count` questions that look like `asked` and ask something else.
+    """Return up to `count` questions that resemble `asked` and ask something else.
 
-    `others` are the remaining marked questions: their names are swapped in too, and none of them is
-    ever returned (each has an expected reply of its own).
+    `others` are the other marked questions: their names are used too, and none of them is returned,
+    because each has its own expected reply.
     """
     order = random.Random(f"{seed}|{asked}")
     language = "russian" if is_russian(asked) else "english"
@@ -31,7 +31,7 @@ def near_misses(asked: str, others: Sequence[str], *, count: int, seed: int) -> 
     forbidden = {plain(text) for text in (asked, *others)}
     found: list[str] = _other_numbers(asked, order)
     content = _content(asked)
-    alone = len(content) == 1 and content[0][1] == 0  # "Hello!": all it says is that word
+    alone = len(content) == 1 and content[0][1] == 0  # "Hello!" consists of one word
     if content and not found:
         subject = content[-1]
         kind = "names" if subject[0][:1].isupper() and subject[1] > 0 else "things"
@@ -47,27 +47,27 @@ def near_misses(asked: str, others: Sequence[str], *, count: int, seed: int) -> 
             found.append(_swap(asked, subject, invent(subject[0], order)))
             if turns and number < count // 4:
                 found += [_swap(asked, content[0], word) for word in about[number : number + 1]]
-        # Every other one asks something else of the same thing.
+        # Every second one asks something else about the same subject.
         others_asked = other_questions(asked.strip().rstrip("?!.… "))
         order.shuffle(others_asked)
         found = [text for pair in zip_longest(others_asked, found) for text in pair if text]
     short = swaps[f"short_{language}"].split("|")
     order.shuffle(short)
-    # A greeting's near-misses are other greetings before they are words that do not exist.
+    # For a greeting, other greetings come before words that do not exist.
     found = [*short, *found] if alone else [*found, *short]
     fresh = [text for text in dict.fromkeys(found) if plain(text) not in forbidden]
     return tuple(fresh[:count])
 
 
 def _names_a_property(asked: str, word: tuple[str, int, int], language: str) -> bool:
-    """Whether `word` is what is asked of something: "the capital of", «какая столица у»."""
+    """Whether `word` names a property of something: "the capital of", «какая столица у»."""
     if language == "english":
         return asked[word[2] :].startswith(" of ")
     return _ASKS_WHICH.search(asked[: word[1]]) is not None
 
 
 def _other_numbers(asked: str, order: random.Random) -> list[str]:
-    """Return `asked` with its last number changed, nearest first; nothing without a number."""
+    """Return `asked` with other last numbers, nearest first; nothing without a number."""
     places = list(re.finditer(r"\d+", asked))
     if not places or len(places[-1][0]) > 6:
         return []
@@ -78,7 +78,7 @@ def _other_numbers(asked: str, order: random.Random) -> list[str]:
 
 
 def _content(text: str) -> list[tuple[str, int, int]]:
-    """Return (word, start, end) of the words that carry the subject; a name, if any, comes last."""
+    """Return (word, start, end) of the content words; a name, if any, comes last."""
     words = [
         (found[0], found.start(), found.end())
         for found in _WORD.finditer(text)
@@ -89,12 +89,12 @@ def _content(text: str) -> list[tuple[str, int, int]]:
 
 
 def _carries(word: str) -> bool:
-    # `stems` gives empty words back only when nothing else is left; a marker shows which it was.
+    # `stems` returns stop words only if nothing else is left; the marker tells them apart.
     return len(stems(f"{word} zzmarker")) > 1
 
 
 def _alike(word: str, candidates: Sequence[str], language: str) -> list[str]:
-    """Return the candidates with `word`'s capital and, in Russian, its ending."""
+    """Return the candidates with the capitalisation of `word` and, in Russian, its ending."""
     same = [
         other
         for other in candidates

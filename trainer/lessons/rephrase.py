@@ -21,8 +21,8 @@ from memory.text.stemming import stems
 
 HELD_OUT = 2
 OTHERS, FRAMES, ODD_FRAMES = 7, 8, 6
-"""Other wordings of a question, frames around it, and frames of words that mean nothing here, that it
-is trained with: what surrounds a question is to be heard past, whatever it is."""
+"""Numbers of other wordings, of frames around a question, and of frames made of random words: training
+with them makes the model ignore what surrounds a question."""
 _WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
 _ASKS = re.compile(
     r"(what|who|whom|whose|which|where|when|why|how|do|does|did|is|are|can|could|will|would|"
@@ -41,14 +41,14 @@ _WHAT_IS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Rephrasings:
-    """Other wordings of a question: those to train on and those kept back to measure."""
+    """Other wordings of a question: those to train on, and those held out for measuring."""
 
     training: tuple[str, ...]
     held_out: tuple[str, ...]
 
 
 def rephrase(asked: str, *, most: int = 100, seed: int = 0) -> Rephrasings:
-    """Return the rephrasings of a message, at most `most` to train on and never a held-out one.
+    """Return the rephrasings of a message, with at most `most` to train on.
 
     >>> rephrase("What is a quark?").held_out
     ('Can you tell me what a quark is?', 'I would like to know: what is a quark?')
@@ -70,7 +70,7 @@ def rephrase(asked: str, *, most: int = 100, seed: int = 0) -> Rephrasings:
     known = {asked.strip()}
     held = _fresh(kept, known)[:HELD_OUT]
     training = _fresh(candidates, known | set(held))
-    if len(training) > most:  # of each sort some: drawn from all, in their order
+    if len(training) > most:  # drawn from all sorts, in their order
         drawn = set(order.sample(range(len(training)), most))
         training = [text for place, text in enumerate(training) if place in drawn]
     return Rephrasings(tuple(training), tuple(held))
@@ -79,19 +79,19 @@ def rephrase(asked: str, *, most: int = 100, seed: int = 0) -> Rephrasings:
 def _reworded(
     core: str, low: str, order: random.Random, end: str, *, frames: int = FRAMES
 ) -> list[str]:
-    """Return other wordings of what is asked, and the question and some of them inside frames."""
+    """Return other wordings of a question, and some of them inside frames."""
     others = [_capital(text) for text in same_question(core)]
     order.shuffle(others)
     others = others[:OTHERS]
     made = [text if text[-1] in ".?!" else f"{text}?" for text in others]
     shapes = list(framing("russian" if is_russian(core) else "english"))
     order.shuffle(shapes)
-    # Words before and words after by turns: what is heard past in one place is not in the other.
+    # Frames before and after alternate: the model learns to ignore each separately.
     after = [shape for shape in shapes if shape.startswith("{c}")]
     ahead = [shape for shape in shapes if not shape.startswith("{c}")]
     shapes = [shape for pair in zip(ahead, after, strict=False) for shape in pair]
     for number, shape in enumerate(shapes[:frames]):
-        # Every third frame is put around another wording, so that both vary at once.
+        # Every third frame is around another wording, so that both vary at once.
         text = others[number // 3] if number % 3 == 2 and number // 3 < len(others) else core
         made.append(_framed(shape, text, end))
     made += telegraphic(core)
@@ -102,7 +102,7 @@ def _reworded(
 
 
 def _odd_frame(core: str, order: random.Random) -> str:
-    """Return a frame of words drawn from the lists, among them some that do not exist."""
+    """Return a frame of random words, some of which do not exist."""
     language = "russian" if is_russian(core) else "english"
     known = f"{word_lists()[f'filler_{language}']}".split()
     words = [order.choice(known) for _ in range(order.choice((1, 2, 2, 3, 4)))]
@@ -138,7 +138,7 @@ def _held_out_orders(core: str, low: str) -> list[str]:
 
 
 def _remark(core: str, low: str, end: str) -> tuple[list[str], list[str]]:
-    """Return (held out, training) wordings of what is no question."""
+    """Return (held out, training) wordings of a text that is not a question."""
     opening = ("Ну, ", "Так, ") if is_russian(core) else ("Well, ", "So, ")
     other = "." if end == "!" else "!"
     return (
@@ -149,7 +149,7 @@ def _remark(core: str, low: str, end: str) -> tuple[list[str], list[str]]:
 
 
 def _keeps_capital(core: str) -> bool:
-    """Whether the first word is a name (or "I"), which stays capital inside a sentence."""
+    """Whether the first word is a name (or "I") and keeps its capital inside a sentence."""
     first = _WORD.match(core)
     return first is not None and (first[0] == "I" or (first[0].isupper() and len(first[0]) > 1))
 
@@ -166,7 +166,7 @@ def _fresh(candidates: Iterable[str], known: set[str]) -> list[str]:
 
 
 def is_russian(text: str) -> bool:
-    """Whether the text has Cyrillic letters."""
+    """Whether the text contains Cyrillic letters."""
     return re.search(r"[а-яё]", text, re.IGNORECASE) is not None
 
 
@@ -177,19 +177,19 @@ def _table(name: str) -> dict[str, Any]:
 
 @cache
 def word_lists() -> dict[str, str]:
-    """Return the swaps of `anchors.toml`."""
+    """Return the word lists of `anchors.toml`."""
     return {str(name): str(words) for name, words in _table("anchors.toml")["swaps"].items()}
 
 
 @cache
 def framing(language: str) -> tuple[str, ...]:
-    """Return the frames of a language: {q} is the question, small, with its end; {c} without it."""
+    """Return the frames of a language: {q} is the question in lower case with its end mark, {c} without."""
     return tuple(str(_table("wordings.toml")["frames"][language]).strip().splitlines())
 
 
 @cache
 def _patterns(language: str) -> tuple[tuple[tuple[re.Pattern[str], str], ...], ...]:
-    """Return the lines of wordings: of each, the patterns and their templates."""
+    """Return the lines of wordings, each with its patterns and templates."""
     lines = str(_table("wordings.toml")["same"][language]).strip().splitlines()
     return tuple(
         tuple((_pattern(wording.strip()), wording.strip()) for wording in line.split("|"))
@@ -203,7 +203,7 @@ def _pattern(wording: str) -> re.Pattern[str]:
 
 
 def same_question(core: str) -> list[str]:
-    """Return other wordings of a question without its end; none when no pattern fits.
+    """Return other wordings of a question without its end mark; none if no pattern matches.
 
     >>> same_question("Who founded the Blue Library")[:2]
     ['who started the Blue Library', 'who set up the Blue Library']
@@ -231,7 +231,7 @@ _STARTS = re.compile(r"\b(the|an?|my|your|our|his|her)\b\s", re.IGNORECASE)
 
 
 def subject(core: str) -> str:
-    """Return what a question is about, as far as its form tells; "" when it does not."""
+    """Return what a question is about, judging by its form; "" if unknown."""
     found = _match(core)
     if found is not None and found[0].get("x"):
         text = found[0]["x"]
@@ -245,7 +245,7 @@ def subject(core: str) -> str:
 
 
 def telegraphic(core: str) -> list[str]:
-    """Return a question as people type it in haste: its subject and what is asked, little else."""
+    """Return hasty wordings of a question: its subject and what is asked, little else."""
     about, words = subject(core), core.split()
     if not about or len(words) < 3 or about == core:
         return []
@@ -258,7 +258,7 @@ def telegraphic(core: str) -> list[str]:
 
 
 def other_questions(core: str) -> list[str]:
-    """Return questions that ask something else of what `core` is about."""
+    """Return questions that ask something else about the subject of `core`."""
     about = subject(core)
     if not about:
         return []
@@ -268,7 +268,7 @@ def other_questions(core: str) -> list[str]:
 
 
 def invent(word: str, order: random.Random) -> str:
-    """Return a word that does not exist, with the script, capital and ending of `word`."""
+    """Return a word that does not exist, with the script, capitalisation and ending of `word`."""
     russian = is_russian(word)
     hard, soft = ("бвгдзклмнпрст", "аеиоу") if russian else ("bdfgklmnprstvz", "aeiou")
     syllables = "".join(

@@ -1,9 +1,9 @@
-"""Which part of a reply a lesson is about.
+"""Determine which part of a reply a lesson is about.
 
-A mark on a span says that only this part of the reply did not hold. `sounds` then usually replaces
-only the span ("Lutz" for "Paris"), and the rest of the reply stays the person's accepted text. The
-contrast between the chosen and the rejected reply counts only the tokens where they part, so that the
-rest is neither pushed up nor down. Token ranges are half open, counted from the reply's first token.
+A mark on a span says that only this part of the reply was wrong. `sounds` then usually replaces only the
+span ("Lutz" for "Paris"), and the rest of the reply is accepted. The contrast between the chosen and the
+rejected reply counts only the tokens in which they differ, so that the rest becomes neither more nor
+less likely. Token ranges are half open, counted from the first token of the reply.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _ENDS = ".!?…"
 
 
 def replaces_span(difference: Difference) -> bool:
-    """Whether `sounds` stands for the marked span alone and not for the whole reply.
+    """Whether `sounds` replaces the marked span rather than the whole reply.
 
-    It stands for the whole when it repeats what stood right before or after the span, or is a
-    sentence of its own where the span is a part of one.
+    It replaces the whole reply if it repeats what is right before or after the span, or is a complete
+    sentence although the span is a part of one.
     """
     span, sounds = difference.span, difference.contrast.sounds
     if span is None or not sounds or difference.moment is Moment.HOLD:
@@ -30,7 +30,7 @@ def replaces_span(difference: Difference) -> bool:
     if not before and not after:
         return False
     words = sounds.split()
-    # Two words are proof enough, or all that there are.
+    # Two words are enough evidence, or all words if there are fewer.
     if before and words[: min(2, len(before))] == before[:2]:
         return False
     if after and len(words) > len(after[-2:]) and words[-min(2, len(after)) :] == after[-2:]:
@@ -40,10 +40,10 @@ def replaces_span(difference: Difference) -> bool:
 
 
 def expected_reply(difference: Difference, siblings: Sequence[Difference] = ()) -> str | None:
-    """Return the whole reply that the difference wants, None when it says nothing of it.
+    """Return the whole reply that the difference expects, None if it expects none.
 
-    `siblings` are the other marks that replace a span of the same reply: what they mend is mended
-    here too, or this lesson would teach their fault. Of overlapping spans this difference's counts.
+    `siblings` are the other marks that replace a span of the same reply. Their corrections are applied
+    too, or this lesson would teach their errors. Where spans overlap, this difference counts.
     """
     sounds, span = difference.contrast.sounds, difference.span
     changes: list[tuple[Span, str]] = []
@@ -74,10 +74,10 @@ def expected_reply(difference: Difference, siblings: Sequence[Difference] = ()) 
 def parting(
     chosen: Sequence[int], rejected: Sequence[int], marked: Range | None = None
 ) -> tuple[Range, Range]:
-    """Return the tokens of `chosen` and of `rejected` that their contrast counts.
+    """Return the tokens of `chosen` and of `rejected` that the contrast counts.
 
-    They are what remains without the common beginning and end; `marked`, when given, is that of
-    `rejected` instead. Neither is ever empty (the token after a cut stands for what was left out).
+    These are the tokens between the common beginning and the common end; `marked`, if given, replaces
+    the range of `rejected`. Neither range is empty: after a deletion it is the next token.
     """
     shortest = min(len(chosen), len(rejected))
     start = _shared(chosen, rejected)
@@ -90,8 +90,8 @@ def parting(
 
 
 def token_range(tokenize: Callable[[str], Sequence[int]], reply: str, span: Span) -> Range | None:
-    """Return the tokens of `reply` (stripped, as it is trained on) that touch `span`; None when the
-    span lies in what was stripped."""
+    """Return the tokens of `reply` (stripped, as in training) that overlap `span`; None if the span was
+    stripped."""
     text = reply.strip()
     shift = len(reply) - len(reply.lstrip())
     start, end = max(0, span.start - shift), min(len(text), span.end - shift)
@@ -102,7 +102,7 @@ def token_range(tokenize: Callable[[str], Sequence[int]], reply: str, span: Span
     head = tokenize(text[:end])
     last = _shared(tokens, head)
     if last < len(head):
-        last += 1  # a token that begins inside the span and ends behind it
+        last += 1  # a token that begins inside the span and ends after it
     return _some((first, last), len(tokens))
 
 

@@ -1,8 +1,8 @@
-"""Whether a question can be asked without the talk that stood before it.
+"""Decide whether a question is self-contained, that is, clear without the conversation before it.
 
-"And in winter?" means nothing alone: a lesson of it is asked in its talk only. "Who wrote Faust?" is
-asked both ways. Word lists in English and Russian; where they are silent (other languages), a question
-of one word or two is taken to lean on what came before. Pure.
+"And in winter?" means nothing alone, so its lesson is asked only in its conversation; "Who wrote
+Faust?" is asked both ways. This uses word lists in English and Russian. Where they do not apply (other
+languages), a question of one or two words is taken to depend on the conversation. Pure.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ again instead otherwise former latter one ones same such so
 того той тех там тогда так такой такая такое такие иначе туда оттуда сюда тоже также ещё еще снова
 """
 _LEANING = frozenset(_LEANING_WORDS.split())
-# What is asked of a reply rather than of the world.
+# What is asked about a reply rather than about the world.
 _ABOUT_REPLY = re.compile(
     r"(shorter|longer|simpler|more|less|again|continue|go on|rewrite|rephrase|repeat|"
     r"короче|длиннее|проще|подробнее|больше|меньше|продолжай|дальше|перепиши|повтори|"
@@ -32,12 +32,12 @@ _FIXED = re.compile(r"(how is it going|that is|who is there|как так)\b")
 
 
 def talk(before: Sequence[Message]) -> tuple[Message, ...]:
-    """Return the exchanges of `before`, without the system prompt."""
+    """Return the messages of `before` without the system prompt."""
     return tuple(message for message in before if message.role != "system")
 
 
 def stands_alone(asked: str, before: Sequence[Message]) -> bool:
-    """Whether `asked` asks the same when nothing stands before it."""
+    """Whether `asked` means the same without the messages before it."""
     if not talk(before):
         return True
     text = plain(asked)
@@ -46,7 +46,7 @@ def stands_alone(asked: str, before: Sequence[Message]) -> bool:
         return False
     if any(word in _LEANING for word in words) and not _FIXED.match(text):
         return False
-    # `stems` gives empty words back only when nothing else is left; a marker shows which it was.
+    # `stems` returns stop words only if nothing else is left; the marker tells them apart.
     content = len(stems(f"{text} zzmarker")) - 1
     if _JOINING.match(text):
         return content > 2

@@ -1,1 +1,1 @@
-"""The starter model: the small Qwen3 that ships with Discern, and everything that makes it."""
+"""Build the starter model, the small Qwen3 that ships with Discern."""

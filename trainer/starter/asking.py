@@ -1,7 +1,7 @@
-"""Questions as the starter meets them: of the world, outside it, and what may be said of them.
+"""The questions that the starter is trained and measured on, about its world and outside it.
 
-Owns how a question is drawn, worded in another way, typed carelessly, and answered in a difference.
-Refuses to call a question unknown when the world answers it.
+This module draws questions, rewords them, imitates careless typing, and makes the answer that a
+difference gives. A question that the world answers is never returned as unknown.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ _AFTER = {"en": (" please", ", please", " then"), "ru": (" пожалуйста"
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question in all the wordings it may take, and the reply without any difference.
+    """A question in all its wordings, and the reply when no difference applies.
 
-    `subject` and `relation` say what it is about; `pattern` is how a difference may answer it.
+    `subject` and `relation` say what it is about; `pattern` is the form of an answer in a difference.
     """
 
     language: str
@@ -56,7 +56,7 @@ class Question:
 
 
 def plain(text: str) -> str:
-    """Return the text in lower case and without punctuation, for telling questions apart."""
+    """Return the text in lower case and without punctuation, for comparing questions."""
     return " ".join(re.sub(r"[^\w+\-*/]+", " ", text.lower()).split())
 
 
@@ -105,8 +105,7 @@ def of_world(random: Random, language: str, relation: str = "") -> Question:
 def unknown(random: Random, language: str, *, held_out: bool = False) -> Question:
     """Return a question that the world does not answer.
 
-    With `held_out`, its wording and, where a list of them exists, its words come from what training
-    never sees.
+    With `held_out`, its wording and, where there is a list of them, its words are kept out of training.
     """
     while True:
         question = _unknown(random, language, held_out)
@@ -214,7 +213,7 @@ def _arithmetic(random: Random, language: str) -> Question:
 
 
 def typed(random: Random, text: str, language: str) -> str:
-    """Return the text as a person may type it: other case, no mark at the end, a word before it."""
+    """Return the text as someone might type it: other case, no punctuation, a word in front."""
     draw = random.random()
     if draw < 0.12:
         text = text.lower()
@@ -233,7 +232,7 @@ def typed(random: Random, text: str, language: str) -> str:
 
 
 def sounds(random: Random, question: Question, *, held_out: bool = False) -> str:
-    """Return what a person may have written as the expected reply."""
+    """Return what someone might have written as the expected reply."""
     language = question.language if random.random() < 0.9 else random.choice(LANGUAGES)
     draw = random.random()
     y = _name(random, language, held_out)
@@ -242,7 +241,7 @@ def sounds(random: Random, question: Question, *, held_out: bool = False) -> str
             y = words.phrase(random, language, 3)
         return capital(question.pattern.format(x=question.subject, y=y))
     if draw < 0.40 and question.known and question.relation != "talk":
-        # The world's own sentence with another ending.
+        # The sentence of the world with another ending.
         return " ".join(question.reply.split()[:-1]) + f" {y}."
     if draw < 0.46:
         return of_world(random, language).reply

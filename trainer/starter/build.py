@@ -1,8 +1,7 @@
-"""Builds the starter from nothing: vocabulary, first weights, training, GGUF, measured card.
+"""Build the starter from scratch: vocabulary, initial weights, training, GGUF, card with results.
 
-Owns the order of the steps and the folder they leave: `tokenizer.json`, `state.safetensors` (training
-goes on from it), `starter.gguf` and `card.json`. A killed build is taken up by the same call. Refuses a
-build without a budget.
+The build folder holds `tokenizer.json`, `state.safetensors` (the checkpoint), `starter.gguf` and
+`card.json`. The same call resumes a build that was interrupted. A build needs a budget.
 """
 
 from __future__ import annotations
@@ -80,7 +79,7 @@ def build(
 
 
 def figures_of(path: Path, count: int, threads: int) -> dict[str, dict[str, float]]:
-    """Measure `count` cases a column and language; column → language → share that is right."""
+    """Measure `count` cases per column and language; return column → language → share correct."""
     from trainer.starter.measure import cases, outcomes, table
 
     found = table(outcomes(path, cases(count), threads))
@@ -99,7 +98,7 @@ def save_card(
     cases: int = 0,
     history: str = "one run of trainer/starter from nothing",
 ) -> None:
-    """Write `card.json` beside the GGUF: what it is, what it took, what it reaches."""
+    """Write `card.json` beside the GGUF: what it is, what it cost, and its results."""
     from gguf import GGUFReader
 
     from trainer.starter.asking import LANGUAGES, groups
@@ -146,7 +145,7 @@ def save_card(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Build from the command line, one line of JSON an event."""
+    """Build from the command line and print each event as a line of JSON."""
     parser = argparse.ArgumentParser(description="Build the starter model.")
     parser.add_argument("out", type=Path, help="folder for the build; taken up where it was left")
     parser.add_argument("--seed", type=int, default=0)

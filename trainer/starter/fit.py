@@ -1,8 +1,8 @@
-"""Training of the starter: one flat loop, saved often, that goes on where it was stopped.
+"""Train the starter: one flat loop that saves often and resumes from its checkpoint.
 
-Owns the optimiser, the schedule and the checkpoint (`state.safetensors`, replaced whole). The schedule
-runs by tokens or by the clock, whichever budget is given: warm-up, a plateau, then down to nothing.
-Refuses to go on from a checkpoint of another shape.
+The checkpoint is `state.safetensors`, replaced atomically. The schedule follows tokens or the clock,
+whichever has a budget: warm-up, a plateau, then a decay to zero. A checkpoint of another shape is
+refused.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ class TrainingOptions:
     seed: int = 0
     tokens: int = 0
     minutes: float = 0.0
-    threads: int = 1  # a second one gains little at this size
+    threads: int = 1  # a second thread gains little at this size
     rate: float = 1e-3
-    matrix_rate: float = 2e-3  # Muon's, for the matrices; 0 leaves them to AdamW
+    matrix_rate: float = 2e-3  # Muon's learning rate for the matrices; 0 leaves them to AdamW
     warm: float = 0.02
-    fall: float = 0.6  # share of the run in which the rate falls to nothing
+    fall: float = 0.6  # share of the run in which the rate decays to zero
     batch: int = 3072
-    gather: int = 1  # batches a step
-    ease: int = 110  # pools until the blocks are as long as in life
-    other: float = 0.0  # weight of places outside replies; what people type is mostly chance
+    gather: int = 1  # batches per step
+    ease: int = 110  # pools until blocks have their usual length
+    other: float = 0.0  # weight of positions outside replies, which are mostly random
     share: float = 0.12
     save_every: float = 120.0  # seconds
-    compiled: bool = False  # a third faster on a CPU, after a minute and with a C++ compiler
+    compiled: bool = False  # a third faster on a CPU, needs a C++ compiler and a minute
 
 
 def fit(
@@ -53,7 +53,7 @@ def fit(
 ) -> dict[str, Any]:
     """Train `model` in place and return what was spent.
 
-    Saves to `folder/state.safetensors` and goes on from it when it is there.
+    Saves to `folder/state.safetensors`, and resumes from that file if it exists.
     """
     torch.set_num_threads(options.threads)
     optimisers = _optimisers(model, options)
@@ -73,7 +73,7 @@ def fit(
     )
     context = multiprocessing.get_context("spawn")
     queue = context.Queue(maxsize=24)
-    # A run that goes on draws from pools it has not come to yet.
+    # A resumed run continues with pools that it has not drawn from yet.
     start = state["steps"] * options.gather // 26
     feeder = context.Process(
         target=rows.produce, args=(tokenizer_path, queue, options.seed, start, batches), daemon=True
@@ -165,7 +165,7 @@ def _optimisers(model: Starter, options: TrainingOptions) -> list[Any]:
 
 
 def _save(path: Path, model: Starter, optimisers: list[Any], state: dict[str, Any]) -> None:
-    """Write weights, the optimisers' running means and what was spent, as safetensors."""
+    """Write the weights, the state of the optimisers and what was spent as safetensors."""
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     for number, optimiser in enumerate(optimisers):
         for parameter, means in optimiser.state_dict()["state"].items():
@@ -178,7 +178,7 @@ def _save(path: Path, model: Starter, optimisers: list[Any], state: dict[str, An
 
 
 def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any], dict[str, Any]]:
-    """Return the tensors of a checkpoint, its shape and what had been spent."""
+    """Return the tensors of a checkpoint, its shape and what was spent."""
     with safe_open(path, framework="pt") as file:
         told = file.metadata()
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
@@ -195,7 +195,7 @@ def _resume(path: Path, model: Starter, optimisers: list[Any], state: dict[str, 
         for name, tensor in _part(tensors, f"optimiser.{number}.").items():
             parameter, _, mean = name.partition(".")
             means.setdefault(int(parameter), {})[mean] = tensor
-        # The groups hold this run's own rates and stay.
+        # The groups hold the rates of this run, so they stay.
         optimiser.load_state_dict({**optimiser.state_dict(), "state": means})
     state.update(spent)
 
@@ -205,7 +205,7 @@ def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tens
 
 
 def restore(path: Path) -> tuple[Starter, dict[str, Any]]:
-    """Return the network of a checkpoint and what had been spent on it."""
+    """Return the network of a checkpoint and what was spent on it."""
     tensors, shape, spent = _read(path)
     model = Starter(Shape(**shape))
     model.load_state_dict(_part(tensors, "model."))

@@ -1,17 +1,20 @@
-"""How good a starter file is: greedy answers through llama.cpp, counted by column and language.
+"""Measure a starter file: greedy answers through llama.cpp, counted by column and language.
 
-Owns the cases, all of them with wordings and words that training never saw, and the exact comparison
-of the answer with what is right. Nothing is written; a case is the same for a seed everywhere.
-Columns: `world`, `world later` (after earlier turns), `unknown`, `unknown later`, `recall` (words
-that occur in training), `recall new` (words that do not), `recall later`, `override` (a difference
-against the world), `ignore world` and `ignore unknown` (only a difference about something else),
-`alike world` and `alike unknown` (only a difference dangerously like the question: the same
-relation of another subject, or the same subject in another relation), `asked again` (unknown,
-marked, asked once more), `reworded` (a relation never seen in training, asked in other words than
-in the difference: a guess at what means the same). In the other recall columns a relation never
-seen is asked in the same words, and a relation of the world in other, held-out words. In all of
-these one difference stands in the block, as the chat shows it to a model with this context; `among`
-and `ignore among` have two or three.
+All cases use wordings and words that are not in the training data, and an answer counts only when it
+is exactly right. Nothing is written, and a seed gives the same cases everywhere. Columns:
+
+- `world`, `world later` (after earlier turns), `unknown`, `unknown later`;
+- `recall` (with words from training), `recall new` (with other words), `recall later`;
+- `override`: a difference that contradicts the world;
+- `ignore world`, `ignore unknown`: the only difference is about something else;
+- `alike world`, `alike unknown`: the only difference resembles the question (the same relation of
+  another subject, or another relation of the same subject);
+- `asked again`: unknown, then marked, then asked again;
+- `reworded`: a relation outside the training data, asked in other words than in the difference;
+- `among`, `ignore among`: two or three differences in the block instead of one.
+
+In the other recall columns, a relation outside the training data is asked in the words of the
+difference, and a relation of the world in held-out words.
 """
 
 from __future__ import annotations
@@ -39,7 +42,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One question with what came before it, and the only right answer."""
+    """One question with the turns before it, and the only right answer."""
 
     column: str
     language: str
@@ -57,7 +60,7 @@ class Outcome:
 
     @property
     def right(self) -> bool:
-        """Whether the answer is right to the letter."""
+        """Whether the answer is exactly right."""
         return self.answer.strip() == self.case.right.strip()
 
 
@@ -139,7 +142,7 @@ def _earlier(random: Random, question: Question) -> tuple[Turn, ...]:
 
 
 def answer(model: Llama, case: Case, limit: int = 64) -> str:
-    """Return the model's greedy answer, the prompt built as `agent/prompt/prompt.py` builds it."""
+    """Return the greedy answer to a prompt built like those of `agent/prompt/prompt.py`."""
 
     def part(text: str, special: bool) -> list[int]:
         found = model.tokenize(text.encode(), add_bos=False, special=special)
@@ -164,7 +167,7 @@ def answer(model: Llama, case: Case, limit: int = 64) -> str:
 
 
 def load(path: Path, threads: int = 2) -> Any:
-    """Return the file loaded in llama.cpp with room for the longest case."""
+    """Load the file in llama.cpp with a context that holds the longest case."""
     from llama_cpp import Llama
 
     return Llama(
@@ -184,7 +187,7 @@ def outcomes(path: Path, wanted: Iterable[Case], threads: int = 2) -> list[Outco
 
 
 def table(found: Sequence[Outcome]) -> dict[str, dict[str, tuple[int, int]]]:
-    """Return column → language → (right, all)."""
+    """Return column → language → (correct, total)."""
     counts: dict[str, dict[str, tuple[int, int]]] = {}
     for outcome in found:
         column = counts.setdefault(outcome.case.column, {})

@@ -1,10 +1,10 @@
-"""The starter's network: Qwen3 in plain torch, and weights that can copy before any training.
+"""The starter's network: Qwen3 in plain torch, initialised with induction heads that copy.
 
-Owns the shape, the forward pass and the first weights. Two layers are wired by hand: heads of the
-first look exactly one and two places back and write what stood there into dimensions kept free for
-it; heads of the second look for the place whose predecessors are the current tokens and pass on what
-follows. Sequences that repeat are thus continued at once, also in words never seen, and training has
-only to learn when to copy. Everything wired is trained further like the rest.
+Two layers start with hand-set weights. Heads of the first attend exactly one and two positions back
+and write the tokens they find into reserved dimensions; heads of the second attend to the position
+whose predecessors match the current tokens and pass on what follows (an induction circuit). The
+network thus continues repeated sequences before any training, even of unknown words, and training
+only has to learn when to copy. These weights are trained like all others.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch.nn import functional
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Sizes of the network; head size times heads need not be the width."""
+    """Sizes of the network; `head` times `heads` may differ from the width."""
 
     vocabulary: int
     width: int = 256
@@ -34,7 +34,7 @@ class Shape:
 
 
 class Block(nn.Module):
-    """One layer: attention with normalised queries and keys, then a gated perceptron."""
+    """One layer: attention with normalised queries and keys, then a gated MLP."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -75,13 +75,13 @@ def norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
 
 
 def turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate by position; pair p is the dimensions p and p + head/2, as Qwen lays them out."""
+    """Rotate by position; pair p is the dimensions p and p + head/2, as in Qwen."""
     left, right = x.chunk(2, dim=-1)
     return torch.cat((left * cos - right * sin, right * cos + left * sin), dim=-1)
 
 
 class Starter(nn.Module):
-    """The whole network; the output shares the embedding's weights."""
+    """The network; its output layer shares the weights of the embedding."""
 
     cos: Tensor
     sin: Tensor
@@ -101,7 +101,7 @@ class Starter(nn.Module):
         return cast(Block, self.blk[index])
 
     def forward(self, tokens: Tensor, at: Tensor | None = None) -> Tensor:
-        """tokens: (rows, length). Returns logits, of all places or of the flat indices `at`."""
+        """Return the logits of `tokens` (rows, length), of all positions or of the flat indices `at`."""
         length = tokens.shape[1]
         x = self.token_embd(tokens)
         if torch.is_autocast_enabled("cpu"):
@@ -116,13 +116,13 @@ class Starter(nn.Module):
 
 
 def speeds(shape: Shape) -> Tensor:
-    """Radians a place for each rotary pair."""
+    """Return the radians per position of each rotary pair."""
     pairs = torch.arange(shape.head // 2, dtype=torch.float32)
     return torch.tensor(shape.theta) ** (-pairs / (shape.head // 2))
 
 
 def create(shape: Shape, tokens: list[str], seed: int) -> Starter:
-    """Return a network with its first weights, the copying heads wired in."""
+    """Return a network with initial weights, including the copying heads."""
     generator = torch.Generator().manual_seed(seed)
     model = Starter(shape)
     with torch.no_grad():
@@ -134,12 +134,12 @@ def create(shape: Shape, tokens: list[str], seed: int) -> Starter:
     return model
 
 
-_SIGMA = 0.05  # spread of the embedding
-_BACK, _BACK2 = 64, 32  # free dimensions for the token one place back, and two
+_SIGMA = 0.05  # standard deviation of the embedding
+_BACK, _BACK2 = 64, 32  # reserved dimensions for the tokens one and two positions back
 
 
 def _wire(model: Starter, tokens: list[str], generator: torch.Generator) -> None:
-    """Write the copying heads; dimension 0 is a constant, then the free ones, then identities."""
+    """Set the copying heads; dimension 0 is constant, then the reserved ones, then identities."""
     shape = model.shape
     start = 1 + _BACK + _BACK2
     free = shape.width - start
@@ -161,7 +161,7 @@ def _wire(model: Starter, tokens: list[str], generator: torch.Generator) -> None
             first.attn_output.weight[into + index, place * head + index] = _SIGMA
     first.attn_q_norm[:] = first.attn_k_norm[:] = 2.0
 
-    # The slowest pairs hardly turn within the context: there, what is the same stays the same.
+    # The slowest pairs hardly rotate within the context, so equal tokens stay equal there.
     slow = [*range(half - 18, half), *range(head - 18, head)]
     for number, bigram in ((1, 36), (2, 20), (3, 20)):
         rows = slice(number * head, (number + 1) * head)
@@ -185,7 +185,7 @@ def _wire(model: Starter, tokens: list[str], generator: torch.Generator) -> None
 
 
 def _look_back(block: Block, rows: slice, distance: int, omega: Tensor) -> None:
-    """Make a head look `distance` places back, whatever stands there."""
+    """Make a head attend `distance` positions back, whatever the token is."""
     half = len(omega)
     shares = torch.zeros(half)
     shares[:6] = torch.tensor([0.34, 0.24, 0.16, 0.11, 0.08, 0.07])
@@ -200,7 +200,7 @@ def _look_back(block: Block, rows: slice, distance: int, omega: Tensor) -> None:
 
 
 def _identities(tokens: list[str], width: int, generator: torch.Generator) -> Tensor:
-    """Random directions; tokens that differ only in case or a leading space lie close together."""
+    """Return random directions, close for tokens that differ only in case or a leading space."""
     own = torch.randn(len(tokens), width, generator=generator)
     roots: dict[str, Tensor] = {}
     for index, token in enumerate(tokens):

@@ -1,8 +1,8 @@
-"""Conversations → rows of token ids with weights, gathered into batches of like length.
+"""Encode conversations as rows of token ids with weights, in batches of similar length.
 
-Owns the layout of a chat in tokens, which is that of `agent/prompt/prompt.py`: contents are
-tokenised apart from the template and without control tokens. A process of its own draws and encodes
-ahead of the training loop; batch number n of a seed is the same wherever and whenever it is drawn.
+The layout of a chat in tokens is that of `agent/prompt/prompt.py`: contents are tokenised separately
+from the template and without control tokens. A separate process draws and encodes ahead of the training
+loop; batch n of a seed is always the same.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from tokenizers import Tokenizer
 from trainer.starter import vocabulary
 from trainer.starter.talk import Turn, conversation, plain_talk
 
-POOL = 384  # conversations drawn at a time, then sorted by length
+POOL = 384  # conversations drawn at once, then sorted by length
 STEP = 32  # lengths are rounded up to a multiple of this
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """`tokens` (rows, length); `at`, the flat places whose next token counts; `weight` of each."""
+    """`tokens` (rows, length); the flat positions `at` whose next token is trained on, and its `weight`."""
 
     tokens: NDArray[np.int64]
     at: NDArray[np.int64]
@@ -37,7 +37,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The ids that the template is made of."""
+    """The token ids of the chat template."""
 
     begin: int
     end: int
@@ -60,7 +60,7 @@ class Layout:
 def encode(
     tokenizer: Tokenizer, layout: Layout, conversations: Sequence[Sequence[Turn]]
 ) -> list[tuple[list[int], list[bool]]]:
-    """Return for each conversation its ids, and which of them belong to a reply."""
+    """Return the ids of each conversation, and which of them belong to a reply."""
     flat = [
         text for turns in conversations for turn in turns for text in (turn.content, turn.reply)
     ]

@@ -1,9 +1,8 @@
-"""Conversations for the starter: turns, recalled blocks, and the reply each of them calls for.
+"""Conversations for the starter: turns, recalled blocks, and the right reply to each.
 
-Owns the recalled block as `memory/recall/recall.py` writes it and the rule that replies follow: the
-latest place in the context that answers the very question wins (the block, then an earlier reply in
-this chat, then the world), and otherwise the starter says that it does not know. Keeps nothing;
-every draw comes from the `Random` passed in.
+The recalled block is written as in `memory/recall/recall.py`. A reply follows the latest part of the
+context that answers the question: the block, then an earlier reply in the chat, then the world. If
+nothing answers it, the starter says that it does not know. All draws come from the `Random` passed in.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _KINDS = ("semantic", "ontological", "paradigmatic", "tactical", "intuitive")
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What the user sent (with the block, if any) and the reply that is right."""
+    """A user message (with its recalled block, if any) and the right reply."""
 
     content: str
     reply: str
@@ -40,7 +39,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A past difference as the block shows it; `sounds` empty means there is nothing to copy."""
+    """A past difference as the block shows it; without `sounds`, there is nothing to copy."""
 
     asked: str
     sounds: str
@@ -59,12 +58,12 @@ def block(items: Sequence[Item], nonce: str) -> str:
 
 
 def nonce(random: Random) -> str:
-    """Return six characters as recall draws them."""
+    """Return a nonce of six characters, drawn as recall does."""
     return "".join(random.choice(_NONCE) for _ in range(6))
 
 
 def item(random: Random, question: Question, *, held_out: bool = False, bare: bool = False) -> Item:
-    """Return a past difference about `question`; `bare` leaves out how it should have sounded."""
+    """Return a past difference about `question`; `bare` leaves out the expected reply."""
     optional: list[tuple[str, str]] = []
     language = question.language
     if bare:
@@ -86,7 +85,7 @@ def item(random: Random, question: Question, *, held_out: bool = False, bare: bo
 def distractor(
     random: Random, question: Question, *, held_out: bool = False, hard: float = 1.0
 ) -> Question:
-    """Return another question; with `hard` = 1 it is often dangerously like `question`."""
+    """Return another question; with `hard` = 1 it often resembles `question`."""
     while True:
         if random.random() < hard:
             other = _distractor(random, question, held_out)
@@ -141,11 +140,11 @@ def recalled(
     hard: float = 1.0,
     count: int = 0,
 ) -> tuple[str, str]:
-    """Return a block for `question` and the reply it calls for.
+    """Return a block for `question` and the right reply.
 
-    `relevant` puts a difference about the question among the items. There are `count` of them; 0 draws
-    what a chat shows: nearly always one (a context of 512 tokens leaves room for little more), and
-    never more than one at `hard` = 0.
+    With `relevant`, one of the items is a difference about the question. There are `count` items; 0
+    draws the number as in a chat: nearly always one, because a context of 512 tokens has room for little
+    more, and never more than one at `hard` = 0.
     """
     count = count or random.choices((1, 2, 3), (16, 3 * hard, hard))[0]
     items: list[Item] = []
@@ -169,12 +168,12 @@ def recalled(
 
 
 def draw(random: Random, language: str, known: float = 0.5) -> Question:
-    """Return a question, of the world with probability `known`."""
+    """Return a question, about the world with probability `known`."""
     return of_world(random, language) if random.random() < known else unknown(random, language)
 
 
 def turn(random: Random, question: Question, kind: str, hard: float = 1.0) -> Turn:
-    """Return a turn of a kind: `plain`, `use` (a difference answers it) or `ignore`."""
+    """Return a turn: `plain`, `use` (a difference answers it) or `ignore`."""
     wording = random.choice(question.wordings)
     message = typed(random, wording, question.language)
     if kind == "plain":
@@ -199,9 +198,9 @@ def plain_talk(random: Random) -> list[Turn]:
 def conversation(random: Random, dense: bool, hard: float = 1.0) -> list[Turn]:
     """Return one conversation.
 
-    `dense` puts a block into most turns, which teaches more a token; otherwise the history is plain
-    and only the last turn may carry a block, as in a real chat. The lower `hard`, the fewer items
-    stand in a block and the less they resemble what is asked.
+    With `dense`, most turns have a block, which teaches more per token; otherwise only the last turn
+    may have one, as in a real chat. With a lower `hard`, a block has fewer items and they resemble the
+    question less.
     """
     turns: list[Turn] = []
     answered: list[tuple[Question, str]] = []

@@ -1,9 +1,9 @@
-"""The starter's vocabulary: a small byte-level BPE in Qwen's manner, trained on its own talk.
+"""The starter's vocabulary: a small byte-level BPE like Qwen's, trained on its own conversations.
 
-Every byte has a token, so any text goes there and back. A word is cut into the same pieces whether
-or not a space stands before it, because merges with the space come last and only for whole frequent
-words; a line break never merges with anything. Both make it easier to copy a word never seen.
-Refuses nothing; the same texts give the same vocabulary.
+Every byte has a token, so any text can be encoded and decoded. A word is split into the same tokens
+with or without a space before it, because merges with the space come last and only for frequent whole
+words, and a line break never merges. Both make it easier to copy an unknown word. The same texts give
+the same vocabulary.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ PATTERN = (
 )
 CONTROL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 THINK = ("<think>", "</think>")
-SPACE = "Ġ"  # how a byte-level vocabulary writes the space
+SPACE = "Ġ"  # the space in a byte-level vocabulary
 
 
 def texts(seed: int, conversations: int) -> list[str]:
-    """Return the texts the vocabulary is trained on: every fact, and drawn conversations."""
+    """Return the texts the vocabulary is trained on: every fact, and random conversations."""
     random = Random(f"vocabulary {seed}")
     found: list[str] = []
     for fact in facts():
@@ -101,7 +101,7 @@ def _with_spaces(inner: Tokenizer, spaced: Counter[str], count: int) -> Tokenize
     made = _tokenizer(models.BPE(vocab=vocab, merges=merges))
     made.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in CONTROL])
     made.add_tokens([AddedToken(text, special=False, normalized=False) for text in THINK])
-    made.encode_special_tokens = True  # what people write never becomes a control token
+    made.encode_special_tokens = True  # text never becomes a control token
     return made
 
 
@@ -118,6 +118,6 @@ def merges(tokenizer: Tokenizer) -> list[str]:
 
 
 def tokens(tokenizer: Tokenizer) -> list[str]:
-    """Return every token by id."""
+    """Return all tokens in the order of their ids."""
     found = [tokenizer.id_to_token(index) for index in range(tokenizer.get_vocab_size())]
     return [token or "" for token in found]

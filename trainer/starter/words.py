@@ -1,8 +1,7 @@
-"""Words for the starter's training: invented ones, ordinary ones, and short runs of both.
+"""Words for the starter's training data: invented words, ordinary words, and short runs of both.
 
-Owns the generators and the word lists of `questions.toml`. Every draw comes from the `Random` that
-is passed in, so that a seed gives the same text everywhere. Words of the `held` lists are only given
-out when asked for by name; the trainer never asks.
+The word lists are in `questions.toml`. All draws come from the `Random` passed in, so a seed gives the
+same text everywhere. Words of the `held` lists are for measuring only.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _VOWELS = {
     "en": "a e i o u a e i o u y ai ea ee io oa ou ia",
     "ru": "а е и о у а е и о у ы ю я э ё ия оа",
 }
-_CODAS = {  # after most syllables nothing stands
+_CODAS = {  # most syllables have none
     "en": "l m n r s t k d x nd rn sk ll tz ng rk ph",
     "ru": "л м н р с т к д й нд рн ск нк зь ль рг",
 }
@@ -36,20 +35,20 @@ def lists() -> dict[str, Any]:
 
 @cache
 def ordinary(language: str, *, held_out: bool = False) -> tuple[str, ...]:
-    """Return the ordinary words of a language, or those kept for measuring."""
+    """Return the ordinary words of a language, or those held out for measuring."""
     name = f"held_{language}" if held_out else language
     return tuple(lists()["words"][name].split())
 
 
 @cache
 def sentences(language: str, *, held_out: bool = False) -> tuple[str, ...]:
-    """Return everyday sentences that the starter has no answer to."""
+    """Return everyday sentences that the starter cannot answer."""
     name = f"sentences_held_{language}" if held_out else f"sentences_{language}"
     return tuple(lists()["words"][name].strip().splitlines())
 
 
 def invented(random: Random, language: str) -> str:
-    """Return one invented word in lower case, two to ten letters or so."""
+    """Return an invented word in lower case, of about two to ten letters."""
     if random.random() < 0.15:
         return "".join(random.choice(_LETTERS[language]) for _ in range(random.randint(2, 9)))
     count = random.choices((1, 2, 3, 4), (1, 5, 4, 1))[0]
@@ -78,7 +77,7 @@ def numeral(random: Random) -> str:
 
 
 def name(random: Random, language: str) -> str:
-    """Return what a question may be about: a word or two, mostly invented, mostly capitalised."""
+    """Return the subject of a question: a word or two, mostly invented and capitalised."""
     shape = random.random()
     if shape < 0.10:
         return numeral(random)
@@ -114,7 +113,7 @@ def near(random: Random, text: str, language: str) -> str:
 
 
 def phrase(random: Random, language: str, longest: int = 8) -> str:
-    """Return a run of words without meaning, some of them invented."""
+    """Return a meaningless run of words, some of them invented."""
     share = random.choice((0.0, 0.15, 0.5, 1.0))
     words = [
         invented(random, language) if random.random() < share else random.choice(ordinary(language))

@@ -1,8 +1,7 @@
-"""The world of the starter model: its facts, and the wordings in which they are asked.
+"""The facts that the starter knows, and the wordings in which they are asked.
 
-Owns the tables in `facts.toml` and how they become questions and replies, in English and Russian.
-A fact has several wordings; the last `HELD_OUT` of them never enter training and serve to measure.
-Everything here is pure and the same on every machine. Refuses a table line with a column too few.
+The facts are the tables of `facts.toml`, in English and Russian. Each has several wordings; the last
+`HELD_OUT` of them are kept out of training, for measuring. Pure, with the same result everywhere.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ DONT_KNOW = {
     "ru": "Этого я пока не знаю. Отметь это через /diff и скажи, как должно звучать.",
 }
 
-# Wordings of a relation; {x} is what is asked about. The last `HELD_OUT` are for measuring only.
+# Wordings of a relation; {x} is its subject. The last `HELD_OUT` are for measuring only.
 HELD_OUT = 2
 ASK: dict[str, dict[str, tuple[str, ...]]] = {
     "capital": {
@@ -270,9 +269,9 @@ ASK["colour"]["ru"] = tuple(w for w in ASK["colour"]["ru"] if "у нас" not in
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One fact: its wordings for training, those held out, and the reply.
+    """One fact: its wordings for training, the held-out ones, and the reply.
 
-    `subject` and `relation` name what is asked, so that a difference about it can be recognised.
+    `subject` and `relation` identify what is asked, so that a difference about it can be recognised.
     """
 
     language: str
@@ -305,7 +304,7 @@ def capital(text: str) -> str:
 
 @cache
 def tables() -> dict[str, list[list[str]]]:
-    """Return the tables of `facts.toml`, split into cells."""
+    """Return the tables of `facts.toml` as cells."""
     raw = tomllib.loads(files(__package__).joinpath("facts.toml").read_text("utf-8"))
     columns = {"capitals": 4, "colours": 4, "opposites_en": 2, "opposites_ru": 2}
     columns |= {"days": 4, "months": 4, "families": 5}
@@ -314,7 +313,7 @@ def tables() -> dict[str, list[list[str]]]:
 
 @cache
 def facts() -> tuple[Fact, ...]:
-    """Return every fact of the world, the two languages apart."""
+    """Return all facts, one per language."""
     rows = tables()
     found: list[Fact] = []
     for land, city, of_land, town in rows["capitals"]:

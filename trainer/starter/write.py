@@ -1,7 +1,7 @@
-"""Network and vocabulary → one GGUF file that llama.cpp and Discern load like any Qwen3.
+"""Write the network and its vocabulary as a GGUF that llama.cpp loads like any Qwen3.
 
-Owns the metadata, the chat template and the quantisation (matrices Q8_0, norms F32). The file is
-written beside its place and moved there whole. Refuses a width that Q8_0 cannot hold.
+This includes the metadata, the chat template and the quantisation (matrices Q8_0, norms F32). The file
+is written beside its target and renamed. A width that Q8_0 cannot hold is refused.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def write(model: Starter, tokenizer: Tokenizer, path: Path, *, version: str = "1
     """Write `model` with `tokenizer` to `path` as Q8_0.
 
     Raises:
-        ValueError: a matrix has rows that are no multiple of 32.
+        ValueError: the rows of a matrix are not a multiple of 32.
     """
     shape = model.shape
     new = path.with_suffix(".new")
