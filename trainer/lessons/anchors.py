@@ -1,10 +1,10 @@
 """The base's own greedy answers to anchors and near misses, cached on disk.
 
 Training keeps an adapter close to the base on anchors (unrelated prompts that ship with the project)
-and on near misses, and the gate asks others of the same kind. An answer depends only on the base file and
-the prompt, so it is cached: one npz without pickle per base. While answers are computed, they are saved
-every few seconds in a part file beside the cache, so an interrupted process loses only seconds of work;
-`save` merges the parts. A damaged file is ignored and its answers are computed again.
+and on near misses, and the gate asks others of the same kind. An answer depends only on the base file
+and the prompt, so it is cached: one npz without pickle per base. While answers are computed, they are
+saved every few seconds in a part file beside the cache, so an interrupted process loses only seconds of
+work; `save` merges the parts. A damaged file is ignored and its answers are computed again.
 """
 
 from __future__ import annotations

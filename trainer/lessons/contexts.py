@@ -112,7 +112,8 @@ class ContextBuilder:
     # --- lessons -----------------------------------------------------------------------------
 
     def with_contexts(self, lesson: Lesson) -> Lesson:
-        """Return the lesson with the contexts in which the gate asks it, and those for training only."""
+        """Return the lesson with the contexts in which the gate asks it, and those for training
+        only."""
         if lesson.kind == "naming" or lesson.in_talk:
             return lesson
         order = random.Random(f"{self._seed}|{lesson.question.text}")
@@ -195,7 +196,8 @@ class ContextBuilder:
     # --- what must stay the same -------------------------------------------------------------
 
     def held(self, anchors: Sequence[Anchor]) -> list[Asked]:
-        """Return some of `anchors` asked in a conversation, and some below a block of one or two lessons."""
+        """Return some of `anchors` asked in a conversation, and some below a block of one or two
+        lessons."""
         made: list[Asked] = []
         order = random.Random(f"{self._seed}|held|{len(anchors)}")
         for number, anchor in enumerate(anchors):

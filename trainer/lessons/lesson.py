@@ -1,11 +1,12 @@
 """Turn one difference into its lessons: questions as token ids, the chosen and the rejected reply.
 
-A difference that teaches becomes a contrast (chosen: the better answer; rejected: the marked reply) or a
-hold (chosen: the reply itself). It is asked in its conversation and, if the question is
+A difference that teaches becomes a contrast (chosen: the better answer; rejected: the marked reply) or
+a hold (chosen: the reply itself). It is asked in its conversation and, if the question is
 self-contained, without it. If the user wrote what the reply got wrong or left out, another lesson
 teaches to name that. A bare mark has no lesson. A mark on a span contrasts only the span.
 
-Pure. Every prompt is made by `agent/prompt/prompt.py`, so training uses exactly the prompts of the chat.
+Pure. Every prompt is made by `agent/prompt/prompt.py`, so training uses exactly the prompts of the
+chat.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ IN_TALK, NAMING = 3, 3
 class Question:
     """A user message and its prompt.
 
-    `before` is the conversation before it, of which the `dropped` oldest messages did not fit; `block` is
-    the recalled text.
+    `before` is the conversation before it, of which the `dropped` oldest messages did not fit; `block`
+    is the recalled text.
     """
 
     text: str
@@ -53,9 +54,9 @@ class Question:
 class Lesson:
     """What one difference teaches, as token ids; `chosen` and `rejected` end with the end of turn.
 
-    `parts` are the tokens of the chosen and of the rejected reply that the contrast counts, None for all
-    of both. `in_talk` is true for a lesson asked in its conversation. `places` are other contexts in
-    which the question gets the same reply (`trainer/lessons/contexts.py`), for training and for the
+    `parts` are the tokens of the chosen and of the rejected reply that the contrast counts, None for
+    all of both. `in_talk` is true for a lesson asked in its conversation. `places` are other contexts
+    in which the question gets the same reply (`trainer/lessons/contexts.py`), for training and for the
     gate; `contexts` are only for training.
     """
 
@@ -96,8 +97,8 @@ class Asker:
         block: str = "",
         longest: int = LONGEST_TALK,
     ) -> Question:
-        """Return `text` asked in a new thread, or after at most `longest` tokens of `before`; `block` is
-        the recalled text.
+        """Return `text` asked in a new thread, or after at most `longest` tokens of `before`; `block`
+        is the recalled text.
 
         Raises:
             ModelError: the message does not fit the context together with its reply.
@@ -108,8 +109,8 @@ class Asker:
             room = max(room, self.engine.info.context - longest)
             head = [] if before[0].role == "system" else self._head
         messages = [*head, *before, Message("user", text)]
-        # Without thinking, even if the chat thinks: a reply right after the prompt would teach a thinking
-        # model not to think.
+        # Without thinking, even if the chat thinks: a reply right after the prompt would teach a
+        # thinking model not to think.
         made = compose(self.engine, messages, block=block, thinking=False, room=room)
         return Question(text, made.tokens, made.dropped, tuple(before), block)
 

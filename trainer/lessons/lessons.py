@@ -1,8 +1,8 @@
 """Compose the curriculum of a night: everything that it trains and measures.
 
 This is the lessons of all differences that count (`trainer/lessons/lesson.py`,
-`trainer/lessons/conflicts.py`), and what must stay the same (`trainer/lessons/locality.py`), as answered
-by the base (`trainer/lessons/anchors.py`). Pure except for the base's answers.
+`trainer/lessons/conflicts.py`), and what must stay the same (`trainer/lessons/locality.py`), as
+answered by the base (`trainer/lessons/anchors.py`). Pure except for the base's answers.
 
 A difference that cannot be made a lesson (too long for the context, or any other error) is left out and
 recorded in `Curriculum.left_out`, the older side of a conflict in `Curriculum.superseded`.
@@ -65,9 +65,9 @@ class Conversations:
 class Curriculum:
     """Everything that a night trains and measures.
 
-    `before` is the base's own answer to each lesson's question. `superseded` maps the id of a difference
-    that is left out to the one that replaces it, and `left_out` the id of one without a lesson to the
-    reason.
+    `before` is the base's own answer to each lesson's question. `superseded` maps the id of a
+    difference that is left out to the one that replaces it, and `left_out` the id of one without a
+    lesson to the reason.
     """
 
     lessons: tuple[Lesson, ...]
@@ -118,7 +118,8 @@ def samples_of(lessons: Sequence[Lesson], held: Sequence[Anchor]) -> tuple[Sampl
                 )
             )
     for number, anchor in enumerate(held):
-        # What follows an unchanged beginning seldom changes, so the beginning of most replies is enough.
+        # What follows an unchanged beginning seldom changes, so the beginning of most replies is
+        # enough.
         size = len(anchor.reply) if number % WHOLE == 0 else BEGINNING
         made.append(
             Sample(
@@ -134,7 +135,8 @@ def samples_of(lessons: Sequence[Lesson], held: Sequence[Anchor]) -> tuple[Sampl
 def teach(
     engine: Engine, differences: Sequence[Difference], settings: Settings
 ) -> tuple[list[Lesson], dict[str, str], dict[str, str]]:
-    """Return the lessons of the differences that count, the replaced ids, and the reasons for the others.
+    """Return the lessons of the differences that count, the replaced ids, and the reasons for the
+    others.
 
     This is what `discern lessons` shows; only token ids are computed.
     """

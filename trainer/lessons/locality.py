@@ -91,7 +91,8 @@ def anchor_prompts(
 def _in_two_wordings(texts: Sequence[str], others: Sequence[str]) -> list[str]:
     """Return each prompt followed by another wording of it; never one of `others`.
 
-    Lessons are trained in many wordings, so a prompt trained in a single one would change in the others.
+    Lessons are trained in many wordings, so a prompt trained in a single one would change in the
+    others.
     """
     taken = {plain(text) for text in others}
     made: list[str] = []
@@ -148,8 +149,8 @@ def _subject(asked: str) -> frozenset[str]:
 
 
 def _asks_for_it(text: str, subject: frozenset[str]) -> bool:
-    """Whether `text` contains everything a marked question is about ("Tell me the capital of Zubrowka"),
-    or everything but common words ("Zubrowka's main town?")."""
+    """Whether `text` contains everything a marked question is about ("Tell me the capital of
+    Zubrowka"), or everything but common words ("Zubrowka's main town?")."""
     words = frozenset(stems(text))
     telling = {stem for stem in subject if weight(stem) == 1} or subject
     missing = subject - words

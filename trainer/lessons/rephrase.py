@@ -183,7 +183,8 @@ def word_lists() -> dict[str, str]:
 
 @cache
 def framing(language: str) -> tuple[str, ...]:
-    """Return the frames of a language: {q} is the question in lower case with its end mark, {c} without."""
+    """Return the frames of a language: {q} is the question in lower case with its end mark, {c}
+    without."""
     return tuple(str(_table("wordings.toml")["frames"][language]).strip().splitlines())
 
 

@@ -1,9 +1,9 @@
 """Determine which part of a reply a lesson is about.
 
-A mark on a span says that only this part of the reply was wrong. `sounds` then usually replaces only the
-span ("Lutz" for "Paris"), and the rest of the reply is accepted. The contrast between the chosen and the
-rejected reply counts only the tokens in which they differ, so that the rest becomes neither more nor
-less likely. Token ranges are half open, counted from the first token of the reply.
+A mark on a span says that only this part of the reply was wrong. `sounds` then usually replaces only
+the span ("Lutz" for "Paris"), and the rest of the reply is accepted. The contrast between the chosen
+and the rejected reply counts only the tokens in which they differ, so that the rest becomes neither
+more nor less likely. Token ranges are half open, counted from the first token of the reply.
 """
 
 from __future__ import annotations

@@ -26,7 +26,8 @@ STEP = 32  # lengths are rounded up to a multiple of this
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """`tokens` (rows, length); the flat positions `at` whose next token is trained on, and its `weight`."""
+    """`tokens` (rows, length); the flat positions `at` whose next token is trained on, and its
+    `weight`."""
 
     tokens: NDArray[np.int64]
     at: NDArray[np.int64]

@@ -143,8 +143,8 @@ def recalled(
     """Return a block for `question` and the right reply.
 
     With `relevant`, one of the items is a difference about the question. There are `count` items; 0
-    draws the number as in a chat: nearly always one, because a context of 512 tokens has room for little
-    more, and never more than one at `hard` = 0.
+    draws the number as in a chat: nearly always one, because a context of 512 tokens has room for
+    little more, and never more than one at `hard` = 0.
     """
     count = count or random.choices((1, 2, 3), (16, 3 * hard, hard))[0]
     items: list[Item] = []
