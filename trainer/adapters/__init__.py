@@ -1,1 +1,1 @@
-"""Publishing and exporting adapters."""
+"""Publish and export adapters, and tell whether the current one is up to date."""

@@ -1,7 +1,7 @@
-"""What goes beside an exported adapter: a card that says what it is, and Ollama's Modelfile.
+"""The card of an exported adapter, and its Ollama Modelfile.
 
-A card tells the base and its sha256, dates, counts and figures, and none of the person's words unless
-they ask for them. Pure.
+A card names the base and its sha256, dates, counts and results, and includes the text of the marks only
+on request. Pure.
 """
 
 from __future__ import annotations
@@ -38,8 +38,10 @@ def card(
     survived: Survival | None = None,
     differences: Sequence[Difference] = (),
 ) -> str:
-    """Return the card in Markdown. `files` maps names to sha256; `differences`, when given, are
-    printed with the person's words."""
+    """Return the card in Markdown.
+
+    `files` maps names to sha256. The text of the `differences` is printed, if there are any.
+    """
     manifest = adapter.manifest
     facts = {
         "form": FORMS[form] + (f", {quant}" if quant else ""),
@@ -75,8 +77,8 @@ def card(
 
 
 def modelfile(source: str, *, adapter: str = "", drawing: Mapping[str, float] | None = None) -> str:
-    """Return an Ollama Modelfile that serves the GGUF `source` (a name beside it), with the LoRA
-    `adapter` on it when given, and the model's own sampling."""
+    """Return an Ollama Modelfile for the GGUF named `source` beside it, with the LoRA `adapter`, if
+    given, and the sampling settings of the model."""
     lines = [f"FROM ./{source}"]
     lines += [f"ADAPTER ./{adapter}"] if adapter else []
     lines += [f"PARAMETER {name} {value:g}" for name, value in (drawing or {}).items()]

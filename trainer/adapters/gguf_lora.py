@@ -1,8 +1,8 @@
-"""A PEFT adapter → the GGUF LoRA that llama.cpp serves.
+"""Convert a PEFT adapter to the GGUF LoRA that llama.cpp serves.
 
-Each pair (A: rank × in, B: out × rank) keeps PEFT's layout and goes under the name of the base tensor
-it rides on, as `<tensor>.lora_a` and `<tensor>.lora_b`; Qwen needs no permutation. llama.cpp scales by
-alpha / rank. Refuses anything but plain LoRA pairs: what is not written would be lost in silence.
+Each pair (A: rank × in, B: out × rank) keeps PEFT's layout and is named after its base tensor:
+`<tensor>.lora_a` and `<tensor>.lora_b`. Qwen needs no permutation, and llama.cpp scales by alpha /
+rank. Anything but plain LoRA pairs is refused, because it would be lost silently.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ def write_gguf_lora(
     kind: Literal["f16", "f32"] = "f16",
     name: str = "",
 ) -> Path:
-    """Write the PEFT folder `adapter` as a GGUF LoRA to `target`; returns `target`.
+    """Write the PEFT folder `adapter` as a GGUF LoRA to `target`; return `target`.
 
     Raises:
-        AdapterError: the folder is no plain LoRA, or one of its numbers is not finite.
+        AdapterError: the folder is not a plain LoRA, or one of its numbers is not finite.
     """
     import gguf
     import numpy as np

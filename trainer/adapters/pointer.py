@@ -1,6 +1,6 @@
-"""The pointer to the serving adapter; `trainer/adapters/publish.py` holds the lock while it is written.
+"""The pointer to the current adapter; `trainer/adapters/publish.py` holds the lock for writing it.
 
-It is replaced in one rename. While a person has switched adapters off, a new one only comes to wait.
+It is replaced in one rename. While adapters are switched off, a new adapter becomes pending.
 """
 
 from __future__ import annotations
@@ -15,25 +15,26 @@ from memory.errors import AdapterError
 from memory.files.atomic_write import write_whole
 
 HISTORY = 50
-"""Adapters that served before, and such as were gone back from, that are remembered."""
+"""Number of previous and of rolled-back adapters that the pointer remembers."""
 
 
-def served(folder: Path) -> str | None:
-    """Return what serves, or waits while adapters are off; None too where the pointer is damaged."""
+def chosen_adapter(folder: Path) -> str | None:
+    """Return the id of the current adapter, or of the pending one while adapters are off; None if there
+    is none or the pointer is damaged."""
     try:
         return read_pointer(folder).chosen
     except AdapterError:
         return None
 
 
-def taught(base: BaseEntry, fingerprints: Mapping[str, str]) -> str:
-    """Return a digest of what an adapter is trained on, and for which base."""
+def training_digest(base: BaseEntry, fingerprints: Mapping[str, str]) -> str:
+    """Return a digest of the base and of the differences that an adapter is trained on."""
     text = json.dumps([base.sha256, sorted(fingerprints.items())])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def point(folder: Path, identity: str | None, *, anew: bool = False) -> None:
-    """Let `identity` serve, or wait while adapters are off, unless a person chooses `anew`."""
+def set_current(folder: Path, identity: str | None, *, anew: bool = False) -> None:
+    """Make `identity` current, or pending while adapters are off unless the user chose it (`anew`)."""
     try:
         old = read_pointer(folder)
         if old.off and not anew:
@@ -42,9 +43,9 @@ def point(folder: Path, identity: str | None, *, anew: bool = False) -> None:
         if old.current == identity and not old.off:
             return
     except AdapterError:
-        old = Pointer()  # damaged: a new one mends it
-    # Who chooses an adapter anew has forgiven it.
-    withdrawn = {taught: name for taught, name in old.withdrawn.items() if name != identity}
+        old = Pointer()  # damaged: replace it
+    # Choosing an adapter again cancels its rollback.
+    withdrawn = {digest: name for digest, name in old.withdrawn.items() if name != identity}
     chosen = {
         "current": identity,
         "history": (*old.history, old.current)[-HISTORY:],
@@ -61,18 +62,19 @@ def write_pointer(folder: Path, pointer: Pointer) -> None:
     write_whole(folder / POINTER, pointer.model_dump_json())
 
 
-def complete(folder: Path) -> None:
-    """Note the sha256 of each manifest in a pointer that an older version wrote."""
+def add_missing_hashes(folder: Path) -> None:
+    """Add the sha256 of each manifest to a pointer that an older version wrote."""
     try:
         pointer = read_pointer(folder)
     except AdapterError:
-        return  # it says so where an adapter is to serve
+        return  # reported when an adapter is loaded
     if _manifests(folder, pointer).keys() - pointer.manifests.keys():
         write_pointer(folder, pointer)
 
 
 def _manifests(folder: Path, pointer: Pointer) -> dict[str, str]:
-    """Return the sha256 of each manifest: as it was noted, else as it is; none of what is gone."""
+    """Return the sha256 of each manifest, as recorded or else as it is now; none of deleted
+    adapters."""
     found = {item.id: item.sha256 for item in list_adapters(folder)}
     noted = pointer.manifests.items()
     return found | {name: sha256 for name, sha256 in noted if (folder / name).is_dir()}

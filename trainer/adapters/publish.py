@@ -1,12 +1,12 @@
-"""The only writer of the adapters folder (its format: `agent/adapters.py`).
+"""Write the adapters folder: publish, select, roll back, pin and prune adapters.
 
-An adapter becomes visible in one rename and serves from one more: files are copied into a temporary
-folder on the same volume, each flushed to disk, a manifest with the sha256 of every file is written,
-the folder gets its final name, what is there is read back and tried in a child process, and only then
-the pointer `current.json` is replaced. A crash, a full disk or a failing one at any point leaves the
-adapter that served before in force, or the new one, whole; `sweep` removes what was left half done.
-One lock file keeps two writers apart. Going back only moves the pointer, and is remembered: nothing
-trained on the same lessons is published again until they change.
+Nothing else writes there (the format is in `agent/adapters.py`). Publishing copies the files into a
+temporary folder on the same volume, flushes each to disk, writes a manifest with the sha256 of every
+file, renames the folder, reads it back, loads it in a child process, and only then replaces the pointer
+`current.json`. A crash, a full disk or a failing one at any point leaves either the previous adapter
+current or the new one, complete; `sweep` removes what was left unfinished. A lock file separates
+writers. A rollback only moves the pointer and is remembered: an adapter trained on the same lessons is
+not published again until they change.
 """
 
 from __future__ import annotations
@@ -44,7 +44,14 @@ from memory.files.locks import open_lock
 from memory.journal.exported_copies import sweep_home
 from memory.settings.paths import private_folder
 from memory.settings.settings import Home
-from trainer.adapters.pointer import HISTORY, complete, point, served, taught, write_pointer
+from trainer.adapters.pointer import (
+    HISTORY,
+    add_missing_hashes,
+    chosen_adapter,
+    set_current,
+    training_digest,
+    write_pointer,
+)
 
 FILES = (GGUF, "adapter_model.safetensors", "adapter_config.json")
 _SPARE = 1 << 20
@@ -134,35 +141,35 @@ def publish(
             verify(adapter, base.sha256)
             probe(adapter.gguf)
             with last_look or nullcontext():
-                point(folder, manifest.id)
+                set_current(folder, manifest.id)
         except BaseException:
-            if served(folder) != manifest.id:
+            if chosen_adapter(folder) != manifest.id:
                 _retire(folder / manifest.id)
             raise
     return adapter
 
 
 def select(home: Home, identity: str | None) -> None:
-    """Let the adapter `identity` serve, also when adapters were off; None lets the base serve alone
-    until the next adapter is published.
+    """Make the adapter `identity` current, even if adapters are off; None means the base without an
+    adapter until the next one is published.
 
     Raises:
-        AdapterError: there is no such adapter, or a file of it is damaged.
+        AdapterError: there is no such adapter, or one of its files is damaged.
     """
     with _writing(home) as folder:
         if identity is not None:
             verify(read_adapter(folder, identity))
-        point(folder, identity, anew=identity is not None)
+        set_current(folder, identity, anew=identity is not None)
 
 
 def switch_off(home: Home) -> str | None:
-    """Let the base serve alone until `switch_on`, `select` or `rollback`, whatever is published in the
-    meantime; returns the adapter that waits."""
+    """Use the base without an adapter until `switch_on`, `select` or `rollback`, whatever is published
+    meanwhile; return the id of the pending adapter."""
     with _writing(home) as folder:
         try:
             pointer = read_pointer(folder)
         except AdapterError:
-            pointer = Pointer()  # damaged: a new one mends it
+            pointer = Pointer()  # damaged: replace it
         if not pointer.off:
             history = (*pointer.history, pointer.current)[-HISTORY:]
             off = {"current": None, "history": history, "off": True, "waiting": pointer.current}
@@ -172,25 +179,25 @@ def switch_off(home: Home) -> str | None:
 
 
 def switch_on(home: Home) -> str | None:
-    """Let serve what waits since adapters were switched off; returns what serves now.
+    """Make the adapter current that is pending while adapters are off; return its id.
 
     Raises:
-        AdapterError: it is gone or damaged; adapters stay off.
+        AdapterError: it is missing or damaged; adapters stay off.
     """
     with _writing(home) as folder:
         pointer = read_pointer(folder)
         if pointer.off:
             if pointer.waiting is not None:
                 verify(read_adapter(folder, pointer.waiting))
-            point(folder, pointer.waiting, anew=True)
+            set_current(folder, pointer.waiting, anew=True)
         return read_pointer(folder).current
 
 
 def rollback(home: Home) -> str | None:
-    """Go back to what served before the current adapter; returns its id, None for the base.
+    """Go back to the previous adapter; return its id, None for the base.
 
     Raises:
-        AdapterError: nothing served before.
+        AdapterError: there is no previous adapter.
     """
     with _writing(home) as folder:
         pointer = read_pointer(folder)
@@ -200,9 +207,11 @@ def rollback(home: Home) -> str | None:
             if before is None or _whole(folder, before):
                 withdrawn = dict(pointer.withdrawn)
                 if pointer.chosen not in (None, before):
-                    with suppress(AdapterError):  # a damaged one cannot be told again anyway
+                    with suppress(AdapterError):  # a damaged one cannot be recognised anyway
                         manifest = read_adapter(folder, str(pointer.chosen)).manifest
-                        withdrawn[taught(manifest.base, manifest.fingerprints)] = manifest.id
+                        withdrawn[training_digest(manifest.base, manifest.fingerprints)] = (
+                            manifest.id
+                        )
                 back = {
                     "current": before,
                     "history": tuple(history),
@@ -218,13 +227,13 @@ def rollback(home: Home) -> str | None:
 
 
 def require_not_withdrawn(home: Home, base: BaseEntry, fingerprints: Mapping[str, str]) -> None:
-    """Refuse to train again what a person went back from, unless its lessons changed.
+    """Refuse to repeat a training whose adapter the user rolled back, unless its lessons changed.
 
     Raises:
         NothingToTrainError: an adapter trained on exactly these was rolled back.
     """
     try:
-        identity = read_pointer(home.adapters).withdrawn.get(taught(base, fingerprints))
+        identity = read_pointer(home.adapters).withdrawn.get(training_digest(base, fingerprints))
     except AdapterError:
         return
     if identity is not None:
@@ -238,7 +247,7 @@ def require_not_withdrawn(home: Home, base: BaseEntry, fingerprints: Mapping[str
 
 
 def pin(home: Home, identity: str, on: bool = True) -> None:
-    """Keep an adapter from ever being removed to make room, or let it go again.
+    """Protect an adapter from `prune`, or end that protection.
 
     Raises:
         AdapterError: there is no such adapter.
@@ -253,21 +262,21 @@ def pin(home: Home, identity: str, on: bool = True) -> None:
 
 
 def sweep(home: Home) -> int:
-    """Remove what killed writers left in the home; returns how many things were removed.
+    """Remove what interrupted writers left in the home; return how many items were removed.
 
-    A pointer of an older version is completed by the way.
+    A pointer written by an older version gets its missing hashes.
     """
     if home.adapters.is_dir():
         with _writing(home) as folder:
-            complete(folder)
+            add_missing_hashes(folder)
     return sweep_home(home)
 
 
 def prune(home: Home, keep: int) -> tuple[str, ...]:
-    """Remove the oldest adapters beyond the `keep` latest; returns their ids.
+    """Remove all adapters but the latest `keep`; return the removed ids.
 
-    Never the current one nor a pinned one, and nothing at all while the pointer is damaged or where a
-    link leads out of the home. What the disk refuses to give up is left for the next time.
+    The current adapter and pinned ones are kept. Nothing is removed while the pointer is damaged or if
+    the folder is a link out of the home. What cannot be removed is left for the next time.
     """
     if not home.adapters.is_dir() or not home.holds(home.adapters):
         return ()
@@ -281,7 +290,7 @@ def prune(home: Home, keep: int) -> tuple[str, ...]:
 
 
 def _whole(folder: Path, identity: str) -> bool:
-    """Whether an adapter is there and as it was published."""
+    """Whether an adapter exists and is unchanged since it was published."""
     try:
         verify(read_adapter(folder, identity))
     except AdapterError:
@@ -290,14 +299,14 @@ def _whole(folder: Path, identity: str) -> bool:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a file; a link is refused rather than followed."""
+    """Copy a file, but not a link."""
     handle = os.open(source, os.O_RDONLY | os.O_NOFOLLOW)
     with os.fdopen(handle, "rb") as read, target.open("xb") as written:
         shutil.copyfileobj(read, written, 1 << 20)
 
 
 def _retire(adapter: Path) -> bool:
-    """Take an adapter's name away, so that nobody reads a half of it, and then its files."""
+    """Rename an adapter, so that no one reads it in part, then delete it."""
     try:
         with scratch(adapter.parent) as place:
             adapter.rename(place / adapter.name)
@@ -314,7 +323,7 @@ def _identity(files: Mapping[str, FileEntry], base: BaseEntry, created: datetime
 
 @contextmanager
 def _writing(home: Home) -> Iterator[Path]:
-    """Hold the lock of the adapters folder, and turn a disk's faults into sentences."""
+    """Hold the lock of the adapters folder, and raise errors of the disk as HomeError."""
     import fcntl
 
     folder = home.adapters

@@ -204,7 +204,7 @@ def test_what_is_forgotten_after_it_was_published_leaves_the_report_too(
 def test_nothing_can_be_taken_away_while_an_adapter_begins_to_serve(
     home: Home, tiny: Path, marked: list[Difference], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    point = pointer.point
+    point = pointer.set_current
     told: list[str] = []
 
     def locked(*arguments: Any, **named: Any) -> None:
@@ -217,7 +217,7 @@ def test_nothing_can_be_taken_away_while_an_adapter_begins_to_serve(
             other.close()
         point(*arguments, **named)
 
-    monkeypatch.setattr(publish, "point", locked)
+    monkeypatch.setattr(publish, "set_current", locked)
     run_night(home, few(home), model_path=tiny)
     assert told == ["database is locked"]
 
