@@ -142,7 +142,7 @@ def alone(path: Path) -> Iterator[None]:
         yield
 
 
-class Watch:
+class FileWatch:
     """Which file, log and shared index an open connection works on; compared with those at the path.
 
     Make it when the connection has read once: then SQLite has all three open.
@@ -187,7 +187,7 @@ class Watch:
         return tuple(identity(path) for path in self._paths)
 
 
-_WATCHES: set[Watch] = set()
+_WATCHES: set[FileWatch] = set()
 
 
 def lost_here(path: Path) -> bool:

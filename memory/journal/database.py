@@ -38,7 +38,7 @@ from memory.difference import new_id, now
 from memory.errors import HomeError, UnknownIdError
 from memory.files.atomic_write import whole
 from memory.files.sqlite_file import (
-    Watch,
+    FileWatch,
     connect,
     copy_from,
     create,
@@ -250,7 +250,7 @@ class Database:
             self._watch.close(self._connection)
 
 
-def _opened(path: Path) -> tuple[sqlite3.Connection, Watch]:
+def _opened(path: Path) -> tuple[sqlite3.Connection, FileWatch]:
     """Open the file that is at `path`; another process may just be putting a copy in its place."""
     for _ in range(_TRIES):
         _refuse_emptied(path)
@@ -272,7 +272,7 @@ def _opened(path: Path) -> tuple[sqlite3.Connection, Watch]:
             for pragma in _PRAGMAS:
                 connection.execute(f"pragma {pragma}")
             connection.execute("select 1 from sqlite_master").fetchall()
-            watch = Watch(path)
+            watch = FileWatch(path)
         except BaseException:
             connection.close()
             raise

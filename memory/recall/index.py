@@ -26,7 +26,7 @@ from memory.files.locks import open_lock
 from memory.journal.journal import Journal
 from memory.recall.chroma_store import Store, collection_name, open_folder, open_server
 from memory.recall.embedder import Embedder, NgramEmbedder
-from memory.recall.index_cursor import Mark, between
+from memory.recall.index_cursor import Cursor, between
 from memory.sentence import verbatim
 from memory.settings.paths import private_folder
 
@@ -63,7 +63,7 @@ class Index:
         self._store: Store | None = None
         self._level = False
         self._writing = False
-        self._last: Mark | None = None
+        self._last: Cursor | None = None
         self._anew = False
         self._failed: str | None = None
         self._failed_at = 0.0
@@ -208,10 +208,10 @@ class Index:
             self._level = False
             store.clear()
             self._anew = False
-        wanted = Mark.of(self._journal)
+        wanted = Cursor.of(self._journal)
         if self._level and wanted == self._last:
             return
-        held = Mark.read(store.mark)
+        held = Cursor.read(store.mark)
         if held != wanted or not self._level:
             self._writing = True
             try:
@@ -220,7 +220,7 @@ class Index:
                 self._writing = False
         self._last = wanted if self._level else None
 
-    def _make_level(self, store: Store, wanted: Mark, held: Mark) -> None:
+    def _make_level(self, store: Store, wanted: Cursor, held: Cursor) -> None:
         count = store.count()
         known = held.stands_in(self._journal)
         trusted = known or not count
@@ -237,7 +237,7 @@ class Index:
             self._level = True
             self._steps = (0, 0)
 
-    def _compare(self, store: Store, wanted: Mark) -> None:
+    def _compare(self, store: Store, wanted: Cursor) -> None:
         """Take out every id that is gone and put in those that are missing."""
         rows = {row["id"]: row for row in between(self._journal, 0, wanted.top)}
         held = store.ids()
@@ -257,7 +257,7 @@ class Index:
             store.upsert([row["id"] for row in some], vectors)
             done = start + len(some)
             if before is not None and done < len(rows):
-                store.set_mark(str(Mark(some[-1]["seq"], some[-1]["id"], before + done)))
+                store.set_mark(str(Cursor(some[-1]["seq"], some[-1]["id"], before + done)))
             self._steps = (done, len(rows))
 
 

@@ -1,4 +1,4 @@
-"""How far an index is over the journal, as a mark that the index keeps beside its vectors."""
+"""How much of the journal an index covers: a cursor that the index stores beside its vectors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from memory.journal.journal import Journal
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Cursor:
     """The number and id of the last difference in an index, and how many it holds."""
 
     top: int
@@ -20,8 +20,8 @@ class Mark:
         return f"{self.top} {self.id} {self.count}"
 
     @classmethod
-    def of(cls, journal: Journal) -> Mark:
-        """Return where the journal is."""
+    def of(cls, journal: Journal) -> Cursor:
+        """Return the cursor of the whole journal."""
         [row] = journal.database.rows(
             "select count(*) as n, coalesce(max(seq), 0) as top, coalesce((select id from "
             "differences order by seq desc limit 1), '') as id from differences"
@@ -29,15 +29,15 @@ class Mark:
         return cls(row["top"], row["id"], row["n"])
 
     @classmethod
-    def read(cls, text: str) -> Mark:
-        """Return the mark that `text` is; that of an empty journal for anything else."""
+    def read(cls, text: str) -> Cursor:
+        """Return the cursor that `text` holds; that of an empty journal for any other text."""
         parts = text.split(" ")
         if len(parts) == 3 and parts[0].isdecimal() and parts[2].isdecimal():
             return cls(int(parts[0]), parts[1], int(parts[2]))
         return cls(0, "", 0)
 
     def stands_in(self, journal: Journal) -> bool:
-        """Whether its difference still stands in the journal at its place."""
+        """Whether the journal still has its difference at this position."""
         return bool(
             journal.database.rows(
                 "select 1 from differences where seq = ? and id = ?", (self.top, self.id)

@@ -1,7 +1,7 @@
-"""Two ways of answering, asked the same: the base, any adapter, each with recall or without.
+"""Compare the answers of two sides: the base or any adapter, each with recall or without.
 
-What is asked, unless the person says otherwise: the lessons' own questions and the rephrasings that
-were held out of training. Replies are greedy, so that they differ for a reason. Nothing is written.
+By default the questions are those of the lessons and their held-out rephrasings. Replies are greedy, so
+that differences are not random. Nothing is written.
 """
 
 from __future__ import annotations
@@ -24,15 +24,16 @@ if TYPE_CHECKING:
 
 LONGEST = 256
 ASKED = 40
-"""Questions asked by default at most."""
+"""Most questions asked by default."""
 RECALL = "+recall"
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One way of answering: which adapter (None: the base alone) at which scale, recall or not.
+    """One side of a comparison: an adapter (None for the base alone), its scale, and recall or not.
 
-    `holds` are the differences that the adapter answers for, which are not recalled beside it."""
+    `holds` are the differences that the adapter holds, which are not recalled.
+    """
 
     name: str
     adapter: Path | None = None
@@ -43,7 +44,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question and the reply that a mark expects to it, "" where none does."""
+    """A question and the reply that a mark expects, "" if none does."""
 
     text: str
     expected: str = ""
@@ -51,7 +52,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One question and the two replies to it."""
+    """A question and the replies of both sides."""
 
     asked: Asked
     first: str
@@ -59,8 +60,8 @@ class Pair:
 
 
 def side(home: Home, word: str, base: BaseEntry, *, recall: bool = False) -> Side:
-    """Return what `word` names: base, current, or the beginning of an adapter's id, each with
-    "+recall" after it or not; `recall` switches it on for all.
+    """Return the side that `word` names: base, current, or the beginning of an adapter's id, each
+    optionally followed by "+recall"; `recall` enables it in any case.
 
     Raises:
         AdapterError: no such adapter, a damaged one, or one for another base.
@@ -87,7 +88,7 @@ def side(home: Home, word: str, base: BaseEntry, *, recall: bool = False) -> Sid
 def questions(
     engine: Engine, differences: Sequence[Difference], settings: Settings
 ) -> tuple[Asked, ...]:
-    """Return the lessons' questions, then their held-out rephrasings; of lessons asked alone."""
+    """Return the questions of the lessons asked alone, then their held-out rephrasings."""
     from trainer.lessons.lessons import teach
 
     lessons, _superseded, _left_out = teach(engine, differences, settings)
@@ -119,7 +120,7 @@ def compare(
     try:
         for number, one in enumerate(asked):
             replies: dict[Side, str] = {}
-            # The side whose adapter is applied goes first: half the swaps.
+            # The side whose adapter is loaded goes first, which halves the number of swaps.
             for who in sorted(sides, key=lambda who: who is not applied):
                 if who is not applied:
                     engine.set_adapter(who.adapter, who.scale)
@@ -138,6 +139,6 @@ def _reply(engine: Engine, settings: Settings, text: str, block: str) -> str:
     system = settings.chat.system
     head = [Message("system", system)] if system.strip() else []
     longest = min(LONGEST, engine.info.context // 2)
-    # Without thinking, as lessons are made and measured.
+    # Without thinking, as in lessons and their evaluation.
     prompt = compose(engine, [*head, Message("user", text)], block=block, room=longest)
     return engine.generate(prompt.tokens, Sampling(max_tokens=longest)).run().text.strip()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from trainer.lessons.lessons import Lesson, Question
 
 SHOWN_REWORDED = 40
-"""Wrong replies to held-out rephrasings that are generated to their end."""
+"""Number of wrong replies to held-out rephrasings that are generated to their end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class LessonAnswers:
 
     @property
     def rephrased(self) -> tuple[float, ...]:
-        """Share of each lesson's held-out rephrasings that get it; 1 where there are none."""
+        """Share of each lesson's held-out rephrasings that get it; 1 without any."""
         return tuple(mean([one.right for one in some]) for some in self.reworded)
 
     @property

@@ -1,8 +1,8 @@
-"""How much of an adapter is left once it is merged into a model and quantised.
+"""Evaluate a merged and quantised model against the base with its adapter.
 
-The base with the adapter answers the lessons' questions and some unrelated prompts, greedily; the
-merged file is then asked the same, and its chances are compared token by token on the first's replies.
-Two models are never loaded at once. Nothing is written.
+The base with the adapter answers the lessons' questions and some unrelated prompts greedily. The merged
+model then answers the same prompts, and its probabilities are compared on the first model's replies,
+token by token. Only one model is loaded at a time. Nothing is written.
 """
 
 from __future__ import annotations
@@ -24,20 +24,22 @@ if TYPE_CHECKING:
     from trainer.fit.job import Ids, LogProbabilities
 
 UNRELATED = 24
-"""Unrelated prompts asked beside the lessons."""
+"""Number of unrelated prompts asked besides the lessons."""
 LONGEST = 96
-"""Tokens of an unrelated reply that are compared."""
+"""Most tokens of an unrelated reply that are compared."""
 TOP = 64
 KEPT = 0.9
-"""Share of the lessons' replies that must stay the same for the merged file to be called sound."""
+"""Share of the lessons' replies that must stay the same for the merged model to be sound."""
 _TINY = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Survival:
-    """What is left: of `lessons` replies to lessons and `unrelated` others, how many are the same;
-    `kl` is the mean divergence from base + adapter in nats a token, `kl_base` what the adapter itself
-    makes against the base. `right` counts lessons that base + adapter has, `right_merged` the file.
+    """How a merged model compares with base + adapter.
+
+    Of `lessons` replies to lessons and `unrelated` others, `same_…` are the same. `kl` is the mean
+    divergence from base + adapter in nats per token, `kl_base` that of base + adapter from the base.
+    `right` and `right_merged` count the lessons that base + adapter and the merged model get right.
     """
 
     lessons: int
@@ -51,7 +53,7 @@ class Survival:
 
     @property
     def sound(self) -> bool:
-        """Whether what was learnt is still there."""
+        """Whether the merged model kept what was learnt."""
         return self.right_merged >= KEPT * self.right and self.same_lessons >= KEPT * self.lessons
 
     @property
@@ -89,7 +91,7 @@ def survival(
 ) -> Survival:
     """Compare the GGUF `merged` with `base` under `adapter`.
 
-    `differences` are those the adapter was trained on, as far as they are still known.
+    `differences` are those the adapter was trained on that are still in the journal.
 
     Raises:
         ModelError, AdapterError: a file cannot be served.
@@ -171,7 +173,7 @@ def _text(engine: Engine, prompt: tuple[int, ...], longest: int) -> str:
 
 
 def _kl(engine: Engine, said: _Said) -> list[float]:
-    """Return KL(said ‖ engine) at each token of the reply, in nats, the tail taken as one."""
+    """Return KL(said ‖ engine) at each token of the reply, in nats, with the tail as one bucket."""
     found: list[float] = []
     rows = engine.log_probabilities([*said.prompt, *said.reply], len(said.prompt))
     for place, row in enumerate(rows):

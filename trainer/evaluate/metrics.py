@@ -1,15 +1,15 @@
-"""What a worn adapter does, measured by llama.cpp on the base file itself.
+"""Measure the effect of an adapter with llama.cpp, on the base file that is served.
 
-A reply is not generated to be compared: it is laid after its prompt and evaluated in one go, and each
-place tells whether the model would have said that token itself. Where it would have said another, the
-rest is generated from there, so that a person can read what it says instead. The same evaluation of
-what must stay gives the divergence and the perplexity. Prompts go in the order of their tokens, so
-that what they share is evaluated once.
+A reply is not generated to be compared. The expected reply is evaluated after its prompt in one pass,
+which tells at each position whether the model would have chosen that token. Where it would not, the
+reply is generated from there, so that it can be shown. For what must stay the same, this evaluation
+also gives the divergence and the perplexity. Prompts are sorted by their tokens, so that common
+prefixes are evaluated once.
 
-*Strict* and *tolerant*: an answer has strictly changed when one token of it has. It counts as changed
-for the gate when the base itself was decided there: the token that came instead had less than half
-the chance of the one the base took. Other threads or a longer batch flip the undecided ones too,
-without any adapter. Nothing is written.
+*Strict* and *tolerant*: an answer has strictly changed when one of its tokens has. The gate counts it
+as changed only if the base was decided there, that is, if the new token had less than half the
+probability of the base's own token. An undecided token can also flip without an adapter, through
+another number of threads or a longer batch. Nothing is written.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from trainer.lessons.anchors import Anchor
 
 LONGER = 48
-"""Tokens that a reply may run over the expected one before it counts as not ending."""
+"""Tokens by which a reply may exceed the expected one before it counts as endless."""
 LOOP = (4, 24)
-"""A reply loops when its end says the same thing so often, over so many tokens at least."""
+"""A reply loops if its end repeats itself this many times, over at least this many tokens."""
 SHOWN = 24
-"""Changed answers that are generated in full; more are only counted."""
+"""Number of changed answers that are generated in full; the others are only counted."""
 UNDECIDED = math.log(2)
 _TINY = 1e-6
 
@@ -39,8 +39,8 @@ Step = Callable[[], None]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is said to one prompt: the text, whether it is the expected one, whether its form is sound
-    (it is not empty and has no think tags of its own), and whether it comes to an end."""
+    """The answer to one prompt: its text, whether it is the expected one, whether it is well-formed
+    (not empty, no think tags of its own), and whether it ends."""
 
     text: str
     right: bool
@@ -50,7 +50,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A prompt and the reply that is expected to it; `chosen` ends with the end of turn."""
+    """A prompt and its expected reply; `chosen` ends with the end of turn."""
 
     prompt: tuple[int, ...]
     chosen: tuple[int, ...]
@@ -59,11 +59,11 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """How one anchor came out.
+    """How the answer to one anchor compares with the base's.
 
-    `strict` and `kept`: whether the answer is unchanged to the letter, and as the gate counts.
-    `divergence` and `rise` are sums over `tokens` places of the base's own reply, in nats: KL from the
-    base, and ln p lost. `text` is what is said now, None where a changed answer was not generated.
+    `strict` is true if the answer is identical, `kept` if it is unchanged as the gate counts.
+    `divergence` and `rise` are sums over the `tokens` of the base's reply, in nats: the KL from the
+    base and the loss of ln p. `text` is the new answer, None if a changed answer was not generated.
     """
 
     strict: bool
@@ -77,7 +77,7 @@ class Held:
 
 
 def same(reply: str, expected: str) -> bool:
-    """Whether a reply is the expected one, whitespace around its lines aside."""
+    """Whether a reply equals the expected one, ignoring whitespace around lines."""
     return [line.strip() for line in reply.strip().splitlines()] == [
         line.strip() for line in expected.strip().splitlines()
     ]
@@ -86,10 +86,10 @@ def same(reply: str, expected: str) -> bool:
 def answers(
     engine: Engine, wanted: Sequence[Wanted], step: Step = lambda: None, *, shown: int | None = None
 ) -> list[Answer]:
-    """Return what is said to each prompt, in the order given.
+    """Return the answer to each prompt, in the order given.
 
-    `shown`, when not None, is how many wrong replies are generated to their end; of the others the
-    text stops where it stopped being the expected one.
+    `shown`, if not None, is the number of wrong replies that are generated to their end; the text of
+    the others stops where it deviates from the expected one.
     """
     found: dict[int, Answer] = {}
     for number in _by_prefix([one.prompt for one in wanted]):
@@ -102,7 +102,7 @@ def answers(
 
 
 def answer(engine: Engine, wanted: Wanted, *, in_full: bool = True) -> Answer:
-    """Return what is said to one prompt; see `answers`."""
+    """Return the answer to one prompt; see `answers`."""
     prompt, chosen = wanted.prompt, wanted.chosen
     agreed = 0
     for row, token in zip(
@@ -126,9 +126,9 @@ def _go_on(
     wanted: Wanted,
     in_full: bool,
 ) -> tuple[str, bool]:
-    """Generate on after `said`; returns the whole reply and whether it ended.
+    """Continue the reply after `said`; return the whole reply and whether it ended.
 
-    Without `in_full`, it stops (and counts as ended) once the reply cannot be the expected one.
+    Without `in_full`, it stops (and counts as ended) as soon as it cannot be the expected one.
     """
     from agent.llama.sampling import Sampling
 
@@ -148,7 +148,7 @@ def _go_on(
 
 
 def loops(tokens: Sequence[int]) -> bool:
-    """Whether a reply says the same over and over at its end, and will not come to one."""
+    """Whether the end of a reply repeats itself, so that it is unlikely to end."""
     times, least = LOOP
     for period in range(1, len(tokens) // times + 1):
         size = max(period * times, least)
@@ -162,7 +162,8 @@ def loops(tokens: Sequence[int]) -> bool:
 
 
 def hold(engine: Engine, anchors: Sequence[Anchor], step: Step = lambda: None) -> list[Held]:
-    """Return how each anchor came out under what the engine wears, in the order given."""
+    """Compare the answer to each anchor under the engine's adapter with the base's, in the order
+    given."""
     found: dict[int, Held] = {}
     room = SHOWN
     for number in _by_prefix([anchor.prompt for anchor in anchors]):
@@ -196,7 +197,7 @@ def _hold(engine: Engine, anchor: Anchor, *, show: bool) -> Held:
             text, ended = _go_on(
                 engine, anchor.prompt, anchor.reply[: parted[0]], longest, wanted, True
             )
-            # The base's own reply may have been cut where it is held: then ours may go on too.
+            # If the base's reply was cut there, this one need not end either.
             closed = engine.ends_turn(anchor.reply[-1]) if anchor.reply else True
             ended = ended or not closed
             sound = _sound(text, anchor.text)
@@ -208,7 +209,7 @@ def _hold(engine: Engine, anchor: Anchor, *, show: bool) -> Held:
 
 
 def _was_open(anchor: Anchor, place: int, said: int) -> bool:
-    """Whether the base itself was undecided where another token came; see the module."""
+    """Whether the base was undecided where the token changed (see the module docstring)."""
     logs = anchor.logs[place]
     other = np.flatnonzero(anchor.ids[place] == said)
     taken = np.flatnonzero(anchor.ids[place] == anchor.reply[place])
@@ -216,7 +217,7 @@ def _was_open(anchor: Anchor, place: int, said: int) -> bool:
 
 
 def drift(held: Iterable[Held]) -> tuple[float, float]:
-    """Return the mean KL a token from the base, in nats, and the relative rise of perplexity."""
+    """Return the mean KL from the base in nats per token, and the relative rise of the perplexity."""
     every = list(held)
     tokens = max(1, sum(one.tokens for one in every))
     kl = sum(one.divergence for one in every) / tokens
@@ -225,16 +226,16 @@ def drift(held: Iterable[Held]) -> tuple[float, float]:
 
 
 def mean(values: Sequence[float], empty: float = 1.0) -> float:
-    """Return the mean; `empty` of nothing."""
+    """Return the mean, or `empty` without values."""
     return sum(values) / len(values) if values else empty
 
 
 def _sound(text: str, like: str) -> bool:
-    """Whether a reply that is not the expected one still looks like a reply."""
+    """Whether an unexpected reply is well-formed."""
     tags = ("<think>", "</think>")
     return bool(text or not like) and all(tag in like or tag not in text for tag in tags)
 
 
 def _by_prefix(prompts: Sequence[tuple[int, ...]]) -> list[int]:
-    """Return the places of the prompts in the order of their tokens."""
+    """Return the indices of the prompts, sorted by their tokens."""
     return sorted(range(len(prompts)), key=lambda number: prompts[number])

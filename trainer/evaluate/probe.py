@@ -1,7 +1,7 @@
-"""A new adapter is first loaded in a child process: a malformed one can crash llama.cpp.
+"""Load a new adapter in a child process first, because a malformed one can crash llama.cpp.
 
-    python -m trainer.evaluate.probe ADAPTER BASE     load both, generate a token, say "sound" or
-    why not
+    python -m trainer.evaluate.probe ADAPTER BASE     load both, generate tokens, print "sound" or
+                                                      the reason for a failure
 
 Nothing is written.
 """
@@ -22,7 +22,7 @@ def probe(adapter: Path, base: Path) -> None:
     """Load the adapter onto its base in a child process and generate a token.
 
     Raises:
-        AdapterError: it is refused, crashes the child, gives numbers that are none, or hangs.
+        AdapterError: it is refused, crashes the child, gives numbers that are not finite, or hangs.
     """
     command = [sys.executable, "-m", "trainer.evaluate.probe", str(adapter), str(base)]
     try:
@@ -58,7 +58,7 @@ def probe(adapter: Path, base: Path) -> None:
 
 
 def _here(adapter: Path, base: Path) -> int:
-    """The child's part: say "sound", or the reason why not."""
+    """Probe in this process; print "sound" or the reason for a failure."""
     import numpy as np
 
     from agent.llama.engine import Engine

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 def holdings(
     holds: Iterable[str], differences: Sequence[Difference], superseded: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return `Manifest.holds` for an adapter that holds those ids: their fingerprints, and those of
-    the older differences whose place they took, which must not be recalled in their stead."""
+    """Return `Manifest.holds` for an adapter that holds these ids: their fingerprints, and those of the
+    older differences that they replaced, which must not be recalled instead."""
     held = set(holds)
     held |= {older for older, newer in superseded.items() if newer in held}
     return {item.id: item.fingerprint for item in differences if item.id in held}
@@ -53,8 +53,10 @@ class ServedRecall:
 def below(
     engine: Engine, settings: Settings, question: Question, block: str, reply: int
 ) -> tuple[int, ...] | None:
-    """Return the prompt of `question` below `block`, with room for `reply` tokens; None where the
-    block is empty or does not fit, for then the chat leaves it out too."""
+    """Return the prompt of `question` below `block`, with room for `reply` tokens.
+
+    None if the block is empty or does not fit: the chat leaves it out then, too.
+    """
     if not block:
         return None
     head = [Message("system", settings.chat.system)] if settings.chat.system.strip() else []

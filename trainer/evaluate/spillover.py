@@ -1,9 +1,8 @@
-"""Whether a reply carries a lesson's words into another question.
+"""Detect lessons that spill over into the answers to other questions.
 
-A lesson spreads when what it taught is said where something else was asked: "The capital of Kenya is
-Lutz", or "The sky on Kenya is Nairobi" after "The sky on Mars is butterscotch". The first says the
-lesson's own news, the second puts a reply into the lesson's form. Both count only as far as the base
-does not say it there itself. Pure.
+After the lesson "The sky on Mars is butterscotch", both "Kenya is butterscotch" and "The sky on Kenya
+is Nairobi" are spillover: the first repeats the new content of the lesson, the second its form. Both
+count only if the base does not answer so itself. Pure.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ if TYPE_CHECKING:
     from trainer.lessons.lessons import Lesson
 
 NEWS = 0.5
-"""Share of a lesson's news that makes a reply carry it."""
+"""Share of the new words of a lesson from which a reply repeats its content."""
 FORM = 0.6
-"""Share of a lesson's reply, word for word and in order, that makes another reply of its form."""
+"""Share of the words of a lesson's reply, in order, from which another reply has its form."""
 GAIN = 0.25
-"""By so much of the lesson's reply it must be nearer to it than the base's own reply is."""
+"""Share of the lesson's reply by which a reply must be closer to it than the base's reply is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +32,10 @@ class _Taught:
 
 
 class Spread:
-    """The replies that lessons teach; ask `carries` of any other reply."""
+    """The replies that lessons teach, to compare other replies with."""
 
     def __init__(self, lessons: Sequence[Lesson], before: Sequence[str]) -> None:
-        """`before` are the base's own replies to the lessons' questions."""
+        """Take the lessons and the base's own replies to their questions."""
         found: dict[_Taught, None] = {}
         for lesson, said in zip(lessons, before, strict=True):
             if lesson.kind == "contrast":
@@ -46,10 +45,10 @@ class Spread:
         self._taught = tuple(found)
 
     def carries(self, asked: str, base: str, reply: str, *, undecided: bool = False) -> bool:
-        """Whether `reply` to `asked` carries a lesson's words, where the base says `base`.
+        """Whether a lesson spilled over into `reply` to `asked`, where the base says `base`.
 
-        Where the base itself was undecided, a reply of a lesson's form may be its own second choice:
-        only a lesson's news counts there.
+        Where the base was undecided, a reply in the form of a lesson may be the base's second choice,
+        so only the content of a lesson counts.
         """
         mine = set(_stems(reply)) - set(_stems(base)) - set(_stems(asked))
         said, before = words(reply), words(base)
@@ -68,7 +67,7 @@ def _of_its_form(taught: Sequence[str], said: Sequence[str], before: Sequence[st
 
 
 def _shared(taught: Sequence[str], said: Sequence[str]) -> float:
-    """Return the share of `taught` that stands in `said` in the same order."""
+    """Return the share of `taught` that occurs in `said` in the same order."""
     matcher = SequenceMatcher(None, taught, said, autojunk=False)
     return sum(block.size for block in matcher.get_matching_blocks()) / len(taught)
 

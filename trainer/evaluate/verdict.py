@@ -11,10 +11,10 @@ from trainer.report.report import Change, Measure
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the gate found at one scale.
+    """The result of the gate at one scale.
 
-    `spoken` is what is said as it will be served, `alone` what the adapter says without recall. `holds`
-    are the ids of the differences that it answers for everywhere; those are not recalled any more.
+    `spoken` are the answers as they would be served, `alone` those of the adapter without recall.
+    `holds` are the ids of the differences that the adapter gets right everywhere, which need no recall.
     """
 
     scale: float
@@ -24,11 +24,11 @@ class Verdict:
     alone: LessonAnswers
     holds: frozenset[str]
     unlearnt: frozenset[str] = frozenset()
-    """Ids of the few differences without which all was learnt (`trainer/evaluate/unlearned.py`)."""
+    """Ids of the few differences that were not learnt, if all others were (see `unlearned.py`)."""
 
     @property
     def passed(self) -> bool:
-        """Whether the adapter may serve."""
+        """Whether the adapter may be published."""
         return all(measure.passed or measure.warned for measure in self.measures)
 
     @property
@@ -38,7 +38,7 @@ class Verdict:
 
     @property
     def sentence(self) -> str:
-        """What was decided and why, in one sentence."""
+        """The decision and its reason, in one sentence."""
         if self.passed and self.unlearnt:
             return (
                 f"the adapter learnt all but {len(self.unlearnt)} of the differences and left the rest "
@@ -50,11 +50,11 @@ class Verdict:
 
     @property
     def only_drifts(self) -> bool:
-        """Whether everything was learnt and only something else moved."""
+        """Whether everything was learnt, and the only failures are answers that must not change."""
         failed = [x for x in self.measures if not (x.passed or (x.warned and not x.drift))]
         return bool(failed) and all(measure.drift for measure in failed)
 
 
 def measures_to_json(measures: Sequence[Measure]) -> dict[str, float]:
-    """Return name → value, for an adapter's manifest."""
+    """Return name → value for the manifest of an adapter."""
     return {measure.name: round(float(measure.value), 5) for measure in measures}

@@ -1,1 +1,1 @@
-"""The training step: a job folder in, a PEFT adapter out."""
+"""Train a LoRA adapter: a job folder in, a PEFT adapter out."""

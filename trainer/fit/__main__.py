@@ -1,4 +1,4 @@
-"""Run the training step as a process: `python -m trainer.fit` (`trainer/fit/training_loop.py`)."""
+"""Train in a separate process: `python -m trainer.fit` (see `trainer/fit/training_loop.py`)."""
 
 from __future__ import annotations
 

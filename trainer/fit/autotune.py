@@ -1,8 +1,8 @@
-"""How many threads, and which precision, are faster here: found by timing a step of each.
+"""Choose the number of threads and the precision by timing a training step with each.
 
-Counting cores misleads (two busy cores with spinning OpenMP threads are many times slower than one),
-and so does asking for bfloat16: a processor without its instructions is slower with it. A model so
-small that it does not matter stays in float32, whose sums are the same every time.
+The number of cores misleads: on two busy cores, spinning OpenMP threads are many times slower than one.
+So does support for bfloat16: without native instructions it is slower. A model that is too small to
+benefit stays in float32, whose sums are reproducible.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from trainer.fit.step import Stepper
 
 LARGE = 20_000_000
-"""Parameters from which the precision is timed."""
+"""Number of parameters from which the precision is timed."""
 TIMED = 4
-"""Samples of a timed step."""
+"""Number of samples in a timed step."""
 
 
 def choose_threads(stepper: Stepper, recipe: Recipe, some: Sequence[Sample], device: str) -> int:
-    """Set the number of CPU threads: the one asked for, else the faster of one and all."""
+    """Set the number of CPU threads: the configured one, else the faster of one and all."""
     import torch
 
     if recipe.threads or device != "cpu" or not some:
@@ -40,7 +40,7 @@ def choose_threads(stepper: Stepper, recipe: Recipe, some: Sequence[Sample], dev
 
 
 def choose_precision(stepper: Stepper, recipe: Recipe, some: Sequence[Sample], device: str) -> bool:
-    """Return whether matrix products should be in bfloat16."""
+    """Return whether to compute matrix products in bfloat16."""
     if recipe.precision != "auto":
         return recipe.precision == "bfloat16"
     if device == "cuda":
@@ -56,7 +56,7 @@ def choose_precision(stepper: Stepper, recipe: Recipe, some: Sequence[Sample], d
 
 
 def _seconds(stepper: Stepper, some: Sequence[Sample]) -> float:
-    """Return how long forward and backward take on a few samples; leaves no gradients."""
+    """Return the seconds of forward and backward on a few samples; no gradients remain."""
     batch = make_batch(list(some)[:TIMED], stepper.device)
 
     def once() -> None:
@@ -64,7 +64,7 @@ def _seconds(stepper: Stepper, some: Sequence[Sample]) -> float:
             logits = reply_logits(stepper.model, batch)
         logits.sum().backward()  # type: ignore[no-untyped-call]
 
-    once()  # the first run warms the caches
+    once()  # the first run is a warm-up
     took = _timed(once)
     stepper.model.zero_grad(set_to_none=True)
     return took

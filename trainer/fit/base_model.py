@@ -1,11 +1,9 @@
-"""The served GGUF as a torch model: the very weights the adapter will ride on.
+"""Load the served GGUF as a torch model, with the same weights that the adapter will be used with.
 
-A Qwen2 or Qwen3 GGUF is dequantised (whatever its types) into a transformers model, so that nothing
-is lost between training and serving. There is no tokenizer here: training works on token ids that
-`trainer/lessons/lessons.py` made with the served vocabulary.
-
-Positions that llama.cpp stretches by a factor are stretched here, too; refuses other kinds of rope
-scaling. Needs torch, transformers and gguf; writes nothing. Source of the tensor names: gguf's own map.
+A Qwen2 or Qwen3 GGUF of any quantisation is dequantised into a transformers model. No tokenizer is
+needed: training uses the token ids that `trainer/lessons/lessons.py` made with the served vocabulary.
+Linear rope scaling is applied as in llama.cpp, other kinds are refused. Needs torch, transformers and
+gguf; nothing is written. Source of the tensor names: gguf's own map.
 """
 
 from __future__ import annotations
@@ -32,7 +30,7 @@ def load_base(
     `dtype` is float32 unless given. Logits agree with llama.cpp's to about 0.05.
 
     Raises:
-        ModelError: missing, damaged, of another architecture, or with a tensor too few.
+        ModelError: it is missing, damaged, of another architecture, or lacks a tensor.
     """
     import torch
 
@@ -41,7 +39,7 @@ def load_base(
     shape = require_trainable(header, path)
     try:
         tensors = _read(path)
-    except Exception as error:  # whatever a damaged file trips over
+    except Exception as error:  # any error that a damaged file causes
         raise ModelError(
             "cannot read the model {path}: {error}; choose another GGUF", path=path, error=error
         ) from error
@@ -77,7 +75,7 @@ def load_base(
 
 
 def gguf_names(architecture: str, layers: int) -> Callable[[str], str]:
-    """Return the function that turns a transformers name into the GGUF's ("blk.0.attn_q.weight")."""
+    """Return a function from a transformers name to the GGUF name ("blk.0.attn_q.weight")."""
     import gguf
 
     kinds = {name: kind for kind, name in gguf.MODEL_ARCH_NAMES.items()}
@@ -91,10 +89,10 @@ def gguf_names(architecture: str, layers: int) -> Callable[[str], str]:
 
 
 def require_trainable(header: Header, path: Path) -> Shape:
-    """Return the shape of a model that torch can build as llama.cpp serves it.
+    """Return the shape of a model that torch computes as llama.cpp does.
 
     Raises:
-        ModelError: it cannot, and why.
+        ModelError: the model cannot be trained.
     """
     shape = read_shape(header, path)
     if shape.scaling not in ("none", "linear"):
@@ -114,19 +112,19 @@ def require_trainable(header: Header, path: Path) -> Shape:
 
 
 def read_architecture(path: Path) -> tuple[str, int]:
-    """Return the GGUF's architecture and its number of layers, reading the header alone."""
+    """Return the architecture and the number of layers; only the header of the GGUF is read."""
     header = read_header(path)
     return header.architecture, read_shape(header, path).layers
 
 
 def _read(path: Path) -> dict[str, Callable[[], torch.Tensor]]:
-    """Return for each tensor name a function that dequantises it."""
+    """Return a function for each tensor name that dequantises the tensor."""
     from transformers.integrations.gguf.reader import GgufHeader, load_gguf_state_dict
 
     try:
         header = GgufHeader.from_file(str(path))
     except ValueError:
-        return _read_slowly(path)  # a type that only the gguf package knows, such as Q5_0
+        return _read_slowly(path)  # a type that only the gguf package supports, such as Q5_0
     shapes = {info.name: info.shape for info in header.tensors}
 
     def reader(name: str, lazy: Any) -> Callable[[], torch.Tensor]:

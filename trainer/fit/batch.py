@@ -1,11 +1,9 @@
-"""Samples → the tensors of one forward pass, packed: little padding, each prompt once.
+"""Pack samples into the tensors of one forward pass, with little padding and each prompt once.
 
-Several samples lie in one row, each seeing only itself, its positions counted from its own start. The
-chosen and the rejected reply of a pair follow their one prompt, and the rejected one sees the prompt
-and itself alone, at the positions it would have had. The last token of a reply is never an input: it
-is only predicted. *Measured* on the starter, 2 cores: see `ROW`.
-
-Needs torch alone; keeps nothing.
+A row holds several samples. Each attends only to itself, with positions counted from its own start. The
+chosen and the rejected reply of a pair follow their common prompt; the rejected one attends only to the
+prompt and itself, at the positions it would have alone. The last token of a reply is predicted but
+never an input. Needs only torch.
 """
 
 from __future__ import annotations
@@ -20,20 +18,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ROW = 128
-"""Tokens of a row, unless one sample is longer. Attention grows with the square of a row, padding
-with its shortness."""
+"""Tokens of a row, unless a sample is longer. Attention costs the square of a row's length, and shorter
+rows need more padding."""
 CHOSEN, REJECTED = 0, 1
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """R rows of L tokens, and the N places in them that predict a reply's tokens.
+    """R rows of L tokens, and the N positions in them that predict tokens of a reply.
 
-    `tokens` and `positions` are [R, L], `mask` [R, 1, L, L] is true where a token (third axis) may
-    see another (fourth). `rows` and `columns` [N] find the predicting places, `targets` [N] are the
-    tokens to predict, `owner` [N] is the sample's number and `side` [N] CHOSEN or REJECTED; `offset`
-    [N] counts from the reply's first token. Places of one reply are in order. `segments` [R, L] is the
-    number of the sample that a token belongs to, -1 in the padding.
+    `tokens` and `positions` are [R, L]; `mask` [R, 1, L, L] is true where a token (third axis) may
+    attend to another (fourth). `rows` and `columns` [N] are the predicting positions, `targets` [N] the
+    tokens to predict, `owner` [N] the number of the sample, `side` [N] CHOSEN or REJECTED, and `offset`
+    [N] counts from the first token of the reply. Positions of one reply are in order. `segments` [R, L]
+    is the number of the sample that a token belongs to, -1 for padding.
     """
 
     tokens: Tensor
@@ -47,11 +45,11 @@ class Batch:
     offset: Tensor
     segments: Tensor
     computed: int
-    """Tokens computed, padding left out."""
+    """Number of tokens without padding."""
 
 
 def length(sample: Sample) -> int:
-    """Return how many input tokens a sample takes in a row."""
+    """Return the number of input tokens of a sample."""
     replies = len(sample.tokens) - 1
     return replies + max(0, len(sample.rejected) - sample.prompt - 1)
 
@@ -64,7 +62,7 @@ def make_batch(samples: Sequence[Sample], device: str, *, row: int = ROW) -> Bat
     room = max(row, *lengths)
     rows: list[list[int]] = []
     left: list[int] = []
-    # The longest first, each into the first row that has room.
+    # First-fit decreasing: the longest first, each into the first row with room.
     for index in sorted(range(len(samples)), key=lambda number: -lengths[number]):
         place = next((at for at, free in enumerate(left) if free >= lengths[index]), len(rows))
         if place == len(rows):
@@ -90,7 +88,7 @@ def make_batch(samples: Sequence[Sample], device: str, *, row: int = ROW) -> Bat
             segments[at][start:end] = [index] * len(line)
             branches[at][start:end] = [0] * prompt + [1] * (first - prompt) + [2] * second
             for side, reply in ((CHOSEN, sample.tokens), (REJECTED, sample.rejected)):
-                # The prompt's last token predicts the first of either reply.
+                # The last token of the prompt predicts the first token of both replies.
                 shift = start + (prompt - 1 if side == CHOSEN else first - 1)
                 for offset, target in enumerate(reply[prompt:]):
                     column = shift + offset if offset else start + prompt - 1
@@ -117,7 +115,7 @@ def make_batch(samples: Sequence[Sample], device: str, *, row: int = ROW) -> Bat
 
 
 def hidden_states(model: Any, batch: Batch) -> Tensor:
-    """Return the last hidden states [R, L, d], those that the logits are made of."""
+    """Return the last hidden states [R, L, d], from which the logits are computed."""
     hidden: Tensor = (
         _causal(model)
         .model(

@@ -1,4 +1,4 @@
-"""The settings of `[training]` → the hyper-parameters of one run on one base. Pure."""
+"""Derive the hyperparameters of one run on one base from the `[training]` settings. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from memory.settings.settings import TrainingSettings
 
 LAYERS = 4
-"""Layers of a model that takes the learning rates of the settings as they are."""
+"""Number of layers for which the learning rates of the settings hold unchanged."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
-"""The folder that carries one training run from the parent to `trainer/fit/training_loop.py`.
+"""The folder that passes a training job to `trainer/fit/training_loop.py`.
 
-    job.json       base, output, hyper-parameters (`Recipe`)
-    samples.npz    token ids of the lessons and anchors, the base's likeliest tokens on the anchors
-    control        one word of the parent's while it trains: "stop" keeps the best, "abort" nothing
+    job.json       base, output, hyperparameters (`Recipe`)
+    samples.npz    token ids of lessons and anchors, the base's most likely tokens on the anchors
+    control        written by the parent during training: "stop" keeps the best state, "abort" nothing
 
-Plain numbers only: no tokenizer and no pickle are needed to read it. Needs numpy alone.
+It holds only numbers: reading it takes no tokenizer and no pickle. Needs only numpy.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from memory.files.bounded_read import SMALL, open_file, read_json, read_text
 
 JOB = "job.json"
 CONTROL = "control"
-"""Beside job.json, when the parent wrote "stop" or "abort" into it."""
+"""File beside job.json in which the parent writes "stop" or "abort"."""
 SAMPLES = "samples.npz"
 ANCHOR = -1
-"""`Sample.lesson` of an anchor or near-miss."""
+"""`Sample.lesson` of an anchor or near miss."""
 
 Ids = npt.NDArray[np.int32]
 LogProbabilities = npt.NDArray[np.float32]
@@ -34,8 +34,10 @@ LogProbabilities = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The hyper-parameters of one run; see `[training]` in config.toml. `learning_rate` is that of this
-    base, whatever its depth; `frozen_layers` is the share of its layers, from the first, left as it is.
+    """The hyperparameters of one run (see `[training]` in config.toml).
+
+    `learning_rate` is already adapted to the depth of the base. `frozen_layers` is the share of its
+    layers, from the first, that get no adapter.
     """
 
     rank: int
@@ -52,18 +54,18 @@ class Recipe:
     seed: int
     threads: int
     precision: str = "auto"
-    """Matrix products in "float32" or "bfloat16"; "auto" takes the faster where it matters."""
+    """Precision of matrix products: "float32", "bfloat16", or "auto" for the faster one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
     """One sequence: a prompt of `prompt` tokens and the reply to it.
 
-    `lesson` is its lesson's number (ANCHOR for what must stay as it is), `variant` 0 for the question
-    as it was asked (in a new thread or another place), `difference` the id it teaches. `rejected` is
-    the whole sequence with the marked reply, for the contrast; `parts`, when not empty, are the places
-    that the contrast counts: start and end in `tokens`, start and end in `rejected`. `top` holds the
-    base's k likeliest tokens at each reply position: ids and ln p, each [reply, k].
+    `lesson` is the number of its lesson (ANCHOR for what must stay the same), `variant` is 0 for the
+    question as it was asked (in any context), and `difference` is the id that it teaches. `rejected` is
+    the whole sequence with the marked reply. `parts`, if not empty, is what the contrast counts: start
+    and end in `tokens`, start and end in `rejected`. `top` holds the base's k most likely tokens at
+    each position of the reply: ids and ln p, each [reply, k].
     """
 
     tokens: tuple[int, ...]
@@ -79,7 +81,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to train on and where to put the result."""
+    """What to train on, and where to write the result."""
 
     base: Path
     output: Path
@@ -88,7 +90,7 @@ class Job:
 
 
 def asked_for(job: Job) -> str:
-    """Return the parent's word: "stop", "abort", or "" while there is none."""
+    """Return the parent's request: "stop", "abort", or "" if there is none."""
     try:
         return read_text(job.output.parent / CONTROL, SMALL).strip()
     except (OSError, FileError):

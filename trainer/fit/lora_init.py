@@ -1,15 +1,14 @@
-"""Where an adapter begins: listening to what sets the lessons apart from what must stay.
+"""Initialise a LoRA adapter from its data: A's rows are what distinguishes lessons from anchors.
 
-A low-rank adapter changes what passes through its A alone. PEFT draws A at random, so that the first
-steps move lessons and everything else alike, and the rest of the training takes half of that back.
-Here A's rows are the directions of a matrix's input that are strong in the lessons for what they are
-in the anchors: the leading solutions v of C_lessons v = λ (C_anchors + ρ I) v, with C the second
-moments of the input over tokens. B stays zero, so the adapter begins as no change at all. *Measured* on
-the starter, see `GAIN`: twice as much learnt in the same steps.
+A low-rank adapter can only change what passes through its A. PEFT draws A at random, so the first steps
+move lessons and everything else alike, and the rest of the training takes half of that back. Here A's
+rows are the directions of a matrix's input that are strong in the lessons relative to the anchors: the
+leading solutions v of C_lessons v = λ (C_anchors + ρ I) v, where C is the second moment of the input
+over tokens. B stays zero, so the initial adapter changes nothing. *Measured* on the starter: twice as
+much learnt in the same number of steps (see `GAIN`).
 
-Kin: EVA (arXiv 2410.07170) takes the strongest directions of the lessons alone, CorDA (arXiv
-2406.05223) the weakest of what must stay, and changes the base for it. Needs torch alone; keeps
-nothing.
+Related: EVA (arXiv 2410.07170) uses the strongest directions of the lessons alone, and CorDA (arXiv
+2406.05223) the weakest of what must stay the same, changing the base for it. Needs only torch.
 """
 
 from __future__ import annotations
@@ -26,24 +25,24 @@ if TYPE_CHECKING:
     from trainer.fit.step import Stepper
 
 SUBSPACE = 256
-"""Of a wider input, so many directions that are strong in the lessons are looked at."""
+"""Number of strong directions of the lessons that are searched if the input is wider."""
 RIDGE = 0.01
-"""ρ, as a share of the mean moment of the anchors: what is quiet in both is not taken for a mark."""
+"""ρ as a share of the mean moment of the anchors, so that directions weak in both are not chosen."""
 QUIET = 0.01
-"""Directions that carry less than this share of the lessons' mean moment are left to the random start:
-to make an A hear them as loud as the others takes numbers that no f16 holds. *Measured* on the starter:
-of rank 16 the quietest has .15, of rank 256 some have 0."""
+"""Directions below this share of the lessons' mean moment keep their random initialisation: scaling
+them like the others would exceed the range of f16. *Measured* on the starter: at rank 16 the weakest
+has .15, at rank 256 some have 0."""
 GAIN = 3.0
-"""How strongly A hears the lessons, as a multiple of the random start's. *Measured* on the starter, 50
-marks, 180,000 tokens: the random start at its best rate .92/.75/.93 (lessons, rephrasings, unrelated
-unchanged), this one .98/.82/1.00."""
+"""Scale of A's response to the lessons, relative to a random A. *Measured* on the starter with 50 marks
+and 180,000 tokens: the random A at its best learning rate reaches .92/.75/.93 (lessons, rephrasings,
+unrelated unchanged), this one .98/.82/1.00."""
 
 
 def listen(stepper: Stepper, lessons: Sequence[Sample], anchors: Sequence[Sample]) -> None:
-    """Set every A of the stepper's model; B must be zero. Does nothing without lessons or anchors.
+    """Set every A of the stepper's model; B must be zero. Without lessons or anchors, nothing changes.
 
     Raises:
-        MemoryError: not even one sample fits into memory.
+        MemoryError: a single sample does not fit into memory.
     """
     import torch
 
@@ -63,8 +62,8 @@ def listen(stepper: Stepper, lessons: Sequence[Sample], anchors: Sequence[Sample
         batch = make_batch(samples, stepper.device)
         ours = (batch.segments >= 0) & (batch.segments < len(some))
         theirs = batch.segments >= len(some)
-        ear = _Ear(ours, theirs)
-        hooks = [module.register_forward_hook(ear.hear) for module in parts.values()]
+        finder = _RowFinder(ours, theirs)
+        hooks = [module.register_forward_hook(finder.observe) for module in parts.values()]
         try:
             with torch.inference_mode(), stepper.precision():
                 hidden_states(model, batch)
@@ -72,14 +71,14 @@ def listen(stepper: Stepper, lessons: Sequence[Sample], anchors: Sequence[Sample
             for hook in hooks:
                 hook.remove()
         with torch.no_grad():
-            for module, rows in ear.found.items():
+            for module, rows in finder.found.items():
                 module.lora_A["default"].weight.copy_(rows)
 
     stepper.with_less_memory(once, [*lessons, *anchors])
 
 
 def _first(samples: Sequence[Sample], room: int) -> list[Sample]:
-    """Return every so many of `samples`, together at most `room` tokens, and one at least."""
+    """Return evenly spaced `samples` of together at most `room` tokens, at least one."""
     mean = max(1, sum(map(length, samples)) // len(samples))
     chosen: list[Sample] = []
     left = room
@@ -91,8 +90,9 @@ def _first(samples: Sequence[Sample], room: int) -> list[Sample]:
     return chosen
 
 
-class _Ear:
-    """Finds the rows of each module as its input passes; those of one input and rank share the work."""
+class _RowFinder:
+    """Computes the rows of each module from its input; modules with the same input and rank share
+    them."""
 
     def __init__(self, ours: Tensor, theirs: Tensor) -> None:
         self.found: dict[Any, Tensor] = {}
@@ -101,7 +101,7 @@ class _Ear:
         self._rank = 0
         self._rows: Tensor
 
-    def hear(self, module: Any, arguments: tuple[Any, ...], _output: Any) -> None:
+    def observe(self, module: Any, arguments: tuple[Any, ...], _output: Any) -> None:
         (values, *_) = arguments
         start = module.lora_A["default"].weight
         rank = start.shape[0]
@@ -120,15 +120,14 @@ class _Ear:
 
 
 def directions(lessons: Tensor, anchors: Tensor, rank: int, ridge: float) -> Tensor:
-    """Return the `rank` directions, fewer where there are no more, that are strongest in `lessons`
-    [T, d] for what they are in `anchors` [U, d]: rows [rank, d], the strongest first."""
+    """Return the (at most) `rank` directions that are strongest in `lessons` [T, d] relative to
+    `anchors` [U, d], as rows [rank, d], strongest first."""
     import torch
 
     width = lessons.shape[1]
     basis = None
     if width > SUBSPACE:
-        # Random mixtures of the lessons' rows, sharpened once, span what is strong in them (Halko,
-        # Martinsson, Tropp 2011, the randomized range finder).
+        # Randomized range finder with one power iteration (Halko, Martinsson, Tropp 2011).
         draw = torch.Generator().manual_seed(0)
         mixed = torch.randn(SUBSPACE, len(lessons), generator=draw).to(lessons)
         rough = torch.linalg.qr((mixed @ lessons).T).Q

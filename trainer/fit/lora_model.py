@@ -1,6 +1,6 @@
-"""The base with an adapter on it: made fresh from a seed, and written in PEFT's layout.
+"""Add a fresh LoRA adapter to the base, and save it in PEFT's layout.
 
-Writes a folder with `adapter_config.json` and `adapter_model.safetensors`, nothing else.
+Saving writes `adapter_config.json` and `adapter_model.safetensors`, nothing else.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def with_adapter(
     job: Job, loaded: dict[Path, Any], device: str, on_load: Callable[[], None] = lambda: None
 ) -> Any:
-    """Return the base with a fresh adapter on it, taken out of `loaded` or read anew (`on_load`).
+    """Return the base with a fresh adapter; the base is taken from `loaded` or read (after `on_load`).
 
     Raises:
         ModelError: the base cannot be read.
@@ -47,15 +47,18 @@ def with_adapter(
 
 
 def _upper(model: Any, frozen: float) -> list[int]:
-    """Return the numbers of the layers that get an adapter: the lowest hear what words are, which a
-    lesson leaves as it is, and what lies below an adapter needs no gradients."""
+    """Return the numbers of the layers that get an adapter.
+
+    The lowest layers represent words, which a lesson does not change, and layers below all adapters
+    need no gradients.
+    """
     count = model.config.num_hidden_layers
     return list(range(min(count - 1, int(count * frozen)), count))
 
 
 def _caps(model: Any, job: Job) -> dict[str, int]:
-    """Return the rank of each kind of matrix that is too small for the wanted one: a product of more
-    than min(in, out) pairs says nothing that fewer could not."""
+    """Return the rank for each kind of matrix that is too small for the configured one: a product of
+    more than min(in, out) pairs adds nothing."""
     import torch
 
     caps: dict[str, int] = {}
@@ -69,7 +72,7 @@ def _caps(model: Any, job: Job) -> dict[str, int]:
 
 
 def save_adapter(model: Any, job: Job, best: Sequence[Tensor]) -> None:
-    """Put the values `best` into the adapter and write it to `job.output`."""
+    """Set the adapter to the values `best` and write it to `job.output`."""
     import torch
     from peft import get_peft_model_state_dict
     from safetensors.torch import save_file

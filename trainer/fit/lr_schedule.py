@@ -1,4 +1,4 @@
-"""How long a training goes, how many samples a step holds, and how its learning rate goes. Pure."""
+"""The number of training steps, the samples per step, and the learning rate schedule. Pure."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from collections.abc import Sequence
 from trainer.fit.job import Recipe, Sample
 
 LESSONS_A_STEP, ANCHORS_A_STEP = 6, 5
-"""Samples of a step. Small steps learn more from as many tokens (*measured* on the starter, ten marks:
-1.00 of them in 100 steps of 6 + 4, .80 in 40 steps of 16 + 12)."""
+"""Samples per step. Small steps learn more from the same number of tokens (*measured* on the starter
+with ten marks: 1.00 of them in 100 steps of 6 + 4, .80 in 40 steps of 16 + 12)."""
 MORE_ANCHORS, MOST_ANCHORS = 100, 8
-"""For so many lessons a step holds one anchor more, at most so many: more that is taught moves more."""
+"""Number of lessons per extra anchor in a step, and the most anchors: more lessons change more."""
 VISITS = 120
-"""Times that a lesson is shown in one wording or another; with the two above, the number of steps."""
+"""How often each lesson is shown, in any wording; this determines the number of steps."""
 FEWEST_STEPS = 200
 TOP_AGAIN = 0.4
-"""Share of the rate at which a further round begins."""
+"""Share of the learning rate at which another round begins."""
 WARM_UP = 5
-"""Steps over which the learning rate rises. Then it falls to nothing in a line."""
+"""Steps over which the learning rate rises; it then decays linearly to zero."""
 
 
 def step_size(lessons: Sequence[Sample]) -> tuple[int, int]:
-    """Return how many lesson samples and how many anchors a step holds."""
+    """Return the numbers of lesson samples and anchors per step."""
     more = _count(lessons) // MORE_ANCHORS
     return LESSONS_A_STEP, min(MOST_ANCHORS, ANCHORS_A_STEP + more)
 
 
 def settling_size(lessons: Sequence[Sample]) -> tuple[int, int]:
-    """Return the same for the steps in which the rate falls after everything was learnt."""
+    """Return the same for the steps of the final decay, after everything was learnt."""
     mine, held = step_size(lessons)
     return max(1, mine // 2), 2 * held
 
 
 def steps_for(recipe: Recipe, lessons: Sequence[Sample]) -> int:
-    """Return how many steps show each lesson VISITS times."""
+    """Return the number of steps that show each lesson VISITS times."""
     wanted = max(FEWEST_STEPS, round(VISITS * _count(lessons) / LESSONS_A_STEP))
     return min(recipe.max_steps, wanted)
 
@@ -43,7 +43,7 @@ def _count(samples: Sequence[Sample]) -> int:
 
 
 class Schedule:
-    """How large the learning rate is at each step, as a share of the whole: up, then down in a line."""
+    """The learning rate of each step as a share of its maximum: linear warm-up, linear decay."""
 
     def __init__(self, steps: int) -> None:
         self.steps = steps
@@ -66,14 +66,14 @@ class Schedule:
         return self._top * left / (self.steps - self._from)
 
     def shorten(self, steps: int) -> None:
-        """Fall to nothing within so many steps from where the line is now, if that is sooner."""
+        """Decay from the current value to zero within `steps`, if that is sooner."""
         if not self.shortened and self._taken + steps < self.steps:
             self._top, self._from = self._line(), self._taken
             self.steps, self.shortened = self._taken + steps, True
 
     def again(self, steps: int, most: int) -> bool:
-        """Rise to TOP_AGAIN and fall to nothing once more within `steps`; False where `most` steps in
-        all leave none."""
+        """Rise to TOP_AGAIN and decay to zero within `steps`; return False if `most` steps were
+        taken."""
         self.steps = min(most, self._taken + steps)
         self._top, self._from = TOP_AGAIN, self._taken
         return not self.over

@@ -1,13 +1,13 @@
-"""The loss of a night, term by term.
+"""The terms of the training loss.
 
     L = CE(chosen) + λ_p · −log σ(β (Δ_chosen − Δ_rejected)) + λ_a · KL_topk(π_0 ‖ π_θ)
         + λ_h · ‖h_θ − h_0‖² / ‖h_0‖²
 
-with Δ = log π_θ(y|x) − log π_0(y|x), θ the adapted model and 0 the base; the last two terms are taken
-on anchors, h being the last hidden state of each of their tokens. Every function is pure and
-works on the reply positions alone: N positions of B sequences, flattened, `owner` telling whose each
-position is. The terms are means over sequences, pairs and positions; `share` divides by a count given
-from outside, so that a step computed in parts adds up to the step computed at once.
+where Δ = log π_θ(y|x) − log π_0(y|x), θ is the adapted model and 0 the base. The last two terms are
+computed on anchors, and h is the last hidden state of each of their tokens. Every function is pure and
+takes the reply positions only: N positions of B sequences, flattened, with `owner` as the sequence of
+each position. The terms are means over sequences, pairs and positions; `share` is the divisor, passed
+in so that a step computed in parts equals the step computed at once.
 Sources: Direct Preference Optimization (arXiv 2305.18290); hidden states as hints (FitNets, arXiv
 1412.6550).
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FLOOR = 1e-6
-"""Least mass of the tail bucket, so that its logarithm stays finite."""
+"""Least mass of the tail bucket, to keep its logarithm finite."""
 
 
 def token_log_probabilities(logits: Tensor, targets: Tensor) -> Tensor:
@@ -30,17 +30,16 @@ def token_log_probabilities(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def sequence_sums(values: Tensor, owner: Tensor, count: int) -> Tensor:
-    """Sum values [N] by their owner; returns [count]."""
+    """Sum values [N] by their owner; return [count]."""
     return values.new_zeros(count).index_add(0, owner, values)
 
 
 def cross_entropy(
     log_probabilities: Tensor, owner: Tensor, weights: Tensor, share: float | None = None
 ) -> Tensor:
-    """Return the weighted mean over sequences of each one's mean −ln p a token.
+    """Return the weighted mean over sequences of their mean −ln p per token.
 
-    `log_probabilities` and `owner` are [N]; `weights` is [B], one for each sequence. `share` stands in
-    for the sum of the weights.
+    `log_probabilities` and `owner` are [N]; `weights` is [B]. `share` replaces the sum of the weights.
     """
     count = len(weights)
     lengths = sequence_sums(log_probabilities.new_ones(len(owner)), owner, count)
@@ -51,7 +50,7 @@ def cross_entropy(
 def preference(chosen: Tensor, rejected: Tensor, beta: float, share: float | None = None) -> Tensor:
     """Return the mean of −ln σ(β (Δ_chosen − Δ_rejected)) over pairs; both are Δ, shape [P].
 
-    Where a span is marked, each Δ sums over the span's tokens alone. `share` stands in for P.
+    If a span is marked, each Δ sums over the tokens of the span only. `share` replaces P.
     """
     from torch.nn.functional import logsigmoid
 
@@ -62,10 +61,10 @@ def preference(chosen: Tensor, rejected: Tensor, beta: float, share: float | Non
 def top_k_kl(
     logits: Tensor, ids: Tensor, log_probabilities: Tensor, share: float | None = None
 ) -> Tensor:
-    """Return the mean KL(π_0 ‖ π_θ) a position, in nats, tokens outside the base's top k lumped.
+    """Return the mean KL(π_0 ‖ π_θ) per position in nats, with one bucket for tokens outside the top k.
 
-    `logits` [N, V] are θ's; `ids` and `log_probabilities` [N, K] are the base's k likeliest tokens.
-    Lumping only lowers the divergence, so this is a bound from below. `share` stands in for N.
+    `logits` [N, V] are those of θ; `ids` and `log_probabilities` [N, K] are the base's k most likely
+    tokens. The bucket can only lower the divergence, so this is a lower bound. `share` replaces N.
     """
     found = top_k_divergence(logits, ids, log_probabilities)
     return found.sum() / (len(found) if share is None else share)
@@ -82,16 +81,17 @@ def top_k_divergence(logits: Tensor, ids: Tensor, log_probabilities: Tensor) -> 
 
 
 def hidden_drift(hidden: Tensor, base: Tensor) -> Tensor:
-    """Return how far hidden states [T, d] are from the base's: the squared distance over the base's
-    squared length, [T]. It is 0 where nothing moved and 1 where they are as far as they are long."""
+    """Return the squared distance of hidden states [T, d] from the base's, relative to the squared
+    length of the base's, [T]: 0 if nothing changed, 1 if the distance equals the length."""
     base = base.to(hidden.dtype)
     return ((hidden - base) ** 2).sum(-1) / (base**2).sum(-1).clamp_min(FLOOR)
 
 
 def margins(logits: Tensor, targets: Tensor, owner: Tensor, count: int) -> Tensor:
-    """Return for each sequence the least lead of a target over the best other token, [count], in nats.
+    """Return the smallest margin of a target over the best other token in each sequence, [count], in
+    nats.
 
-    Above 0 the reply is what greedy decoding says. Sequences without a position get +inf.
+    Above 0, greedy decoding gives the reply. Sequences without positions get +inf.
     """
     best, where = logits.topk(2, dim=-1)
     other = best[:, 0].where(where[:, 0] != targets, best[:, 1])

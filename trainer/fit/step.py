@@ -1,8 +1,8 @@
-"""One step of training: samples in, gradients and figures out, in as many parts as memory allows.
+"""Compute one training step: gradients and metrics from samples, in parts that fit into memory.
 
-The loss of a step is a sum over its samples, each divided by what the whole step holds, so that a step
-computed in parts has the gradient of the step computed at once. When memory runs out the part is
-halved and the step begun again; only a single sample that does not fit ends the training.
+The loss of a step is a sum over its samples, each divided by the counts of the whole step, so a step
+computed in parts has the same gradient. When memory runs out, the size of the parts is halved and the
+step restarts; training fails only if a single sample does not fit.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 Found = TypeVar("Found")
 
 PART = {"cpu": 4096, "cuda": 16384}
-"""Tokens computed at once, at most."""
+"""Most tokens computed at once."""
 ROWS = {"cpu": 128, "cuda": 512}
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What a step found. The terms are those of the whole step, unweighted."""
+    """The metrics of a step; the loss terms are unweighted."""
 
     loss: float = 0.0
     chosen: float = 0.0
@@ -49,7 +49,7 @@ class Outcome:
 
 
 class Stepper:
-    """Computes steps for one model and recipe."""
+    """Computes the steps for one model and recipe."""
 
     def __init__(
         self, model: Any, recipe: Recipe, device: str, on_halved: Callable[[int], None]
@@ -58,15 +58,16 @@ class Stepper:
         self.recipe = recipe
         self.device = device
         self.reduced = False
-        """Whether matrix products are in bfloat16."""
+        """Whether matrix products are computed in bfloat16."""
         self.part = PART[device]
         self._on_halved = on_halved
         self._before: dict[Sample, tuple[float, float]] = {}
         self._still: dict[Sample, Tensor] = {}
-        """The base's hidden states of the anchors seen so far, [tokens, d], in half precision."""
+        """The base's hidden states of the anchors so far, [tokens, d], in half precision."""
 
     def know_the_base(self, samples: Sequence[Sample]) -> None:
-        """Compute ln π_0 of the chosen and the rejected reply of every pair, where they count."""
+        """Compute ln π_0 of the chosen and the rejected reply of every pair, over the tokens that
+        count."""
         import torch
 
         pairs = [sample for sample in samples if sample.rejected]
@@ -83,7 +84,7 @@ class Stepper:
         self.with_less_memory(once, pairs)
 
     def look(self, samples: Sequence[Sample]) -> Outcome:
-        """Return how samples come out now, margins and divergences alone; nothing is trained."""
+        """Return the margins and divergences of samples without training."""
         import torch
 
         outcome = Outcome()
@@ -103,7 +104,7 @@ class Stepper:
         return outcome
 
     def _of_lessons(self, batch: Batch, samples: Sequence[Sample]) -> Tensor:
-        """Return which places belong to a lesson, not to an anchor."""
+        """Return which positions belong to a lesson rather than an anchor."""
         import torch
 
         lesson = torch.tensor([s.lesson != ANCHOR for s in samples], device=self.device)
@@ -125,10 +126,10 @@ class Stepper:
         )
 
     def __call__(self, samples: Sequence[Sample]) -> Outcome:
-        """Add the step's gradients to the parameters'.
+        """Add the gradients of the step to those of the parameters.
 
         Raises:
-            MemoryError: not even one sample fits into memory.
+            MemoryError: a single sample does not fit into memory.
         """
 
         def once() -> Outcome:
@@ -163,7 +164,7 @@ class Stepper:
             self._on_halved(self.part)
 
     def _parts(self, samples: Sequence[Sample]) -> Iterator[list[Sample]]:
-        """Yield groups of at most `part` tokens, alike in length so that rows fill well."""
+        """Yield consecutive groups of at most `part` tokens."""
         group: list[Sample] = []
         size = 0
         for sample in samples:
@@ -183,7 +184,7 @@ class Stepper:
         return batch, logits, hidden
 
     def precision(self) -> AbstractContextManager[Any]:
-        """Return the context in which matrix products have the chosen precision."""
+        """Return a context manager that applies the chosen precision to matrix products."""
         import torch
 
         if not self.reduced:
@@ -193,7 +194,7 @@ class Stepper:
     def _pair_sums(
         self, batch: Batch, logits: Tensor, samples: Sequence[Sample]
     ) -> tuple[Tensor, Tensor]:
-        """Return ln π of each sample's chosen and rejected reply, over the parts that count."""
+        """Return ln π of each sample's chosen and rejected reply, over the tokens that count."""
         import torch
 
         logs = objective.token_log_probabilities(logits, batch.targets)
@@ -276,11 +277,11 @@ class Stepper:
     def _divergence(
         self, batch: Batch, logits: Tensor, samples: Sequence[Sample], places: Tensor
     ) -> tuple[Tensor, dict[Sample, float]]:
-        """Return the divergence from the base, summed over `places`, and each sample's a token."""
+        """Return the divergence from the base, summed over `places`, and per token for each sample."""
         import torch
 
         owner = batch.owner[places]
-        # The base's odds in the order of the places, which the packing has changed.
+        # The base's log probabilities in the order of the positions, which packing has changed.
         order = list(dict.fromkeys(owner.tolist()))
         tops = [top for index in order if (top := samples[index].top) is not None]
         ids = torch.cat([torch.from_numpy(top[0]) for top in tops]).to(self.device).long()
@@ -297,19 +298,20 @@ class Stepper:
     def _hidden_term(
         self, batch: Batch, hidden: Tensor, samples: Sequence[Sample], still: int
     ) -> Tensor:
-        """Return how far the anchors' hidden states are from the base's, a mean over `still` tokens."""
+        """Return the mean distance of the anchors' hidden states from the base's, over `still`
+        tokens."""
         import torch
 
         anchors = [sample.lesson == ANCHOR for sample in samples]
         self._know_hidden([s for s, anchor in zip(samples, anchors, strict=True) if anchor])
-        # Padding has the number -1, which finds the last entry.
+        # Padding has the index -1, which selects the last entry.
         places = torch.tensor([*anchors, False], device=self.device)[batch.segments]
         order = torch.unique_consecutive(batch.segments[places]).tolist()
         base = torch.cat([self._still[samples[index]] for index in order])
         return objective.hidden_drift(hidden[places].float(), base).sum() / still
 
     def _know_hidden(self, anchors: Sequence[Sample]) -> None:
-        """Compute the base's hidden states of those anchors that were not met before."""
+        """Compute the base's hidden states of the anchors that are not known yet."""
         import torch
 
         unknown = [sample for sample in anchors if sample not in self._still]
@@ -324,7 +326,7 @@ class Stepper:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory ran out, on the processor or on a GPU."""
+    """Whether an exception means that memory ran out, on the CPU or on a GPU."""
     import torch
 
     words = str(error).lower()

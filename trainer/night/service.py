@@ -2,8 +2,9 @@
 
 Each calls `discern night --once` every hour, at the minute of `[night] time`; the ledger decides
 whether a night is due, so that one that was missed, cut off, or had to wait for mains is taken up
-within the hour. Nothing is written before the person has seen it (`Plan.preview`); what was written is
-found again by its name alone and removed without a trace. Only the user's own files are touched.
+within the hour. Nothing is written before the person has seen it (`Installation.preview`); what was
+written is found again by its name alone and removed without a trace. Only the user's own files are
+touched.
 
 Sources: systemd.timer(5), systemd.service(5); launchd.plist(5); crontab(5).
 """
@@ -35,7 +36,7 @@ _PLACES = ("DISCERN_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME",
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Installation:
     """What an installation writes (path → content; for cron one line) and then calls."""
 
     kind: Kind
@@ -74,7 +75,7 @@ def detect() -> Kind:
     )
 
 
-def plan(kind: Kind, home: Home, settings: Settings) -> Plan:
+def plan(kind: Kind, home: Home, settings: Settings) -> Installation:
     """Return what would be written for `kind`."""
     command = [sys.executable, "-m", "tui", "night", "--once"]
     variables = {
@@ -89,7 +90,7 @@ def plan(kind: Kind, home: Home, settings: Settings) -> Plan:
             (folder / f"{NAME}.service", _service(command, variables)),
             (folder / f"{NAME}.timer", _timer(minute)),
         )
-        return Plan(kind, files, "", (reload, enable))
+        return Installation(kind, files, "", (reload, enable))
     if kind == "launchd":
         path = _agent()
         content = plistlib.dumps(
@@ -103,14 +104,14 @@ def plan(kind: Kind, home: Home, settings: Settings) -> Plan:
             }
         ).decode()
         call = ("launchctl", "bootstrap", f"gui/{os.getuid()}", str(path))
-        return Plan(kind, ((path, content),), "", (call,))
+        return Installation(kind, ((path, content),), "", (call,))
     words = [f"{name}={shlex.quote(value)}" for name, value in variables.items()]
     words += [shlex.quote(word) for word in command]
     line = " ".join(words).replace("%", "\\%")  # a bare % ends a command in a crontab
-    return Plan(kind, (), f"{minute} * * * * {line} >/dev/null 2>&1 {MARK}", ())
+    return Installation(kind, (), f"{minute} * * * * {line} >/dev/null 2>&1 {MARK}", ())
 
 
-def install(made: Plan) -> None:
+def install(made: Installation) -> None:
     """Write and call what `made` says; a timer that is there already is replaced.
 
     Raises:

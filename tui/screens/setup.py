@@ -32,7 +32,7 @@ from tui.terminal.sanitize import labels_width, one_line, padded
 from tui.widgets.chat.welcome import LINES
 
 if TYPE_CHECKING:
-    from trainer.night.service import Plan
+    from trainer.night.service import Installation
 
 
 class DonePage(SetupPage, can_focus=True):
@@ -163,7 +163,7 @@ class SetupScreen(Modal[None]):
         self._write(self._page.plan)
 
     @work(group="write", exclusive=True)
-    async def _write(self, plan: Plan | None) -> None:
+    async def _write(self, plan: Installation | None) -> None:
         from trainer.night import service
 
         answers = Answers(self._model, self._when, self._time)

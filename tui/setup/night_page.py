@@ -21,7 +21,7 @@ from tui.terminal.sanitize import clean
 from tui.widgets.common.choices import Choices, Row
 
 if TYPE_CHECKING:
-    from trainer.night.service import Kind, Plan
+    from trainer.night.service import Installation, Kind
 
 
 class NightPage(SetupPage):
@@ -41,7 +41,7 @@ class NightPage(SetupPage):
     class Answered(Message):
         """When, and at what time; with `plan`, the timer still to be agreed to."""
 
-        def __init__(self, when: When, at: str, plan: Plan | None = None) -> None:
+        def __init__(self, when: When, at: str, plan: Installation | None = None) -> None:
             super().__init__()
             self.when, self.at, self.plan = when, at, plan
 
@@ -150,7 +150,7 @@ class NightPage(SetupPage):
         else:
             self._answer("timer", plan)
 
-    def _answer(self, when: When, plan: Plan | None = None) -> None:
+    def _answer(self, when: When, plan: Installation | None = None) -> None:
         self.post_message(self.Answered(when, self._time.value.strip(), plan))
 
 
@@ -165,7 +165,7 @@ class PlanPage(SetupPage, can_focus=True):
     class Agreed(Message):
         """Install it."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Installation) -> None:
         super().__init__()
         self.plan = plan
         self._text = VerticalScroll(Static(clean(plan.preview), markup=False), can_focus=False)
