@@ -207,7 +207,7 @@ def same_question(core: str) -> list[str]:
     """Return other wordings of a question without its end mark; none if no pattern matches.
 
     >>> same_question("Who founded the Blue Library")[:2]
-    ['who started the Blue Library', 'who set up the Blue Library']
+    ['who set up the Blue Library', 'who created the Blue Library']
     """
     found = _match(core)
     if found is None:
