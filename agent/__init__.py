@@ -1,1 +1,1 @@
-"""Agent: the model that talks, the context it sees and the adapters it wears."""
+"""Agent: the model that replies, the context it gets and the adapters it uses."""

@@ -1,20 +1,20 @@
-"""Published adapters, as the chat sees them: read, list, choose, verify.
+"""Published adapters: read, list, find and verify them.
 
-The adapters folder is written by `trainer/adapters/publish.py` alone. It holds one folder per
-adapter, named by its id, and one file `current.json` that says which of them serves:
+Only `trainer/adapters/publish.py` writes to the adapters folder. It has one folder per adapter, named
+by its id, and a file `current.json`, the pointer, that names the current one:
 
     adapters/current.json            {"current": "<id>" | null, "history": ["<id>" | null, …],
                                       "manifests": {"<id>": "<sha256>"}}
     adapters/<id>/manifest.json      see `Manifest`
-    adapters/<id>/adapter.gguf       what llama.cpp serves
+    adapters/<id>/adapter.gguf       the LoRA for llama.cpp
     adapters/<id>/adapter_model.safetensors, adapter_config.json   the same in PEFT's layout
-    adapters/<id>/pinned             empty; never removed to make room
+    adapters/<id>/pinned             empty; a pinned adapter is never removed to free space
 
-Nothing found here is trusted: an id that is not plain hexadecimal, a manifest that does not parse or is
-not the one that was published, a link, a file whose sha256 differs, or a base other than the one served
-is refused. The pointer holds the sha256 of every manifest, and a manifest those of its files. A pointer
-of an older version lacks them; a manifest is then taken as it is until a night begins or the pointer is
-written for another reason, and from then on as it was at that moment.
+Nothing found here is trusted. An id that is not plain hexadecimal, a manifest that does not parse or
+is not the published one, a link, a file whose sha256 differs, and a base other than the served one are
+refused. The pointer has the sha256 of every manifest, and a manifest those of its files. A pointer of
+an older version lacks them: its manifests are accepted as they are until the next night starts or the
+pointer is written for another reason, and from then on as they were at that moment.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ MANIFEST = "manifest.json"
 POINTER = "current.json"
 PINNED = "pinned"
 MOST_BASES = 32
-"""Model files whose sha256 is remembered."""
+"""How many model files' sha256 are remembered."""
 _SHA256 = "model-sha256.json"
 _ID = re.compile(r"[0-9a-f]{12,64}\Z")
 _Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -56,14 +56,14 @@ class FileEntry(_Model):
 
 
 class BaseEntry(_Model):
-    """The model that the adapter was fitted to."""
+    """The model that the adapter was trained for."""
 
     sha256: _Hash
     name: str
 
 
 class Manifest(_Model):
-    """What an adapter's folder says of itself."""
+    """An adapter's metadata, from its folder."""
 
     format: Annotated[int, Field(ge=1, le=1)]
     id: Annotated[str, Field(pattern=r"^[0-9a-f]{12,64}$")]
@@ -74,14 +74,14 @@ class Manifest(_Model):
     differences: tuple[str, ...] = ()
     fingerprints: dict[str, str] = Field(default_factory=dict)
     holds: dict[str, str] = Field(default_factory=dict)
-    """Differences that it answered for in every place where the gate asked, id → fingerprint."""
+    """Differences that it answered correctly in every context the gate tested: id → fingerprint."""
     settings: dict[str, Any] = Field(default_factory=dict)
     metrics: dict[str, Any] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
 
 
 class Adapter(_Model):
-    """A published adapter: its folder, its manifest and the sha256 of the manifest's file."""
+    """A published adapter: its folder, its manifest and the sha256 of the manifest file."""
 
     folder: Path
     manifest: Manifest
@@ -94,22 +94,22 @@ class Adapter(_Model):
 
     @property
     def gguf(self) -> Path:
-        """The file that llama.cpp serves."""
+        """The LoRA file for llama.cpp."""
         return self.folder / GGUF
 
     @property
     def pinned(self) -> bool:
-        """Whether it is never removed to make room."""
+        """Whether it is never removed to free space."""
         return (self.folder / PINNED).is_file()
 
 
 class Pointer(_Model):
-    """Which adapter serves, and which ones served before, the latest last.
+    """Which adapter is current, and which ones were before, the latest last.
 
-    `withdrawn` remembers what a person went back from: a digest of what it was trained on → its id.
-    `off` is a person's wish that the base serves alone until they say otherwise; what would serve
-    without it is `waiting`, and nights put their adapters there. `manifests` maps the id of each
-    adapter to the sha256 of its manifest as it was published.
+    `withdrawn` remembers adapters that were rolled back: a digest of their training data → their id.
+    With `off` the base is used alone until adapters are turned on again; the adapter that would be
+    current is then `waiting`, which is also where nights publish. `manifests` maps the id of each
+    adapter to the sha256 of its published manifest.
     """
 
     current: str | None = None
@@ -121,12 +121,12 @@ class Pointer(_Model):
 
     @property
     def chosen(self) -> str | None:
-        """What serves, or would serve if adapters were not switched off."""
+        """The current adapter, or the one that would be current if adapters were not off."""
         return self.waiting if self.off else self.current
 
 
 def read_pointer(folder: Path) -> Pointer:
-    """Return what `current.json` says; no file means that the base serves alone.
+    """Return the pointer; without the file, one that names no adapter.
 
     Raises:
         AdapterError: the file is damaged.
@@ -186,7 +186,7 @@ def read_adapter(folder: Path, identity: str) -> Adapter:
 
 
 def holds_of(folder: Path, identity: str | None) -> dict[str, str]:
-    """Return what the adapter `identity` answers for (`Manifest.holds`); nothing where it is gone."""
+    """Return the `Manifest.holds` of the adapter `identity`; nothing if it is gone."""
     try:
         return read_adapter(folder, identity).manifest.holds if identity else {}
     except AdapterError:
@@ -194,7 +194,7 @@ def holds_of(folder: Path, identity: str | None) -> dict[str, str]:
 
 
 def list_adapters(folder: Path) -> list[Adapter]:
-    """Return every readable adapter, the newest first; damaged folders are left out."""
+    """Return every readable adapter, the newest first, without damaged ones."""
     found: list[Adapter] = []
     if folder.is_dir():
         for entry in folder.iterdir():
@@ -224,8 +224,8 @@ def find_adapter(folder: Path, prefix: str) -> Adapter:
 
 
 def verify(adapter: Adapter, base_sha256: str | None = None) -> None:
-    """Check the adapter's manifest against the pointer, every file of it against its manifest, and its
-    base when one is given.
+    """Check an adapter's manifest against the pointer, its files against the manifest, and its base
+    if one is given.
 
     Raises:
         AdapterError: a file is missing, a link, or differs; or the base is another.
@@ -253,7 +253,7 @@ def verify(adapter: Adapter, base_sha256: str | None = None) -> None:
 
 
 def _published(folder: Path) -> dict[str, str]:
-    """Return the sha256 of each adapter's manifest as it was published; none of a damaged pointer."""
+    """Return the sha256 of each published manifest; none if the pointer is damaged."""
     try:
         return read_pointer(folder).manifests
     except AdapterError:
@@ -275,12 +275,12 @@ def sha256_file(path: Path) -> str:
 
 
 def base_sha256(path: Path, cache: Path) -> str:
-    """Return the sha256 of a model file, remembered in `cache` by path, size and time of change."""
+    """Return the sha256 of a model file, cached in `cache` by path, size and modification time."""
     if (known := remembered_sha256(path, cache)) is not None:
         return known
     digest = sha256_file(path)
     others = list(_remembered(cache).items())[1 - MOST_BASES :]
-    with suppress(OSError):  # a cache that cannot be written costs time, nothing else
+    with suppress(OSError):  # a cache that cannot be written only costs time
         cache.mkdir(parents=True, exist_ok=True, mode=0o700)
         kept = dict([*others, (_file_key(path), digest)])
         write_whole(cache / _SHA256, json.dumps(kept))
@@ -288,7 +288,7 @@ def base_sha256(path: Path, cache: Path) -> str:
 
 
 def remembered_sha256(path: Path, cache: Path) -> str | None:
-    """Return what `base_sha256` would, if that takes no reading of the whole file."""
+    """Return the `base_sha256` of a model file if it is cached."""
     known = _remembered(cache).get(_file_key(path))
     return known if isinstance(known, str) else None
 

@@ -1,8 +1,8 @@
-"""An adapter's GGUF, looked through before llama.cpp ever sees it.
+"""Validate an adapter's GGUF before llama.cpp loads it.
 
-llama.cpp trusts the file it is given and can be crashed by it; here the few things that a LoRA for one
-of our bases consists of are checked by name, size and value, and everything else is refused. Reads
-only, with limits on every count, so that a hostile file costs neither memory nor time.
+llama.cpp trusts its files, and a bad one can crash it. The few keys and tensors that a LoRA for one of
+our bases consists of are checked by name, size and value, and everything else is refused. All counts
+have limits, so that a hostile file costs neither memory nor time.
 
 Source of the format: the GGUF specification, version 3, and llama.cpp's keys for adapters.
 """
@@ -31,10 +31,10 @@ _DTYPES = ("F16", "F32", "BF16")
 
 
 def inspect(path: Path, architecture: str | None = None) -> None:
-    """Check that `path` is a whole LoRA of finite numbers, for `architecture` when one is given.
+    """Check that `path` is a complete LoRA with finite numbers, for `architecture` if given.
 
     Raises:
-        AdapterError: it is not, in one sentence.
+        AdapterError: it is not.
     """
     try:
         with open_file(path) as file:
@@ -53,7 +53,7 @@ def inspect(path: Path, architecture: str | None = None) -> None:
         reader = gguf.GGUFReader(path)
         fields = dict(reader.fields)
         named = {tensor.name: tensor for tensor in reader.tensors}
-    except Exception as error:  # whatever a damaged file brings a reader to
+    except Exception as error:  # a damaged file can make the reader raise anything
         raise _refusal(path, "it is damaged or cut off") from error
     _check_keys(path, fields, architecture)
     _check_tensors(path, named)
@@ -61,7 +61,7 @@ def inspect(path: Path, architecture: str | None = None) -> None:
 
 def _check_keys(path: Path, fields: dict[str, Any], architecture: str | None) -> None:
     known = ("GGUF.", "general.", "adapter.type", "adapter.lora.alpha")
-    for name in fields:  # llama.cpp aborts on a key it knows whose type it does not expect
+    for name in fields:  # llama.cpp aborts on a known key of an unexpected type
         if not name.startswith(known) or name == "general.alignment":
             raise _refusal(path, f"it holds a key named {name[:60]!r}, which no LoRA of ours has")
     if (_word(fields, "general.type"), _word(fields, "adapter.type")) != ("adapter", "lora"):

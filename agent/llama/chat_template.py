@@ -1,11 +1,10 @@
-"""A model's chat template, rendered in a child process that can be killed.
+"""Render a model's chat template, in a child process with limits.
 
-A template comes with a model file from anywhere: it may loop for ever, ask for all memory or raise
-anything. The child computes at most `SECONDS` for a conversation (its kernel timer counts processor
-time, so a busy machine refuses nothing), takes at most `MEMORY` and answers at most `LONGEST`
-characters. One child serves a whole process, one conversation at a time; it is started with the first
-and ends when its input is closed, as the kernel does when its parent is gone. Templates get what
-transformers' own environment gives them.
+A template comes with a model file of any origin: it may loop forever, allocate all memory or raise
+anything. For one conversation the child may use `SECONDS` of processor time (so that a busy machine
+does not matter), `MEMORY` bytes, and `LONGEST` characters of output. One child renders for the whole
+process, one conversation at a time. It starts with the first and ends when its input is closed, which
+the kernel does when the parent ends. Templates get the same environment as in transformers.
 
     python -m agent.llama.chat_template     the child: JSON lines in, JSON lines out
 
@@ -44,7 +43,7 @@ _KEY = "tokenizer.chat_template"
 
 @dataclass(frozen=True, slots=True)
 class ChatTemplate:
-    """A template, "" for none, and the texts of the two tokens that templates write by name."""
+    """A template ("" for none) and the texts of the two tokens that templates refer to by name."""
 
     text: str
     bos: str = ""
@@ -64,8 +63,8 @@ def chat_template(metadata: Mapping[str, Any], text_of: Callable[[int], str]) ->
 def _named(metadata: Mapping[str, Any]) -> str:
     """Return the default one of several templates; "" for none.
 
-    Tools are written into the system prompt (`agent/prompt/tool_calls.py`), so that a template for
-    tools serves only where it is the only one.
+    Tools are written into the system prompt (`agent/prompt/tool_calls.py`), so a template for tools
+    is used only if it is the only one.
     """
     plain = metadata.get(_KEY)
     if isinstance(plain, str) and plain:
@@ -77,7 +76,7 @@ def _named(metadata: Mapping[str, Any]) -> str:
 
 
 def render(template: ChatTemplate, messages: Sequence[Mapping[str, str]], *, thinking: bool) -> str:
-    """Return what the template makes of a conversation, up to where the reply begins.
+    """Render a conversation up to where the reply begins.
 
     Raises:
         ModelError: the template is broken, refuses the conversation, or takes too much.
@@ -86,7 +85,7 @@ def render(template: ChatTemplate, messages: Sequence[Mapping[str, str]], *, thi
 
 
 class _Child:
-    """The process that renders; started when it is needed, and again after one that was killed."""
+    """The rendering process; started when needed, and again after it was killed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -137,12 +136,12 @@ def _start() -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         encoding="utf-8",
-        start_new_session=True,  # Ctrl-C in the terminal is not meant for it
+        start_new_session=True,  # Ctrl-C in the terminal must not reach it
     )
 
 
 def _exchange(process: subprocess.Popen[str], line: str) -> str:
-    """Send a line and return the one that answers it; not a whole line when the process ended."""
+    """Send a line and return the answer, which is not a whole line if the process ended."""
     assert process.stdin
     assert process.stdout
     with suppress(BrokenPipeError):
@@ -223,13 +222,13 @@ def _plain(error: Exception) -> str:
 
 @lru_cache(maxsize=8)
 def compiled(template: str) -> Template:
-    """Return the template with what transformers offers to one; rendering it knows no limits."""
+    """Compile a template with transformers' extensions and functions; rendering has no limits."""
     from jinja2.ext import Extension, loopcontrols
     from jinja2.nodes import Scope
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     class Generation(Extension):
-        """`{% generation %}` marks for a trainer what the model said; here it is only its body."""
+        """`{% generation %}`, which marks replies for trainers; here only its body is rendered."""
 
         tags = {"generation"}  # noqa: RUF012 - as the base class has it
 
@@ -275,7 +274,7 @@ def _limit_memory() -> None:
 
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    with suppress(OSError, ValueError):  # a crash is answered with a sentence, not with a dump
+    with suppress(OSError, ValueError):  # no core dump after a crash
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 

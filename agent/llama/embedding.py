@@ -1,9 +1,9 @@
-"""An embedding GGUF (Qwen3-Embedding) for the dense side of recall, in a context of its own.
+"""An embedding GGUF (Qwen3-Embedding) for vector recall, in a context of its own.
 
-Never the chat model: its nightly adapter would move the index. It has the shape of
-`memory.recall.embedder.Embedder` and is handed to the memory by whoever opens it. Text is tokenised
-without control tokens and cut to the window; the vector is the model's pooled one (the last token's
-where the file names no pooling), of unit length.
+It implements `memory.recall.embedder.Embedder`. The chat model is not used for this, because its
+nightly adapter would change the vectors. Text is tokenised without control tokens and cut to the
+window. The vector is the model's pooled one (the last token's where the file names no pooling), of
+unit length.
 """
 
 from __future__ import annotations
@@ -22,20 +22,19 @@ from memory.errors import ModelError
 from memory.settings.paths import expanded
 
 WINDOW = 512
-"""Tokens of a text that are embedded; what was asked fits, a pasted page is known by its beginning."""
-
+"""Tokens of a text that are embedded: enough for a question, and for the start of a pasted page."""
 
 TASK = "Given a message, retrieve past messages that ask for the same or bear on it"
 
 
 class GgufEmbedder:
-    """Texts → unit vectors by an embedding model; close it when the memory is closed."""
+    """Turns texts into unit vectors with an embedding model; close it with the memory."""
 
     def __init__(self, path: Path, *, threads: int = 0, gpu_layers: int = -1) -> None:
         """Load the GGUF at `path`.
 
         Raises:
-            ModelError: missing, damaged, or not one that gives an embedding for a text.
+            ModelError: missing, damaged, or not an embedding model.
         """
         import llama_cpp
 
@@ -69,7 +68,7 @@ class GgufEmbedder:
             )
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self.size = int(llama_cpp.llama_model_n_embd(self._model))
-        # The file's name and size stand for it: another quantisation has another collection.
+        # File name and size identify the model: another quantisation gets another collection.
         self.name = f"{path.stem[:40]}-{path.stat().st_size}"
 
     def close(self) -> None:
@@ -82,7 +81,7 @@ class GgufEmbedder:
             self._context = self._model = None
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Return one unit vector a text, shape [len(texts), size]; zeros for an empty one."""
+        """Return one unit vector per text, shape [len(texts), size]; zeros for an empty text."""
         vectors = np.zeros((len(texts), self.size), dtype=np.float32)
         with self._lock:
             for row, text in zip(vectors, texts, strict=True):
@@ -92,9 +91,9 @@ class GgufEmbedder:
         return np.asarray(vectors / np.where(norms == 0, 1, norms), dtype=np.float32)
 
     def query(self, text: str) -> npt.NDArray[np.float32]:
-        """Return the unit vector of a message that something is looked up for, shape [size].
+        """Return the unit vector of a search query, shape [size].
 
-        Qwen3-Embedding wants to be told what for; what is kept stands without that.
+        Qwen3-Embedding expects queries with an instruction, and stored texts without one.
         """
         return np.asarray(self.embed([f"Instruct: {TASK}\nQuery: {text}"])[0], dtype=np.float32)
 
@@ -103,7 +102,7 @@ class GgufEmbedder:
         size = len(data) + 8
         tokens = (ctypes.c_int32 * size)()
         count = self._llama.llama_tokenize(self._vocab, data, len(data), tokens, size, False, False)
-        # Qwen3-Embedding is read at the end-of-text token that closes the text.
+        # Qwen3-Embedding's vector is that of the end-of-text token after the text.
         return [*tokens[: min(count, WINDOW - 1)], int(self._llama.llama_vocab_eos(self._vocab))]
 
     def _embed(self, tokens: Sequence[int]) -> npt.NDArray[np.float32]:

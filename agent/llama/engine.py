@@ -1,4 +1,4 @@
-"""A served model: tokenise, stream, cancel, score, swap adapters.
+"""A served model: tokenise, generate, cancel, score, change adapters.
 
 One engine owns one model and one context. Its methods may be called from any thread; a lock lets one
 in at a time. `Generation.cancel` may be called from another thread at any moment. Nothing is written to
@@ -168,7 +168,7 @@ class Engine:
         return b"".join(self._model.piece(token) for token in tokens).decode("utf-8", "replace")
 
     def size_of(self, token: int) -> int:
-        """Return how many bytes of text a token stands for; 0 for control tokens."""
+        """Return the length in bytes of a token's text; 0 for control tokens."""
         return len(self._model.piece(token))
 
     def ends_turn(self, token: int) -> bool:
@@ -184,13 +184,13 @@ class Engine:
 
     @property
     def adapter(self) -> tuple[Path, float] | None:
-        """The adapter in force and its scale; None for the base alone."""
+        """The adapter in use and its scale; None for the base alone."""
         return (self._adapter_path, self._scale) if self._adapter_path else None
 
     def set_adapter(self, path: Path | None, scale: float = 1.0) -> None:
-        """Serve with the GGUF LoRA at `path` from the next token on; None serves the base alone.
+        """Use the GGUF LoRA at `path` from the next token on; None means the base alone.
 
-        The old adapter stays in force when the new one is refused.
+        The previous adapter stays in use when the new one is refused.
 
         Raises:
             AdapterError: missing, malformed, or made for another base.
@@ -240,8 +240,8 @@ class Engine:
     ) -> Generation:
         """Return the reply to `prompt` as a Generation; nothing is computed until it is iterated.
 
-        `measured` (indices into `prompt`, not its first) are tokens whose surprisal is taken while
-        the prompt is evaluated; they are evaluated anew even if they are still in memory.
+        `measured` (indices into `prompt`, not its first) are tokens whose surprisal is measured while
+        the prompt is evaluated; they are evaluated again even if they are cached.
 
         Raises:
             ModelError: the prompt leaves no room for a reply.
@@ -286,14 +286,14 @@ class Engine:
         decoder: codecs.IncrementalDecoder,
     ) -> Iterator[Piece]:
         prompt, measured = generation.prompt, generation.measured
-        # The token before a measured one must be evaluated: its logits say what was expected.
+        # The token before a measured one must be evaluated: its logits give the probability.
         at_most = min(len(prompt), measured.start or len(prompt)) - 1
         generation.reused = kept = llama.keep_prefix(prompt, at_most)
         most = min(generation.sampling.max_tokens, self.info.context - len(prompt))
         todo: Sequence[int] = prompt[kept:]
         wanted = range(measured.start - 1 - kept, measured.stop - 1 - kept)
         for _ in range(most):
-            # Rows are read as they come: the next step of the evaluation overwrites them.
+            # Each row is read at once, because the next step of the evaluation overwrites it.
             for index, row in enumerate(llama.decode(todo, len(todo) - 1, wanted)):
                 if index < len(wanted):
                     generation.prompt_surprisal.append(surprisal_of(row, prompt[measured[index]]))

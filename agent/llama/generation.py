@@ -51,7 +51,7 @@ class Generation:
         """The text of the last bytes, when the reply ended inside a character."""
         self.reason = "cancelled"
         self.reused = 0
-        """How many prompt tokens were still in memory."""
+        """How many prompt tokens were cached."""
         self._cancelled = threading.Event()
         self._pieces = draw(self)
 

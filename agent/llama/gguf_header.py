@@ -1,8 +1,7 @@
-"""What a GGUF says of itself, read in a few milliseconds without loading it.
+"""Read a GGUF's header in a few milliseconds, without loading the model.
 
-Values are returned as they stand; of lists (the vocabulary) only the length. Refuses, with
-ModelError, what is no GGUF, is cut off, or holds sizes that cannot be. Source: the GGUF specification,
-versions 2 and 3.
+Of lists, such as the vocabulary, only the length is kept. A file that is not a GGUF, is truncated, or
+has impossible sizes raises ModelError. Source: the GGUF specification, versions 2 and 3.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _TOKENS = "tokenizer.ggml.tokens"
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """Stands for a list of `count` values."""
+    """A list of `count` values, which are not kept."""
 
     count: int
 
@@ -120,7 +119,7 @@ def _text(file: IO[bytes]) -> str:
 
 
 def _value(file: IO[bytes], kind: int, texts: list[str] | None = None) -> Any:
-    """Read a value of a kind; the texts of a list are appended to `texts`."""
+    """Read a value of type `kind`; the texts of a list are appended to `texts`."""
     if kind == _TEXT:
         return _text(file)
     if kind != _LIST:

@@ -1,13 +1,12 @@
-"""llama.cpp through llama-cpp-python's low-level bindings. The only room that knows them.
+"""One model and one context of llama.cpp, through llama-cpp-python's low-level bindings.
 
-`Llama` is one model and one context, plain calls without locks or policy: load, tokenise, decode,
-adapters, samplers. Everything above it is `agent/llama/engine.py`. The high-level class of the
-package is not used: it fixes the adapter at load and detokenises the whole reply again for each
-token.
+`Llama` makes plain calls without locks or policy: decode, adapters, samplers. `agent/llama/engine.py`
+builds on it. The package's high-level class is not used, because it fixes the adapter when the model
+is loaded and detokenises the whole reply again for each token.
 
-Refuses, with ModelError or AdapterError, a file that is missing, truncated, not a GGUF, or that
-llama.cpp will not load; its first error line names the cause. A file that makes llama.cpp abort is
-found by `agent/llama/load_check.py`, which `Engine.open` asks first.
+A file that is missing, truncated, not a GGUF, or that llama.cpp will not load raises ModelError or
+AdapterError with llama.cpp's first error line as the cause. A file that makes llama.cpp abort is found
+by `agent/llama/load_check.py`, which `Engine.open` calls first.
 """
 
 from __future__ import annotations
@@ -35,18 +34,18 @@ from memory.errors import AdapterError, ModelError
 
 DEFAULT_CONTEXT = 8192
 BATCH = 512
-OUTPUTS = 128  # rows of logits a batch at most: 78 MB with Qwen's vocabulary
-_ABORTED = 2  # what llama_decode returns when the abort callback said so
+OUTPUTS = 128  # most rows of logits per batch: 78 MB with Qwen's vocabulary
+_ABORTED = 2  # what llama_decode returns after the abort callback returned true
 
 FloatArray = npt.NDArray[np.float32]
 
 
 class DecodeAborted(Exception):  # noqa: N818  (a signal, caught one level up)
-    """The abort callback stopped the evaluation; the memory is empty."""
+    """The abort callback stopped the evaluation; the cache is empty."""
 
 
 class Llama:
-    """One model and one context of llama.cpp. `memory` is what its KV cache holds, as tokens."""
+    """One model and one context of llama.cpp. `cached` are the tokens in its KV cache."""
 
     def __init__(
         self,
@@ -57,7 +56,7 @@ class Llama:
         gpu_layers: int,
         must_abort: Callable[[], bool],
     ) -> None:
-        """Load the GGUF at `path`; `context` and `threads` of 0 choose.
+        """Load the GGUF at `path`; a `context` or `threads` of 0 means a good default.
 
         Raises:
             ModelError: see the module.
@@ -134,12 +133,12 @@ class Llama:
     # --- evaluation --------------------------------------------------------------------------
 
     def forget(self) -> None:
-        """Empty the memory."""
+        """Empty the cache."""
         self._llama.llama_memory_clear(self._llama.llama_get_memory(self._context), True)
         self.cached = []
 
     def cut(self, length: int) -> bool:
-        """Keep the first `length` tokens of the memory; False when it had to be emptied."""
+        """Keep the first `length` tokens of the cache; return False if it had to be emptied."""
         memory = self._llama.llama_get_memory(self._context)
         if not self._llama.llama_memory_seq_rm(memory, 0, length, -1):
             self.forget()
@@ -148,14 +147,14 @@ class Llama:
         return True
 
     def cache_state(self) -> bytes | None:
-        """Return the keys and values of the memory as llama.cpp serialises them; None if it cannot."""
+        """Return the keys and values of the cache as llama.cpp serialises them; None if it cannot."""
         size = int(self._llama.llama_state_seq_get_size(self._context, 0))
         buffer = (ctypes.c_uint8 * size)()
         written = int(self._llama.llama_state_seq_get_data(self._context, buffer, size, 0))
         return ctypes.string_at(buffer, written) if 0 < written <= size else None
 
     def restore_cache(self, tokens: Sequence[int], state: bytes) -> None:
-        """Restore the `cache_state` of a memory that held `tokens`; on failure the memory is empty."""
+        """Restore the `cache_state` of a cache that held `tokens`; on failure the cache is empty."""
         buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
         read = self._llama.llama_state_seq_set_data(self._context, buffer, len(state), 0)
         if int(read) == len(state):
@@ -164,7 +163,7 @@ class Llama:
             self.forget()
 
     def keep_prefix(self, tokens: Sequence[int], at_most: int) -> int:
-        """Cut the memory back to the prefix it shares with `tokens`; returns its length."""
+        """Cut the cache to the prefix it shares with `tokens`; return the length of that."""
         shared = 0
         for known, wanted in zip(self.cached[:at_most], tokens, strict=False):
             if known != wanted:
@@ -177,13 +176,13 @@ class Llama:
     def decode(
         self, tokens: Sequence[int], first_output: int, measured: range = range(0)
     ) -> Iterator[FloatArray]:
-        """Evaluate `tokens` after the memory; yield the logits of those from `first_output` on.
+        """Evaluate `tokens` after the cached ones; yield the logits of those from `first_output` on.
 
-        Those of the indices in `measured` come too, in the order of the tokens. Each row (shape
-        [vocabulary]) is a view that the next step overwrites.
+        The logits of the indices in `measured` are yielded too, in the order of the tokens. Each row
+        (shape [vocabulary]) is a view that the next step overwrites.
 
         Raises:
-            DecodeAborted: the abort callback said so.
+            DecodeAborted: the abort callback returned true.
             ModelError: llama.cpp could not evaluate them.
         """
         start = 0
@@ -209,7 +208,7 @@ class Llama:
     def _fill(
         self, tokens: Sequence[int], start: int, first_output: int, measured: range
     ) -> tuple[Sequence[int], list[int]]:
-        """Put the next of `tokens` into the batch; returns them and which of them give logits."""
+        """Fill the batch with the next tokens; return them and the indices that give logits."""
         batch = self._batch
         position = len(self.cached)
         outputs: list[int] = []
@@ -250,7 +249,7 @@ class Llama:
         return handle
 
     def apply_adapter(self, handle: Any, scale: float, *, forget: bool = True) -> None:
-        """Apply one adapter (None: the base alone); empties the memory unless `forget` is false.
+        """Apply one adapter (None: the base alone); empty the cache unless `forget` is false.
 
         Raises:
             AdapterError: llama.cpp refused it.
@@ -277,7 +276,7 @@ class Llama:
     # --- sampling ----------------------------------------------------------------------------
 
     def sampler(self, sampling: Sampling) -> Any:
-        """Return a chain of llama.cpp's samplers; free it with `free_sampler`."""
+        """Return a chain of llama.cpp samplers; free it with `free_sampler`."""
         return sampler_chain(sampling, self.vocabulary.handle)
 
     def sample(self, sampler: Any) -> int:

@@ -1,9 +1,6 @@
-"""A GGUF opened by llama.cpp: what it says of itself, and why it will not load.
+"""Load a GGUF with llama.cpp: the model handle, its metadata and vocabulary, and load errors.
 
-Shared by the model that talks (`agent/llama/llama.py`) and the one that embeds
-(`agent/llama/embedding.py`).
-Refuses, with ModelError or AdapterError, a file that is missing, truncated, not a GGUF, or that
-llama.cpp will not load; its first error line names the cause.
+Used by the chat model (`agent/llama/llama.py`) and the embedding model (`agent/llama/embedding.py`).
 """
 
 from __future__ import annotations
@@ -19,14 +16,14 @@ from memory.errors import AdapterError, FileError, ModelError
 from memory.files.bounded_read import open_file
 
 COMPUTING = 400 << 20
-"""Bytes of a card for what is computed with, and for the driver."""
+"""Bytes of graphics memory for compute buffers and the driver."""
 SMALL_MODEL = 50_000_000
 _ERROR = 4  # GGML_LOG_LEVEL_ERROR in ggml.h
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What a loaded GGUF says of itself. `context` is the window in use, in tokens."""
+    """Facts about a loaded GGUF. `context` is the window in use, in tokens."""
 
     path: Path
     name: str
@@ -49,7 +46,7 @@ class ErrorLog:
         self._callback: Any = None
 
     def listen(self) -> None:
-        """Begin anew."""
+        """Start listening, with no lines kept."""
         import llama_cpp
 
         if self._callback is None:
@@ -72,9 +69,9 @@ log = ErrorLog()
 
 
 def require_gguf(path: Path, what: str, error: type[ModelError] | type[AdapterError]) -> None:
-    """Raise `error` unless `path` is a readable file that begins as a GGUF does.
+    """Raise `error` unless `path` is a readable file that begins like a GGUF.
 
-    A path that is no text cannot be kept in the settings, the journal or a report.
+    A path that is not UTF-8 is refused too: settings, journal and reports could not store it.
     """
     try:
         str(path).encode()
@@ -98,8 +95,7 @@ def require_gguf(path: Path, what: str, error: type[ModelError] | type[AdapterEr
 
 
 def physical_threads() -> int:
-    """Return how many threads to compute with: the processors this process may use, halved when
-    they are hyper-threads of fewer cores."""
+    """Return how many threads to compute with: the usable processors, halved with hyper-threading."""
     affinity = getattr(os, "sched_getaffinity", None)
     usable = len(affinity(0)) if affinity else os.cpu_count() or 1
     try:
@@ -114,7 +110,7 @@ def load_model(path: Path, gpu_layers: int, *, vocabulary_only: bool = False) ->
     """Return llama.cpp's handle of the GGUF at `path`, or of its vocabulary alone; the caller frees it.
 
     Raises:
-        ModelError: missing, unreadable, truncated, or nothing that llama.cpp can serve.
+        ModelError: missing, unreadable, truncated, or not supported by llama.cpp.
     """
     import llama_cpp
 
@@ -191,7 +187,7 @@ class Vocabulary:
 
 
 def on_card(info: ModelInfo, gpu_layers: int) -> int:
-    """Return about how many bytes of a graphics card a model and its context take; 0 without one."""
+    """Return about how many bytes of GPU memory a model and its context take; 0 without a GPU."""
     import llama_cpp
 
     if not gpu_layers or not llama_cpp.llama_supports_gpu_offload():
@@ -229,11 +225,11 @@ def read_metadata(model: Any) -> dict[str, str]:
 def quantise(source: Path, target: Path, kind: str) -> None:
     """Write the GGUF `source` to `target` in another precision; blocks until it is done.
 
-    `kind`: f16, q8_0, q6_k, q5_k_m or q4_k_m. Tensors that a kind does not fit get the nearest that
-    does (llama.cpp decides), and what is in the wanted type already is copied.
+    `kind`: f16, q8_0, q6_k, q5_k_m or q4_k_m. For tensors that a kind does not fit, llama.cpp takes
+    the nearest one that does; tensors that already have the type are copied.
 
     Raises:
-        ModelError: llama.cpp could not.
+        ModelError: llama.cpp failed.
     """
     import llama_cpp
 
@@ -266,6 +262,6 @@ def threads_for(model: Any) -> int:
     """Return how many threads to compute a loaded model with."""
     import llama_cpp
 
-    # A model this small spends more time at its threads' barriers than it gains from them.
+    # A model this small loses more time synchronising threads than it gains from them.
     small = llama_cpp.llama_model_n_params(model) < SMALL_MODEL
     return 1 if small else physical_threads()

@@ -1,13 +1,11 @@
-"""The one judge of a model file: whether a GGUF can be served.
+"""Check whether a GGUF can be served, in a child process.
 
-Whatever opens a model asks here first (`Engine.open`, the embedder, `discern model`, the doctor): every
-entry refuses a file in the same sentence. A child process loads the file once: the header's
-numbers, the chat template with several talks, a few tokens generated. A file that aborts llama.cpp or
-loops for ever ends the child, never its parent. A file that serves is remembered in the cache by its
-sha256; a refused one is tried again each time. Whether it can be trained:
-`trainer/evaluate/torch_parity.py`.
-
-The child is `agent/models/load_check_child.py`.
+Everything that opens a model checks it here first (`Engine.open`, the embedder, `discern model`,
+`discern doctor`), so a file is refused with the same sentence everywhere. The child
+(`agent/models/load_check_child.py`) loads the file once: it reads the header, renders the chat template
+for several conversations and generates a few tokens. A file that aborts llama.cpp or loops forever ends
+the child only. A file that passes is remembered in the cache by its sha256; one that fails is checked
+again each time. Whether it can be trained is checked by `trainer/evaluate/torch_parity.py`.
 """
 
 from __future__ import annotations
@@ -29,23 +27,23 @@ from memory.sentence import verbatim
 from memory.settings.paths import Home, expanded
 
 RULES = 2
-"""Raised when the judge learns something, so that what it remembers is asked anew."""
+"""Increased when the check changes, so that remembered files are checked again."""
 _SOURCE = re.compile(r"\S*/(?=[^/\s]+:\d+: )")
-"""Where llama.cpp was compiled, in the line with which it aborts."""
+"""The path of llama.cpp's source file in its abort message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a file serves for: talking, or (`embeds`) making vectors for the memory."""
+    """What a file can be used for: chatting or, with `embeds`, vectors for the memory."""
 
     embeds: bool
 
 
 def judge(path: Path) -> Verdict:
-    """Return what the GGUF at `path` serves for; takes a second or more when it is new.
+    """Return what the GGUF at `path` can be used for; takes a second or more for a new file.
 
     Raises:
-        ModelError: it cannot be served, and why.
+        ModelError: it cannot be served.
     """
     path = expanded(path).absolute()
     require_gguf(path, "model", ModelError)
@@ -62,7 +60,7 @@ def judge(path: Path) -> Verdict:
 
 
 def require_chat_model(path: Path) -> None:
-    """Refuse a file that cannot talk.
+    """Raise ModelError for a file that cannot chat.
 
     Raises:
         ModelError: see `judge`.
@@ -76,7 +74,7 @@ def require_chat_model(path: Path) -> None:
 
 
 def refusal(path: Path, result: ChildResult) -> str:
-    """Return why a file was refused on which the child ended without a word of its own."""
+    """Return why a file was refused when the child ended without reporting a reason."""
     doing, reason = (
         result.values.get("doing", ""),
         _SOURCE.sub("", result.last_error) or result.status,
@@ -90,7 +88,7 @@ def refusal(path: Path, result: ChildResult) -> str:
 
 
 def step(doing: str) -> None:
-    """Tell the parent, from within the child, what is tried next."""
+    """Report to the parent, from within the child, what is tried next."""
     tell(doing=doing)
 
 
@@ -98,7 +96,7 @@ def step(doing: str) -> None:
 
 
 def recall(path: Path, cache: Path, what: str) -> bool | None:
-    """Return what is remembered of a file under a name; None when nothing is."""
+    """Return what is remembered about a file under the name `what`; None for nothing."""
     if (sha256 := remembered_sha256(path, cache)) is None:
         return None
     try:
@@ -108,7 +106,7 @@ def recall(path: Path, cache: Path, what: str) -> bool | None:
 
 
 def remember(path: Path, cache: Path, what: str, found: bool) -> None:
-    """Remember something of a file; a cache that cannot be written costs time, nothing else."""
+    """Remember a result for a file; a cache that cannot be written only costs time."""
     with suppress(OSError):
         file = _kept(cache, base_sha256(path, cache), what)
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -1,7 +1,7 @@
-"""The numbers that a model is built from, as a GGUF's header states them.
+"""The dimensions of a model, read from a GGUF's header.
 
-llama.cpp and torch build the same model from them. Refuses, with ModelError, what the two would read
-differently and what llama.cpp aborts the whole process on. Source: llama.cpp's `llama-model.cpp` and
+llama.cpp and torch build the same model from them. Values that the two would read differently, or that
+make llama.cpp abort the process, raise ModelError. Source: llama.cpp's `llama-model.cpp` and
 `llama-context.cpp`.
 """
 
@@ -22,9 +22,9 @@ _SCALINGS = ("none", "linear", "yarn", "longrope")
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """`head` is the size of an attention head, `eps` what RMS norms add, `theta` the base of the rotary
-    frequencies. `stretch` divides positions; `scaling` is the kind of rope scaling in force ("none",
-    "linear", or one that training does not know)."""
+    """`head` is the size of an attention head, `eps` the epsilon of RMS norms, `theta` the base of the
+    rotary frequencies. `stretch` divides positions; `scaling` is the kind of rope scaling ("none",
+    "linear", or one that training does not support)."""
 
     layers: int
     width: int
@@ -39,15 +39,15 @@ class Shape:
     scaling: str
 
     def cache_bytes(self, context: int) -> int:
-        """Return what `context` tokens take in llama.cpp's memory, in bytes (f16 keys and values)."""
+        """Return the bytes of the KV cache for `context` tokens (f16 keys and values)."""
         return context * self.layers * self.kv_heads * 2 * self.head * 2
 
 
 def read_shape(header: Header, path: Path) -> Shape:
-    """Return the shape that the header of the GGUF at `path` states.
+    """Return the shape from the header of the GGUF at `path`.
 
     Raises:
-        ModelError: another architecture, or a number that is missing or cannot be.
+        ModelError: another architecture, or a number that is missing or impossible.
     """
     if header.architecture not in ARCHITECTURES:
         raise ModelError(
@@ -95,7 +95,7 @@ class _Reader:
         )
 
     def scaling(self) -> tuple[float, str]:
-        """A factor without a kind is linear, as is the older `rope.scale_linear`; 0 is none."""
+        """A factor without a kind is linear, like the older `rope.scale_linear`; 0 means none."""
         kind = self.header.own("rope.scaling.type", "linear")
         if kind not in _SCALINGS:
             raise self.refusal(f"rope.scaling.type is {kind!r}, which llama.cpp does not know")

@@ -1,6 +1,6 @@
-"""How the next token is drawn: the settings, and llama.cpp's chain of samplers made of them.
+"""How the next token is drawn: sampling parameters, and the llama.cpp sampler chain built from them.
 
-A grammar (GBNF, llama.cpp's own notation) lets through only what it derives.
+A grammar (GBNF, llama.cpp's notation) restricts the reply to the texts that it derives.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ PENALTY_WINDOW = 64
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the next token is drawn; temperature 0 takes the likeliest, seed 0 draws a fresh seed.
+    """Sampling parameters. Temperature 0 takes the most likely token; seed 0 draws a new seed.
 
-    `grammar`, when not empty, is GBNF whose rule `root` the whole reply must follow.
+    A `grammar` that is not empty is GBNF; its rule `root` describes the whole reply.
     """
 
     temperature: float = 0.0
@@ -37,23 +37,23 @@ def json_grammar(schema: Mapping[str, Any]) -> str:
     """Return the GBNF of the JSON texts that follow a JSON schema.
 
     Raises:
-        ModelError: the schema uses what llama.cpp's converter does not know.
+        ModelError: llama.cpp's converter does not support the schema.
     """
     from llama_cpp.llama_grammar import json_schema_to_gbnf
 
     try:
         return str(json_schema_to_gbnf(json.dumps(schema)))
-    except Exception as error:  # whatever the converter trips over
+    except Exception as error:  # the converter raises all kinds
         raise ModelError(
             "this JSON schema cannot be made a grammar: {error}; use a simpler one", error=error
         ) from error
 
 
 def sampler_chain(sampling: Sampling, vocabulary: Any) -> Any:
-    """Return a chain of llama.cpp's samplers over a model's vocabulary; the caller frees it.
+    """Return a chain of llama.cpp samplers over a vocabulary; the caller frees it.
 
     Raises:
-        ModelError: the grammar cannot be read.
+        ModelError: the grammar is not valid.
     """
     import llama_cpp as llama
 
