@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 # Parallel test processes. Each one trains and generates, so two processes keep two cores busy.
 WORKERS ?= 2
 
-.PHONY: chat test test-all lint install demo lock messages bench bench-learning captures clean
+.PHONY: chat test test-all coverage lint install demo lock messages bench bench-learning captures clean
 .DEFAULT_GOAL := chat
 
 chat: install
@@ -19,6 +19,10 @@ test: install lint
 
 test-all: install lint
 	@$(BIN)/python -m pytest -n $(WORKERS) -m "slow or not slow"
+
+# Branch coverage of `make test`, including child processes. The page is htmlcov/index.html.
+coverage: install
+	@$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=html --cov-report=term
 
 lint: install
 	@$(BIN)/ruff check .
@@ -79,4 +83,4 @@ lock:
 	@rm -rf $(VENV)-lock
 
 clean:
-	@rm -rf $(VENV) .venv-bench .pytest_cache .mypy_cache .ruff_cache
+	@rm -rf $(VENV) .venv-bench .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage htmlcov

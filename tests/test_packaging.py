@@ -76,6 +76,15 @@ def test_the_version_stands_in_one_place() -> None:
     assert declared in said.stdout
 
 
+def test_the_extra_for_development_is_all_the_dependency_groups() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    groups = declared["dependency-groups"]
+    dev = [item["include-group"] for item in groups["dev"]]
+    assert set(dev) == set(groups) - {"dev"}
+    wanted = sorted(item for name in dev for item in groups[name])
+    assert sorted(declared["project"]["optional-dependencies"]["dev"]) == wanted
+
+
 def run(*command: str, cwd: Path, home: Path | None = None) -> str:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     if home:

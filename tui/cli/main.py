@@ -193,6 +193,9 @@ def _write_nowhere() -> None:
 
 def main() -> None:
     """Run the command line as the `discern` script."""
+    if sys.platform == "win32":
+        echo("discern: Windows is not supported. Run Discern in WSL 2.", err=True)
+        sys.exit(2)
     keep_to_ourselves()
     _have_streams()
     heed()

@@ -183,6 +183,20 @@ def test_help_imports_nothing_heavy() -> None:
     assert subprocess.run([sys.executable, "-c", probe], capture_output=True).returncode == 0
 
 
+def test_windows_is_refused_with_one_sentence_before_anything_of_unix_is_imported() -> None:
+    probe = (
+        "import sys\n"
+        "for name in ('fcntl', 'grp', 'pty', 'pwd', 'resource', 'termios'): sys.modules[name] = None\n"
+        "from tui.cli.main import main\n"
+        "sys.platform = 'win32'\n"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == "discern: Windows is not supported. Run Discern in WSL 2.\n"
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts_name_the_command(
     capsys: pytest.CaptureFixture[str], shell: str
