@@ -3,11 +3,11 @@
     python -m benchmarks.served                              N = 1, 3, 8, 10, 50; marks of one evening
     python -m benchmarks.served --n 10 --seeds 102 --apart   each mark in a thread of its own
 
-One training at the first learning rate on the starter, with the shipped settings and one thread. The
-rows are the gate's: shares of the lessons that get the expected reply (asked in a new thread, in the
-thread of the mark as it stands, after other marked questions) and of their held-out rephrasings. Beside
-them what the gate found: look-alikes and unrelated answers unchanged, answers in a lesson's words,
-replies without an end, and processor seconds of the training.
+Trains the starter with the shipped settings and one thread, one learning rate after the other until
+the gate passes one, as a night does, and prints a row for each. The shares are the gate's: lessons that
+get the expected reply (asked in a new thread, in the thread of the mark as it is, after other marked
+questions) and their held-out rephrasings. Beside them what the gate found: look-alikes and unrelated
+answers unchanged, answers in a lesson's words, replies without an end, and processor seconds.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from agent.llama.engine import Engine
 from agent.models.serving import STARTER
@@ -53,8 +53,13 @@ def write_evening(home: Home, chosen: Sequence[Mark], *, apart: bool) -> None:
             before = (*before, *said)
 
 
-def evaluate(count: int, seed: int, *, apart: bool) -> tuple[Verdict, tuple[Beside, ...], float]:
-    """Teach `count` marks; return the verdict at full strength, the other rows, processor seconds."""
+def evaluate(
+    count: int, seed: int, *, apart: bool
+) -> Iterator[tuple[float, Verdict, tuple[Beside, ...], float]]:
+    """Teach `count` marks, with each learning rate until one passes.
+
+    Yields the rate, the verdict at full strength, the other rows and the processor seconds.
+    """
     from agent.chat.recall_context import Recaller
     from trainer import loop
     from trainer.evaluate.baselines import measure_baselines
@@ -69,23 +74,25 @@ def evaluate(count: int, seed: int, *, apart: bool) -> tuple[Verdict, tuple[Besi
             chosen = marks(count, seed, asker(engine))
         write_evening(home, chosen, apart=apart)
         lessons = loop.compose(home, settings, STARTER)
-        used = _children()
-        events: list[dict[str, Any]] = []
-        candidate = loop.train(lessons, settings, Path(folder) / "job", on_event=events.append)
-        seconds = _children() - used
-        made = lessons.curriculum
-        with Engine.open(STARTER, one_thread()) as engine, Journal(home.journal) as journal:
-            recall = ServedRecall(
-                Recaller.from_journal(journal, settings.recall, engine),
-                settings,
-                lessons.differences,
-                made.superseded,
-            )
-            baselines = measure_baselines(engine, made.lessons, recall, None)
-            evaluation = Evaluation(engine, made, settings.gate, recall)
-            verdict = measure(candidate.gguf, 1.0, evaluation)
-            engine.set_adapter(None)
-    return verdict, baselines.rows, seconds
+        for rate in settings.training.learning_rates:
+            used = _children()
+            candidate = loop.train(lessons, settings, Path(folder) / f"{rate}", rate=rate)
+            seconds = _children() - used
+            made = lessons.curriculum
+            with Engine.open(STARTER, one_thread()) as engine, Journal(home.journal) as journal:
+                recall = ServedRecall(
+                    Recaller.from_journal(journal, settings.recall, engine),
+                    settings,
+                    lessons.differences,
+                    made.superseded,
+                )
+                baselines = measure_baselines(engine, made.lessons, recall, None)
+                evaluation = Evaluation(engine, made, settings.gate, recall)
+                verdict = measure(candidate.gguf, 1.0, evaluation)
+                engine.set_adapter(None)
+            yield rate, verdict, baselines.rows, seconds
+            if verdict.passed:
+                return
 
 
 def _children() -> float:
@@ -102,24 +109,35 @@ def main() -> None:
     wanted = parser.parse_args()
     os.environ["DISCERN_NICE"] = "0"
     columns = "base", "recall", "alone", "served", "near", "unrelated", "kl", "spread", "endless"
-    print("| N | seed | " + " | ".join(columns) + " | held | passed | cpu |")
-    print("|" + "---:|" * (len(columns) + 5))
+    print("| N | seed | rate | " + " | ".join(columns) + " | held | passed | cpu |")
+    print("|" + "---:|" * (len(columns) + 6))
     for count in wanted.n:
         for seed in wanted.seeds:
-            verdict, rows, seconds = evaluate(count, seed, apart=wanted.apart)
-            found = {item.name: item.value for item in verdict.measures}
-            by_name = {row.name: row for row in rows}
-            pairs: list[Beside | LessonAnswers] = [
-                by_name["base"],
-                by_name["recall"],
-                verdict.alone,
-                verdict.spoken,
-            ]
-            cells = [f"{pair.lessons:.3f} / {pair.rephrasings:.3f}" for pair in pairs]
-            cells += [f"{found[name]:.3f}" for name in ("near_misses", "anchors")]
-            cells += [f"{found['kl']:.4f}", f"{found['spread']:g}", f"{found['endless']:g}"]
-            cells += [str(len(verdict.holds)), "yes" if verdict.passed else "no", f"{seconds:.0f}"]
-            print(f"| {count} | {seed} | " + " | ".join(cells) + " |", flush=True)
+            for rate, verdict, rows, seconds in evaluate(count, seed, apart=wanted.apart):
+                cells = [
+                    f"{count}",
+                    f"{seed}",
+                    f"{rate:g}",
+                    *_cells(verdict, rows),
+                    f"{seconds:.0f}",
+                ]
+                print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def _cells(verdict: Verdict, rows: Sequence[Beside]) -> Iterator[str]:
+    found = {item.name: item.value for item in verdict.measures}
+    by_name = {row.name: row for row in rows}
+    pairs: list[Beside | LessonAnswers] = [
+        by_name["base"],
+        by_name["recall"],
+        verdict.alone,
+        verdict.spoken,
+    ]
+    for pair in pairs:
+        yield f"{pair.lessons:.3f} / {pair.rephrasings:.3f}"
+    yield from (f"{found[name]:.3f}" for name in ("near_misses", "anchors"))
+    yield from (f"{found['kl']:.4f}", f"{found['spread']:g}", f"{found['endless']:g}")
+    yield from (str(len(verdict.holds)), "yes" if verdict.passed else "no")
 
 
 if __name__ == "__main__":
