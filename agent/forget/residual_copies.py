@@ -1,7 +1,7 @@
-"""Where the words of a forgotten difference may still be: adapters, exports, backups.
+"""Find where a forgotten difference may remain: adapters, exports, backups.
 
-Forgetting reaches all that Discern serves from. What a person took out of it (an export, a backup) is
-theirs, and weights that were trained cannot be cut: those are named, with what to do.
+Forgetting erases it everywhere Discern reads from. Exports and backups belong to the user, and text
+cannot be removed from trained weights. Those are listed, with what to do about them.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from memory.upkeep.backup import asides
 
 @dataclass(frozen=True, slots=True)
 class ResidualCopies:
-    """Ids of adapters that were trained on it, the one that serves among them, files, whether a
-    training runs now, and by thread the number of replies that were given with it in the context."""
+    """What remains of a difference: the ids of adapters trained on it, which of them is the current
+    one, files, whether a training is running, and per thread the number of replies that had it in
+    their context."""
 
     adapters: tuple[str, ...]
     serving: str | None
@@ -35,7 +36,7 @@ class ResidualCopies:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """What is left, and what to do about it."""
+        """What remains and what to do about it, a sentence each."""
         said: list[str] = []
         if self.adapters:
             named = ", ".join(name[:8] for name in self.adapters)
@@ -69,7 +70,7 @@ class ResidualCopies:
 
 
 def cleared_by_training() -> str:
-    """Return what is to be said of something that was taken away while a training runs."""
+    """Return the sentence about text that was removed while a training is running."""
     return tr(
         "A training is running: it will not publish what you removed, and clears its files when it "
         "ends."
@@ -77,7 +78,7 @@ def cleared_by_training() -> str:
 
 
 def find_residual_copies(home: Home, journal: Journal, difference: Difference) -> ResidualCopies:
-    """Return where a difference (also one that was just forgotten) may still be found."""
+    """Return where a difference, also one that was just forgotten, may remain."""
     adapters = tuple(
         item.id
         for item in list_adapters(home.adapters)
@@ -97,8 +98,10 @@ def find_residual_copies(home: Home, journal: Journal, difference: Difference) -
 
 
 def files_since(home: Home, journal: Journal, moment: datetime) -> tuple[Path, ...]:
-    """Return the files that may still hold what was said at a moment and deleted since; those of a
-    training that runs are cleared by itself (`trainer/lessons/provenance.py`)."""
+    """Return the files that may hold text from `moment` that was deleted since.
+
+    A running training clears its own files (`trainer/lessons/provenance.py`).
+    """
     files = [path for path, at in journal.exported_copies.noted() if at >= moment and path.exists()]
     files += [*copies(home.journal), *asides(home.journal), *linked(home)]
     files += exported_copies.unfinished(home, journal.exported_copies)
@@ -106,6 +109,6 @@ def files_since(home: Home, journal: Journal, moment: datetime) -> tuple[Path, .
 
 
 def sweep(home: Home, journal: Journal) -> None:
-    """Remove what killed writers left of text, in the home and beside the places of copies."""
+    """Remove unfinished files of killed processes, in the home and next to exported copies."""
     exported_copies.sweep_home(home)
     journal.exported_copies.sweep()

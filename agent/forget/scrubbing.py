@@ -1,13 +1,13 @@
-"""Taking forgotten words out of what trainings left behind: reports, events, attempts.
+"""Remove forgotten text from the files of training runs: reports, events, attempts.
 
-A run's folder keeps its report, its events and, of an attempt, the tokens that were trained on. Of the
-forgotten difference the report keeps that there was a lesson and how it fared, and no word of it; the
-tokens of attempts and the cached anchors (the person's own talk may be among those) are deleted, for
-they are made again when needed. A run that goes on now is left alone, for it does this itself when
-it ends (`trainer/lessons/provenance.py`), and so is what a link leads to, which is named (`linked`).
+A run's folder has its report, its events and, for an attempt, the tokens that it was trained on. For a
+forgotten difference the report keeps that there was a lesson and its result, but no text. The tokens of
+attempts and the cached anchors, which may contain the user's own messages, are deleted; they are made
+again when needed. A running training does this itself when it ends (`trainer/lessons/provenance.py`).
+Links are not followed; `linked` lists them.
 
-So it is with a talk that was deleted, but that has no lesson of its own there. Elsewhere than in its
-own lesson, texts under `SHORTEST` characters stay: they may be what was said to other questions, too.
+The text of a deleted thread is removed likewise. Outside a difference's own lesson, texts shorter than
+`SHORTEST` characters stay, because they may be answers to other questions.
 """
 
 from __future__ import annotations
@@ -40,32 +40,32 @@ _ANCHORS = "anchors"
 
 
 def erase_from_runs(home: Home, versions: Sequence[Difference]) -> int:
-    """Take the words of a difference, given in all its versions, out of the runs' files.
+    """Remove the text of a difference, given in all its versions, from the files of runs.
 
-    Returns how many files were changed or deleted.
+    Return how many files were changed or deleted.
 
     Raises:
-        HomeError: one cannot be written; calling it again goes on where it stopped.
+        HomeError: a file cannot be written; call it again to continue.
     """
     return _erase(home, versions[-1].id, set(_texts(versions)))
 
 
 def form_file(home: Home, difference: str) -> Path:
-    """Return where a form of a difference is kept that was edited and could not be read."""
+    """Return the path of a difference's edit form that could not be read."""
     return home.state / f"edit-{difference[:8]}.toml"
 
 
 def erase_talk_from_runs(home: Home, said: Iterable[str]) -> int:
-    """Take what was said in a talk out of the runs' files; returns how many were changed or deleted.
+    """Remove the text of a thread from the files of runs; return how many were changed or deleted.
 
     Raises:
-        HomeError: one cannot be written; calling it again goes on where it stopped.
+        HomeError: a file cannot be written; call it again to continue.
     """
     return _erase(home, "", {text.strip() for text in said if len(text.strip()) >= SHORTEST})
 
 
 def _erase(home: Home, identity: str, words: Collection[str]) -> int:
-    """`identity` is the difference of whose own lesson everything goes; "" where there is none."""
+    """Remove `words` everywhere, and all text of the lesson of the difference `identity` ("": none)."""
     texts = sorted(words, key=len, reverse=True)
     changed = 0
     try:
@@ -94,12 +94,12 @@ def _erase(home: Home, identity: str, words: Collection[str]) -> int:
 
 
 def unfinished(home: Home) -> list[Path]:
-    """Return the folders of runs that go on now; they hold what is trained on."""
+    """Return the folders of running trainings."""
     return [folder for folder in own_runs(home) if not _ended(folder)] if _training(home) else []
 
 
 def linked(home: Home) -> list[Path]:
-    """Return the links among what trainings left; what they lead to stays as it is."""
+    """Return the links among the files of trainings; their targets are left alone."""
     found = [path for path in (home.runs, home.cache / _ANCHORS) if not home.holds(path)]
     if home.holds(home.runs):
         found += [path for path in home.runs.rglob("*") if path.is_symlink()]
@@ -112,7 +112,7 @@ def _finished(home: Home) -> list[Path]:
 
 
 def own_runs(home: Home) -> list[Path]:
-    """Return the folders of the trainings, the oldest first; none behind a link."""
+    """Return the folders of trainings, the oldest first, without links."""
     found = home.runs.glob("*") if home.holds(home.runs) else ()
     return sorted(path for path in found if path.is_dir() and not path.is_symlink())
 
@@ -122,7 +122,7 @@ def _ended(folder: Path) -> bool:
 
 
 def _training(home: Home) -> bool:
-    """Whether a training holds its lock."""
+    """Whether a training is running."""
     try:
         with open_file(home.state / "training.lock") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -150,9 +150,9 @@ def _texts(versions: Sequence[Difference]) -> Iterator[str]:
 
 
 def _scrub(path: Path, identity: str, texts: Sequence[str]) -> int:
-    """Rewrite a file of JSON, of lines of it or of text without the words; 1 if it held any.
+    """Rewrite a JSON, JSON lines or text file without the texts; return 1 if it had any, else 0.
 
-    One that cannot be read, or is too large to be ours, goes as a whole: nobody can look through it.
+    A file that cannot be read, or is too large to be ours, is deleted.
     """
     try:
         before = read_bytes(path, _LARGEST).decode(errors="replace")
@@ -170,7 +170,7 @@ def _scrub(path: Path, identity: str, texts: Sequence[str]) -> int:
         after = _without(before, _escaped(texts))
     if after == before:
         return 0
-    content = after.encode(errors="backslashreplace")  # half a character, as JSON writes it
+    content = after.encode(errors="backslashreplace")  # lone surrogates, which JSON can escape
     try:
         write_whole(path, content)
     except OSError as error:
@@ -181,7 +181,7 @@ def _scrub(path: Path, identity: str, texts: Sequence[str]) -> int:
 
 
 def _overwrite(path: Path, content: bytes) -> None:
-    """Write a file in its own place, where there is no room beside it; else it goes, for the words."""
+    """Overwrite a file in place, for a full disk; if that fails, delete it."""
     try:
         with path.open("r+b") as file:
             file.write(content)
@@ -193,9 +193,9 @@ def _overwrite(path: Path, content: bytes) -> None:
 
 
 def _likely(held: str, texts: Sequence[str]) -> list[str]:
-    """Return those of the texts whose beginning stands in a file, as it is or escaped.
+    """Return those of the texts whose start occurs in a file, plain or escaped.
 
-    A long talk has thousands of them; this looks at the file once, however many they are.
+    A long thread has thousands of texts; this scans the file only once.
     """
     if len(texts) < _FEW:
         return list(texts)
@@ -227,7 +227,7 @@ def _clean(value: Any, identity: str, texts: Sequence[str], own: bool = False) -
 
 
 def _escaped(texts: Sequence[str]) -> list[str]:
-    """Return the texts in every way that they may stand in a page or in what once was JSON."""
+    """Return the texts in every form that they may have in HTML or in damaged JSON."""
     return sorted({way for text in texts for way in _ways(text)}, key=len, reverse=True)
 
 

@@ -1,15 +1,15 @@
 """A LangChain chat model over the engine.
 
-Takes LangChain messages, composes them with the model's own template and streams the reply. What was
-recalled is handed over as `recalled_block` and never becomes a message. Thoughts of a thinking model
-come as `additional_kwargs["reasoning_content"]`, apart from what it says; tool calls as LangChain's.
-One call at a time: the engine's lock makes the others wait.
+LangChain messages are composed with the model's own template and the reply is streamed. Recalled text
+is passed as `recalled_block` and never becomes a message. Thoughts of a thinking model are separate,
+in `additional_kwargs["reasoning_content"]`; tool calls are LangChain's. One call runs at a time: the
+engine's lock makes the others wait.
 
-Standard parameters (temperature, max_tokens, seed, stop, top_p, top_k, min_p, repeat_penalty) may be
-given when it is made, bound, or with a call. `logprobs=True` adds the log-probability of each token.
+Standard parameters (temperature, max_tokens, seed, stop, top_p, top_k, min_p, repeat_penalty) can be
+set on the model, bound, or passed with a call. `logprobs=True` adds the log-probability of each token.
 `response_format` ({"type": "json_object"} or {"type": "json_schema", "json_schema": {…}}) and
-`tool_choice` are held by llama.cpp's grammars: what comes cannot be anything else, unless the reply is
-cut off by `max_tokens`.
+`tool_choice` are enforced by llama.cpp grammars: the reply cannot be anything else, unless `max_tokens`
+cuts it off.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MOST_MEASURED = 64
-"""Tokens of a message whose surprisal is measured at most: enough for a mean, and cheap."""
+"""Most tokens of a message whose surprisal is measured: enough for a mean, and cheap."""
 _DRAWING = ("temperature", "top_p", "top_k", "min_p", "repeat_penalty", "seed", "max_tokens")
 
 
@@ -66,11 +66,11 @@ class DiscernChatModel(BaseChatModel):
     sampling: Sampling = Sampling()
     thinking: bool = False
     on_generation: Any = None
-    """Called with each `Generation` before it runs, so that somebody can cancel it."""
+    """Called with each `Generation` before it runs, so that it can be cancelled."""
 
     longest_text: int = 0
-    """Characters that a text within demanded JSON may have where its schema sets no `maxLength`; 0 sets
-    none. A small model may never close a text by itself, and `max_tokens` would then cut the JSON."""
+    """Most characters of a JSON string whose schema sets no `maxLength`; 0 means no limit. A small
+    model may never close a string by itself, and `max_tokens` would then cut off the JSON."""
     temperature: float | None = None
     max_tokens: int | None = None
     seed: int | None = None
@@ -113,7 +113,7 @@ class DiscernChatModel(BaseChatModel):
         tool_choice: str | bool | dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Offer `tools`; `tool_choice` demands a call: of any ("any", True) or of the named one.
+        """Offer `tools`; `tool_choice` forces a call of any tool ("any", True) or of the named one.
 
         Raises:
             ModelError: `tool_choice` names none of them.
@@ -133,8 +133,8 @@ class DiscernChatModel(BaseChatModel):
     ) -> Runnable[LanguageModelInput, Any]:
         """Return a runnable whose replies follow `schema` (pydantic, TypedDict or JSON schema).
 
-        `method`: "json_schema" (a grammar holds the reply), "json_mode" (the same, the schema is not
-        told to the model), "function_calling" (a forced tool call).
+        `method`: "json_schema" (a grammar enforces the schema), "json_mode" (the same, but the model
+        is not shown the schema), "function_calling" (a forced tool call).
         """
         if method == "function_calling":
             kwargs.pop("strict", None)
@@ -183,8 +183,8 @@ class DiscernChatModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        # A thread for each call, not the loop's executor: calls that wait for the engine would fill
-        # its few threads, and the one that holds the engine could not go on.
+        # A thread for each call, not the loop's executor: calls waiting for the engine would fill its
+        # few threads, and the one that holds the engine could not continue.
         loop = asyncio.get_running_loop()
         chunks: asyncio.Queue[ChatGenerationChunk | BaseException | None] = asyncio.Queue()
         left = threading.Event()
@@ -220,7 +220,7 @@ class DiscernChatModel(BaseChatModel):
     def _asked(
         self, messages: list[BaseMessage], stop: list[str] | None, values: Mapping[str, Any]
     ) -> Iterator[Call]:
-        """Compose a call and hold it; the engine is free again when this is left."""
+        """Compose a call for a `with` block; leaving the block releases the engine."""
         tools: list[Tool] = list(values.get("tools") or ())
         choice = choice_of(values.get("tool_choice"))
         system = [tools_text(tools)] if tools and choice != "none" else []
@@ -230,7 +230,7 @@ class DiscernChatModel(BaseChatModel):
             grammar = json_grammar(bounded(schema, self.longest_text))
             system += [schema_text(schema)] if told else []
         drawing = replace(self._drawing(values), grammar=grammar)
-        # A grammar speaks of the answer: with one in force there is nothing to think aloud in.
+        # A grammar describes the whole reply, so it leaves no place for a thought.
         thinking = bool(values.get("thinking", self.thinking)) and not grammar
         prompt = compose(
             self.engine,
@@ -257,7 +257,7 @@ class DiscernChatModel(BaseChatModel):
 
 
 def _schema_of(form: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
-    """Return the schema of a `response_format`, and whether the model is to be told of it."""
+    """Return the schema of a `response_format`, and whether the model is shown it."""
     if form.get("type") == "json_object":
         return dict(form.get("schema") or {"type": "object"}), False
     try:
@@ -271,5 +271,5 @@ def _schema_of(form: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
 
 
 def reply_room(engine: Engine, sampling: Sampling) -> int:
-    """Tokens kept free for the reply: `max_tokens`, but never more than a quarter of the context."""
+    """Return the tokens reserved for the reply: `max_tokens`, at most a quarter of the context."""
     return min(sampling.max_tokens, engine.info.context // 4)

@@ -1,7 +1,6 @@
-"""A reply in the making → LangChain's chunks: what is said, thought and called, and facts at the end.
+"""Convert a generation to LangChain chunks: answer, thoughts, tool calls, and metadata at the end.
 
-Text is held back only as long as it could be the beginning of a stop or of a tag. Pure but for reading
-the generation.
+Text is held back only while it could be the start of a stop sequence or a tag.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from agent.prompt.tool_calls import read_call
 
 @dataclass(slots=True)
 class Call:
-    """One reply on its way to LangChain."""
+    """One call of the model."""
 
     engine: Engine
     prompt: Prompt
@@ -36,10 +35,10 @@ class Call:
     calls: int = 0
     thought: int = 0
     spoken: list[float] = field(default_factory=list)
-    """Surprisal of the tokens that were not thought, in nats."""
+    """Surprisal in nats of the tokens outside thoughts."""
 
     def chunks(self) -> Iterator[ChatGenerationChunk]:
-        """Yield the reply, then a last chunk with what is known of it."""
+        """Yield the reply, then a last chunk with its metadata."""
         seen: list[dict[str, Any]] = []
         for text, piece in _until_stop(self.generation, self.stops):
             before = self.reader.inside
@@ -115,7 +114,7 @@ class Call:
 
 
 def result_of(chunks: Sequence[ChatGenerationChunk]) -> ChatResult:
-    """Return the whole reply that a call's chunks make up."""
+    """Join the chunks of a call."""
     whole = chunks[0].message
     for chunk in chunks[1:]:
         whole = whole + chunk.message
@@ -136,9 +135,9 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 def _until_stop(generation: Generation, stops: Sequence[str]) -> Iterator[tuple[str, Piece | None]]:
-    """Yield the reply's text up to the first of `stops`, holding back what could begin one.
+    """Yield the reply's text up to the first of `stops`, holding back what could start one.
 
-    Each comes with the token that completed it, None for what the last one left over.
+    Each text comes with the token that completed it; the rest at the end comes with None.
     """
     held = ""
     longest = max((len(stop) for stop in stops), default=1)

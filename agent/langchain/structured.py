@@ -1,7 +1,7 @@
-"""Replies that follow a schema: what `with_structured_output` returns.
+"""Replies that follow a schema, for `with_structured_output`.
 
-The schema becomes a grammar in `agent/langchain/chat_model.py`; here it is bound, and what comes is
-parsed into the pydantic class, or a plain dict for TypedDict and JSON schema.
+The schema is bound to the model, which turns it into a grammar (`agent/langchain/chat_model.py`). The
+reply is parsed into the pydantic class, or into a dict for TypedDict and JSON schema.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from memory.errors import ModelError
 def bound_to_schema(
     model: BaseChatModel, schema: dict[str, Any] | type, *, method: str, include_raw: bool
 ) -> Runnable[Any, Any]:
-    """Return `model` bound to `schema`, and its parser behind it.
+    """Return `model` bound to `schema`, followed by a parser.
 
     With `include_raw` the result is {"raw", "parsed", "parsing_error"} and nothing is raised.
 

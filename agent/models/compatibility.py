@@ -1,7 +1,7 @@
-"""What a model file is good for on this machine: can it be served and trained, and what that takes.
+"""Whether a model file can be served and trained on this machine, and the memory and time it takes.
 
-Whether it serves at all says `agent/llama/load_check.py`. Memory and times are estimates from the
-file's header, meant to be right within a factor of two; `ESTIMATE` says from what they come.
+`agent/llama/load_check.py` checks that it can be served at all. Memory and times are estimated from the
+file's header and meant to be right within a factor of two; `ESTIMATE` names their basis.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from memory.settings.settings import Settings
 ESTIMATE = (
     "ten differences; measured speeds of 0.6B on two cores and of 4B on one large GPU, scaled"
 )
-_TRAIN = 26 * 0.6e9  # weights × tokens a second and core, forward and backward in float32
+_TRAIN = 26 * 0.6e9  # weights × tokens per second and core, forward and backward in float32
 _TRAIN_GPU = 12_800 * 4e9
-_SPEAK = 8e9  # bytes of weights a second and core: what a core reads
+_SPEAK = 8e9  # bytes of weights per second that a core reads
 _SPEAK_GPU = 800e9
 _NIGHT_TRAINED, _NIGHT_SPOKEN = 100_000, 12_000  # tokens of a night for ten differences
 _TYPES: dict[object, str] = {
@@ -43,7 +43,7 @@ State = Literal["ok", "note", "broken"]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the table: what was looked at, how it stands, and a sentence."""
+    """One line of the table: what was checked, the result, and a sentence."""
 
     what: str
     state: State
@@ -52,13 +52,13 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Compatibility:
-    """What was found of one file."""
+    """The results for one file."""
 
     path: Path
     name: str
     lines: tuple[Line, ...]
     embeds: bool = False
-    """Whether it makes vectors (`memory.embedder`) instead of talking."""
+    """Whether it is an embedding model (for `memory.embedder`)."""
 
     @property
     def serves(self) -> bool:
@@ -81,9 +81,9 @@ def check_compatibility(
     gpu: int | None = None,
     require_trainable: Callable[[Path], None] = lambda path: None,
 ) -> Compatibility:
-    """Return what the GGUF at `path` is good for.
+    """Check what the GGUF at `path` can be used for.
 
-    `free` bytes of memory and `gpu` bytes of a graphics card's (0: none) are looked up when not given.
+    `free` bytes of memory and `gpu` bytes of GPU memory (0: none) are looked up by default.
     `require_trainable` raises ModelError for a file that cannot be trained
     (`trainer/evaluate/torch_parity.py`).
 
@@ -119,7 +119,7 @@ def check_compatibility(
 def _room(
     header: Header, shape: Shape, size: int, settings: Settings, free: int, gpu: int
 ) -> list[Line]:
-    """The lines on what memory talking and training take, and how long a night does."""
+    """The lines on the memory of chat and training, and on the time that a night takes."""
     room = gpu or free
     device = "graphics card" if gpu else "memory"
     chat = size + shape.cache_bytes(_window(shape, settings)) + (300 << 20)
@@ -149,7 +149,7 @@ def _context(shape: Shape, settings: Settings) -> Line:
 
 
 def night_seconds(parameters: int, size: int, *, gpu: bool) -> float:
-    """Return roughly how long a night takes, in seconds; see `ESTIMATE`."""
+    """Return roughly how many seconds a night takes; see `ESTIMATE`."""
     cores = physical_threads()
     train = (_TRAIN_GPU if gpu else _TRAIN * cores) / max(1, parameters)
     speak = (_SPEAK_GPU if gpu else _SPEAK * cores) / max(1, size)
@@ -157,7 +157,7 @@ def night_seconds(parameters: int, size: int, *, gpu: bool) -> float:
 
 
 def gpu_memory() -> int:
-    """Return the bytes of the graphics card that torch would train on; 0 when there is none."""
+    """Return the free bytes of the GPU that torch would train on; 0 without one."""
     import torch
 
     return int(torch.cuda.mem_get_info()[0]) if torch.cuda.is_available() else 0

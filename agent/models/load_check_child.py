@@ -1,4 +1,4 @@
-"""The child of `agent/llama/load_check.py`: tries a model file in every way in which it is served.
+"""The child process of `agent/llama/load_check.py`: tries everything that serving a model needs.
 
 python -m agent.models.load_check_child PATH
 """
@@ -25,7 +25,7 @@ from memory.settings.settings import ModelSettings
 CONTEXT = 2048
 _TALKS = (
     ("user",),
-    ("system", "user"),  # tools are in the system prompt
+    ("system", "user"),  # tools are part of the system prompt
     ("user", "assistant", "user"),
     ("system", *("user", "assistant") * 40, "user"),
 )
@@ -76,7 +76,7 @@ def _render(path: Path, template: ChatTemplate) -> None:
 
 
 def _generate(path: Path, engine: Engine) -> None:
-    """A model that ends its turn at once serves; one that computes NaN does not."""
+    """Generate a few tokens. A model may end its turn at once, but must not compute NaN."""
     prompt = engine.tokenize(rendered(engine.info.template, "Hello"), special=True)
     prompt = (prompt or [engine.end_of_turn])[: engine.info.context - 8]
     made = engine.generate(prompt, Sampling(max_tokens=4)).run()

@@ -1,7 +1,7 @@
-"""Model files: those known to work, those already on this machine, and what a file is good for.
+"""Model files: those known to work, and those on this machine.
 
-Looks only; the one file that talks to the network is `agent/models/pull.py`. Files are found in our own
-folder, in the hub's cache, in Ollama's blobs (through its manifests) and in LM Studio's folders.
+Files are found in Discern's own folder, the Hugging Face cache, Ollama's blobs (through its manifests)
+and LM Studio's folders. `agent/models/pull.py` downloads them.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from memory.settings.paths import Home, expanded
 
 Use = Literal["chat", "embedding"]
 BYTES = {"f16": 2.0, "q8_0": 1.07, "q6_k": 0.83, "q5_k_m": 0.72, "q4_k_m": 0.61}
-"""Bytes a weight takes, about."""
+"""Bytes per weight, roughly."""
 ROOM = 1.5
-"""How much more than its file a model takes while it talks, context and all, about."""
+"""Memory that a model takes in use, context included, relative to its file, roughly."""
 _USUAL = {"temperature": 0.7, "top_p": 0.8, "top_k": 20, "min_p": 0.0}
 _OWN = {
     "temperature": "general.sampling.temp",
@@ -41,7 +41,7 @@ _PART = re.compile(r"-(\d{5})-of-\d{5}\.gguf\Z")
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A model from models.toml; `files` maps a precision to a file name, the finest first."""
+    """A model from models.toml; `files` maps a precision to a file name, the highest first."""
 
     name: str
     repo: str
@@ -52,7 +52,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A model file on this machine: a name to call it by, where it lies and whose it is."""
+    """A model file on this machine: its name, path and size, and the program it belongs to."""
 
     name: str
     path: Path
@@ -74,9 +74,9 @@ def known_models() -> tuple[Known, ...]:
 def recommended(
     architecture: str, metadata: Mapping[str, Any], *, thinking: bool
 ) -> dict[str, float]:
-    """Return how to draw: temperature, top_p, top_k, min_p.
+    """Return the recommended temperature, top_p, top_k and min_p.
 
-    What the file's `metadata` says goes before its makers' advice in models.toml.
+    The file's `metadata` takes precedence over models.toml.
     """
     table = _table()["sampling"]
     made = (thinking and table.get(f"{architecture}-thinking")) or table.get(architecture, {})
@@ -91,10 +91,10 @@ def recommended(
 def resolve(name: str, quant: str | None = None) -> tuple[str, str]:
     """Return the hub's (repository, file) for a known name or `owner/name:file.gguf`.
 
-    Without `quant` the finest precision is taken that fits the free memory.
+    Without `quant`, the highest precision that fits the free memory is taken.
 
     Raises:
-        ModelError: the name or the precision is unknown, or the file's name cannot be.
+        ModelError: the name or precision is unknown, or the file name is not valid.
     """
     if ":" in name:
         repo, _, file = name.partition(":")
@@ -122,8 +122,8 @@ def resolve(name: str, quant: str | None = None) -> tuple[str, str]:
 
 
 def advised(model: Known, free: int | None = None) -> str:
-    """Return the finest precision of `model` that fits `free` bytes (by default what is free now);
-    the coarsest when none does."""
+    """Return the highest precision of `model` that fits `free` bytes (default: the free memory), or
+    else the lowest."""
     free = free_memory() if free is None else free
     for quant in model.files:
         if model.parameters * 1e9 * BYTES[quant] * ROOM < free:
@@ -132,24 +132,24 @@ def advised(model: Known, free: int | None = None) -> str:
 
 
 def free_memory() -> int:
-    """Return the bytes of memory that could be used now, about."""
+    """Return roughly how many bytes of memory are free."""
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
     except OSError:
         pass
-    pages = os.sysconf("SC_PHYS_PAGES")  # no kernel that tells: two thirds of what is built in
+    pages = os.sysconf("SC_PHYS_PAGES")  # not reported by this system: two thirds of all memory
     return int(pages * os.sysconf("SC_PAGE_SIZE") * 2 / 3)
 
 
 def models_folder(home: Home) -> Path:
-    """Return where pulled files are kept."""
+    """Return the folder of downloaded models."""
     return home.data / "models"
 
 
 def find_models(home: Home, environ: Mapping[str, str] | None = None) -> list[Found]:
-    """Return the model files on this machine, each once, ours first."""
+    """Return the model files on this machine, each once, Discern's own first."""
     env = os.environ if environ is None else environ
     user = Path(env.get("HOME") or Path.home())
     seen: set[Path] = set()
@@ -163,11 +163,10 @@ def find_models(home: Home, environ: Mapping[str, str] | None = None) -> list[Fo
 
 
 def find_model(home: Home, name: str) -> Path:
-    """Return the file that `name` means: a path, a known model that was pulled, or one of
-    `find_models` by name.
+    """Return the file for `name`: a path, a known model that was downloaded, or one of `find_models`.
 
     Raises:
-        ModelError: nothing has that name, or several files do.
+        ModelError: no file has that name, or several have.
     """
     path = expanded(name)
     if path.is_file() or (name.endswith(".gguf") and "/" in name and ":" not in name):
@@ -242,13 +241,13 @@ def _ggufs(folder: Path, pattern: str) -> list[Path]:
     try:
         return sorted(path for path in folder.glob(pattern) if path.is_file())
     except OSError:
-        return []  # a folder that may not be read has nothing for us
+        return []  # the folder cannot be read
 
 
 def _found(name: str, path: Path, whose: Any) -> Iterator[Found]:
     part = _PART.search(path.name)
     if part and part[1] != "00001":
-        return  # a further part of a file that was split
+        return  # a later part of a split file
     try:
         with open_file(path) as file:
             if file.read(4) == b"GGUF":

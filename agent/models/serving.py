@@ -1,4 +1,4 @@
-"""What is served, and how: the model file and the drawing of tokens that the settings ask for."""
+"""What the settings choose to serve: the model file, sampling parameters and the embedder."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ STARTER = Path(__file__).parents[1] / "starter" / "starter.gguf"
 
 
 def served_model(settings: Settings) -> Path:
-    """Return the GGUF that the settings name; the starter when they name none."""
+    """Return the model file from the settings; the starter model when they name none."""
     return expanded(settings.model.path) if settings.model.path else STARTER
 
 
 def sampling(settings: Settings, engine: Engine) -> Sampling:
-    """Return how to draw tokens; what the settings leave open (below 0) is as recommended."""
+    """Return the sampling parameters; those left open (below 0) are as recommended."""
     chosen = settings.sampling
     info = engine.info
     drawn = recommended(info.architecture, info.metadata, thinking=settings.chat.thinking)
@@ -43,7 +43,7 @@ def sampling(settings: Settings, engine: Engine) -> Sampling:
 
 
 def embedder(settings: Settings) -> Callable[[], Embedder] | None:
-    """Return what loads the embedding model that the settings name; None when they name none."""
+    """Return a function that loads the embedding model from the settings; None without one."""
     if not settings.memory.embedder:
         return None
     path, threads = expanded(settings.memory.embedder), settings.model.threads
@@ -59,7 +59,7 @@ def embedder(settings: Settings) -> Callable[[], Embedder] | None:
 
 
 def with_model(settings: Settings, path: str | None) -> Settings:
-    """Return the settings with another model file in them; None changes nothing."""
+    """Return the settings with another model file; None changes nothing."""
     if path is None:
         return settings
     return settings.model_copy(update={"model": settings.model.model_copy(update={"path": path})})

@@ -1,12 +1,11 @@
-"""Messages and recalled text → the token ids that the model sees.
+"""Compose messages and recalled text into the token ids of a prompt.
 
-One function serves chatting, training and measuring, so that the model is trained on exactly what it
-will be asked. The chat template comes from the model's own file. What people or models wrote is
-tokenised apart from the template and without control tokens: a stored `<|im_end|>` stays nine
-harmless characters. Every character of it is placed but the whitespace around a whole message, which
-templates take for their own: stored text keeps it, and only here is it left out.
+Chat, training and evaluation use the same function, so the model is trained on exactly the prompts it
+will get. The chat template comes from the model file. Messages are tokenised separately from the
+template and without control tokens, so a stored `<|im_end|>` is just text. The whitespace around a
+message, which templates treat as their own, is stripped here and kept in stored text.
 
-Refuses a template that cannot be rendered or that rewrites a message instead of placing it.
+A template that cannot be rendered, or that rewrites messages, raises ModelError.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from memory.errors import ModelError
 if TYPE_CHECKING:
     from agent.llama.engine import Engine
 
-# ChatML, which Qwen speaks, for files that carry no template of their own.
+# ChatML, Qwen's format, for files without a template.
 CHATML = (
     "{%- for message in messages %}"
     "{{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}"
@@ -36,28 +35,27 @@ CHATML = (
 )
 
 CLOSING = "\n</think>\n\n"
-"""What ends a thought that a template left open, as Qwen's own template writes it."""
+"""Closes a thought that a template left open, as Qwen's own template does."""
 
 LONGEST_REPLY = 512
-"""Tokens of a reply that is trained on, at most."""
+"""Most tokens of a reply that is trained on."""
 TOKENS_PER_DIFFERENCE = 512
-"""Context tokens that must stand behind each recalled difference."""
+"""Tokens of context needed for each recalled difference."""
 
 _THOUGHT_TAG = re.compile(r"(?<=<)(?=/?think>)")
 
-# A private-use pair of characters brackets the number of a message while the template is rendered.
+# While the template is rendered, a message is its number between these private-use characters.
 _OPEN, _CLOSE = "\ue0d1", "\ue0d2"
 _MARK = re.compile(f"{_OPEN}([0-9]{{1,6}}){_CLOSE}")
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What is sent to the model.
+    """A composed prompt.
 
-    `text` is for people to read (control tokens spelled out), `dropped` counts the earliest messages
-    left out because they did not fit. `asked` are the indices of the tokens of the last message's own
-    words, the recalled block before them left out. `thinks`: the reply begins within a thought that
-    the prompt opened.
+    `text` is the prompt for display, with control tokens spelled out. `dropped` counts the earliest
+    messages, which did not fit. `asked` are the indices of the last message's tokens, without the
+    recalled block before it. `thinks` means that the prompt ends inside a thought.
     """
 
     tokens: tuple[int, ...]
@@ -75,7 +73,7 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """A message and its tokens, which are counted once however often the talk is cut."""
+    """A message with its tokens, which are computed once however often the history is cut."""
 
     role: str
     text: str
@@ -100,13 +98,12 @@ def compose(
     thinking: bool = False,
     room: int = 0,
 ) -> Prompt:
-    """Return the prompt for the reply to the last message, which must be the user's.
+    """Return the prompt for a reply to the last message, which must be the user's.
 
-    Without `thinking` the reply begins where a thought, if the model has any, is over: the template
-    says so itself (`enable_thinking`), or a thought that it opens is closed here.
-
-    `block` (recalled differences) is placed right before the last message. Earlier messages are left
-    out, oldest exchange first, until the prompt and `room` tokens for the reply fit the context.
+    Without `thinking` the prompt ends after the thought: the template does that itself
+    (`enable_thinking`), or a thought that it opens is closed here. `block` (recalled differences) is
+    put right before the last message. The oldest exchanges are dropped until the prompt and `room`
+    tokens for the reply fit the context.
 
     Raises:
         ModelError: the last message alone does not fit, or the template is broken.
@@ -126,7 +123,7 @@ def compose(
     def fits(cut: int) -> bool:
         return len(without(cut).tokens) <= limit
 
-    # Where an exchange begins the talk may begin. Leaving out more never makes the prompt longer.
+    # The history may start with any exchange. Dropping more never makes the prompt longer.
     later = range(head + 1, len(history))
     cuts = [0, *(at - head for at in later if history[at].role == "user")]
     at = 0 if fits(0) else bisect_left(cuts, True, lo=1, key=fits)
@@ -144,26 +141,26 @@ def compose(
 
 
 def reply_tokens(engine: Engine, reply: str) -> tuple[int, ...]:
-    """Return the tokens of a reply as it is trained and measured: its text, then the end of turn."""
+    """Return the tokens of a reply for training and evaluation: its text, then the end of turn."""
     return (*content_tokens(engine, reply.strip()), engine.end_of_turn)
 
 
 def longest_reply(engine: Engine) -> int:
-    """Return how many tokens the reply of a lesson may take, its end included."""
+    """Return how many tokens a lesson's reply may have, including the end of turn."""
     return min(LONGEST_REPLY, engine.info.context // 2)
 
 
 def content_tokens(engine: Engine, text: str) -> list[int]:
-    """Return the tokens of what somebody wrote: no control tokens, and no tags of thought.
+    """Return the tokens of message text, without control tokens or thought tags.
 
-    Those of thought are ordinary tokens in Qwen's vocabulary and would be recognised; a stored
-    `<think>` must not open a thought, so it is tokenised in two parts.
+    In Qwen's vocabulary thought tags are ordinary tokens. A stored `<think>` must not open a thought,
+    so it is tokenised in two parts.
     """
     return [token for part in _THOUGHT_TAG.split(text) for token in engine.tokenize(part)]
 
 
 def tail(template: ChatTemplate, *, thinking: bool) -> str:
-    """Return what a chat template writes after the last message, where the reply begins.
+    """Return what a chat template writes between the last message and the reply.
 
     Raises:
         ModelError: the template is broken.
@@ -173,23 +170,19 @@ def tail(template: ChatTemplate, *, thinking: bool) -> str:
 
 
 def require_template(template: ChatTemplate, roles: tuple[str, ...]) -> None:
-    """Refuse a chat template that cannot write a talk of these roles, thinking or not.
-
-    Raises:
-        ModelError: see the module.
-    """
+    """Raise ModelError for a template that cannot render these roles, thinking or not."""
     for thinking in (False, True):
         _parts(template, roles, thinking)
 
 
 def rendered(template: ChatTemplate, message: str) -> str:
-    """Return the text of a prompt for one message that is not data, such as a test's own."""
+    """Return the prompt text for one trusted message, such as a test's own."""
     parts = _parts(template, ("user",), False)
     return "".join(message if part.content else part.text for part in parts)
 
 
 def _opens_thought(text: str) -> bool:
-    """Whether the text of a template ends within a thought."""
+    """Whether a template's text ends inside a thought."""
     return text.rfind(THINK) > text.rfind(UNTHINK)
 
 
@@ -212,9 +205,9 @@ def _encode(engine: Engine, said: Sequence[_Said], thinking: bool) -> Prompt:
 
 
 def _tail(engine: Engine, prompt: Prompt, own: str) -> range:
-    """Return which of the last message's tokens hold its own words, `own`, at its end.
+    """Return the indices of the last message's tokens that belong to `own`, the text at its end.
 
-    A token that reaches back into the recalled block is left out, and so is the prompt's first.
+    A token that overlaps the recalled block is left out, and so is the prompt's first token.
     """
     size = len(own.encode("utf-8", "replace"))
     start = prompt.asked.stop
@@ -234,7 +227,7 @@ def _parts(template: ChatTemplate, roles: tuple[str, ...], thinking: bool) -> tu
 def _parts_on(
     _day: date, template: ChatTemplate, roles: tuple[str, ...], thinking: bool
 ) -> tuple[_Part, ...]:
-    """Render the template with numbered marks for the contents and split it at the marks."""
+    """Render the template with a numbered placeholder per message and split it at those."""
     marked = [{"role": role, "content": f"{_OPEN}{at}{_CLOSE}"} for at, role in enumerate(roles)]
     written = template if template.text else replace(template, text=CHATML)
     rendered = render(written, marked, thinking=thinking)

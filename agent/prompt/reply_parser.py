@@ -1,8 +1,8 @@
-"""The text a model produces → what of it is thought, said, or a tool call, while it streams.
+"""Split a reply into answer, thought and tool calls while it streams.
 
 Qwen thinks between `<think>` and `</think>` before it answers, and calls a tool with
-`<tool_call>{"name": …, "arguments": {…}}</tool_call>`. A tag may arrive in pieces, so what could begin
-one is held back. Pure; refuses nothing: a call that is no JSON is handed on as it stands.
+`<tool_call>{"name": …, "arguments": {…}}</tool_call>`. A tag may arrive in pieces, so text that could
+be the start of one is held back. A call that is not JSON is passed on unchanged.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ class Part:
 
 
 class ReplyReader:
-    """Feed it a reply as it comes; it yields parts. `thinking`: the prompt left a thought open.
+    """Turns the pieces of a reply into parts. `thinking`: the prompt ends inside a thought.
 
-    Calls are only looked for with `calls`: elsewhere the tag is text like any other.
+    Calls are recognised only with `calls`; without it their tag is ordinary text.
     """
 
     def __init__(self, *, thinking: bool = False, calls: bool = False) -> None:
         self.inside: Literal["said", "thought", "call"] = "thought" if thinking else "said"
-        """What the text fed next belongs to, as far as is known."""
+        """The kind of part that the next text belongs to, as far as is known."""
         self._calls = calls
         self._held = ""
-        self._begun = False  # whether something was said; no thought begins after that
-        self._fresh = True  # whether a part begins: the white space around a tag is dropped
+        self._begun = False  # whether the answer has started; no thought starts after that
+        self._fresh = True  # whether a part starts: whitespace around a tag is dropped
 
     def feed(self, text: str) -> Iterator[Part]:
-        """Take the next piece of text; yields what is certain by now."""
+        """Add the next piece of text and yield what is certain."""
         self._held += text
         while True:
             if self._fresh:
@@ -58,7 +58,7 @@ class ReplyReader:
             return
 
     def close(self) -> Iterator[Part]:
-        """The reply is over; yields what was held back."""
+        """End the reply and yield what was held back."""
         ready, self._held = self._held, ""
         yield from self._part(ready.rstrip() if self.inside != "said" else ready)
 
@@ -70,7 +70,7 @@ class ReplyReader:
         return ((CALL,) if self._calls else ()) + (() if self._begun else (THINK,))
 
     def _next_tag(self) -> tuple[str, int]:
-        """Return the first whole tag and its place; or "" and how much is certainly before one."""
+        """Return the first complete tag and its index, or "" and the length of text without one."""
         found = [(self._held.find(tag), tag) for tag in self._tags() if tag in self._held]
         if found:
             at, tag = min(found)
@@ -83,7 +83,7 @@ class ReplyReader:
                 if held.endswith(tag[:size]):
                     sure = min(sure, len(held) - size)
                     break
-        if self._calls or self.inside == "thought":  # white space before a tag belongs to it
+        if self._calls or self.inside == "thought":  # whitespace before a tag belongs to the tag
             sure = min(sure, len(held[:sure].rstrip()))
         return "", sure
 
@@ -100,6 +100,6 @@ class ReplyReader:
 
 
 def without_thought(text: str) -> str:
-    """Return a reply without the thinking at its beginning; one that never ended is all thought."""
+    """Return a reply without the thought at its start; an unclosed thought is the whole reply."""
     found = _THOUGHT.match(text) if UNTHINK in text else _OPEN_THOUGHT.match(text)
     return text[found.end() :] if found else text

@@ -1,8 +1,7 @@
-"""Tools, the way Qwen was taught to call them: their place in the system prompt, calls and answers in
-the talk, and the grammars that demand a call or a JSON text.
+"""Tools in Qwen's format: the system prompt, calls, results, and grammars that force a call or JSON.
 
-The wording and the tags are those of the ChatML template in Qwen's own files (compared to it in the
-tests). It is placed as content, so nothing in a tool's description or answer becomes a control token.
+The wording and the tags are those of the ChatML template in Qwen's files; the tests compare them. All
+of it is message content, so nothing in a tool's description or result becomes a control token.
 """
 
 from __future__ import annotations
@@ -53,13 +52,13 @@ def schema_text(schema: Mapping[str, Any]) -> str:
 
 
 def as_messages(messages: Sequence[BaseMessage], system: Sequence[str] = ()) -> list[Message]:
-    """Return LangChain messages as ours; texts of one role in a row become one message.
+    """Convert LangChain messages; consecutive messages of one role are joined.
 
-    Thoughts are left out, as the template leaves out those of earlier turns; tool calls and answers are
+    Thoughts are dropped, as the template drops those of earlier turns. Tool calls and results are
     written out. `system` are further parts of the system prompt.
 
     Raises:
-        ModelError: a role that has no place in a conversation.
+        ModelError: a message type that is not part of a conversation.
     """
     heads: list[str] = []
     found: list[Message] = []
@@ -99,7 +98,7 @@ def call_text(name: str, arguments: Mapping[str, Any]) -> str:
 
 
 def read_call(body: str) -> ToolCall | InvalidToolCall:
-    """Return what stands between the tags of a call; an invalid call when it is not one."""
+    """Parse the text between the tags of a call; return an invalid call if it is not one."""
     identity = f"call_{new_id()}"
     try:
         value = parse_json(body)
@@ -112,7 +111,7 @@ def read_call(body: str) -> ToolCall | InvalidToolCall:
 
 
 def bounded(schema: Any, longest: int) -> Any:
-    """Return a JSON schema whose texts have at most `longest` characters; 0 changes nothing."""
+    """Return a JSON schema with strings of at most `longest` characters; 0 means no limit."""
     if not longest or not isinstance(schema, (dict, list)):
         return schema
     if isinstance(schema, list):
@@ -123,7 +122,7 @@ def bounded(schema: Any, longest: int) -> Any:
 
 
 def call_grammar(tools: Sequence[Tool], choice: str | None, longest: int = 0) -> str:
-    """Return the GBNF that demands one call: of the tool `choice`, of any with "any", "" for none.
+    """Return the GBNF that forces a call of the tool `choice`, of any tool with "any"; "" for none.
 
     `longest`: see `bounded`.
 
@@ -156,7 +155,7 @@ def call_grammar(tools: Sequence[Tool], choice: str | None, longest: int = 0) ->
 
 
 def _inlined(schema: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return a tool's parameters with their definitions put where they are named."""
+    """Return a tool's parameters with all references resolved."""
     if not schema:
         return {"type": "object", "properties": {}}
     whole: dict[str, Any] = dereference_refs(dict(schema)) if "$defs" in schema else dict(schema)
@@ -164,7 +163,7 @@ def _inlined(schema: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def choice_of(tool_choice: Any) -> str | None:
-    """Return LangChain's ways to say which tool must be called as a name, "any" or None."""
+    """Convert LangChain's forms of `tool_choice` to a name, "any" or None."""
     if isinstance(tool_choice, Mapping):
         function = tool_choice.get("function", tool_choice)
         return str(function["name"])
