@@ -1,9 +1,8 @@
-"""When a night is due: wall-clock time, days on which clocks change, quiet hours, battery.
+"""Compute when a night is due: wall-clock time, daylight saving changes, quiet hours, battery.
 
-Pure but for `on_battery`, which reads what the system says of its power. All arithmetic is done on the
-wall clock of the zone, as a person reads it, and turned into a moment afterwards: a time that a
-spring night skips comes after the gap, one that an autumn night has twice is the first of the two.
-Nothing is written.
+Pure except for `on_battery`, which reads the power status of the system. All arithmetic uses the wall
+clock of the time zone and is converted to a moment afterwards: a time skipped by a change of clocks is
+moved after the gap, and of a repeated time the first one counts. Nothing is written.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ SUPPLIES = Path("/sys/class/power_supply")
 
 
 def due_moment(settings: Settings, moment: datetime) -> datetime:
-    """Return the local time at which a night was last due, seen from `moment`.
+    """Return the local time at which a night was last due before `moment`.
 
-    `moment` is aware; its zone is taken where it knows the zone's rules (`ZoneInfo`), else the
-    machine's own.
+    `moment` is aware. Its zone is used if it has the rules of the zone (`ZoneInfo`), otherwise the zone
+    of the machine.
     """
     wall = _wall(moment)
     night = _at(settings, wall)
@@ -33,7 +32,7 @@ def due_moment(settings: Settings, moment: datetime) -> datetime:
 
 
 def next_run(settings: Settings, now: datetime | None = None) -> datetime | None:
-    """Return the local time of the next night; None when nights are off."""
+    """Return the local time of the next night; None if nights are disabled."""
     if not settings.night.enabled:
         return None
     moment = now or datetime.now()
@@ -43,14 +42,14 @@ def next_run(settings: Settings, now: datetime | None = None) -> datetime | None
 
 
 def night_of(settings: Settings, moment: datetime) -> date:
-    """Return the local date whose night was last due, seen from `moment`."""
+    """Return the local date of the night that was last due before `moment`."""
     wall = _wall(moment)
     night = _at(settings, wall)
     return (night if night <= wall else night - timedelta(days=1)).date()
 
 
 def is_quiet(settings: Settings, moment: datetime) -> bool:
-    """Whether `moment` lies in the hours in which no night may begin."""
+    """Whether `moment` is within the quiet hours, in which no night starts."""
     if not settings.night.quiet:
         return False
     begins, ends = settings.night.quiet.split("-")
@@ -61,9 +60,9 @@ def is_quiet(settings: Settings, moment: datetime) -> bool:
 
 
 def on_battery(supplies: Path = SUPPLIES) -> bool:
-    """Whether the machine runs on its battery; False where that cannot be known.
+    """Whether the machine runs on battery; False if unknown.
 
-    Source: Linux's power_supply class; on macOS what `pmset` says.
+    Source: the power_supply class of Linux, and `pmset` on macOS.
     """
     if sys.platform == "darwin":
         try:
@@ -79,7 +78,7 @@ def on_battery(supplies: Path = SUPPLIES) -> bool:
             kind = _word(supply / "type")
             if kind in ("Mains", "USB") and _word(supply / "online") == "1":
                 return False
-            # A mouse has a battery too; only the machine's own decides.
+            # Other devices have batteries too; only the machine's own counts.
             own = kind == "Battery" and _word(supply / "scope") != "Device"
             discharging |= own and _word(supply / "status") == "Discharging"
     except OSError:
@@ -95,7 +94,7 @@ def _word(path: Path) -> str:
 
 
 def _wall(moment: datetime) -> datetime:
-    """Return what the clock on the wall shows, without a zone."""
+    """Return the wall-clock time without a zone."""
     known = moment if isinstance(moment.tzinfo, ZoneInfo) else moment.astimezone()
     return known.replace(tzinfo=None, fold=0)
 
@@ -106,7 +105,7 @@ def _at(settings: Settings, wall: datetime) -> datetime:
 
 
 def _moment(wall: datetime, like: datetime) -> datetime:
-    """Return the moment at which the clock shows `wall`; one after the gap if it never does."""
+    """Return the moment at which the clock shows `wall`; after the gap if it never does."""
     if isinstance(like.tzinfo, ZoneInfo):
         zone = like.tzinfo
         return wall.replace(tzinfo=zone).astimezone(UTC).astimezone(zone)

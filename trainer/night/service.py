@@ -1,10 +1,9 @@
-"""The machine's own timer for the nights: a systemd user timer, a launchd agent or a line of cron.
+"""Install the system's timer for nights: a systemd user timer, a launchd agent or a crontab line.
 
-Each calls `discern night --once` every hour, at the minute of `[night] time`; the ledger decides
-whether a night is due, so that one that was missed, cut off, or had to wait for mains is taken up
-within the hour. Nothing is written before the person has seen it (`Installation.preview`); what was
-written is found again by its name alone and removed without a trace. Only the user's own files are
-touched.
+Each runs `discern night --once` every hour, at the minute of `[night] time`. The ledger decides whether
+a night is due, so one that was missed, interrupted or waiting for mains power runs within the hour.
+Nothing is written before the user has seen it (`Installation.preview`), and everything written is found
+by its name and can be removed completely. Only the user's own files are changed.
 
 Sources: systemd.timer(5), systemd.service(5); launchd.plist(5); crontab(5).
 """
@@ -32,12 +31,12 @@ LABEL = "org.discern.night"
 MARK = f"# {NAME}"
 _SECONDS = 20
 _PLACES = ("DISCERN_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
-"""Variables that say where the user's files are; the timer must see the same ones."""
+"""Environment variables that locate the user's files; the timer must get the same values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What an installation writes (path → content; for cron one line) and then calls."""
+    """The files to write (for cron, a line), and the commands to run afterwards."""
 
     kind: Kind
     files: tuple[tuple[Path, str], ...]
@@ -46,7 +45,7 @@ class Installation:
 
     @property
     def preview(self) -> str:
-        """All of it, for a person to read."""
+        """All of it as text, to show before installing."""
         parts = [f"{path}:\n{_indent(content)}" for path, content in self.files]
         if self.line:
             parts.append(f"one line in your crontab:\n{_indent(self.line)}")
@@ -58,7 +57,7 @@ class Installation:
 
 
 def detect() -> Kind:
-    """Return which of them this machine has.
+    """Return the kind of timer that this machine has.
 
     Raises:
         HomeError: it has none that can be used.
@@ -76,7 +75,7 @@ def detect() -> Kind:
 
 
 def plan(kind: Kind, home: Home, settings: Settings) -> Installation:
-    """Return what would be written for `kind`."""
+    """Return what installing a timer of `kind` would do."""
     command = [sys.executable, "-m", "tui", "night", "--once"]
     variables = {
         name: str(expanded(value).absolute()) for name in _PLACES if (value := os.environ.get(name))
@@ -112,10 +111,10 @@ def plan(kind: Kind, home: Home, settings: Settings) -> Installation:
 
 
 def install(made: Installation) -> None:
-    """Write and call what `made` says; a timer that is there already is replaced.
+    """Install a timer, replacing an existing one.
 
     Raises:
-        HomeError: a file cannot be written or a call failed; what was written is taken back.
+        HomeError: a file cannot be written or a command failed; the installation was undone.
     """
     uninstall(made.kind)
     try:
@@ -145,7 +144,7 @@ def install(made: Installation) -> None:
 
 
 def uninstall(kind: Kind | None = None) -> tuple[str, ...]:
-    """Remove what `install` wrote, of one kind or of all; returns what was removed."""
+    """Remove what `install` wrote, for one kind or for all; return what was removed."""
     removed: list[str] = []
     for one in (kind,) if kind else ("systemd", "launchd", "cron"):
         where = where_installed(one)
@@ -168,7 +167,7 @@ def uninstall(kind: Kind | None = None) -> tuple[str, ...]:
 
 
 def where_installed(kind: Kind) -> str | None:
-    """Return where the timer of this kind stands; None when there is none."""
+    """Return where the timer of this kind is installed; None if it is not."""
     if kind == "cron":
         if not shutil.which("crontab"):
             return None
@@ -180,7 +179,7 @@ def where_installed(kind: Kind) -> str | None:
 
 
 def state(kind: Kind) -> str:
-    """Return what the machine says of its timer, in a word."""
+    """Return the status of the timer as the machine reports it, in a word."""
     if kind == "systemd":
         return _call(("systemctl", "--user", "is-active", f"{NAME}.timer"))[1] or "unknown"
     if kind == "launchd":
@@ -206,7 +205,7 @@ def _agent() -> Path:
 
 def _service(command: list[str], variables: dict[str, str]) -> str:
     lines = [f"Environment={_quoted(f'{name}={value}')}" for name, value in variables.items()]
-    # systemd sees $ as the beginning of a variable in a command, unlike in an environment.
+    # In commands, unlike in the environment, systemd expands variables after $.
     words = " ".join(_quoted(word).replace("$", "$$") for word in command)
     return "\n".join(
         [
@@ -243,7 +242,7 @@ def _timer(minute: int) -> str:
 
 
 def _quoted(word: str) -> str:
-    """Return a word as systemd reads it back: quoted, its backslashes, quotes and % doubled."""
+    """Quote a word for systemd: in quotes, with backslashes, quotes and % doubled."""
     word = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{word}"'
 
@@ -251,7 +250,7 @@ def _quoted(word: str) -> str:
 def _crontab() -> list[str]:
     code, said = _call(("crontab", "-l"))
     if code != 0 and "no crontab" not in said.lower():
-        # What cannot be read must not be written over.
+        # A crontab that cannot be read must not be overwritten.
         raise HomeError("cannot read your crontab: {said}; nothing was changed", said=said)
     return said.splitlines() if code == 0 else []
 
