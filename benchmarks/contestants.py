@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent.child_process import environment
 from agent.models.serving import STARTER
 from benchmarks.marks import Mark, asker, marks
-from trainer.subprocesses import environment
 
 if TYPE_CHECKING:
     from memory.settings.settings import Home, ModelSettings, Settings

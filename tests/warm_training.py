@@ -110,8 +110,8 @@ def _serve(path: str) -> None:
     import transformers.models.qwen2
     import transformers.models.qwen3  # noqa: F401
 
+    from agent.child_process import die_with_parent
     from trainer.fit import autotune, step, training_loop  # noqa: F401
-    from trainer.subprocesses import die_with_parent
 
     die_with_parent()
     awake, wake = os.pipe()
@@ -165,8 +165,9 @@ def _become(asked: dict[str, Any], fds: list[int]) -> None:
     os.environ.clear()
     os.environ.update({**asked["env"], "DISCERN_PARENT": str(os.getppid())})
     os.chdir(asked["cwd"])
+    from agent.child_process import die_with_parent
     from trainer.fit.training_loop import main
-    from trainer.subprocesses import die_with_parent, let_others_first
+    from trainer.subprocesses import let_others_first
 
     die_with_parent()
     let_others_first()

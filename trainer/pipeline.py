@@ -30,14 +30,10 @@ from trainer.fit.base_model import read_architecture
 from trainer.fit.hyperparameters import Overrides, recipe_of
 from trainer.fit.job import Job, write_job
 from trainer.launch import validate_candidate
-from trainer.lessons.anchors import Answers
-from trainer.lessons.lessons import (
-    Conversations,
-    Curriculum,
-    make_curriculum,
-    threads_now,
-    unmarked,
-)
+from trainer.lessons.anchors import BaseAnswers
+from trainer.lessons.contexts import current_threads
+from trainer.lessons.lessons import Conversations, Curriculum, make_curriculum
+from trainer.lessons.locality import unmarked_questions
 from trainer.lessons.provenance import Basis, last_look
 
 if TYPE_CHECKING:
@@ -104,7 +100,7 @@ def compose(
         NothingToTrainError: no difference can be made a lesson.
     """
     basis = source.basis
-    answers = Answers(engine, source.base.sha256, source.home.cache)
+    answers = BaseAnswers(engine, source.base.sha256, source.home.cache)
     curriculum = make_curriculum(
         engine,
         basis.differences,
@@ -112,7 +108,8 @@ def compose(
         settings,
         progress,
         Conversations(
-            unmarked(basis.turns, basis.differences), threads_now(journal, basis.differences)
+            unmarked_questions(basis.turns, basis.differences),
+            current_threads(journal, basis.differences),
         ),
     )
     answers.save()

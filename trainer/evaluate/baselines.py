@@ -19,7 +19,7 @@ from trainer.report.report import Beside
 if TYPE_CHECKING:
     from agent.adapters import Adapter
     from agent.llama.engine import Engine
-    from trainer.lessons.lessons import Lesson
+    from trainer.lessons.lesson import Lesson
 
 ASKED = 120
 """Prompts with a recalled block that are asked at most: each is several times as long."""

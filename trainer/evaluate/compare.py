@@ -89,9 +89,9 @@ def questions(
     engine: Engine, differences: Sequence[Difference], settings: Settings
 ) -> tuple[Asked, ...]:
     """Return the questions of the lessons asked alone, then their held-out rephrasings."""
-    from trainer.lessons.lessons import teach
+    from trainer.lessons.lessons import make_lessons
 
-    lessons, _superseded, _left_out = teach(engine, differences, settings)
+    lessons, _superseded, _left_out = make_lessons(engine, differences, settings)
     chosen = [lesson for lesson in lessons if lesson.kind != "naming" and not lesson.in_talk]
     first = [Asked(lesson.question.text, lesson.expected) for lesson in chosen]
     second = [Asked(lesson.held_out[0].text, lesson.expected) for lesson in chosen

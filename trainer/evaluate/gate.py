@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from trainer.evaluate.metrics import Answer, Held
     from trainer.evaluate.served_config import ServedRecall
     from trainer.lessons.anchors import Anchor
-    from trainer.lessons.lessons import Curriculum, Lesson
+    from trainer.lessons.lesson import Lesson
+    from trainer.lessons.lessons import Curriculum
 
 SCALE_STEPS = 3
 LOWEST_SCALE = 0.75

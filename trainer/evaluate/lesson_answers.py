@@ -15,7 +15,7 @@ from trainer.evaluate.served_config import ServedRecall, below
 
 if TYPE_CHECKING:
     from agent.llama.engine import Engine
-    from trainer.lessons.lessons import Lesson, Question
+    from trainer.lessons.lesson import Lesson, Question
 
 SHOWN_REWORDED = 40
 """Number of wrong replies to held-out rephrasings that are generated to their end."""

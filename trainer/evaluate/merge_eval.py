@@ -132,9 +132,9 @@ def _asked(
 ) -> list[tuple[tuple[int, ...], str | None, int]]:
     from agent.prompt.prompt import compose
     from trainer.lessons.anchors import prompts
-    from trainer.lessons.lessons import teach
+    from trainer.lessons.lessons import make_lessons
 
-    lessons, _replaced, _long = teach(engine, differences, settings)
+    lessons, _replaced, _long = make_lessons(engine, differences, settings)
     made: list[tuple[tuple[int, ...], str | None, int]] = [
         (lesson.question.prompt, lesson.expected.strip(), len(lesson.chosen) + 16)
         for lesson in lessons

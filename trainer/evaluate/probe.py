@@ -12,8 +12,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from agent.child_process import die_with_parent, environment
 from memory.errors import AdapterError
-from trainer.subprocesses import die_with_parent, environment, let_others_first
+from trainer.subprocesses import let_others_first
 
 PROBE_SECONDS = 300
 

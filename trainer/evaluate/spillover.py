@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from memory.text.stemming import stems, words
 
 if TYPE_CHECKING:
-    from trainer.lessons.lessons import Lesson
+    from trainer.lessons.lesson import Lesson
 
 NEWS = 0.5
 """Share of the new words of a lesson from which a reply repeats its content."""

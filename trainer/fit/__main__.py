@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 
+from agent.child_process import die_with_parent
 from trainer.fit.training_loop import main
-from trainer.subprocesses import die_with_parent, let_others_first
+from trainer.subprocesses import let_others_first
 
 die_with_parent()
 let_others_first()

@@ -72,7 +72,7 @@ def prompts() -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(halves[0]), tuple(halves[1])
 
 
-class Answers:
+class BaseAnswers:
     """The base's answers, computed once per prompt. Use `get`, then `save`.
 
     Several processes may do this at once: each removes only the parts that it read or wrote.

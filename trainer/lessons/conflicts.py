@@ -19,7 +19,7 @@ from memory.text.numbers import numbers
 from memory.text.stemming import plain, stems
 from trainer.lessons.rephrase import rephrase, same_question
 from trainer.lessons.reply_spans import expected_reply, replaces_span
-from trainer.lessons.self_contained import stands_alone, talk
+from trainer.lessons.self_contained import is_self_contained, without_system_prompt
 
 _NEGATIVE = "not no never don't isn't doesn't can't не нет никогда ни без"
 _NEGATIONS = frozenset(_NEGATIVE.split())
@@ -167,9 +167,11 @@ def _bare(text: str) -> str:
 
 def _context(item: Difference) -> str:
     """Return the preceding messages of a question that means nothing without them, else ""."""
-    if stands_alone(item.asked, item.before):
+    if is_self_contained(item.asked, item.before):
         return ""
-    return "\n".join(plain(message.content) for message in talk(item.before)) or "\n"
+    return (
+        "\n".join(plain(message.content) for message in without_system_prompt(item.before)) or "\n"
+    )
 
 
 def _by_question(teaching: Sequence[Difference]) -> Iterable[list[Difference]]:

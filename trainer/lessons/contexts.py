@@ -54,7 +54,7 @@ class Asked:
     same_as: str
 
 
-def threads_now(
+def current_threads(
     journal: Journal, differences: Sequence[Difference]
 ) -> dict[str, tuple[Message, ...]]:
     """Return the current thread of each difference, by the difference's id.

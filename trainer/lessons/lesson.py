@@ -20,8 +20,8 @@ from agent.prompt.reply_parser import without_thought
 from memory.difference import Difference, Message, Moment
 from memory.errors import ModelError
 from trainer.lessons.rephrase import is_russian, rephrase
-from trainer.lessons.reply_spans import Range, expected_reply, parting, token_range
-from trainer.lessons.self_contained import stands_alone, talk
+from trainer.lessons.reply_spans import Range, contrasted_tokens, expected_reply, token_range
+from trainer.lessons.self_contained import is_self_contained, without_system_prompt
 
 if TYPE_CHECKING:
     from agent.llama.engine import Engine
@@ -164,7 +164,7 @@ def _reply_lesson(difference: Difference, kind: Kind, expected: str, engine: Eng
             marked = token_range(engine.tokenize, difference.replied, difference.span)
             if marked and marked[1] > len(rejected):
                 marked = None
-            parts = parting(chosen, rejected, marked)
+            parts = contrasted_tokens(chosen, rejected, marked)
     nothing = Question(difference.asked, ())
     return Lesson(difference.id, kind, nothing, expected, chosen, rejected, 1.0, parts=parts)
 
@@ -174,9 +174,9 @@ def _in_both_places(
 ) -> list[Lesson]:
     """Return the lesson asked in its conversation, if there was one, and alone, if self-contained."""
     other = rephrase(difference.asked, most=wordings)
-    alone = stands_alone(difference.asked, difference.before)
+    alone = is_self_contained(difference.asked, difference.before)
     made: list[Lesson] = []
-    if talk(difference.before):
+    if without_system_prompt(difference.before):
         training = other.training[: IN_TALK if alone else None]
         made.append(
             replace(
@@ -215,7 +215,7 @@ def _naming_lesson(difference: Difference, ask: Asker, engine: Engine) -> Lesson
     at_once: tuple[Question, ...] = ()
     if difference.replied.strip():
         asked = ask(short, there)
-        at_once = () if asked.dropped > len(talk(difference.before)) else (asked,)
+        at_once = () if asked.dropped > len(without_system_prompt(difference.before)) else (asked,)
     return Lesson(
         difference=difference.id,
         kind="naming",

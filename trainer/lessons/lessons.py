@@ -19,32 +19,19 @@ from memory.difference import Difference, Message
 from memory.errors import DiscernError
 from memory.text.stemming import plain
 from trainer.fit.job import ANCHOR, Sample
-from trainer.lessons.anchors import Anchor, Answers
+from trainer.lessons.anchors import Anchor, BaseAnswers
 from trainer.lessons.conflicts import Conflict, current_differences, find_conflicts, siblings_of
-from trainer.lessons.contexts import ContextBuilder, threads_now
-from trainer.lessons.lesson import Asker, Kind, Lesson, Question, lessons_of
-from trainer.lessons.locality import anchor_prompts, corrected, near_prompts, unmarked
+from trainer.lessons.contexts import ContextBuilder
+from trainer.lessons.lesson import Asker, Lesson, lessons_of
+from trainer.lessons.locality import (
+    anchor_prompts,
+    corrected_replies,
+    near_prompts,
+)
 
 if TYPE_CHECKING:
     from agent.llama.engine import Engine
     from memory.settings.settings import Settings
-
-__all__ = [
-    "Asker",
-    "Conflict",
-    "Conversations",
-    "Curriculum",
-    "Kind",
-    "Lesson",
-    "Question",
-    "current_differences",
-    "find_conflicts",
-    "make_curriculum",
-    "samples_of",
-    "teach",
-    "threads_now",
-    "unmarked",
-]
 
 WORDINGS, WORDINGS_IN_ALL = (10, 24), 1600
 """Least and most rephrasings to train a lesson with, and their approximate total."""
@@ -54,10 +41,10 @@ WHOLE, BEGINNING = 3, 10
 
 @dataclass(frozen=True, slots=True)
 class Conversations:
-    """What was said around the marks: the user's unmarked questions (`unmarked`), and the thread of
-    each mark as it is now, by its id (`threads_now`)."""
+    """What was said around the marks: the user's unmarked questions (`unmarked_questions`), and the
+    thread of each mark as it is now, by its id (`current_threads`)."""
 
-    unmarked: Sequence[str] = ()
+    unmarked_questions: Sequence[str] = ()
     threads: Mapping[str, tuple[Message, ...]] = field(default_factory=dict)
 
 
@@ -132,7 +119,7 @@ def samples_of(lessons: Sequence[Lesson], held: Sequence[Anchor]) -> tuple[Sampl
     return tuple(made)
 
 
-def teach(
+def make_lessons(
     engine: Engine, differences: Sequence[Difference], settings: Settings
 ) -> tuple[list[Lesson], dict[str, str], dict[str, str]]:
     """Return the lessons of the differences that count, the replaced ids, and the reasons for the
@@ -178,7 +165,7 @@ def _without_shared_wordings(lessons: Sequence[Lesson]) -> list[Lesson]:
 def make_curriculum(
     engine: Engine,
     differences: Sequence[Difference],
-    answers: Answers,
+    answers: BaseAnswers,
     settings: Settings,
     progress: Callable[[int, int], None] = lambda done, total: None,
     conversations: Conversations | None = None,
@@ -189,11 +176,11 @@ def make_curriculum(
     `progress` reports how many of the base's answers are ready.
     """
     around = conversations or Conversations()
-    lessons, superseded, left_out = teach(engine, differences, settings)
+    lessons, superseded, left_out = make_lessons(engine, differences, settings)
     ask = Asker(engine, settings)
     taken = {plain(q.text) for x in lessons for q in (x.question, *x.rephrasings, *x.held_out)}
     trained, measured = near_prompts(lessons, taken, settings.training.seed)
-    to_hold, to_measure = anchor_prompts(lessons, around.unmarked, taken, settings)
+    to_hold, to_measure = anchor_prompts(lessons, around.unmarked_questions, taken, settings)
     trained, measured, to_hold, to_measure = (
         [text for text in texts if ask.fits(text)]
         for texts in (trained, measured, to_hold, to_measure)
@@ -211,7 +198,7 @@ def make_curriculum(
     found = answers.get(pairs, lambda done, total: progress(done, total + later))
     ends = [sum(len(group) for group in groups[: number + 1]) for number in range(4)]
     before = tuple(anchor.text for anchor in found[: ends[0]])
-    away = corrected(lessons, before, found[ends[0] :])
+    away = corrected_replies(lessons, before, found[ends[0] :])
     held, near, anchors = (
         [anchor for anchor in found[start:end] if anchor.text not in away]
         for start, end in pairwise(ends)

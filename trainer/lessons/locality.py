@@ -107,7 +107,7 @@ def _in_two_wordings(texts: Sequence[str], others: Sequence[str]) -> list[str]:
     return made
 
 
-def corrected(
+def corrected_replies(
     lessons: Sequence[Lesson], before: Sequence[str], others: Sequence[Anchor]
 ) -> set[str]:
     """Return the base's replies that lessons correct, to exclude the prompts that get them.
@@ -124,7 +124,7 @@ def corrected(
     return {said for said in wrong if heard[said] <= ASKS_THE_SAME}
 
 
-def unmarked(turns: Sequence[Turn], differences: Sequence[Difference]) -> list[str]:
+def unmarked_questions(turns: Sequence[Turn], differences: Sequence[Difference]) -> list[str]:
     """Return the distinct questions of unmarked turns, latest first.
 
     They show what the user talks about, where the answers must not change. Long ones are left out, and

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from itertools import zip_longest
 
 from memory.text.stemming import plain, stems
-from trainer.lessons.rephrase import invent, is_russian, other_questions, word_lists
+from trainer.lessons.rephrase import invent_word, is_russian, other_questions, word_lists
 
 _WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
 _ASKS_WHICH = re.compile(r"\b(как(ая|ой|ое|ие)|каков[аыо]?|назови(те)?)\s+$", re.IGNORECASE)
@@ -44,7 +44,7 @@ def near_misses(asked: str, others: Sequence[str], *, count: int, seed: int) -> 
         turns = len(content) > 1 and _names_a_property(asked, content[0], language)
         for number in range(count):
             found += [_swap(asked, subject, word) for word in real[number : number + 1]]
-            found.append(_swap(asked, subject, invent(subject[0], order)))
+            found.append(_swap(asked, subject, invent_word(subject[0], order)))
             if turns and number < count // 4:
                 found += [_swap(asked, content[0], word) for word in about[number : number + 1]]
         # Every second one asks something else about the same subject.

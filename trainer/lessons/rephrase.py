@@ -84,7 +84,7 @@ def _reworded(
     order.shuffle(others)
     others = others[:OTHERS]
     made = [text if text[-1] in ".?!" else f"{text}?" for text in others]
-    shapes = list(framing("russian" if is_russian(core) else "english"))
+    shapes = list(frames_of("russian" if is_russian(core) else "english"))
     order.shuffle(shapes)
     # Frames before and after alternate: the model learns to ignore each separately.
     after = [shape for shape in shapes if shape.startswith("{c}")]
@@ -107,7 +107,7 @@ def _odd_frame(core: str, order: random.Random) -> str:
     known = f"{word_lists()[f'filler_{language}']}".split()
     words = [order.choice(known) for _ in range(order.choice((1, 2, 2, 3, 4)))]
     if order.random() < 0.3:
-        words[order.randrange(len(words))] = invent(words[0].lower(), order)
+        words[order.randrange(len(words))] = invent_word(words[0].lower(), order)
     text = " ".join(words)
     if order.random() < 0.5:
         return f"{{c}}, {text}?"
@@ -182,7 +182,7 @@ def word_lists() -> dict[str, str]:
 
 
 @cache
-def framing(language: str) -> tuple[str, ...]:
+def frames_of(language: str) -> tuple[str, ...]:
     """Return the frames of a language: {q} is the question in lower case with its end mark, {c}
     without."""
     return tuple(str(_table("wordings.toml")["frames"][language]).strip().splitlines())
@@ -268,7 +268,7 @@ def other_questions(core: str) -> list[str]:
     return [shape.format(x=about) for shape in shapes]
 
 
-def invent(word: str, order: random.Random) -> str:
+def invent_word(word: str, order: random.Random) -> str:
     """Return a word that does not exist, with the script, capitalisation and ending of `word`."""
     russian = is_russian(word)
     hard, soft = ("бвгдзклмнпрст", "аеиоу") if russian else ("bdfgklmnprstvz", "aeiou")

@@ -71,7 +71,7 @@ def expected_reply(difference: Difference, siblings: Sequence[Difference] = ()) 
     return reply
 
 
-def parting(
+def contrasted_tokens(
     chosen: Sequence[int], rejected: Sequence[int], marked: Range | None = None
 ) -> tuple[Range, Range]:
     """Return the tokens of `chosen` and of `rejected` that the contrast counts.

@@ -31,14 +31,14 @@ _JOINING = re.compile(r"(and|but|or|also|а|и|но|или)\b")
 _FIXED = re.compile(r"(how is it going|that is|who is there|как так)\b")
 
 
-def talk(before: Sequence[Message]) -> tuple[Message, ...]:
+def without_system_prompt(before: Sequence[Message]) -> tuple[Message, ...]:
     """Return the messages of `before` without the system prompt."""
     return tuple(message for message in before if message.role != "system")
 
 
-def stands_alone(asked: str, before: Sequence[Message]) -> bool:
+def is_self_contained(asked: str, before: Sequence[Message]) -> bool:
     """Whether `asked` means the same without the messages before it."""
-    if not talk(before):
+    if not without_system_prompt(before):
         return True
     text = plain(asked)
     words = _WORD.findall(text)

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from memory.settings.settings import Settings
     from trainer.evaluate.baselines import Baselines
     from trainer.evaluate.verdict import Verdict
-    from trainer.lessons.lessons import Curriculum, Lesson
+    from trainer.lessons.lesson import Lesson
+    from trainer.lessons.lessons import Curriculum
     from trainer.night.trial import Trial
 
 STOPPED = "stopped"

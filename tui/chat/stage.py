@@ -129,7 +129,7 @@ class Stage(Screen[None]):
         """Bring the status line up to date; the waiting are counted anew only when they may differ."""
         if self._chat is None:
             return
-        from trainer.night.schedule import next_run
+        from trainer.night.due_time import next_run
 
         night = next_run(self.settings, datetime.now().astimezone())
         adapter = self._chat.adapter

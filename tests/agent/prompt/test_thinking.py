@@ -17,7 +17,7 @@ from memory.difference import Message, Moment
 from memory.settings.settings import Home, read_settings
 from tests.gguf_files import write_tiny
 from tests.trainer.values import difference
-from trainer.lessons.lessons import samples_of, teach
+from trainer.lessons.lessons import make_lessons, samples_of
 
 # The switch as the makers' templates have it: closed at once where thinking is off.
 TALK = (
@@ -90,7 +90,7 @@ def test_no_lesson_touches_whether_a_model_thinks(
     settings = read_settings(home, {"chat": {"thinking": thinking}})
     thought = "<think>\nIt is…\n</think>\n\nLutz."
     marked = difference("Who?", None, replied=thought, moment=Moment.HOLD)
-    lessons, _replaced, _long = teach(served, [marked], settings)
+    lessons, _replaced, _long = make_lessons(served, [marked], settings)
     assert lessons
     for sample in samples_of(lessons, ()):
         prompt = served.text(sample.tokens[: sample.prompt])
@@ -109,7 +109,7 @@ def test_a_thought_that_a_person_wrote_is_trained_as_text(home: Home, starter: P
     written = "<think>\nIt is…\n</think>\n\nLutz."
     with Engine(starter) as model:
         marked = difference("Who?", written, replied="<think>\nNo\n</think>\n\nNo.")
-        lessons, _replaced, _long = teach(model, [marked], read_settings(home))
+        lessons, _replaced, _long = make_lessons(model, [marked], read_settings(home))
         tags = {model.tokenize(tag, special=True)[0] for tag in ("<think>", "</think>")}
         assert not tags & {token for sample in samples_of(lessons, ()) for token in sample.tokens}
         assert lessons[0].chosen == reply_tokens(model, written)

@@ -19,7 +19,7 @@ from trainer.evaluate.gate import Evaluation, judge
 from trainer.evaluate.lesson_answers import answer_lessons
 from trainer.evaluate.metrics import same
 from trainer.evaluate.probe import probe
-from trainer.lessons.anchors import Answers
+from trainer.lessons.anchors import BaseAnswers
 from trainer.lessons.lessons import make_curriculum
 
 
@@ -77,7 +77,7 @@ def test_an_idle_adapter_changes_nothing_and_a_wild_one_is_caught(
 ) -> None:
     chosen = quick_settings(home, gate={"anchors": 0.95, "kl": 0.05, "near_misses": 0.9})
     marked = [difference("Who?", "Lutz.")]
-    curriculum = make_curriculum(engine, marked, Answers(engine, "0" * 64, home.cache), chosen)
+    curriculum = make_curriculum(engine, marked, BaseAnswers(engine, "0" * 64, home.cache), chosen)
     idle = judge(lora(tmp_path / "idle.gguf", 0.0), Evaluation(engine, curriculum, chosen.gate))
     found = {measure.name: measure for measure in idle.measures}
     assert idle.passed
@@ -109,7 +109,7 @@ def test_the_shortcut_agrees_with_plain_generation(
     engine.set_adapter(None)
     marked = [difference(text, said[text] or "Nothing.") for text in prompts]
     marked.append(difference("Why?", "Because."))
-    curriculum = make_curriculum(engine, marked, Answers(engine, "0" * 64, home.cache), chosen)
+    curriculum = make_curriculum(engine, marked, BaseAnswers(engine, "0" * 64, home.cache), chosen)
     engine.set_adapter(tmp_path / "a.gguf")
     for lesson, answer in zip(
         curriculum.lessons, answer_lessons(engine, curriculum.lessons).asked, strict=True
@@ -125,7 +125,7 @@ def test_a_lesson_held_until_now_must_not_be_lost(
 ) -> None:
     chosen = quick_settings(home, gate={"kept": 1.0})
     marked = [difference("Who?", "Lutz."), difference("Where?", "Here.")]
-    curriculum = make_curriculum(engine, marked, Answers(engine, "0" * 64, home.cache), chosen)
+    curriculum = make_curriculum(engine, marked, BaseAnswers(engine, "0" * 64, home.cache), chosen)
     idle = lora(tmp_path / "idle.gguf", 0.0)
     assert judge(idle, Evaluation(engine, curriculum, chosen.gate, held_now=(False, False))).passed
     verdict = judge(idle, Evaluation(engine, curriculum, chosen.gate, held_now=(True, False)))
@@ -138,7 +138,7 @@ def test_perplexity_between_aim_and_limit_is_a_warning_and_above_it_a_refusal(
     engine: Engine, home: Home, tmp_path: Path
 ) -> None:
     marked = [difference("Who?", "Lutz.")]
-    answers = Answers(engine, "0" * 64, home.cache)
+    answers = BaseAnswers(engine, "0" * 64, home.cache)
     adapter = lora(tmp_path / "a.gguf", 0.3)
     for limit, passed in ((1e9, True), (0.0, False)):
         chosen = quick_settings(home, gate={"perplexity": 0.0, "perplexity_limit": limit})
@@ -154,7 +154,7 @@ def test_an_adapter_that_only_drifts_is_weakened_until_it_passes(
 ) -> None:
     chosen = quick_settings(home)
     curriculum = make_curriculum(
-        engine, [difference("Who?", "Lutz.")], Answers(engine, "0" * 64, home.cache), chosen
+        engine, [difference("Who?", "Lutz.")], BaseAnswers(engine, "0" * 64, home.cache), chosen
     )
     adapter = lora(tmp_path / "a.gguf", 0.03)
     full = judge(adapter, Evaluation(engine, curriculum, chosen.gate))

@@ -25,9 +25,10 @@ from trainer.evaluate.lesson_answers import answer_lessons, answer_lessons_with_
 from trainer.evaluate.metrics import Answer, loops
 from trainer.evaluate.served_config import ServedRecall, below, holdings
 from trainer.evaluate.spillover import Spread
-from trainer.lessons.anchors import Answers
-from trainer.lessons.lessons import Conversations, Curriculum, make_curriculum, threads_now
-from trainer.lessons.locality import unmarked
+from trainer.lessons.anchors import BaseAnswers
+from trainer.lessons.contexts import current_threads
+from trainer.lessons.lessons import Conversations, Curriculum, make_curriculum
+from trainer.lessons.locality import unmarked_questions
 
 ASKED, SOUNDS = "What is the capital of Zubrowka?", "The capital of Zubrowka is Lutz."
 
@@ -51,9 +52,9 @@ def curriculum_of(engine: Engine, home: Home, settings: Settings, journal: Journ
     return make_curriculum(
         engine,
         items,
-        Answers(engine, "0" * 64, home.cache),
+        BaseAnswers(engine, "0" * 64, home.cache),
         settings,
-        conversations=Conversations(threads=threads_now(journal, items)),
+        conversations=Conversations(threads=current_threads(journal, items)),
     )
 
 
@@ -341,7 +342,7 @@ def test_a_marked_question_in_other_words_is_no_anchor_and_is_not_reported_as_mo
             )
         )
     ]
-    assert "Tell me the capital of Zubrowka" not in unmarked(turns, [mark])
-    assert "What is the capital of Kenya?" in unmarked(turns, [mark])
+    assert "Tell me the capital of Zubrowka" not in unmarked_questions(turns, [mark])
+    assert "What is the capital of Kenya?" in unmarked_questions(turns, [mark])
     bare = replace(mark, moment=Moment.SURPRISE, contrast=replace(mark.contrast, sounds=None))
-    assert "Tell me the capital of Zubrowka" in unmarked(turns, [bare])
+    assert "Tell me the capital of Zubrowka" in unmarked_questions(turns, [bare])

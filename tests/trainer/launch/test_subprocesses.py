@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.subprocesses import environment
+from agent.child_process import environment
 
 PARENT = """
 import subprocess, sys

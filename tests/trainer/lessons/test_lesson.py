@@ -13,7 +13,9 @@ from memory.settings.settings import Home
 from memory.text.stemming import plain
 from tests.trainer.values import difference, quick_settings
 from trainer.lessons.dataset_export import rows
-from trainer.lessons.lessons import Lesson, samples_of, teach, unmarked
+from trainer.lessons.lesson import Lesson
+from trainer.lessons.lessons import make_lessons, samples_of
+from trainer.lessons.locality import unmarked_questions
 
 BEFORE = (Message("user", "Tell me of Lutz."), Message("assistant", "A town on a hill."))
 
@@ -32,7 +34,7 @@ def taught(engine: Engine, home: Home) -> dict[str, Lesson]:
             missed="a name",
         ),
     ]
-    lessons, superseded, left_out = teach(engine, marks, quick_settings(home))
+    lessons, superseded, left_out = make_lessons(engine, marks, quick_settings(home))
     assert not superseded
     assert not left_out
     names = ("talk", "alone", "leaning", "span", "naming")
@@ -92,7 +94,7 @@ def test_a_talk_left_out_for_the_context_loses_its_oldest_part_and_a_question_is
         difference("What is the capital of Zubrowka?", "Lutz.", before=long),
         difference("y" * 600, "Lutz."),
     ]
-    lessons, _, left_out = teach(engine, marks, quick_settings(home))
+    lessons, _, left_out = make_lessons(engine, marks, quick_settings(home))
     assert lessons[0].question.dropped >= 2
     assert list(left_out) == [marks[1].id]
     assert "context" in left_out[marks[1].id]
@@ -101,7 +103,7 @@ def test_a_talk_left_out_for_the_context_loses_its_oldest_part_and_a_question_is
 @pytest.mark.parametrize("kind", ["trl", "sharegpt", "jsonl"])
 def test_the_set_is_handed_to_other_trainers(engine: Engine, home: Home, kind: str) -> None:
     mark = difference("What is a glyph?", "A shape.", replied="No.", before=BEFORE)
-    lessons, _, _ = teach(engine, [mark], quick_settings(home))
+    lessons, _, _ = make_lessons(engine, [mark], quick_settings(home))
     found = [json.loads(json.dumps(row)) for row in rows(kind, lessons, [mark], "Be brief.")]
     assert len(found) == sum(1 + len(lesson.rephrasings) for lesson in lessons)
     held_out = {question.text for lesson in lessons for question in lesson.held_out}
@@ -132,7 +134,7 @@ def test_only_unmarked_questions_are_ones_own_anchors() -> None:
         for number, asked in enumerate(["Old?", "Marked?", "Same?", "same?", "z" * 500, "New?"])
     ]
     mark = difference("Marked?", "No.")
-    assert unmarked(turns, [mark]) == ["New?", "same?", "Old?"]
+    assert unmarked_questions(turns, [mark]) == ["New?", "same?", "Old?"]
 
 
 def test_a_wording_that_two_lessons_would_answer_differently_trains_neither(
@@ -142,7 +144,7 @@ def test_a_wording_that_two_lessons_would_answer_differently_trains_neither(
         difference("Who founded the Blue Library?", "Mirra."),
         difference("Who directs the Blue Library?", "Lutz."),
     ]
-    lessons, superseded, _ = teach(engine, marks, quick_settings(home))
+    lessons, superseded, _ = make_lessons(engine, marks, quick_settings(home))
     assert not superseded
     one, other = ({plain(q.text) for q in lesson.rephrasings} for lesson in lessons)
     assert one

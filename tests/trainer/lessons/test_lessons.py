@@ -17,9 +17,10 @@ from memory.settings.settings import Home
 from memory.text.stemming import plain
 from tests.trainer.values import difference, quick_settings
 from trainer.fit.job import ANCHOR
-from trainer.lessons.anchors import Answers, prompts
+from trainer.lessons.anchors import BaseAnswers, prompts
+from trainer.lessons.conflicts import current_differences
 from trainer.lessons.lesson import Lesson, Question
-from trainer.lessons.lessons import Conversations, Curriculum, current_differences, make_curriculum
+from trainer.lessons.lessons import Conversations, Curriculum, make_curriculum
 from trainer.lessons.locality import near_prompts
 
 
@@ -42,7 +43,7 @@ def curriculum(engine: Engine, home: Home) -> Curriculum:
         difference("Tell me.", "x" * 400),
     ]
     return make_curriculum(
-        engine, marked, Answers(engine, "0" * 64, home.cache), quick_settings(home)
+        engine, marked, BaseAnswers(engine, "0" * 64, home.cache), quick_settings(home)
     )
 
 
@@ -96,11 +97,11 @@ def test_samples_carry_the_base_odds_of_anchors(curriculum: Curriculum) -> None:
 def test_the_second_night_asks_the_base_nothing(tiny: Path, home: Home) -> None:
     asked = [(text, tuple(text.encode())) for text in prompts()[0][:5]]
     with Engine.open(tiny) as engine:
-        first = Answers(engine, "a" * 64, home.cache)
+        first = BaseAnswers(engine, "a" * 64, home.cache)
         found = first.get(asked)
         first.save()
         engine.generate = None  # type: ignore[method-assign, assignment]  # asking would fail
-        again = Answers(engine, "a" * 64, home.cache).get(asked)
+        again = BaseAnswers(engine, "a" * 64, home.cache).get(asked)
     for one, two in zip(found, again, strict=True):
         assert (one.reply, one.text) == (two.reply, two.text)
         assert (one.logs == two.logs).all()
@@ -111,7 +112,7 @@ def test_a_damaged_cache_is_made_anew(tiny: Path, home: Home) -> None:
     folder.mkdir(parents=True)
     (folder / f"{'a' * 32}.npz").write_bytes(b"PK not really")
     with Engine.open(tiny) as engine:
-        assert Answers(engine, "a" * 64, home.cache).get([("Hi", (72, 105))])[0].reply
+        assert BaseAnswers(engine, "a" * 64, home.cache).get([("Hi", (72, 105))])[0].reply
 
 
 def test_what_breaks_while_one_lesson_is_prepared_costs_that_lesson_alone(
@@ -127,7 +128,7 @@ def test_what_breaks_while_one_lesson_is_prepared_costs_that_lesson_alone(
     monkeypatch.setattr(engine, "tokenize", tokenize)
     marked = [difference("Who?", "Lutz."), difference("What?", "poison"), difference("Why?", "So.")]
     made = make_curriculum(
-        engine, marked, Answers(engine, "0" * 64, home.cache), quick_settings(home)
+        engine, marked, BaseAnswers(engine, "0" * 64, home.cache), quick_settings(home)
     )
     assert made.differences == (marked[0].id, marked[2].id)
     assert made.left_out == {marked[1].id: "ZeroDivisionError: division by zero"}
@@ -137,7 +138,7 @@ def test_a_question_of_ones_own_that_does_not_fit_the_context_is_not_asked(
     engine: Engine, home: Home
 ) -> None:
     own = ["Short?", "Long " * 78 + "?"]
-    answers = Answers(engine, "0" * 64, home.cache)
+    answers = BaseAnswers(engine, "0" * 64, home.cache)
     marked = [difference("Who?", "Lutz.")]
     made = make_curriculum(
         engine, marked, answers, quick_settings(home), conversations=Conversations(own)
@@ -155,7 +156,7 @@ from trainer.lessons import anchors
 anchors.SAVE_SECONDS = 0.0
 with Engine.open(Path(sys.argv[1])) as engine:
     asked = [(text, tuple(text.encode())) for half in anchors.prompts() for text in half]
-    answers = anchors.Answers(engine, "a" * 64, Path(sys.argv[2]))
+    answers = anchors.BaseAnswers(engine, "a" * 64, Path(sys.argv[2]))
     answers.get(asked, lambda done, total: print(done, flush=True))
 """
 
@@ -171,15 +172,15 @@ def test_a_process_killed_while_it_composes_keeps_the_answers_it_had(
         child.kill()
         child.wait()
     with Engine.open(tiny) as engine:
-        fresh = Answers(engine, "b" * 64, home.cache).get(asked[:done])
+        fresh = BaseAnswers(engine, "b" * 64, home.cache).get(asked[:done])
         engine.generate = None  # type: ignore[method-assign, assignment]  # asking would fail
-        again = Answers(engine, "a" * 64, home.cache)
+        again = BaseAnswers(engine, "a" * 64, home.cache)
         kept = again.get(asked[:done])
         again.save()
         assert [one.reply for one in kept] == [one.reply for one in fresh]
         assert (home.cache / "anchors" / f"{'a' * 32}.npz").exists()
         assert not list((home.cache / "anchors").glob(f"{'a' * 32}.*-*.npz"))
-        assert Answers(engine, "a" * 64, home.cache).get(asked[:done])
+        assert BaseAnswers(engine, "a" * 64, home.cache).get(asked[:done])
 
 
 def test_an_interrupted_composition_keeps_the_answers_it_had(tiny: Path, home: Home) -> None:
@@ -191,9 +192,9 @@ def test_an_interrupted_composition_keeps_the_answers_it_had(tiny: Path, home: H
 
     with Engine.open(tiny) as engine:
         with pytest.raises(KeyboardInterrupt):
-            Answers(engine, "a" * 64, home.cache).get(asked, stopped)
+            BaseAnswers(engine, "a" * 64, home.cache).get(asked, stopped)
         engine.generate = None  # type: ignore[method-assign, assignment]  # asking would fail
-        assert len(Answers(engine, "a" * 64, home.cache).get(asked[:4])) == 4
+        assert len(BaseAnswers(engine, "a" * 64, home.cache).get(asked[:4])) == 4
 
 
 def test_there_are_at_least_150_anchors_in_two_languages() -> None:
@@ -227,7 +228,7 @@ def test_who_asks_what_a_lesson_corrects_in_other_words_is_no_anchor(home: Home)
         made = make_curriculum(
             engine,
             [difference(asking, expected)],
-            Answers(engine, "e" * 64, home.cache),
+            BaseAnswers(engine, "e" * 64, home.cache),
             quick_settings(home),
             conversations=Conversations([asked, *unknown]),
         )

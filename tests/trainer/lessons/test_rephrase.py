@@ -6,7 +6,7 @@ import pytest
 
 from memory.text.stemming import plain
 from trainer.lessons.near_misses import near_misses
-from trainer.lessons.rephrase import invent, rephrase
+from trainer.lessons.rephrase import invent_word, rephrase
 
 ASKED = [
     "What is the capital of Zubrowka?",
@@ -75,6 +75,6 @@ def test_an_invented_word_keeps_script_capital_and_russian_ending() -> None:
     import random
 
     order = random.Random(1)
-    assert invent("Зубровки", order)[0].isupper()
-    assert invent("Зубровки", order).endswith("ки")
-    assert invent("stone", order).isascii()
+    assert invent_word("Зубровки", order)[0].isupper()
+    assert invent_word("Зубровки", order).endswith("ки")
+    assert invent_word("stone", order).isascii()

@@ -9,8 +9,13 @@ import pytest
 from agent.llama.engine import Engine
 from memory.difference import Difference, Message, Moment, Span
 from tests.trainer.values import difference
-from trainer.lessons.reply_spans import expected_reply, parting, replaces_span, token_range
-from trainer.lessons.self_contained import stands_alone
+from trainer.lessons.reply_spans import (
+    contrasted_tokens,
+    expected_reply,
+    replaces_span,
+    token_range,
+)
+from trainer.lessons.self_contained import is_self_contained
 
 REPLY = "The capital of Zubrowka is Lutz."
 
@@ -52,9 +57,9 @@ def test_a_hold_keeps_the_reply_and_a_bare_mark_wants_none() -> None:
 
 
 def test_the_contrast_counts_only_where_the_replies_part() -> None:
-    assert parting([1, 2, 3, 9], [1, 5, 6, 3, 9]) == ((1, 2), (1, 3))
-    assert parting([1, 2, 9], [1, 9]) == ((1, 2), (1, 2))  # the token after the cut
-    assert parting([1, 2, 9], [4, 5, 6, 9], (1, 2)) == ((0, 2), (1, 2))
+    assert contrasted_tokens([1, 2, 3, 9], [1, 5, 6, 3, 9]) == ((1, 2), (1, 3))
+    assert contrasted_tokens([1, 2, 9], [1, 9]) == ((1, 2), (1, 2))  # the token after the cut
+    assert contrasted_tokens([1, 2, 9], [4, 5, 6, 9], (1, 2)) == ((0, 2), (1, 2))
 
 
 @pytest.mark.parametrize("reply", [REPLY, f"  {REPLY}\n", "Столица Зубровки — Lutz, кажется. 🙂"])
@@ -74,7 +79,7 @@ BEFORE = (Message("user", "Tell me about Lutz."), Message("assistant", "A town."
     "asked", ["Who wrote the Blue Book?", "Как сварить рис?", "What is the capital of Zubrowka?"]
 )
 def test_a_whole_question_stands_alone(asked: str) -> None:
-    assert stands_alone(asked, BEFORE)
+    assert is_self_contained(asked, BEFORE)
 
 
 @pytest.mark.parametrize(
@@ -82,6 +87,6 @@ def test_a_whole_question_stands_alone(asked: str) -> None:
     ["And in winter?", "Who wrote it?", "Shorter, please.", "А её автор?", "Why?", "Ok", "?"],
 )
 def test_a_question_that_leans_on_its_talk_does_not(asked: str) -> None:
-    assert not stands_alone(asked, BEFORE)
-    assert stands_alone(asked, ())
-    assert stands_alone(asked, (Message("system", "Be brief."),))
+    assert not is_self_contained(asked, BEFORE)
+    assert is_self_contained(asked, ())
+    assert is_self_contained(asked, (Message("system", "Be brief."),))

@@ -57,7 +57,8 @@ def lessons(
     from agent.llama.engine import Engine
     from agent.models.serving import served_model
     from memory.memory import Memory
-    from trainer.lessons.lessons import find_conflicts, teach
+    from trainer.lessons.conflicts import find_conflicts
+    from trainer.lessons.lessons import make_lessons
 
     home, settings = open_home(model)
     with Memory.open(home, settings, dense=False) as memory:
@@ -65,7 +66,7 @@ def lessons(
         only = memory.journal.differences.get(identity).id if identity else None
     step("loading the model and composing lessons")
     with Engine.open(served_model(settings), settings.model) as engine:
-        made, superseded, untaught = teach(engine, differences, settings)
+        made, superseded, untaught = make_lessons(engine, differences, settings)
         made = [lesson for lesson in made if only in (None, lesson.difference)]
         conflicts = [
             conflict
