@@ -19,7 +19,8 @@ from agent.chat.graph import Delta, Finished
 from memory.difference import Turn, new_id, now
 from memory.journal.journal import Journal
 from memory.settings.settings import Home
-from tui.chat.conversation import Talk
+from tui.chat.conversation import Conversation
+from tui.chat.thread_view import ThreadView
 from tui.cli.main import run
 from tui.markdown.parser import parser
 from tui.terminal.sanitize import clean
@@ -52,7 +53,7 @@ def streaming(contestant: str, text: str, rate: int, out: Path) -> None:
     """Open a chat whose every reply is this text, so many chunks a second."""
     from benchmarks.streaming import chunks
 
-    clock, say, follow = Clock(out), Chat.say, Talk._follow
+    clock, say, follow = Clock(out), Chat.say, Conversation._follow
 
     def scripted(self: Chat, *arguments: Any, **options: Any) -> Iterator[Any]:
         spoken = False
@@ -72,17 +73,17 @@ def streaming(contestant: str, text: str, rate: int, out: Path) -> None:
             else:
                 yield event
 
-    async def timed(self: Talk, *arguments: Any) -> None:
+    async def timed(self: Conversation, *arguments: Any) -> None:
         await (follow if contestant == "ours" else _through_get_stream)(self, *arguments)
         await self._painted()
         clock.stop()
 
     Chat.say = scripted  # type: ignore[assignment, method-assign]
-    Talk._follow = timed  # type: ignore[assignment, method-assign]
+    Conversation._follow = timed  # type: ignore[assignment, method-assign]
     run([])
 
 
-async def _through_get_stream(self: Talk, stream: Any, view: Any, *_rest: Any) -> None:
+async def _through_get_stream(self: Conversation, stream: Any, view: Any, *_rest: Any) -> None:
     """Follow a reply as Textual's documentation has it: every chunk is written as it comes."""
     markdown = Markdown(parser_factory=parser, open_links=False)
     view.reply.page.display = False
@@ -122,17 +123,19 @@ def opening(contestant: str, turns: int, out: Path) -> None:
     with Journal(home.journal) as journal:
         for number in range(turns):
             journal.turns.add(Turn(new_id(), "long", now(), f"Question {number}?", LONG, "m"))
-    clock, show = Clock(out), Talk.show_thread
+    clock, show = Clock(out), ThreadView.show
 
-    async def painted(self: Talk) -> None:
+    async def painted(self: ThreadView) -> None:
         if contestant != "ours":
-            for markdown in self._screen.transcript.query(Markdown):
+            for markdown in self._context.transcript.query(Markdown):
                 async with markdown.lock:
                     pass
-        await self._painted()
+        shown = asyncio.Event()
+        self._context.screen.call_after_refresh(shown.set)
+        await shown.wait()
         clock.stop()
 
-    async def timed(self: Talk, choose: str | None = None) -> None:
+    async def timed(self: ThreadView, choose: str | None = None) -> None:
         clock.start()
         await show(self, choose)
         waiting.append(asyncio.create_task(painted(self)))  # the screen paints once this returns
@@ -140,5 +143,5 @@ def opening(contestant: str, turns: int, out: Path) -> None:
     waiting: list[asyncio.Task[None]] = []
     if contestant != "ours":
         setattr(turn_module, "Reply", MarkdownReply)  # noqa: B010 - not exported there
-    Talk.show_thread = timed  # type: ignore[assignment, method-assign]
+    ThreadView.show = timed  # type: ignore[method-assign]
     run(["--thread", "long"])

@@ -33,7 +33,6 @@ from memory.i18n.retold import retold
 from memory.settings.settings import Home, Settings, read_settings
 from memory.settings.settings_file import write_setting
 from tui.chat.screen import ChatScreen
-from tui.chat.stage import what_broke
 from tui.commands.registry import COMMANDS
 from tui.keys.bindings import Keyboard, bindings
 from tui.keys.keyboard_layout import latin
@@ -46,6 +45,7 @@ from tui.terminal.paste import gate_pastes, pasted
 from tui.terminal.sanitize import clean, one_line
 from tui.terminal.signals import Ended, bears_hangup, told
 from tui.terminal.themes import DARK, LIGHT, THEMES, of_ours
+from tui.views.error_text import error_text
 from tui.widgets.common.listing import Palette
 
 TWICE_SECONDS = 2.0
@@ -204,7 +204,7 @@ class DiscernApp(App[int]):
         if self._exit or now - self._told.get(place, -AGAIN_SECONDS) < AGAIN_SECONDS:
             return
         self._told[place] = now
-        said = one_line(what_broke(error), 300)
+        said = one_line(error_text(error), 300)
         if not isinstance(error, DiscernError) and (path := keep(self.home, error)) is not None:
             said += "\n" + tr("Where it broke stands in {path}.", path=path)
         self.notify(clean(said), severity="error", markup=False)
@@ -221,7 +221,7 @@ class DiscernApp(App[int]):
             yield SystemCommand(
                 command.usage.partition(" ")[0],
                 tr(command.hint),
-                lambda command=command: self._chat_screen.pick(command),
+                lambda command=command: self._chat_screen.begin_command(command),
             )
         for key in KEYS:
             if key.where == "chat" and key.id != "back" and self._chat_screen.is_mounted:
@@ -258,7 +258,7 @@ class DiscernApp(App[int]):
         self._leaving_at = now
         self._tell(
             tr("Ctrl+C again leaves. Leaving stops the training.")
-            if self._chat_screen.training.running
+            if self._chat_screen.training.trainings.running
             else tr("Ctrl+C again leaves.")
         )
 
@@ -272,7 +272,7 @@ class DiscernApp(App[int]):
     def _selected_text(self) -> str | None:
         if self.screen is self._chat_screen:
             own = self._chat_screen.composer.selected_text
-            return own or clean(self._chat_screen.selected_source() or "")
+            return own or clean(self._chat_screen.selected_source)
         return clean(self.screen.get_selected_text() or "")
 
     @work

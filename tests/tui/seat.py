@@ -68,7 +68,9 @@ class Seat:
 
     async def ready(self) -> None:
         screen = self.screen
-        await self.until(lambda: screen._chat is not None and not screen.status.status.passing)
+        await self.until(
+            lambda: screen.context.open_chat is not None and not screen.status.status.passing
+        )
         await self.pilot.pause()
 
     async def types(self, text: str) -> None:
@@ -77,7 +79,7 @@ class Seat:
         await asyncio.sleep(0.02)
         self.screen.entry.close_menu()
         await self.hits("enter")
-        if self.screen.talk.streaming:
+        if self.screen.conversation.streaming:
             await self.until(lambda: self.screen.composer.text != text)
         else:
             await self.pilot.pause()
@@ -98,7 +100,7 @@ class Seat:
         count = len(self.screen.transcript.turns)
         await self.types(text)
         await self.until(lambda: len(self.screen.transcript.turns) == count + 1)
-        await self.until(lambda: not self.screen.talk.streaming)
+        await self.until(lambda: not self.screen.conversation.streaming)
         await self.pilot.pause()
 
 

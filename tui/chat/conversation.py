@@ -1,7 +1,7 @@
-"""The talk of the open thread: asking, following the reply, swapping adapters between turns.
+"""The conversation of the open thread: sending a message, following its reply, changing the adapter.
 
-Replies and the swapping of adapters share a lock, so an adapter never changes within a reply. What is
-asked for while a reply is in the making and must wait for it is kept in `after`.
+Replies and adapter changes hold the same lock (`ThreadView.lock`), so an adapter never changes within a
+reply.
 """
 
 from __future__ import annotations
@@ -10,88 +10,103 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from memory.errors import DiscernError
 from memory.i18n.i18n import tr, trn
 from memory.i18n.retold import retold
-from tui.chat.shown_thread import ShownThread
+from tui.chat.context import ChatContext
 from tui.chat.stream import ReplyStream
+from tui.chat.thread_view import ThreadView
 from tui.widgets.chat.hint import Hint
 from tui.widgets.chat.recalled import Used
 from tui.widgets.chat.turn import TurnView
 
 if TYPE_CHECKING:
+    from agent.chat.chat import Chat
     from agent.chat.graph import Finished
-    from tui.chat.stage import Stage
 
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 
 LEAST_FLUSH = 0.05
-"""Seconds between two appends at least; five times what the last one took, if that is more."""
+"""Least seconds between updates of a streaming reply; five times what the last one took, if more."""
 
 
-class Talk(ShownThread):
-    """What goes on between the person and the open chat."""
+class Conversation:
+    """Sends messages to the open chat and shows its replies."""
 
-    def __init__(self, screen: Stage) -> None:
-        super().__init__(screen)
+    def __init__(self, context: ChatContext, thread: ThreadView) -> None:
+        self._context, self._thread = context, thread
         self._stream: ReplyStream | None = None
         self._stopping = False
-        self.asked = self.streaming = False
-        """Whether a reply is asked for, and whether it is in the making: a command that was sent before
-        a message is heeded before it."""
-        self.speaking: TurnView | None = None
-        """The turn whose reply is in the making."""
         self._after: list[Callable[[], Awaitable[None]]] = []
 
+    @property
+    def pending(self) -> bool:
+        """Whether a message was sent whose reply has not ended."""
+        return self._context.reply.pending
+
+    @property
+    def streaming(self) -> bool:
+        """Whether a reply is being generated."""
+        return self._context.reply.streaming
+
+    @property
+    def _chat(self) -> Chat:
+        return self._context.chat
+
     def after(self, action: Callable[[], Awaitable[None]]) -> None:
-        """Do this as soon as the reply has ended."""
+        """Await `action` as soon as the reply has ended."""
         self._after.append(action)
 
     def stop(self) -> None:
-        """Stop the reply in the making; what was said is kept."""
+        """Stop the reply; what was generated is kept."""
         self._stopping = True
         if self._stream is not None:
             self._stream.stop()
 
     def close(self) -> str:
-        """Stop the reply and wait for it, a while at most; returns the message that it left without
-        even a stopped reply, or ""."""
+        """Stop the reply and wait for it; return the message if it got no reply in time, else ""."""
         self.stop()
         return "" if self._stream is None or self._stream.join() else self._stream.text
 
     # --- a turn ------------------------------------------------------------------------------
 
     def ask(self, text: str, *, instead_of: str | None = None) -> None:
-        """Ask, and follow the reply to its end; `instead_of` is the turn in whose place it is asked."""
-        self.asked, self._stopping = True, False
-        self._screen.work_at_reply(lambda: self._ask(text, instead_of))
+        """Send a message and follow its reply in a worker.
+
+        `instead_of` is the id of a turn: the message begins a branch beside it.
+        """
+        self._context.reply.pending, self._stopping = True, False
+        work: Callable[[], Awaitable[None]] = partial(self._ask, text, instead_of)
+        self._context.screen.run_worker(work, group="reply")
 
     async def _ask(self, text: str, instead_of: str | None) -> None:
-        self.streaming = True
-        self.speaking = view = TurnView(text)
+        reply = self._context.reply
+        reply.streaming = True
+        reply.view = view = TurnView(text)
         try:
-            async with self._turns:
-                await self._speak(view, text, instead_of)
-        except Exception as error:  # the chat goes on, and what was asked is not lost
-            await self._not_said(view, text, instead_of, error)
+            async with self._thread.lock:
+                await self._send(view, text, instead_of)
+        except Exception as error:  # the chat goes on, and the message is not lost
+            await self._give_back(view, text, instead_of, error)
         finally:
-            self.asked = self.streaming = False
-            self._stream = self.speaking = None
-        await self._screen.attempt(self._hint(view))
+            reply.pending = reply.streaming = False
+            self._stream = reply.view = None
+        await self._context.attempt(self._hint(view))
         actions, self._after = self._after, []
         for action in actions:
-            await self._screen.attempt(action())
+            await self._context.attempt(action())
 
-    async def _speak(self, view: TurnView, text: str, instead_of: str | None) -> None:
-        transcript = self._screen.transcript
-        await self._heed()
-        await self._swap()
+    async def _send(self, view: TurnView, text: str, instead_of: str | None) -> None:
+        transcript = self._context.transcript
+        await self._follow_other_processes()
+        await self._swap_adapter()
         await transcript.drop_hints()
-        if instead_of and (before := self._screen.view_of(instead_of)):
+        if instead_of and (before := transcript.view_of(instead_of)):
             await transcript.cut(before)
-        await self.leave_early_turns()
+        await self._thread.unmount_early_turns()
         await transcript.add(view)
         transcript.choose(None)
         transcript.follow()
@@ -100,15 +115,16 @@ class Talk(ShownThread):
             self._stream.stop()
         await self._follow(self._stream, view)
         if instead_of and view.turn is not None:
-            await self._show_places()
+            await self._thread.show_branch_positions()
 
-    async def _not_said(
+    async def _give_back(
         self, view: TurnView, text: str, instead_of: str | None, error: Exception
     ) -> None:
-        """Say why there is no reply, or none that was kept, and give back what was asked.
+        """Say why there is no reply, or none that was kept, and put the message back into the input.
 
-        What was said until then stays on the screen: it is nowhere else.
+        A partial reply stays on the screen: it is stored nowhere else.
         """
+        context = self._context
         if self._stream is not None:
             self._stream.stop()
         if view.reply.text:
@@ -116,14 +132,14 @@ class Talk(ShownThread):
             view.say_aside(tr("not kept"))
         else:
             await view.remove()
-        if instead_of and not view.reply.text:  # nothing came of it: what stood there stands there
-            await self._screen.attempt(self.show_thread())
-        if instead_of and (before := self._screen.view_of(instead_of)):
-            self._screen.entry.edit(before)
-            self._screen.composer.write(text)
+        if instead_of and not view.reply.text:  # show the turn that it was to replace again
+            await context.attempt(self._thread.show())
+        if instead_of and (before := context.transcript.view_of(instead_of)):
+            context.entry.edit(before)
+            context.composer.write(text)
         else:
-            self._screen.entry.give_back(text)
-        await self._screen.say_error(error)
+            context.entry.give_back(text)
+        await context.say_error(error)
 
     async def _follow(self, stream: ReplyStream, view: TurnView) -> None:
         while True:
@@ -145,9 +161,9 @@ class Talk(ShownThread):
             await stream.rest(max(LEAST_FLUSH, 5 * (time.monotonic() - began)))
 
     async def _painted(self) -> None:
-        """Wait until what was changed is on the screen."""
+        """Wait until the last changes are on the screen."""
         painted = asyncio.Event()
-        self._screen.call_after_refresh(painted.set)
+        self._context.screen.call_after_refresh(painted.set)
         with suppress(TimeoutError):
             await asyncio.wait_for(painted.wait(), 1)
 
@@ -167,66 +183,66 @@ class Talk(ShownThread):
                 )
             )
         view.say_aside("; ".join(aside))
-        status = self._screen.status
+        status = self._context.status
         speed = finished.tokens_per_second or status.status.speed
         status.change(
             context_used=finished.context_used, speed=speed, first_token=finished.first_token
         )
 
     async def _hint(self, view: TurnView) -> None:
-        """Say, gently and seldom, that a reply may be worth a mark."""
-        self._screen.refresh_status()
-        if view.turn is None or not self._screen.settings.ui.hints:
+        """Suggest marking a reply that looks worth it."""
+        self._thread.refresh_status()
+        if view.turn is None or not self._context.settings.ui.hints:
             return
         hint = await asyncio.to_thread(self._chat.marks.hint, view.turn)
-        if hint is not None and self._screen.view_of(hint.turn.id) is not None:
+        transcript = self._context.transcript
+        if hint is not None and transcript.view_of(hint.turn.id) is not None:
             how = "/diff" if hint.turn.id == view.turn.id else "Alt+↑ d"
             said = tr("{reason}: {how} marks it", reason=retold(hint.reason), how=how)
-            await self._screen.transcript.add(Hint(f"◇ {said}", hint.turn.id))
+            await transcript.add(Hint(f"◇ {said}", hint.turn.id))
 
     # --- between turns -----------------------------------------------------------------------
 
     async def take_adapter(self) -> bool:
-        """Serve with what is current now; whether something was said about it."""
-        async with self._turns:
-            return await self._swap()
+        """Serve the current adapter; return whether that changed anything."""
+        async with self._thread.lock:
+            return await self._swap_adapter()
 
-    async def alone(self, work: Callable[[], Made]) -> Made:
-        """Do this in a thread while no reply is in the making and nothing is swapped; what serves is
-        served again afterwards."""
-        async with self._turns:
-            worn = self._chat.engine.adapter
+    async def run_exclusively(self, work: Callable[[], Result]) -> Result:
+        """Run `work` in a thread while no reply is generated; the adapter is restored afterwards."""
+        async with self._thread.lock:
+            before = self._chat.engine.adapter
             try:
                 return await asyncio.to_thread(work)
             finally:
-                path, scale = worn or (None, 1.0)
+                path, scale = before or (None, 1.0)
                 await asyncio.to_thread(self._chat.engine.set_adapter, path, scale)
 
-    async def look(self) -> None:
-        """Take a new adapter if one came and no turn is under way."""
-        if not self._turns.locked():
+    async def poll(self) -> None:
+        """Follow what other processes did to the thread and adapter, unless a reply is under way."""
+        if not self._thread.lock.locked():
             with suppress(DiscernError):
-                async with self._turns:
-                    await self._heed()
+                async with self._thread.lock:
+                    await self._follow_other_processes()
                 await self.take_adapter()
 
-    async def _heed(self) -> None:
-        """Say that the open thread was renamed, deleted or continued by another process.
+    async def _follow_other_processes(self) -> None:
+        """Say if another process renamed, deleted or continued the open thread.
 
-        What is shown stays, unless it is there no more: a mark and the next message belong to it.
+        The turns on the screen stay unless they are gone: a mark and the next message refer to them.
         """
         said = await asyncio.to_thread(self._chat.thread.sync)
         if said is not None:
-            await self._show()
+            await self._thread.reload()
         else:
             said = await asyncio.to_thread(self._chat.thread.continued_elsewhere)
         if said is not None:
-            await self._screen.say(said)
+            await self._context.say(said)
 
-    async def _swap(self) -> bool:
+    async def _swap_adapter(self) -> bool:
         said = await asyncio.to_thread(self._chat.update_adapter)
         if said is None:
             return False
-        await self._screen.say(retold(said), "error" if "refused" in said else "done")
-        self._screen.refresh_status()
+        await self._context.say(retold(said), "error" if "refused" in said else "done")
+        self._thread.refresh_status()
         return True

@@ -1,8 +1,8 @@
-"""The chat's model lent to a training that needs its room, while nobody types; and taken back.
+"""Freeing the GPU for a training: the chat's model is unloaded meanwhile and loaded again afterwards.
 
-A training says in an event that it needs the whole card. The model is put aside as soon as no reply is
-in the making and the input is empty or was left alone for a while; what is sent meanwhile waits for
-the model, which comes back when the training is over, however it ended.
+A training says in an event that it needs the whole GPU. The model is unloaded once no reply is
+streaming and the input is empty or unchanged for a while. A message that is sent meanwhile waits for
+the model, which is loaded again when the training ends, however it ends.
 """
 
 from __future__ import annotations
@@ -16,38 +16,39 @@ from agent.llama.llama_file import on_card
 from memory.i18n.i18n import tr
 
 if TYPE_CHECKING:
-    from tui.chat.stage import Stage
+    from tui.chat.context import ChatContext
+    from tui.training.training import Training
 
 STILL_SECONDS = 10.0
-"""Nobody types when a draft stands unchanged for so long; an empty input is nobody's."""
+"""Seconds after which an unchanged draft counts as left alone."""
 AWAY = "model aside to train; replies wait"
 
 
-class Lending:
-    """Where the model of one open chat is."""
+class ModelOffload:
+    """Unloads and loads the model of one open chat."""
 
-    def __init__(self, screen: Stage) -> None:
-        """The screen's chat is open."""
-        chat = screen.chat
-        self._screen = screen
+    def __init__(self, context: ChatContext, trainings: Training) -> None:
+        """Take the GPU lease of the open chat."""
+        chat = context.chat
+        self._context, self._trainings = context, trainings
         self._lease = GpuLease(chat.home, on_card(chat.engine.info, chat.settings.model.gpu_layers))
         self._wanted = False
         self._draft, self._since = "", 0.0
 
     def hear(self, event: dict[str, Any]) -> None:
-        """Hear what a training says."""
+        """Note whether a training's event asks for the whole GPU."""
         if event.get("phase") == "room":
             self._wanted = event.get("way") == "instead"
 
-    async def look(self) -> None:
-        """Put the model aside or bring it back, as it is wanted by now.
+    async def poll(self) -> None:
+        """Unload or load the model if it is time to.
 
         Raises:
-            ModelError: it cannot be brought back now; the next message tries again.
+            ModelError: it cannot be loaded now; the next message tries again.
         """
-        engine = self._screen.chat.engine
-        if self._wanted and self._screen.training.running:
-            if not engine.offloaded and self._quiet():
+        engine = self._context.chat.engine
+        if self._wanted and self._trainings.running:
+            if not engine.offloaded and self._idle():
                 await asyncio.to_thread(engine.offload)
                 self._lease.release()
         elif engine.offloaded:
@@ -57,34 +58,35 @@ class Lending:
         self._show()
 
     async def end(self) -> None:
-        """The training is over: the model comes back.
+        """Load the model again after a training.
 
         Raises:
-            ModelError: it cannot be brought back now; the next message tries again.
+            ModelError: it cannot be loaded now; the next message tries again.
         """
         self._wanted = False
-        if self._screen.chat.engine.offloaded:
+        engine = self._context.chat.engine
+        if engine.offloaded:
             try:
-                await asyncio.to_thread(self._screen.chat.engine.restore)
+                await asyncio.to_thread(engine.restore)
                 self._lease.acquire()
             finally:
                 self._show()
 
     def close(self) -> None:
-        """The chat is left."""
+        """Give the GPU lease up."""
         self._lease.release()
 
-    def _quiet(self) -> bool:
-        """Whether nobody types and no reply is in the making."""
-        draft, now = self._screen.composer.text, time.monotonic()
+    def _idle(self) -> bool:
+        """Whether nobody is typing and no reply is streaming."""
+        draft, now = self._context.composer.text, time.monotonic()
         if draft != self._draft:
             self._draft, self._since = draft, now
         still = not draft.strip() or now - self._since >= STILL_SECONDS
-        return still and not self._screen.talk.streaming
+        return still and not self._context.reply.streaming
 
     def _show(self) -> None:
-        status = self._screen.status
+        status = self._context.status
         away = tr(AWAY)
-        lent, passing = self._screen.chat.engine.offloaded, status.status.passing
-        if passing == ("" if lent else away):  # other words that stand there go first
+        lent, passing = self._context.chat.engine.offloaded, status.status.passing
+        if passing == ("" if lent else away):  # another message there is not overwritten
             status.change(passing=away if lent else "")

@@ -1,60 +1,112 @@
-"""The chat screen: the talk above, the input below, the status line at the bottom.
+"""The chat screen: the conversation above, the input below, the status line at the bottom.
 
-Composes the widgets and passes on what they say: text to the talk (`tui/chat/conversation.py`),
-commands to their handlers (`tui/chat/handlers/handlers.py`), keys to where they belong. Commands
-work while a reply streams.
+It composes the widgets, and passes keys and messages on to controllers and command handlers, which
+share a `ChatContext`. Commands work while a reply streams.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import ExitStack
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, work
 from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.screen import Screen
 
 from memory.errors import DiscernError
 from memory.i18n.i18n import tr
 from memory.i18n.retold import retold
-from memory.journal.journal import Journal
 from memory.settings.settings import Home, Settings
-from tui.chat.handlers.handlers import Handlers
-from tui.chat.opening import Opened, OpeningStep
-from tui.chat.reading_stage import ReadingStage
+from tui.chat.context import ChatContext, ReplyState
+from tui.chat.conversation import Conversation
+from tui.chat.drafts import keep_drafts, restore_draft
+from tui.chat.handlers.command_handlers import command_handlers
+from tui.chat.marking import MarkingController
+from tui.chat.opening import Opened, Opening, OpeningStep
+from tui.chat.polling import Polling
+from tui.chat.reading import ReadingController
+from tui.chat.thread_view import ThreadView
+from tui.chat.training import TrainingController
+from tui.commands.completion_sources import sources
 from tui.commands.registry import Command, parse
+from tui.keys.bindings import bindings
 from tui.markdown.view import Page
-from tui.terminal.editor import left_drafts
-from tui.terminal.printing import echo
 from tui.terminal.sanitize import clean, one_line
+from tui.training.training import TrainingEnded, TrainingEvent, TrainingStarted
 from tui.widgets.chat.receipt import Receipt
+from tui.widgets.chat.transcript import Transcript
 from tui.widgets.chat.why_card import WhyCard
 from tui.widgets.composer.composer import Composer
+from tui.widgets.composer.entry import Entry
+from tui.widgets.composer.status_line import StatusLine
 from tui.widgets.marking.contrast_card import Card
 from tui.widgets.marking.mark_picker import MarkPicker
+from tui.widgets.marking.word_picker import PassageView
+from tui.widgets.training.panel import TrainingPanel
+
+if TYPE_CHECKING:
+    from agent.chat.chat import Chat
 
 POLL_SECONDS = 2.0
+OFFLOAD_SECONDS = 1.0
+"""How often it is checked whether a training needs the model's place on the GPU."""
 
 
-class ChatScreen(ReadingStage):
+class ChatScreen(Screen[None]):
     """One open chat."""
 
     DEFAULT_CSS = """
     ChatScreen { layout: vertical; }
     """
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("chat"), *bindings("reply")]
 
     AUTO_FOCUS = "#composer"
 
     def __init__(
         self, home: Home, settings: Settings, *, thread: str | None = None, new: bool = False
     ) -> None:
-        super().__init__(home, settings, self.submit, thread=thread, new=new)
-        self._handlers = Handlers(self)
-        self._noticed: set[str] = set()
-        self._broke = ""
+        super().__init__()
+        context = ChatContext(
+            screen=self,
+            home=home,
+            settings=settings,
+            transcript=Transcript(),
+            entry=Entry(lambda: sources(self.context.open_chat), self.submit),
+            status=StatusLine(),
+            panel=TrainingPanel(),
+            reply=ReplyState(),
+        )
+        self.context = context
+        self.transcript, self.status, self.panel = context.transcript, context.status, context.panel
+        self.entry, self.composer = context.entry, context.composer
+        self.thread = ThreadView(context)
+        self.conversation = Conversation(context, self.thread)
+        self.training = TrainingController(context, self.thread, self.conversation)
+        self.handlers = command_handlers(
+            context,
+            self.thread,
+            self.conversation,
+            self.training,
+            begin=self.begin_command,
+            leave=self.leave,
+        )
+        self._marking = MarkingController(context, self.conversation, self.handlers.marks)
+        self._reading = ReadingController(context, self.thread)
+        self._polling = Polling(context, self.thread, self.conversation, self.training)
+        self._opening = Opening(home, settings, self.post_message, thread=thread, new=new)
+        self.failed: DiscernError | None = None
+        """Why the chat could not be opened."""
+        self._send_when_ready = ""
         self._left = False
 
+    @property
+    def chat(self) -> Chat:
+        """The open chat; only after it was loaded."""
+        return self.context.chat
+
     def compose(self) -> ComposeResult:
-        """Lay the parts down."""
+        """Compose the widgets, top to bottom."""
         yield self.transcript
         yield self.panel
         yield self.entry
@@ -63,17 +115,17 @@ class ChatScreen(ReadingStage):
     # --- opening and leaving -----------------------------------------------------------------
 
     def on_mount(self) -> None:
-        """Paint first, then load."""
+        """Load the model after the first paint."""
         self.status.change(passing=tr("loading the model…"))
         self.call_after_refresh(self._opening.begin)
 
     def on_opening_step(self, message: OpeningStep) -> None:
-        """Say what the opening is at."""
+        """Show the current step of loading."""
         if self.status.status.passing:
             self.status.change(passing=f"{retold(message.text)}…")
 
     async def on_opened(self, message: Opened) -> None:
-        """Show the thread, or leave with the sentence that says what is wrong."""
+        """Show the thread, or exit with the error."""
         if message.chat is None:
             assert message.error is not None
             if not isinstance(message.error, DiscernError):
@@ -81,68 +133,67 @@ class ChatScreen(ReadingStage):
             self.failed = message.error
             self.app.exit(message.error.exit_code, return_code=message.error.exit_code)
             return
-        self._chat = message.chat
-        info = message.chat.engine.info
+        chat = self.context.open_chat = message.chat
+        info = chat.engine.info
         self.status.change(passing="", model=info.name, context_size=info.context)
-        await self.talk.show_thread()
-        await self.good_morning()
-        self.training.watch_nights(info.path)
+        await self.thread.show()
+        self.training.start()
+        self.set_interval(OFFLOAD_SECONDS, self._poll_offload)
+        await self.training.say_last_night()
+        self.training.trainings.watch_nights(info.path)
         self.set_interval(POLL_SECONDS, self._poll)
-        self.app.theme_changed_signal.subscribe(self, self.recolour)
-        if not self.composer.text and (draft := await asyncio.to_thread(self._left_draft)):
-            self.composer.write(draft)
+        self.app.theme_changed_signal.subscribe(self, lambda _: self.thread.refresh_marks_later())
+        if not self.composer.text:
+            draft = await asyncio.to_thread(restore_draft, self.context.home, chat.journal)
+            if draft:
+                self.composer.write(draft)
         if self._send_when_ready and self._send_when_ready == self.composer.text:
-            self.submit(self._send_when_ready)  # unless it was written on since
-
-    def _left_draft(self) -> str | None:
-        """Return the latest message that an earlier chat could not send."""
-        for text in left_drafts(self.home):
-            self.chat.journal.drafts.add(text)
-        return self.chat.journal.drafts.pop()
+            self.submit(self._send_when_ready)  # unless it was edited since
 
     def leave(self) -> None:
         """Leave the application."""
         self._left = True
-        self.talk.stop()
+        self.conversation.stop()
         self.app.exit(0)
 
     def let_go(self) -> None:
-        """Close what is open; the screen is gone. A message that was being written when the chat was
-        ended from outside is in the input of the next one."""
-        self.training.close()
-        unsaid = self.talk.close()
+        """Close everything after the screen is gone.
+
+        If the chat was ended from outside, the message being written is kept for the next chat.
+        """
+        self.training.trainings.close()
+        unsent = self.conversation.close()
         if not self._left:
-            self._keep_draft([unsaid, self.entry.draft])
+            chat = self.context.open_chat
+            journal = chat.journal if chat is not None else None
+            keep_drafts(self.context.home, journal, [unsent, self.entry.draft])
         self._opening.close()
 
-    def _keep_draft(self, texts: list[str]) -> None:
-        if texts := [text for text in texts if text.strip()]:
-            try:
-                with ExitStack() as stack:
-                    journal = (
-                        self._chat.journal
-                        if self._chat
-                        else stack.enter_context(Journal(self.home.journal))
-                    )
-                    for text in texts:
-                        journal.drafts.add(text)
-            except DiscernError as error:
-                said = f"the message that was being written could not be kept ({error}):\n"
-                echo(f"discern: {said}{texts[-1]}", err=True)
+    def on_unmount(self) -> None:
+        """Give the GPU lease up."""
+        self.training.close()
 
-    # --- talking -----------------------------------------------------------------------------
+    @work(group="poll", exclusive=True)
+    async def _poll(self) -> None:
+        await self._polling.poll()
+
+    @work(group="lending", exclusive=True)
+    async def _poll_offload(self) -> None:
+        await self.training.poll_offload()
+
+    # --- messages and commands ---------------------------------------------------------------
 
     def submit(self, text: str) -> None:
-        """Send, or do what a command asks."""
+        """Send a message or run a command; while the model loads it is kept in the input."""
         parsed = parse(text.strip())
-        asks_the_chat = parsed is None or parsed.command is None or parsed.command.name != "quit"
+        needs_chat = parsed is None or parsed.command is None or parsed.command.name != "quit"
         if not text.strip():
             return
-        if self._chat is None and asks_the_chat:
+        if self.context.open_chat is None and needs_chat:
             self._send_when_ready = text
             self.status.change(passing=tr("loading; sent when ready…"))
             return
-        if parsed is None and self.talk.asked:
+        if parsed is None and self.conversation.pending:
             self.status.say(tr("The reply is still being written; Esc stops it."))
             return
         self._send_when_ready = ""
@@ -150,7 +201,7 @@ class ChatScreen(ReadingStage):
         self.composer.take()
         if parsed is None:
             self.entry.leave_edit()
-            self.ask(text, instead_of=edited)
+            self.conversation.ask(text, instead_of=edited)
         else:
             self._run_command(text.strip())
 
@@ -165,55 +216,50 @@ class ChatScreen(ReadingStage):
                 if near
                 else tr("There is no command /{name}; /help lists them all.", name=name)
             )
-            await self.say(said, "error")
+            await self.context.say(said, "error")
             self.entry.give_back(text)
             return
-        await self.attempt(getattr(self._handlers, parsed.command.handler)(parsed.argument))
+        await self.context.attempt(self.handlers.find(parsed.command)(parsed.argument))
 
-    @work(group="poll", exclusive=True)
-    async def _poll(self) -> None:
-        try:
-            await self._look_around()
-        except Exception as error:  # said once, not at every look
-            if self._broke != (broke := str(error)):
-                self._broke = broke
-                await self.say_error(error)
-        else:
-            self._broke = ""
+    def begin_command(self, command: Command) -> None:
+        """Put a command into the input; run it at once if it takes no argument."""
+        self.composer.focus()
+        if command.argument:
+            self.composer.write(f"/{command.name} ")
+        elif self.context.open_chat is not None:
+            self._run_command(f"/{command.name}")
 
-    async def _look_around(self) -> None:
-        await asyncio.to_thread(self.training.attach)
-        if not self.training.running:  # its end says so in the right order
-            await self.talk.look()
-        await self._look_at_what_is_derived()
-        self.refresh_status()
-
-    async def _look_at_what_is_derived(self) -> None:
-        """Say once what is wrong with the index, the checkpoints or the adapter, which keep nobody from
-        talking.
-
-        While the index is made the status line says that recall goes by words alone.
-        """
-        index = self.chat.memory.notice
-        self.status.change(by_words=index is not None)
-        if index is not None and "is being made" in index:
-            index = None
-        for notice in filter(None, (index, *self.chat.notices)):
-            if notice not in self._noticed:
-                self._noticed.add(notice)
-                said = retold(notice)
-                await self.say(f"{said[:1].upper()}{said[1:]}.")
+    @work(group="commands")
+    async def open_help(self) -> None:
+        """Open the list of commands and keys; it works while the model loads, too."""
+        await self.handlers.application.help()
 
     # --- keys --------------------------------------------------------------------------------
 
+    async def on_key(self, event: events.Key) -> None:
+        """Let marking handle the key; a printable one goes to the input."""
+        if await self._marking.handle_key(event):
+            return
+        if self.focused is self.transcript and event.is_printable:
+            self.composer.focus()
+            self.composer.insert(event.character or "")
+            event.stop()
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Paste into the input when a reply is chosen or nothing has the focus."""
+        if self.focused in (None, self.transcript) and event.text:
+            event.stop()
+            self.composer.focus()
+            self.composer.insert(event.text)
+
     def action_back(self) -> None:
-        """Close the menu, stop the reply, or leave the choice of a reply, in this order."""
+        """Close the picker, close the menu, stop the reply, or drop the cursor: whichever is first."""
         if self.query(MarkPicker):
-            self.leave_gestures()
+            self._marking.close_pickers()
         elif self.entry.close_menu() or self.entry.leave_edit():
             pass
-        elif self.talk.asked:
-            self.talk.stop()
+        elif self.conversation.pending:
+            self.conversation.stop()
         else:
             self.transcript.choose(None)
             self.entry.aim(None)
@@ -229,85 +275,174 @@ class ChatScreen(ReadingStage):
         self.transcript.walk(step)
         self.set_focus(self.transcript if self.transcript.chosen else self.composer)
 
-    @work(group="commands")
-    async def action_unmark(self) -> None:
-        """Take back the last mark of the chosen reply."""
-        view = self.transcript.chosen
-        if view is not None and view.marks:
-            await self.attempt(self._handlers.take_back(view.marks[-1].id))
+    def action_training(self) -> None:
+        """Open the training screen."""
+        self.training.open_screen()
 
-    @work(group="commands")
-    async def on_receipt_undone(self, message: Receipt.Undone) -> None:
-        """Take back the mark of a receipt."""
-        await self.attempt(self._handlers.take_back(message.difference))
+    # --- reading -----------------------------------------------------------------------------
 
-    @work(group="commands")
-    async def action_why(self) -> None:
-        """Show what was recalled for the chosen reply."""
-        if self.transcript.chosen is not None:
-            await self.attempt(self._handlers.why())
+    @property
+    def selected_source(self) -> str:
+        """The selection as Markdown where it lies in one reply."""
+        return self._reading.selected_text()
 
-    @work(group="commands")
-    async def action_contrast(self) -> None:
-        """Write the three lines of the chosen reply's mark."""
-        if self.transcript.chosen is not None:
-            await self.attempt(self._handlers.contrast())
-
-    # --- cards -------------------------------------------------------------------------------
-
-    @work(group="commands")
-    async def on_card_kept(self, message: Card.Kept) -> None:
-        """Keep what was confirmed."""
-        await self.attempt(self._handlers.keep(message.card, message.lines))
-
-    @work(group="commands")
-    async def on_card_left(self, message: Card.Left) -> None:
-        """Leave a mark as it was."""
-        await self.attempt(self._handlers.close(message.card))
-
-    @work(group="commands")
-    async def on_why_card_pinned(self, message: WhyCard.Pinned) -> None:
-        """Pin a recalled difference."""
-        await self.attempt(self._handlers.pin_row(message.card, message.difference, message.on))
-
-    @work(group="commands")
-    async def on_why_card_left(self, message: WhyCard.Left) -> None:
-        """Close the card, and forget what was struck out in it."""
-        await self.attempt(self._handlers.leave_why(message.card, message.forgotten))
+    @work(group="earlier")
+    async def on_transcript_near_top(self, message: Transcript.NearTop) -> None:
+        """Mount earlier turns."""
+        if self.context.open_chat is not None:
+            await self.context.attempt(self.thread.show_earlier())
 
     def on_composer_page(self, message: Composer.Page) -> None:
-        """Scroll the talk."""
+        """Scroll the conversation."""
         if message.direction < 0:
             self.transcript.scroll_page_up(animate=False)
         else:
             self.transcript.page_down()
 
-    async def on_key(self, event: events.Key) -> None:
-        """Writing while a reply is chosen goes on in the input."""
-        if await self.took(event):
-            return
-        if self.focused is self.transcript and event.is_printable:
-            self.composer.focus()
-            self.composer.insert(event.character or "")
-            event.stop()
+    async def on_composer_editor(self, message: Composer.Editor) -> None:
+        """Open the draft in the user's editor."""
+        await self._reading.write_in_editor()
 
-    def on_paste(self, event: events.Paste) -> None:
-        """What is pasted while a reply is chosen, or nothing, is written in the input."""
-        if self.focused in (None, self.transcript) and event.text:
-            event.stop()
-            self.composer.focus()
-            self.composer.insert(event.text)
+    async def action_edit(self) -> None:
+        """Put the chosen message into the input."""
+        if self.transcript.chosen is not None:
+            await self.context.attempt(self.handlers.messages.edit())
+            self.transcript.choose(None)
+
+    async def action_retry(self) -> None:
+        """Ask the chosen message again."""
+        if self.transcript.chosen is not None:
+            await self.context.attempt(self.handlers.messages.retry())
+
+    async def action_branch(self, step: int) -> None:
+        """Show the branch before or after the chosen reply's."""
+        await self._reading.step_branch(step)
+
+    def action_thought(self) -> None:
+        """Fold or unfold the thinking of the chosen reply."""
+        self._reading.toggle_thought()
+
+    def action_copy(self) -> None:
+        """Copy the chosen reply's Markdown."""
+        self._reading.copy()
+
+    def action_copy_code(self) -> None:
+        """Copy the code of the chosen reply, one block at a press."""
+        self._reading.copy_code()
 
     def on_page_link_clicked(self, event: Page.LinkClicked) -> None:
-        """Say where a link leads and copy it; nothing a model wrote is opened by itself."""
+        """Copy a link's address; nothing a model wrote is opened."""
         target = clean(event.href)
         self.app.copy_to_clipboard(target)
         self.notify(tr("Copied: {text}", text=one_line(target, 200)), markup=False)
 
-    def pick(self, command: Command) -> None:
-        """Begin a command chosen in the palette; one without an argument is done at once."""
-        self.composer.focus()
-        if command.argument:
-            self.composer.write(f"/{command.name} ")
-        elif self._chat is not None:
-            self._run_command(f"/{command.name}")
+    # --- marking -----------------------------------------------------------------------------
+
+    def on_transcript_chosen(self, message: Transcript.Chosen) -> None:
+        """Move the focus with the cursor."""
+        self._marking.chosen(message.view)
+
+    def on_text_selected(self, event: events.TextSelected) -> None:
+        """Say what can be done with the selection."""
+        self._marking.text_selected()
+
+    # These three are awaited by the key that asks for them, so that a quick next key finds them open.
+
+    async def action_mark(self) -> None:
+        """Mark the chosen reply, or what is selected of it."""
+        await self._marking.mark()
+
+    async def action_mark_now(self) -> None:
+        """Mark what is selected, else the chosen reply, else the last one."""
+        await self._marking.mark_now()
+
+    async def action_passage(self) -> None:
+        """Choose words of the chosen reply."""
+        await self._marking.choose_words()
+
+    @work(group="commands")
+    async def on_passage_view_taken(self, message: PassageView.Taken) -> None:
+        """Mark the words that were chosen."""
+        await self._marking.words_taken(message.view, message.span)
+
+    @work(group="commands")
+    async def on_passage_view_left(self, message: PassageView.Left) -> None:
+        """Close the word picker."""
+        self._marking.words_left(message.view)
+
+    @work(group="commands")
+    async def on_mark_picker_left(self, message: MarkPicker.Left) -> None:
+        """Close the mark picker."""
+        self._marking.picker_left(message.picker, typing=message.typing)
+
+    @work(group="commands")
+    async def on_mark_picker_said(self, message: MarkPicker.Said) -> None:
+        """Store the mark that was chosen in the picker."""
+        await self._marking.mark_chosen(message.picker, message.mark)
+
+    @work(group="commands")
+    async def action_unmark(self) -> None:
+        """Remove the latest mark of the chosen reply."""
+        view = self.transcript.chosen
+        if view is not None and view.marks:
+            await self.context.attempt(self.handlers.marks.remove(view.marks[-1].id))
+
+    @work(group="commands")
+    async def on_receipt_undone(self, message: Receipt.Undone) -> None:
+        """Remove the mark of a receipt."""
+        await self.context.attempt(self.handlers.marks.remove(message.difference))
+
+    # --- cards -------------------------------------------------------------------------------
+
+    @work(group="commands")
+    async def action_contrast(self) -> None:
+        """Open the card of the chosen reply's mark."""
+        if self.transcript.chosen is not None:
+            await self.context.attempt(self.handlers.marks.contrast())
+
+    @work(group="commands")
+    async def on_card_kept(self, message: Card.Kept) -> None:
+        """Store the lines of a card."""
+        await self.context.attempt(self.handlers.marks.keep_card(message.card, message.lines))
+
+    @work(group="commands")
+    async def on_card_left(self, message: Card.Left) -> None:
+        """Close a card."""
+        await self.context.attempt(self.handlers.marks.close_card(message.card))
+
+    @work(group="commands")
+    async def action_why(self) -> None:
+        """Open the card of what was recalled for the chosen reply."""
+        if self.transcript.chosen is not None:
+            await self.context.attempt(self.handlers.recall.why())
+
+    @work(group="commands")
+    async def on_why_card_pinned(self, message: WhyCard.Pinned) -> None:
+        """Pin a recalled difference."""
+        handler = self.handlers.recall
+        await self.context.attempt(handler.pin(message.card, message.difference, message.on))
+
+    @work(group="commands")
+    async def on_why_card_left(self, message: WhyCard.Left) -> None:
+        """Close the card and forget what was struck out in it."""
+        handler = self.handlers.recall
+        await self.context.attempt(handler.close_card(message.card, message.forgotten))
+
+    # --- trainings ---------------------------------------------------------------------------
+
+    def on_training_panel_clicked(self) -> None:
+        """Open the training screen."""
+        self.training.open_screen()
+
+    def on_training_started(self, message: TrainingStarted) -> None:
+        """Show that a training began."""
+        self.training.started()
+
+    def on_training_event(self, message: TrainingEvent) -> None:
+        """Show the progress of a training."""
+        self.training.event(message)
+
+    @work(group="training")
+    async def on_training_ended(self, message: TrainingEnded) -> None:
+        """Show the outcome of a training and serve the new adapter."""
+        await self.training.ended(message)

@@ -1,7 +1,7 @@
 """The registry of slash commands; completion, /help, the palette and the docs page are made from it.
 
-A command names a method of `tui.chat.handlers.handlers.Handlers`; a test holds the two together.
-What a line may become is in `tui/commands/completion.py`.
+A command names its handler as `subject.method` of `tui.chat.handlers.command_handlers.CommandHandlers`;
+a test holds both together. Completion is in `tui/commands/completion.py`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ COMMANDS: tuple[Command, ...] = (
         "mark the reply: what broke, how it should sound",
         "Marks the last reply (or the chosen one). Bare it marks a surprise; after => stands how the "
         "reply should have sounded, and that is what is trained.",
-        "diff",
+        "marks.diff",
         "[error|surprise|hold] [kind] [note] [=> how it should sound]",
         ("mark",),
         (
@@ -48,20 +48,20 @@ COMMANDS: tuple[Command, ...] = (
         "undo",
         "take the last mark back",
         "Takes back the mark made last; the talk stays as it is.",
-        "undo",
+        "marks.undo",
     ),
     Command(
         "contrast",
         "write what was missed, lost, and how it sounds",
         "Opens the three lines of a mark; the model drafts what is empty, and you keep or leave it.",
-        "contrast",
+        "marks.contrast",
         "[ID]",
     ),
     Command(
         "train",
         "learn the waiting differences now",
         "Trains an adapter on the marked differences, tests it, and swaps it in if it holds.",
-        "train",
+        "training.train",
         "[stop|abort|force]",
         words=(
             ("stop", "end it now; the best so far is tested and kept if it holds"),
@@ -75,13 +75,13 @@ COMMANDS: tuple[Command, ...] = (
         "Opens the training under way, whoever began it, from its beginning: phases, loss, how each "
         "lesson stands, the log; s stops it and keeps the best, a aborts it. When nothing trains it "
         "shows the last one.",
-        "training",
+        "training.training",
     ),
     Command(
         "adapters",
         "list, use ID, on, off, rollback",
         "Lists the adapters; `use ID` serves one, `off` the base till `on`, `rollback` goes back.",
-        "adapters",
+        "adapters.adapters",
         "[use ID|on|off|rollback]",
         ("adapter",),
         (
@@ -95,7 +95,7 @@ COMMANDS: tuple[Command, ...] = (
         "recall",
         "put past differences into the context, or not",
         "Switches recall; without a word it says how it stands.",
-        "recall",
+        "recall.recall",
         "[on|off]",
         words=(("on", "recall what bears on a message"), ("off", "answer from the weights alone")),
     ),
@@ -104,7 +104,7 @@ COMMANDS: tuple[Command, ...] = (
         "what was recalled for the reply, to pin or forget",
         "Shows the differences that stood in the context of the last (or the chosen) reply, with how "
         "well they fitted; p pins one, f forgets it.",
-        "why",
+        "recall.why",
     ),
     Command(
         "memory",
@@ -112,7 +112,7 @@ COMMANDS: tuple[Command, ...] = (
         "Opens what was marked and where each difference stands, sifted by words (a kind, a state, any "
         "text), to edit, pin, supersede or forget; `forget ID` removes one for good, with the turn it "
         "was marked in.",
-        "memory",
+        "memory.memory",
         "[WORDS|show|edit|pin|unpin|forget ID]",
         ("differences",),
         words=(
@@ -128,7 +128,7 @@ COMMANDS: tuple[Command, ...] = (
         "ask the last (or chosen) message again",
         "Asks the message of the last (or the chosen) reply again, as a branch; the reply before is "
         "kept beside it and walked to with [ and ].",
-        "retry",
+        "messages.retry",
         aliases=("again",),
     ),
     Command(
@@ -136,31 +136,35 @@ COMMANDS: tuple[Command, ...] = (
         "ask the last (or chosen) message otherwise",
         "Puts the message of the last (or the chosen) reply into the input; sending it begins a "
         "branch, Esc leaves everything as it was.",
-        "edit",
+        "messages.edit",
     ),
     Command(
         "context",
         "what the model sees for the next message",
         "Shows the prompt of the next message (what is written after it, else the draft): its parts "
         "with their tokens, what is recalled, and what no longer fits.",
-        "context",
+        "messages.context",
         "[MESSAGE]",
     ),
-    Command("new", "begin a new thread", "Begins a new thread; the old one is kept.", "new"),
-    Command("threads", "list the threads", "Lists the threads, the latest first.", "threads"),
+    Command(
+        "new", "begin a new thread", "Begins a new thread; the old one is kept.", "threads.new"
+    ),
+    Command(
+        "threads", "list the threads", "Lists the threads, the latest first.", "threads.threads"
+    ),
     Command(
         "sessions",
         "search all past talk; rename, delete, export",
         "Opens all past talk: write to search it, Enter goes on in the chosen thread. Keys rename it, "
         "delete it (its marks stay) and write it to a file as Markdown or JSON.",
-        "sessions",
+        "threads.sessions",
         "[WORDS]",
     ),
     Command(
         "thread",
         "go on in another thread",
         "Goes on in the named thread; a new name begins one.",
-        "thread",
+        "threads.thread",
         "NAME",
     ),
     Command(
@@ -168,30 +172,32 @@ COMMANDS: tuple[Command, ...] = (
         "base, adapters, recall on or off, side by side",
         "Asks two ways of answering the same, by default the message of the last (or chosen) reply: "
         "1 and 2 change the sides, b makes it blind, and the better reply can become a mark.",
-        "compare",
+        "compare.compare",
         "[PROMPT]",
     ),
     Command(
         "report",
         "what the trainings found",
         "Opens the reports, the latest first; [ and ] walk them, o writes the page with plots.",
-        "report",
+        "training.report",
     ),
     Command(
         "theme",
         "choose the colours",
         "Changes the colours and keeps the choice; without a name it opens all themes.",
-        "theme",
+        "application.theme",
         "[NAME]",
     ),
     Command(
         "help",
         "commands and keys",
         "Opens all commands, keys and signs; writing sifts them, Enter takes a command.",
-        "help",
+        "application.help",
         aliases=("?", "keys"),
     ),
-    Command("quit", "leave", "Leaves; everything is kept.", "quit", aliases=("exit", "q")),
+    Command(
+        "quit", "leave", "Leaves; everything is kept.", "application.quit", aliases=("exit", "q")
+    ),
 )
 
 

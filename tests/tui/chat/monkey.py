@@ -199,7 +199,7 @@ async def _comes_to_rest(seat: Seat) -> None:
         await asyncio.sleep(0.1)
     await seat.until(lambda: len(seat.app.screen_stack) == 2, patience=60)
     await seat.ready()
-    await seat.until(lambda: not seat.screen.talk.asked, patience=60)
+    await seat.until(lambda: not seat.screen.conversation.pending, patience=60)
     seat.screen.composer.focus()
     await seat.types("/thread last")
     await seat.until(lambda: seat.screen.chat.thread.name == "last", patience=30)

@@ -53,7 +53,7 @@ async def test_a_message_is_asked_again_and_both_replies_can_be_walked_to(
         assert first is not None
         await seat.types("/retry")
         await seat.sees("Two", "‹ 2/2 ›")
-        await seat.until(lambda: not seat.screen.talk.streaming)
+        await seat.until(lambda: not seat.screen.conversation.streaming)
         assert asked(seat) == ["One", "Two"]
         await seat.pilot.press("alt+up", "left_square_bracket")
         await seat.sees("‹ 1/2 ›")
@@ -84,7 +84,7 @@ async def test_a_message_is_asked_otherwise_and_the_thread_stays_on_that_branch(
         seat.screen.composer.write("Other two")
         await seat.pilot.press("enter")
         await seat.until(lambda: asked(seat) == ["One", "Other two"])
-        await seat.until(lambda: not seat.screen.talk.streaming)
+        await seat.until(lambda: not seat.screen.conversation.streaming)
         await seat.sees("‹ 2/2 ›")
         assert seat.draft == "a draft"
     with Chat.open(home, tiny_settings) as chat:  # what `discern ask --continue` opens

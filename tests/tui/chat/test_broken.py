@@ -34,12 +34,12 @@ async def test_a_message_that_a_full_disk_refuses_stands_in_the_input_again(
             broken.setattr(OpenThread, "sync", full)
             await seat.types("precious words")
             await seat.sees("The disk is full; free some room.", "› precious words")
-            await seat.until(lambda: not seat.screen.talk.asked)
+            await seat.until(lambda: not seat.screen.conversation.pending)
             assert seat.draft == "precious words"
             assert len(seat.screen.transcript.turns) == 1
         await seat.hits("enter")
         await seat.until(lambda: len(seat.screen.transcript.turns) == 2)
-        await seat.until(lambda: not seat.screen.talk.asked)
+        await seat.until(lambda: not seat.screen.conversation.pending)
         assert seat.screen.chat.thread.turns()[-1].asked == "precious words"
 
 
@@ -111,7 +111,7 @@ async def test_a_worker_that_breaks_ends_neither_the_chat_nor_the_draft(
         seat.screen.composer.write("my draft")
         monkeypatch.setattr(Differences, "on_turns", full)
         monkeypatch.setattr(Branches, "siblings", full)
-        seat.screen.recolour()
+        seat.screen.thread.refresh_marks_later()
         await seat.sees("The disk is full; free some room.")
         assert seat.app.is_running
         assert seat.draft == "my draft"

@@ -72,16 +72,16 @@ async def test_a_mark_made_while_a_reply_that_is_then_refused_was_asked_for_mark
 ) -> None:
     async with sitting(home, quick) as seat:
         await seat.asks(SEEN)
-        talk = seat.screen.talk
+        reply = seat.screen.context.reply
         view = seat.screen.transcript.turns[0]
         other = type(view)("never kept")
         await seat.screen.transcript.add(other)
-        talk.streaming, talk.speaking = True, other
-        await seat.screen._handlers.diff("error")
-        talk.streaming, talk.speaking = False, None
+        reply.streaming, reply.view = True, other
+        await seat.screen.handlers.marks.diff("error")
+        reply.streaming, reply.view = False, None
         await other.remove()
-        [action] = talk._after
-        await seat.screen.attempt(action())
+        [action] = seat.screen.conversation._after
+        await seat.screen.context.attempt(action())
         await seat.sees("The reply was not kept, so nothing was marked")
         assert seat.screen.chat.journal.differences.all() == []
 

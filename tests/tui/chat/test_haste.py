@@ -38,11 +38,11 @@ async def test_a_message_right_behind_a_command_is_said_in_the_thread_that_the_c
     async with sitting(home, quick) as seat:
         await seat.asks("first")
         await rushes(seat, "/thread other", "hello")
-        await seat.until(lambda: len(asked(seat)) == 2 and not seat.screen.talk.asked)
+        await seat.until(lambda: len(asked(seat)) == 2 and not seat.screen.conversation.pending)
         assert asked(seat) == [("main", "first"), ("other", "hello")]
         assert seat.draft == ""
         await rushes(seat, "/n", "more")  # what the menu would have offered for /n is taken
-        await seat.until(lambda: len(asked(seat)) == 3 and not seat.screen.talk.asked)
+        await seat.until(lambda: len(asked(seat)) == 3 and not seat.screen.conversation.pending)
         assert asked(seat)[-1][0] not in ("main", "other")
         assert asked(seat)[-1][1] == "more"
         await seat.sees("New thread:", "› more")
@@ -53,7 +53,7 @@ async def test_a_second_message_right_behind_the_first_waits_in_the_input(
 ) -> None:
     async with sitting(home, quick) as seat:
         await rushes(seat, "one", "two")
-        await seat.until(lambda: asked(seat) and not seat.screen.talk.asked)
+        await seat.until(lambda: asked(seat) and not seat.screen.conversation.pending)
         assert asked(seat) == [("main", "one")]
         assert seat.draft == "two"
 
@@ -78,7 +78,7 @@ async def test_what_is_written_on_after_enter_while_the_model_loads_is_not_sent_
         await seat.until(lambda: seat.draft == "one_and_a_ha")
         on.set()
         await seat.ready()
-        assert not seat.screen.talk.asked
+        assert not seat.screen.conversation.pending
         assert asked(seat) == []
         assert seat.draft == "one_and_a_ha"
 
@@ -96,7 +96,7 @@ async def test_escape_right_behind_enter_stops_the_reply_that_has_not_begun(
     async with sitting(home, quick) as seat:
         seat.screen.submit("one")
         seat.screen.action_back()
-        await seat.until(lambda: not seat.screen.talk.asked)
+        await seat.until(lambda: not seat.screen.conversation.pending)
         assert heard == [True]
 
 

@@ -133,7 +133,7 @@ async def test_a_reply_that_streams_is_marked_when_it_has_ended(home: Home, tiny
     )
     async with sitting(home, endless) as seat:
         await seat.types("Speak")
-        await seat.until(lambda: seat.screen.talk.streaming)
+        await seat.until(lambda: seat.screen.conversation.streaming)
         await seat.until(lambda: len(seat.screen.transcript.turns[-1].reply.text) > 200)
         await seat.hits("alt+d")
         await seat.hits("1", "1", "S", "o", "enter")  # as quick as one can

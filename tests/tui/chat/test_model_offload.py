@@ -51,7 +51,7 @@ async def test_a_message_sent_while_the_model_is_away_is_answered_by_what_was_le
         assert not leased_sizes(home)
         seat.screen.composer.write("Hello again")
         await seat.hits("enter")
-        await seat.until(lambda: seat.screen.talk.streaming)
+        await seat.until(lambda: seat.screen.conversation.streaming)
         await seat.sees("Hello again")
         assert len(seat.screen.chat.thread.turns()) == 1
         await seat.until(lambda: len(seat.screen.chat.thread.turns()) == 2, patience=90)
@@ -60,7 +60,7 @@ async def test_a_message_sent_while_the_model_is_away_is_answered_by_what_was_le
         assert turn.asked == "Hello again"
         assert seat.screen.chat.adapter is not None
         assert turn.adapter == seat.screen.chat.adapter.id
-        await seat.until(lambda: not seat.screen.talk.streaming)
+        await seat.until(lambda: not seat.screen.conversation.streaming)
         await seat.sees("/report shows it all")
         await seat.until(lambda: model_offload.AWAY not in seat.status)
         assert len(leased_sizes(home)) == 1
@@ -78,7 +78,7 @@ async def test_stopping_gives_a_waiting_message_back_and_the_end_of_a_training_t
         await aside(seat)
         seat.screen.composer.write("Are you there?")
         await seat.hits("enter")
-        await seat.until(lambda: seat.screen.talk.streaming)
+        await seat.until(lambda: seat.screen.conversation.streaming)
         await seat.hits("escape")
         await seat.until(lambda: seat.draft == "Are you there?")
         await seat.sees("a training has the model's room")
@@ -98,13 +98,15 @@ async def test_the_model_stays_while_somebody_types(
     async with sitting(home, small) as seat:
         await seat.types("/train")
         seat.screen.composer.write("I am still wri")
-        await seat.until(lambda: seat.screen.lending._wanted)
-        await seat.screen.lending.look()
+        offload = seat.screen.training.offload
+        assert offload is not None
+        await seat.until(lambda: offload._wanted)
+        await offload.poll()
         assert not seat.screen.chat.engine.offloaded
         assert len(leased_sizes(home)) == 1
         seat.screen.composer.take()
         await aside(seat)
-        seat.screen.training.stop()
+        seat.screen.training.trainings.stop()
         await seat.until(lambda: not seat.screen.chat.engine.offloaded)
 
 

@@ -95,9 +95,11 @@ async def test_an_adapter_never_changes_inside_a_reply(
         seat.screen.composer.write("Hello")
         await seat.hits("enter")
         # What serves is chosen before the message is shown.
-        await seat.until(lambda: seat.screen.talk.streaming and seat.screen.transcript.turns)
+        await seat.until(
+            lambda: seat.screen.conversation.streaming and seat.screen.transcript.turns
+        )
         new = put(home, tiny, 2)
-        while seat.screen.talk.streaming:
+        while seat.screen.conversation.streaming:
             assert seat.screen.chat.adapter is not None
             assert seat.screen.chat.adapter.id == old
             await seat.pilot.pause(0.01)

@@ -32,7 +32,7 @@ def endless(home: Home, tiny: Path) -> Settings:
 
 async def speaking(seat: Seat, lines: int = 3) -> None:
     """Wait until a reply is under way."""
-    await seat.until(lambda: seat.screen.talk.streaming)
+    await seat.until(lambda: seat.screen.conversation.streaming)
     reply = seat.screen.transcript.turns[-1].reply
     await seat.until(lambda: len(reply.text) > 80 * lines)
 
@@ -164,7 +164,7 @@ async def test_training_with_nothing_to_train_is_no_failure(home: Home, quick: S
     async with sitting(home, quick) as seat:
         await seat.types("/train")
         await seat.sees("No difference is marked yet, so there is nothing to train")
-        await seat.until(lambda: not seat.screen.training.running)
+        await seat.until(lambda: not seat.screen.training.trainings.running)
         assert not seat.screen.panel.display
 
 
@@ -197,7 +197,7 @@ async def test_esc_stops_the_reply_and_keeps_the_part_and_the_draft(
         await seat.hits(*"draft", "enter")
         await seat.until(lambda: seat.draft == "draft")
         await seat.hits("escape")
-        await seat.until(lambda: not seat.screen.talk.streaming)
+        await seat.until(lambda: not seat.screen.conversation.streaming)
         turn = seat.screen.transcript.turns[-1].turn
         assert turn is not None
         assert turn.stopped
@@ -237,7 +237,7 @@ async def test_the_end_is_followed_until_the_person_scrolls_up(
         await seat.until(lambda: transcript.max_scroll_y > reached + 20)
         assert transcript.scroll_y == stayed
         await seat.hits("escape")
-        await seat.until(lambda: not seat.screen.talk.streaming)
+        await seat.until(lambda: not seat.screen.conversation.streaming)
         await seat.pilot.pause()
         assert transcript.scroll_y == stayed
         while not transcript.following:
@@ -253,9 +253,9 @@ async def test_what_is_sent_while_the_model_loads_is_asked_when_it_is_there(
     async with sitting(home, quick, ready=False) as seat:
         await seat.pilot.pause()
         await seat.types("What is 2 + 3?")
-        await seat.until(lambda: seat.screen._chat is not None)
+        await seat.until(lambda: seat.screen.context.open_chat is not None)
         await seat.until(lambda: len(seat.screen.transcript.turns) == 1)
-        await seat.until(lambda: not seat.screen.talk.streaming)
+        await seat.until(lambda: not seat.screen.conversation.streaming)
         assert seat.draft == ""
 
 
@@ -359,7 +359,7 @@ async def test_the_whole_loop_mark_train_ask_without_recall_and_come_back(
         await seat.until(lambda: seat.screen.panel.display)
         await seat.asks("What is 2 + 3?")
         screen = seat.screen
-        await seat.until(lambda: not screen.training.running, patience=600)
+        await seat.until(lambda: not screen.training.trainings.running, patience=600)
         await seat.sees("Learnt 1 of 1 lessons", "is in: trained on 1 difference")
         assert screen.chat.adapter is not None
         await seat.until(lambda: screen.transcript.turns[0].marks[-1].state is State.TRAINED)
@@ -382,7 +382,7 @@ async def test_a_chat_whose_journal_is_gone_keeps_what_was_written_on_the_screen
             path.unlink()
         await seat.types("And of Lutz?")
         await seat.sees("was deleted, moved or replaced while it was open", "memory restore")
-        await seat.until(lambda: not seat.screen.talk.streaming)
+        await seat.until(lambda: not seat.screen.conversation.streaming)
         assert seat.draft == "And of Lutz?"
         assert len(seat.screen.transcript.turns) == 1  # nothing was said for nothing
         seat.screen.composer.write("")
@@ -401,7 +401,7 @@ async def test_a_reply_that_could_not_be_kept_stays_on_the_screen_and_says_so(
         for path in home.data.glob("journal.sqlite*"):
             path.unlink()
         await seat.pilot.press("escape")
-        await seat.until(lambda: not seat.screen.talk.streaming)
+        await seat.until(lambda: not seat.screen.conversation.streaming)
         await seat.sees("not kept", "nothing more is kept")
         [view] = seat.screen.transcript.turns
         assert view.turn is None

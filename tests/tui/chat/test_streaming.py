@@ -17,8 +17,8 @@ from memory.difference import Turn, new_id, now
 from memory.journal.journal import Journal
 from memory.settings.settings import Home, Settings, read_settings
 from tests.tui.seat import Seat, sitting, until
-from tui.chat import shown_thread
-from tui.chat.shown_thread import SHOWN_TURNS
+from tui.chat import thread_view
+from tui.chat.thread_view import SHOWN_TURNS
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ async def test_who_scrolled_up_is_not_moved_by_words_nor_by_the_end_and_returnin
         await seat.pilot.pause()
         stayed, seen = transcript.scroll_y, rows(seat)
         script.on.set()
-        await seat.until(lambda: not seat.screen.talk.streaming)
+        await seat.until(lambda: not seat.screen.conversation.streaming)
         await painted(seat, "The end, a")
         await seat.pilot.pause()
         assert transcript.scroll_y == stayed < transcript.max_scroll_y
@@ -96,7 +96,7 @@ async def test_who_scrolled_up_is_not_moved_by_words_nor_by_the_end_and_returnin
             await seat.pilot.pause()
         await seat.types("Go on")
         await painted(seat, "The end, a")
-        await seat.until(lambda: not seat.screen.talk.streaming)
+        await seat.until(lambda: not seat.screen.conversation.streaming)
         await seat.pilot.pause()
         assert transcript.following
         await seat.sees("The end, a")
@@ -118,7 +118,7 @@ async def test_who_comes_back_to_the_end_while_it_streams_follows_it_and_the_end
             await seat.pilot.pause()
         laid = seat.screen.transcript.turns[-1].reply.page.pieces[:30]
         script.on.set()
-        await seat.until(lambda: not seat.screen.talk.streaming)
+        await seat.until(lambda: not seat.screen.conversation.streaming)
         await painted(seat, "The end")
         await seat.pilot.pause()
         assert transcript.following
@@ -134,11 +134,11 @@ async def test_what_is_typed_while_a_list_streams_stands_there_and_nothing_of_ei
     script.take_part(monkeypatch)
     async with sitting(home, quick) as seat:
         await seat.types("Go on")
-        await seat.until(lambda: seat.screen.talk.streaming)
+        await seat.until(lambda: seat.screen.conversation.streaming)
         await seat.hits(*"my_next_")
         script.on.set()
         await seat.hits(*"words")
-        await seat.until(lambda: not seat.screen.talk.streaming)
+        await seat.until(lambda: not seat.screen.conversation.streaming)
         page = seat.screen.transcript.turns[-1].reply.page
         assert page.laid.text.split("\n") == [f"item {n}" for n in range(500)]
         assert page.laid.height == 500
@@ -153,7 +153,9 @@ async def test_a_thought_is_folded_and_its_key_unfolds_it(
     script.take_part(monkeypatch)
     async with sitting(home, quick) as seat:
         await seat.types("Think")
-        await seat.until(lambda: not seat.screen.talk.streaming and seat.screen.transcript.turns)
+        await seat.until(
+            lambda: not seat.screen.conversation.streaming and seat.screen.transcript.turns
+        )
         await seat.sees("▸ thought, 6 words: First I wonder, then I see.", "So be it.")
         await seat.hits("alt+up", "t")
         await seat.sees("▾ thought, 6 words", "First I wonder, then I see.", "So be it.")
@@ -208,7 +210,7 @@ def is_answered(seat: Seat, asked: str) -> bool:
 def answered(seat: Seat) -> str:
     """What was asked last, once it is answered and the next may be asked."""
     turn = seat.screen.transcript.turns[-1].turn if seat.screen.transcript.turns else None
-    return turn.asked if turn and not seat.screen.talk.asked else ""
+    return turn.asked if turn and not seat.screen.conversation.pending else ""
 
 
 def turns_up_to_the_top(seat: Seat) -> int:
@@ -220,8 +222,8 @@ def turns_up_to_the_top(seat: Seat) -> int:
 async def test_a_long_evening_keeps_the_latest_turns_on_the_screen_and_the_others_within_reach(
     home: Home, quick: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shown_thread, "MOST_TURNS", 6)
-    monkeypatch.setattr(shown_thread, "EARLIER_TURNS", 2)
+    monkeypatch.setattr(thread_view, "MOST_TURNS", 6)
+    monkeypatch.setattr(thread_view, "EARLIER_TURNS", 2)
     script = Script("- Yes.\n" * 9)
     script.on.set()
     script.take_part(monkeypatch)

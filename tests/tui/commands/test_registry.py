@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
-from tui.chat.handlers.handlers import Handlers
+from tui.chat.handlers.command_handlers import CommandHandlers
 from tui.commands.completion import Sources, complete
 from tui.commands.docs_page import commands_page
 from tui.commands.registry import COMMANDS, find, parse
 
 
 def test_every_command_has_a_handler_that_takes_its_argument() -> None:
+    subjects = get_type_hints(CommandHandlers)
     for command in COMMANDS:
-        handler = getattr(Handlers, command.handler)
+        subject, _, method = command.handler.partition(".")
+        handler = getattr(subjects[subject], method)
         assert inspect.iscoroutinefunction(handler), command.name
         assert list(inspect.signature(handler).parameters)[1] == "argument", command.name
+    named = {command.handler.partition(".")[0] for command in COMMANDS}
+    assert named == set(subjects)
 
 
 def test_names_and_aliases_are_unique_and_every_command_is_described() -> None:

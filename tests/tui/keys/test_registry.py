@@ -202,7 +202,7 @@ async def test_what_sends_and_what_breaks_the_line_can_be_swapped(home: Home) ->
         assert seat.draft == "a\nb"
         await seat.pilot.press("ctrl+j")
         await seat.until(lambda: [view.asked for view in seat.screen.transcript.turns] == ["a\nb"])
-        await seat.until(lambda: not seat.screen.talk.streaming)
+        await seat.until(lambda: not seat.screen.conversation.streaming)
 
 
 async def test_the_palette_offers_what_keys_do_with_the_keys_in_force(home: Home) -> None:

@@ -122,7 +122,7 @@ async def test_a_chat_opened_while_another_process_trains_shows_all_since_its_be
             beside = Watch(home, seat.screen.chat.journal)  # as another chat's screen looks
             beside.begin()
             await seat.sees("▸ learning")
-            await seat.until(lambda: seat.screen.training.running)
+            await seat.until(lambda: seat.screen.training.trainings.running)
             process.process.send_signal(signal.SIGCONT)
             await seat.sees("✓ published", "begun", "took", "Enter report")
             await until(lambda: beside.seen.state.ended and not beside.seen.alive)

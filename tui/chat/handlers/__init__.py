@@ -1,1 +1,1 @@
-"""What each slash command does."""
+"""Slash commands of the chat: one module a subject."""

@@ -20,11 +20,11 @@ from tui.widgets.chat.turn import TurnView
 from tui.widgets.chat.welcome import Welcome
 
 
-class Told(VerticalScroll):
+class Transcript(VerticalScroll):
     """The scrolling part of the chat."""
 
     DEFAULT_CSS = """
-    Told {
+    Transcript {
         height: 1fr;
         padding: 0 0 1 0;
         scrollbar-size-vertical: 1;
@@ -55,6 +55,23 @@ class Told(VerticalScroll):
     def turns(self) -> list[TurnView]:
         """The turns, oldest first."""
         return list(self.query_children(TurnView))
+
+    def view_of(self, turn: str) -> TurnView | None:
+        """Return the view of a turn by its id, if it is mounted."""
+        for view in self.turns:
+            if view.turn is not None and view.turn.id == turn:
+                return view
+        return None
+
+    def turn_around(self, widget: Widget) -> TurnView | None:
+        """Return the turn that contains a widget."""
+        return next((view for view in self.turns if view in widget.ancestors), None)
+
+    @property
+    def chosen_or_last(self) -> TurnView | None:
+        """The reply under the cursor, else the last one."""
+        views = self.turns
+        return self.chosen or (views[-1] if views else None)
 
     @property
     def following(self) -> bool:

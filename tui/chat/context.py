@@ -1,0 +1,98 @@
+"""What the controllers and command handlers of one chat screen share: its widgets and its open chat."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from textual.app import App
+from textual.screen import Screen
+
+from memory.errors import NothingToTrainError
+from memory.i18n.i18n import tr
+from memory.settings.settings import Home, Settings
+from tui.views.error_text import error_text
+from tui.widgets.chat.transcript import Transcript
+from tui.widgets.chat.turn import TurnView
+from tui.widgets.composer.composer import Composer
+from tui.widgets.composer.entry import Entry
+from tui.widgets.composer.status_line import StatusLine
+from tui.widgets.training.panel import TrainingPanel
+
+if TYPE_CHECKING:
+    from agent.chat.chat import Chat
+
+
+@dataclass(slots=True)
+class ReplyState:
+    """The reply under way.
+
+    A command that was sent before a message runs before its reply, so a reply may be pending and not
+    streaming yet.
+    """
+
+    pending: bool = False
+    """A message was sent and its reply has not ended."""
+    streaming: bool = False
+    """The reply is being generated."""
+    view: TurnView | None = None
+    """The turn that is streaming."""
+
+
+@dataclass(slots=True)
+class ChatContext:
+    """Widgets, settings and the open chat of one chat screen."""
+
+    screen: Screen[None]
+    home: Home
+    settings: Settings
+    transcript: Transcript
+    entry: Entry
+    status: StatusLine
+    panel: TrainingPanel
+    reply: ReplyState
+    open_chat: Chat | None = None
+    """None until the model is loaded."""
+
+    @property
+    def chat(self) -> Chat:
+        """The open chat; only after it was loaded."""
+        assert self.open_chat is not None
+        return self.open_chat
+
+    @property
+    def app(self) -> App[object]:
+        """The running application."""
+        return self.screen.app
+
+    @property
+    def composer(self) -> Composer:
+        """The input."""
+        return self.entry.composer
+
+    async def say(self, text: str, kind: str = "info") -> None:
+        """Add a notice at the end of the conversation and scroll to it."""
+        await self.transcript.say(text, kind)
+        if not self.reply.streaming:
+            self.transcript.follow()
+
+    async def say_error(self, error: Exception) -> None:
+        """Add a notice that says what went wrong."""
+        quiet = isinstance(error, NothingToTrainError)
+        await self.say(error_text(error), "info" if quiet else "error")
+
+    async def attempt(self, action: Awaitable[None]) -> None:
+        """Await `action`; an error becomes a notice."""
+        try:
+            await action
+        except Exception as error:
+            await self.say_error(error)
+
+    async def between_turns(self, what: str) -> bool:
+        """Return whether no reply is streaming; while one is, say that `what` has to wait for it."""
+        if self.reply.streaming:
+            await self.say(
+                tr("The reply is still being written; Esc stops it, then {what}.", what=what)
+            )
+        return not self.reply.streaming

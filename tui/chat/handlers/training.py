@@ -1,0 +1,45 @@
+"""`/train`, `/training` and `/report`."""
+
+from __future__ import annotations
+
+import asyncio
+
+from memory.i18n.i18n import quoted, tr
+from tui.chat.context import ChatContext
+from tui.chat.training import TrainingController
+
+
+class TrainingHandler:
+    """Begins, stops and shows trainings."""
+
+    def __init__(self, context: ChatContext, training: TrainingController) -> None:
+        self._context, self._training = context, training
+
+    async def train(self, argument: str) -> None:
+        """Train now, in the background; `stop` and `abort` end the training under way."""
+        word = argument.lower()
+        if word in ("stop", "abort"):
+            await self._training.stop(abort=word == "abort")
+        elif word in ("", "force"):
+            await self._training.begin(force=word == "force")
+        else:
+            await self._context.say(
+                tr("/train knows stop, abort and force, not {word}.", word=quoted(argument)),
+                "error",
+            )
+
+    async def training(self, argument: str = "") -> None:
+        """Open the screen of the training under way, or of the last one."""
+        self._training.open_screen()
+
+    async def report(self, argument: str = "") -> None:
+        """Open the reports, the newest first."""
+        from trainer.report.report import every
+        from tui.screens.report import ReportScreen
+
+        context = self._context
+        found = await asyncio.to_thread(every, context.chat.home.runs)
+        if found:
+            await context.app.push_screen_wait(ReportScreen(found))
+        else:
+            await context.say(tr("Nothing was trained yet. /train does it now."))

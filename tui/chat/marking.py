@@ -1,0 +1,248 @@
+"""Marking by keys and mouse: choosing a reply or a part of it, the mark picker, storing the mark.
+
+A mark of a reply that is still streaming waits until the reply has ended. Nothing is written before the
+last key, and Esc leaves everything as it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from textual import events
+from textual.widget import Widget
+
+from memory.errors import DiscernError, MarkError
+from memory.i18n.i18n import tr
+from memory.kinds import in_words
+from tui.chat.context import ChatContext
+from tui.chat.conversation import Conversation
+from tui.chat.handlers.marks import MarkHandler
+from tui.chat.reading import Part, selected_part
+from tui.keys.bindings import Keyboard, hints, keyboard_of
+from tui.keys.registry import KEYS
+from tui.terminal.sanitize import clean, one_line
+from tui.widgets.chat.turn import TurnView
+from tui.widgets.marking.mark_gesture import Passage, in_source
+from tui.widgets.marking.mark_picker import MarkPicker
+from tui.widgets.marking.word_picker import PassageView
+
+
+class MarkingController:
+    """Opens and closes the mark picker and the word picker, and stores what they return."""
+
+    def __init__(
+        self, context: ChatContext, conversation: Conversation, marks: MarkHandler
+    ) -> None:
+        self._context, self._conversation, self._marks = context, conversation, marks
+
+    @property
+    def _keyboard(self) -> Keyboard:
+        return keyboard_of(self._context.app)
+
+    # --- choosing ----------------------------------------------------------------------------
+
+    def chosen(self, view: TurnView | None) -> None:
+        """Focus the transcript while a reply is chosen, else the input."""
+        if self._picker_has_focus():  # it was opened since the reply was chosen
+            return
+        context = self._context
+        context.status.change(keys=self._hints(view) if view is not None else "")
+        context.screen.set_focus(context.composer if view is None else context.transcript)
+
+    def _hints(self, view: TurnView) -> str:
+        """The keys of a chosen reply that do something, as many as fit 80 columns."""
+        words = [("mark", tr("mark")), ("passage", tr("a part"))]
+        if view.thought.text:
+            words.append(("thought", tr("thought")))
+        elif view.marks:
+            words.append(("unmark", tr("undo")))
+        if view.marks:
+            words.append(("contrast", tr("contrast")))
+        rest = (("why", tr("why")), ("edit", tr("edit")), ("copy", tr("copy")))
+        return hints(self._keyboard, (*words, *rest))
+
+    def _picker_has_focus(self) -> bool:
+        focused = self._context.screen.focused
+        nodes = focused.ancestors_with_self if focused is not None else ()
+        return any(isinstance(node, MarkPicker | PassageView) for node in nodes)
+
+    def text_selected(self) -> None:
+        """Show the keys that mark and copy the selection."""
+        if self._context.screen.selections and isinstance(selected_part(self._context), tuple):
+            pairs = (("mark_now", tr("marks it")), ("copy_or_leave", tr("copies it")))
+            self._context.status.say(hints(self._keyboard, pairs), 6.0)
+
+    async def mark(self) -> None:
+        """Mark the chosen reply, or what is selected of it."""
+        if self._context.transcript.chosen is not None or self._context.screen.selections:
+            await self._context.attempt(self._begin())
+
+    async def mark_now(self) -> None:
+        """Mark what is selected, else the chosen reply, else the last one."""
+        if self._context.open_chat is not None and not self._context.app.screen.is_modal:
+            await self._context.attempt(self._begin())
+
+    async def choose_words(self) -> None:
+        """Open the word picker in the chosen reply."""
+        view, status = self._context.transcript.chosen, self._context.status
+        if view is None:
+            return
+        if view.turn is None:
+            status.say(tr("The reply is still being written; words are chosen once it ends."))
+            return
+        if (passage := Passage.of(view.reply.text)) is None:
+            status.say(tr("There is no word in this reply."))
+            return
+        self.close_pickers()
+        shown = PassageView(passage)
+        await view.replace_reply(shown)
+        self._context.screen.set_focus(shown)
+        begins, leaves = tr("begins a part"), tr("leaves it")
+        words = (("grow", begins), ("mark_passage", tr("marks it")), ("back", leaves))
+        status.change(keys=f"← → ↑ ↓ {tr('words')} · " + hints(self._keyboard, words))
+
+    async def handle_key(self, event: events.Key) -> bool:
+        """Do what a key means for the chosen reply or an open picker; return whether it meant anything.
+
+        Textual looks bindings up later, when a quick next key has reached the replies too.
+        """
+        screen, transcript = self._context.screen, self._context.transcript
+        picker = next(iter(screen.query(MarkPicker)), None)
+        if picker is not None and screen.focused in (picker, *picker.lines):
+            picker.on_key(event)  # it stops the printable ones that come to it by themselves
+            return True
+        words = screen.focused
+        if isinstance(words, PassageView) and self._keyboard.does("mark_passage", event.key):
+            event.stop()
+            await self.words_taken(words, words.passage.span)
+            return True
+        chosen = screen.focused is transcript and (transcript.chosen or screen.selections)
+        for key in KEYS if chosen else ():
+            if key.where == "reply" and self._keyboard.does(key.id, event.key):
+                event.stop()
+                await screen.run_action(key.action)
+                return True
+        return False
+
+    # --- the pickers -------------------------------------------------------------------------
+
+    async def _begin(self) -> None:
+        context = self._context
+        found = selected_part(context) if context.screen.selections else None
+        if isinstance(found, str):
+            context.status.say(found, 6.0)
+            return
+        view, part = found if found is not None else (context.transcript.chosen_or_last, None)
+        if view is None:
+            raise MarkError("there is no reply to mark yet; ask something first")
+        await self._open_picker(view, part)
+
+    async def _open_picker(self, view: TurnView, part: Part | None) -> None:
+        from memory.kinds import kinds
+
+        screen = self._context.screen
+        known = list(kinds(self._context.home).values())
+        await screen.query(MarkPicker).remove()
+        self._context.status.change(keys="")
+        self._context.transcript.choose(view)
+        picker = MarkPicker(known, part, view.reply.text[slice(*part)] if part else "")
+        await view.open(picker)
+        screen.set_focus(picker)
+        screen.call_after_refresh(picker.scroll_visible, animate=False)
+
+    async def words_taken(self, words: PassageView, span: Part) -> None:
+        """Open the mark picker for the words that were chosen."""
+        if (view := self._turn_of(words)) is not None:
+            await self._context.attempt(self._open_picker(view, span))
+
+    def words_left(self, words: PassageView) -> None:
+        """Show the reply again in the place of the word picker."""
+        view, transcript = self._turn_of(words), self._context.transcript
+        self._context.screen.set_focus(transcript)
+        self.close_pickers()
+        transcript.choose(None)
+        transcript.choose(view)
+
+    def picker_left(self, picker: MarkPicker, *, typing: bool) -> None:
+        """Close the mark picker without a mark; `typing` begins a /diff command instead."""
+        context = self._context
+        view = self._turn_of(picker)
+        context.transcript.choose(None)
+        context.screen.set_focus(context.composer)  # first: the next key may open another picker
+        self.close_pickers()
+        if typing and not context.composer.text.strip():
+            context.composer.write("/diff ")
+            context.entry.aim(view)
+
+    async def mark_chosen(self, picker: MarkPicker, chosen: dict[str, Any]) -> None:
+        """Store the mark that was chosen in the picker, or as soon as the reply has ended."""
+        view = self._turn_of(picker)
+        if view is None:
+            return
+        mark: dict[str, Any] = dict(chosen)
+        if picker.span is not None and picker.quote:
+            mark |= {"quote": picker.quote, "quote_at": picker.span[0]}
+        if view.turn is None and self._conversation.streaming:
+            self._finish()
+            words = one_line(_words(mark), 50)
+            view.say_aside(
+                "◆ " + tr("kept in mind: {words}, marked as the reply ends", words=words)
+            )
+            self._conversation.after(lambda: self._store(view, mark))
+            return
+        try:
+            await self._store(view, mark)
+        except DiscernError as error:  # the picker stays with what was written in it
+            await self._context.say_error(error)
+            return
+        self._finish()
+
+    async def _store(self, view: TurnView, mark: dict[str, Any]) -> None:
+        turn = view.kept_turn
+        if mark.get("quote"):
+            mark = mark | _exact(turn.replied, mark["quote"], mark["quote_at"])
+        view.say_aside(tr("stopped") if turn.stopped else "")
+        receipt = await asyncio.to_thread(
+            lambda: self._context.chat.marks.add(turn=turn.id, **mark)
+        )
+        await self._marks.show_receipt(receipt)
+
+    def _finish(self) -> None:
+        context = self._context
+        context.screen.clear_selection()
+        context.transcript.choose(None)
+        context.screen.set_focus(context.composer)
+        self.close_pickers()
+
+    def close_pickers(self) -> None:
+        """Close the mark picker and the word picker; nothing is marked."""
+        screen = self._context.screen
+        screen.query(MarkPicker).remove()
+        for passage in screen.query(PassageView):
+            if (view := self._turn_of(passage)) is not None:
+                view.show_reply()
+        self._context.status.change(keys="")
+
+    def _turn_of(self, widget: Widget) -> TurnView | None:
+        return self._context.transcript.turn_around(widget)
+
+
+def _exact(replied: str, quote: str, at: int) -> dict[str, Any]:
+    """Return the quote as the journal has it, with the characters that the screen leaves out.
+
+    Raises:
+        MarkError: the reply does not contain it.
+    """
+    if replied.startswith(quote, at) or quote in replied:
+        return {"quote": quote, "quote_at": at}
+    found = in_source(replied, clean(replied), at, at + len(quote))
+    if found is None:
+        raise MarkError("the selected words do not stand in the reply as they are; mark all of it")
+    return {"quote": replied[slice(*found)], "quote_at": found[0]}
+
+
+def _words(mark: dict[str, Any]) -> str:
+    moment, kind = mark["moment"], mark.get("kind")
+    parts = (tr(moment), kind and in_words(kind), mark.get("sounds"))
+    return " ".join(str(part) for part in parts if part)

@@ -1,0 +1,62 @@
+"""Looking every few seconds at what other processes and threads did to the open chat."""
+
+from __future__ import annotations
+
+import asyncio
+
+from memory.i18n.retold import retold
+from tui.chat.context import ChatContext
+from tui.chat.conversation import Conversation
+from tui.chat.thread_view import ThreadView
+from tui.chat.training import TrainingController
+
+
+class Polling:
+    """Follows trainings, threads and adapters of other processes, and shows each problem once."""
+
+    def __init__(
+        self,
+        context: ChatContext,
+        thread: ThreadView,
+        conversation: Conversation,
+        training: TrainingController,
+    ) -> None:
+        self._context, self._thread = context, thread
+        self._conversation, self._training = conversation, training
+        self._noticed: set[str] = set()
+        self._last_error = ""
+
+    async def poll(self) -> None:
+        """Look once; an error that repeats is shown once."""
+        try:
+            await self._poll()
+        except Exception as error:
+            if self._last_error != (text := str(error)):
+                self._last_error = text
+                await self._context.say_error(error)
+        else:
+            self._last_error = ""
+
+    async def _poll(self) -> None:
+        trainings = self._training.trainings
+        await asyncio.to_thread(trainings.attach)
+        if not trainings.running:  # its end shows these in the right order
+            await self._conversation.poll()
+        await self._show_notices()
+        self._thread.refresh_status()
+
+    async def _show_notices(self) -> None:
+        """Show once what is wrong with the index, the checkpoints or the adapter; the chat works on.
+
+        While the index is built the status line says that recall uses keywords only.
+        """
+        chat = self._context.chat
+        index = chat.memory.notice
+        self._context.status.change(by_words=index is not None)
+        if index is not None and "is being made" in index:
+            index = None
+        for notice in filter(None, (index, *chat.notices)):
+            if notice not in self._noticed:
+                self._noticed.add(notice)
+                said = retold(notice)
+                await self._context.say(f"{said[:1].upper()}{said[1:]}.")

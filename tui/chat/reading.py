@@ -1,0 +1,127 @@
+"""Reading the conversation: branches, thoughts, copying, and writing the draft in `$EDITOR`.
+
+Nothing here changes a turn; a message that is edited begins a branch beside it.
+"""
+
+from __future__ import annotations
+
+from textual.app import SuspendNotSupported
+
+from memory.errors import DiscernError
+from memory.i18n.i18n import tr
+from tui.chat.context import ChatContext
+from tui.chat.thread_view import ThreadView
+from tui.markdown.code_blocks import code_blocks
+from tui.terminal.editor import edited, editor
+from tui.terminal.sanitize import clean
+from tui.widgets.chat.turn import TurnView
+from tui.widgets.marking.spans import selected
+
+Part = tuple[int, int]
+
+
+def selected_part(context: ChatContext) -> tuple[TurnView, Part] | str:
+    """Return the reply in which the mouse selected text, and start and end; or why there is no such."""
+    selections = context.screen.selections
+    views = [
+        view
+        for view in context.transcript.turns
+        if any(view in widget.ancestors for widget in selections)
+    ]
+    if len(views) != 1:
+        return tr("To mark a part, select words of one reply.")
+    part = selected(views[0].reply, views[0].reply.text, selections)
+    return part if isinstance(part, str) else (views[0], part)
+
+
+class ReadingController:
+    """What keys and the mouse do with the replies on the screen, short of marking them."""
+
+    def __init__(self, context: ChatContext, thread: ThreadView) -> None:
+        self._context, self._thread = context, thread
+        self._copied: tuple[TurnView, int] | None = None
+        """The reply whose code was copied last, and which of its blocks."""
+
+    async def write_in_editor(self) -> None:
+        """Open the draft in the user's editor; a reply under way goes on meanwhile."""
+        context = self._context
+        draft = context.composer.text
+        try:
+            command = editor()
+            with context.app.suspend():
+                text = edited(draft, command, context.home.drafts)
+        except SuspendNotSupported:
+            await context.say(
+                tr("This terminal cannot be handed to an editor; write here."), "error"
+            )
+        except DiscernError as error:
+            await context.say_error(error)
+        else:
+            context.composer.write(text)
+        context.screen.refresh(layout=True)
+
+    async def step_branch(self, step: int) -> None:
+        """Show the branch before or after the chosen reply's."""
+        view, context = self._context.transcript.chosen, self._context
+        if view is None or view.turn is None:
+            return
+        if not await context.between_turns(tr("choose a branch")):
+            return
+        siblings = context.chat.journal.branches.siblings([view.turn.id]).get(view.turn.id)
+        beside = siblings.beside(step) if siblings else None
+        if siblings is None:
+            context.status.say(tr("There is one branch here; r asks again, e asks otherwise."))
+        elif beside is None:
+            context.status.say(tr("This is branch {which}.", which=siblings))
+        else:
+            await context.attempt(self._thread.choose_branch(beside))
+
+    def toggle_thought(self) -> None:
+        """Fold or unfold the thinking of the chosen reply."""
+        view = self._context.transcript.chosen
+        if view is None:
+            return
+        if view.thought.text:
+            view.thought.toggle()
+        else:
+            self._context.status.say(
+                tr("Nothing was thought for this reply, or it is no longer known.")
+            )
+
+    def copy(self) -> None:
+        """Copy the chosen reply's Markdown."""
+        view = self._context.transcript.chosen
+        if view is not None:
+            self._context.app.copy_to_clipboard(view.reply.text)
+            self._context.status.say(tr("Copied the reply."))
+
+    def copy_code(self) -> None:
+        """Copy the first code block of the chosen reply; called again, the next one."""
+        view, status = self._context.transcript.chosen, self._context.status
+        if view is None:
+            return
+        blocks = code_blocks(view.reply.text)
+        if not blocks:
+            status.say(tr("There is no code in this reply."))
+            return
+        at = 0
+        if self._copied is not None and self._copied[0] is view:
+            at = (self._copied[1] + 1) % len(blocks)
+        self._copied = (view, at)
+        self._context.app.copy_to_clipboard(blocks[at])
+        status.say(
+            tr("Copied the code.")
+            if len(blocks) == 1
+            else tr("Copied code {number} of {count}.", number=at + 1, count=len(blocks))
+        )
+
+    def selected_text(self) -> str:
+        """Return the selection as Markdown if it lies in one reply, else as shown, without padding."""
+        if not self._context.screen.selections:
+            return ""
+        found = selected_part(self._context)
+        if isinstance(found, tuple):
+            view, (start, end) = found
+            return view.reply.text[start:end]
+        lines = clean(self._context.screen.get_selected_text() or "").split("\n")
+        return "\n".join(line.rstrip() for line in lines)

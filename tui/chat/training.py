@@ -1,0 +1,146 @@
+"""Trainings in the chat: beginning and stopping them, following their events, showing their outcome."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from memory.errors import DiscernError
+from memory.i18n.i18n import tr
+from memory.i18n.retold import retold
+from tui.chat.context import ChatContext
+from tui.chat.conversation import Conversation
+from tui.chat.model_offload import ModelOffload
+from tui.chat.thread_view import ThreadView
+from tui.training.progress import Progress
+from tui.training.training import Training, TrainingEnded, TrainingEvent
+
+if TYPE_CHECKING:
+    from trainer.night.run import Word
+
+
+class TrainingController:
+    """Runs trainings in the background and shows them in the panel, the status line and as notices."""
+
+    def __init__(
+        self, context: ChatContext, thread: ThreadView, conversation: Conversation
+    ) -> None:
+        self._context, self._thread, self._conversation = context, thread, conversation
+        post = context.screen.post_message
+        self.trainings = Training(context.home, context.settings, post)
+        self.offload: ModelOffload | None = None
+        """None until the chat is open."""
+
+    def start(self) -> None:
+        """Let trainings use the GPU and nights run; the chat is open."""
+        self.offload = ModelOffload(self._context, self.trainings)
+
+    async def say_last_night(self) -> None:
+        """Show the outcome of the last night, unless it was shown before."""
+        from trainer.night import night_notice
+
+        with suppress(DiscernError):
+            if said := await asyncio.to_thread(night_notice.line, self._context.chat.journal):
+                await self._context.say(said)
+
+    async def begin(self, *, force: bool) -> None:
+        """Train in the background."""
+        if self.trainings.running:
+            await self._context.say(
+                tr("A training is going on already; /train stop ends it and keeps the best.")
+            )
+            return
+        self.trainings.begin(self._context.chat.engine.info.path, force=force)
+
+    async def stop(self, *, abort: bool = False) -> None:
+        """Stop the training and keep its best adapter, or nothing of it."""
+        if self.trainings.running:
+            self.end("abort" if abort else "stop")
+        else:
+            await self._context.say(tr("Nothing is training."))
+
+    def end(self, word: Word) -> None:
+        """Ask the training in this home, of whatever process, to stop at its best or to abort.
+
+        Raises:
+            TrainingError: nothing is training.
+        """
+        from trainer.night.run import tell_run
+
+        if not self.trainings.running:  # of another process, and not followed yet
+            tell_run(self._context.home, word)
+            return
+        self._context.panel.stop(abort=word == "abort")
+        if word == "abort":
+            self.trainings.abort()
+        else:
+            self.trainings.stop()
+
+    def open_screen(self) -> None:
+        """Open the screen of the training under way, or of the last one."""
+        from tui.screens.training import TrainingScreen
+
+        context = self._context
+        if context.open_chat is not None and context.app.screen is context.screen:
+            journal = context.open_chat.journal
+            context.app.push_screen(
+                TrainingScreen(context.home, context.settings, journal, self.end)
+            )
+
+    async def poll_offload(self) -> None:
+        """Unload or load the chat's model if it is time to."""
+        if self.offload is not None:
+            await self._context.attempt(self.offload.poll())
+
+    def close(self) -> None:
+        """Give the GPU lease up."""
+        if self.offload is not None:
+            self.offload.close()
+
+    # --- what trainings say ------------------------------------------------------------------
+
+    def started(self) -> None:
+        """Show in the status line that a training began; its first event opens the panel."""
+        self._context.status.change(training=Progress().short)
+
+    def event(self, message: TrainingEvent) -> None:
+        """Show progress."""
+        panel = self._context.panel
+        if panel.progress is None:
+            panel.begin(message.source)
+        if self.offload is not None:
+            self.offload.hear(message.event)
+        progress = (panel.progress or Progress(message.source)).after(message.event)
+        panel.change(progress)
+        self._context.status.change(training=progress.short)
+
+    async def ended(self, message: TrainingEnded) -> None:
+        """Show the outcome and serve the new adapter."""
+        context = self._context
+        if self.offload is not None:
+            await context.attempt(self.offload.end())
+        broke_off = message.report is None or message.report.verdict == "failed"
+        stopped = context.panel.stopping and broke_off
+        context.panel.end()
+        context.status.change(training="")
+        if message.source == "night":
+            from trainer.night import night_notice
+
+            with suppress(DiscernError):
+                await asyncio.to_thread(night_notice.told, context.chat.journal)
+        if stopped:
+            await context.say(tr("The training was stopped; what served before serves on."))
+        elif message.report is not None:
+            published = message.report.verdict == "published"
+            said = f"{retold(message.report.sentence)} {tr('/report shows it all.')}"
+            if message.source == "night":
+                said = tr("Last night: {said}", said=said)
+            await context.say(said, "done" if published else "error")
+            await self._conversation.take_adapter()
+        elif message.error is not None:
+            if message.source == "night":
+                await context.say(tr("Last night's training did not end well:"))
+            await context.say_error(message.error)
+        await self._thread.refresh_marks()
+        self._thread.refresh_status(recount=True)
