@@ -17,8 +17,8 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
 from memory.i18n.i18n import DOMAIN, LOCALE, SENTENCE
-from tests.faults.processes import ROOT
 from tests.sentences import sentences
+from tests.support.processes import ROOT
 
 PACKAGES = ("memory", "agent", "trainer", "tui")
 HEADER = "# What Discern says in Russian. `make messages` brings it up to date and compiles it."

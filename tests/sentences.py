@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from string import Formatter
 
 from memory import errors
-from tests.faults.processes import ROOT
+from tests.support.processes import ROOT
 
 MET = (
     "memory/files/bounded_read.py", "agent/models/load_check_child.py",

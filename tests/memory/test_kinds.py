@@ -11,7 +11,7 @@ from memory.errors import MarkError, SettingsError
 from memory.kinds import find_kind, forget_read, kinds, require_kind
 from memory.memory import Memory
 from memory.settings.settings import Home, Settings
-from tests.memory.journal.test_journal import make_turn
+from tests.support.values import make_turn
 from tui.cli.main import run
 
 OWN = """

@@ -15,7 +15,7 @@ from memory.kinds import kinds
 from memory.memory import Memory
 from memory.settings.settings import Home, Settings
 from memory.text.quoting import quoted
-from tests.memory.journal.test_journal import make_turn
+from tests.support.values import make_turn
 
 KNOWN = {
     "What is the capital of Zubrowka?": "The capital of Zubrowka is Lutz.",

@@ -14,8 +14,8 @@ from agent.llama.engine import Engine
 from agent.plugin.companion import Companion
 from memory.errors import AdapterError, NothingToTrainError, TrainingError
 from memory.settings.settings import Home
+from tests.support.values import difference, quick_settings
 from tests.trainer.launch.test_launch import there
-from tests.trainer.values import difference, quick_settings
 from trainer import loop
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 
-from tests.faults.processes import ROOT
+from tests.support.processes import ROOT
 from tests.tui.seat import PATIENCE
 
 SETTINGS = """[memory]

@@ -10,7 +10,7 @@ from agent.llama.embedding import GgufEmbedder
 from agent.models.serving import embedder
 from memory.memory import Memory
 from memory.settings.settings import Home, Settings
-from tests.memory.journal.test_journal import make_turn
+from tests.support.values import make_turn
 
 
 def with_model(settings: Settings, path: Path) -> Settings:

@@ -17,7 +17,7 @@ from memory.journal.threads import LAST_THREAD
 from memory.memory import Memory
 from memory.settings.settings import Home, Settings, read_settings
 from tests.agent.chat.test_checkpoints import bytes_of
-from tests.memory.journal.test_forgetting import left_in
+from tests.support.leftovers import left_in
 
 SECRET = ("plugharness", "квазиморфный")
 

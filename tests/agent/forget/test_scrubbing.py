@@ -14,7 +14,7 @@ from agent.forget import scrubbing
 from agent.forget.scrubbing import GONE, erase_from_runs, erase_talk_from_runs, unfinished
 from memory.difference import Contrast, Difference
 from memory.settings.settings import Home
-from tests.memory.journal.test_journal import make_difference
+from tests.support.values import make_difference
 
 
 @pytest.fixture

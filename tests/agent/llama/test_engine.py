@@ -12,7 +12,7 @@ from agent.llama.engine import Engine
 from agent.llama.llama import OUTPUTS
 from agent.llama.sampling import Sampling
 from memory.errors import AdapterError, ModelError
-from tests.gguf_files import write_tiny
+from tests.support.gguf_files import write_tiny
 
 GREEDY = Sampling(max_tokens=24)
 

@@ -11,7 +11,7 @@ import pytest
 from agent.llama.engine import Engine
 from agent.llama.sampling import Sampling
 from memory.errors import ModelError
-from tests.gguf_files import write_lora, write_tiny
+from tests.support.gguf_files import write_lora, write_tiny
 
 GREEDY = Sampling(max_tokens=24)
 OPENING = "Hello there, how are you today?"

@@ -15,8 +15,8 @@ from agent.models.models import thinks
 from agent.prompt.prompt import compose, reply_tokens
 from memory.difference import Message, Moment
 from memory.settings.settings import Home, read_settings
-from tests.gguf_files import write_tiny
-from tests.trainer.values import difference
+from tests.support.gguf_files import write_tiny
+from tests.support.values import difference
 from trainer.lessons.lessons import make_lessons, samples_of
 
 # The switch as the makers' templates have it: closed at once where thinking is off.

@@ -14,7 +14,7 @@ import pytest
 
 from memory.files import atomic_write
 from memory.files.atomic_write import scratch, sweep, unfinished, write_whole
-from tests.faults.processes import ROOT
+from tests.support.processes import ROOT
 
 
 def mode(path: Path) -> int:

@@ -26,7 +26,7 @@ from memory.files.bounded_read import (
 from memory.kinds import kinds
 from memory.settings.settings import Home, read_settings
 from memory.settings.settings_file import write_setting
-from tests.faults.processes import ROOT
+from tests.support.processes import ROOT
 
 Make = Callable[[Path], object]
 

@@ -26,7 +26,7 @@ from memory.memory import Memory
 from memory.settings.settings import Home, Settings
 from memory.transfer.exchange import export_file, read_batch
 from memory.upkeep.backup import asides, backup, restore
-from tests.memory.journal.test_journal import make_difference
+from tests.support.values import make_difference
 
 ROOT = Path(__file__).parents[3]
 PACKAGES = ("memory", "agent", "trainer", "tui")
@@ -178,7 +178,7 @@ def elsewhere(home: Home, *, marked: str = "") -> list[str]:
 import json
 from pathlib import Path
 from memory.journal.journal import Journal
-from tests.memory.journal.test_journal import make_difference
+from tests.support.values import make_difference
 with Journal(Path({str(home.journal)!r})) as journal:
     if {marked!r}:
         journal.differences.add(make_difference({marked!r}))

@@ -12,7 +12,7 @@ import pytest
 from memory.journal.database import LOG_BYTES
 from memory.journal.journal import Journal
 from memory.settings.settings import Home
-from tests.memory.journal.test_journal import make_difference
+from tests.support.values import make_difference
 
 
 def log_of(home: Home) -> Path:

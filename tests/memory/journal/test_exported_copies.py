@@ -21,7 +21,7 @@ from memory.transfer.session_file import write_session
 from memory.upkeep import health
 from memory.upkeep.backup import backup, counts, restore
 from tests.memory.files.test_atomic_write import killed
-from tests.memory.journal.test_journal import make_difference, make_turn
+from tests.support.values import make_difference, make_turn
 
 LEFT = ".discern-0123456789abcdef"
 

@@ -17,27 +17,14 @@ from memory.journal.journal import Journal
 from memory.memory import Memory
 from memory.settings.settings import Home, Settings
 from memory.transfer.exchange import batches, export_file, read_batch
-from tests.memory.journal.test_journal import make_difference, make_turn
-
-SECRET = ("plugharness", "квазиморфный", "tessellar")
+from tests.support.leftovers import SECRET, bytes_of, left_in
+from tests.support.values import make_difference, make_turn
 
 
 @pytest.fixture
 def memory(home: Home, settings: Settings) -> Iterator[Memory]:
     with Memory.open(home, settings, dense=False) as memory:
         yield memory
-
-
-def bytes_of(folder: Path) -> bytes:
-    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
-
-
-def left_in(folder: Path, words: tuple[str, ...] = SECRET) -> list[str]:
-    held = bytes_of(folder)
-    forms = [(word, word.encode()) for word in words]
-    forms += [(word, word.encode("unicode_escape")) for word in words]
-    forms += [(word, word[:-3].encode()) for word in words]  # as a stem
-    return [word for word, form in forms if form in held]
 
 
 def test_what_is_forgotten_is_in_no_file_any_more(home: Home, settings: Settings) -> None:

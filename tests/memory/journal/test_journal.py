@@ -6,26 +6,11 @@ import sqlite3
 
 import pytest
 
-from memory.difference import Contrast, Difference, Moment, Span, State, Turn, new_id, now
 from memory.errors import HomeError, UnknownIdError
 from memory.journal.journal import Journal
 from memory.journal.schema import MIGRATIONS
 from memory.settings.settings import Home
-
-
-def make_turn(asked: str = "Why?", thread: str = "main") -> Turn:
-    return Turn(
-        new_id(), thread, now(), asked, "Because.", "tiny@0", None, ("r",), (0.5, 1.25), 7, False
-    )
-
-
-def make_difference(asked: str = "What is the capital of Zubrowka?") -> Difference:
-    return Difference(
-        id=new_id(), turn=new_id(), thread="main", at=now(), moment=Moment.ERROR, asked=asked,
-        replied="I don't know.", kind="tactical/fact", contrast=Contrast("a", None, "Lutz."),
-        note="n", span=Span.within("I don't know.", 0, 1), model="tiny@0", adapter="ab",
-        state=State.WAITING,
-    )  # fmt: skip
+from tests.support.values import make_difference, make_turn
 
 
 def test_what_is_kept_comes_back_as_it_was(home: Home) -> None:

@@ -15,9 +15,7 @@ from memory.memory import Memory
 from memory.settings.settings import Home, Settings
 from memory.transfer.exchange import batches, export_file, read_batch
 from memory.upkeep.health import check
-from tests.memory.journal.test_forgetting import left_in
-
-SECRET = ("plugharness", "квазиморфный", "tessellar")
+from tests.support.leftovers import SECRET, left_in
 
 
 @pytest.fixture

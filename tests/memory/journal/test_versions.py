@@ -11,7 +11,7 @@ from memory.difference import Message, Moment, State
 from memory.errors import MarkError, UnknownIdError
 from memory.memory import Memory
 from memory.settings.settings import Home, Settings
-from tests.memory.journal.test_journal import make_turn
+from tests.support.values import make_turn
 
 
 @pytest.fixture

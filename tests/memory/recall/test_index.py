@@ -23,7 +23,7 @@ from memory.memory import Memory
 from memory.recall.chroma_store import collection_name
 from memory.recall.embedder import NgramEmbedder, Vectors
 from memory.settings.settings import Home, Settings
-from tests.memory.journal.test_journal import make_difference, make_turn
+from tests.support.values import make_difference, make_turn
 
 
 def fill(home: Home, count: int) -> None:

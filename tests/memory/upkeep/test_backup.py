@@ -16,7 +16,7 @@ from memory.errors import HomeError
 from memory.journal.journal import Journal
 from memory.settings.settings import Home
 from memory.upkeep.backup import asides, backup, restore
-from tests.memory.journal.test_journal import make_difference, make_turn
+from tests.support.values import make_difference, make_turn
 
 
 def keep(home: Home, count: int) -> None:
@@ -92,7 +92,7 @@ def test_the_log_of_a_killed_process_is_not_replayed_into_the_copy(
 def _mark_and_die(home: Home) -> None:
     code = (
         "import os, signal; from pathlib import Path; from memory.journal.journal import Journal;"
-        "from tests.memory.journal.test_journal import make_difference;"
+        "from tests.support.values import make_difference;"
         f"journal = Journal(Path({str(home.journal)!r}));"
         "journal.differences.add(make_difference());"
         "os.kill(os.getpid(), signal.SIGKILL)"

@@ -10,7 +10,7 @@ import pytest
 from memory.journal.journal import Journal
 from memory.settings.settings import Home
 from memory.upkeep.health import _circle, check
-from tests.memory.journal.test_journal import make_difference, make_turn
+from tests.support.values import make_difference, make_turn
 
 
 @pytest.fixture

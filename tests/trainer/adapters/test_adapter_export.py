@@ -17,8 +17,8 @@ from agent.llama.engine import Engine
 from memory.errors import AdapterError, HomeError, ModelError
 from memory.journal.journal import Journal
 from memory.settings.settings import Home, Settings
-from tests.gguf_files import write_tiny
-from tests.trainer.values import difference
+from tests.support.gguf_files import write_tiny
+from tests.support.values import difference
 from trainer.adapters.adapter_export import ExportRequest, export
 from trainer.adapters.gguf_lora import write_gguf_lora
 from trainer.adapters.merge import merge

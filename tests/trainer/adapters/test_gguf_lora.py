@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from agent.llama.engine import Engine
 from memory.errors import AdapterError
-from tests.gguf_files import write_tiny
+from tests.support.gguf_files import write_tiny
 from trainer.adapters.gguf_lora import write_gguf_lora
 from trainer.fit.base_model import load_base
 

@@ -11,8 +11,8 @@ from agent.llama.engine import Engine
 from memory.errors import AdapterError
 from memory.journal.journal import Journal
 from memory.settings.settings import Home
+from tests.support.values import difference, quick_settings
 from tests.trainer.evaluate.test_gate import lora
-from tests.trainer.values import difference, quick_settings
 from trainer.adapters import publish
 from trainer.adapters.adapter_staleness import entry_of
 from trainer.evaluate.compare import Asked, Side, compare, questions, side

@@ -14,7 +14,7 @@ from agent.prompt.prompt import compose
 from memory.difference import Message
 from memory.errors import AdapterError
 from memory.settings.settings import Home
-from tests.trainer.values import difference, quick_settings
+from tests.support.values import difference, quick_settings
 from trainer.evaluate.gate import Evaluation, judge
 from trainer.evaluate.lesson_answers import answer_lessons
 from trainer.evaluate.metrics import same

@@ -18,8 +18,8 @@ from agent.llama.engine import Engine
 from memory.difference import Difference, Message, Moment, Turn
 from memory.journal.journal import Journal
 from memory.settings.settings import Home, Settings, read_settings
+from tests.support.values import difference, quick_settings
 from tests.trainer.evaluate.test_gate import lora
-from tests.trainer.values import difference, quick_settings
 from trainer.evaluate.gate import Evaluation, held_by, judge
 from trainer.evaluate.lesson_answers import answer_lessons, answer_lessons_with_recall
 from trainer.evaluate.metrics import Answer, loops

@@ -10,7 +10,7 @@ import pytest
 from memory.difference import State
 from memory.journal.journal import Journal
 from memory.settings.settings import Home
-from tests.trainer.values import difference, quick_settings
+from tests.support.values import difference, quick_settings
 from trainer.evaluate.lesson_answers import LessonAnswers
 from trainer.evaluate.metrics import Answer
 from trainer.evaluate.unlearned import excuse

@@ -12,7 +12,7 @@ import torch
 
 from agent.llama.engine import Engine
 from memory.errors import ModelError
-from tests.gguf_files import write_tiny
+from tests.support.gguf_files import write_tiny
 from trainer.fit.base_model import load_base
 
 # Width, head size, heads, key-value heads, inner width of the real files; two layers are enough.

@@ -24,8 +24,8 @@ from agent.prompt.prompt import compose
 from agent.prompt.tool_calls import as_messages, tools_text
 from memory.difference import Message
 from memory.settings.settings import Home, ModelSettings
-from tests.real_shape import PARAMETERS, source_package, template, write_real_shape
-from tests.trainer.values import quick_settings
+from tests.support.real_shape import PARAMETERS, source_package, template, write_real_shape
+from tests.support.values import quick_settings
 from trainer.adapters.adapter_export import ExportRequest, export
 from trainer.evaluate import merge_eval
 from trainer.lessons import anchors, lessons, locality

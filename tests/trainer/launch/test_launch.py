@@ -23,10 +23,10 @@ from agent.adapters import find_adapter, list_adapters, read_pointer, verify
 from memory.errors import AdapterError, CutOffError, ModelError, SettingsError, TrainingError
 from memory.journal.journal import Journal
 from memory.settings.settings import Home
-from tests.faults.processes import ROOT
-from tests.faults.test_bad_adapters import Canary
-from tests.gguf_files import write_tiny
-from tests.trainer.values import difference, quick_settings
+from tests.faults.untrusted.test_bad_adapters import Canary
+from tests.support.gguf_files import write_tiny
+from tests.support.processes import ROOT
+from tests.support.values import difference, quick_settings
 from trainer.fit.job import Job, Recipe, Sample, read_job, write_job
 from trainer.launch.launch import launcher
 from trainer.launch.remote_job import Pieces, pack, unpack

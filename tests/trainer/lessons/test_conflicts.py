@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from memory.difference import Message, Span
-from tests.trainer.values import difference
+from tests.support.values import difference
 from trainer.lessons.conflicts import current_differences, find_conflicts
 
 

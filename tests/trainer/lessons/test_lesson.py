@@ -11,7 +11,7 @@ from agent.prompt.prompt import compose
 from memory.difference import Message, Span
 from memory.settings.settings import Home
 from memory.text.stemming import plain
-from tests.trainer.values import difference, quick_settings
+from tests.support.values import difference, quick_settings
 from trainer.lessons.dataset_export import rows
 from trainer.lessons.lesson import Lesson
 from trainer.lessons.lessons import make_lessons, samples_of

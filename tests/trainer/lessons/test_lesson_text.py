@@ -10,7 +10,7 @@ from memory.difference import Contrast, Difference, Message, Moment, new_id, now
 from memory.recall.recall import Recalled, render
 from memory.settings.settings import Settings
 from memory.text.quoting import quoted
-from tests.unicode_texts import texts
+from tests.support.unicode_texts import texts
 from trainer.lessons.lesson import Asker, lessons_of
 
 

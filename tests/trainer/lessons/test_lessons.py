@@ -15,7 +15,7 @@ from agent.prompt.prompt import compose
 from memory.difference import Message, Moment
 from memory.settings.settings import Home
 from memory.text.stemming import plain
-from tests.trainer.values import difference, quick_settings
+from tests.support.values import difference, quick_settings
 from trainer.fit.job import ANCHOR
 from trainer.lessons.anchors import BaseAnswers, prompts
 from trainer.lessons.conflicts import current_differences

@@ -18,7 +18,7 @@ from memory.errors import CutOffError, SupersededError
 from memory.journal.journal import Journal
 from memory.memory import Memory
 from memory.settings.settings import Home, Settings
-from tests.trainer.values import difference, quick_settings
+from tests.support.values import difference, quick_settings
 from trainer import loop
 from trainer.adapters import pointer, publish
 from trainer.lessons import locality, provenance

@@ -8,7 +8,7 @@ import pytest
 
 from agent.llama.engine import Engine
 from memory.difference import Difference, Message, Moment, Span
-from tests.trainer.values import difference
+from tests.support.values import difference
 from trainer.lessons.reply_spans import (
     contrasted_tokens,
     expected_reply,

@@ -10,7 +10,7 @@ import pytest
 
 from memory.errors import SettingsError
 from memory.settings.settings import Home
-from tests.trainer.values import quick_settings
+from tests.support.values import quick_settings
 from trainer.night.due_time import due_moment, is_quiet, next_run, night_of, on_battery
 
 PARIS, YORK = ZoneInfo("Europe/Paris"), ZoneInfo("America/New_York")

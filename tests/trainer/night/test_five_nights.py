@@ -13,8 +13,8 @@ from agent.prompt.prompt import compose
 from memory.difference import Message
 from memory.journal.journal import Journal
 from memory.settings.settings import Home, Settings
+from tests.support.values import difference
 from tests.trainer.test_acceptance import MARKED
-from tests.trainer.values import difference
 from trainer.night.night import run_night
 
 NIGHTS = (1, 2, 4, 6, 8)

@@ -12,7 +12,7 @@ import pytest
 from agent.llama.gpu_leases import GpuLease
 from memory.errors import TrainingError
 from memory.settings.settings import Home
-from tests.trainer.values import quick_settings
+from tests.support.values import quick_settings
 from trainer.night import gpu_placement
 from trainer.night.run import Run, run_folder
 

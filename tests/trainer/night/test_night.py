@@ -16,7 +16,7 @@ from memory.difference import State, now
 from memory.errors import ModelError, NothingToTrainError, TrainingError
 from memory.journal.journal import Journal
 from memory.settings.settings import Home
-from tests.trainer.values import difference, quick_settings
+from tests.support.values import difference, quick_settings
 from trainer.adapters import publish
 from trainer.night.ledger import run_if_due
 from trainer.night.night import run_night

@@ -17,7 +17,7 @@ from agent.adapters import read_pointer
 from memory.errors import CutOffError, NothingToTrainError, TrainingError
 from memory.journal.journal import Journal
 from memory.settings.settings import Home
-from tests.trainer.values import difference, quick_settings
+from tests.support.values import difference, quick_settings
 from trainer.night.cancellation import Cancel
 from trainer.night.ledger import run_if_due
 from trainer.night.night_process import run_apart

@@ -14,7 +14,7 @@ from agent.adapters import read_pointer
 from memory.errors import TrainingError
 from memory.journal.journal import Journal
 from memory.settings.settings import Home
-from tests.trainer.values import difference, quick_settings
+from tests.support.values import difference, quick_settings
 from trainer.night.night import Practice, run_night
 from trainer.night.run import follow, going_on, tell_run
 

@@ -14,7 +14,7 @@ from apscheduler.triggers import interval
 from memory.errors import DiscernError
 from memory.journal.journal import Journal
 from memory.settings.settings import Home
-from tests.trainer.values import difference, quick_settings
+from tests.support.values import difference, quick_settings
 from trainer.night import schedule
 from trainer.report.report import Change, Fate, Measure, Point, Report
 

@@ -10,7 +10,7 @@ from agent.llama.gpu_leases import GpuLease, leased_sizes
 from memory.errors import ModelError
 from memory.journal.journal import Journal
 from memory.settings.settings import Home, Settings
-from tests.trainer.values import difference, quick_settings
+from tests.support.values import difference, quick_settings
 from tests.tui.seat import Seat, sitting
 from tui.chat import model_offload
 

@@ -15,9 +15,9 @@ from agent.adapters import GGUF, BaseEntry, base_sha256
 from memory.difference import now
 from memory.journal.journal import Journal
 from memory.settings.settings import Home, Settings, read_settings
-from tests.faults.processes import Night
-from tests.gguf_files import write_lora
-from tests.trainer.values import difference
+from tests.support.gguf_files import write_lora
+from tests.support.processes import Night
+from tests.support.values import difference
 from tests.tui.seat import Seat, sitting
 from trainer.adapters import publish
 from trainer.launch.validate_candidate import CONFIG, WEIGHTS

@@ -15,8 +15,7 @@ import pytest
 from memory.difference import Turn, new_id, now
 from memory.journal.journal import Journal
 from memory.settings.settings import Home
-from tests.faults.processes import ROOT
-from tests.tui.cli.test_main import call, configured, quiet_input  # noqa: F401 - fixtures
+from tests.support.processes import ROOT
 from tui.cli import completion_queries
 
 DISCERN = "import sys; sys.argv[0] = 'discern'; from tui.cli.main import main; main()"

@@ -2,43 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from memory.settings.settings import Home
-from tui.cli.main import VERBS, run
-
-
-def call(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
-    code = run(list(words))
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
-
-def said(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
-    code, out, err = call(capsys, *words, "--json")
-    assert code == 0, err
-    return json.loads(out)
-
-
-@pytest.fixture(autouse=True)
-def quiet_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO())
-
-
-@pytest.fixture
-def configured(home: Home, tiny: Path) -> Home:
-    home.settings_file.write_text(
-        f'[model]\npath = "{tiny}"\n[sampling]\nmax_tokens = 8\ntemperature = 0.0\n'
-        "[memory]\ndense = false\n"
-    )
-    return home
+from tests.support.command_line import call, said
+from tui.cli.main import VERBS
 
 
 @pytest.mark.parametrize("verb", list(VERBS))

@@ -18,9 +18,9 @@ from memory.journal.journal import Journal
 from memory.settings.settings import Home
 from memory.settings.settings_file import write_setting
 from memory.transfer.export_schema import header
-from tests.faults.processes import ROOT
-from tests.gguf_files import write_tiny
 from tests.memory.transfer.test_exchange import line
+from tests.support.gguf_files import write_tiny
+from tests.support.processes import ROOT
 from tests.trainer.adapters.test_publish import candidate
 from trainer.adapters import publish
 from trainer.report.report import Beside, Change, Fate, Measure, Report

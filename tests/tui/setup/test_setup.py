@@ -14,8 +14,7 @@ from textual import events
 from agent.models import models, pull
 from agent.models.models import Known, models_folder
 from memory.settings.settings import Home, Settings, read_settings
-from tests.agent.models.test_models import FILE, REPO, Hub
-from tests.agent.models.test_models import hub as hub
+from tests.support.hub import FILE, REPO, Hub
 from tests.tui.seat import Seat, sitting
 from trainer.night import service
 from tui.chat.screen import ChatScreen

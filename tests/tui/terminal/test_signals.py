@@ -17,7 +17,7 @@ from memory.difference import Contrast, Difference, Moment, Turn, new_id, now
 from memory.journal.journal import Journal
 from memory.settings.settings import Home
 from memory.transfer.export_schema import header, to_line
-from tests.faults.processes import ROOT
+from tests.support.processes import ROOT
 from tests.tui.pseudo_terminal import Terminal
 
 ENDING = (signal.SIGTERM, signal.SIGHUP)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from memory.settings.settings import Home
+from tests.support.values import difference, quick_settings
 from tests.trainer.night.test_run import mark
-from tests.trainer.values import difference, quick_settings
 from tests.tui.recorded import ASKED, BEGAN, EVENTS, judged
 from trainer.night.night import run_night
 from tui.training.log_text import said

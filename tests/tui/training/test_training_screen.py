@@ -12,8 +12,8 @@ import pytest
 from memory.difference import now
 from memory.journal.journal import Journal
 from memory.settings.settings import Home, Settings, read_settings
-from tests.faults.processes import Night
-from tests.trainer.values import difference
+from tests.support.processes import Night
+from tests.support.values import difference
 from tests.tui.recorded import ASKED, EVENTS, NAME, marked, recorded
 from tests.tui.screens.test_report import trained
 from tests.tui.seat import Seat, sitting, until

@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 
 from memory.settings.settings import Home
-from tests.faults.processes import ROOT
+from tests.support.processes import ROOT
 from tests.tui.seat import until
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from memory.journal.journal import Journal
 from memory.settings.settings import Home
-from tests.faults.processes import ROOT
+from tests.support.processes import ROOT
 from tests.tui.seat import until
 from tests.tui.web.browser import CHROMIUM, browsing
 from tests.tui.web.served import children, serving, tab

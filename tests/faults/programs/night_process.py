@@ -1,0 +1,66 @@
+"""A process that keeps nights for the tests: told a moment a line, it answers what came of it.
+
+    python -m tests.faults.programs.night_process HOME MODEL [counting]
+
+With `counting` the night's run only writes a line and takes a moment, so that what the ledger decides
+can be tried many times; without it the run is the real one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from memory.difference import now
+from memory.errors import DiscernError
+from memory.settings.settings import Home
+from tests.support.values import quick_settings
+from trainer.night import ledger
+from trainer.report.report import Report
+
+
+def count(home: Home, *_arguments: Any, **_options: Any) -> Report:
+    """Stand in for the night's run: one line in a file, opened to append."""
+    with (home.data / "counted").open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    time.sleep(0.02)
+    return Report("published", "Learnt.", now(), 0.0, "tiny")
+
+
+def say(**values: Any) -> None:
+    sys.stdout.write(json.dumps(values) + "\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    home, model = Home.at(Path(sys.argv[1])), Path(sys.argv[2])
+    if "counting" in sys.argv:
+        setattr(ledger, "run_night", count)  # noqa: B010 - it is not exported from there
+    say(ready=os.getpid())
+    for line in sys.stdin:
+        asked = json.loads(line)
+        settings = quick_settings(home, **asked.get("settings", {}))
+
+        try:
+            found = ledger.run_if_due(
+                home,
+                settings,
+                model_path=model,
+                now=datetime.fromisoformat(asked["now"]),
+                on_event=(lambda event: say(event=event))
+                if asked.get("events")
+                else lambda event: None,
+            )
+            answer: dict[str, str | None] = {"verdict": found.verdict if found else None}
+        except DiscernError as error:
+            answer = {"error": type(error).__name__, "sentence": str(error)}
+        say(answer=answer)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""A process that lives through many days for the soak test: marks, nights, rollbacks, forgetting.
+
+    python -m tests.faults.programs.soak_process HOME MODEL RECORDED FIRST LAST
+
+Every third day brings a mark, every mark beyond the fifth has the oldest one forgotten, every
+seventeenth day goes back from what serves. The nights are whole but for the training step, which takes
+the adapter RECORDED out of a folder (`[trainer] launcher = "command"`). A line a day tells what the
+process holds. Started again it goes on with the day that is not finished.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import sys
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from memory.errors import AdapterError
+from memory.journal.journal import Journal
+from memory.settings.settings import Home, Settings
+from tests.support.values import difference, quick_settings
+from trainer.adapters import publish
+from trainer.night.ledger import run_if_due
+
+FIRST = datetime(2026, 1, 1, 4, tzinfo=UTC)
+KEPT_MARKS = 5
+
+
+def moment(day: int) -> datetime:
+    """The morning of a day, after its night was due."""
+    return (FIRST + timedelta(days=day)).astimezone().replace(hour=4)
+
+
+def mark(home: Home, day: int) -> None:
+    """Mark something on the day before this night, and forget what is old; once."""
+    with Journal(home.journal) as journal:
+        known = journal.differences.all()
+        if all(item.asked != f"Who came on day {day}?" for item in known):
+            at = moment(day) - timedelta(hours=9)
+            journal.differences.add(difference(f"Who came on day {day}?", f"Guest {day}.", at=at))
+        for item in journal.differences.all()[:-KEPT_MARKS]:
+            journal.forgetting.forget(item)
+
+
+def live(home: Home, settings: Settings, model: Path, day: int) -> None:
+    if day % 3 == 0:
+        mark(home, day)
+    run_if_due(home, settings, model_path=model, now=moment(day))
+    if day % 17 == 0:
+        with contextlib.suppress(AdapterError):
+            publish.rollback(home)
+
+
+def held() -> dict[str, int]:
+    """What this process holds: descriptors, memory in KiB, children, files in the temporary folder."""
+    status = Path("/proc/self/status").read_text()
+    resident = next(line for line in status.splitlines() if line.startswith("VmRSS"))
+    tasks = Path("/proc/self/task").glob("*/children")
+    return {
+        "open": len(os.listdir("/proc/self/fd")),  # noqa: PTH208
+        "kib": int(resident.split()[1]),
+        "children": sum(len(task.read_text().split()) for task in tasks),
+        "threads": len(os.listdir("/proc/self/task")),  # noqa: PTH208
+        "temporary": len(list(Path(tempfile.gettempdir()).iterdir())),
+    }
+
+
+def main() -> None:
+    home, model, recorded = Home.at(Path(sys.argv[1])), Path(sys.argv[2]), Path(sys.argv[3])
+    bring = f": {{job}}; cp -r {shlex.quote(str(recorded))} {{result}}"
+    settings = quick_settings(
+        home, trainer={"launcher": "command", "command": bring}, night={"keep": 4}
+    )
+    for day in range(int(sys.argv[4]), int(sys.argv[5])):
+        live(home, settings, model, day)
+        sys.stdout.write(json.dumps({"day": day, **held()}) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

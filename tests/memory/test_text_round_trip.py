@@ -1,0 +1,87 @@
+"""What was said, marked and imported is stored, exported and recalled as it was written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from memory.difference import MAX_FIELD, Turn, clean_field, new_id, now
+from memory.errors import ExchangeError, MarkError
+from memory.journal.threads import Transcript
+from memory.memory import Memory
+from memory.recall.recall import Recalled, render
+from memory.settings.settings import Home, Settings
+from memory.text.quoting import INDENT, quoted, unquoted
+from memory.transfer.exchange import confirm, export_file, read_batch
+from memory.transfer.export_schema import read_line, to_line
+from memory.transfer.session_file import to_json
+from tests.support.unicode_texts import texts
+
+COUNT = 150
+
+
+def test_what_is_quoted_for_a_prompt_can_be_taken_back_and_begins_no_line_and_no_mark() -> None:
+    for text in texts(1, 3000):
+        data = quoted(text)
+        assert unquoted(data) == text
+        assert "<|" not in data
+        assert "|>" not in data
+        assert "<think" not in data.lower()
+        assert "</think" not in data.lower()
+        later = data.splitlines()[1:]
+        assert all(line.startswith(INDENT) or not line for line in later), data
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_mark_comes_back_unchanged_from_journal_export_and_import(
+    home: Home, settings: Settings, tmp_path: Path, seed: int
+) -> None:
+    said = texts(seed, COUNT)
+    with Memory.open(home, settings, dense=False) as memory:
+        for number in range(0, COUNT - 4, 5):
+            asked, replied, missed, sounds, note = said[number : number + 5]
+            if sounds.strip() == replied.strip():
+                continue
+            turn = Turn(new_id(), f"t{number}", now(), asked, replied, "m", None)
+            memory.journal.turns.add(turn)
+            kept = memory.mark(turn, "error", missed=missed, sounds=sounds, note=note)
+            contrast = kept.contrast
+            found = memory.journal.differences.get(kept.id)
+            assert (found.asked, found.replied) == (asked, replied)
+            assert (contrast.missed, contrast.sounds, kept.note) == (missed, sounds, note)
+            assert found == kept
+            record = read_line(to_line(found).encode())
+            assert (record.asked, record.replied, record.sounds) == (asked, replied, sounds)
+            told = json.loads(to_json(Transcript(turn.thread, (turn,), (found,))))["turns"][0]
+            assert (told["asked"], told["replied"]) == (asked, replied)
+            assert told["marks"][0]["sounds"] == sounds
+            block, _items = render([Recalled(found, 1.0, ())], budget=10**6, count=len)
+            assert quoted(asked) in block
+            assert quoted(sounds) in block
+        first = export_file(memory, tmp_path / "a.jsonl")
+        marks = memory.journal.differences.all()
+    other = Home(*(tmp_path / name for name in ("c", "d", "s", "k"))).prepare()
+    with Memory.open(other, settings, dense=False) as memory:
+        confirm(memory, read_batch(memory, tmp_path / "a.jsonl").id)
+        again = memory.journal.differences.all()
+        assert first == len(again) == len(marks)
+        for one, same in zip(marks, again, strict=True):
+            assert (one.asked, one.replied, one.contrast, one.note, one.span, one.before) == (
+                same.asked, same.replied, same.contrast, same.note, same.span, same.before,
+            )  # fmt: skip
+
+
+def test_a_field_is_kept_as_it_is_or_refused() -> None:
+    for text in texts(3, 2000):
+        assert clean_field("note", text) == text
+    assert clean_field("note", " \n\t") is None
+    with pytest.raises(MarkError, match="broken character at position 1"):
+        clean_field("note", "a\ud800")
+    with pytest.raises(MarkError, match="characters long"):
+        clean_field("note", "x" * (MAX_FIELD + 1))
+    line = '{"id": "1", "at": "2026-01-01T00:00:00Z", "moment": "error", "asked": "a\\ud800", '
+    line += '"replied": "b"}'
+    with pytest.raises(ExchangeError):
+        read_line(line.encode())
