@@ -1,14 +1,12 @@
-"""The SQLite file of the conversations' checkpoints: ids, and no word of a talk.
+"""LangGraph checkpoints in a SQLite file: ids only, no message text.
 
-The journal holds every turn and is read for each message (`agent/chat/history.py`). Of a thread the
-checkpoint keeps what LangGraph left in its state that is not the talk: the id of the last turn and
-those of what was recalled for it. A new checkpoint takes the place of the one before, so a thread
-takes as much room after its thousandth turn as after its first.
+The journal has every turn and is read for each message (`agent/chat/history.py`). A checkpoint keeps
+the rest of a thread's state: the ids of its last turn and of what was recalled for it. A new checkpoint
+replaces the one before, so the file does not grow with a thread.
 
-All of it can be made again, and is by a thread's next message; so nothing that happens to the file is
-in anybody's way. Damaged, it is put aside and begun anew; where it cannot be written, the checkpoints
-stay in memory. `notice` says so in a sentence. What an earlier Discern wrote there held the talk; it is
-removed when the file is opened.
+A thread's next message makes its checkpoint again, so the file can be lost. A damaged file is moved
+away and a new one started; if the file cannot be written, checkpoints stay in memory. `notice` says so.
+Earlier versions of Discern wrote message text there; such a file is removed when it is opened.
 """
 
 from __future__ import annotations
@@ -34,9 +32,9 @@ from memory.errors import HomeError
 from memory.files.sqlite_file import LOG, SHARED, connect
 
 KEPT = ("turn", "recalled")
-"""What of the state stands in a checkpoint."""
+"""The parts of the state that a checkpoint keeps."""
 FORMAT = 1
-"""SQLite's `user_version` of the file; 0 where an earlier Discern wrote whole talks into it."""
+"""SQLite's `user_version` of the file; 0 in files of earlier versions, which had message text."""
 BUSY_SECONDS = 10.0
 _TABLES = {"checkpoints", "writes"}
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
@@ -46,7 +44,7 @@ Made = TypeVar("Made")
 
 
 class ChatState(TypedDict):
-    """The state of a thread. The reply's message has its turn's id; so has `turn`."""
+    """The state of a thread. `turn` is the id of the last turn and of its reply's message."""
 
     messages: Annotated[list[AnyMessage], add_messages]
     recalled: list[str]
@@ -54,13 +52,13 @@ class ChatState(TypedDict):
 
 
 class Checkpoints(SqliteSaver):
-    """The latest checkpoint of each thread, without words; it does not fail (see above)."""
+    """The latest checkpoint of each thread, without message text. File errors do not raise."""
 
     def __init__(self, path: Path) -> None:
-        """Open or make the file at `path`."""
+        """Open or create the file at `path`."""
         self.path = path
         self.notice: str | None = None
-        """What happened to the file, for a person."""
+        """A sentence for the user on what happened to the file."""
         super().__init__(_in_memory())
         try:
             self._open()
@@ -79,7 +77,7 @@ class Checkpoints(SqliteSaver):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        """Keep a checkpoint, without words, in the place of its thread's earlier ones."""
+        """Store a checkpoint, without message text, in place of the thread's earlier ones."""
         held = checkpoint["channel_values"]
         ids = checkpoint.copy()
         ids["channel_values"] = {name: held[name] for name in KEPT if name in held}
@@ -106,7 +104,7 @@ class Checkpoints(SqliteSaver):
         task_id: str,
         task_path: str = "",
     ) -> None:
-        """Keep nothing of a run that goes on: what it says is in the journal, or was never said."""
+        """Store nothing of an unfinished run; its turn is in the journal, or there is none."""
 
     def close(self) -> None:
         """Close the file."""
@@ -122,12 +120,12 @@ class Checkpoints(SqliteSaver):
     def _tried(self, work: Callable[[], Made]) -> Made:
         try:
             return work()
-        except Exception as error:  # a damaged row raises whatever its reader does
+        except Exception as error:  # a damaged row can raise anything
             self._mend(error)
             return work()
 
     def _mend(self, error: Exception) -> None:
-        """Have a connection that works: to a new file where the old one was damaged, else in memory."""
+        """Replace the connection: by one to a new file if this one is damaged, else to memory."""
         self.close()
         if _is_damage(error):
             try:
@@ -152,9 +150,9 @@ def checkpoints(path: Path) -> Iterator[Checkpoints]:
 
 
 def erase_thread(path: Path, thread: str) -> None:
-    """Take all of a thread out; it is put in again with its next message.
+    """Delete a thread's checkpoint; its next message makes a new one.
 
-    Needs no room on the disk: where the thread's rows cannot be deleted, the whole file is.
+    Works on a full disk: if the rows cannot be deleted, the whole file is.
 
     Raises:
         HomeError: the file cannot be removed.
@@ -176,7 +174,7 @@ def erase_thread(path: Path, thread: str) -> None:
 
 
 def look(path: Path) -> str | None:
-    """Return in a sentence what is wrong with the file at `path`; None when it serves."""
+    """Return a sentence on what is wrong with the file at `path`; None if nothing is."""
     if not path.exists():
         return None
     try:
@@ -198,7 +196,7 @@ def look(path: Path) -> str | None:
 
 
 def explain(path: Path, error: Exception) -> str:
-    """Return the sentence for a person: why the checkpoints stay in memory, and what to do."""
+    """Return the sentence on why the checkpoints stay in memory, and what to do."""
     said = error.strerror if isinstance(error, OSError) else error
     whole = "the talk is kept in the journal all the same"
     if _code(error) in _HELD:
@@ -212,7 +210,7 @@ def explain(path: Path, error: Exception) -> str:
 
 
 def damaged(path: Path, error: Exception) -> str:
-    """Return the sentence for a person: what was done with damaged checkpoints."""
+    """Return the sentence on what was done with damaged checkpoints."""
     return (
         f"the checkpoints {path} were damaged ({error}); they are kept as {damaged_copy(path)} and "
         "made anew from the journal, which holds every turn"
@@ -220,12 +218,12 @@ def damaged(path: Path, error: Exception) -> str:
 
 
 def damaged_copy(path: Path) -> Path:
-    """Return where a damaged file of checkpoints is kept; a later one takes its place."""
+    """Return where a damaged file is moved to; a later one replaces it."""
     return path.with_name(path.name + ".damaged")
 
 
 def set_damaged_aside(path: Path) -> None:
-    """Move a damaged file aside; without its log, which the next file would take for its own.
+    """Move a damaged file away, and delete its log, which the next file would take for its own.
 
     Raises:
         OSError: it cannot be moved.
@@ -244,7 +242,7 @@ def _connected(path: Path) -> sqlite3.Connection:
         if foreign := tables - _TABLES:
             raise _Foreign(f"it holds {min(foreign)}, which is another program's")
         if connection.execute("pragma user_version").fetchone()[0] != FORMAT:
-            if tables:  # the talks, word for word
+            if tables:  # with message text
                 connection.close()
                 _remove(path)
                 return _connected(path)
@@ -287,12 +285,12 @@ def _remove_log(path: Path) -> None:
 
 
 def _is_damage(error: Exception) -> bool:
-    """Whether the file is not what it should be, rather than out of reach."""
+    """Whether the file is damaged, rather than out of reach."""
     if isinstance(error, OSError):
         return False
     return not isinstance(error, sqlite3.Error) or _code(error) in _DAMAGED
 
 
 def _code(error: Exception) -> int:
-    """SQLite's result code without its extension; 0 where the error is another's."""
+    """Return SQLite's primary result code; 0 for other errors."""
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF

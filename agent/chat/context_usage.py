@@ -1,7 +1,7 @@
-"""What the model would see for the next message: the prompt itself, counted part by part.
+"""How the prompt of the next message fills the context: its text, and the tokens of each part.
 
-Composed by what composes a real prompt (`agent/prompt/prompt.py`) and counted by the model's own
-tokenizer; nothing is asked, nothing is kept, and no difference counts as recalled by it.
+The prompt is composed like a real one and counted with the model's tokenizer. Nothing is generated or
+stored, and no difference counts as recalled.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from memory.errors import ModelError
 
 @dataclass(frozen=True, slots=True)
 class ContextUsage:
-    """The prompt for the next message. Counts are tokens, but `differences`, `messages`, `dropped`.
+    """The prompt for the next message. All counts but the last three are in tokens.
 
-    `template` are the tokens between the parts, `room` those kept for the reply, `size` the context.
-    `dropped` early messages no longer fit. `text` is the whole prompt, control tokens spelled out.
+    `template` counts the tokens between the parts, `room` those reserved for the reply, `size` the
+    whole context. `dropped` early messages no longer fit. `text` is the prompt with control tokens
+    spelled out.
     """
 
     system: int
@@ -43,10 +44,10 @@ class ContextUsage:
 
 
 def measure_context(chat: Chat, draft: str = "") -> ContextUsage:
-    """Return what the model would see if `draft` were sent now. Not while a reply is in the making.
+    """Return the context usage if `draft` were sent now. Call it between replies only.
 
     Raises:
-        ModelError: the draft does not fit the context, or the model is lent to a training.
+        ModelError: the draft does not fit the context, or the model is offloaded.
     """
     engine, dependencies = chat.engine, chat.dependencies
     if engine.offloaded:

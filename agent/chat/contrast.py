@@ -1,9 +1,8 @@
-"""Drafting the three lines of a bare mark with the model itself: missed, lost, sounds.
+"""Draft the three lines of a bare mark with the model itself: missed, lost, sounds.
 
-The model is asked in the talk where it happened, in the language of that talk, so that the prompt's
-prefix is still in memory. What it writes is only offered: nothing is kept here, and a person who
-confirms, edits or throws it away does that through `Memory.edit`. An answer that does not hold the
-three lines in their order is no draft; then the lines are empty and `Draft.said` tells why.
+The model is asked in the conversation of the mark and in its language, so the prompt's prefix is still
+cached. The draft is only a proposal; saving it is `Memory.edit`'s work. An answer without the three
+lines in order is not a draft: the lines are then empty and `Draft.message` says so.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 DRAFTING = Sampling(temperature=0.2, top_p=0.9, seed=1, max_tokens=300)
 LONGEST_LINE = 300
-"""Characters of `missed` and `lost`; a longer one is an essay and no line."""
+"""Most characters of `missed` and `lost`."""
 
 _ENGLISH = """\
 Look at your last reply again. {why}Write exactly three lines and nothing else:
@@ -55,10 +54,10 @@ EMPTY = "The model did not draft the three lines; they are yours to write."
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """Three lines that a person may confirm; `said` is a sentence where the model gave none."""
+    """Three proposed lines, or empty ones and a `message` when the model gave none."""
 
     contrast: Contrast
-    said: str = ""
+    message: str = ""
 
 
 def draft(
@@ -69,7 +68,7 @@ def draft(
 ) -> Draft:
     """Let the model draft the contrast of a marked reply.
 
-    `on_generation` is handed the generation before it runs, to cancel it.
+    `on_generation` is called with the generation before it runs, so that it can be cancelled.
 
     Raises:
         ModelError: the marked message does not fit the context.
@@ -86,7 +85,7 @@ def draft(
 
 
 def question(difference: Difference) -> list[Message]:
-    """Return the talk as it stood, and the request for the three lines."""
+    """Return the conversation up to the mark, then the request for the three lines."""
     russian = speaks_russian(f"{difference.asked} {difference.replied}")
     why = _WHY[(difference.moment, russian)]
     kind = find_kind(difference.kind) if difference.kind else None
@@ -112,7 +111,7 @@ def speaks_russian(text: str) -> bool:
 
 
 def read_draft(text: str, difference: Difference) -> Contrast | None:
-    """Return the three lines in a model's answer; None unless all stand there once, in order."""
+    """Return the three lines of a model's answer; None unless it has each once, in order."""
     text = _THOUGHT.sub("", text)
     marks = [pattern.search(text) for pattern in (_MISSED, _LOST, _SOUNDS)]
     if any(mark is None for mark in marks):
@@ -127,7 +126,7 @@ def read_draft(text: str, difference: Difference) -> Contrast | None:
     )
     request = question(difference)[-1].content
     if any(not line or f": {line}\n" in f"{request}\n" for line in lines):
-        return None  # nothing, or the request said back
+        return None  # empty, or the request repeated
     if (
         max(len(line) for line in lines[:2]) > LONGEST_LINE
         or lines[2] == difference.replied.strip()

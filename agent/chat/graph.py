@@ -1,13 +1,12 @@
-"""The graph of a conversation: recall → reply → record, in LangGraph with a SQLite checkpointer.
+"""The LangGraph graph of a conversation: recall → reply, and the events that it emits.
 
-The messages come from the journal with each run; the checkpoint holds ids
-(`agent/chat/checkpoints.py`), but that of a LangGraph server, which has the plain messages and
-nothing of what was recalled.
-What happens on the way is emitted as custom stream events (`Recalling`, `Delta`, `Finished`), so that
-a screen and the command line follow the same run.
+Each run gets its messages from the journal, and the checkpoint has ids only
+(`agent/chat/checkpoints.py`). A LangGraph server instead keeps the messages in its own checkpoints,
+without recalled text; there, a run that is interrupted between two nodes leaves a question without a
+reply, which the next run drops.
 
-There a run that is cut off between two nodes leaves a question without a reply; the next run leaves
-it out.
+Custom stream events (`Recalling`, `Thought`, `Delta`, `Finished`) report what happens, so that a screen
+and the command line follow a run in the same way.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from memory.recall.recall import Recalled
 
 @dataclass(frozen=True, slots=True)
 class Recalling:
-    """What stands in the context; sent before the first piece of the reply."""
+    """The differences in the context; sent before the first piece of the reply."""
 
     items: tuple[Recalled, ...]
 
@@ -49,17 +48,17 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Thought:
-    """A piece of what a thinking model thinks before it replies; kept nowhere."""
+    """A piece of the thought before a reply; it is not stored."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The turn as it was recorded.
+    """The recorded turn.
 
-    `reason` is "end", "length" or "cancelled"; times in seconds; `context_used` and `prompt_reused`
-    in tokens; `dropped` counts the early messages that did not fit.
+    `reason` is "end", "length" or "cancelled". Times are in seconds, `context_used` and
+    `prompt_reused` in tokens. `dropped` counts the early messages that did not fit.
     """
 
     turn: Turn
@@ -77,7 +76,7 @@ Event = Recalling | Thought | Delta | Finished
 
 @dataclass(slots=True)
 class Dependencies:
-    """What the nodes work with; `adapter`, `held` and `recalling` may be changed between turns."""
+    """What the nodes work with. All but `model` and `memory` may be changed between turns."""
 
     model: DiscernChatModel
     memory: Memory
@@ -86,23 +85,23 @@ class Dependencies:
     adapter: str | None = None
     recalling: bool = True
     parent: str | None = None
-    """The turn that the next one follows ("": none); None is where the thread stands."""
+    """The id of the turn that the next one follows ("": none); None means the thread's latest."""
     omitted: int = 0
-    """Messages before those that a run was given, which the context cannot hold."""
+    """How many earlier messages were left out of the run's input, because they cannot fit."""
     held: Mapping[str, str] = field(default_factory=dict)
-    """What the adapter answers for by itself (`Manifest.holds`); not recalled again."""
+    """What the adapter answers by itself (`Manifest.holds`); it is not recalled."""
     before_recall: Callable[[], object] = lambda: None
-    """Called first of all for each message: the place to wear another adapter."""
+    """Called at the start of each run, for example to apply a new adapter."""
     block: str = ""
     items: tuple[Recalled, ...] = ()
 
     def use_adapter(self, adapter: Adapter | None) -> None:
-        """Note which adapter the model wears from now on."""
+        """Note which adapter the model uses."""
         self.adapter = adapter.id if adapter else None
         self.held = adapter.manifest.holds if adapter else {}
 
     def recall(self, text: str) -> tuple[str, tuple[Recalled, ...]]:
-        """Return the block of what bears on a message, and the differences in it."""
+        """Return the recalled block for a message and the differences in it; see `Recaller`."""
         if not self.recalling:
             return "", ()
         return Recaller.for_engine(self.memory, self.model.engine).recall(text, self.held)
@@ -163,8 +162,8 @@ def _reply(state: ChatState, config: dict[str, Any], dependencies: Dependencies)
         stopped=facts["finish_reason"] == "cancelled",
         asked_surprisal=facts["asked_surprisal"],
     )
-    # Recorded before the graph's checkpoint: the journal is the truth, and a reply that a person has
-    # seen can then be marked even if the process dies right here.
+    # Before the graph's checkpoint: the journal is the source of truth, and a reply that was shown
+    # can be marked even if the process is killed right here.
     _record(turn, dependencies)
     write(
         Finished(
@@ -182,14 +181,14 @@ def _reply(state: ChatState, config: dict[str, Any], dependencies: Dependencies)
 
 
 def _answered(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
-    """Return the talk without the questions that were cut off before they were answered."""
+    """Return the messages without questions that got no reply."""
     pairs = zip(messages, [*messages[1:], None], strict=True)
     return [one for one, after in pairs if after is None or {one.type, after.type} != {"human"}]
 
 
 def _record(turn: Turn, dependencies: Dependencies) -> None:
     journal = dependencies.memory.journal
-    with journal.transaction():  # all of it on the disk at once
+    with journal.transaction():  # one transaction
         parent = journal.turns.add(
             turn,
             [(item.difference.id, item.score, item.matched) for item in dependencies.items],
@@ -203,5 +202,5 @@ def _record(turn: Turn, dependencies: Dependencies) -> None:
 
 
 def _speed(tokens: int, seconds: float) -> float:
-    """Tokens a second after the first; 0 for a reply too short to tell."""
+    """Return tokens per second after the first; 0 for a very short reply."""
     return (tokens - 1) / seconds if tokens >= 8 and seconds > 0 else 0.0

@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What was kept of a mark, and a sentence that says so."""
+    """A saved mark, and the sentences that confirm it."""
 
     difference: Difference
     text: str
 
 
 def last_turn(journal: Journal, thread: str | None = None, turn: str | None = None) -> Turn:
-    """Return the turn named `turn`, by default the latest of `thread`, which is the one last spoken in.
+    """Return the turn `turn`, by default the latest of `thread`, which defaults to the last one used.
 
-    `turn` is the beginning of an id, or "" where nothing was said yet.
+    `turn` is the start of an id, or "" for a thread without turns.
 
     Raises:
         MarkError: there is none.
@@ -62,15 +62,11 @@ def terminal_session() -> str:
 
 
 JUST_NOW = 60.0
-"""Seconds for which what another session said last may be taken for what was said here."""
+"""Seconds in which the latest turn of another session could be mistaken for one's own."""
 
 
 def require_spoken_here(journal: Journal, turn: Turn) -> None:
-    """Refuse the last turn of all where another session has just spoken it.
-
-    Raises:
-        MarkError: it has.
-    """
+    """Raise MarkError if `turn`, the latest of all, was just added by another terminal session."""
     place, ours = journal.turns.place_of(turn.id), terminal_session()
     seconds = (now() - turn.at).total_seconds()
     if not place or place == ours or seconds >= JUST_NOW:
@@ -87,7 +83,7 @@ def require_spoken_here(journal: Journal, turn: Turn) -> None:
 
 
 def last_mark(journal: Journal) -> Difference:
-    """Return the mark that was made last; that one alone may be taken back without naming it.
+    """Return the latest mark, the only one that can be undone without naming it.
 
     Raises:
         MarkError: there is none, or another session has just made it.
@@ -116,9 +112,11 @@ def receipt(
     typed: bool = True,
     engine: Engine | None = None,
 ) -> str:
-    """Return the sentences that say what was kept of which question, what it replaced, and when it is
-    trained or why it is not; `typed` in the chat, else on the command line. With the `engine` that is
-    served, also whether the better answer fits a lesson."""
+    """Return the sentences that confirm a mark: what it replaced, when it is trained or why not.
+
+    `typed` is true in the chat and false on the command line, where hints name other commands. With
+    the `engine` it also says if the better answer is too long for a lesson.
+    """
     what = tr(difference.moment)
     if difference.kind:
         what += f" ({in_words(difference.kind)})"
@@ -160,7 +158,7 @@ def receipt(
 
 
 def why_untaught(difference: Difference) -> str:
-    """Return why no lesson is made of a difference, a clause without its full stop; "" if one is."""
+    """Return why a difference gets no lesson, as a clause without a full stop; "" if it gets one."""
     match difference.untaught:
         case Untaught.SUPERSEDED:
             by = (difference.superseded_by or "")[:8]
@@ -176,7 +174,7 @@ def why_untaught(difference: Difference) -> str:
 
 
 def _too_long(difference: Difference, engine: Engine | None) -> str:
-    """Return why a difference fits no lesson of the model that is served; "" if it does."""
+    """Return why a difference is too long for a lesson; "" if it fits."""
     if engine is None or engine.offloaded:
         return ""
     from agent.prompt.prompt import longest_reply, reply_tokens
@@ -198,11 +196,11 @@ def _cut(text: str, most: int = 60) -> str:
 
 
 def forget(home: Home, memory: Memory, prefix: str) -> Difference:
-    """Forget a difference everywhere: journal, index, the talk it was marked in, what trainings left.
+    """Forget a difference everywhere: journal, index, checkpoints, the files of trainings.
 
     Raises:
         UnknownIdError: no difference has an id that starts with `prefix`, or several have.
-        HomeError: a file cannot be written; calling it again goes on where it stopped.
+        HomeError: a file cannot be written; call it again to continue.
     """
     from agent.chat.checkpoints import erase_thread
     from agent.forget.residual_copies import sweep
@@ -214,8 +212,8 @@ def forget(home: Home, memory: Memory, prefix: str) -> Difference:
         for item in memory.journal.differences.on_turns([difference.turn])
         if item != difference
     ]
-    if not others:  # else the turn is theirs, too, and stays
-        # The talk first: with the difference gone, nothing would remember which turn is to erase.
+    if not others:  # otherwise their turn stays
+        # First, because only the difference tells which thread this is.
         erase_thread(home.checkpoints, difference.thread)
     erase_from_runs(home, memory.history(difference.id))
     sweep(home, memory.journal)
@@ -227,14 +225,14 @@ _ARROWS = ("->", "-->", "==>", "→", "⇒", "=")
 
 
 def parse_mark(text: str) -> dict[str, Any]:
-    """Read `[error|surprise|hold] [kind] [note] [missed: …] [lost: …] [=> how it should sound]`.
+    """Parse `[error|surprise|hold] [kind] [note] [missed: …] [lost: …] [=> how it should sound]`.
 
-    Returns the keyword arguments of `Marks.add`. A kind is a family (`tactical`), `family/type`, or a
-    type that stands alone; what a mark without a moment is, `memory.moments.unsaid_moment` says. A note
-    in quotes is a note, whatever it begins with.
+    Return the keyword arguments of `Marks.add`. A kind is a family (`tactical`), `family/type`, or a
+    type without further words. A missing moment is chosen by `memory.moments.unsaid_moment`. Text in
+    quotes is always a note.
 
     Raises:
-        MarkError: a word is nearly a moment or a kind, or what follows looks like a better answer.
+        MarkError: a word looks like a mistyped moment or kind, or another arrow is used for `=>`.
     """
     before, arrow, after = text.partition("=>")
     rest = before.strip()

@@ -1,7 +1,7 @@
-"""What was recalled for a turn, and why: scores, matched words, the differences as they stand now.
+"""Explain what was recalled for a turn: scores, matched words, and the differences as they are now.
 
-The journal keeps what recall found at the time. For turns from before it did, the search is made
-again and the answer says so. A difference that was forgotten meanwhile is only counted.
+The journal stores what recall found. For older turns without that, the search is repeated and the trace
+says so. Differences that were forgotten since are only counted.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from memory.text.stemming import stems
 
 @dataclass(frozen=True, slots=True)
 class TracedDifference:
-    """A recalled difference as it stands now; `score` (0 to 1) is None where it is not known.
+    """A recalled difference as it is now; `score` (0 to 1) is None when it is not known.
 
-    `matched` are the words that the two have in common, as they stand in the message."""
+    `matched` are the words it has in common with the message, as written in the message.
+    """
 
     difference: Difference
     score: float | None
@@ -29,7 +30,7 @@ class TracedDifference:
 
 @dataclass(frozen=True, slots=True)
 class RecallTrace:
-    """What stood in a turn's context; `note` is a sentence on what is not as it was."""
+    """What was in a turn's context; `note` says what has changed since."""
 
     turn: Turn
     recalled: tuple[TracedDifference, ...]
@@ -38,10 +39,10 @@ class RecallTrace:
 
 
 def trace_recall(memory: Memory, turn: Turn, held: Mapping[str, str] | None = None) -> RecallTrace:
-    """Return what was recalled for `turn`, in its order.
+    """Return what was recalled for `turn`, in the order of the context.
 
-    `held` are the differences that the adapter in use then answers for (`Manifest.holds`): those that
-    bear on the message are named, for they were left to the adapter.
+    `held` is the `Manifest.holds` of the adapter that was in use. Relevant differences among them are
+    named in the note, because they were left to the adapter.
     """
     fits: dict[str, tuple[float | None, tuple[str, ...]]] = {
         name: (score, stems) for name, score, stems in memory.journal.turns.recall_trace(turn.id)
@@ -83,7 +84,7 @@ def _left_to_the_adapter(memory: Memory, turn: Turn, held: Mapping[str, str]) ->
 def _part(
     item: Difference, asked: str, score: float | None, matched: Sequence[str]
 ) -> TracedDifference:
-    """The matched stems become the words that the person wrote, as far as they are found."""
+    """Return `item` with the matched stems replaced by the words of the message, where found."""
     wanted = dict.fromkeys(matched)
     written: dict[str, str] = {}
     for word in re.findall(r"\w+", asked):

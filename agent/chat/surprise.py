@@ -1,20 +1,18 @@
-"""Which moments may be worth marking: measured surprise, never a mark by itself.
+"""Suggest turns that may be worth marking, from measured surprisal.
 
-The model predicts; a difference is where it predicted the commonplace and reality was otherwise. Two
-things show that from outside, without asking anybody:
+Two patterns are suggested:
 
-- *a smooth reply and an unexpected answer to it*: the reply held nothing that surprised the model
-  itself, and then the person said what it did not expect to hear;
-- *a slip*: one token of the reply that the model itself held for most unlikely.
+- *a smooth reply followed by an unexpected message*: nothing in the reply surprised the model, and the
+  user's next message did;
+- *a slip*: one token of the reply that the model itself found very unlikely.
 
-How many nats are many depends on the person, the language and the model. So each value is measured
-against this person's own turns before it under the same model: the distance from their median in
-units of the median absolute deviation (a robust z). The first turns, single words and first messages
-of a thread (which nothing foretells) are not judged, what is marked already is left alone, and after
-a hint there is silence for `SILENCE` turns.
+What counts as high surprisal depends on the user, the language and the model. Each value is therefore
+compared with the user's earlier turns with the same model: its distance from their median in units of
+the median absolute deviation (a robust z). The first turns, very short messages and the first message
+of a thread are not judged, marked turns are skipped, and after a suggestion there is none for `SILENCE`
+turns.
 
-The judgement of a turn looks at nothing later than the message after it, so that the chat and the
-command line say the same.
+A turn is judged by nothing later than the message after it, so the chat and the command line agree.
 
 Source of the scale: Iglewicz, Hoaglin, "How to Detect and Handle Outliers" (1993):
 0.6745 · (x − median) / MAD, with 3.5 for an outlier.
@@ -29,25 +27,25 @@ from statistics import median
 from memory.difference import Difference, Turn
 
 LOOKED_AT = 400
-"""Turns that a chat needs to read for a hint."""
+"""Turns that a chat reads for a hint."""
 SILENCE = 12
 """Turns without another hint after one."""
 _KEPT = 200  # values that a median is taken over
 _LEAST = 8  # values before anything is judged
-_UNEXPECTED = 2.5  # how far above their own median the person's words must be
-_SMOOTH = 0.0  # how far above its own median a commonplace reply may be
+_UNEXPECTED = 2.5  # least z of the user's message
+_SMOOTH = 0.0  # most z of a smooth reply
 _SLIP = 3.5
 _SLIP_NATS = 5.0  # a token of at least this surprisal: under 1 in 148
-_LEAST_SPREAD = 0.15  # nats; a person who always says the same is not surprised by a trifle
+_LEAST_SPREAD = 0.15  # nats; so that small deviations do not count for very regular users
 _LEAST_WORDS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A turn that may be worth a mark, why (one sentence), and by how much (a robust z; 2.5 and up).
+    """A turn that may be worth marking, the reason (one sentence) and the score (a robust z).
 
-    `reply` and `answer` are the mean surprisal of the reply and of the message after it, in nats a
-    token; `answer` is None where the reply alone speaks.
+    `reply` and `answer` are the mean surprisal of the reply and of the message after it, in nats per
+    token; `answer` is None when the reply alone was judged.
     """
 
     turn: Turn
@@ -64,9 +62,9 @@ SLIP = "The reply holds a word the model itself did not expect"
 def suggest(
     turns: Sequence[Turn], differences: Iterable[Difference] = ()
 ) -> tuple[Suggestion, ...]:
-    """Return the turns worth a second look, oldest first.
+    """Return the turns that may be worth marking, oldest first.
 
-    `turns` stand in the order they happened, of all threads; `differences` are the marks there are.
+    `turns` are those of all threads in order of time; `differences` are the existing marks.
     """
     marked = {item.turn for item in differences}
     scales: dict[str, _Scales] = {}
@@ -89,17 +87,17 @@ def suggest(
 
 
 def hint_for(turn: Turn, found: Sequence[Suggestion], turns: Sequence[Turn]) -> Suggestion | None:
-    """Return what `turn`, the latest of `turns`, gave rise to: a hint at itself or the one before."""
+    """Return the suggestion that `turn`, the latest of `turns`, led to: itself or the one before."""
     thread = [item.id for item in turns if item.thread == turn.thread][-2:]
     latest = found[-1] if found else None
     if latest is None or latest.turn.id not in thread:
         return None
-    # A slip in the reply before was already said when that reply ended.
+    # A slip in the previous reply was already reported when that reply ended.
     return latest if latest.answer is not None or latest.turn.id == turn.id else None
 
 
 class _Scales:
-    """What is usual for one person with one model."""
+    """The usual values of one user with one model."""
 
     def __init__(self) -> None:
         self.asked: list[float] = []
@@ -133,12 +131,12 @@ class _Scales:
 
 
 def _speaks(text: str) -> bool:
-    """Whether a mean over the text's tokens says anything."""
+    """Whether a text is long enough for a meaningful mean."""
     return len(text.split()) >= _LEAST_WORDS
 
 
 def _z(value: float, usual: Sequence[float]) -> float | None:
-    """Return how far a value is from what is usual, in robust standard deviations; None: unknown."""
+    """Return the robust z of a value; None when there are too few to compare with."""
     if len(usual) < _LEAST:
         return None
     middle = median(usual)

@@ -1,11 +1,11 @@
-"""Discern's memory and loop for somebody else's agent: the names to import.
+"""Discern's memory and training for other agents: the public names.
 
     from agent.plugin import DifferenceMiddleware           # LangChain's create_agent
     from agent.plugin import Companion, recall_node, record_node   # a raw StateGraph
     from agent.plugin import DifferenceStore                # a LangGraph store over the journal
 
-`DifferenceMiddleware` and `difference_tools` need the package langchain and are imported when asked
-for; all else needs only what Discern itself does. The nightly training is `trainer/loop.py`.
+`DifferenceMiddleware` and `difference_tools` need the package langchain and are imported on first use.
+The nightly training is `trainer/loop.py`.
 """
 
 from __future__ import annotations

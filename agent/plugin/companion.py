@@ -1,11 +1,8 @@
-"""What Discern does beside somebody else's agent: recall before a reply, record after it, take marks.
+"""Add Discern's memory to another agent: recall before a reply, record after it, take marks.
 
-`agent/plugin/middleware.py` (create_agent) and `agent/plugin/nodes.py` (a raw graph) are thin over
-this. The agent keeps its own model and its own checkpoints; a message's recalled differences are
-placed into what the model sees and nowhere else. Calls may come from several threads; one is served
-at a time.
-
-Refuses what cannot be kept (memory/errors.py); a mark that cannot be read is answered with the reason.
+`agent/plugin/middleware.py` (create_agent) and `agent/plugin/nodes.py` (a raw graph) are thin layers on
+this. The agent keeps its own model and checkpoints. Recalled differences are put into what the model
+sees and nowhere else. Calls may come from several threads; one runs at a time.
 """
 
 from __future__ import annotations
@@ -34,17 +31,17 @@ from memory.settings.settings import Home, Settings, read_settings
 
 COMMAND = "/diff"
 RECEIPT = "discern_receipt"
-"""The key in `additional_kwargs` of an answer that is a receipt and no reply of the model's."""
-_REMEMBERED = 64  # blocks kept, so that a message is shown the same one in each step of a loop
+"""The key in `additional_kwargs` that tells a receipt from a reply of the model."""
+_MAX_BLOCKS = 64  # blocks kept, so that each step of an agent's loop sees the same one
 
 
 def about_tokens(text: str) -> int:
-    """Return roughly how many tokens a text takes where the model's own tokenizer is not at hand."""
+    """Estimate the tokens of a text without the model's tokenizer."""
     return len(text.encode("utf-8", "replace")) // 3 + 1
 
 
 class Companion:
-    """An open memory beside an agent; close it, or use it with `with`."""
+    """An open memory for an agent; close it, or use it with `with`."""
 
     def __init__(
         self,
@@ -58,7 +55,7 @@ class Companion:
         self._recaller = Recaller(memory, count)
         self._lock = threading.RLock()
         self._blocks: dict[tuple[str, ...], str] = {}
-        self._worn: str | None = None
+        self._adapter_id: str | None = None
         self._held: Mapping[str, str] = {}
 
     @classmethod
@@ -69,9 +66,9 @@ class Companion:
         dense: bool | None = None,
         count: Callable[[str], int] = about_tokens,
     ) -> Companion:
-        """Open the memory of `home` (by default this user's own).
+        """Open the memory of `home`, by default this user's.
 
-        `dense` overrides the setting `memory.dense`; `count` gives the tokens of a text.
+        `dense` overrides the setting `memory.dense`; `count` returns the tokens of a text.
 
         Raises:
             HomeError, SettingsError: it cannot be opened.
@@ -80,8 +77,8 @@ class Companion:
         settings = read_settings(home)
         memory = Memory.open(home, settings, dense=dense, embedder=embedder(settings))
         companion = cls(home, settings, memory, count=count)
-        # Whoever does not close it leaves it to the interpreter's end, when the native parts of the
-        # index must be gone before theirs are: else the process may end with a segmentation fault.
+        # If it is never closed, the native parts of the index must go before the interpreter does, or
+        # the process may end with a segmentation fault.
         weakref.finalize(companion, memory.close)
         return companion
 
@@ -98,7 +95,7 @@ class Companion:
     # --- before the reply --------------------------------------------------------------------
 
     def recall(self, text: str) -> tuple[str, ...]:
-        """Return the ids of the past differences that bear on a message, the nearest first."""
+        """Return the ids of the differences relevant to a message, the most relevant first."""
         if not self.settings.recall.enabled:
             return ()
         with self._lock:
@@ -106,10 +103,10 @@ class Companion:
             return self._remember(block, items)
 
     def block(self, ids: Sequence[str]) -> str:
-        """Return the text that places these differences into a prompt; "" for none.
+        """Return the text that puts these differences into a prompt; "" for none.
 
-        What was forgotten meanwhile is left out. The same ids give the same text as long as this
-        process lives, so that a prompt's beginning stays the same from step to step.
+        Differences that were forgotten since are left out. The same ids give the same text for the
+        life of this process, so that the start of a prompt stays the same from step to step.
         """
         key = tuple(ids)
         with self._lock:
@@ -126,16 +123,16 @@ class Companion:
         self, block: str, items: Sequence[Recalled], key: tuple[str, ...] | None = None
     ) -> tuple[str, ...]:
         key = tuple(item.difference.id for item in items) if key is None else key
-        while len(self._blocks) >= _REMEMBERED:
+        while len(self._blocks) >= _MAX_BLOCKS:
             self._blocks.pop(next(iter(self._blocks)))
         self._blocks[key] = block
         return key
 
     def placed(self, messages: Sequence[AnyMessage], ids: Sequence[str]) -> list[AnyMessage]:
-        """Return what the model should see: the differences `ids` before the person's last words,
-        and no commands or receipts. `messages` themselves stay as they are.
+        """Return the messages for the model: with the differences `ids` before the user's last message
+        and without commands and receipts. `messages` is not changed.
         """
-        seen = [message for message in messages if not is_aside(message)]
+        seen = [message for message in messages if not is_command_or_receipt(message)]
         block = self.block(ids) if ids else ""
         if block:
             for place in range(len(seen) - 1, -1, -1):
@@ -146,9 +143,10 @@ class Companion:
         return seen
 
     def wear_current(self, model: Any) -> Adapter | None:
-        """Let a model over our engine serve with the adapter that is current; others are left alone.
+        """Apply the current adapter to a `DiscernChatModel`; other models are left alone.
 
-        A damaged or foreign adapter is left aside: what served before serves on.
+        Return the adapter. One that is damaged or for another base is ignored: the adapter in use
+        stays.
         """
         engine = getattr(model, "engine", None)
         if engine is None or not hasattr(engine, "set_adapter"):
@@ -158,7 +156,7 @@ class Companion:
             adapter = wear_current(engine, self.home)
         except AdapterError:
             return None
-        self._worn = adapter.id if adapter else None
+        self._adapter_id = adapter.id if adapter else None
         self._held = adapter.manifest.holds if adapter else {}
         return adapter
 
@@ -170,16 +168,16 @@ class Companion:
         messages: Sequence[BaseMessage],
         ids: Sequence[str] = (),
     ) -> Turn | None:
-        """Keep the last exchange of `messages` as a turn of `thread`; None when there is none.
+        """Record the last exchange of `messages` as a turn of `thread`; return None without one.
 
-        What tools said in between is left out: a turn is what was asked and what was answered. The
-        same exchange is kept once, however often it is recorded.
+        A turn has the user's message and the reply, without tool calls in between. An exchange that
+        was recorded before is not recorded again.
         """
         asked = last_asked(messages)
         replied = messages[-1] if messages else None
         if asked is None or not isinstance(replied, AIMessage) or replied.tool_calls:
             return None
-        if is_aside(asked) or is_aside(replied):
+        if is_command_or_receipt(asked) or is_command_or_receipt(replied):
             return None
         facts = replied.response_metadata
         turn = Turn(
@@ -189,7 +187,7 @@ class Companion:
             asked=str(asked.text),
             replied=without_thought(str(replied.text)).strip(),
             model=str(facts.get("model_name") or "unknown"),
-            adapter=self._worn if facts.get("model_provider") == "discern" else None,
+            adapter=self._adapter_id if facts.get("model_provider") == "discern" else None,
             recalled=tuple(ids),
             surprisal=_surprisal(facts),
             prompt_tokens=usage["input_tokens"] if (usage := replied.usage_metadata) else 0,
@@ -204,7 +202,7 @@ class Companion:
             return journal.turns.get(turn.id)
         except UnknownIdError:
             before = journal.turns.in_thread(turn.thread, limit=1)
-        with journal.transaction():  # all of it on the disk at once
+        with journal.transaction():  # one transaction
             journal.turns.add(turn, place=terminal_session())
             journal.facts.set(LAST_THREAD, turn.thread)
             self.memory.note_recalled(turn.recalled)
@@ -215,8 +213,9 @@ class Companion:
     def mark(
         self, thread: str, *, messages: Sequence[BaseMessage] = (), **values: Any
     ) -> Difference:
-        """Mark the reply that `messages` show before the person's latest words, else the last turn of
-        `thread`; `values` are those of `Memory.mark`.
+        """Mark the reply before the user's last message in `messages`, or else the thread's last turn.
+
+        `values` are the arguments of `Memory.mark`.
 
         Raises:
             MarkError: there is nothing to mark, or the mark cannot be kept.
@@ -232,8 +231,7 @@ class Companion:
             return self.memory.mark(marked, **values)
 
     def answer(self, thread: str, text: str, messages: Sequence[BaseMessage] = ()) -> str:
-        """Do what `/diff …` says of the reply that `messages` show and return a sentence for the
-        person: the receipt, or why not."""
+        """Execute `/diff …` for the reply that `messages` show; return the receipt or the error."""
         try:
             said = parse_mark(text.strip()[len(COMMAND) :])
             difference = self.mark(thread, messages=messages, **said)
@@ -243,27 +241,27 @@ class Companion:
 
 
 def is_command(message: BaseMessage | None) -> bool:
-    """Whether a person's message is `/diff …` and not meant for the model."""
+    """Whether a message is a `/diff …` command, which is not meant for the model."""
     if not isinstance(message, HumanMessage):
         return False
     return str(message.text).strip().split(maxsplit=1)[:1] == [COMMAND]
 
 
-def is_aside(message: BaseMessage) -> bool:
-    """Whether a message is a command or the receipt of one."""
+def is_command_or_receipt(message: BaseMessage) -> bool:
+    """Whether a message is a command or its receipt, which the model does not see."""
     return is_command(message) or bool(message.additional_kwargs.get(RECEIPT))
 
 
 def receipt_message(text: str) -> AIMessage:
-    """Return the answer to a command."""
+    """Return the message that answers a command."""
     return AIMessage(text, additional_kwargs={RECEIPT: True})
 
 
 def shown_turn(thread: str, messages: Sequence[BaseMessage]) -> str | None:
-    """Return the id of the turn that was shown before the person's latest words; None for none."""
+    """Return the id of the turn before the user's last message; None if there is none."""
     latest = last_asked(messages)
     end = next((at for at, message in enumerate(messages) if message is latest), len(messages))
-    said = [message for message in messages[:end] if not is_aside(message)]
+    said = [message for message in messages[:end] if not is_command_or_receipt(message)]
     asked = last_asked(said)
     replied = said[-1] if said else None
     if asked is None or not isinstance(replied, AIMessage) or replied.tool_calls:
@@ -272,7 +270,7 @@ def shown_turn(thread: str, messages: Sequence[BaseMessage]) -> str | None:
 
 
 def last_asked(messages: Sequence[BaseMessage]) -> HumanMessage | None:
-    """Return the person's last message."""
+    """Return the user's last message."""
     return next((x for x in reversed(messages) if isinstance(x, HumanMessage)), None)
 
 
@@ -284,13 +282,13 @@ def _before(message: HumanMessage, block: str) -> str | list[Any]:
 
 def _turn_id(thread: str, asked: BaseMessage, replied: BaseMessage) -> str:
     named = [thread, asked.id or "", replied.id or ""]
-    if not replied.id:  # outside a graph with `add_messages` nothing names them; their words do
+    if not replied.id:  # without `add_messages` they have no ids; their text identifies them
         named += [str(asked.text), str(replied.text)]
     return hashlib.sha256("\x00".join(named).encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def _surprisal(facts: dict[str, Any]) -> tuple[float, ...]:
-    """Return the reply's surprisal in nats: ours, or from log-probabilities in OpenAI's form."""
+    """Return the reply's surprisal in nats, also from log-probabilities in OpenAI's format."""
     if own := facts.get("surprisal"):
         return tuple(round(float(value), 4) for value in own)
     try:

@@ -1,9 +1,9 @@
 """Discern for LangChain's `create_agent(middleware=[DifferenceMiddleware()])`.
 
-Before the agent: `/diff …` is taken as a mark and answered, else past differences are recalled. Around
-each call of the model they are placed into the request; messages and checkpoint hold their ids alone.
-After the agent: the exchange is recorded, so that it can be marked. A model over our own engine wears
-the adapter that is current; any other model is left as it is.
+Before the agent runs, `/diff …` is saved as a mark and answered; for other messages, past differences
+are recalled. They are put into each request to the model; messages and checkpoints have only their
+ids. Afterwards the exchange is recorded, so that it can be marked. A `DiscernChatModel` uses the
+current adapter; any other model is left as it is.
 
 Needs the package langchain (`pip install "discern[plugin]"`).
 """
@@ -38,7 +38,7 @@ STATE = "recalled_differences"
 
 
 class DifferenceState(AgentState[Any]):
-    """The agent's state, and the ids of what stands in the context."""
+    """The agent's state, and the ids of the differences in the context."""
 
     recalled_differences: NotRequired[Annotated[list[str], PrivateStateAttr]]
 
@@ -46,8 +46,8 @@ class DifferenceState(AgentState[Any]):
 class DifferenceMiddleware(AgentMiddleware[DifferenceState, Any, Any]):
     """Recall, marks and recording for an agent; see the module.
 
-    `companion` is opened for this user's home when none is given, and is the caller's to close.
-    `with_tools` offers the model `mark_difference` and `recall_differences`.
+    `companion` defaults to one for this user's home; the caller closes it. `with_tools` offers the
+    model the tools `mark_difference` and `recall_differences`.
     """
 
     state_schema = DifferenceState
@@ -59,12 +59,12 @@ class DifferenceMiddleware(AgentMiddleware[DifferenceState, Any, Any]):
 
     @hook_config(can_jump_to=["end"])
     def before_agent(self, state: DifferenceState, runtime: Any) -> dict[str, Any] | None:
-        """Take a mark, or recall."""
+        """Save a mark, or recall."""
         return self._begin(state, thread_of(get_config()))
 
     @hook_config(can_jump_to=["end"])
     async def abefore_agent(self, state: DifferenceState, runtime: Any) -> dict[str, Any] | None:
-        """Take a mark, or recall."""
+        """Save a mark, or recall."""
         return await asyncio.to_thread(self._begin, state, thread_of(get_config()))
 
     def _begin(self, state: DifferenceState, thread: str) -> dict[str, Any]:
@@ -82,7 +82,7 @@ class DifferenceMiddleware(AgentMiddleware[DifferenceState, Any, Any]):
         request: ModelRequest[Any],
         handler: Callable[[ModelRequest[Any]], ModelResponse[Any]],
     ) -> ModelResponse[Any]:
-        """Show the model what was recalled."""
+        """Add the recalled differences to the request."""
         return handler(self._shown(request))
 
     async def awrap_model_call(
@@ -90,7 +90,7 @@ class DifferenceMiddleware(AgentMiddleware[DifferenceState, Any, Any]):
         request: ModelRequest[Any],
         handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
     ) -> ModelResponse[Any]:
-        """Show the model what was recalled."""
+        """Add the recalled differences to the request."""
         return await handler(await asyncio.to_thread(self._shown, request))
 
     def _shown(self, request: ModelRequest[Any]) -> ModelRequest[Any]:
@@ -99,12 +99,12 @@ class DifferenceMiddleware(AgentMiddleware[DifferenceState, Any, Any]):
         return request.override(messages=self.companion.placed(request.messages, ids))
 
     def after_agent(self, state: DifferenceState, runtime: Any) -> dict[str, Any] | None:
-        """Keep the exchange."""
+        """Record the exchange."""
         self._end(state, thread_of(get_config()))
         return None
 
     async def aafter_agent(self, state: DifferenceState, runtime: Any) -> dict[str, Any] | None:
-        """Keep the exchange."""
+        """Record the exchange."""
         await asyncio.to_thread(self._end, state, thread_of(get_config()))
         return None
 
@@ -158,7 +158,7 @@ def difference_tools(companion: Companion) -> list[BaseTool]:
         """
         ids = companion.recall(query)
         found = f"{len(ids)} past differences stand before the question now." if ids else "None."
-        # What they say goes into the next request alone; the talk keeps the ids.
+        # Their text goes into the next request only; the messages keep the ids.
         said = ToolMessage(found, tool_call_id=tool_call_id)
         return Command(update={STATE: list(ids), "messages": [said]})
 

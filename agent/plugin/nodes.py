@@ -3,8 +3,8 @@
     graph.add_node("recall", recall_node(companion, then="reply"))
     graph.add_node("record", record_node(companion))
 
-The state needs `messages` (with `add_messages`) and `recalled: list[str]`; only ids are ever written
-there. The node between them shows the model `companion.placed(state["messages"], state["recalled"])`.
+The state needs `messages` (with `add_messages`) and `recalled: list[str]`, which gets ids only. The
+node between them calls the model with `companion.placed(state["messages"], state["recalled"])`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class RecordNode(Protocol):
 
 
 MAIN = "main"
-"""The thread's name where the graph runs without a checkpointer."""
+"""The name of the thread when the graph runs without a checkpointer."""
 
 
 def thread_of(config: Any = None) -> str:
@@ -43,9 +43,9 @@ def thread_of(config: Any = None) -> str:
 
 
 def recall_node(companion: Companion, *, then: str) -> RecallNode:
-    """Return the node that goes on to the node `then` with the ids of what was recalled.
+    """Return a node that recalls and continues with the node `then`.
 
-    `/diff …` is answered here with its receipt, and the run ends.
+    It answers `/diff …` with the receipt and ends the run.
     """
 
     def recall(state: Any) -> Command[Any]:
@@ -62,7 +62,7 @@ def recall_node(companion: Companion, *, then: str) -> RecallNode:
 
 
 def record_node(companion: Companion) -> RecordNode:
-    """Return the node that keeps the exchange in the journal, so that it can be marked."""
+    """Return a node that records the exchange in the journal, so that it can be marked."""
 
     def record(state: Any) -> dict[str, Any]:
         companion.record(thread_of(), state["messages"], state.get("recalled") or ())

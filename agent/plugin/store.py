@@ -4,12 +4,11 @@ There is one namespace, ("differences",), and a key is a difference's id. A valu
 
     asked, replied, moment, kind, note, missed, lost, sounds, quote, thread, model, state, version
 
-`put` with a new key marks a reply (`asked` and `replied` are needed; moment "error", or "surprise"
-without `sounds`, when none is given); with a known key it edits the mark: fields that are left out are
-cleared, and what was said (asked, replied, thread) must stay the same. `delete` forgets for good.
-`search` with a query ranks as recall does, without one the newest come first. Other namespaces are
-empty and cannot be written. There is no time to live, and `index` changes nothing: a difference is
-always found by its words.
+`put` with a new key marks a reply. `asked` and `replied` are required; the moment defaults to "error",
+or to "surprise" without `sounds`. With a known key it edits the mark: missing fields are cleared, and
+asked, replied and thread must stay the same. `delete` forgets for good. `search` with a query ranks
+like recall; without one the newest come first. Other namespaces are empty and read-only. There is no
+time to live, and `index` has no effect.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ _ORDER = {
 
 
 class DifferenceStore(BaseStore):
-    """See the module; `companion` holds the memory and is the caller's to close."""
+    """See the module. The caller closes `companion`."""
 
     __slots__ = ("companion",)
 
@@ -61,15 +60,15 @@ class DifferenceStore(BaseStore):
         self.companion = companion
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
-        """Do `ops` in their order.
+        """Run `ops` in order.
 
         Raises:
-            MarkError: a put that is no mark.
+            MarkError: a put that is not a valid mark.
         """
         return [self._do(op) for op in ops]
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
-        """Do `ops` in their order, in a thread."""
+        """Run `ops` in order, in a thread."""
         return await asyncio.to_thread(self.batch, list(ops))
 
     def _do(self, op: Op) -> Result:
@@ -167,7 +166,7 @@ class DifferenceStore(BaseStore):
 
 
 def value_of(difference: Difference) -> dict[str, Any]:
-    """Return a difference as the store shows it."""
+    """Return a difference as a value of the store."""
     contrast = difference.contrast
     return {
         "asked": difference.asked,
@@ -187,7 +186,7 @@ def value_of(difference: Difference) -> dict[str, Any]:
 
 
 def item_of(difference: Difference) -> Item:
-    """Return a difference as the store's item."""
+    """Return a difference as an item of the store."""
     return Item(
         value=value_of(difference),
         key=difference.id,

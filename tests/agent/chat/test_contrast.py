@@ -84,7 +84,7 @@ def test_a_model_that_cannot_draft_leaves_the_lines_to_the_person(engine: Engine
     short = replace(MARK, before=(), kind=None, note=None)
     made = draft(engine, short)
     assert made.contrast == Contrast()
-    assert made.said == EMPTY
+    assert made.message == EMPTY
 
 
 def test_drafting_can_be_stopped(engine: Engine) -> None:

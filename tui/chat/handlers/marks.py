@@ -110,7 +110,7 @@ class MarkHandler:
         if bare:
             draft = await asyncio.to_thread(self._context.chat.draft, item)
             if card.is_attached:
-                card.offer(draft.contrast, retold(draft.said))
+                card.offer(draft.contrast, retold(draft.message))
 
     async def _find(self, identity: str) -> Difference | None:
         """The named mark, else the latest of the chosen reply, else the latest of the thread."""

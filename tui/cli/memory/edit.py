@@ -96,7 +96,7 @@ def contrast(identity: str, keep: bool, model: str | None, as_json: bool) -> int
         said = receipt(chat.journal, item, settings, typed=False)
     kept = keep and bool(draft.contrast)
     if as_json:
-        print_json({"id": item.id, **lines, "kept": kept, "said": draft.said or None})
+        print_json({"id": item.id, **lines, "kept": kept, "said": draft.message or None})
     elif draft.contrast:
         from tui.cli.memory.list import print_facts
 
@@ -107,7 +107,7 @@ def contrast(identity: str, keep: bool, model: str | None, as_json: bool) -> int
             else f"Not saved. `discern memory edit {item.id[:8]}` saves your own words."
         )
     else:
-        echo(f"{draft.said} Write them with `discern memory edit {item.id[:8]}`.")
+        echo(f"{draft.message} Write them with `discern memory edit {item.id[:8]}`.")
     return 0 if draft.contrast else 1
 
 
