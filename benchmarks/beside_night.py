@@ -27,7 +27,8 @@ from agent.models.serving import STARTER
 from agent.prompt.prompt import compose
 from memory.difference import Contrast, Difference, Message, Moment, new_id, now
 from memory.journal.journal import Journal
-from memory.settings.settings import Home, Settings, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings, read_settings
 from trainer.night.night import run_night
 from trainer.night.night_process import run_apart
 

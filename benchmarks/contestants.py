@@ -25,7 +25,8 @@ from agent.models.serving import STARTER
 from benchmarks.marks import Mark, asker, marks
 
 if TYPE_CHECKING:
-    from memory.settings.settings import Home, ModelSettings, Settings
+    from memory.settings.paths import Home
+    from memory.settings.settings import ModelSettings, Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -70,7 +71,7 @@ def trl(
     Raises:
         RuntimeError: the child failed; its log is in `folder`.
     """
-    from memory.settings.settings import Home
+    from memory.settings.paths import Home
     from trainer.adapters.gguf_lora import write_gguf_lora
     from trainer.fit.base_model import read_architecture
 
@@ -221,7 +222,7 @@ def _refused(run: Path, settings: Settings, rate: float | None) -> Path | None:
 
 def main(path: Path) -> None:
     """Run the nights of a job file."""
-    from memory.settings.settings import Home
+    from memory.settings.paths import Home
 
     job = json.loads(path.read_text("utf-8"))
     folder = Path(job["folder"])

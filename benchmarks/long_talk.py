@@ -28,7 +28,8 @@ def opened(folder: Path, model: str, thread: str) -> Any:
     """Return an open chat in a fresh home."""
     from agent.chat.chat import Chat
     from agent.models.serving import STARTER
-    from memory.settings.settings import Home, read_settings
+    from memory.settings.paths import Home
+    from memory.settings.settings import read_settings
 
     home = Home.at(folder).prepare()
     settings = read_settings(

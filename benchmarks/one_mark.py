@@ -15,7 +15,8 @@ import time
 
 from memory.difference import Contrast, Difference, Moment, new_id, now
 from memory.journal.journal import Journal
-from memory.settings.settings import Home, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import read_settings
 
 EARLIER = (
     ("Who wrote the song of the harbour?", "Mirra Odell wrote it."),

@@ -114,7 +114,8 @@ def _systems(folder: Path) -> dict[str, Callable[[str], Hits]]:
     from memory.recall.embedder import NgramEmbedder
     from memory.recall.index import open_index
     from memory.recall.recall import search
-    from memory.settings.settings import Home, read_settings
+    from memory.settings.paths import Home
+    from memory.settings.settings import read_settings
     from memory.text.stemming import stems
 
     home = Home.at(folder)
@@ -186,7 +187,8 @@ def _minilm(texts: list[str]) -> Callable[[str], Hits] | None:
 
 def quality(wrong: bool) -> dict[str, Any]:
     """Measure every system on both halves."""
-    from memory.settings.settings import Home, read_settings
+    from memory.settings.paths import Home
+    from memory.settings.settings import read_settings
 
     every = cases()
     result: dict[str, Any] = {}

@@ -55,7 +55,8 @@ def build(folder: Path, count: int) -> dict[str, float]:
     from memory.difference import new_id
     from memory.journal.journal import Journal
     from memory.memory import Memory
-    from memory.settings.settings import Home, read_settings
+    from memory.settings.paths import Home
+    from memory.settings.settings import read_settings
 
     home = Home.at(folder).prepare()
     plain, text = difference(), texts(5)
@@ -83,7 +84,8 @@ def measure(folder: Path) -> dict[str, float]:
     from benchmarks.recall import cases
     from memory.difference import Turn, new_id, now
     from memory.memory import Memory
-    from memory.settings.settings import Home, read_settings
+    from memory.settings.paths import Home
+    from memory.settings.settings import read_settings
 
     home, text = Home.at(folder), texts(int(time.time()))
     settings = read_settings(home)

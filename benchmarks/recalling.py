@@ -15,7 +15,7 @@ from benchmarks.contestants import quiet_settings, write_marks
 from benchmarks.marks import Mark
 from benchmarks.measuring import Block
 from memory.memory import Memory
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 
 if TYPE_CHECKING:
     from agent.llama.engine import Engine

@@ -26,7 +26,7 @@ from benchmarks.contestants import one_thread, quiet_settings
 from benchmarks.marks import Mark, asker, marks
 from memory.difference import Message, Turn
 from memory.journal.journal import Journal
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 
 if TYPE_CHECKING:
     from trainer.evaluate.lesson_answers import LessonAnswers

@@ -18,7 +18,7 @@ from agent.chat.chat import Chat
 from agent.chat.graph import Delta, Finished
 from memory.difference import Turn, new_id, now
 from memory.journal.journal import Journal
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tui.chat.conversation import Conversation
 from tui.chat.thread_view import ThreadView
 from tui.cli.main import run

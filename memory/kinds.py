@@ -24,7 +24,7 @@ from memory.errors import FileError, MarkError, SettingsError
 from memory.files.bounded_read import read_toml
 from memory.i18n.i18n import language
 from memory.moments import nearly
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 
 MOST = 500
 """Most families and types of one's own."""

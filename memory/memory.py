@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from memory.difference import Difference, Message, Moment, Turn
 from memory.errors import HomeError, MarkError
 from memory.journal.journal import Journal
-from memory.journal.versions import change_mark, contradict, make_mark
 from memory.kinds import kinds
+from memory.marks import change_mark, contradict, make_mark
 from memory.recall.embedder import Embedder, NgramEmbedder
 from memory.recall.index import Index, Progress, open_index
 from memory.recall.recall import CANDIDATES, Recalled, render, search
-from memory.settings.settings import Home, RecallSettings, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import RecallSettings, Settings
 
 
 @dataclass(slots=True)

@@ -12,7 +12,8 @@ import pytest
 from agent.llama.engine import Engine
 from agent.models.serving import STARTER
 from memory.i18n import i18n
-from memory.settings.settings import Home, Settings, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings, read_settings
 from tests.support.gguf_files import write_tiny
 from tests.support.hub import hub as hub
 from tests.support.warm_training import Warm

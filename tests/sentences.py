@@ -22,7 +22,7 @@ MET = (
     "memory/transfer/session_file.py", "memory/settings/settings_file.py",
     "memory/files/sqlite_file.py", "memory/recall/chroma_store.py",
     "memory/journal/threads.py",
-    "memory/journal/turns.py", "memory/journal/versions.py",
+    "memory/journal/turns.py", "memory/marks.py",
     "agent/llama/adapter_file.py", "agent/adapters.py", "agent/llama/offload.py",
     "agent/chat/chat.py",
     "agent/llama/chat_template.py", "agent/chat/contrast.py", "agent/llama/embedding.py",

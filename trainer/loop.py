@@ -29,7 +29,8 @@ from agent.plugin.adapter_watch import Watch, current, on_change, wear_current
 from memory.difference import Difference
 from memory.errors import NothingToTrainError
 from memory.journal.journal import Journal
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from trainer import pipeline
 from trainer.adapters.adapter_staleness import entry_of
 from trainer.fit.hyperparameters import Overrides

@@ -18,7 +18,8 @@ from agent.chat.recall_context import Recaller
 from memory.difference import Difference
 from memory.errors import AdapterError, NothingToTrainError, TrainingError
 from memory.journal.journal import Journal
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from trainer.adapters import publish as publishing
 from trainer.adapters.adapter_staleness import entry_of, fingerprints
 from trainer.adapters.gguf_lora import write_gguf_lora

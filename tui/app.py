@@ -30,7 +30,8 @@ from memory.errors import DiscernError, SettingsError
 from memory.i18n import i18n
 from memory.i18n.i18n import tr
 from memory.i18n.retold import retold
-from memory.settings.settings import Home, Settings, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings, read_settings
 from memory.settings.settings_file import write_setting
 from tui.chat.screen import ChatScreen
 from tui.commands.registry import COMMANDS

@@ -35,7 +35,8 @@ from memory.errors import ModelError
 from memory.journal.journal import Journal
 from memory.journal.threads import LAST_THREAD
 from memory.memory import Memory
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 
 
 class Chat:

@@ -17,7 +17,8 @@ from memory.journal.journal import Journal
 from memory.journal.threads import LAST_THREAD
 from memory.kinds import find_kind, in_words, kind_meant
 from memory.moments import find_moment, moment_meant, unsaid_moment
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 
 if TYPE_CHECKING:
     from agent.llama.engine import Engine

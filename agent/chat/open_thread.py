@@ -16,7 +16,7 @@ from memory.errors import ThreadError
 from memory.i18n.i18n import tr
 from memory.journal.threads import thread_name
 from memory.memory import Memory
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 
 
 class OpenThread:

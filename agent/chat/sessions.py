@@ -22,7 +22,7 @@ from memory.errors import HomeError
 from memory.files.disk_reserve import is_full, with_room
 from memory.journal.journal import Journal
 from memory.memory import Memory
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 
 
 @dataclass(frozen=True, slots=True)

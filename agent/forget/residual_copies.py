@@ -18,7 +18,7 @@ from memory.i18n.i18n import tr, trn
 from memory.journal import exported_copies
 from memory.journal.journal import Journal
 from memory.journal.schema import copies
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from memory.upkeep.backup import asides
 
 

@@ -26,7 +26,7 @@ from memory.errors import FileError, HomeError
 from memory.files.atomic_write import write_whole
 from memory.files.bounded_read import open_file, parse_json, read_bytes
 from memory.files.disk_reserve import is_full
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 
 SHORTEST = 8
 GONE = "(forgotten)"

@@ -12,8 +12,7 @@ from contextlib import suppress
 from typing import IO
 
 from memory.files.bounded_read import SMALL, open_file
-from memory.settings.paths import private_folder
-from memory.settings.settings import Home
+from memory.settings.paths import Home, private_folder
 
 FOLDER = "serving"
 

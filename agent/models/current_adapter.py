@@ -10,7 +10,7 @@ from __future__ import annotations
 from agent.adapters import Adapter, base_sha256, read_adapter, read_pointer, verify
 from agent.llama.engine import Engine
 from memory.errors import AdapterError
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 
 
 class CurrentAdapter:

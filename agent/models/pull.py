@@ -23,7 +23,7 @@ from agent.llama.llama_file import require_gguf
 from agent.models.models import models_folder
 from memory.errors import HomeError, ModelError
 from memory.sentence import verbatim
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 
 ENDPOINT = "https://huggingface.co"
 _SHA = re.compile(r"[0-9a-f]{64}\Z")

@@ -13,7 +13,7 @@ from agent.adapters import Adapter, read_adapter, read_pointer
 from agent.llama.engine import Engine
 from agent.models.current_adapter import CurrentAdapter
 from memory.errors import AdapterError
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 
 SECONDS = 1.0
 

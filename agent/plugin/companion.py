@@ -27,7 +27,8 @@ from memory.errors import AdapterError, DiscernError, MarkError, UnknownIdError
 from memory.journal.threads import LAST_THREAD
 from memory.memory import Memory
 from memory.recall.recall import Recalled, render
-from memory.settings.settings import Home, Settings, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings, read_settings
 
 COMMAND = "/diff"
 RECEIPT = "discern_receipt"

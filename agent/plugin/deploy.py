@@ -19,7 +19,8 @@ from agent.llama.engine import Engine
 from agent.models.current_adapter import CurrentAdapter
 from agent.models.serving import embedder, sampling, served_model
 from memory.memory import Memory
-from memory.settings.settings import Home, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import read_settings
 
 _open = ExitStack()
 

@@ -15,7 +15,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent.parent))
 
-from memory.settings.settings import Home, read_settings  # noqa: E402
+from memory.settings.paths import Home  # noqa: E402
+from memory.settings.settings import read_settings  # noqa: E402
 from tui.app import DiscernApp  # noqa: E402
 from tui.training.progress import Progress  # noqa: E402
 

@@ -1,7 +1,7 @@
 """One Chroma collection of vectors by id, in a folder of our own or on a server.
 
 The only room that knows Chroma. The collection's name carries what its vectors were made by, so that
-another embedder begins another collection. Its metadata carries a mark, which the index above uses to
+another embedder begins another collection. Its metadata carries a cursor, which the index above uses to
 tell how far it is. Text is never given to Chroma: ids and vectors are all it holds.
 """
 
@@ -53,14 +53,14 @@ class Store:
         )
 
     @property
-    def mark(self) -> str:
-        """What `set_mark` last recorded, by whichever process; "" where nothing was."""
+    def cursor(self) -> str:
+        """What `set_cursor` last recorded, by whichever process; "" where nothing was."""
         metadata = self._client.get_collection(self._name, embedding_function=None).metadata
         return str((metadata or {}).get("mark", ""))
 
-    def set_mark(self, mark: str) -> None:
+    def set_cursor(self, cursor: str) -> None:
         """Record how far the collection is."""
-        self._collection.modify(metadata={"mark": mark})
+        self._collection.modify(metadata={"mark": cursor})
 
     def count(self) -> int:
         """Return how many vectors there are."""

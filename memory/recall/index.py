@@ -2,8 +2,8 @@
 
 An index and nothing more: everything in it can be made again from the journal, and is, without being
 asked, when it is missing, damaged, behind, cut off in the middle or made by another embedder. How far
-it is stands as a mark in the collection: the journal's last difference and how many there are. Opening
-compares marks and counts; only where they do not fit are all ids walked.
+it is stands as a cursor in the collection: the journal's last difference and how many there are.
+Opening compares cursors and counts; only where they do not fit are all ids walked.
 
 Loading Chroma takes a second and a single vector tens of milliseconds, so nobody waits for either:
 until the index is level, recall goes by words alone and `notice` says so. One process owns the folder
@@ -33,7 +33,8 @@ from memory.settings.paths import private_folder
 if TYPE_CHECKING:
     from sqlite3 import Row
 
-    from memory.settings.settings import Home, MemorySettings
+    from memory.settings.paths import Home
+    from memory.settings.settings import MemorySettings
 
 BATCH = 500
 LATER = 0.2
@@ -211,7 +212,7 @@ class Index:
         wanted = Cursor.of(self._journal)
         if self._level and wanted == self._last:
             return
-        held = Cursor.read(store.mark)
+        held = Cursor.read(store.cursor)
         if held != wanted or not self._level:
             self._writing = True
             try:
@@ -222,10 +223,10 @@ class Index:
 
     def _make_level(self, store: Store, wanted: Cursor, held: Cursor) -> None:
         count = store.count()
-        known = held.stands_in(self._journal)
+        known = held.is_in(self._journal)
         trusted = known or not count
         if trusted:
-            # What came after the mark, in its order, so that the work of a cut-off run is kept.
+            # What came after the cursor, in its order, so that the work of a cut-off run is kept.
             since = between(self._journal, held.top if known else 0, wanted.top)
             self._level = self._level and len(since) <= BATCH
             self._add(store, since, count)
@@ -233,7 +234,7 @@ class Index:
             self._level = False
             self._compare(store, wanted)
         if not self._closing:
-            store.set_mark(str(wanted))
+            store.set_cursor(str(wanted))
             self._level = True
             self._steps = (0, 0)
 
@@ -257,7 +258,7 @@ class Index:
             store.upsert([row["id"] for row in some], vectors)
             done = start + len(some)
             if before is not None and done < len(rows):
-                store.set_mark(str(Cursor(some[-1]["seq"], some[-1]["id"], before + done)))
+                store.set_cursor(str(Cursor(some[-1]["seq"], some[-1]["id"], before + done)))
             self._steps = (done, len(rows))
 
 

@@ -36,7 +36,7 @@ class Cursor:
             return cls(int(parts[0]), parts[1], int(parts[2]))
         return cls(0, "", 0)
 
-    def stands_in(self, journal: Journal) -> bool:
+    def is_in(self, journal: Journal) -> bool:
         """Whether the journal still has its difference at this position."""
         return bool(
             journal.database.rows(

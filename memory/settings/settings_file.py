@@ -22,7 +22,8 @@ from memory.errors import HomeError
 from memory.files.atomic_write import write_whole
 from memory.files.bounded_read import SMALL, parse_toml, read_text
 from memory.sentence import Sentence
-from memory.settings.settings import Home, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import read_settings
 
 Value = str | int | float | bool
 Values = Mapping[str, Mapping[str, Value]]

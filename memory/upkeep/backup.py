@@ -34,8 +34,7 @@ from memory.files.sqlite_file import (
 from memory.journal.database import aside_name
 from memory.journal.journal import Journal
 from memory.journal.schema import MIGRATIONS
-from memory.settings.paths import expanded
-from memory.settings.settings import Home
+from memory.settings.paths import Home, expanded
 
 _COPYING = "import shutil, sys; shutil.copy2(sys.argv[1], sys.argv[2])"
 

@@ -19,7 +19,7 @@ from memory.files.sqlite_file import log_of
 from memory.journal.exported_copies import unfinished
 from memory.journal.journal import Journal
 from memory.recall.index import Index
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from memory.upkeep.backup import asides, backup
 
 __all__ = ["Finding", "backup", "check"]

@@ -10,7 +10,8 @@ import pytest
 from memory.errors import MarkError, SettingsError
 from memory.kinds import find_kind, forget_read, kinds, require_kind
 from memory.memory import Memory
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from tests.support.values import make_turn
 from tui.cli.main import run
 

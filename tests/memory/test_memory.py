@@ -13,7 +13,8 @@ from memory.difference import Moment, State, Turn
 from memory.errors import MarkError
 from memory.kinds import kinds
 from memory.memory import Memory
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from memory.text.quoting import quoted
 from tests.support.values import make_turn
 

@@ -12,7 +12,8 @@ from memory.errors import ExchangeError, MarkError
 from memory.journal.threads import Transcript
 from memory.memory import Memory
 from memory.recall.recall import Recalled, render
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from memory.text.quoting import INDENT, quoted, unquoted
 from memory.transfer.exchange import confirm, export_file, read_batch
 from memory.transfer.export_schema import read_line, to_line

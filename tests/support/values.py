@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from memory.difference import Contrast, Difference, Moment, Span, State, Turn, new_id, now
-from memory.settings.settings import Home, Settings, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings, read_settings
 
 
 def make_turn(asked: str = "Why?", thread: str = "main") -> Turn:

@@ -8,7 +8,8 @@ import pytest
 
 from agent.llama.engine import Engine
 from memory.journal.journal import Journal
-from memory.settings.settings import Home, Settings, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings, read_settings
 from tests.support.values import difference
 from trainer.adapters import publish
 from trainer.night.night import run_night

@@ -13,7 +13,7 @@ from agent.adapters import list_adapters
 from agent.llama.engine import Engine
 from agent.plugin.companion import Companion
 from memory.errors import AdapterError, NothingToTrainError, TrainingError
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.support.values import difference, quick_settings
 from tests.trainer.launch.test_launch import there
 from trainer import loop

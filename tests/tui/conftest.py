@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from memory.settings.settings import Home, Settings, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings, read_settings
 from tests.tui.pseudo_terminal import SETTINGS
 
 

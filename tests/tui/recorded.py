@@ -16,7 +16,7 @@ from typing import Any
 
 from memory.difference import Contrast, Difference, Moment, Turn
 from memory.journal.journal import Journal
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from trainer.report.report import Attempt, Fate, Report
 
 EVENTS: list[dict[str, Any]] = [

@@ -12,7 +12,8 @@ from textual.app import App
 from textual.pilot import Pilot
 
 from memory.errors import DiscernError
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from tui.app import DiscernApp
 from tui.chat.screen import ChatScreen
 

@@ -6,7 +6,7 @@ import pytest
 from rich.cells import cell_len
 from syrupy.assertion import SnapshotAssertion
 
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.tui.chat.test_snapshots import checking, settings_of
 from tests.tui.seat import Seat, sitting
 from tui.commands.completion import Sources, complete

@@ -17,7 +17,8 @@ from memory.difference import Contrast, Difference, Moment, Turn
 from memory.i18n import i18n
 from memory.i18n.retold import retold
 from memory.journal.journal import Journal
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from tests.tui.chat.test_snapshots import checking, settings_of
 from tests.tui.recorded import BEGAN, judged, marked, recorded
 from tests.tui.seat import sitting

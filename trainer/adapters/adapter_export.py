@@ -21,8 +21,8 @@ from memory.errors import AdapterError, HomeError, ModelError
 from memory.files.atomic_write import whole, write_whole
 from memory.files.bounded_read import read_json
 from memory.journal.journal import Journal
-from memory.settings.paths import expanded
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home, expanded
+from memory.settings.settings import Settings
 from trainer.adapters.cards import card, modelfile
 from trainer.adapters.merge import Quant, merge
 from trainer.evaluate.merge_eval import Survival, survival

@@ -13,7 +13,7 @@ from pathlib import Path
 from agent.adapters import Adapter, BaseEntry, base_sha256, read_adapter, read_pointer, verify
 from memory.difference import Difference
 from memory.errors import AdapterError, ModelError, NothingToTrainError
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,8 +42,7 @@ from memory.errors import AdapterError, HomeError, NothingToTrainError
 from memory.files.atomic_write import scratch, settle, sync, write_whole
 from memory.files.locks import open_lock
 from memory.journal.exported_copies import sweep_home
-from memory.settings.paths import private_folder
-from memory.settings.settings import Home
+from memory.settings.paths import Home, private_folder
 from trainer.adapters.pointer import (
     HISTORY,
     add_missing_hashes,

@@ -15,7 +15,7 @@ from agent.adapters import BaseEntry, find_adapter, read_adapter, read_pointer, 
 from agent.prompt.prompt import compose
 from memory.difference import Difference, Message
 from memory.errors import AdapterError
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 
 if TYPE_CHECKING:
     from agent.llama.engine import Engine

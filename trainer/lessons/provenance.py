@@ -19,7 +19,7 @@ from agent.forget.scrubbing import SHORTEST, erase_from_runs, erase_talk_from_ru
 from memory.difference import Difference, State, Turn
 from memory.errors import SupersededError
 from memory.journal.journal import Journal
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from trainer.lessons.conflicts import current_differences
 
 LOOK_SECONDS = 2.0

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Literal
 
 from agent.llama.gguf_header import read_header
 from agent.llama.gpu_leases import leased_sizes
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 
 if TYPE_CHECKING:
     from trainer.night.run import Run

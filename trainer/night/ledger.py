@@ -26,7 +26,8 @@ from memory.difference import Difference, State
 from memory.errors import CutOffError, DiscernError, HomeError, NothingToTrainError, TrainingError
 from memory.files.locks import open_lock
 from memory.journal.journal import Journal
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from trainer.adapters.adapter_staleness import serving
 from trainer.night import night_notice
 from trainer.night.cancellation import Cancel

@@ -28,7 +28,8 @@ from memory.errors import (
     TrainingError,
 )
 from memory.journal.journal import Journal
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from trainer import pipeline
 from trainer.adapters import publish
 from trainer.adapters.adapter_staleness import (

@@ -24,7 +24,8 @@ from typing import IO, Any
 from memory import errors
 from memory.errors import CutOffError, DiscernError, TrainingError
 from memory.files.bounded_read import parse_object
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from trainer.night.run import STOPPED, OnEvent
 from trainer.report.report import Report
 from trainer.subprocesses import die_with_parent, environment, let_others_first

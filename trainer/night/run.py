@@ -25,8 +25,7 @@ from memory.errors import FileError, HomeError, TrainingError
 from memory.files.atomic_write import write_whole
 from memory.files.bounded_read import LINE, SMALL, open_file, parse_object, read_objects, read_text
 from memory.files.locks import open_lock
-from memory.settings.paths import private_folder
-from memory.settings.settings import Home
+from memory.settings.paths import Home, private_folder
 from trainer.report.report import Point, Report, folders
 
 OnEvent = Callable[[dict[str, Any]], None]

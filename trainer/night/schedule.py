@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memory.errors import DiscernError
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from trainer.adapters import publish
 from trainer.night.cancellation import Cancel
 from trainer.night.due_time import next_run

@@ -22,8 +22,8 @@ from typing import Literal
 
 from memory.errors import HomeError
 from memory.files.atomic_write import write_whole
-from memory.settings.paths import expanded
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home, expanded
+from memory.settings.settings import Settings
 
 Kind = Literal["systemd", "launchd", "cron"]
 NAME = "discern-night"

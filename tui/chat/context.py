@@ -11,7 +11,8 @@ from textual.screen import Screen
 
 from memory.errors import NothingToTrainError
 from memory.i18n.i18n import tr
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from tui.views.error_text import error_text
 from tui.widgets.chat.transcript import Transcript
 from tui.widgets.chat.turn import TurnView

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 from memory.errors import DiscernError
 from memory.journal.journal import Journal
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tui.terminal.editor import left_drafts
 from tui.terminal.printing import echo
 

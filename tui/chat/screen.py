@@ -17,7 +17,8 @@ from textual.screen import Screen
 from memory.errors import DiscernError
 from memory.i18n.i18n import tr
 from memory.i18n.retold import retold
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from tui.chat.context import ChatContext, ReplyState
 from tui.chat.conversation import Conversation
 from tui.chat.drafts import keep_drafts, restore_draft

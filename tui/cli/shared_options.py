@@ -18,7 +18,8 @@ from tui.terminal.printing import Safe, echo
 from tui.terminal.sanitize import one_line
 
 if TYPE_CHECKING:
-    from memory.settings.settings import Home, Settings
+    from memory.settings.paths import Home
+    from memory.settings.settings import Settings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -56,7 +57,8 @@ def open_home(model: str | None = None) -> tuple[Home, Settings]:
     """Return the user's home and settings; `model` overrides the configured model."""
     from memory.i18n import i18n
     from memory.journal.exported_copies import sweep_home
-    from memory.settings.settings import Home, read_settings
+    from memory.settings.paths import Home
+    from memory.settings.settings import read_settings
 
     home = Home.locate()
     sweep_home(home)

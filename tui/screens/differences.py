@@ -36,7 +36,7 @@ from tui.widgets.common.listing import Listing
 if TYPE_CHECKING:
     from memory.difference import Difference
     from memory.memory import Memory
-    from memory.settings.settings import Home
+    from memory.settings.paths import Home
 
 SHOWN = 500
 """Differences that are listed at most."""

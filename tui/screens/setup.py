@@ -21,7 +21,8 @@ from textual.widgets import Static
 from memory.errors import DiscernError
 from memory.i18n.i18n import tr
 from memory.i18n.retold import retold
-from memory.settings.settings import Home, Settings, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings, read_settings
 from tui.screens.modal import Modal
 from tui.setup.fetch_page import FetchPage
 from tui.setup.model_page import ModelPage

@@ -24,7 +24,8 @@ from memory.errors import DiscernError
 from memory.i18n.i18n import tr
 from memory.i18n.retold import retold
 from memory.journal.journal import Journal
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from trainer.night.run import Word, told
 from trainer.report.report import every
 from tui.keys.bindings import bindings, hints, keyboard_of

@@ -12,7 +12,7 @@ from textual.widgets import Static
 from agent.models.pull import Offer
 from memory.i18n.i18n import decimal, tr
 from memory.i18n.retold import retold
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tui.setup.fetching import Advanced, Fetched, Fetching, Looked
 from tui.setup.setup_page import SetupPage
 from tui.terminal.sanitize import clean, one_line

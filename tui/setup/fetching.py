@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 
 from memory.errors import DiscernError, ModelError
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 
 if TYPE_CHECKING:
     from agent.models.pull import Offer

@@ -14,8 +14,8 @@ from textual.widgets import Input
 from memory.errors import DiscernError
 from memory.i18n.i18n import decimal, tr
 from memory.i18n.retold import retold
-from memory.settings.paths import expanded
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home, expanded
+from memory.settings.settings import Settings
 from tui.setup.setup import Choice, choices, judge, starter_card
 from tui.setup.setup_page import SetupPage
 from tui.widgets.common.choices import Choices, Row

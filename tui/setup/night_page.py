@@ -14,7 +14,8 @@ from textual.widgets import Input, Static
 from memory.errors import DiscernError
 from memory.i18n.i18n import tr
 from memory.i18n.retold import retold
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from tui.setup.setup import When, with_time
 from tui.setup.setup_page import SetupPage
 from tui.terminal.sanitize import clean

@@ -13,7 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from memory.settings.settings import Home, Settings, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings, read_settings
 from memory.settings.settings_file import write_settings
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from memory.files.atomic_write import write_whole
 from memory.i18n.i18n import tr
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 
 FILE = "crash.txt"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from memory.errors import DiscernError
 from memory.journal.journal import Journal
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from trainer.night.run import EVENTS, follow, going_on
 from trainer.report.report import folders
 from tui.training.remaining_time import Past, earlier, folded

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from textual.message import Message
 
 from memory.errors import DiscernError, TrainingError
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from trainer.night.cancellation import Cancel
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from agent.chat.marking import last_turn, parse_mark
 from agent.models.serving import with_model
 from memory.difference import Moment
 from memory.errors import MarkError, ModelError, ThreadError
-from memory.settings.settings import Home, Settings, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings, read_settings
 
 QUESTION = "What is the capital of Zubrowka?"
 

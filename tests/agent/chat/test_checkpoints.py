@@ -15,7 +15,8 @@ from agent.chat.marking import forget
 from agent.chat.sessions import delete
 from memory.errors import ModelError
 from memory.memory import Memory
-from memory.settings.settings import Home, Settings, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings, read_settings
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from agent.chat.sessions import delete, rename
 from memory.difference import Turn, new_id, now
 from memory.errors import MarkError
 from memory.memory import Memory
-from memory.settings.settings import Home, Settings, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings, read_settings
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import numpy as np
 from agent.llama.embedding import GgufEmbedder
 from agent.models.serving import embedder
 from memory.memory import Memory
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from tests.support.values import make_turn
 
 

@@ -15,7 +15,8 @@ from agent.prompt.prompt import compose
 from memory.difference import Message, Turn, new_id, now
 from memory.journal.branches import Branches
 from memory.journal.journal import Journal
-from memory.settings.settings import Home, Settings, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings, read_settings
 
 
 class Counting(Branches):

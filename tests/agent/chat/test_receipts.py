@@ -9,7 +9,8 @@ import pytest
 from agent.chat.marking import receipt, why_untaught
 from memory.difference import Difference, Turn, new_id, now
 from memory.memory import Memory
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 
 ASKED = "What is the capital of Zubrowka,\nand why?"
 

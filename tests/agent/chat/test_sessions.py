@@ -15,7 +15,8 @@ from agent.chat.sessions import delete, rename
 from memory.errors import ThreadError, UnknownIdError
 from memory.journal.threads import LAST_THREAD
 from memory.memory import Memory
-from memory.settings.settings import Home, Settings, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings, read_settings
 from tests.agent.chat.test_checkpoints import bytes_of
 from tests.support.leftovers import left_in
 

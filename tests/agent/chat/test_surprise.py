@@ -11,7 +11,8 @@ from agent.chat.chat import Chat
 from agent.chat.graph import Finished
 from agent.chat.surprise import SILENCE, SLIP, SMOOTH, hint_for, suggest
 from memory.difference import Difference, Moment, Turn, now
-from memory.settings.settings import Home, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import read_settings
 
 
 def talk(count: int, *, thread: str = "main", start: int = 0) -> list[Turn]:

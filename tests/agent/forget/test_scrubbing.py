@@ -13,7 +13,7 @@ import pytest
 from agent.forget import scrubbing
 from agent.forget.scrubbing import GONE, erase_from_runs, erase_talk_from_runs, unfinished
 from memory.difference import Contrast, Difference
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.support.values import make_difference
 
 

@@ -20,7 +20,8 @@ from langchain_tests.unit_tests import ChatModelUnitTests
 from agent.langchain.chat_model import DiscernChatModel
 from agent.llama.engine import Engine
 from agent.models.serving import STARTER
-from memory.settings.settings import Home, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import read_settings
 
 CANNOT = "the starter is too small to decide for a tool or to copy a value out of the question"
 

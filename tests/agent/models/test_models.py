@@ -19,7 +19,8 @@ from agent.models.compatibility import Compatibility, check_compatibility
 from agent.models.models import advised, find_model, find_models, known_models, recommended, resolve
 from agent.models.pull import look, pull
 from memory.errors import ModelError, SettingsError
-from memory.settings.settings import Home, Settings, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings, read_settings
 from memory.settings.settings_file import write_setting
 from tests.support.gguf_files import write_tiny
 from tests.support.hub import FILE, REPO, Hub

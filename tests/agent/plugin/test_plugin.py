@@ -33,7 +33,8 @@ from agent.plugin import (
 from memory.difference import Turn, new_id, now
 from memory.errors import MarkError
 from memory.memory import Memory
-from memory.settings.settings import Home, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import read_settings
 from trainer.adapters.publish import select
 
 ASKED = "What is the capital of Zubrowka?"

@@ -14,7 +14,8 @@ from agent.llama.engine import Engine
 from agent.models.models import thinks
 from agent.prompt.prompt import compose, reply_tokens
 from memory.difference import Message, Moment
-from memory.settings.settings import Home, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import read_settings
 from tests.support.gguf_files import write_tiny
 from tests.support.values import difference
 from trainer.lessons.lessons import make_lessons, samples_of

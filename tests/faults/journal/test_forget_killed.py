@@ -10,7 +10,8 @@ from pathlib import Path
 from agent.chat.marking import forget
 from memory.errors import UnknownIdError
 from memory.memory import Memory
-from memory.settings.settings import Home, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import read_settings
 from tests.memory.files.test_atomic_write import killed
 from tests.support.leftovers import left_in
 from tests.support.values import make_difference, make_turn

@@ -14,7 +14,7 @@ import pytest
 
 from memory.errors import HomeError
 from memory.journal.journal import Journal
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from memory.text.stemming import stems
 from memory.upkeep.backup import backup
 from memory.upkeep.health import check

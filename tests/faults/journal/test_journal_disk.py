@@ -23,7 +23,8 @@ from memory.journal import database
 from memory.journal.journal import Journal
 from memory.journal.schema import copies
 from memory.memory import Memory
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from tests.memory.journal.old_journals import write_version_1
 from tests.support.mounts import mounted, needs_mounts
 from tests.support.processes import ROOT

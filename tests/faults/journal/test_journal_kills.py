@@ -23,7 +23,7 @@ from memory.difference import Difference
 from memory.journal.exported_copies import sweep_home
 from memory.journal.journal import Journal
 from memory.journal.schema import MIGRATIONS, copies
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from memory.upkeep.health import check
 from tests.faults.programs.journal_process import expected
 from tests.memory.journal.old_journals import write_version_1

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.support.processes import ROOT
 
 

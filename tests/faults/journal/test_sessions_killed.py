@@ -12,7 +12,7 @@ import pytest
 
 from agent.chat.checkpoints import checkpoints
 from memory.journal.journal import Journal
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from memory.upkeep.health import check
 from tests.faults.journal.test_journal_kills import Worker
 from tests.faults.programs.sessions_process import bare

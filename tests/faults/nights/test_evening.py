@@ -23,7 +23,7 @@ import pytest
 
 from memory.difference import Turn, now
 from memory.journal.journal import Journal
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from memory.upkeep.health import check
 from tests.faults.programs.journal_process import expected
 from tests.support.processes import ROOT

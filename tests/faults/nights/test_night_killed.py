@@ -24,7 +24,7 @@ import pytest
 from agent.adapters import find_adapter, read_pointer, verify
 from memory.difference import State
 from memory.journal.journal import Journal
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.support.processes import PROGRAMS, ROOT, Night, children
 from tests.support.values import difference
 

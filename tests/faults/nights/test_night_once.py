@@ -15,7 +15,8 @@ import pytest
 
 from memory.errors import CutOffError, TrainingError
 from memory.journal.journal import Journal
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from tests.faults.programs.night_process import count
 from tests.support.processes import Night
 from tests.support.values import difference, quick_settings

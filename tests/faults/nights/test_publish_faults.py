@@ -22,7 +22,7 @@ import pytest
 
 from agent.adapters import find_adapter, list_adapters, read_pointer, verify
 from memory.files import atomic_write
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.faults.programs.publisher import BASE
 from tests.support.processes import ROOT
 from trainer.adapters import publish

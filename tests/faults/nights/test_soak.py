@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 
 from agent.adapters import find_adapter, list_adapters, read_pointer, verify
 from memory.journal.journal import Journal
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.faults.programs.soak_process import moment
 from tests.support.processes import ROOT
 from trainer.launch.validate_candidate import CONFIG, WEIGHTS

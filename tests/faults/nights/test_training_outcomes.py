@@ -14,7 +14,7 @@ from agent.llama.engine import Engine
 from memory.difference import Moment, State
 from memory.errors import AdapterError, NothingToTrainError, TrainingError
 from memory.journal.journal import Journal
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.support.gguf_files import write_tiny
 from tests.support.values import difference, quick_settings
 from trainer.adapters.adapter_staleness import entry_of

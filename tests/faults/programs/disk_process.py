@@ -21,7 +21,8 @@ from agent.forget.scrubbing import erase_talk_from_runs
 from memory.errors import DiscernError
 from memory.journal.journal import Journal
 from memory.memory import Memory
-from memory.settings.settings import Home, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import read_settings
 from tests.faults.programs.sessions_process import bare
 from tests.support.values import make_turn
 

@@ -23,7 +23,8 @@ from typing import Any
 from agent.chat.chat import Chat
 from agent.chat.graph import Finished
 from memory.errors import DiscernError
-from memory.settings.settings import Home, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import read_settings
 from memory.text.stemming import stems
 from tests.faults.programs.journal_process import expected, say
 from trainer.night import schedule

@@ -18,7 +18,8 @@ from memory.difference import Turn, new_id, now
 from memory.errors import DiscernError
 from memory.journal.journal import Journal
 from memory.memory import Memory
-from memory.settings.settings import Home, Settings, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings, read_settings
 from memory.text.stemming import stems
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from memory.difference import now
 from memory.errors import DiscernError
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.support.values import quick_settings
 from trainer.night import ledger
 from trainer.report.report import Report

@@ -26,7 +26,8 @@ from memory.errors import HomeError
 from memory.files.sqlite_file import identity
 from memory.journal.journal import Journal
 from memory.memory import Memory
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from memory.transfer.exchange import export_file, read_batch
 from memory.upkeep.backup import backup, restore
 from memory.upkeep.health import check

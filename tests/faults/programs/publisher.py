@@ -21,7 +21,7 @@ from typing import Any
 
 from agent.adapters import BaseEntry
 from memory.errors import DiscernError
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from trainer.adapters import publish
 
 BASE = BaseEntry(sha256="b" * 64, name="base.gguf")

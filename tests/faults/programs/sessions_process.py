@@ -19,7 +19,8 @@ from agent.chat.checkpoints import ChatState, checkpoints
 from agent.chat.sessions import delete, rename
 from memory.difference import Turn, new_id, now
 from memory.memory import Memory
-from memory.settings.settings import Home, Settings, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings, read_settings
 from tests.faults.programs.journal_process import say
 from tests.faults.programs.sessions_words import TURNS, word
 

@@ -21,7 +21,8 @@ from pathlib import Path
 
 from memory.errors import AdapterError
 from memory.journal.journal import Journal
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from tests.support.values import difference, quick_settings
 from trainer.adapters import publish
 from trainer.night.ledger import run_if_due

@@ -20,7 +20,7 @@ from agent.llama.adapter_file import inspect
 from agent.llama.engine import Engine
 from memory.errors import AdapterError
 from memory.files.atomic_write import write_whole
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.support.gguf_files import write_lora, write_tiny
 from tests.support.values import quick_settings
 from trainer import subprocesses

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from memory.journal.journal import Journal
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.support.values import make_difference, make_turn
 from tui.cli.main import run
 

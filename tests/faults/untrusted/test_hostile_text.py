@@ -15,7 +15,8 @@ from agent.prompt.prompt import compose, reply_tokens
 from memory.difference import Message, Turn, new_id, now
 from memory.journal.journal import Journal
 from memory.memory import Memory
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from memory.transfer.export_schema import header
 from tests.memory.transfer.test_exchange import line
 from tui.cli.main import run

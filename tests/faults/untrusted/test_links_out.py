@@ -18,7 +18,8 @@ from memory.journal.exported_copies import sweep_home
 from memory.journal.journal import Journal
 from memory.memory import Memory
 from memory.recall.chroma_store import open_folder
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from tests.support.command_line import call
 from tests.support.values import make_difference
 from tests.trainer.adapters.test_publish import put

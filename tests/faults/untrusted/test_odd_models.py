@@ -25,7 +25,8 @@ from agent.prompt.prompt import compose
 from memory.difference import Message
 from memory.errors import ModelError
 from memory.journal.journal import Journal
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from memory.settings.settings_file import write_setting
 from tests.support.gguf_files import write_tiny
 from tests.support.odd_models import HARMLESS, NAMES, REFUSED_TEMPLATES, TALK, ends_at_once, refused

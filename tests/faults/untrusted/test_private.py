@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.faults.nights.test_evening import SETTINGS
 from tests.support.processes import ROOT
 

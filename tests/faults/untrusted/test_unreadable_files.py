@@ -18,7 +18,8 @@ from memory import kinds
 from memory.errors import HomeError
 from memory.journal.journal import Journal
 from memory.memory import Memory
-from memory.settings.settings import Home, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import read_settings
 from tests.support.values import make_difference, make_turn
 from tests.trainer.adapters.test_publish import put
 from tests.trainer.report.test_report import full

@@ -24,7 +24,8 @@ from memory.files.bounded_read import (
     read_toml,
 )
 from memory.kinds import kinds
-from memory.settings.settings import Home, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import read_settings
 from memory.settings.settings_file import write_setting
 from tests.support.processes import ROOT
 

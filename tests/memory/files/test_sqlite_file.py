@@ -23,7 +23,8 @@ from memory.files import sqlite_file
 from memory.files.sqlite_file import alone, connect
 from memory.journal.journal import Journal
 from memory.memory import Memory
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from memory.transfer.exchange import export_file, read_batch
 from memory.upkeep.backup import asides, backup, restore
 from tests.support.values import make_difference

@@ -11,7 +11,7 @@ import pytest
 from memory.difference import Turn, new_id, now
 from memory.errors import UnknownIdError
 from memory.journal.journal import Journal
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.memory.journal.old_journals import write_version_1
 
 

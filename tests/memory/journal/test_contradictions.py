@@ -10,7 +10,8 @@ from memory.difference import Moment, State, Turn, Untaught, new_id, now
 from memory.errors import MarkError
 from memory.memory import Memory
 from memory.moments import find_moment, require_moment
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from trainer.lessons.reply_spans import expected_reply
 
 REPLY = "Paris is the capital. It lies on the Seine."

@@ -11,7 +11,7 @@ import pytest
 
 from memory.journal.database import LOG_BYTES
 from memory.journal.journal import Journal
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.support.values import make_difference
 
 

@@ -14,7 +14,8 @@ from memory.files.atomic_write import scratch
 from memory.journal.exported_copies import sweep_home, unfinished
 from memory.journal.journal import Journal
 from memory.memory import Memory
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from memory.settings.settings_file import write_setting
 from memory.transfer.exchange import export_file
 from memory.transfer.session_file import write_session

@@ -15,7 +15,8 @@ from memory.errors import UnknownIdError
 from memory.files.disk_reserve import ROOM
 from memory.journal.journal import Journal
 from memory.memory import Memory
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from memory.transfer.exchange import batches, export_file, read_batch
 from tests.support.leftovers import SECRET, bytes_of, left_in
 from tests.support.values import make_difference, make_turn

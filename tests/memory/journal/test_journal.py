@@ -9,7 +9,7 @@ import pytest
 from memory.errors import HomeError, UnknownIdError
 from memory.journal.journal import Journal
 from memory.journal.schema import MIGRATIONS
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.support.values import make_difference, make_turn
 
 
@@ -32,7 +32,7 @@ def test_two_open_journals_see_each_other(home: Home) -> None:
         assert len(one.differences.all()) == len(two.differences.all()) == 2
 
 
-def test_the_watermark_moves_with_every_change(home: Home) -> None:
+def test_every_change_increases_the_change_count(home: Home) -> None:
     with Journal(home.journal) as journal:
         seen = [journal.differences.change_count()]
         for _ in range(2):

@@ -15,7 +15,8 @@ from memory.journal import schema, stem_index
 from memory.journal.journal import Journal
 from memory.journal.schema import MIGRATIONS
 from memory.memory import Memory
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from tests.memory.journal.old_journals import write_version_1
 
 

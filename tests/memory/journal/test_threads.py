@@ -12,7 +12,8 @@ from memory.difference import Message, Turn, new_id, now
 from memory.errors import ThreadError, UnknownIdError
 from memory.journal.threads import LAST_THREAD
 from memory.memory import Memory
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from memory.transfer.exchange import batches, export_file, read_batch
 from memory.upkeep.health import check
 from tests.support.leftovers import SECRET, left_in

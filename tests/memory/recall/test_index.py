@@ -22,7 +22,8 @@ from memory.journal.journal import Journal
 from memory.memory import Memory
 from memory.recall.chroma_store import collection_name
 from memory.recall.embedder import NgramEmbedder, Vectors
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from tests.support.values import make_difference, make_turn
 
 
@@ -236,7 +237,8 @@ def test_while_the_index_is_made_recall_goes_by_words_and_says_so(
 
 KILLED = """
 import sys
-from memory.settings.settings import Home, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import read_settings
 from memory.memory import Memory
 home = Home.locate()
 memory = Memory.open(home, read_settings(home))

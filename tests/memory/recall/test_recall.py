@@ -11,7 +11,7 @@ from memory.difference import Contrast, Difference, Moment, new_id, now
 from memory.journal.journal import Journal
 from memory.recall.embedder import NgramEmbedder
 from memory.recall.recall import search
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from memory.text.stemming import alike, stems, weight, words
 
 

@@ -14,7 +14,8 @@ from memory.difference import Contrast, Difference, Moment, new_id, now
 from memory.memory import Memory
 from memory.recall.embedder import NgramEmbedder, Vectors
 from memory.recall.recall import Recalled, render
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from benchmarks import recall as bench
 from memory.journal.journal import Journal
 from memory.recall.embedder import NgramEmbedder
 from memory.recall.recall import search
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from memory.errors import HomeError, SettingsError
-from memory.settings.settings import Home, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import read_settings
 
 
 def test_one_variable_moves_everything(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from memory.errors import HomeError
-from memory.settings.settings import Home, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import read_settings
 from memory.settings.settings_file import write_setting, write_settings
 
 ODD = [
@@ -91,7 +92,7 @@ def test_nothing_to_write_makes_a_file_and_touches_none(home: Home) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from memory.settings.settings_file import write_setting
 home = Home.at(Path(sys.argv[1]))
 for number in range(30):

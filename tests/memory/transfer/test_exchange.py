@@ -19,7 +19,8 @@ from memory.difference import Contrast, Difference, Message, Moment, Span, State
 from memory.errors import ExchangeError, UnknownIdError
 from memory.files.bounded_read import LINE as LINE_CAP
 from memory.memory import Memory
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from memory.transfer import exchange
 from memory.transfer.exchange import (
     batches,

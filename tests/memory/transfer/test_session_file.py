@@ -14,7 +14,7 @@ from memory.difference import Contrast, Difference, Moment, Span, Turn
 from memory.errors import ThreadError
 from memory.journal.journal import Journal
 from memory.journal.threads import Transcript
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from memory.transfer.session_file import free_path, to_json, to_markdown, write_session
 from tui.terminal.sanitize import clean
 

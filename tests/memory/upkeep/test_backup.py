@@ -14,7 +14,7 @@ import pytest
 
 from memory.errors import HomeError
 from memory.journal.journal import Journal
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from memory.upkeep.backup import asides, backup, restore
 from tests.support.values import make_difference, make_turn
 

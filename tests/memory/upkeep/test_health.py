@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from memory.journal.journal import Journal
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from memory.upkeep.health import _circle, check
 from tests.support.values import make_difference, make_turn
 

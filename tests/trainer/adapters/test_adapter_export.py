@@ -16,7 +16,8 @@ from agent.adapters import Adapter, BaseEntry, sha256_file
 from agent.llama.engine import Engine
 from memory.errors import AdapterError, HomeError, ModelError
 from memory.journal.journal import Journal
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from tests.support.gguf_files import write_tiny
 from tests.support.values import difference
 from trainer.adapters.adapter_export import ExportRequest, export

@@ -11,7 +11,7 @@ import pytest
 
 from agent.adapters import find_adapter, read_adapter, read_pointer, verify
 from memory.errors import AdapterError
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.trainer.adapters.test_publish import BASE, put
 from trainer.adapters import publish
 

@@ -10,7 +10,7 @@ import pytest
 
 from agent.adapters import BaseEntry, find_adapter, list_adapters, read_pointer, verify
 from memory.errors import AdapterError, HomeError, NothingToTrainError
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from trainer.adapters import publish
 from trainer.adapters.adapter_staleness import serving
 

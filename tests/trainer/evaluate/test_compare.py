@@ -10,7 +10,7 @@ import pytest
 from agent.llama.engine import Engine
 from memory.errors import AdapterError
 from memory.journal.journal import Journal
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.support.values import difference, quick_settings
 from tests.trainer.evaluate.test_gate import lora
 from trainer.adapters import publish

@@ -17,7 +17,8 @@ from agent.chat.recall_trace import trace_recall
 from agent.llama.engine import Engine
 from memory.difference import Difference, Message, Moment, Turn
 from memory.journal.journal import Journal
-from memory.settings.settings import Home, Settings, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings, read_settings
 from tests.support.values import difference, quick_settings
 from tests.trainer.evaluate.test_gate import lora
 from trainer.evaluate.gate import Evaluation, held_by, judge

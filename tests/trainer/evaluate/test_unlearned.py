@@ -9,7 +9,7 @@ import pytest
 
 from memory.difference import State
 from memory.journal.journal import Journal
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.support.values import difference, quick_settings
 from trainer.evaluate.lesson_answers import LessonAnswers
 from trainer.evaluate.metrics import Answer

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from memory.settings.settings import Home, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import read_settings
 from trainer.fit.hyperparameters import LAYERS, Overrides, recipe_of
 from trainer.fit.lr_schedule import TOP_AGAIN, WARM_UP, Schedule
 

@@ -23,7 +23,8 @@ from agent.plugin.adapter_watch import current
 from agent.prompt.prompt import compose
 from agent.prompt.tool_calls import as_messages, tools_text
 from memory.difference import Message
-from memory.settings.settings import Home, ModelSettings
+from memory.settings.paths import Home
+from memory.settings.settings import ModelSettings
 from tests.support.real_shape import PARAMETERS, source_package, template, write_real_shape
 from tests.support.values import quick_settings
 from trainer.adapters.adapter_export import ExportRequest, export

@@ -22,7 +22,7 @@ import pytest
 from agent.adapters import find_adapter, list_adapters, read_pointer, verify
 from memory.errors import AdapterError, CutOffError, ModelError, SettingsError, TrainingError
 from memory.journal.journal import Journal
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.faults.untrusted.test_bad_adapters import Canary
 from tests.support.gguf_files import write_tiny
 from tests.support.processes import ROOT

@@ -9,7 +9,7 @@ import pytest
 from agent.llama.engine import Engine
 from agent.prompt.prompt import compose
 from memory.difference import Message, Span
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from memory.text.stemming import plain
 from tests.support.values import difference, quick_settings
 from trainer.lessons.dataset_export import rows

@@ -13,7 +13,7 @@ from agent.llama.engine import Engine
 from agent.models.serving import STARTER
 from agent.prompt.prompt import compose
 from memory.difference import Message, Moment
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from memory.text.stemming import plain
 from tests.support.values import difference, quick_settings
 from trainer.fit.job import ANCHOR

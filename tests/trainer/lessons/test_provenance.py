@@ -17,7 +17,8 @@ from memory.difference import Difference, Message, State, Turn, new_id, now
 from memory.errors import CutOffError, SupersededError
 from memory.journal.journal import Journal
 from memory.memory import Memory
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from tests.support.values import difference, quick_settings
 from trainer import loop
 from trainer.adapters import pointer, publish

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from memory.errors import SettingsError
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.support.values import quick_settings
 from trainer.night.due_time import due_moment, is_quiet, next_run, night_of, on_battery
 

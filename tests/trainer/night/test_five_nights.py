@@ -12,7 +12,8 @@ from agent.llama.sampling import Sampling
 from agent.prompt.prompt import compose
 from memory.difference import Message
 from memory.journal.journal import Journal
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from tests.support.values import difference
 from tests.trainer.test_acceptance import MARKED
 from trainer.night.night import run_night

@@ -11,7 +11,7 @@ import pytest
 
 from agent.llama.gpu_leases import GpuLease
 from memory.errors import TrainingError
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.support.values import quick_settings
 from trainer.night import gpu_placement
 from trainer.night.run import Run, run_folder

@@ -15,7 +15,7 @@ from agent.adapters import find_adapter, list_adapters, read_pointer, verify
 from memory.difference import State, now
 from memory.errors import ModelError, NothingToTrainError, TrainingError
 from memory.journal.journal import Journal
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.support.values import difference, quick_settings
 from trainer.adapters import publish
 from trainer.night.ledger import run_if_due

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from memory.journal.journal import Journal
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from trainer.night import night_notice
 
 

@@ -16,7 +16,7 @@ import pytest
 from agent.adapters import read_pointer
 from memory.errors import CutOffError, NothingToTrainError, TrainingError
 from memory.journal.journal import Journal
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.support.values import difference, quick_settings
 from trainer.night.cancellation import Cancel
 from trainer.night.ledger import run_if_due
@@ -109,7 +109,8 @@ def test_a_night_and_its_training_die_with_the_chat_that_asked(home: Home, tiny:
     program = f"""
 import sys
 from pathlib import Path
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from trainer.night.night_process import run_apart
 from trainer.night.cancellation import Cancel
 from trainer.night.ledger import run_if_due

@@ -13,7 +13,7 @@ import pytest
 from agent.adapters import read_pointer
 from memory.errors import TrainingError
 from memory.journal.journal import Journal
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.support.values import difference, quick_settings
 from trainer.night.night import Practice, run_night
 from trainer.night.run import follow, going_on, tell_run

@@ -13,7 +13,7 @@ from apscheduler.triggers import interval
 
 from memory.errors import DiscernError
 from memory.journal.journal import Journal
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.support.values import difference, quick_settings
 from trainer.night import schedule
 from trainer.report.report import Change, Fate, Measure, Point, Report

@@ -18,7 +18,8 @@ import pytest
 from click.testing import CliRunner
 
 from memory.errors import HomeError
-from memory.settings.settings import Home, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import read_settings
 from trainer.night import service
 from tui.cli.main import discern
 

@@ -24,7 +24,8 @@ from textual.geometry import Size
 
 from memory.difference import Turn, new_id, now
 from memory.journal.journal import Journal
-from memory.settings.settings import Home, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import read_settings
 from tests.tui.recorded import judged, marked, recorded
 from tests.tui.seat import Seat, Watched, sitting
 from tui.commands.registry import COMMANDS

@@ -9,7 +9,8 @@ import pytest
 from agent.chat.chat import Chat
 from memory.difference import Turn, new_id, now
 from memory.journal.journal import Journal
-from memory.settings.settings import Home, Settings, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings, read_settings
 from tests.tui.seat import Seat, sitting
 
 TURNS = 90

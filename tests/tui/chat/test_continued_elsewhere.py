@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from memory.difference import Turn, new_id, now
 from memory.journal.journal import Journal
-from memory.journal.versions import make_mark
-from memory.settings.settings import Home, Settings
+from memory.marks import make_mark
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from tests.tui.seat import Seat, sitting
 from tui.widgets.marking.mark_picker import MarkPicker
 

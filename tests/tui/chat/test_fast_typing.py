@@ -12,7 +12,8 @@ from textual import events
 
 from agent.chat.chat import Chat
 from agent.chat.context_usage import measure_context
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from tests.tui.seat import Seat, sitting
 from tui.screens.context import ContextScreen
 from tui.widgets.common.listing import Listing

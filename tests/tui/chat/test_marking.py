@@ -8,7 +8,8 @@ import pytest
 
 from memory.difference import Moment
 from memory.kinds import kinds
-from memory.settings.settings import Home, Settings, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings, read_settings
 from tests.tui.seat import Seat, sitting
 from tui.widgets.marking.mark_gesture import Passage, Steps, in_source
 from tui.widgets.marking.mark_picker import MarkPicker

@@ -9,7 +9,8 @@ import pytest
 from agent.llama.gpu_leases import GpuLease, leased_sizes
 from memory.errors import ModelError
 from memory.journal.journal import Journal
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from tests.support.values import difference, quick_settings
 from tests.tui.seat import Seat, sitting
 from tui.chat import model_offload

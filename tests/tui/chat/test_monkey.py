@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from memory.i18n import i18n
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.tui.chat.monkey import game
 
 SEEDS = range(1, 13)

@@ -14,7 +14,8 @@ import pytest
 from agent.adapters import GGUF, BaseEntry, base_sha256
 from memory.difference import now
 from memory.journal.journal import Journal
-from memory.settings.settings import Home, Settings, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings, read_settings
 from tests.support.gguf_files import write_lora
 from tests.support.processes import Night
 from tests.support.values import difference

@@ -9,7 +9,8 @@ from textual import events
 
 from memory.difference import Difference, Moment, State, Turn, new_id, now
 from memory.journal.journal import Journal
-from memory.settings.settings import Home, Settings, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings, read_settings
 from tests.tui.seat import Seat, sitting
 
 QUESTION = "What is the capital of Zubrowka?"

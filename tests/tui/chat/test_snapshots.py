@@ -15,7 +15,8 @@ from textual.widgets import Input
 
 from memory.difference import Contrast, Difference, Moment, State, Turn
 from memory.journal.journal import Journal
-from memory.settings.settings import Home, Settings, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings, read_settings
 from tests.tui.looks import look
 from tests.tui.seat import Seat, sitting
 from tui.views import session_rows

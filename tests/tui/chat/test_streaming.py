@@ -15,7 +15,8 @@ from agent.chat.chat import Chat
 from agent.chat.graph import Delta, Finished, Thought
 from memory.difference import Turn, new_id, now
 from memory.journal.journal import Journal
-from memory.settings.settings import Home, Settings, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings, read_settings
 from tests.tui.seat import Seat, sitting, until
 from tui.chat import thread_view
 from tui.chat.thread_view import SHOWN_TURNS

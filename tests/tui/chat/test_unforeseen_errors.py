@@ -11,7 +11,8 @@ from agent.chat.open_thread import OpenThread
 from memory.errors import HomeError
 from memory.journal.branches import Branches
 from memory.journal.differences import Differences
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from tests.tui.seat import Watched, sitting
 from tui.chat.screen import ChatScreen
 from tui.screens.help import HelpScreen

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ import pytest
 
 from memory.difference import Turn, new_id, now
 from memory.journal.journal import Journal
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.support.processes import ROOT
 from tui.cli import completion_queries
 

@@ -13,7 +13,7 @@ import pytest
 
 from agent.chat.checkpoints import damaged_copy
 from memory.journal.journal import Journal
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.agent.chat.test_checkpoints import another, half, torn
 from tests.support.command_line import call, said
 from tests.support.mounts import mounted, needs_mounts

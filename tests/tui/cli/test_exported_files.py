@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.support.command_line import call, said
 from tests.trainer.report.test_report import full
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.support.command_line import call, said
 from tui.cli.main import VERBS
 

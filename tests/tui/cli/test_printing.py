@@ -15,7 +15,7 @@ import pytest
 from agent.adapters import BaseEntry
 from memory.difference import Contrast, Difference, Moment, State, Turn, new_id, now
 from memory.journal.journal import Journal
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from memory.settings.settings_file import write_setting
 from memory.transfer.export_schema import header
 from tests.memory.transfer.test_exchange import line

@@ -15,7 +15,7 @@ import click
 import pytest
 
 from memory.journal.journal import Journal
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.support.command_line import call
 from tests.support.processes import ROOT
 from tui.cli.main import discern, run

@@ -15,7 +15,8 @@ from textual import events
 from memory.difference import Difference, Turn, new_id, now
 from memory.journal.journal import Journal
 from memory.memory import Memory
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from tests.support.command_line import call, said
 from tests.support.processes import ROOT
 from tests.support.unicode_texts import texts

@@ -11,7 +11,8 @@ from textual.binding import Binding
 from textual.color import Color
 
 from memory.errors import SettingsError
-from memory.settings.settings import Home, Settings, read_settings, shipped_settings_file
+from memory.settings.paths import Home
+from memory.settings.settings import Settings, read_settings, shipped_settings_file
 from tests.tui.seat import sitting
 from tui.app import DiscernApp
 from tui.chat.screen import ChatScreen

@@ -10,7 +10,8 @@ import pytest
 
 from memory.difference import Contrast, Difference, Moment, State, Turn, new_id, now
 from memory.journal.journal import Journal
-from memory.settings.settings import Home, Settings, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings, read_settings
 from tests.tui.seat import Seat, sitting
 from trainer.report.report import Fate, Report
 from tui.screens.differences import DifferencesScreen

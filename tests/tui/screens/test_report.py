@@ -7,7 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from memory.settings.settings import Home, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import read_settings
 from tests.tui.seat import Seat, sitting
 from trainer.report.report import Fate, Measure, Report
 from tui.screens.report import PAGE, ReportScreen

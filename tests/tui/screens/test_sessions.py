@@ -13,7 +13,8 @@ from agent.chat.sessions import delete, rename
 from memory.difference import Difference, Moment, Turn, new_id, now
 from memory.journal.journal import Journal
 from memory.memory import Memory
-from memory.settings.settings import Home, Settings, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings, read_settings
 from tests.tui.seat import Seat, sitting
 from tui.screens.sessions import SessionsScreen
 from tui.views.session_rows import around, lit

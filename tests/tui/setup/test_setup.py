@@ -13,7 +13,8 @@ from textual import events
 
 from agent.models import models, pull
 from agent.models.models import Known, models_folder
-from memory.settings.settings import Home, Settings, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings, read_settings
 from tests.support.hub import FILE, REPO, Hub
 from tests.tui.seat import Seat, sitting
 from trainer.night import service

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from memory.errors import HomeError, SettingsError
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.tui.pseudo_terminal import Terminal
 from tui.terminal.editor import edited, editor, left_drafts
 

@@ -8,7 +8,8 @@ import pytest
 from textual import events
 
 from memory.journal.journal import Journal
-from memory.settings.settings import Home, Settings, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings, read_settings
 from tests.tui.pseudo_terminal import Terminal
 from tests.tui.seat import sitting
 from tui.terminal import input_order

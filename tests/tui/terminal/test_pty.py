@@ -12,7 +12,7 @@ import pytest
 
 from memory.difference import Contrast, Difference, Moment, State, Turn, new_id, now
 from memory.journal.journal import Journal
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.tui.pseudo_terminal import Terminal
 from trainer.report.report import Beside, Change, Fate, Measure, Report
 from tui.terminal.crash import FILE

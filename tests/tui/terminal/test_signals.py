@@ -15,7 +15,7 @@ import pytest
 
 from memory.difference import Contrast, Difference, Moment, Turn, new_id, now
 from memory.journal.journal import Journal
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from memory.transfer.export_schema import header, to_line
 from tests.support.processes import ROOT
 from tests.tui.pseudo_terminal import Terminal

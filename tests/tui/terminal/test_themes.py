@@ -6,7 +6,8 @@ import pytest
 from textual.color import Color
 from textual.theme import Theme
 
-from memory.settings.settings import Home, Settings, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings, read_settings
 from tests.tui.seat import sitting
 from tui.cli.main import run
 from tui.terminal.themes import DARK, LEGIBLE, LIGHT, THEMES, contrast, of_ours

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.support.values import difference, quick_settings
 from tests.trainer.night.test_run import mark
 from tests.tui.recorded import ASKED, BEGAN, EVENTS, judged

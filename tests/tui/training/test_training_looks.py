@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.tui.chat.test_snapshots import SIZES, checking, settings_of
 from tests.tui.recorded import BEGAN, EVENTS, judged, marked, recorded
 from tests.tui.seat import sitting

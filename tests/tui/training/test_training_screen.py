@@ -11,7 +11,8 @@ import pytest
 
 from memory.difference import now
 from memory.journal.journal import Journal
-from memory.settings.settings import Home, Settings, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings, read_settings
 from tests.support.processes import Night
 from tests.support.values import difference
 from tests.tui.recorded import ASKED, EVENTS, NAME, marked, recorded

@@ -15,7 +15,7 @@ from typing import Any
 
 import aiohttp
 
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.support.processes import ROOT
 from tests.tui.seat import until
 

@@ -17,7 +17,7 @@ import aiohttp
 import pytest
 
 from memory.journal.journal import Journal
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.support.processes import ROOT
 from tests.tui.seat import until
 from tests.tui.web.browser import CHROMIUM, browsing

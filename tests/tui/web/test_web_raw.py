@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.tui.seat import until
 from tests.tui.web.served import Served, serving
 from tui.web.auth import Door

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from textual_serve.download_manager import DownloadManager
 
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.tui.web.served import children
 from tui.web.server import Server
 from tui.web.tab import Tab

@@ -11,7 +11,8 @@ from textual.widgets import Input
 from agent.chat.surprise import SMOOTH, Suggestion
 from memory.difference import Contrast, State
 from memory.memory import Memory
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from tests.tui.seat import Seat, sitting
 from tui.widgets.chat.hint import Hint
 from tui.widgets.chat.why_card import WhyCard

@@ -12,7 +12,8 @@ from textual.selection import Selection
 from textual.widget import Widget
 
 from memory.difference import Difference, Span, State, new_id, now
-from memory.settings.settings import Home, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import read_settings
 from tests.tui.seat import sitting, until
 from tui.markdown.view import Page as Drawn
 from tui.terminal.themes import DARK, LIGHT

@@ -11,7 +11,7 @@ from memory.difference import Difference
 from memory.errors import MarkError
 from memory.files.atomic_write import scratch, write_whole
 from memory.files.bounded_read import parse_toml, read_bytes
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tui.terminal.sanitize import one_line
 
 FIELDS = ("moment", "kind", "note", "missed", "lost", "sounds")

@@ -17,7 +17,8 @@ def config() -> None:
 @as_json
 def path(as_json: bool) -> None:
     """Print the path of your config.toml (which may not exist yet)."""
-    from memory.settings.settings import Home, shipped_settings_file
+    from memory.settings.paths import Home
+    from memory.settings.settings import shipped_settings_file
 
     home = Home.locate()
     if as_json:

@@ -103,7 +103,7 @@ def _packages() -> list[Finding]:
 
 def _home() -> list[Finding]:
     from memory.journal.exported_copies import sweep_home
-    from memory.settings.settings import Home
+    from memory.settings.paths import Home
 
     home = Home.locate().prepare()
     sweep_home(home)
@@ -111,7 +111,8 @@ def _home() -> list[Finding]:
 
 
 def _settings() -> list[Finding]:
-    from memory.settings.settings import Home, read_settings
+    from memory.settings.paths import Home
+    from memory.settings.settings import read_settings
 
     home = Home.locate()
     read_settings(home)
@@ -123,7 +124,7 @@ def _settings() -> list[Finding]:
 def _journal() -> list[Finding]:
     from memory.journal.exported_copies import unfinished
     from memory.journal.journal import Journal
-    from memory.settings.settings import Home
+    from memory.settings.paths import Home
 
     home = Home.locate()
     with Journal(home.journal) as journal:
@@ -142,7 +143,7 @@ def _journal() -> list[Finding]:
 
 def _checkpoints() -> list[Finding]:
     from agent.chat.checkpoints import look
-    from memory.settings.settings import Home
+    from memory.settings.paths import Home
 
     wrong = look(Home.locate().checkpoints)
     if wrong is None:
@@ -152,7 +153,7 @@ def _checkpoints() -> list[Finding]:
 
 
 def _disk() -> list[Finding]:
-    from memory.settings.settings import Home
+    from memory.settings.paths import Home
 
     free = shutil.disk_usage(Home.locate().data).free
     if free < 1 << 29:
@@ -188,7 +189,8 @@ def torch_device() -> str:
 def _model(path: str | None) -> list[Finding]:
     from agent.llama.engine import Engine
     from agent.models.serving import served_model, with_model
-    from memory.settings.settings import Home, read_settings
+    from memory.settings.paths import Home
+    from memory.settings.settings import read_settings
 
     settings = with_model(read_settings(Home.locate()), path)
     with Engine.open(served_model(settings), settings.model) as engine:
@@ -246,7 +248,7 @@ def free_memory() -> int | None:
 
 def _adapter() -> list[Finding]:
     from agent.adapters import read_adapter, read_pointer, verify
-    from memory.settings.settings import Home
+    from memory.settings.paths import Home
 
     home = Home.locate()
     current = read_pointer(home.adapters).current

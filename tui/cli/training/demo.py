@@ -22,7 +22,8 @@ from tui.terminal.printing import Safe, echo, styled
 
 if TYPE_CHECKING:
     from agent.chat.chat import Chat
-    from memory.settings.settings import Home, Settings
+    from memory.settings.paths import Home
+    from memory.settings.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ def demo(keep: bool, as_json: bool) -> int:
 
 @contextmanager
 def _temporary_home(keep: bool, story: Story) -> Iterator[Home]:
-    from memory.settings.settings import Home
+    from memory.settings.paths import Home
 
     folder = Path(tempfile.mkdtemp(prefix="discern-demo-"))
     try:

@@ -17,7 +17,7 @@ from tui.terminal.printing import echo
 if TYPE_CHECKING:
     from agent.llama.engine import Engine
     from memory.difference import Difference
-    from memory.settings.settings import Home
+    from memory.settings.paths import Home
     from trainer.lessons.lesson import Lesson
 
 

@@ -13,7 +13,7 @@ from tui.cli.shared_options import as_json, open_home, print_json
 from tui.terminal.printing import echo
 
 if TYPE_CHECKING:
-    from memory.settings.settings import Home
+    from memory.settings.paths import Home
     from trainer.report.report import Report
 
 CUT_OFF, UNDER_WAY, UNREADABLE = WITHOUT = ("cut off", "under way", "unreadable")

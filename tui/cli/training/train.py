@@ -19,7 +19,7 @@ from tui.terminal.signals import told
 from tui.training.progress import bar
 
 if TYPE_CHECKING:
-    from memory.settings.settings import Home
+    from memory.settings.paths import Home
 
 
 class Progress:

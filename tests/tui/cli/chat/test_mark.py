@@ -16,7 +16,7 @@ import pytest
 
 from memory.difference import Turn, new_id, now
 from memory.journal.journal import Journal
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tui.cli.main import run
 
 OURS, THEIRS = "What is the capital of Zubrowka?", "What is the capital of Kenya?"

@@ -13,7 +13,8 @@ from click.shell_completion import ShellComplete
 from memory.difference import Turn, new_id, now
 from memory.journal.journal import Journal
 from memory.memory import Memory
-from memory.settings.settings import Home, read_settings
+from memory.settings.paths import Home
+from memory.settings.settings import read_settings
 from tests.support.command_line import call, said
 from tests.support.leftovers import left_in
 from tui.cli.chat.sessions import sessions as group

@@ -6,7 +6,7 @@ import pytest
 
 from memory.difference import Contrast, Difference, Moment, now
 from memory.errors import MarkError
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tui.cli.memory.edit_form import edited, read_form, values, write_form
 
 HOSTILE = 'a "quoted" \\n back\\slash\n"""three"""\n[lost]\nlost = "x"\ttab \u00e9 ☃'

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from memory.journal.journal import Journal
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.support.command_line import call, said
 from tui.cli.memory.group import memory as group
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tui.cli.main import run
 
 

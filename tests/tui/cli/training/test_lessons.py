@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from memory.difference import Difference
 from memory.journal.journal import Journal
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.support.values import difference
 from tui.cli.main import run
 from tui.cli.training.lessons import lessons

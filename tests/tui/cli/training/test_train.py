@@ -12,7 +12,7 @@ import pytest
 
 from agent.adapters import read_pointer
 from memory.journal.journal import Journal
-from memory.settings.settings import Home
+from memory.settings.paths import Home
 from tests.support.values import difference
 from tui.cli.main import run
 

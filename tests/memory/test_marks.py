@@ -10,7 +10,8 @@ import pytest
 from memory.difference import Message, Moment, State
 from memory.errors import MarkError, UnknownIdError
 from memory.memory import Memory
-from memory.settings.settings import Home, Settings
+from memory.settings.paths import Home
+from memory.settings.settings import Settings
 from tests.support.values import make_turn
 
 
@@ -145,7 +146,7 @@ def test_pins_and_uses_are_kept_and_are_no_versions(memory: Memory) -> None:
     assert (kept.recalled, kept.version, kept.fingerprint) == (2, 1, item.fingerprint)
 
 
-def test_every_change_moves_the_watermark(memory: Memory) -> None:
+def test_every_kind_of_change_increases_the_change_count(memory: Memory) -> None:
     seen = [memory.journal.differences.change_count()]
     item = memory.mark(make_turn(), "error", sounds="Lutz.")
     for change in (
