@@ -25,7 +25,7 @@ MET = (
     "memory/journal/turns.py", "memory/marks.py",
     "agent/llama/adapter_file.py", "agent/adapters.py", "agent/llama/offload.py",
     "agent/chat/chat.py",
-    "agent/llama/chat_template.py", "agent/chat/contrast.py", "agent/llama/embedding.py",
+    "agent/prompt/template_renderer.py", "agent/chat/contrast.py", "agent/llama/embedding.py",
     "agent/llama/engine.py",
     "agent/forget/scrubbing.py",
     "agent/models/compatibility.py", "agent/llama/gguf_header.py", "agent/llama/load_check.py",

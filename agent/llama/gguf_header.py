@@ -12,8 +12,7 @@ from math import prod
 from pathlib import Path
 from typing import IO, Any
 
-from agent.llama.chat_template import ChatTemplate, chat_template
-from agent.llama.llama_file import require_gguf
+from agent.llama.llama_file import ChatTemplate, chat_template, require_gguf
 from memory.errors import ModelError
 from memory.files.bounded_read import open_file
 

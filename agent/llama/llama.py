@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from agent.llama.chat_template import chat_template
 from agent.llama.llama_file import (
     ModelInfo,
     Vocabulary,
+    chat_template,
     load_model,
     log,
     read_metadata,

@@ -7,18 +7,28 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agent.llama.chat_template import ChatTemplate
 from memory.errors import AdapterError, FileError, ModelError
 from memory.files.bounded_read import open_file
 
 COMPUTING = 400 << 20
 """Bytes of graphics memory for compute buffers and the driver."""
 SMALL_MODEL = 50_000_000
+_TEMPLATE_KEY = "tokenizer.chat_template"
 _ERROR = 4  # GGML_LOG_LEVEL_ERROR in ggml.h
+
+
+@dataclass(frozen=True, slots=True)
+class ChatTemplate:
+    """A template ("" for none) and the texts of the two tokens that templates refer to by name."""
+
+    text: str
+    bos: str = ""
+    eos: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +230,31 @@ def read_metadata(model: Any) -> dict[str, str]:
         )
         for index in range(llama_cpp.llama_model_meta_count(model))
     }
+
+
+def chat_template(metadata: Mapping[str, Any], text_of: Callable[[int], str]) -> ChatTemplate:
+    """Return the template of a model file's `metadata`; `text_of` returns the text of a token id."""
+
+    def token(name: str) -> str:
+        number = str(metadata.get(f"tokenizer.ggml.{name}_token_id"))
+        return text_of(int(number)) if number.isdecimal() else ""
+
+    return ChatTemplate(_default_template(metadata), token("bos"), token("eos"))
+
+
+def _default_template(metadata: Mapping[str, Any]) -> str:
+    """Return the default one of several templates; "" for none.
+
+    Tools are written into the system prompt (`agent/prompt/tool_calls.py`), so a template for tools
+    is used only if it is the only one.
+    """
+    plain = metadata.get(_TEMPLATE_KEY)
+    if isinstance(plain, str) and plain:
+        return plain
+    named = {key.removeprefix(f"{_TEMPLATE_KEY}."): text for key, text in metadata.items()
+             if key.startswith(f"{_TEMPLATE_KEY}.") and isinstance(text, str)}  # fmt: skip
+    order = ("default", "tool_use", *sorted(named))
+    return next((named[name] for name in order if named.get(name)), "")
 
 
 def quantise(source: Path, target: Path, kind: str) -> None:

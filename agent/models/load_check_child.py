@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from agent.child_process import run_as_child, tell
-from agent.llama.chat_template import ChatTemplate
 from agent.llama.embedding import GgufEmbedder
 from agent.llama.engine import Engine
 from agent.llama.gguf_header import Header, read_header
+from agent.llama.llama_file import ChatTemplate
 from agent.llama.load_check import step
 from agent.llama.model_shape import read_shape
 from agent.llama.sampling import Sampling

@@ -314,7 +314,7 @@ def test_an_embedding_model_that_is_chatted_with_names_the_verb_for_it(tmp_path:
 
 def test_the_process_that_renders_ends_with_its_parent(tmp_path: Path) -> None:
     script = (
-        "import os, agent.llama.chat_template as t\n"
+        "import os, agent.prompt.template_renderer as t\n"
         f"t.render(t.ChatTemplate({TALK!r}), [{{'role': 'user', 'content': 'x'}}], thinking=False)\n"
         "print(t._child._process.pid, flush=True)\n"
         "os.kill(os.getpid(), 9)\n"
@@ -325,7 +325,7 @@ def test_the_process_that_renders_ends_with_its_parent(tmp_path: Path) -> None:
     assert done.returncode == -9
     child = Path(f"/proc/{done.stdout.strip()}/cmdline")
     for _ in range(200):
-        if not child.exists() or b"chat_template" not in child.read_bytes():
+        if not child.exists() or b"template_renderer" not in child.read_bytes():
             return
         subprocess.run(["sleep", "0.05"], check=True)
     raise AssertionError(f"{child} is still there")
@@ -334,7 +334,7 @@ def test_the_process_that_renders_ends_with_its_parent(tmp_path: Path) -> None:
 def test_templates_get_what_transformers_offers() -> None:
     from transformers.utils.chat_template_utils import _compile_jinja_template
 
-    from agent.llama.chat_template import compiled
+    from agent.prompt.template_renderer import compiled
 
     ours, theirs = compiled("").environment, _compile_jinja_template("").environment
     assert set(theirs.globals) <= set(ours.globals)

@@ -14,13 +14,14 @@ from langchain_core.tools import tool
 
 from agent.chat.chat import Chat
 from agent.langchain.chat_model import DiscernChatModel
-from agent.llama.chat_template import ChatTemplate, compiled
 from agent.llama.engine import Engine
 from agent.llama.gguf_header import read_header
+from agent.llama.llama_file import ChatTemplate
 from agent.models.compatibility import check_compatibility
 from agent.models.models import thinks
 from agent.plugin.adapter_watch import current
 from agent.prompt.prompt import compose
+from agent.prompt.template_renderer import compiled
 from agent.prompt.tool_calls import as_messages, tools_text
 from memory.difference import Message
 from memory.settings.paths import Home

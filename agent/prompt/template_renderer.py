@@ -6,7 +6,7 @@ does not matter), `MEMORY` bytes, and `LONGEST` characters of output. One child 
 process, one conversation at a time. It starts with the first and ends when its input is closed, which
 the kernel does when the parent ends. Templates get the same environment as in transformers.
 
-    python -m agent.llama.chat_template     the child: JSON lines in, JSON lines out
+    python -m agent.prompt.template_renderer     the child: JSON lines in, JSON lines out
 
 Source: transformers.utils.chat_template_utils.
 """
@@ -19,13 +19,14 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import lru_cache
 from typing import IO, TYPE_CHECKING, Any
 
 from agent.child_process import environment
+from agent.llama.llama_file import ChatTemplate
 from memory.errors import ModelError
 from memory.files.bounded_read import parse_object
 
@@ -38,41 +39,6 @@ MEMORY = 1 << 30
 """Bytes of address space of the child."""
 LONGEST = 1 << 22
 """Characters a template may write."""
-_KEY = "tokenizer.chat_template"
-
-
-@dataclass(frozen=True, slots=True)
-class ChatTemplate:
-    """A template ("" for none) and the texts of the two tokens that templates refer to by name."""
-
-    text: str
-    bos: str = ""
-    eos: str = ""
-
-
-def chat_template(metadata: Mapping[str, Any], text_of: Callable[[int], str]) -> ChatTemplate:
-    """Return the template of a model file's `metadata`; `text_of` returns the text of a token id."""
-
-    def token(name: str) -> str:
-        number = str(metadata.get(f"tokenizer.ggml.{name}_token_id"))
-        return text_of(int(number)) if number.isdecimal() else ""
-
-    return ChatTemplate(_named(metadata), token("bos"), token("eos"))
-
-
-def _named(metadata: Mapping[str, Any]) -> str:
-    """Return the default one of several templates; "" for none.
-
-    Tools are written into the system prompt (`agent/prompt/tool_calls.py`), so a template for tools
-    is used only if it is the only one.
-    """
-    plain = metadata.get(_KEY)
-    if isinstance(plain, str) and plain:
-        return plain
-    named = {key.removeprefix(f"{_KEY}."): text for key, text in metadata.items()
-             if key.startswith(f"{_KEY}.") and isinstance(text, str)}  # fmt: skip
-    order = ("default", "tool_use", *sorted(named))
-    return next((named[name] for name in order if named.get(name)), "")
 
 
 def render(template: ChatTemplate, messages: Sequence[Mapping[str, str]], *, thinking: bool) -> str:
@@ -130,7 +96,7 @@ class _Child:
 
 def _start() -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "agent.llama.chat_template"],
+        [sys.executable, "-m", "agent.prompt.template_renderer"],
         env=environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
