@@ -33,10 +33,10 @@ from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from trainer import pipeline
 from trainer.adapters.adapter_staleness import entry_of
+from trainer.events import OnEvent
 from trainer.fit.hyperparameters import Overrides
 from trainer.launch.launch import launcher
 from trainer.lessons.provenance import read_basis
-from trainer.night.run import OnEvent
 from trainer.night.schedule import background
 from trainer.pipeline import Candidate, Lessons
 
@@ -108,7 +108,7 @@ def train(
     """Train an adapter where `trainer.launcher` says; it is written below `folder`.
 
     `rate` and `seed` override the first of `training.learning_rates` and `training.seed`. `on_event`
-    receives the events of the training: "train" with step, steps, loss and learnt, at last "trained".
+    receives the events of the training: a `trainer.events.Step` for each step, at last `Trained`.
 
     Raises:
         TrainingError: the training failed.

@@ -27,6 +27,7 @@ from trainer.evaluate import probe as probing
 from trainer.evaluate.gate import Evaluation, judge
 from trainer.evaluate.served_config import ServedRecall, holdings
 from trainer.evaluate.verdict import Verdict, measures_to_json
+from trainer.events import OnEvent
 from trainer.fit.base_model import read_architecture
 from trainer.fit.hyperparameters import Overrides, recipe_of
 from trainer.fit.job import Job, write_job
@@ -140,11 +141,11 @@ def train(
     folder: Path,
     launcher: Launcher,
     overrides: Overrides | None = None,
-    on_event: Callable[[dict[str, Any]], None] = lambda event: None,
+    on_event: OnEvent = lambda event: None,
 ) -> Candidate:
     """Train an adapter below `folder`, check what came back and export it to GGUF.
 
-    `on_event` receives the events of the training, the last one being "trained".
+    `on_event` receives the events of the training, the last of which is `Trained`.
 
     Raises:
         TrainingError: the training failed or was cancelled.
@@ -156,8 +157,6 @@ def train(
     output = folder / "adapter"
     write_job(folder, Job(lessons.model.resolve(), output, recipe, lessons.curriculum.samples()))
     for event in launcher.fit(folder):
-        if event.get("phase") == "aborted":
-            raise TrainingError("the training was aborted; nothing was published")
         on_event(event)
     validate_candidate.check(output)
     write_gguf_lora(output, output / GGUF, architecture=architecture, layers=layers)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
@@ -17,6 +16,7 @@ from memory.settings.paths import Home
 from tests.support.values import difference, quick_settings
 from tests.trainer.launch.test_launch import there
 from trainer import loop
+from trainer.events import Event, Trained
 
 
 def talk_elsewhere(home: Home) -> None:
@@ -38,7 +38,7 @@ def test_marks_of_a_remote_model_train_an_adapter_for_a_local_one(
     rejected = [x.rejected for x in lessons.curriculum.lessons if x.rejected]
     events: list[str] = []
     candidate = loop.train(
-        lessons, settings, tmp_path / "run", on_event=lambda e: events.append(e["phase"])
+        lessons, settings, tmp_path / "run", on_event=lambda e: events.append(e.phase)
     )
     assert rejected
     assert "train" in events
@@ -80,7 +80,7 @@ def test_training_runs_where_the_launcher_setting_says(
     base = shutil.copyfile(tiny, tmp_path / "elsewhere.gguf")
     away = {"launcher": "command", "command": there(tmp_path / "there", base)}
     settings = quick_settings(home, trainer=away)
-    events: list[dict[str, Any]] = []
+    events: list[Event] = []
     candidate = loop.train(
         loop.compose(home, settings, tiny), settings, tmp_path / "run", on_event=events.append
     )
@@ -88,7 +88,7 @@ def test_training_runs_where_the_launcher_setting_says(
     trained = (tmp_path / "there" / "out" / weights).read_bytes()
     assert (candidate.folder / weights).read_bytes() == trained
     assert candidate.gguf.is_file()
-    assert events[-1]["phase"] == "trained"
+    assert isinstance(events[-1], Trained)
 
 
 def test_what_a_training_leaves_is_checked_and_the_published_file_is_loaded_again(
@@ -98,8 +98,8 @@ def test_what_a_training_leaves_is_checked_and_the_published_file_is_loaded_agai
     settings = quick_settings(home)
     lessons = loop.compose(home, settings, tiny)
 
-    def leave_a_stranger(event: dict[str, Any]) -> None:
-        if event["phase"] == "trained":
+    def leave_a_stranger(event: Event) -> None:
+        if isinstance(event, Trained):
             (tmp_path / "bad" / "adapter" / "setup.py").write_text("import this")
 
     with pytest.raises(AdapterError, match=r"'setup\.py' has no place in an adapter"):

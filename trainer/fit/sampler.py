@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+from trainer.events import LessonResult
 from trainer.fit.job import Sample
 
 SAFE = 1.0
@@ -108,24 +109,20 @@ class Plan:
                 found.setdefault(sample.difference, []).append(margin)
         return {name: round(sum(some) / len(some), 2) for name, some in found.items()}
 
-    def lessons(self, samples: Sequence[Sample]) -> dict[int, list[float | None]]:
-        """Return of each lesson that `samples` teach: the last margin of its question as it was asked
-        (None while that was not seen), how many of its wordings came out right, and how many were
-        seen."""
+    def lessons(self, samples: Sequence[Sample]) -> dict[int, LessonResult]:
+        """Return the latest result of each lesson that `samples` teach, by its number."""
         wanted = {sample.lesson for sample in samples}
-        found: dict[int, list[float | None]] = {}
-        counts: dict[int, list[int]] = {}
+        found: dict[int, LessonResult] = {}
         for sample, margin in self._margins.items():
             if sample.lesson not in wanted:
                 continue
-            asked = found.setdefault(sample.lesson, [None])
-            right = counts.setdefault(sample.lesson, [0, 0])
+            asked, right, seen = found.get(sample.lesson, (None, 0, 0))
             if margin is not None:
-                right[0] += margin > 0
-                right[1] += 1
+                right, seen = right + (margin > 0), seen + 1
                 if sample.variant == 0:
-                    asked[0] = round(margin, 2)
-        return {number: [*asked, *counts[number]] for number, asked in found.items()}
+                    asked = round(margin, 2)
+            found[sample.lesson] = LessonResult(asked, right, seen)
+        return found
 
 
 def _unrest(divergence: float | None) -> float:

@@ -29,6 +29,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trainer.events import (
+    Aborted,
+    BaseLoading,
+    BatchHalved,
+    Failed,
+    Message,
+    Ready,
+    Step,
+    StepsPlanned,
+    Trained,
+    message_to_json,
+)
 from trainer.fit.job import ANCHOR, Job, Recipe, Sample, asked_for, read_job
 from trainer.fit.lora_init import listen
 from trainer.fit.lora_model import save_adapter, with_adapter
@@ -75,7 +87,7 @@ def main(arguments: Sequence[str]) -> int:
             signal.signal(number, signal.SIG_IGN)
     with contextlib.suppress(RuntimeError):  # settled already, where several jobs share a process
         torch.set_num_interop_threads(1)
-    emit(phase="ready")
+    emit(Ready())
     loaded: dict[Path, Any] = {}
     failed = False
     lines = (line.strip() for line in sys.stdin) if arguments[0] == "--serve" else arguments
@@ -83,12 +95,12 @@ def main(arguments: Sequence[str]) -> int:
         try:
             fit(read_job(Path(line)), loaded)
         except AbortedError:
-            emit(phase="aborted")
+            emit(Aborted())
         except Exception as error:
             kind = _kind(error)
             plain = kind in ("refused", "unstable")
             reason = str(error) if plain else f"{type(error).__name__}: {error}"
-            emit(phase="failed", reason=reason, kind=kind)
+            emit(Failed(reason, kind))
             failed = True
     return int(failed)
 
@@ -104,9 +116,9 @@ def _kind(error: Exception) -> str:
     return "memory" if out_of_memory(error) else "error"
 
 
-def emit(**event: Any) -> None:
-    """Write one event for the parent."""
-    print(json.dumps(event), flush=True)  # noqa: T201  # standard output is the channel
+def emit(message: Message) -> None:
+    """Print an event or a message for the parent process."""
+    print(json.dumps(message_to_json(message)), flush=True)  # noqa: T201  # standard output is the channel
 
 
 def fit(job: Job, loaded: dict[Path, Any] | None = None) -> None:
@@ -126,7 +138,7 @@ def fit(job: Job, loaded: dict[Path, Any] | None = None) -> None:
     recipe = job.recipe
     device = "cuda" if torch.cuda.is_available() else "cpu"
     loaded = {} if loaded is None else loaded
-    model = with_adapter(job, loaded, device, lambda: emit(phase="load", device=device))
+    model = with_adapter(job, loaded, device, lambda: emit(BaseLoading(device)))
     capped = dict(model.peft_config["default"].rank_pattern)
     try:
         run = _train(model, job, device, began)
@@ -134,19 +146,20 @@ def fit(job: Job, loaded: dict[Path, Any] | None = None) -> None:
     finally:
         loaded[job.base] = model.unload()
     emit(
-        phase="trained",
-        folder=str(job.output),
-        steps=run.step,
-        learnt=round(run.learnt, 4),
-        drift=round(-run.best_score[1], 5),
-        best_step=run.best_step,
-        reason=run.reason,
-        rate=recipe.learning_rate,
-        capped=capped,
-        seconds=round(time.perf_counter() - began, 3),
-        step_seconds=round(run.stepping / max(1, run.step), 4),
-        tokens=run.tokens,
-        memory_mb=_memory(device),
+        Trained(
+            folder=str(job.output),
+            steps=run.step,
+            learnt=round(run.learnt, 4),
+            drift=round(-run.best_score[1], 5),
+            best_step=run.best_step,
+            reason=run.reason,
+            rate=recipe.learning_rate,
+            capped=capped,
+            seconds=round(time.perf_counter() - began, 3),
+            step_seconds=round(run.stepping / max(1, run.step), 4),
+            tokens=run.tokens,
+            memory_mb=_memory(device),
+        )
     )
 
 
@@ -186,9 +199,7 @@ def _train(model: Any, job: Job, device: str, began: float) -> _Run:
         sample for sample in job.samples if sample.lesson == ANCHOR and recipe.anchor_weight > 0
     ]
     plan = Plan(lessons, anchors, recipe.seed)
-    stepper = Stepper(
-        model, recipe, device, lambda part: emit(phase="train", halved=part, reason="memory")
-    )
+    stepper = Stepper(model, recipe, device, lambda part: emit(BatchHalved(part, "memory")))
     threads = _choose(stepper, recipe, lessons[: step_size(lessons)[0]], device)
     if recipe.preference_weight > 0:
         stepper.know_the_base(lessons)
@@ -200,12 +211,13 @@ def _train(model: Any, job: Job, device: str, began: float) -> _Run:
     surveyed = [*(sample for sample in lessons if sample.variant == 0), *anchors]
     run, loop = _Run(), time.perf_counter()
     emit(
-        phase="train",
-        step=0,
-        steps=schedule.steps,
-        threads=threads,
-        precision="bfloat16" if stepper.reduced else "float32",
-        seconds=round(loop - began, 3),
+        StepsPlanned(
+            step=0,
+            steps=schedule.steps,
+            threads=threads,
+            precision="bfloat16" if stepper.reduced else "float32",
+            seconds=round(loop - began, 3),
+        )
     )
 
     def survey() -> None:
@@ -275,20 +287,21 @@ def _tell(run: _Run, steps: int, outcome: Outcome, plan: Plan, rate: float, devi
     """Emit the event of a step; `margins` are those of the differences that it touched, `lessons` how
     the lessons that it touched stand."""
     emit(
-        phase="train",
-        step=run.step,
-        steps=steps,
-        loss=round(outcome.loss, 5),
-        chosen=round(outcome.chosen, 5),
-        contrast=round(outcome.contrast, 5),
-        anchor=round(outcome.anchor, 5),
-        hidden=round(outcome.hidden, 5),
-        learnt=round(plan.share, 4),
-        margins=plan.margins(list(outcome.margins)),
-        lessons=plan.lessons(list(outcome.margins)),
-        tokens_per_second=round(run.tokens / max(1e-9, run.stepping)),
-        memory_mb=_memory(device),
-        rate=rate,
+        Step(
+            step=run.step,
+            steps=steps,
+            loss=round(outcome.loss, 5),
+            chosen=round(outcome.chosen, 5),
+            contrast=round(outcome.contrast, 5),
+            anchor=round(outcome.anchor, 5),
+            hidden=round(outcome.hidden, 5),
+            learnt=round(plan.share, 4),
+            margins=plan.margins(list(outcome.margins)),
+            lessons=plan.lessons(list(outcome.margins)),
+            tokens_per_second=round(run.tokens / max(1e-9, run.stepping)),
+            memory_mb=_memory(device),
+            rate=rate,
+        )
     )
 
 

@@ -22,12 +22,13 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Protocol
 
 from memory.errors import CutOffError, SettingsError, TrainingError
 from memory.files.bounded_read import parse_object
 from memory.sentence import verbatim
 from memory.settings.settings import Settings
+from trainer.events import Aborted, Event, Failed, Ready, ResultPiece, Trained, read_message
 from trainer.launch import validate_candidate
 from trainer.launch.remote_job import Pieces, pack
 from trainer.launch.worker_client import ERRORS, STOPPED, Trainee, explain
@@ -39,7 +40,7 @@ PACKED, RESULT = "lessons.zip", "result"
 class Launcher(Protocol):
     """What fits jobs; use it with `with`."""
 
-    def fit(self, folder: Path) -> Iterator[dict[str, Any]]:
+    def fit(self, folder: Path) -> Iterator[Event]:
         """Have the job in `folder` fitted; see `Trainee.fit`."""
 
     def __enter__(self) -> Launcher: ...
@@ -85,22 +86,25 @@ class _Elsewhere:
         shutil.rmtree(folder / RESULT, ignore_errors=True)
         return pack(folder, self._sha256, folder / PACKED)
 
-    def _heard(self, lines: Iterator[str], folder: Path) -> Iterator[dict[str, Any]]:
+    def _heard(self, lines: Iterator[str], folder: Path) -> Iterator[Event]:
         """Yield the events among what was printed there, up to the last one."""
         pieces = Pieces(folder / RESULT)
         for line in lines:
             try:
-                event = parse_object(line)
+                message = read_message(parse_object(line))
             except ValueError:
-                continue  # whatever else prints there
-            if event.get("phase") in (None, "ready"):
-                continue
-            if event["phase"] == "failed":
-                raise TrainingError(verbatim(explain(event, self._folder / ERRORS)))
-            if event["phase"] == "piece":
-                pieces.take(event)
-            else:
-                yield event
+                continue  # printed by something else
+            match message:
+                case Failed():
+                    raise TrainingError(verbatim(explain(message, self._folder / ERRORS)))
+                case Aborted():
+                    raise TrainingError("the training was aborted; nothing was published")
+                case ResultPiece():
+                    pieces.take(message)
+                case None | Ready():
+                    continue
+                case _:
+                    yield message
 
     def _accept(self, folder: Path) -> None:
         """Take the result over, once it was looked through."""
@@ -147,7 +151,7 @@ class Commanded(_Elsewhere):
         self._template, self._base = template, base
         self._child: subprocess.Popen[str] | None = None
 
-    def fit(self, folder: Path) -> Iterator[dict[str, Any]]:
+    def fit(self, folder: Path) -> Iterator[Event]:
         """Have the job in `folder` fitted there; yields the events that the command prints.
 
         Raises:
@@ -177,10 +181,10 @@ class Commanded(_Elsewhere):
             )
         with self._child as child:
             assert child.stdout is not None
-            trained: dict[str, Any] = {"phase": "trained", "folder": str(folder / "adapter")}
+            trained = Trained(str(folder / "adapter"))
             try:
                 for event in self._heard(iter(child.stdout), folder):
-                    if event["phase"] == "trained":
+                    if isinstance(event, Trained):
                         trained = event
                     else:
                         yield event
@@ -235,7 +239,7 @@ class Rayed(_Elsewhere):
         self._base = base
         self._job: str | None = None
 
-    def fit(self, folder: Path) -> Iterator[dict[str, Any]]:
+    def fit(self, folder: Path) -> Iterator[Event]:
         """Have the job in `folder` fitted by Ray; yields the events from the job's log.
 
         Raises:
@@ -255,9 +259,9 @@ class Rayed(_Elsewhere):
                 "excludes": ["starter"],
             },
         )
-        trained: dict[str, Any] = {"phase": "trained", "folder": str(folder / "adapter")}
+        trained = Trained(str(folder / "adapter"))
         for event in self._heard(self._log(self._job), folder):
-            if event["phase"] == "trained":
+            if isinstance(event, Trained):
                 trained = event
             else:
                 yield event

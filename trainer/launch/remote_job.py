@@ -23,10 +23,10 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from memory.errors import DiscernError, ModelError, TrainingError
 from memory.files.bounded_read import open_file, parse_object, read_bytes, read_json
+from trainer.events import Failed, ResultPiece
 from trainer.fit.job import JOB, SAMPLES, read_job, write_job
 
 BASE = "base.json"
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str]) -> int:
         try:
             unpack(asked.job, folder, asked.base.absolute())
         except DiscernError as error:
-            training_loop.emit(phase="failed", kind="refused", reason=str(error))
+            training_loop.emit(Failed(str(error), "refused"))
             return 1
         code = training_loop.main([str(folder)])
         if code == 0:
@@ -115,9 +115,7 @@ def _print(path: Path) -> None:
     content = read_bytes(path, _LARGEST)
     for start in range(0, max(1, len(content)), PIECE):
         piece = base64.b64encode(content[start : start + PIECE]).decode()
-        training_loop.emit(
-            phase="piece", file=path.name, start=start, size=len(content), data=piece
-        )
+        training_loop.emit(ResultPiece(path.name, start, len(content), piece))
 
 
 class Pieces:
@@ -126,24 +124,24 @@ class Pieces:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def take(self, event: dict[str, Any]) -> None:
+    def take(self, piece: ResultPiece) -> None:
         """Write one piece.
 
         Raises:
             TrainingError: it does not follow what came before, or its name is none for a file.
         """
         try:
-            name, start = str(event["file"]), int(event["start"])
-            piece = base64.b64decode(event["data"], validate=True)
+            name = piece.file
+            content = base64.b64decode(piece.data, validate=True)
             path = self._folder / name
-            if name != Path(name).name or name.startswith("."):
+            if not name or name != Path(name).name or name.startswith("."):
                 raise ValueError(f"{name[:40]!r} is no name for a file")
             self._folder.mkdir(exist_ok=True)
-            if (path.stat().st_size if path.exists() else 0) != start:
+            if (path.stat().st_size if path.exists() else 0) != piece.start:
                 raise ValueError("a piece is missing")
             with path.open("ab") as file:
-                file.write(piece)
-        except (KeyError, TypeError, ValueError) as error:
+                file.write(content)
+        except ValueError as error:
             raise TrainingError(
                 "the result came back damaged ({error}); train again", error=error
             ) from error

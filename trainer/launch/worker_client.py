@@ -13,11 +13,11 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from memory.errors import CutOffError, TrainingError
 from memory.files.bounded_read import parse_object
 from memory.sentence import verbatim
+from trainer.events import Aborted, Event, Failed, Ready, ResultPiece, Trained, read_message
 from trainer.subprocesses import environment
 
 ERRORS = "training.log"
@@ -55,8 +55,8 @@ class Trainee:
                 self._child.kill()
                 return
 
-    def fit(self, folder: Path) -> Iterator[dict[str, Any]]:
-        """Have the job in `folder` fitted; yields its events, the last one being "trained".
+    def fit(self, folder: Path) -> Iterator[Event]:
+        """Fit the job in `folder`; yields its events, the last of which is `Trained`.
 
         Raises:
             CutOffError: the child was killed by a signal.
@@ -70,18 +70,20 @@ class Trainee:
             child.stdin.flush()
         for line in child.stdout:
             try:
-                event = parse_object(line)
+                message = read_message(parse_object(line))
             except ValueError:
-                continue  # a library that prints
-            if event.get("phase") == "ready":
-                continue
-            if event.get("phase") == "failed":
-                raise TrainingError(verbatim(explain(event, self._log)))
-            if event.get("phase") == "aborted":
-                raise TrainingError(STOPPED)
-            yield event
-            if event.get("phase") == "trained":
-                return
+                continue  # printed by a library
+            match message:
+                case Failed():
+                    raise TrainingError(verbatim(explain(message, self._log)))
+                case Aborted():
+                    raise TrainingError(STOPPED)
+                case None | Ready() | ResultPiece():
+                    continue
+                case Trained():
+                    yield message
+                    return
+            yield message
         if self._cancel.is_set():
             raise TrainingError(STOPPED)
         code = child.wait()
@@ -121,18 +123,18 @@ class Trainee:
         self.close()
 
 
-def explain(event: dict[str, Any], log: Path) -> str:
-    """Return the sentence for a "failed" event; more of it stands in the file `log`."""
-    if event.get("kind") == "unstable":
+def explain(failed: Failed, log: Path) -> str:
+    """Return what a failed job tells the user; `log` is the file with the details."""
+    if failed.kind == "unstable":
         return (
-            f"the training became unstable ({event['reason']}); "
+            f"the training became unstable ({failed.reason}); "
             "lower training.learning_rates in config.toml"
         )
-    if event.get("kind") == "refused":
-        return str(event["reason"])
-    if event.get("kind") == "memory":
+    if failed.kind == "refused":
+        return failed.reason
+    if failed.kind == "memory":
         return (
             "the training ran out of memory; lower training.rank or choose a smaller model, "
             "`discern doctor` tells what fits"
         )
-    return f"the training failed: {event.get('reason')}; see {log}"
+    return f"the training failed: {failed.reason}; see {log}"

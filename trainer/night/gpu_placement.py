@@ -21,6 +21,7 @@ from agent.llama.gguf_header import read_header
 from agent.llama.gpu_leases import leased_sizes
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
+from trainer.events import PlacementChosen
 
 if TYPE_CHECKING:
     from trainer.night.run import Run
@@ -52,7 +53,7 @@ def make_way(home: Home, settings: Settings, base: Path, run: Run) -> Settings:
     """
     room = _room(home, settings, base)
     if room.way == "instead":
-        run.tell("room", way=room.way, sentence=room.sentence)
+        run.tell(PlacementChosen(room.way, room.sentence))
         until = time.monotonic() + PATIENCE
         while leased_sizes(home):
             if time.monotonic() > until:
@@ -61,7 +62,7 @@ def make_way(home: Home, settings: Settings, base: Path, run: Run) -> Settings:
             run.cancel.wait(0.1)
             run.check()
     if room.way == "processor":
-        run.tell("room", way=room.way, sentence=room.sentence)
+        run.tell(PlacementChosen(room.way, room.sentence))
         trainer = settings.trainer.model_copy(update={"card": "processor"})
         model = settings.model.model_copy(update={"gpu_layers": 0})
         return settings.model_copy(update={"trainer": trainer, "model": model})

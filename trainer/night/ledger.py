@@ -29,11 +29,11 @@ from memory.journal.journal import Journal
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from trainer.adapters.adapter_staleness import serving
+from trainer.events import OnEvent
 from trainer.night import night_notice
-from trainer.night.cancellation import Cancel
 from trainer.night.due_time import due_moment, is_quiet, night_of, on_battery
 from trainer.night.night import forgotten, run_night
-from trainer.night.run import OnEvent, Run, run_folder
+from trainer.night.run import Cancellation, Run, run_folder
 from trainer.report.report import Report
 
 STALE_SECONDS = 180.0
@@ -82,7 +82,7 @@ def run_if_due(
                 return None
             moment = due_moment(settings, clock)
             return _Night(home, settings, journal, day, moment, run or run_night).run(
-                model_path, on_event, cancel or Cancel(), row
+                model_path, on_event, cancel or Cancellation(), row
             )
 
 
@@ -174,8 +174,8 @@ class _Night:
                 "{said} and was ended; what served before serves on", said=said
             ) from error
         if cancel.is_set():
-            leaving = isinstance(cancel, Cancel) and cancel.leaving
-            self._end("waiting" if leaving else "stopped", str(error))
+            suspended = isinstance(cancel, Cancellation) and cancel.suspended
+            self._end("waiting" if suspended else "stopped", str(error))
         elif not isinstance(error, CutOffError):
             self._end("failed", str(error))
         elif attempt >= ATTEMPTS:

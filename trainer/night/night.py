@@ -43,11 +43,12 @@ from trainer.adapters.adapter_staleness import (
     waits,
 )
 from trainer.evaluate.baselines import Baselines, measure_baselines, no_better
+from trainer.events import Composing, LessonsComposed, LessonSize, OnEvent, Publishing, Started
 from trainer.launch.launch import launcher
 from trainer.lessons.provenance import read_basis, scrub, settle, watching
 from trainer.night import postmortem
 from trainer.night.gpu_placement import make_way
-from trainer.night.run import STOPPED, OnEvent, Run, alone, prune_runs, run_folder, sweep_runs
+from trainer.night.run import STOPPED, Run, alone, prune_runs, run_folder, sweep_runs
 from trainer.night.trial import Practice, Trial, TrialContext, broken_down, plans, run_trial
 from trainer.report.report import Attempt, Report, read_report
 from trainer.subprocesses import asked_by
@@ -73,12 +74,10 @@ def run_night(
 ) -> Report:
     """Train on every difference that teaches, judge the adapter, and publish it when it passes.
 
-    `on_event` hears small dicts with at least "phase": start, compose, anchors, beside, load, train
-    (step, steps, loss, learnt, …), export, probe, gate (done, total), publish, report. `cancel`, when
-    set, leaves nothing; `stop` ends the training at its best state so far, which is then tested as
-    ever. Both may also be told from another process (`trainer.night.run.tell_run`). `force` trains
-    even when nothing changed since the last adapter. `practice` makes several short runs instead of
-    a sweep.
+    `on_event` gets the events of `trainer.events`, from `Started` to `Reported`. `cancel`, when set,
+    leaves nothing; `stop` ends the training at its best state so far, which is then tested as usual.
+    Both may also come from another process (`trainer.night.run.tell_run`). `force` trains even when
+    nothing changed since the last adapter. `practice` makes several short runs instead of a sweep.
 
     Returns a report whose verdict is "published", "rejected" or (a dry practice) "practised".
 
@@ -112,12 +111,14 @@ def run_night(
         try:
             with run.listening():
                 run.tell(
-                    "start",
-                    pid=os.getpid(),
-                    asked_by=asked_by(),
-                    model=base.name,
-                    tries=len(plans(settings, practice)),
-                    practice=practice is not None,
+                    Started(
+                        pid=os.getpid(),
+                        asked_by=asked_by(),
+                        model=base.name,
+                        tries=len(plans(settings, practice)),
+                        practice=practice is not None,
+                        began=run.started,
+                    )
                 )
                 training.settings = settings = make_way(home, settings, model_path, run)
                 with launcher(settings, model_path, base.sha256, run.folder, run.cancel) as trainee:
@@ -161,14 +162,12 @@ class _TrainingRun:
 
         run, model = self.run, self.source.model
         require_agreement(model)
-        run.tell("compose", differences=sum(item.teaches for item in self.differences))
+        run.tell(Composing(sum(item.teaches for item in self.differences)))
         with Engine.open(model, self.settings.model) as engine:
             lessons = self.compose(engine)
             taught = lessons.curriculum.lessons
-            run.tell(
-                "beside",
-                lessons=[[x.difference, x.kind, 1 + len(x.rephrasings)] for x in taught],
-            )
+            sizes = (LessonSize(x.difference, x.kind, 1 + len(x.rephrasings)) for x in taught)
+            run.tell(LessonsComposed(tuple(sizes)))
             recall = pipeline.served_recall(engine, self.journal, lessons, self.settings)
             baselines = measure_baselines(engine, taught, recall, current, run.counting("beside"))
             best, attempts = self.sweep(
@@ -179,7 +178,7 @@ class _TrainingRun:
         adapter = None
         dry = self.practice is not None and self.practice.dry
         if best.verdict.passed and not dry:
-            run.tell("publish")
+            run.tell(Publishing())
             adapter = pipeline.publish(self.source.home, self.journal, best.candidate, best.verdict)
         return self.close(best, attempts, baselines, adapter, note)
 
@@ -274,7 +273,6 @@ class _TrainingRun:
 
 def _fail(run: Run, error: BaseException, base: BaseEntry) -> None:
     """Write a report of a run that failed; never hides the error itself."""
-    run.cancel, run.guard = threading.Event(), lambda: None
     sentence = str(error) or type(error).__name__
     try:
         run.close(

@@ -26,7 +26,8 @@ from memory.errors import CutOffError, DiscernError, TrainingError
 from memory.files.bounded_read import parse_object
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
-from trainer.night.run import STOPPED, OnEvent
+from trainer.events import OnEvent, message_to_json, read_event
+from trainer.night.run import STOPPED
 from trainer.report.report import Report
 from trainer.subprocesses import die_with_parent, environment, let_others_first
 
@@ -70,7 +71,8 @@ def run_apart(
             except ValueError:
                 continue  # cut off in a crash
             if "event" in said:
-                on_event(said["event"])
+                if (event := read_event(said["event"])) is not None:
+                    on_event(event)
             elif "report" in said:
                 (home.state / LOG).unlink(missing_ok=True)
                 return Report.from_json(said["report"])
@@ -195,7 +197,7 @@ def main() -> None:
             Home(*(Path(path) for path in work["home"])),
             Settings.model_validate(work["settings"]),
             model_path=Path(work["model"]),
-            on_event=lambda event: say(event=event),
+            on_event=lambda event: say(event=message_to_json(event)),
             force=work["force"],
             cancel=cancel,
         )

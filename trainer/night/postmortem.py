@@ -102,7 +102,7 @@ def _why(lesson: Lesson, fate: str, rephrased: float, best: Trial) -> tuple[str,
             f"the adapter was weakened to {best.verdict.scale:.0%} so that the rest stayed",
             "raise training.anchor_weight, so that it may serve at full strength",
         )
-    reason, margin = str(best.curves.ended.get("reason", "")), _last(best, lesson.difference)
+    reason, margin = best.curves.reason, _last(best, lesson.difference)
     if fate == "lost again":
         return (
             "held until now, and knocked off by what was learnt beside it",
@@ -137,7 +137,7 @@ def advice(
 ) -> tuple[str, ...]:
     """Return what to do next about the measures that failed, a sentence each."""
     failed = {item.name for item in verdict.measures if not item.passed}
-    if failed and best.curves.ended.get("reason") == STOPPED:
+    if failed and best.curves.reason == STOPPED:
         # No setting is to blame for what had no time.
         return ("It was stopped before its end: `discern train --force` trains anew.",)
     made: list[str] = []
@@ -199,7 +199,7 @@ def sentence(curriculum: Curriculum, verdict: Verdict, *, dry: bool) -> str:
 
 def capped(best: Trial, settings: Settings) -> str:
     """Return a note on matrices that hold less than the rank of the settings; "" where all hold it."""
-    found = best.curves.ended.get("capped") or {}
+    found = best.curves.ended.capped if best.curves.ended else {}
     if not found:
         return ""
     ranks = ", ".join(f"{name} {rank}" for name, rank in sorted(found.items()))

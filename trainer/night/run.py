@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any, Literal, get_args
+from typing import IO, Literal, get_args
 
 from agent.forget.scrubbing import own_runs
 from memory.difference import now
@@ -26,14 +26,40 @@ from memory.files.atomic_write import write_whole
 from memory.files.bounded_read import LINE, SMALL, open_file, parse_object, read_objects, read_text
 from memory.files.locks import open_lock
 from memory.settings.paths import Home, private_folder
+from trainer.events import (
+    Counted,
+    CountedPhase,
+    Event,
+    Logged,
+    OnEvent,
+    Reported,
+    Started,
+    logged_to_json,
+    read_logged,
+)
 from trainer.report.report import Point, Report, folders
 
-OnEvent = Callable[[dict[str, Any]], None]
 Word = Literal["stop", "abort"]
 KEPT_RUNS = 30
 EVENTS, CONTROL = "events.jsonl", "control"
 WATCH_SECONDS = 0.2
 STOPPED = "the training was stopped; nothing was published and what served before serves on"
+
+
+class Cancellation(threading.Event):
+    """Cancellation flag of a night: `set` cancels it for this date, `suspend` lets it be resumed."""
+
+    suspended = False
+
+    def suspend(self) -> None:
+        """End the run because this process goes away; the night is resumed later."""
+        self.suspended = True
+        self.set()
+
+    def clear(self) -> None:
+        """Reset the flag for the next night."""
+        self.suspended = False
+        super().clear()
 
 
 @dataclass
@@ -79,26 +105,24 @@ class Run:
             done.set()
             thread.join()
 
-    def tell(self, phase: str, **values: Any) -> None:
-        """Pass an event on, write it down, and count the time of its phase.
+    def tell(self, event: Event) -> None:
+        """Write an event to `events.jsonl`, pass it to `on_event`, and measure the time of its phase.
 
         Raises:
-            TrainingError: the run was cancelled, or `guard` ends it.
+            TrainingError: the run was cancelled, or `guard` ends it; never for `Reported`.
         """
-        moment = time.perf_counter()
+        moment, phase = time.perf_counter(), event.phase
         if phase != self._phase:
             if self._phase:
                 self.phases[self._phase] = self.phases.get(self._phase, 0.0) + moment - self._since
             self._phase, self._since = phase, moment
-        event: dict[str, Any] = {"phase": phase, **values}
-        if phase == "start":
-            event["began"] = self.started.isoformat()
         if self._events is None:
             self._events = (self.folder / EVENTS).open("a", encoding="utf-8")
-        self._events.write(json.dumps({"at": round(moment - self.began, 3), **event}) + "\n")
+        logged = Logged(round(moment - self.began, 3), event)
+        self._events.write(json.dumps(logged_to_json(logged)) + "\n")
         self._events.flush()
         self.on_event(event)
-        if phase != "report":
+        if not isinstance(event, Reported):
             self.check()
 
     def check(self) -> None:
@@ -107,9 +131,9 @@ class Run:
             raise TrainingError(STOPPED)
         self.guard()
 
-    def counting(self, phase: str) -> Callable[[int, int], None]:
-        """Return a listener that reports (done, total) under `phase`."""
-        return lambda done, total: self.tell(phase, done=done, total=total)
+    def counting(self, phase: CountedPhase) -> Callable[[int, int], None]:
+        """Return a callback (done, total) that reports the progress of `phase`."""
+        return lambda done, total: self.tell(Counted(phase, done, total))
 
     def spent(self) -> tuple[tuple[str, float], ...]:
         """Return each phase's seconds so far, the present one's included."""
@@ -124,9 +148,7 @@ class Run:
         """Write the report and return it; nobody ever reads half of one."""
         text = json.dumps(report.to_json(), ensure_ascii=False, indent=1)
         write_whole(self.folder / "report.json", text)
-        self.tell(
-            "report", verdict=report.verdict, sentence=report.sentence, adapter=report.adapter
-        )
+        self.tell(Reported(report.verdict, report.sentence, report.adapter))
         self.free()
         return report
 
@@ -160,11 +182,11 @@ def run_folder(home: Home) -> Path:
 
 def follow(
     folder: Path, *, poll: float = 0.2, leave: threading.Event | None = None
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Logged]:
     """Yield the events of the run in `folder`, those so far and then as they come.
 
-    Ends after the event of the phase "report", when the process that ran it is gone, or when `leave`
-    is set. May be called from any process and for a run that ended long ago.
+    Ends after `Reported`, when the process that ran it is gone, or when `leave` is set. May be called
+    from any process and for a run that ended long ago.
     """
     leave = leave or threading.Event()
     rest = b""
@@ -186,12 +208,14 @@ def follow(
         *lines, rest = (rest + new).split(b"\n")
         for line in lines:
             try:
-                event = parse_object(line)
+                logged = read_logged(parse_object(line))
             except ValueError:
                 continue  # cut off in a crash
-            pid = _pid(event) or pid
-            yield event
-            if event.get("phase") == "report":
+            if logged is None:
+                continue
+            pid = _pid(logged) or pid
+            yield logged
+            if isinstance(logged.event, Reported):
                 return
         if len(rest) > LINE or (gone and not new) or leave.wait(0 if new else poll):
             return
@@ -203,7 +227,8 @@ def going_on(home: Home) -> Path | None:
         if (folder / "report.json").exists():
             continue
         with suppress(OSError, FileError):
-            if _alive(_pid(next(read_objects(folder / EVENTS, SMALL), {}))):
+            first = read_logged(next(read_objects(folder / EVENTS, SMALL), {}))
+            if _alive(_pid(first)):
                 return folder
     return None
 
@@ -241,10 +266,12 @@ def told(folder: Path) -> Word | None:
     return next((known for known in get_args(Word) if known == word), None)
 
 
-def _pid(event: dict[str, Any]) -> int:
-    """Return the process that an event names; 0 where it names none."""
-    pid = event.get("pid")
-    return pid if type(pid) is int and 0 < pid < 1 << 31 else 0
+def _pid(logged: Logged | None) -> int:
+    """Return the process id in an event; 0 if it has none."""
+    match logged:
+        case Logged(event=Started(pid=pid)) if 0 < pid < 1 << 31:
+            return pid
+    return 0
 
 
 def _alive(pid: int) -> bool:

@@ -18,11 +18,11 @@ from memory.errors import DiscernError
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from trainer.adapters import publish
-from trainer.night.cancellation import Cancel
+from trainer.events import OnEvent
 from trainer.night.due_time import next_run
 from trainer.night.ledger import run_if_due
 from trainer.night.night_process import run_apart
-from trainer.night.run import OnEvent
+from trainer.night.run import Cancellation
 from trainer.report.report import Report
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ def serve(
     try:
         scheduler.start()
     except (KeyboardInterrupt, SystemExit):
-        if isinstance(cancel, Cancel):
-            cancel.leave()
+        if isinstance(cancel, Cancellation):
+            cancel.suspend()
         elif cancel is not None:
             cancel.set()
         if scheduler.running:

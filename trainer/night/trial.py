@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from memory.files.atomic_write import write_whole
 from trainer import pipeline
+from trainer.events import Event, Exporting, Judged, Probing, Step, Trained, TrialStarted
 from trainer.fit.hyperparameters import Overrides
 from trainer.fit.job import CONTROL
 from trainer.report.report import Attempt, Point
@@ -59,17 +60,22 @@ class Curves:
 
     points: list[Point] = field(default_factory=list)
     margins: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
-    ended: dict[str, Any] = field(default_factory=dict)
+    ended: Trained | None = None
 
-    def hear(self, event: dict[str, Any]) -> None:
+    def hear(self, event: Event) -> None:
         """Record an event of the training."""
-        if event.get("phase") == "trained":
-            self.ended = event
-        if event.get("phase") == "train" and "loss" in event:
-            step = int(event["step"])
-            self.points.append(Point(step, float(event["loss"]), float(event["learnt"])))
-            for name, nats in event.get("margins", {}).items():
-                self.margins.setdefault(name, []).append((step, float(nats)))
+        match event:
+            case Trained():
+                self.ended = event
+            case Step(step=step):
+                self.points.append(Point(step, event.loss, event.learnt))
+                for name, nats in event.margins.items():
+                    self.margins.setdefault(name, []).append((step, nats))
+
+    @property
+    def reason(self) -> str:
+        """Why the training ended, as in `Trained`."""
+        return self.ended.reason if self.ended else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +107,8 @@ class Trial:
             number=self.plan.number,
             rate=self.plan.rate,
             seed=self.plan.seed,
-            steps=int(curves.ended.get("steps", 0)),
-            reason=str(curves.ended.get("reason", "")),
+            steps=curves.ended.steps if curves.ended else 0,
+            reason=curves.reason,
             passed=verdict.passed,
             scale=verdict.scale,
             sentence=verdict.sentence,
@@ -157,7 +163,7 @@ def run_trial(plan: TrialPlan, context: TrialContext, seconds: float) -> Trial:
     folder = run.folder / f"try-{plan.number}"
     folder.mkdir()
     run.curve.clear()
-    run.tell("load", attempt=plan.number, rate=plan.rate, seed=plan.seed)
+    run.tell(TrialStarted(plan.number, plan.rate, plan.seed))
     listener = _Listener(folder, run)
     candidate = pipeline.train(
         context.lessons,
@@ -167,7 +173,7 @@ def run_trial(plan: TrialPlan, context: TrialContext, seconds: float) -> Trial:
         Overrides(plan.rate, plan.seed, plan.steps, seconds),
         listener.hear,
     )
-    run.tell("probe")
+    run.tell(Probing())
     pipeline.probe(candidate)
     verdict = pipeline.gate(
         context.engine,
@@ -178,11 +184,7 @@ def run_trial(plan: TrialPlan, context: TrialContext, seconds: float) -> Trial:
         run.counting("gate"),
     )
     run.tell(
-        "gate",
-        passed=verdict.passed,
-        scale=verdict.scale,
-        sentence=verdict.sentence,
-        reproduced=list(verdict.spoken.reproduced),
+        Judged(verdict.passed, verdict.scale, verdict.sentence, tuple(verdict.spoken.reproduced))
     )
     return Trial(plan, candidate, verdict, listener.curves)
 
@@ -212,16 +214,16 @@ class _Listener:
     curves: Curves = field(default_factory=Curves)
     told: bool = False
 
-    def hear(self, event: dict[str, Any]) -> None:
+    def hear(self, event: Event) -> None:
         self.curves.hear(event)
         if self.curves.points:
             self.run.curve[:] = self.curves.points
-        self.run.tell(**event)
+        self.run.tell(event)
         if self.run.stop.is_set() and not self.told:
             write_whole(self.folder / CONTROL, "stop")
             self.told = True
-        if event.get("phase") == "trained":
-            self.run.tell("export")
+        if isinstance(event, Trained):
+            self.run.tell(Exporting())
 
 
 def _thin(items: Sequence[Item]) -> list[Item]:

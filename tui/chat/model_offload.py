@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from agent.llama.gpu_leases import GpuLease
 from agent.llama.llama_file import on_card
 from memory.i18n.i18n import tr
+from trainer.events import Event, PlacementChosen
 
 if TYPE_CHECKING:
     from tui.chat.context import ChatContext
@@ -35,10 +36,10 @@ class ModelOffload:
         self._wanted = False
         self._draft, self._since = "", 0.0
 
-    def hear(self, event: dict[str, Any]) -> None:
+    def hear(self, event: Event) -> None:
         """Note whether a training's event asks for the whole GPU."""
-        if event.get("phase") == "room":
-            self._wanted = event.get("way") == "instead"
+        if isinstance(event, PlacementChosen):
+            self._wanted = event.way == "instead"
 
     async def poll(self) -> None:
         """Unload or load the model if it is time to.

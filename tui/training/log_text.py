@@ -1,15 +1,15 @@
-"""The entries of a training's log in words; sentences of the trainer come in as they were told."""
+"""Text of a training's log entries. The trainer's own sentences are translated where they are known."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from memory.i18n.i18n import decimal, tr, trn
 from memory.i18n.retold import retold
+from trainer.events import BatchHalved, Judged, Reported, Step, StepsPlanned, Trained
 from tui.terminal.sanitize import one_line
 from tui.training.progress import PHASES
-from tui.training.state import Entry
+from tui.training.state import Entry, FirstRight, LogItem, StageStarted
 
 REASONS = {
     "learnt": "all lessons came out right",
@@ -31,75 +31,59 @@ NameOf = Callable[[str, str], str]
 
 
 def said(entry: Entry, name_of: NameOf) -> str:
-    """Return an entry of the log in one line of words, safe to show."""
-    words = _SAID.get(entry.what)
-    if words is None:
-        return one_line(_stage(entry))
-    return one_line(words(entry.values, name_of))
+    """Return a log entry as one line of text that is safe to print."""
+    return one_line(_said(entry.item, name_of))
 
 
-def _stage(entry: Entry) -> str:
-    label = tr(PHASES.get(entry.what, entry.what))
-    total = int(entry.values.get("total", 0))
-    if entry.what == "compose" and total:
+def _said(item: LogItem, name_of: NameOf) -> str:
+    match item:
+        case StageStarted():
+            return _stage(item)
+        case FirstRight():
+            asked = name_of(item.difference, item.kind)
+            return tr("right for the first time: {asked}", asked=asked)
+        case StepsPlanned():
+            return tr(
+                "learning in {steps} steps at most, {threads}, {precision}",
+                steps=item.steps,
+                threads=trn("{n} thread", "{n} threads", item.threads),
+                precision=item.precision,
+            )
+        case BatchHalved():
+            return tr("memory is short: smaller parts at a time")
+        case Step():
+            return tr(
+                "step {step} of {steps}: loss {loss}, learnt {learnt}",
+                step=item.step,
+                steps=item.steps,
+                loss=decimal(f"{item.loss:.2f}"),
+                learnt=f"{item.learnt:.0%}",
+            )
+        case Trained():
+            return tr(
+                "learning ended at step {step}: {reason}; learnt {learnt}",
+                step=item.steps,
+                reason=tr(REASONS.get(item.reason, item.reason)),
+                learnt=f"{item.learnt:.0%}",
+            )
+        case Judged(passed=True):
+            return tr("✓ passed: {sentence}", sentence=retold(item.sentence))
+        case Judged():
+            return tr("✗ not passed: {sentence}", sentence=retold(item.sentence))
+        case Reported():
+            verdict = tr(VERDICTS.get(item.verdict, item.verdict))
+            return f"{verdict}: {retold(item.sentence)}"
+
+
+def _stage(item: StageStarted) -> str:
+    if item.stage == "compose" and item.total:
         return trn(
-            "composing lessons from {n} difference", "composing lessons from {n} differences", total
+            "composing lessons from {n} difference",
+            "composing lessons from {n} differences",
+            item.total,
         )
-    if entry.what == "load":
-        number, rate = entry.values.get("attempt", 0), decimal(f"{entry.values.get('rate', 0.0):g}")
-        return tr("try {number}, rate {rate}: loading the weights", number=number, rate=rate)
-    return f"{label} ({decimal(f'{total:,}')})" if total else label
-
-
-def _steps(values: Mapping[str, Any], _name_of: NameOf) -> str:
-    threads = trn("{n} thread", "{n} threads", values["threads"])
-    return tr(
-        "learning in {steps} steps at most, {threads}, {precision}",
-        **{**values, "threads": threads},
-    )
-
-
-def _step(values: Mapping[str, Any], _name_of: NameOf) -> str:
-    loss, learnt = decimal(f"{values['loss']:.2f}"), f"{values['learnt']:.0%}"
-    return tr(
-        "step {step} of {steps}: loss {loss}, learnt {learnt}",
-        **{**values, "loss": loss, "learnt": learnt},
-    )
-
-
-def _right(values: Mapping[str, Any], name_of: NameOf) -> str:
-    return tr(
-        "right for the first time: {asked}", asked=name_of(values["difference"], values["kind"])
-    )
-
-
-def _trained(values: Mapping[str, Any], _name_of: NameOf) -> str:
-    reason = tr(REASONS.get(values["reason"], values["reason"]))
-    return tr(
-        "learning ended at step {step}: {reason}; learnt {learnt}",
-        step=values["step"],
-        reason=reason,
-        learnt=f"{values['learnt']:.0%}",
-    )
-
-
-def _verdict(values: Mapping[str, Any], _name_of: NameOf) -> str:
-    if values["passed"]:
-        return tr("✓ passed: {sentence}", sentence=retold(values["sentence"]))
-    return tr("✗ not passed: {sentence}", sentence=retold(values["sentence"]))
-
-
-def _report(values: Mapping[str, Any], _name_of: NameOf) -> str:
-    verdict = tr(VERDICTS.get(values["verdict"], values["verdict"]))
-    return f"{verdict}: {retold(values['sentence'])}"
-
-
-_SAID: Mapping[str, Callable[[Mapping[str, Any], NameOf], str]] = {
-    "steps": _steps,
-    "halved": lambda _values, _name_of: tr("memory is short: smaller parts at a time"),
-    "step": _step,
-    "right": _right,
-    "trained": _trained,
-    "verdict": _verdict,
-    "report": _report,
-}
+    if item.stage == "load":
+        rate = decimal(f"{item.rate:g}")
+        return tr("try {number}, rate {rate}: loading the weights", number=item.attempt, rate=rate)
+    label = tr(PHASES.get(item.stage, item.stage))
+    return f"{label} ({decimal(f'{item.total:,}')})" if item.total else label

@@ -1,13 +1,12 @@
-"""Where a training stands, folded from its events; drawn by the panel and the status line."""
+"""Progress of a training, computed from its events, for the panel and the status line."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from memory.i18n.i18n import tr
+from trainer.events import Counted, Event, Step, StepsPlanned, Trained
 
 BARS = "▁▂▃▄▅▆▇█"
 PHASES = {
@@ -75,25 +74,33 @@ class Progress:
             return f"{tr('training')}{share}"
         return f"{tr('training')}: {self.label}"
 
-    def after(self, event: Mapping[str, Any]) -> Progress:
-        """Return the progress once `event` has happened; what an event lacks is left as it was."""
-        phase = str(event.get("phase", self.phase))
+    def after(self, event: Event) -> Progress:
+        """Return the progress after `event`."""
+        phase = event.phase
         fresh = phase != self.phase and not (self.phase == "train" and phase == "trained")
         progress = replace(self, phase=phase)
         if fresh:
             progress = replace(progress, done=0, total=0)
             if phase == "load":
                 progress = replace(progress, losses=(), learnt=None, attempt=self.attempt + 1)
-        done, total = event.get("step", event.get("done")), event.get("steps", event.get("total"))
-        if isinstance(done, int):
-            progress = replace(progress, done=done)
-        if isinstance(total, int) and phase != "trained":
-            progress = replace(progress, total=total)
-        if isinstance(loss := event.get("loss"), int | float):
-            progress = replace(progress, losses=(*progress.losses, float(loss)))
-        if isinstance(learnt := event.get("learnt"), int | float):
-            progress = replace(progress, learnt=float(learnt))
+        if (count := count_in(event)) is not None:
+            done, total = count
+            progress = replace(progress, done=done, total=total)
+        if isinstance(event, Step):
+            progress = replace(progress, losses=(*progress.losses, event.loss))
+        if isinstance(event, Step | Trained):
+            progress = replace(progress, learnt=event.learnt)
         return progress
+
+
+def count_in(event: Event) -> tuple[int, int] | None:
+    """Return how many of how many an event counts; None if it counts nothing."""
+    match event:
+        case Counted(done=done, total=total):
+            return done, total
+        case StepsPlanned(step=step, steps=steps) | Step(step=step, steps=steps):
+            return step, steps
+    return None
 
 
 def bar(share: float, width: int) -> str:

@@ -8,14 +8,10 @@ knows, nothing is said.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from memory.errors import FileError
-from memory.files.bounded_read import read_objects
 from memory.i18n.i18n import tr, trn
-from trainer.night.run import EVENTS
 from trainer.report.report import folders, read_report
 from tui.training.state import AGAIN, STAGES, TrainingState
 
@@ -55,15 +51,6 @@ def earlier(runs: Path, state: TrainingState, folder: Path) -> Past | None:
         }
         return Past(took, len({fate.difference for fate in report.fates if fate.trained}))
     return None
-
-
-def folded(folder: Path) -> TrainingState:
-    """Return the state that the events of a run's folder add up to so far."""
-    state = TrainingState()
-    with suppress(OSError, FileError):
-        for event in read_objects(folder / EVENTS):
-            state = state.after(event)
-    return state
 
 
 def left(state: TrainingState, past: Past | None, elapsed: float) -> Left:

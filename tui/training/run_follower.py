@@ -17,8 +17,8 @@ from memory.journal.journal import Journal
 from memory.settings.paths import Home
 from trainer.night.run import EVENTS, follow, going_on
 from trainer.report.report import folders
-from tui.training.remaining_time import Past, earlier, folded
-from tui.training.state import TrainingState
+from tui.training.remaining_time import Past, earlier
+from tui.training.state import TrainingState, read_state
 
 LOOK_SECONDS = 0.5
 
@@ -108,12 +108,12 @@ class Watch:
     def _see(self, folder: Path, *, alive: bool) -> None:
         """Read a run: the last one at once, one that goes on from its beginning and then as it goes."""
         if not alive:
-            state = folded(folder)
+            state = read_state(folder)
             self.seen = Seen(folder, state, taught=self._words(state))
             return
         seen = Seen(folder, alive=True)
-        for event in follow(folder, leave=self._leave):
-            before, state = seen.state, seen.state.after(event)
+        for logged in follow(folder, leave=self._leave):
+            before, state = seen.state, seen.state.after(logged)
             seen = replace(seen, state=state)
             if state.model != before.model:
                 seen = replace(seen, past=earlier(self._home.runs, state, folder))

@@ -1,21 +1,38 @@
-"""A training as the Training screen shows it: one frozen value, folded from its run's events.
+"""State of a training as the Training screen shows it: one immutable value, computed from its events.
 
-The events are a file in the run's folder (`trainer/night/run.py`), so whoever comes late has
-everything since the beginning. They may have been written by another version or on another machine:
-what an event lacks stays as it was, and what is not a number where one belongs is passed over. The
-lessons are known by their differences' ids; their words stay in the journal.
+The events are in a file in the run's folder (`trainer/night/run.py`), so a screen that opens late still
+has all of them. Lessons are known by the ids of their differences; their text stays in the journal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeAlias
 
-from tui.training.progress import Progress
-from tui.training.tries import LessonState, Try, number, whole
+from memory.errors import FileError
+from memory.files.bounded_read import read_objects
+from trainer.events import (
+    BatchHalved,
+    Composing,
+    Event,
+    Judged,
+    LessonsComposed,
+    Logged,
+    Reported,
+    Started,
+    Step,
+    StepsPlanned,
+    Trained,
+    TrialStarted,
+    read_logged,
+)
+from trainer.night.run import EVENTS
+from tui.training.progress import Progress, count_in
+from tui.training.tries import LessonState, Try
 
 LOGGED = 2000
 """Entries that the log keeps at most; then a quarter of them goes at once."""
@@ -54,12 +71,34 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class StageStarted:
+    """A stage began; `total` is what it counts to, `attempt` and `rate` are the current try's."""
+
+    stage: str
+    total: int
+    attempt: int = 0
+    rate: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class FirstRight:
+    """A lesson came out right for the first time."""
+
+    difference: str
+    kind: str
+
+
+LogItem: TypeAlias = (
+    StageStarted | FirstRight | StepsPlanned | BatchHalved | Step | Trained | Judged | Reported
+)
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
-    """Something worth a line in the log, as `tui/training/log_text.py` says it."""
+    """An entry of the log; `tui/training/log_text.py` words it."""
 
     at: float
-    what: str
-    values: Mapping[str, Any] = field(default_factory=dict)
+    item: LogItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,22 +138,41 @@ class TrainingState:
                 return span
         return None
 
-    def after(self, event: Mapping[str, Any]) -> TrainingState:
-        """Return the state once `event` has happened."""
-        at = number(event.get("at"), self.at)
-        phase = str(event.get("phase", ""))
+    def after(self, logged: Logged) -> TrainingState:
+        """Return the state after an event."""
+        event = logged.event
+        at = self.at if logged.at is None else logged.at
         state = replace(self, at=at, progress=self.progress.after(event))
-        if phase == "load" and (attempt := whole(event.get("attempt"))):
-            rate = number(event.get("rate"))
-            state = replace(state, tries=(*state.tries, Try(attempt, rate, state.lessons)))
-        state = _moved(state, phase, event)
-        heard = _HEARD.get(phase)
-        return heard(state, event) if heard else state
+        if isinstance(event, TrialStarted):
+            started = Try(event.attempt, event.rate, state.lessons)
+            state = replace(state, tries=(*state.tries, started))
+        state = _advance(state, event)
+        match event:
+            case Started():
+                return replace(
+                    state,
+                    began=event.began,
+                    pid=event.pid,
+                    model=event.model,
+                    planned=max(1, event.tries),
+                    practice=event.practice,
+                )
+            case Composing(differences=count):
+                return replace(state, differences=count).noting(StageStarted("compose", count))
+            case LessonsComposed():
+                return replace(state, lessons=tuple(LessonState(*size) for size in event.lessons))
+            case Trained():
+                return state.noting(event)
+            case Reported():
+                event = replace(event, verdict=event.verdict or "ended")
+                state = replace(state, verdict=event.verdict, sentence=event.sentence)
+                return state.noting(event)
+        return _advance_try(state, event) if state.tries else state
 
-    def noting(self, what: str, **values: Any) -> TrainingState:
-        """Return the state with one entry more in the log."""
+    def noting(self, item: LogItem) -> TrainingState:
+        """Return the state with another entry in the log."""
         kept = self.log if len(self.log) < LOGGED else self.log[LOGGED // 4 :]
-        return replace(self, log=(*kept, Entry(self.at, what, values)))
+        return replace(self, log=(*kept, Entry(self.at, item)))
 
     def trying(self, **values: Any) -> TrainingState:
         """Return the state with the last try changed; without a try there is nothing to change."""
@@ -123,123 +181,75 @@ class TrainingState:
         return replace(self, tries=(*self.tries[:-1], replace(self.tries[-1], **values)))
 
 
-def _moved(state: TrainingState, phase: str, event: Mapping[str, Any]) -> TrainingState:
-    """Enter the stage of a phase, or go on in it."""
-    stage = _OF_PHASE.get(phase)
-    if stage is None or event.get("verdict") == "failed":  # it broke off where it is
-        return state
+def _advance(state: TrainingState, event: Event) -> TrainingState:
+    """Enter the stage of an event, or continue in it."""
+    stage = _OF_PHASE.get(event.phase)
+    if stage is None or (isinstance(event, Reported) and event.verdict == "failed"):
+        return state  # a failed run ends in the stage that failed
     attempt = state.tries[-1].number if state.tries else 0
+    count = count_in(event)
     span, at = state.now, state.at
     if span is None or (span.stage, span.attempt) != (stage, attempt):
         closed = (*state.spans[:-1], replace(span, ended=at)) if span else state.spans
         span = Span(stage, attempt, at, at, at)
         state = replace(state, spans=(*closed, span))
-        if stage not in ("compose", "train") and phase != "report":  # these say more themselves
+        # Composing, training and the report have entries of their own.
+        if stage not in ("compose", "train") and not isinstance(event, Reported):
             rate = state.tries[-1].rate if state.tries else 0.0
-            state = state.noting(stage, total=whole(event.get("total")), attempt=attempt, rate=rate)
-    done = whole(event.get("step", event.get("done")), span.done)
-    total = span.total if phase == "trained" else whole(event.get("total"), span.total)
-    total = total if phase == "trained" else whole(event.get("steps"), total)
-    since = at if done < span.done else span.since  # the gate counts anew with each scale
+            total = count[1] if count else 0
+            state = state.noting(StageStarted(stage, total, attempt, rate))
+    done, total = count or (span.done, span.total)
+    since = at if done < span.done else span.since  # the gate counts again for each scale
     span = replace(span, since=since, last=at, done=done, total=total)
-    if phase == "report":
+    if isinstance(event, Reported):
         span = replace(span, ended=at)
     return replace(state, spans=(*state.spans[:-1], span))
 
 
-def _start(state: TrainingState, event: Mapping[str, Any]) -> TrainingState:
-    began: datetime | None = None
-    with suppress(ValueError):
-        began = datetime.fromisoformat(str(event.get("began")))
-    return replace(
-        state,
-        began=began,
-        pid=whole(event.get("pid")),
-        model=str(event.get("model", "")),
-        planned=max(1, whole(event.get("tries"), 1)),
-        practice=bool(event.get("practice")),
-    )
-
-
-def _compose(state: TrainingState, event: Mapping[str, Any]) -> TrainingState:
-    differences = whole(event.get("differences"), state.differences)
-    return replace(state, differences=differences).noting("compose", total=differences)
-
-
-def _beside(state: TrainingState, event: Mapping[str, Any]) -> TrainingState:
-    taught = event.get("lessons")
-    if not isinstance(taught, Sequence):
-        return state
-    lessons = tuple(
-        LessonState(str(one[0]), str(one[1]), whole(one[2], 1))
-        for one in taught
-        if isinstance(one, Sequence) and len(one) >= 3
-    )
-    return replace(state, lessons=lessons)
-
-
-def _train(state: TrainingState, event: Mapping[str, Any]) -> TrainingState:
-    if not state.tries:
-        return state
-    at = state.tries[-1]
-    step, steps = whole(event.get("step"), at.step), whole(event.get("steps"), at.steps)
-    if event.get("step") == 0:
-        threads, precision = whole(event.get("threads")), str(event.get("precision", ""))
-        state = state.trying(steps=steps, planned=steps, threads=threads, precision=precision)
-        return state.noting("steps", steps=steps, threads=threads, precision=precision)
-    if "halved" in event:
-        return state.noting("halved")
-    if "loss" not in event:
-        return state
-    loss, learnt = number(event["loss"]), number(event.get("learnt"))
-    lessons, fresh = at.touched(event.get("lessons"))
-    state = state.trying(
-        step=step,
-        steps=steps,
-        loss=at.loss.after(loss),
-        learnt=at.learnt.after(learnt),
-        lessons=lessons,
-        speed=number(event.get("tokens_per_second"), at.speed),
-        memory_mb=number(event.get("memory_mb"), at.memory_mb),
-    )
-    if step % max(1, round(at.planned / 10)) == 0:
-        state = state.noting("step", step=step, steps=steps, loss=loss, learnt=learnt)
-    for lesson in fresh:
-        state = state.noting("right", difference=lesson.difference, kind=lesson.kind)
+def _advance_try(state: TrainingState, event: Event) -> TrainingState:
+    """Apply an event to the current try."""
+    current = state.tries[-1]
+    match event:
+        case StepsPlanned(steps=steps):
+            state = state.trying(
+                steps=steps, planned=steps, threads=event.threads, precision=event.precision
+            )
+            return state.noting(event)
+        case BatchHalved():
+            return state.noting(event)
+        case Step():
+            lessons, fresh = current.with_results(event.lessons)
+            state = state.trying(
+                step=event.step,
+                steps=event.steps,
+                loss=current.loss.after(event.loss),
+                learnt=current.learnt.after(event.learnt),
+                lessons=lessons,
+                speed=event.tokens_per_second,
+                memory_mb=event.memory_mb,
+            )
+            if event.step % max(1, round(current.planned / 10)) == 0:
+                state = state.noting(event)
+            for lesson in fresh:
+                state = state.noting(FirstRight(lesson.difference, lesson.kind))
+            return state
+        case Judged(reproduced=reproduced):
+            lessons = current.lessons
+            if len(reproduced) == len(lessons):
+                lessons = tuple(
+                    replace(lesson, said=right)
+                    for lesson, right in zip(lessons, reproduced, strict=True)
+                )
+            state = state.trying(passed=event.passed, sentence=event.sentence, lessons=lessons)
+            return state.noting(event)
     return state
 
 
-def _trained(state: TrainingState, event: Mapping[str, Any]) -> TrainingState:
-    reason, learnt = str(event.get("reason", "")), number(event.get("learnt"))
-    return state.noting("trained", reason=reason, learnt=learnt, step=whole(event.get("steps")))
-
-
-def _gate(state: TrainingState, event: Mapping[str, Any]) -> TrainingState:
-    if "passed" not in event or not state.tries:
-        return state
-    lessons, said = state.tries[-1].lessons, event.get("reproduced")
-    if isinstance(said, Sequence) and len(said) == len(lessons):
-        lessons = tuple(
-            replace(lesson, said=bool(one)) for lesson, one in zip(lessons, said, strict=True)
-        )
-    passed, sentence = bool(event["passed"]), str(event.get("sentence", ""))
-    state = state.trying(passed=passed, sentence=sentence, lessons=lessons)
-    return state.noting("verdict", passed=passed, sentence=sentence)
-
-
-def _report(state: TrainingState, event: Mapping[str, Any]) -> TrainingState:
-    verdict, sentence = str(event.get("verdict") or "ended"), str(event.get("sentence", ""))
-    return replace(state, verdict=verdict, sentence=sentence).noting(
-        "report", verdict=verdict, sentence=sentence
-    )
-
-
-_HEARD = {
-    "start": _start,
-    "compose": _compose,
-    "beside": _beside,
-    "train": _train,
-    "trained": _trained,
-    "gate": _gate,
-    "report": _report,
-}
+def read_state(folder: Path) -> TrainingState:
+    """Return the state after the events that a run's folder has so far."""
+    state = TrainingState()
+    with suppress(OSError, FileError):
+        for line in read_objects(folder / EVENTS):
+            if (logged := read_logged(line)) is not None:
+                state = state.after(logged)
+    return state

@@ -18,11 +18,12 @@ from textual.message import Message
 from memory.errors import DiscernError, TrainingError
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
-from trainer.night.cancellation import Cancel
+from trainer.events import Event, Started
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from trainer.night.run import Cancellation
     from trainer.report.report import Report
 
 
@@ -37,7 +38,7 @@ class TrainingStarted(Message):
 class TrainingEvent(Message):
     """Something happened in it."""
 
-    def __init__(self, source: str, event: dict[str, Any]) -> None:
+    def __init__(self, source: str, event: Event) -> None:
         super().__init__()
         self.source = source
         self.event = event
@@ -61,7 +62,7 @@ class Training:
         self._settings = settings
         self._post = post
         self._cancel = threading.Event()
-        self._nights_cancel = Cancel()
+        self._nights_cancel: Cancellation | None = None
         self._thread: threading.Thread | None = None
         self._scheduler: Any = None
         self._night_under_way = False
@@ -97,7 +98,7 @@ class Training:
     def abort(self) -> None:
         """Ask what is under way to leave nothing."""
         self._cancel.set()
-        if self._night_under_way:
+        if self._night_under_way and self._nights_cancel is not None:
             self._nights_cancel.set()
         if self._following is not None and self._following.is_alive():
             from trainer.night.run import tell_run
@@ -120,9 +121,11 @@ class Training:
 
     def watch_nights(self, model_path: Path) -> None:
         """Start the scheduler that trains at night while the chat is open."""
-        from trainer.night.schedule import background
-
         if self._settings.night.enabled and self._scheduler is None:
+            from trainer.night.run import Cancellation
+            from trainer.night.schedule import background
+
+            self._nights_cancel = Cancellation()
             self._scheduler = background(
                 self._home,
                 self._settings,
@@ -138,7 +141,8 @@ class Training:
         """Stop everything and wait for it, a while at most."""
         self._left.set()
         self._cancel.set()
-        self._nights_cancel.leave()  # what is cut off here goes on when a chat is open again
+        if self._nights_cancel is not None:
+            self._nights_cancel.suspend()  # continues when a chat is open again
         if self._scheduler is not None:
             self._scheduler.shutdown(wait=False)
             self._scheduler = None
@@ -169,22 +173,23 @@ class Training:
         from trainer.report.report import read_report
 
         begun = False
-        for event in follow(folder, leave=self._left):
-            if os.getpid() in (event.get("pid"), event.get("asked_by")):
-                return  # our own, told already
+        for logged in follow(folder, leave=self._left):
+            match logged.event:
+                case Started(pid=pid, asked_by=asked_by) if os.getpid() in (pid, asked_by):
+                    return  # started by this chat, which shows it already
             if not begun:
                 begun = True
                 self._post(TrainingStarted("other"))
-            self._tell("other", event)
+            self._tell("other", logged.event)
         if not self._left.is_set():
             report = read_report(folder)
             cut = TrainingError("the training of another process was cut off")
             self._post(TrainingEnded("other", report, None if report else cut))
 
-    def _tell(self, source: str, event: dict[str, Any]) -> None:
-        self._post(TrainingEvent(source, dict(event)))
+    def _tell(self, source: str, event: Event) -> None:
+        self._post(TrainingEvent(source, event))
 
-    def _night_event(self, event: dict[str, Any]) -> None:
+    def _night_event(self, event: Event) -> None:
         if not self._night_under_way:
             self._night_under_way = True
             self._post(TrainingStarted("night"))
@@ -197,7 +202,8 @@ class Training:
 
     def _night_over(self, report: Report | None, error: Exception | None) -> None:
         self._night_under_way = False
-        self._nights_cancel.clear()
+        if self._nights_cancel is not None:
+            self._nights_cancel.clear()
         said = "" if error is None else str(error)
         if said and said == self._night_said:
             return  # the next tick found the same

@@ -5,9 +5,10 @@ Values only; `tui/training/state.py` folds them from events.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+
+from trainer.events import LessonResult
 
 MOST = 400
 """Points that a curve keeps."""
@@ -99,31 +100,19 @@ class Try:
         """How many of its lessons are said as they should be."""
         return sum(lesson.good for lesson in self.lessons)
 
-    def touched(self, found: object) -> tuple[tuple[LessonState, ...], list[LessonState]]:
-        """Return the lessons after a step that found {number: (margin, right, …)}, and those of them
-        that are right for the first time."""
+    def with_results(
+        self, results: Mapping[int, LessonResult]
+    ) -> tuple[tuple[LessonState, ...], list[LessonState]]:
+        """Return the lessons with new results, and those that are right for the first time."""
         changed, fresh = list(self.lessons), []
-        for name, stands in (found if isinstance(found, Mapping) else {}).items():
-            at = int(name) if str(name).isdecimal() else len(changed)
-            if at >= len(changed) or not isinstance(stands, Sequence) or len(stands) < 2:
+        for number, result in results.items():
+            if number >= len(changed):
                 continue
-            old = changed[at]
-            margin = number(stands[0]) if isinstance(stands[0], int | float) else None
-            new = replace(old, margin=margin, right=whole(stands[1]))
+            old = changed[number]
+            new = replace(old, margin=result.margin, right=result.right)
             if new.good and not old.known:
                 fresh.append(new)
-            changed[at] = replace(
+            changed[number] = replace(
                 new, known=old.known or new.good, course=old.course.after(new.share)
             )
         return tuple(changed), fresh
-
-
-def number(value: object, otherwise: float = 0.0) -> float:
-    """Return a finite number of an event, else `otherwise`."""
-    fits = isinstance(value, int | float) and math.isfinite(value)
-    return float(value) if fits else otherwise  # type: ignore[arg-type]  # it is one
-
-
-def whole(value: object, otherwise: int = 0) -> int:
-    """Return a whole number of an event, else `otherwise`."""
-    return value if isinstance(value, int) and abs(value) < 1 << 53 else otherwise

@@ -21,8 +21,7 @@ from tests.faults.programs.night_process import count
 from tests.support.processes import Night
 from tests.support.values import difference, quick_settings
 from trainer.night import due_time, ledger
-from trainer.night.cancellation import Cancel
-from trainer.night.run import alone
+from trainer.night.run import Cancellation, alone
 from trainer.report.report import Report
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -224,10 +223,10 @@ def test_what_a_person_stops_stays_stopped_and_what_a_closed_chat_leaves_is_take
 ) -> None:
     mark(home, datetime(2026, 3, 1, tzinfo=PARIS))
     moment = datetime(2026, 3, 10, 4, tzinfo=PARIS)
-    cancel = Cancel()
+    cancel = Cancellation()
 
     def stopped(*_arguments: Any, **_options: Any) -> Report:
-        cancel.leave() if leaving else cancel.set()
+        cancel.suspend() if leaving else cancel.set()
         raise TrainingError("the training was stopped")
 
     for _time in range(4 if leaving else 1):  # closing a chat uses no attempt up
@@ -242,7 +241,7 @@ def test_what_a_person_stops_stays_stopped_and_what_a_closed_chat_leaves_is_take
 
 def test_a_night_that_takes_too_long_is_ended(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     mark(home, datetime(2026, 3, 1, tzinfo=PARIS))
-    cancel = Cancel()
+    cancel = Cancellation()
 
     def long(*_arguments: Any, **options: Any) -> Report:
         assert options["cancel"].wait(20)

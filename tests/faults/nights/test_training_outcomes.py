@@ -19,6 +19,7 @@ from tests.support.gguf_files import write_tiny
 from tests.support.values import difference, quick_settings
 from trainer.adapters.adapter_staleness import entry_of
 from trainer.evaluate.compare import side
+from trainer.events import Event
 from trainer.night.night import run_night
 from tui.cli.main import run
 
@@ -119,8 +120,8 @@ def test_a_base_that_changes_while_it_is_trained_for_publishes_nothing(
     served = tmp_path / "served.gguf"
     shutil.copyfile(tiny, served)
 
-    def on_event(event: dict[str, Any]) -> None:
-        if event["phase"] == "publish":
+    def on_event(event: Event) -> None:
+        if event.phase == "publish":
             fresh = another(tiny, tmp_path)
             fresh.replace(served)
 

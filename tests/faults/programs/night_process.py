@@ -20,6 +20,7 @@ from memory.difference import now
 from memory.errors import DiscernError
 from memory.settings.paths import Home
 from tests.support.values import quick_settings
+from trainer.events import message_to_json
 from trainer.night import ledger
 from trainer.report.report import Report
 
@@ -52,7 +53,7 @@ def main() -> None:
                 settings,
                 model_path=model,
                 now=datetime.fromisoformat(asked["now"]),
-                on_event=(lambda event: say(event=event))
+                on_event=(lambda event: say(event=message_to_json(event)))
                 if asked.get("events")
                 else lambda event: None,
             )

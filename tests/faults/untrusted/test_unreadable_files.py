@@ -30,8 +30,8 @@ from trainer.night.run import alone, follow, going_on, prune_runs, told
 from trainer.report.report import Report, every, latest, require_report
 from tui.cli.completion_queries import adapters as glanced
 from tui.cli.main import run
-from tui.training.remaining_time import folded
 from tui.training.run_follower import Watch
+from tui.training.state import read_state
 
 Damage = Callable[[Path], object]
 WORDS = "What is a plugharness?"
@@ -121,7 +121,7 @@ def test_a_damaged_file_of_a_run_stops_neither_forget_nor_report_nor_chat(
     assert every(home.runs)
     assert going_on(home) is None
     assert told(later) is None
-    folded(later)
+    read_state(later)
     assert len(list(follow(later))) < 10
     with Journal(home.journal) as journal:
         watch = Watch(home, journal)

@@ -54,6 +54,6 @@ def test_a_lesson_stands_by_its_question_and_by_how_many_of_its_wordings_came_ou
     first, second = (Sample(tokens=(1, n), prompt=1, lesson=4, variant=n) for n in (0, 1))
     plan = Plan([first, second, *LESSONS], ANCHORS, 1)
     plan.learnt([second], [0.5])
-    assert plan.lessons([second]) == {4: [None, 1, 1]}
+    assert plan.lessons([second]) == {4: (None, 1, 1)}
     plan.learnt([first], [-1.004])
-    assert plan.lessons([second]) == {4: [-1.0, 1, 2]}
+    assert plan.lessons([second]) == {4: (-1.0, 1, 2)}

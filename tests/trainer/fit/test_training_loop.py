@@ -267,7 +267,7 @@ from trainer.fit.job import read_job
 used = int(next(l for l in open("/proc/self/status") if l.startswith("VmSize")).split()[1]) << 10
 resource.setrlimit(resource.RLIMIT_AS, (used + (int(sys.argv[2]) << 20),) * 2)
 step.PART["cpu"] = 1 << 20
-sys.exit(fit.main([sys.argv[1]]))
+sys.exit(training_loop.main([sys.argv[1]]))
 """
 
 

@@ -27,6 +27,7 @@ from tests.faults.untrusted.test_bad_adapters import Canary
 from tests.support.gguf_files import write_tiny
 from tests.support.processes import ROOT
 from tests.support.values import difference, quick_settings
+from trainer.events import Event, ResultPiece, Step, Unknown, read_message
 from trainer.fit.job import Job, Recipe, Sample, read_job, write_job
 from trainer.launch.launch import launcher
 from trainer.launch.remote_job import Pieces, pack, unpack
@@ -104,12 +105,12 @@ def test_a_night_trains_by_a_command_in_another_folder_as_it_does_here(
         journal.differences.add(difference("Who?", "Lutz."))
     base = shutil.copyfile(tiny, tmp_path / "elsewhere.gguf")
     away = {"launcher": "command", "command": there(tmp_path / "there", base)}
-    events: list[dict[str, Any]] = []
+    events: list[Event] = []
     report = run_night(
         home, quick_settings(home, trainer=away), model_path=tiny, on_event=events.append
     )
     assert report.verdict == "published"
-    assert [event["step"] for event in events if "loss" in event] == [1, 2, 3, 4]
+    assert [event.step for event in events if isinstance(event, Step)] == [1, 2, 3, 4]
     elsewhere = find_adapter(home.adapters, report.adapter or "")
     verify(elsewhere)
     here = run_night(home, quick_settings(home), model_path=tiny, force=True)
@@ -207,17 +208,20 @@ def test_a_command_dies_with_the_process_that_started_it(folder: Path, tiny: Pat
 def test_pieces_come_together_and_bad_ones_are_refused(tmp_path: Path) -> None:
     pieces = Pieces(tmp_path / "result")
     for start, data in ((0, "aGVs"), (3, "bG8=")):
-        pieces.take({"file": "one.txt", "start": start, "data": data})
+        pieces.take(ResultPiece("one.txt", start, 5, data))
     assert (tmp_path / "result" / "one.txt").read_bytes() == b"hello"
-    for bad in (
+    damaged: tuple[dict[str, Any], ...] = (
         {"file": "../two.txt", "start": 0, "data": "aGVs"},
         {"file": "one.txt", "start": 99, "data": "aGVs"},
         {"file": "one.txt", "start": 5, "data": "not base64!"},
         {"file": ".hidden", "start": 0, "data": "aGVs"},
         {"start": 0},
-    ):
+    )
+    for bad in damaged:
+        piece = read_message({"phase": "piece", **bad})
+        assert isinstance(piece, ResultPiece)
         with pytest.raises(TrainingError, match="damaged"):
-            pieces.take(bad)
+            pieces.take(piece)
     assert [path.name for path in (tmp_path / "result").iterdir()] == ["one.txt"]
     assert not (tmp_path / "two.txt").exists()
 
@@ -248,12 +252,12 @@ def test_a_night_trains_as_a_job_of_a_local_ray(home: Home, tiny: Path, tmp_path
     _until(lambda: _answers(28265))
     try:
         away = {"launcher": "ray", "address": "http://127.0.0.1:28265"}
-        events: list[dict[str, Any]] = []
+        events: list[Event] = []
         report = run_night(
             home, quick_settings(home, trainer=away), model_path=tiny, on_event=events.append
         )
         assert report.verdict == "published"
-        assert [event["step"] for event in events if "loss" in event] == [1, 2, 3, 4]
+        assert [event.step for event in events if isinstance(event, Step)] == [1, 2, 3, 4]
         assert read_pointer(home.adapters).current == report.adapter
         verify(list_adapters(home.adapters)[0])
         other = quick_settings(home, trainer={**away, "base": str(tmp_path / "none.gguf")})
@@ -295,7 +299,7 @@ def test_the_events_of_elsewhere_are_json_and_no_more(home: Home, folder: Path, 
         heard.append(next(events))
         with pytest.raises(AdapterError, match="left no folder"):
             next(events)
-    assert heard == [{"phase": "train"}]
+    assert heard == [Unknown("train", {})]
 
 
 @pytest.mark.parametrize(("card", "on_the_card"), [("processor", False), ("auto", True)])

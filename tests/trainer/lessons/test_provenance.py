@@ -22,6 +22,7 @@ from memory.settings.settings import Settings
 from tests.support.values import difference, quick_settings
 from trainer import loop
 from trainer.adapters import pointer, publish
+from trainer.events import Event, OnEvent
 from trainer.lessons import locality, provenance
 from trainer.night import night
 from trainer.night.ledger import run_if_due
@@ -100,14 +101,12 @@ def left(home: Home, words: tuple[str, ...]) -> list[str]:
 Verb = Callable[[Home, Memory, list[Difference]], None]
 
 
-def take_away_at(
-    phase: str, verb: Verb, home: Home, marks: list[Difference]
-) -> Callable[[dict[str, Any]], None]:
+def take_away_at(phase: str, verb: Verb, home: Home, marks: list[Difference]) -> OnEvent:
     """Listen to a run, and take the first mark away once, when it comes to `phase`."""
     done: list[str] = []
 
-    def on_event(event: dict[str, Any]) -> None:
-        if event["phase"] == phase and not done:
+    def on_event(event: Event) -> None:
+        if event.phase == phase and not done:
             done.append(phase)
             with Memory.open(home, few(home), dense=False) as memory:
                 verb(home, memory, marks)
@@ -156,8 +155,8 @@ def test_a_run_ends_soon_after_what_it_trains_on_was_forgotten(
     seen: list[str] = []
     forgets = take_away_at(phase, forget, home, marked)
 
-    def on_event(event: dict[str, Any]) -> None:
-        seen.append(event["phase"])
+    def on_event(event: Event) -> None:
+        seen.append(event.phase)
         forgets(event)
 
     with pytest.raises(SupersededError):
@@ -169,8 +168,8 @@ def test_a_run_ends_soon_after_what_it_trains_on_was_forgotten(
 def test_what_is_edited_while_it_is_trained_waits_for_the_next_night(
     home: Home, tiny: Path, marked: list[Difference]
 ) -> None:
-    def on_event(event: dict[str, Any]) -> None:
-        if event["phase"] == "publish":
+    def on_event(event: Event) -> None:
+        if event.phase == "publish":
             with Memory.open(home, few(home), dense=False) as memory:
                 memory.edit(marked[1].id, sounds="Lutz, of course.")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,6 +12,7 @@ from agent.llama.gpu_leases import GpuLease
 from memory.errors import TrainingError
 from memory.settings.paths import Home
 from tests.support.values import quick_settings
+from trainer.events import Event, PlacementChosen
 from trainer.night import gpu_placement
 from trainer.night.run import Run, run_folder
 
@@ -71,9 +71,9 @@ def test_a_night_asks_for_the_card_and_has_it_when_the_chats_have_left(
 ) -> None:
     driver(tmp_path, monkeypatch, 1000)
     chats = [GpuLease(home, GIB), GpuLease(home, GIB)]
-    heard: list[dict[str, Any]] = []
+    heard: list[Event] = []
 
-    def leave(event: dict[str, Any]) -> None:
+    def leave(event: Event) -> None:
         heard.append(event)
         for chat in chats:
             chat.release()
@@ -82,7 +82,8 @@ def test_a_night_asks_for_the_card_and_has_it_when_the_chats_have_left(
     run = Run(run_folder(home), leave, threading.Event())
     assert gpu_placement.make_way(home, settings, tiny, run) == settings
     run.free()
-    assert [(event["phase"], event["way"]) for event in heard] == [("room", "instead")]
+    assert [event.way for event in heard if isinstance(event, PlacementChosen)] == ["instead"]
+    assert len(heard) == 1
 
 
 @pytest.mark.parametrize("held", [0, GIB // 4, 4 * GIB])

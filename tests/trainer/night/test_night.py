@@ -18,6 +18,7 @@ from memory.journal.journal import Journal
 from memory.settings.paths import Home
 from tests.support.values import difference, quick_settings
 from trainer.adapters import publish
+from trainer.events import Event, Step
 from trainer.night.ledger import run_if_due
 from trainer.night.night import run_night
 from trainer.report.report import Report
@@ -32,7 +33,7 @@ def mark(home: Home, *differences: Any) -> list[str]:
 
 def test_a_night_trains_publishes_and_reports(home: Home, tiny: Path) -> None:
     ids = mark(home, difference("Who?", "Lutz."), difference("Bare", None))
-    events: list[dict[str, Any]] = []
+    events: list[Event] = []
     chosen = quick_settings(home)
     report = run_night(home, chosen, model_path=tiny, on_event=events.append)
     assert report.verdict == "published"
@@ -40,14 +41,14 @@ def test_a_night_trains_publishes_and_reports(home: Home, tiny: Path) -> None:
     adapter = find_adapter(home.adapters, report.adapter or "")
     verify(adapter)
     assert adapter.manifest.differences == (ids[0],)
-    phases = list(dict.fromkeys(event["phase"] for event in events))
+    phases = list(dict.fromkeys(event.phase for event in events))
     assert [name for name in phases if name not in ("load", "trained")] == [
         "start", "compose", "anchors", "beside", "train", "export", "probe", "gate", "publish",
         "report",
     ]  # fmt: skip
-    steps = [event for event in events if event["phase"] == "train" and "loss" in event]
-    assert [event["step"] for event in steps] == [1, 2, 3, 4]
-    assert {"steps", "loss", "learnt"} <= set(steps[0])
+    steps = [event for event in events if isinstance(event, Step)]
+    assert [(event.step, event.steps) for event in steps] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert all(event.loss > 0 and 0 <= event.learnt <= 1 for event in steps)
     run = Path(report.run)
     assert Report.from_json((run / "report.json").read_text()) == report
     assert len((run / "events.jsonl").read_text().splitlines()) == len(events)
@@ -110,8 +111,8 @@ def test_a_cancelled_night_publishes_nothing(home: Home, tiny: Path, phase: str)
     mark(home, difference("Who?", "Lutz."))
     cancel = threading.Event()
 
-    def on_event(event: dict[str, Any]) -> None:
-        if event["phase"] == phase:
+    def on_event(event: Event) -> None:
+        if event.phase == phase:
             cancel.set()
 
     with pytest.raises(TrainingError, match="stopped"):
@@ -132,7 +133,7 @@ def test_a_night_is_done_once_and_after_its_time(home: Home, tiny: Path) -> None
 
     def due(when: datetime) -> Report | None:
         return run_if_due(
-            home, chosen, model_path=tiny, now=when, on_event=lambda e: seen.append(e["phase"])
+            home, chosen, model_path=tiny, now=when, on_event=lambda e: seen.append(e.phase)
         )
 
     assert due(moment(11, 3, 14)) is None  # closes the night of the 10th: nothing was there then

@@ -9,7 +9,6 @@ import sys
 import threading
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,9 +17,10 @@ from memory.errors import CutOffError, NothingToTrainError, TrainingError
 from memory.journal.journal import Journal
 from memory.settings.paths import Home
 from tests.support.values import difference, quick_settings
-from trainer.night.cancellation import Cancel
+from trainer.events import Event, Started, Step
 from trainer.night.ledger import run_if_due
 from trainer.night.night_process import run_apart
+from trainer.night.run import Cancellation
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 
@@ -38,17 +38,15 @@ def test_a_night_apart_stands_back_wholly_and_brings_the_same_report(
     monkeypatch.setenv("DISCERN_NICE", "7")
     seen: dict[str, int] = {}
 
-    def on_event(event: dict[str, Any]) -> None:
-        seen[event["phase"]] = (
-            os.getpriority(os.PRIO_PROCESS, pid) if (pid := process(event)) else 0
-        )
+    def on_event(event: Event) -> None:
+        seen[event.phase] = os.getpriority(os.PRIO_PROCESS, pid) if (pid := process(event)) else 0
 
     night: list[int] = []
 
-    def process(event: dict[str, Any]) -> int:
-        if "pid" in event:
-            assert event["asked_by"] == os.getpid()
-            night.append(event["pid"])
+    def process(event: Event) -> int:
+        if isinstance(event, Started):
+            assert event.asked_by == os.getpid()
+            night.append(event.pid)
         return night[0]
 
     report = run_apart(home, quick_settings(home), model_path=tiny, on_event=on_event)
@@ -71,8 +69,8 @@ def test_a_night_apart_can_be_called_off(home: Home, tiny: Path, phase: str) -> 
     mark(home)
     cancel = threading.Event()
 
-    def on_event(event: dict[str, Any]) -> None:
-        if event["phase"] == phase:
+    def on_event(event: Event) -> None:
+        if event.phase == phase:
             cancel.set()
 
     settings = quick_settings(home, training={"max_steps": 100_000} if phase == "train" else {})
@@ -92,9 +90,9 @@ def test_a_night_apart_can_be_called_off(home: Home, tiny: Path, phase: str) -> 
 def test_a_night_that_is_killed_is_an_attempt_that_was_cut_off(home: Home, tiny: Path) -> None:
     mark(home)
 
-    def on_event(event: dict[str, Any]) -> None:
-        if event["phase"] == "start":
-            os.kill(event["pid"], signal.SIGKILL)
+    def on_event(event: Event) -> None:
+        if isinstance(event, Started):
+            os.kill(event.pid, signal.SIGKILL)
 
     with pytest.raises(CutOffError, match="killed from outside"):
         run_apart(home, quick_settings(home), model_path=tiny, on_event=on_event)
@@ -112,11 +110,10 @@ from pathlib import Path
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from trainer.night.night_process import run_apart
-from trainer.night.cancellation import Cancel
-from trainer.night.ledger import run_if_due
+from trainer.events import Started, Step
 def tell(event):
-    if "pid" in event: print(event["pid"], flush=True)
-    if event.get("step") == 2: print("step", flush=True)
+    if isinstance(event, Started): print(event.pid, flush=True)
+    if isinstance(event, Step) and event.step == 2: print("step", flush=True)
 run_apart(Home.locate(), Settings.model_validate_json({settings.model_dump_json()!r}),
           model_path=Path({str(tiny)!r}), on_event=tell)
 """
@@ -147,9 +144,9 @@ def test_a_night_whose_process_is_killed_is_taken_up_by_the_next_tick(
     settings = quick_settings(home)
     clock = datetime.now().astimezone() + timedelta(days=2)
 
-    def killed(event: dict[str, Any]) -> None:
-        if event["phase"] == "start":
-            os.kill(event["pid"], signal.SIGKILL)
+    def killed(event: Event) -> None:
+        if isinstance(event, Started):
+            os.kill(event.pid, signal.SIGKILL)
 
     with pytest.raises(CutOffError):
         run_if_due(home, settings, model_path=tiny, now=clock, on_event=killed, run=run_apart)
@@ -170,11 +167,11 @@ def test_a_night_that_is_left_because_the_chat_closes_is_taken_up_again(
     mark(home)
     settings = quick_settings(home, training={"max_steps": 100_000})
     clock = datetime.now().astimezone() + timedelta(days=2)
-    cancel = Cancel()
+    cancel = Cancellation()
 
-    def leave(event: dict[str, Any]) -> None:
-        if event.get("step") == 2:
-            cancel.leave()
+    def leave(event: Event) -> None:
+        if isinstance(event, Step) and event.step == 2:
+            cancel.suspend()
 
     with pytest.raises(TrainingError, match="stopped"):
         run_if_due(

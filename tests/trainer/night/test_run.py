@@ -15,6 +15,7 @@ from memory.errors import TrainingError
 from memory.journal.journal import Journal
 from memory.settings.paths import Home
 from tests.support.values import difference, quick_settings
+from trainer.events import Event, Logged, Reported, Started, Step
 from trainer.night.night import Practice, run_night
 from trainer.night.run import follow, going_on, tell_run
 
@@ -38,16 +39,16 @@ def test_a_run_whose_process_is_gone_is_not_going_on(home: Home) -> None:
     text = "\n".join(map(json.dumps, lines)) + '\n{"phase": "tra'
     (folder / "events.jsonl").write_text(text)
     assert going_on(home) is None
-    assert [event["phase"] for event in follow(folder, poll=0.01)] == ["start", "train"]
+    assert [logged.event.phase for logged in follow(folder, poll=0.01)] == ["start", "train"]
 
 
 def test_a_follower_attached_late_hears_everything_to_the_report(home: Home, tiny: Path) -> None:
     mark(home, difference("Who?", "Lutz."))
-    heard: list[dict[str, Any]] = []
+    heard: list[Logged] = []
     followers: list[threading.Thread] = []
 
-    def on_event(event: dict[str, Any]) -> None:
-        if event["phase"] == "train" and not followers:
+    def on_event(event: Event) -> None:
+        if event.phase == "train" and not followers:
             folder = going_on(home)
             assert folder is not None
             thread = threading.Thread(target=lambda: heard.extend(follow(folder, poll=0.01)))
@@ -56,10 +57,11 @@ def test_a_follower_attached_late_hears_everything_to_the_report(home: Home, tin
 
     report = run_night(home, quick_settings(home), model_path=tiny, on_event=on_event)
     followers[0].join(20)
-    assert heard[0]["phase"] == "start"
-    assert heard[0]["pid"] == os.getpid()
-    assert heard[-1]["phase"] == "report"
-    assert heard[-1]["verdict"] == report.verdict
+    first, last = heard[0].event, heard[-1].event
+    assert isinstance(first, Started)
+    assert first.pid == os.getpid()
+    assert isinstance(last, Reported)
+    assert last.verdict == report.verdict
     again = list(follow(Path(report.run)))
     assert again == heard
 
@@ -69,8 +71,8 @@ def test_stop_keeps_the_best_and_tests_it(home: Home, tiny: Path) -> None:
     settings = quick_settings(home, training={"max_steps": 100_000, "learning_rates": [1e-3, 1e-4]})
     told: list[Path] = []
 
-    def on_event(event: dict[str, Any]) -> None:
-        if event["phase"] == "train" and event.get("step", 0) >= 1 and not told:
+    def on_event(event: Event) -> None:
+        if isinstance(event, Step) and not told:
             told.append(tell_run(home, "stop"))
 
     report = run_night(home, settings, model_path=tiny, on_event=on_event)
@@ -87,8 +89,8 @@ def test_no_setting_is_to_blame_for_what_was_stopped(home: Home, tiny: Path) -> 
     )
     told: list[Path] = []
 
-    def on_event(event: dict[str, Any]) -> None:
-        if event["phase"] == "train" and event.get("step", 0) >= 1 and not told:
+    def on_event(event: Event) -> None:
+        if isinstance(event, Step) and not told:
             told.append(tell_run(home, "stop"))
 
     report = run_night(home, settings, model_path=tiny, on_event=on_event)
@@ -102,8 +104,8 @@ def test_abort_leaves_nothing(home: Home, tiny: Path) -> None:
     mark(home, difference("Who?", "Lutz."))
     settings = quick_settings(home, training={"max_steps": 100_000})
 
-    def on_event(event: dict[str, Any]) -> None:
-        if event["phase"] == "train" and event.get("step", 0) == 1:
+    def on_event(event: Event) -> None:
+        if isinstance(event, Step) and event.step == 1:
             tell_run(home, "abort")
 
     with pytest.raises(TrainingError, match="stopped"):

@@ -2,24 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from trainer.events import (
+    BaseLoading,
+    Composing,
+    Counted,
+    Event,
+    Exporting,
+    Judged,
+    Probing,
+    Publishing,
+    Reported,
+    Started,
+    Step,
+    StepsPlanned,
+    Trained,
+    TrialStarted,
+    Unknown,
+)
 from tui.training.progress import Progress, bar, clock, sparkline
 
-EVENTS: list[dict[str, Any]] = [
-    {"phase": "start"},
-    {"phase": "compose", "differences": 2},
-    {"phase": "anchors", "done": 3, "total": 12},
-    {"phase": "load"},
-    {"phase": "train", "step": 0, "steps": 200, "threads": 1},
-    {"phase": "train", "step": 1, "steps": 200, "loss": 2.0, "learnt": 0.0},
-    {"phase": "train", "step": 2, "steps": 200, "loss": 0.5, "learnt": 1.0},
-    {"phase": "trained", "steps": 2, "learnt": 1.0},
-    {"phase": "export"},
-    {"phase": "probe"},
-    {"phase": "gate", "done": 1, "total": 9},
-    {"phase": "publish"},
-    {"phase": "report", "verdict": "published"},
+
+def step(number: int, loss: float, learnt: float) -> Step:
+    return Step(number, 200, loss, loss, 0.0, 0.0, 0.0, learnt, {}, {}, 100, 100, 1e-4)
+
+
+EVENTS: list[Event] = [
+    Started(1, 0, "starter", 2, False, None),
+    Composing(2),
+    Counted("anchors", 3, 12),
+    TrialStarted(1, 1e-4, 1),
+    BaseLoading("cpu"),
+    StepsPlanned(0, 200, 1, "float32", 0.5),
+    step(1, 2.0, 0.0),
+    step(2, 0.5, 1.0),
+    Trained("adapter", steps=2, learnt=1.0),
+    Exporting(),
+    Probing(),
+    Counted("gate", 1, 9),
+    Judged(True, 1.0, "", (True,)),
+    Publishing(),
+    Reported("published", "", None),
 ]
 
 
@@ -35,17 +57,17 @@ def test_the_share_of_the_whole_only_grows() -> None:
 
 def test_a_second_try_begins_its_own_curve() -> None:
     progress = Progress()
-    for event in [*EVENTS[:7], {"phase": "load"}]:
+    for event in [*EVENTS[:8], TrialStarted(2, 1e-5, 1)]:
         progress = progress.after(event)
     assert progress.attempt == 2
     assert progress.losses == ()
 
 
 def test_the_status_line_says_the_step() -> None:
-    progress = Progress().after(EVENTS[5])
+    progress = Progress().after(EVENTS[6])
     assert progress.short == "training 1/200"
-    assert Progress().after({"phase": "gate"}).short == "training: testing"
-    assert Progress().after({"phase": "of a newer trainer"}).label == "of a newer trainer"
+    assert Progress().after(Counted("gate", 0, 0)).short == "training: testing"
+    assert Progress().after(Unknown("of a newer trainer", {})).label == "of a newer trainer"
 
 
 def test_bars_keep_to_their_room() -> None:

@@ -11,17 +11,28 @@ from memory.settings.paths import Home
 from tests.support.values import difference, quick_settings
 from tests.trainer.night.test_run import mark
 from tests.tui.recorded import ASKED, BEGAN, EVENTS, judged
+from trainer.events import read_logged
 from trainer.night.night import run_night
 from tui.training.log_text import said
-from tui.training.remaining_time import Left, Past, about, earlier, folded, left
-from tui.training.state import LOGGED, STAGES, TrainingState
+from tui.training.remaining_time import Left, Past, about, earlier, left
+from tui.training.state import (
+    LOGGED,
+    STAGES,
+    FirstRight,
+    StageStarted,
+    TrainingState,
+    read_state,
+)
 from tui.training.tries import MOST, Course
 
 
 @pytest.fixture(scope="module")
 def states() -> list[TrainingState]:
     """The recorded run after each of its events."""
-    states = itertools.accumulate(EVENTS, TrainingState.after, initial=TrainingState())
+    logged = [read_logged(event) for event in EVENTS]
+    events = [event for event in logged if event is not None]
+    assert len(events) == len(EVENTS)
+    states = itertools.accumulate(events, TrainingState.after, initial=TrainingState())
     return list(states)[1:]
 
 
@@ -77,7 +88,7 @@ def test_a_lesson_counts_as_right_by_its_margin_and_later_by_the_gate(
         for lesson in one.lessons:
             if lesson.said is None:
                 assert lesson.good == (lesson.margin is not None and lesson.margin > 0)
-    firsts = [entry for entry in states[-1].log if entry.what == "right"]
+    firsts = [entry for entry in states[-1].log if isinstance(entry.item, FirstRight)]
     assert len(firsts) == 7  # each once, however often it was lost and found again
 
 
@@ -133,7 +144,7 @@ def test_an_earlier_run_of_the_same_model_that_was_judged_is_taken(
 def test_a_run_made_today_tells_its_lessons(home: Home, tiny: Path) -> None:
     mark(home, difference("Who?", "Lutz.", missed="who is meant"), difference("Where?", "Here."))
     report = run_night(home, quick_settings(home), model_path=tiny)
-    state = folded(Path(report.run))
+    state = read_state(Path(report.run))
     assert state.verdict == report.verdict
     assert len(state.tries) == 1
     assert {lesson.difference for lesson in state.lessons} == {
@@ -169,8 +180,9 @@ def test_a_run_made_today_tells_its_lessons(home: Home, tiny: Path) -> None:
 def test_events_gone_wrong_are_passed_over(
     states: list[TrainingState], event: dict[str, object]
 ) -> None:
+    logged = read_logged(event)
     for before in (TrainingState(), states[20], states[60], states[-1]):
-        after = before.after(event)
+        after = before.after(logged) if logged else before
         assert len(after.lessons) in (0, len(before.lessons))
         for entry in after.log:
             assert said(entry, lambda one, _kind: one)
@@ -192,9 +204,9 @@ def test_long_curves_stay_small_and_keep_their_shape() -> None:
 def test_the_log_keeps_its_end() -> None:
     state = TrainingState()
     for number in range(LOGGED + 10):
-        state = state.noting("step", step=number)
+        state = state.noting(StageStarted("gate", number))
     assert LOGGED // 2 < len(state.log) <= LOGGED
-    assert state.log[-1].values["step"] == LOGGED + 9
+    assert state.log[-1].item == StageStarted("gate", LOGGED + 9)
 
 
 def test_times_are_said_as_roughly_as_they_are_known() -> None:

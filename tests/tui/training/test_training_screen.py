@@ -21,8 +21,8 @@ from tests.tui.seat import Seat, sitting, until
 from trainer.night.run import CONTROL
 from tui.screens.report import ReportScreen
 from tui.screens.training import TrainingScreen
-from tui.training.remaining_time import folded
 from tui.training.run_follower import Watch
+from tui.training.state import StageStarted, read_state
 from tui.widgets.training.lesson_rows import LessonRows
 from tui.widgets.training.log import TrainingLog
 
@@ -115,7 +115,7 @@ async def test_a_chat_opened_while_another_process_trains_shows_all_since_its_be
                 )
                 tried = screen._watch.seen.state.tries[0]
                 assert len(tried.loss.points) == tried.step >= 12
-                assert screen._watch.seen.state.log[0].what == "compose"
+                assert screen._watch.seen.state.log[0].item == StageStarted("compose", 1)
                 await back(seat)
         async with sitting(home, settings) as seat:
             await seat.types("/training")
@@ -129,7 +129,7 @@ async def test_a_chat_opened_while_another_process_trains_shows_all_since_its_be
             await until(lambda: beside.seen.state.ended and not beside.seen.alive)
             beside.close()
             assert beside.seen.state == screen._watch.seen.state
-            assert beside.seen.state == folded(beside.seen.folder or Path())
+            assert beside.seen.state == read_state(beside.seen.folder or Path())
             await back(seat)
             await seat.sees("/report shows it all")
 

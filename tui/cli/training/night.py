@@ -15,7 +15,7 @@ from tui.terminal.printing import confirm, echo
 from tui.terminal.signals import Ended, told
 
 if TYPE_CHECKING:
-    from trainer.night.cancellation import Cancel
+    from trainer.night.run import Cancellation
 
 EXAMPLES = """\b
 Examples:
@@ -42,12 +42,12 @@ def night(ctx: click.Context, once: bool, as_json: bool) -> int:
 
 
 def _once(as_json: bool) -> int:
-    from trainer.night.cancellation import Cancel
     from trainer.night.ledger import run_if_due
     from trainer.night.night_process import run_apart
+    from trainer.night.run import Cancellation
 
     home, settings = open_home()
-    cancel = Cancel()
+    cancel = Cancellation()
     ended: list[int] = []
     try:
         with _leaves(cancel, ended, waiting=False):
@@ -67,7 +67,7 @@ def _once(as_json: bool) -> int:
 
 
 def _serve() -> int:
-    from trainer.night.cancellation import Cancel
+    from trainer.night.run import Cancellation
     from trainer.night.schedule import next_run, serve
 
     home, settings = open_home()
@@ -77,7 +77,7 @@ def _serve() -> int:
             "nights are disabled; set night.enabled = true in config.toml, or run `discern train`"
         )
     echo(f"Next night: {when:%Y-%m-%d %H:%M}. Press Ctrl-C to stop.", err=True)
-    cancel = Cancel()
+    cancel = Cancellation()
     ended: list[int] = []
     with _leaves(cancel, ended, waiting=True):
         serve(
@@ -92,11 +92,11 @@ def _serve() -> int:
 
 
 @contextmanager
-def _leaves(cancel: Cancel, ended: list[int], *, waiting: bool) -> Iterator[None]:
+def _leaves(cancel: Cancellation, ended: list[int], *, waiting: bool) -> Iterator[None]:
     """Suspend the night when the service stops or the machine shuts down, so that it can resume."""
 
     def leave(number: int) -> None:
-        cancel.leave()
+        cancel.suspend()
         again, ended[:] = bool(ended), ended or [number]
         if waiting and not again:
             raise Ended(number)  # nothing else interrupts the wait for the next tick

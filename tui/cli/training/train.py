@@ -8,15 +8,16 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from memory.errors import NothingToTrainError, TrainingError
+from trainer.events import Event, Step, Trained, TrialStarted, logged_to_json
 from tui.cli.shared_options import as_json, model_option, open_home, print_json, step
 from tui.terminal.printing import echo
 from tui.terminal.signals import told
-from tui.training.progress import bar
+from tui.training.progress import bar, count_in
 
 if TYPE_CHECKING:
     from memory.settings.paths import Home
@@ -29,25 +30,23 @@ class Progress:
         self._phase = ""
         self._started = time.monotonic()
 
-    def __call__(self, event: dict[str, Any]) -> None:
+    def __call__(self, event: Event) -> None:
         """Show one event of the run."""
-        phase = str(event.get("phase", ""))
-        done = event.get("step", event.get("done"))
-        of = event.get("steps", event.get("total"))
-        parts = [f"{time.monotonic() - self._started:5.1f} s", phase]
-        if phase == "load" and (attempt := event.get("attempt")):
-            parts.append(f"run {attempt}, rate {float(event['rate']):g}, seed {event['seed']}")
-        if done is not None and of:
-            parts.append(f"{bar(float(done) / float(of), 20)} {done}/{of}")
-        if (loss := event.get("loss")) is not None:
-            parts.append(f"loss {float(loss):.3f}")
-        if (learnt := event.get("learnt")) is not None:
-            parts.append(f"learned {float(learnt):.0%}")
+        parts = [f"{time.monotonic() - self._started:5.1f} s", event.phase]
+        if isinstance(event, TrialStarted):
+            parts.append(f"run {event.attempt}, rate {event.rate:g}, seed {event.seed}")
+        if (count := count_in(event)) is not None and count[1]:
+            done, total = count
+            parts.append(f"{bar(done / total, 20)} {done}/{total}")
+        if isinstance(event, Step):
+            parts.append(f"loss {event.loss:.3f}")
+        if isinstance(event, Step | Trained):
+            parts.append(f"learned {event.learnt:.0%}")
         if sys.stderr.isatty():
             step("  ".join(parts))
-        elif phase != self._phase:
+        elif event.phase != self._phase:
             echo("  ".join(parts), err=True)
-        self._phase = phase
+        self._phase = event.phase
 
 
 @click.command(
@@ -181,9 +180,12 @@ def _watch(home: Home, as_json: bool) -> int:
         else:
             echo("No training is running. Start one with `discern train`.")
         return 0
-    show = print_json if as_json else Progress()
-    for event in follow(folder):
-        show(event)
+    show = Progress()
+    for logged in follow(folder):
+        if as_json:
+            print_json(logged_to_json(logged))
+        else:
+            show(logged.event)
     if not as_json:
         step("")
         found = read_report(folder)

@@ -9,6 +9,7 @@ from datetime import timedelta
 from rich.text import Text
 
 from memory.i18n.i18n import tr
+from trainer.events import Judged, Reported, Step
 from tui.training.log_text import said
 from tui.training.progress import clock
 from tui.training.run_follower import Seen, Taught
@@ -72,7 +73,11 @@ class TrainingLog(Rows[Line]):
 
 
 def _tone(entry: Entry) -> str:
-    good = {"verdict": "passed", "report": "verdict"}.get(entry.what)
-    if good is None:
-        return "muted" if entry.what == "step" else "foreground"
-    return "success" if entry.values[good] in (True, "published", "practised") else "error"
+    match entry.item:
+        case Step():
+            return "muted"
+        case Judged(passed=passed):
+            return "success" if passed else "error"
+        case Reported(verdict=verdict):
+            return "success" if verdict in ("published", "practised") else "error"
+    return "foreground"

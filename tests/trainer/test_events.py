@@ -1,0 +1,138 @@
+"""Events travel as JSON and come back the same; what is malformed is read as far as it makes sense."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tests.tui.recorded import EVENTS
+from trainer.events import (
+    Aborted,
+    BaseLoading,
+    BatchHalved,
+    Composing,
+    Counted,
+    Exporting,
+    Failed,
+    Judged,
+    LessonResult,
+    LessonsComposed,
+    LessonSize,
+    Logged,
+    Message,
+    PlacementChosen,
+    Probing,
+    Publishing,
+    Ready,
+    Reported,
+    ResultPiece,
+    Started,
+    Step,
+    StepsPlanned,
+    Trained,
+    TrialStarted,
+    Unknown,
+    logged_to_json,
+    message_to_json,
+    read_event,
+    read_logged,
+    read_message,
+)
+
+STEP = Step(
+    1, 4, 2.0, 1.5, 0.5, 0.0, 0.0, 0.5, {"d": -1.5}, {3: LessonResult(None, 0, 1)}, 9, 8, 1e-4
+)
+MESSAGES: tuple[Message, ...] = (
+    Started(1, 0, "tiny", 2, False, datetime(2026, 3, 10, tzinfo=UTC)),
+    PlacementChosen("instead", "The GPU is full."),
+    Composing(2),
+    Counted("anchors", 1, 3),
+    LessonsComposed((LessonSize("d", "contrast", 2),)),
+    Counted("beside", 1, 3),
+    TrialStarted(1, 1e-4, 1),
+    BaseLoading("cpu"),
+    StepsPlanned(0, 4, 1, "float32", 0.5),
+    BatchHalved(128, "memory"),
+    STEP,
+    Trained("adapter", 4, 1.0, 0.1, 4, "learnt", 1e-4, {"q_proj": 4}, 1.0, 0.2, 50, 8),
+    Exporting(),
+    Probing(),
+    Counted("gate", 1, 3),
+    Judged(True, 1.0, "It holds.", (True, False)),
+    Publishing(),
+    Reported("published", "Learnt.", "0123"),
+    Reported("failed", "It broke.", None),
+    Unknown("of a newer version", {"more": [1]}),
+    Ready(),
+    Failed("no number", "unstable"),
+    Aborted(),
+    ResultPiece("adapter.safetensors", 0, 5, "aGVsbG8="),
+)
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+def test_a_message_comes_back_as_it_was(message: Message) -> None:
+    assert read_message(json.loads(json.dumps(message_to_json(message)))) == message
+
+
+def test_the_version_is_written_and_an_older_file_has_none() -> None:
+    assert message_to_json(MESSAGES[0])["version"] == 1
+    old = read_logged(EVENTS[0])
+    assert old is not None
+    assert isinstance(old.event, Started)
+    assert old.event.version == 0
+
+
+def test_every_event_of_an_older_run_is_known_and_keeps_its_keys() -> None:
+    for line in EVENTS:
+        logged = read_logged(line)
+        assert logged is not None
+        assert not isinstance(logged.event, Unknown)
+        written = json.loads(json.dumps(logged_to_json(logged)))
+        assert line.items() <= written.items()
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ({"phase": "train", "step": 1}, Unknown("train", {"step": 1})),
+        ({"phase": "load", "attempt": "first"}, Unknown("load", {"attempt": "first"})),
+        ({"phase": "anchors", "done": "many", "total": 2**70}, Counted("anchors", 0, 0)),
+        (
+            {"phase": "beside", "lessons": [["a"], 4, ["b", "c", 1]]},
+            LessonsComposed((LessonSize("b", "c", 1),)),
+        ),
+        ({"phase": "gate", "passed": False}, Judged(False, 0.0, "", ())),
+        (
+            {"phase": "start", "began": "yesterday", "pid": 1e300},
+            Started(0, 0, "", 0, False, None, 0),
+        ),
+        ({"phase": "compose", "differences": None, "more": 1}, Composing(0)),
+    ],
+)
+def test_a_malformed_event_keeps_what_makes_sense(
+    data: Mapping[str, Any], expected: Message
+) -> None:
+    assert read_event(data) == expected
+
+
+def test_malformed_numbers_of_a_step_are_left_out() -> None:
+    lessons = {"x": [1, 2], "99999999999": [1, 2], "1": 3, "2": [float("nan"), "two", 4]}
+    data = {**message_to_json(STEP), "learnt": None, "margins": {"d": "high"}, "lessons": lessons}
+    step = read_event(data)
+    assert isinstance(step, Step)
+    assert (step.loss, step.learnt, step.margins) == (2.0, 0.0, {})
+    assert step.lessons == {2: LessonResult(None, 0, 4)}
+    assert read_event({**data, "loss": float("nan")}) != step
+    assert isinstance(read_event({**data, "loss": float("nan")}), Unknown)
+
+
+def test_an_object_without_a_phase_is_no_event() -> None:
+    assert read_logged({"at": 1.0}) is None
+    assert read_event({"phase": 3}) is None
+    assert read_event({"phase": "ready"}) is None  # for the process that started the training
+    assert read_logged({"phase": "export", "at": "soon"}) == Logged(None, Exporting())
