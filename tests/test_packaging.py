@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import re
 import subprocess
 import sys
 import sysconfig
@@ -46,19 +45,6 @@ def test_the_names_other_programs_import_stay_and_are_documented(
 def test_a_name_that_is_not_there_is_said_so() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         agent.plugin.nothing  # noqa: B018
-
-
-def test_the_tables_of_the_architecture_name_every_module_and_no_other() -> None:
-    _, *parts = re.split(r"^## ", (ROOT / "ARCHITECTURE.md").read_text(), flags=re.MULTILINE)
-    for part in parts:
-        if (package := part.partition(":")[0]) not in ("memory", "agent", "trainer", "tui"):
-            continue
-        rows = "\n".join(line for line in part.splitlines() if line.startswith("|"))
-        named = set(re.findall(r"`(\w+\.py)`", rows))
-        here = {path.name for path in (ROOT / package).glob("[!_]*.py")}
-        assert here - named == set(), package
-        for name in named - here:
-            assert list((ROOT / package).rglob(name)), (package, name)
 
 
 def test_the_version_stands_in_one_place() -> None:
