@@ -32,6 +32,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from memory.errors import AdapterError, FileError
 from memory.files.atomic_write import write_whole
 from memory.files.bounded_read import SMALL, open_file, parse_object, read_bytes, read_json
+from memory.sentence import Sentence
 
 GGUF = "adapter.gguf"
 MANIFEST = "manifest.json"
@@ -137,7 +138,11 @@ def read_pointer(folder: Path) -> Pointer:
     except FileNotFoundError:
         return Pointer()
     except (FileError, ValidationError) as error:
-        cause = error.cause if isinstance(error, FileError) else "it is no pointer to an adapter"
+        cause = (
+            error.cause
+            if isinstance(error, FileError)
+            else Sentence("it is no pointer to an adapter")
+        )
         raise AdapterError(
             "cannot read {path}: {cause}; remove it, or `discern adapters off` writes a new "
             "one and serves the base",
@@ -216,7 +221,7 @@ def find_adapter(folder: Path, prefix: str) -> Adapter:
         adapter for adapter in list_adapters(folder) if prefix and adapter.id.startswith(prefix)
     ]
     if len(found) != 1:
-        many = "several adapters start" if found else "no adapter starts"
+        many = Sentence("several adapters start") if found else Sentence("no adapter starts")
         raise AdapterError(
             "{many} with {prefix!r}; see `discern adapters list`", many=many, prefix=prefix
         )

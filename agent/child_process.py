@@ -20,6 +20,7 @@ from typing import Any
 
 from memory.errors import DiscernError
 from memory.files.bounded_read import parse_object
+from memory.sentence import Sentence, from_json
 
 _PR_SET_PDEATHSIG = 1
 
@@ -32,6 +33,11 @@ class ChildResult:
     values: Mapping[str, Any]
     status: int | None
     last_error: str
+
+    def sentence(self, name: str) -> Sentence | None:
+        """Return the sentence that the child reported under a name; None if it reported none."""
+        text = self.values.get(name)
+        return None if not text else from_json(str(text), self.values.get(f"{name}_sentence"))
 
 
 def ask_child(module: str, *arguments: str, seconds: float) -> ChildResult:
@@ -68,8 +74,16 @@ def ask_child(module: str, *arguments: str, seconds: float) -> ChildResult:
 
 
 def tell(**values: Any) -> None:
-    """Report values to the parent, from within the child."""
-    sys.stdout.write(json.dumps(values) + "\n")
+    """Report values to the parent, from within the child; see `ChildResult.sentence`."""
+    report = {
+        name: str(value) if isinstance(value, Sentence) else value for name, value in values.items()
+    }
+    report |= {
+        f"{name}_sentence": value.to_json()
+        for name, value in values.items()
+        if isinstance(value, Sentence)
+    }
+    sys.stdout.write(json.dumps(report) + "\n")
     sys.stdout.flush()
 
 
@@ -110,6 +124,6 @@ def run_as_child(work: Callable[[], object]) -> int:
     try:
         work()
     except DiscernError as error:
-        tell(refused=str(error))
+        tell(refused=error.sentence)
         return 1
     return 0

@@ -48,6 +48,10 @@ class FileError(DiscernError, ValueError):
         return cause if isinstance(cause, Sentence) else verbatim(str(cause))
 
 
+class ContentError(DiscernError, ValueError):
+    """A text that is not of the form that it should have: no JSON, nested too deeply and the like."""
+
+
 class MarkError(DiscernError, ValueError):
     """A mark that cannot be kept: nothing to mark, an unknown kind, an empty text."""
 

@@ -24,6 +24,7 @@ from memory.errors import FileError, MarkError, SettingsError
 from memory.files.bounded_read import read_toml
 from memory.i18n.i18n import language
 from memory.moments import nearly
+from memory.sentence import Sentence
 from memory.settings.paths import Home
 
 MOST = 500
@@ -157,7 +158,11 @@ def require_kind(text: str) -> Kind:
     if kind := find_kind(text):
         return kind
     near = get_close_matches(text.lower()[:80], _names(_own()), n=1, cutoff=0.6)
-    hint = f"did you mean {near[0]}?" if near else "`discern memory kinds` lists them"
+    hint = (
+        Sentence("did you mean {near}?", near=near[0])
+        if near
+        else Sentence("`discern memory kinds` lists them")
+    )
     shown = text if len(text) <= 60 else text[:57] + "..."
     raise MarkError(
         "there is no kind of difference called {shown!r}; {hint}", shown=shown, hint=hint

@@ -17,6 +17,7 @@ from memory.marks import change_mark, contradict, make_mark
 from memory.recall.embedder import Embedder, NgramEmbedder
 from memory.recall.index import Index, Progress, open_index
 from memory.recall.recall import CANDIDATES, Recalled, render, search
+from memory.sentence import Sentence
 from memory.settings.paths import Home
 from memory.settings.settings import RecallSettings, Settings
 
@@ -67,13 +68,18 @@ class Memory:
         return memory
 
     @property
-    def notice(self) -> str | None:
+    def notice(self) -> Sentence | None:
         """A sentence on why recall goes by words alone though vectors are wanted; None otherwise."""
         if self.index is not None:
             return self.index.notice
         if self._wanted:
-            return "another process holds the index; recall goes by words alone here"
+            return Sentence("another process holds the index; recall goes by words alone here")
         return None
+
+    @property
+    def index_pending(self) -> bool:
+        """Whether recall goes by words alone only because the index is still being made."""
+        return self.index is not None and self.index.pending
 
     def refresh(self) -> None:
         """Have the index look at the journal, which this or another process has written to."""
@@ -262,7 +268,8 @@ class Memory:
         """
         if self.index is None:
             raise HomeError(
-                "the index cannot be made: {notice}", notice=self.notice or "memory.dense is false"
+                "the index cannot be made: {notice}",
+                notice=self.notice or Sentence("memory.dense is false"),
             )
         return self.index.rebuild(progress)
 

@@ -10,6 +10,7 @@ import re
 
 from memory.difference import Moment
 from memory.errors import MarkError
+from memory.sentence import Sentence
 from memory.text.stemming import plain, slips
 
 _NAMES = {
@@ -45,7 +46,11 @@ def require_moment(text: str) -> Moment:
     if moment := find_moment(text):
         return moment
     near = moment_meant(text)
-    hint = f"did you mean {near}?" if near else "mark with error, surprise or hold"
+    hint = (
+        Sentence("did you mean {near}?", near=near)
+        if near
+        else Sentence("mark with error, surprise or hold")
+    )
     raise MarkError("{text!r} is not a moment; {hint}", text=text[:40], hint=hint)
 
 

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 Value: TypeAlias = "str | int | float | Sentence"
 """What a placeholder holds. A text is shown as it is, a number as the language writes it."""
 
-_SPEC = re.compile(r",?(\.\d{1,2})?[deg%f]?")
+_SPEC = re.compile(r"\+?,?(\.\d{1,2})?[deg%f]?")
 """Format specifications that a template may use; a stored file could hold any other."""
 
 

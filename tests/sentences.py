@@ -60,7 +60,7 @@ REPORTED = (
 """Whose texts go into a report, or say the cause in an error."""
 SAID = (
     "explain", "damaged", "lost", "_refusal", "say", "notice", "_take_adapter", "waits", "Line",
-    "_long", "_why", "error", "_broken", "_cause", "_failure", "refusal", "step",
+    "_long", "_why", "error", "_broken", "_cause", "_failure", "refusal", "step", "update",
 )  # fmt: skip
 """Functions whose texts are such sentences, too: those given to them, and those they return."""
 CONSTANTS = ("STOPPED", "EMPTY", "SMOOTH", "SLIP", "ESTIMATE")
@@ -97,7 +97,7 @@ def _of_errors(tree: ast.AST) -> Iterator[str]:
             name = getattr(node.func, "id", getattr(node.func, "attr", ""))
             for argument in node.args if name in (*ERRORS, *SAID, "Sentence") else ():
                 match argument:
-                    case ast.Constant(value=str(template)) if name not in SAID:
+                    case ast.Constant(value=str(template)) if name not in SAID or name == "error":
                         yield template
                     case _:
                         yield from _templates(argument)
@@ -122,7 +122,7 @@ def _texts(tree: ast.AST) -> Iterator[str]:
                 if isinstance(each, ast.Assign)
                 for part in ast.walk(each)
             }
-        if isinstance(node, ast.Call) and _name(node.func) in ERRORS:
+        if isinstance(node, ast.Call) and _name(node.func) in (*ERRORS, "Sentence"):
             inner |= set(ast.walk(node))
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             inner |= set(ast.walk(node))

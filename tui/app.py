@@ -29,7 +29,7 @@ from textual.worker import WorkerFailed
 from memory.errors import DiscernError, SettingsError
 from memory.i18n import i18n
 from memory.i18n.i18n import tr
-from memory.i18n.retold import retold
+from memory.i18n.messages import render
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
 from memory.settings.settings_file import write_setting
@@ -143,7 +143,7 @@ class DiscernApp(App[int]):
         try:
             write_setting(self.home, "ui", "theme", theme.name)
         except DiscernError as error:
-            self.notify(clean(retold(str(error))), severity="warning", markup=False)
+            self.notify(clean(render(error.sentence)), severity="warning", markup=False)
 
     async def on_event(self, event: events.Event) -> None:
         """Let one input act after another, and a key only where it was pressed."""
@@ -292,7 +292,9 @@ class DiscernApp(App[int]):
     @property
     def failure(self) -> str | None:
         """Why the chat could not be opened, in one sentence."""
-        return None if (error := self._chat_screen.failed) is None else clean(retold(str(error)))
+        return (
+            None if (error := self._chat_screen.failed) is None else clean(render(error.sentence))
+        )
 
     def let_go(self) -> None:
         """Close the model, the memory and the trainings; for after the screen is gone."""

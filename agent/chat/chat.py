@@ -35,6 +35,7 @@ from memory.errors import ModelError
 from memory.journal.journal import Journal
 from memory.journal.threads import LAST_THREAD
 from memory.memory import Memory
+from memory.sentence import Sentence
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 
@@ -82,20 +83,20 @@ class Chat:
         new: bool = False,
         use_adapter: bool = True,
         dense: bool | None = None,
-        on_step: Callable[[str], None] | None = None,
+        on_step: Callable[[Sentence], None] | None = None,
     ) -> Chat:
         """Open the model, the memory and a thread (by default the one used last).
 
         Raises:
             DiscernError: the home, the settings' model or the journal cannot be used.
         """
-        report = on_step or (lambda _text: None)
+        report = on_step or (lambda _doing: None)
         with ExitStack() as stack:
             home.prepare()
-            report("opening the memory")
+            report(Sentence("opening the memory"))
             memory = Memory.open(home, settings, dense=dense, embedder=embedder(settings))
             stack.callback(memory.close)
-            report("loading the model")
+            report(Sentence("loading the model"))
             engine = stack.enter_context(Engine.open(served_model(settings), settings.model))
             sha = base_sha256(engine.info.path, home.cache)
             dependencies = Dependencies(
@@ -160,11 +161,16 @@ class Chat:
         self.dependencies.recalling = value
 
     @property
-    def notices(self) -> tuple[str, ...]:
+    def notices(self) -> tuple[Sentence, ...]:
         """Problems found on opening that did not prevent it, a sentence each: a refused adapter,
         as long as it is refused, and what happened to the checkpoints."""
         refused = self._refused_at_start if self._current.refusal else None
         return tuple(filter(None, (refused, self._checkpoints.notice)))
+
+    @property
+    def adapter_refused(self) -> bool:
+        """Whether the current adapter cannot be used."""
+        return self._current.refusal is not None
 
     # --- replies -----------------------------------------------------------------------------
 
@@ -257,7 +263,7 @@ class Chat:
         """The adapter in use; None for the base alone."""
         return self._current.adapter
 
-    def update_adapter(self) -> str | None:
+    def update_adapter(self) -> Sentence | None:
         """Apply the current adapter; return a sentence when it changed or was refused.
 
         Call it between turns. See `CurrentAdapter.update`.

@@ -30,6 +30,7 @@ from langgraph.graph.message import add_messages
 
 from memory.errors import HomeError
 from memory.files.sqlite_file import LOG, SHARED, connect
+from memory.sentence import Sentence
 
 KEPT = ("turn", "recalled")
 """The parts of the state that a checkpoint keeps."""
@@ -57,7 +58,7 @@ class Checkpoints(SqliteSaver):
     def __init__(self, path: Path) -> None:
         """Open or create the file at `path`."""
         self.path = path
-        self.notice: str | None = None
+        self.notice: Sentence | None = None
         """A sentence for the user on what happened to the file."""
         super().__init__(_in_memory())
         try:
@@ -173,13 +174,13 @@ def erase_thread(path: Path, thread: str) -> None:
         ) from error
 
 
-def look(path: Path) -> str | None:
+def look(path: Path) -> Sentence | None:
     """Return a sentence on what is wrong with the file at `path`; None if nothing is."""
     if not path.exists():
         return None
     try:
         with closing(connect(path, timeout=BUSY_SECONDS)) as connection:
-            said = str(connection.execute("pragma quick_check(1)").fetchone()[0])
+            said: Sentence | str = str(connection.execute("pragma quick_check(1)").fetchone()[0])
             foreign = _tables(connection) - _TABLES
     except sqlite3.Error as error:
         if not _is_damage(error):
@@ -188,32 +189,49 @@ def look(path: Path) -> str | None:
     if said == "ok" and not foreign:
         return None
     if foreign:
-        said = f"it holds {min(foreign)}, which is another program's"
-    return (
-        f"the checkpoints {path} are damaged ({said}); nothing is lost, the next message puts them "
-        "aside and makes them anew from the journal"
+        said = _foreign(foreign)
+    return Sentence(
+        "the checkpoints {path} are damaged ({said}); nothing is lost, the next message puts them "
+        "aside and makes them anew from the journal",
+        path=path,
+        said=said,
     )
 
 
-def explain(path: Path, error: Exception) -> str:
+def explain(path: Path, error: Exception) -> Sentence:
     """Return the sentence on why the checkpoints stay in memory, and what to do."""
     said = error.strerror if isinstance(error, OSError) else error
-    whole = "the talk is kept in the journal all the same"
+    whole = Sentence("the talk is kept in the journal all the same")
     if _code(error) in _HELD:
-        return f"the checkpoints {path} are held by another process; {whole}, close that one"
+        return Sentence(
+            "the checkpoints {path} are held by another process; {whole}, close that one",
+            path=path,
+            whole=whole,
+        )
     if _code(error) in _NO_ROOM:
-        return f"no room to write the checkpoints {path} ({said}); {whole}, free some space there"
-    return (
-        f"cannot write the checkpoints {path} ({said}); {whole}, check the permissions of the file "
-        "and its folder"
+        return Sentence(
+            "no room to write the checkpoints {path} ({said}); {whole}, free some space there",
+            path=path,
+            said=said,
+            whole=whole,
+        )
+    return Sentence(
+        "cannot write the checkpoints {path} ({said}); {whole}, check the permissions "
+        "of the file and its folder",
+        path=path,
+        said=said,
+        whole=whole,
     )
 
 
-def damaged(path: Path, error: Exception) -> str:
+def damaged(path: Path, error: Exception) -> Sentence:
     """Return the sentence on what was done with damaged checkpoints."""
-    return (
-        f"the checkpoints {path} were damaged ({error}); they are kept as {damaged_copy(path)} and "
-        "made anew from the journal, which holds every turn"
+    return Sentence(
+        "the checkpoints {path} were damaged ({error}); they are kept as {copy} and made anew from "
+        "the journal, which holds every turn",
+        path=path,
+        error=error,
+        copy=damaged_copy(path),
     )
 
 
@@ -240,7 +258,7 @@ def _connected(path: Path) -> sqlite3.Connection:
         connection.execute("pragma wal_autocheckpoint=100")
         tables = _tables(connection)
         if foreign := tables - _TABLES:
-            raise _Foreign(f"it holds {min(foreign)}, which is another program's")
+            raise _Foreign(_foreign(foreign))
         if connection.execute("pragma user_version").fetchone()[0] != FORMAT:
             if tables:  # with message text
                 connection.close()
@@ -255,6 +273,14 @@ def _connected(path: Path) -> sqlite3.Connection:
 
 class _Foreign(sqlite3.DatabaseError):
     sqlite_errorcode = sqlite3.SQLITE_NOTADB
+
+    def __init__(self, sentence: Sentence) -> None:
+        super().__init__(str(sentence))
+        self.sentence = sentence
+
+
+def _foreign(tables: set[str]) -> Sentence:
+    return Sentence("it holds {foreign}, which is another program's", foreign=min(tables))
 
 
 def _delete_rows(path: Path, thread: str) -> None:

@@ -16,6 +16,7 @@ from agent.llama.sampling import Sampling
 from agent.prompt.prompt import compose
 from memory.difference import Contrast, Difference, Message, Moment
 from memory.kinds import find_kind
+from memory.sentence import Sentence
 
 if TYPE_CHECKING:
     from agent.llama.engine import Engine
@@ -49,7 +50,7 @@ _LOST = re.compile(_LABEL.format(names="lost|не удержано"), re.I | re.
 _SOUNDS = re.compile(_LABEL.format(names="sounds|звучит"), re.I | re.M)
 _THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.S)
 
-EMPTY = "The model did not draft the three lines; they are yours to write."
+EMPTY = Sentence("The model did not draft the three lines; they are yours to write.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Draft:
     """Three proposed lines, or empty ones and a `message` when the model gave none."""
 
     contrast: Contrast
-    message: str = ""
+    message: Sentence | None = None
 
 
 def draft(

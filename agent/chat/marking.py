@@ -17,6 +17,7 @@ from memory.journal.journal import Journal
 from memory.journal.threads import LAST_THREAD
 from memory.kinds import find_kind, in_words, kind_meant
 from memory.moments import find_moment, moment_meant, unsaid_moment
+from memory.sentence import Sentence
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 
@@ -73,7 +74,11 @@ def require_spoken_here(journal: Journal, turn: Turn) -> None:
     if not place or place == ours or seconds >= JUST_NOW:
         return
     asked, own = _cut(turn.asked), journal.turns.latest_at(ours)
-    mine = f"--turn {own[:8]} for your own" if own else "--turn ID for another"
+    mine = (
+        Sentence("--turn {own} for your own", own=own[:8])
+        if own
+        else Sentence("--turn ID for another")
+    )
     raise MarkError(
         "another session spoke last, {value:.0f} s ago: “{asked}”; say which reply you "
         "mean, --last for that one or {mine}",

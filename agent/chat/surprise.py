@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from memory.difference import Difference, Turn
+from memory.sentence import Sentence
 
 LOOKED_AT = 400
 """Turns that a chat reads for a hint."""
@@ -49,14 +50,14 @@ class Suggestion:
     """
 
     turn: Turn
-    reason: str
+    reason: Sentence
     score: float
     reply: float
     answer: float | None = None
 
 
-SMOOTH = "The reply was predictable, what you said next was not"
-SLIP = "The reply holds a word the model itself did not expect"
+SMOOTH = Sentence("The reply was predictable, what you said next was not")
+SLIP = Sentence("The reply holds a word the model itself did not expect")
 
 
 def suggest(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from memory.errors import AdapterError, FileError
 from memory.files.bounded_read import open_file
+from memory.sentence import Sentence
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,13 +41,27 @@ def inspect(path: Path, architecture: str | None = None) -> None:
         with open_file(path) as file:
             magic, version, tensors, keys = _HEADER.unpack(file.read(_HEADER.size))
     except (OSError, FileError, struct.error) as error:
-        raise _refusal(path, "it is no GGUF file, or cut off at its beginning") from error
+        raise _refusal(path, Sentence("it is no GGUF file, or cut off at its beginning")) from error
     if magic != b"GGUF" or version not in (2, 3):
-        raise _refusal(path, "it is no GGUF file of a version that is known")
+        raise _refusal(path, Sentence("it is no GGUF file of a version that is known"))
     if not 2 <= tensors <= MOST_TENSORS:
-        raise _refusal(path, f"it says to hold {tensors} tensors (2 to {MOST_TENSORS} can be)")
+        raise _refusal(
+            path,
+            Sentence(
+                "it says to hold {tensors} tensors (2 to {most_tensors} can be)",
+                tensors=tensors,
+                most_tensors=MOST_TENSORS,
+            ),
+        )
     if not 1 <= keys <= MOST_KEYS:
-        raise _refusal(path, f"it says to hold {keys} keys (at most {MOST_KEYS} can be)")
+        raise _refusal(
+            path,
+            Sentence(
+                "it says to hold {keys} keys (at most {most_keys} can be)",
+                keys=keys,
+                most_keys=MOST_KEYS,
+            ),
+        )
     import gguf
 
     try:
@@ -54,7 +69,7 @@ def inspect(path: Path, architecture: str | None = None) -> None:
         fields = dict(reader.fields)
         named = {tensor.name: tensor for tensor in reader.tensors}
     except Exception as error:  # a damaged file can make the reader raise anything
-        raise _refusal(path, "it is damaged or cut off") from error
+        raise _refusal(path, Sentence("it is damaged or cut off")) from error
     _check_keys(path, fields, architecture)
     _check_tensors(path, named)
 
@@ -63,17 +78,29 @@ def _check_keys(path: Path, fields: dict[str, Any], architecture: str | None) ->
     known = ("GGUF.", "general.", "adapter.type", "adapter.lora.alpha")
     for name in fields:  # llama.cpp aborts on a known key of an unexpected type
         if not name.startswith(known) or name == "general.alignment":
-            raise _refusal(path, f"it holds a key named {name[:60]!r}, which no LoRA of ours has")
+            raise _refusal(
+                path,
+                Sentence(
+                    "it holds a key named {name!r}, which no LoRA of ours has", name=name[:60]
+                ),
+            )
     if (_word(fields, "general.type"), _word(fields, "adapter.type")) != ("adapter", "lora"):
-        raise _refusal(path, "it says of itself that it is something other than a LoRA")
+        raise _refusal(path, Sentence("it says of itself that it is something other than a LoRA"))
     found = _word(fields, "general.architecture")
     if architecture is not None and found != architecture:
-        raise _refusal(path, f"it is for the architecture {found[:40]!r}, not {architecture!r}")
+        raise _refusal(
+            path,
+            Sentence(
+                "it is for the architecture {found!r}, not {architecture!r}",
+                found=found[:40],
+                architecture=architecture,
+            ),
+        )
     alpha = fields.get("adapter.lora.alpha")
     if alpha is None or [kind.name for kind in alpha.types] != ["FLOAT32"]:
-        raise _refusal(path, "it does not say its alpha, or not as a number of 32 bits")
+        raise _refusal(path, Sentence("it does not say its alpha, or not as a number of 32 bits"))
     if not math.isfinite(value := float(alpha.contents())) or value <= 0:
-        raise _refusal(path, f"its alpha is {value}")
+        raise _refusal(path, Sentence("its alpha is {value}", value=value))
 
 
 def _word(fields: dict[str, Any], name: str) -> str:
@@ -92,20 +119,29 @@ def _check_tensors(path: Path, named: dict[str, Any]) -> None:
         match = _NAME.match(name)
         if match is None:
             raise _refusal(
-                path, f"it holds a tensor named {name[:60]!r}, which no LoRA of ours has"
+                path,
+                Sentence(
+                    "it holds a tensor named {name!r}, which no LoRA of ours has", name=name[:60]
+                ),
             )
         shape = [int(size) for size in tensor.shape]  # as ggml has it: columns first
         if len(shape) != 2 or tensor.tensor_type.name not in _DTYPES:
-            raise _refusal(path, f"its tensor {name} is no plain matrix")
+            raise _refusal(path, Sentence("its tensor {name} is no plain matrix", name=name))
         rank = shape[1] if match["half"] == "a" else shape[0]
         if not 1 <= rank <= LARGEST_RANK:
-            raise _refusal(path, f"its tensor {name} has the rank {rank}")
+            raise _refusal(
+                path, Sentence("its tensor {name} has the rank {rank}", name=name, rank=rank)
+            )
         if not _finite(tensor):
-            raise _refusal(path, f"its tensor {name} holds numbers that are not finite")
+            raise _refusal(
+                path, Sentence("its tensor {name} holds numbers that are not finite", name=name)
+            )
         ranks.setdefault(name[:-1], {})[match["half"]] = rank
     for name, pair in ranks.items():
         if set(pair) != {"a", "b"} or pair["a"] != pair["b"]:
-            raise _refusal(path, f"its pair {name}a, {name}b does not fit together")
+            raise _refusal(
+                path, Sentence("its pair {name}a, {name}b does not fit together", name=name)
+            )
 
 
 def _finite(tensor: Any) -> bool:
@@ -118,5 +154,5 @@ def _finite(tensor: Any) -> bool:
     return bool(np.isfinite(data).all())
 
 
-def _refusal(path: Path, why: str) -> AdapterError:
+def _refusal(path: Path, why: Sentence) -> AdapterError:
     return AdapterError("the adapter {path} is refused: {why}; train again", path=path, why=why)

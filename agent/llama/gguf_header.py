@@ -58,7 +58,7 @@ def read_header(path: Path) -> Header:
     Raises:
         ModelError: missing, unreadable, or not a whole GGUF header.
     """
-    require_gguf(path, "model", ModelError)
+    require_gguf(path, ModelError)
     try:
         with open_file(path) as file:
             return _read(file)

@@ -236,7 +236,7 @@ class Llama:
         Raises:
             AdapterError: missing, not a GGUF, or made for another base.
         """
-        require_gguf(path, "adapter", AdapterError)
+        require_gguf(path, AdapterError)
         log.listen()
         handle = self._llama.llama_adapter_lora_init(self._model, str(path).encode())
         if not handle:

@@ -14,6 +14,7 @@ from typing import Any
 
 from memory.errors import AdapterError, FileError, ModelError
 from memory.files.bounded_read import open_file
+from memory.sentence import Sentence
 
 COMPUTING = 400 << 20
 """Bytes of graphics memory for compute buffers and the driver."""
@@ -78,30 +79,39 @@ class ErrorLog:
 log = ErrorLog()
 
 
-def require_gguf(path: Path, what: str, error: type[ModelError] | type[AdapterError]) -> None:
+def require_gguf(path: Path, error: type[ModelError] | type[AdapterError]) -> None:
     """Raise `error` unless `path` is a readable file that begins like a GGUF.
 
     A path that is not UTF-8 is refused too: settings, journal and reports could not store it.
     """
+    what = Sentence("model") if issubclass(error, ModelError) else Sentence("adapter")
     try:
         str(path).encode()
     except UnicodeEncodeError:
         shown = os.fsencode(path).decode("utf-8", "backslashreplace")
         raise error(
-            f"the path of the {what} {shown} is not in UTF-8; rename the file or the folder"
+            "the path of the {what} {shown} is not in UTF-8; rename the file or the folder",
+            what=what,
+            shown=shown,
         ) from None
     try:
         with open_file(path) as file:
             magic = file.read(4)
     except FileNotFoundError:
         raise error(
-            f"there is no {what} at {path}; check the path in config.toml or on the command line"
+            "there is no {what} at {path}; check the path in config.toml or on the command line",
+            what=what,
+            path=path,
         ) from None
     except (OSError, FileError) as cause:
         why = cause.cause if isinstance(cause, FileError) else cause.strerror
-        raise error(f"cannot read the {what} {path}: {why}; check its path") from cause
+        raise error(
+            "cannot read the {what} {path}: {why}; check its path", what=what, path=path, why=why
+        ) from cause
     if magic != b"GGUF":
-        raise error(f"{path} is not a GGUF file; choose a {what} in GGUF format")
+        raise error(
+            "{path} is not a GGUF file; choose a {what} in GGUF format", path=path, what=what
+        )
 
 
 def physical_threads() -> int:
@@ -124,7 +134,7 @@ def load_model(path: Path, gpu_layers: int, *, vocabulary_only: bool = False) ->
     """
     import llama_cpp
 
-    require_gguf(path, "model", ModelError)
+    require_gguf(path, ModelError)
     log.listen()
     llama_cpp.llama_backend_init()
     params = llama_cpp.llama_model_default_params()

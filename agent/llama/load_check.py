@@ -23,7 +23,7 @@ from agent.llama.llama_file import require_gguf
 from memory.errors import ModelError
 from memory.files.atomic_write import write_whole
 from memory.files.bounded_read import SMALL, read_json
-from memory.sentence import verbatim
+from memory.sentence import Sentence
 from memory.settings.paths import Home, expanded
 
 RULES = 2
@@ -46,14 +46,14 @@ def judge(path: Path) -> Verdict:
         ModelError: it cannot be served.
     """
     path = expanded(path).absolute()
-    require_gguf(path, "model", ModelError)
+    require_gguf(path, ModelError)
     cache = Home.locate().cache
     if (known := recall(path, cache, "serves")) is not None:
         return Verdict(embeds=bool(known))
     size, changed = path.stat().st_size, path.stat().st_mtime_ns
     result = ask_child("agent.models.load_check_child", str(path), seconds=60 + size / 20e6)
     if "embeds" not in result.values:
-        raise ModelError(verbatim(result.values.get("refused") or refusal(path, result)))
+        raise ModelError(result.sentence("refused") or refusal(path, result))
     if (size, changed) == (path.stat().st_size, path.stat().st_mtime_ns):
         remember(path, cache, "serves", result.values["embeds"])
     return Verdict(embeds=bool(result.values["embeds"]))
@@ -73,21 +73,21 @@ def require_chat_model(path: Path) -> None:
         )
 
 
-def refusal(path: Path, result: ChildResult) -> str:
+def refusal(path: Path, result: ChildResult) -> Sentence:
     """Return why a file was refused when the child ended without reporting a reason."""
-    doing, reason = (
-        result.values.get("doing", ""),
-        _SOURCE.sub("", result.last_error) or result.status,
-    )
+    doing = result.sentence("doing") or ""
+    reason = _SOURCE.sub("", result.last_error) or result.status
     why = (
-        f"{doing} takes too long"
+        Sentence("{doing} takes too long", doing=doing)
         if result.status is None
-        else f"{doing} crashes the test process ({reason})"
+        else Sentence("{doing} crashes the test process ({reason})", doing=doing, reason=reason)
     )
-    return f"the model {path} cannot be used: {why}; choose another GGUF"
+    return Sentence(
+        "the model {path} cannot be used: {why}; choose another GGUF", path=path, why=why
+    )
 
 
-def step(doing: str) -> None:
+def step(doing: Sentence) -> None:
     """Report to the parent, from within the child, what is tried next."""
     tell(doing=doing)
 

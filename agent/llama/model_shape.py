@@ -14,6 +14,7 @@ from typing import Any
 
 from agent.llama.gguf_header import Header
 from memory.errors import ModelError
+from memory.sentence import Sentence
 
 ARCHITECTURES = ("qwen2", "qwen3")
 _MOST_LAYERS = 512  # LLAMA_MAX_LAYERS
@@ -73,11 +74,22 @@ class _Reader:
         for key in ("attention.value_length", "rope.dimension_count"):
             if (other := self.whole(key, 0, 1 << 31, head)) != head:
                 raise self.refusal(
-                    f"{key} is {other} and the head size is {head}, and llama.cpp needs them equal"
+                    Sentence(
+                        "{key} is {other} and the head size is {head}, and llama.cpp "
+                        "needs them equal",
+                        key=key,
+                        other=other,
+                        head=head,
+                    )
                 )
         if heads % kv_heads:
             raise self.refusal(
-                f"attention.head_count ({heads}) is not a multiple of head_count_kv ({kv_heads})"
+                Sentence(
+                    "attention.head_count ({heads}) is not a multiple of head_count_kv "
+                    "({kv_heads})",
+                    heads=heads,
+                    kv_heads=kv_heads,
+                )
             )
         stretch, scaling = self.scaling()
         return Shape(
@@ -98,7 +110,11 @@ class _Reader:
         """A factor without a kind is linear, like the older `rope.scale_linear`; 0 means none."""
         kind = self.header.own("rope.scaling.type", "linear")
         if kind not in _SCALINGS:
-            raise self.refusal(f"rope.scaling.type is {kind!r}, which llama.cpp does not know")
+            raise self.refusal(
+                Sentence(
+                    "rope.scaling.type is {kind}, which llama.cpp does not know", kind=repr(kind)
+                )
+            )
         name = "rope.scaling.factor"
         name = name if self.header.own(name) is not None else "rope.scale_linear"
         factor = self.header.own(name, 0.0)
@@ -111,23 +127,36 @@ class _Reader:
         value = self.value(key, default)
         if type(value) is not int or not least <= value <= most:
             raise self.refusal(
-                f"{key} is {value!r} and must be one whole number from {least:,} to {most:,}"
+                Sentence(
+                    "{key} is {value} and must be one whole number from {least:,} to {most:,}",
+                    key=key,
+                    value=repr(value),
+                    least=least,
+                    most=most,
+                )
             )
         return value
 
     def real(self, key: str, most: float, default: float | None = None) -> float:
         value = self.value(key, default)
         if type(value) not in (int, float) or not (math.isfinite(value) and 0 < value <= most):
-            raise self.refusal(f"{key} is {value!r} and must be a number above 0, at most {most:g}")
+            raise self.refusal(
+                Sentence(
+                    "{key} is {value} and must be a number above 0, at most {most:g}",
+                    key=key,
+                    value=repr(value),
+                    most=most,
+                )
+            )
         return float(value)
 
     def value(self, key: str, default: Any) -> Any:
         value = self.header.own(key, default)
         if value is None:
-            raise self.refusal(f"{key} is missing")
+            raise self.refusal(Sentence("{key} is missing", key=key))
         return value
 
-    def refusal(self, why: str) -> ModelError:
+    def refusal(self, why: Sentence) -> ModelError:
         return ModelError(
             "the model {path} cannot be served: in its header {why}; choose another GGUF",
             path=self.path,

@@ -18,9 +18,10 @@ from agent.llama.load_check import judge
 from agent.llama.model_shape import Shape, read_shape
 from agent.models.models import free_memory, recommended, thinks
 from memory.errors import ModelError
+from memory.sentence import Sentence
 from memory.settings.settings import Settings
 
-ESTIMATE = (
+ESTIMATE = Sentence(
     "ten differences; measured speeds of 0.6B on two cores and of 4B on one large GPU, scaled"
 )
 _TRAIN = 26 * 0.6e9  # weights × tokens per second and core, forward and backward in float32
@@ -47,7 +48,7 @@ class Line:
 
     what: str
     state: State
-    text: str
+    text: Sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +96,24 @@ def check_compatibility(
     size = path.stat().st_size
     name = str(header.values.get("general.name") or path.stem)
     if verdict.embeds:
-        kind = Line("kind", "broken", "an embedding model: for memory.embedder, it cannot talk")
+        kind = Line(
+            "kind", "broken", Sentence("an embedding model: for memory.embedder, it cannot talk")
+        )
         made = Line("precision", "ok", _precision(header, size))
         return Compatibility(path, name, (kind, made), embeds=True)
     free = free_memory() if free is None else free
     gpu = gpu_memory() if gpu is None else gpu
     shape = read_shape(header, path)
     lines = [
-        Line("kind", "ok", f"{header.architecture}, {header.parameters / 1e9:.2f}B weights"),
+        Line(
+            "kind",
+            "ok",
+            Sentence(
+                "{architecture}, {parameters:.2f}B weights",
+                architecture=header.architecture,
+                parameters=header.parameters / 1e9,
+            ),
+        ),
         Line("precision", "ok", _precision(header, size)),
         _context(shape, settings),
         _thinking(header),
@@ -112,7 +123,7 @@ def check_compatibility(
     try:
         require_trainable(path)
     except ModelError as error:
-        lines.append(Line("training", "broken", str(error)))
+        lines.append(Line("training", "broken", error.sentence))
     return Compatibility(path, name, tuple(lines))
 
 
@@ -121,20 +132,28 @@ def _room(
 ) -> list[Line]:
     """The lines on the memory of chat and training, and on the time that a night takes."""
     room = gpu or free
-    device = "graphics card" if gpu else "memory"
+    device = Sentence("graphics card") if gpu else Sentence("memory")
     chat = size + shape.cache_bytes(_window(shape, settings)) + (300 << 20)
     night = header.parameters * (2 if gpu else 4) + (1500 << 20)
     seconds = night_seconds(header.parameters, size, gpu=bool(gpu))
     limit, whole = settings.training.max_minutes, _long(seconds)
     fits = seconds < limit * 60
     return [
-        _memory("memory", "talking", chat, room, device),
-        _memory("night", "training", night, room, device),
+        _memory("memory", Sentence("talking"), chat, room, device),
+        _memory("night", Sentence("training"), night, room, device),
         Line(
             "time",
             "ok" if fits else "note",
-            f"a night takes about {whole} ({ESTIMATE})"
-            + ("" if fits else f"; training.max_minutes ends it after {limit:g} min"),
+            Sentence(
+                "a night takes about {whole} ({estimate}){more}",
+                whole=whole,
+                estimate=ESTIMATE,
+                more=(
+                    ""
+                    if fits
+                    else Sentence("; training.max_minutes ends it after {limit:g} min", limit=limit)
+                ),
+            ),
         ),
     ]
 
@@ -145,7 +164,11 @@ def _window(shape: Shape, settings: Settings) -> int:
 
 def _context(shape: Shape, settings: Settings) -> Line:
     window = _window(shape, settings)
-    return Line("context", "ok", f"{window:,} of the {shape.context:,} tokens")
+    return Line(
+        "context",
+        "ok",
+        Sentence("{window:,} of the {context:,} tokens", window=window, context=shape.context),
+    )
 
 
 def night_seconds(parameters: int, size: int, *, gpu: bool) -> float:
@@ -163,18 +186,22 @@ def gpu_memory() -> int:
     return int(torch.cuda.mem_get_info()[0]) if torch.cuda.is_available() else 0
 
 
-def _precision(header: Header, size: int) -> str:
+def _precision(header: Header, size: int) -> Sentence:
     bits = 8 * size / max(1, header.parameters)
     kind = _TYPES.get(header.values.get("general.file_type"), "mixed")
-    return f"{kind}, {bits:.1f} bits a weight, {size / 1e9:.2f} GB"
+    return Sentence(
+        "{kind}, {bits:.1f} bits a weight, {size:.2f} GB", kind=kind, bits=bits, size=size / 1e9
+    )
 
 
 def _thinking(header: Header) -> Line:
     kind = thinks(header.template)
     said = {
-        "never": "it does not think before it answers",
-        "if asked": "it thinks when chat.thinking is true",
-        "always": "it thinks by itself; without chat.thinking its thought is closed at once",
+        "never": Sentence("it does not think before it answers"),
+        "if asked": Sentence("it thinks when chat.thinking is true"),
+        "always": Sentence(
+            "it thinks by itself; without chat.thinking its thought is closed at once"
+        ),
     }
     return Line("thinking", "ok", said[kind])
 
@@ -182,19 +209,33 @@ def _thinking(header: Header) -> Line:
 def _sampling(header: Header, settings: Settings) -> Line:
     made = recommended(header.architecture, header.values, thinking=settings.chat.thinking)
     text = ", ".join(f"{name} {value:g}" for name, value in made.items())
-    return Line("sampling", "ok", f"recommended: {text}")
+    return Line("sampling", "ok", Sentence("recommended: {text}", text=text))
 
 
-def _memory(what: str, doing: str, takes: int, room: int, device: str) -> Line:
+def _memory(what: str, doing: Sentence, takes: int, room: int, device: Sentence) -> Line:
     state: State = "ok" if takes < 0.8 * room else "note" if takes < room else "broken"
     more = (
-        "; close other programs, or take a smaller model or precision" if state == "broken" else ""
+        Sentence("; close other programs, or take a smaller model or precision")
+        if state == "broken"
+        else ""
     )
-    gb, free = f"{takes / 1e9:.1f}", f"{room / 1e9:.1f}"
     return Line(
-        what, state, f"{doing} takes about {gb} GB of the {free} GB of {device} free now{more}"
+        what,
+        state,
+        Sentence(
+            "{doing} takes about {gb:.1f} GB of the {free:.1f} GB of {device} free now{more}",
+            doing=doing,
+            gb=takes / 1e9,
+            free=room / 1e9,
+            device=device,
+            more=more,
+        ),
     )
 
 
-def _long(seconds: float) -> str:
-    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+def _long(seconds: float) -> Sentence:
+    return (
+        Sentence("{seconds:.0f} minutes", seconds=seconds / 60)
+        if seconds < 5400
+        else Sentence("{seconds:.1f} hours", seconds=seconds / 3600)
+    )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from agent.adapters import Adapter, base_sha256, read_adapter, read_pointer, verify
 from agent.llama.engine import Engine
 from memory.errors import AdapterError
+from memory.sentence import Sentence
 from memory.settings.paths import Home
 
 
@@ -21,7 +22,7 @@ class CurrentAdapter:
         self._engine, self._home, self._base = engine, home, base
         self.adapter: Adapter | None = None
         """The adapter in use; None for the base alone."""
-        self.refusal: str | None = None
+        self.refusal: Sentence | None = None
         """Why the current adapter was refused; None when it is in use."""
 
     def apply(self) -> Adapter | None:
@@ -46,7 +47,7 @@ class CurrentAdapter:
         self.adapter = adapter
         return adapter
 
-    def update(self) -> str | None:
+    def update(self) -> Sentence | None:
         """Apply the current adapter; return a sentence when it changed or was refused.
 
         The same refusal is reported once. Nothing happens while the model is offloaded.
@@ -59,17 +60,22 @@ class CurrentAdapter:
         try:
             adapter = self.apply()
         except AdapterError as error:
-            reported, self.refusal = self.refusal, str(error)
+            reported, self.refusal = self.refusal, error.sentence
             if self.refusal == reported:
                 return None
-            return f"The current adapter was refused: {self.refusal}"
+            return Sentence("The current adapter was refused: {said}", said=error)
         self.refusal = None
         if adapter == before:
             return None
         if adapter is None:
-            return "No adapter any more: the base model speaks alone."
+            return Sentence("No adapter any more: the base model speaks alone.")
         count = len(adapter.manifest.differences)
-        return f"Adapter {adapter.id[:8]} is in: trained on {count} difference{'s' * (count != 1)}."
+        return Sentence(
+            "Adapter {id} is in: trained on {count} difference{s}.",
+            id=adapter.id[:8],
+            count=count,
+            s="s" * (count != 1),
+        )
 
     def _base_sha256(self) -> str:
         if self._base is None:

@@ -20,6 +20,7 @@ from agent.llama.model_shape import read_shape
 from agent.llama.sampling import Sampling
 from agent.prompt.prompt import rendered, require_template
 from memory.errors import ModelError
+from memory.sentence import Sentence
 from memory.settings.settings import ModelSettings
 
 CONTEXT = 2048
@@ -32,7 +33,7 @@ _TALKS = (
 
 
 def _try(path: Path) -> None:
-    step("reading its header")
+    step(Sentence("reading its header"))
     header = read_header(path)
     _require_first_part(header, path)
     if header.own("pooling_type"):
@@ -40,14 +41,14 @@ def _try(path: Path) -> None:
         tell(embeds=True)
         return
     shape = read_shape(header, path)
-    step("rendering its chat template")
+    step(Sentence("rendering its chat template"))
     _render(path, header.template)
 
-    step("loading it")
+    step(Sentence("loading it"))
     context = min(CONTEXT, shape.context)
     settings = ModelSettings(path="", context=context, threads=0, gpu_layers=0)
     with Engine(path, settings) as engine:
-        step("generating with it")
+        step(Sentence("generating with it"))
         _generate(path, engine)
     tell(embeds=False)
 
@@ -69,9 +70,8 @@ def _render(path: Path, template: ChatTemplate) -> None:
         for roles in _TALKS:
             require_template(template, roles)
     except ModelError as error:
-        sentence = str(error)
         raise ModelError(
-            "the model {path} cannot be served: {sentence}", path=path, sentence=sentence
+            "the model {path} cannot be served: {sentence}", path=path, sentence=error
         ) from error
 
 
@@ -90,7 +90,7 @@ def _generate(path: Path, engine: Engine) -> None:
 
 
 def _embed(path: Path) -> None:
-    step("embedding a text with it")
+    step(Sentence("embedding a text with it"))
     embedder = GgufEmbedder(path, gpu_layers=0)
     vector = embedder.query("Hello")
     embedder.close()

@@ -20,6 +20,7 @@ from agent.llama.llama_file import ChatTemplate
 from agent.prompt.prompt import tail
 from memory.errors import FileError, ModelError
 from memory.files.bounded_read import open_file, read_json
+from memory.sentence import Sentence
 from memory.settings.paths import Home, expanded
 
 Use = Literal["chat", "embedding"]
@@ -186,7 +187,11 @@ def find_model(home: Home, name: str) -> Path:
     fits = fits or [item for item in here if wanted in item.name.lower()]
     if len(fits) == 1:
         return fits[0].path
-    many = f"{len(fits)} files are called like" if fits else "no file is called"
+    many = (
+        Sentence("{fits} files are called like", fits=len(fits))
+        if fits
+        else Sentence("no file is called")
+    )
     raise ModelError(
         "{many} {name!r}; `discern model list` shows what there is, or give a path",
         many=many,

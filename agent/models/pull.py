@@ -22,7 +22,7 @@ from typing import Any
 from agent.llama.llama_file import require_gguf
 from agent.models.models import models_folder
 from memory.errors import HomeError, ModelError
-from memory.sentence import verbatim
+from memory.sentence import Sentence
 from memory.settings.paths import Home
 
 ENDPOINT = "https://huggingface.co"
@@ -70,7 +70,7 @@ def look(home: Home, repo: str, file: str) -> Offer:
         facts = hub.get_hf_file_metadata(url, endpoint=endpoint)
         licence = _licence(hub.HfApi(endpoint=endpoint).model_info(repo))
     except Exception as error:  # the hub's own errors, and those of the connection
-        raise ModelError(verbatim(_why(repo, file, endpoint, error))) from error
+        raise ModelError(_why(repo, file, endpoint, error)) from error
     if facts.size is None or not _SHA.match(facts.etag or ""):
         raise ModelError(
             "{endpoint} does not tell size and sha256 of {repo}:{file}, so it could not be "
@@ -123,7 +123,7 @@ def pull(offer: Offer, progress: Progress = lambda done, total: None) -> Path:
                 repo=offer.repo,
                 file=offer.file,
             )
-        require_gguf(part, "model", ModelError)
+        require_gguf(part, ModelError)
         part.replace(target)
     except HomeError:
         raise
@@ -208,16 +208,28 @@ def _licence(info: Any) -> str:
     return str(named or "unknown")
 
 
-def _why(repo: str, file: str, endpoint: str, error: Exception) -> str:
+def _why(repo: str, file: str, endpoint: str, error: Exception) -> Sentence:
     kind = type(error).__name__
     if "Gated" in kind:
-        return (
-            f"{repo} is only given to those who accepted its terms; do so on its page, set HF_TOKEN"
+        return Sentence(
+            "{repo} is only given to those who accepted its terms; do so on its page, set HF_TOKEN",
+            repo=repo,
         )
     if "NotFound" in kind:
-        return f"{endpoint} has no {repo}:{file}; check both names"
+        return Sentence(
+            "{endpoint} has no {repo}:{file}; check both names",
+            endpoint=endpoint,
+            repo=repo,
+            file=file,
+        )
     first = (str(error).strip().splitlines() or [kind])[0]
-    return f"cannot get {repo}:{file} from {endpoint} ({first[:160]})"
+    return Sentence(
+        "cannot get {repo}:{file} from {endpoint} ({first})",
+        repo=repo,
+        file=file,
+        endpoint=endpoint,
+        first=first[:160],
+    )
 
 
 def _sha256(path: Path) -> str:

@@ -29,6 +29,7 @@ from agent.child_process import environment
 from agent.llama.llama_file import ChatTemplate
 from memory.errors import ModelError
 from memory.files.bounded_read import parse_object
+from memory.sentence import Sentence, from_json
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -75,7 +76,7 @@ class _Child:
                 raise _broken(_cause(self.close()))
         said = parse_object(answer)
         if "text" not in said:
-            raise _broken(said["error"])
+            raise _broken(from_json(str(said["error"]), said.get("sentence")))
         return str(said["text"])
 
     def close(self) -> int:
@@ -121,16 +122,16 @@ _child = _Child()
 atexit.register(_child.close)
 
 
-def _broken(why: str) -> ModelError:
+def _broken(why: Sentence) -> ModelError:
     return ModelError("the model's chat template {why}; choose another GGUF", why=why)
 
 
-def _cause(status: int) -> str:
+def _cause(status: int) -> Sentence:
     if status == -signal.SIGPROF:
-        return f"computes for more than {SECONDS:g} seconds"
+        return Sentence("computes for more than {seconds:g} seconds", seconds=SECONDS)
     if status == -signal.SIGKILL:
-        return "was killed by the system, most often for lack of memory"
-    return f"crashes the process that renders it (status {status})"
+        return Sentence("was killed by the system, most often for lack of memory")
+    return Sentence("crashes the process that renders it (status {status})", status=status)
 
 
 # --- the child ---------------------------------------------------------------------------------
@@ -147,7 +148,7 @@ def _serve(requests: IO[str], answers: IO[str]) -> None:
         answers.flush()
 
 
-def _answer(request: Mapping[str, Any]) -> dict[str, str]:
+def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
     from jinja2 import TemplateError, TemplateSyntaxError
 
     try:
@@ -164,22 +165,26 @@ def _answer(request: Mapping[str, Any]) -> dict[str, str]:
         ):
             length += len(piece)
             if length > LONGEST:
-                return _failure(f"writes more than {LONGEST:,} characters")
+                return _failure(
+                    Sentence("writes more than {longest:,} characters", longest=LONGEST)
+                )
             pieces.append(piece)
         return {"text": "".join(pieces)}
     except TemplateSyntaxError as error:
-        return _failure(f"cannot be read: {_plain(error)}")
+        return _failure(Sentence("cannot be read: {error}", error=_plain(error)))
     except MemoryError:
-        return _failure(f"takes more than {MEMORY >> 20:,} MB of memory")
+        return _failure(Sentence("takes more than {memory:,} MB of memory", memory=MEMORY >> 20))
     except TemplateError as error:
-        return _failure(f"refused the conversation: {_plain(error)}")
+        return _failure(Sentence("refused the conversation: {error}", error=_plain(error)))
     except Exception as error:  # a template may raise anything
         kind = type(error).__name__
-        return _failure(f"cannot be rendered: {kind}: {_plain(error)}")
+        return _failure(
+            Sentence("cannot be rendered: {kind}: {error}", kind=kind, error=_plain(error))
+        )
 
 
-def _failure(why: str) -> dict[str, str]:
-    return {"error": why}
+def _failure(why: Sentence) -> dict[str, Any]:
+    return {"error": str(why), "sentence": why.to_json()}
 
 
 def _plain(error: Exception) -> str:

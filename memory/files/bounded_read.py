@@ -18,8 +18,9 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any, TypeVar
 
-from memory.errors import FileError
+from memory.errors import ContentError, FileError
 from memory.files.sqlite_file import refuse_open_file
+from memory.sentence import Sentence
 
 MOST = 32 << 20
 """Bytes of a file that is read as a whole, unless its reader says otherwise."""
@@ -49,7 +50,7 @@ def open_file(path: Path, most: int | None = None) -> BufferedReader:
     except OSError as error:
         raise _closed(path, error) from error
     except ValueError as error:
-        raise _refused(path, "its name holds a NUL character") from error
+        raise _refused(path, Sentence("its name holds a NUL character")) from error
     about = os.fstat(descriptor)
     if stat.S_ISREG(about.st_mode) and (most is None or about.st_size <= most):
         return open(descriptor, "rb")  # noqa: PTH123  (a path has no descriptor)
@@ -108,7 +109,7 @@ def parse_json(text: str | bytes) -> Any:
     """Return the value of a JSON text.
 
     Raises:
-        ValueError: it is not JSON, or nested too deeply; the message names the cause.
+        ContentError: it is not JSON, or nested too deeply; the error names the cause.
     """
     return _within_limits(json.loads, _text(text), "JSON")
 
@@ -117,7 +118,7 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
     """Return the object of a JSON text. Raises as `parse_json` does, or if it is something else."""
     value = parse_json(text)
     if not isinstance(value, dict):
-        raise ValueError("it holds no JSON object")
+        raise ContentError("it holds no JSON object")
     return value
 
 
@@ -125,7 +126,7 @@ def parse_toml(text: str | bytes) -> dict[str, Any]:
     """Return the table of a TOML text.
 
     Raises:
-        ValueError: it is not TOML, or nested too deeply; the message names the cause.
+        ContentError: it is not TOML, or nested too deeply; the error names the cause.
     """
     table: dict[str, Any] = _within_limits(tomllib.loads, _text(text), "TOML")
     return table
@@ -135,17 +136,17 @@ def _text(content: str | bytes) -> str:
     try:
         text = content.decode() if isinstance(content, bytes) else content
     except UnicodeDecodeError as error:
-        raise ValueError(f"it is not UTF-8 text (byte {error.start + 1})") from None
+        raise ContentError("it is not UTF-8 text (byte {start})", start=error.start + 1) from None
     return text.removeprefix("\ufeff")
 
 
 def _within_limits(parse: Callable[[str], Any], text: str, form: str) -> Any:
-    deep = ValueError(f"it is nested more than {DEPTH} levels deep")
-    long = ValueError("it holds a number of hundreds of digits")
+    deep = ContentError("it is nested more than {depth} levels deep", depth=DEPTH)
+    long = ContentError("it holds a number of hundreds of digits")
     try:
         value = parse(text)
     except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ValueError(f"it is not valid {form}: {error}") from error
+        raise ContentError("it is not valid {form}: {error}", form=form, error=error) from error
     except RecursionError:
         raise deep from None
     except ValueError:  # Python's own limit on digits
@@ -169,15 +170,15 @@ def _parsed(path: Path, parse: Callable[[bytes], Value], content: bytes) -> Valu
     try:
         return parse(content)
     except ValueError as error:
-        raise _refused(path, str(error)) from error
+        raise _refused(path, error) from error
 
 
-def _other(mode: int) -> str:
+def _other(mode: int) -> Sentence:
     if stat.S_ISDIR(mode):
-        return "it is a folder, not a file"
+        return Sentence("it is a folder, not a file")
     if stat.S_ISFIFO(mode):
-        return "it is a named pipe, not a file"
-    return "it is a device or a socket, not a file"
+        return Sentence("it is a named pipe, not a file")
+    return Sentence("it is a device or a socket, not a file")
 
 
 def _closed(path: Path, error: OSError) -> FileError:
@@ -186,9 +187,13 @@ def _closed(path: Path, error: OSError) -> FileError:
 
 
 def _too_large(path: Path, size: int, most: int) -> FileError:
-    many, few = f"{size / 1e6:,.1f}", f"{most / 1e6:,.0f}"
-    return _refused(path, f"it has {many} MB, and at most {few} MB are expected")
+    cause = Sentence(
+        "it has {many:,.1f} MB, and at most {few:,.0f} MB are expected",
+        many=size / 1e6,
+        few=most / 1e6,
+    )
+    return _refused(path, cause)
 
 
-def _refused(path: Path, cause: str) -> FileError:
+def _refused(path: Path, cause: Sentence | ValueError) -> FileError:
     return FileError("cannot read {path}: {cause}; mend or remove it", path=path, cause=cause)

@@ -44,6 +44,11 @@ def tr(text: str, /, **values: object) -> str:
     return said.format(**values) if values else said
 
 
+def lookup(template: str) -> str:
+    """Return the translation of a sentence's template, or the template itself."""
+    return _spoken.pgettext(SENTENCE, template) if template else ""
+
+
 def trn(one: str, many: str, count: int, /, **values: object) -> str:
     """Return the text for so many, as the language counts; {n} is the count, by thousands."""
     return _spoken.ngettext(one, many, count).format(n=decimal(f"{count:,}"), **values)

@@ -14,7 +14,8 @@ from functools import lru_cache
 from string import Formatter
 
 from memory.i18n.i18n import decimal, language, sentences
-from memory.sentence import fill
+from memory.i18n.messages import render
+from memory.sentence import Sentence, fill
 
 # Values that hold more of our own words; in others a person's words must stay as they are.
 _OURS = frozenset(
@@ -37,7 +38,7 @@ _QUOTED = re.compile(r"(['\"])(.*)\1", re.S)
 
 
 @dataclass(frozen=True, slots=True)
-class Sentence:
+class _Known:
     """One thing the code can say: how it is recognised, and how it is said."""
 
     pattern: re.Pattern[str]
@@ -45,8 +46,10 @@ class Sentence:
     translation: str
 
 
-def retold(text: str) -> str:
+def retold(text: str | Sentence) -> str:
     """Return a sentence of ours in the language in force; anything else as it is."""
+    if isinstance(text, Sentence):
+        return render(text)
     if language() == "en" or not text or len(text) > _LONGEST:
         return text
     return _whole(text, _LEAST) or _parts(text) or text
@@ -120,11 +123,11 @@ def _known(spoken: str) -> tuple[dict[str, str], list[tuple[int, str, str, str]]
 
 
 @lru_cache(maxsize=1024)
-def _compiled(template: str, translation: str) -> Sentence:
+def _compiled(template: str, translation: str) -> _Known:
     pattern, names = "", []
     for literal, name, _form, _conversion in Formatter().parse(template):
         pattern += re.escape(literal)
         if name is not None:
             pattern += "(s?)" if name == "s" else "(.*?)" if _is_ours(name) else "((?:(?!; ).)*?)"
             names.append(name)
-    return Sentence(re.compile(pattern, re.S), tuple(names), translation)
+    return _Known(re.compile(pattern, re.S), tuple(names), translation)

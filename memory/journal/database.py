@@ -48,8 +48,12 @@ from memory.files.sqlite_file import (
     real,
 )
 from memory.journal.schema import copies, is_journal, migrate
-from memory.sentence import Sentence, verbatim
+from memory.sentence import Sentence
 
+_NAMES = {
+    "turns": (Sentence("turn"), Sentence("turns")),
+    "differences": (Sentence("difference"), Sentence("differences")),
+}
 BUSY_SECONDS = 10.0
 LOG_BYTES = 4 << 20
 """Length of the write-ahead log from which on it is folded into the file."""
@@ -106,7 +110,7 @@ class Database:
         except HomeError:
             raise
         except (sqlite3.Error, OSError) as error:
-            raise HomeError(verbatim(explain(self.path, error))) from error
+            raise HomeError(explain(self.path, error)) from error
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -152,7 +156,7 @@ class Database:
             f"select * from {table} where id >= ? and id < ? limit 2",
             (prefix, prefix + "\U0010ffff"),
         )
-        what = table.removesuffix("s")
+        what, several = _NAMES[table]
         if not prefix or not found:
             raise UnknownIdError(
                 "no {what} has the id {prefix!r}; {more}",
@@ -160,14 +164,14 @@ class Database:
                 prefix=prefix,
                 more=(
                     Sentence("`discern memory list` shows them")
-                    if what == "difference"
+                    if table == "differences"
                     else Sentence("`discern ask --json` and the chat show the ids of turns")
                 ),
             )
         if len(found) > 1:
             raise UnknownIdError(
                 "several {table} start with {prefix!r}; give more of the id",
-                table=table,
+                table=several,
                 prefix=prefix,
             )
         return found[0]
@@ -184,7 +188,7 @@ class Database:
             return [make(row) for row in rows]
         except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
             raise HomeError(
-                verbatim(damaged(self.path, f"a row cannot be read: {error}"))
+                damaged(self.path, Sentence("a row cannot be read: {error}", error=error))
             ) from error
 
     def require_in_place(self) -> None:
@@ -201,7 +205,7 @@ class Database:
             return
         if self._rescued is None:
             self._rescued = self._rescue()
-        raise HomeError(verbatim(lost(self.path, self._rescued)))
+        raise HomeError(lost(self.path, self._rescued))
 
     def _rescue(self) -> Path | None:
         """Copy what the open file and its log hold, also without a name, beside where it was."""
@@ -255,7 +259,7 @@ def _opened(path: Path) -> tuple[sqlite3.Connection, FileWatch]:
     for _ in range(_TRIES):
         _refuse_emptied(path)
         if lost_here(path):
-            raise HomeError(verbatim(lost(path, None)))
+            raise HomeError(lost(path, None))
         create(path)
         before = identity(path)
         connection = connect(path, timeout=BUSY_SECONDS, isolation_level=None)
@@ -298,17 +302,22 @@ def _into_wal(connection: sqlite3.Connection) -> None:
             time.sleep(0.01)
 
 
-def lost(path: Path, rescued: Path | None) -> str:
+def lost(path: Path, rescued: Path | None) -> Sentence:
     """Return the sentence for a journal that is no longer at its path, and what was rescued of it."""
     mend = (
-        f"all that was kept is in {rescued}: close Discern everywhere, then "
-        f"`discern memory restore {rescued}`"
+        Sentence(
+            "all that was kept is in {rescued}: close Discern everywhere, then `discern "
+            "memory restore {rescued}`",
+            rescued=rescued,
+        )
         if rescued
-        else "put it back, or close Discern everywhere and start it again"
+        else Sentence("put it back, or close Discern everywhere and start it again")
     )
-    return (
-        f"the journal {path} or its log was deleted, moved or replaced while it was open, so nothing "
-        f"more is kept; {mend}"
+    return Sentence(
+        "the journal {path} or its log was deleted, moved or replaced while it was "
+        "open, so nothing more is kept; {mend}",
+        path=path,
+        mend=mend,
     )
 
 
@@ -335,7 +344,7 @@ def _refuse_emptied(path: Path) -> None:
         )
     size = about.st_size
     if size < _LEAST and (size or logged or newest_copy(path)):
-        raise HomeError(verbatim(damaged(path, f"{size} bytes are left of it")))
+        raise HomeError(damaged(path, Sentence("{size} bytes are left of it", size=size)))
 
 
 def aside_name(file: Path) -> str:
@@ -350,9 +359,9 @@ def newest_copy(path: Path) -> Path | None:
     return max(found, key=lambda item: item.stat().st_mtime) if found else None
 
 
-def explain(path: Path, error: sqlite3.Error | OSError) -> str:
+def explain(path: Path, error: sqlite3.Error | OSError) -> Sentence:
     """Return the sentence for a person: what happened to the journal at `path`, and what to do."""
-    whole = "what was kept before is untouched"
+    whole = Sentence("what was kept before is untouched")
     if isinstance(error, OSError):
         said, code, exact = error.strerror or str(error), 0, 0
     else:
@@ -360,37 +369,58 @@ def explain(path: Path, error: sqlite3.Error | OSError) -> str:
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "decode to UTF-8" in said:
         return damaged(path, said)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return (
-            f"the journal {path} is held by another process for over {BUSY_SECONDS:.0f} seconds; "
-            f"{whole}, try again when it is done"
+        return Sentence(
+            "the journal {path} is held by another process for over "
+            "{busy_seconds:.0f} seconds; {whole}, try again when it is done",
+            path=path,
+            busy_seconds=BUSY_SECONDS,
+            whole=whole,
         )
     if code in _READ_ONLY or (isinstance(error, OSError) and error.errno in _NO_LEAVE):
-        return (
-            f"the journal {path} or its folder is read-only ({said}), so nothing could be kept; "
-            f"{whole}, give it write permission or set DISCERN_HOME to another folder"
+        return Sentence(
+            "the journal {path} or its folder is read-only ({said}), so nothing could "
+            "be kept; {whole}, give it write permission or set DISCERN_HOME to "
+            "another folder",
+            path=path,
+            said=said,
+            whole=whole,
         )
     if exact == sqlite3.SQLITE_IOERR_SHORT_READ:
-        return (
-            f"the log of the journal {path} was deleted or cut short while another process has it "
-            "open; close Discern everywhere and start it again"
+        return Sentence(
+            "the log of the journal {path} was deleted or cut short while another "
+            "process has it open; close Discern everywhere and start it again",
+            path=path,
         )
     if code == sqlite3.SQLITE_FULL or exact in _NO_ROOM:
-        return (
-            f"no room to write the journal {path} ({said}); {whole}, free some space on that disk "
-            "and try again"
+        return Sentence(
+            "no room to write the journal {path} ({said}); {whole}, free some space "
+            "on that disk and try again",
+            path=path,
+            said=said,
+            whole=whole,
         )
-    return f"cannot use the journal {path}: {said}; {whole}, check its disk and permissions"
+    return Sentence(
+        "cannot use the journal {path}: {said}; {whole}, check its disk and permissions",
+        path=path,
+        said=said,
+        whole=whole,
+    )
 
 
-def damaged(path: Path, said: str) -> str:
+def damaged(path: Path, said: Sentence | str) -> Sentence:
     """Return the sentence for a journal that is not whole, with the way to the newest copy."""
     newest = newest_copy(path)
     mend = (
-        f"`discern memory restore {newest}` goes back to the newest copy"
+        Sentence("`discern memory restore {newest}` goes back to the newest copy", newest=newest)
         if newest
-        else "`discern memory restore FILE` puts a backup in its place"
+        else Sentence("`discern memory restore FILE` puts a backup in its place")
     )
-    return f"the journal {path} is damaged ({said}); {mend} and keeps this one aside"
+    return Sentence(
+        "the journal {path} is damaged ({said}); {mend} and keeps this one aside",
+        path=path,
+        said=said,
+        mend=mend,
+    )
 
 
 def _primary(error: sqlite3.Error) -> int:

@@ -23,6 +23,7 @@ from memory.journal.differences import Differences
 from memory.journal.facts import count_change
 from memory.journal.forgetting import Forgetting, require_purge
 from memory.journal.turns import Turns
+from memory.sentence import Sentence
 
 LAST_THREAD = "last thread"
 """The fact that names the thread last spoken in."""
@@ -110,7 +111,11 @@ class Threads:
         """
         if not self._has_thread(name):
             near = get_close_matches(name, [known for known, _n, _at in self.all()], n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "`discern sessions list` shows them"
+            hint = (
+                Sentence("did you mean {near!r}?", near=near[0])
+                if near
+                else Sentence("`discern sessions list` shows them")
+            )
             raise UnknownIdError(
                 "there is no thread {name!r}; {hint}", name=name[:LONGEST_NAME], hint=hint
             )

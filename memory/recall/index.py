@@ -27,7 +27,7 @@ from memory.journal.journal import Journal
 from memory.recall.chroma_store import Store, collection_name, open_folder, open_server
 from memory.recall.embedder import Embedder, NgramEmbedder
 from memory.recall.index_cursor import Cursor, between
-from memory.sentence import verbatim
+from memory.sentence import Sentence
 from memory.settings.paths import private_folder
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Index:
         self._writing = False
         self._last: Cursor | None = None
         self._anew = False
-        self._failed: str | None = None
+        self._failed: Sentence | None = None
         self._failed_at = 0.0
         self._steps: tuple[int, int] = (0, 0)
         self._closing = False
@@ -80,15 +80,22 @@ class Index:
     # --- what others ask ---------------------------------------------------------------------
 
     @property
-    def notice(self) -> str | None:
+    def notice(self) -> Sentence | None:
         """Why recall goes by words alone just now; None while it does not."""
         if self._failed:
-            return f"{self._failed}; recall goes by words alone"
+            return Sentence("{failed}; recall goes by words alone", failed=self._failed)
         if self._level:
             return None
         done, total = self._steps
-        share = f" ({done:,} of {total:,})" if total else ""
-        return f"the index is being made{share}; recall goes by words alone until then"
+        share = Sentence(" ({done:,} of {total:,})", done=done, total=total) if total else ""
+        return Sentence(
+            "the index is being made{share}; recall goes by words alone until then", share=share
+        )
+
+    @property
+    def pending(self) -> bool:
+        """Whether it is still being made; nothing is wrong then."""
+        return not self._failed and not self._level
 
     def nudge(self) -> None:
         """Have it look at the journal; returns at once."""
@@ -150,7 +157,8 @@ class Index:
             self._failed_at = 0.0
         if not self.settle(progress):
             raise HomeError(
-                "the index cannot be made: {failed}", failed=self._failed or "it is closing"
+                "the index cannot be made: {failed}",
+                failed=self._failed or Sentence("it is closing"),
             )
         return len(self.ids())
 
@@ -186,8 +194,11 @@ class Index:
                 self._changed.notify_all()
 
     def _fail(self, error: Exception) -> None:
-        said = str(error).strip().split("\n")[0][:200]
-        self._failed = said if isinstance(error, DiscernError) else f"the index is damaged: {said}"
+        if isinstance(error, DiscernError):
+            self._failed = error.sentence
+        else:
+            said = str(error).strip().split("\n")[0][:200]
+            self._failed = Sentence("the index is damaged: {said}", said=said)
         self._failed_at = time.monotonic()
         self._level = False
         self._let_go()
@@ -286,8 +297,10 @@ def open_index(
         private_folder(home.index)
         lock = open_lock(home.index / "owner.lock")
     except OSError as error:
-        said = (
-            f"cannot write the index in {home.index}: {error.strerror or error}; check that folder"
+        said = Sentence(
+            "cannot write the index in {index}: {strerror}; check that folder",
+            index=home.index,
+            strerror=error.strerror or error,
         )
         return Index(journal, partial(_refuse, said))
     try:
@@ -303,8 +316,8 @@ def open_index(
     return Index(journal, in_folder, lock)
 
 
-def _refuse(said: str) -> NoReturn:
-    raise HomeError(verbatim(said))
+def _refuse(said: Sentence) -> NoReturn:
+    raise HomeError(said)
 
 
 def _journal_id(journal: Journal) -> str:

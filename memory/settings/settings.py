@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from memory.errors import FileError, SettingsError
 from memory.files.bounded_read import read_toml
+from memory.sentence import Sentence
 from memory.settings.paths import Home as Home
 
 
@@ -262,7 +263,11 @@ def _refuse_unknown_keys(base: Mapping[str, Any], layer: Mapping[str, Any], sour
     for name in given if isinstance(given, Mapping) else ():
         if name not in base["keys"]:
             near = get_close_matches(name, base["keys"], n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}?" if near else "`discern config show` lists them:"
+            hint = (
+                Sentence("did you mean {near}?", near=near[0])
+                if near
+                else Sentence("`discern config show` lists them:")
+            )
             raise SettingsError(
                 "{source} has an unknown key keys.{name}; {hint} mend or remove it",
                 source=source,

@@ -75,7 +75,7 @@ def write_settings(home: Home, values: Values) -> None:
             path=path,
         ) from error
     except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
-        cause = error.strerror if isinstance(error, OSError) else "it is a link to itself"
+        cause = error.strerror if isinstance(error, OSError) else Sentence("it is a link to itself")
         raise HomeError(
             "cannot write {path}: {cause}; check its permissions{more}",
             path=path,

@@ -22,6 +22,7 @@ from memory.difference import Difference, State, new_id, now
 from memory.errors import ExchangeError, UnknownIdError
 from memory.files.atomic_write import write_whole
 from memory.memory import Memory
+from memory.sentence import Sentence
 from memory.settings.paths import expanded
 from memory.transfer.export_schema import (
     Record,
@@ -148,7 +149,9 @@ def _check_chains(path: Path, fresh: dict[str, Record], lines: dict[str, int]) -
         while after is not None and after not in ended:
             if after not in lines or after in chain:
                 why = (
-                    "which leads back to itself" if after in chain else "which is not in this file"
+                    Sentence("which leads back to itself")
+                    if after in chain
+                    else Sentence("which is not in this file")
                 )
                 raise ExchangeError(
                     "line {lines} of {path} says superseded_by {after!r}, {why}; remove "

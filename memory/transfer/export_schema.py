@@ -20,7 +20,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from memory.difference import Contrast, Difference, Message, Moment, Span, clean_field, now
 from memory.errors import ExchangeError, MarkError
 from memory.kinds import require_kind
-from memory.sentence import verbatim
+from memory.sentence import Sentence
 
 VERSION = 1
 MAX_TALK = 200_000
@@ -178,7 +178,7 @@ def read_line(line: bytes) -> Record:
     try:
         record = Record.model_validate_json(line)
     except ValidationError as error:
-        raise ExchangeError(verbatim(_said(error))) from None
+        raise ExchangeError(_said(error)) from None
     return _checked(record)
 
 
@@ -219,12 +219,16 @@ def _checked(record: Record) -> Record:
     limit = now() + SKEW
     for name, moment in (("at", record.at), ("edited", record.edited)):
         if moment is not None and not EARLIEST <= moment <= limit:
-            when = "in the future" if moment > limit else "before the year 2000"
+            if moment > limit:
+                raise ExchangeError(
+                    "{name} = {moment} lies in the future; mend that date",
+                    name=name,
+                    moment=moment.isoformat(),
+                )
             raise ExchangeError(
-                "{name} = {moment} lies {when}; mend that date",
+                "{name} = {moment} lies before the year 2000; mend that date",
                 name=name,
                 moment=moment.isoformat(),
-                when=when,
             )
     changed: dict[str, Any] = {}
     try:
@@ -253,20 +257,25 @@ def _placed(span: Quote, replied: str) -> Quote:
     return Quote(start=start, end=start + len(quote), quote=quote)
 
 
-def _said(error: ValidationError) -> str:
+def _said(error: ValidationError) -> Sentence:
     first = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in first["loc"])
     said = first["msg"]
     if first["type"] == "json_invalid":
         said = said.removeprefix("Invalid JSON: ").replace("at line 1 column", "at byte")
-        return f"is not JSON: {said}; mend or remove it"
+        return Sentence("is not JSON: {said}; mend or remove it", said=said)
     if first["type"] == "extra_forbidden":
-        return f"has an unknown key {key!r}; mend or remove it"
+        return Sentence("has an unknown key {key!r}; mend or remove it", key=key)
     if first["type"] == "missing":
-        return f"has no {key!r}; add it or remove the line"
+        return Sentence("has no {key!r}; add it or remove the line", key=key)
     if not key:
-        return "is not an object of a difference; mend or remove it"
+        return Sentence("is not an object of a difference; mend or remove it")
     said = re.sub(r"^(Value error, )?((Input|String|List) should )?", "", said)
     shown = repr(first["input"])
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    return f"{key} = {shown} is refused, it should {said}; mend that value"
+    return Sentence(
+        "{key} = {shown} is refused, it should {said}; mend that value",
+        key=key,
+        shown=shown,
+        said=said,
+    )

@@ -101,12 +101,12 @@ def counts(path: Path) -> tuple[int, int]:
     except sqlite3.Error as error:
         said, version, tables = str(error), 0, {"turns", "differences"}
     if said != "ok":
-        why = f"is damaged ({said}); use an older copy"
-    elif version > len(MIGRATIONS):
-        why = "was written by a newer Discern; update Discern to use it"
-    else:
-        why = "is no journal of Discern's; name another file"
-    raise HomeError("{path} {why}", path=path, why=why)
+        raise HomeError("{path} is damaged ({said}); use an older copy", path=path, said=said)
+    if version > len(MIGRATIONS):
+        raise HomeError(
+            "{path} was written by a newer Discern; update Discern to use it", path=path
+        )
+    raise HomeError("{path} is no journal of Discern's; name another file", path=path)
 
 
 def restore(home: Home, path: Path) -> Restored:

@@ -170,7 +170,7 @@ def _index(journal: Journal, index: Index | None) -> Iterator[Finding]:
     if index is None:
         return
     if not index.settle(timeout=_SETTLING):
-        yield Finding("warning", index.notice or "the index of vectors is not level", _REBUILD)
+        yield Finding("warning", str(index.notice or "the index of vectors is not level"), _REBUILD)
         return
     wanted = {str(row[0]) for row in journal.database.rows("select id from differences")}
     held = index.ids()

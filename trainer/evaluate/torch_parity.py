@@ -17,7 +17,7 @@ from agent.llama.gguf_header import read_header
 from agent.llama.load_check import recall, refusal, remember, require_chat_model, step
 from agent.models.models import free_memory
 from memory.errors import ModelError
-from memory.sentence import verbatim
+from memory.sentence import Sentence
 from memory.settings.paths import Home, expanded
 from trainer.fit.base_model import require_trainable
 
@@ -47,8 +47,7 @@ def require_agreement(path: Path) -> None:
         return
     result = ask_child("trainer.evaluate.torch_parity", str(path), seconds=120 + size / 5e6)
     if "divergence" not in result.values:
-        why = result.values.get("refused") or refusal(path, result)
-        raise ModelError(verbatim(why))
+        raise ModelError(result.sentence("refused") or refusal(path, result))
     divergence = float(result.values["divergence"])
     if not divergence <= MOST:
         raise ModelError(
@@ -85,7 +84,7 @@ def divergence(path: Path) -> float:
 
 
 def _compare(path: Path) -> None:
-    step("computing with it in torch")
+    step(Sentence("computing with it in torch"))
     tell(divergence=divergence(path))
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from memory.errors import DiscernError
 from memory.i18n.i18n import tr, trn
-from memory.i18n.retold import retold
+from memory.i18n.messages import render
 from tui.chat.context import ChatContext
 from tui.chat.stream import ReplyStream
 from tui.chat.thread_view import ThreadView
@@ -198,7 +198,7 @@ class Conversation:
         transcript = self._context.transcript
         if hint is not None and transcript.view_of(hint.turn.id) is not None:
             how = "/diff" if hint.turn.id == view.turn.id else "Alt+↑ d"
-            said = tr("{reason}: {how} marks it", reason=retold(hint.reason), how=how)
+            said = tr("{reason}: {how} marks it", reason=render(hint.reason), how=how)
             await transcript.add(Hint(f"◇ {said}", hint.turn.id))
 
     # --- between turns -----------------------------------------------------------------------
@@ -243,6 +243,8 @@ class Conversation:
         said = await asyncio.to_thread(self._chat.update_adapter)
         if said is None:
             return False
-        await self._context.say(retold(said), "error" if "refused" in said else "done")
+        await self._context.say(
+            render(said), "error" if self._context.chat.adapter_refused else "done"
+        )
         self._thread.refresh_status()
         return True

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
+from memory.i18n.messages import render
+from memory.sentence import Sentence
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 
@@ -76,7 +78,7 @@ class Opening:
                 self._settings,
                 thread=self._thread,
                 new=self._new,
-                on_step=lambda text: self._say(text),
+                on_step=lambda doing: self._say(doing),
             )
         except Exception as error:
             self._post(Opened(None, error))
@@ -90,5 +92,5 @@ class Opening:
         if not self._left.is_set():
             self._post(Opened(chat, None))
 
-    def _say(self, text: str) -> None:
-        self._post(OpeningStep(text))
+    def _say(self, doing: Sentence) -> None:
+        self._post(OpeningStep(render(doing)))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from memory.i18n.retold import retold
+from memory.i18n.messages import render
+from memory.sentence import Sentence
 from tui.chat.context import ChatContext
 from tui.chat.conversation import Conversation
 from tui.chat.thread_view import ThreadView
@@ -23,7 +24,7 @@ class Polling:
     ) -> None:
         self._context, self._thread = context, thread
         self._conversation, self._training = conversation, training
-        self._noticed: set[str] = set()
+        self._noticed: set[Sentence] = set()
         self._last_error = ""
 
     async def poll(self) -> None:
@@ -53,10 +54,10 @@ class Polling:
         chat = self._context.chat
         index = chat.memory.notice
         self._context.status.change(by_words=index is not None)
-        if index is not None and "is being made" in index:
+        if chat.memory.index_pending:
             index = None
         for notice in filter(None, (index, *chat.notices)):
             if notice not in self._noticed:
                 self._noticed.add(notice)
-                said = retold(notice)
+                said = render(notice)
                 await self._context.say(f"{said[:1].upper()}{said[1:]}.")

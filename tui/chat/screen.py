@@ -16,7 +16,6 @@ from textual.screen import Screen
 
 from memory.errors import DiscernError
 from memory.i18n.i18n import tr
-from memory.i18n.retold import retold
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from tui.chat.context import ChatContext, ReplyState
@@ -123,7 +122,7 @@ class ChatScreen(Screen[None]):
     def on_opening_step(self, message: OpeningStep) -> None:
         """Show the current step of loading."""
         if self.status.status.passing:
-            self.status.change(passing=f"{retold(message.text)}…")
+            self.status.change(passing=f"{message.text}…")
 
     async def on_opened(self, message: Opened) -> None:
         """Show the thread, or exit with the error."""

@@ -19,7 +19,7 @@ from textual.widgets import Input, Static
 
 from memory.errors import DiscernError
 from memory.i18n.i18n import tr
-from memory.i18n.retold import retold
+from memory.i18n.messages import render
 from tui.keys.bindings import bindings, hints, keyboard_of
 from tui.screens.modal import Modal
 from tui.terminal.sanitize import clean, one_line
@@ -121,7 +121,7 @@ class CompareScreen(Modal[str | None]):
         try:
             pair = await self._ask((first, second), self._line.value.strip())
         except DiscernError as error:
-            self._say(retold(str(error)))
+            self._say(render(error.sentence))
             return
         self._replies = [pair.first, pair.second]
         self._draw()

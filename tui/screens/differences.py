@@ -23,7 +23,7 @@ from textual.widgets.option_list import Option
 
 from memory.errors import DiscernError
 from memory.i18n.i18n import tr
-from memory.i18n.retold import retold
+from memory.i18n.messages import render
 from memory.kinds import in_words
 from tui.keys.bindings import bindings, hints, keyboard_of
 from tui.screens.modal import Modal
@@ -259,7 +259,7 @@ class DifferencesScreen(Modal[Wish | None]):
             elif old is not None:
                 await asyncio.to_thread(self._memory.supersede, old.id, item.id)
         except DiscernError as error:
-            self._say(retold(str(error)))
+            self._say(render(error.sentence))
         else:
             self._say()
         self._read()

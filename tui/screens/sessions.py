@@ -23,7 +23,7 @@ from textual.widgets import Input, Static
 from agent.forget.residual_copies import cleared_by_training
 from memory.errors import DiscernError
 from memory.i18n.i18n import tr, trn
-from memory.i18n.retold import retold
+from memory.i18n.messages import render
 from tui.keys.bindings import bindings, hints, keyboard_of
 from tui.screens.modal import Modal
 from tui.terminal.sanitize import clean, one_line
@@ -221,7 +221,7 @@ class SessionsScreen(Modal[Chosen | None]):
         try:
             said = await asyncio.to_thread(change)
         except DiscernError as error:
-            text = retold(str(error))
+            text = render(error.sentence)
             self._warn(f"{text[:1].upper()}{text[1:]}.")
             return
         self._say(said)

@@ -20,7 +20,7 @@ from textual.widgets import Static
 
 from memory.errors import DiscernError
 from memory.i18n.i18n import tr
-from memory.i18n.retold import retold
+from memory.i18n.messages import render
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
 from tui.screens.modal import Modal
@@ -125,7 +125,7 @@ class SetupScreen(Modal[None]):
         try:
             leave(self._home)
         except DiscernError as error:
-            self.app.notify(retold(str(error)), severity="error", markup=False)
+            self.app.notify(render(error.sentence), severity="error", markup=False)
         self.dismiss()
 
     # --- what the pages say ------------------------------------------------------------------
@@ -174,7 +174,7 @@ class SetupScreen(Modal[None]):
             if plan is not None:
                 await asyncio.to_thread(service.install, plan)
         except DiscernError as error:
-            await self._show(2, NightPage(self._home, self._settings, retold(str(error))))
+            await self._show(2, NightPage(self._home, self._settings, render(error.sentence)))
             return
         width = self.size.width - 4
         written = [tr("Written to {path}:", path=self._home.settings_file)]

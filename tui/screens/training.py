@@ -22,7 +22,7 @@ from textual.widgets import Static
 
 from memory.errors import DiscernError
 from memory.i18n.i18n import tr
-from memory.i18n.retold import retold
+from memory.i18n.messages import render
 from memory.journal.journal import Journal
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
@@ -207,7 +207,7 @@ class TrainingScreen(Modal[None]):
                 self._end(word)
                 self._told = word
             except DiscernError as error:
-                self._said = retold(str(error))
+                self._said = render(error.sentence)
         else:
             self._asking = word
         self._draw()

@@ -10,8 +10,9 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from agent.models.pull import Offer
+from memory.errors import DiscernError
 from memory.i18n.i18n import decimal, tr
-from memory.i18n.retold import retold
+from memory.i18n.messages import render
 from memory.settings.paths import Home
 from tui.setup.fetching import Advanced, Fetched, Fetching, Looked
 from tui.setup.setup_page import SetupPage
@@ -66,7 +67,7 @@ class FetchPage(SetupPage, can_focus=True):
         """Show what it is, and ask."""
         message.stop()
         if message.offer is None:
-            self.post_message(self.Left(retold(str(message.error))))
+            self.post_message(self.Left(_why(message.error)))
             return
         self._offer = offer = message.offer
         self.lead(tr("This would be fetched:"))
@@ -119,7 +120,7 @@ class FetchPage(SetupPage, can_focus=True):
         if message.path is not None:
             self.post_message(self.Done(message.path))
         else:
-            self.post_message(self.Left(retold(str(message.error))))
+            self.post_message(self.Left(_why(message.error)))
 
     def back(self) -> bool:
         """Stop, and go back to the choice."""
@@ -133,6 +134,10 @@ class FetchPage(SetupPage, can_focus=True):
             )
         self.post_message(self.Left(said))
         return True
+
+
+def _why(error: DiscernError | None) -> str:
+    return "" if error is None else render(error.sentence)
 
 
 def _mega(size: int) -> str:

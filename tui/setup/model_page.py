@@ -13,7 +13,7 @@ from textual.widgets import Input
 
 from memory.errors import DiscernError
 from memory.i18n.i18n import decimal, tr
-from memory.i18n.retold import retold
+from memory.i18n.messages import render
 from memory.settings.paths import Home, expanded
 from memory.settings.settings import Settings
 from tui.setup.setup import Choice, choices, judge, starter_card
@@ -190,10 +190,10 @@ class ModelPage(SetupPage):
         if said is None:
             return str(item.path)
         if isinstance(said, DiscernError):
-            return retold(str(said))
+            return render(said.sentence)
         worst = [line.text for line in said.lines if line.state != "ok"]
         told = worst or [line.text for line in said.lines if line.what in ("kind", "memory")]
-        return f"{item.path}\n{'; '.join(map(retold, told[:2]))}"
+        return f"{item.path}\n{'; '.join(map(render, told[:2]))}"
 
     # --- answering ---------------------------------------------------------------------------
 
@@ -225,12 +225,12 @@ class ModelPage(SetupPage):
         try:
             said = await asyncio.to_thread(judge, path, self._settings)
         except DiscernError as error:
-            self.say(retold(str(error)))
+            self.say(render(error.sentence))
             return
         if said.serves:
             self.post_message(self.Chosen(f"here:{path}", path))
         else:
-            self.say(next(line.text for line in said.lines if line.state == "broken"))
+            self.say(render(next(line.text for line in said.lines if line.state == "broken")))
 
     def back(self) -> bool:
         """Leave the line for a path."""

@@ -13,7 +13,7 @@ from textual.widgets import Input, Static
 
 from memory.errors import DiscernError
 from memory.i18n.i18n import tr
-from memory.i18n.retold import retold
+from memory.i18n.messages import render
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from tui.setup.setup import When, with_time
@@ -77,7 +77,7 @@ class NightPage(SetupPage):
         try:
             self._kind = await asyncio.to_thread(service.detect)
         except DiscernError as error:
-            self._no_timer = retold(str(error))
+            self._no_timer = render(error.sentence)
         self._describe(self._list.pointed)
 
     def _draw(self, key: str | None = None) -> None:
@@ -147,7 +147,7 @@ class NightPage(SetupPage):
             kind = self._kind if self._kind else await asyncio.to_thread(service.detect)
             plan = service.plan(kind, self._home.prepare(), settings)
         except DiscernError as error:
-            self.say(retold(str(error)))
+            self.say(render(error.sentence))
         else:
             self._answer("timer", plan)
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from memory.errors import FileError, HomeError, SettingsError
 from memory.files.bounded_read import read_text
+from memory.sentence import Sentence
 from memory.settings.paths import Home, persons_umask, private_folder
 
 USUAL = ("nano", "vim", "vi")
@@ -97,7 +98,11 @@ def edited(draft: str, command: list[str], drafts: Path) -> str:
             ) from error
         if code != 0:
             keep = not _still(path, draft)
-            where = f" what was written there is in {path}" if keep else " the draft is as it was"
+            where = (
+                Sentence(" what was written there is in {path}", path=path)
+                if keep
+                else Sentence(" the draft is as it was")
+            )
             raise SettingsError(
                 "the editor {command} ended with code {code};{where}",
                 command=command[0],
@@ -108,7 +113,7 @@ def edited(draft: str, command: list[str], drafts: Path) -> str:
             return read_text(path).replace("\r\n", "\n").removesuffix("\n")
         except (FileNotFoundError, FileError) as error:
             keep = path.exists()
-            cause = error.cause if isinstance(error, FileError) else "it is gone"
+            cause = error.cause if isinstance(error, FileError) else Sentence("it is gone")
             raise SettingsError(
                 "what the editor {command} left in {path} cannot be read: {cause}; the "
                 "draft is as it was",

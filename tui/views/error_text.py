@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from memory.errors import DiscernError
 from memory.i18n.i18n import tr
-from memory.i18n.retold import retold
+from memory.i18n.messages import render
 
 
 def error_text(error: Exception) -> str:
     """Return a sentence for an error; one that is not a `DiscernError` is named by its class."""
-    text = str(error)
     if isinstance(error, DiscernError):
-        text = retold(text)
+        text = render(error.sentence)
         return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
     return tr(
         "Something broke inside Discern ({kind}: {text}); the chat goes on.",
         kind=type(error).__name__,
-        text=text,
+        text=str(error),
     )

@@ -148,11 +148,11 @@ def test_a_damaged_file_is_put_aside_and_made_anew_from_the_journal(
     damage(home.checkpoints)
     before = home.checkpoints.read_bytes()
     if damage is not nonsense:
-        assert "are damaged" in (look(home.checkpoints) or "")
+        assert "are damaged" in str(look(home.checkpoints))
     with Chat.open(home, quick, thread="work") as chat:
         list(chat.say("Again"))
-        assert "made anew from the journal" in " ".join(chat.notices)
-        assert str(damaged_copy(home.checkpoints)) in " ".join(chat.notices)
+        assert "made anew from the journal" in " ".join(map(str, chat.notices))
+        assert str(damaged_copy(home.checkpoints)) in " ".join(map(str, chat.notices))
         assert damaged_copy(home.checkpoints).read_bytes() == before
         assert [turn.asked for turn in chat.thread.turns()] == ["Hello", "Again"]
         assert stands_at(chat, "work") == chat.thread.turns()[-1].id
@@ -187,12 +187,12 @@ def test_what_cannot_be_written_stays_in_memory_and_is_said(home: Home, quick: S
     with Chat.open(home, quick, thread="work") as chat:
         list(chat.say("Hello"))
         list(chat.say("Again"))
-        assert "cannot write the checkpoints" in " ".join(chat.notices)
+        assert "cannot write the checkpoints" in " ".join(map(str, chat.notices))
         assert stands_at(chat, "work") == chat.thread.turns()[-1].id
         assert [turn.asked for turn in chat.thread.turns()] == ["Hello", "Again"]
         chat.marks.forget(chat.marks.add("surprise").difference.id)
         assert [turn.asked for turn in chat.thread.turns()] == ["Hello"]
-    assert "cannot write" in (look(home.checkpoints) or "")
+    assert "cannot write" in str(look(home.checkpoints))
 
 
 def test_a_file_that_fills_up_under_an_open_chat_stops_no_turn(home: Home, quick: Settings) -> None:
@@ -204,7 +204,7 @@ def test_a_file_that_fills_up_under_an_open_chat_stops_no_turn(home: Home, quick
                                        "channel, value) values ('', '', '', 0, '', "
                                        "zeroblob(1000000)); end")  # fmt: skip
         list(chat.say("Again"))
-        assert "no room to write the checkpoints" in " ".join(chat.notices)
+        assert "no room to write the checkpoints" in " ".join(map(str, chat.notices))
         assert [turn.asked for turn in chat.thread.turns()] == ["Hello", "Again"]
 
 

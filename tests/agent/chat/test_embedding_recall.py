@@ -60,6 +60,6 @@ def test_a_model_that_is_not_there_is_said_and_recall_goes_by_words(
         memory.mark(make_turn("Who is Mendl?"), "error", sounds="A baker.")
         assert not memory.settle(30)
         assert memory.notice is not None
-        assert "none.gguf" in memory.notice
-        assert "recall goes by words alone" in memory.notice
+        assert "none.gguf" in str(memory.notice)
+        assert "recall goes by words alone" in str(memory.notice)
         assert memory.search("who is mendl")

@@ -6,7 +6,7 @@ import asyncio
 
 from memory.errors import AdapterError
 from memory.i18n.i18n import quoted, tr, trn
-from memory.i18n.retold import retold
+from memory.i18n.messages import render
 from tui.chat.context import ChatContext
 from tui.chat.conversation import Conversation
 
@@ -67,7 +67,7 @@ class AdapterHandler:
         try:
             pointer = read_pointer(folder)
         except AdapterError as error:
-            await self._context.say(retold(str(error)), "error")
+            await self._context.say(render(error.sentence), "error")
             pointer = Pointer()
         lines = []
         signs = {pointer.waiting: "◇", pointer.current: "◆"}

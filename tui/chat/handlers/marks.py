@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from memory.errors import DiscernError, MarkError
 from memory.i18n.i18n import tr
-from memory.i18n.retold import retold
+from memory.i18n.messages import render
 from tui.chat.context import ChatContext
 from tui.chat.conversation import Conversation
 from tui.chat.thread_view import ThreadView
@@ -110,7 +110,7 @@ class MarkHandler:
         if bare:
             draft = await asyncio.to_thread(self._context.chat.draft, item)
             if card.is_attached:
-                card.offer(draft.contrast, retold(draft.message))
+                card.offer(draft.contrast, render(draft.message) if draft.message else "")
 
     async def _find(self, identity: str) -> Difference | None:
         """The named mark, else the latest of the chosen reply, else the latest of the thread."""

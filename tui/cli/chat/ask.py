@@ -91,7 +91,7 @@ def ask(
                 thread=thread,
                 new=not thread and not go_on,
                 use_adapter=not no_adapter,
-                on_step=step,
+                on_step=lambda doing: step(str(doing)),
             )
         )
         if no_recall:
@@ -104,7 +104,7 @@ def ask(
         stopped = stack.enter_context(_stops(chat.stop))
         events = stack.enter_context(closing(chat.say(question)))
         finished = (_as_events if stream else _as_document if as_json else _as_text)(chat, events)
-        for notice in chat.notices:
+        for notice in map(str, chat.notices):
             echo(f"discern: {notice[:1].lower()}{notice[1:]}", err=True)
         if stopped:
             said = (

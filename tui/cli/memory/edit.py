@@ -85,7 +85,7 @@ def contrast(identity: str, keep: bool, model: str | None, as_json: bool) -> int
     from agent.chat.marking import receipt
 
     home, settings = open_home(model)
-    with Chat.open(home, settings, dense=False, on_step=step) as chat:
+    with Chat.open(home, settings, dense=False, on_step=lambda doing: step(str(doing))) as chat:
         item = chat.journal.differences.get(identity)
         step("drafting")
         draft = chat.draft(item)
@@ -96,7 +96,14 @@ def contrast(identity: str, keep: bool, model: str | None, as_json: bool) -> int
         said = receipt(chat.journal, item, settings, typed=False)
     kept = keep and bool(draft.contrast)
     if as_json:
-        print_json({"id": item.id, **lines, "kept": kept, "said": draft.message or None})
+        print_json(
+            {
+                "id": item.id,
+                **lines,
+                "kept": kept,
+                "said": str(draft.message) if draft.message else None,
+            }
+        )
     elif draft.contrast:
         from tui.cli.memory.list import print_facts
 

@@ -119,7 +119,7 @@ def check(as_json: bool) -> int:
         with working("checking the journal"):
             found = look(home, memory.journal, memory.index)
             if wrong := look_at_checkpoints(home.checkpoints):
-                sentence, _, mend = wrong.partition("; ")
+                sentence, _, mend = str(wrong).partition("; ")
                 found = (*found, Finding("warning", sentence, mend))
             if (kept := damaged_copy(home.checkpoints)).exists():
                 sentence = f"damaged checkpoints were moved to {kept}"

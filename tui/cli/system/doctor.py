@@ -148,7 +148,7 @@ def _checkpoints() -> list[Finding]:
     wrong = look(Home.locate().checkpoints)
     if wrong is None:
         return [Finding("threads", "ok", "checkpoints of open threads, intact")]
-    text, _, mend = wrong.partition("; ")
+    text, _, mend = str(wrong).partition("; ")
     return [Finding("threads", "note", text, mend)]
 
 

@@ -287,4 +287,4 @@ def _show(found: object, as_json: bool) -> None:
     echo(f"{one_line(found.name)}  {one_line(str(found.path))}")
     for line in found.lines:
         sign = styled(SIGNS[line.state], fg=COLOURS[line.state])
-        echo("  ", sign, f" {line.what:<10} {one_line(line.text)}")
+        echo("  ", sign, f" {line.what:<10} {one_line(str(line.text))}")

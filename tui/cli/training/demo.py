@@ -145,7 +145,7 @@ def _live(home: Home, story: Story) -> None:
     settings = shipped.model_copy(
         update={"sampling": shipped.sampling.model_copy(update={"temperature": 0.0})}
     )
-    with Chat.open(home, settings, on_step=step) as chat:
+    with Chat.open(home, settings, on_step=lambda doing: step(str(doing))) as chat:
         step("")
         story.tell(f"A new home folder with the model {chat.engine.info.name}.")
         before = {question: _ask(chat, question, recall=False)[0] for question in UNRELATED}
