@@ -229,7 +229,7 @@ def test_an_adapter_that_crashes_llama_cpp_crashes_only_the_probe(
 ) -> None:
     # Our own look through the file would refuse it; the probe's child is made to skip that.
     (tmp_path / "sitecustomize.py").write_text(
-        "import agent.llama.adapter_file\nagent.adapter_file.inspect = lambda *_: None\n"
+        "import agent.llama.adapter_file\nagent.llama.adapter_file.inspect = lambda *_: None\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     bad = write_lora(tmp_path / "bad.gguf", alpha=np.float64(8))
