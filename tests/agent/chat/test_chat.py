@@ -81,7 +81,7 @@ def test_recall_can_be_switched_off(chat: Chat) -> None:
     assert finished(chat.say(QUESTION)).turn.recalled == ()
 
 
-def test_a_thread_goes_on_where_it_was_left(home: Home, tiny_settings: Settings) -> None:
+def test_a_thread_continues_where_it_was_left(home: Home, tiny_settings: Settings) -> None:
     with Chat.open(home, tiny_settings, thread="work", dense=False) as chat:
         first = finished(chat.say("One"))
     with Chat.open(home, tiny_settings, dense=False) as chat:
@@ -116,7 +116,7 @@ def test_a_stopped_reply_is_kept_and_can_be_marked(
         assert chat.marks.add("surprise").difference.replied == done.turn.replied
 
 
-def test_an_unanswered_question_is_left_out_of_the_talk(chat: Chat) -> None:
+def test_an_unanswered_question_is_left_out_of_the_history(chat: Chat) -> None:
     events = chat.say("Cut off")
     next(events)
     events.close()
@@ -126,7 +126,7 @@ def test_an_unanswered_question_is_left_out_of_the_talk(chat: Chat) -> None:
     assert finished(chat.say("Hi")).turn.prompt_tokens == after
 
 
-def test_a_message_that_does_not_fit_is_refused_and_the_talk_goes_on(chat: Chat) -> None:
+def test_a_message_that_does_not_fit_is_refused_and_the_thread_continues(chat: Chat) -> None:
     with pytest.raises(ModelError, match="the message takes"):
         list(chat.say("w" * 700))
     with pytest.raises(ModelError, match="the message is empty"):
@@ -134,7 +134,7 @@ def test_a_message_that_does_not_fit_is_refused_and_the_talk_goes_on(chat: Chat)
     assert finished(chat.say("Hi")).turn.asked == "Hi"
 
 
-def test_a_better_answer_that_fits_no_lesson_is_said_in_the_receipt(chat: Chat) -> None:
+def test_the_receipt_says_that_a_better_answer_is_too_long(chat: Chat) -> None:
     list(chat.say("one"))
     assert "Recalled from now on" in chat.marks.add("error", sounds="Short.").text
     receipt = chat.marks.add("error", sounds="long " * 600)
@@ -154,7 +154,9 @@ def test_a_thread_needs_a_printable_name(chat: Chat, name: str) -> None:
         chat.thread.switch(name)
 
 
-def test_a_missing_model_is_refused_before_anything_is_held(home: Home, settings: Settings) -> None:
+def test_a_missing_model_is_refused_before_anything_is_opened(
+    home: Home, settings: Settings
+) -> None:
     with pytest.raises(ModelError, match="there is no model at"):
         Chat.open(home, with_model(settings, "/nowhere/model.gguf"), dense=True)
     # The index is free again for the next one.
@@ -222,7 +224,7 @@ def test_a_typed_mark_is_understood(
         ("error fact → Lutz.", "write => before the better answer, not →"),
     ],
 )
-def test_a_misspelt_moment_or_kind_is_asked_about_and_is_no_note(text: str, said: str) -> None:
+def test_a_misspelt_moment_or_kind_gets_a_suggestion(text: str, said: str) -> None:
     with pytest.raises(MarkError) as raised:
         parse_mark(text)
     assert said in str(raised.value)
@@ -233,7 +235,7 @@ def test_the_contrast_lines_can_be_typed() -> None:
     assert (read["note"], read["missed"], read["lost"]) == ("wrong field", "the order", "the tone")
 
 
-def test_what_the_person_says_is_measured_in_its_talk(chat: Chat) -> None:
+def test_the_surprisal_of_messages_is_measured_in_their_thread(chat: Chat) -> None:
     first = finished(chat.say("Hello there, it is me"))
     second = finished(chat.say("and once more, please"))
     assert first.turn.asked_surprisal is not None
@@ -249,7 +251,7 @@ def heard(chat: Chat) -> list[str]:
     return [message.content for message in said if message.role == "user"]
 
 
-def test_a_message_in_anothers_place_is_answered_without_what_followed_there(
+def test_a_replaced_message_is_answered_without_what_followed_it(
     home: Home, tiny_settings: Settings
 ) -> None:
     with Chat.open(home, tiny_settings, thread="work", dense=False) as chat:
@@ -270,7 +272,7 @@ def test_a_message_in_anothers_place_is_answered_without_what_followed_there(
         assert heard(chat) == ["Uno"]
 
 
-def test_forgetting_on_one_branch_takes_the_words_out_of_all(
+def test_forgetting_on_one_branch_removes_the_text_from_all(
     home: Home, tiny_settings: Settings
 ) -> None:
     with Chat.open(home, tiny_settings, thread="work", dense=False) as chat:
@@ -286,7 +288,7 @@ def test_forgetting_on_one_branch_takes_the_words_out_of_all(
     assert b"Quxalot" not in kept
 
 
-def test_what_the_model_sees_is_counted_as_it_is_then_sent(chat: Chat) -> None:
+def test_the_context_usage_equals_the_prompt_that_is_sent(chat: Chat) -> None:
     finished(chat.say(QUESTION))
     chat.marks.add("error", sounds="Lutz.")
     finished(chat.say("And then?"))
@@ -303,7 +305,7 @@ def test_what_the_model_sees_is_counted_as_it_is_then_sent(chat: Chat) -> None:
     assert measure_context(chat).recalled == 0
 
 
-def test_what_no_longer_fits_is_said_by_the_sight(chat: Chat) -> None:
+def test_the_context_usage_counts_dropped_messages(chat: Chat) -> None:
     for number in range(4):
         finished(chat.say(f"{number} " + "word " * 20))
     seen = measure_context(chat, "next")

@@ -1,4 +1,4 @@
-"""The checkpoints: no words in them, no more of them with each turn, and never in the journal's way."""
+"""The checkpoints: no message text, no growth with turns, and never in the way of the journal."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def stands_at(chat: Chat, thread: str) -> str:
     return str(state.values.get("turn", ""))
 
 
-def test_a_checkpoint_holds_ids_and_no_word_of_the_talk(home: Home, quick: Settings) -> None:
+def test_a_checkpoint_has_ids_and_no_message_text(home: Home, quick: Settings) -> None:
     with Chat.open(home, quick, thread="work") as chat:
         list(chat.say("My secret is Zyzzyva"))
         events = chat.say("And Quxalot")
@@ -55,7 +55,7 @@ def test_a_checkpoint_holds_ids_and_no_word_of_the_talk(home: Home, quick: Setti
         assert chat.thread.turns()[-1].replied.encode() not in left
 
 
-def test_a_turn_takes_the_place_of_the_one_before_it(home: Home, quick: Settings) -> None:
+def test_a_turn_replaces_the_checkpoint_before(home: Home, quick: Settings) -> None:
     with Chat.open(home, quick, thread="work") as chat:
         list(chat.say("One"))
         size = len(bytes_of(home.checkpoints))
@@ -67,7 +67,7 @@ def test_a_turn_takes_the_place_of_the_one_before_it(home: Home, quick: Settings
     assert len(bytes_of(home.checkpoints)) <= size
 
 
-def test_an_erased_thread_leaves_no_byte_and_its_next_message_makes_it_anew(
+def test_an_erased_thread_leaves_no_bytes_and_is_made_again_by_its_next_message(
     home: Home, quick: Settings
 ) -> None:
     with Chat.open(home, quick, thread="work Zyzzyva") as chat:
@@ -85,7 +85,7 @@ def test_an_erased_thread_leaves_no_byte_and_its_next_message_makes_it_anew(
         assert [turn.asked for turn in chat.thread.turns()] == ["Hello", "Again"]
 
 
-def test_the_checkpoints_are_for_their_owner_alone(home: Home, quick: Settings) -> None:
+def test_the_checkpoints_are_readable_by_their_owner_only(home: Home, quick: Settings) -> None:
     home.data.chmod(0o755)  # a folder that was there before
     with Chat.open(home, quick, thread="work") as chat:
         list(chat.say("Hello"))
@@ -94,9 +94,7 @@ def test_the_checkpoints_are_for_their_owner_alone(home: Home, quick: Settings) 
         assert [path for path in held if path.stat().st_mode & 0o077] == []
 
 
-def test_the_talks_that_an_earlier_discern_wrote_there_are_removed(
-    home: Home, quick: Settings
-) -> None:
+def test_message_text_from_earlier_versions_is_removed(home: Home, quick: Settings) -> None:
     with Chat.open(home, quick, thread="work") as chat:
         list(chat.say("Hello"))
     with closing(sqlite3.connect(home.checkpoints)) as old, old:
@@ -142,7 +140,7 @@ def spoken(home: Home, quick: Settings) -> None:
 
 @pytest.mark.usefixtures("spoken")
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
-def test_a_damaged_file_is_put_aside_and_made_anew_from_the_journal(
+def test_a_damaged_file_is_moved_and_made_again_from_the_journal(
     home: Home, quick: Settings, damage: Callable[[Path], None]
 ) -> None:
     damage(home.checkpoints)
@@ -162,7 +160,7 @@ def test_a_damaged_file_is_put_aside_and_made_anew_from_the_journal(
 
 @pytest.mark.usefixtures("spoken")
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
-def test_a_damaged_file_keeps_nobody_from_forgetting_and_no_word_of_it_stays(
+def test_a_damaged_file_does_not_prevent_forgetting_and_keeps_no_text(
     home: Home, quick: Settings, damage: Callable[[Path], None]
 ) -> None:
     with Memory.open(home, quick, dense=False) as memory:
@@ -174,7 +172,7 @@ def test_a_damaged_file_keeps_nobody_from_forgetting_and_no_word_of_it_stays(
 
 
 @pytest.mark.usefixtures("spoken")
-def test_what_was_put_aside_goes_with_what_is_deleted(home: Home, quick: Settings) -> None:
+def test_the_moved_file_is_deleted_with_a_thread(home: Home, quick: Settings) -> None:
     torn(home.checkpoints)
     with Chat.open(home, quick, thread="work") as chat:
         assert damaged_copy(home.checkpoints).exists()
@@ -182,7 +180,9 @@ def test_what_was_put_aside_goes_with_what_is_deleted(home: Home, quick: Setting
     assert not damaged_copy(home.checkpoints).exists()
 
 
-def test_what_cannot_be_written_stays_in_memory_and_is_said(home: Home, quick: Settings) -> None:
+def test_checkpoints_that_cannot_be_written_stay_in_memory_with_a_notice(
+    home: Home, quick: Settings
+) -> None:
     home.checkpoints.mkdir()  # nobody can open a database there
     with Chat.open(home, quick, thread="work") as chat:
         list(chat.say("Hello"))
@@ -195,7 +195,7 @@ def test_what_cannot_be_written_stays_in_memory_and_is_said(home: Home, quick: S
     assert "cannot write" in str(look(home.checkpoints))
 
 
-def test_a_file_that_fills_up_under_an_open_chat_stops_no_turn(home: Home, quick: Settings) -> None:
+def test_a_full_disk_does_not_stop_an_open_chat(home: Home, quick: Settings) -> None:
     with Chat.open(home, quick, thread="work") as chat:
         list(chat.say("Hello"))
         chat._checkpoints.conn.execute("pragma max_page_count=1")
@@ -208,7 +208,7 @@ def test_a_file_that_fills_up_under_an_open_chat_stops_no_turn(home: Home, quick
         assert [turn.asked for turn in chat.thread.turns()] == ["Hello", "Again"]
 
 
-def test_erasing_where_nothing_is_does_no_harm(home: Home) -> None:
+def test_erasing_a_missing_thread_does_nothing(home: Home) -> None:
     erase_thread(home.checkpoints, "main")
     assert not home.checkpoints.exists()
     with checkpoints(home.checkpoints) as saver:

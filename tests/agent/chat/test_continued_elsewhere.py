@@ -1,4 +1,4 @@
-"""A conversation whose thread another process continues: what is marked, and what is followed."""
+"""A chat whose thread another process continues: what is marked, and what comes next."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def continued(home: Home, quick: Settings, asked: str = "unseen") -> Turn:
         return other.thread.turns()[-1]
 
 
-def test_a_mark_belongs_to_the_last_reply_that_was_spoken_here(
+def test_a_mark_belongs_to_the_last_reply_shown_here(
     home: Home, quick: Settings, chat: Chat
 ) -> None:
     list(chat.say("seen"))
@@ -49,7 +49,7 @@ def test_a_mark_belongs_to_the_last_reply_that_was_spoken_here(
     assert kept.turn == chat.thread.position
 
 
-def test_the_next_message_follows_the_reply_that_was_spoken_here(
+def test_the_next_message_follows_the_last_reply_shown_here(
     home: Home, quick: Settings, chat: Chat
 ) -> None:
     list(chat.say("seen"))
@@ -65,7 +65,7 @@ def test_the_next_message_follows_the_reply_that_was_spoken_here(
     }
 
 
-def test_a_conversation_that_showed_nothing_follows_what_was_said_meanwhile(
+def test_a_chat_that_showed_nothing_follows_turns_added_elsewhere(
     home: Home, quick: Settings, chat: Chat
 ) -> None:
     continued(home, quick, "first")
@@ -73,9 +73,7 @@ def test_a_conversation_that_showed_nothing_follows_what_was_said_meanwhile(
     assert [turn.asked for turn in chat.thread.turns()] == ["first", "second"]
 
 
-def test_it_is_told_once_that_the_thread_was_continued(
-    home: Home, quick: Settings, chat: Chat
-) -> None:
+def test_a_continuation_elsewhere_is_reported_once(home: Home, quick: Settings, chat: Chat) -> None:
     assert chat.thread.continued_elsewhere() is None
     list(chat.say("seen"))
     assert chat.thread.continued_elsewhere() is None
@@ -86,9 +84,7 @@ def test_it_is_told_once_that_the_thread_was_continued(
     assert chat.thread.continued_elsewhere() is not None
 
 
-def test_a_renamed_thread_is_still_at_the_reply_that_was_spoken_here(
-    home: Home, quick: Settings, chat: Chat
-) -> None:
+def test_a_renamed_thread_keeps_its_position(home: Home, quick: Settings, chat: Chat) -> None:
     list(chat.say("seen"))
     continued(home, quick)
     with Memory.open(home, quick, dense=False) as other:
@@ -108,7 +104,7 @@ def test_a_deleted_thread_has_no_reply_to_mark(home: Home, quick: Settings, chat
         chat.marks.add("surprise")
 
 
-def test_what_is_forgotten_here_leaves_the_conversation_at_the_reply_before(
+def test_forgetting_the_last_turn_moves_to_the_one_before(
     home: Home, quick: Settings, chat: Chat
 ) -> None:
     list(chat.say("one"))
@@ -118,7 +114,7 @@ def test_what_is_forgotten_here_leaves_the_conversation_at_the_reply_before(
     assert chat.marks.add("surprise").difference.asked == "one"
 
 
-def test_what_is_forgotten_elsewhere_is_said_and_not_marked(
+def test_a_turn_forgotten_elsewhere_is_reported_and_not_marked(
     home: Home, quick: Settings, chat: Chat
 ) -> None:
     list(chat.say("one"))
@@ -130,7 +126,7 @@ def test_what_is_forgotten_elsewhere_is_said_and_not_marked(
     assert chat.marks.add("surprise").difference.asked == "one"
 
 
-def test_an_empty_new_thread_has_nothing_to_mark_whatever_another_says_in_it(chat: Chat) -> None:
+def test_an_empty_thread_has_nothing_to_mark_whatever_is_added_elsewhere(chat: Chat) -> None:
     chat.thread.position = ""
     chat.journal.turns.add(Turn(new_id(), "trip", now(), "unseen", "No.", "m", None))
     with pytest.raises(MarkError, match="no reply to mark"):

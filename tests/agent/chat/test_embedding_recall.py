@@ -1,4 +1,4 @@
-"""A GGUF as the embedder of recall, through the real llama.cpp; the starter stands in for one."""
+"""A GGUF as the embedder of recall, with the real llama.cpp and the starter in place of one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def with_model(settings: Settings, path: Path) -> Settings:
     return settings.model_copy(update={"memory": memory})
 
 
-def test_the_index_is_made_by_the_model_that_is_set_and_made_again_without_it(
+def test_the_index_is_made_by_the_model_in_the_settings_and_again_without_it(
     home: Home, settings: Settings, starter: Path
 ) -> None:
     modelled = with_model(settings, starter)
@@ -41,7 +41,7 @@ def test_the_index_is_made_by_the_model_that_is_set_and_made_again_without_it(
         assert len(memory.index.ids()) == 2
 
 
-def test_a_query_is_told_what_for_and_a_document_is_not(starter: Path) -> None:
+def test_a_query_has_an_instruction_and_a_document_has_none(starter: Path) -> None:
     model = GgufEmbedder(starter)
     try:
         query, document = model.query("Who is Mendl?"), model.embed(["Who is Mendl?"])[0]
@@ -52,7 +52,7 @@ def test_a_query_is_told_what_for_and_a_document_is_not(starter: Path) -> None:
         model.close()
 
 
-def test_a_model_that_is_not_there_is_said_and_recall_goes_by_words(
+def test_a_missing_model_is_reported_and_recall_uses_keywords(
     home: Home, settings: Settings, tmp_path: Path
 ) -> None:
     missing = with_model(settings, tmp_path / "none.gguf")

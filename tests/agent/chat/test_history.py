@@ -1,4 +1,4 @@
-"""The talk ahead of a message: what fits is read from the journal, and no more, however long it is."""
+"""The history before a message: only what fits is read, however long the thread is."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_no_more_is_read_than_the_context_may_hold(home: Home, engine: Engine) -
     assert read[0] == read[1] <= engine.info.context // 10 + PAGE
 
 
-def test_what_is_read_is_what_the_whole_talk_would_have_left(home: Home, engine: Engine) -> None:
+def test_the_history_equals_what_the_whole_thread_would_leave(home: Home, engine: Engine) -> None:
     with Journal(home.journal) as journal:
         last = tell(journal, 150)
         whole = [
@@ -68,7 +68,7 @@ def test_what_is_read_is_what_the_whole_talk_would_have_left(home: Home, engine:
         assert short.dropped + talk.omitted == long.dropped
 
 
-def test_a_message_is_tokenised_once_however_much_is_left_out(
+def test_a_message_is_tokenised_once_however_much_is_dropped(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
@@ -89,7 +89,9 @@ def test_a_message_is_tokenised_once_however_much_is_left_out(
     assert len(said) == len(talk) + 1
 
 
-def test_the_chat_and_the_sight_count_what_was_never_read(home: Home, tiny: Path) -> None:
+def test_the_chat_and_the_context_usage_count_messages_that_were_not_read(
+    home: Home, tiny: Path
+) -> None:
     settings: Settings = read_settings(
         home,
         {"model": {"path": str(tiny)}, "sampling": {"max_tokens": 4}, "memory": {"dense": False}},

@@ -1,4 +1,4 @@
-"""What a receipt says: the question that was marked, what it replaced, and what will come of it."""
+"""What a receipt says: the marked question, what it replaced, and when it will be trained."""
 
 from __future__ import annotations
 
@@ -31,22 +31,20 @@ def of(memory: Memory, item: Difference, settings: Settings, *, typed: bool = Tr
     return receipt(memory.journal, item, settings, typed=typed)
 
 
-def test_it_names_the_question_that_was_marked(memory: Memory, settings: Settings) -> None:
+def test_a_receipt_names_the_marked_question(memory: Memory, settings: Settings) -> None:
     text = of(memory, memory.mark(said(memory), "error", sounds="Lutz."), settings)
     assert "for “What is the capital of Zubrowka, and why?”." in text
     assert "Recalled from now on, trained tonight at" in text
 
 
-def test_it_says_what_was_replaced(memory: Memory, settings: Settings) -> None:
+def test_a_receipt_says_what_was_replaced(memory: Memory, settings: Settings) -> None:
     turn = said(memory)
     older = memory.mark(turn, "error", sounds="Lutz.")
     text = of(memory, memory.mark(turn, "hold"), settings)
     assert f"It replaces {older.id[:8]}, which marked the same reply as error." in text
 
 
-def test_it_says_at_once_that_nothing_will_be_trained_and_why(
-    memory: Memory, settings: Settings
-) -> None:
+def test_a_receipt_says_why_nothing_will_be_trained(memory: Memory, settings: Settings) -> None:
     empty = memory.mark(said(memory, ""), "hold")
     assert of(memory, empty, settings).endswith(
         "Nothing will be trained: the reply is empty, so there is nothing to keep."
@@ -54,7 +52,7 @@ def test_it_says_at_once_that_nothing_will_be_trained_and_why(
     assert why_untaught(empty) == "the reply is empty, so there is nothing to keep"
 
 
-def test_a_bare_mark_says_how_it_can_be_trained_where_it_was_made(
+def test_the_receipt_of_a_bare_mark_says_how_to_train_it(
     memory: Memory, settings: Settings
 ) -> None:
     bare = memory.mark(said(memory), "error")

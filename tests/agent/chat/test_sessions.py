@@ -1,4 +1,4 @@
-"""Threads renamed and deleted: what the open chat, another process and every file make of it."""
+"""Renamed and deleted threads, in the open chat, in another process and in every file."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def held(chat: Chat, thread: str) -> list[str]:
     return [turn.asked for turn in chat.journal.branches.up_to(state.values.get("turn", ""))]
 
 
-def test_the_talk_goes_on_under_its_new_name(home: Home, chat: Chat) -> None:
+def test_a_renamed_thread_continues(home: Home, chat: Chat) -> None:
     for text in ("one", "two"):
         list(chat.say(text))
     assert chat.thread.rename("trip", "sea") == "sea" == chat.thread.name
@@ -57,9 +57,7 @@ def test_the_talk_goes_on_under_its_new_name(home: Home, chat: Chat) -> None:
         chat.thread.rename("trip", "x")
 
 
-def test_another_chat_in_the_thread_follows_its_new_name(
-    home: Home, quick: Settings, chat: Chat
-) -> None:
+def test_another_chat_follows_a_rename(home: Home, quick: Settings, chat: Chat) -> None:
     list(chat.say("one"))
     with Memory.open(home, quick, dense=False) as other:
         rename(home, other.journal, "trip", "sea")
@@ -78,7 +76,7 @@ def test_another_chat_in_the_thread_follows_its_new_name(
         assert [turn.asked for turn in chat.thread.turns()] == ["one", "two"]
 
 
-def test_a_reply_under_way_goes_where_its_thread_went(
+def test_a_reply_being_written_follows_its_renamed_thread(
     home: Home, quick: Settings, chat: Chat
 ) -> None:
     list(chat.say("one"))
@@ -95,7 +93,7 @@ def test_a_reply_under_way_goes_where_its_thread_went(
     assert held(chat, "sea") == ["one", "two", "three"]
 
 
-def test_a_reply_under_way_brings_no_word_of_a_deleted_thread_back(
+def test_a_reply_being_written_restores_no_text_of_a_deleted_thread(
     home: Home, quick: Settings, chat: Chat
 ) -> None:
     list(chat.say(f"What is a {SECRET[0]}?"))
@@ -110,7 +108,7 @@ def test_a_reply_under_way_brings_no_word_of_a_deleted_thread_back(
     assert held(chat, "trip") == ["And then?", "So?"]
 
 
-def test_a_chat_heeds_that_its_thread_was_deleted_elsewhere(
+def test_a_chat_notices_that_its_thread_was_deleted_elsewhere(
     home: Home, quick: Settings, chat: Chat
 ) -> None:
     assert chat.thread.sync() is None
@@ -124,14 +122,14 @@ def test_a_chat_heeds_that_its_thread_was_deleted_elsewhere(
     assert held(chat, "trip") == ["two"]
 
 
-def test_what_is_forgotten_here_is_no_deleted_thread(chat: Chat) -> None:
+def test_a_thread_whose_only_turn_was_forgotten_is_not_reported_as_deleted(chat: Chat) -> None:
     list(chat.say("one"))
     chat.marks.forget(chat.marks.add("surprise").difference.id)
     assert chat.thread.turns() == []
     assert chat.thread.sync() is None
 
 
-def test_no_word_of_a_deleted_thread_is_left_in_any_file(
+def test_no_text_of_a_deleted_thread_is_left_in_any_file(
     home: Home, quick: Settings, chat: Chat, tmp_path: Path
 ) -> None:
     for text in (f"What is a {SECRET[0]}?", "And what is red?", f"Is it {SECRET[1]}?"):
@@ -174,7 +172,7 @@ def test_a_mark_of_a_deleted_thread_can_be_forgotten(home: Home, chat: Chat) -> 
     assert not left_in(home.data, SECRET)
 
 
-def test_a_thread_in_which_a_reply_is_written_waits(chat: Chat) -> None:
+def test_a_thread_is_not_renamed_or_deleted_while_a_reply_is_written(chat: Chat) -> None:
     list(chat.say("one"))
     events = chat.say("two")
     next(events)
@@ -197,7 +195,7 @@ def test_a_refused_name_leaves_the_checkpoints_alone(home: Home, chat: Chat) -> 
     assert bytes_of(home.checkpoints) == before
 
 
-def test_cut_off_between_the_two_files_a_thread_is_as_it_was(
+def test_a_rename_or_deletion_killed_halfway_leaves_the_thread_as_it_was(
     home: Home, chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     list(chat.say("one"))

@@ -1,4 +1,4 @@
-"""Hints at moments worth marking: relative to the person's own talk, rare, and never a mark."""
+"""Suggested moments: relative to the user's own turns, rare, and never a mark by themselves."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def unexpected(turns: list[Turn], at: int, nats: float = 6.5) -> list[Turn]:
     return turns
 
 
-def test_an_ordinary_talk_gives_no_hint() -> None:
+def test_an_ordinary_conversation_gives_no_hint() -> None:
     assert suggest(talk(60)) == ()
 
 
-def test_a_smooth_reply_and_an_unexpected_answer_point_at_the_reply() -> None:
+def test_a_smooth_reply_with_an_unexpected_answer_is_suggested() -> None:
     turns = unexpected(talk(30), 20)
     (hint,) = suggest(turns)
     assert hint.turn.id == "main-19"
@@ -55,13 +55,13 @@ def test_a_smooth_reply_and_an_unexpected_answer_point_at_the_reply() -> None:
     assert hint.score > 2.5
 
 
-def test_an_unexpected_answer_to_a_reply_that_was_no_commonplace_is_left_alone() -> None:
+def test_an_unexpected_answer_to_a_surprising_reply_is_not_suggested() -> None:
     turns = unexpected(talk(30), 20)
     turns[19] = replace(turns[19], surprisal=(1.6, 1.5, 1.7))
     assert suggest(turns) == ()
 
 
-def test_a_word_that_the_model_itself_did_not_expect_points_at_its_reply() -> None:
+def test_a_slip_suggests_its_reply() -> None:
     turns = talk(30)
     turns[20] = replace(turns[20], surprisal=(1.0, 9.0, 1.0))
     (hint,) = suggest(turns)
@@ -70,7 +70,7 @@ def test_a_word_that_the_model_itself_did_not_expect_points_at_its_reply() -> No
     assert hint.answer is None
 
 
-def test_much_for_one_person_is_usual_for_another() -> None:
+def test_surprisal_is_relative_to_the_user() -> None:
     vivid = [replace(turn, asked_surprisal=6.0 + 0.2 * (i % 4)) for i, turn in enumerate(talk(30))]
     assert suggest(unexpected(vivid, 20, 6.5)) == ()
     # Another model has its own scale, too: its first turns are not judged by the old one.
@@ -86,31 +86,31 @@ def test_the_first_turns_first_messages_and_single_words_are_not_judged() -> Non
     assert suggest(alone) == ()
 
 
-def test_after_a_hint_there_is_silence_for_a_while() -> None:
+def test_no_hint_follows_soon_after_another() -> None:
     turns = talk(60)
     for at in (20, 24, 28, 20 + SILENCE + 2):
         turns = unexpected(turns, at)
     assert [hint.turn.id for hint in suggest(turns)] == ["main-19", f"main-{20 + SILENCE + 1}"]
 
 
-def test_what_is_marked_already_is_left_alone() -> None:
+def test_marked_turns_are_not_suggested() -> None:
     turns = unexpected(talk(30), 20)
     mark = Difference("d", "main-19", "main", now(), Moment.SURPRISE, "a", "b")
     assert suggest(turns, [mark]) == ()
 
 
-def test_the_chat_says_a_hint_once_when_it_arises() -> None:
+def test_the_chat_gives_a_hint_once() -> None:
     turns = unexpected(talk(30), 20)
     said = [hint_for(turns[n], suggest(turns[: n + 1]), turns[: n + 1]) for n in range(len(turns))]
     assert [n for n, hint in enumerate(said) if hint] == [20]
 
 
-def test_turns_that_were_not_measured_are_no_obstacle() -> None:
+def test_turns_without_surprisal_are_skipped() -> None:
     old = [replace(turn, asked_surprisal=None, surprisal=()) for turn in talk(20)]
     assert suggest([*old, *unexpected(talk(30, start=20), 20)])[0].turn.id == "main-39"
 
 
-def test_the_starter_is_surprised_by_grief_among_sums(home: Home) -> None:
+def test_the_starter_finds_grief_among_sums_surprising(home: Home) -> None:
     quick = read_settings(
         home, {"memory": {"dense": False}, "sampling": {"temperature": 0.0, "max_tokens": 40}}
     )

@@ -1,4 +1,4 @@
-"""What trainings leave behind of a forgotten difference: how it fared, and no word of it."""
+"""What the files of trainings keep of a forgotten difference: its result, and no text."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def a_run(home: Home, item: Difference) -> Path:
     return folder
 
 
-def test_the_words_go_and_how_it_fared_stays(home: Home, versions: list[Difference]) -> None:
+def test_the_text_is_removed_and_the_result_stays(home: Home, versions: list[Difference]) -> None:
     folder = a_run(home, versions[-1])
     (home.cache / "anchors").mkdir(parents=True)
     assert erase_from_runs(home, versions) == 5
@@ -66,7 +66,7 @@ def test_the_words_go_and_how_it_fared_stays(home: Home, versions: list[Differen
     assert erase_from_runs(home, versions) == 0
 
 
-def test_a_run_that_goes_on_is_left_alone(home: Home, versions: list[Difference]) -> None:
+def test_a_running_training_is_left_alone(home: Home, versions: list[Difference]) -> None:
     folder = a_run(home, versions[-1])
     (folder / "report.json").unlink()
     with (home.state / "training.lock").open("wb") as lock:
@@ -77,7 +77,7 @@ def test_a_run_that_goes_on_is_left_alone(home: Home, versions: list[Difference]
     assert erase_from_runs(home, versions) == 4
 
 
-def test_a_long_talk_goes_however_its_words_are_escaped(home: Home) -> None:
+def test_a_long_thread_is_removed_however_its_text_is_escaped(home: Home) -> None:
     folder = home.runs / "20261123T031500"
     folder.mkdir(parents=True)
     said = [f"{word} number {number}?" for number in range(80) for word in ("Plover", '"Где" é')]
@@ -109,7 +109,7 @@ NESTED = "[" * 100_000
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["report.json", "events.jsonl", "training.log"])
-def test_a_damaged_report_keeps_nobody_from_forgetting_and_its_words_go(
+def test_a_damaged_report_does_not_prevent_forgetting_and_loses_its_text(
     home: Home, versions: list[Difference], held: str, name: str
 ) -> None:
     folder = a_run(home, versions[-1])
@@ -122,7 +122,7 @@ def test_a_damaged_report_keeps_nobody_from_forgetting_and_its_words_go(
     assert erase_from_runs(home, versions) == 0
 
 
-def test_what_nobody_can_look_through_goes_as_a_whole(
+def test_a_file_that_cannot_be_searched_is_deleted(
     home: Home, versions: list[Difference], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = a_run(home, versions[-1])
@@ -137,7 +137,7 @@ def test_what_nobody_can_look_through_goes_as_a_whole(
     assert report["fates"][1]["asked"] == GONE
 
 
-def test_words_go_from_a_page_as_it_spells_them(home: Home) -> None:
+def test_text_is_removed_from_html_in_its_escaped_form(home: Home) -> None:
     said = make_difference('Is 1 < 2 & 3 > 2?\nI "think" so')
     folder = home.runs / "20261123T031500"
     folder.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The engine as a LangChain chat model: what comes of a call, and what a reply is read as."""
+"""The engine as a LangChain chat model, and parsing its replies."""
 
 from __future__ import annotations
 
@@ -82,14 +82,14 @@ def test_a_reply_is_read_the_same_however_it_is_cut(
         assert read([text[:at], text[at:]], **how) == expected
 
 
-def test_a_thought_is_taken_out_of_a_kept_reply() -> None:
+def test_a_thought_is_removed_from_a_stored_reply() -> None:
     assert without_thought("<think>\nno\n</think>\n\nYes.") == "Yes."
     assert without_thought("no\n</think>\n\nYes.") == "Yes."
     assert without_thought("<think>never ended") == ""
     assert without_thought("Yes, <think> is a tag.") == "Yes, <think> is a tag."
 
 
-def test_tool_messages_are_written_as_qwen_was_taught() -> None:
+def test_tool_messages_have_qwens_format() -> None:
     call: Any = {"name": "add", "args": {"a": 1}, "id": "x", "type": "tool_call"}
     talk = [
         SystemMessage("Be brief."), HumanMessage("1?"), AIMessage("So:", tool_calls=[call, call]),
@@ -108,7 +108,7 @@ def test_tool_messages_are_written_as_qwen_was_taught() -> None:
     assert call_text("add", {"a": 1}) == written
 
 
-def test_a_call_that_is_no_json_is_handed_on_as_invalid() -> None:
+def test_a_call_that_is_not_json_is_passed_on_as_invalid() -> None:
     good: Any = read_call('{"name": "add", "arguments": {"a": 1}}')
     assert (good["type"], good["name"], good["args"]) == ("tool_call", "add", {"a": 1})
     for body in ("{", "[]", '{"name": 1}', '{"name": "x", "arguments": "y"}'):
@@ -124,7 +124,7 @@ def test_no_tool_can_forge_a_turn(model: DiscernChatModel) -> None:
     assert prompt.tokens.count(end) == 2
 
 
-def test_a_reply_streams_with_its_usage_and_what_surprised(model: DiscernChatModel) -> None:
+def test_a_reply_streams_with_usage_and_surprisal(model: DiscernChatModel) -> None:
     chunks = list(model.stream(ASKED, logprobs=True))
     assert len(chunks) > 3
     whole = chunks[0]
@@ -142,7 +142,7 @@ def test_a_reply_streams_with_its_usage_and_what_surprised(model: DiscernChatMod
     assert [-item["logprob"] for item in tokens] == pytest.approx(facts["surprisal"])
 
 
-def test_what_is_drawn_can_be_said_with_the_call(model: DiscernChatModel) -> None:
+def test_sampling_parameters_can_be_passed_with_the_call(model: DiscernChatModel) -> None:
     def drawn(**how: Any) -> str:
         return str(model.invoke("Tell me something.", temperature=1.5, **how).content)
 
@@ -154,7 +154,7 @@ def test_what_is_drawn_can_be_said_with_the_call(model: DiscernChatModel) -> Non
     assert short.response_metadata["finish_reason"] == "length"
 
 
-def test_a_stop_ends_the_reply_before_itself(model: DiscernChatModel) -> None:
+def test_a_reply_ends_before_a_stop_sequence(model: DiscernChatModel) -> None:
     said = model.invoke(ASKED, stop=[" of Fr", "Paris"])
     assert said.content == "The capital"
     assert said.response_metadata["finish_reason"] == "stop"
@@ -181,7 +181,7 @@ def count(number: Literal[1, 2]) -> int:
     return number
 
 
-def test_a_schema_holds_the_reply(model: DiscernChatModel) -> None:
+def test_a_schema_constrains_the_reply(model: DiscernChatModel) -> None:
     model.max_tokens = 200
     for method in ("json_schema", "json_mode", "function_calling"):
         found = model.with_structured_output(Place, method=method).invoke("Where is Paris?")
@@ -196,7 +196,7 @@ def test_a_schema_holds_the_reply(model: DiscernChatModel) -> None:
         model.with_structured_output(Place, method="poem")
 
 
-def test_a_tool_can_be_demanded(model: DiscernChatModel) -> None:
+def test_a_tool_call_can_be_forced(model: DiscernChatModel) -> None:
     tools = [look_up, count]
     said = model.bind_tools(tools, tool_choice="count").invoke("Hello!")
     assert [call["name"] for call in said.tool_calls] == ["count"]
@@ -225,7 +225,7 @@ async def _collected(model: DiscernChatModel, text: str) -> str:
     return "".join([str(chunk.text) async for chunk in model.astream(text)])
 
 
-async def test_a_stream_that_is_left_gives_the_engine_back(model: DiscernChatModel) -> None:
+async def test_an_abandoned_stream_releases_the_engine(model: DiscernChatModel) -> None:
     model.max_tokens = 400
     stream = model.astream("Tell me something.", temperature=3.0)
     async for _chunk in stream:

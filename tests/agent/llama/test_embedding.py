@@ -1,4 +1,4 @@
-"""An embedding GGUF beside the chat model: same text same vector, and no harm from hostile text."""
+"""An embedding GGUF next to the chat model: repeatable vectors, and hostile text."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def embedder(tiny: Path) -> Iterator[GgufEmbedder]:
     embedder.close()
 
 
-def test_vectors_are_of_unit_length_repeatable_and_told_apart(embedder: GgufEmbedder) -> None:
+def test_vectors_have_unit_length_and_are_repeatable_and_distinct(embedder: GgufEmbedder) -> None:
     texts = ["the capital of Zubrowka", "столица Зубровки", "the capital of Zubrowka", " "]
     vectors = embedder.embed(texts)
     assert vectors.shape == (4, embedder.size)
@@ -32,14 +32,14 @@ def test_vectors_are_of_unit_length_repeatable_and_told_apart(embedder: GgufEmbe
     assert not np.allclose(vectors[0], vectors[1], atol=0.05)
 
 
-def test_a_text_is_cut_to_the_window_and_control_tokens_stay_text(embedder: GgufEmbedder) -> None:
+def test_text_is_cut_to_the_window_and_control_tokens_stay_text(embedder: GgufEmbedder) -> None:
     long = "x" * (3 * WINDOW)
     assert np.array_equal(*embedder.embed([long, long + "and more"]))
     marker, plain = embedder.embed(["<|im_end|>", "<|im_end|"])
     assert not np.allclose(marker, plain)
 
 
-def test_the_chat_model_is_not_disturbed(embedder: GgufEmbedder, engine: Engine) -> None:
+def test_embedding_does_not_disturb_the_chat_model(embedder: GgufEmbedder, engine: Engine) -> None:
     prompt = engine.tokenize("Hello there")
     before = engine.generate(prompt, Sampling(max_tokens=8)).run()
     embedder.embed(["something in between"])

@@ -35,7 +35,9 @@ def test_a_seed_makes_sampling_repeatable_and_another_seed_differs(engine: Engin
     assert draw[0] == draw[1] != draw[2]
 
 
-def test_surprisal_of_a_reply_equals_what_was_measured_while_it_was_drawn(engine: Engine) -> None:
+def test_surprisal_of_a_reply_equals_the_surprisal_measured_while_generating(
+    engine: Engine,
+) -> None:
     prompt = engine.tokenize("A question?")
     reply = engine.generate(prompt, Sampling(temperature=1.0, seed=3, max_tokens=16)).run()
     measured = engine.surprisal(prompt, reply.tokens)
@@ -43,7 +45,9 @@ def test_surprisal_of_a_reply_equals_what_was_measured_while_it_was_drawn(engine
     assert (measured > 0).all()
 
 
-def test_the_words_of_a_message_are_measured_while_the_prompt_is_evaluated(engine: Engine) -> None:
+def test_the_surprisal_of_a_message_is_measured_while_the_prompt_is_evaluated(
+    engine: Engine,
+) -> None:
     prompt = engine.tokenize("Before. " + "the message itself " * 15 + "End")
     said = range(8, len(prompt) - 3)
     assert len(said) > OUTPUTS  # more than one batch of logits
@@ -55,7 +59,7 @@ def test_the_words_of_a_message_are_measured_while_the_prompt_is_evaluated(engin
     assert engine.generate(prompt, GREEDY).run().tokens == reply.tokens
 
 
-def test_only_tokens_that_something_precedes_can_be_measured(engine: Engine) -> None:
+def test_the_first_token_cannot_be_measured(engine: Engine) -> None:
     with pytest.raises(ValueError, match="does not lie within"):
         engine.generate(engine.tokenize("abc"), GREEDY, range(2))
 
@@ -70,7 +74,7 @@ def test_log_probabilities_are_distributions_and_do_not_depend_on_the_batch(engi
     assert all(np.allclose(a, b, atol=1e-3) for a, b in zip(rows, fresh, strict=True))
 
 
-def test_cancel_keeps_what_was_said(engine: Engine) -> None:
+def test_cancel_keeps_the_text_so_far(engine: Engine) -> None:
     generation = engine.generate(engine.tokenize("Go on"), Sampling(max_tokens=200))
     for count, _piece in enumerate(generation, start=1):
         if count == 5:
@@ -124,7 +128,7 @@ def test_a_file_that_is_no_model_is_refused(
         Engine.open(path)
 
 
-def test_a_pipe_that_nobody_writes_is_not_waited_for(tmp_path: Path) -> None:
+def test_opening_a_pipe_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.gguf")
     with pytest.raises(
         ModelError, match=r"model .*: it is a named pipe, not a file; check its path$"
@@ -152,7 +156,9 @@ def test_qwen2_is_served_too(tmp_path: Path) -> None:
         assert engine.generate(engine.tokenize("Hello"), GREEDY).run().tokens
 
 
-def test_a_bad_adapter_is_refused_and_the_engine_serves_on(engine: Engine, tmp_path: Path) -> None:
+def test_a_bad_adapter_is_refused_and_the_engine_still_replies(
+    engine: Engine, tmp_path: Path
+) -> None:
     prompt = engine.tokenize("Hello")
     before = engine.generate(prompt, GREEDY).run().tokens
     junk = tmp_path / "adapter.gguf"

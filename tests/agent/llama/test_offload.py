@@ -1,4 +1,4 @@
-"""A model put aside and brought back: the talk goes on as if it had never been away."""
+"""A model that is offloaded and restored replies as if it had always been loaded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def soon(target: Callable[[], object]) -> threading.Thread:
     return thread
 
 
-def test_replies_are_the_same_and_the_memory_is_still_there(engine: Engine, tmp_path: Path) -> None:
+def test_replies_are_the_same_and_the_cache_is_restored(engine: Engine, tmp_path: Path) -> None:
     adapter = tmp_path / "adapter.gguf"
     write_lora(adapter, seed=1)
     engine.set_adapter(adapter, 0.5)
@@ -45,7 +45,7 @@ def test_replies_are_the_same_and_the_memory_is_still_there(engine: Engine, tmp_
     assert engine.generate(prompt, GREEDY).run().reused == 0
 
 
-def test_what_is_asked_meanwhile_waits_and_is_answered(engine: Engine) -> None:
+def test_a_reply_requested_while_offloaded_waits(engine: Engine) -> None:
     prompt = engine.tokenize(OPENING)
     wanted = engine.generate(prompt, GREEDY).run().tokens
     engine.offload()
@@ -58,7 +58,7 @@ def test_what_is_asked_meanwhile_waits_and_is_answered(engine: Engine) -> None:
     assert reply.tokens == wanted
 
 
-def test_who_waits_can_give_up(engine: Engine) -> None:
+def test_waiting_for_the_model_can_be_cancelled(engine: Engine) -> None:
     engine.offload()
     reply = engine.generate(engine.tokenize(OPENING), GREEDY)
     waiting = soon(reply.run)
@@ -72,7 +72,7 @@ def test_who_waits_can_give_up(engine: Engine) -> None:
     engine.wait(lambda: True)
 
 
-def test_a_reply_in_the_making_is_finished_before_the_model_leaves(engine: Engine) -> None:
+def test_offloading_waits_for_the_current_reply(engine: Engine) -> None:
     reply = engine.generate(engine.tokenize(OPENING), GREEDY)
     pieces = iter(reply)
     next(pieces)
@@ -82,7 +82,9 @@ def test_a_reply_in_the_making_is_finished_before_the_model_leaves(engine: Engin
     assert engine.offloaded
 
 
-def test_an_adapter_that_is_gone_by_then_is_left_off(engine: Engine, tmp_path: Path) -> None:
+def test_a_missing_adapter_is_left_out_when_the_model_is_restored(
+    engine: Engine, tmp_path: Path
+) -> None:
     prompt = engine.tokenize(OPENING)
     alone = engine.generate(prompt, GREEDY).run().tokens
     write_lora(tmp_path / "adapter.gguf", seed=1)
@@ -94,7 +96,7 @@ def test_an_adapter_that_is_gone_by_then_is_left_off(engine: Engine, tmp_path: P
     assert engine.generate(prompt, GREEDY).run().tokens == alone
 
 
-def test_a_model_that_cannot_come_back_says_so_and_is_tried_again(tmp_path: Path) -> None:
+def test_a_failed_restore_raises_and_is_retried_with_the_next_reply(tmp_path: Path) -> None:
     path = write_tiny(tmp_path / "own.gguf")
     with Engine.open(path) as engine:
         prompt = engine.tokenize(OPENING)
@@ -109,7 +111,7 @@ def test_a_model_that_cannot_come_back_says_so_and_is_tried_again(tmp_path: Path
         assert engine.generate(prompt, GREEDY).run().tokens == wanted
 
 
-def test_an_engine_can_be_closed_while_its_model_is_away(engine: Engine) -> None:
+def test_an_engine_can_be_closed_while_offloaded(engine: Engine) -> None:
     engine.offload()
     engine.close()
     engine.close()

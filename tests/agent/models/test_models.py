@@ -1,4 +1,4 @@
-"""Model files: found where they lie, checked for what they are good for, fetched whole or not."""
+"""Model files: found, checked for compatibility, and downloaded."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.support.hub import FILE, REPO, Hub
 from tui.cli.main import run
 
 
-def test_a_file_is_shown_then_fetched_and_checked(home: Home, hub: Hub, tiny: Path) -> None:
+def test_a_file_is_looked_up_downloaded_and_checked(home: Home, hub: Hub, tiny: Path) -> None:
     offer = look(home, REPO, FILE)
     assert (offer.size, offer.sha256, offer.licence) == (len(hub.body), hub.sha256, "apache-2.0")
     assert not any(asked.startswith("GET /Some") for asked in hub.asked)
@@ -41,7 +41,7 @@ def test_a_file_is_shown_then_fetched_and_checked(home: Home, hub: Hub, tiny: Pa
     assert not any(FILE in asked for asked in hub.asked if asked.startswith("GET"))
 
 
-def test_a_broken_line_is_gone_on_from(home: Home, hub: Hub, tiny: Path) -> None:
+def test_an_interrupted_download_is_resumed(home: Home, hub: Hub, tiny: Path) -> None:
     hub.cut_at = 1000
     with pytest.raises(ModelError, match="are kept, pull again"):
         pull(look(home, REPO, FILE))
@@ -55,7 +55,7 @@ def test_a_broken_line_is_gone_on_from(home: Home, hub: Hub, tiny: Path) -> None
     assert not list((home.data / "models").rglob(".*.part"))
 
 
-def test_what_is_not_what_the_hub_describes_is_deleted(home: Home, hub: Hub) -> None:
+def test_a_download_with_another_sha256_is_deleted(home: Home, hub: Hub) -> None:
     hub.sha256 = "0" * 64
     with pytest.raises(ModelError, match="sha256 differs"):
         pull(look(home, REPO, FILE))
@@ -67,7 +67,7 @@ def test_what_is_not_what_the_hub_describes_is_deleted(home: Home, hub: Hub) -> 
         look(home, REPO, "other.gguf")
 
 
-def test_a_hub_that_is_away_is_named(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_hub_is_named(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{free.getsockname()[1]}")
@@ -165,7 +165,9 @@ def line(found: Compatibility, what: str) -> str:
     return next(f"{item.state}: {item.text}" for item in found.lines if item.what == what)
 
 
-def test_a_file_says_what_it_is_good_for(tmp_path: Path, tiny: Path, settings: Settings) -> None:
+def test_a_file_is_checked_for_compatibility(
+    tmp_path: Path, tiny: Path, settings: Settings
+) -> None:
     found = check_compatibility(tiny, settings, free=8 << 30, gpu=0)
     assert found.serves
     assert found.trains
@@ -186,7 +188,7 @@ def test_a_file_says_what_it_is_good_for(tmp_path: Path, tiny: Path, settings: S
         check_compatibility(tmp_path / "cut.gguf", settings)
 
 
-def test_the_makers_advice_yields_to_the_file_and_to_the_person(
+def test_settings_precede_the_file_and_the_file_precedes_the_makers_advice(
     home: Home, starter: Path, tiny: Path
 ) -> None:
     from agent.llama.engine import Engine
@@ -207,7 +209,7 @@ def test_the_makers_advice_yields_to_the_file_and_to_the_person(
         assert sampling(read_settings(home), engine).temperature == 0
 
 
-def test_one_setting_is_written_and_the_rest_stays(home: Home) -> None:
+def test_writing_one_setting_keeps_the_rest(home: Home) -> None:
     own = "# mine\n[chat]\nsystem = 'x' # why\n\n[night]\ntime = \"04:00\"  # late\n"
     home.settings_file.write_text(own)
     write_setting(home, "night", "time", "05:00")
@@ -242,7 +244,7 @@ for words in %r:
 """
 
 
-def test_nothing_but_pull_talks_to_the_network(home: Home, tiny: Path) -> None:
+def test_only_pull_uses_the_network(home: Home, tiny: Path) -> None:
     verbs = [
         ["model", "list"], ["model", "list", "--known"], ["model", "info"],
         ["model", "use", str(tiny)], ["model", "use", "starter"],

@@ -1,4 +1,4 @@
-"""Discern beside somebody else's agent: create_agent, a raw graph, the store, and who serves."""
+"""Discern in other agents: create_agent, a raw graph, the store, and the current adapter."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_an_agent_records_is_marked_and_recalls(companion: Companion, tmp_path: 
     assert len(companion.memory.journal.turns.in_thread("t1")) == 2
 
 
-def test_a_mark_that_cannot_be_kept_is_answered_with_the_reason(companion: Companion) -> None:
+def test_a_mark_that_cannot_be_saved_is_answered_with_the_reason(companion: Companion) -> None:
     agent = create_agent(Remote(), middleware=[DifferenceMiddleware(companion)])
     assert "no reply to mark yet" in ask(agent, "/diff error => x", None)
     ask(agent, ASKED, None)
@@ -148,7 +148,7 @@ def test_a_mark_belongs_to_the_reply_that_the_agent_showed(
         assert f"for “{ASKED}”" in ask(agent, "/diff surprise too smooth")
 
 
-def test_a_misspelt_mark_is_asked_about_by_the_agent_too(companion: Companion) -> None:
+def test_a_misspelt_mark_gets_a_suggestion_from_the_agent_too(companion: Companion) -> None:
     agent = create_agent(Remote(), middleware=[DifferenceMiddleware(companion)])
     ask(agent, ASKED, None)
     assert "did you mean error?" in ask(agent, "/diff eror => Lutz.", None)
@@ -192,7 +192,7 @@ def test_a_loop_with_tools_sees_the_same_block_in_each_step(companion: Companion
     assert (turn.asked, turn.replied) == (ASKED, "It is Lutz.")
 
 
-def test_the_model_may_mark_and_look_up_by_itself(companion: Companion) -> None:
+def test_the_model_can_mark_and_look_up_with_tools(companion: Companion) -> None:
     def calls(name: str, **args: str) -> AIMessage:
         call: Any = {"name": name, "args": args, "id": name, "type": "tool_call"}
         return AIMessage("", tool_calls=[call])
@@ -218,7 +218,7 @@ def test_the_model_may_mark_and_look_up_by_itself(companion: Companion) -> None:
     assert told[-1] == "1 past differences stand before the question now."
 
 
-def test_a_raw_graph_gains_the_same(companion: Companion) -> None:
+def test_a_raw_graph_works_the_same(companion: Companion) -> None:
     class State(TypedDict):
         messages: Annotated[list[AnyMessage], add_messages]
         recalled: list[str]
@@ -245,7 +245,7 @@ def test_a_raw_graph_gains_the_same(companion: Companion) -> None:
     assert agent.invoke({"messages": [], "recalled": []}, THREAD)["recalled"] == []
 
 
-def test_what_was_forgotten_is_not_placed_any_more(companion: Companion) -> None:
+def test_a_forgotten_difference_is_no_longer_placed(companion: Companion) -> None:
     agent = create_agent(Remote(), middleware=[DifferenceMiddleware(companion)])
     ask(agent, ASKED)
     ask(agent, MARK)
@@ -307,7 +307,7 @@ def test_the_store_keeps_edits_ranks_and_forgets(companion: Companion) -> None:
     assert len(companion.memory.journal.differences.all()) == 1
 
 
-async def test_the_store_refuses_what_is_no_difference(companion: Companion) -> None:
+async def test_the_store_refuses_invalid_values(companion: Companion) -> None:
     store = DifferenceStore(companion)
     for space, key, value, why in (
         (("notes",), "12345678", {"asked": "a", "replied": "b"}, "cannot be written"),
@@ -320,7 +320,7 @@ async def test_the_store_refuses_what_is_no_difference(companion: Companion) -> 
     assert await store.asearch(()) == []
 
 
-def test_a_change_of_who_serves_is_heard(home: Home) -> None:
+def test_a_change_of_the_current_adapter_is_noticed(home: Home) -> None:
     heard: list[Any] = []
     again = threading.Event()
     folder = home.adapters / ("ab" * 6)
@@ -345,7 +345,7 @@ def test_a_change_of_who_serves_is_heard(home: Home) -> None:
     assert [adapter and adapter.id for adapter in heard] == ["ab" * 6, None]
 
 
-def test_a_companion_that_nobody_closes_gives_its_index_up_when_it_is_gone(home: Home) -> None:
+def test_a_companion_that_is_never_closed_releases_its_index(home: Home) -> None:
     companion = Companion.open(home)
     companion.memory.settle(60)
     with Memory.open(home, companion.settings) as beside:

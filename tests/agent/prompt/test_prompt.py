@@ -10,7 +10,7 @@ from memory.difference import Message
 from memory.errors import ModelError
 
 
-def test_a_conversation_is_chatml_and_ends_where_the_reply_begins(engine: Engine) -> None:
+def test_a_conversation_is_chatml_up_to_the_reply(engine: Engine) -> None:
     prompt = compose(
         engine,
         [Message("system", "Be brief."), Message("user", "Hi"), Message("assistant", "Hello."),
@@ -41,7 +41,7 @@ def test_the_recalled_block_changes_nothing_before_the_last_message(engine: Engi
     assert len(with_block) > len(plain)
 
 
-def test_the_oldest_exchanges_give_way_and_the_system_prompt_stays(engine: Engine) -> None:
+def test_the_oldest_exchanges_are_dropped_and_the_system_prompt_stays(engine: Engine) -> None:
     talk = [Message("system", "S")]
     for number in range(20):
         talk += [Message("user", f"question {number}"), Message("assistant", "answer " * 5)]

@@ -1,4 +1,4 @@
-"""Models that think: what they think is set apart, and no lesson touches whether they think."""
+"""Thinking models: thoughts are separate, and lessons do not change whether a model thinks."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_template_says_whether_its_model_thinks(kind: str) -> None:
     assert thinks(ChatTemplate("")) == "never"
 
 
-def test_a_prompt_begins_the_thought_or_is_past_it(kind: str, served: Engine) -> None:
+def test_a_prompt_ends_inside_the_thought_or_after_it(kind: str, served: Engine) -> None:
     asked = [Message("user", "Who?")]
     on, off = (compose(served, asked, thinking=thinking) for thinking in (True, False))
     assert on.text.endswith(BEGIN if kind != "always" else BEGIN + "<think>\n")
@@ -85,7 +85,7 @@ def test_a_prompt_begins_the_thought_or_is_past_it(kind: str, served: Engine) ->
 
 
 @pytest.mark.parametrize("thinking", [True, False])
-def test_no_lesson_touches_whether_a_model_thinks(
+def test_lessons_do_not_change_whether_a_model_thinks(
     home: Home, kind: str, served: Engine, thinking: bool
 ) -> None:
     settings = read_settings(home, {"chat": {"thinking": thinking}})
@@ -105,7 +105,7 @@ def test_no_lesson_touches_whether_a_model_thinks(
     assert lessons[0].chosen == reply_tokens(served, "Lutz.")
 
 
-def test_a_thought_that_a_person_wrote_is_trained_as_text(home: Home, starter: Path) -> None:
+def test_thought_tags_in_a_better_answer_are_trained_as_text(home: Home, starter: Path) -> None:
     """Letter for letter, and none of it the tokens that open or close a thought."""
     written = "<think>\nIt is…\n</think>\n\nLutz."
     with Engine(starter) as model:
@@ -118,7 +118,7 @@ def test_a_thought_that_a_person_wrote_is_trained_as_text(home: Home, starter: P
         assert lessons[0].rejected == reply_tokens(model, "No.")
 
 
-def test_a_thought_is_no_part_of_what_was_said(served: Engine, kind: str) -> None:
+def test_a_thought_is_not_part_of_the_reply(served: Engine, kind: str) -> None:
     model = DiscernChatModel(engine=served, thinking=True, temperature=0, max_tokens=40)
     chunks = list(model.stream("Who?"))
     thought = "".join(x.additional_kwargs.get("reasoning_content", "") for x in chunks)
