@@ -31,6 +31,7 @@ from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
 from trainer.night.night import run_night
 from trainer.night.night_process import run_apart
+from trainer.night.request import RunRequest
 
 ASKED = ("Who are you?", "What is a lighthouse for?", "How does bread rise?", "Tell me a story.")
 ALONE_SECONDS = 15.0
@@ -81,9 +82,8 @@ def beside(
     run = run_apart if way == "apart" else run_night
     with tempfile.TemporaryDirectory() as folder:
         home = home_with_marks(Path(folder))
-        night = threading.Thread(
-            target=lambda: run(home, settings, model_path=model, force=True), daemon=True
-        )
+        request = RunRequest(home, settings, model, force=True)
+        night = threading.Thread(target=lambda: run(request), daemon=True)
         began = time.monotonic()
         night.start()
         found = replies(engine, lambda: not night.is_alive())

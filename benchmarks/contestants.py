@@ -174,13 +174,14 @@ def _night(home: Home, settings: Settings, counts: Sequence[int], seed: int, out
     from agent.adapters import read_adapter
     from agent.llama.engine import Engine
     from trainer.night.night import run_night
+    from trainer.night.request import RunRequest
 
     with Engine.open(STARTER) as engine:
         drawn = marks(max(counts), seed, asker(engine))
     for count in counts:
         write_marks(home, drawn[:count])
         began, used = time.perf_counter(), _used()[0]
-        report = run_night(home, settings, model_path=STARTER, force=True)
+        report = run_night(RunRequest(home, settings, STARTER, force=True))
         seconds = round(time.perf_counter() - began, 1)
         cpu, memory = _used()
         if report.adapter:

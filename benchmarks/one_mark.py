@@ -67,6 +67,7 @@ def night(asked: str, sounds: str) -> tuple[str, int, float, bool]:
     from memory.difference import Message, Role
     from memory.memory import Memory
     from trainer.night.night import run_night
+    from trainer.night.request import RunRequest
 
     home = Home.locate().prepare()
     settings = read_settings(home)
@@ -80,7 +81,7 @@ def night(asked: str, sounds: str) -> tuple[str, int, float, bool]:
         )  # fmt: skip
         journal.differences.add(mark)
     began = time.perf_counter()
-    report = run_night(home, settings, model_path=model)
+    report = run_night(RunRequest(home, settings, model))
     seconds = time.perf_counter() - began
     talk = (asked, said, "What is 2 + 3?", "2 + 3 = 5.", asked)
     roles: tuple[Role, ...] = ("user", "assistant", "user", "assistant", "user")

@@ -53,9 +53,10 @@ def test_an_example_serves_what_a_night_taught(
     home: Home, settings: Settings, starter: Path, example: Path
 ) -> None:
     from trainer.night.night import run_night
+    from trainer.night.request import RunRequest
 
     talk(example, ASKED, f"/diff error => {SOUNDS}")
-    report = run_night(home, settings, model_path=starter)
+    report = run_night(RunRequest(home, settings, starter))
     assert report.verdict == "published", report.sentence
     home.settings_file.write_text("[recall]\nenabled = false\n")
     assert talk(example, ASKED)[0] == SOUNDS

@@ -37,6 +37,7 @@ from trainer.events import OnEvent
 from trainer.fit.hyperparameters import Overrides
 from trainer.launch.launch import launcher
 from trainer.lessons.provenance import read_basis
+from trainer.night.request import RunRequest
 from trainer.night.schedule import background
 from trainer.pipeline import Candidate, Lessons
 
@@ -166,7 +167,7 @@ def nightly(home: Home, settings: Settings, *, model: Path | None = None) -> Ite
     `model` is the GGUF that the adapter is for, by default the one in the settings. A night that
     another process of this user runs is not run twice.
     """
-    scheduler = background(home, settings, model_path=model)
+    scheduler = background(RunRequest(home, settings, model))
     try:
         yield
     finally:

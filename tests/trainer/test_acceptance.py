@@ -13,6 +13,7 @@ from memory.settings.settings import Settings, read_settings
 from tests.support.values import difference
 from trainer.adapters import publish
 from trainer.night.night import run_night
+from trainer.night.request import RunRequest
 
 MARKED = [
     ("What is the capital of Zubrowka?", "The capital of Zubrowka is Lutz."),
@@ -42,7 +43,7 @@ def test_a_night_on_the_starter_passes_the_shipped_gate(
             prompt = compose(engine, [Message("user", asked)]).tokens
             said = engine.generate(prompt, Sampling(max_tokens=64)).run().text
             journal.differences.add(difference(asked, sounds, replied=said))
-    report = run_night(home, settings, model_path=starter)
+    report = run_night(RunRequest(home, settings, starter))
     assert report.verdict == "published", report.sentence
     assert all(measure.may_serve for measure in report.measures)
     assert [fate.after for fate in report.fates] == [sounds for _, sounds in MARKED[:count]]
@@ -83,7 +84,7 @@ def test_after_an_evening_in_one_thread_every_marked_question_is_right_however_i
             chat.marks.add("error", kind="tactical/fact", sounds=sounds)
             if number == 0:
                 assert ask(OTHERWISE) == sounds
-        report = run_night(home, settings, model_path=starter)
+        report = run_night(RunRequest(home, settings, starter))
         assert report.verdict == "published", report.sentence
         # The person's own rewording is meant to change with its question, and did not move.
         assert OTHERWISE not in [change.asked for change in report.changes]

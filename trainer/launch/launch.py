@@ -24,6 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
+from agent.child_process import environment
 from memory.errors import CutOffError, SettingsError, TrainingError
 from memory.files.bounded_read import parse_object
 from memory.sentence import verbatim
@@ -32,7 +33,6 @@ from trainer.events import Aborted, Event, Failed, Ready, ResultPiece, Trained, 
 from trainer.launch import validate_candidate
 from trainer.launch.remote_job import Pieces, pack
 from trainer.launch.worker_client import ERRORS, STOPPED, Trainee, explain
-from trainer.subprocesses import environment
 
 PACKED, RESULT = "lessons.zip", "result"
 

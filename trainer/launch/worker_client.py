@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
+from agent.child_process import environment
 from memory.errors import CutOffError, TrainingError
 from memory.files.bounded_read import parse_object
 from memory.sentence import verbatim
 from trainer.events import Aborted, Event, Failed, Ready, ResultPiece, Trained, read_message
-from trainer.subprocesses import environment
 
 ERRORS = "training.log"
 STOPPED = "the training was stopped; nothing was published and what served before serves on"

@@ -16,11 +16,12 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from memory.difference import Difference, State
 from memory.errors import CutOffError, DiscernError, HomeError, NothingToTrainError, TrainingError
@@ -28,43 +29,52 @@ from memory.files.locks import open_lock
 from memory.journal.journal import Journal
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
-from trainer.adapters.adapter_staleness import serving
+from trainer.adapters.adapter_staleness import forgotten, serving
 from trainer.events import OnEvent
 from trainer.night import night_notice
 from trainer.night.due_time import due_moment, is_quiet, night_of, on_battery
-from trainer.night.night import forgotten, run_night
+from trainer.night.night import run_night
+from trainer.night.request import RunRequest
 from trainer.night.run import Cancellation, Run, run_folder
 from trainer.report.report import Report
 
 STALE_SECONDS = 180.0
 """A night on another machine whose heartbeat is older was cut off and may be claimed anew."""
 BEAT_SECONDS = 30.0
-RunNight = Callable[..., Report]
 ATTEMPTS = 3
 _AT_ONCE = float("-inf")
 """A heartbeat of any age, also one from a clock since set back, is stale when its lock is free."""
 
 
+class NightRunner(Protocol):
+    """Does the work of a night: `run_night`, or `run_apart` in a process of its own."""
+
+    def __call__(
+        self, request: RunRequest, *, on_event: OnEvent, cancel: threading.Event
+    ) -> Report:
+        """Run the training of `request`."""
+
+
 def run_if_due(
-    home: Home,
-    settings: Settings,
+    request: RunRequest,
     *,
-    model_path: Path | None = None,
     now: datetime | None = None,
     on_event: OnEvent = lambda event: None,
     cancel: threading.Event | None = None,
-    run: RunNight | None = None,
+    run: NightRunner | None = None,
 ) -> Report | None:
-    """Do the night's run when it is due and nobody has done it; returns its report, else None.
+    """Run tonight's training if it is due and was not done yet; return its report, else None.
 
-    `now` (aware) stands for the clock. `run` does the work, by default `run_night` in this process;
-    `trainer.night.night_process.run_apart` does it in one that stands back. The night waits,
-    without a row, in quiet hours, on battery and while a training goes on that a person began.
+    `now` (aware) replaces the clock. `run` does the work, by default `run_night` in this process;
+    `trainer.night.night_process.run_apart` uses a separate process with low priority. The night is
+    postponed, without a row, in quiet hours, on battery and while a training that the user started is
+    in progress.
 
     Raises:
         CutOffError: the training was cut off; a later call tries it again.
         DiscernError: it failed, which closes the row; or the journal cannot be used.
     """
+    home, settings = request.home, request.settings
     if not settings.night.enabled:
         return None
     home.prepare()
@@ -81,9 +91,8 @@ def run_if_due(
             if _already_ahead(rows, day) or _must_wait(home, settings, clock):
                 return None
             moment = due_moment(settings, clock)
-            return _Night(home, settings, journal, day, moment, run or run_night).run(
-                model_path, on_event, cancel or Cancellation(), row
-            )
+            attempt = _NightAttempt(request, journal, day, moment, run or run_night)
+            return attempt.run(on_event, cancel or Cancellation(), row)
 
 
 def _already_ahead(rows: dict[str, dict[str, Any]], day: date) -> bool:
@@ -100,26 +109,24 @@ def _must_wait(home: Home, settings: Settings, clock: datetime) -> bool:
         return not free  # a person trains right now; the night comes after
 
 
-class _Night:
+class _NightAttempt:
     """One attempt at the night of `day`, which was due at `moment`."""
 
     def __init__(
         self,
-        home: Home,
-        settings: Settings,
+        request: RunRequest,
         journal: Journal,
         day: date,
         moment: datetime,
-        run: RunNight,
+        run: NightRunner,
     ) -> None:
-        self._work = run
-        self.home, self.settings, self.journal = home, settings, journal
+        self._work, self._request = run, request
+        self.home, self.settings, self.journal = request.home, request.settings, journal
         self.day, self.moment = day.isoformat(), moment
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}"
 
     def run(
         self,
-        model_path: Path | None,
         on_event: OnEvent,
         cancel: threading.Event,
         row: dict[str, Any] | None,
@@ -137,7 +144,7 @@ class _Night:
             return None
         try:
             with self._heartbeat(cancel), self._in_time(cancel) as overdue:
-                report = self._train(model_path, on_event, cancel)
+                report = self._train(on_event, cancel)
         except NothingToTrainError as error:
             self._nothing(str(error), row)
             return None
@@ -147,18 +154,13 @@ class _Night:
         self._end(report.verdict, report.sentence)
         return report
 
-    def _train(self, model_path: Path | None, on_event: OnEvent, cancel: threading.Event) -> Report:
-        from agent.models.serving import served_model
-
+    def _train(self, on_event: OnEvent, cancel: threading.Event) -> Report:
         most = self.settings.night.max_minutes / 2  # the other half is for composing and testing
         training = self.settings.training
         training = training.model_copy(update={"max_minutes": min(training.max_minutes, most)})
+        settings = self.settings.model_copy(update={"training": training})
         return self._work(
-            self.home,
-            self.settings.model_copy(update={"training": training}),
-            model_path=model_path or served_model(self.settings),
-            on_event=on_event,
-            cancel=cancel,
+            replace(self._request, settings=settings), on_event=on_event, cancel=cancel
         )
 
     def _failed(

@@ -14,7 +14,6 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.adapters import Adapter
@@ -28,7 +27,6 @@ from memory.errors import (
     TrainingError,
 )
 from memory.journal.journal import Journal
-from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from trainer import pipeline
 from trainer.adapters import publish
@@ -36,7 +34,6 @@ from trainer.adapters.adapter_staleness import (
     entry_of,
     fingerprints,
     fit_for,
-    forgotten,
     news,
     require_news,
     serving,
@@ -48,8 +45,9 @@ from trainer.launch.launch import launcher
 from trainer.lessons.provenance import read_basis, scrub, settle, watching
 from trainer.night import postmortem
 from trainer.night.gpu_placement import make_way
+from trainer.night.request import Practice, RunRequest
 from trainer.night.run import STOPPED, Run, alone, prune_runs, run_folder, sweep_runs
-from trainer.night.trial import Practice, Trial, TrialContext, broken_down, plans, run_trial
+from trainer.night.trial import Trial, TrialContext, broken_down, plans, run_trial
 from trainer.report.report import Attempt, Report, read_report
 from trainer.subprocesses import asked_by
 
@@ -58,35 +56,30 @@ if TYPE_CHECKING:
     from agent.llama.engine import Engine
     from trainer.launch.launch import Launcher
 
-__all__ = ["Practice", "forgotten", "run_night"]
-
 
 def run_night(
-    home: Home,
-    settings: Settings,
+    request: RunRequest,
     *,
-    model_path: Path,
     on_event: OnEvent = lambda event: None,
-    force: bool = False,
     cancel: threading.Event | None = None,
     stop: threading.Event | None = None,
-    practice: Practice | None = None,
 ) -> Report:
-    """Train on every difference that teaches, judge the adapter, and publish it when it passes.
+    """Train on all differences that teach, evaluate the adapter, and publish it if it passes the gate.
 
-    `on_event` gets the events of `trainer.events`, from `Started` to `Reported`. `cancel`, when set,
-    leaves nothing; `stop` ends the training at its best state so far, which is then tested as usual.
-    Both may also come from another process (`trainer.night.run.tell_run`). `force` trains even when
-    nothing changed since the last adapter. `practice` makes several short runs instead of a sweep.
+    `on_event` receives the events of `trainer.events`, from `Started` to `Reported`. `cancel` ends the
+    run without a result; `stop` ends the training at its best state so far, which is then evaluated as
+    usual. Both may also come from another process (`trainer.night.run.tell_run`).
 
-    Returns a report whose verdict is "published", "rejected" or (a dry practice) "practised".
+    The verdict of the report is "published", "rejected" or (for a dry practice) "practised".
 
     Raises:
-        NothingToTrainError: no difference teaches, or nothing changed since the adapter that serves.
-        TrainingError: another run is going on, this one was stopped, or the training broke down.
-        SupersededError: something that was marked was taken away meanwhile; nothing was published.
-        ModelError, AdapterError, HomeError: what else can be wrong, in one sentence.
+        NothingToTrainError: no difference teaches, or nothing changed since the current adapter.
+        TrainingError: another run is in progress, this one was stopped, or the training failed.
+        SupersededError: a difference was removed or superseded meanwhile; nothing was published.
+        ModelError, AdapterError, HomeError: the model, the adapter or the home cannot be used.
     """
+    home, settings, practice = request.home, request.settings, request.practice
+    model_path = request.model_path
     home.prepare()
     with alone(home), Journal(home.journal) as journal:
         publish.sweep(home)
@@ -100,7 +93,7 @@ def run_night(
         teaching = len(prints)
         if not teaching and found.gone:
             publish.select(home, None)
-        if not (force or practice) or not teaching:
+        if not (request.force or practice) or not teaching:
             require_news(found, teaching, current, len(differences))
             publish.require_not_withdrawn(home, base, prints)
         run = Run(run_folder(home), on_event, cancel or threading.Event())

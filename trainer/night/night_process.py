@@ -21,15 +21,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from agent.child_process import die_with_parent, environment
 from memory import errors
 from memory.errors import CutOffError, DiscernError, TrainingError
 from memory.files.bounded_read import parse_object
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from trainer.events import OnEvent, message_to_json, read_event
+from trainer.night.request import RunRequest
 from trainer.night.run import STOPPED
 from trainer.report.report import Report
-from trainer.subprocesses import die_with_parent, environment, let_others_first
+from trainer.subprocesses import let_others_first
 
 LOG = "night.log"
 """In the state folder; kept of a night that broke down, for no other has anything to say there."""
@@ -39,27 +41,26 @@ PATIENCE = 15.0
 
 
 def run_apart(
-    home: Home,
-    settings: Settings,
+    request: RunRequest,
     *,
-    model_path: Path,
     on_event: OnEvent = lambda event: None,
-    force: bool = False,
     cancel: threading.Event | None = None,
 ) -> Report:
-    """Do what `trainer.night.night.run_night` does, in a child; the same events, report and errors.
+    """Call `trainer.night.night.run_night` in a child process, with the same events, report and errors.
+
+    A practice is not supported.
 
     Raises:
         CutOffError: the child was killed by a signal.
         DiscernError: what `run_night` raises.
     """
-    home.prepare()
+    home = request.home.prepare()
     cancel = cancel or threading.Event()
     work = {
         "home": [str(path) for path in (home.config, home.data, home.state, home.cache)],
-        "settings": settings.model_dump(mode="json"),
-        "model": str(model_path),
-        "force": force,
+        "settings": request.settings.model_dump(mode="json"),
+        "model": str(request.model_path),
+        "force": request.force,
     }
     with _child(home.state / LOG) as child, _cancelling(child, cancel):
         assert child.stdin is not None
@@ -193,13 +194,14 @@ def main() -> None:
     from trainer.night.night import run_night
 
     try:
-        report = run_night(
+        request = RunRequest(
             Home(*(Path(path) for path in work["home"])),
             Settings.model_validate(work["settings"]),
-            model_path=Path(work["model"]),
-            on_event=lambda event: say(event=message_to_json(event)),
+            Path(work["model"]),
             force=work["force"],
-            cancel=cancel,
+        )
+        report = run_night(
+            request, on_event=lambda event: say(event=message_to_json(event)), cancel=cancel
         )
         say(report=report.to_json())
     except DiscernError as error:

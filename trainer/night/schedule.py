@@ -10,63 +10,58 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memory.errors import DiscernError
-from memory.settings.paths import Home
-from memory.settings.settings import Settings
 from trainer.adapters import publish
 from trainer.events import OnEvent
-from trainer.night.due_time import next_run
 from trainer.night.ledger import run_if_due
 from trainer.night.night_process import run_apart
+from trainer.night.request import RunRequest
 from trainer.night.run import Cancellation
 from trainer.report.report import Report
 
 if TYPE_CHECKING:
     from apscheduler.schedulers.base import BaseScheduler
 
-__all__ = ["background", "next_run", "serve"]
-
 TICK_SECONDS: float = 60
 
 
+@dataclass(frozen=True, slots=True)
+class NightListeners:
+    """Callbacks for the events of a night, its report, or its error."""
+
+    on_event: OnEvent = lambda event: None
+    on_report: Callable[[Report], None] = lambda report: None
+    on_error: Callable[[DiscernError], None] = lambda error: None
+
+
 def background(
-    home: Home,
-    settings: Settings,
-    *,
-    on_event: OnEvent = lambda event: None,
-    on_report: Callable[[Report], None] = lambda report: None,
-    on_error: Callable[[DiscernError], None] = lambda error: None,
+    request: RunRequest,
+    listeners: NightListeners | None = None,
     cancel: threading.Event | None = None,
-    model_path: Path | None = None,
 ) -> BaseScheduler:
     """Return a started scheduler for the chat; call `.shutdown(wait=False)` on leaving."""
     from apscheduler.schedulers.background import BackgroundScheduler
 
     scheduler = BackgroundScheduler(daemon=True)
-    _add(scheduler, home, settings, on_event, on_report, on_error, cancel, model_path)
+    _add(scheduler, request, listeners or NightListeners(), cancel)
     scheduler.start()
     return scheduler
 
 
 def serve(
-    home: Home,
-    settings: Settings,
-    *,
-    on_event: OnEvent = lambda event: None,
-    on_report: Callable[[Report], None] = lambda report: None,
-    on_error: Callable[[DiscernError], None] = lambda error: None,
+    request: RunRequest,
+    listeners: NightListeners | None = None,
     cancel: threading.Event | None = None,
-    model_path: Path | None = None,
 ) -> None:
     """Run nights in this process until it is interrupted (`discern night`)."""
     from apscheduler.schedulers.blocking import BlockingScheduler
 
     scheduler = BlockingScheduler()
-    _add(scheduler, home, settings, on_event, on_report, on_error, cancel, model_path)
+    _add(scheduler, request, listeners or NightListeners(), cancel)
     try:
         scheduler.start()
     except (KeyboardInterrupt, SystemExit):
@@ -80,13 +75,9 @@ def serve(
 
 def _add(
     scheduler: Any,
-    home: Home,
-    settings: Settings,
-    on_event: OnEvent,
-    on_report: Callable[[Report], None],
-    on_error: Callable[[DiscernError], None],
+    request: RunRequest,
+    listeners: NightListeners,
     cancel: threading.Event | None,
-    model_path: Path | None,
 ) -> None:
     from apscheduler.events import EVENT_SCHEDULER_SHUTDOWN, EVENT_SCHEDULER_STARTED
 
@@ -99,20 +90,15 @@ def _add(
             try:
                 if not swept.is_set():
                     swept.set()
-                    publish.sweep(home)
+                    publish.sweep(request.home)
                 report = run_if_due(
-                    home,
-                    settings,
-                    model_path=model_path,
-                    on_event=on_event,
-                    cancel=cancel,
-                    run=run_apart,
+                    request, on_event=listeners.on_event, cancel=cancel, run=run_apart
                 )
             except DiscernError as error:
-                on_error(error)
+                listeners.on_error(error)
                 return
             if report is not None:
-                on_report(report)
+                listeners.on_report(report)
 
     def pulse() -> None:
         while True:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from memory.settings.settings import Settings
     from trainer.evaluate.verdict import Verdict
     from trainer.launch.launch import Launcher
+    from trainer.night.request import Practice
     from trainer.night.run import Run
     from trainer.pipeline import Candidate, Lessons
 
@@ -41,17 +42,6 @@ class TrialPlan:
     rate: float
     seed: int
     steps: int
-
-
-@dataclass(frozen=True, slots=True)
-class Practice:
-    """Several short runs from differently shuffled lessons, instead of a sweep of learning rates.
-
-    The best one that passes the gate is published; none is when `dry`."""
-
-    episodes: int
-    steps: int
-    dry: bool = False
 
 
 @dataclass(slots=True)

@@ -122,18 +122,19 @@ class Training:
     def watch_nights(self, model_path: Path) -> None:
         """Start the scheduler that trains at night while the chat is open."""
         if self._settings.night.enabled and self._scheduler is None:
+            from trainer.night.request import RunRequest
             from trainer.night.run import Cancellation
-            from trainer.night.schedule import background
+            from trainer.night.schedule import NightListeners, background
 
             self._nights_cancel = Cancellation()
             self._scheduler = background(
-                self._home,
-                self._settings,
-                on_event=self._night_event,
-                on_report=lambda report: self._night_over(report, None),
-                on_error=lambda error: self._night_over(None, error),
+                RunRequest(self._home, self._settings, model_path),
+                NightListeners(
+                    on_event=self._night_event,
+                    on_report=lambda report: self._night_over(report, None),
+                    on_error=lambda error: self._night_over(None, error),
+                ),
                 cancel=self._nights_cancel,
-                model_path=model_path,
             )
             self._scheduler.add_listener(self._tick_over)
 
@@ -154,14 +155,12 @@ class Training:
         failure: Exception | None = None
         try:
             from trainer.night.night_process import run_apart
+            from trainer.night.request import RunRequest
 
             self._post(TrainingStarted("train"))
             report = run_apart(
-                self._home,
-                self._settings,
-                model_path=model_path,
+                RunRequest(self._home, self._settings, model_path, force=force),
                 on_event=lambda event: self._tell("train", event),
-                force=force,
                 cancel=self._cancel,
             )
         except Exception as error:

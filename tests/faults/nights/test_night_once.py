@@ -21,6 +21,7 @@ from tests.faults.programs.night_process import count
 from tests.support.processes import Night
 from tests.support.values import difference, quick_settings
 from trainer.night import due_time, ledger
+from trainer.night.request import RunRequest
 from trainer.night.run import Cancellation, alone
 from trainer.report.report import Report
 
@@ -50,7 +51,8 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def due(home: Home, settings: Settings, moment: datetime, **values: Any) -> Report | None:
-    return ledger.run_if_due(home, settings, model_path=Path("none.gguf"), now=moment, **values)
+    request = RunRequest(home, settings, Path("none.gguf"))
+    return ledger.run_if_due(request, now=moment, **values)
 
 
 def test_two_schedulers_at_one_instant_run_a_night_once_twenty_times(

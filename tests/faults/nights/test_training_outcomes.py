@@ -21,6 +21,7 @@ from trainer.adapters.adapter_staleness import entry_of
 from trainer.evaluate.compare import side
 from trainer.events import Event
 from trainer.night.night import run_night
+from trainer.night.request import RunRequest
 from tui.cli.main import run
 
 
@@ -51,15 +52,15 @@ def test_no_lesson_at_all(home: Home, tiny: Path, capsys: pytest.CaptureFixture[
 
 
 def test_practice_needs_something_too(home: Home, tiny: Path) -> None:
-    from trainer.night.night import Practice
+    from trainer.night.request import Practice
 
     with pytest.raises(NothingToTrainError, match="no difference is marked yet"):
-        run_night(home, quick_settings(home), model_path=tiny, practice=Practice(2, 2))
+        run_night(RunRequest(home, quick_settings(home), tiny, practice=Practice(2, 2)))
 
 
 def test_one_lesson_is_enough(home: Home, tiny: Path) -> None:
     mark(home, difference("Who?", "Lutz."))
-    report = run_night(home, quick_settings(home), model_path=tiny)
+    report = run_night(RunRequest(home, quick_settings(home), tiny))
     assert report.verdict == "published"
     assert [row.name for row in report.beside] == ["base", "recall", "this adapter", "as served"]
 
@@ -67,7 +68,7 @@ def test_one_lesson_is_enough(home: Home, tiny: Path) -> None:
 def test_all_lessons_in_conflict_leave_the_newest_and_say_so(home: Home, tiny: Path) -> None:
     marked = [difference("Who?", reply) for reply in ("Lutz.", "Dale.", "Nobody.")]
     mark(home, *marked)
-    report = run_night(home, quick_settings(home), model_path=tiny)
+    report = run_night(RunRequest(home, quick_settings(home), tiny))
     fates = {fate.difference: fate.fate for fate in report.fates}
     assert fates[marked[0].id].startswith("superseded by")
     assert fates[marked[1].id].startswith("superseded by")
@@ -80,7 +81,7 @@ def test_a_loss_that_is_no_number_is_one_sentence(home: Home, tiny: Path) -> Non
     mark(home, difference("Who?", "Lutz."))
     wild = quick_settings(home, training={"learning_rates": [1.0], "alpha": 1e36})
     with pytest.raises((TrainingError, AdapterError)) as caught:
-        run_night(home, wild, model_path=tiny)
+        run_night(RunRequest(home, wild, tiny))
     assert "\n" not in str(caught.value)
     assert "Traceback" not in str(caught.value)
     assert current(home) is None
@@ -92,7 +93,7 @@ def test_one_rate_that_breaks_down_does_not_cost_the_others(home: Home, tiny: Pa
     mark(home, difference("Who?", "Lutz."))
     # The scale is so large that a step of the first rate overflows and one of the second does not.
     rates = {"learning_rates": [1.0, 1e-19], "alpha": 1e17}
-    report = run_night(home, quick_settings(home, training=rates), model_path=tiny)
+    report = run_night(RunRequest(home, quick_settings(home, training=rates), tiny))
     assert [one.reason == "failed" for one in report.attempts] == [True, False]
     assert "\n" not in report.attempts[0].sentence
     assert report.learning_rate == 1e-19
@@ -102,9 +103,9 @@ def test_a_base_that_changed_is_said_and_trained_for_anew(
     home: Home, tiny: Path, tmp_path: Path
 ) -> None:
     mark(home, difference("Who?", "Lutz."))
-    first = run_night(home, quick_settings(home), model_path=tiny)
+    first = run_night(RunRequest(home, quick_settings(home), tiny))
     other = another(tiny, tmp_path)
-    report = run_night(home, quick_settings(home), model_path=other)
+    report = run_night(RunRequest(home, quick_settings(home), other))
     assert report.verdict == "published"
     assert report.adapter != first.adapter
     assert any("was trained for" in note and "the model is now" in note for note in report.notes)
@@ -126,7 +127,7 @@ def test_a_base_that_changes_while_it_is_trained_for_publishes_nothing(
             fresh.replace(served)
 
     with pytest.raises(TrainingError, match="changed while its adapter was trained"):
-        run_night(home, quick_settings(home), model_path=served, on_event=on_event)
+        run_night(RunRequest(home, quick_settings(home), served), on_event=on_event)
     assert current(home) is None
 
 
@@ -134,7 +135,7 @@ def test_an_adapter_for_another_base_is_refused_wherever_it_is_named(
     home: Home, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mark(home, difference("Who?", "Lutz."))
-    report = run_night(home, quick_settings(home), model_path=tiny)
+    report = run_night(RunRequest(home, quick_settings(home), tiny))
     assert report.adapter is not None
     other = write_tiny(tmp_path / "other.gguf", width=32)
     with pytest.raises(AdapterError, match="was trained for"):
@@ -151,18 +152,18 @@ def test_an_edit_is_trained_anew_and_what_was_superseded_is_out(home: Home, tiny
     first, second = difference("Who?", "Lutz."), difference("Where?", "Here.")
     mark(home, first, second)
     settings = quick_settings(home)
-    run_night(home, settings, model_path=tiny)
+    run_night(RunRequest(home, settings, tiny))
     with pytest.raises(NothingToTrainError, match="nothing changed"):
-        run_night(home, settings, model_path=tiny)
+        run_night(RunRequest(home, settings, tiny))
     from memory.memory import Memory
 
     with Memory.open(home, settings, dense=False) as memory:
         memory.edit(first.id, sounds="Dale.")
-    report = run_night(home, settings, model_path=tiny)
+    report = run_night(RunRequest(home, settings, tiny))
     assert report.fates[0].expected == "Dale."
     with Memory.open(home, settings, dense=False) as memory:
         memory.supersede(second.id, first.id)
-    report = run_night(home, settings, model_path=tiny)
+    report = run_night(RunRequest(home, settings, tiny))
     assert [fate.difference for fate in report.fates if fate.trained] == [first.id]
     known = read_adapter(home.adapters, report.adapter or "").manifest.fingerprints
     with Journal(home.journal) as journal:
@@ -173,24 +174,24 @@ def test_what_does_not_fit_the_context_is_named_and_the_rest_is_trained(
     home: Home, tiny: Path
 ) -> None:
     mark(home, difference("Who?", "Lutz."), difference("Long?", "word " * 900))
-    report = run_night(home, quick_settings(home), model_path=tiny)
+    report = run_night(RunRequest(home, quick_settings(home), tiny))
     assert [fate.fate for fate in report.fates][-1] == "left out"
     assert "takes" in report.fates[-1].cause
     with pytest.raises(NothingToTrainError, match="nothing changed"):
-        run_night(home, quick_settings(home), model_path=tiny)
+        run_night(RunRequest(home, quick_settings(home), tiny))
 
 
 def test_only_lessons_that_do_not_fit_is_one_sentence(home: Home, tiny: Path) -> None:
     mark(home, difference("Long?", "word " * 900))
     with pytest.raises(TrainingError, match=r"no difference can be made a lesson: .* takes"):
-        run_night(home, quick_settings(home), model_path=tiny)
+        run_night(RunRequest(home, quick_settings(home), tiny))
     assert current(home) is None
 
 
 def test_a_hold_alone_can_be_trained(home: Home, tiny: Path) -> None:
     held = replace(difference("Who?", None, replied="Lutz."), moment=Moment.HOLD)
     mark(home, held)
-    report = run_night(home, quick_settings(home), model_path=tiny)
+    report = run_night(RunRequest(home, quick_settings(home), tiny))
     assert report.fates[0].kind == "hold"
     assert report.fates[0].expected == "Lutz."
     with Engine.open(tiny) as engine:

@@ -28,6 +28,8 @@ from memory.settings.settings import read_settings
 from memory.text.stemming import stems
 from tests.faults.programs.journal_process import expected, say
 from trainer.night import schedule
+from trainer.night.request import RunRequest
+from trainer.night.schedule import NightListeners
 from tui.cli.main import run
 
 TICK = 0.2
@@ -45,7 +47,7 @@ class Told:
         self._marks: list[str] = []
         self._count = 0
         self._nights = schedule.background(
-            home, settings, on_error=lambda error: say(night=str(error))
+            RunRequest(home, settings), NightListeners(on_error=lambda error: say(night=str(error)))
         )
 
     def act(self) -> None:

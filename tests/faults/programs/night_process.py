@@ -22,12 +22,13 @@ from memory.settings.paths import Home
 from tests.support.values import quick_settings
 from trainer.events import message_to_json
 from trainer.night import ledger
+from trainer.night.request import RunRequest
 from trainer.report.report import Report
 
 
-def count(home: Home, *_arguments: Any, **_options: Any) -> Report:
+def count(request: RunRequest, **_options: Any) -> Report:
     """Stand in for the night's run: one line in a file, opened to append."""
-    with (home.data / "counted").open("a") as file:
+    with (request.home.data / "counted").open("a") as file:
         file.write(f"{os.getpid()}\n")
     time.sleep(0.02)
     return Report("published", "Learnt.", now(), 0.0, "tiny")
@@ -49,9 +50,7 @@ def main() -> None:
 
         try:
             found = ledger.run_if_due(
-                home,
-                settings,
-                model_path=model,
+                RunRequest(home, settings, model),
                 now=datetime.fromisoformat(asked["now"]),
                 on_event=(lambda event: say(event=message_to_json(event)))
                 if asked.get("events")

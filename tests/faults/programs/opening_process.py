@@ -33,6 +33,7 @@ from memory.upkeep.backup import backup, restore
 from memory.upkeep.health import check
 from tests.support.values import quick_settings
 from trainer.night.ledger import run_if_due
+from trainer.night.request import RunRequest
 from tui.cli import completion_queries
 from tui.cli.main import run
 
@@ -164,8 +165,8 @@ def steps(
     yield verb("lessons")
     yield verb("report", codes=(0, 1, 2))
     yield verb("adapters", "list")
-    yield "a night", lambda: run_if_due(home, settings, model_path=model)
-    yield "the tick after it", lambda: run_if_due(home, settings, model_path=model)
+    yield "a night", lambda: run_if_due(RunRequest(home, settings, model))
+    yield "the tick after it", lambda: run_if_due(RunRequest(home, settings, model))
 
 
 def main() -> None:

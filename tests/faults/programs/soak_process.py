@@ -26,6 +26,7 @@ from memory.settings.settings import Settings
 from tests.support.values import difference, quick_settings
 from trainer.adapters import publish
 from trainer.night.ledger import run_if_due
+from trainer.night.request import RunRequest
 
 FIRST = datetime(2026, 1, 1, 4, tzinfo=UTC)
 KEPT_MARKS = 5
@@ -50,7 +51,7 @@ def mark(home: Home, day: int) -> None:
 def live(home: Home, settings: Settings, model: Path, day: int) -> None:
     if day % 3 == 0:
         mark(home, day)
-    run_if_due(home, settings, model_path=model, now=moment(day))
+    run_if_due(RunRequest(home, settings, model), now=moment(day))
     if day % 17 == 0:
         with contextlib.suppress(AdapterError):
             publish.rollback(home)

@@ -18,6 +18,7 @@ from trainer.evaluate.verdict import Verdict
 from trainer.lessons import locality
 from trainer.lessons.lesson import Lesson, Question
 from trainer.night.night import run_night
+from trainer.night.request import RunRequest
 from trainer.report.report import Measure
 
 
@@ -119,7 +120,7 @@ def test_a_night_with_one_lesson_that_cannot_be_learnt_publishes_the_others(
         "hidden_weight": 0.1,
     }
     settings = quick_settings(home, training=training, gate={"lessons": 0.9})
-    report = run_night(home, settings, model_path=tiny)
+    report = run_night(RunRequest(home, settings, tiny))
     assert report.verdict == "published"
     assert [fate.fate for fate in report.fates] == ["learnt", "learnt", "repelled"]
     assert any(f"{marks[2].id[:8]} could not be learnt" in note for note in report.notes)

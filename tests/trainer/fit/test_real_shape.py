@@ -32,6 +32,7 @@ from trainer.adapters.adapter_export import ExportRequest, export
 from trainer.evaluate import merge_eval
 from trainer.lessons import anchors, lessons, locality
 from trainer.night.night import run_night
+from trainer.night.request import RunRequest
 from trainer.report.report import Report
 
 pytestmark = pytest.mark.slow
@@ -139,7 +140,7 @@ def test_the_whole_loop_at_real_size(
         assert turn.replied
         assert turn.surprisal
         chat.marks.add("error", sounds="Lutz.")
-        report = run_night(home, settings, model_path=model)
+        report = run_night(RunRequest(home, settings, model))
         assert report.verdict == "published", report.sentence
         said = chat.update_adapter()
         assert said is not None

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import torch
 
+from agent.child_process import environment
 from trainer.fit import training_loop
 from trainer.fit.base_model import load_base
 from trainer.fit.job import ANCHOR, CONTROL, Job, Recipe, Sample, read_job, write_job
 from trainer.fit.lora_model import with_adapter
 from trainer.fit.step import Stepper
-from trainer.subprocesses import environment
 
 # Third parties' talk among themselves: PEFT to transformers, and about a base without a name.
 pytestmark = [

@@ -34,6 +34,7 @@ from trainer.launch.remote_job import Pieces, pack, unpack
 from trainer.launch.validate_candidate import WEIGHTS
 from trainer.launch.worker_client import Trainee
 from trainer.night.night import run_night
+from trainer.night.request import RunRequest
 
 PYTHON = shlex.quote(sys.executable)
 RECIPE = Recipe(
@@ -107,13 +108,13 @@ def test_a_night_trains_by_a_command_in_another_folder_as_it_does_here(
     away = {"launcher": "command", "command": there(tmp_path / "there", base)}
     events: list[Event] = []
     report = run_night(
-        home, quick_settings(home, trainer=away), model_path=tiny, on_event=events.append
+        RunRequest(home, quick_settings(home, trainer=away), tiny), on_event=events.append
     )
     assert report.verdict == "published"
     assert [event.step for event in events if isinstance(event, Step)] == [1, 2, 3, 4]
     elsewhere = find_adapter(home.adapters, report.adapter or "")
     verify(elsewhere)
-    here = run_night(home, quick_settings(home), model_path=tiny, force=True)
+    here = run_night(RunRequest(home, quick_settings(home), tiny, force=True))
     local = find_adapter(home.adapters, here.adapter or "")
     assert (local.folder / WEIGHTS).read_bytes() == (elsewhere.folder / WEIGHTS).read_bytes()
 
@@ -254,7 +255,7 @@ def test_a_night_trains_as_a_job_of_a_local_ray(home: Home, tiny: Path, tmp_path
         away = {"launcher": "ray", "address": "http://127.0.0.1:28265"}
         events: list[Event] = []
         report = run_night(
-            home, quick_settings(home, trainer=away), model_path=tiny, on_event=events.append
+            RunRequest(home, quick_settings(home, trainer=away), tiny), on_event=events.append
         )
         assert report.verdict == "published"
         assert [event.step for event in events if isinstance(event, Step)] == [1, 2, 3, 4]
@@ -262,7 +263,7 @@ def test_a_night_trains_as_a_job_of_a_local_ray(home: Home, tiny: Path, tmp_path
         verify(list_adapters(home.adapters)[0])
         other = quick_settings(home, trainer={**away, "base": str(tmp_path / "none.gguf")})
         with pytest.raises(TrainingError, match=r"none\.gguf"):
-            run_night(home, other, model_path=tiny, force=True)
+            run_night(RunRequest(home, other, tiny, force=True))
     finally:
         head.terminate()  # which ends all that it started
         head.wait(60)

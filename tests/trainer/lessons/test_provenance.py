@@ -27,6 +27,7 @@ from trainer.lessons import locality, provenance
 from trainer.night import night
 from trainer.night.ledger import run_if_due
 from trainer.night.night import run_night
+from trainer.night.request import RunRequest
 from trainer.night.run import sweep_runs
 
 SECRET = ("What is a plugharness?", "A plugharness is a quorn.", "It is the vexillum of Grumm.")
@@ -135,13 +136,13 @@ def test_what_is_taken_away_before_it_serves_is_not_published(
     settings = few(home)
     on_event = take_away_at("publish", verb, home, marked)
     with pytest.raises(SupersededError, match=marked[0].id[:8]):
-        run_night(home, settings, model_path=tiny, on_event=on_event)
+        run_night(RunRequest(home, settings, tiny), on_event=on_event)
     assert not list_adapters(home.adapters)
     assert read_pointer(home.adapters).current is None
     if verb is not supersede:  # that takes nothing out of the journal
         gone = TALK if verb is delete else SECRET
         assert left(home, gone) == []
-    report = run_night(home, settings, model_path=tiny)
+    report = run_night(RunRequest(home, settings, tiny))
     assert report.verdict == "published"
     expected = {fate.expected for fate in report.fates if fate.trained}
     assert expected == ({"Lutz.", SECRET[2]} if verb is delete else {"Lutz."})
@@ -160,7 +161,7 @@ def test_a_run_ends_soon_after_what_it_trains_on_was_forgotten(
         forgets(event)
 
     with pytest.raises(SupersededError):
-        run_night(home, few(home), model_path=tiny, on_event=on_event)
+        run_night(RunRequest(home, few(home), tiny), on_event=on_event)
     assert seen[-2:] == [phase, "report"]
     assert left(home, SECRET) == []
 
@@ -173,7 +174,7 @@ def test_what_is_edited_while_it_is_trained_waits_for_the_next_night(
             with Memory.open(home, few(home), dense=False) as memory:
                 memory.edit(marked[1].id, sounds="Lutz, of course.")
 
-    report = run_night(home, few(home), model_path=tiny, on_event=on_event)
+    report = run_night(RunRequest(home, few(home), tiny), on_event=on_event)
     assert report.verdict == "published"
     with Journal(home.journal) as journal:
         states = {item.id: item.state for item in journal.differences.all()}
@@ -191,13 +192,13 @@ def test_what_is_forgotten_after_it_was_published_leaves_the_report_too(
             marking.forget(home, memory, marked[0].id)
 
     monkeypatch.setattr(night, "settle", and_forget)
-    report = run_night(home, few(home), model_path=tiny)
+    report = run_night(RunRequest(home, few(home), tiny))
     assert report.verdict == "published"
     assert not any(text in str(report) for text in SECRET)
     assert left(home, SECRET) == []
     # As ever, such an adapter is made anew.
     monkeypatch.undo()
-    again = run_night(home, few(home), model_path=tiny)
+    again = run_night(RunRequest(home, few(home), tiny))
     assert again.adapter not in (None, report.adapter)
 
 
@@ -218,7 +219,7 @@ def test_nothing_can_be_taken_away_while_an_adapter_begins_to_serve(
         point(*arguments, **named)
 
     monkeypatch.setattr(publish, "set_current", locked)
-    run_night(home, few(home), model_path=tiny)
+    run_night(RunRequest(home, few(home), tiny))
     assert told == ["database is locked"]
 
 
@@ -228,10 +229,10 @@ def test_a_night_whose_lesson_was_forgotten_is_done_without_it_by_the_next_tick(
 ) -> None:
     settings = few(home)
     on_event = take_away_at("publish", forget, home, marked)
-    due: dict[str, Any] = {"model_path": tiny, "now": now().replace(year=now().year + 1)}
+    request, moment = RunRequest(home, settings, tiny), now().replace(year=now().year + 1)
     with pytest.raises(CutOffError):
-        run_if_due(home, settings, on_event=on_event, **due)
-    report = run_if_due(home, settings, **due)
+        run_if_due(request, now=moment, on_event=on_event)
+    report = run_if_due(request, now=moment)
     assert report is not None
     assert report.verdict == "published"
     assert {fate.difference for fate in report.fates} == {marked[1].id}

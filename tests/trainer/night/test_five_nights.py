@@ -17,6 +17,7 @@ from memory.settings.settings import Settings
 from tests.support.values import difference
 from tests.trainer.test_acceptance import MARKED
 from trainer.night.night import run_night
+from trainer.night.request import RunRequest
 
 NIGHTS = (1, 2, 4, 6, 8)
 """How many marks there are on each night."""
@@ -39,7 +40,7 @@ def test_nothing_that_was_held_is_lost_in_five_nights(
                 for asked, sounds in MARKED[told:count]:
                     journal.differences.add(difference(asked, sounds, replied=say(engine, asked)))
             told = count
-            report = run_night(home, settings, model_path=starter)
+            report = run_night(RunRequest(home, settings, starter))
             identity = read_pointer(home.adapters).current
             assert identity is not None, report.sentence
             adapter = read_adapter(home.adapters, identity)

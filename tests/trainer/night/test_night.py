@@ -21,6 +21,7 @@ from trainer.adapters import publish
 from trainer.events import Event, Step
 from trainer.night.ledger import run_if_due
 from trainer.night.night import run_night
+from trainer.night.request import RunRequest
 from trainer.report.report import Report
 
 
@@ -35,7 +36,7 @@ def test_a_night_trains_publishes_and_reports(home: Home, tiny: Path) -> None:
     ids = mark(home, difference("Who?", "Lutz."), difference("Bare", None))
     events: list[Event] = []
     chosen = quick_settings(home)
-    report = run_night(home, chosen, model_path=tiny, on_event=events.append)
+    report = run_night(RunRequest(home, chosen, tiny), on_event=events.append)
     assert report.verdict == "published"
     assert report.adapter == read_pointer(home.adapters).current
     adapter = find_adapter(home.adapters, report.adapter or "")
@@ -56,19 +57,19 @@ def test_a_night_trains_publishes_and_reports(home: Home, tiny: Path) -> None:
     with Journal(home.journal) as journal:
         assert journal.differences.get(ids[0]).state in (State.TRAINED, State.FAILING)
     with pytest.raises(NothingToTrainError, match="nothing changed"):
-        run_night(home, chosen, model_path=tiny)
+        run_night(RunRequest(home, chosen, tiny))
     # Forgetting changes what there is to learn: now nothing, so the base serves alone.
     with Journal(home.journal) as journal:
         journal.forgetting.forget(journal.differences.get(ids[0]))
     with pytest.raises(NothingToTrainError, match="forgotten"):
-        run_night(home, chosen, model_path=tiny)
+        run_night(RunRequest(home, chosen, tiny))
     assert read_pointer(home.adapters).current is None
 
 
 def test_an_adapter_that_moves_too_much_is_not_published(home: Home, tiny: Path) -> None:
     ids = mark(home, difference("Who?", "Lutz."))
     strict = quick_settings(home, gate={"lessons": 1.0})
-    report = run_night(home, strict, model_path=tiny)
+    report = run_night(RunRequest(home, strict, tiny))
     assert report.verdict == "rejected"
     assert "lessons reproduced: 0%" in report.sentence
     assert not list_adapters(home.adapters)
@@ -79,7 +80,7 @@ def test_an_adapter_that_moves_too_much_is_not_published(home: Home, tiny: Path)
 def test_a_rank_beyond_what_the_matrices_hold_is_capped_and_noted(home: Home, tiny: Path) -> None:
     mark(home, difference("Who?", "Lutz."))
     wide = quick_settings(home, training={"rank": 512})
-    report = run_night(home, wide, model_path=tiny)
+    report = run_night(RunRequest(home, wide, tiny))
     assert report.verdict == "published"
     (note,) = [note for note in report.notes if "training.rank is 512" in note]
     assert "q_proj 64" in note
@@ -88,14 +89,14 @@ def test_a_rank_beyond_what_the_matrices_hold_is_capped_and_noted(home: Home, ti
 def test_nothing_to_train_is_said_and_leaves_no_run(home: Home, tiny: Path) -> None:
     mark(home, difference("Bare", None))
     with pytest.raises(NothingToTrainError, match="how it should have sounded"):
-        run_night(home, quick_settings(home), model_path=tiny)
+        run_night(RunRequest(home, quick_settings(home), tiny))
     assert not home.runs.exists()
 
 
 def test_a_missing_model_is_named(home: Home, tmp_path: Path) -> None:
     mark(home, difference("Who?", "Lutz."))
     with pytest.raises(ModelError, match=r"none\.gguf"):
-        run_night(home, quick_settings(home), model_path=tmp_path / "none.gguf")
+        run_night(RunRequest(home, quick_settings(home), tmp_path / "none.gguf"))
 
 
 def test_two_trainings_at_once_are_refused(home: Home, tiny: Path) -> None:
@@ -103,7 +104,7 @@ def test_two_trainings_at_once_are_refused(home: Home, tiny: Path) -> None:
     with (home.state / "training.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(TrainingError, match="already going on"):
-            run_night(home, quick_settings(home), model_path=tiny)
+            run_night(RunRequest(home, quick_settings(home), tiny))
 
 
 @pytest.mark.parametrize("phase", ["anchors", "train", "gate"])
@@ -116,7 +117,7 @@ def test_a_cancelled_night_publishes_nothing(home: Home, tiny: Path, phase: str)
             cancel.set()
 
     with pytest.raises(TrainingError, match="stopped"):
-        run_night(home, quick_settings(home), model_path=tiny, on_event=on_event, cancel=cancel)
+        run_night(RunRequest(home, quick_settings(home), tiny), on_event=on_event, cancel=cancel)
     assert read_pointer(home.adapters).current is None
     report = json.loads(next(home.runs.glob("*/report.json")).read_text())
     assert report["verdict"] == "failed"
@@ -133,7 +134,7 @@ def test_a_night_is_done_once_and_after_its_time(home: Home, tiny: Path) -> None
 
     def due(when: datetime) -> Report | None:
         return run_if_due(
-            home, chosen, model_path=tiny, now=when, on_event=lambda e: seen.append(e.phase)
+            RunRequest(home, chosen, tiny), now=when, on_event=lambda e: seen.append(e.phase)
         )
 
     assert due(moment(11, 3, 14)) is None  # closes the night of the 10th: nothing was there then
@@ -153,11 +154,11 @@ def test_a_night_is_done_once_and_after_its_time(home: Home, tiny: Path) -> None
 def test_missed_nights_are_caught_up_once_and_later_marks_wait(home: Home, tiny: Path) -> None:
     chosen = quick_settings(home, gate={"lessons": 1.0})
     mark(home, difference("Who?", "Lutz.", at=moment(10, 22)))
-    report = run_if_due(home, chosen, model_path=tiny, now=moment(14, 20))
+    report = run_if_due(RunRequest(home, chosen, tiny), now=moment(14, 20))
     assert report is not None
     assert report.verdict == "rejected"
     mark(home, difference("Where?", "Here.", at=moment(14, 21)))
-    assert run_if_due(home, chosen, model_path=tiny, now=moment(14, 22)) is None
+    assert run_if_due(RunRequest(home, chosen, tiny), now=moment(14, 22)) is None
 
 
 def test_a_night_that_was_cut_off_is_tried_again_but_not_for_ever(home: Home, tiny: Path) -> None:
@@ -165,11 +166,11 @@ def test_a_night_that_was_cut_off_is_tried_again_but_not_for_ever(home: Home, ti
     chosen = quick_settings(home)
     with Journal(home.journal) as journal:
         assert journal.nights.claim("2026-03-11", "dead:1:1", stale_after=180, attempts=3) == 1
-        assert run_if_due(home, chosen, model_path=tiny, now=moment(11, 4)) is None  # still alive
+        assert run_if_due(RunRequest(home, chosen, tiny), now=moment(11, 4)) is None  # still alive
         old = (now() - timedelta(hours=1)).isoformat()
         with journal.transaction() as connection:
             connection.execute("update nights set beat = ?, attempt = 3", (old,))
-        given_up = run_if_due(home, chosen, model_path=tiny, now=moment(11, 4))
+        given_up = run_if_due(RunRequest(home, chosen, tiny), now=moment(11, 4))
         assert given_up is not None
         assert given_up.verdict == "failed"
         assert journal.nights.latest()[0]["state"] == "failed"
@@ -178,7 +179,7 @@ def test_a_night_that_was_cut_off_is_tried_again_but_not_for_ever(home: Home, ti
 def test_nights_can_be_switched_off(home: Home, tiny: Path) -> None:
     mark(home, difference("Who?", "Lutz.", at=moment(10, 22)))
     off = quick_settings(home, night={"enabled": False})
-    assert run_if_due(home, off, model_path=tiny, now=moment(11, 4)) is None
+    assert run_if_due(RunRequest(home, off, tiny), now=moment(11, 4)) is None
 
 
 def test_a_night_while_adapters_are_off_learns_and_lets_its_adapter_wait(
@@ -186,10 +187,10 @@ def test_a_night_while_adapters_are_off_learns_and_lets_its_adapter_wait(
 ) -> None:
     mark(home, difference("Who?", "Lutz."))
     publish.switch_off(home)
-    report = run_night(home, quick_settings(home), model_path=tiny)
+    report = run_night(RunRequest(home, quick_settings(home), tiny))
     assert report.verdict == "published"
     assert "`discern adapters on`" in report.sentence
     assert read_pointer(home.adapters).current is None
     with pytest.raises(NothingToTrainError, match="nothing changed"):
-        run_night(home, quick_settings(home), model_path=tiny)
+        run_night(RunRequest(home, quick_settings(home), tiny))
     assert publish.switch_on(home) == report.adapter

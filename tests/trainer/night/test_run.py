@@ -16,7 +16,8 @@ from memory.journal.journal import Journal
 from memory.settings.paths import Home
 from tests.support.values import difference, quick_settings
 from trainer.events import Event, Logged, Reported, Started, Step
-from trainer.night.night import Practice, run_night
+from trainer.night.night import run_night
+from trainer.night.request import Practice, RunRequest
 from trainer.night.run import follow, going_on, tell_run
 
 
@@ -55,7 +56,7 @@ def test_a_follower_attached_late_hears_everything_to_the_report(home: Home, tin
             thread.start()
             followers.append(thread)
 
-    report = run_night(home, quick_settings(home), model_path=tiny, on_event=on_event)
+    report = run_night(RunRequest(home, quick_settings(home), tiny), on_event=on_event)
     followers[0].join(20)
     first, last = heard[0].event, heard[-1].event
     assert isinstance(first, Started)
@@ -75,7 +76,7 @@ def test_stop_keeps_the_best_and_tests_it(home: Home, tiny: Path) -> None:
         if isinstance(event, Step) and not told:
             told.append(tell_run(home, "stop"))
 
-    report = run_night(home, settings, model_path=tiny, on_event=on_event)
+    report = run_night(RunRequest(home, settings, tiny), on_event=on_event)
     assert report.verdict == "published"
     assert len(report.attempts) == 1
     assert report.attempts[0].reason == "stopped"
@@ -93,7 +94,7 @@ def test_no_setting_is_to_blame_for_what_was_stopped(home: Home, tiny: Path) -> 
         if isinstance(event, Step) and not told:
             told.append(tell_run(home, "stop"))
 
-    report = run_night(home, settings, model_path=tiny, on_event=on_event)
+    report = run_night(RunRequest(home, settings, tiny), on_event=on_event)
     assert report.verdict == "rejected"
     assert report.attempts[0].reason == "stopped"
     assert report.fates[0].cause == "not learnt when it was stopped"
@@ -109,7 +110,7 @@ def test_abort_leaves_nothing(home: Home, tiny: Path) -> None:
             tell_run(home, "abort")
 
     with pytest.raises(TrainingError, match="stopped"):
-        run_night(home, settings, model_path=tiny, on_event=on_event)
+        run_night(RunRequest(home, settings, tiny), on_event=on_event)
     assert read_pointer(home.adapters).current is None
     assert going_on(home) is None
 
@@ -118,7 +119,7 @@ def test_abort_leaves_nothing(home: Home, tiny: Path) -> None:
 def test_practice_makes_every_episode_from_a_seed_of_its_own(home: Home, tiny: Path) -> None:
     mark(home, difference("Who?", "Lutz."), difference("Where?", "Here."))
     settings = quick_settings(home, training={"learning_rates": [1e-3, 1e-4]})
-    report = run_night(home, settings, model_path=tiny, practice=Practice(3, 2, dry=True))
+    report = run_night(RunRequest(home, settings, tiny, practice=Practice(3, 2, dry=True)))
     assert report.verdict == "practised"
     assert report.adapter is None
     assert read_pointer(home.adapters).current is None
@@ -132,5 +133,5 @@ def test_practice_makes_every_episode_from_a_seed_of_its_own(home: Home, tiny: P
         assert len(one.curve) == 2
     with Journal(home.journal) as journal:
         assert {item.state for item in journal.differences.all()} == {"waiting"}
-    published = run_night(home, settings, model_path=tiny, practice=Practice(1, 2))
+    published = run_night(RunRequest(home, settings, tiny, practice=Practice(1, 2)))
     assert published.verdict == "published"

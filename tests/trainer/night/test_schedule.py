@@ -16,18 +16,21 @@ from memory.journal.journal import Journal
 from memory.settings.paths import Home
 from tests.support.values import difference, quick_settings
 from trainer.night import schedule
+from trainer.night.due_time import next_run
+from trainer.night.request import RunRequest
+from trainer.night.schedule import NightListeners
 from trainer.report.report import Change, Fate, Measure, Point, Report
 
 
 def test_the_next_night_is_tonight_or_tomorrow(home: Home) -> None:
     chosen = quick_settings(home, night={"time": "03:15"})
     before, after = datetime(2026, 3, 10, 3, 14), datetime(2026, 3, 10, 3, 15)
-    tonight, tomorrow = schedule.next_run(chosen, before), schedule.next_run(chosen, after)
+    tonight, tomorrow = next_run(chosen, before), next_run(chosen, after)
     assert tonight is not None
     assert tomorrow is not None
     assert (tonight.day, tonight.hour, tonight.minute) == (10, 3, 15)
     assert tomorrow.day == 11
-    assert schedule.next_run(quick_settings(home, night={"enabled": False}), before) is None
+    assert next_run(quick_settings(home, night={"enabled": False}), before) is None
 
 
 def test_the_scheduler_runs_what_is_due_and_hands_on_its_error(home: Home) -> None:
@@ -42,7 +45,8 @@ def test_the_scheduler_runs_what_is_due_and_hands_on_its_error(home: Home) -> No
         done.set()
 
     scheduler = schedule.background(
-        home, quick_settings(home), on_error=on_error, model_path=home.data / "none.gguf"
+        RunRequest(home, quick_settings(home), home.data / "none.gguf"),
+        NightListeners(on_error=on_error),
     )
     try:
         assert done.wait(20)
@@ -68,7 +72,9 @@ def test_ticks_go_on_when_the_clock_is_set_back_an_hour(
         monkeypatch.setattr(module, "datetime", Wall)
     monkeypatch.setattr(schedule, "TICK_SECONDS", 0.05)
     ticks: Queue[object] = Queue()
-    scheduler = schedule.background(home, quick_settings(home, night={"enabled": False}))
+    scheduler = schedule.background(
+        RunRequest(home, quick_settings(home, night={"enabled": False}))
+    )
     scheduler.add_listener(ticks.put, EVENT_JOB_EXECUTED)
     try:
         for _ in range(2):

@@ -13,6 +13,7 @@ from tests.trainer.night.test_run import mark
 from tests.tui.recorded import ASKED, BEGAN, EVENTS, judged
 from trainer.events import read_logged
 from trainer.night.night import run_night
+from trainer.night.request import RunRequest
 from tui.training.log_text import said
 from tui.training.remaining_time import Left, Past, about, earlier, left
 from tui.training.state import (
@@ -143,7 +144,7 @@ def test_an_earlier_run_of_the_same_model_that_was_judged_is_taken(
 
 def test_a_run_made_today_tells_its_lessons(home: Home, tiny: Path) -> None:
     mark(home, difference("Who?", "Lutz.", missed="who is meant"), difference("Where?", "Here."))
-    report = run_night(home, quick_settings(home), model_path=tiny)
+    report = run_night(RunRequest(home, quick_settings(home), tiny))
     state = read_state(Path(report.run))
     assert state.verdict == report.verdict
     assert len(state.tries) == 1

@@ -215,14 +215,13 @@ def _recall(chat: Chat, story: Story) -> None:
 def _train(chat: Chat, home: Home, settings: Settings, story: Story) -> None:
     from agent.models.serving import served_model
     from trainer.night.night import run_night
+    from trainer.night.request import RunRequest
     from tui.cli.print_report import printed, room
     from tui.cli.training.train import Progress
 
     story.tell("\n3. Train an adapter on these three marks and nothing else")
     report = run_night(
-        home,
-        settings,
-        model_path=served_model(settings),
+        RunRequest(home, settings, served_model(settings)),
         on_event=Progress() if not story.quiet else lambda _event: None,
     )
     step("")

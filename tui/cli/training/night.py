@@ -44,6 +44,7 @@ def night(ctx: click.Context, once: bool, as_json: bool) -> int:
 def _once(as_json: bool) -> int:
     from trainer.night.ledger import run_if_due
     from trainer.night.night_process import run_apart
+    from trainer.night.request import RunRequest
     from trainer.night.run import Cancellation
 
     home, settings = open_home()
@@ -51,7 +52,9 @@ def _once(as_json: bool) -> int:
     ended: list[int] = []
     try:
         with _leaves(cancel, ended, waiting=False):
-            found = run_if_due(home, settings, on_event=Progress(), cancel=cancel, run=run_apart)
+            found = run_if_due(
+                RunRequest(home, settings), on_event=Progress(), cancel=cancel, run=run_apart
+            )
     except TrainingError as error:
         if not ended:
             raise
@@ -67,8 +70,10 @@ def _once(as_json: bool) -> int:
 
 
 def _serve() -> int:
+    from trainer.night.due_time import next_run
+    from trainer.night.request import RunRequest
     from trainer.night.run import Cancellation
-    from trainer.night.schedule import next_run, serve
+    from trainer.night.schedule import NightListeners, serve
 
     home, settings = open_home()
     when = next_run(settings)
@@ -81,11 +86,12 @@ def _serve() -> int:
     ended: list[int] = []
     with _leaves(cancel, ended, waiting=True):
         serve(
-            home,
-            settings,
-            on_event=Progress(),
-            on_report=lambda done: echo(f"\n{done.sentence}"),
-            on_error=lambda error: echo(f"\ndiscern: {error}", err=True),
+            RunRequest(home, settings),
+            NightListeners(
+                on_event=Progress(),
+                on_report=lambda done: echo(f"\n{done.sentence}"),
+                on_error=lambda error: echo(f"\ndiscern: {error}", err=True),
+            ),
             cancel=cancel,
         )
     return 128 + ended[0] if ended else 0

@@ -89,7 +89,8 @@ def train(
         return _tell(home, action, as_json)
 
     from agent.models.serving import served_model
-    from trainer.night.night import Practice, run_night
+    from trainer.night.night import run_night
+    from trainer.night.request import Practice, RunRequest
 
     practice = None
     if episodes or steps or dry_run:
@@ -100,14 +101,10 @@ def train(
     try:
         with _interrupts(stop, cancel, ended):
             report = run_night(
-                home,
-                settings,
-                model_path=served_model(settings),
+                RunRequest(home, settings, served_model(settings), force=force, practice=practice),
                 on_event=Progress(),
-                force=force,
                 stop=stop,
                 cancel=cancel,
-                practice=practice,
             )
     except NothingToTrainError as error:
         if not as_json:
