@@ -37,7 +37,7 @@ MET = (
     "agent/chat/checkpoints.py",
     "trainer/evaluate/torch_parity.py", "trainer/night/night_process.py", "trainer/night/trial.py",
     "trainer/fit/base_model.py",
-    "trainer/lessons/provenance.py", "trainer/launch/validate_candidate.py",
+    "trainer/lessons/journal_snapshot.py", "trainer/launch/validate_candidate.py",
     "trainer/evaluate/compare.py", "trainer/adapters/gguf_lora.py",
     "trainer/adapters/adapter_staleness.py", "trainer/launch/launch.py",
     "trainer/night/ledger.py", "trainer/loop.py", "trainer/pipeline.py", "trainer/night/night.py",

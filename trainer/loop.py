@@ -36,7 +36,7 @@ from trainer.adapters.adapter_staleness import entry_of
 from trainer.events import OnEvent
 from trainer.fit.hyperparameters import Overrides
 from trainer.launch.launch import launcher
-from trainer.lessons.provenance import read_basis
+from trainer.lessons.journal_snapshot import take_snapshot
 from trainer.night.request import RunRequest
 from trainer.night.schedule import background
 from trainer.pipeline import Candidate, Lessons
@@ -83,16 +83,16 @@ def compose(
     require_agreement(model)
     base = entry_of(model, home)
     with Journal(home.journal) as journal:
-        basis = read_basis(journal)
+        snapshot = take_snapshot(journal)
         if differences is not None:
             ids = {item.id for item in differences}
-            taught = tuple(item for item in basis.taught if item.id in ids)
-            basis = replace(basis, differences=tuple(differences), taught=taught)
-        if not any(item.teaches for item in basis.differences):
+            taught = tuple(item for item in snapshot.taught if item.id in ids)
+            snapshot = replace(snapshot, differences=tuple(differences), taught=taught)
+        if not any(item.teaches for item in snapshot.differences):
             raise NothingToTrainError(
                 "no difference teaches yet; mark a reply and say how it should have sounded"
             )
-        source = pipeline.Source(home, model, base, basis)
+        source = pipeline.Source(home, model, base, snapshot)
         with Engine.open(model, settings.model) as engine:
             return pipeline.compose(engine, journal, source, settings, progress)
 

@@ -34,9 +34,9 @@ from trainer.fit.job import Job, write_job
 from trainer.launch import validate_candidate
 from trainer.lessons.anchors import BaseAnswers
 from trainer.lessons.contexts import current_threads
+from trainer.lessons.journal_snapshot import JournalSnapshot, publication_guard
 from trainer.lessons.lessons import Conversations, Curriculum, make_curriculum
 from trainer.lessons.locality import unmarked_questions
-from trainer.lessons.provenance import Basis, last_look
 
 if TYPE_CHECKING:
     from agent.llama.engine import Engine
@@ -54,7 +54,7 @@ class Source:
     home: Home
     model: Path
     base: BaseEntry
-    basis: Basis
+    snapshot: JournalSnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Lessons:
     differences: tuple[Difference, ...]
     model: Path
     base: BaseEntry
-    basis: Basis
+    snapshot: JournalSnapshot
     home: Home
 
 
@@ -93,7 +93,7 @@ def compose(
     settings: Settings,
     progress: Progress = lambda done, total: None,
 ) -> Lessons:
-    """Make the lessons of the differences in `source.basis`.
+    """Make the lessons of the differences in `source.snapshot`.
 
     `engine` must serve the base alone. Its answers to what must stay the same are cached, and
     `progress` reports how many of them are ready.
@@ -101,17 +101,17 @@ def compose(
     Raises:
         NothingToTrainError: no difference can be made a lesson.
     """
-    basis = source.basis
+    snapshot = source.snapshot
     answers = BaseAnswers(engine, source.base.sha256, source.home.cache)
     curriculum = make_curriculum(
         engine,
-        basis.differences,
+        snapshot.differences,
         answers,
         settings,
         progress,
         Conversations(
-            unmarked_questions(basis.turns, basis.differences),
-            current_threads(journal, basis.differences),
+            unmarked_questions(snapshot.turns, snapshot.differences),
+            current_threads(journal, snapshot.differences),
         ),
     )
     answers.save()
@@ -119,7 +119,9 @@ def compose(
         left = list(curriculum.left_out.values())
         why = left[0] if left else "none says how it should have sounded"
         raise NothingToTrainError("no difference can be made a lesson: {why}", why=why)
-    return Lessons(curriculum, basis.differences, source.model, source.base, basis, source.home)
+    return Lessons(
+        curriculum, snapshot.differences, source.model, source.base, snapshot, source.home
+    )
 
 
 def served_recall(
@@ -239,5 +241,5 @@ def publish(home: Home, journal: Journal, candidate: Candidate, verdict: Verdict
             versions={name: version(name) for name in PACKAGES},
         ),
         probe=lambda adapter: probing.probe(adapter, lessons.model),
-        last_look=last_look(journal, lessons.basis),
+        guard=publication_guard(journal, lessons.snapshot),
     )

@@ -100,7 +100,7 @@ def find_residual_copies(home: Home, journal: Journal, difference: Difference) -
 def files_since(home: Home, journal: Journal, moment: datetime) -> tuple[Path, ...]:
     """Return the files that may hold text from `moment` that was deleted since.
 
-    A running training clears its own files (`trainer/lessons/provenance.py`).
+    A running training clears its own files (`trainer/lessons/journal_snapshot.py`).
     """
     files = [path for path, at in journal.exported_copies.noted() if at >= moment and path.exists()]
     files += [*copies(home.journal), *asides(home.journal), *linked(home)]

@@ -3,8 +3,8 @@
 A run's folder has its report, its events and, for an attempt, the tokens that it was trained on. For a
 forgotten difference the report keeps that there was a lesson and its result, but no text. The tokens of
 attempts and the cached anchors, which may contain the user's own messages, are deleted; they are made
-again when needed. A running training does this itself when it ends (`trainer/lessons/provenance.py`).
-Links are not followed; `linked` lists them.
+again when needed. A running training does this itself when it ends
+(`trainer/lessons/journal_snapshot.py`). Links are not followed; `linked` lists them.
 
 The text of a deleted thread is removed likewise. Outside a difference's own lesson, texts shorter than
 `SHORTEST` characters stay, because they may be answers to other questions.

@@ -77,14 +77,14 @@ def publish(
     request: PublishRequest,
     *,
     probe: Callable[[Path], None] = lambda gguf: None,
-    last_look: AbstractContextManager[None] | None = None,
+    guard: AbstractContextManager[None] | None = None,
 ) -> Adapter:
     """Copy the adapter into the adapters folder and make it current; while adapters are switched off,
     it waits there.
 
     `probe` receives the GGUF under its final name before it becomes current, and raises AdapterError
-    to refuse it. `last_look` is entered right before the pointer is replaced and left right after, and
-    refuses by raising.
+    to refuse it. `guard` is entered right before the pointer is replaced and left right after; it
+    refuses the adapter by raising.
 
     Raises:
         AdapterError: a file is missing or is a link, or the probe refuses it.
@@ -139,7 +139,7 @@ def publish(
             adapter = read_adapter(folder, manifest.id)
             verify(adapter, base.sha256)
             probe(adapter.gguf)
-            with last_look or nullcontext():
+            with guard or nullcontext():
                 set_current(folder, manifest.id)
         except BaseException:
             if chosen_adapter(folder) != manifest.id:

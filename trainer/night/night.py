@@ -42,7 +42,7 @@ from trainer.adapters.adapter_staleness import (
 from trainer.evaluate.baselines import Baselines, measure_baselines, no_better
 from trainer.events import Composing, LessonsComposed, LessonSize, OnEvent, Publishing, Started
 from trainer.launch.launch import launcher
-from trainer.lessons.provenance import read_basis, scrub, settle, watching
+from trainer.lessons.journal_snapshot import change_guard, record_states, scrub_runs, take_snapshot
 from trainer.night import postmortem
 from trainer.night.gpu_placement import make_way
 from trainer.night.request import Practice, RunRequest
@@ -84,8 +84,8 @@ def run_night(
     with alone(home), Journal(home.journal) as journal:
         publish.sweep(home)
         sweep_runs(home)
-        basis = read_basis(journal)
-        differences = basis.differences
+        snapshot = take_snapshot(journal)
+        differences = snapshot.differences
         base = entry_of(model_path, home)
         current = serving(home)
         found = news(current, differences, base)
@@ -98,8 +98,8 @@ def run_night(
             publish.require_not_withdrawn(home, base, prints)
         run = Run(run_folder(home), on_event, cancel or threading.Event())
         run.stop = stop or run.stop
-        run.guard = watching(journal, basis)
-        source = pipeline.Source(home, model_path, base, basis)
+        run.guard = change_guard(journal, snapshot)
+        source = pipeline.Source(home, model_path, base, snapshot)
         training = _TrainingRun(settings, journal, source, run, practice)
         try:
             with run.listening():
@@ -119,7 +119,7 @@ def run_night(
         except BaseException as error:
             _fail(run, error, base)
             with suppress(DiscernError):  # the error itself is what is to be told
-                scrub(home, journal, basis)
+                scrub_runs(home, journal, snapshot)
             if isinstance(error, OSError) and not isinstance(error, DiscernError):
                 raise HomeError(
                     "the training broke off: {filename}: {strerror}; what served before "
@@ -129,7 +129,7 @@ def run_night(
                 ) from error
             raise
         publish.prune(home, settings.night.keep)
-        if scrub(home, journal, basis):
+        if scrub_runs(home, journal, snapshot):
             report = read_report(run.folder) or report
         prune_runs(home)
         return report
@@ -147,7 +147,7 @@ class _TrainingRun:
 
     @property
     def differences(self) -> Sequence[Difference]:
-        return self.source.basis.differences
+        return self.source.snapshot.differences
 
     def execute(self, trainee: Launcher, current: Adapter | None, note: str) -> Report:
         from agent.llama.engine import Engine
@@ -234,7 +234,7 @@ class _TrainingRun:
         fates = postmortem.fates(self.differences, curriculum, best, baselines)
         if not dry:
             states = postmortem.states(fates, baselines.held, published=adapter is not None)
-            settle(self.journal, self.source.basis, states)
+            record_states(self.journal, self.source.snapshot, states)
         better = no_better(baselines.rows, verdict.spoken)
         warned = [item.sentence for item in verdict.measures if item.warned and verdict.passed]
         conflicts = [conflict.sentence for conflict in curriculum.conflicts]

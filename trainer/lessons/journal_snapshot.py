@@ -1,11 +1,10 @@
-"""What a training is made of, and whether it is still there.
+"""The journal as a training read it, and whether all of it still exists.
 
-A training reads the journal once and may then run for an hour. Meanwhile a mark may be forgotten, taken
-back or superseded, or the thread that it was made in deleted. So the journal is looked at while the
-training runs, and for the last time inside a write transaction around the moment in which its adapter
-begins to serve: whoever takes something away needs that lock, too, and comes either first, so that
-nothing is published, or later and finds the adapter named. When the run is over, what is gone from the
-journal is taken out of the run's files.
+A training reads the journal once and may then run for an hour. Meanwhile a mark may be forgotten,
+undone or superseded, or its thread deleted. So the journal is checked while the training runs, and once
+more inside the write transaction in which its adapter becomes current: whoever removes something needs
+that lock, too, and comes either before, so that nothing is published, or after and finds the adapter
+named. When the run ends, the text of what was removed is deleted from its files.
 """
 
 from __future__ import annotations
@@ -23,36 +22,36 @@ from memory.settings.paths import Home
 from trainer.lessons.conflicts import current_differences
 
 LOOK_SECONDS = 2.0
-"""How often a run looks at the journal."""
+"""Seconds between two checks of the journal during a run."""
 
 
 @dataclass(frozen=True, slots=True)
-class Basis:
-    """The journal as a training read it; `taught` are the differences that it made lessons of."""
+class JournalSnapshot:
+    """The differences and turns that a training read; `taught` are the differences that teach."""
 
     differences: tuple[Difference, ...]
     taught: tuple[Difference, ...]
     turns: tuple[Turn, ...]
 
 
-def read_basis(journal: Journal) -> Basis:
-    """Return what a training that begins now is made of."""
-    with journal.transaction():  # so that all of it is of one moment
+def take_snapshot(journal: Journal) -> JournalSnapshot:
+    """Read the journal for a training."""
+    with journal.transaction():  # so that everything is read at the same moment
         differences = tuple(journal.differences.all())
-        return Basis(
+        return JournalSnapshot(
             differences, tuple(current_differences(differences)[0]), tuple(journal.turns.all())
         )
 
 
-def taken_away(journal: Journal, basis: Basis) -> list[str]:
-    """Return the ids of what was taught and is not any more: forgotten, taken back, superseded, or
-    without the talk that it stood in."""
+def removed_since(journal: Journal, snapshot: JournalSnapshot) -> list[str]:
+    """Return the ids of taught differences that were forgotten, undone or superseded since, or whose
+    conversation was deleted."""
     present = {item.id: item for item in journal.differences.all()}
     turns = {row["id"] for row in journal.database.rows("select id from turns")}
-    threads = {turn.thread for turn in basis.turns if turn.id not in turns}
+    threads = {turn.thread for turn in snapshot.turns if turn.id not in turns}
     return [
         item.id
-        for item in basis.taught
+        for item in snapshot.taught
         if (now := present.get(item.id)) is None
         or not now.teaches
         or now.before != item.before
@@ -60,13 +59,13 @@ def taken_away(journal: Journal, basis: Basis) -> list[str]:
     ]
 
 
-def require_all(journal: Journal, basis: Basis) -> None:
-    """Refuse to go on with a training when something it was made of was taken away.
+def require_unchanged(journal: Journal, snapshot: JournalSnapshot) -> None:
+    """End a training if something that it teaches was removed from the journal.
 
     Raises:
-        SupersededError: in one sentence, which names it by its id.
+        SupersededError: it names the removed differences by their ids.
     """
-    if gone := taken_away(journal, basis):
+    if gone := removed_since(journal, snapshot):
         named = ", ".join(name[:8] for name in gone[:3]) + (", …" if len(gone) > 3 else "")
         raise SupersededError(
             "what was marked in {named} was taken back, superseded or forgotten while it "
@@ -76,20 +75,19 @@ def require_all(journal: Journal, basis: Basis) -> None:
 
 
 @contextmanager
-def last_look(journal: Journal, basis: Basis) -> Iterator[None]:
-    """Hold the journal for the block, in which an adapter begins to serve; nothing can be taken away
-    meanwhile.
+def publication_guard(journal: Journal, snapshot: JournalSnapshot) -> Iterator[None]:
+    """Lock the journal while an adapter becomes current, so that nothing is removed meanwhile.
 
     Raises:
-        SupersededError: something was taken away before.
+        SupersededError: something was removed before.
     """
     with journal.transaction():
-        require_all(journal, basis)
+        require_unchanged(journal, snapshot)
         yield
 
 
-def watching(journal: Journal, basis: Basis) -> Callable[[], None]:
-    """Return a function that does what `require_all` does, seldom enough to be called all the time."""
+def change_guard(journal: Journal, snapshot: JournalSnapshot) -> Callable[[], None]:
+    """Return a function that calls `require_unchanged`, at most every LOOK_SECONDS."""
     looked, seen = time.monotonic(), journal.differences.change_count()
 
     def look() -> None:
@@ -99,15 +97,15 @@ def watching(journal: Journal, basis: Basis) -> Callable[[], None]:
         looked, mark = time.monotonic(), journal.differences.change_count()
         if mark != seen:
             seen = mark
-            require_all(journal, basis)
+            require_unchanged(journal, snapshot)
 
     return look
 
 
-def settle(journal: Journal, basis: Basis, states: Mapping[str, State]) -> None:
-    """Note where each difference stands after the training; one that was edited meanwhile stays as the
-    edit left it, for it is the version before that was trained."""
-    trained = {item.id: item.fingerprint for item in basis.differences}
+def record_states(journal: Journal, snapshot: JournalSnapshot, states: Mapping[str, State]) -> None:
+    """Record the state of each difference after the training, except of those edited meanwhile: an
+    earlier version of them was trained."""
+    trained = {item.id: item.fingerprint for item in snapshot.differences}
     with journal.transaction():
         present = {item.id: item.fingerprint for item in journal.differences.all()}
         journal.differences.set_states(
@@ -115,20 +113,20 @@ def settle(journal: Journal, basis: Basis, states: Mapping[str, State]) -> None:
         )
 
 
-def scrub(home: Home, journal: Journal, basis: Basis) -> int:
-    """Take the words of what has gone from the journal since out of the runs' files; returns how many
-    files were changed or deleted.
+def scrub_runs(home: Home, journal: Journal, snapshot: JournalSnapshot) -> int:
+    """Delete the text of what was removed from the journal from the files of all runs; return the
+    number of files changed or deleted.
 
     Raises:
-        HomeError: one cannot be written; forgetting it again goes on where it stopped.
+        HomeError: a file cannot be written; forgetting again resumes where it stopped.
     """
     present = {item.id: item for item in journal.differences.all()}
     turns = {turn.id: turn for turn in journal.turns.all()}
     changed = 0
-    for item in basis.differences:
+    for item in snapshot.differences:
         if item.id not in present:
             changed += erase_from_runs(home, [item])
-    gone = [turn for turn in basis.turns if turn.id not in turns]
+    gone = [turn for turn in snapshot.turns if turn.id not in turns]
     if gone:
         said = {text for turn in gone for text in (turn.asked, turn.replied)}
         said -= {text for turn in turns.values() for text in (turn.asked, turn.replied)}

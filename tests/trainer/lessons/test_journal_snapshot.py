@@ -23,7 +23,7 @@ from tests.support.values import difference, quick_settings
 from trainer import loop
 from trainer.adapters import pointer, publish
 from trainer.events import Event, OnEvent
-from trainer.lessons import locality, provenance
+from trainer.lessons import journal_snapshot, locality
 from trainer.night import night
 from trainer.night.ledger import run_if_due
 from trainer.night.night import run_night
@@ -152,7 +152,7 @@ def test_what_is_taken_away_before_it_serves_is_not_published(
 def test_a_run_ends_soon_after_what_it_trains_on_was_forgotten(
     home: Home, tiny: Path, marked: list[Difference], monkeypatch: pytest.MonkeyPatch, phase: str
 ) -> None:
-    monkeypatch.setattr(provenance, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(journal_snapshot, "LOOK_SECONDS", 0.0)
     seen: list[str] = []
     forgets = take_away_at(phase, forget, home, marked)
 
@@ -187,11 +187,11 @@ def test_what_is_forgotten_after_it_was_published_leaves_the_report_too(
     home: Home, tiny: Path, marked: list[Difference], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def and_forget(journal: Journal, *read: Any) -> None:
-        provenance.settle(journal, *read)
+        journal_snapshot.record_states(journal, *read)
         with Memory.open(home, few(home), dense=False) as memory:
             marking.forget(home, memory, marked[0].id)
 
-    monkeypatch.setattr(night, "settle", and_forget)
+    monkeypatch.setattr(night, "record_states", and_forget)
     report = run_night(RunRequest(home, few(home), tiny))
     assert report.verdict == "published"
     assert not any(text in str(report) for text in SECRET)
