@@ -38,7 +38,7 @@ and 180,000 tokens: the random A at its best learning rate reaches .92/.75/.93 (
 unrelated unchanged), this one .98/.82/1.00."""
 
 
-def listen(stepper: Stepper, lessons: Sequence[Sample], anchors: Sequence[Sample]) -> None:
+def informed_init(stepper: Stepper, lessons: Sequence[Sample], anchors: Sequence[Sample]) -> None:
     """Set every A of the stepper's model; B must be zero. Without lessons or anchors, nothing changes.
 
     Raises:

@@ -26,7 +26,7 @@ def step_size(lessons: Sequence[Sample]) -> tuple[int, int]:
     return LESSONS_A_STEP, min(MOST_ANCHORS, ANCHORS_A_STEP + more)
 
 
-def settling_size(lessons: Sequence[Sample]) -> tuple[int, int]:
+def cool_down_size(lessons: Sequence[Sample]) -> tuple[int, int]:
     """Return the same for the steps of the final decay, after everything was learnt."""
     mine, held = step_size(lessons)
     return max(1, mine // 2), 2 * held

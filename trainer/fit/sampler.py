@@ -1,9 +1,9 @@
-"""Which samples a step trains on: those that still need it.
+"""Choose the samples of each training step, preferring those that still need training.
 
-Every sample remembers how it came out last: a wording of a lesson its margin (see
-`objective.margins`), an anchor its divergence from the base. What was never seen, came out wrong or
-moved is drawn most, what is safely right now and then. So the number of steps follows from what is
-hard and not from how much there is. All draws come from one seed.
+The sampler records the last result of each sample: the margin of a lesson's wording (see
+`objective.margins`), the divergence of an anchor from the base. Samples that are new, wrong or have
+changed are drawn most often, those that are safely right occasionally. So the number of steps depends
+on how much is hard, not on how much there is. All draws come from one seed.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from trainer.events import LessonResult
 from trainer.fit.job import Sample
 
 SAFE = 1.0
-"""Margin in nats from which a wording counts as safely right."""
+"""Margin in nats from which a wording is safely right."""
 FIRM = 0.5
-"""Margin in nats that outlasts the rounding of an adapter and other kernels than torch's."""
+"""Margin in nats that survives the rounding of an adapter and the kernels of llama.cpp."""
 REVIEW, SHAKY = 0.1, 0.5
-"""How often a safe and a barely right wording is drawn, beside 1 for a wrong one."""
+"""Weights of a safely right and of a barely right wording; a wrong one has 1."""
 AS_ASKED = 5.0
-"""How much more often the question as it was asked is drawn than another wording of it."""
+"""Weight of the question as it was asked, relative to another wording."""
 STILL = 0.01
-"""Divergence in nats a token under which an anchor is drawn less."""
+"""Divergence in nats per token below which an anchor is drawn less often."""
 MOVED = 0.05
-"""Divergence in nats a token from which on an anchor counts as moved."""
+"""Divergence in nats per token from which an anchor counts as changed."""
 
 
-class Plan:
-    """Draws the samples of each step; tell it with `learnt` and `held` how they came out."""
+class Sampler:
+    """Draws the samples of each step; record their results with the `record_…` methods."""
 
     def __init__(self, lessons: Sequence[Sample], anchors: Sequence[Sample], seed: int) -> None:
         self._order = random.Random(seed)
@@ -37,7 +37,7 @@ class Plan:
         self._moved: dict[Sample, float | None] = dict.fromkeys(anchors)
 
     def draw(self, lessons: int, anchors: int) -> tuple[list[Sample], list[Sample]]:
-        """Return at most so many lesson samples and anchors, each at most once."""
+        """Draw at most this many lesson samples and anchors, each at most once."""
         return (
             self._some({s: self._need(s, value) for s, value in self._margins.items()}, lessons),
             self._some({s: _unrest(value) for s, value in self._moved.items()}, anchors),
@@ -53,28 +53,28 @@ class Plan:
         return [samples[number] for _, number in sorted(keys, reverse=True)[:count]]
 
     def _need(self, sample: Sample, margin: float | None) -> float:
-        # The question as it was asked is one among many wordings and must not drown in them.
+        # Otherwise the question as it was asked would be one of many wordings.
         often = AS_ASKED if sample.variant == 0 else 1.0
         if margin is None or margin <= 0:
             return often
         return often * (SHAKY if margin < SAFE else REVIEW)
 
-    def learnt(self, samples: Sequence[Sample], margins: Sequence[float]) -> None:
-        """Note the margins with which lesson samples came out."""
+    def record_margins(self, samples: Sequence[Sample], margins: Sequence[float]) -> None:
+        """Record the margins of lesson samples."""
         self._margins.update(zip(samples, margins, strict=True))
 
-    def held(self, samples: Sequence[Sample], divergences: Sequence[float]) -> None:
-        """Note how far anchors were from the base, in nats a token."""
+    def record_divergences(self, samples: Sequence[Sample], divergences: Sequence[float]) -> None:
+        """Record the divergences of anchors from the base, in nats per token."""
         self._moved.update(zip(samples, divergences, strict=True))
 
     @property
     def share(self) -> float:
-        """Share of the lesson samples that came out right when they were last seen."""
+        """Share of the lesson samples that were right when last seen."""
         return self._share(list(self._margins.items()))
 
     @property
     def share_as_asked(self) -> float:
-        """The same share of the questions as they were asked alone."""
+        """The same share for the questions as they were asked."""
         return self._share([(s, margin) for s, margin in self._margins.items() if s.variant == 0])
 
     @staticmethod
@@ -84,24 +84,24 @@ class Plan:
 
     @property
     def firm(self) -> float:
-        """Share of the questions as they were asked that came out right by FIRM at least."""
+        """Share of the questions as they were asked with a margin of at least FIRM."""
         seen = [margin for sample, margin in self._margins.items() if sample.variant == 0]
         return sum(value is not None and value >= FIRM for value in seen) / max(1, len(seen))
 
     @property
     def still(self) -> float:
-        """Share of the anchors seen that are where the base has them."""
+        """Share of the anchors seen that are unchanged."""
         seen = [value for value in self._moved.values() if value is not None]
         return sum(value <= MOVED for value in seen) / len(seen) if seen else 1.0
 
     @property
     def drift(self) -> float:
-        """Mean divergence of the anchors seen, as each was last, in nats a token."""
+        """Mean of the last divergences of the anchors seen, in nats per token."""
         seen = [value for value in self._moved.values() if value is not None]
         return sum(seen) / max(1, len(seen))
 
     def margins(self, samples: Sequence[Sample]) -> dict[str, float]:
-        """Return the mean last margin of each difference that `samples` teach, in nats."""
+        """Return the mean of the last margins of each difference that `samples` teach, in nats."""
         wanted = {sample.difference for sample in samples}
         found: dict[str, list[float]] = {}
         for sample, margin in self._margins.items():

@@ -1,18 +1,18 @@
-"""The training loop: a job folder in, a PEFT adapter out. Runs as a process of its own.
+"""The training loop, in its own process: a job folder in, a PEFT adapter out.
 
-    python -m trainer.fit FOLDER     fit the job in FOLDER
-    python -m trainer.fit --serve    fit the job of each folder named on a line of standard input
+    python -m trainer.fit FOLDER     run the job in FOLDER
+    python -m trainer.fit --serve    run the job of each folder named on a line of standard input
 
-The second form lets the parent start the slow imports early and try several learning rates with one
-load of the base. Events go to standard output, one JSON object a line; the last of a job has the
-phase "trained", "aborted" or "failed". Needs torch, transformers, peft, gguf, safetensors and numpy,
-nothing else: neither a tokenizer nor llama.cpp nor the journal.
+With the second form, the parent can start the slow imports early and try several learning rates with
+one load of the base. Events go to standard output, one JSON object per line; the last one of a job has
+the phase "trained", "aborted" or "failed". Needs torch, transformers, peft, gguf, safetensors and
+numpy, but no tokenizer, llama.cpp or journal.
 
-The base stays frozen and the seed fixes everything: on one number of CPU threads and in one precision
-the same job gives the same bytes. The best state so far is kept in memory; "stop"
-(`trainer/fit/job.py`), the time budget and the last step save that one, "abort" and a loss that is
-no number save nothing.
-Nothing survives a crash; the parent publishes only what a "trained" event announced.
+The base is frozen, and all randomness comes from the seed: the same job, with the same number of CPU
+threads and the same precision, gives the same bytes. The best state so far is kept in memory. It is
+saved after the last step, when the time is up, and on "stop" (`trainer/fit/job.py`); on "abort" or if
+the loss is not finite, nothing is saved. Nothing survives a crash, and the parent publishes only what a
+"trained" event announced.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ from trainer.events import (
     message_to_json,
 )
 from trainer.fit.job import ANCHOR, Job, Recipe, Sample, asked_for, read_job
-from trainer.fit.lora_init import listen
+from trainer.fit.lora_init import informed_init
 from trainer.fit.lora_model import save_adapter, with_adapter
-from trainer.fit.lr_schedule import Schedule, settling_size, step_size, steps_for
-from trainer.fit.sampler import Plan
+from trainer.fit.lr_schedule import Schedule, cool_down_size, step_size, steps_for
+from trainer.fit.sampler import Sampler
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,38 +54,38 @@ if TYPE_CHECKING:
 
 CLIP = 1.0
 ENOUGH = 0.95
-"""Share of lesson samples that, come out right, brings the end nearer."""
+"""Share of right lesson samples from which the training starts to end."""
 ALL_ASKED = 0.98
-"""The same for the questions as they were asked; both must hold."""
+"""The same share for the questions as they were asked; both are required."""
 COOL_DOWN = (16, 0.3)
-"""Steps that the rate takes to fall from there on, at least, and as a share of those before. All
-anchors are asked first, and a step then holds more of them: what moved is put back."""
+"""Steps of the final decay of the learning rate: at least, and as a share of the steps before. All
+anchors are evaluated first, and these steps hold more of them, to restore those that changed."""
 ROUNDS, AGAIN, STILL_ENOUGH = 3, 24, 0.99
-"""When the rate has fallen and a question as it was asked is not firm, or fewer anchors are still, the
-rate rises once more for so many steps, at most so many times; also where the steps ran out before."""
+"""If, after the decay, a question as it was asked is not firm or fewer anchors are unchanged, the
+learning rate rises again for AGAIN steps, at most ROUNDS times, also if the steps had run out."""
 CHECK = 5
-"""Steps between two looks at whether this is the best state so far."""
+"""Steps between two checks for the best state so far."""
 
 
 class UnstableError(Exception):
-    """The loss is no longer a number."""
+    """The loss is not finite."""
 
 
 class AbortedError(Exception):
-    """The parent wants nothing of this job any more."""
+    """The parent aborted the job."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the jobs; returns 0, or 1 when one failed."""
-    import peft  # noqa: F401  # the slow part of starting, done while the parent still composes
+    """Run the jobs; return 0, or 1 if one failed."""
+    import peft  # noqa: F401  # slow imports, while the parent still composes
     import torch
     import transformers  # noqa: F401
 
     if threading.current_thread() is threading.main_thread():
-        # What a terminal says reaches the whole group; the parent decides what becomes of us.
+        # Signals of a terminal reach the whole process group; only the parent handles them.
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
-    with contextlib.suppress(RuntimeError):  # settled already, where several jobs share a process
+    with contextlib.suppress(RuntimeError):  # already set, if several jobs share a process
         torch.set_num_interop_threads(1)
     emit(Ready())
     loaded: dict[Path, Any] = {}
@@ -127,9 +127,9 @@ def fit(job: Job, loaded: dict[Path, Any] | None = None) -> None:
     `loaded` keeps the base between jobs.
 
     Raises:
-        UnstableError: the loss is not a number any more; nothing is saved.
-        AbortedError: the parent asked for that; nothing is saved.
-        MemoryError: a single sample does not fit.
+        UnstableError: the loss is not finite; nothing is saved.
+        AbortedError: the parent aborted the job; nothing is saved.
+        MemoryError: a single sample does not fit into memory.
         ModelError: the base cannot be read.
     """
     import torch
@@ -165,7 +165,7 @@ def fit(job: Job, loaded: dict[Path, Any] | None = None) -> None:
 
 @dataclass(slots=True)
 class _Run:
-    """Where the training stands, and the best state so far: (learnt and still, −drift) decides."""
+    """The progress of the training, and the best state so far by (learnt and unchanged, −drift)."""
 
     step: int = 0
     tokens: int = 0
@@ -175,16 +175,16 @@ class _Run:
     best_step: int = 0
     surveyed: bool = False
     learnt: float = 0.0
-    """Share of the wordings that came out right in the best state."""
+    """Share of the wordings that are right in the best state."""
     best: list[Tensor] = field(default_factory=list)
 
-    def look(self, plan: Plan, trained: Sequence[Tensor]) -> None:
+    def keep_if_best(self, sampler: Sampler, trained: Sequence[Tensor]) -> None:
         """Keep this state if it is the best."""
-        learnt = (plan.share + plan.share_as_asked + plan.firm) / 3
-        score = (round(learnt, 2) + round(plan.still, 2), -plan.drift)
+        learnt = (sampler.share + sampler.share_as_asked + sampler.firm) / 3
+        score = (round(learnt, 2) + round(sampler.still, 2), -sampler.drift)
         if score > self.best_score:
             self.best_score, self.best_step = score, self.step
-            self.learnt = plan.share
+            self.learnt = sampler.share
             self.best = [parameter.detach().clone() for parameter in trained]
 
 
@@ -198,12 +198,12 @@ def _train(model: Any, job: Job, device: str, began: float) -> _Run:
     anchors = [
         sample for sample in job.samples if sample.lesson == ANCHOR and recipe.anchor_weight > 0
     ]
-    plan = Plan(lessons, anchors, recipe.seed)
+    sampler = Sampler(lessons, anchors, recipe.seed)
     stepper = Stepper(model, recipe, device, lambda part: emit(BatchHalved(part, "memory")))
     threads = _choose(stepper, recipe, lessons[: step_size(lessons)[0]], device)
     if recipe.preference_weight > 0:
         stepper.know_the_base(lessons)
-    listen(stepper, lessons, anchors)
+    informed_init(stepper, lessons, anchors)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=0.0)
     schedule = Schedule(steps_for(recipe, lessons))
@@ -221,19 +221,19 @@ def _train(model: Any, job: Job, device: str, began: float) -> _Run:
     )
 
     def survey() -> None:
-        """Look at every question as it was asked and at every anchor, as they come out now."""
+        """Evaluate all questions as they were asked, and all anchors."""
         run.surveyed = True
-        _note(plan, stepper.look(surveyed))
+        _record(sampler, stepper.look(surveyed))
 
     def another_round() -> bool:
-        """Look at all that counts, and whether some steps more are wanted."""
+        """Evaluate everything that counts; return whether to train some more steps."""
         nonlocal rounds
         if not rounds:
             return False
         rounds -= 1
         survey()
-        run.look(plan, trained)
-        wanted = plan.firm < 1 or plan.still < STILL_ENOUGH
+        run.keep_if_best(sampler, trained)
+        wanted = sampler.firm < 1 or sampler.still < STILL_ENOUGH
         return wanted and schedule.again(AGAIN, recipe.max_steps)
 
     while not schedule.over or another_round():
@@ -241,22 +241,22 @@ def _train(model: Any, job: Job, device: str, began: float) -> _Run:
         rate = recipe.learning_rate * schedule.take()
         for group in optimiser.param_groups:
             group["lr"] = rate
-        some, held = plan.draw(*size)
+        some, held = sampler.draw(*size)
         outcome = stepper([*some, *held])
         norm = torch.nn.utils.clip_grad_norm_(trained, CLIP)
         if not (math.isfinite(outcome.loss) and math.isfinite(norm.item())):
             raise UnstableError(f"the loss is {outcome.loss} at step {step}")
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
-        _note(plan, outcome)
+        _record(sampler, outcome)
         run.step, run.tokens = step, run.tokens + outcome.tokens
         run.stepping = time.perf_counter() - loop
-        _tell(run, schedule.steps, outcome, plan, rate, device)
-        if plan.share >= ENOUGH and plan.share_as_asked >= ALL_ASKED:
+        _report_step(run, schedule.steps, outcome, sampler, rate, device)
+        if sampler.share >= ENOUGH and sampler.share_as_asked >= ALL_ASKED:
             if not schedule.shortened:
                 survey()
-                size = settling_size(lessons)
-                run.best_score = (-1.0, 0.0)  # states before did not know what had moved
+                size = cool_down_size(lessons)
+                run.best_score = (-1.0, 0.0)  # earlier scores did not include all anchors
             schedule.shorten(max(COOL_DOWN[0], round(COOL_DOWN[1] * step)))
         word = asked_for(job)
         if word == "abort":
@@ -267,25 +267,27 @@ def _train(model: Any, job: Job, device: str, began: float) -> _Run:
             run.reason = "time"
         else:
             if step % CHECK == 0:
-                run.look(plan, trained)
+                run.keep_if_best(sampler, trained)
             continue
         break
     else:
         run.reason = "learnt" if schedule.shortened else "steps"
     if run.surveyed:
         survey()
-    run.look(plan, trained)
+    run.keep_if_best(sampler, trained)
     return run
 
 
-def _note(plan: Plan, outcome: Outcome) -> None:
-    plan.learnt(list(outcome.margins), list(outcome.margins.values()))
-    plan.held(list(outcome.divergences), list(outcome.divergences.values()))
+def _record(sampler: Sampler, outcome: Outcome) -> None:
+    sampler.record_margins(list(outcome.margins), list(outcome.margins.values()))
+    sampler.record_divergences(list(outcome.divergences), list(outcome.divergences.values()))
 
 
-def _tell(run: _Run, steps: int, outcome: Outcome, plan: Plan, rate: float, device: str) -> None:
-    """Emit the event of a step; `margins` are those of the differences that it touched, `lessons` how
-    the lessons that it touched stand."""
+def _report_step(
+    run: _Run, steps: int, outcome: Outcome, sampler: Sampler, rate: float, device: str
+) -> None:
+    """Emit the event of a step, with the margins of the differences and the results of the lessons that
+    it trained."""
     emit(
         Step(
             step=run.step,
@@ -295,9 +297,9 @@ def _tell(run: _Run, steps: int, outcome: Outcome, plan: Plan, rate: float, devi
             contrast=round(outcome.contrast, 5),
             anchor=round(outcome.anchor, 5),
             hidden=round(outcome.hidden, 5),
-            learnt=round(plan.share, 4),
-            margins=plan.margins(list(outcome.margins)),
-            lessons=plan.lessons(list(outcome.margins)),
+            learnt=round(sampler.share, 4),
+            margins=sampler.margins(list(outcome.margins)),
+            lessons=sampler.lessons(list(outcome.margins)),
             tokens_per_second=round(run.tokens / max(1e-9, run.stepping)),
             memory_mb=_memory(device),
             rate=rate,
@@ -306,7 +308,7 @@ def _tell(run: _Run, steps: int, outcome: Outcome, plan: Plan, rate: float, devi
 
 
 def _memory(device: str) -> int:
-    """Return the most memory held so far, in MiB: the GPU's, else the process's."""
+    """Return the peak memory so far in MiB, of the GPU or else of the process."""
     import resource
 
     import torch
@@ -318,7 +320,7 @@ def _memory(device: str) -> int:
 
 
 def _choose(stepper: Stepper, recipe: Recipe, some: Sequence[Sample], device: str) -> int:
-    """Choose threads and precision by timing, where they are not fixed; returns the threads."""
+    """Choose threads and precision by timing, if they are not configured; return the threads."""
     from trainer.fit.autotune import choose_precision, choose_threads
 
     threads = choose_threads(stepper, recipe, some, device)

@@ -11,7 +11,7 @@ import torch
 from tests.trainer.fit.test_training_loop import RECIPE, make_job
 from trainer.fit import lora_init
 from trainer.fit.job import ANCHOR
-from trainer.fit.lora_init import directions, listen
+from trainer.fit.lora_init import directions, informed_init
 from trainer.fit.lora_model import with_adapter
 from trainer.fit.step import Stepper
 
@@ -65,7 +65,7 @@ def test_an_adapter_begins_as_no_change_at_all_and_hears_the_lessons(
     assert not any(".layers.0." in name for name in before)  # the lower half is left alone
     with torch.no_grad():
         said = model(tokens).logits
-        listen(stepper, lessons, anchors)
+        informed_init(stepper, lessons, anchors)
         assert torch.equal(model(tokens).logits, said)
     after = {name: p for name, p in model.named_parameters() if "lora_A" in name}
     assert all(not torch.equal(before[name], after[name]) for name in before)
@@ -87,7 +87,7 @@ def test_a_rank_as_large_as_the_width_starts_with_numbers_that_f16_holds(
         model.get_input_embeddings().weight[:, :silent] = 0
     stepper = Stepper(model, job.recipe, "cpu", lambda part: None)
     lessons = [sample for sample in job.samples if sample.lesson != ANCHOR]
-    listen(stepper, lessons, [sample for sample in job.samples if sample.lesson == ANCHOR])
+    informed_init(stepper, lessons, [sample for sample in job.samples if sample.lesson == ANCHOR])
     starts = {name: p.detach() for name, p in model.named_parameters() if "lora_A" in name}
     for name, first in starts.items():
         part = model.get_submodule(name.partition(".lora_A")[0])
@@ -99,5 +99,5 @@ def test_without_anchors_the_random_start_stays(tiny: Path, tmp_path: Path) -> N
     job = make_job(tiny, tmp_path)
     model = with_adapter(job, {}, "cpu")
     before = [p.clone() for p in model.parameters()]
-    listen(Stepper(model, job.recipe, "cpu", lambda part: None), job.samples[:2], [])
+    informed_init(Stepper(model, job.recipe, "cpu", lambda part: None), job.samples[:2], [])
     assert all(torch.equal(x, y) for x, y in zip(before, model.parameters(), strict=True))

@@ -5,33 +5,33 @@ from __future__ import annotations
 import pytest
 
 from trainer.fit.job import ANCHOR, Sample
-from trainer.fit.sampler import Plan
+from trainer.fit.sampler import Sampler
 
 LESSONS = [Sample((1, 2), 1, number, difference=str(number)) for number in range(40)]
 ANCHORS = [Sample((1, 2), 1, ANCHOR) for _ in range(40)]
 
 
 def test_every_sample_is_seen_and_none_twice_in_a_step() -> None:
-    plan = Plan(LESSONS, ANCHORS, 1)
+    sampler = Sampler(LESSONS, ANCHORS, 1)
     seen: set[Sample] = set()
     for _ in range(25):
-        some, held = plan.draw(8, 8)
+        some, held = sampler.draw(8, 8)
         assert len(set(some)) == len(set(held)) == 8
-        plan.learnt(some, [3.0] * 8)
-        plan.held(held, [0.0] * 8)
+        sampler.record_margins(some, [3.0] * 8)
+        sampler.record_divergences(held, [0.0] * 8)
         seen |= {*some, *held}
     assert len(seen) == 80
-    assert plan.share == 1.0
-    assert plan.drift == 0.0
+    assert sampler.share == 1.0
+    assert sampler.drift == 0.0
 
 
 def test_what_is_wrong_or_moved_is_drawn_most() -> None:
-    plan = Plan(LESSONS, ANCHORS, 1)
-    plan.learnt(LESSONS, [-1.0] * 8 + [5.0] * 32)
-    plan.held(ANCHORS, [0.5] * 8 + [0.0] * 32)
-    assert plan.share == 0.8
-    assert plan.drift == pytest.approx(0.1)
-    draws = [plan.draw(8, 8) for _ in range(100)]
+    sampler = Sampler(LESSONS, ANCHORS, 1)
+    sampler.record_margins(LESSONS, [-1.0] * 8 + [5.0] * 32)
+    sampler.record_divergences(ANCHORS, [0.5] * 8 + [0.0] * 32)
+    assert sampler.share == 0.8
+    assert sampler.drift == pytest.approx(0.1)
+    draws = [sampler.draw(8, 8) for _ in range(100)]
     wrong = sum(sample in LESSONS[:8] for some, _ in draws for sample in some)
     moved = sum(sample in ANCHORS[:8] for _, held in draws for sample in held)
     assert 450 < wrong < 790
@@ -39,21 +39,21 @@ def test_what_is_wrong_or_moved_is_drawn_most() -> None:
 
 
 def test_fewer_samples_than_wanted_are_all_drawn() -> None:
-    some, held = Plan(LESSONS[:1], [], 1).draw(8, 8)
+    some, held = Sampler(LESSONS[:1], [], 1).draw(8, 8)
     assert (some, held) == (LESSONS[:1], [])
 
 
 def test_the_seed_fixes_the_draws_and_margins_are_told_by_difference() -> None:
-    one, other = (Plan(LESSONS, ANCHORS, 7) for _ in range(2))
+    one, other = (Sampler(LESSONS, ANCHORS, 7) for _ in range(2))
     assert [one.draw(4, 4) for _ in range(9)] == [other.draw(4, 4) for _ in range(9)]
-    one.learnt(LESSONS[:2], [1.0, -2.0])
+    one.record_margins(LESSONS[:2], [1.0, -2.0])
     assert one.margins(LESSONS[:1]) == {"0": 1.0}
 
 
 def test_a_lesson_stands_by_its_question_and_by_how_many_of_its_wordings_came_out_right() -> None:
     first, second = (Sample(tokens=(1, n), prompt=1, lesson=4, variant=n) for n in (0, 1))
-    plan = Plan([first, second, *LESSONS], ANCHORS, 1)
-    plan.learnt([second], [0.5])
-    assert plan.lessons([second]) == {4: (None, 1, 1)}
-    plan.learnt([first], [-1.004])
-    assert plan.lessons([second]) == {4: (-1.0, 1, 2)}
+    sampler = Sampler([first, second, *LESSONS], ANCHORS, 1)
+    sampler.record_margins([second], [0.5])
+    assert sampler.lessons([second]) == {4: (None, 1, 1)}
+    sampler.record_margins([first], [-1.004])
+    assert sampler.lessons([second]) == {4: (-1.0, 1, 2)}
