@@ -229,8 +229,9 @@ def find_adapter(folder: Path, prefix: str) -> Adapter:
 
 
 def verify(adapter: Adapter, base_sha256: str | None = None) -> None:
-    """Check an adapter's manifest against the pointer, its files against the manifest, and its base
-    if one is given.
+    """Check an adapter: its manifest against the pointer, its files against the manifest.
+
+    The base is checked as well if `base_sha256` is given.
 
     Raises:
         AdapterError: a file is missing, a link, or differs; or the base is another.

@@ -27,8 +27,10 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True, slots=True)
 class ChildResult:
-    """What a child reported: the last value of each name, its exit status (None when it was killed
-    for taking too long) and the last line of its errors."""
+    """What a child reported: the last value of each name, its exit status, its last line of errors.
+
+    The exit status is None if it was killed for taking too long.
+    """
 
     values: Mapping[str, Any]
     status: int | None

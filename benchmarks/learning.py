@@ -190,8 +190,10 @@ class Bench:
             self._judge(engine, f"{method}-sweep", n, seed, chosen, base, trained, config=config)
 
     def _best(self, method: str) -> dict[str, Any]:
-        """Return the settings that serve `method` best: what learns nothing leaves all as it was, so
-        only those count that learn as much as any, up to LEARNT.
+        """Return the settings with which `method` does best.
+
+        A method that learns nothing leaves everything as it was, so only settings count that learn
+        as much as any, up to LEARNT.
         """
         tried = {i["config"]: i for i in self.results.found() if i["row"] == f"{method}-sweep"}
         mine = {_name(settings): settings for m, settings in _configurations() if m == method}

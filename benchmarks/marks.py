@@ -54,8 +54,10 @@ THEMES = (
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A difference, and what only the benchmark sees: `framed` and `reworded` ask the same in other
-    words, `near` asks something else that looks alike.
+    """A difference, and what only the benchmark sees.
+
+    `framed` and `reworded` ask the same in other words, `near` asks something else that looks
+    alike.
     """
 
     difference: Difference
@@ -98,8 +100,10 @@ def asker(engine: Engine) -> Callable[[str], str]:
 
 @cache
 def unrelated(dev: bool) -> tuple[str, ...]:
-    """Return prompts that no mark touches and no training holds: 30 from outside the starter's world,
-    60 from within; those to develop with or those that are reported.
+    """Return prompts that no mark touches and no training holds.
+
+    There are 30 from outside the starter's world and 60 from within; `dev` chooses those to develop
+    with, otherwise those that are reported.
     """
     data, random = grammar()["unrelated"], Random("unrelated")
     names = ("en", "ru") if dev else ("en_report", "ru_report")

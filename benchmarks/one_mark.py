@@ -54,9 +54,10 @@ LATER = (
 
 
 def night(asked: str, sounds: str) -> tuple[str, int, float, bool]:
-    """Mark one reply and train on it; return the verdict, the tries, the seconds, and whether the same
-    question is answered as marked when it is asked again as the chat serves by default, in the talk
-    that holds the wrong reply.
+    """Mark one reply and train on it; return the verdict, the trials, the seconds, and whether it held.
+
+    It held if the same question, asked again as the chat serves by default and in the conversation
+    with the wrong reply, is answered as marked.
     """
     from agent.adapters import read_adapter, read_pointer
     from agent.chat.recall_context import Recaller

@@ -35,8 +35,9 @@ def run(*command: str) -> float:
 
 
 def painted(mark: bytes, *, first: bool = False) -> float:
-    """Return the seconds until `mark` is painted, on a terminal of 80×24 in a new home; in the `first`
-    start of all the questions before the chat are asked.
+    """Return the seconds until `mark` is painted, on a terminal of 80×24 in a new home.
+
+    With `first`, it is the first start, with the questions before the chat.
     """
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))

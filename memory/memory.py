@@ -276,8 +276,10 @@ class Memory:
     def search(
         self, text: str, *, limit: int | None = None, held: Mapping[str, str] | None = None
     ) -> list[Recalled]:
-        """Return what bears on `text`, ranked, also what stays under the floor; `held` as in
-        `recall`."""
+        """Return what is relevant to `text`, ranked, including what is below the floor.
+
+        `held` is as in `recall`.
+        """
         wanted = self.settings.limit if limit is None else limit
         found = search(text, self.journal, self.index, self.embedder, limit=wanted, held=held)
         self.refresh()  # what another process marked is found by words now, by vectors next time

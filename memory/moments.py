@@ -68,8 +68,11 @@ def nearly(word: str, name: str) -> bool:
 
 
 def unsaid_moment(*, sounds: str | None, note: str | None, of_kind: Moment | None) -> Moment:
-    """Return the moment of a mark that names none: what its kind says, else an error where something
-    better is said or the note calls it wrong, else a surprise."""
+    """Return the moment of a mark that names none.
+
+    It is that of its kind; else an error if a better answer is given or the note calls the reply
+    wrong; else a surprise.
+    """
     if of_kind is not None:
         return of_kind
     wrong = note is not None and _WRONG.search(plain(note))

@@ -129,8 +129,9 @@ def gate(
     *,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Verdict:
-    """Load the candidate in a child process, then evaluate it, with recall from the journal that its
-    lessons were composed from.
+    """Load the candidate in a child process, then evaluate it.
+
+    Recall is from the journal that its lessons were composed from.
 
     Raises:
         AdapterError: llama.cpp refuses it, or crashes on it.
@@ -147,8 +148,9 @@ def gate(
 
 
 def publish(home: Home, candidate: Candidate, verdict: Verdict) -> Adapter:
-    """Make the candidate the current adapter, at the strength that the gate found; open chats switch
-    to it within a turn.
+    """Make the candidate the current adapter, at the strength that the gate found.
+
+    Open chats switch to it within a turn.
 
     Raises:
         AdapterError: the gate did not pass it, or it does not load under its final name.

@@ -22,7 +22,8 @@ NICE = 10
 def let_others_first() -> None:
     """Lower our own priority, from within the child; DISCERN_NICE says how far instead.
 
-    A grandchild stands as far back as its parent. Where memory runs out, we are what is given up."""
+    A grandchild stands as far back as its parent. Where memory runs out, we are what is given up.
+    """
     with contextlib.suppress(OSError, ValueError):
         os.nice(max(0, int(os.environ.get("DISCERN_NICE", NICE)) - os.nice(0)))
     with contextlib.suppress(OSError):

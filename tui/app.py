@@ -139,7 +139,7 @@ class DiscernApp(App[int]):
         self.push_screen(self._chat_screen)
 
     def _keep_theme(self, theme: Theme) -> None:
-        """The theme chosen last is there again at the next start."""
+        """Store the chosen theme for the next start."""
         try:
             write_setting(self.home, "ui", "theme", theme.name)
         except DiscernError as error:
@@ -171,8 +171,10 @@ class DiscernApp(App[int]):
         await super().on_event(event)
 
     def _too_late(self, event: events.Event) -> bool:
-        """Whether what it was meant for is gone: the chat, the screen that a key comes back from, or
-        what a button was pressed on."""
+        """Whether the target of an event is gone.
+
+        That is the chat, the screen that a key comes back from, or what a button was pressed on.
+        """
         if not self.screen_stack:
             return True
         if isinstance(event, events.Key) and event.is_forwarded:

@@ -162,8 +162,10 @@ class Chat:
 
     @property
     def notices(self) -> tuple[Sentence, ...]:
-        """Problems found on opening that did not prevent it, a sentence each: a refused adapter,
-        as long as it is refused, and what happened to the checkpoints."""
+        """Problems found on opening that did not prevent it, a sentence each.
+
+        A refused adapter, as long as it is refused, and what happened to the checkpoints.
+        """
         refused = self._refused_at_start if self._current.refusal else None
         return tuple(filter(None, (refused, self._checkpoints.notice)))
 

@@ -27,8 +27,10 @@ from memory.settings.paths import Home
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """A deleted thread: how many turns it had, how many marks stay, which files (exports, backups) may
-    still hold its text, and whether a training is running."""
+    """A deleted thread: how many turns it had, and how many marks stay.
+
+    Also which files (exports, backups) may still hold its text, and whether a training is running.
+    """
 
     thread: str
     turns: int

@@ -24,9 +24,11 @@ from memory.upkeep.backup import asides
 
 @dataclass(frozen=True, slots=True)
 class ResidualCopies:
-    """What remains of a difference: the ids of adapters trained on it, which of them is the current
-    one, files, whether a training is running, and per thread the number of replies that had it in
-    their context."""
+    """What remains of a difference: adapters trained on it, files, replies that had it in context.
+
+    Adapters are given by id, with the current one among them; replies are counted per thread. Also
+    whether a training is running.
+    """
 
     adapters: tuple[str, ...]
     serving: str | None

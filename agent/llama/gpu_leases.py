@@ -18,8 +18,10 @@ FOLDER = "serving"
 
 
 class GpuLease:
-    """The graphics memory that this chat's model takes: `release` when it is offloaded, `acquire` when
-    it is restored."""
+    """The graphics memory that this chat's model takes.
+
+    `release` it when the model is offloaded, `acquire` it when the model is restored.
+    """
 
     def __init__(self, home: Home, size: int) -> None:
         """Acquire the lease; `size` is what the model takes of a graphics card, in bytes."""

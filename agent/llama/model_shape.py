@@ -23,9 +23,12 @@ _SCALINGS = ("none", "linear", "yarn", "longrope")
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """`head` is the size of an attention head, `eps` the epsilon of RMS norms, `theta` the base of the
+    """The dimensions of a model.
+
+    `head` is the size of an attention head, `eps` the epsilon of RMS norms, `theta` the base of the
     rotary frequencies. `stretch` divides positions; `scaling` is the kind of rope scaling ("none",
-    "linear", or one that training does not support)."""
+    "linear", or one that training does not support).
+    """
 
     layers: int
     width: int
@@ -107,7 +110,7 @@ class _Reader:
         )
 
     def scaling(self) -> tuple[float, str]:
-        """A factor without a kind is linear, like the older `rope.scale_linear`; 0 means none."""
+        """Return the kind of rope scaling; a factor without a kind is linear, and 0 means none."""
         kind = self.header.own("rope.scaling.type", "linear")
         if kind not in _SCALINGS:
             raise self.refusal(

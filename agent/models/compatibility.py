@@ -130,7 +130,7 @@ def check_compatibility(
 def _room(
     header: Header, shape: Shape, size: int, settings: Settings, free: int, gpu: int
 ) -> list[Line]:
-    """The lines on the memory of chat and training, and on the time that a night takes."""
+    """Return the lines on the memory of chat and training, and on the time that a night takes."""
     room = gpu or free
     device = Sentence("graphics card") if gpu else Sentence("memory")
     chat = size + shape.cache_bytes(_window(shape, settings)) + (300 << 20)

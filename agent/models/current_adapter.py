@@ -18,7 +18,7 @@ class CurrentAdapter:
     """Applies the current adapter to one engine. Call it between replies only."""
 
     def __init__(self, engine: Engine, home: Home, base: str | None = None) -> None:
-        """`base` is the sha256 of the engine's model file; without it, it is looked up when needed."""
+        """Follow the current adapter; `base` is the sha256 of the model file, looked up if not given."""
         self._engine, self._home, self._base = engine, home, base
         self.adapter: Adapter | None = None
         """The adapter in use; None for the base alone."""

@@ -123,8 +123,10 @@ def resolve(name: str, quant: str | None = None) -> tuple[str, str]:
 
 
 def advised(model: Known, free: int | None = None) -> str:
-    """Return the highest precision of `model` that fits `free` bytes (default: the free memory), or
-    else the lowest."""
+    """Return the highest precision of `model` that fits `free` bytes, or else the lowest.
+
+    `free` is by default the free memory.
+    """
     free = free_memory() if free is None else free
     for quant in model.files:
         if model.parameters * 1e9 * BYTES[quant] * ROOM < free:

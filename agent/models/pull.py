@@ -38,8 +38,11 @@ class PullStopped(Exception):  # noqa: N818 - a signal, not an error
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A file on the hub. `size` is in bytes and `licence` "unknown" where none is given; `have` bytes
-    were downloaded by an earlier call that was interrupted."""
+    """A file on the hub.
+
+    `size` is in bytes and `licence` "unknown" where none is given; `have` bytes were downloaded by
+    an earlier call that was interrupted.
+    """
 
     repo: str
     file: str

@@ -130,8 +130,9 @@ class Companion:
         return key
 
     def placed(self, messages: Sequence[AnyMessage], ids: Sequence[str]) -> list[AnyMessage]:
-        """Return the messages for the model: with the differences `ids` before the user's last message
-        and without commands and receipts. `messages` is not changed.
+        """Return the messages for the model, without commands and receipts.
+
+        The differences `ids` are placed before the user's last message. `messages` is not changed.
         """
         seen = [message for message in messages if not is_command_or_receipt(message)]
         block = self.block(ids) if ids else ""

@@ -93,8 +93,10 @@ def read_toml(path: Path, most: int = SMALL) -> dict[str, Any]:
 
 
 def read_objects(path: Path, most: int = MOST) -> Iterator[dict[str, Any]]:
-    """Yield the objects of a file of JSON Lines; a line that holds none, such as one that was cut off,
-    is left out, and so is what comes after `most` bytes. Raises as `open_file` does."""
+    """Yield the objects of a JSON Lines file, up to `most` bytes.
+
+    Lines without an object, such as one that was cut off, are left out. Raises as `open_file` does.
+    """
     with open_file(path) as file:
         left = most
         while left > 0 and (line := file.readline(min(left, LINE))):

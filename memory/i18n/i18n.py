@@ -27,7 +27,7 @@ _language = "en"
 
 
 def language() -> str:
-    """The language in force: one of `LANGUAGES`."""
+    """Return the language in force: one of `LANGUAGES`."""
     return _language
 
 

@@ -56,7 +56,7 @@ def retold(text: str | Sentence) -> str:
 
 
 def _parts(text: str) -> str | None:
-    """What several sentences were joined to, retold if each of them can be."""
+    """Retell what several sentences were joined to, if each of them can be."""
     for joint, space in _JOINTS:
         parts = joint.split(text)
         if len(parts) > 1:
@@ -67,7 +67,7 @@ def _parts(text: str) -> str | None:
 
 
 def _sentence(text: str) -> str | None:
-    """A part, with its full stop or without, as it is known."""
+    """Return a part, with its full stop or without, as it is known."""
     if said := _whole(text, _LEAST):
         return said
     if text.endswith("."):
@@ -108,7 +108,7 @@ def _is_ours(name: str) -> bool:
 
 @lru_cache(maxsize=4)
 def _known(spoken: str) -> tuple[dict[str, str], list[tuple[int, str, str, str]]]:
-    """The sentences without values, and those with some, the longest first."""
+    """Return the sentences without values, and those with some, the longest first."""
     plain: dict[str, str] = {}
     patterns: list[tuple[int, str, str, str]] = []
     for key, said in sentences().items():

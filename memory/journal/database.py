@@ -237,7 +237,7 @@ class Database:
             self._connection.execute(f"pragma busy_timeout={round(BUSY_SECONDS * 1000)}")
 
     def _fold_long_log(self) -> None:
-        """What was committed is safe already: that the log cannot be folded now is no failure."""
+        """Fold the log into the file if possible; what was committed is safe in any case."""
         with suppress(OSError, HomeError):
             length = log_of(self.path).stat().st_size
             if length >= self._fold_from:

@@ -67,8 +67,9 @@ class Forgetting:
         self.purge()
 
     def purge(self) -> bool:
-        """Take forgotten words out of the log and of the index of stems; False while another process
-        reads from the log.
+        """Remove forgotten words from the log and from the index of stems.
+
+        Return False while another process reads from the log.
 
         A removed row leaves its stems in FTS5's older segments until these are merged. That is done a
         few pages at a time, so that the log stays short: sqlite.org/fts5.html, "The merge Command".

@@ -62,8 +62,10 @@ class Nights:
             return changed.rowcount == 1
 
     def end(self, day: str, owner: str, state: str, outcome: str) -> None:
-        """Close the run of `day` with its outcome: published, rejected, nothing, failed or
-        stopped; or leave it `waiting` for another process."""
+        """Close the run of `day` with its outcome, or leave it `waiting` for another process.
+
+        Outcomes are published, rejected, nothing, failed and stopped.
+        """
         with self._database.transaction() as connection:
             connection.execute(
                 "update nights set state = ?, outcome = ?, beat = ? where day = ? and owner = ?",

@@ -34,8 +34,11 @@ _SEEN = 300  # characters of a message that a list shows at most
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A thread as it is listed: `at` is the time of its last word, `asked` how its first message
-    begins, `replied` how its last reply does."""
+    """A thread as it is listed.
+
+    `at` is the time of its last message, `asked` the beginning of its first message, `replied` that
+    of its last reply.
+    """
 
     name: str
     turns: int
@@ -228,8 +231,7 @@ class Threads:
         return bool(self._database.rows("select 1 from turns where thread = ? limit 1", (name,)))
 
     def _let_marks_go(self, connection: sqlite3.Connection, name: str) -> None:
-        """Let the marks of a thread stand for themselves: no name, and of the talk before them only
-        the system prompt."""
+        """Detach the marks of a thread: no name, and only the system prompt of the messages before."""
         marks = connection.execute(
             "select id, before from differences where turn in "
             "(select id from turns where thread = ?)",
@@ -297,8 +299,11 @@ def _alone(before: list[list[str]]) -> list[list[str]]:
 
 
 def _out_of_quarantine(connection: sqlite3.Connection, gone: list[Turn], marked: set[str]) -> None:
-    """Take these turns out of imports that wait: the records about one that nobody marked here, and
-    what others remember as said before."""
+    """Remove these turns from pending imports.
+
+    Records about a turn that was not marked here are removed; the others lose it from the messages
+    before.
+    """
     said = {(turn.asked, turn.replied) for turn in gone}
     unmarked = {(turn.asked, turn.replied) for turn in gone if turn.id not in marked}
     for row in connection.execute("select seq, body from quarantine").fetchall():

@@ -143,8 +143,10 @@ def plain(text: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """Return the words of `text` in order, lower-cased, not stemmed, without apostrophes and 's; number
-    words as digits."""
+    """Return the words of `text` in order, lower-cased and not stemmed.
+
+    Apostrophes and 's are removed; number words become digits.
+    """
     found = (
         word.replace("’", "'").removesuffix("'s") for word in _WORD.findall(ungrouped(plain(text)))
     )

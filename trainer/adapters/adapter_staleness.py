@@ -31,8 +31,10 @@ class News:
 
 
 def serving(home: Home) -> Adapter | None:
-    """Return the adapter that serves, or that waits while adapters are switched off; None for the
-    base alone or a damaged one."""
+    """Return the current adapter, or the pending one while adapters are off.
+
+    None for the base alone or a damaged adapter.
+    """
     try:
         identity = read_pointer(home.adapters).chosen
         return read_adapter(home.adapters, identity) if identity else None
@@ -90,8 +92,10 @@ def news(adapter: Adapter | None, differences: Sequence[Difference], base: BaseE
 
 
 def forgotten(home: Home, differences: Sequence[Difference]) -> set[str]:
-    """Return the differences that the serving adapter was trained on and that no longer teach:
-    forgotten, superseded, or without what they taught."""
+    """Return the differences that the current adapter was trained on and that no longer teach.
+
+    They were forgotten, superseded, or lost what they taught.
+    """
     adapter = serving(home)
     if adapter is None:
         return set()

@@ -77,8 +77,10 @@ def card(
 
 
 def modelfile(source: str, *, adapter: str = "", drawing: Mapping[str, float] | None = None) -> str:
-    """Return an Ollama Modelfile for the GGUF named `source` beside it, with the LoRA `adapter`, if
-    given, and the sampling settings of the model."""
+    """Return an Ollama Modelfile for the GGUF named `source` beside it.
+
+    It has the LoRA `adapter`, if given, and the sampling settings of the model.
+    """
     lines = [f"FROM ./{source}"]
     lines += [f"ADAPTER ./{adapter}"] if adapter else []
     lines += [f"PARAMETER {name} {value:g}" for name, value in (drawing or {}).items()]

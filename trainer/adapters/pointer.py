@@ -19,8 +19,10 @@ HISTORY = 50
 
 
 def chosen_adapter(folder: Path) -> str | None:
-    """Return the id of the current adapter, or of the pending one while adapters are off; None if there
-    is none or the pointer is damaged."""
+    """Return the id of the current adapter, or of the pending one while adapters are off.
+
+    None if there is none or the pointer is damaged.
+    """
     try:
         return read_pointer(folder).chosen
     except AdapterError:
@@ -73,8 +75,10 @@ def add_missing_hashes(folder: Path) -> None:
 
 
 def _manifests(folder: Path, pointer: Pointer) -> dict[str, str]:
-    """Return the sha256 of each manifest, as recorded or else as it is now; none of deleted
-    adapters."""
+    """Return the sha256 of each manifest, as recorded or else as it is now.
+
+    Deleted adapters are left out.
+    """
     found = {item.id: item.sha256 for item in list_adapters(folder)}
     noted = pointer.manifests.items()
     return found | {name: sha256 for name, sha256 in noted if (folder / name).is_dir()}

@@ -79,8 +79,9 @@ def publish(
     probe: Callable[[Path], None] = lambda gguf: None,
     guard: AbstractContextManager[None] | None = None,
 ) -> Adapter:
-    """Copy the adapter into the adapters folder and make it current; while adapters are switched off,
-    it waits there.
+    """Copy the adapter into the adapters folder and make it current.
+
+    While adapters are off it is pending there.
 
     `probe` receives the GGUF under its final name before it becomes current, and raises AdapterError
     to refuse it. `guard` is entered right before the pointer is replaced and left right after; it
@@ -149,8 +150,9 @@ def publish(
 
 
 def select(home: Home, identity: str | None) -> None:
-    """Make the adapter `identity` current, even if adapters are off; None means the base without an
-    adapter until the next one is published.
+    """Make the adapter `identity` current, even if adapters are off.
+
+    None means the base without an adapter until the next one is published.
 
     Raises:
         AdapterError: there is no such adapter, or one of its files is damaged.
@@ -162,8 +164,10 @@ def select(home: Home, identity: str | None) -> None:
 
 
 def switch_off(home: Home) -> str | None:
-    """Use the base without an adapter until `switch_on`, `select` or `rollback`, whatever is published
-    meanwhile; return the id of the pending adapter."""
+    """Use the base without an adapter; return the id of the pending adapter.
+
+    This holds until `switch_on`, `select` or `rollback`, whatever is published meanwhile.
+    """
     with _writing(home) as folder:
         try:
             pointer = read_pointer(folder)

@@ -86,8 +86,10 @@ def _row(name: str, spoken: LessonAnswers) -> Beside:
 def _with_recall(
     engine: Engine, lessons: Sequence[Lesson], recall: ServedRecall
 ) -> list[tuple[int, int, Wanted]]:
-    """Return (lesson, wording, prompt with the recalled block) of as many wordings as are asked:
-    first every lesson's question, then the rephrasings."""
+    """Return (lesson, wording, prompt with the recalled block) of the wordings that are asked.
+
+    Every lesson's question comes first, then rephrasings as far as the limit allows.
+    """
     places = [(number, 0) for number in range(len(lessons))]
     places += [
         (number, variant)

@@ -60,8 +60,9 @@ class Pair:
 
 
 def side(home: Home, word: str, base: BaseEntry, *, recall: bool = False) -> Side:
-    """Return the side that `word` names: base, current, or the beginning of an adapter's id, each
-    optionally followed by "+recall"; `recall` enables it in any case.
+    """Return the side that `word` names: base, current, or the beginning of an adapter's id.
+
+    A side may be followed by "+recall"; `recall` enables it in any case.
 
     Raises:
         AdapterError: no such adapter, a damaged one, or one for another base.

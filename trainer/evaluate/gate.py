@@ -118,8 +118,11 @@ def measure(adapter: Path, scale: float, evaluation: Evaluation) -> Verdict:
 
 
 def held_by(lessons: Sequence[Lesson], alone: LessonAnswers) -> frozenset[str]:
-    """Return the differences whose every lesson is answered right by the adapter alone, wherever it
-    was asked, and in half of its held-out wordings."""
+    """Return the differences that the adapter alone holds.
+
+    Each of their lessons is answered correctly wherever it was asked, and so are half of its
+    held-out wordings.
+    """
     failing: set[str] = set()
     placed = alone.placed or ((),) * len(lessons)
     for number, lesson in enumerate(lessons):

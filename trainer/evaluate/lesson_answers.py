@@ -23,8 +23,11 @@ SHOWN_REWORDED = 40
 
 @dataclass(frozen=True, slots=True)
 class LessonAnswers:
-    """The answers to every lesson: to its question, to its held-out rephrasings, and to its question in
-    other contexts (`Lesson.places`)."""
+    """The answers to every lesson.
+
+    They are the answers to its question, to its held-out rephrasings, and to its question in other
+    contexts (`Lesson.places`).
+    """
 
     asked: tuple[Answer, ...]
     reworded: tuple[tuple[Answer, ...], ...]

@@ -39,8 +39,10 @@ Step = Callable[[], None]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to one prompt: its text, whether it is the expected one, whether it is well-formed
-    (not empty, no think tags of its own), and whether it ends."""
+    """The answer to one prompt: its text, whether it is the expected one, well-formed, and ends.
+
+    Well-formed means not empty and without think tags of its own.
+    """
 
     text: str
     right: bool
@@ -162,8 +164,7 @@ def loops(tokens: Sequence[int]) -> bool:
 
 
 def hold(engine: Engine, anchors: Sequence[Anchor], step: Step = lambda: None) -> list[Held]:
-    """Compare the answer to each anchor under the engine's adapter with the base's, in the order
-    given."""
+    """Compare the answer to each anchor under the engine's adapter with the base's, in order."""
     found: dict[int, Held] = {}
     room = SHOWN
     for number in _by_prefix([anchor.prompt for anchor in anchors]):

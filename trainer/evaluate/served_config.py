@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 def holdings(
     holds: Iterable[str], differences: Sequence[Difference], superseded: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return `Manifest.holds` for an adapter that holds these ids: their fingerprints, and those of the
-    older differences that they replaced, which must not be recalled instead."""
+    """Return `Manifest.holds` for an adapter that holds these ids.
+
+    It has their fingerprints, and those of the older differences that they replaced, which must not
+    be recalled instead.
+    """
     held = set(holds)
     held |= {older for older, newer in superseded.items() if newer in held}
     return {item.id: item.fingerprint for item in differences if item.id in held}

@@ -24,8 +24,10 @@ learnt."""
 
 
 def excuse(verdict: Verdict, lessons: Sequence[Lesson]) -> Verdict:
-    """Return the verdict with warnings in place of refusals where only a few differences are to blame;
-    those are its `unlearnt`."""
+    """Return the verdict with warnings instead of refusals where only a few differences are to blame.
+
+    Those are its `unlearnt`.
+    """
     missed = {item.name for item in verdict.measures if not item.passed} & {
         "lessons", "alone", "rephrasings",
     }  # fmt: skip

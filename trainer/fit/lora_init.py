@@ -91,8 +91,10 @@ def _first(samples: Sequence[Sample], room: int) -> list[Sample]:
 
 
 class _RowFinder:
-    """Computes the rows of each module from its input; modules with the same input and rank share
-    them."""
+    """Compute the rows of each module from its input.
+
+    Modules with the same input and rank share them.
+    """
 
     def __init__(self, ours: Tensor, theirs: Tensor) -> None:
         self.found: dict[Any, Tensor] = {}
@@ -120,8 +122,10 @@ class _RowFinder:
 
 
 def directions(lessons: Tensor, anchors: Tensor, rank: int, ridge: float) -> Tensor:
-    """Return the (at most) `rank` directions that are strongest in `lessons` [T, d] relative to
-    `anchors` [U, d], as rows [rank, d], strongest first."""
+    """Return up to `rank` directions that are strongest in `lessons` relative to `anchors`.
+
+    `lessons` is [T, d] and `anchors` [U, d]; the directions are rows [rank, d], strongest first.
+    """
     import torch
 
     width = lessons.shape[1]

@@ -57,8 +57,10 @@ def _upper(model: Any, frozen: float) -> list[int]:
 
 
 def _caps(model: Any, job: Job) -> dict[str, int]:
-    """Return the rank for each kind of matrix that is too small for the configured one: a product of
-    more than min(in, out) pairs adds nothing."""
+    """Return the rank for each kind of matrix that is too small for the configured one.
+
+    A product of more than min(in, out) pairs adds nothing.
+    """
     import torch
 
     caps: dict[str, int] = {}

@@ -72,8 +72,10 @@ class Schedule:
             self.steps, self.shortened = self._taken + steps, True
 
     def again(self, steps: int, most: int) -> bool:
-        """Rise to TOP_AGAIN and decay to zero within `steps`; return False if `most` steps were
-        taken."""
+        """Rise to TOP_AGAIN and decay to zero within `steps`.
+
+        Return False if `most` steps were taken.
+        """
         self.steps = min(most, self._taken + steps)
         self._top, self._from = TOP_AGAIN, self._taken
         return not self.over

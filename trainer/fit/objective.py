@@ -81,15 +81,18 @@ def top_k_divergence(logits: Tensor, ids: Tensor, log_probabilities: Tensor) -> 
 
 
 def hidden_drift(hidden: Tensor, base: Tensor) -> Tensor:
-    """Return the squared distance of hidden states [T, d] from the base's, relative to the squared
-    length of the base's, [T]: 0 if nothing changed, 1 if the distance equals the length."""
+    """Return the squared distance of hidden states [T, d] from the base's, relative to their length.
+
+    The result is [T]: 0 if nothing changed, 1 if the distance equals the length of the base's.
+    """
     base = base.to(hidden.dtype)
     return ((hidden - base) ** 2).sum(-1) / (base**2).sum(-1).clamp_min(FLOOR)
 
 
 def margins(logits: Tensor, targets: Tensor, owner: Tensor, count: int) -> Tensor:
-    """Return the smallest margin of a target over the best other token in each sequence, [count], in
-    nats.
+    """Return the smallest margin of a target over the best other token in each sequence.
+
+    The result is [count], in nats.
 
     Above 0, greedy decoding gives the reply. Sequences without positions get +inf.
     """

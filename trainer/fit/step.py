@@ -66,8 +66,10 @@ class Stepper:
         """The base's hidden states of the anchors so far, [tokens, d], in half precision."""
 
     def know_the_base(self, samples: Sequence[Sample]) -> None:
-        """Compute ln π_0 of the chosen and the rejected reply of every pair, over the tokens that
-        count."""
+        """Compute ln π_0 of the chosen and the rejected reply of every pair.
+
+        Only the tokens that count are summed.
+        """
         import torch
 
         pairs = [sample for sample in samples if sample.rejected]
@@ -298,8 +300,10 @@ class Stepper:
     def _hidden_term(
         self, batch: Batch, hidden: Tensor, samples: Sequence[Sample], still: int
     ) -> Tensor:
-        """Return the mean distance of the anchors' hidden states from the base's, over `still`
-        tokens."""
+        """Return the mean distance of the anchors' hidden states from the base's.
+
+        The mean is over `still` tokens.
+        """
         import torch
 
         anchors = [sample.lesson == ANCHOR for sample in samples]

@@ -32,7 +32,8 @@ class Trainee:
     ) -> None:
         """Start the child; what it writes to standard error goes to `folder`/training.log.
 
-        With `processor` it sees no graphics card."""
+        With `processor` it sees no graphics card.
+        """
         self._log = folder / ERRORS
         self._cancel = cancel or threading.Event()
         self._done = threading.Event()

@@ -47,8 +47,10 @@ class Conflict:
 
 
 class _Wanted(NamedTuple):
-    """What a difference teaches, or None: the reply; what names the error, and the words of the reply
-    that this is about."""
+    """What a difference teaches: the reply, and what names the error.
+
+    Each is None where it teaches none. Also the words of the reply that this is about.
+    """
 
     reply: str | None
     naming: str | None
@@ -90,8 +92,9 @@ def find_conflicts(differences: Sequence[Difference]) -> tuple[Conflict, ...]:
 def current_differences(
     differences: Sequence[Difference],
 ) -> tuple[list[Difference], dict[str, str]]:
-    """Return the differences that teach and are not replaced, oldest first, and a map from each
-    replaced id to the one that counts.
+    """Return the differences that teach and are not replaced, oldest first, and what was replaced.
+
+    The second value maps each replaced id to the one that counts.
 
     The older side of a conflict is replaced, and so is a mark that a newer one repeats. One that only
     names the error differently from a newer one keeps its reply and loses its naming.

@@ -46,8 +46,11 @@ BLOCK_TOKENS = 300
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A prompt in a context, whose answer must stay the same: the question, the tokens, and the base's
-    answer without the context, which it must repeat for the prompt to be used."""
+    """A prompt in a context, whose answer must stay the same.
+
+    It has the question, the tokens, and the base's answer without the context, which the base must
+    repeat for the prompt to be used.
+    """
 
     text: str
     prompt: tuple[int, ...]
@@ -97,8 +100,11 @@ class ContextBuilder:
         small_talk: Sequence[Anchor],
         seed: int,
     ) -> None:
-        """Take the lessons, all marks with their threads, and `small_talk`: answers of the base to
-        unrelated prompts, used as exchanges before a question."""
+        """Take the lessons, all marks with their threads, and `small_talk`.
+
+        `small_talk` is answers of the base to unrelated prompts, used as exchanges before a
+        question.
+        """
         self._engine, self._ask, self._seed = ask.engine, ask, seed
         self._marked = {item.id: item for item in differences}
         self._threads = threads
@@ -112,8 +118,7 @@ class ContextBuilder:
     # --- lessons -----------------------------------------------------------------------------
 
     def with_contexts(self, lesson: Lesson) -> Lesson:
-        """Return the lesson with the contexts in which the gate asks it, and those for training
-        only."""
+        """Return the lesson with its contexts: those of the gate, and those only for training."""
         if lesson.kind == "naming" or lesson.in_talk:
             return lesson
         order = random.Random(f"{self._seed}|{lesson.question.text}")
@@ -156,8 +161,11 @@ class ContextBuilder:
         return _exchanges((x.question.text, x.expected) for x in some)
 
     def _some_talk(self, lesson: Lesson | None, order: random.Random) -> list[Message]:
-        """Return some exchanges: of other marks, with the old or the expected reply, and of unrelated
-        prompts. Short conversations are cheaper and drawn more often; long ones occur in real use."""
+        """Return some exchanges: of other marks, and of unrelated prompts.
+
+        Marks have the old or the expected reply. Short conversations are cheaper and drawn more
+        often; long ones occur in real use.
+        """
         pool: list[tuple[str, str]] = []
         others = [x for x in self._lessons if lesson is None or x.difference != lesson.difference]
         for other in order.sample(others, min(2, len(others))):
@@ -196,8 +204,7 @@ class ContextBuilder:
     # --- what must stay the same -------------------------------------------------------------
 
     def held(self, anchors: Sequence[Anchor]) -> list[Asked]:
-        """Return some of `anchors` asked in a conversation, and some below a block of one or two
-        lessons."""
+        """Return some of `anchors` in a conversation, and some below a block of one or two lessons."""
         made: list[Asked] = []
         order = random.Random(f"{self._seed}|held|{len(anchors)}")
         for number, anchor in enumerate(anchors):

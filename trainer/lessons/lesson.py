@@ -97,8 +97,9 @@ class Asker:
         block: str = "",
         longest: int = LONGEST_TALK,
     ) -> Question:
-        """Return `text` asked in a new thread, or after at most `longest` tokens of `before`; `block`
-        is the recalled text.
+        """Return `text` asked in a new thread, or after at most `longest` tokens of `before`.
+
+        `block` is the recalled text.
 
         Raises:
             ModelError: the message does not fit the context together with its reply.
@@ -229,8 +230,10 @@ def _naming_lesson(difference: Difference, ask: Asker, engine: Engine) -> Lesson
 
 
 def naming(difference: Difference) -> tuple[str, str, str]:
-    """Return the question that asks what was wrong, its short form right after the reply, and the
-    answer: the lines of the contrast."""
+    """Return the question that asks what was wrong, its short form, and the answer.
+
+    The short form follows right after the reply. The answer is the lines of the contrast.
+    """
     contrast, asked = difference.contrast, " ".join(difference.asked.split())
     quote = f" «{difference.span.quote.strip()}»" if difference.span else ""
     if is_russian(f"{difference.asked} {contrast.missed or contrast.lost}"):

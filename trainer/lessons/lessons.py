@@ -41,8 +41,11 @@ WHOLE, BEGINNING = 3, 10
 
 @dataclass(frozen=True, slots=True)
 class Conversations:
-    """What was said around the marks: the user's unmarked questions (`unmarked_questions`), and the
-    thread of each mark as it is now, by its id (`current_threads`)."""
+    """What was said around the marks.
+
+    The user's unmarked questions (`unmarked_questions`), and the thread of each mark as it is now,
+    by its id (`current_threads`).
+    """
 
     unmarked_questions: Sequence[str] = ()
     threads: Mapping[str, tuple[Message, ...]] = field(default_factory=dict)
@@ -122,8 +125,7 @@ def samples_of(lessons: Sequence[Lesson], held: Sequence[Anchor]) -> tuple[Sampl
 def make_lessons(
     engine: Engine, differences: Sequence[Difference], settings: Settings
 ) -> tuple[list[Lesson], dict[str, str], dict[str, str]]:
-    """Return the lessons of the differences that count, the replaced ids, and the reasons for the
-    others.
+    """Return the lessons of the differences that count, the replaced ids, and why others do not.
 
     This is what `discern lessons` shows; only token ids are computed.
     """

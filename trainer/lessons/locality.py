@@ -149,8 +149,11 @@ def _subject(asked: str) -> frozenset[str]:
 
 
 def _asks_for_it(text: str, subject: frozenset[str]) -> bool:
-    """Whether `text` contains everything a marked question is about ("Tell me the capital of
-    Zubrowka"), or everything but common words ("Zubrowka's main town?")."""
+    """Whether `text` asks for what a marked question is about.
+
+    It contains all of it ("Tell me the capital of Zubrowka"), or everything but common words
+    ("Zubrowka's main town?").
+    """
     words = frozenset(stems(text))
     telling = {stem for stem in subject if weight(stem) == 1} or subject
     missing = subject - words

@@ -183,8 +183,10 @@ def word_lists() -> dict[str, str]:
 
 @cache
 def frames_of(language: str) -> tuple[str, ...]:
-    """Return the frames of a language: {q} is the question in lower case with its end mark, {c}
-    without."""
+    """Return the frames of a language.
+
+    {q} is the question in lower case with its end mark, {c} without it.
+    """
     return tuple(str(_table("wordings.toml")["frames"][language]).strip().splitlines())
 
 

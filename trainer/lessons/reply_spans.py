@@ -90,8 +90,10 @@ def contrasted_tokens(
 
 
 def token_range(tokenize: Callable[[str], Sequence[int]], reply: str, span: Span) -> Range | None:
-    """Return the tokens of `reply` (stripped, as in training) that overlap `span`; None if the span was
-    stripped."""
+    """Return the tokens of `reply` (stripped, as in training) that overlap `span`.
+
+    None if the span was stripped.
+    """
     text = reply.strip()
     shift = len(reply) - len(reply.lstrip())
     start, end = max(0, span.start - shift), min(len(text), span.end - shift)

@@ -45,8 +45,9 @@ PATIENCE = 300.0
 
 
 def make_way(home: Home, settings: Settings, base: Path, run: Run) -> Settings:
-    """Have open chats leave the card where a night needs all of it; returns the settings to go on
-    with, in which the processor trains where there is no room.
+    """Have open chats free the GPU if a night needs all of it.
+
+    Return the settings to continue with: they train on the CPU if there is no room.
 
     Raises:
         TrainingError: the run was cancelled meanwhile.
@@ -81,8 +82,10 @@ def _room(home: Home, settings: Settings, base: Path) -> Room:
 
 
 def plan(*, free: int, chat: int, night: int) -> Room:
-    """Return how a night that takes `night` bytes runs while an open chat holds `chat` of the card, of
-    which `free` bytes are free."""
+    """Return how a night that takes `night` bytes runs beside an open chat.
+
+    The chat holds `chat` bytes of the GPU, of which `free` bytes are free.
+    """
     if free - _SPARE >= night:
         return Room("beside", "the card holds the chat and the training")
     if free + chat - _SPARE >= night:
@@ -99,8 +102,11 @@ def plan(*, free: int, chat: int, night: int) -> Room:
 
 
 def night_bytes(parameters: int, file: int) -> int:
-    """Return what a night takes of a card: the weights in 16 bits and what is computed with them, and
-    the model file once more for composing and testing."""
+    """Return how many bytes of GPU memory a night takes.
+
+    The weights in 16 bits with what is computed from them, and the model file once more for
+    composing and testing.
+    """
     return 2 * parameters + _ACTIVATIONS + file
 
 

@@ -98,7 +98,8 @@ def run_if_due(
 def _already_ahead(rows: dict[str, dict[str, Any]], day: date) -> bool:
     """Whether the clock or the time zone went back: tomorrow's night was done already.
 
-    Only the next two days are looked at, so that a clock once set years ahead stops nothing."""
+    Only the next two days are looked at, so that a clock once set years ahead stops nothing.
+    """
     return any((day + timedelta(days=ahead)).isoformat() in rows for ahead in (1, 2))
 
 
@@ -202,7 +203,8 @@ class _NightAttempt:
         """Close a row for which there is nothing (more) to do.
 
         An attempt may have been cut off after it had published: then its adapter's differences still
-        wait, and the row, which stood already, ends as published."""
+        wait, and the row, which stood already, ends as published.
+        """
         adapter = serving(self.home)
         if adapter is not None:
             known = adapter.manifest.fingerprints
@@ -266,8 +268,11 @@ class _NightAttempt:
 
 
 def _news(home: Home, differences: Sequence[Difference], moment: datetime) -> int:
-    """Count what the adapter that serves does not know: differences that waited at `moment`, and
-    those it was trained on that were forgotten since."""
+    """Count what the current adapter does not know.
+
+    Differences that waited at `moment`, and those that it was trained on and that were forgotten
+    since.
+    """
     waiting = sum(
         difference.teaches and difference.state is State.WAITING and difference.at <= moment
         for difference in differences

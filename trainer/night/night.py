@@ -1,5 +1,6 @@
-"""One run of the training: compose, measure the baselines, train and gate each trial, then publish or
-reject, and report.
+"""One run of the training: from the marked differences to a published adapter and a report.
+
+Compose, measure the baselines, train and gate each trial, then publish or reject.
 
 `run_night` does it now; `trainer/night/ledger.py` knows whether tonight's run is still due. The
 steps are those of `trainer/pipeline.py`. Training runs in a child process that ends with this one, and

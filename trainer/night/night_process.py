@@ -163,7 +163,7 @@ def _tell(pipe: IO[str], line: str) -> None:
 
 
 def main() -> None:
-    """The child: one night, as the first line of standard input says."""
+    """Run one night in the child, as the first line of standard input says."""
     # What libraries print must not come between the lines that the parent reads.
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

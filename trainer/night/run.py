@@ -234,8 +234,9 @@ def going_on(home: Home) -> Path | None:
 
 
 def tell_run(home: Home, word: Word) -> Path:
-    """Tell the run in progress to stop (the best so far is tested and kept) or to abort; returns its
-    folder.
+    """Tell the run in progress to stop or to abort; return its folder.
+
+    After a stop, the best adapter so far is tested and kept.
 
     Raises:
         TrainingError: no run is going on.

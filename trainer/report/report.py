@@ -178,8 +178,9 @@ class Report:
 
     @classmethod
     def from_json(cls, data: dict[str, Any] | str) -> Report:
-        """Return the report that `to_json` described (a mapping or its JSON text); what another
-        version added is left out, what it lacked has its default.
+        """Return the report that `to_json` wrote (a mapping or its JSON text).
+
+        Fields that another version added are left out; missing ones have their default.
 
         Raises:
             ValueError: it is no report.
@@ -223,8 +224,10 @@ def require_report(folder: Path) -> Report:
 
 
 def unreadable(folder: Path) -> str:
-    """Return why what the run in `folder` left cannot be read, a sentence; "" where it can be, or where
-    there is none."""
+    """Return why the report of the run in `folder` cannot be read, a sentence.
+
+    "" if it can be read, or if there is none.
+    """
     try:
         require_report(folder)
     except HomeError as error:

@@ -28,8 +28,11 @@ VOCABULARY = {"tiny": 1500, "small": 3000, "large": 3000}
 
 @dataclass(frozen=True, slots=True)
 class BuildOptions:
-    """How to build: `minutes` or `tokens` limits the training, and `measure` is the number of cases
-    per column and language whose results go into the card (0 leaves them out)."""
+    """How to build the starter.
+
+    `minutes` or `tokens` limits the training, and `measure` is the number of cases per column and
+    language whose results go into the card (0 leaves them out).
+    """
 
     seed: int = 0
     minutes: float = 0.0

@@ -101,8 +101,10 @@ class Starter(nn.Module):
         return cast(Block, self.blk[index])
 
     def forward(self, tokens: Tensor, at: Tensor | None = None) -> Tensor:
-        """Return the logits of `tokens` (rows, length), of all positions or of the flat indices
-        `at`."""
+        """Return the logits of `tokens` (rows, length).
+
+        They are those of all positions, or of the flat indices `at`.
+        """
         length = tokens.shape[1]
         x = self.token_embd(tokens)
         if torch.is_autocast_enabled("cpu"):

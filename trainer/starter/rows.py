@@ -26,8 +26,11 @@ STEP = 32  # lengths are rounded up to a multiple of this
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """`tokens` (rows, length); the flat positions `at` whose next token is trained on, and its
-    `weight`."""
+    """A batch of rows.
+
+    `tokens` are (rows, length); `at` are the flat positions whose next token is trained on, with
+    `weight`.
+    """
 
     tokens: NDArray[np.int64]
     at: NDArray[np.int64]

@@ -51,7 +51,7 @@ class MarkingController:
         context.screen.set_focus(context.composer if view is None else context.transcript)
 
     def _hints(self, view: TurnView) -> str:
-        """The keys of a chosen reply that do something, as many as fit 80 columns."""
+        """Return the keys of a chosen reply that do something, as many as fit 80 columns."""
         words = [("mark", tr("mark")), ("passage", tr("a part"))]
         if view.thought.text:
             words.append(("thought", tr("thought")))

@@ -147,8 +147,10 @@ class ThreadView:
     # --- the status line ---------------------------------------------------------------------
 
     def refresh_status(self, *, recount: bool = False) -> None:
-        """Update the status line; waiting marks are counted only after the journal or adapter changed,
-        or if `recount` is set."""
+        """Update the status line.
+
+        Waiting marks are counted only after the journal or adapter changed, or if `recount` is set.
+        """
         chat = self._context.open_chat
         if chat is None:
             return

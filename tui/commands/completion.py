@@ -104,7 +104,7 @@ def _arguments(command: Command, name: str, rest: str, sources: Sources) -> list
 
 
 def _word(command: Command, word: str) -> str:
-    """A word as it is typed: those that /diff understands in the person's language, in that."""
+    """Return a word as it is typed: in the user's language where /diff understands that."""
     return tr(word) if command.name == "diff" else word
 
 

@@ -54,11 +54,11 @@ class Keyboard:
         }
 
     def shown(self, name: str) -> str:
-        """The keys of an action as a person reads them."""
+        """Return the keys of an action as they are displayed."""
         return " ".join(display(key) for key in self.keys[name])
 
     def first(self, name: str) -> str:
-        """The first of them."""
+        """Return the first key of an action as it is displayed."""
         return display(self.keys[name][0])
 
     def does(self, name: str, key: str) -> bool:

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 
 
 class Laid:
-    """The rows of some pieces. `tops[n]` is the row where piece n begins, `begins[n]` its offset in the
-    joined text and `lines[n]` its first line there; each has one entry more, the end."""
+    """The rows of some pieces.
+
+    `tops[n]` is the row where piece n begins, `begins[n]` its offset in the joined text and
+    `lines[n]` its first line there; each has one entry more, the end.
+    """
 
     def __init__(self) -> None:
         self.pieces: list[Piece] = []

@@ -49,8 +49,11 @@ START = Break(0, 0, Resume())
 
 @dataclass(slots=True)
 class _Open:
-    """A quote, a list or an item that is open; `number` is that of a list's next item,
-    None with bullets; `used`: something was laid down in it."""
+    """A quote, a list or an item that is open.
+
+    `number` is that of a list's next item, None with bullets; `used` says that something was laid
+    out in it.
+    """
 
     kind: str
     first: str = ""

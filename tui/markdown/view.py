@@ -220,7 +220,7 @@ class Page(Widget):
 
     @staticmethod
     def _place(piece: Piece, line: int, at: int) -> tuple[int, int]:
-        """The column and line of the page's text where a place of a piece's text is."""
+        """Return the column and line of the page's text for a position in a piece's text."""
         return at - (piece.text.rfind("\n", 0, at) + 1), line + piece.text.count("\n", 0, at)
 
     def _words(
@@ -261,7 +261,7 @@ class Page(Widget):
         return colouring.looks(lines, number - first)
 
     def _chosen(self, number: int, piece: Piece) -> tuple[int, int] | None:
-        """The part of a piece's text that the mouse selected."""
+        """Return the part of a piece's text that the mouse selected."""
         if (selection := self.text_selection) is None:
             return None
         start, end = self.laid.selected(selection)
@@ -277,5 +277,5 @@ def _beside(text: str, style: Style, near: tuple[int, int]) -> Iterator[Segment]
 
 
 def _whole(text: str, style: Style, near: tuple[int, int]) -> Iterator[Segment]:
-    """A row without words."""
+    """Return a row without words."""
     yield Segment(text, style.rich_style_with_offset(*near))

@@ -153,7 +153,7 @@ class CompareScreen(Modal[str | None]):
             self._say(tie if self._better == 2 else self._keys())
 
     def _keys(self) -> str:
-        """The keys while nothing was chosen."""
+        """Return the keys while nothing was chosen."""
         words = (
             ("first_side", ""), ("second_side", tr("sides")), ("blind", tr("blind")),
             ("first_better", ""), ("second_better", tr("better")), ("tie", tr("tie")),
@@ -162,7 +162,7 @@ class CompareScreen(Modal[str | None]):
         return hints(keyboard_of(self.app), words)
 
     def _after(self, *more: tuple[str, str]) -> str:
-        """The keys once one was chosen."""
+        """Return the keys once one was chosen."""
         words = (*more, ("ask_again", tr("asks again")), ("back", tr("back")))
         return hints(keyboard_of(self.app), words)
 

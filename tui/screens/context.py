@@ -50,7 +50,7 @@ class ContextScreen(Modal[None]):
         yield Static(f"{scroll} · {back}", markup=False, classes="keys")
 
     def on_mount(self) -> None:
-        """The end stands nearest to the next message."""
+        """Scroll to the end, which is nearest to the next message."""
         self._scroll.focus()
         self.call_after_refresh(self._scroll.scroll_end, animate=False)
 

@@ -32,8 +32,10 @@ WIDEST = 100
 
 
 class ReportScreen(Modal[None]):
-    """One line that says which, the report, one dim line of keys. `found` holds folders and their
-    reports, the newest first."""
+    """A report: one line that says which, the report, one dim line of keys.
+
+    `found` holds folders and their reports, the newest first.
+    """
 
     DEFAULT_CSS = """
     ReportScreen { layout: vertical; background: $background; }

@@ -38,8 +38,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Where to go on: a thread, and the turn that was found in it; `anew` where the open thread was
-    deleted, so that what the chat shows is gone."""
+    """Where to continue: a thread, and the turn that was found in it.
+
+    `anew` is set if the open thread was deleted, so that what the chat shows is gone.
+    """
 
     thread: str
     turn: str | None = None
@@ -289,7 +291,7 @@ def _folder() -> Path:
 
 
 def _ending(path: Path) -> Path:
-    """The same file in the other form."""
+    """Return the same file in the other format."""
     if not path.name:
         return path
     return path.with_suffix(".md" if path.suffix == ".json" else ".json")

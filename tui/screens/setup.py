@@ -110,7 +110,7 @@ class SetupScreen(Modal[None]):
         await box.mount(page)
 
     async def action_back(self) -> None:
-        """A step back; from the first into the chat."""
+        """Go one step back; from the first, into the chat."""
         page = self._page
         if page is None or page.back():
             return
@@ -139,7 +139,7 @@ class SetupScreen(Modal[None]):
             await self._chose(message.path)
 
     async def on_fetch_page_done(self, message: FetchPage.Done) -> None:
-        """The file is here."""
+        """Continue once the file is here."""
         await self._chose(message.path)
 
     async def on_fetch_page_left(self, message: FetchPage.Left) -> None:

@@ -46,7 +46,7 @@ NARROW, SHORT = 64, 20
 
 
 def now() -> datetime:
-    """The time that the clock of the screen goes by."""
+    """Return the time that the clock of the screen uses."""
     return datetime.now(UTC)
 
 

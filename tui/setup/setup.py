@@ -28,8 +28,11 @@ When = Literal["open", "timer", "asked"]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A model that may talk. `size` in bytes, of a download about; `path` is None where there is no
-    file yet, and for the starter; `pull` is (repository, file) at the hub."""
+    """A model that can be chosen.
+
+    `size` is in bytes, approximate for a download; `path` is None where there is no file yet, and
+    for the starter; `pull` is (repository, file) at the hub.
+    """
 
     kind: Literal["starter", "here", "download", "path"]
     name: str
@@ -67,7 +70,7 @@ def choices(home: Home) -> list[Choice]:
 
 
 def _downloads(have: Set[str]) -> Iterator[Choice]:
-    """What can be fetched and is not among `have`, names in small letters."""
+    """Return what can be downloaded and is not among `have`, names in lower case."""
     from agent.models.models import BYTES, ROOM, advised, free_memory, known_models
 
     free = free_memory()

@@ -97,8 +97,10 @@ class InputOrder:
 
 
 def edits_at_once(field: Widget) -> None:
-    """Have a field do the keys that are bound in it where it gets them, not once they are back from
-    the application."""
+    """Have a field act on the keys that are bound in it when it gets them.
+
+    Otherwise it would act once they are back from the application.
+    """
     handle = field.handle_key
 
     async def handle_key(event: Key) -> bool:

@@ -63,9 +63,12 @@ def _half(text: str) -> int:
 
 
 class GatedParser(XTermParser):
-    """Textual's reader of the terminal behind the gate. It tells at once that a key was pressed with
-    Alt: Textual waits for a pause behind it, and without one reads Alt+D as "^" and "d", and ESC CR,
-    which tmux and others send for Alt+Enter, as Esc and Enter."""
+    """Textual's reader of the terminal, behind the gate.
+
+    It reports at once that a key was pressed with Alt. Textual waits for a pause behind it, and
+    without one reads Alt+D as "^" and "d", and ESC CR, which tmux and others send for Alt+Enter, as
+    Esc and Enter.
+    """
 
     def __init__(self, debug: bool = False) -> None:
         super().__init__(debug)
@@ -87,8 +90,11 @@ class GatedParser(XTermParser):
 
 
 def pasted(text: str) -> str:
-    """Return what was pasted; terminals send its line ends as carriage returns, so that one that it
-    had itself cannot be told from them."""
+    """Return what was pasted.
+
+    Terminals send its line ends as carriage returns, so those that it had itself cannot be told
+    from them.
+    """
     return given_back(text.replace("\r\n", "\n").replace("\r", "\n"))
 
 

@@ -86,8 +86,10 @@ def forget_terminal() -> None:
 
 
 def bears_hangup(driver: type[Driver]) -> type[Driver]:
-    """Return a driver of Textual that goes on when its terminal is gone, so that leaving does not wait
-    for what can no longer be drawn."""
+    """Return a Textual driver that goes on when its terminal is gone.
+
+    Leaving then does not wait for what can no longer be drawn.
+    """
 
     class Bearing(driver):  # type: ignore[valid-type, misc]
         def __init__(self, *arguments: Any, **options: Any) -> None:

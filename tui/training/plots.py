@@ -13,8 +13,10 @@ STEEP = 20.0
 
 
 def curve(values: Sequence[float], width: int, height: int, low: float, high: float) -> list[str]:
-    """Return `height` lines of `width` cells with the values from left to right; `low` lies at the
-    bottom and `high` at the top."""
+    """Return `height` lines of `width` cells with the values from left to right.
+
+    `low` is at the bottom and `high` at the top.
+    """
     columns, rows = width * ACROSS, height * DOWN
     cells = [[0] * width for _ in range(height)]
     before: int | None = None

@@ -1,5 +1,7 @@
-"""Trainings seen from the chat: /train in a thread, the scheduler of the nights, and whatever another
-process trains in this home, followed from its beginning.
+"""Trainings as the chat sees them: its own, those of nights, and those of other processes.
+
+`/train` runs in a thread, and so does the scheduler of nights; what another process trains in this
+home is followed from its beginning.
 
 Both tell the screen through one message each for a beginning, an event and an end, posted from their
 threads. Stopping is asked for and then waited for by whoever leaves.
@@ -86,8 +88,10 @@ class Training:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask what is under way to stop at its best state so far, which is tested as ever; before it
-        has one there is nothing to keep."""
+        """Ask the training in progress to stop at its best state so far, which is tested as usual.
+
+        Before it has one, there is nothing to keep.
+        """
         from trainer.night.run import tell_run
 
         try:
@@ -107,8 +111,10 @@ class Training:
                 tell_run(self._home, "abort")
 
     def attach(self) -> None:
-        """Follow a training that another process runs here, as one does that this chat began itself
-        before it was closed; cheap when there is none."""
+        """Follow a training that another process runs here; cheap if there is none.
+
+        It may be one that this chat began before it was closed.
+        """
         from trainer.night.run import going_on
 
         if self.running or (folder := going_on(self._home)) in (None, self._followed):
@@ -195,7 +201,7 @@ class Training:
         self._tell("night", event)
 
     def _tick_over(self, event: Any) -> None:
-        """A tick that broke down in no foreseen way must not leave the panel standing."""
+        """End the panel after a tick that failed unexpectedly."""
         if self._night_under_way and (broke := getattr(event, "exception", None)):
             self._night_over(None, broke)
 

@@ -53,7 +53,7 @@ def details(item: Difference, held: frozenset[str], change: Changed | None) -> I
 
 
 def _change(change: Changed) -> Iterator[str]:
-    """What it changed: the reply without the adapter and with it, as the gate heard them."""
+    """Return what it changed: the reply without the adapter and with it, as the gate measured them."""
     lesson, at = change.fate, f"{change.at.astimezone():%Y-%m-%d %H:%M}"
     if change.published and change.adapter:
         yield tr("What it changed, in adapter {id} of {at}:", id=change.adapter[:8], at=at)

@@ -169,8 +169,10 @@ class Server:
 
 
 def _worth_a_traceback(record: logging.LogRecord) -> bool:
-    """Leave out what aiohttp logs, at length, of a request that is none, as anybody here can send, and
-    of one that found no descriptor left."""
+    """Leave out what aiohttp logs, at length, of malformed requests.
+
+    Anybody on this machine can send those. Also of requests for which no descriptor was left.
+    """
     error = record.exc_info[1] if record.exc_info else None
     return not (
         isinstance(error, HttpProcessingError)

@@ -113,7 +113,7 @@ class MarkHandler:
                 card.offer(draft.contrast, render(draft.message) if draft.message else "")
 
     async def _find(self, identity: str) -> Difference | None:
-        """The named mark, else the latest of the chosen reply, else the latest of the thread."""
+        """Return the named mark, else the latest of the chosen reply, else the latest of the thread."""
         journal, transcript = self._context.chat.journal, self._context.transcript
         if identity:
             return await asyncio.to_thread(journal.differences.get, identity)

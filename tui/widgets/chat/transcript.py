@@ -103,7 +103,7 @@ class Transcript(VerticalScroll):
         self.call_after_refresh(self._fill)
 
     def _fill(self) -> None:
-        """A tall screen has room for more than was laid down."""
+        """Ask for earlier turns if a tall screen has room for more."""
         if self.max_scroll_y == 0 and self.turns:
             self.post_message(self.NearTop())
 

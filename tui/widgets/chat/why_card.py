@@ -68,7 +68,7 @@ class WhyCard(Static, can_focus=True):
         self._draw()
 
     def on_blur(self, event: events.Blur) -> None:
-        """Going elsewhere ends it; looking at another window of the terminal does not."""
+        """Close when the focus moves elsewhere, but not when another terminal window is looked at."""
         if self.app.app_focus:
             self.action_leave()
 

@@ -22,8 +22,10 @@ LEAST = 14
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What is chosen (`key`; "" is a heading), what is read, and two columns at the right: a figure and
-    a word on it."""
+    """A row to choose: its key, its text, and two columns on the right.
+
+    A `key` of "" is a heading. The columns are a figure and a word.
+    """
 
     key: str
     text: str

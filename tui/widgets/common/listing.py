@@ -43,8 +43,10 @@ class _Commands(CommandList, _Clicked):
 
 
 class Palette(CommandPalette):
-    """Textual's own, with the same care for its list, and left once. Enter takes what was found for
-    the words before it, also while it is still looked for."""
+    """Textual's command palette, with the same care for its list, dismissed once.
+
+    Enter takes what was found for the words before it, also while the search goes on.
+    """
 
     def compose(self) -> ComposeResult:
         """Lay the parts down."""

@@ -50,6 +50,6 @@ class Writing(TextArea):
         super()._set_document(hold_line_ends(text), language)
 
     def _watch_show_vertical_scrollbar(self) -> None:
-        """Taking a long text back hides the bar before the cursor has left the lines that are gone."""
+        """Ignore a cursor that is still on lines which a large deletion removed."""
         with suppress(ValueError):
             super()._watch_show_vertical_scrollbar()

@@ -42,8 +42,11 @@ class Composer(Writing):
     def __init__(
         self, placeholder: str, send: Callable[[], None], menu: Callable[[int], None]
     ) -> None:
-        """`send` is called by the key that sends, `menu` by those of the completion menu: -1 or 1
-        moves, 0 takes the first offer. At once, for the next key may be on its way already."""
+        """Take `send`, called by the key that sends, and `menu`, by those of the completion menu.
+
+        For `menu`, -1 or 1 moves and 0 takes the first offer. Both are called at once, because the
+        next key may already be on its way.
+        """
         super().__init__(
             compact=True, highlight_cursor_line=False, placeholder=placeholder, id="composer"
         )

@@ -37,8 +37,11 @@ class TrainingHead(Static):
     def show(
         self, seen: Seen, elapsed: float, told: str | None, night: datetime | None, *, phase: bool
     ) -> None:
-        """Show a run; `told` is what it was asked to do, `night` when the next one is, `phase` whether
-        the one under way is to be said here."""
+        """Show a run.
+
+        `told` is what it was asked to do, `night` when the next one is, `phase` whether the current
+        one is to be shown here.
+        """
         width = max(30, self.size.width - 2)
         if seen.folder is None:
             lines = [Content(tr("Nothing was trained yet.")), self._how(night, width)]
@@ -97,7 +100,7 @@ class TrainingHead(Static):
         )
 
     def _verdict(self, seen: Seen, width: int) -> list[Content]:
-        """The verdict's sentence in two lines at most."""
+        """Return the verdict's sentence in two lines at most."""
         state = seen.state
         text = retold(state.sentence) or tr(
             "Its process ended without a word; what served before serves on."
@@ -134,7 +137,7 @@ def _at(seen: Seen) -> str:
 
 
 def _left(seen: Seen, elapsed: float) -> str:
-    """What is left in words; nothing where it can't be known."""
+    """Return the remaining time in words; nothing where it is not known."""
     state = seen.state
     known = left(state, seen.past, elapsed)
     if known.whole is None:

@@ -79,7 +79,7 @@ class LessonRows(Rows[LessonState]):
         return line
 
     def _family(self, taught: Taught | None) -> str:
-        """The colour of the difference's family."""
+        """Return the color of the difference's family."""
         pair = FAMILIES.get((taught.kind or "").partition("/")[0]) if taught else None
         if pair is None:
             return self.app.theme_variables["muted"]

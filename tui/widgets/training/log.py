@@ -65,7 +65,7 @@ class TrainingLog(Rows[Line]):
         ]
 
     def _row(self, item: Line, width: int) -> Text:
-        """The time and the words."""
+        """Return the time and the words."""
         variables = self.app.theme_variables
         return Text.assemble(
             (f"{item.at}  ", variables["muted"]), (item.words, variables[item.tone])

@@ -55,7 +55,7 @@ def _rows(seen: Seen, attempt: int, elapsed: float) -> Iterator[tuple[str, str, 
 
 
 def _named(stage: str, state: TrainingState) -> str:
-    """The end of a run that publishes nothing is its report."""
+    """Return the name of a stage; a run that publishes nothing ends with its report."""
     judged = state.verdict not in ("", "published", "failed")
     return "report" if stage == "publish" and judged else stage
 
