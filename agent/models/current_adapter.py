@@ -18,7 +18,7 @@ class CurrentAdapter:
     """Applies the current adapter to one engine. Call it between replies only."""
 
     def __init__(self, engine: Engine, home: Home, base: str | None = None) -> None:
-        """Follow the current adapter; `base` is the sha256 of the model file, looked up if not given."""
+        """Follow the current adapter; `base` is the sha256 of the model file, by default looked up."""
         self._engine, self._home, self._base = engine, home, base
         self.adapter: Adapter | None = None
         """The adapter in use; None for the base alone."""

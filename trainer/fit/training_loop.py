@@ -286,8 +286,10 @@ def _record(sampler: Sampler, outcome: Outcome) -> None:
 def _report_step(
     run: _Run, steps: int, outcome: Outcome, sampler: Sampler, rate: float, device: str
 ) -> None:
-    """Emit the event of a step, with the margins of the differences and the results of the lessons that
-    it trained."""
+    """Emit the event of a step.
+
+    It has the margins of the differences and the results of the lessons that the step trained.
+    """
     emit(
         Step(
             step=run.step,

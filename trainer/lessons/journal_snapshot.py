@@ -44,8 +44,10 @@ def take_snapshot(journal: Journal) -> JournalSnapshot:
 
 
 def removed_since(journal: Journal, snapshot: JournalSnapshot) -> list[str]:
-    """Return the ids of taught differences that were forgotten, undone or superseded since, or whose
-    conversation was deleted."""
+    """Return the ids of taught differences that were removed since.
+
+    They were forgotten, undone or superseded, or their conversation was deleted.
+    """
     present = {item.id: item for item in journal.differences.all()}
     turns = {row["id"] for row in journal.database.rows("select id from turns")}
     threads = {turn.thread for turn in snapshot.turns if turn.id not in turns}
@@ -103,8 +105,10 @@ def change_guard(journal: Journal, snapshot: JournalSnapshot) -> Callable[[], No
 
 
 def record_states(journal: Journal, snapshot: JournalSnapshot, states: Mapping[str, State]) -> None:
-    """Record the state of each difference after the training, except of those edited meanwhile: an
-    earlier version of them was trained."""
+    """Record the state of each difference after the training.
+
+    Those edited meanwhile are left out: an earlier version of them was trained.
+    """
     trained = {item.id: item.fingerprint for item in snapshot.differences}
     with journal.transaction():
         present = {item.id: item.fingerprint for item in journal.differences.all()}
@@ -114,8 +118,9 @@ def record_states(journal: Journal, snapshot: JournalSnapshot, states: Mapping[s
 
 
 def scrub_runs(home: Home, journal: Journal, snapshot: JournalSnapshot) -> int:
-    """Delete the text of what was removed from the journal from the files of all runs; return the
-    number of files changed or deleted.
+    """Delete the text of what was removed from the journal from the files of all runs.
+
+    Return the number of files changed or deleted.
 
     Raises:
         HomeError: a file cannot be written; forgetting again resumes where it stopped.
