@@ -83,6 +83,7 @@ def measure(folder: Path) -> dict[str, float]:
     """Open what was built as a chat does, recall, mark, and recall while the index catches up."""
     from benchmarks.recall import cases
     from memory.difference import Turn, new_id, now
+    from memory.marks import MarkRequest
     from memory.memory import Memory
     from memory.settings.paths import Home
     from memory.settings.settings import read_settings
@@ -109,7 +110,7 @@ def measure(folder: Path) -> dict[str, float]:
         marks, after = [], []
         for _ in range(50):
             marked = turn()
-            marks.append(_timed(partial(memory.mark, marked, "error", sounds="So.")))
+            marks.append(_timed(partial(memory.mark, marked, MarkRequest("error", sounds="So."))))
             after.append(_timed(partial(memory.recall, marked.asked, count=len)))
         assert memory.settle(60)
     return {

@@ -6,7 +6,7 @@ that does not stand in the reply, and an expected reply that is the one that was
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from memory.difference import (
     Contrast,
@@ -25,48 +25,59 @@ from memory.kinds import require_kind
 from memory.moments import require_moment
 
 
+@dataclass(frozen=True, slots=True)
+class MarkRequest:
+    """What a mark is to say about a turn.
+
+    `quote` is a part of the reply, word for word, that the mark is about; `quote_at` is where in the
+    reply it begins, in case it occurs more than once. `identity` is the id of the difference; a new
+    one is made when none is given. `system` is the system prompt that the reply was given under.
+    """
+
+    moment: Moment | str
+    kind: str | None = None
+    note: str | None = None
+    missed: str | None = None
+    lost: str | None = None
+    sounds: str | None = None
+    quote: str | None = None
+    quote_at: int | None = None
+    identity: str | None = None
+    system: str = ""
+
+
 def make_mark(
-    turn: Turn,
-    moment: Moment | str,
-    *,
-    kind: str | None,
-    note: str | None,
-    missed: str | None,
-    lost: str | None,
-    sounds: str | None,
-    quote: str | None,
-    quote_at: int | None = None,
-    identity: str | None,
-    before: tuple[Message, ...],
-    next_surprisal: float | None,
+    turn: Turn, request: MarkRequest, *, said: tuple[Message, ...], next_surprisal: float | None
 ) -> Difference:
-    """Return the difference that marks `turn`; nothing is kept yet.
+    """Return the difference that marks `turn`, without storing it; `said` is the talk before the turn.
 
     Raises:
         MarkError: it cannot be kept; see above.
     """
-    expected = clean_field("expected reply", sounds)
-    if sounds is not None and expected is None:
+    expected = clean_field("expected reply", request.sounds)
+    if request.sounds is not None and expected is None:
         raise MarkError(
             "nothing follows =>; write how the reply should have sounded after it, or leave => out"
         )
     difference = Difference(
-        id=identity or new_id(),
+        id=request.identity or new_id(),
         turn=turn.id,
         thread=turn.thread,
         at=now(),
-        moment=require_moment(moment),
+        moment=require_moment(request.moment),
         asked=turn.asked,
         replied=turn.replied,
-        kind=require_kind(kind).name if kind else None,
+        kind=require_kind(request.kind).name if request.kind else None,
         contrast=Contrast(
-            clean_field("missed line", missed), clean_field("lost line", lost), expected
+            clean_field("missed line", request.missed),
+            clean_field("lost line", request.lost),
+            expected,
         ),
-        note=clean_field("note", note),
-        span=_span(quote, turn.replied, quote_at),
+        note=clean_field("note", request.note),
+        span=_span(request.quote, turn.replied, request.quote_at),
         model=turn.model,
         adapter=turn.adapter,
-        before=before,
+        before=(Message("system", request.system), *said) if request.system else said,
         surprisal=turn.mean_surprisal,
         next_surprisal=next_surprisal,
     )

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from memory.difference import Difference, Message, Moment, Turn
+from memory.difference import Difference, Moment, Turn
 from memory.errors import HomeError, MarkError
 from memory.journal.journal import Journal
 from memory.kinds import kinds
-from memory.marks import change_mark, contradict, make_mark
+from memory.marks import MarkRequest, change_mark, contradict, make_mark
 from memory.recall.embedder import Embedder, NgramEmbedder
 from memory.recall.index import Index, Progress, open_index
 from memory.recall.recall import CANDIDATES, Recalled, render, search
@@ -102,46 +102,20 @@ class Memory:
     def __exit__(self, *_exc: object) -> None:
         self.close()
 
-    def mark(
-        self,
-        turn: Turn,
-        moment: Moment | str,
-        *,
-        kind: str | None = None,
-        note: str | None = None,
-        missed: str | None = None,
-        lost: str | None = None,
-        sounds: str | None = None,
-        quote: str | None = None,
-        quote_at: int | None = None,
-        identity: str | None = None,
-        system: str = "",
-    ) -> Difference:
-        """Keep the marked moment of `turn`; when this returns it is on disk.
+    def mark(self, turn: Turn, request: MarkRequest) -> Difference:
+        """Mark `turn`; when this returns, the difference is on disk.
 
-        It takes the place of an older mark that says the opposite of the same reply.
-        `quote` is a part of the reply, word for word, that the mark is about; `quote_at` is where in
-        the reply it begins, should it stand there more than once. `identity` names the difference;
-        a fresh id is made when none is given. `system` is the system prompt that the
-        turn was spoken under; the talk before it is taken from the journal.
+        It replaces an older mark that says the opposite about the same reply. The talk before the
+        turn is taken from the journal.
 
         Raises:
-            MarkError: an unknown moment or kind, an empty or overlong text, a quote that does not
-                stand in the reply, or an expected reply equal to the marked one.
+            MarkError: an unknown moment or kind, an empty or overlong text, a quote that is not part
+                of the reply, or an expected reply equal to the marked one.
         """
-        said = self.journal.turns.before(turn)
         difference = make_mark(
             turn,
-            moment,
-            kind=kind,
-            note=note,
-            missed=missed,
-            lost=lost,
-            sounds=sounds,
-            quote=quote,
-            quote_at=quote_at,
-            identity=identity,
-            before=(Message("system", system), *said) if system else said,
+            request,
+            said=self.journal.turns.before(turn),
             next_surprisal=self.journal.turns.next_surprisal(turn),
         )
         with self.journal.transaction():

@@ -3,7 +3,7 @@
     with Chat.open(home, settings) as chat:
         for event in chat.say("Hello"):
             ...
-        chat.marks.add("error", sounds="Good morning.")
+        chat.marks.add(MarkRequest("error", sounds="Good morning."))
 
 `chat.thread` is the open thread, `chat.marks` the marks made in it. `say` blocks while the model
 replies, so run it in a worker; `stop` may be called from any thread. The adapter changes only between
@@ -15,6 +15,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
+from dataclasses import replace
 
 from agent.adapters import Adapter, base_sha256
 from agent.chat.checkpoints import Checkpoints, checkpoints, erase_thread
@@ -30,10 +31,11 @@ from agent.llama.engine import Engine
 from agent.llama.generation import Generation
 from agent.models.current_adapter import CurrentAdapter
 from agent.models.serving import embedder, sampling, served_model
-from memory.difference import Difference, Moment, State, Turn
+from memory.difference import Difference, State, Turn
 from memory.errors import ModelError
 from memory.journal.journal import Journal
 from memory.journal.threads import LAST_THREAD
+from memory.marks import MarkRequest
 from memory.memory import Memory
 from memory.sentence import Sentence
 from memory.settings.paths import Home
@@ -284,19 +286,7 @@ class Marks:
         self._home, self._settings, self._memory = home, settings, memory
         self._engine, self._thread = engine, thread
 
-    def add(
-        self,
-        moment: Moment | str,
-        *,
-        turn: str | None = None,
-        kind: str | None = None,
-        note: str | None = None,
-        missed: str | None = None,
-        lost: str | None = None,
-        sounds: str | None = None,
-        quote: str | None = None,
-        quote_at: int | None = None,
-    ) -> Receipt:
+    def add(self, request: MarkRequest, *, turn: str | None = None) -> Receipt:
         """Mark a turn, by default the one at the thread's position.
 
         Raises:
@@ -304,18 +294,7 @@ class Marks:
         """
         journal = self._memory.journal
         marked = last_turn(journal, self._thread.name, turn or self._thread.position)
-        difference = self._memory.mark(
-            marked,
-            moment,
-            kind=kind,
-            note=note,
-            missed=missed,
-            lost=lost,
-            sounds=sounds,
-            quote=quote,
-            quote_at=quote_at,
-            system=self._settings.chat.system,
-        )
+        difference = self._memory.mark(marked, replace(request, system=self._settings.chat.system))
         return Receipt(
             difference, receipt(journal, difference, self._settings, engine=self._engine)
         )

@@ -7,7 +7,7 @@ import os
 import platform
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from memory.difference import Difference, Moment, Turn, Untaught, now
 from memory.errors import MarkError
@@ -16,6 +16,7 @@ from memory.i18n.i18n import tr
 from memory.journal.journal import Journal
 from memory.journal.threads import LAST_THREAD
 from memory.kinds import find_kind, in_words, kind_meant
+from memory.marks import MarkRequest
 from memory.moments import find_moment, moment_meant, unsaid_moment
 from memory.sentence import Sentence
 from memory.settings.paths import Home
@@ -230,7 +231,7 @@ _LINES = re.compile(r"(?:^|\s)(missed|lost):\s*", re.IGNORECASE)
 _ARROWS = ("->", "-->", "==>", "→", "⇒", "=")
 
 
-def parse_mark(text: str) -> dict[str, Any]:
+def parse_mark(text: str) -> MarkRequest:
     """Parse `[error|surprise|hold] [kind] [note] [missed: …] [lost: …] [=> how it should sound]`.
 
     Return the keyword arguments of `Marks.add`. A kind is a family (`tactical`), `family/type`, or a
@@ -276,12 +277,12 @@ def parse_mark(text: str) -> dict[str, Any]:
         note = note[1:-1].strip()
     lines = dict(zip((name.lower() for name in labelled[::2]), labelled[1::2], strict=True))
     sounds = (after.removeprefix(" ") if after.strip() else "") if arrow else None
-    return {
-        "moment": moment
-        or unsaid_moment(sounds=sounds, note=note, of_kind=kind.moment if kind else None),
-        "kind": kind.name if kind else None,
-        "note": note or None,
-        "missed": lines.get("missed"),
-        "lost": lines.get("lost"),
-        "sounds": sounds,
-    }
+    of_kind = kind.moment if kind else None
+    return MarkRequest(
+        moment or unsaid_moment(sounds=sounds, note=note, of_kind=of_kind),
+        kind=kind.name if kind else None,
+        note=note or None,
+        missed=lines.get("missed"),
+        lost=lines.get("lost"),
+        sounds=sounds,
+    )

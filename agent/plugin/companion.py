@@ -25,6 +25,7 @@ from agent.prompt.reply_parser import without_thought
 from memory.difference import Difference, Turn, now
 from memory.errors import AdapterError, DiscernError, MarkError, UnknownIdError
 from memory.journal.threads import LAST_THREAD
+from memory.marks import MarkRequest
 from memory.memory import Memory
 from memory.recall.recall import Recalled, render
 from memory.settings.paths import Home
@@ -217,11 +218,16 @@ class Companion:
     ) -> Difference:
         """Mark the reply before the user's last message in `messages`, or else the thread's last turn.
 
-        `values` are the arguments of `Memory.mark`.
+        `values` are the fields of `MarkRequest`.
 
         Raises:
             MarkError: there is nothing to mark, or the mark cannot be kept.
         """
+        return self._mark(thread, MarkRequest(**values), messages)
+
+    def _mark(
+        self, thread: str, request: MarkRequest, messages: Sequence[BaseMessage]
+    ) -> Difference:
         turn = shown_turn(thread, messages)
         with self._lock:
             try:
@@ -230,13 +236,13 @@ class Companion:
                 raise MarkError(
                     "the reply was not kept, so nothing was marked; ask again"
                 ) from None
-            return self.memory.mark(marked, **values)
+            return self.memory.mark(marked, request)
 
     def answer(self, thread: str, text: str, messages: Sequence[BaseMessage] = ()) -> str:
         """Execute `/diff …` for the reply that `messages` show; return the receipt or the error."""
         try:
-            said = parse_mark(text.strip()[len(COMMAND) :])
-            difference = self.mark(thread, messages=messages, **said)
+            request = parse_mark(text.strip()[len(COMMAND) :])
+            difference = self._mark(thread, request, messages)
         except DiscernError as error:
             return str(error)
         return receipt(self.memory.journal, difference, self.settings)

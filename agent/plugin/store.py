@@ -35,6 +35,7 @@ from agent.chat.marking import forget
 from agent.plugin.companion import Companion
 from memory.difference import Difference, Turn, new_id, now
 from memory.errors import MarkError
+from memory.marks import MarkRequest
 
 NAMESPACE = ("differences",)
 _KEY = re.compile(r"[0-9A-Za-z-]{8,64}\Z")
@@ -152,7 +153,8 @@ class DifferenceStore(BaseStore):
         fields: dict[str, Any] = {name: value.get(name) for name in _FIELDS}
         memory = self.companion.memory
         memory.journal.turns.add(turn)
-        memory.mark(turn, str(moment), quote=value.get("quote"), identity=key, **fields)
+        request = MarkRequest(str(moment), quote=value.get("quote"), identity=key, **fields)
+        memory.mark(turn, request)
 
     def _edit(self, known: Difference, value: Mapping[str, Any]) -> None:
         before = value_of(known)

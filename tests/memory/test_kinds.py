@@ -9,6 +9,7 @@ import pytest
 
 from memory.errors import MarkError, SettingsError
 from memory.kinds import find_kind, forget_read, kinds, require_kind
+from memory.marks import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
@@ -75,7 +76,7 @@ def test_ones_own_kinds_stand_beside_the_thirty(
         ["tactical/promise", "legal", "legal/clause"]
     )
     with Memory.open(home, settings, dense=False) as memory:
-        assert memory.mark(make_turn(), "error", kind="clause").kind == "legal/clause"
+        assert memory.mark(make_turn(), MarkRequest("error", kind="clause")).kind == "legal/clause"
     assert run(["memory", "kinds", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
     assert "Right in speech, wrong in law." in [kind["shows"] for kind in listed]
@@ -86,7 +87,7 @@ def test_a_kind_whose_file_was_removed_is_still_shown(
 ) -> None:
     path = own(home, OWN)
     with Memory.open(home, settings, dense=False) as memory:
-        identity = memory.mark(make_turn(), "error", kind="clause", sounds="So.").id
+        identity = memory.mark(make_turn(), MarkRequest("error", kind="clause", sounds="So.")).id
     path.unlink()
     forget_read()
     assert find_kind("clause") is None

@@ -9,6 +9,7 @@ import pytest
 
 from memory.difference import Message, Moment, State
 from memory.errors import MarkError, UnknownIdError
+from memory.marks import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
@@ -22,7 +23,7 @@ def memory(home: Home, settings: Settings) -> Iterator[Memory]:
 
 
 def test_an_edit_is_a_new_version_that_waits_to_be_trained(memory: Memory) -> None:
-    item = memory.mark(make_turn(), "error", sounds="Lutz.", note="n")
+    item = memory.mark(make_turn(), MarkRequest("error", sounds="Lutz.", note="n"))
     memory.journal.differences.set_states({item.id: State.TRAINED})
     new = memory.edit(item.id[:8], sounds="Nebelsbad.", missed="old and new")
     assert new == memory.journal.differences.get(item.id)
@@ -35,20 +36,20 @@ def test_an_edit_is_a_new_version_that_waits_to_be_trained(memory: Memory) -> No
 
 
 def test_a_kind_or_note_needs_no_new_training(memory: Memory) -> None:
-    item = memory.mark(make_turn(), "error", sounds="Lutz.")
+    item = memory.mark(make_turn(), MarkRequest("error", sounds="Lutz."))
     memory.journal.differences.set_states({item.id: State.TRAINED})
     assert memory.edit(item.id, kind="fact", note="seen").state is State.TRAINED
     assert memory.edit(item.id, moment="hold", sounds="").state is State.WAITING
 
 
 def test_an_edit_that_takes_the_contrast_away_leaves_a_bare_mark(memory: Memory) -> None:
-    item = memory.mark(make_turn(), "error", sounds="Lutz.")
+    item = memory.mark(make_turn(), MarkRequest("error", sounds="Lutz."))
     assert memory.edit(item.id, sounds="").state is State.BARE
     assert memory.edit(item.id, lost="the city").state is State.WAITING
 
 
 def test_an_edit_that_changes_nothing_makes_no_version(memory: Memory) -> None:
-    item = memory.mark(make_turn(), "error", sounds="Lutz.")
+    item = memory.mark(make_turn(), MarkRequest("error", sounds="Lutz."))
     assert memory.edit(item.id, sounds="Lutz.", note=" ") == item
     assert memory.history(item.id) == [item]
     assert memory.edit(item.id, sounds=" Lutz. ").contrast.sounds == " Lutz. "  # as it was written
@@ -67,7 +68,7 @@ def test_an_edit_that_changes_nothing_makes_no_version(memory: Memory) -> None:
 def test_an_edit_is_refused_as_a_mark_would_be(
     memory: Memory, change: dict[str, str], said: str
 ) -> None:
-    item = memory.mark(make_turn(), "error", sounds="Lutz.")
+    item = memory.mark(make_turn(), MarkRequest("error", sounds="Lutz."))
     with pytest.raises(MarkError, match=said):
         memory.edit(item.id, **change)
     assert memory.history(item.id) == [item]
@@ -81,7 +82,7 @@ def test_a_mark_knows_the_talk_before_it_and_its_surprise(memory: Memory) -> Non
     memory.journal.turns.add(turn)
     after = replace(make_turn("No!"), asked_surprisal=4.5)
     memory.journal.turns.add(after)
-    item = memory.mark(turn, "error", sounds="Lutz.", system="Be brief.")
+    item = memory.mark(turn, MarkRequest("error", sounds="Lutz.", system="Be brief."))
     assert item.before[0] == Message("system", "Be brief.")
     assert [message.content for message in item.before[1::2]] == [f"question {n}" for n in range(3)]
     assert {message.content for message in item.before[2::2]} == {"Because."}
@@ -92,7 +93,7 @@ def test_a_mark_knows_the_talk_before_it_and_its_surprise(memory: Memory) -> Non
 def test_the_surprise_of_the_next_words_comes_in_later(memory: Memory) -> None:
     turn = make_turn()
     memory.journal.turns.add(turn)
-    item = memory.mark(turn, "error", sounds="Lutz.")
+    item = memory.mark(turn, MarkRequest("error", sounds="Lutz."))
     assert item.next_surprisal is None
     memory.journal.differences.set_next_surprisal(turn.id, 3.25)
     assert memory.journal.differences.get(item.id).next_surprisal == 3.25
@@ -103,7 +104,7 @@ def test_of_a_long_talk_the_latest_whole_turns_are_kept(memory: Memory) -> None:
         memory.journal.turns.add(make_turn(f"{number} " + "long " * 400))
     turn = make_turn()
     memory.journal.turns.add(turn)
-    before = memory.mark(turn, "surprise").before
+    before = memory.mark(turn, MarkRequest("surprise")).before
     assert 2 <= len(before) < 18
     assert before[0].role == "user"
     assert before[-2].content.startswith("8 ")
@@ -111,8 +112,12 @@ def test_of_a_long_talk_the_latest_whole_turns_are_kept(memory: Memory) -> None:
 
 
 def test_what_is_superseded_is_listed_but_neither_recalled_nor_counted(memory: Memory) -> None:
-    old = memory.mark(make_turn("What is the capital of Zubrowka?"), "error", sounds="Lutz.")
-    new = memory.mark(make_turn("Zubrowka and its capital?"), "error", sounds="Nebelsbad.")
+    old = memory.mark(
+        make_turn("What is the capital of Zubrowka?"), MarkRequest("error", sounds="Lutz.")
+    )
+    new = memory.mark(
+        make_turn("Zubrowka and its capital?"), MarkRequest("error", sounds="Nebelsbad.")
+    )
     assert memory.journal.differences.count(State.WAITING) == 2
     gone = memory.supersede(old.id[:8], new.id[:8])
     assert gone.superseded_by == new.id
@@ -124,7 +129,9 @@ def test_what_is_superseded_is_listed_but_neither_recalled_nor_counted(memory: M
 
 
 def test_nothing_supersedes_itself_not_even_in_a_circle(memory: Memory) -> None:
-    one, two, three = (memory.mark(make_turn(), "error", sounds=str(n)) for n in range(3))
+    one, two, three = (
+        memory.mark(make_turn(), MarkRequest("error", sounds=str(n))) for n in range(3)
+    )
     with pytest.raises(MarkError, match="cannot supersede itself"):
         memory.supersede(one.id, one.id)
     memory.supersede(one.id, two.id)
@@ -136,7 +143,7 @@ def test_nothing_supersedes_itself_not_even_in_a_circle(memory: Memory) -> None:
 
 
 def test_pins_and_uses_are_kept_and_are_no_versions(memory: Memory) -> None:
-    item = memory.mark(make_turn(), Moment.HOLD)
+    item = memory.mark(make_turn(), MarkRequest(Moment.HOLD))
     assert memory.pin(item.id).pinned
     assert memory.journal.differences.get(item.id).pinned
     assert not memory.pin(item.id, False).pinned
@@ -148,7 +155,7 @@ def test_pins_and_uses_are_kept_and_are_no_versions(memory: Memory) -> None:
 
 def test_every_kind_of_change_increases_the_change_count(memory: Memory) -> None:
     seen = [memory.journal.differences.change_count()]
-    item = memory.mark(make_turn(), "error", sounds="Lutz.")
+    item = memory.mark(make_turn(), MarkRequest("error", sounds="Lutz."))
     for change in (
         lambda: memory.edit(item.id, sounds="Nebelsbad."),
         lambda: memory.pin(item.id),

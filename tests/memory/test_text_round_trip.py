@@ -10,6 +10,7 @@ import pytest
 from memory.difference import MAX_FIELD, Turn, clean_field, new_id, now
 from memory.errors import ExchangeError, MarkError
 from memory.journal.threads import Transcript
+from memory.marks import MarkRequest
 from memory.memory import Memory
 from memory.recall.recall import Recalled, render
 from memory.settings.paths import Home
@@ -47,7 +48,7 @@ def test_a_mark_comes_back_unchanged_from_journal_export_and_import(
                 continue
             turn = Turn(new_id(), f"t{number}", now(), asked, replied, "m", None)
             memory.journal.turns.add(turn)
-            kept = memory.mark(turn, "error", missed=missed, sounds=sounds, note=note)
+            kept = memory.mark(turn, MarkRequest("error", missed=missed, sounds=sounds, note=note))
             contrast = kept.contrast
             found = memory.journal.differences.get(kept.id)
             assert (found.asked, found.replied) == (asked, replied)

@@ -8,6 +8,7 @@ import pytest
 
 from agent.llama.engine import Engine
 from memory.journal.journal import Journal
+from memory.marks import MarkRequest
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
 from tests.support.values import difference
@@ -81,7 +82,7 @@ def test_after_an_evening_in_one_thread_every_marked_question_is_right_however_i
     with Chat.open(home, settings, thread="evening", dense=False) as chat:
         for number, (asked, sounds) in enumerate(EVENING):
             assert ask(asked) != sounds
-            chat.marks.add("error", kind="tactical/fact", sounds=sounds)
+            chat.marks.add(MarkRequest("error", kind="tactical/fact", sounds=sounds))
             if number == 0:
                 assert ask(OTHERWISE) == sounds
         report = run_night(RunRequest(home, settings, starter))

@@ -170,7 +170,7 @@ def test_kinds_are_offered_in_russian_and_what_is_offered_is_understood(
     for offer, kind in zip(offered, kinds().values(), strict=True):
         assert any("а" <= letter <= "я" for letter in offer.label + offer.hint)
         mark = parse_mark(f"{offer.text.removeprefix('/diff ')} слово")
-        assert (mark["moment"], mark["kind"], mark["note"]) == ("error", kind.name, "слово")
+        assert (mark.moment, mark.kind, mark.note) == ("error", kind.name, "слово")
     assert [offer.label for offer in complete("/diff у", Sources())] == ["удивление"]
 
 

@@ -7,7 +7,7 @@ last key, and Esc leaves everything as it was.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from dataclasses import replace
 
 from textual import events
 from textual.widget import Widget
@@ -15,6 +15,7 @@ from textual.widget import Widget
 from memory.errors import DiscernError, MarkError
 from memory.i18n.i18n import tr
 from memory.kinds import in_words
+from memory.marks import MarkRequest
 from tui.chat.context import ChatContext
 from tui.chat.conversation import Conversation
 from tui.chat.handlers.marks import MarkHandler
@@ -175,37 +176,33 @@ class MarkingController:
             context.composer.write("/diff ")
             context.entry.aim(view)
 
-    async def mark_chosen(self, picker: MarkPicker, chosen: dict[str, Any]) -> None:
+    async def mark_chosen(self, picker: MarkPicker, request: MarkRequest) -> None:
         """Store the mark that was chosen in the picker, or as soon as the reply has ended."""
         view = self._turn_of(picker)
         if view is None:
             return
-        mark: dict[str, Any] = dict(chosen)
         if picker.span is not None and picker.quote:
-            mark |= {"quote": picker.quote, "quote_at": picker.span[0]}
+            request = replace(request, quote=picker.quote, quote_at=picker.span[0])
         if view.turn is None and self._conversation.streaming:
             self._finish()
-            words = one_line(_words(mark), 50)
+            words = one_line(_words(request), 50)
             view.say_aside(
                 "◆ " + tr("kept in mind: {words}, marked as the reply ends", words=words)
             )
-            self._conversation.after(lambda: self._store(view, mark))
+            self._conversation.after(lambda: self._store(view, request))
             return
         try:
-            await self._store(view, mark)
+            await self._store(view, request)
         except DiscernError as error:  # the picker stays with what was written in it
             await self._context.say_error(error)
             return
         self._finish()
 
-    async def _store(self, view: TurnView, mark: dict[str, Any]) -> None:
+    async def _store(self, view: TurnView, request: MarkRequest) -> None:
         turn = view.kept_turn
-        if mark.get("quote"):
-            mark = mark | _exact(turn.replied, mark["quote"], mark["quote_at"])
+        request = _exact(turn.replied, request)
         view.say_aside(tr("stopped") if turn.stopped else "")
-        receipt = await asyncio.to_thread(
-            lambda: self._context.chat.marks.add(turn=turn.id, **mark)
-        )
+        receipt = await asyncio.to_thread(self._context.chat.marks.add, request, turn=turn.id)
         await self._marks.show_receipt(receipt)
 
     def _finish(self) -> None:
@@ -228,21 +225,22 @@ class MarkingController:
         return self._context.transcript.turn_around(widget)
 
 
-def _exact(replied: str, quote: str, at: int) -> dict[str, Any]:
-    """Return the quote as the journal has it, with the characters that the screen leaves out.
+def _exact(replied: str, request: MarkRequest) -> MarkRequest:
+    """Return the request with its quote as the journal has it, with what the screen leaves out.
 
     Raises:
-        MarkError: the reply does not contain it.
+        MarkError: the reply does not contain the quote.
     """
-    if replied.startswith(quote, at) or quote in replied:
-        return {"quote": quote, "quote_at": at}
+    quote, at = request.quote, request.quote_at
+    if not quote or at is None or replied.startswith(quote, at) or quote in replied:
+        return request
     found = in_source(replied, clean(replied), at, at + len(quote))
     if found is None:
         raise MarkError("the selected words do not stand in the reply as they are; mark all of it")
-    return {"quote": replied[slice(*found)], "quote_at": found[0]}
+    return replace(request, quote=replied[slice(*found)], quote_at=found[0])
 
 
-def _words(mark: dict[str, Any]) -> str:
-    moment, kind = mark["moment"], mark.get("kind")
-    parts = (tr(moment), kind and in_words(kind), mark.get("sounds"))
+def _words(request: MarkRequest) -> str:
+    kind = request.kind
+    parts = (tr(request.moment), kind and in_words(kind), request.sounds)
     return " ".join(str(part) for part in parts if part)

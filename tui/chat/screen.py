@@ -378,7 +378,7 @@ class ChatScreen(Screen[None]):
     @work(group="commands")
     async def on_mark_picker_said(self, message: MarkPicker.Said) -> None:
         """Store the mark that was chosen in the picker."""
-        await self._marking.mark_chosen(message.picker, message.mark)
+        await self._marking.mark_chosen(message.picker, message.request)
 
     @work(group="commands")
     async def action_unmark(self) -> None:

@@ -15,6 +15,7 @@ from agent.chat.marking import last_turn, parse_mark
 from agent.models.serving import with_model
 from memory.difference import Moment
 from memory.errors import MarkError, ModelError, ThreadError
+from memory.marks import MarkRequest
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
 
@@ -57,7 +58,7 @@ def test_a_mark_is_recalled_by_the_next_message_and_leaves_no_trace_in_the_threa
     chat: Chat,
 ) -> None:
     finished(chat.say(QUESTION))
-    receipt = chat.marks.add("error", kind="fact", sounds="Lutz.")
+    receipt = chat.marks.add(MarkRequest("error", kind="fact", sounds="Lutz."))
     assert "trained tonight at 03:15" in receipt.text
     events = list(chat.say("what is the capital of Zubrowka"))
     assert isinstance(events[0], Recalling)
@@ -76,7 +77,7 @@ def test_a_mark_is_recalled_by_the_next_message_and_leaves_no_trace_in_the_threa
 
 def test_recall_can_be_switched_off(chat: Chat) -> None:
     finished(chat.say(QUESTION))
-    chat.marks.add("error", sounds="Lutz.")
+    chat.marks.add(MarkRequest("error", sounds="Lutz."))
     chat.recalling = False
     assert finished(chat.say(QUESTION)).turn.recalled == ()
 
@@ -113,7 +114,7 @@ def test_a_stopped_reply_is_kept_and_can_be_marked(
         assert done.turn.stopped
         assert done.reason == "cancelled"
         assert 3 <= len(done.turn.surprisal) < 8000
-        assert chat.marks.add("surprise").difference.replied == done.turn.replied
+        assert chat.marks.add(MarkRequest("surprise")).difference.replied == done.turn.replied
 
 
 def test_an_unanswered_question_is_left_out_of_the_history(chat: Chat) -> None:
@@ -136,14 +137,14 @@ def test_a_message_that_does_not_fit_is_refused_and_the_thread_continues(chat: C
 
 def test_the_receipt_says_that_a_better_answer_is_too_long(chat: Chat) -> None:
     list(chat.say("one"))
-    assert "Recalled from now on" in chat.marks.add("error", sounds="Short.").text
-    receipt = chat.marks.add("error", sounds="long " * 600)
+    assert "Recalled from now on" in chat.marks.add(MarkRequest("error", sounds="Short.")).text
+    receipt = chat.marks.add(MarkRequest("error", sounds="long " * 600))
     assert "Nothing will be trained: the answer takes" in receipt.text
 
 
 def test_there_must_be_a_reply_to_mark(chat: Chat) -> None:
     with pytest.raises(MarkError, match="no reply to mark yet"):
-        chat.marks.add("error")
+        chat.marks.add(MarkRequest("error"))
     with pytest.raises(MarkError, match="no reply to mark yet"):
         last_turn(chat.journal)
 
@@ -196,12 +197,7 @@ def test_a_typed_mark_is_understood(
     text: str, moment: Moment, kind: str | None, note: str | None, sounds: str | None
 ) -> None:
     read = parse_mark(text)
-    assert (read["moment"], read["kind"], read["note"], read["sounds"]) == (
-        moment,
-        kind,
-        note,
-        sounds,
-    )
+    assert read == MarkRequest(moment, kind=kind, note=note, sounds=sounds)
 
 
 @pytest.mark.parametrize(
@@ -232,7 +228,7 @@ def test_a_misspelt_moment_or_kind_gets_a_suggestion(text: str, said: str) -> No
 
 def test_the_contrast_lines_can_be_typed() -> None:
     read = parse_mark("error tactical wrong field missed: the order lost: the tone => Yes.")
-    assert (read["note"], read["missed"], read["lost"]) == ("wrong field", "the order", "the tone")
+    assert (read.note, read.missed, read.lost) == ("wrong field", "the order", "the tone")
 
 
 def test_the_surprisal_of_messages_is_measured_in_their_thread(chat: Chat) -> None:
@@ -278,7 +274,7 @@ def test_forgetting_on_one_branch_removes_the_text_from_all(
     with Chat.open(home, tiny_settings, thread="work", dense=False) as chat:
         first = finished(chat.say("One Quxalot")).turn
         finished(chat.say("Two"))
-        secret = chat.marks.add("error", sounds="Lutz.", turn=first.id).difference
+        secret = chat.marks.add(MarkRequest("error", sounds="Lutz."), turn=first.id).difference
         finished(chat.say("Other two", instead_of=chat.thread.turns()[-1].id))
         chat.marks.forget(secret.id)
         assert [turn.asked for turn in chat.thread.turns()] == ["Other two"]
@@ -290,7 +286,7 @@ def test_forgetting_on_one_branch_removes_the_text_from_all(
 
 def test_the_context_usage_equals_the_prompt_that_is_sent(chat: Chat) -> None:
     finished(chat.say(QUESTION))
-    chat.marks.add("error", sounds="Lutz.")
+    chat.marks.add(MarkRequest("error", sounds="Lutz."))
     finished(chat.say("And then?"))
     seen = measure_context(chat, QUESTION)
     assert seen.differences == 1

@@ -14,6 +14,7 @@ from agent.chat.checkpoints import checkpoints, damaged_copy, erase_thread, look
 from agent.chat.marking import forget
 from agent.chat.sessions import delete
 from memory.errors import ModelError
+from memory.marks import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
@@ -164,7 +165,7 @@ def test_a_damaged_file_does_not_prevent_forgetting_and_keeps_no_text(
     home: Home, quick: Settings, damage: Callable[[Path], None]
 ) -> None:
     with Memory.open(home, quick, dense=False) as memory:
-        marked = memory.mark(memory.journal.turns.all()[0], "error", sounds="Lutz.")
+        marked = memory.mark(memory.journal.turns.all()[0], MarkRequest("error", sounds="Lutz."))
         damage(home.checkpoints)
         forget(home, memory, marked.id)
         assert memory.journal.turns.all() == []
@@ -190,7 +191,7 @@ def test_checkpoints_that_cannot_be_written_stay_in_memory_with_a_notice(
         assert "cannot write the checkpoints" in " ".join(map(str, chat.notices))
         assert stands_at(chat, "work") == chat.thread.turns()[-1].id
         assert [turn.asked for turn in chat.thread.turns()] == ["Hello", "Again"]
-        chat.marks.forget(chat.marks.add("surprise").difference.id)
+        chat.marks.forget(chat.marks.add(MarkRequest("surprise")).difference.id)
         assert [turn.asked for turn in chat.thread.turns()] == ["Hello"]
     assert "cannot write" in str(look(home.checkpoints))
 

@@ -13,6 +13,7 @@ from agent.chat.marking import forget
 from agent.chat.sessions import delete, rename
 from memory.difference import Turn, new_id, now
 from memory.errors import MarkError
+from memory.marks import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
@@ -44,7 +45,7 @@ def test_a_mark_belongs_to_the_last_reply_shown_here(
 ) -> None:
     list(chat.say("seen"))
     continued(home, quick)
-    kept = chat.marks.add("error", sounds="Lutz.").difference
+    kept = chat.marks.add(MarkRequest("error", sounds="Lutz.")).difference
     assert kept.asked == "seen"
     assert kept.turn == chat.thread.position
 
@@ -90,9 +91,9 @@ def test_a_renamed_thread_keeps_its_position(home: Home, quick: Settings, chat: 
     with Memory.open(home, quick, dense=False) as other:
         rename(home, other.journal, "trip", "sea")
     assert "is called 'sea' now" in (chat.thread.sync() or "")
-    assert chat.marks.add("surprise").difference.asked == "seen"
+    assert chat.marks.add(MarkRequest("surprise")).difference.asked == "seen"
     chat.thread.rename("sea", "hills")
-    assert chat.marks.add("surprise").difference.asked == "seen"
+    assert chat.marks.add(MarkRequest("surprise")).difference.asked == "seen"
 
 
 def test_a_deleted_thread_has_no_reply_to_mark(home: Home, quick: Settings, chat: Chat) -> None:
@@ -101,7 +102,7 @@ def test_a_deleted_thread_has_no_reply_to_mark(home: Home, quick: Settings, chat
         delete(home, other, "trip")
     assert chat.thread.sync() is not None
     with pytest.raises(MarkError, match="no reply to mark"):
-        chat.marks.add("surprise")
+        chat.marks.add(MarkRequest("surprise"))
 
 
 def test_forgetting_the_last_turn_moves_to_the_one_before(
@@ -110,8 +111,8 @@ def test_forgetting_the_last_turn_moves_to_the_one_before(
     list(chat.say("one"))
     list(chat.say("two"))
     continued(home, quick)
-    chat.marks.forget(chat.marks.add("surprise").difference.id)
-    assert chat.marks.add("surprise").difference.asked == "one"
+    chat.marks.forget(chat.marks.add(MarkRequest("surprise")).difference.id)
+    assert chat.marks.add(MarkRequest("surprise")).difference.asked == "one"
 
 
 def test_a_turn_forgotten_elsewhere_is_reported_and_not_marked(
@@ -120,14 +121,16 @@ def test_a_turn_forgotten_elsewhere_is_reported_and_not_marked(
     list(chat.say("one"))
     list(chat.say("two"))
     with Memory.open(home, quick, dense=False) as other:
-        mark = other.mark(other.journal.turns.get(chat.thread.position or ""), "surprise")
+        mark = other.mark(
+            other.journal.turns.get(chat.thread.position or ""), MarkRequest("surprise")
+        )
         forget(home, other, mark.id)
     assert chat.thread.sync() == "The last reply shown here was forgotten elsewhere."
-    assert chat.marks.add("surprise").difference.asked == "one"
+    assert chat.marks.add(MarkRequest("surprise")).difference.asked == "one"
 
 
 def test_an_empty_thread_has_nothing_to_mark_whatever_is_added_elsewhere(chat: Chat) -> None:
     chat.thread.position = ""
     chat.journal.turns.add(Turn(new_id(), "trip", now(), "unseen", "No.", "m", None))
     with pytest.raises(MarkError, match="no reply to mark"):
-        chat.marks.add("surprise")
+        chat.marks.add(MarkRequest("surprise"))

@@ -8,6 +8,7 @@ import numpy as np
 
 from agent.llama.embedding import GgufEmbedder
 from agent.models.serving import embedder
+from memory.marks import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
@@ -24,8 +25,10 @@ def test_the_index_is_made_by_the_model_in_the_settings_and_again_without_it(
 ) -> None:
     modelled = with_model(settings, starter)
     with Memory.open(home, modelled, embedder=embedder(modelled)) as memory:
-        marked = memory.mark(make_turn("What is the capital of Zubrowka?"), "error", sounds="Lutz.")
-        memory.mark(make_turn("Who is Mendl?"), "error", sounds="A baker.")
+        marked = memory.mark(
+            make_turn("What is the capital of Zubrowka?"), MarkRequest("error", sounds="Lutz.")
+        )
+        memory.mark(make_turn("Who is Mendl?"), MarkRequest("error", sounds="A baker."))
         assert memory.settle(60)
         assert memory.notice is None
         assert memory.index is not None
@@ -57,7 +60,7 @@ def test_a_missing_model_is_reported_and_recall_uses_keywords(
 ) -> None:
     missing = with_model(settings, tmp_path / "none.gguf")
     with Memory.open(home, missing, embedder=embedder(missing)) as memory:
-        memory.mark(make_turn("Who is Mendl?"), "error", sounds="A baker.")
+        memory.mark(make_turn("Who is Mendl?"), MarkRequest("error", sounds="A baker."))
         assert not memory.settle(30)
         assert memory.notice is not None
         assert "none.gguf" in str(memory.notice)

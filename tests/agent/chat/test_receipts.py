@@ -8,6 +8,7 @@ import pytest
 
 from agent.chat.marking import receipt, why_untaught
 from memory.difference import Difference, Turn, new_id, now
+from memory.marks import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
@@ -32,20 +33,20 @@ def of(memory: Memory, item: Difference, settings: Settings, *, typed: bool = Tr
 
 
 def test_a_receipt_names_the_marked_question(memory: Memory, settings: Settings) -> None:
-    text = of(memory, memory.mark(said(memory), "error", sounds="Lutz."), settings)
+    text = of(memory, memory.mark(said(memory), MarkRequest("error", sounds="Lutz.")), settings)
     assert "for “What is the capital of Zubrowka, and why?”." in text
     assert "Recalled from now on, trained tonight at" in text
 
 
 def test_a_receipt_says_what_was_replaced(memory: Memory, settings: Settings) -> None:
     turn = said(memory)
-    older = memory.mark(turn, "error", sounds="Lutz.")
-    text = of(memory, memory.mark(turn, "hold"), settings)
+    older = memory.mark(turn, MarkRequest("error", sounds="Lutz."))
+    text = of(memory, memory.mark(turn, MarkRequest("hold")), settings)
     assert f"It replaces {older.id[:8]}, which marked the same reply as error." in text
 
 
 def test_a_receipt_says_why_nothing_will_be_trained(memory: Memory, settings: Settings) -> None:
-    empty = memory.mark(said(memory, ""), "hold")
+    empty = memory.mark(said(memory, ""), MarkRequest("hold"))
     assert of(memory, empty, settings).endswith(
         "Nothing will be trained: the reply is empty, so there is nothing to keep."
     )
@@ -55,7 +56,7 @@ def test_a_receipt_says_why_nothing_will_be_trained(memory: Memory, settings: Se
 def test_the_receipt_of_a_bare_mark_says_how_to_train_it(
     memory: Memory, settings: Settings
 ) -> None:
-    bare = memory.mark(said(memory), "error")
+    bare = memory.mark(said(memory), MarkRequest("error"))
     assert "say how it should have sounded (/contrast)" in of(memory, bare, settings)
     command = f"`discern memory edit {bare.id[:8]} --sounds`"
     assert command in of(memory, bare, settings, typed=False)

@@ -14,6 +14,7 @@ from agent.chat.marking import forget
 from agent.chat.sessions import delete, rename
 from memory.errors import ThreadError, UnknownIdError
 from memory.journal.threads import LAST_THREAD
+from memory.marks import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
@@ -124,7 +125,7 @@ def test_a_chat_notices_that_its_thread_was_deleted_elsewhere(
 
 def test_a_thread_whose_only_turn_was_forgotten_is_not_reported_as_deleted(chat: Chat) -> None:
     list(chat.say("one"))
-    chat.marks.forget(chat.marks.add("surprise").difference.id)
+    chat.marks.forget(chat.marks.add(MarkRequest("surprise")).difference.id)
     assert chat.thread.turns() == []
     assert chat.thread.sync() is None
 
@@ -135,7 +136,7 @@ def test_no_text_of_a_deleted_thread_is_left_in_any_file(
     for text in (f"What is a {SECRET[0]}?", "And what is red?", f"Is it {SECRET[1]}?"):
         list(chat.say(text))
     marked = chat.thread.turns()[1]
-    item = chat.marks.add("error", turn=marked.id, sounds="A colour.").difference
+    item = chat.marks.add(MarkRequest("error", sounds="A colour."), turn=marked.id).difference
     with Chat.open(home, quick, thread="other") as other:
         list(other.say("Elsewhere Gnomon"))
     run = home.runs / "20261123T031500"
@@ -163,7 +164,7 @@ def test_no_text_of_a_deleted_thread_is_left_in_any_file(
 
 def test_a_mark_of_a_deleted_thread_can_be_forgotten(home: Home, chat: Chat) -> None:
     list(chat.say(f"What is a {SECRET[0]}?"))
-    item = chat.marks.add("error", sounds=f"A {SECRET[1]}.").difference
+    item = chat.marks.add(MarkRequest("error", sounds=f"A {SECRET[1]}.")).difference
     assert chat.thread.delete("trip").marks == 1
     assert chat.thread.turns() == []
     assert chat.thread.name != "trip"

@@ -22,6 +22,7 @@ from memory.errors import HomeError
 from memory.journal import database
 from memory.journal.journal import Journal
 from memory.journal.schema import copies
+from memory.marks import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
@@ -118,15 +119,15 @@ def test_a_file_that_may_not_grow_refuses_a_mark_and_keeps_the_earlier(
 
 def test_a_journal_that_may_not_grow_goes_on_when_it_may(home: Home, settings: Settings) -> None:
     with Memory.open(home, settings, dense=False) as memory:
-        memory.mark(make_turn(), "error", sounds="Lutz.")
+        memory.mark(make_turn(), MarkRequest("error", sounds="Lutz."))
         [row] = memory.journal.database.rows("pragma page_count")
         memory.journal.database.rows(f"pragma max_page_count={row[0] + 2}")
         with pytest.raises(HomeError, match=r"no room to write the journal .* full"):
             for _ in range(99):
-                memory.mark(make_turn(), "error", sounds="x" * 19_000)
+                memory.mark(make_turn(), MarkRequest("error", sounds="x" * 19_000))
         kept = len(memory.journal.differences.all())
         memory.journal.database.rows("pragma max_page_count=1000000")
-        memory.mark(make_turn(), "error", sounds="x" * 19_000)
+        memory.mark(make_turn(), MarkRequest("error", sounds="x" * 19_000))
         assert len(memory.journal.differences.all()) == kept + 1
 
 
@@ -191,13 +192,13 @@ def test_a_lock_held_for_too_long_is_said_and_nothing_is_lost(
         Memory.open(home, settings, dense=False) as memory,
         closing(sqlite3.connect(home.journal, isolation_level=None)) as other,
     ):
-        memory.mark(make_turn(), "error", sounds="Lutz.")
+        memory.mark(make_turn(), MarkRequest("error", sounds="Lutz."))
         other.execute("begin immediate")
         with pytest.raises(HomeError, match=r"held by another process .* try again"):
-            memory.mark(make_turn(), "error", sounds="Nebelsbad.")
+            memory.mark(make_turn(), MarkRequest("error", sounds="Nebelsbad."))
         assert len(memory.journal.differences.all()) == 1  # reading goes on meanwhile
         other.execute("rollback")
-        memory.mark(make_turn(), "error", sounds="Nebelsbad.")
+        memory.mark(make_turn(), MarkRequest("error", sounds="Nebelsbad."))
         assert len(memory.journal.differences.all()) == 2
 
 

@@ -20,6 +20,7 @@ from agent.chat.checkpoints import checkpoints
 from agent.forget.scrubbing import erase_talk_from_runs
 from memory.errors import DiscernError
 from memory.journal.journal import Journal
+from memory.marks import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import read_settings
@@ -35,7 +36,7 @@ def fill(home: Home, ballast: Path) -> None:
     """Mark until it is refused; then make room and go on."""
     kept: list[str] = []
     with Memory.open(home, read_settings(home), dense=False) as memory:
-        kept.append(memory.mark(make_turn(), "error", sounds="The first.").id)
+        kept.append(memory.mark(make_turn(), MarkRequest("error", sounds="The first.")).id)
         with ballast.open("wb", buffering=0) as file:
             try:
                 while True:
@@ -44,7 +45,7 @@ def fill(home: Home, ballast: Path) -> None:
                 pass
         try:
             while len(kept) < 1000:
-                kept.append(memory.mark(make_turn(), "error", sounds="x" * 19_000).id)
+                kept.append(memory.mark(make_turn(), MarkRequest("error", sounds="x" * 19_000)).id)
         except DiscernError as error:
             say(refused=str(error), kept=len(kept))
         assert [item.id for item in memory.journal.differences.all()] == kept
@@ -54,7 +55,9 @@ def fill(home: Home, ballast: Path) -> None:
         except DiscernError as error:
             say(opened=str(error))
         os.truncate(ballast, 0)
-        kept.append(memory.mark(make_turn(), "error", sounds="There is room again.").id)
+        kept.append(
+            memory.mark(make_turn(), MarkRequest("error", sounds="There is room again.")).id
+        )
         say(again=True)
     with Journal(home.journal) as journal:
         assert [item.id for item in journal.differences.all()] == kept
@@ -76,7 +79,7 @@ def erase(home: Home, ballast: Path) -> None:
         ]
         for turn in turns:
             memory.journal.turns.add(turn)
-        kept = memory.mark(turns[0], "error", sounds="Lutz.").id
+        kept = memory.mark(turns[0], MarkRequest("error", sounds="Lutz.")).id
         with checkpoints(home.checkpoints) as saver:
             graph = bare().compile(checkpointer=saver)
             for secret in SECRETS:
@@ -124,7 +127,7 @@ def main() -> None:
         else:
             with Memory.open(home, read_settings(home), dense=False) as memory:
                 say(opened=len(memory.journal.differences.all()))
-                say(marked=memory.mark(make_turn(), "error", sounds="Lutz.").id)
+                say(marked=memory.mark(make_turn(), MarkRequest("error", sounds="Lutz.")).id)
     except DiscernError as error:
         say(refused=str(error))
 

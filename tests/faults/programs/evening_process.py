@@ -23,6 +23,7 @@ from typing import Any
 from agent.chat.chat import Chat
 from agent.chat.graph import Finished
 from memory.errors import DiscernError
+from memory.marks import MarkRequest
 from memory.settings.paths import Home
 from memory.settings.settings import read_settings
 from memory.text.stemming import stems
@@ -61,7 +62,9 @@ class Told:
         elif todo < 0.8 or not self._marks:
             number = self._draw.randrange(10_000)
             turn = self._draw.choice(self._turns)
-            kept = self.chat.marks.add("error", turn=turn, sounds=expected(number)).difference
+            kept = self.chat.marks.add(
+                MarkRequest("error", sounds=expected(number)), turn=turn
+            ).difference
             self._marks.append(kept.id)
             say(marked=kept.id, number=number)
         elif todo < 0.9:

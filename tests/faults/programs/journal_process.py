@@ -17,6 +17,7 @@ from typing import Any
 from memory.difference import Turn, new_id, now
 from memory.errors import DiscernError
 from memory.journal.journal import Journal
+from memory.marks import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
@@ -42,7 +43,7 @@ def work(
         for number in range(first, first + most):
             turn = Turn(new_id(), "main", now(), f"What is {number}?", "I don't know.", "tiny@0")
             memory.journal.turns.add(turn)
-            item = memory.mark(turn, "error", sounds=expected(number))
+            item = memory.mark(turn, MarkRequest("error", sounds=expected(number)))
             say(marked=item.id, number=number)
             mine.append(item.id)
             todo = draw.random()

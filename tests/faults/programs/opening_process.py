@@ -25,6 +25,7 @@ from memory.difference import Turn, new_id, now
 from memory.errors import HomeError
 from memory.files.sqlite_file import identity
 from memory.journal.journal import Journal
+from memory.marks import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
@@ -103,7 +104,7 @@ def steps(
         with Memory.open(home, settings, dense=False) as memory:
             turn = Turn(new_id(), "main", now(), f"What is {len(marked)}?", "No idea.", "tiny@0")
             memory.journal.turns.add(turn)
-            marked.append(memory.mark(turn, "error", sounds="One.").id)
+            marked.append(memory.mark(turn, MarkRequest("error", sounds="One.")).id)
 
     def index() -> None:
         with Memory.open(home, settings, dense=True) as memory:

@@ -18,6 +18,7 @@ from langgraph.graph import END, START, StateGraph
 from agent.chat.checkpoints import ChatState, checkpoints
 from agent.chat.sessions import delete, rename
 from memory.difference import Turn, new_id, now
+from memory.marks import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
@@ -55,7 +56,7 @@ def tell(home: Home, memory: Memory, name: str, number: int) -> None:
             told: Any = {"messages": [("user", said)], "turn": turn.id}
             graph.invoke(told, config, durability="exit")
         if number % 3 == 0:
-            memory.mark(turn, "surprise", note=f"kept {number}")
+            memory.mark(turn, MarkRequest("surprise", note=f"kept {number}"))
 
 
 def bare() -> StateGraph[ChatState]:

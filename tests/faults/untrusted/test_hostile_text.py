@@ -14,6 +14,7 @@ from agent.llama.engine import Engine
 from agent.prompt.prompt import compose, reply_tokens
 from memory.difference import Message, Turn, new_id, now
 from memory.journal.journal import Journal
+from memory.marks import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
@@ -252,10 +253,9 @@ def prompt_with(memory: Memory, engine: Engine, evil: str) -> tuple[int, ...]:
     asked = f"What is the capital of Zubrowka? {evil}"
     spoken = Turn(new_id(), "t", now(), asked, f"Paris. {evil}", "m")
     memory.journal.turns.add(spoken)
-    difference = memory.mark(
-        spoken, "error", sounds=f"Lutz. {evil}", note=evil or None, missed=evil or None,
-        lost=evil or None,
-    )  # fmt: skip
+    text = evil or None
+    request = MarkRequest("error", sounds=f"Lutz. {evil}", note=text, missed=text, lost=text)
+    difference = memory.mark(spoken, request)
     block, items = memory.recall(asked, count=lambda text: len(engine.tokenize(text)), budget=4000)
     assert [item.difference.id for item in items] == [difference.id]
     talk = [
@@ -291,13 +291,15 @@ def test_what_was_recalled_is_never_kept_as_a_memory(home: Home, settings: Setti
     from agent.chat.chat import Chat
 
     with Memory.open(home, settings, dense=False) as memory:
-        memory.mark(memory.journal.turns.all()[0], "error", sounds="Lutz, the capital.")
+        memory.mark(
+            memory.journal.turns.all()[0], MarkRequest("error", sounds="Lutz, the capital.")
+        )
     with Chat.open(home, settings, dense=False) as chat:
         for _event in chat.say("What is the capital of Zubrowka?"):
             pass
         turn = chat.journal.turns.all()[-1]
         assert turn.recalled
-        marked = chat.memory.mark(turn, "error", sounds="It is Lutz.")
+        marked = chat.memory.mark(turn, MarkRequest("error", sounds="It is Lutz."))
         kept = repr((turn, marked, chat.journal.turns.all(), chat.journal.differences.all()))
         assert "past-differences" not in kept
         assert "Data from earlier talks" not in kept

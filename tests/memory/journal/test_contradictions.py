@@ -8,6 +8,7 @@ import pytest
 
 from memory.difference import Moment, State, Turn, Untaught, new_id, now
 from memory.errors import MarkError
+from memory.marks import MarkRequest
 from memory.memory import Memory
 from memory.moments import find_moment, require_moment
 from memory.settings.paths import Home
@@ -31,10 +32,10 @@ def said(memory: Memory, replied: str = REPLY) -> Turn:
 
 def test_hold_after_error_on_one_reply_takes_its_place_and_back_again(memory: Memory) -> None:
     turn = said(memory)
-    wrong = memory.mark(turn, "error", sounds="Lutz.")
-    good = memory.mark(turn, "hold")
+    wrong = memory.mark(turn, MarkRequest("error", sounds="Lutz."))
+    good = memory.mark(turn, MarkRequest("hold"))
     assert memory.journal.differences.get(wrong.id).superseded_by == good.id
-    again = memory.mark(turn, "error")
+    again = memory.mark(turn, MarkRequest("error"))
     assert memory.journal.differences.get(good.id).superseded_by == again.id
     teaching = [item.id for item in memory.journal.differences.all() if item.teaches]
     assert teaching == []  # the newest says that it is wrong, and not how it should have sounded
@@ -44,7 +45,10 @@ def test_hold_after_error_on_one_reply_takes_its_place_and_back_again(memory: Me
 
 def test_an_edit_that_contradicts_another_mark_takes_its_place(memory: Memory) -> None:
     turn = said(memory)
-    good, smooth = memory.mark(turn, "hold"), memory.mark(turn, "surprise", note="too smooth")
+    good, smooth = (
+        memory.mark(turn, MarkRequest("hold")),
+        memory.mark(turn, MarkRequest("surprise", note="too smooth")),
+    )
     assert memory.journal.differences.get(good.id).superseded_by is None
     memory.edit(smooth.id, moment="error")
     assert memory.journal.differences.get(good.id).superseded_by == smooth.id
@@ -54,24 +58,24 @@ def test_parts_of_one_reply_may_be_good_and_wrong_and_the_good_one_teaches_no_fa
     memory: Memory,
 ) -> None:
     turn = said(memory)
-    wrong = memory.mark(turn, "error", sounds="Lutz", quote="Paris")
-    good = memory.mark(turn, "hold", quote="It lies on the Seine.")
+    wrong = memory.mark(turn, MarkRequest("error", sounds="Lutz", quote="Paris"))
+    good = memory.mark(turn, MarkRequest("hold", quote="It lies on the Seine."))
     assert memory.journal.differences.get(wrong.id).teaches
     assert good.teaches
     assert expected_reply(good, [wrong]) == "Lutz is the capital. It lies on the Seine."
-    over = memory.mark(turn, "hold", quote="Paris is")
+    over = memory.mark(turn, MarkRequest("hold", quote="Paris is"))
     assert memory.journal.differences.get(wrong.id).superseded_by == over.id
 
 
 def test_marks_of_one_mind_stay_beside_each_other(memory: Memory) -> None:
     turn = said(memory)
     for moment in ("error", "surprise", "error"):
-        memory.mark(turn, moment, sounds="Lutz.")
+        memory.mark(turn, MarkRequest(moment, sounds="Lutz."))
     assert all(item.teaches for item in memory.journal.differences.all())
 
 
 def test_a_hold_on_an_empty_reply_teaches_nothing(memory: Memory) -> None:
-    empty = memory.mark(said(memory, " "), "hold")
+    empty = memory.mark(said(memory, " "), MarkRequest("hold"))
     assert (empty.untaught, empty.teaches, empty.state) == (Untaught.EMPTY, False, State.BARE)
 
 
@@ -91,12 +95,12 @@ def test_what_could_teach_nothing_is_refused_with_the_reason(
     memory: Memory, mark: dict[str, str], why: str
 ) -> None:
     with pytest.raises(MarkError, match=why.replace("?", r"\?")):
-        memory.mark(said(memory), **mark)  # type: ignore[arg-type]
+        memory.mark(said(memory), MarkRequest(**mark))  # type: ignore[arg-type]
     assert memory.journal.differences.all() == []
 
 
 def test_an_edit_to_hold_that_leaves_a_better_answer_is_refused(memory: Memory) -> None:
-    item = memory.mark(said(memory), "error", sounds="Lutz.")
+    item = memory.mark(said(memory), MarkRequest("error", sounds="Lutz."))
     with pytest.raises(MarkError, match="hold keeps the reply as it is"):
         memory.edit(item.id, moment="hold")
     assert memory.edit(item.id, moment="hold", sounds="").moment is Moment.HOLD

@@ -14,6 +14,7 @@ from memory.difference import Message, new_id
 from memory.errors import UnknownIdError
 from memory.files.disk_reserve import ROOM
 from memory.journal.journal import Journal
+from memory.marks import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
@@ -33,15 +34,15 @@ def test_what_is_forgotten_is_in_no_file_any_more(home: Home, settings: Settings
         for number in range(30):
             turn = make_turn(f"What is number {number}?")
             memory.journal.turns.add(turn)
-            memory.mark(turn, "error", sounds=f"Number {number}.")
+            memory.mark(turn, MarkRequest("error", sounds=f"Number {number}."))
         turn = make_turn(f"What is a {SECRET[0]} or {SECRET[1]}?")
         memory.journal.turns.add(turn, why=[("someone", 0.7, [SECRET[0]])])
-        item = memory.mark(turn, "error", sounds=f"A {SECRET[2]}.", note=SECRET[1])
+        item = memory.mark(turn, MarkRequest("error", sounds=f"A {SECRET[2]}.", note=SECRET[1]))
         memory.edit(item.id, sounds=f"A {SECRET[2]} {SECRET[1]}.", note="")
         memory.edit(item.id, note=SECRET[0])
         later = make_turn("And then?")
         memory.journal.turns.add(later)
-        other = memory.mark(later, "error", sounds="Then nothing.")
+        other = memory.mark(later, MarkRequest("error", sounds="Then nothing."))
         other = memory.edit(other.id, sounds="Nothing.")
         assert memory.settle()
         assert left_in(home.data)
@@ -107,7 +108,7 @@ def test_a_reader_keeps_the_log_and_the_next_opening_empties_it(home: Home) -> N
 def test_a_mark_taken_back_leaves_the_talk(memory: Memory) -> None:
     turn = make_turn()
     memory.journal.turns.add(turn)
-    item = memory.mark(turn, "error", sounds="Lutz.")
+    item = memory.mark(turn, MarkRequest("error", sounds="Lutz."))
     assert memory.undo(item.id) == item
     assert memory.journal.differences.all() == []
     assert memory.journal.turns.all() == [turn]
@@ -119,8 +120,8 @@ def test_a_mark_taken_back_leaves_the_talk(memory: Memory) -> None:
 def test_a_turn_with_another_mark_stays_until_that_is_forgotten_too(memory: Memory) -> None:
     turn = make_turn()
     memory.journal.turns.add(turn)
-    one = memory.mark(turn, "error", sounds="Lutz.")
-    two = memory.mark(turn, "surprise")
+    one = memory.mark(turn, MarkRequest("error", sounds="Lutz."))
+    two = memory.mark(turn, MarkRequest("surprise"))
     memory.forget(one.id)
     assert memory.journal.turns.all() == [turn]
     memory.forget(two.id)
@@ -132,12 +133,12 @@ def test_a_copy_of_it_that_waits_in_quarantine_goes_too(
 ) -> None:
     turn = make_turn(f"What is a {SECRET[0]}?")
     memory.journal.turns.add(turn)
-    memory.mark(make_turn("Another?"), "error", sounds="Yes.")
-    item = memory.mark(turn, "error", sounds="Lutz.")
+    memory.mark(make_turn("Another?"), MarkRequest("error", sounds="Yes."))
+    item = memory.mark(turn, MarkRequest("error", sounds="Lutz."))
     export_file(memory, tmp_path / "marks.jsonl")
     memory.undo(item.id)
     assert read_batch(memory, tmp_path / "marks.jsonl").count == 1
-    again = memory.mark(turn, "error", sounds="Nebelsbad.")
+    again = memory.mark(turn, MarkRequest("error", sounds="Nebelsbad."))
     with memory.journal.transaction() as connection:
         connection.execute("insert into quarantine values (99, '9', '', '', 'no JSON')")
     memory.forget(again.id)
@@ -148,7 +149,9 @@ def test_a_copy_of_it_that_waits_in_quarantine_goes_too(
 
 
 def test_the_place_of_what_is_taken_out_passes_on(memory: Memory) -> None:
-    oldest, old, new = (memory.mark(make_turn(), "error", sounds=str(n)) for n in range(3))
+    oldest, old, new = (
+        memory.mark(make_turn(), MarkRequest("error", sounds=str(n))) for n in range(3)
+    )
     memory.supersede(oldest.id, old.id)
     memory.supersede(old.id, new.id)
     memory.undo(old.id)

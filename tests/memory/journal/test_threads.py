@@ -11,6 +11,7 @@ import pytest
 from memory.difference import Message, Turn, new_id, now
 from memory.errors import ThreadError, UnknownIdError
 from memory.journal.threads import LAST_THREAD
+from memory.marks import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
@@ -37,7 +38,7 @@ def test_threads_are_listed_with_what_a_person_knows_them_by(memory: Memory) -> 
     first = say(memory, "trip", "Where is the sea?", "In the south.")
     say(memory, "work", "x" * 1000)
     last = say(memory, "trip", "And the hills?", "In the north.")
-    memory.mark(first, "error", sounds="In the east.")
+    memory.mark(first, MarkRequest("error", sounds="In the east."))
     trip, work = memory.journal.threads.sessions()
     assert (trip.name, trip.turns, trip.marks) == ("trip", 2, 1)
     assert (trip.asked, trip.replied) == ("Where is the sea?", "In the north.")
@@ -50,8 +51,8 @@ def test_a_new_name_stands_in_all_that_named_the_old(memory: Memory) -> None:
     first = say(memory, "trip", "one")
     old = say(memory, "trip", "two")
     new = say(memory, "trip", "two, otherwise", after=first.id)
-    item = memory.edit(memory.mark(old, "error", sounds="No.").id, note="so")
-    elsewhere = memory.mark(say(memory, "work", "else"), "error", sounds="No.")
+    item = memory.edit(memory.mark(old, MarkRequest("error", sounds="No.")).id, note="so")
+    elsewhere = memory.mark(say(memory, "work", "else"), MarkRequest("error", sounds="No."))
     journal.branches.choose(old.id)
     journal.facts.set(LAST_THREAD, "trip")
     assert journal.threads.rename("trip", "  к морю ") == "к морю"
@@ -110,9 +111,9 @@ def test_marks_stay_with_their_own_words_and_nothing_of_the_talk_before(
     say(memory, name, f"What is a {SECRET[0]}?", SECRET[1])
     marked = say(memory, name, "And what is red?", "A number.")
     later = say(memory, name, "Then?", "Then.")
-    item = memory.mark(marked, "error", sounds="A colour.", system="Be brief.")
+    item = memory.mark(marked, MarkRequest("error", sounds="A colour.", system="Be brief."))
     memory.edit(item.id, note="so")
-    bare = memory.mark(later, "surprise")
+    bare = memory.mark(later, MarkRequest("surprise"))
     assert journal.threads.delete(name) == 3
     assert not left_in(home.data)
     kept = journal.differences.get(item.id)
@@ -135,7 +136,7 @@ def test_marks_stay_with_their_own_words_and_nothing_of_the_talk_before(
 def test_marks_of_a_deleted_thread_can_be_carried_out_and_in(
     memory: Memory, tmp_path: Path
 ) -> None:
-    item = memory.mark(say(memory, "trip", "one"), "error", sounds="No.")
+    item = memory.mark(say(memory, "trip", "one"), MarkRequest("error", sounds="No."))
     memory.journal.threads.delete("trip")
     assert export_file(memory, tmp_path / "marks.jsonl") == 1
     memory.undo(item.id)
@@ -149,12 +150,12 @@ def test_an_import_that_waits_forgets_the_talk_too(
     second = say(memory, "trip", f"A {SECRET[2]}?")
     third = say(memory, "trip", "And red?")
     for turn in (second, third):
-        memory.mark(turn, "error", sounds="No.")
+        memory.mark(turn, MarkRequest("error", sounds="No."))
     export_file(memory, tmp_path / "marks.jsonl")
     for item in memory.journal.differences.all():
         memory.undo(item.id)
     assert read_batch(memory, tmp_path / "marks.jsonl").count == 2
-    memory.mark(third, "error", sounds="No, no.")
+    memory.mark(third, MarkRequest("error", sounds="No, no."))
     memory.journal.threads.delete("trip")
     assert not left_in(home.data)
     (batch,) = batches(memory)

@@ -19,6 +19,7 @@ import pytest
 from memory.difference import new_id
 from memory.errors import HomeError
 from memory.journal.journal import Journal
+from memory.marks import MarkRequest
 from memory.memory import Memory
 from memory.recall.chroma_store import collection_name
 from memory.recall.embedder import NgramEmbedder, Vectors
@@ -52,7 +53,7 @@ def test_an_index_that_cannot_be_written_keeps_nobody_from_the_journal(
         places[what].parent.mkdir(exist_ok=True)
         places[what].write_text("no folder")
     with Memory.open(home.prepare(), settings, dense=True) as memory:
-        marked = memory.mark(make_turn("capital of Zubrowka"), "error", sounds="Lutz.")
+        marked = memory.mark(make_turn("capital of Zubrowka"), MarkRequest("error", sounds="Lutz."))
         assert not memory.settle(30)
         assert "cannot write the index in" in str(memory.notice)
         found = memory.search("the capital of Zubrowka")
@@ -169,7 +170,9 @@ def test_opening_recalling_and_marking_do_not_wait_for_the_index(
 ) -> None:
     fill(home, 3000)
     with Memory.open(home, settings) as memory:
-        difference = memory.mark(make_turn("Who is Mendl?"), "error", sounds="A baker.")
+        difference = memory.mark(
+            make_turn("Who is Mendl?"), MarkRequest("error", sounds="A baker.")
+        )
         found = memory.search("who is mendl")
         assert found[0].difference == difference
         assert memory.notice is not None  # it was still being made
@@ -192,7 +195,7 @@ def test_an_open_index_that_knows_it_is_level_walks_no_ids(
     monkeypatch.setattr("memory.recall.chroma_store.Store.ids", walk)
     with Memory.open(home, settings) as memory:
         assert memory.settle(60)
-        memory.mark(make_turn("Who is Mendl?"), "error", sounds="A baker.")
+        memory.mark(make_turn("Who is Mendl?"), MarkRequest("error", sounds="A baker."))
         assert memory.settle(60)
 
 
@@ -337,7 +340,7 @@ def test_several_chats_share_a_server_and_two_journals_do_not_mix(
         assert is_whole(one)
         assert is_whole(two)
         assert is_whole(elsewhere)
-        marked = two.mark(make_turn("Who is Mendl?"), "error", sounds="A baker.")
+        marked = two.mark(make_turn("Who is Mendl?"), MarkRequest("error", sounds="A baker."))
         assert is_whole(two)
         assert is_whole(one)
         assert is_whole(elsewhere)
@@ -358,7 +361,7 @@ def test_when_the_server_goes_away_recall_goes_on_by_words_and_says_so(
         assert memory.search("question number 3")
         assert memory.notice is not None
         assert "recall goes by words alone" in str(memory.notice)
-        memory.mark(make_turn("Who is Mendl?"), "error", sounds="A baker.")
+        memory.mark(make_turn("Who is Mendl?"), MarkRequest("error", sounds="A baker."))
         assert memory.search("who is mendl")[0].difference.contrast.sounds == "A baker."
 
 

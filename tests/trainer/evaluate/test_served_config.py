@@ -17,6 +17,7 @@ from agent.chat.recall_trace import trace_recall
 from agent.llama.engine import Engine
 from memory.difference import Difference, Message, Moment, Turn
 from memory.journal.journal import Journal
+from memory.marks import MarkRequest
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
 from tests.support.values import difference, quick_settings
@@ -99,7 +100,7 @@ def test_what_the_serving_adapter_holds_is_not_recalled_unless_pinned_or_edited(
     chat: Chat, home: Home, tmp_path: Path
 ) -> None:
     list(chat.say(ASKED))
-    item = chat.marks.add("error", sounds=SOUNDS).difference
+    item = chat.marks.add(MarkRequest("error", sounds=SOUNDS)).difference
     assert recalled(chat.say(ASKED)) == [item.id]
     adapter_that_holds(chat, home, tmp_path, [item])
     chat.update_adapter()
@@ -125,7 +126,7 @@ def test_without_the_adapter_everything_is_recalled_again(
     from trainer.adapters import publish
 
     list(chat.say(ASKED))
-    item = chat.marks.add("error", sounds=SOUNDS).difference
+    item = chat.marks.add(MarkRequest("error", sounds=SOUNDS)).difference
     adapter_that_holds(chat, home, tmp_path, [item])
     chat.update_adapter()
     assert recalled(chat.say(ASKED)) == []
@@ -138,9 +139,9 @@ def test_an_older_answer_does_not_come_in_the_place_of_the_one_that_is_held(
     chat: Chat, home: Home, tmp_path: Path
 ) -> None:
     list(chat.say(ASKED))
-    old = chat.marks.add("error", sounds="It is Gand.").difference
+    old = chat.marks.add(MarkRequest("error", sounds="It is Gand.")).difference
     list(chat.say("Tell me the capital of Zubrowka"))
-    new = chat.marks.add("error", sounds=SOUNDS).difference
+    new = chat.marks.add(MarkRequest("error", sounds=SOUNDS)).difference
     journal = chat.journal
     items = journal.differences.all()
     holds = holdings({new.id}, items, {old.id: new.id})
@@ -156,7 +157,7 @@ def test_an_older_answer_does_not_come_in_the_place_of_the_one_that_is_held(
 def test_the_gate_asks_the_very_prompt_that_the_chat_sends(chat: Chat) -> None:
     """In a new thread and later in one: the same tokens, but for the nonce of the block."""
     list(chat.say(ASKED))
-    chat.marks.add("error", sounds=SOUNDS)
+    chat.marks.add(MarkRequest("error", sounds=SOUNDS))
     settings = quick_settings(chat.home)
     items = chat.journal.differences.all()
     with Engine.open(chat.engine.info.path) as engine:

@@ -24,6 +24,7 @@ from agent.prompt.prompt import compose
 from agent.prompt.template_renderer import compiled
 from agent.prompt.tool_calls import as_messages, tools_text
 from memory.difference import Message
+from memory.marks import MarkRequest
 from memory.settings.paths import Home
 from memory.settings.settings import ModelSettings
 from tests.support.real_shape import PARAMETERS, source_package, template, write_real_shape
@@ -139,7 +140,7 @@ def test_the_whole_loop_at_real_size(
         [turn] = chat.thread.turns()
         assert turn.replied
         assert turn.surprisal
-        chat.marks.add("error", sounds="Lutz.")
+        chat.marks.add(MarkRequest("error", sounds="Lutz."))
         report = run_night(RunRequest(home, settings, model))
         assert report.verdict == "published", report.sentence
         said = chat.update_adapter()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from memory.difference import Turn, new_id, now
 from memory.journal.journal import Journal
-from memory.marks import make_mark
+from memory.marks import MarkRequest, make_mark
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from tests.tui.seat import Seat, sitting
@@ -56,11 +56,8 @@ async def test_the_three_lines_and_a_comparison_belong_to_the_reply_on_the_scree
         unseen = say_elsewhere(home, seat)
         with Journal(home.journal) as journal:
             journal.differences.add(
-                make_mark(
-                    unseen, "error", kind=None, note=None, missed=None, lost=None, sounds="No.",
-                    quote=None, identity=None, before=(), next_surprisal=None,
-                )
-            )  # fmt: skip
+                make_mark(unseen, MarkRequest("error", sounds="No."), said=(), next_surprisal=None)
+            )
         await seat.types("/contrast")
         await seat.sees("Nothing is marked here yet")
         await seat.types("/compare")

@@ -8,6 +8,7 @@ import pytest
 
 from memory.difference import Moment
 from memory.kinds import kinds
+from memory.marks import MarkRequest
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
 from tests.tui.seat import Seat, sitting
@@ -186,23 +187,15 @@ def test_a_mark_in_steps_skips_what_is_not_said() -> None:
     assert [digit for digit, _ in steps.offers] == ["1", "2", "3", "4", "5"]
     assert steps.press("9") is None
     assert steps.press("x") is None
-    assert steps.skip().said("", "") == {
-        "moment": Moment.SURPRISE,
-        "kind": None,
-        "note": None,
-        "sounds": None,
-    }
+    assert steps.skip().request("", "") == MarkRequest(Moment.SURPRISE)
     tactical = steps.press("4")
     assert tactical is not None
-    assert tactical.skip().said("", "")["kind"] == "tactical"
+    assert tactical.skip().request("", "").kind == "tactical"
     fact = tactical.press("3")
     assert fact is not None
-    assert fact.said(" n ", " s ") == {
-        "moment": Moment.ERROR,
-        "kind": "tactical/fact",
-        "note": " n ",
-        "sounds": " s ",
-    }
+    assert fact.request(" n ", " s ") == MarkRequest(
+        Moment.ERROR, kind="tactical/fact", note=" n ", sounds=" s "
+    )
     assert fact.back() == tactical
     assert tactical.back() == steps
 

@@ -14,6 +14,7 @@ from textual import events
 
 from memory.difference import Difference, Turn, new_id, now
 from memory.journal.journal import Journal
+from memory.marks import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
@@ -113,7 +114,7 @@ def test_what_was_marked_comes_back_from_memory_show_list_history_and_export(
                 "sounds": f"a{text}",
                 "note": text,
             }
-            kept.append(memory.mark(turn, "error", **lines))
+            kept.append(memory.mark(turn, MarkRequest("error", **lines)))
     shown = [said(capsys, "memory", "show", item.id) for item in kept]
     listed = {item["id"]: item for item in said(capsys, "memory", "list")}
     exported = [json.loads(line) for line in call(capsys, "memory", "export", "-")[1].splitlines()]
@@ -140,7 +141,7 @@ def test_letters_that_need_a_joiner_are_shown_with_it(
     with Memory.open(settled, settings, dense=False) as memory:
         turn = Turn(new_id(), "t", now(), text, text, "m")
         memory.journal.turns.add(turn)
-        item = memory.mark(turn, "error", note=text)
+        item = memory.mark(turn, MarkRequest("error", note=text))
     for words in (["memory", "show", item.id], ["sessions", "show", "t"], ["memory", "list"]):
         assert text in call(capsys, *words)[1], words
 

@@ -50,8 +50,8 @@ class MarkHandler:
             if view is None:
                 raise MarkError("there is no reply to mark yet; ask something first")
             turn = view.kept_turn.id
-            mark = parse_mark(argument)
-            receipt = await asyncio.to_thread(lambda: context.chat.marks.add(turn=turn, **mark))
+            request = parse_mark(argument)
+            receipt = await asyncio.to_thread(context.chat.marks.add, request, turn=turn)
         except DiscernError:
             again = view if view in context.transcript.turns[:-1] else None
             context.entry.give_back(f"/diff {argument}".strip(), again)

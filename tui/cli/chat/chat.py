@@ -114,6 +114,7 @@ def mark(
 ) -> None:
     """Mark a reply. The difference is recalled at once and trained on at night."""
     from agent.chat.marking import last_turn, receipt, require_spoken_here
+    from memory.marks import MarkRequest
     from memory.memory import Memory
 
     if turn and last:
@@ -124,8 +125,7 @@ def mark(
         marked = last_turn(memory.journal, turn=turn)
         if not (turn or last):
             require_spoken_here(memory.journal, marked)
-        difference = memory.mark(
-            marked,
+        request = MarkRequest(
             moment,
             kind=kind,
             note=note,
@@ -135,6 +135,7 @@ def mark(
             quote=quote,
             system=settings.chat.system,
         )
+        difference = memory.mark(marked, request)
         if as_json:
             replaced = [
                 item.id

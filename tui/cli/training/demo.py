@@ -187,11 +187,13 @@ def _say(story: Story, question: str, reply: str) -> None:
 
 
 def _mark_what_is_missing(chat: Chat, story: Story) -> None:
+    from memory.marks import MarkRequest
+
     story.tell("\n1. Ask questions it cannot answer, and mark each reply with /diff error => …")
     for lesson in LESSONS:
         reply, _ = _ask(chat, lesson.asked, thread=EVENING)
         _say(story, lesson.asked, reply)
-        receipt = chat.marks.add("error", kind="tactical/fact", sounds=lesson.sounds)
+        receipt = chat.marks.add(MarkRequest("error", kind="tactical/fact", sounds=lesson.sounds))
         story.tell(f"    /diff error tactical/fact => {lesson.sounds}")
         story.tell(f"    ◆ {receipt.text}")
         kept = chat.journal.differences.get(receipt.difference.id)

@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from memory.difference import Moment
 from memory.kinds import Kind
+from memory.marks import MarkRequest
 from memory.moments import unsaid_moment
 
 MOMENTS: Mapping[str, Moment] = {"e": Moment.ERROR, "s": Moment.SURPRISE, "h": Moment.HOLD}
@@ -70,16 +70,16 @@ class Steps:
             return replace(self, step=1, type=None)
         return replace(self, step=0, family=None, type=None)
 
-    def said(self, note: str, sounds: str) -> dict[str, Any]:
-        """Return the arguments of `Chat.mark`; an unsaid moment follows from what is said."""
+    def request(self, note: str, sounds: str) -> MarkRequest:
+        """Return the mark that was chosen; without a moment it follows from the rest."""
         of_kind = self.kind.moment if self.kind else None
         moment = self.moment or unsaid_moment(sounds=sounds, note=note, of_kind=of_kind)
-        return {
-            "moment": moment,
-            "kind": self.kind.name if self.kind else None,
-            "note": note or None,
-            "sounds": sounds or None,
-        }
+        return MarkRequest(
+            moment,
+            kind=self.kind.name if self.kind else None,
+            note=note or None,
+            sounds=sounds or None,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ stands below the reply and never over it. Keeps nothing itself: it says what was
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -20,6 +20,7 @@ from textual.widgets import Static
 
 from memory.i18n.i18n import tr
 from memory.kinds import Kind, in_words
+from memory.marks import MarkRequest
 from tui.keys.bindings import bindings
 from tui.terminal.sanitize import labels_width, one_line
 from tui.widgets.marking.contrast_card import CardLine
@@ -43,11 +44,11 @@ class MarkPicker(Vertical, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("picker")]
 
     class Said(Message):
-        """Keep the mark; `mark` are the arguments of `Chat.mark`."""
+        """The mark was chosen; store it."""
 
-        def __init__(self, picker: MarkPicker, mark: dict[str, Any]) -> None:
+        def __init__(self, picker: MarkPicker, request: MarkRequest) -> None:
             super().__init__()
-            self.picker, self.mark = picker, mark
+            self.picker, self.request = picker, request
 
     class Left(Message):
         """Leave everything as it was; `typing` goes on with the mark as a line in the input."""
@@ -129,7 +130,7 @@ class MarkPicker(Vertical, can_focus=True):
 
     def _keep(self) -> None:
         words = {name: line.text for name, line in self._lines.items()}
-        self.post_message(self.Said(self, self.steps.said(words["note"], words["sounds"])))
+        self.post_message(self.Said(self, self.steps.request(words["note"], words["sounds"])))
 
     def _go(self, steps: Steps) -> None:
         if not self.is_attached:

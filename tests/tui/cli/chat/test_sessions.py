@@ -12,6 +12,7 @@ from click.shell_completion import ShellComplete
 
 from memory.difference import Turn, new_id, now
 from memory.journal.journal import Journal
+from memory.marks import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import read_settings
@@ -33,7 +34,7 @@ def told(home: Home) -> str:
         for thread, asked in (("to the sea", "Where is the plugharness?"), ("work", "Why?")):
             turn = Turn(new_id(), thread, now(), asked, "No\x1b[31m.", "starter@0a", None)
             memory.journal.turns.add(turn)
-        return memory.mark(turn, "error", sounds="Because.").id
+        return memory.mark(turn, MarkRequest("error", sounds="Because.")).id
 
 
 def threads(capsys: pytest.CaptureFixture[str]) -> list[str]:
