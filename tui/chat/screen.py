@@ -34,7 +34,7 @@ from tui.keys.bindings import bindings
 from tui.markdown.view import Page
 from tui.terminal.sanitize import clean, one_line
 from tui.training.training import TrainingEnded, TrainingEvent, TrainingStarted
-from tui.widgets.chat.receipt import Receipt
+from tui.widgets.chat.receipt_card import ReceiptCard
 from tui.widgets.chat.transcript import Transcript
 from tui.widgets.chat.why_card import WhyCard
 from tui.widgets.composer.composer import Composer
@@ -388,7 +388,7 @@ class ChatScreen(Screen[None]):
             await self.context.attempt(self.handlers.marks.remove(view.marks[-1].id))
 
     @work(group="commands")
-    async def on_receipt_undone(self, message: Receipt.Undone) -> None:
+    async def on_receipt_card_undone(self, message: ReceiptCard.Undone) -> None:
         """Remove the mark of a receipt."""
         await self.context.attempt(self.handlers.marks.remove(message.difference))
 

@@ -32,7 +32,7 @@ from tui.keys.bindings import bindings, hints, keyboard_of
 from tui.screens.modal import Modal
 from tui.screens.report import ReportScreen
 from tui.terminal.sanitize import one_line
-from tui.training.run_follower import Watch
+from tui.training.run_follower import RunFollower
 from tui.training.tries import Try
 from tui.widgets.training.head import TrainingHead
 from tui.widgets.training.lesson_rows import LessonRows
@@ -75,7 +75,7 @@ class TrainingScreen(Modal[None]):
     ) -> None:
         super().__init__()
         self._settings, self._end, self._runs = settings, end, home.runs
-        self._watch = Watch(home, journal)
+        self._watch = RunFollower(home, journal)
         self._asking: Word | None = None
         self._told: Word | None = None
         self._said = ""

@@ -60,7 +60,7 @@ class Seen:
         return max(self.state.at, (now - self.began).total_seconds())
 
 
-class Watch:
+class RunFollower:
     """Follows the runs of a home in a thread of its own."""
 
     def __init__(self, home: Home, journal: Journal) -> None:

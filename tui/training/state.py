@@ -55,7 +55,7 @@ _OF_PHASE = {phase: stage for stage, phases in STAGES.items() for phase in phase
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class StageSpan:
     """One stage as it was gone through; times in seconds since the run began."""
 
     stage: str
@@ -114,7 +114,7 @@ class TrainingState:
     practice: bool = False
     differences: int = 0
     lessons: tuple[LessonState, ...] = ()
-    spans: tuple[Span, ...] = ()
+    spans: tuple[StageSpan, ...] = ()
     tries: tuple[Try, ...] = ()
     log: tuple[Entry, ...] = ()
     progress: Progress = field(default_factory=Progress)
@@ -127,11 +127,11 @@ class TrainingState:
         return bool(self.verdict)
 
     @property
-    def now(self) -> Span | None:
+    def now(self) -> StageSpan | None:
         """The stage under way, or the one in which it broke off."""
         return self.spans[-1] if self.spans and self.spans[-1].ended is None else None
 
-    def span(self, stage: str, attempt: int) -> Span | None:
+    def span(self, stage: str, attempt: int) -> StageSpan | None:
         """Return a stage as a try went through it; the tries share those that are gone through once."""
         for span in reversed(self.spans):
             if span.stage == stage and (stage not in AGAIN or span.attempt == attempt):
@@ -191,7 +191,7 @@ def _advance(state: TrainingState, event: Event) -> TrainingState:
     span, at = state.now, state.at
     if span is None or (span.stage, span.attempt) != (stage, attempt):
         closed = (*state.spans[:-1], replace(span, ended=at)) if span else state.spans
-        span = Span(stage, attempt, at, at, at)
+        span = StageSpan(stage, attempt, at, at, at)
         state = replace(state, spans=(*closed, span))
         # Composing, training and the report have entries of their own.
         if stage not in ("compose", "train") and not isinstance(event, Reported):

@@ -30,7 +30,7 @@ from trainer.night.run import alone, follow, going_on, prune_runs, told
 from trainer.report.report import Report, every, latest, require_report
 from tui.cli.completion_queries import adapters as glanced
 from tui.cli.main import run
-from tui.training.run_follower import Watch
+from tui.training.run_follower import RunFollower
 from tui.training.state import read_state
 
 Damage = Callable[[Path], object]
@@ -124,7 +124,7 @@ def test_a_damaged_file_of_a_run_stops_neither_forget_nor_report_nor_chat(
     read_state(later)
     assert len(list(follow(later))) < 10
     with Journal(home.journal) as journal:
-        watch = Watch(home, journal)
+        watch = RunFollower(home, journal)
         watch.begin()
         assert watch.looked.wait(30)
         watch.close()

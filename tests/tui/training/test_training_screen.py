@@ -21,7 +21,7 @@ from tests.tui.seat import Seat, sitting, until
 from trainer.night.run import CONTROL
 from tui.screens.report import ReportScreen
 from tui.screens.training import TrainingScreen
-from tui.training.run_follower import Watch
+from tui.training.run_follower import RunFollower
 from tui.training.state import StageStarted, read_state
 from tui.widgets.training.lesson_rows import LessonRows
 from tui.widgets.training.log import TrainingLog
@@ -120,7 +120,7 @@ async def test_a_chat_opened_while_another_process_trains_shows_all_since_its_be
         async with sitting(home, settings) as seat:
             await seat.types("/training")
             screen = await opened(seat, "tab")
-            beside = Watch(home, seat.screen.chat.journal)  # as another chat's screen looks
+            beside = RunFollower(home, seat.screen.chat.journal)  # as another chat's screen looks
             beside.begin()
             await seat.sees("▸ learning")
             await seat.until(lambda: seat.screen.training.trainings.running)

@@ -20,7 +20,7 @@ from memory.i18n.i18n import tr
 from tui.terminal.sanitize import clean
 from tui.views.mark_status import colour, fate
 from tui.widgets.chat.recalled import RecalledLine, Used
-from tui.widgets.chat.receipt import Receipt
+from tui.widgets.chat.receipt_card import ReceiptCard
 from tui.widgets.chat.reply import Reply
 from tui.widgets.chat.thought import ThoughtLine
 from tui.widgets.marking.spans import light
@@ -132,7 +132,7 @@ class TurnView(Vertical):
         self._sign.update(sign.stylize(shade) if shade else sign)
         self.call_after_refresh(self._light)
         kept = {mark.id for mark in marks}
-        for receipt in self._under.query(Receipt):
+        for receipt in self._under.query(ReceiptCard):
             if receipt.difference not in kept:
                 receipt.remove()
 
@@ -164,9 +164,9 @@ class TurnView(Vertical):
 
     async def add_receipt(self, difference: Difference, text: str) -> None:
         """Show a mark that was just made or changed; an older receipt of it goes."""
-        for receipt in self._under.query(Receipt):
+        for receipt in self._under.query(ReceiptCard):
             if receipt.difference == difference.id:
                 await receipt.remove()
-        await self._under.mount(Receipt(difference.id, text))
+        await self._under.mount(ReceiptCard(difference.id, text))
         others = [mark for mark in self.marks if mark.id != difference.id]
         self.show_marks([*others, difference])

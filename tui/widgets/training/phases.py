@@ -12,7 +12,7 @@ from memory.i18n.i18n import decimal, tr
 from tui.terminal.sanitize import one_line
 from tui.training.progress import PHASES, clock
 from tui.training.run_follower import Seen
-from tui.training.state import STAGES, Span, TrainingState
+from tui.training.state import STAGES, StageSpan, TrainingState
 
 
 class Phases(Static):
@@ -60,7 +60,7 @@ def _named(stage: str, state: TrainingState) -> str:
     return "report" if stage == "publish" and judged else stage
 
 
-def _sign(seen: Seen, span: Span | None) -> str:
+def _sign(seen: Seen, span: StageSpan | None) -> str:
     if span is None:
         return "·" if seen.alive else "–"
     if span.ended is not None:
@@ -68,7 +68,7 @@ def _sign(seen: Seen, span: Span | None) -> str:
     return "▸" if seen.alive else "✗"
 
 
-def _right(seen: Seen, span: Span | None, elapsed: float) -> str:
+def _right(seen: Seen, span: StageSpan | None, elapsed: float) -> str:
     if span is None:
         return ""
     if span.ended is not None:

@@ -12,11 +12,11 @@ from memory.i18n.i18n import tr
 from tui.terminal.sanitize import clean
 
 
-class Receipt(Static):
+class ReceiptCard(Static):
     """One dim line under the marked reply; a click on the last word, `u` or /undo forgets the mark."""
 
     DEFAULT_CSS = """
-    Receipt {
+    ReceiptCard {
         height: auto;
         color: $muted;
         &:hover { color: $foreground; }
