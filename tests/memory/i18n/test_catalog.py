@@ -9,7 +9,7 @@ from babel.messages.catalog import Message
 
 from memory.i18n import i18n
 from memory.i18n.retold import retold
-from tests.messages import compiled, po_file, read, template, translations
+from scripts.messages import compiled, po_file, read, template, translations
 
 CATALOGUE = [item for item in read("ru") if item.id]
 

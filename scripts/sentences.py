@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from pathlib import Path
 from string import Formatter
 
 from memory import errors
-from tests.support.processes import ROOT
 
+ROOT = Path(__file__).parents[1]
 MET = (
     "memory/files/bounded_read.py", "agent/models/load_check_child.py",
     "memory/journal/branches.py", "memory/journal/database.py", "memory/difference.py",
@@ -135,7 +136,7 @@ def _texts(tree: ast.AST) -> Iterator[str]:
 
 
 def _templates(node: ast.AST) -> Iterator[str]:
-    """A text and the texts that it chooses between."""
+    """Yield a text and the texts that it chooses between."""
     if (template := _template(node)) is not None:
         yield template
     for part in ast.walk(node):

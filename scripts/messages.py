@@ -1,6 +1,6 @@
 """The catalogue of interface texts: what the code says, and the files a translator and gettext read.
 
-python -m tests.messages        # `make messages`: bring the .po up to date, write the .mo
+python -m scripts.messages        # `make messages`: bring the .po up to date, write the .mo
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
 from memory.i18n.i18n import DOMAIN, LOCALE, SENTENCE
-from tests.sentences import sentences
-from tests.support.processes import ROOT
+from scripts.sentences import sentences
 
+ROOT = Path(__file__).parents[1]
 PACKAGES = ("memory", "agent", "trainer", "tui")
 HEADER = "# What Discern says in Russian. `make messages` brings it up to date and compiles it."
 

@@ -1,0 +1,1 @@
+"""Scripts for maintainers, started by the Makefile; not part of the package."""
