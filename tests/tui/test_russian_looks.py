@@ -27,7 +27,7 @@ from trainer.report.page import report_page
 from trainer.report.report import Attempt, Beside, Change, Fate, Measure, Report
 from tui.screens import training
 from tui.setup.setup import Choice
-from tui.training.remaining_time import about
+from tui.training.remaining_time import rough_time
 from tui.views import session_rows
 from tui.views.session_text import moment
 
@@ -196,7 +196,7 @@ def test_times_and_what_is_left_are_said_as_russian_says_them() -> None:
     assert moment(AT - timedelta(days=1), AT) == "вчера"
     assert moment(AT.replace(month=5, day=3), AT) == "3 мая"
     assert moment(AT.replace(year=2025, month=8), AT) == "10 авг 2025"
-    assert [about(seconds) for seconds in (3, 42, 60 * 21, 60 * 22, 60 * 130)] == [
+    assert [rough_time(seconds) for seconds in (3, 42, 60 * 21, 60 * 22, 60 * 130)] == [
         "несколько секунд", "около 40 с", "около 21 минуты", "около 22 минут", "около 2 ч 10 мин",
     ]  # fmt: skip
 

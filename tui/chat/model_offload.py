@@ -18,7 +18,7 @@ from trainer.events import Event, PlacementChosen
 
 if TYPE_CHECKING:
     from tui.chat.context import ChatContext
-    from tui.training.training import Training
+    from tui.training.background import BackgroundTrainings
 
 STILL_SECONDS = 10.0
 """Seconds after which an unchanged draft counts as left alone."""
@@ -28,7 +28,7 @@ AWAY = "model aside to train; replies wait"
 class ModelOffload:
     """Unloads and loads the model of one open chat."""
 
-    def __init__(self, context: ChatContext, trainings: Training) -> None:
+    def __init__(self, context: ChatContext, trainings: BackgroundTrainings) -> None:
         """Take the GPU lease of the open chat."""
         chat = context.chat
         self._context, self._trainings = context, trainings

@@ -33,7 +33,7 @@ from tui.commands.registry import Command, parse
 from tui.keys.bindings import bindings
 from tui.markdown.view import Page
 from tui.terminal.sanitize import clean, one_line
-from tui.training.training import TrainingEnded, TrainingEvent, TrainingStarted
+from tui.training.background import TrainingEnded, TrainingEvent, TrainingStarted
 from tui.widgets.chat.receipt_card import ReceiptCard
 from tui.widgets.chat.transcript import Transcript
 from tui.widgets.chat.why_card import WhyCard

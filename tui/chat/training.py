@@ -13,8 +13,8 @@ from tui.chat.context import ChatContext
 from tui.chat.conversation import Conversation
 from tui.chat.model_offload import ModelOffload
 from tui.chat.thread_view import ThreadView
+from tui.training.background import BackgroundTrainings, TrainingEnded, TrainingEvent
 from tui.training.progress import Progress
-from tui.training.training import Training, TrainingEnded, TrainingEvent
 
 if TYPE_CHECKING:
     from trainer.night.run import Word
@@ -28,7 +28,7 @@ class TrainingController:
     ) -> None:
         self._context, self._thread, self._conversation = context, thread, conversation
         post = context.screen.post_message
-        self.trainings = Training(context.home, context.settings, post)
+        self.trainings = BackgroundTrainings(context.home, context.settings, post)
         self.offload: ModelOffload | None = None
         """None until the chat is open."""
 

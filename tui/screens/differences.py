@@ -28,7 +28,7 @@ from memory.kinds import in_words
 from tui.keys.bindings import bindings, hints, keyboard_of
 from tui.screens.modal import Modal
 from tui.terminal.sanitize import clean, one_line, padded
-from tui.training.training_effects import Changed, changed
+from tui.training.training_effects import TrainingEffect, training_effects
 from tui.views.difference_view import details
 from tui.views.mark_status import FATES, fate, held_before
 from tui.widgets.common.listing import Listing
@@ -78,7 +78,7 @@ class DifferencesScreen(Modal[Wish | None]):
         self._all: list[Difference] = []
         self._listed: list[Difference] = []
         self._held: frozenset[str] = frozenset()
-        self._changed: Mapping[str, Changed] = {}
+        self._effects: Mapping[str, TrainingEffect] = {}
         self._forgetting: str | None = None
         self._old: Difference | None = None
         # By name and not looked up: what was read may come when the screen is left and emptied.
@@ -109,7 +109,7 @@ class DifferencesScreen(Modal[Wish | None]):
         self._held = await asyncio.to_thread(held_before, self._home.adapters)
         self._sift()
         ids = [item.id for item in self._all]
-        self._changed = await asyncio.to_thread(changed, self._home.runs, ids)
+        self._effects = await asyncio.to_thread(training_effects, self._home.runs, ids)
         self._show(self._chosen)
 
     def _sift(self) -> None:
@@ -149,7 +149,7 @@ class DifferencesScreen(Modal[Wish | None]):
 
     def _show(self, item: Difference | None) -> None:
         whole = self._whole
-        lines = () if item is None else details(item, self._held, self._changed.get(item.id))
+        lines = () if item is None else details(item, self._held, self._effects.get(item.id))
         whole.update(Content("\n".join(clean(line) for line in lines)))
         self._scroll.scroll_home(animate=False)
 

@@ -1,8 +1,9 @@
-"""The training under way, whoever began it, from its beginning; else the last one, as it ended.
+"""The Training screen: the run in progress, whichever process runs it, or else the latest one.
 
-Phases, curves, how each lesson stands, the log. S stops it and keeps the best, A leaves nothing of it,
-both asked once; Esc goes back to the chat and the training goes on. All of it is read from the run's
-folder (`tui/training/run_follower.py`), so closing the chat or looking from several loses nothing.
+It shows stages, curves, results of the lessons and a log. S stops the run and keeps the best state, A
+aborts it; both ask first. Esc returns to the chat and the run continues. Everything is read from the
+run's folder (`tui/training/run_follower.py`), so the chat may be closed, and several screens may show
+the same run.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from tui.screens.modal import Modal
 from tui.screens.report import ReportScreen
 from tui.terminal.sanitize import one_line
 from tui.training.run_follower import RunFollower
-from tui.training.tries import Try
+from tui.training.trials import TrialState
 from tui.widgets.training.head import TrainingHead
 from tui.widgets.training.lesson_rows import LessonRows
 from tui.widgets.training.log import TrainingLog
@@ -42,16 +43,16 @@ from tui.widgets.training.phases import Phases
 
 DRAW_SECONDS = 0.25
 NARROW, SHORT = 64, 20
-"""Columns under which the curves give way, rows under which the phases do."""
+"""Columns below which the curves are hidden, rows below which the stages are."""
 
 
 def now() -> datetime:
-    """Return the time that the clock of the screen uses."""
+    """Return the current time; tests replace it."""
     return datetime.now(UTC)
 
 
 class TrainingScreen(Modal[None]):
-    """One look at the training of a home; `end` asks whatever trains there to stop or to abort."""
+    """Shows the training of a home; `end` asks the run in progress to stop or abort."""
 
     DEFAULT_CSS = """
     TrainingScreen { layout: vertical; background: $background; }
@@ -75,20 +76,20 @@ class TrainingScreen(Modal[None]):
     ) -> None:
         super().__init__()
         self._settings, self._end, self._runs = settings, end, home.runs
-        self._watch = RunFollower(home, journal)
+        self._follower = RunFollower(home, journal)
         self._asking: Word | None = None
-        self._told: Word | None = None
-        self._said = ""
+        self._requested: Word | None = None
+        self._message = ""
         self._chosen: int | None = None
-        """The try that is looked at; None follows the latest."""
+        """Index of the shown trial; None follows the latest."""
         self._drawn: object = None
-        # By name and not looked up: a clock may strike when the screen is left and emptied.
+        # Kept by name: a timer may fire when the screen has been closed and has no children.
         self._head, self._phases, self._plot = TrainingHead(), Phases(), LossPlot()
         self._lessons, self._log = LessonRows(), TrainingLog()
         self._foot = Static("", markup=False, classes="keys")
 
     def compose(self) -> ComposeResult:
-        """Lay the parts down."""
+        """Compose the parts of the screen."""
         yield self._head
         with Horizontal():
             yield self._phases
@@ -98,17 +99,17 @@ class TrainingScreen(Modal[None]):
         yield self._foot
 
     def on_mount(self) -> None:
-        """Look, and go on looking."""
+        """Start following the run."""
         self._fit()
-        self._watch.begin()
+        self._follower.begin()
         self.set_interval(DRAW_SECONDS, self._draw)
 
     def on_unmount(self) -> None:
-        """Look no more."""
-        self._watch.close()
+        """Stop following the run."""
+        self._follower.close()
 
     def on_resize(self, _event: events.Resize) -> None:
-        """Give the room to what matters most."""
+        """Hide what has no room."""
         self._fit()
         self.call_after_refresh(self._draw)
 
@@ -120,34 +121,44 @@ class TrainingScreen(Modal[None]):
     # --- showing -----------------------------------------------------------------------------
 
     def _draw(self) -> None:
-        """Show what is seen by now, if it is anything new."""
-        if not self._watch.looked.is_set():
+        """Show the run as it is now, if anything changed."""
+        if not self._follower.ready.is_set():
             return
-        seen, moment = self._watch.seen, now()
-        elapsed = seen.elapsed(moment)
-        word = told(seen.folder) if seen.alive and seen.folder else None
-        if not seen.alive:
-            self._told = self._asking = None
-        looks = (seen, int(elapsed), word, self._told, self._asking, self._said, self._chosen)
+        view, moment = self._follower.view, now()
+        elapsed = view.elapsed(moment)
+        word = told(view.folder) if view.alive and view.folder else None
+        if not view.alive:
+            self._requested = self._asking = None
+        content = (
+            view,
+            int(elapsed),
+            word,
+            self._requested,
+            self._asking,
+            self._message,
+            self._chosen,
+        )
         sizes = (self.size, self._plot.size, self.app.theme)
-        if self._drawn == (looks, sizes):
+        if self._drawn == (content, sizes):
             return
-        self._drawn = (looks, sizes)
-        self.set_class(seen.folder is None, "-none")
-        tried, taught = self._try, dict(seen.taught)
-        night = None if seen.alive else self._next_night(moment)
-        self._head.show(seen, elapsed, word or self._told, night, phase=self.has_class("-short"))
-        self._phases.show(seen, tried.number if tried else 0, elapsed)
-        self._plot.show(tried, several=len(seen.state.tries) > 1)
-        self._lessons.begin(tried, taught, len(seen.state.lessons))
-        self._log.begin(seen, taught)
+        self._drawn = (content, sizes)
+        self.set_class(view.folder is None, "-none")
+        trial, texts = self._trial, dict(view.texts)
+        night = None if view.alive else self._next_night(moment)
+        self._head.show(
+            view, elapsed, word or self._requested, night, phase=self.has_class("-short")
+        )
+        self._phases.show(view, trial.number if trial else 0, elapsed)
+        self._plot.show(trial, several=len(view.state.trials) > 1)
+        self._lessons.begin(trial, texts, len(view.state.lessons))
+        self._log.begin(view, texts)
         self._draw_keys()
 
     @property
-    def _try(self) -> Try | None:
-        tries = self._watch.seen.state.tries
-        at = len(tries) - 1 if self._chosen is None else min(self._chosen, len(tries) - 1)
-        return tries[at] if tries else None
+    def _trial(self) -> TrialState | None:
+        trials = self._follower.view.state.trials
+        at = len(trials) - 1 if self._chosen is None else min(self._chosen, len(trials) - 1)
+        return trials[at] if trials else None
 
     def _next_night(self, moment: datetime) -> datetime | None:
         from trainer.night.due_time import next_run
@@ -167,21 +178,21 @@ class TrainingScreen(Modal[None]):
         )
 
     def _keys(self) -> str:
-        keyboard, seen = keyboard_of(self.app), self._watch.seen
-        if self._asking or self._said:
-            return self._question(self._asking) if self._asking else self._said
+        keyboard, view = keyboard_of(self.app), self._follower.view
+        if self._asking or self._message:
+            return self._question(self._asking) if self._asking else self._message
         pairs: list[tuple[str, str]] = []
-        if seen.alive:
+        if view.alive:
             pairs = [("train_stop", tr("stop and keep")), ("train_abort", tr("abort"))]
-        elif seen.folder is not None:
+        elif view.folder is not None:
             pairs = [("train_report", tr("report"))]
-        if len(seen.state.tries) > 1:
+        if len(view.state.trials) > 1:
             pairs.append(("try_before", tr("other try")))
-        if seen.folder is not None:
+        if view.folder is not None:
             pairs.append(("train_pane", tr("log") if self._lessons_focused else tr("lessons")))
-        back = tr("Esc back, it goes on") if seen.alive else tr("Esc back")
+        back = tr("Esc back, it goes on") if view.alive else tr("Esc back")
         more = ["↑ ↓"] if pairs else []
-        while True:  # on a narrow screen what matters least goes first
+        while True:  # on a narrow screen the least important hints are dropped
             line = " · ".join(filter(None, [hints(keyboard, pairs), *more, back]))
             if cell_len(line) <= self.size.width - 2 or not pairs:
                 return line
@@ -197,43 +208,43 @@ class TrainingScreen(Modal[None]):
     # --- keys --------------------------------------------------------------------------------
 
     def action_ask(self, word: Word) -> None:
-        """Ask whether to end it; asked again, end it."""
-        self._said = ""
-        if not self._watch.seen.alive:
-            self._said = tr("Nothing trains now.")
+        """Ask whether to end the run; on the second press, end it."""
+        self._message = ""
+        if not self._follower.view.alive:
+            self._message = tr("Nothing trains now.")
         elif self._asking == word:
             self._asking = None
             try:
                 self._end(word)
-                self._told = word
+                self._requested = word
             except DiscernError as error:
-                self._said = render(error.sentence)
+                self._message = render(error.sentence)
         else:
             self._asking = word
         self._draw()
 
     def action_walk(self, step: int) -> None:
-        """Look at the try before or after; the last one is followed again."""
-        tries = self._watch.seen.state.tries
-        at = (len(tries) - 1 if self._chosen is None else self._chosen) + step
-        self._chosen = max(0, at) if at < len(tries) - 1 else None
-        self._said = ""
+        """Show the previous or next trial; the last one is followed again."""
+        trials = self._follower.view.state.trials
+        at = (len(trials) - 1 if self._chosen is None else self._chosen) + step
+        self._chosen = max(0, at) if at < len(trials) - 1 else None
+        self._message = ""
         self._draw()
 
     def action_pane(self) -> None:
-        """Give the keyboard to the log, or back to the lessons; it gets the most room, too."""
+        """Move the focus between the lessons and the log; the focused one gets the most room."""
         (self._log if self._lessons_focused else self._lessons).focus()
-        self._drawn, self._said = None, ""
+        self._drawn, self._message = None, ""
         self._draw()
 
     @work(group="report", exclusive=True)
     async def action_report(self) -> None:
-        """Open the report of the run that is shown."""
-        folder = self._watch.seen.folder
+        """Open the report of the shown run."""
+        folder = self._follower.view.folder
         if folder is None:
             return
-        if self._watch.seen.alive:
-            self._said = tr("The report comes when the training has ended.")
+        if self._follower.view.alive:
+            self._message = tr("The report comes when the training has ended.")
             self._draw()
             return
         found = await asyncio.to_thread(every, self._runs)
@@ -241,11 +252,11 @@ class TrainingScreen(Modal[None]):
         if found and found[0][0] == folder:
             self.app.push_screen(ReportScreen(found))
         else:
-            self._said = tr("This run was cut off and left no report.")
+            self._message = tr("This run was cut off and left no report.")
             self._draw()
 
     def action_leave(self) -> None:
-        """Take a question back, or go back to the chat; the training goes on."""
+        """Cancel the question, or return to the chat; the run continues."""
         if self._asking:
             self._asking = None
             self._draw()

@@ -1,4 +1,4 @@
-"""Text of a training's log entries. The trainer's own sentences are translated where they are known."""
+"""Text of the entries in a training's log."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ REASONS = {
     "time": "the time was used up",
     "stopped": "it was stopped",
 }
-"""Why a try's training ended."""
+"""Reasons for which the training of a trial ended."""
 VERDICTS = {
     "published": "published",
     "rejected": "not taken",
     "practised": "practised",
     "failed": "broke off",
 }
-"""How a run ended."""
+"""Outcomes of a run."""
 
 NameOf = Callable[[str, str], str]
-"""(difference, kind of lesson) → what it asks."""
+"""(difference, kind of lesson) → the question to show."""
 
 
-def said(entry: Entry, name_of: NameOf) -> str:
+def entry_text(entry: Entry, name_of: NameOf) -> str:
     """Return a log entry as one line of text that is safe to print."""
     return one_line(_said(entry.item, name_of))
 

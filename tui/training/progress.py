@@ -24,7 +24,7 @@ PHASES = {
     "publish": "publishing",
     "report": "writing the report",
 }
-# Where a phase begins and ends on the bar of the whole.
+# Start and end of each phase on the progress bar.
 SHARES = {
     "start": (0.0, 0.02),
     "room": (0.02, 0.02),
@@ -44,7 +44,7 @@ SHARES = {
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A training under way; `done` of `total` counts within the phase."""
+    """Progress of a training; `done` of `total` counts within the phase."""
 
     source: str = "train"
     phase: str = "start"
@@ -56,12 +56,12 @@ class Progress:
 
     @property
     def label(self) -> str:
-        """The phase in words."""
+        """The phase for display."""
         return tr(PHASES.get(self.phase, self.phase))
 
     @property
     def share(self) -> float:
-        """How far the whole is, 0 to 1, as well as it can be known."""
+        """Estimated progress of the whole training, 0 to 1."""
         begins, ends = SHARES.get(self.phase, (0.0, 0.0))
         within = min(1.0, self.done / self.total) if self.total else 0.0
         return begins + (ends - begins) * within
@@ -104,13 +104,13 @@ def count_in(event: Event) -> tuple[int, int] | None:
 
 
 def bar(share: float, width: int) -> str:
-    """Return a bar of `width` columns, filled by `share`."""
+    """Return a bar of `width` columns, filled to `share` (0 to 1)."""
     filled = round(width * min(1.0, max(0.0, share)))
     return "█" * filled + "░" * (width - filled)
 
 
 def sparkline(values: tuple[float, ...], width: int, top: float = 0.0) -> str:
-    """Return the finite values as `width` bars at most, from 0 to `top`, else to the largest."""
+    """Return the finite values as at most `width` bars, scaled to `top` or else to the largest."""
     values = tuple(value for value in values if math.isfinite(value))
     if not values or width <= 0:
         return ""
@@ -123,7 +123,7 @@ def sparkline(values: tuple[float, ...], width: int, top: float = 0.0) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Return minutes and seconds, and hours where there are any."""
+    """Format a duration as m:ss, or h:mm:ss from one hour."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

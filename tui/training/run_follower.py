@@ -1,7 +1,7 @@
-"""What trains in this home, watched from its run's folder: whoever began it, and from its beginning.
+"""Follow the training runs of a home from the files in their folders, whichever process runs them.
 
-A thread follows the run in progress, or reads the last one when none is; the screen looks at `seen`
-when it draws. Nothing is asked of the process that trains, so any number of screens may watch.
+A thread follows the run in progress, or reads the latest one if there is none; the screen reads `view`
+when it draws. The training process is not involved, so any number of screens may follow it.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from memory.journal.journal import Journal
 from memory.settings.paths import Home
 from trainer.night.run import EVENTS, follow, going_on
 from trainer.report.report import folders
-from tui.training.remaining_time import Past, earlier
+from tui.training.remaining_time import EarlierRun, find_earlier_run
 from tui.training.state import TrainingState, read_state
 
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Taught:
-    """The words of a difference that a lesson comes from."""
+class LessonText:
+    """Text of the difference that a lesson teaches."""
 
     asked: str
     sounds: str
@@ -33,19 +33,19 @@ class Taught:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """A run as it is seen; `folder` is None while there was none at all."""
+class RunView:
+    """A run as the screen shows it; `folder` is None if there has been no run."""
 
     folder: Path | None = None
     state: TrainingState = field(default_factory=TrainingState)
     alive: bool = False
-    past: Past | None = None
-    taught: tuple[tuple[str, Taught], ...] = ()
-    """The differences by their ids."""
+    past: EarlierRun | None = None
+    texts: tuple[tuple[str, LessonText], ...] = ()
+    """Pairs of a difference's id and its text."""
 
     @property
     def began(self) -> datetime | None:
-        """When it began; the name of its folder tells it too, to the second."""
+        """Start of the run; if its events lack it, from the folder's name, to the second."""
         if self.state.began is not None or self.folder is None:
             return self.state.began
         try:
@@ -54,48 +54,48 @@ class Seen:
             return None
 
     def elapsed(self, now: datetime) -> float:
-        """Seconds since it began, up to its end."""
+        """Return the seconds since the run began, up to its end."""
         if not self.alive or self.began is None:
             return self.state.at
         return max(self.state.at, (now - self.began).total_seconds())
 
 
 class RunFollower:
-    """Follows the runs of a home in a thread of its own."""
+    """Follows the runs of a home in its own thread."""
 
     def __init__(self, home: Home, journal: Journal) -> None:
         self._home, self._journal = home, journal
-        self._leave = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="discern-watch", daemon=True)
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="discern-watch", daemon=True)
         self._read: object = None
-        """Which run was read last, and how far it had come by then."""
-        self.seen = Seen()
-        self.looked = threading.Event()
-        """Set once it is known whether there is anything to see."""
+        """The run that was read last, and the size of its events then."""
+        self.view = RunView()
+        self.ready = threading.Event()
+        """Set once it is known whether there is a run."""
 
     def begin(self) -> None:
-        """Start looking."""
+        """Start the thread."""
         self._thread.start()
 
     def close(self) -> None:
-        """Stop looking, and let go of the journal."""
-        self._leave.set()
+        """Stop the thread; it no longer uses the journal."""
+        self._closed.set()
         if self._thread.is_alive():
             self._thread.join(1.0)
 
-    def _watch(self) -> None:
-        while not self._leave.is_set():
+    def _run(self) -> None:
+        while not self._closed.is_set():
             folder = going_on(self._home)
             alive = folder is not None
             folder = folder or self._last()
             if folder is not None and (alive or self._stamp(folder) != self._read):
                 self._read = self._stamp(folder)
-                self._see(folder, alive=alive)
-            self.looked.set()
-            self._leave.wait(LOOK_SECONDS)
+                self._show(folder, alive=alive)
+            self.ready.set()
+            self._closed.wait(POLL_SECONDS)
 
     def _last(self) -> Path | None:
-        """Return the newest run that told anything."""
+        """Return the newest run that has events."""
         every = folders(self._home.runs)
         return next((folder for folder in every if (folder / EVENTS).exists()), None)
 
@@ -105,34 +105,34 @@ class RunFollower:
             return folder, (folder / EVENTS).stat().st_size
         return folder, 0
 
-    def _see(self, folder: Path, *, alive: bool) -> None:
-        """Read a run: the last one at once, one that goes on from its beginning and then as it goes."""
+    def _show(self, folder: Path, *, alive: bool) -> None:
+        """Show a run: its final state, or if it is alive every state until it ends."""
         if not alive:
             state = read_state(folder)
-            self.seen = Seen(folder, state, taught=self._words(state))
+            self.view = RunView(folder, state, texts=self._texts(state))
             return
-        seen = Seen(folder, alive=True)
-        for logged in follow(folder, leave=self._leave):
-            before, state = seen.state, seen.state.after(logged)
-            seen = replace(seen, state=state)
+        view = RunView(folder, alive=True)
+        for logged in follow(folder, leave=self._closed):
+            before, state = view.state, view.state.after(logged)
+            view = replace(view, state=state)
             if state.model != before.model:
-                seen = replace(seen, past=earlier(self._home.runs, state, folder))
+                view = replace(view, past=find_earlier_run(self._home.runs, state, folder))
             if state.lessons != before.lessons:
-                seen = replace(seen, taught=self._words(state))
-            self.seen = seen
-            self.looked.set()
-        if not self._leave.is_set():
-            self.seen = replace(seen, alive=False)
+                view = replace(view, texts=self._texts(state))
+            self.view = view
+            self.ready.set()
+        if not self._closed.is_set():
+            self.view = replace(view, alive=False)
 
-    def _words(self, state: TrainingState) -> tuple[tuple[str, Taught], ...]:
-        """Look up what the lessons were made of; what was forgotten meanwhile is not there."""
+    def _texts(self, state: TrainingState) -> tuple[tuple[str, LessonText], ...]:
+        """Look up the text of the lessons; forgotten differences are missing."""
         wanted = {lesson.difference for lesson in state.lessons}
         try:
             found = self._journal.differences.all() if wanted else []
         except DiscernError:
             return ()
         return tuple(
-            (item.id, Taught(item.asked, item.contrast.sounds or item.replied, item.kind))
+            (item.id, LessonText(item.asked, item.contrast.sounds or item.replied, item.kind))
             for item in found
             if item.id in wanted
         )

@@ -32,10 +32,10 @@ from trainer.events import (
 )
 from trainer.night.run import EVENTS
 from tui.training.progress import Progress, count_in
-from tui.training.tries import LessonState, Try
+from tui.training.trials import LessonState, TrialState
 
-LOGGED = 2000
-"""Entries that the log keeps at most; then a quarter of them goes at once."""
+MAX_ENTRIES = 2000
+"""Size of the log at which its oldest quarter is dropped."""
 
 STAGES: Mapping[str, tuple[str, ...]] = {
     "room": ("room",),
@@ -48,23 +48,23 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "gate": ("gate",),
     "publish": ("publish", "report"),
 }
-"""What a training goes through, in order, each with the events' phases that belong to it."""
-AGAIN = ("load", "train", "export", "gate")
-"""Stages that each try goes through anew."""
+"""Stages of a training in order, each with the event phases that belong to it."""
+PER_TRIAL = ("load", "train", "export", "gate")
+"""Stages that are repeated for each trial."""
 _OF_PHASE = {phase: stage for stage, phases in STAGES.items() for phase in phases}
 
 
 @dataclass(frozen=True, slots=True)
 class StageSpan:
-    """One stage as it was gone through; times in seconds since the run began."""
+    """Times and count of one stage; times are in seconds since the run began."""
 
     stage: str
     attempt: int
     began: float
     since: float
-    """When its counting began."""
+    """Start of the current count."""
     last: float
-    """When it was heard of last."""
+    """Time of its latest event."""
     ended: float | None = None
     done: int = 0
     total: int = 0
@@ -72,7 +72,7 @@ class StageSpan:
 
 @dataclass(frozen=True, slots=True)
 class StageStarted:
-    """A stage began; `total` is what it counts to, `attempt` and `rate` are the current try's."""
+    """A stage began; `total` is what it counts to, `attempt` and `rate` are the current trial's."""
 
     stage: str
     total: int
@@ -95,7 +95,7 @@ LogItem: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry of the log; `tui/training/log_text.py` words it."""
+    """An entry of the log; `tui/training/log_text.py` has its text."""
 
     at: float
     item: LogItem
@@ -103,19 +103,19 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class TrainingState:
-    """Where a training stands. `at` is the time of the last event, in seconds since it began."""
+    """State of a training. `at` is the time of the latest event, in seconds since the run began."""
 
     began: datetime | None = None
     at: float = 0.0
     pid: int = 0
     model: str = ""
     planned: int = 1
-    """Tries that are made at most; in a practice all of them are."""
+    """Most trials that are made; a practice makes all of them."""
     practice: bool = False
     differences: int = 0
     lessons: tuple[LessonState, ...] = ()
     spans: tuple[StageSpan, ...] = ()
-    tries: tuple[Try, ...] = ()
+    trials: tuple[TrialState, ...] = ()
     log: tuple[Entry, ...] = ()
     progress: Progress = field(default_factory=Progress)
     verdict: str = ""
@@ -123,18 +123,18 @@ class TrainingState:
 
     @property
     def ended(self) -> bool:
-        """Whether the run told its end."""
+        """Whether the run reported its end."""
         return bool(self.verdict)
 
     @property
-    def now(self) -> StageSpan | None:
-        """The stage under way, or the one in which it broke off."""
+    def current_stage(self) -> StageSpan | None:
+        """The stage in progress, or the one in which the run failed."""
         return self.spans[-1] if self.spans and self.spans[-1].ended is None else None
 
     def span(self, stage: str, attempt: int) -> StageSpan | None:
-        """Return a stage as a try went through it; the tries share those that are gone through once."""
+        """Return the span of a stage in a trial; trials share the stages that are not repeated."""
         for span in reversed(self.spans):
-            if span.stage == stage and (stage not in AGAIN or span.attempt == attempt):
+            if span.stage == stage and (stage not in PER_TRIAL or span.attempt == attempt):
                 return span
         return None
 
@@ -144,8 +144,8 @@ class TrainingState:
         at = self.at if logged.at is None else logged.at
         state = replace(self, at=at, progress=self.progress.after(event))
         if isinstance(event, TrialStarted):
-            started = Try(event.attempt, event.rate, state.lessons)
-            state = replace(state, tries=(*state.tries, started))
+            started = TrialState(event.attempt, event.rate, state.lessons)
+            state = replace(state, trials=(*state.trials, started))
         state = _advance(state, event)
         match event:
             case Started():
@@ -158,27 +158,27 @@ class TrainingState:
                     practice=event.practice,
                 )
             case Composing(differences=count):
-                return replace(state, differences=count).noting(StageStarted("compose", count))
+                return replace(state, differences=count).with_entry(StageStarted("compose", count))
             case LessonsComposed():
                 return replace(state, lessons=tuple(LessonState(*size) for size in event.lessons))
             case Trained():
-                return state.noting(event)
+                return state.with_entry(event)
             case Reported():
                 event = replace(event, verdict=event.verdict or "ended")
                 state = replace(state, verdict=event.verdict, sentence=event.sentence)
-                return state.noting(event)
-        return _advance_try(state, event) if state.tries else state
+                return state.with_entry(event)
+        return _advance_trial(state, event) if state.trials else state
 
-    def noting(self, item: LogItem) -> TrainingState:
+    def with_entry(self, item: LogItem) -> TrainingState:
         """Return the state with another entry in the log."""
-        kept = self.log if len(self.log) < LOGGED else self.log[LOGGED // 4 :]
+        kept = self.log if len(self.log) < MAX_ENTRIES else self.log[MAX_ENTRIES // 4 :]
         return replace(self, log=(*kept, Entry(self.at, item)))
 
-    def trying(self, **values: Any) -> TrainingState:
-        """Return the state with the last try changed; without a try there is nothing to change."""
-        if not self.tries:
+    def with_trial(self, **values: Any) -> TrainingState:
+        """Return the state with the current trial changed; unchanged if there is no trial."""
+        if not self.trials:
             return self
-        return replace(self, tries=(*self.tries[:-1], replace(self.tries[-1], **values)))
+        return replace(self, trials=(*self.trials[:-1], replace(self.trials[-1], **values)))
 
 
 def _advance(state: TrainingState, event: Event) -> TrainingState:
@@ -186,18 +186,18 @@ def _advance(state: TrainingState, event: Event) -> TrainingState:
     stage = _OF_PHASE.get(event.phase)
     if stage is None or (isinstance(event, Reported) and event.verdict == "failed"):
         return state  # a failed run ends in the stage that failed
-    attempt = state.tries[-1].number if state.tries else 0
+    attempt = state.trials[-1].number if state.trials else 0
     count = count_in(event)
-    span, at = state.now, state.at
+    span, at = state.current_stage, state.at
     if span is None or (span.stage, span.attempt) != (stage, attempt):
         closed = (*state.spans[:-1], replace(span, ended=at)) if span else state.spans
         span = StageSpan(stage, attempt, at, at, at)
         state = replace(state, spans=(*closed, span))
         # Composing, training and the report have entries of their own.
         if stage not in ("compose", "train") and not isinstance(event, Reported):
-            rate = state.tries[-1].rate if state.tries else 0.0
+            rate = state.trials[-1].rate if state.trials else 0.0
             total = count[1] if count else 0
-            state = state.noting(StageStarted(stage, total, attempt, rate))
+            state = state.with_entry(StageStarted(stage, total, attempt, rate))
     done, total = count or (span.done, span.total)
     since = at if done < span.done else span.since  # the gate counts again for each scale
     span = replace(span, since=since, last=at, done=done, total=total)
@@ -206,20 +206,20 @@ def _advance(state: TrainingState, event: Event) -> TrainingState:
     return replace(state, spans=(*state.spans[:-1], span))
 
 
-def _advance_try(state: TrainingState, event: Event) -> TrainingState:
-    """Apply an event to the current try."""
-    current = state.tries[-1]
+def _advance_trial(state: TrainingState, event: Event) -> TrainingState:
+    """Apply an event to the current trial."""
+    current = state.trials[-1]
     match event:
         case StepsPlanned(steps=steps):
-            state = state.trying(
+            state = state.with_trial(
                 steps=steps, planned=steps, threads=event.threads, precision=event.precision
             )
-            return state.noting(event)
+            return state.with_entry(event)
         case BatchHalved():
-            return state.noting(event)
+            return state.with_entry(event)
         case Step():
             lessons, fresh = current.with_results(event.lessons)
-            state = state.trying(
+            state = state.with_trial(
                 step=event.step,
                 steps=event.steps,
                 loss=current.loss.after(event.loss),
@@ -229,19 +229,19 @@ def _advance_try(state: TrainingState, event: Event) -> TrainingState:
                 memory_mb=event.memory_mb,
             )
             if event.step % max(1, round(current.planned / 10)) == 0:
-                state = state.noting(event)
+                state = state.with_entry(event)
             for lesson in fresh:
-                state = state.noting(FirstRight(lesson.difference, lesson.kind))
+                state = state.with_entry(FirstRight(lesson.difference, lesson.kind))
             return state
         case Judged(reproduced=reproduced):
             lessons = current.lessons
             if len(reproduced) == len(lessons):
                 lessons = tuple(
-                    replace(lesson, said=right)
+                    replace(lesson, reproduced=right)
                     for lesson, right in zip(lessons, reproduced, strict=True)
                 )
-            state = state.trying(passed=event.passed, sentence=event.sentence, lessons=lessons)
-            return state.noting(event)
+            state = state.with_trial(passed=event.passed, sentence=event.sentence, lessons=lessons)
+            return state.with_entry(event)
     return state
 
 

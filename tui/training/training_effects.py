@@ -1,7 +1,4 @@
-"""What each difference changed: the reply before and after, as the latest training that had it found.
-
-Read from the reports that the runs left; a run without one (cut off, removed) says nothing.
-"""
+"""Effect of training on each difference: its reply before and after, from the reports of the runs."""
 
 from __future__ import annotations
 
@@ -12,13 +9,13 @@ from pathlib import Path
 
 from trainer.report.report import Fate, folders, read_report
 
-MOST = 50
-"""Reports that are read at most, the latest."""
+MAX_REPORTS = 50
+"""Most reports read, newest first."""
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
-    """One lesson of a difference as it came out of a training; `adapter` is None if none was made."""
+class TrainingEffect:
+    """Result of one lesson of a difference in a training; `adapter` is None if none was made."""
 
     at: datetime
     adapter: str | None
@@ -26,13 +23,13 @@ class Changed:
     fate: Fate
 
 
-def changed(runs: Path, wanted: Iterable[str]) -> Mapping[str, Changed]:
-    """Return what the latest training found of each difference in `wanted` that was ever trained.
+def training_effects(runs: Path, wanted: Iterable[str]) -> Mapping[str, TrainingEffect]:
+    """Return the latest training result of each difference in `wanted` that was ever trained.
 
-    Of several lessons of a difference the one that failed is told, else the first.
+    If a difference has several lessons, the result is that of one that failed, else the first.
     """
-    missing, found = set(wanted), dict[str, Changed]()
-    for folder in folders(runs)[:MOST]:
+    missing, found = set(wanted), dict[str, TrainingEffect]()
+    for folder in folders(runs)[:MAX_REPORTS]:
         if not missing:
             break
         report = read_report(folder)
@@ -42,5 +39,7 @@ def changed(runs: Path, wanted: Iterable[str]) -> Mapping[str, Changed]:
         for fate in sorted(report.fates, key=lambda fate: fate.good):
             if fate.trained and fate.difference in missing:
                 missing.discard(fate.difference)
-                found[fate.difference] = Changed(report.started, report.adapter, published, fate)
+                found[fate.difference] = TrainingEffect(
+                    report.started, report.adapter, published, fate
+                )
     return found

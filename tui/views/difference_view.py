@@ -15,13 +15,13 @@ from tui.views.mark_status import fate
 
 if TYPE_CHECKING:
     from memory.difference import Difference
-    from tui.training.training_effects import Changed
+    from tui.training.training_effects import TrainingEffect
 
 ROOM = 10
 """Columns of a row's name at least; the two longest may ask for more."""
 
 
-def details(item: Difference, held: frozenset[str], change: Changed | None) -> Iterator[str]:
+def details(item: Difference, held: frozenset[str], change: TrainingEffect | None) -> Iterator[str]:
     """Yield the lines; `held` as for `mark_status.fate`, `change` what the latest training found."""
     stands = fate(item, held)
     facts = (
@@ -52,7 +52,7 @@ def details(item: Difference, held: frozenset[str], change: Changed | None) -> I
         yield from _change(change)
 
 
-def _change(change: Changed) -> Iterator[str]:
+def _change(change: TrainingEffect) -> Iterator[str]:
     """Return what it changed: the reply without the adapter and with it, as the gate measured them."""
     lesson, at = change.fate, f"{change.at.astimezone():%Y-%m-%d %H:%M}"
     if change.published and change.adapter:

@@ -126,7 +126,7 @@ def test_a_damaged_file_of_a_run_stops_neither_forget_nor_report_nor_chat(
     with Journal(home.journal) as journal:
         watch = RunFollower(home, journal)
         watch.begin()
-        assert watch.looked.wait(30)
+        assert watch.ready.wait(30)
         watch.close()
     capsys.readouterr()
     assert run(["memory", "forget", kept, "--yes"]) == 0

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tui.training.plots import curve, logarithmic
+from tui.training.plots import draw_curve, spans_magnitudes
 
 
 def test_a_rising_line_goes_from_the_lower_left_to_the_upper_right() -> None:
-    rows = curve([0.0, 1.0], 6, 3, 0.0, 1.0)
+    rows = draw_curve([0.0, 1.0], 6, 3, 0.0, 1.0)
     assert [len(row) for row in rows] == [6, 6, 6]
     assert rows[0].strip()
     assert rows[0].index(rows[0].strip()) >= 4
@@ -15,23 +15,23 @@ def test_a_rising_line_goes_from_the_lower_left_to_the_upper_right() -> None:
 
 
 def test_a_steep_part_has_no_holes() -> None:
-    rows = curve([8.0, 0.0, 0.0, 0.0], 8, 6, 0.0, 8.0)
+    rows = draw_curve([8.0, 0.0, 0.0, 0.0], 8, 6, 0.0, 8.0)
     assert all(row.strip() for row in rows)
 
 
 def test_many_values_share_a_column_by_their_mean() -> None:
-    flat = curve([0.0, 1.0] * 500, 5, 4, 0.0, 1.0)
+    flat = draw_curve([0.0, 1.0] * 500, 5, 4, 0.0, 1.0)
     assert sum(bool(row.strip()) for row in flat) <= 2
 
 
 def test_nothing_to_draw_draws_nothing() -> None:
-    assert curve([], 3, 2, 0.0, 1.0) == ["   ", "   "]
-    assert curve([1.0], 0, 0, 0.0, 1.0) == []
-    assert curve([2.0, 2.0], 2, 1, 2.0, 2.0) != ["  "]
+    assert draw_curve([], 3, 2, 0.0, 1.0) == ["   ", "   "]
+    assert draw_curve([1.0], 0, 0, 0.0, 1.0) == []
+    assert draw_curve([2.0, 2.0], 2, 1, 2.0, 2.0) != ["  "]
 
 
 def test_values_far_apart_are_drawn_by_their_logarithms() -> None:
-    assert logarithmic([9.0, 0.1])
-    assert not logarithmic([9.0, 1.0])
-    assert not logarithmic([9.0, 0.0])
-    assert not logarithmic([])
+    assert spans_magnitudes([9.0, 0.1])
+    assert not spans_magnitudes([9.0, 1.0])
+    assert not spans_magnitudes([9.0, 0.0])
+    assert not spans_magnitudes([])

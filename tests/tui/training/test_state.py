@@ -14,17 +14,23 @@ from tests.tui.recorded import ASKED, BEGAN, EVENTS, judged
 from trainer.events import read_logged
 from trainer.night.night import run_night
 from trainer.night.request import RunRequest
-from tui.training.log_text import said
-from tui.training.remaining_time import Left, Past, about, earlier, left
+from tui.training.log_text import entry_text
+from tui.training.remaining_time import (
+    EarlierRun,
+    Remaining,
+    estimate,
+    find_earlier_run,
+    rough_time,
+)
 from tui.training.state import (
-    LOGGED,
+    MAX_ENTRIES,
     STAGES,
     FirstRight,
     StageStarted,
     TrainingState,
     read_state,
 )
-from tui.training.tries import MOST, Course
+from tui.training.trials import MAX_POINTS, Curve
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +49,8 @@ def test_a_recorded_run_is_told_whole(states: list[TrainingState]) -> None:
     assert (end.planned, end.practice, end.differences) == (2, False, 6)
     assert end.verdict == "published"
     assert end.ended
-    assert end.now is None
-    assert [(one.number, one.rate, one.passed, one.good) for one in end.tries] == [
+    assert end.current_stage is None
+    assert [(one.number, one.rate, one.passed, one.good) for one in end.trials] == [
         (1, 1e-5, False, 0),
         (2, 6e-3, True, 7),
     ]
@@ -52,8 +58,8 @@ def test_a_recorded_run_is_told_whole(states: list[TrainingState]) -> None:
         (ASKED[0][0], "contrast"),
         (ASKED[0][0], "naming"),
     ]
-    second = end.tries[1]
-    assert all(lesson.said and lesson.right <= lesson.wordings for lesson in second.lessons)
+    second = end.trials[1]
+    assert all(lesson.reproduced and lesson.right <= lesson.wordings for lesson in second.lessons)
     losses = [event["loss"] for event in EVENTS if "loss" in event]
     assert second.loss.points == tuple(losses[-second.step :])
     assert second.learnt.points[-1] > 0.9
@@ -82,19 +88,19 @@ def test_the_stages_follow_one_another_and_their_times_add_up(states: list[Train
 def test_a_lesson_counts_as_right_by_its_margin_and_later_by_the_gate(
     states: list[TrainingState],
 ) -> None:
-    tried = [state.tries[-1] for state in states if state.tries]
+    tried = [state.trials[-1] for state in states if state.trials]
     assert tried[0].good == 0
     assert max(one.good for one in tried) == 7
     for one in tried:
         for lesson in one.lessons:
-            if lesson.said is None:
+            if lesson.reproduced is None:
                 assert lesson.good == (lesson.margin is not None and lesson.margin > 0)
     firsts = [entry for entry in states[-1].log if isinstance(entry.item, FirstRight)]
     assert len(firsts) == 7  # each once, however often it was lost and found again
 
 
 def test_the_log_says_each_of_its_entries_in_words(states: list[TrainingState]) -> None:
-    lines = [said(entry, lambda one, kind: f"{kind} {one}") for entry in states[-1].log]
+    lines = [entry_text(entry, lambda one, kind: f"{kind} {one}") for entry in states[-1].log]
     assert lines[0] == "composing lessons from 6 differences"
     assert "try 1, rate 1e-05: loading the weights" in lines
     assert "learning in 90 steps at most, 1 thread, float32" in lines
@@ -107,30 +113,30 @@ def test_the_log_says_each_of_its_entries_in_words(states: list[TrainingState]) 
 def test_what_is_left_comes_from_the_pace_and_from_an_earlier_run(
     states: list[TrainingState],
 ) -> None:
-    half = next(state for state in states if state.tries and state.tries[-1].step == 45)
-    span = half.now
+    half = next(state for state in states if state.trials and state.trials[-1].step == 45)
+    span = half.current_stage
     assert span is not None
     pace = (span.last - span.began) / 45
-    alone = left(half, None, half.at)
+    alone = estimate(half, None, half.at)
     assert alone.stage == pytest.approx(45 * pace)
     assert alone.whole is None
-    later = left(half, None, half.at + 1)
+    later = estimate(half, None, half.at + 1)
     assert later.stage == pytest.approx(45 * pace - 1)
-    past = Past(dict.fromkeys(STAGES, 2.0), differences=6)
-    whole = left(half, past, half.at).whole
+    past = EarlierRun(dict.fromkeys(STAGES, 2.0), differences=6)
+    whole = estimate(half, past, half.at).whole
     assert whole == pytest.approx(45 * pace + 3 * 2.0)  # export, gate, publish
-    begun = left(states[0], past, 0.5)
+    begun = estimate(states[0], past, 0.5)
     assert begun.stage == 1.5
-    assert left(states[0], None, 0.5) == Left(None, None) == left(states[-1], past, 30)
+    assert estimate(states[0], None, 0.5) == Remaining(None, None) == estimate(states[-1], past, 30)
 
 
 def test_an_earlier_run_of_the_same_model_that_was_judged_is_taken(
     home: Home, states: list[TrainingState]
 ) -> None:
     begun, now = states[5], home.runs / "20990101T000000"
-    assert earlier(home.runs, begun, now) is None
+    assert find_earlier_run(home.runs, begun, now) is None
     folder = judged(home, "20260101T000000")
-    past = earlier(home.runs, begun, now)
+    past = find_earlier_run(home.runs, begun, now)
     assert past is not None
     assert past.differences == 6
     twice = [span for span in states[-1].spans if span.stage == "train"]
@@ -138,8 +144,8 @@ def test_an_earlier_run_of_the_same_model_that_was_judged_is_taken(
     assert past.seconds["train"] == pytest.approx(took, abs=0.01)
     judged(home, "20260102T000000", model="another.gguf")
     judged(home, "20260103T000000", attempts=())  # one that broke off
-    assert earlier(home.runs, begun, now) == past
-    assert earlier(home.runs, begun, folder) is None  # never itself nor a later one
+    assert find_earlier_run(home.runs, begun, now) == past
+    assert find_earlier_run(home.runs, begun, folder) is None  # never itself nor a later one
 
 
 def test_a_run_made_today_tells_its_lessons(home: Home, tiny: Path) -> None:
@@ -147,16 +153,16 @@ def test_a_run_made_today_tells_its_lessons(home: Home, tiny: Path) -> None:
     report = run_night(RunRequest(home, quick_settings(home), tiny))
     state = read_state(Path(report.run))
     assert state.verdict == report.verdict
-    assert len(state.tries) == 1
+    assert len(state.trials) == 1
     assert {lesson.difference for lesson in state.lessons} == {
         fate.difference for fate in report.fates
     }
     assert [lesson.kind for lesson in state.lessons].count("naming") == 1
-    assert all(lesson.said is not None for lesson in state.tries[0].lessons)
-    assert any(lesson.margin is not None for lesson in state.tries[0].lessons)
+    assert all(lesson.reproduced is not None for lesson in state.trials[0].lessons)
+    assert any(lesson.margin is not None for lesson in state.trials[0].lessons)
     assert state.differences == 2
     assert state.began == report.started
-    past = earlier(home.runs, state, home.runs / "20990101T000000")
+    past = find_earlier_run(home.runs, state, home.runs / "20990101T000000")
     assert past is not None
     assert past.differences == 2
     assert past.seconds["train"] > 0
@@ -186,31 +192,31 @@ def test_events_gone_wrong_are_passed_over(
         after = before.after(logged) if logged else before
         assert len(after.lessons) in (0, len(before.lessons))
         for entry in after.log:
-            assert said(entry, lambda one, _kind: one)
-        left(after, Past(dict.fromkeys(STAGES, 1.0), 6), 40.0)
+            assert entry_text(entry, lambda one, _kind: one)
+        estimate(after, EarlierRun(dict.fromkeys(STAGES, 1.0), 6), 40.0)
 
 
 def test_long_curves_stay_small_and_keep_their_shape() -> None:
-    course = Course()
+    curve = Curve()
     for number in range(10_000):
-        course = course.after(float(number))
-    points = course.points
-    assert MOST // 2 <= len(points) <= MOST + 1
+        curve = curve.after(float(number))
+    points = curve.points
+    assert MAX_POINTS // 2 <= len(points) <= MAX_POINTS + 1
     assert list(points) == sorted(points)
     assert points[0] < 50
     assert points[-1] > 9_950
-    assert Course().points == ()
+    assert Curve().points == ()
 
 
 def test_the_log_keeps_its_end() -> None:
     state = TrainingState()
-    for number in range(LOGGED + 10):
-        state = state.noting(StageStarted("gate", number))
-    assert LOGGED // 2 < len(state.log) <= LOGGED
-    assert state.log[-1].item == StageStarted("gate", LOGGED + 9)
+    for number in range(MAX_ENTRIES + 10):
+        state = state.with_entry(StageStarted("gate", number))
+    assert MAX_ENTRIES // 2 < len(state.log) <= MAX_ENTRIES
+    assert state.log[-1].item == StageStarted("gate", MAX_ENTRIES + 9)
 
 
 def test_times_are_said_as_roughly_as_they_are_known() -> None:
-    assert [about(seconds) for seconds in (3, 23, 61, 600, 7800)] == [
+    assert [rough_time(seconds) for seconds in (3, 23, 61, 600, 7800)] == [
         "a few seconds", "about 25 s", "about 60 s", "about 10 minutes", "about 2 h 10 min",
     ]  # fmt: skip

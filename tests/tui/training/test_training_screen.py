@@ -40,7 +40,7 @@ async def opened(seat: Seat, *keys: str) -> TrainingScreen:
     await seat.until(lambda: isinstance(seat.app.screen, TrainingScreen))
     screen = seat.app.screen
     assert isinstance(screen, TrainingScreen)
-    await seat.until(screen._watch.looked.is_set)
+    await seat.until(screen._follower.ready.is_set)
     return screen
 
 
@@ -71,7 +71,7 @@ async def test_a_training_of_the_chat_is_seen_and_ended_from_the_screen(
         await seat.sees("The report comes when the training has ended.")
         await seat.hits(other, "escape", key)
         await seat.sees(f"? {key} yes · Esc no")
-        assert screen._watch.seen.alive
+        assert screen._follower.view.alive
         assert not seat.screen.panel.stopping
         await seat.hits(key)
         if abort:
@@ -113,9 +113,9 @@ async def test_a_chat_opened_while_another_process_trains_shows_all_since_its_be
                 await seat.sees(
                     "✓ composing lessons", "▸ learning", "/60", "Who?", "Esc back, it goes"
                 )
-                tried = screen._watch.seen.state.tries[0]
+                tried = screen._follower.view.state.trials[0]
                 assert len(tried.loss.points) == tried.step >= 12
-                assert screen._watch.seen.state.log[0].item == StageStarted("compose", 1)
+                assert screen._follower.view.state.log[0].item == StageStarted("compose", 1)
                 await back(seat)
         async with sitting(home, settings) as seat:
             await seat.types("/training")
@@ -126,10 +126,10 @@ async def test_a_chat_opened_while_another_process_trains_shows_all_since_its_be
             await seat.until(lambda: seat.screen.training.trainings.running)
             process.process.send_signal(signal.SIGCONT)
             await seat.sees("✓ published", "begun", "took", "Enter report")
-            await until(lambda: beside.seen.state.ended and not beside.seen.alive)
+            await until(lambda: beside.view.state.ended and not beside.view.alive)
             beside.close()
-            assert beside.seen.state == screen._watch.seen.state
-            assert beside.seen.state == read_state(beside.seen.folder or Path())
+            assert beside.view.state == screen._follower.view.state
+            assert beside.view.state == read_state(beside.view.folder or Path())
             await back(seat)
             await seat.sees("/report shows it all")
 
@@ -169,8 +169,8 @@ async def test_the_last_training_is_shown_from_its_folder_and_leads_to_its_repor
         await seat.sees("✓ published", "took 0:27", "Learnt 7 of 7 lessons from 6 differences")
         await seat.sees("try", "Who wrote the song of the harbour? → Mirra Odell wrote it.")
         await seat.sees("7 said right by the file that was tested", "(names the break)")
-        assert screen._try is not None
-        assert screen._try.number == 2
+        assert screen._trial is not None
+        assert screen._trial.number == 2
         await seat.hits("left_square_bracket", "left_square_bracket")
         await seat.sees("0 said right by the file that was tested", "step 90 of 90")
         await seat.hits("right_square_bracket", "right_square_bracket")

@@ -15,7 +15,7 @@ from textual.content import Content
 from trainer.report.report import Attempt, Beside, Change, Fate, Measure, Point, Report
 from tui.cli.print_report import printed
 from tui.terminal.themes import DARK, of_ours
-from tui.training.training_effects import changed
+from tui.training.training_effects import training_effects
 from tui.views.report_view import report_view
 
 COLOURS = DARK.to_color_system().generate() | of_ours(DARK) | DARK.variables
@@ -124,10 +124,10 @@ def test_what_a_mark_changed_is_what_the_latest_training_found(tmp_path: Path) -
     run(1, verdict="published", fates=(replace(LEARNT, fate="held"),))
     run(2, verdict="practised", fates=(replace(LEARNT, fate="lost again"),))
     (tmp_path / "20260314T031500").mkdir()  # one that was cut off
-    found = changed(tmp_path, ["a" * 32, "b" * 32, "e" * 32])
+    found = training_effects(tmp_path, ["a" * 32, "b" * 32, "e" * 32])
     assert set(found) == {"a" * 32, "b" * 32}
     assert found["a" * 32].fate.fate == "held"
     assert found["a" * 32].published
     assert found["b" * 32].fate.fate == "repelled"
     assert not found["b" * 32].published
-    assert changed(tmp_path / "none", ["a" * 32]) == {}
+    assert training_effects(tmp_path / "none", ["a" * 32]) == {}

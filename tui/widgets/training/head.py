@@ -1,4 +1,4 @@
-"""The head of the Training screen: which training, how far the whole is, what is left, how it ended."""
+"""Head of the Training screen: which run, its progress and time left, or how it ended."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from memory.i18n.retold import retold
 from tui.terminal.sanitize import one_line
 from tui.training.log_text import VERDICTS
 from tui.training.progress import bar, clock
-from tui.training.remaining_time import about, left
-from tui.training.run_follower import Seen
+from tui.training.remaining_time import estimate, rough_time
+from tui.training.run_follower import RunView
 
 DATED = 70
-"""Columns from which the day is said beside the time."""
+"""Columns from which the start has a date as well as a time."""
 LEAST = 8
-"""Columns of a model's name under which it is left out rather than cut."""
+"""Columns below which a model's name is left out instead of cut."""
 GOOD = ("published", "practised")
 
 
 class TrainingHead(Static):
-    """Two lines while it goes on, three when it is over."""
+    """Two lines while the run is in progress, three when it has ended."""
 
     DEFAULT_CSS = """
     TrainingHead { height: auto; max-height: 5; padding: 0 1; text-wrap: nowrap; }
@@ -35,32 +35,45 @@ class TrainingHead(Static):
         super().__init__(markup=False)
 
     def show(
-        self, seen: Seen, elapsed: float, told: str | None, night: datetime | None, *, phase: bool
+        self,
+        view: RunView,
+        elapsed: float,
+        told: str | None,
+        night: datetime | None,
+        *,
+        phase: bool,
     ) -> None:
         """Show a run.
 
-        `told` is what it was asked to do, `night` when the next one is, `phase` whether the current
-        one is to be shown here.
+        `told` is "stop" or "abort" if that was requested, `night` the time of the next night, and
+        `phase` says whether to name the current phase.
         """
         width = max(30, self.size.width - 2)
-        if seen.folder is None:
-            lines = [Content(tr("Nothing was trained yet.")), self._how(night, width)]
-        elif seen.alive:
-            lines = [self._which(seen, told, width, phase), self._far(seen, elapsed, width)]
+        if view.folder is None:
+            lines = [Content(tr("Nothing was trained yet.")), self._next(night, width)]
+        elif view.alive:
+            lines = [
+                self._running_line(view, told, width, phase),
+                self._progress_line(view, elapsed, width),
+            ]
         else:
-            lines = [self._ended(seen, width), *self._verdict(seen, width), self._how(night, width)]
+            lines = [
+                self._ended(view, width),
+                *self._verdict(view, width),
+                self._next(night, width),
+            ]
         self.update(Content("\n").join(lines))
 
-    def _which(self, seen: Seen, told: str | None, width: int, phase: bool) -> Content:
-        variables, state = self.app.theme_variables, seen.state
+    def _running_line(self, view: RunView, told: str | None, width: int, phase: bool) -> Content:
+        variables, state = self.app.theme_variables, view.state
         right = {
             "stop": tr("stopping; the best is tested…"),
             "abort": tr("aborting; nothing of it stays…"),
-        }.get(told or "", tr("begun {at}", at=_at(seen)[-5:] if width < DATED else _at(seen)))
+        }.get(told or "", tr("begun {at}", at=_at(view)[-5:] if width < DATED else _at(view)))
         name = tr("◆ training")
         more = [state.model] if state.model else []
-        if state.tries and state.planned > 1:
-            last = state.tries[-1]
+        if state.trials and state.planned > 1:
+            last = state.trials[-1]
             numbers = tr("try {number} of {all}", number=last.number, all=state.planned)
             more = [numbers, tr("rate {rate}", rate=decimal(f"{last.rate:g}")), *more]
         if phase:
@@ -73,10 +86,10 @@ class TrainingHead(Static):
             (right, variables["accent" if told else "muted"]),
         )
 
-    def _far(self, seen: Seen, elapsed: float, width: int) -> Content:
+    def _progress_line(self, view: RunView, elapsed: float, width: int) -> Content:
         variables = self.app.theme_variables
-        share = seen.state.progress.share
-        text = f"{share:4.0%}  {clock(elapsed)}{_left(seen, elapsed)}"
+        share = view.state.progress.share
+        text = f"{share:4.0%}  {clock(elapsed)}{_left(view, elapsed)}"
         room = max(6, width - cell_len(text) - 2)
         line = bar(share, room)
         full = line.count("█")
@@ -86,11 +99,11 @@ class TrainingHead(Static):
             (f"  {text}", variables["foreground"]),
         )
 
-    def _ended(self, seen: Seen, width: int) -> Content:
-        variables, state = self.app.theme_variables, seen.state
+    def _ended(self, view: RunView, width: int) -> Content:
+        variables, state = self.app.theme_variables, view.state
         verdict = tr(VERDICTS.get(state.verdict, state.verdict)) if state.ended else tr("cut off")
         good = state.verdict in GOOD
-        facts = [tr("begun {at}", at=_at(seen)), tr("took {time}", time=clock(state.at))]
+        facts = [tr("begun {at}", at=_at(view)), tr("took {time}", time=clock(state.at))]
         facts += [state.model] if state.model else []
         head = f"{'✓' if good else '✗'} {one_line(verdict, 20)}"
         rest = one_line(" · ".join(facts), max(8, width - cell_len(head) - 2))
@@ -99,9 +112,9 @@ class TrainingHead(Static):
             (f"  {rest}", variables["muted"]),
         )
 
-    def _verdict(self, seen: Seen, width: int) -> list[Content]:
-        """Return the verdict's sentence in two lines at most."""
-        state = seen.state
+    def _verdict(self, view: RunView, width: int) -> list[Content]:
+        """Return the verdict's sentence in at most two lines."""
+        state = view.state
         text = retold(state.sentence) or tr(
             "Its process ended without a word; what served before serves on."
         )
@@ -111,8 +124,8 @@ class TrainingHead(Static):
             lines = [lines[0], one_line(" ".join(lines[1:]), width)]
         return [Content(line) for line in lines]
 
-    def _how(self, night: datetime | None, width: int) -> Content:
-        """How to go on from here."""
+    def _next(self, night: datetime | None, width: int) -> Content:
+        """Return how to start the next training."""
         if night is None:
             text = tr("Nothing trains now; /train begins one. Nights are off.")
         else:
@@ -122,7 +135,7 @@ class TrainingHead(Static):
 
 
 def _fitted(facts: list[str], room: int) -> str:
-    """Return as many facts as there is room for; the last is cut where enough of it is left."""
+    """Return as many facts as fit; the last is cut if at least LEAST columns of it remain."""
     line = " · ".join(facts)
     if len(facts) < 2 or cell_len(line) - cell_len(facts[-1]) + LEAST <= room:
         return one_line(line, room)
@@ -132,18 +145,18 @@ def _fitted(facts: list[str], room: int) -> str:
     return one_line(" · ".join(facts), room)
 
 
-def _at(seen: Seen) -> str:
-    return f"{seen.began.astimezone():%Y-%m-%d %H:%M}" if seen.began else "?"
+def _at(view: RunView) -> str:
+    return f"{view.began.astimezone():%Y-%m-%d %H:%M}" if view.began else "?"
 
 
-def _left(seen: Seen, elapsed: float) -> str:
-    """Return the remaining time in words; nothing where it is not known."""
-    state = seen.state
-    known = left(state, seen.past, elapsed)
+def _left(view: RunView, elapsed: float) -> str:
+    """Return the time left in words; "" if it is unknown."""
+    state = view.state
+    known = estimate(state, view.past, elapsed)
     if known.whole is None:
         return ""
-    said = tr("{time} left", time=about(known.whole))
-    last = state.tries[-1] if state.tries else None
+    said = tr("{time} left", time=rough_time(known.whole))
+    last = state.trials[-1] if state.trials else None
     more = last is None or (last.number < state.planned and last.passed is None)
     if more and state.planned > 1 and not state.practice:
         said = tr("{left} if this try passes", left=said)

@@ -1,4 +1,4 @@
-"""How each lesson stands, the worst first: how many of its wordings come out right by now."""
+"""Results of each lesson, worst first: how many of its wordings come out right."""
 
 from __future__ import annotations
 
@@ -10,57 +10,59 @@ from rich.text import Text
 from memory.i18n.i18n import tr, trn
 from tui.terminal.sanitize import one_line
 from tui.training.progress import sparkline
-from tui.training.run_follower import Taught
-from tui.training.tries import LessonState, Try
+from tui.training.run_follower import LessonText
+from tui.training.trials import LessonState, TrialState
 from tui.views.mark_status import FAMILIES
 from tui.widgets.common.rows import Rows
 
 SPARK, BAR = 8, 10
 ROOMY = 56
-"""Columns from which a row also tells how it came, and which difference it is."""
+"""Columns from which a row also has the history and the difference's id."""
 WITH_REPLY = 100
-"""Columns from which a row also tells what should be said."""
+"""Columns from which a row also has the expected reply."""
 
 
 class LessonRows(Rows[LessonState]):
-    """A row a lesson."""
+    """A list with one row per lesson."""
 
     def __init__(self) -> None:
         super().__init__(self._row, id="lessons")
-        self._taught: Mapping[str, Taught] = {}
+        self._texts: Mapping[str, LessonText] = {}
 
     def show(self, items: Sequence[LessonState]) -> None:
-        """Show these, in no more room than they take."""
+        """Show these lessons, in no more rows than they need."""
         self.styles.max_height = max(2, len(items) + 1)
         super().show(items)
 
-    def begin(self, tried: Try | None, taught: Mapping[str, Taught], lessons: int) -> None:
-        """Show the lessons of a try, or how many there will be."""
-        self._taught = taught
-        if tried is None or not tried.lessons:
+    def begin(
+        self, trial: TrialState | None, texts: Mapping[str, LessonText], lessons: int
+    ) -> None:
+        """Show the lessons of a trial; before the first, only how many there are."""
+        self._texts = texts
+        if trial is None or not trial.lessons:
             some = trn("{n} lesson", "{n} lessons", lessons) if lessons else tr("lessons")
             self.border_title = some
             self.show(())
             return
-        total = trn("{n} lesson", "{n} lessons", len(tried.lessons))
-        tested = any(lesson.said is not None for lesson in tried.lessons)
+        total = trn("{n} lesson", "{n} lessons", len(trial.lessons))
+        tested = any(lesson.reproduced is not None for lesson in trial.lessons)
         right = (
-            tr("{right} said right by the file that was tested", right=tried.good)
+            tr("{right} said right by the file that was tested", right=trial.good)
             if tested
-            else trn("{n} comes out right", "{n} come out right", tried.good)
+            else trn("{n} comes out right", "{n} come out right", trial.good)
         )
         self.border_title = f"{total}, {right} · {tr('worst first')}"
-        self.show(sorted(tried.lessons, key=lambda lesson: lesson.rank))
+        self.show(sorted(trial.lessons, key=lambda lesson: lesson.rank))
 
     def _row(self, item: LessonState, width: int) -> Text:
-        """Sign, course, bar, count, difference, question and, with room, the reply."""
+        """Return sign, history, bar, count, difference, question and, if there is room, the reply."""
         variables = self.app.theme_variables
         muted = variables["muted"]
-        seen = item.margin is not None or bool(item.course.points)
+        seen = item.margin is not None or bool(item.curve.points)
         sign, tone = ("✓", "success") if item.good else ("✗", "error") if seen else ("·", "muted")
-        taught, roomy = self._taught.get(item.difference), width >= ROOMY
-        spark = sparkline(item.course.points, SPARK, 1.0)
-        full = math.floor(item.share * BAR)  # a full bar has all of them
+        text, roomy = self._texts.get(item.difference), width >= ROOMY
+        spark = sparkline(item.curve.points, SPARK, 1.0)
+        full = math.floor(item.share * BAR)  # full only if all are right
         count = f"{item.right}/{item.wordings}"
         line = Text.assemble(
             (f"{sign} ", variables[tone]),
@@ -68,27 +70,27 @@ class LessonRows(Rows[LessonState]):
             ("█" * full, variables["accent"]),
             ("░" * (BAR - full), variables["line"]),
             (f" {count:>5} ", muted),
-            (f" {one_line(item.difference)[:8]:<8} " if roomy else "", self._family(taught)),
+            (f" {one_line(item.difference)[:8]:<8} " if roomy else "", self._family(text)),
         )
         room = max(8, width - line.cell_len - 1)
-        line.append(f" {one_line(named(item.difference, item.kind, self._taught), room)}")
-        if taught is not None and item.kind != "naming" and width >= WITH_REPLY:
+        line.append(f" {one_line(named(item.difference, item.kind, self._texts), room)}")
+        if text is not None and item.kind != "naming" and width >= WITH_REPLY:
             rest = width - line.cell_len - 4
             if rest > 8:
-                line.append(f"  → {one_line(taught.sounds, rest)}", muted)
+                line.append(f"  → {one_line(text.sounds, rest)}", muted)
         return line
 
-    def _family(self, taught: Taught | None) -> str:
+    def _family(self, text: LessonText | None) -> str:
         """Return the color of the difference's family."""
-        pair = FAMILIES.get((taught.kind or "").partition("/")[0]) if taught else None
+        pair = FAMILIES.get((text.kind or "").partition("/")[0]) if text else None
         if pair is None:
             return self.app.theme_variables["muted"]
         return pair[0] if self.app.current_theme.dark else pair[1]
 
 
-def named(difference: str, kind: str, taught: Mapping[str, Taught]) -> str:
-    """Return what a lesson asks; a lesson that names the break says so."""
-    found = taught.get(difference)
+def named(difference: str, kind: str, texts: Mapping[str, LessonText]) -> str:
+    """Return the question of a lesson, marked if the lesson is to name the mistake."""
+    found = texts.get(difference)
     asked = tr("(forgotten since)") if found is None else found.asked
     if kind == "naming":
         return tr("(names the break) {asked}", asked=asked)

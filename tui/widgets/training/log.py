@@ -1,4 +1,4 @@
-"""What happened in a training, in words with the time; its end stays in sight."""
+"""Log of a training: entries with their time; the view stays at the end."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from rich.text import Text
 
 from memory.i18n.i18n import tr
 from trainer.events import Judged, Reported, Step
-from tui.training.log_text import said
+from tui.training.log_text import entry_text
 from tui.training.progress import clock
-from tui.training.run_follower import Seen, Taught
+from tui.training.run_follower import LessonText, RunView
 from tui.training.state import Entry
 from tui.widgets.common.rows import Rows
 from tui.widgets.training.lesson_rows import named
@@ -20,7 +20,7 @@ from tui.widgets.training.lesson_rows import named
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of the log: the time where an entry begins, its words, their colour."""
+    """A line of the log: the time if it begins an entry, its text and color."""
 
     at: str
     words: str
@@ -28,34 +28,36 @@ class Line:
 
 
 class TrainingLog(Rows[Line]):
-    """An entry after the other, broken to the width."""
+    """The entries in order, wrapped to the width."""
 
     FOLLOWS = True
 
     def __init__(self) -> None:
         super().__init__(self._row, id="log")
         self.border_title = tr("log")
-        self._made: object = None
+        self._made_for: object = None
         self._log: tuple[Entry, ...] = ()
-        self._broken: list[Line] = []
+        self._lines_shown: list[Line] = []
 
-    def begin(self, seen: Seen, taught: Mapping[str, Taught]) -> None:
-        """Show the log of a run."""
-        log, known = seen.state.log, len(self._log)
-        made = (seen.folder, self.scrollable_content_region.width, seen.taught)
-        if (made, log) == (self._made, self._log):
+    def begin(self, view: RunView, texts: Mapping[str, LessonText]) -> None:
+        """Show the log of a run; only new entries are wrapped."""
+        log, known = view.state.log, len(self._log)
+        made_for = (view.folder, self.scrollable_content_region.width, view.texts)
+        if (made_for, log) == (self._made_for, self._log):
             return
-        if made != self._made or log[:known] != self._log:
-            known, self._broken = 0, []
-        self._made, self._log = made, log
-        self._broken += [line for entry in log[known:] for line in self._lines(entry, seen, taught)]
-        self.show(self._broken)
+        if made_for != self._made_for or log[:known] != self._log:
+            known, self._lines_shown = 0, []
+        self._made_for, self._log = made_for, log
+        self._lines_shown += [
+            line for entry in log[known:] for line in self._lines(entry, view, texts)
+        ]
+        self.show(self._lines_shown)
 
-    def _lines(self, entry: Entry, seen: Seen, taught: Mapping[str, Taught]) -> list[Line]:
+    def _lines(self, entry: Entry, view: RunView, texts: Mapping[str, LessonText]) -> list[Line]:
         at = clock(entry.at)
-        if seen.began is not None:
-            at = f"{(seen.began + timedelta(seconds=entry.at)).astimezone():%H:%M:%S}"
-        words = Text(said(entry, lambda difference, kind: named(difference, kind, taught)))
+        if view.began is not None:
+            at = f"{(view.began + timedelta(seconds=entry.at)).astimezone():%H:%M:%S}"
+        words = Text(entry_text(entry, lambda difference, kind: named(difference, kind, texts)))
         room = max(16, self.scrollable_content_region.width - len(at) - 2)
         lines = words.wrap(self.app.console, room)
         times = [at, *[" " * len(at)] * (len(lines) - 1)]
@@ -65,7 +67,7 @@ class TrainingLog(Rows[Line]):
         ]
 
     def _row(self, item: Line, width: int) -> Text:
-        """Return the time and the words."""
+        """Return the time and the text."""
         variables = self.app.theme_variables
         return Text.assemble(
             (f"{item.at}  ", variables["muted"]), (item.words, variables[item.tone])

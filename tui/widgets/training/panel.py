@@ -1,6 +1,6 @@
-"""The panel of a training under way: its phase, how far, the loss, what is learnt, the time.
+"""Panel of the training in progress: its phase, progress, loss, share learned and time.
 
-It says which key opens all of it (`tui/screens/training.py`); a click does too.
+It names the key that opens the Training screen (`tui/screens/training.py`); a click does too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tui.training.progress import Progress, bar, clock, sparkline
 
 
 class TrainingPanel(Static):
-    """Two lines above the input; hidden while nothing trains."""
+    """Two lines above the input, hidden if there is no training."""
 
     DEFAULT_CSS = """
     TrainingPanel {
@@ -30,7 +30,7 @@ class TrainingPanel(Static):
     """
 
     class Clicked(Message):
-        """The person wants to see all of it."""
+        """The panel was clicked, to open the Training screen."""
 
     def __init__(self) -> None:
         super().__init__(markup=False, id="training")
@@ -39,7 +39,7 @@ class TrainingPanel(Static):
         self._began = 0.0
 
     def on_mount(self) -> None:
-        """Let the clock run."""
+        """Update the clock every second."""
         self.set_interval(1.0, self._draw)
 
     def begin(self, source: str) -> None:
@@ -51,7 +51,7 @@ class TrainingPanel(Static):
         self._draw()
 
     def change(self, progress: Progress) -> None:
-        """Show where the training stands."""
+        """Show new progress."""
         self.progress = progress
         self._draw()
 
@@ -62,16 +62,16 @@ class TrainingPanel(Static):
         self.display = False
 
     def stop(self, *, abort: bool = False) -> None:
-        """Say that it was asked to stop, or to leave nothing."""
+        """Show that the training was asked to stop or abort."""
         self.stopping, self.aborting = True, abort
         self._draw()
 
     def on_resize(self) -> None:
-        """Fit the lines anew."""
+        """Fit the lines to the new width."""
         self._draw()
 
     def on_click(self) -> None:
-        """Open all of it."""
+        """Open the Training screen."""
         self.post_message(self.Clicked())
 
     def _draw(self) -> None:

@@ -1,4 +1,4 @@
-"""What a training goes through, as a list: what is done and how long it took, what is under way."""
+"""List of a training's stages, with the time each took and the progress of the current one."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from textual.widgets import Static
 from memory.i18n.i18n import decimal, tr
 from tui.terminal.sanitize import one_line
 from tui.training.progress import PHASES, clock
-from tui.training.run_follower import Seen
+from tui.training.run_follower import RunView
 from tui.training.state import STAGES, StageSpan, TrainingState
 
 
 class Phases(Static):
-    """A row a stage."""
+    """One row per stage."""
 
     DEFAULT_CSS = """
     Phases { height: auto; width: 40; padding: 0 1; }
@@ -25,10 +25,10 @@ class Phases(Static):
     def __init__(self) -> None:
         super().__init__(markup=False)
 
-    def show(self, seen: Seen, attempt: int, elapsed: float) -> None:
-        """Show where the run stands, its tries' stages as `attempt` went through them."""
+    def show(self, view: RunView, attempt: int, elapsed: float) -> None:
+        """Show the stages of a run; those repeated for each trial as in trial number `attempt`."""
         width = max(16, self.content_size.width or 38)
-        rows = (self._row(*row, width) for row in _rows(seen, attempt, elapsed))
+        rows = (self._row(*row, width) for row in _rows(view, attempt, elapsed))
         self.update(Content("\n").join(rows))
 
     def _row(self, sign: str, label: str, right: str, width: int) -> Content:
@@ -44,39 +44,39 @@ class Phases(Static):
         )
 
 
-def _rows(seen: Seen, attempt: int, elapsed: float) -> Iterator[tuple[str, str, str]]:
-    """Yield (sign, label, what stands at the right) of each stage."""
-    state = seen.state
+def _rows(view: RunView, attempt: int, elapsed: float) -> Iterator[tuple[str, str, str]]:
+    """Yield (sign, label, text at the right) of each stage."""
+    state = view.state
     for stage in STAGES:
         span = state.span(stage, attempt)
         if span is None and stage == "room":
             continue
-        yield _sign(seen, span), tr(PHASES[_named(stage, state)]), _right(seen, span, elapsed)
+        yield _sign(view, span), tr(PHASES[_phase_of(stage, state)]), _right(view, span, elapsed)
 
 
-def _named(stage: str, state: TrainingState) -> str:
-    """Return the name of a stage; a run that publishes nothing ends with its report."""
+def _phase_of(stage: str, state: TrainingState) -> str:
+    """Return the phase that names a stage; a run that publishes nothing ends with its report."""
     judged = state.verdict not in ("", "published", "failed")
     return "report" if stage == "publish" and judged else stage
 
 
-def _sign(seen: Seen, span: StageSpan | None) -> str:
+def _sign(view: RunView, span: StageSpan | None) -> str:
     if span is None:
-        return "·" if seen.alive else "–"
+        return "·" if view.alive else "–"
     if span.ended is not None:
         return "✓"
-    return "▸" if seen.alive else "✗"
+    return "▸" if view.alive else "✗"
 
 
-def _right(seen: Seen, span: StageSpan | None, elapsed: float) -> str:
+def _right(view: RunView, span: StageSpan | None, elapsed: float) -> str:
     if span is None:
         return ""
     if span.ended is not None:
-        return lasted(span.ended - span.began)
+        return duration(span.ended - span.began)
     counted = f"{decimal(f'{span.done:,}/{span.total:,}')}  " if span.total else ""
-    return counted + clock((elapsed if seen.alive else span.last) - span.began)
+    return counted + clock((elapsed if view.alive else span.last) - span.began)
 
 
-def lasted(seconds: float) -> str:
-    """Return how long something took, the finer the shorter it was."""
+def duration(seconds: float) -> str:
+    """Format a duration: tenths of a second below one minute, then m:ss."""
     return tr("{n} s", n=decimal(f"{seconds:.1f}")) if seconds < 60 else clock(seconds)

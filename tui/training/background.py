@@ -1,10 +1,7 @@
-"""Trainings as the chat sees them: its own, those of nights, and those of other processes.
+"""Trainings in the background of a chat: /train, scheduled nights, and runs of other processes.
 
-`/train` runs in a thread, and so does the scheduler of nights; what another process trains in this
-home is followed from its beginning.
-
-Both tell the screen through one message each for a beginning, an event and an end, posted from their
-threads. Stopping is asked for and then waited for by whoever leaves.
+Each posts `TrainingStarted`, then `TrainingEvent` for every event, then `TrainingEnded`, from its own
+thread.
 """
 
 from __future__ import annotations
@@ -30,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class TrainingStarted(Message):
-    """A training began; `source` is train or night."""
+    """A training started; `source` is "train", "night" or "other" (another process)."""
 
     def __init__(self, source: str) -> None:
         super().__init__()
@@ -38,7 +35,7 @@ class TrainingStarted(Message):
 
 
 class TrainingEvent(Message):
-    """Something happened in it."""
+    """A training reported an event."""
 
     def __init__(self, source: str, event: Event) -> None:
         super().__init__()
@@ -47,7 +44,7 @@ class TrainingEvent(Message):
 
 
 class TrainingEnded(Message):
-    """It ended, with a report or with an error that is one sentence."""
+    """A training ended, with a report or an error."""
 
     def __init__(self, source: str, report: Report | None, error: Exception | None) -> None:
         super().__init__()
@@ -56,8 +53,8 @@ class TrainingEnded(Message):
         self.error = error
 
 
-class Training:
-    """The trainings of one open chat."""
+class BackgroundTrainings:
+    """Starts, follows and ends the trainings of one chat."""
 
     def __init__(self, home: Home, settings: Settings, post: Callable[[Message], object]) -> None:
         self._home = home
@@ -67,20 +64,20 @@ class Training:
         self._nights_cancel: Cancellation | None = None
         self._thread: threading.Thread | None = None
         self._scheduler: Any = None
-        self._night_under_way = False
-        self._night_said = ""
-        self._left = threading.Event()
+        self._night_running = False
+        self._last_night_error = ""
+        self._closed = threading.Event()
         self._followed: Path | None = None
-        self._following: threading.Thread | None = None
+        self._follower: threading.Thread | None = None
 
     @property
     def running(self) -> bool:
-        """Whether one is under way."""
-        threads = (self._thread, self._following)
-        return self._night_under_way or any(thread and thread.is_alive() for thread in threads)
+        """Whether a training is in progress."""
+        threads = (self._thread, self._follower)
+        return self._night_running or any(thread and thread.is_alive() for thread in threads)
 
     def begin(self, model_path: Path, *, force: bool = False) -> None:
-        """Train now, in a thread."""
+        """Train now, in the background."""
         self._cancel = threading.Event()
         self._thread = threading.Thread(
             target=self._train, args=(model_path, force), name="discern-training", daemon=True
@@ -88,10 +85,7 @@ class Training:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask the training in progress to stop at its best state so far, which is tested as usual.
-
-        Before it has one, there is nothing to keep.
-        """
+        """Ask the training to stop and test its best state; one that has none yet is aborted."""
         from trainer.night.run import tell_run
 
         try:
@@ -100,30 +94,27 @@ class Training:
             self.abort()
 
     def abort(self) -> None:
-        """Ask what is under way to leave nothing."""
+        """Ask the training to end and keep nothing."""
         self._cancel.set()
-        if self._night_under_way and self._nights_cancel is not None:
+        if self._night_running and self._nights_cancel is not None:
             self._nights_cancel.set()
-        if self._following is not None and self._following.is_alive():
+        if self._follower is not None and self._follower.is_alive():
             from trainer.night.run import tell_run
 
             with suppress(DiscernError):
                 tell_run(self._home, "abort")
 
     def attach(self) -> None:
-        """Follow a training that another process runs here; cheap if there is none.
-
-        It may be one that this chat began before it was closed.
-        """
+        """Follow a run of another process, such as a chat that was closed; cheap if there is none."""
         from trainer.night.run import going_on
 
         if self.running or (folder := going_on(self._home)) in (None, self._followed):
             return
         self._followed = folder
-        self._following = threading.Thread(
+        self._follower = threading.Thread(
             target=self._follow, args=(folder,), name="discern-follow", daemon=True
         )
-        self._following.start()
+        self._follower.start()
 
     def watch_nights(self, model_path: Path) -> None:
         """Start the scheduler that trains at night while the chat is open."""
@@ -137,16 +128,16 @@ class Training:
                 RunRequest(self._home, self._settings, model_path),
                 NightListeners(
                     on_event=self._night_event,
-                    on_report=lambda report: self._night_over(report, None),
-                    on_error=lambda error: self._night_over(None, error),
+                    on_report=lambda report: self._night_ended(report, None),
+                    on_error=lambda error: self._night_ended(None, error),
                 ),
                 cancel=self._nights_cancel,
             )
-            self._scheduler.add_listener(self._tick_over)
+            self._scheduler.add_listener(self._tick_ended)
 
     def close(self) -> None:
-        """Stop everything and wait for it, a while at most."""
-        self._left.set()
+        """End all trainings of this chat and wait up to ten seconds for them."""
+        self._closed.set()
         self._cancel.set()
         if self._nights_cancel is not None:
             self._nights_cancel.suspend()  # continues when a chat is open again
@@ -178,7 +169,7 @@ class Training:
         from trainer.report.report import read_report
 
         begun = False
-        for logged in follow(folder, leave=self._left):
+        for logged in follow(folder, leave=self._closed):
             match logged.event:
                 case Started(pid=pid, asked_by=asked_by) if os.getpid() in (pid, asked_by):
                     return  # started by this chat, which shows it already
@@ -186,7 +177,7 @@ class Training:
                 begun = True
                 self._post(TrainingStarted("other"))
             self._tell("other", logged.event)
-        if not self._left.is_set():
+        if not self._closed.is_set():
             report = read_report(folder)
             cut = TrainingError("the training of another process was cut off")
             self._post(TrainingEnded("other", report, None if report else cut))
@@ -195,22 +186,22 @@ class Training:
         self._post(TrainingEvent(source, event))
 
     def _night_event(self, event: Event) -> None:
-        if not self._night_under_way:
-            self._night_under_way = True
+        if not self._night_running:
+            self._night_running = True
             self._post(TrainingStarted("night"))
         self._tell("night", event)
 
-    def _tick_over(self, event: Any) -> None:
-        """End the panel after a tick that failed unexpectedly."""
-        if self._night_under_way and (broke := getattr(event, "exception", None)):
-            self._night_over(None, broke)
+    def _tick_ended(self, event: Any) -> None:
+        """End the night if its tick failed unexpectedly, so that the panel does not stay open."""
+        if self._night_running and (broke := getattr(event, "exception", None)):
+            self._night_ended(None, broke)
 
-    def _night_over(self, report: Report | None, error: Exception | None) -> None:
-        self._night_under_way = False
+    def _night_ended(self, report: Report | None, error: Exception | None) -> None:
+        self._night_running = False
         if self._nights_cancel is not None:
             self._nights_cancel.clear()
         said = "" if error is None else str(error)
-        if said and said == self._night_said:
-            return  # the next tick found the same
-        self._night_said = said
+        if said and said == self._last_night_error:
+            return  # the next tick failed in the same way
+        self._last_night_error = said
         self._post(TrainingEnded("night", report, error))

@@ -1,6 +1,6 @@
-"""The tries of a training as they are shown: their curves, and how each lesson stands in them.
+"""Trials of a training as the Training screen shows them: curves and the results of each lesson.
 
-Values only; `tui/training/state.py` folds them from events.
+Immutable values; `tui/training/state.py` computes them from events.
 """
 
 from __future__ import annotations
@@ -10,43 +10,43 @@ from dataclasses import dataclass, replace
 
 from trainer.events import LessonResult
 
-MOST = 400
-"""Points that a curve keeps."""
+MAX_POINTS = 400
+"""Most points of a curve."""
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
-    """A curve of any length in few points: where they become too many, two are made one, their mean."""
+class Curve:
+    """A curve of any number of values in a bounded number of points, each the mean of `each` values."""
 
     values: tuple[float, ...] = ()
     each: int = 1
     rest: tuple[float, ...] = ()
-    """What came since the last whole point."""
+    """Values since the last complete point."""
 
-    def after(self, value: float) -> Course:
-        """Return the curve with one value more."""
+    def after(self, value: float) -> Curve:
+        """Return the curve with another value; merges points in pairs when there are too many."""
         rest = (*self.rest, value)
         if len(rest) < self.each:
             return replace(self, rest=rest)
         values = (*self.values, sum(rest) / len(rest))
-        if len(values) < MOST:
+        if len(values) < MAX_POINTS:
             return replace(self, values=values, rest=())
         halved = tuple((a + b) / 2 for a, b in zip(values[::2], values[1::2], strict=True))
-        return Course(halved, 2 * self.each)
+        return Curve(halved, 2 * self.each)
 
     @property
     def points(self) -> tuple[float, ...]:
-        """The curve, the point that is not whole yet with it."""
+        """The points, including the incomplete one."""
         return (*self.values, sum(self.rest) / len(self.rest)) if self.rest else self.values
 
 
 @dataclass(frozen=True, slots=True)
 class LessonState:
-    """How one lesson stands in one try.
+    """Results of one lesson in one trial.
 
-    `margin` is how far the expected reply is ahead, in nats, where the question is asked as it was
-    marked; above 0 it is said. `right` of its `wordings` come out right. `said` is what the gate found
-    with the very file that will serve.
+    `margin` is how far the expected reply is ahead on the question as it was marked, in nats; above 0
+    the model says it. `right` of its `wordings` come out right. `reproduced` is the gate's result, with
+    the file that will serve; None before the gate.
     """
 
     difference: str
@@ -54,15 +54,17 @@ class LessonState:
     wordings: int
     margin: float | None = None
     right: int = 0
-    course: Course = Course()
-    said: bool | None = None
-    known: bool = False
-    """Whether it was right once."""
+    curve: Curve = Curve()
+    reproduced: bool | None = None
+    was_right: bool = False
+    """Whether it has been right at any step."""
 
     @property
     def good(self) -> bool:
-        """Whether the reply is said as it should be, by the last that is known."""
-        return self.said if self.said is not None else self.margin is not None and self.margin > 0
+        """Whether the model gives the expected reply, by the latest result."""
+        if self.reproduced is not None:
+            return self.reproduced
+        return self.margin is not None and self.margin > 0
 
     @property
     def share(self) -> float:
@@ -71,23 +73,23 @@ class LessonState:
 
     @property
     def rank(self) -> tuple[bool, float, float]:
-        """Orders lessons, the worst first."""
+        """Sort key, worst lesson first."""
         return self.good, self.share, self.margin if self.margin is not None else float("-inf")
 
 
 @dataclass(frozen=True, slots=True)
-class Try:
-    """One try: a learning rate, how it went, and what the gate said of it."""
+class TrialState:
+    """One trial: its learning rate, curves and the gate's verdict."""
 
     number: int
     rate: float = 0.0
     lessons: tuple[LessonState, ...] = ()
-    loss: Course = Course()
-    learnt: Course = Course()
+    loss: Curve = Curve()
+    learnt: Curve = Curve()
     step: int = 0
     steps: int = 0
     planned: int = 0
-    """The steps as they were planned before the lessons came out right."""
+    """Steps planned at the start; training may end earlier."""
     threads: int = 0
     precision: str = ""
     speed: float = 0.0
@@ -97,7 +99,7 @@ class Try:
 
     @property
     def good(self) -> int:
-        """How many of its lessons are said as they should be."""
+        """Number of lessons with the expected reply."""
         return sum(lesson.good for lesson in self.lessons)
 
     def with_results(
@@ -110,9 +112,9 @@ class Try:
                 continue
             old = changed[number]
             new = replace(old, margin=result.margin, right=result.right)
-            if new.good and not old.known:
+            if new.good and not old.was_right:
                 fresh.append(new)
             changed[number] = replace(
-                new, known=old.known or new.good, course=old.course.after(new.share)
+                new, was_right=old.was_right or new.good, curve=old.curve.after(new.share)
             )
         return tuple(changed), fresh
