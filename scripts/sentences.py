@@ -47,7 +47,7 @@ MET = (
     "trainer/night/service.py",
     "trainer/lessons/lesson.py", "trainer/launch/worker_client.py",
     "tui/terminal/editor.py", "tui/setup/fetching.py", "tui/keys/bindings.py",
-    "tui/chat/handlers/messages.py", "tui/training/training.py",
+    "tui/chat/handlers/messages.py", "tui/training/background.py",
     "tui/chat/handlers/marks.py", "tui/chat/marking.py", "tui/widgets/chat/turn.py",
 )  # fmt: skip
 """Where errors are raised that a person may meet in the chat."""
