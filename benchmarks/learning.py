@@ -143,7 +143,7 @@ class Bench:
             except RuntimeError as error:  # the others go on; the table has a gap
                 print(f"{row} N={n} seed={seed}: {error}", file=sys.stderr)
                 continue
-            self._judge(engine, row, n, seed, chosen, base, trained)
+            self._judge(engine, (row, n, seed), chosen, base, trained)
 
     def _train(self, row: str, chosen: Sequence[Mark], seed: int, folder: Path) -> Trained:
         if row == "base":
@@ -157,9 +157,7 @@ class Bench:
     def _judge(
         self,
         engine: Engine,
-        row: str,
-        n: int,
-        seed: int,
+        cell: tuple[str, int, int],
         chosen: Sequence[Mark],
         base: Base,
         trained: Trained,
@@ -170,7 +168,7 @@ class Bench:
         engine.set_adapter(None)
         values |= {"seconds": trained.seconds, "cpu": trained.cpu, "peak_mb": trained.peak_mb}
         values["facts"] = trained.facts
-        self.results.keep(row, n, seed, {**values, "scale": trained.scale, **more}, missed)
+        self.results.keep(*cell, {**values, "scale": trained.scale, **more}, missed)
         return values
 
     def _sweep(self, engine: Engine) -> None:
@@ -187,7 +185,8 @@ class Bench:
             trained = contestants.trl(
                 method, chosen, settings, self.wanted.trl_python, folder, seed
             )
-            self._judge(engine, f"{method}-sweep", n, seed, chosen, base, trained, config=config)
+            cell = (f"{method}-sweep", n, seed)
+            self._judge(engine, cell, chosen, base, trained, config=config)
 
     def _best(self, method: str) -> dict[str, Any]:
         """Return the settings with which `method` does best.

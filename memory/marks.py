@@ -85,7 +85,7 @@ def make_mark(
     return replace(difference, state=_fresh(difference))
 
 
-def change_mark(
+def change_mark(  # noqa: PLR0913 - any field of a mark can be changed alone
     old: Difference,
     *,
     moment: Moment | str | None,

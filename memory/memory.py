@@ -130,7 +130,7 @@ class Memory:
             if older.superseded_by is None and contradict(older, newer):
                 self.journal.differences.set_superseded(older.id, newer.id)
 
-    def edit(
+    def edit(  # noqa: PLR0913 - any field of a mark can be changed alone
         self,
         prefix: str,
         *,

@@ -76,7 +76,7 @@ class Chat:
         self._refused_at_start = changed if self._current.refusal else None
 
     @classmethod
-    def open(
+    def open(  # noqa: PLR0913 - how a chat opens, each with a default
         cls,
         home: Home,
         settings: Settings,

@@ -116,7 +116,7 @@ def difference_tools(companion: Companion) -> list[BaseTool]:
     """Return `mark_difference` and `recall_differences` over `companion`."""
 
     @tool
-    def mark_difference(
+    def mark_difference(  # noqa: PLR0913 - the signature is the schema that the model sees
         config: RunnableConfig,
         state: Annotated[dict[str, Any], InjectedState],
         moment: str = "error",
