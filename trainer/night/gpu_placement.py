@@ -1,12 +1,12 @@
-"""Whether a night and an open chat fit on one graphics card, and what gives way when they do not.
+"""Decide whether a night and an open chat share the GPU, and make room if they cannot.
 
-`plan` decides from three sizes alone. A card that holds both is shared; one that holds a night but
-not the chat beside it is the night's while nobody types; and where not even a night fits, the training
-runs on the processor and leaves the card to the chat. What is free is asked of the driver, not of
-torch, whose start-up alone takes a few hundred megabytes of the card.
+`plan` decides from three sizes. If the GPU holds both, they share it. If it holds a night but not the
+chat as well, the night uses it while nobody types. If not even a night fits, the training runs on the
+CPU and leaves the GPU to the chat. The free memory is asked of the driver, because starting torch would
+itself take a few hundred megabytes of it.
 
-`make_way` is what a night does about it: it says in an event that it needs the card, and open chats
-put their models aside while nobody types (`tui/chat/model_offload.py`).
+`make_way` makes the room: an event announces that the night needs the GPU, and open chats offload their
+models while nobody types (`tui/chat/model_offload.py`).
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
 
 Way = Literal["beside", "instead", "processor"]
 _SPARE = 512 << 20
-"""Bytes left alone: what a desktop and the driver take in the meantime."""
+"""Bytes left free for the desktop and the driver."""
 _ACTIVATIONS = 1500 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How a night uses the card: beside the chat, instead of it, or not at all; and why."""
+    """How a night uses the GPU (beside the chat, instead of it, or not at all), and why."""
 
     way: Way
     sentence: str
 
 
 PATIENCE = 300.0
-"""Seconds that a night waits for the person in front of a chat to stop typing."""
+"""Seconds that a night waits for the user of a chat to stop typing."""
 
 
 def make_way(home: Home, settings: Settings, base: Path, run: Run) -> Settings:
@@ -111,7 +111,7 @@ def night_bytes(parameters: int, file: int) -> int:
 
 
 def free_bytes() -> int | None:
-    """Return the free bytes of the first card, as the driver says; None without one."""
+    """Return the free bytes of the first GPU according to the driver; None without a GPU."""
     call = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
     try:
         done = subprocess.run(call, capture_output=True, text=True, timeout=10, check=False)

@@ -1,14 +1,14 @@
-"""The ledger of nights: whether tonight's run is still to be done, and doing it exactly once.
+"""The ledger of nights: decide whether tonight's run is due, and do it exactly once.
 
-One row a local date in the journal decides, whoever asks (a chat's scheduler, `discern night`, cron,
-systemd). A lock that the kernel frees with its holder tells a run that goes on from one that was cut
-off, and across machines a heartbeat does; what was cut off is taken up by the next tick, three times
-in all, and then reported. Nights missed while nothing was open are caught up once, by the latest of
-them. What a person stopped stays stopped until the next night; what ended because the chat was closed
-is taken up when one is open again.
+One row per local date in the journal decides, for every caller (the scheduler of a chat, `discern
+night`, cron, systemd). A run in progress is told from an interrupted one by a lock that the kernel
+releases with its holder, and across machines by a heartbeat. An interrupted run is resumed by the next
+tick, three attempts in total, and then reported. Missed nights are caught up once, by the latest of
+them. A night that the user cancelled stays cancelled; one that ended because the chat was closed
+resumes when a chat is open again.
 
-Survives being killed at any point: between the adapter's publication and the row's last word, the
-next attempt finds the adapter and closes the row with it.
+The process may be killed at any point: if an adapter was published but its row is not closed yet, the
+next attempt finds the adapter and closes the row.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ from trainer.night.run import Cancellation, Run, run_folder
 from trainer.report.report import Report
 
 STALE_SECONDS = 180.0
-"""A night on another machine whose heartbeat is older was cut off and may be claimed anew."""
+"""Age of a heartbeat from which a night on another machine counts as interrupted."""
 BEAT_SECONDS = 30.0
 ATTEMPTS = 3
 _AT_ONCE = float("-inf")
-"""A heartbeat of any age, also one from a clock since set back, is stale when its lock is free."""
+"""On this machine, the free lock alone means that a night was interrupted."""
 
 
 class NightRunner(Protocol):
-    """Does the work of a night: `run_night`, or `run_apart` in a process of its own."""
+    """Runs the training of a night: `run_night`, or `run_apart` in a separate process."""
 
     def __call__(
         self, request: RunRequest, *, on_event: OnEvent, cancel: threading.Event
@@ -71,8 +71,8 @@ def run_if_due(
     in progress.
 
     Raises:
-        CutOffError: the training was cut off; a later call tries it again.
-        DiscernError: it failed, which closes the row; or the journal cannot be used.
+        CutOffError: the training was interrupted; a later call tries again.
+        DiscernError: it failed, which closes the row, or the journal cannot be used.
     """
     home, settings = request.home, request.settings
     if not settings.night.enabled:
@@ -107,7 +107,7 @@ def _must_wait(home: Home, settings: Settings, clock: datetime) -> bool:
     if is_quiet(settings, clock) or (not settings.night.on_battery and on_battery()):
         return True
     with _locked(home.state / "training.lock") as free:
-        return not free  # a person trains right now; the night comes after
+        return not free  # the user is training right now; the night comes later
 
 
 class _NightAttempt:
@@ -185,7 +185,7 @@ class _NightAttempt:
             self._end("failed", f"given up after {ATTEMPTS} attempts; the last one: {error}")
 
     def _given_up(self) -> Report | None:
-        """Leave a report of a night that was cut off too often; None when it is another's."""
+        """Report a night that was interrupted too often; None if another process has it."""
         row = next((row for row in self.journal.nights.latest(8) if row["day"] == self.day), None)
         if row is None or row["state"] != "failed":
             return None
@@ -236,9 +236,9 @@ class _NightAttempt:
 
         def beat() -> None:
             while not done.wait(BEAT_SECONDS):
-                with suppress(HomeError):  # a full disk must not stop the heart
+                with suppress(HomeError):  # a full disk must not stop the heartbeat
                     if not self.journal.nights.heartbeat(self.day, self.owner):
-                        cancel.set()  # another machine took the night over
+                        cancel.set()  # another machine took over
                         return
 
         thread = threading.Thread(target=beat, name="discern-heartbeat", daemon=True)
@@ -251,7 +251,7 @@ class _NightAttempt:
 
     @contextmanager
     def _in_time(self, cancel: threading.Event) -> Iterator[threading.Event]:
-        """End the night after `max_minutes`; the event tells whether that was needed."""
+        """End the night after `max_minutes`; the event is set if that happened."""
         overdue = threading.Event()
 
         def end() -> None:
@@ -282,7 +282,7 @@ def _news(home: Home, differences: Sequence[Difference], moment: datetime) -> in
 
 @contextmanager
 def _only_here(home: Home) -> Iterator[bool]:
-    """Hold this home's nights; False when another process or thread does."""
+    """Hold the lock of this home's nights; yield False if another process or thread holds it."""
     with _locked(home.state / "night.lock") as free:
         yield free
 

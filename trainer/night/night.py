@@ -119,7 +119,7 @@ def run_night(
                     report = training.execute(trainee, fit_for(current, base), found.other_base)
         except BaseException as error:
             _fail(run, error, base)
-            with suppress(DiscernError):  # the error itself is what is to be told
+            with suppress(DiscernError):  # the original error matters more
                 scrub_runs(home, journal, snapshot)
             if isinstance(error, OSError) and not isinstance(error, DiscernError):
                 raise HomeError(
@@ -211,7 +211,7 @@ class _TrainingRun:
                 broken.append(broken_down(plan, found))
                 continue
             made.append(trial)
-            # A few lessons that were not learnt may be at another rate.
+            # The few lessons that were not learnt may be learnt at another rate.
             if self.practice is None and trial.verdict.passed and not trial.verdict.unlearnt:
                 break
         if not made:
@@ -266,7 +266,7 @@ class _TrainingRun:
 
 
 def _fail(run: Run, error: BaseException, base: BaseEntry) -> None:
-    """Write a report of a run that failed; never hides the error itself."""
+    """Write the report of a failed run; never raise an error of its own."""
     sentence = str(error) or type(error).__name__
     try:
         run.close(

@@ -1,8 +1,8 @@
-"""What the first chat of a morning says of the night: one line, once for each outcome.
+"""The notice about the last night in the first chat of a morning, shown once per outcome.
 
-The journal remembers which outcome was told; a night in which there was nothing to do, or that the
-person stopped, is not mentioned. A desktop notification says the same, where `[night] notify` asks for
-it. Nothing here can fail a night or an opening: what cannot be told is left out.
+The journal records which outcome was shown. A night without anything to do, or that the user cancelled,
+is not mentioned. With `[night] notify`, a desktop notification says the same. Errors here are ignored,
+so that they fail neither a night nor the opening of a chat.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _APPLESCRIPT = (
 
 
 def line(journal: Journal, today: date | None = None) -> str | None:
-    """Return the line about the latest night that came to something; None when it was told before.
+    """Return the notice about the latest night with an outcome; None if it was already shown.
 
-    It counts as told from now on.
+    From now on it counts as shown.
     """
     row = _latest(journal)
     if row is None or journal.facts.get(TOLD) == _name(row):
@@ -51,13 +51,13 @@ def line(journal: Journal, today: date | None = None) -> str | None:
 
 
 def told(journal: Journal) -> None:
-    """Remember that the latest outcome was told, as by a chat that was open when it came."""
+    """Record the latest outcome as shown, for a chat that was open at the time."""
     if (row := _latest(journal)) is not None:
         journal.facts.set(TOLD, _name(row))
 
 
 def notify(sentence: str) -> bool:
-    """Tell the desktop; whether it was there to be told."""
+    """Show a desktop notification; return whether that worked."""
     if sys.platform == "darwin":
         call = ["osascript", "-e", _APPLESCRIPT, "Discern", sentence]
     else:

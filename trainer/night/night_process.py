@@ -1,9 +1,9 @@
-"""A whole night in a process of its own, so that the chat that asked for it stays quick and whole.
+"""Run a night in a separate process, so that the chat that started it stays responsive and safe.
 
-Composing and testing keep a processor as busy as training does, and llama.cpp may crash on what was
-just made; here all of it stands back (`trainer/subprocesses.py`), and a crash costs an attempt of the
-night. The child is told its work in one line of JSON, answers with events and at last a report or an
-error, and ends when it is told to cancel, when its input closes, and with its parent.
+Composing and evaluating use as much of the CPU as training does, and llama.cpp may crash on a new
+adapter. In the child all of it has low priority (`trainer/subprocesses.py`), and a crash costs one
+attempt of the night. The child reads its request as one line of JSON, writes events and finally a
+report or an error, and ends when it is cancelled, when its input closes, and with its parent.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from trainer.report.report import Report
 from trainer.subprocesses import let_others_first
 
 LOG = "night.log"
-"""In the state folder; kept of a night that broke down, for no other has anything to say there."""
+"""Log in the state folder; kept only if a night failed."""
 CANCEL = "cancel"
 PATIENCE = 15.0
-"""Seconds that a cancelled night has to put its things away before it is killed."""
+"""Seconds that a cancelled night has to end before it is killed."""
 
 
 def run_apart(
@@ -70,7 +70,7 @@ def run_apart(
             try:
                 said = parse_object(line)
             except ValueError:
-                continue  # cut off in a crash
+                continue  # truncated by a crash
             if "event" in said:
                 if (event := read_event(said["event"])) is not None:
                     on_event(event)
@@ -104,7 +104,7 @@ def run_apart(
 
 @contextmanager
 def _child(log: Path) -> Iterator[subprocess.Popen[str]]:
-    """Start the child; it is gone when the block ends."""
+    """Start the child; kill it when the block ends."""
     try:
         with log.open("wb") as errors_to:
             child = subprocess.Popen(
@@ -135,7 +135,7 @@ def _child(log: Path) -> Iterator[subprocess.Popen[str]]:
 
 @contextmanager
 def _cancelling(child: subprocess.Popen[str], cancel: threading.Event) -> Iterator[None]:
-    """Pass the wish to end on; who does not heed it is killed."""
+    """Cancel the child when `cancel` is set, and kill it if it does not end."""
     done = threading.Event()
 
     def watch() -> None:
@@ -157,32 +157,32 @@ def _cancelling(child: subprocess.Popen[str], cancel: threading.Event) -> Iterat
 
 
 def _tell(pipe: IO[str], line: str) -> None:
-    with contextlib.suppress(OSError, ValueError):  # it is gone; reading tells why
+    with contextlib.suppress(OSError, ValueError):  # it has ended; reading its output tells why
         pipe.write(f"{line}\n")
         pipe.flush()
 
 
 def main() -> None:
     """Run one night in the child, as the first line of standard input says."""
-    # What libraries print must not come between the lines that the parent reads.
+    # Output of libraries must not mix with the lines that the parent reads.
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    # Unbuffered: a thread that waits in a buffered read would hold its lock when we end.
+    # Unbuffered: a thread in a buffered read would hold its lock at exit.
     orders = os.fdopen(0, "rb", buffering=0, closefd=False)
     try:
         work = parse_object(orders.readline())
     except ValueError:
-        return  # the parent is gone already
+        return  # the parent has already ended
     cancel = threading.Event()
 
     def heed() -> None:
         for line in orders:
             if line.strip() == CANCEL.encode():
                 break
-        cancel.set()  # also when the parent is gone
+        cancel.set()  # also if the parent has ended
 
     threading.Thread(target=heed, name="discern-heed", daemon=True).start()
-    # A key pressed at the terminal is the parent's to hear; a service's end is heard by both.
+    # Ctrl-C is handled by the parent; the end of a service reaches both.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda _number, _frame: cancel.set())

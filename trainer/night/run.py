@@ -1,8 +1,8 @@
-"""One training run's folder, clock, events, lock, and what it is told from outside.
+"""One training run: its folder, clock, events and lock, and its control from other processes.
 
-A run has a folder of its own (`Home.runs`) with `events.jsonl` and `report.json`, which outlive it. One
-run at a time in a home: a lock file that the kernel frees when its holder dies. Any process may attach
-to a run in progress (`follow`) or tell it to stop or abort (`tell_run`, a file in its folder).
+A run has its own folder in `Home.runs` with `events.jsonl` and `report.json`, which remain. A home has
+one run at a time, by a lock file that the kernel releases when its holder dies. Any process can follow
+a run in progress (`follow`), or stop or abort it (`tell_run`, through a file in its folder).
 """
 
 from __future__ import annotations
@@ -64,14 +64,14 @@ class Cancellation(threading.Event):
 
 @dataclass
 class Run:
-    """One run's folder, clock and ears. `cancel` leaves nothing, `stop` keeps the best so far."""
+    """The folder, clock and events of one run; `cancel` discards it, `stop` keeps the best so far."""
 
     folder: Path
     on_event: OnEvent
     cancel: threading.Event
     stop: threading.Event = field(default_factory=threading.Event)
     guard: Callable[[], None] = lambda: None
-    """Asked at every event; raises when the run is to end."""
+    """Called at every event; raises to end the run."""
     began: float = field(default_factory=time.perf_counter)
     started: datetime = field(default_factory=now)
     phases: dict[str, float] = field(default_factory=dict)
@@ -82,7 +82,7 @@ class Run:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Heed the words written into the run's folder while the block runs."""
+        """Obey the control file in the run's folder while the block runs."""
         done = threading.Event()
         path = self.folder / CONTROL
 
@@ -136,7 +136,7 @@ class Run:
         return lambda done, total: self.tell(Counted(phase, done, total))
 
     def spent(self) -> tuple[tuple[str, float], ...]:
-        """Return each phase's seconds so far, the present one's included."""
+        """Return the seconds of each phase so far, including the current one."""
         here = {self._phase: time.perf_counter() - self._since} if self._phase else {}
         every = {
             name: self.phases.get(name, 0.0) + here.get(name, 0.0)
@@ -145,7 +145,7 @@ class Run:
         return tuple((name, round(took, 2)) for name, took in every.items())
 
     def close(self, report: Report) -> Report:
-        """Write the report and return it; nobody ever reads half of one."""
+        """Write the report atomically and return it."""
         text = json.dumps(report.to_json(), ensure_ascii=False, indent=1)
         write_whole(self.folder / "report.json", text)
         self.tell(Reported(report.verdict, report.sentence, report.adapter))
@@ -193,7 +193,7 @@ def follow(
     place = 0
     pid = 0
     while True:
-        # Where no event names the process, a report says that the run is over.
+        # If no event names the process, a report means that the run is over.
         gone = not _alive(pid) if pid else (folder / "report.json").exists()
         try:
             with open_file(folder / EVENTS) as file:
@@ -201,7 +201,7 @@ def follow(
                 new = file.read(LINE)
             place += len(new)
         except FileError:
-            return  # nothing that a run of ours writes
+            return  # not written by a run
         except OSError:
             new = b""
             gone = gone or not folder.is_dir()
@@ -210,7 +210,7 @@ def follow(
             try:
                 logged = read_logged(parse_object(line))
             except ValueError:
-                continue  # cut off in a crash
+                continue  # truncated by a crash
             if logged is None:
                 continue
             pid = _pid(logged) or pid
@@ -222,7 +222,7 @@ def follow(
 
 
 def going_on(home: Home) -> Path | None:
-    """Return the folder of the run in progress; None when none is."""
+    """Return the folder of the run in progress; None without one."""
     for folder in folders(home.runs)[:3]:
         if (folder / "report.json").exists():
             continue
@@ -259,7 +259,7 @@ def tell_run(home: Home, word: Word) -> Path:
 
 
 def told(folder: Path) -> Word | None:
-    """Return what the run in `folder` was told, by whomever; None when nothing."""
+    """Return the request to the run in `folder`; None if there is none."""
     try:
         word = read_text(folder / CONTROL, SMALL).strip()
     except (OSError, FileError):
@@ -288,7 +288,7 @@ def _alive(pid: int) -> bool:
 
 
 def sweep_runs(home: Home) -> None:
-    """Remove what runs that were cut off left to train on; for the holder of the training's lock."""
+    """Remove the trials of interrupted runs; call it with the training lock."""
     for run in own_runs(home):
         if not (run / "report.json").exists():
             for left in run.glob("try-*"):
@@ -296,7 +296,7 @@ def sweep_runs(home: Home) -> None:
 
 
 def prune_runs(home: Home) -> None:
-    """Keep the latest runs, and of those but the last no weights."""
+    """Remove all but the latest runs, and the weights of all but the last one."""
     runs = own_runs(home)
     for old in runs[:-KEPT_RUNS]:
         shutil.rmtree(old, ignore_errors=True)

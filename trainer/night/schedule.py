@@ -1,9 +1,9 @@
-"""APScheduler around `run_if_due`: a tick a minute; the ledger in the journal decides.
+"""Run `run_if_due` every minute with APScheduler; the ledger in the journal decides.
 
-The minutes are counted by the monotonic clock. APScheduler's own interval trigger compares times of
-day, so a clock set back an hour would silence it for an hour; here each tick is a job of its own that
-is due at once. The job store is in memory on purpose: a persistent one skips late jobs, loses missed
-nights and runs twice with two processes. A tick that comes late or twice is harmless.
+The minutes are counted by the monotonic clock. APScheduler's interval trigger compares times of day, so
+it would pause for an hour when the clock is set back an hour; here each tick is a separate job that is
+due immediately. The job store is in memory on purpose: a persistent one skips late jobs, loses missed
+nights and runs twice with two processes. A late or repeated tick is harmless.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def background(
     listeners: NightListeners | None = None,
     cancel: threading.Event | None = None,
 ) -> BaseScheduler:
-    """Return a started scheduler for the chat; call `.shutdown(wait=False)` on leaving."""
+    """Start a scheduler in the background and return it; call its `shutdown(wait=False)` at the end."""
     from apscheduler.schedulers.background import BackgroundScheduler
 
     scheduler = BackgroundScheduler(daemon=True)
@@ -103,7 +103,7 @@ def _add(
     def pulse() -> None:
         while True:
             if not running.locked() and not over.is_set():
-                # Replaced, so that one left behind by a clock set back does not wait for its time. The
+                # Replace a job that waits because the clock was set back. The
                 # trigger keeps it in the store: removing it breaks a scheduler that is shut down.
                 scheduler.add_job(
                     tick,
@@ -116,7 +116,7 @@ def _add(
                     id="night",
                     replace_existing=True,
                 )
-            if over.wait(TICK_SECONDS):  # monotonic, as all waits of `threading` are
+            if over.wait(TICK_SECONDS):  # monotonic, like all waits of `threading`
                 return
 
     pulses = threading.Thread(target=pulse, name="discern-ticks", daemon=True)

@@ -86,7 +86,7 @@ class Trial:
             measure.value if measure.strict is None else measure.strict
             for measure in (values["near_misses"], values["anchors"])
         )
-        # Two thirds of a lesson weigh as much as a whole unrelated answer: learning comes first.
+        # Learning comes first: two thirds of the lessons weigh as much as all unrelated answers.
         learnt = 1.5 * (verdict.spoken.lessons + verdict.spoken.rephrasings)
         return verdict.passed, verdict.clean, round(learnt + kept, 6), -values["kl"].value
 
