@@ -206,7 +206,7 @@ def test_the_command_line_says_what_it_wrote(
     assert said["survived"] is None
     peft = str(tmp_path / "peft")
     assert run(["export", peft, "--peft", "--id", adapter.id[:8], "--words"]) == 0
-    assert capsys.readouterr().out.count("wrote ") == 3
+    assert capsys.readouterr().out.count("Wrote ") == 3
     assert "Who?" in (tmp_path / "peft" / "README.md").read_text()
 
 
