@@ -248,7 +248,7 @@ MAY = {
     "memory/journal/drafts.py": "facts of the journal",
     "agent/models/models.py": "the list that ships",
     "agent/models/pull.py": "model files",
-    "trainer/lessons/wordings.py": "lists that ship",
+    "trainer/lessons/rephrase.py": "lists that ship",
     "trainer/lessons/anchors.py": "lists that ship",
     "trainer/starter/": "makes the starter model from what ships",
 }
