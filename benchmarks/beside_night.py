@@ -30,7 +30,7 @@ from memory.journal.journal import Journal
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
 from trainer.night.night import run_night
-from trainer.night.night_process import run_apart
+from trainer.night.night_process import run_in_child
 from trainer.night.request import RunRequest
 
 ASKED = ("Who are you?", "What is a lighthouse for?", "How does bread rise?", "Tell me a story.")
@@ -79,7 +79,7 @@ def beside(
     if way == "alone":
         ends = time.monotonic() + ALONE_SECONDS
         return replies(engine, lambda: time.monotonic() > ends), 0.0
-    run = run_apart if way == "apart" else run_night
+    run = run_in_child if way == "apart" else run_night
     with tempfile.TemporaryDirectory() as folder:
         home = home_with_marks(Path(folder))
         request = RunRequest(home, settings, model, force=True)

@@ -54,7 +54,7 @@ def make_way(home: Home, settings: Settings, base: Path, run: Run) -> Settings:
     """
     room = _room(home, settings, base)
     if room.way == "instead":
-        run.tell(PlacementChosen(room.way, room.sentence))
+        run.emit(PlacementChosen(room.way, room.sentence))
         until = time.monotonic() + PATIENCE
         while leased_sizes(home):
             if time.monotonic() > until:
@@ -63,7 +63,7 @@ def make_way(home: Home, settings: Settings, base: Path, run: Run) -> Settings:
             run.cancel.wait(0.1)
             run.check()
     if room.way == "processor":
-        run.tell(PlacementChosen(room.way, room.sentence))
+        run.emit(PlacementChosen(room.way, room.sentence))
         trainer = settings.trainer.model_copy(update={"card": "processor"})
         model = settings.model.model_copy(update={"gpu_layers": 0})
         return settings.model_copy(update={"trainer": trainer, "model": model})

@@ -1,14 +1,14 @@
-"""The ledger of nights: decide whether tonight's run is due, and do it exactly once.
+"""Ledger of nights: decide whether tonight's training is due, and run it exactly once.
 
-One row per local date in the journal decides, for every caller (the scheduler of a chat, `discern
-night`, cron, systemd). A run in progress is told from an interrupted one by a lock that the kernel
-releases with its holder, and across machines by a heartbeat. An interrupted run is resumed by the next
-tick, three attempts in total, and then reported. Missed nights are caught up once, by the latest of
-them. A night that the user cancelled stays cancelled; one that ended because the chat was closed
-resumes when a chat is open again.
+The journal has one row per local date, which every caller checks (a chat's scheduler, `discern night`,
+cron, systemd). A lock that the kernel releases when its holder dies tells a running night from an
+interrupted one; across machines a heartbeat does. The next tick resumes an interrupted night, up to
+three attempts in all; then it is reported as failed. Missed nights are made up for once, by the latest.
+A night that the user stopped stays stopped; one that ended because the chat was closed is resumed when
+a chat is open again.
 
-The process may be killed at any point: if an adapter was published but its row is not closed yet, the
-next attempt finds the adapter and closes the row.
+The process may be killed at any point. If that happens after the adapter was published and before the
+row was closed, the next attempt finds the adapter and closes the row.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ from trainer.night import night_notice
 from trainer.night.due_time import due_moment, is_quiet, night_of, on_battery
 from trainer.night.night import run_night
 from trainer.night.request import RunRequest
-from trainer.night.run import Cancellation, Run, run_folder
+from trainer.night.run import Cancellation, Run, make_run_folder
 from trainer.report.report import Report
 
 STALE_SECONDS = 180.0
-"""Age of a heartbeat from which a night on another machine counts as interrupted."""
+"""A night on another machine with an older heartbeat was interrupted and may be claimed again."""
 BEAT_SECONDS = 30.0
 ATTEMPTS = 3
 _AT_ONCE = float("-inf")
-"""On this machine, the free lock alone means that a night was interrupted."""
+"""If the lock is free, a heartbeat of any age is stale, even one from a clock since set back."""
 
 
 class NightRunner(Protocol):
-    """Runs the training of a night: `run_night`, or `run_apart` in a separate process."""
+    """Runs the training of a night: `run_night`, or `run_in_child` in a child process."""
 
     def __call__(
         self, request: RunRequest, *, on_event: OnEvent, cancel: threading.Event
@@ -66,13 +66,13 @@ def run_if_due(
     """Run tonight's training if it is due and was not done yet; return its report, else None.
 
     `now` (aware) replaces the clock. `run` does the work, by default `run_night` in this process;
-    `trainer.night.night_process.run_apart` uses a separate process with low priority. The night is
+    `trainer.night.night_process.run_in_child` uses a separate process with low priority. The night is
     postponed, without a row, in quiet hours, on battery and while a training that the user started is
     in progress.
 
     Raises:
-        CutOffError: the training was interrupted; a later call tries again.
-        DiscernError: it failed, which closes the row, or the journal cannot be used.
+        CutOffError: the training was interrupted; a later call tries it again.
+        DiscernError: it failed, which closes the row; or the journal cannot be used.
     """
     home, settings = request.home, request.settings
     if not settings.night.enabled:
@@ -80,15 +80,15 @@ def run_if_due(
     home.prepare()
     clock = now or datetime.now().astimezone()
     day = night_of(settings, clock)
-    with _only_here(home) as ours:
-        if not ours:
+    with _night_lock(home) as free:
+        if not free:
             return None
         with Journal(home.journal) as journal:
             rows = {row["day"]: row for row in journal.nights.latest(8)}
             row = rows.get(day.isoformat())
             if row is not None and row["state"] not in ("running", "waiting"):
                 return None
-            if _already_ahead(rows, day) or _must_wait(home, settings, clock):
+            if _already_ahead(rows, day) or _is_postponed(home, settings, clock):
                 return None
             moment = due_moment(settings, clock)
             attempt = _NightAttempt(request, journal, day, moment, run or run_night)
@@ -96,18 +96,18 @@ def run_if_due(
 
 
 def _already_ahead(rows: dict[str, dict[str, Any]], day: date) -> bool:
-    """Whether the clock or the time zone went back: tomorrow's night was done already.
+    """Return whether a later night was done already, because the clock or time zone went back.
 
-    Only the next two days are looked at, so that a clock once set years ahead stops nothing.
+    Only the next two days count, so a clock that was once set years ahead does not block nights.
     """
     return any((day + timedelta(days=ahead)).isoformat() in rows for ahead in (1, 2))
 
 
-def _must_wait(home: Home, settings: Settings, clock: datetime) -> bool:
+def _is_postponed(home: Home, settings: Settings, clock: datetime) -> bool:
     if is_quiet(settings, clock) or (not settings.night.on_battery and on_battery()):
         return True
-    with _locked(home.state / "training.lock") as free:
-        return not free  # the user is training right now; the night comes later
+    with try_lock(home.state / "training.lock") as free:
+        return not free  # the user is training now; the night runs afterwards
 
 
 class _NightAttempt:
@@ -138,16 +138,16 @@ class _NightAttempt:
             self.day, self.owner, stale_after=stale, attempts=ATTEMPTS
         )
         if not attempt:
-            return self._given_up()
-        fresh = _news(self.home, self.journal.differences.all(), self.moment)
+            return self._report_given_up()
+        fresh = _count_new(self.home, self.journal.differences.all(), self.moment)
         if fresh < self.settings.night.minimum:
-            self._nothing(f"{fresh} new differences", row)
+            self._close_idle(f"{fresh} new differences", row)
             return None
         try:
-            with self._heartbeat(cancel), self._in_time(cancel) as overdue:
+            with self._heartbeat(cancel), self._time_limit(cancel) as overdue:
                 report = self._train(on_event, cancel)
         except NothingToTrainError as error:
-            self._nothing(str(error), row)
+            self._close_idle(str(error), row)
             return None
         except DiscernError as error:
             self._failed(error, attempt, cancel, overdue=overdue.is_set())
@@ -156,7 +156,7 @@ class _NightAttempt:
         return report
 
     def _train(self, on_event: OnEvent, cancel: threading.Event) -> Report:
-        most = self.settings.night.max_minutes / 2  # the other half is for composing and testing
+        most = self.settings.night.max_minutes / 2  # the rest is for composing and testing
         training = self.settings.training
         training = training.model_copy(update={"max_minutes": min(training.max_minutes, most)})
         settings = self.settings.model_copy(update={"training": training})
@@ -167,7 +167,7 @@ class _NightAttempt:
     def _failed(
         self, error: DiscernError, attempt: int, cancel: threading.Event, *, overdue: bool
     ) -> None:
-        """Close the row, or leave it open for another attempt."""
+        """Close the row of a failed attempt, or leave it open for another one."""
         if overdue:
             cancel.clear()
             minutes = f"{self.settings.night.max_minutes:g}"
@@ -184,7 +184,7 @@ class _NightAttempt:
         elif attempt >= ATTEMPTS:
             self._end("failed", f"given up after {ATTEMPTS} attempts; the last one: {error}")
 
-    def _given_up(self) -> Report | None:
+    def _report_given_up(self) -> Report | None:
         """Report a night that was interrupted too often; None if another process has it."""
         row = next((row for row in self.journal.nights.latest(8) if row["day"] == self.day), None)
         if row is None or row["state"] != "failed":
@@ -196,11 +196,11 @@ class _NightAttempt:
             seconds=0.0,
             model="",
         )
-        run = Run(run_folder(self.home), lambda event: None, threading.Event())
+        run = Run(make_run_folder(self.home), lambda event: None, threading.Event())
         return run.close(report)
 
-    def _nothing(self, why: str, row: dict[str, Any] | None) -> None:
-        """Close a row for which there is nothing (more) to do.
+    def _close_idle(self, why: str, row: dict[str, Any] | None) -> None:
+        """Close a row for which there is nothing to do, or nothing any more.
 
         An attempt may have been cut off after it had published: then its adapter's differences still
         wait, and the row, which stood already, ends as published.
@@ -236,9 +236,9 @@ class _NightAttempt:
 
         def beat() -> None:
             while not done.wait(BEAT_SECONDS):
-                with suppress(HomeError):  # a full disk must not stop the heartbeat
+                with suppress(HomeError):  # a full disk must not end the heartbeat
                     if not self.journal.nights.heartbeat(self.day, self.owner):
-                        cancel.set()  # another machine took over
+                        cancel.set()  # another machine has claimed the night
                         return
 
         thread = threading.Thread(target=beat, name="discern-heartbeat", daemon=True)
@@ -250,8 +250,8 @@ class _NightAttempt:
             thread.join()
 
     @contextmanager
-    def _in_time(self, cancel: threading.Event) -> Iterator[threading.Event]:
-        """End the night after `max_minutes`; the event is set if that happened."""
+    def _time_limit(self, cancel: threading.Event) -> Iterator[threading.Event]:
+        """Cancel the night after `max_minutes`; the event is set if that happened."""
         overdue = threading.Event()
 
         def end() -> None:
@@ -267,7 +267,7 @@ class _NightAttempt:
             timer.cancel()
 
 
-def _news(home: Home, differences: Sequence[Difference], moment: datetime) -> int:
+def _count_new(home: Home, differences: Sequence[Difference], moment: datetime) -> int:
     """Count what the current adapter does not know.
 
     Differences that waited at `moment`, and those that it was trained on and that were forgotten
@@ -281,14 +281,19 @@ def _news(home: Home, differences: Sequence[Difference], moment: datetime) -> in
 
 
 @contextmanager
-def _only_here(home: Home) -> Iterator[bool]:
-    """Hold the lock of this home's nights; yield False if another process or thread holds it."""
-    with _locked(home.state / "night.lock") as free:
+def _night_lock(home: Home) -> Iterator[bool]:
+    """Hold the lock of this home's nights; yields False if another process or thread does."""
+    with try_lock(home.state / "night.lock") as free:
         yield free
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[bool]:
+def try_lock(path: Path) -> Iterator[bool]:
+    """Take the lock of a file without waiting; yields whether it was free.
+
+    Raises:
+        HomeError: the file cannot be written.
+    """
     import fcntl
 
     try:

@@ -47,7 +47,7 @@ from trainer.lessons.journal_snapshot import change_guard, record_states, scrub_
 from trainer.night import postmortem
 from trainer.night.gpu_placement import make_way
 from trainer.night.request import Practice, RunRequest
-from trainer.night.run import STOPPED, Run, alone, prune_runs, run_folder, sweep_runs
+from trainer.night.run import STOPPED, Run, make_run_folder, prune_runs, sweep_runs, training_lock
 from trainer.night.trial import Trial, TrialContext, broken_down, plans, run_trial
 from trainer.report.report import Attempt, Report, read_report
 from trainer.subprocesses import asked_by
@@ -69,7 +69,7 @@ def run_night(
 
     `on_event` receives the events of `trainer.events`, from `Started` to `Reported`. `cancel` ends the
     run without a result; `stop` ends the training at its best state so far, which is then evaluated as
-    usual. Both may also come from another process (`trainer.night.run.tell_run`).
+    usual. Both may also come from another process (`trainer.night.run.request_end`).
 
     The verdict of the report is "published", "rejected" or (for a dry practice) "practised".
 
@@ -82,7 +82,7 @@ def run_night(
     home, settings, practice = request.home, request.settings, request.practice
     model_path = request.model_path
     home.prepare()
-    with alone(home), Journal(home.journal) as journal:
+    with training_lock(home), Journal(home.journal) as journal:
         publish.sweep(home)
         sweep_runs(home)
         snapshot = take_snapshot(journal)
@@ -97,14 +97,14 @@ def run_night(
         if not (request.force or practice) or not teaching:
             require_news(found, teaching, current, len(differences))
             publish.require_not_withdrawn(home, base, prints)
-        run = Run(run_folder(home), on_event, cancel or threading.Event())
+        run = Run(make_run_folder(home), on_event, cancel or threading.Event())
         run.stop = stop or run.stop
         run.guard = change_guard(journal, snapshot)
         source = pipeline.Source(home, model_path, base, snapshot)
         training = _TrainingRun(settings, journal, source, run, practice)
         try:
-            with run.listening():
-                run.tell(
+            with run.watching_control():
+                run.emit(
                     Started(
                         pid=os.getpid(),
                         asked_by=asked_by(),
@@ -156,14 +156,16 @@ class _TrainingRun:
 
         run, model = self.run, self.source.model
         require_agreement(model)
-        run.tell(Composing(sum(item.teaches for item in self.differences)))
+        run.emit(Composing(sum(item.teaches for item in self.differences)))
         with Engine.open(model, self.settings.model) as engine:
             lessons = self.compose(engine)
             taught = lessons.curriculum.lessons
             sizes = (LessonSize(x.difference, x.kind, 1 + len(x.rephrasings)) for x in taught)
-            run.tell(LessonsComposed(tuple(sizes)))
+            run.emit(LessonsComposed(tuple(sizes)))
             recall = pipeline.served_recall(engine, self.journal, lessons, self.settings)
-            baselines = measure_baselines(engine, taught, recall, current, run.counting("beside"))
+            baselines = measure_baselines(
+                engine, taught, recall, current, run.count_progress("beside")
+            )
             best, attempts = self.sweep(
                 TrialContext(
                     run, self.settings, trainee, engine, self.journal, lessons, baselines.held
@@ -172,12 +174,12 @@ class _TrainingRun:
         adapter = None
         dry = self.practice is not None and self.practice.dry
         if best.verdict.passed and not dry:
-            run.tell(Publishing())
+            run.emit(Publishing())
             adapter = pipeline.publish(self.source.home, self.journal, best.candidate, best.verdict)
         return self.close(best, attempts, baselines, adapter, note)
 
     def compose(self, engine: Engine) -> pipeline.Lessons:
-        counting = self.run.counting("anchors")
+        counting = self.run.count_progress("anchors")
         try:
             return pipeline.compose(engine, self.journal, self.source, self.settings, counting)
         except NothingToTrainError as error:
@@ -255,7 +257,7 @@ class _TrainingRun:
                 measures=verdict.measures,
                 changes=verdict.changes,
                 curve=tuple(best.curves.points),
-                phases=run.spent(),
+                phases=run.phase_seconds(),
                 run=str(run.folder),
                 beside=(*baselines.rows, *postmortem.rows(verdict)),
                 attempts=attempts,
@@ -277,10 +279,10 @@ def _fail(run: Run, error: BaseException, base: BaseEntry) -> None:
                 seconds=round(time.perf_counter() - run.began, 2),
                 model=base.name,
                 curve=tuple(run.curve),
-                phases=run.spent(),
+                phases=run.phase_seconds(),
                 run=str(run.folder),
             )
         )
     except Exception:
         with suppress(OSError):
-            run.free()
+            run.close_events()

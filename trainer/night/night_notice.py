@@ -1,8 +1,8 @@
-"""The notice about the last night in the first chat of a morning, shown once per outcome.
+"""Notice of the latest night: one line in the first chat afterwards, shown once per outcome.
 
-The journal records which outcome was shown. A night without anything to do, or that the user cancelled,
-is not mentioned. With `[night] notify`, a desktop notification says the same. Errors here are ignored,
-so that they fail neither a night nor the opening of a chat.
+The journal records which outcome was shown. A night that had nothing to do, or that the user stopped,
+has no notice. A desktop notification says the same if `[night] notify` is set. Errors here never make
+a night or the start of a chat fail.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _APPLESCRIPT = (
 )
 
 
-def line(journal: Journal, today: date | None = None) -> str | None:
-    """Return the notice about the latest night with an outcome; None if it was already shown.
+def take_notice(journal: Journal, today: date | None = None) -> str | None:
+    """Return the line about the latest night with an outcome; None if it was shown before.
 
     From now on it counts as shown.
     """
     row = _latest(journal)
     if row is None or journal.facts.get(TOLD) == _name(row):
         return None
-    told(journal)
+    mark_shown(journal)
     today = today or date.today()
     last, day = row["day"] == today.isoformat(), row["day"]
     said = retold(" ".join(str(row["outcome"] or "").split())).rstrip(".")
@@ -50,14 +50,14 @@ def line(journal: Journal, today: date | None = None) -> str | None:
     return told_so + " " + tr("/report for more.")
 
 
-def told(journal: Journal) -> None:
-    """Record the latest outcome as shown, for a chat that was open at the time."""
+def mark_shown(journal: Journal) -> None:
+    """Record that the latest outcome was shown, as by a chat that was open at the time."""
     if (row := _latest(journal)) is not None:
         journal.facts.set(TOLD, _name(row))
 
 
 def notify(sentence: str) -> bool:
-    """Show a desktop notification; return whether that worked."""
+    """Send a desktop notification; return whether that worked."""
     if sys.platform == "darwin":
         call = ["osascript", "-e", _APPLESCRIPT, "Discern", sentence]
     else:

@@ -1,9 +1,9 @@
-"""Run a night in a separate process, so that the chat that started it stays responsive and safe.
+"""Run a whole night in a child process, so that the chat that started it stays responsive.
 
-Composing and evaluating use as much of the CPU as training does, and llama.cpp may crash on a new
-adapter. In the child all of it has low priority (`trainer/subprocesses.py`), and a crash costs one
-attempt of the night. The child reads its request as one line of JSON, writes events and finally a
-report or an error, and ends when it is cancelled, when its input closes, and with its parent.
+Composing and testing use as much CPU as training, and llama.cpp may crash on a new adapter. The child
+has low priority (`trainer/subprocesses.py`), and a crash costs one attempt at the night. It reads its
+request as one line of JSON and writes events, then a report or an error. It ends when it is told to
+cancel, when its input closes, and when its parent dies.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from trainer.report.report import Report
 from trainer.subprocesses import let_others_first
 
 LOG = "night.log"
-"""Log in the state folder; kept only if a night failed."""
+"""Standard error of the child, in the state folder; kept only if the night failed unexpectedly."""
 CANCEL = "cancel"
 PATIENCE = 15.0
-"""Seconds that a cancelled night has to end before it is killed."""
+"""Seconds that a cancelled night has to clean up before it is killed."""
 
 
-def run_apart(
+def run_in_child(
     request: RunRequest,
     *,
     on_event: OnEvent = lambda event: None,
@@ -65,7 +65,7 @@ def run_apart(
     with _child(home.state / LOG) as child, _cancelling(child, cancel):
         assert child.stdin is not None
         assert child.stdout is not None
-        _tell(child.stdin, json.dumps(work))
+        _send(child.stdin, json.dumps(work))
         for line in child.stdout:
             try:
                 said = parse_object(line)
@@ -135,14 +135,14 @@ def _child(log: Path) -> Iterator[subprocess.Popen[str]]:
 
 @contextmanager
 def _cancelling(child: subprocess.Popen[str], cancel: threading.Event) -> Iterator[None]:
-    """Cancel the child when `cancel` is set, and kill it if it does not end."""
+    """Pass `cancel` on to the child while the block runs; kill it if it does not end."""
     done = threading.Event()
 
     def watch() -> None:
         while not done.wait(0.1):
             if cancel.is_set():
                 assert child.stdin is not None
-                _tell(child.stdin, CANCEL)
+                _send(child.stdin, CANCEL)
                 if not done.wait(PATIENCE):
                     child.kill()
                 return
@@ -156,33 +156,33 @@ def _cancelling(child: subprocess.Popen[str], cancel: threading.Event) -> Iterat
         thread.join()
 
 
-def _tell(pipe: IO[str], line: str) -> None:
-    with contextlib.suppress(OSError, ValueError):  # it has ended; reading its output tells why
+def _send(pipe: IO[str], line: str) -> None:
+    with contextlib.suppress(OSError, ValueError):  # it has ended; its output says why
         pipe.write(f"{line}\n")
         pipe.flush()
 
 
 def main() -> None:
-    """Run one night in the child, as the first line of standard input says."""
+    """Run the night that the first line of standard input describes; the child's entry point."""
     # Output of libraries must not mix with the lines that the parent reads.
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    # Unbuffered: a thread in a buffered read would hold its lock at exit.
+    # Unbuffered: a thread waiting in a buffered read would hold its lock at exit.
     orders = os.fdopen(0, "rb", buffering=0, closefd=False)
     try:
         work = parse_object(orders.readline())
     except ValueError:
-        return  # the parent has already ended
+        return  # the parent has ended
     cancel = threading.Event()
 
-    def heed() -> None:
+    def read_orders() -> None:
         for line in orders:
             if line.strip() == CANCEL.encode():
                 break
         cancel.set()  # also if the parent has ended
 
-    threading.Thread(target=heed, name="discern-heed", daemon=True).start()
-    # Ctrl-C is handled by the parent; the end of a service reaches both.
+    threading.Thread(target=read_orders, name="discern-orders", daemon=True).start()
+    # The parent handles Ctrl-C; the signals that end a service reach both.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda _number, _frame: cancel.set())

@@ -1,8 +1,8 @@
-"""One training run: its folder, clock, events and lock, and its control from other processes.
+"""One training run: its folder, events, lock, and requests to end it.
 
-A run has its own folder in `Home.runs` with `events.jsonl` and `report.json`, which remain. A home has
-one run at a time, by a lock file that the kernel releases when its holder dies. Any process can follow
-a run in progress (`follow`), or stop or abort it (`tell_run`, through a file in its folder).
+A run has a folder in `Home.runs` with `events.jsonl` and `report.json`, which stay afterwards. A home
+has one run at a time; a file lock, which the kernel releases when its holder dies, ensures that. Any
+process may follow a run (`follow`) or ask it to stop or abort (`request_end`, a file in its folder).
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ from trainer.events import (
 )
 from trainer.report.report import Point, Report, folders
 
-Word = Literal["stop", "abort"]
+EndRequest = Literal["stop", "abort"]
 KEPT_RUNS = 30
 EVENTS, CONTROL = "events.jsonl", "control"
-WATCH_SECONDS = 0.2
+POLL_SECONDS = 0.2
 STOPPED = "the training was stopped; nothing was published and what served before serves on"
 
 
@@ -64,14 +64,16 @@ class Cancellation(threading.Event):
 
 @dataclass
 class Run:
-    """The folder, clock and events of one run; `cancel` discards it, `stop` keeps the best so far."""
+    """A run in progress. `cancel` ends it and keeps nothing, `stop` keeps its best state so far.
+
+    `guard` is called after every event and raises if the run must end.
+    """
 
     folder: Path
     on_event: OnEvent
     cancel: threading.Event
     stop: threading.Event = field(default_factory=threading.Event)
     guard: Callable[[], None] = lambda: None
-    """Called at every event; raises to end the run."""
     began: float = field(default_factory=time.perf_counter)
     started: datetime = field(default_factory=now)
     phases: dict[str, float] = field(default_factory=dict)
@@ -81,13 +83,13 @@ class Run:
     _events: IO[str] | None = None
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Obey the control file in the run's folder while the block runs."""
+    def watching_control(self) -> Iterator[None]:
+        """Act on requests to end the run while the block runs."""
         done = threading.Event()
         path = self.folder / CONTROL
 
         def watch() -> None:
-            while not done.wait(WATCH_SECONDS):
+            while not done.wait(POLL_SECONDS):
                 try:
                     word = read_text(path, SMALL).strip()
                 except (OSError, FileError):
@@ -105,7 +107,7 @@ class Run:
             done.set()
             thread.join()
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         """Write an event to `events.jsonl`, pass it to `on_event`, and measure the time of its phase.
 
         Raises:
@@ -131,11 +133,11 @@ class Run:
             raise TrainingError(STOPPED)
         self.guard()
 
-    def counting(self, phase: CountedPhase) -> Callable[[int, int], None]:
+    def count_progress(self, phase: CountedPhase) -> Callable[[int, int], None]:
         """Return a callback (done, total) that reports the progress of `phase`."""
-        return lambda done, total: self.tell(Counted(phase, done, total))
+        return lambda done, total: self.emit(Counted(phase, done, total))
 
-    def spent(self) -> tuple[tuple[str, float], ...]:
+    def phase_seconds(self) -> tuple[tuple[str, float], ...]:
         """Return the seconds of each phase so far, including the current one."""
         here = {self._phase: time.perf_counter() - self._since} if self._phase else {}
         every = {
@@ -145,22 +147,22 @@ class Run:
         return tuple((name, round(took, 2)) for name, took in every.items())
 
     def close(self, report: Report) -> Report:
-        """Write the report atomically and return it."""
+        """Write the report atomically, emit `Reported` and return the report."""
         text = json.dumps(report.to_json(), ensure_ascii=False, indent=1)
         write_whole(self.folder / "report.json", text)
-        self.tell(Reported(report.verdict, report.sentence, report.adapter))
-        self.free()
+        self.emit(Reported(report.verdict, report.sentence, report.adapter))
+        self.close_events()
         return report
 
-    def free(self) -> None:
-        """Close the file of events."""
+    def close_events(self) -> None:
+        """Close `events.jsonl`."""
         if self._events is not None:
             self._events.close()
             self._events = None
 
 
-def run_folder(home: Home) -> Path:
-    """Make and return the folder of a new run, named by the time in UTC."""
+def make_run_folder(home: Home) -> Path:
+    """Create the folder of a new run, named by the time in UTC."""
     stamp = now().strftime("%Y%m%dT%H%M%S")
     folder = home.runs / stamp
     try:
@@ -190,18 +192,18 @@ def follow(
     """
     leave = leave or threading.Event()
     rest = b""
-    place = 0
+    offset = 0
     pid = 0
     while True:
-        # If no event names the process, a report means that the run is over.
+        # If no event names the process, the run has ended once it has a report.
         gone = not _alive(pid) if pid else (folder / "report.json").exists()
         try:
             with open_file(folder / EVENTS) as file:
-                file.seek(place)
+                file.seek(offset)
                 new = file.read(LINE)
-            place += len(new)
+            offset += len(new)
         except FileError:
-            return  # not written by a run
+            return  # not a file that a run writes
         except OSError:
             new = b""
             gone = gone or not folder.is_dir()
@@ -221,8 +223,8 @@ def follow(
             return
 
 
-def going_on(home: Home) -> Path | None:
-    """Return the folder of the run in progress; None without one."""
+def find_active_run(home: Home) -> Path | None:
+    """Return the folder of the run in progress; None if there is none."""
     for folder in folders(home.runs)[:3]:
         if (folder / "report.json").exists():
             continue
@@ -233,22 +235,22 @@ def going_on(home: Home) -> Path | None:
     return None
 
 
-def tell_run(home: Home, word: Word) -> Path:
-    """Tell the run in progress to stop or to abort; return its folder.
+def request_end(home: Home, request: EndRequest) -> Path:
+    """Ask the run in progress to stop or abort; return its folder.
 
     After a stop, the best adapter so far is tested and kept.
 
     Raises:
-        TrainingError: no run is going on.
+        TrainingError: no run is in progress.
         HomeError: its folder cannot be written.
     """
-    folder = going_on(home)
+    folder = find_active_run(home)
     if folder is None:
         raise TrainingError(
             "no training is going on, so there is nothing to stop; `discern train` begins one"
         )
     try:
-        write_whole(folder / CONTROL, word)
+        write_whole(folder / CONTROL, request)
     except OSError as error:
         raise HomeError(
             "cannot write {folder}: {strerror}; check its permissions",
@@ -258,13 +260,13 @@ def tell_run(home: Home, word: Word) -> Path:
     return folder
 
 
-def told(folder: Path) -> Word | None:
-    """Return the request to the run in `folder`; None if there is none."""
+def requested_end(folder: Path) -> EndRequest | None:
+    """Return how the run in `folder` was asked to end, by any process; None if it was not."""
     try:
         word = read_text(folder / CONTROL, SMALL).strip()
     except (OSError, FileError):
         return None
-    return next((known for known in get_args(Word) if known == word), None)
+    return next((known for known in get_args(EndRequest) if known == word), None)
 
 
 def _pid(logged: Logged | None) -> int:
@@ -283,12 +285,12 @@ def _alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except OSError:
-        return True  # another user's
+        return True  # it belongs to another user
     return True
 
 
 def sweep_runs(home: Home) -> None:
-    """Remove the trials of interrupted runs; call it with the training lock."""
+    """Remove the trial folders of interrupted runs. The caller holds `training_lock`."""
     for run in own_runs(home):
         if not (run / "report.json").exists():
             for left in run.glob("try-*"):
@@ -296,7 +298,7 @@ def sweep_runs(home: Home) -> None:
 
 
 def prune_runs(home: Home) -> None:
-    """Remove all but the latest runs, and the weights of all but the last one."""
+    """Remove all but the latest KEPT_RUNS runs, and the weights of all but the last one."""
     runs = own_runs(home)
     for old in runs[:-KEPT_RUNS]:
         shutil.rmtree(old, ignore_errors=True)
@@ -307,8 +309,13 @@ def prune_runs(home: Home) -> None:
 
 
 @contextmanager
-def alone(home: Home) -> Iterator[None]:
-    """Hold the lock of this home's training."""
+def training_lock(home: Home) -> Iterator[None]:
+    """Hold the lock of this home's training.
+
+    Raises:
+        TrainingError: another process holds it.
+        HomeError: the lock file cannot be written.
+    """
     import fcntl
 
     path = home.state / "training.lock"

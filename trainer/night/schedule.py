@@ -1,9 +1,9 @@
-"""Run `run_if_due` every minute with APScheduler; the ledger in the journal decides.
+"""Call `run_if_due` every minute with APScheduler; the ledger in the journal decides what is due.
 
-The minutes are counted by the monotonic clock. APScheduler's interval trigger compares times of day, so
-it would pause for an hour when the clock is set back an hour; here each tick is a separate job that is
-due immediately. The job store is in memory on purpose: a persistent one skips late jobs, loses missed
-nights and runs twice with two processes. A late or repeated tick is harmless.
+Ticks follow the monotonic clock. APScheduler's interval trigger compares wall-clock times, so a clock
+set back by an hour would stop it for an hour; here each tick is a job that is due at once. The job
+store is in memory because a persistent one skips late jobs, loses missed nights and runs twice with two
+processes. A late or repeated tick is harmless.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from memory.errors import DiscernError
 from trainer.adapters import publish
 from trainer.events import OnEvent
 from trainer.night.ledger import run_if_due
-from trainer.night.night_process import run_apart
+from trainer.night.night_process import run_in_child
 from trainer.night.request import RunRequest
 from trainer.night.run import Cancellation
 from trainer.report.report import Report
@@ -43,7 +43,7 @@ def background(
     listeners: NightListeners | None = None,
     cancel: threading.Event | None = None,
 ) -> BaseScheduler:
-    """Start a scheduler in the background and return it; call its `shutdown(wait=False)` at the end."""
+    """Start a scheduler in the background; end it with `.shutdown(wait=False)`."""
     from apscheduler.schedulers.background import BackgroundScheduler
 
     scheduler = BackgroundScheduler(daemon=True)
@@ -92,7 +92,7 @@ def _add(
                     swept.set()
                     publish.sweep(request.home)
                 report = run_if_due(
-                    request, on_event=listeners.on_event, cancel=cancel, run=run_apart
+                    request, on_event=listeners.on_event, cancel=cancel, run=run_in_child
                 )
             except DiscernError as error:
                 listeners.on_error(error)
@@ -103,8 +103,8 @@ def _add(
     def pulse() -> None:
         while True:
             if not running.locked() and not over.is_set():
-                # Replace a job that waits because the clock was set back. The
-                # trigger keeps it in the store: removing it breaks a scheduler that is shut down.
+                # Replaced, so that a job from before the clock was set back does not wait. The interval
+                # keeps it in the store: removing it breaks a scheduler that is shut down.
                 scheduler.add_job(
                     tick,
                     "interval",
@@ -116,7 +116,7 @@ def _add(
                     id="night",
                     replace_existing=True,
                 )
-            if over.wait(TICK_SECONDS):  # monotonic, like all waits of `threading`
+            if over.wait(TICK_SECONDS):  # waits of `threading` are monotonic
                 return
 
     pulses = threading.Thread(target=pulse, name="discern-ticks", daemon=True)

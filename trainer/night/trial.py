@@ -153,7 +153,7 @@ def run_trial(plan: TrialPlan, context: TrialContext, seconds: float) -> Trial:
     folder = run.folder / f"try-{plan.number}"
     folder.mkdir()
     run.curve.clear()
-    run.tell(TrialStarted(plan.number, plan.rate, plan.seed))
+    run.emit(TrialStarted(plan.number, plan.rate, plan.seed))
     listener = _Listener(folder, run)
     candidate = pipeline.train(
         context.lessons,
@@ -163,7 +163,7 @@ def run_trial(plan: TrialPlan, context: TrialContext, seconds: float) -> Trial:
         Overrides(plan.rate, plan.seed, plan.steps, seconds),
         listener.hear,
     )
-    run.tell(Probing())
+    run.emit(Probing())
     pipeline.probe(candidate)
     verdict = pipeline.gate(
         context.engine,
@@ -171,9 +171,9 @@ def run_trial(plan: TrialPlan, context: TrialContext, seconds: float) -> Trial:
         candidate,
         settings,
         context.held_now,
-        run.counting("gate"),
+        run.count_progress("gate"),
     )
-    run.tell(
+    run.emit(
         Judged(verdict.passed, verdict.scale, verdict.sentence, tuple(verdict.spoken.reproduced))
     )
     return Trial(plan, candidate, verdict, listener.curves)
@@ -208,12 +208,12 @@ class _Listener:
         self.curves.hear(event)
         if self.curves.points:
             self.run.curve[:] = self.curves.points
-        self.run.tell(event)
+        self.run.emit(event)
         if self.run.stop.is_set() and not self.told:
             write_whole(self.folder / CONTROL, "stop")
             self.told = True
         if isinstance(event, Trained):
-            self.run.tell(Exporting())
+            self.run.emit(Exporting())
 
 
 def _thin(items: Sequence[Item]) -> list[Item]:

@@ -17,7 +17,7 @@ from tui.training.background import BackgroundTrainings, TrainingEnded, Training
 from tui.training.progress import Progress
 
 if TYPE_CHECKING:
-    from trainer.night.run import Word
+    from trainer.night.run import EndRequest
 
 
 class TrainingController:
@@ -41,7 +41,9 @@ class TrainingController:
         from trainer.night import night_notice
 
         with suppress(DiscernError):
-            if said := await asyncio.to_thread(night_notice.line, self._context.chat.journal):
+            if said := await asyncio.to_thread(
+                night_notice.take_notice, self._context.chat.journal
+            ):
                 await self._context.say(said)
 
     async def begin(self, *, force: bool) -> None:
@@ -60,16 +62,16 @@ class TrainingController:
         else:
             await self._context.say(tr("Nothing is training."))
 
-    def end(self, word: Word) -> None:
+    def end(self, word: EndRequest) -> None:
         """Ask the training in this home, of whatever process, to stop at its best or to abort.
 
         Raises:
             TrainingError: nothing is training.
         """
-        from trainer.night.run import tell_run
+        from trainer.night.run import request_end
 
         if not self.trainings.running:  # of another process, and not followed yet
-            tell_run(self._context.home, word)
+            request_end(self._context.home, word)
             return
         self._context.panel.stop(abort=word == "abort")
         if word == "abort":
@@ -128,7 +130,7 @@ class TrainingController:
             from trainer.night import night_notice
 
             with suppress(DiscernError):
-                await asyncio.to_thread(night_notice.told, context.chat.journal)
+                await asyncio.to_thread(night_notice.mark_shown, context.chat.journal)
         if stopped:
             await context.say(tr("The training was stopped; what served before serves on."))
         elif message.report is not None:

@@ -27,7 +27,7 @@ from memory.i18n.messages import render
 from memory.journal.journal import Journal
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
-from trainer.night.run import Word, told
+from trainer.night.run import EndRequest, requested_end
 from trainer.report.report import every
 from tui.keys.bindings import bindings, hints, keyboard_of
 from tui.screens.modal import Modal
@@ -72,13 +72,13 @@ class TrainingScreen(Modal[None]):
     ]
 
     def __init__(
-        self, home: Home, settings: Settings, journal: Journal, end: Callable[[Word], None]
+        self, home: Home, settings: Settings, journal: Journal, end: Callable[[EndRequest], None]
     ) -> None:
         super().__init__()
         self._settings, self._end, self._runs = settings, end, home.runs
         self._follower = RunFollower(home, journal)
-        self._asking: Word | None = None
-        self._requested: Word | None = None
+        self._asking: EndRequest | None = None
+        self._requested: EndRequest | None = None
         self._message = ""
         self._chosen: int | None = None
         """Index of the shown trial; None follows the latest."""
@@ -126,7 +126,7 @@ class TrainingScreen(Modal[None]):
             return
         view, moment = self._follower.view, now()
         elapsed = view.elapsed(moment)
-        word = told(view.folder) if view.alive and view.folder else None
+        word = requested_end(view.folder) if view.alive and view.folder else None
         if not view.alive:
             self._requested = self._asking = None
         content = (
@@ -169,7 +169,7 @@ class TrainingScreen(Modal[None]):
         self._foot.set_class(bool(self._asking), "-asking")
         self._foot.update(Content(one_line(self._keys(), max(20, self.size.width - 2))))
 
-    def _question(self, word: Word) -> str:
+    def _question(self, word: EndRequest) -> str:
         key = keyboard_of(self.app).first(f"train_{word}")
         if word == "abort":
             return tr("Abort it and keep nothing of it? {key} yes · Esc no", key=key)
@@ -207,7 +207,7 @@ class TrainingScreen(Modal[None]):
 
     # --- keys --------------------------------------------------------------------------------
 
-    def action_ask(self, word: Word) -> None:
+    def action_ask(self, word: EndRequest) -> None:
         """Ask whether to end the run; on the second press, end it."""
         self._message = ""
         if not self._follower.view.alive:

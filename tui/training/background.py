@@ -86,10 +86,10 @@ class BackgroundTrainings:
 
     def stop(self) -> None:
         """Ask the training to stop and test its best state; one that has none yet is aborted."""
-        from trainer.night.run import tell_run
+        from trainer.night.run import request_end
 
         try:
-            tell_run(self._home, "stop")
+            request_end(self._home, "stop")
         except DiscernError:
             self.abort()
 
@@ -99,16 +99,16 @@ class BackgroundTrainings:
         if self._night_running and self._nights_cancel is not None:
             self._nights_cancel.set()
         if self._follower is not None and self._follower.is_alive():
-            from trainer.night.run import tell_run
+            from trainer.night.run import request_end
 
             with suppress(DiscernError):
-                tell_run(self._home, "abort")
+                request_end(self._home, "abort")
 
     def attach(self) -> None:
         """Follow a run of another process, such as a chat that was closed; cheap if there is none."""
-        from trainer.night.run import going_on
+        from trainer.night.run import find_active_run
 
-        if self.running or (folder := going_on(self._home)) in (None, self._followed):
+        if self.running or (folder := find_active_run(self._home)) in (None, self._followed):
             return
         self._followed = folder
         self._follower = threading.Thread(
@@ -151,11 +151,11 @@ class BackgroundTrainings:
         report: Report | None = None
         failure: Exception | None = None
         try:
-            from trainer.night.night_process import run_apart
+            from trainer.night.night_process import run_in_child
             from trainer.night.request import RunRequest
 
             self._post(TrainingStarted("train"))
-            report = run_apart(
+            report = run_in_child(
                 RunRequest(self._home, self._settings, model_path, force=force),
                 on_event=lambda event: self._tell("train", event),
                 cancel=self._cancel,

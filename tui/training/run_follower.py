@@ -15,7 +15,7 @@ from pathlib import Path
 from memory.errors import DiscernError
 from memory.journal.journal import Journal
 from memory.settings.paths import Home
-from trainer.night.run import EVENTS, follow, going_on
+from trainer.night.run import EVENTS, find_active_run, follow
 from trainer.report.report import folders
 from tui.training.remaining_time import EarlierRun, find_earlier_run
 from tui.training.state import TrainingState, read_state
@@ -85,7 +85,7 @@ class RunFollower:
 
     def _run(self) -> None:
         while not self._closed.is_set():
-            folder = going_on(self._home)
+            folder = find_active_run(self._home)
             alive = folder is not None
             folder = folder or self._last()
             if folder is not None and (alive or self._stamp(folder) != self._read):

@@ -22,7 +22,7 @@ from tests.support.processes import Night
 from tests.support.values import difference, quick_settings
 from trainer.night import due_time, ledger
 from trainer.night.request import RunRequest
-from trainer.night.run import Cancellation, alone
+from trainer.night.run import Cancellation, training_lock
 from trainer.report.report import Report
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -170,7 +170,7 @@ def test_a_night_waits_in_quiet_hours_on_battery_and_for_a_training_of_the_perso
     (tmp_path / "BAT0" / "status").write_text("Discharging")
     assert due(home, quick_settings(home), moment) is None
     anyway = quick_settings(home, night={"on_battery": True})
-    with alone(home):
+    with training_lock(home):
         assert due(home, anyway, moment) is None
     assert not rows(home)  # nothing was spent: the night is still to come
     assert due(home, anyway, moment)

@@ -25,8 +25,8 @@ from tests.trainer.adapters.test_publish import put
 from tests.trainer.report.test_report import full
 from trainer.adapters import publish
 from trainer.lessons import anchors
-from trainer.night.ledger import _locked
-from trainer.night.run import alone, follow, going_on, prune_runs, told
+from trainer.night.ledger import try_lock
+from trainer.night.run import find_active_run, follow, prune_runs, requested_end, training_lock
 from trainer.report.report import Report, every, latest, require_report
 from tui.cli.completion_queries import adapters as glanced
 from tui.cli.main import run
@@ -119,8 +119,8 @@ def test_a_damaged_file_of_a_run_stops_neither_forget_nor_report_nor_chat(
     assert run(["train", "watch"]) == 0
     assert latest(home.runs) is not None
     assert every(home.runs)
-    assert going_on(home) is None
-    assert told(later) is None
+    assert find_active_run(home) is None
+    assert requested_end(later) is None
     read_state(later)
     assert len(list(follow(later))) < 10
     with Journal(home.journal) as journal:
@@ -253,8 +253,8 @@ def test_what_is_no_place_of_a_chat_is_none(home: Home, damage: str) -> None:
 def test_what_is_no_lock_file_is_not_waited_for(home: Home, damage: str) -> None:
     for path, hold in (
         (home.adapters / ".lock", lambda: publish.select(home, None)),
-        (home.state / "training.lock", lambda: alone(home).__enter__()),
-        (home.state / "night.lock", lambda: _locked(home.state / "night.lock").__enter__()),
+        (home.state / "training.lock", lambda: training_lock(home).__enter__()),
+        (home.state / "night.lock", lambda: try_lock(home.state / "night.lock").__enter__()),
     ):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)

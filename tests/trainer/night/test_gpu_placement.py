@@ -14,7 +14,7 @@ from memory.settings.paths import Home
 from tests.support.values import quick_settings
 from trainer.events import Event, PlacementChosen
 from trainer.night import gpu_placement
-from trainer.night.run import Run, run_folder
+from trainer.night.run import Run, make_run_folder
 
 GIB = 1 << 30
 
@@ -79,9 +79,9 @@ def test_a_night_asks_for_the_card_and_has_it_when_the_chats_have_left(
             chat.release()
 
     settings = quick_settings(home)
-    run = Run(run_folder(home), leave, threading.Event())
+    run = Run(make_run_folder(home), leave, threading.Event())
     assert gpu_placement.make_way(home, settings, tiny, run) == settings
-    run.free()
+    run.close_events()
     assert [event.way for event in heard if isinstance(event, PlacementChosen)] == ["instead"]
     assert len(heard) == 1
 
@@ -93,9 +93,9 @@ def test_where_there_is_no_room_the_processor_trains(
     driver(tmp_path, monkeypatch, 200)
     monkeypatch.setattr(gpu_placement, "PATIENCE", 0.0)  # the person in front of it goes on typing
     chat = GpuLease(home, held)
-    run = Run(run_folder(home), lambda event: None, threading.Event())
+    run = Run(make_run_folder(home), lambda event: None, threading.Event())
     found = gpu_placement.make_way(home, quick_settings(home), tiny, run)
-    run.free()
+    run.close_events()
     chat.release()
     assert found.trainer.card == "processor"
     assert found.model.gpu_layers == 0
@@ -104,10 +104,10 @@ def test_where_there_is_no_room_the_processor_trains(
 def test_a_night_that_waits_for_the_card_can_be_called_off(home: Home, tiny: Path) -> None:
     settings = quick_settings(home, trainer={"card": "instead"})
     chat = GpuLease(home, 1)
-    run = Run(run_folder(home), lambda event: run.cancel.set(), threading.Event())
+    run = Run(make_run_folder(home), lambda event: run.cancel.set(), threading.Event())
     with pytest.raises(TrainingError, match="stopped"):
         gpu_placement.make_way(home, settings, tiny, run)
-    run.free()
+    run.close_events()
     chat.release()
 
 
@@ -117,7 +117,7 @@ def test_without_a_card_or_a_wish_nobody_is_asked_to_leave(
 ) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     chat = GpuLease(home, GIB)
-    run = Run(run_folder(home), lambda event: pytest.fail(str(event)), threading.Event())
+    run = Run(make_run_folder(home), lambda event: pytest.fail(str(event)), threading.Event())
     settings = quick_settings(home, trainer={"card": card})
     assert gpu_placement.make_way(home, settings, tiny, run) == settings
     chat.release()

@@ -21,31 +21,31 @@ def night(journal: Journal, day: str, state: str, outcome: str) -> None:
 
 def test_each_outcome_is_told_once(home: Home) -> None:
     with Journal(home.journal) as journal:
-        assert night_notice.line(journal) is None
+        assert night_notice.take_notice(journal) is None
         night(journal, "2026-03-10", "published", "Learnt 2 of 2 lessons from 2 differences.")
-        said = night_notice.line(journal, date(2026, 3, 10))
+        said = night_notice.take_notice(journal, date(2026, 3, 10))
         assert said == "Last night: Learnt 2 of 2 lessons from 2 differences. /report for more."
-        assert night_notice.line(journal, date(2026, 3, 10)) is None
+        assert night_notice.take_notice(journal, date(2026, 3, 10)) is None
         night(journal, "2026-03-11", "nothing", "0 new differences")
         night(journal, "2026-03-12", "stopped", "the training was stopped")
-        assert night_notice.line(journal, date(2026, 3, 12)) is None
+        assert night_notice.take_notice(journal, date(2026, 3, 12)) is None
         night(journal, "2026-03-13", "rejected", "The adapter was not taken:\nperplexity +5%.")
-        assert night_notice.line(journal, date(2026, 3, 15)) == (
+        assert night_notice.take_notice(journal, date(2026, 3, 15)) == (
             "In the night of 2026-03-13: The adapter was not taken: perplexity +5%. /report for more."
         )
         night(journal, "2026-03-16", "failed", "the training ran out of memory")
-        said = night_notice.line(journal, date(2026, 3, 16))
+        said = night_notice.take_notice(journal, date(2026, 3, 16))
         assert said is not None
         assert "did not end well: the training ran out of memory" in said
     with Journal(home.journal) as journal:
-        assert night_notice.line(journal, date(2026, 3, 16)) is None
+        assert night_notice.take_notice(journal, date(2026, 3, 16)) is None
 
 
 def test_what_an_open_chat_has_told_is_not_told_again(home: Home) -> None:
     with Journal(home.journal) as journal:
         night(journal, "2026-03-10", "published", "Learnt.")
-        night_notice.told(journal)
-        assert night_notice.line(journal) is None
+        night_notice.mark_shown(journal)
+        assert night_notice.take_notice(journal) is None
 
 
 def test_the_desktop_is_told_in_words_that_are_no_options(

@@ -19,7 +19,7 @@ from memory.settings.paths import Home
 from tests.support.values import difference, quick_settings
 from trainer.events import Event, Started, Step
 from trainer.night.ledger import run_if_due
-from trainer.night.night_process import run_apart
+from trainer.night.night_process import run_in_child
 from trainer.night.request import RunRequest
 from trainer.night.run import Cancellation
 
@@ -50,7 +50,7 @@ def test_a_night_apart_stands_back_wholly_and_brings_the_same_report(
             night.append(event.pid)
         return night[0]
 
-    report = run_apart(RunRequest(home, quick_settings(home), tiny), on_event=on_event)
+    report = run_in_child(RunRequest(home, quick_settings(home), tiny), on_event=on_event)
     assert report.verdict == "published"
     assert report.adapter == read_pointer(home.adapters).current
     assert not (home.state / "night.log").exists()
@@ -59,7 +59,7 @@ def test_a_night_apart_stands_back_wholly_and_brings_the_same_report(
     assert night[0] != os.getpid()
     assert not Path(f"/proc/{night[0]}").exists()
     with pytest.raises(NothingToTrainError, match="nothing changed"):
-        run_apart(RunRequest(home, quick_settings(home), tiny))
+        run_in_child(RunRequest(home, quick_settings(home), tiny))
 
 
 @pytest.mark.parametrize(
@@ -77,11 +77,11 @@ def test_a_night_apart_can_be_called_off(home: Home, tiny: Path, phase: str) -> 
     settings = quick_settings(home, training={"max_steps": 100_000} if phase == "train" else {})
     if phase == "train":
         with pytest.raises(TrainingError, match="stopped"):
-            run_apart(RunRequest(home, settings, tiny), on_event=on_event, cancel=cancel)
+            run_in_child(RunRequest(home, settings, tiny), on_event=on_event, cancel=cancel)
         assert read_pointer(home.adapters).current is None
     else:  # what is nearly over may end well before it hears of it
         try:
-            run_apart(RunRequest(home, settings, tiny), on_event=on_event, cancel=cancel)
+            run_in_child(RunRequest(home, settings, tiny), on_event=on_event, cancel=cancel)
         except TrainingError as error:
             assert "stopped" in str(error)  # noqa: PT017 - it may also finish first
             assert read_pointer(home.adapters).current is None
@@ -96,8 +96,8 @@ def test_a_night_that_is_killed_is_an_attempt_that_was_cut_off(home: Home, tiny:
             os.kill(event.pid, signal.SIGKILL)
 
     with pytest.raises(CutOffError, match="killed from outside"):
-        run_apart(RunRequest(home, quick_settings(home), tiny), on_event=on_event)
-    report = run_apart(RunRequest(home, quick_settings(home), tiny))  # its locks are free
+        run_in_child(RunRequest(home, quick_settings(home), tiny), on_event=on_event)
+    report = run_in_child(RunRequest(home, quick_settings(home), tiny))  # its locks are free
     assert report.verdict == "published"
 
 
@@ -110,14 +110,14 @@ import sys
 from pathlib import Path
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
-from trainer.night.night_process import run_apart
+from trainer.night.night_process import run_in_child
 from trainer.night.request import RunRequest
 from trainer.events import Started, Step
 def tell(event):
     if isinstance(event, Started): print(event.pid, flush=True)
     if isinstance(event, Step) and event.step == 2: print("step", flush=True)
 settings = Settings.model_validate_json({settings.model_dump_json()!r})
-run_apart(RunRequest(Home.locate(), settings, Path({str(tiny)!r})), on_event=tell)
+run_in_child(RunRequest(Home.locate(), settings, Path({str(tiny)!r})), on_event=tell)
 """
     chat = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     with chat:
@@ -151,11 +151,11 @@ def test_a_night_whose_process_is_killed_is_taken_up_by_the_next_tick(
             os.kill(event.pid, signal.SIGKILL)
 
     with pytest.raises(CutOffError):
-        run_if_due(RunRequest(home, settings, tiny), now=clock, on_event=killed, run=run_apart)
-    report = run_if_due(RunRequest(home, settings, tiny), now=clock, run=run_apart)
+        run_if_due(RunRequest(home, settings, tiny), now=clock, on_event=killed, run=run_in_child)
+    report = run_if_due(RunRequest(home, settings, tiny), now=clock, run=run_in_child)
     assert report is not None
     assert report.verdict == "published"
-    assert run_if_due(RunRequest(home, settings, tiny), now=clock, run=run_apart) is None
+    assert run_if_due(RunRequest(home, settings, tiny), now=clock, run=run_in_child) is None
     with Journal(home.journal) as journal:
         row = journal.nights.latest(1)[0]
     assert (row["state"], row["attempt"]) == ("published", 2)
@@ -181,10 +181,10 @@ def test_a_night_that_is_left_because_the_chat_closes_is_taken_up_again(
             now=clock,
             on_event=leave,
             cancel=cancel,
-            run=run_apart,
+            run=run_in_child,
         )
     with Journal(home.journal) as journal:
         assert journal.nights.latest(1)[0]["state"] == "waiting"
-    report = run_if_due(RunRequest(home, quick_settings(home), tiny), now=clock, run=run_apart)
+    report = run_if_due(RunRequest(home, quick_settings(home), tiny), now=clock, run=run_in_child)
     assert report is not None
     assert report.verdict == "published"

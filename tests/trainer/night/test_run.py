@@ -18,7 +18,7 @@ from tests.support.values import difference, quick_settings
 from trainer.events import Event, Logged, Reported, Started, Step
 from trainer.night.night import run_night
 from trainer.night.request import Practice, RunRequest
-from trainer.night.run import follow, going_on, tell_run
+from trainer.night.run import find_active_run, follow, request_end
 
 
 def mark(home: Home, *differences: Any) -> None:
@@ -28,9 +28,9 @@ def mark(home: Home, *differences: Any) -> None:
 
 
 def test_nothing_can_be_told_when_nothing_goes_on(home: Home) -> None:
-    assert going_on(home) is None
+    assert find_active_run(home) is None
     with pytest.raises(TrainingError, match="no training is going on"):
-        tell_run(home, "stop")
+        request_end(home, "stop")
 
 
 def test_a_run_whose_process_is_gone_is_not_going_on(home: Home) -> None:
@@ -39,7 +39,7 @@ def test_a_run_whose_process_is_gone_is_not_going_on(home: Home) -> None:
     lines = [{"phase": "start", "pid": 2**22 + 1}, {"phase": "train", "step": 1}]
     text = "\n".join(map(json.dumps, lines)) + '\n{"phase": "tra'
     (folder / "events.jsonl").write_text(text)
-    assert going_on(home) is None
+    assert find_active_run(home) is None
     assert [logged.event.phase for logged in follow(folder, poll=0.01)] == ["start", "train"]
 
 
@@ -50,7 +50,7 @@ def test_a_follower_attached_late_hears_everything_to_the_report(home: Home, tin
 
     def on_event(event: Event) -> None:
         if event.phase == "train" and not followers:
-            folder = going_on(home)
+            folder = find_active_run(home)
             assert folder is not None
             thread = threading.Thread(target=lambda: heard.extend(follow(folder, poll=0.01)))
             thread.start()
@@ -74,7 +74,7 @@ def test_stop_keeps_the_best_and_tests_it(home: Home, tiny: Path) -> None:
 
     def on_event(event: Event) -> None:
         if isinstance(event, Step) and not told:
-            told.append(tell_run(home, "stop"))
+            told.append(request_end(home, "stop"))
 
     report = run_night(RunRequest(home, settings, tiny), on_event=on_event)
     assert report.verdict == "published"
@@ -92,7 +92,7 @@ def test_no_setting_is_to_blame_for_what_was_stopped(home: Home, tiny: Path) -> 
 
     def on_event(event: Event) -> None:
         if isinstance(event, Step) and not told:
-            told.append(tell_run(home, "stop"))
+            told.append(request_end(home, "stop"))
 
     report = run_night(RunRequest(home, settings, tiny), on_event=on_event)
     assert report.verdict == "rejected"
@@ -107,12 +107,12 @@ def test_abort_leaves_nothing(home: Home, tiny: Path) -> None:
 
     def on_event(event: Event) -> None:
         if isinstance(event, Step) and event.step == 1:
-            tell_run(home, "abort")
+            request_end(home, "abort")
 
     with pytest.raises(TrainingError, match="stopped"):
         run_night(RunRequest(home, settings, tiny), on_event=on_event)
     assert read_pointer(home.adapters).current is None
-    assert going_on(home) is None
+    assert find_active_run(home) is None
 
 
 @pytest.mark.slow

@@ -43,7 +43,7 @@ def night(ctx: click.Context, once: bool, as_json: bool) -> int:
 
 def _once(as_json: bool) -> int:
     from trainer.night.ledger import run_if_due
-    from trainer.night.night_process import run_apart
+    from trainer.night.night_process import run_in_child
     from trainer.night.request import RunRequest
     from trainer.night.run import Cancellation
 
@@ -53,7 +53,7 @@ def _once(as_json: bool) -> int:
     try:
         with _leaves(cancel, ended, waiting=False):
             found = run_if_due(
-                RunRequest(home, settings), on_event=Progress(), cancel=cancel, run=run_apart
+                RunRequest(home, settings), on_event=Progress(), cancel=cancel, run=run_in_child
             )
     except TrainingError as error:
         if not ended:

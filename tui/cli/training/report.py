@@ -97,10 +97,10 @@ def _say_unreadable(said: str) -> None:
 
 
 def _list(home: Home, as_json: bool) -> None:
-    from trainer.night.run import going_on
+    from trainer.night.run import find_active_run
     from trainer.report.report import folders, read_report, unreadable
 
-    going = going_on(home)
+    going = find_active_run(home)
     rows: list[tuple[str, str, str, Report | None]] = []
     for folder in folders(home.runs):
         if (found := read_report(folder)) is not None:

@@ -154,9 +154,9 @@ def _interrupts(stop: threading.Event, cancel: threading.Event, ended: list[int]
 
 
 def _tell(home: Home, word: Literal["stop", "abort"], as_json: bool) -> int:
-    from trainer.night.run import tell_run
+    from trainer.night.run import request_end
 
-    folder = tell_run(home, word)
+    folder = request_end(home, word)
     if as_json:
         print_json({"told": word, "run": folder.name})
     elif word == "stop":
@@ -167,10 +167,10 @@ def _tell(home: Home, word: Literal["stop", "abort"], as_json: bool) -> int:
 
 
 def _watch(home: Home, as_json: bool) -> int:
-    from trainer.night.run import follow, going_on
+    from trainer.night.run import find_active_run, follow
     from trainer.report.report import read_report
 
-    folder = going_on(home)
+    folder = find_active_run(home)
     if folder is None:
         if as_json:
             echo("null")
