@@ -19,7 +19,7 @@ from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from memory.transfer.export_schema import header
-from tests.memory.transfer.test_exchange import line
+from tests.support.exports import line
 from tui.cli.main import run
 
 EVIL = {

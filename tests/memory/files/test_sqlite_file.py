@@ -340,50 +340,6 @@ def test_a_journal_that_is_replaced_while_it_is_being_opened_is_opened_again(
 # --- symbolic links ------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def linked(home: Home, tmp_path: Path) -> Path:
-    """The journal's file in another folder; its name in the home is a link to it."""
-    file = tmp_path / "disk" / "marks.db"
-    file.parent.mkdir()
-    home.journal.symlink_to(file)
-    return file
-
-
-def test_restore_through_a_symbolic_link_keeps_the_link(
-    home: Home, linked: Path, tmp_path: Path
-) -> None:
-    with Journal(home.journal) as journal:
-        journal.differences.add(make_difference("kept"))
-        copied = backup(journal, tmp_path / "copy.sqlite")
-        journal.differences.add(make_difference("later"))
-    done = restore(home, copied)
-    assert home.journal.is_symlink()
-    assert home.journal.resolve() == linked
-    assert done.aside is not None
-    assert done.aside.parent == linked.parent
-    assert asides(home.journal) == [done.aside]
-    with Journal(linked) as journal:
-        assert [item.asked for item in journal.differences.all()] == ["kept"]
-    with Journal(done.aside) as journal:
-        assert len(journal.differences.all()) == 2
-
-
-def test_a_linked_journal_is_watched_where_it_is(home: Home, linked: Path) -> None:
-    with Journal(home.journal) as journal:
-        journal.differences.add(make_difference())
-        linked.with_name("marks.db-wal").unlink()
-        with pytest.raises(HomeError, match=LOST):
-            journal.differences.add(make_difference())
-
-
-def test_a_link_that_is_led_elsewhere_is_noticed(home: Home, linked: Path) -> None:
-    with Journal(home.journal) as journal:
-        home.journal.unlink()
-        home.journal.symlink_to(linked.with_name("other.db"))
-        with pytest.raises(HomeError, match=LOST):
-            journal.differences.add(make_difference())
-
-
 # --- other files in its place --------------------------------------------------------------------
 
 

@@ -18,7 +18,7 @@ from memory.journal.journal import Journal
 from memory.settings.paths import Home
 from memory.settings.settings_file import write_setting
 from memory.transfer.export_schema import header
-from tests.memory.transfer.test_exchange import line
+from tests.support.exports import line
 from tests.support.gguf_files import write_tiny
 from tests.support.processes import ROOT
 from tests.trainer.adapters.test_publish import candidate
