@@ -1,8 +1,7 @@
-"""Child processes that let others go first.
+"""Child processes with low priority.
 
-Training and probing run in children (`agent/child_process.py`): a crash there costs a run, never
-the chat.
-They take the processor's time that nobody else wants.
+Training and probing run in child processes (`agent/child_process.py`), so that a crash ends a run but
+never the chat, and with low priority, so that the chat stays responsive.
 """
 
 from __future__ import annotations
@@ -16,13 +15,14 @@ from agent.child_process import die_with_parent as die_with_parent
 from agent.child_process import environment as environment
 
 NICE = 10
-"""How far a child stands back: beside a busy chat it gets about a tenth of a processor."""
+"""Niceness of a child: beside a busy chat it gets about a tenth of a processor."""
 
 
-def let_others_first() -> None:
-    """Lower our own priority, from within the child; DISCERN_NICE says how far instead.
+def lower_priority() -> None:
+    """Lower the priority of this process, to DISCERN_NICE if that is set.
 
-    A grandchild stands as far back as its parent. Where memory runs out, we are what is given up.
+    A grandchild keeps the priority of its parent. When memory runs out, the kernel ends this process
+    first.
     """
     with contextlib.suppress(OSError, ValueError):
         os.nice(max(0, int(os.environ.get("DISCERN_NICE", NICE)) - os.nice(0)))
@@ -31,12 +31,12 @@ def let_others_first() -> None:
 
 
 def asked_by() -> int:
-    """Return the process id of who started us as a child; 0 when nobody did."""
+    """Return the id of the process that started this one as a child; 0 if none did."""
     parent = os.environ.get("DISCERN_PARENT", "")
     return int(parent) if parent == str(os.getppid()) else 0
 
 
 if __name__ == "__main__":
-    # python -m trainer.subprocesses COMMAND: a shell command that dies with us (it keeps the request).
+    # python -m trainer.subprocesses COMMAND: run a shell command that dies with its parent.
     die_with_parent()
     os.execvp("/bin/sh", ["sh", "-c", sys.argv[1]])

@@ -167,10 +167,10 @@ def _become(asked: dict[str, Any], fds: list[int]) -> None:
     os.chdir(asked["cwd"])
     from agent.child_process import die_with_parent
     from trainer.fit.training_loop import main
-    from trainer.subprocesses import let_others_first
+    from trainer.subprocesses import lower_priority
 
     die_with_parent()
-    let_others_first()
+    lower_priority()
     code = 1
     try:
         code = main(["--serve"])

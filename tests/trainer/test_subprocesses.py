@@ -15,8 +15,8 @@ from agent.child_process import environment
 PARENT = """
 import subprocess, sys
 from pathlib import Path
-from trainer.launch.worker_client import Trainee
-trainee = Trainee(Path(sys.argv[1]))
+from trainer.launch.worker_client import TrainingWorker
+trainee = TrainingWorker(Path(sys.argv[1]))
 print(trainee._child.pid, flush=True)
 trainee._child.stdout.readline()
 print("ready", flush=True)

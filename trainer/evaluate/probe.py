@@ -14,7 +14,7 @@ from pathlib import Path
 
 from agent.child_process import die_with_parent, environment
 from memory.errors import AdapterError
-from trainer.subprocesses import let_others_first
+from trainer.subprocesses import lower_priority
 
 PROBE_SECONDS = 300
 
@@ -83,5 +83,5 @@ def _here(adapter: Path, base: Path) -> int:
 
 if __name__ == "__main__":
     die_with_parent()
-    let_others_first()
+    lower_priority()
     sys.exit(_here(Path(sys.argv[1]), Path(sys.argv[2])))

@@ -6,8 +6,8 @@ import sys
 
 from agent.child_process import die_with_parent
 from trainer.fit.training_loop import main
-from trainer.subprocesses import let_others_first
+from trainer.subprocesses import lower_priority
 
 die_with_parent()
-let_others_first()
+lower_priority()
 sys.exit(main(sys.argv[1:]))

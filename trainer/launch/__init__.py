@@ -1,1 +1,1 @@
-"""Where the training step runs: child process, command or Ray job."""
+"""Run a training: in a child process, by a command, or as a Ray job."""

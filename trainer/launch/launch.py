@@ -1,10 +1,10 @@
-"""Where the training step runs: in a child here, by a command of the person's, or as a Ray job.
+"""The launchers of a training: a local child process, a command of the user, or a Ray job.
 
-Whichever it is, `fit` takes a job's folder, yields the events of the training, and leaves the adapter
-in the folder; what came from elsewhere was looked through (`trainer/launch/validate_candidate.py`)
-before it is there, and everything after (export, probe, gate) happens here. What runs elsewhere is
-told to end when the run is cancelled; a machine that cannot be reached any more may go on, and
-nobody takes its result.
+Each has a method `fit`, which takes the folder of a job, yields the events of the training, and leaves
+the adapter in the folder. A result from another machine is validated first
+(`trainer/launch/validate_candidate.py`), and everything after it (export, probe, gate) happens here. A
+remote training is ended when the run is cancelled; if the machine cannot be reached, the training may
+continue there, but its result is not used.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from memory.settings.settings import Settings
 from trainer.events import Aborted, Event, Failed, Ready, ResultPiece, Trained, read_message
 from trainer.launch import validate_candidate
 from trainer.launch.remote_job import Pieces, pack
-from trainer.launch.worker_client import ERRORS, STOPPED, Trainee, explain
+from trainer.launch.worker_client import ERRORS, STOPPED, TrainingWorker, explain
 
 PACKED, RESULT = "lessons.zip", "result"
 
 
 class Launcher(Protocol):
-    """What fits jobs; use it with `with`."""
+    """Runs training jobs; use it as a context manager."""
 
     def fit(self, folder: Path) -> Iterator[Event]:
-        """Have the job in `folder` fitted; see `Trainee.fit`."""
+        """Run the job in `folder`; see `TrainingWorker.fit`."""
 
     def __enter__(self) -> Launcher: ...
 
@@ -56,26 +56,26 @@ class Launcher(Protocol):
 def launcher(
     settings: Settings, base: Path, sha256: str, folder: Path, cancel: threading.Event
 ) -> Launcher:
-    """Return what `[trainer] launcher` names; `folder` is the run's.
+    """Return the launcher that `[trainer] launcher` names; `folder` is that of the run.
 
     Raises:
         SettingsError: its settings are incomplete.
     """
     chosen = settings.trainer
     if chosen.launcher == "local":
-        return Trainee(folder, cancel=cancel, processor=chosen.card == "processor")
+        return TrainingWorker(folder, cancel=cancel, processor=chosen.card == "processor")
     if chosen.launcher == "ray":
-        return Rayed(chosen.address, chosen.base or str(base), sha256, folder, cancel)
+        return RayLauncher(chosen.address, chosen.base or str(base), sha256, folder, cancel)
     if "{job}" not in chosen.command or "{result}" not in chosen.command:
         raise SettingsError(
             "trainer.launcher is command, and trainer.command in config.toml must say how, with "
             "{{job}} and {{result}} in it: `cp {{job}} there && … && cp -r there {{result}}`"
         )
-    return Commanded(chosen.command, base, sha256, folder, cancel)
+    return CommandLauncher(chosen.command, base, sha256, folder, cancel)
 
 
-class _Elsewhere:
-    """What the two ways out have in common."""
+class _RemoteLauncher:
+    """The common part of the launchers that train on another machine."""
 
     def __init__(self, sha256: str, folder: Path, cancel: threading.Event) -> None:
         self._sha256, self._folder, self._cancel = sha256, folder, cancel
@@ -87,7 +87,7 @@ class _Elsewhere:
         return pack(folder, self._sha256, folder / PACKED)
 
     def _heard(self, lines: Iterator[str], folder: Path) -> Iterator[Event]:
-        """Yield the events among what was printed there, up to the last one."""
+        """Yield the events among the printed lines."""
         pieces = Pieces(folder / RESULT)
         for line in lines:
             try:
@@ -107,7 +107,7 @@ class _Elsewhere:
                     yield message
 
     def _accept(self, folder: Path) -> None:
-        """Take the result over, once it was looked through."""
+        """Validate the result and move it into the folder of the job."""
         result = folder / RESULT
         validate_candidate.check(result)
         (folder / "adapter").mkdir(exist_ok=True)
@@ -116,7 +116,7 @@ class _Elsewhere:
         shutil.rmtree(result)
 
     def _end(self) -> None:
-        """End what runs there."""
+        """End the remote training."""
 
     def _when_cancelled(self) -> None:
         while not self._done.wait(0.1):
@@ -141,8 +141,8 @@ class _Elsewhere:
             self._watch.join()
 
 
-class Commanded(_Elsewhere):
-    """Runs a command of the person's, in a shell: it takes {job} there and brings {result} back."""
+class CommandLauncher(_RemoteLauncher):
+    """Runs a shell command of the user, which sends {job} and brings {result} back."""
 
     def __init__(
         self, template: str, base: Path, sha256: str, folder: Path, cancel: threading.Event
@@ -152,7 +152,7 @@ class Commanded(_Elsewhere):
         self._child: subprocess.Popen[str] | None = None
 
     def fit(self, folder: Path) -> Iterator[Event]:
-        """Have the job in `folder` fitted there; yields the events that the command prints.
+        """Run the job in `folder` by the command; yield the events that it prints.
 
         Raises:
             CutOffError: the command was killed.
@@ -213,8 +213,8 @@ class Commanded(_Elsewhere):
                 os.killpg(self._child.pid, signal.SIGKILL)
 
 
-class Rayed(_Elsewhere):
-    """Submits the step as a Ray job; the lessons travel with it and the result in its log."""
+class RayLauncher(_RemoteLauncher):
+    """Submits a Ray job with the lessons, and reads the result from its log."""
 
     def __init__(
         self, address: str, base: str, sha256: str, folder: Path, cancel: threading.Event
@@ -240,7 +240,7 @@ class Rayed(_Elsewhere):
         self._job: str | None = None
 
     def fit(self, folder: Path) -> Iterator[Event]:
-        """Have the job in `folder` fitted by Ray; yields the events from the job's log.
+        """Run the job in `folder` as a Ray job; yield the events from its log.
 
         Raises:
             TrainingError: the job failed or was stopped.
@@ -279,7 +279,7 @@ class Rayed(_Elsewhere):
         yield trained
 
     def _log(self, job: str) -> Iterator[str]:
-        """Yield the lines of the job's log until it ends."""
+        """Yield the lines of the log of a Ray job until it ends."""
         lines: queue.Queue[str | None] = queue.Queue()
 
         async def tail() -> None:
@@ -292,7 +292,7 @@ class Rayed(_Elsewhere):
 
         def run() -> None:
             try:
-                with contextlib.suppress(Exception):  # how the job ended is asked for afterwards
+                with contextlib.suppress(Exception):  # the status of the job is queried afterwards
                     asyncio.run(tail())
             finally:
                 lines.put(None)

@@ -1,12 +1,12 @@
-"""The training step on another machine: one file goes out, an adapter's folder comes back.
+"""Run a training on another machine: one file goes out, the folder of an adapter comes back.
 
     python -m trainer.launch.remote_job JOB RESULT --base GGUF [--print]
 
-JOB is a zip of the job's two files and the sha256 of the base it was made for; a base that differs is
-refused before anything is trained. RESULT is made, with the adapter in PEFT's layout. Events go to
-standard output as they do from `trainer/fit/training_loop.py`; with --print the result's files
-follow there too, in pieces, for whoever has no other way back. Needs what
-`trainer/fit/training_loop.py` needs, and no journal.
+JOB is a zip of the two files of a job and the sha256 of its base; another base is refused before the
+training starts. RESULT is created, with the adapter in PEFT's layout. Events go to standard output like
+those of `trainer/fit/training_loop.py`; with --print, the files of the result follow in pieces, for
+launchers that have no other way to get them. Needs what `trainer/fit/training_loop.py` needs, and no
+journal.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _LARGEST = 4 << 30
 
 
 def pack(folder: Path, sha256: str, target: Path) -> Path:
-    """Put the job in `folder`, made for the base of that sha256, into the one file `target`."""
+    """Pack the job in `folder` and the sha256 of its base into the file `target`."""
     header = read_json(folder / JOB)
     name = Path(header["base"]).name
-    # Where things are here is nobody's business there.
+    # Local paths are not sent to the other machine.
     header.update(base=name, output="adapter")
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr(BASE, json.dumps({"name": name, "sha256": sha256}))
@@ -48,7 +48,7 @@ def pack(folder: Path, sha256: str, target: Path) -> Path:
 
 
 def unpack(path: Path, folder: Path, base: Path) -> None:
-    """Lay the job of `path` out in `folder`, to be fitted to `base`.
+    """Unpack the job at `path` into `folder`, to train on `base`.
 
     Raises:
         TrainingError: the file is no job.
@@ -83,7 +83,7 @@ def unpack(path: Path, folder: Path, base: Path) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Fit the job; returns 0, or 1 when that failed."""
+    """Run the job; return 0, or 1 if it failed."""
     parser = argparse.ArgumentParser(prog="python -m trainer.launch.remote_job")
     parser.add_argument("job", type=Path)
     parser.add_argument("result", type=Path)
@@ -119,7 +119,7 @@ def _print(path: Path) -> None:
 
 
 class Pieces:
-    """Puts a result together from the events of `--print`."""
+    """Assembles a result from the pieces that `--print` emits."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -148,8 +148,8 @@ class Pieces:
 
 
 if __name__ == "__main__":
-    from trainer.subprocesses import let_others_first
+    from trainer.subprocesses import lower_priority
 
-    let_others_first()
+    lower_priority()
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     sys.exit(main(sys.argv[1:]))

@@ -1,10 +1,9 @@
-"""What came out of a training step, looked through before anything else reads it.
+"""Validate the result of a training before anything else reads it.
 
-A training may have run elsewhere (`trainer/launch/launch.py`), so nothing in its folder is trusted:
-only the two files of a plain LoRA in PEFT's layout may be there, as files and not as links, and the
-header of the weights must name matrices of layers, in sizes that fit the file. A pickle is never
-opened. Whether the numbers are finite and the shapes are the base's is seen at the export and by
-the probe.
+A training may have run on another machine (`trainer/launch/launch.py`), so its folder is not trusted:
+it may hold only the two files of a plain LoRA in PEFT's layout, which must be files and not links, and
+the header of the weights must name matrices of layers, with sizes that fit the file. A pickle is never
+opened. The export and the probe check that the numbers are finite and the shapes match the base.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ def check(folder: Path) -> None:
     """Check that `folder` holds a plain LoRA and nothing else.
 
     Raises:
-        AdapterError: it does not, in one sentence; nothing was loaded.
+        AdapterError: it does not; nothing was loaded.
     """
     if folder.is_symlink() or not folder.is_dir():
         raise AdapterError("the training left no folder {folder}; train again", folder=folder)
@@ -59,7 +58,7 @@ def _check_config(folder: Path) -> None:
 
 
 def _check_weights(folder: Path) -> None:
-    """Read the header of the safetensors file by hand: a length, and JSON of that length."""
+    """Check the header of the safetensors file: a length, and JSON of that length."""
     path = folder / WEIGHTS
     try:
         size = path.stat().st_size

@@ -1,7 +1,8 @@
-"""The training child as seen by its parent: started early, fed job folders, killed when unneeded.
+"""The parent's side of the training process: start it early, give it jobs, kill it at the end.
 
-The child spends its first seconds importing; starting it before the lessons are composed hides them.
-It is killed when the block ends, when `cancel` is set, and (`trainer/subprocesses.py`) when we die.
+The process spends its first seconds importing, which starting it before the lessons are composed hides.
+It is killed when the block ends, when `cancel` is set, and when its parent dies
+(`trainer/subprocesses.py`).
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ ERRORS = "training.log"
 STOPPED = "the training was stopped; nothing was published and what served before serves on"
 
 
-class Trainee:
-    """A `python -m trainer.fit --serve` process; use it with `with`."""
+class TrainingWorker:
+    """A `python -m trainer.fit --serve` process; use it as a context manager."""
 
     def __init__(
         self, folder: Path, cancel: threading.Event | None = None, *, processor: bool = False
     ) -> None:
-        """Start the child; what it writes to standard error goes to `folder`/training.log.
+        """Start the process; its standard error goes to `folder`/training.log.
 
-        With `processor` it sees no graphics card.
+        With `processor`, the process sees no GPU.
         """
         self._log = folder / ERRORS
         self._cancel = cancel or threading.Event()
@@ -57,7 +58,7 @@ class Trainee:
                 return
 
     def fit(self, folder: Path) -> Iterator[Event]:
-        """Fit the job in `folder`; yields its events, the last of which is `Trained`.
+        """Run the job in `folder`; yield its events, the last of which is `Trained`.
 
         Raises:
             CutOffError: the child was killed by a signal.
@@ -66,7 +67,7 @@ class Trainee:
         child = self._child
         assert child.stdin is not None
         assert child.stdout is not None
-        with contextlib.suppress(OSError):  # it died; reading tells why
+        with contextlib.suppress(OSError):  # it has died; reading its output tells why
             child.stdin.write(f"{folder}\n")
             child.stdin.flush()
         for line in child.stdout:
@@ -102,17 +103,17 @@ class Trainee:
         )
 
     def close(self) -> None:
-        """Kill the child; calling it again does nothing."""
+        """Kill the process; calling it again does nothing."""
         self._done.set()
         self._child.kill()
         self._child.wait()
         for pipe in (self._child.stdin, self._child.stdout):
             if pipe is not None:
-                with contextlib.suppress(OSError):  # unsent words to a dead child
+                with contextlib.suppress(OSError):  # unsent data to a dead process
                     pipe.close()
         self._watch.join()
 
-    def __enter__(self) -> Trainee:
+    def __enter__(self) -> TrainingWorker:
         return self
 
     def __exit__(

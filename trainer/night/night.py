@@ -115,8 +115,8 @@ def run_night(
                     )
                 )
                 training.settings = settings = make_way(home, settings, model_path, run)
-                with launcher(settings, model_path, base.sha256, run.folder, run.cancel) as trainee:
-                    report = training.execute(trainee, fit_for(current, base), found.other_base)
+                with launcher(settings, model_path, base.sha256, run.folder, run.cancel) as worker:
+                    report = training.execute(worker, fit_for(current, base), found.other_base)
         except BaseException as error:
             _fail(run, error, base)
             with suppress(DiscernError):  # the original error matters more
@@ -150,7 +150,7 @@ class _TrainingRun:
     def differences(self) -> Sequence[Difference]:
         return self.source.snapshot.differences
 
-    def execute(self, trainee: Launcher, current: Adapter | None, note: str) -> Report:
+    def execute(self, worker: Launcher, current: Adapter | None, note: str) -> Report:
         from agent.llama.engine import Engine
         from trainer.evaluate.torch_parity import require_agreement
 
@@ -168,7 +168,7 @@ class _TrainingRun:
             )
             best, attempts = self.sweep(
                 TrialContext(
-                    run, self.settings, trainee, engine, self.journal, lessons, baselines.held
+                    run, self.settings, worker, engine, self.journal, lessons, baselines.held
                 )
             )
         adapter = None

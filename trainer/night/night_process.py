@@ -31,7 +31,7 @@ from trainer.events import OnEvent, message_to_json, read_event
 from trainer.night.request import RunRequest
 from trainer.night.run import STOPPED
 from trainer.report.report import Report
-from trainer.subprocesses import let_others_first
+from trainer.subprocesses import lower_priority
 
 LOG = "night.log"
 """Standard error of the child, in the state folder; kept only if the night failed unexpectedly."""
@@ -218,5 +218,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     die_with_parent()
-    let_others_first()
+    lower_priority()
     main()

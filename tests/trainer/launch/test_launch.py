@@ -32,7 +32,7 @@ from trainer.fit.job import Job, Recipe, Sample, read_job, write_job
 from trainer.launch.launch import launcher
 from trainer.launch.remote_job import Pieces, pack, unpack
 from trainer.launch.validate_candidate import WEIGHTS
-from trainer.launch.worker_client import Trainee
+from trainer.launch.worker_client import TrainingWorker
 from trainer.night.night import run_night
 from trainer.night.request import RunRequest
 
@@ -309,6 +309,6 @@ def test_a_training_without_room_on_the_card_does_not_see_it(
 ) -> None:
     settings = quick_settings(home, trainer={"card": card})
     with launcher(settings, tiny, SHA, tmp_path, threading.Event()) as here:
-        assert isinstance(here, Trainee)
+        assert isinstance(here, TrainingWorker)
         environ = Path(f"/proc/{here._child.pid}/environ").read_bytes().split(b"\0")
     assert (b"CUDA_VISIBLE_DEVICES=" not in environ) is on_the_card
