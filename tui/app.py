@@ -12,19 +12,16 @@ from collections.abc import Iterable, Sequence
 from typing import ClassVar
 from weakref import WeakKeyDictionary
 
-from rich.text import Text
 from textual import events, work
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import BindingType
 from textual.command import CommandPalette
-from textual.dom import DOMNode
 from textual.driver import Driver
 from textual.errors import NoWidget
-from textual.filter import LineFilter, NoColor
+from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.theme import Theme, ThemeProvider
 from textual.widget import Widget
-from textual.worker import WorkerFailed
 
 from memory.errors import DiscernError, SettingsError
 from memory.i18n import i18n
@@ -39,12 +36,14 @@ from tui.keys.bindings import Keyboard, bindings
 from tui.keys.keyboard_layout import latin
 from tui.keys.registry import KEYS
 from tui.terminal.crash import crash, keep, where
-from tui.terminal.error_boundary import steady
-from tui.terminal.input_order import FIELDS, Input, InputOrder, edits_at_once
+from tui.terminal.input_order import FIELDS, Input, InputOrder
 from tui.terminal.output_filter import Drawn
-from tui.terminal.paste import gate_pastes, pasted
+from tui.terminal.paste import pasted
 from tui.terminal.sanitize import clean, one_line
-from tui.terminal.signals import Ended, bears_hangup, told
+from tui.terminal.signals import Ended, told
+from tui.terminal.textual_patches.app import PatchedApp
+from tui.terminal.textual_patches.dispatch import act_on_keys_at_once, survive_errors
+from tui.terminal.textual_patches.drivers import survive_hangup, use_safe_parser
 from tui.terminal.themes import DARK, LIGHT, THEMES, of_ours
 from tui.views.error_text import error_text
 from tui.widgets.common.listing import Palette
@@ -58,7 +57,7 @@ TEXTUALS = {
 """Commands of Textual's own that the palette offers, and what it says of them."""
 
 
-class DiscernApp(App[int]):
+class DiscernApp(PatchedApp):
     """The chat in a terminal."""
 
     TITLE = "discern"
@@ -86,7 +85,7 @@ class DiscernApp(App[int]):
         self._leaving_at = 0.0
         self._told: dict[tuple[str, str, int], float] = {}
         self.input_order = InputOrder(self, self._hand_on)
-        steady(self, self.broke)
+        survive_errors(self, self.broke)
         self._pressed_on: WeakKeyDictionary[events.Key, Screen[object]] = WeakKeyDictionary()
         self._drawn = Drawn()
         self.keyboard = Keyboard(settings.keys, str(home.settings_file))
@@ -95,7 +94,7 @@ class DiscernApp(App[int]):
         self._thread, self._new = thread, new
         self._chat_screen = ChatScreen(home, settings, thread=thread, new=new)
         if self.no_color:
-            self._filters = [NoColor()]
+            self.keep_styles_without_colours()
         self.register_theme(DARK)
         self.register_theme(LIGHT)
         if settings.ui.theme not in THEMES:
@@ -111,8 +110,8 @@ class DiscernApp(App[int]):
     def get_driver_class(self) -> type[Driver]:
         """Return Textual's choice, reading pastes as text alone and bearing that its terminal goes."""
         driver = super().get_driver_class()
-        gate_pastes(driver)
-        return bears_hangup(driver)
+        use_safe_parser(driver)
+        return survive_hangup(driver)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Return Textual's, and the one that lets nothing act on the terminal."""
@@ -186,25 +185,20 @@ class DiscernApp(App[int]):
                 return True
         return False
 
-    def _register_child(
-        self, parent: DOMNode, child: Widget, before: int | None, after: int | None
-    ) -> None:
-        steady(child, self.broke, self.input_order.dispatched)
-        if isinstance(child, FIELDS):
-            edits_at_once(child)
-        super()._register_child(parent, child, before, after)
+    def widget_added(self, widget: Widget) -> None:
+        """Let a new widget survive errors, and a field act on its keys at once."""
+        survive_errors(widget, self.broke, self.input_order.dispatched)
+        if isinstance(widget, FIELDS):
+            act_on_keys_at_once(widget)
 
-    def _handle_exception(self, error: Exception) -> None:
-        """Say what broke in a worker; the chat goes on, and with it the draft and the reply."""
-        if isinstance(error, WorkerFailed):
-            self.broke(error.error if isinstance(error.error, Exception) else error)
-        else:
-            super()._handle_exception(error)
+    def worker_failed(self, error: Exception) -> None:
+        """Show what broke in a worker; the chat goes on, and with it the draft and the reply."""
+        self.broke(error)
 
     def broke(self, error: Exception) -> None:
         """Say what broke in a worker or a handler: what comes again and again, now and then."""
         now, place = time.monotonic(), where(error)
-        if self._exit or now - self._told.get(place, -AGAIN_SECONDS) < AGAIN_SECONDS:
+        if self.exiting or now - self._told.get(place, -AGAIN_SECONDS) < AGAIN_SECONDS:
             return
         self._told[place] = now
         said = one_line(error_text(error), 300)
@@ -212,11 +206,9 @@ class DiscernApp(App[int]):
             said += "\n" + tr("Where it broke stands in {path}.", path=path)
         self.notify(clean(said), severity="error", markup=False)
 
-    def _fatal_error(self) -> None:
-        """Leave with one sentence, in the place of a traceback with everything that was in sight."""
-        if (error := sys.exception()) is not None:
-            self._exit_renderables.append(Text(clean(crash(self.home, error))))
-        self._close_messages_no_wait()
+    def crash_text(self, error: BaseException) -> str:
+        """Return one sentence, in the place of a traceback with everything that was on the screen."""
+        return clean(crash(self.home, error))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer our commands in the palette, before Textual's own."""
@@ -304,9 +296,8 @@ class DiscernApp(App[int]):
 
     def end(self, number: int) -> None:
         """Leave because a signal says so; called in the main thread, wherever that is."""
-        if self._loop is None or not self._loop.is_running():
+        if not self.call_from_signal(lambda: self.exit(None, 128 + number)):
             raise Ended(number)
-        self._loop.call_soon_threadsafe(self.exit, None, 128 + number)
 
 
 def run_chat(

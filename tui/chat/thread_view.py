@@ -46,6 +46,11 @@ class ThreadView:
         self._counted: object = None
 
     @property
+    def loading_earlier(self) -> bool:
+        """Whether earlier turns are being mounted."""
+        return self._loading_earlier.locked()
+
+    @property
     def _chat(self) -> Chat:
         return self._context.chat
 
@@ -78,7 +83,7 @@ class ThreadView:
 
     async def show_earlier(self) -> None:
         """Mount turns before the first one that is shown, until a page of them is above."""
-        if self._loading_earlier.locked():
+        if self.loading_earlier:
             return
         async with self._loading_earlier:
             while self._first is not None and self._context.transcript.near_top:

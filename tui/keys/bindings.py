@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from string import punctuation
 
 from textual.binding import Binding
-from textual.keys import Keys, _character_to_key
+from textual.keys import Keys
 
 from memory.errors import SettingsError
 from tui.keys.registry import KEYS, LISTS, PLACES, SCREENS, WRITTEN, Key
+from tui.terminal.textual_patches.keys import key_name
 
 _BACK = "back"
 """The one key that leads back is the same everywhere."""
@@ -155,7 +156,7 @@ def _meet(one: Key, other: Key) -> bool:
 
 _NAMES = frozenset(
     key.value for key in Keys if "+" not in key.value and not key.value.startswith("<")
-) | {_character_to_key(sign) for sign in punctuation}
+) | {key_name(sign) for sign in punctuation}
 _MODIFIERS = ("alt", "ctrl", "shift", "super")
 
 
@@ -173,7 +174,7 @@ def _read(source: str, name: str, text: str) -> str:
             text=text.strip(),
         )
     if len(last) == 1 and not last.isalnum():
-        last = _character_to_key(last)
+        last = key_name(last)
     return "+".join([*sorted(set(modifiers)), last])
 
 

@@ -5,13 +5,13 @@ Only which key it was is told anew; the letter itself stays, so that what is wri
 
 from __future__ import annotations
 
-from textual.keys import _character_to_key
+from tui.terminal.textual_patches.keys import key_name
 
 _RUSSIAN = "йцукенгшщзхъфывапролджэячсмитьбюё"
 _LATIN = "qwertyuiop[]asdfghjkl;'zxcvbnm,.`"
 _KEYS = {
-    **dict(zip(_RUSSIAN, map(_character_to_key, _LATIN), strict=True)),
-    **dict(zip(_RUSSIAN.upper(), map(_character_to_key, _LATIN.upper()), strict=True)),
+    **dict(zip(_RUSSIAN, map(key_name, _LATIN), strict=True)),
+    **dict(zip(_RUSSIAN.upper(), map(key_name, _LATIN.upper()), strict=True)),
 }
 
 

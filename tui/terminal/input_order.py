@@ -24,6 +24,8 @@ from textual.widget import Widget
 from textual.widgets import Input as Line
 from textual.widgets import TextArea
 
+from tui.terminal.textual_patches.dispatch import bound_in, bubbles, has_priority, is_closed
+
 Input = InputEvent | Paste
 FIELDS = (Line, TextArea)
 PATIENCE = 3.0
@@ -61,7 +63,7 @@ class InputOrder:
 
     def dispatched(self, pump: MessagePump, event: Message) -> None:
         """Notice whether a key ended at `pump`, a widget or screen that has just dealt with it."""
-        if isinstance(event, Key) and not _bubbles(pump, event):
+        if isinstance(event, Key) and not bubbles(pump, event):
             self.done(event)
 
     async def _go_on(self) -> None:
@@ -81,7 +83,7 @@ class InputOrder:
                 self.done(event)
                 raise
             target = self._app.focused or self._app.screen if self._app.screen_stack else None
-            if not event.is_forwarded or target is None or target._closing or target._closed:
+            if not event.is_forwarded or target is None or is_closed(target):
                 self.done(event)
 
     def _field_of(self, event: Input) -> Widget | None:
@@ -89,32 +91,7 @@ class InputOrder:
         field = self._app.focused if self._app.screen_stack else None
         if not isinstance(event, Key) or not isinstance(field, FIELDS):
             return None
-        for _place, bindings in self._app.screen._binding_chain:
-            if any(binding.priority for binding in bindings.key_to_bindings.get(event.key, ())):
-                return None
+        if has_priority(self._app, event.key):
+            return None
         consumes = field.check_consume_key(event.key, event.character)
-        return field if consumes or event.key in field._bindings.key_to_bindings else None
-
-
-def edits_at_once(field: Widget) -> None:
-    """Have a field act on the keys that are bound in it when it gets them.
-
-    Otherwise it would act once they are back from the application.
-    """
-    handle = field.handle_key
-
-    async def handle_key(event: Key) -> bool:
-        for binding in field._bindings.key_to_bindings.get(event.key, ()):
-            if not binding.priority and await field.app.run_action(binding.action, field):
-                event.stop()
-                return True
-        return await handle(event)
-
-    field.handle_key = handle_key  # type: ignore[method-assign]
-
-
-def _bubbles(pump: MessagePump, event: Message) -> bool:
-    """Whether a message was passed on to the parent, under Textual's own conditions."""
-    parent = pump._parent
-    goes_up = event.bubble and parent is not None and not event._stop_propagation
-    return goes_up and pump.is_parent_active and pump.is_attached
+        return field if consumes or bound_in(field, event.key) else None

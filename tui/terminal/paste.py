@@ -10,20 +10,9 @@ Source: xterm's bracketed paste.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable
-
-from textual._xterm_parser import XTermParser
-from textual.driver import Driver
-from textual.events import Key
-from textual.message import Message
-
 from tui.terminal.escape_stand_ins import given_back, hold_keys
 
 BEGIN, END = "\x1b[200~", "\x1b[201~"
-ALT = "\x1b"
-_INTRODUCERS = frozenset("[OPX]^_")
-"""What may come behind an ESC that begins a sequence (ECMA-48); anything else was pressed with Alt."""
 
 
 class PasteGate:
@@ -62,33 +51,6 @@ def _half(text: str) -> int:
     return next((n for n in range(len(END) - 1, 0, -1) if text.endswith(END[:n])), 0)
 
 
-class GatedParser(XTermParser):
-    """Textual's reader of the terminal, behind the gate.
-
-    It reports at once that a key was pressed with Alt. Textual waits for a pause behind it, and
-    without one reads Alt+D as "^" and "d", and ESC CR, which tmux and others send for Alt+Enter, as
-    Esc and Enter.
-    """
-
-    def __init__(self, debug: bool = False) -> None:
-        super().__init__(debug)
-        self._gate = PasteGate()
-
-    def feed(self, data: str) -> Iterable[Message]:
-        """Yield what the terminal said; no data at all is its end."""
-        text = self._gate.feed(data)
-        return super().feed(text) if text or not data else ()
-
-    def _sequence_to_key_events(self, sequence: str, alt: bool = False) -> Iterable[Key]:
-        known = list(super()._sequence_to_key_events(sequence, alt))
-        if known or len(sequence) != 2 or sequence[0] != ALT or sequence[1] in _INTRODUCERS:
-            return known
-        return [
-            key if key.key.startswith("alt+") else Key(f"alt+{key.key}", None)
-            for key in super()._sequence_to_key_events(sequence[1], alt=True)
-        ]
-
-
 def pasted(text: str) -> str:
     """Return what was pasted.
 
@@ -96,11 +58,3 @@ def pasted(text: str) -> str:
     from them.
     """
     return given_back(text.replace("\r\n", "\n").replace("\r", "\n"))
-
-
-def gate_pastes(driver: type[Driver]) -> None:
-    """Have a driver of Textual read through the gate: it takes the reader that its module names."""
-    for base in driver.__mro__:
-        module = sys.modules[base.__module__]
-        if getattr(module, "XTermParser", None) is XTermParser and module.__name__ != __name__:
-            vars(module)["XTermParser"] = GatedParser

@@ -14,10 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import IO, TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from textual.driver import Driver
 
 ENDING = (signal.SIGTERM, signal.SIGHUP) if hasattr(signal, "SIGHUP") else (signal.SIGTERM,)
 GRACE = 5.0
@@ -83,39 +79,3 @@ def forget_terminal() -> None:
                 if stat.S_ISCHR(os.fstat(descriptor).st_mode):
                     os.dup2(nowhere, descriptor)
         os.close(nowhere)
-
-
-def bears_hangup(driver: type[Driver]) -> type[Driver]:
-    """Return a Textual driver that goes on when its terminal is gone.
-
-    Leaving then does not wait for what can no longer be drawn.
-    """
-
-    class Bearing(driver):  # type: ignore[valid-type, misc]
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            super().__init__(*arguments, **options)
-            if (stream := vars(self).get("_file")) is not None:
-                self._file = Unbroken(stream)
-
-    return Bearing
-
-
-class Unbroken:
-    """A stream of which what fails is left out."""
-
-    def __init__(self, stream: IO[str]) -> None:
-        self._stream = stream
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    def write(self, text: str) -> int:
-        """Write what can be written."""
-        with suppress(OSError):
-            return self._stream.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        """Flush what can be flushed."""
-        with suppress(OSError):
-            self._stream.flush()

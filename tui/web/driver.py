@@ -8,26 +8,22 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import Any
 
 from textual import messages
-from textual.drivers.web_driver import WebDriver
+
+from tui.terminal.textual_patches.drivers import PacketDriver
 
 
-class TabDriver(WebDriver):
+class TabDriver(PacketDriver):
     """Textual's driver for browsers, with a way out."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._write = self._put  # type: ignore[assignment]
 
     def run_input_thread(self) -> None:
         """Hear until the input ends, and leave then."""
         super().run_input_thread()
         if not self.exit_event.is_set():
-            self._app.post_message(messages.ExitApp())
+            self.post(messages.ExitApp())
 
-    def _put(self, data: bytes) -> int:
+    def write_packet(self, data: bytes) -> int:
         """Write all of it; what nobody reads any more is dropped."""
         rest = memoryview(data)
         with suppress(BrokenPipeError):

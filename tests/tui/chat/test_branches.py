@@ -118,6 +118,7 @@ async def test_earlier_turns_are_laid_down_as_they_come_near_and_nothing_jumps(
         transcript = seat.screen.transcript
         assert len(transcript.turns) < TURNS / 2
         assert asked(seat)[-1] == f"question {TURNS - 1}"
+        await seat.until(lambda: not seat.screen.thread.loading_earlier)
         transcript.scroll_to(y=5, animate=False, immediate=True)
         top = transcript.turns[0]
         place = top.virtual_region.y - transcript.scroll_y

@@ -26,7 +26,8 @@ from tests.tui.seat import sitting
 from tests.tui.terminal.test_pty import harmless
 from tui.cli.memory.edit_form import _string, read_form
 from tui.terminal.escape_stand_ins import given_back, hold_keys, hold_line_ends
-from tui.terminal.paste import BEGIN, END, GatedParser, pasted
+from tui.terminal.paste import BEGIN, END, pasted
+from tui.terminal.textual_patches.drivers import SafeParser
 from tui.widgets.composer.composer import Composer
 
 
@@ -49,7 +50,7 @@ def test_what_is_held_is_given_back() -> None:
 
 def test_a_paste_is_given_as_it_was_but_for_the_form_of_its_line_ends() -> None:
     for text in texts(12, 1500):
-        parser = GatedParser()
+        parser = SafeParser()
         found = list(parser.feed(f"{BEGIN}{text}{END}z"))
         assert [type(event) for event in found] == [events.Paste, events.Key]
         assert isinstance(found[0], events.Paste)

@@ -13,7 +13,7 @@ from memory.settings.settings import Settings, read_settings
 from tests.tui.pseudo_terminal import Terminal
 from tests.tui.seat import sitting
 from tui.terminal import input_order
-from tui.terminal.paste import GatedParser
+from tui.terminal.textual_patches.drivers import SafeParser
 from tui.widgets.marking.contrast_card import Card
 
 BACKSPACE, LEFT, UP, HOME_KEY, ALT_ENTER = b"\x7f", b"\x1b[D", b"\x1b[A", b"\x1b[H", b"\x1b\r"
@@ -117,7 +117,7 @@ async def test_what_is_typed_stands_in_the_card_before_the_key_that_keeps_it_act
 
 def test_escape_and_return_are_one_key_wherever_they_are_cut() -> None:
     for pieces in (("\x1b\r",), ("\x1b", "\r"), ("a\x1b\r\x1b\r\x1b[A",)):
-        parser = GatedParser()
+        parser = SafeParser()
         names = [event.key for piece in pieces for event in parser.feed(piece)]  # type: ignore[attr-defined]
         assert "alt+enter" in names
         assert "enter" not in names
@@ -139,7 +139,7 @@ def test_a_key_with_alt_is_told_from_what_follows_it_in_one_read(
     data: str, names: list[str]
 ) -> None:
     for pieces in ([data], list(data)):
-        parser = GatedParser()
+        parser = SafeParser()
         found = [event.key for piece in pieces for event in parser.feed(piece)]  # type: ignore[attr-defined]
         assert found == names
 

@@ -6,14 +6,15 @@ import pytest
 from textual import events
 
 from tui.terminal.escape_stand_ins import given_back
-from tui.terminal.paste import BEGIN, END, GatedParser, PasteGate, pasted
+from tui.terminal.paste import BEGIN, END, PasteGate, pasted
+from tui.terminal.textual_patches.drivers import SafeParser
 
 HOSTILE = "one\x1b[31m red\x1b]52;c;eA==\x07 \x1bPq\x1b\\two\x1b\x11\x1bc\rthree\x1b[200~four"
 SAFE = HOSTILE.replace("\r", "\n")
 
 
 def read(*pieces: str) -> list[events.Event]:
-    parser = GatedParser()
+    parser = SafeParser()
     found = [event for piece in pieces for event in parser.feed(piece)]
     return [event for event in found if isinstance(event, events.Event)]
 

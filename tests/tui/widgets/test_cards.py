@@ -180,7 +180,9 @@ async def test_hints_can_be_switched_off(
         turn = seat.screen.transcript.turns[0].turn
         assert turn is not None
         monkeypatch.setattr(
-            seat.screen.chat, "hint", lambda _turn: Suggestion(replace(turn), SMOOTH, 3.0, 0.1, 6.0)
+            seat.screen.chat.marks,
+            "hint",
+            lambda _turn: Suggestion(replace(turn), SMOOTH, 3.0, 0.1, 6.0),
         )
         await seat.asks("What is 2 + 3?")
         assert not seat.screen.query(Hint)

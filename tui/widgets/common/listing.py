@@ -7,15 +7,18 @@ from contextlib import suppress
 from textual import events, on, work
 from textual.app import ComposeResult
 from textual.await_complete import AwaitComplete
-from textual.command import CommandList, CommandPalette
+from textual.command import CommandList
 from textual.widgets import Input, OptionList
-from textual.worker import Worker, WorkerError
+from textual.worker import WorkerError
+
+from tui.terminal.textual_patches.widgets import PatchedPalette
 
 
 class _Clicked(OptionList):
     """Textual takes the row that was painted where a click fell; by now there may be fewer."""
 
-    def _on_click(self, event: events.Click) -> None:  # type: ignore[override]
+    def on_click(self, event: events.Click) -> None:
+        """Ignore a click on a row that is gone."""
         row = event.style.meta.get("option")
         if isinstance(row, int) and row >= self.option_count:
             event.prevent_default()
@@ -42,7 +45,7 @@ class _Commands(CommandList, _Clicked):
     """The palette's list."""
 
 
-class Palette(CommandPalette):
+class Palette(PatchedPalette):
     """Textual's command palette, with the same care for its list, dismissed once.
 
     Enter takes what was found for the words before it, also while the search goes on.
@@ -61,21 +64,13 @@ class Palette(CommandPalette):
 
     @work(group="take")
     async def _take_when_found(self) -> None:
-        while searches := [worker for worker in self.workers if self._searches(worker)]:
+        while searches := self.searches:
             for search in searches:
                 with suppress(WorkerError):
                     await search.wait()
         if self.is_active:
-            self._select_or_command()
-
-    def _searches(self, worker: Worker[object]) -> bool:
-        ours = worker.node is self and worker.group == self._GATHER_COMMANDS_GROUP
-        return ours and not worker.is_finished
+            self.select()
 
     def dismiss(self, result: None = None) -> AwaitComplete:
         """Leave; a second Enter on its way by then must not take the chat, too."""
         return super().dismiss(result) if self.is_active else AwaitComplete()
-
-    def _action_command_list(self, action: str) -> None:
-        with suppress(LookupError):
-            super()._action_command_list(action)

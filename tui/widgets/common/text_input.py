@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
-from textual.document._document import EditResult, Location
-from textual.document._edit import Edit
-from textual.widgets import TextArea
-
 from tui.terminal.escape_stand_ins import given_back, hold_line_ends
+from tui.terminal.textual_patches.widgets import Edit, EditResult, Location, PatchedTextArea
 
 
-class Writing(TextArea):
+class Writing(PatchedTextArea):
     """Textual's own without a frame, as high as its text."""
 
     DEFAULT_CSS = """
@@ -46,10 +41,6 @@ class Writing(TextArea):
         edit.text = hold_line_ends(edit.text)
         return super().edit(edit)
 
-    def _set_document(self, text: str, language: str | None) -> None:
-        super()._set_document(hold_line_ends(text), language)
-
-    def _watch_show_vertical_scrollbar(self) -> None:
-        """Ignore a cursor that is still on lines which a large deletion removed."""
-        with suppress(ValueError):
-            super()._watch_show_vertical_scrollbar()
+    def to_document(self, text: str) -> str:
+        """Return a text with its line ends held, of which a document has but one kind."""
+        return hold_line_ends(text)

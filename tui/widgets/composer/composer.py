@@ -79,7 +79,8 @@ class Composer(Writing):
         self._at, self._draft = len(self._history), ""
         self.load_text("")
 
-    async def _on_key(self, event: events.Key) -> None:
+    async def on_key(self, event: events.Key) -> None:
+        """Act on the keys of the input before the text area does."""
         taken, keyboard = True, keyboard_of(self.app)
         if keyboard.does("send", event.key) or (self.completing and event.key == "enter"):
             self._send()
@@ -92,10 +93,9 @@ class Composer(Writing):
         if taken:
             event.stop()
             event.prevent_default()
-            return
-        await super()._on_key(event)
 
-    async def _on_paste(self, event: events.Paste) -> None:
+    async def on_paste(self, event: events.Paste) -> None:
+        """Insert what was pasted in one edit."""
         event.prevent_default()
         event.stop()
         if text := event.text:

@@ -53,7 +53,8 @@ class CardLine(Writing):
             name=name,
         )
 
-    async def _on_key(self, event: events.Key) -> None:
+    async def on_key(self, event: events.Key) -> None:
+        """Act on the keys of the input before the text area does."""
         if event.key == "enter":
             event.stop()
             event.prevent_default()
@@ -62,8 +63,6 @@ class CardLine(Writing):
             event.stop()
             event.prevent_default()
             self.insert("\n")
-        else:
-            await super()._on_key(event)
 
 
 class Card(Vertical):

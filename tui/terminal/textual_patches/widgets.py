@@ -1,0 +1,53 @@
+"""Textual's text area and command palette: text stored unchanged, and keys that come quickly."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from textual.command import CommandPalette
+from textual.document._document import EditResult, Location
+from textual.document._edit import Edit
+from textual.widgets import TextArea
+from textual.worker import Worker
+
+__all__ = ["Edit", "EditResult", "Location", "PatchedPalette", "PatchedTextArea"]
+
+
+class PatchedTextArea(TextArea):
+    """A text area whose document is made from `to_document(text)`."""
+
+    def to_document(self, text: str) -> str:
+        """Return a text as the document stores it."""
+        return text
+
+    def _set_document(self, text: str, language: str | None) -> None:
+        super()._set_document(self.to_document(text), language)
+
+    def _watch_show_vertical_scrollbar(self) -> None:
+        """Ignore a cursor that is still on lines which a large deletion removed."""
+        with suppress(ValueError):
+            super()._watch_show_vertical_scrollbar()
+
+
+class PatchedPalette(CommandPalette):
+    """Textual's command palette with its searches and its selection in reach."""
+
+    @property
+    def searches(self) -> list[Worker[object]]:
+        """The searches for commands that are running."""
+        return [
+            worker
+            for worker in self.workers
+            if worker.node is self
+            and worker.group == self._GATHER_COMMANDS_GROUP
+            and not worker.is_finished
+        ]
+
+    def select(self) -> None:
+        """Run the highlighted command, or highlight the first one."""
+        self._select_or_command()
+
+    def _action_command_list(self, action: str) -> None:
+        """Ignore a key for a list that is empty."""
+        with suppress(LookupError):
+            super()._action_command_list(action)
