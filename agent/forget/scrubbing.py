@@ -125,6 +125,7 @@ def _training(home: Home) -> bool:
     """Whether a training is running."""
     try:
         with open_file(home.state / "training.lock") as file:
+            # Shared, which filelock cannot do: a look must not keep a training from starting.
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False

@@ -1,7 +1,9 @@
 """Which open chats of this home hold a model that they would offload for a night, and its size.
 
 Each chat has a file in the state folder, locked for as long as its model is loaded. The kernel releases
-the lock when its process ends, so a chat that crashed holds nothing.
+the lock when its process ends, so a chat that crashed holds nothing. `flock` itself is used rather than
+filelock, which has exclusive locks only: several processes look at the leases at the same time, and an
+exclusive look would make each take the other for a chat.
 """
 
 from __future__ import annotations

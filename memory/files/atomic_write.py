@@ -19,6 +19,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from filelock import lock_descriptor
+
 _SCRATCH = re.compile(r"\.discern-[0-9a-f]{16}")
 
 
@@ -148,13 +150,10 @@ def _make_scratch(folder: Path) -> tuple[Path, int]:
         except FileNotFoundError:
             continue
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            continue
+            locked = lock_descriptor(lock, blocking=False)
         except OSError:  # a file system without locks; there nothing is ever swept
             return made, lock
-        if _is_at(lock, made):
+        if locked and _is_at(lock, made):
             return made, lock
         os.close(lock)
 
@@ -165,11 +164,12 @@ def _swept(made: Path) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not lock_descriptor(lock, blocking=False):  # its writer is still running
+            return False
         if os.fstat(lock).st_uid != os.geteuid() or not _is_at(lock, made):
             return False
         shutil.rmtree(made)
-    except OSError:  # its writer lives, or the disk refuses
+    except OSError:
         return False
     finally:
         os.close(lock)

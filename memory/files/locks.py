@@ -1,22 +1,25 @@
-"""Lock files: opened to be locked with `flock`, which the system lets go with the process."""
+"""Locks between processes. The system releases a lock when the process that holds it ends."""
 
 from __future__ import annotations
 
 import errno
-import os
-import stat
 from pathlib import Path
-from typing import IO
+
+from filelock import FileLock
 
 
-def open_lock(path: Path) -> IO[str]:
-    """Open a lock file, which is made where there is none, readable by its owner alone.
+def file_lock(path: Path, *, wait: bool = False) -> FileLock:
+    """Return the lock of a lock file, which is created if needed and readable by its owner alone.
+
+    Any thread may release it. While another process or thread holds it, `acquire` waits, or raises
+    `filelock.Timeout` where `wait` is false.
 
     Raises:
-        OSError: it cannot be opened, or is no file, such as a pipe, which would be waited for.
+        OSError: `path` is something other than a file, such as a pipe. `acquire` raises it when the
+            file cannot be opened.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return open(descriptor, "r+", encoding="ascii", errors="replace")  # noqa: PTH123
-    os.close(descriptor)
-    raise OSError(errno.EINVAL, "it is not a file", str(path))
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is not a file", str(path))
+    return FileLock(
+        path, mode=0o600, timeout=-1 if wait else 0, thread_local=False, fallback_to_soft=False
+    )

@@ -1,8 +1,8 @@
 """One Chroma collection of vectors by id, in a folder of our own or on a server.
 
-The only room that knows Chroma. The collection's name carries what its vectors were made by, so that
-another embedder begins another collection. Its metadata carries a cursor, which the index above uses to
-tell how far it is. Text is never given to Chroma: ids and vectors are all it holds.
+The only module that uses Chroma. The collection's name contains what its vectors were made by, so that
+another embedder uses another collection. Its metadata holds a cursor, from which the index knows how
+much of the journal it covers. Chroma is never given text: it holds ids and vectors only.
 """
 
 from __future__ import annotations
@@ -102,13 +102,10 @@ class Store:
         self._collection = None
         client, self._client = self._client, None
         if client is not None:
-            with suppress(Exception):  # closing must not fail; the index can be made again
-                inner = (client, getattr(client, "_admin_client", None))
-                sessions = [
-                    getattr(getattr(one, "_server", None), "_session", None) for one in inner
-                ]
+            with suppress(Exception):  # closing must not fail; the index can be built again
+                sessions = http_sessions(client)
                 client.close()
-                for session in filter(None, sessions):  # Chroma leaves its connections open
+                for session in sessions:  # Chroma leaves its connections open
                     session.close()
 
 
@@ -173,7 +170,8 @@ def open_server(url: str, name: str, token: str = "") -> Store:
         client = chromadb.HttpClient(
             host=host, port=port, ssl=secure, headers=dict(headers), settings=_settings()
         )
-        client._server._session.timeout = SECONDS
+        for session in http_sessions(client):
+            session.timeout = SECONDS
         return Store(client, name)
     except Exception as error:  # sockets, TLS, HTTP and Chroma each raise their own
         said = str(error).strip().split("\n")[0][:160] or type(error).__name__
@@ -182,6 +180,16 @@ def open_server(url: str, name: str, token: str = "") -> Store:
             url=url,
             more=said.replace(token, "…") if token else said,
         ) from None
+
+
+def http_sessions(client: Any) -> list[Any]:
+    """Return the HTTP sessions of a client of a Chroma server; none for a folder.
+
+    Chroma has no public way to set their timeout or to close them. These are the only private names of
+    Chroma that are used; the test of this module fails when its version changes.
+    """
+    servers = [one._server for one in (client, client._admin_client)]
+    return [server._session for server in servers if hasattr(server, "_session")]
 
 
 def _settings() -> Any:

@@ -12,17 +12,18 @@ under a lock (two writers lose records without an error); with a Chroma server t
 
 from __future__ import annotations
 
-import fcntl
 import os
 import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import IO, TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+from filelock import FileLock, Timeout
 
 from memory.difference import new_id
 from memory.errors import DiscernError, HomeError
-from memory.files.locks import open_lock
+from memory.files.locks import file_lock
 from memory.journal.journal import Journal
 from memory.recall.chroma_store import Store, collection_name, open_folder, open_server
 from memory.recall.embedder import Embedder, NgramEmbedder
@@ -54,7 +55,7 @@ class Index:
         self,
         journal: Journal,
         connect: Callable[[], tuple[Embedder, Store]],
-        lock: IO[str] | None = None,
+        lock: FileLock | None = None,
     ) -> None:
         """Begin at once, in the background, to connect and to catch up."""
         self._journal = journal
@@ -170,7 +171,7 @@ class Index:
         self._thread.join()
         self._let_go()
         if self._lock is not None:
-            self._lock.close()
+            self._lock.release()
 
     # --- the thread --------------------------------------------------------------------------
 
@@ -295,7 +296,10 @@ def open_index(
         return Index(journal, on_server)
     try:
         private_folder(home.index)
-        lock = open_lock(home.index / "owner.lock")
+        lock = file_lock(home.index / "owner.lock")
+        lock.acquire()
+    except Timeout:  # another process has the index
+        return None
     except OSError as error:
         said = Sentence(
             "cannot write the index in {index}: {strerror}; check that folder",
@@ -303,11 +307,6 @@ def open_index(
             strerror=error.strerror or error,
         )
         return Index(journal, partial(_refuse, said))
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
-        return None
 
     def in_folder() -> tuple[Embedder, Store]:
         made = embedder()

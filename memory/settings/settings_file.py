@@ -1,22 +1,21 @@
-"""Writing settings into the user's own `config.toml`, the rest of it left as it is.
+"""Write settings into the user's own `config.toml` and leave the rest of it as it is.
 
-New values are checked before, and the new text takes the file's place in one rename: all of them are in
-it, or none, whatever is killed. Comments, order, line ends, the file's mode and a link to it are kept;
-two processes that write wait for each other. A file whose way of writing a value is not understood here
-(inline tables, dotted keys, values over several lines) is never guessed at: what came out is read again
-and refused unless it says what was there and the new values, no more and no less.
+The values are validated first. The new text replaces the file in one rename, so that it has all of
+them or none, whenever a process is killed. Comments, order, line endings, the file's mode and a link to
+it are kept; two processes that write wait for each other. The result is parsed again and refused
+unless it says what the file said before, plus the new values.
 """
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
-import re
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from filelock import lock_descriptor
 
 from memory.errors import HomeError
 from memory.files.atomic_write import write_whole
@@ -49,7 +48,7 @@ def write_settings(home: Home, values: Values) -> None:
     path = home.prepare().settings_file
     try:
         file = path.resolve()  # of a link, such as one into a folder of dotfiles, the end
-        with _alone(file.parent):
+        with _locked(file.parent):
             try:
                 before = read_text(file, SMALL)
             except FileNotFoundError:
@@ -91,52 +90,55 @@ def _names(values: Values) -> str:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep other processes of ours from writing there; the lock goes with the process."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Make other processes of ours wait.
+
+    The folder itself is locked, so that no lock file appears among a user's own files.
+    """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        lock_descriptor(descriptor)
         yield
     finally:
         os.close(descriptor)
 
 
 def _changed(text: str, values: Values) -> str | None:
-    """Return the text with these values; None where that would say anything else, too."""
+    """Return the text with these values; None where that would change anything else as well."""
+    import tomlkit
+
     wanted = parse_toml(text)
-    end = "\r\n" if "\r\n" in text else "\n"
+    crlf = text.count("\r\n") == text.count("\n") > 0
+    document = tomlkit.parse(text.replace("\r\n", "\n") if crlf else text)
+    if text and not text.endswith("\n"):
+        document.add(tomlkit.nl())
     for section, keys in values.items():
         wanted[section] = {**wanted.get(section, {}), **keys}
+        if section not in document:
+            if document.as_string():
+                document.add(tomlkit.nl())
+            document.add(section, tomlkit.table())
         for key, value in keys.items():
-            text = _with(text, section, key, value, end)
+            _set(document[section], key, value)
+    changed = tomlkit.dumps(document)
+    if crlf:
+        changed = changed.replace("\n", "\r\n")
     try:
-        return text if parse_toml(text) == wanted else None
+        return changed if parse_toml(changed) == wanted else None
     except ValueError:
         return None
 
 
-def _with(text: str, section: str, key: str, value: Value, end: str) -> str:
-    line = f"{key} = {_toml(value)}"
-    # Not `splitlines`: to TOML a form feed or a line separator ends no line.
-    lines = [old.removesuffix("\r") for old in text.removesuffix("\n").split("\n")] if text else []
-    here = False
-    after = None
-    for number, old in enumerate(lines):
-        if header := re.match(r"\s*\[\s*([\"']?)([^\[\]]+?)\1\s*\]\s*(#.*)?$", old):
-            here = header[2] == section
-        if here and re.match(rf"\s*([\"']?){re.escape(key)}\1\s*=", old):
-            comment = re.search(r"\s+#[^\"']*$", old)
-            lines[number] = line + (comment[0] if comment else "")
-            return end.join(lines) + end
-        if here and old.strip() and not old.lstrip().startswith("#"):
-            after = number  # comments may be on what comes next
-    if after is not None:
-        lines.insert(after + 1, line)
-    else:
-        lines += [""] * bool(lines) + [f"[{section}]", line]
-    return end.join(lines) + end
+def _set(table: Any, key: str, value: Value) -> None:
+    """Set a key; a new one goes before the comments at the end, which may be about the next section."""
+    from tomlkit.items import Table
 
-
-def _toml(value: Value) -> str:
-    # JSON's texts, numbers and booleans are TOML's, too, but for one character.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if not isinstance(table, Table) or key in table:
+        table[key] = value
+        return
+    body = table.value.body
+    end = max((place for place, (name, _) in enumerate(body, 1) if name is not None), default=0)
+    comments = body[end:]
+    del body[end:]
+    table[key] = value
+    body.extend(comments)

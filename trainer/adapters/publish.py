@@ -40,7 +40,7 @@ from agent.adapters import (
 from memory.difference import now
 from memory.errors import AdapterError, HomeError, NothingToTrainError
 from memory.files.atomic_write import scratch, settle, sync, write_whole
-from memory.files.locks import open_lock
+from memory.files.locks import file_lock
 from memory.journal.exported_copies import sweep_home
 from memory.settings.paths import Home, private_folder
 from trainer.adapters.pointer import (
@@ -327,15 +327,12 @@ def _identity(files: Mapping[str, FileEntry], base: BaseEntry, created: datetime
 @contextmanager
 def _writing(home: Home) -> Iterator[Path]:
     """Hold the lock of the adapters folder, and raise errors of the disk as HomeError."""
-    import fcntl
-
     folder = home.adapters
     try:
         if not folder.is_dir():
             private_folder(folder)
             sync(folder.parent)
-        with open_lock(folder / ".lock") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with file_lock(folder / ".lock", wait=True):
             yield folder
     except HomeError:
         raise

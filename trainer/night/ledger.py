@@ -23,9 +23,11 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+from filelock import Timeout
+
 from memory.difference import Difference, State
 from memory.errors import CutOffError, DiscernError, HomeError, NothingToTrainError, TrainingError
-from memory.files.locks import open_lock
+from memory.files.locks import file_lock
 from memory.journal.journal import Journal
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
@@ -294,20 +296,17 @@ def try_lock(path: Path) -> Iterator[bool]:
     Raises:
         HomeError: the file cannot be written.
     """
-    import fcntl
-
     try:
-        lock = open_lock(path)
+        lock = file_lock(path)
+        with suppress(Timeout):
+            lock.acquire()
     except OSError as error:
         raise HomeError(
             "cannot write {path}: {strerror}; check its permissions",
             path=path,
             strerror=error.strerror,
         ) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
+    try:
+        yield lock.is_locked
+    finally:
+        lock.release()

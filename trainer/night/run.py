@@ -19,12 +19,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Literal, get_args
 
+from filelock import Timeout
+
 from agent.forget.scrubbing import own_runs
 from memory.difference import now
 from memory.errors import FileError, HomeError, TrainingError
 from memory.files.atomic_write import write_whole
 from memory.files.bounded_read import LINE, SMALL, open_file, parse_object, read_objects, read_text
-from memory.files.locks import open_lock
+from memory.files.locks import file_lock
 from memory.settings.paths import Home, private_folder
 from trainer.events import (
     Counted,
@@ -316,28 +318,31 @@ def training_lock(home: Home) -> Iterator[None]:
         TrainingError: another process holds it.
         HomeError: the lock file cannot be written.
     """
-    import fcntl
-
     path = home.state / "training.lock"
     try:
-        lock = open_lock(path)
+        lock = file_lock(path)
+        lock.acquire()
+    except Timeout:
+        raise TrainingError(
+            "a training is already going on (process {lock}); wait for it, `discern "
+            "train watch` follows it and `discern train stop` ends it",
+            lock=_holder(path),
+        ) from None
     except OSError as error:
         raise HomeError(
             "cannot write {path}: {strerror}; check its permissions",
             path=path,
             strerror=error.strerror,
         ) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            raise TrainingError(
-                "a training is already going on (process {lock}); wait for it, `discern "
-                "train watch` follows it and `discern train stop` ends it",
-                lock=lock.read().strip() or "unknown",
-            ) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+    try:
+        path.write_text(str(os.getpid()), encoding="ascii")
         yield
+    finally:
+        lock.release()
+
+
+def _holder(path: Path) -> str:
+    """Return the process id that the holder of a lock wrote into its file."""
+    with suppress(OSError, FileError):
+        return read_text(path, SMALL).strip() or "unknown"
+    return "unknown"

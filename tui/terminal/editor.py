@@ -8,7 +8,7 @@ a killed one left (`left_drafts`).
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import os
 import secrets
 import shlex
@@ -17,6 +17,8 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+
+from filelock import lock_descriptor
 
 from memory.errors import FileError, HomeError, SettingsError
 from memory.files.bounded_read import read_text
@@ -156,13 +158,13 @@ def _locked(folder: Path) -> int | None:
     """
     lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        raise
+        locked = lock_descriptor(lock, blocking=False)
     except OSError:
         os.close(lock)
         return None
+    if not locked:
+        os.close(lock)
+        raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK), str(folder))
     return lock
 
 
