@@ -1,1 +1,1 @@
-"""Memory: what the user marked, kept so that it cannot be lost and is found again when it matters."""
+"""Memory: stores what the user marked safely and finds it again when it is relevant."""

@@ -1,7 +1,7 @@
-"""The values that flow through Discern: Message, Turn, Contrast, Span, Difference.
+"""The values of the domain: Message, Turn, Contrast, Span, Difference.
 
-Frozen and checked when made; they know nothing of files or models. Text inside them is whatever the
-person or the model wrote: it is made safe where it is shown (`tui/terminal/sanitize.py`) or placed
+They are frozen, checked when created, and independent of files and models. Their text is what the
+user or the model wrote; it is sanitized where it is shown (`tui/terminal/sanitize.py`) or inserted
 into a prompt (`memory/recall/recall.py`), never here.
 """
 
@@ -30,7 +30,7 @@ class Moment(StrEnum):
 
 
 class Untaught(StrEnum):
-    """Why no lesson can be made of a difference."""
+    """Why a difference cannot become a lesson."""
 
     SUPERSEDED = "superseded"
     BARE = "bare"
@@ -39,7 +39,7 @@ class Untaught(StrEnum):
 
 
 class State(StrEnum):
-    """Where a difference stands between the mark and the weights."""
+    """The progress of a difference from the mark to the weights."""
 
     WAITING = "waiting"
     """Has a contrast (or is a hold) and waits for the next night."""
@@ -66,10 +66,10 @@ class Message:
 class Turn:
     """One user message and the reply to it.
 
-    `surprisal` holds, for each reply token, −ln p under the serving model, in nats.
-    `recalled` holds the ids of the differences that stood in the prompt. `asked_surprisal` is the mean
-    surprisal of the user's own words given what came before them, in nats a token: high where the
-    person said what the model did not expect to hear.
+    `surprisal` holds −ln p of each reply token under the model in use, in nats. `recalled` holds the
+    ids of the differences in the prompt. `asked_surprisal` is the mean surprisal of the user's
+    message given the conversation before it, in nats per token: high if the user wrote what the model
+    did not expect.
     """
 
     id: str
@@ -87,7 +87,7 @@ class Turn:
 
     @property
     def mean_surprisal(self) -> float | None:
-        """Mean surprisal of the reply in nats a token; None when it was not measured."""
+        """Mean surprisal of the reply in nats per token; None if it was not measured."""
         return sum(self.surprisal) / len(self.surprisal) if self.surprisal else None
 
 
@@ -107,8 +107,8 @@ class Contrast:
 class Span:
     """A quoted part of the reply: `quote` is `reply[start:end]`, offsets in characters.
 
-    `prefix` and `suffix` are what stands right before and after it, so that the place is found again
-    in a text that shifted (the text quote selector of the W3C Web Annotation Data Model).
+    `prefix` and `suffix` are the text around it, so that the place can be found again in a changed
+    text (the text quote selector of the W3C Web Annotation Data Model).
     """
 
     start: int
@@ -126,13 +126,14 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A marked moment: what was asked, what was answered, and what was not distinguished.
+    """A marked turn: the question, the reply, and what the reply got wrong or right.
 
-    `before` is the talk that stood in the prompt ahead of `asked` (the system prompt included), as far
-    as it is kept. `surprisal` is the mean surprisal of the reply and `next_surprisal` that of the
-    user's next message, in nats a token, None where unmeasured. An edit raises `version` and keeps the
-    older versions in the journal. `superseded_by` is the id of the difference that took its place:
-    neither recalled nor trained on any more. `recalled` counts the turns it stood in.
+    `before` is the conversation in the prompt before `asked` (including the system prompt), as far as
+    it is stored. `surprisal` is the mean surprisal of the reply and `next_surprisal` that of the
+    user's next message, in nats per token, None if not measured. An edit increases `version` and
+    keeps older versions in the journal. `superseded_by` is the id of the difference that replaces it:
+    it is then neither recalled nor trained on. `recalled` counts the turns that had it in their
+    context.
     """
 
     id: str
@@ -160,12 +161,12 @@ class Difference:
 
     @property
     def teaches(self) -> bool:
-        """Whether a lesson can be made of it: a hold, or a mark with a contrast; not superseded."""
+        """Whether it can become a lesson: a hold, or a mark with a contrast; not superseded."""
         return self.untaught is None
 
     @property
     def untaught(self) -> Untaught | None:
-        """Why no lesson can be made of it; None where one can."""
+        """Why it cannot become a lesson; None if it can."""
         if self.superseded_by is not None:
             return Untaught.SUPERSEDED
         if self.moment is not Moment.HOLD:
@@ -174,7 +175,7 @@ class Difference:
 
     @property
     def fingerprint(self) -> str:
-        """The sha256 (hexadecimal) of all that a lesson is made of; changes with an edit."""
+        """The sha256 (hexadecimal) of everything in the lesson; changes with an edit."""
         parts = (
             self.id,
             self.moment,
@@ -190,17 +191,17 @@ class Difference:
 
 
 def new_id() -> str:
-    """Return a fresh id: 16 hexadecimal characters that sort by nothing and collide with nothing."""
+    """Return a new random id of 16 hexadecimal characters."""
     return hashlib.sha256(secrets.token_bytes(32)).hexdigest()[:16]
 
 
 def now() -> datetime:
-    """Return the present moment in UTC."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)
 
 
 def clean_field(name: str, text: str | None) -> str | None:
-    """Return a mark's text unchanged, None when it is blank.
+    """Return a mark's text unchanged; None if it is blank.
 
     Raises:
         MarkError: longer than MAX_FIELD, or not encodable as UTF-8 (a lone surrogate).

@@ -39,7 +39,7 @@ class HomeError(DiscernError, OSError):
 
 
 class FileError(DiscernError, ValueError):
-    """A file that cannot be read: no regular one, too large, or not what it should hold."""
+    """A file cannot be read: not a regular file, too large, or of another format."""
 
     @property
     def cause(self) -> Sentence:
@@ -49,46 +49,46 @@ class FileError(DiscernError, ValueError):
 
 
 class ContentError(DiscernError, ValueError):
-    """A text that is not of the form that it should have: no JSON, nested too deeply and the like."""
+    """A text has the wrong format: invalid JSON, too deeply nested and the like."""
 
 
 class MarkError(DiscernError, ValueError):
-    """A mark that cannot be kept: nothing to mark, an unknown kind, an empty text."""
+    """A mark cannot be stored: nothing to mark, an unknown kind, an empty text."""
 
 
 class ThreadError(DiscernError, ValueError):
-    """A name that no thread can have, or a thread that cannot be changed or written out now."""
+    """A thread's name is invalid, or the thread cannot be changed or exported now."""
 
 
 class ExchangeError(DiscernError, ValueError):
-    """A file of differences that cannot be read in or written out."""
+    """A file of differences cannot be imported or exported."""
 
 
 class UnknownIdError(DiscernError, LookupError):
-    """An id that names nothing (or more than one thing)."""
+    """An id matches nothing, or more than one thing."""
 
 
 class ModelError(DiscernError, ValueError):
-    """A model file that is missing, broken or of an architecture that is not served."""
+    """A model file is missing, broken or of an unsupported architecture."""
 
 
 class AdapterError(DiscernError, ValueError):
-    """An adapter that is missing, damaged or made for another base."""
+    """An adapter is missing, damaged or made for another base model."""
 
 
 class TrainingError(DiscernError, RuntimeError):
-    """A training run that could not start or finish."""
+    """A training run could not start or finish."""
 
 
 class CutOffError(TrainingError):
-    """A training run that something from outside cut off; the same one may well succeed again."""
+    """A training run was interrupted from outside; the same run may succeed later."""
 
 
 class SupersededError(CutOffError):
-    """A training that ended because what it was made of was taken away; the next one goes without."""
+    """A training run ended because its data was removed; the next run goes without it."""
 
 
 class NothingToTrainError(DiscernError):
-    """There is no confirmed difference to learn from; not a failure."""
+    """There is nothing to train on; not a failure."""
 
     exit_code = 0

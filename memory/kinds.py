@@ -1,9 +1,9 @@
-"""The kinds of difference: thirty that ship (`kinds.toml`), and the person's own.
+"""The kinds of difference: thirty that ship (`kinds.toml`), and the user's own.
 
-A kind is written `family` or `family/type`; a type alone is enough where its name is unique. English
-and Russian names are understood. `kinds.toml` beside the person's `config.toml` adds types to a known
-family, or families; it is read once, and refused with its path, the key and what is wrong. A kind that
-was stored and is known no more (the file is gone) is still shown by its stored name.
+A kind is written `family` or `family/type`; the type alone is enough if it is unique. English and
+Russian names are accepted. `kinds.toml` beside the user's `config.toml` adds families, or types to a
+known family; it is read once, and refused with its path, the key and the problem. A stored kind that
+is no longer known (the file is gone) is shown by its stored name.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from memory.sentence import Sentence
 from memory.settings.paths import Home
 
 MOST = 500
-"""Most families and types of one's own."""
+"""The maximum number of the user's own families and types."""
 
 _SHIPPED = Path(__file__).with_name("kinds.toml")
 
@@ -38,7 +38,7 @@ Pair = Annotated[list[Text], Field(min_length=2, max_length=2)]
 
 
 class _Entry(BaseModel):
-    """A family or type as it stands in the file."""
+    """A family or type as written in the file."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -56,8 +56,8 @@ class _Entry(BaseModel):
 class Kind:
     """One family (`type` is empty) or one type of a family.
 
-    `example` is a pair: the commonplace, and how the difference sounds. What has no Russian text has
-    the English one in its place.
+    `example` is a pair: a commonplace reply, and a better one. Where there is no Russian text, the
+    English one is used.
     """
 
     family: str
@@ -71,50 +71,50 @@ class Kind:
     russian_example: tuple[str, ...] = ()
     own: bool = False
     moment: Moment | None = None
-    """Why a reply is marked as this kind, where the person does not say."""
+    """The moment of a mark of this kind that does not name one."""
 
     @property
     def name(self) -> str:
-        """The way it is stored: `tactical` or `tactical/fact`."""
+        """The stored name: `tactical` or `tactical/fact`."""
         return f"{self.family}/{self.type}" if self.type else self.family
 
     @property
     def label(self) -> str:
-        """Its own name, without its family's, in the language in force."""
+        """Its own name, without the family, in the current language."""
         return self.russian if language() == "ru" else self.type or self.family
 
     @property
     def meaning(self) -> str:
-        """What it shows, in the language in force."""
+        """What it means, in the current language."""
         return self.russian_shows if language() == "ru" else self.shows
 
 
 def kinds(home: Home | None = None) -> dict[str, Kind]:
-    """Return every family and type by its stored name: those that ship in order, then one's own.
+    """Return every family and type by stored name: the shipped ones in order, then the user's own.
 
     Raises:
-        SettingsError: the person's `kinds.toml` cannot be read.
+        SettingsError: the user's `kinds.toml` cannot be read.
     """
     return _kinds(_own(home))
 
 
 def forget_read() -> None:
-    """Read the person's file anew at the next call."""
+    """Clear the cache, so that the user's file is read again."""
     _kinds.cache_clear()
     _names.cache_clear()
 
 
 def find_kind(text: str) -> Kind | None:
-    """Return the kind that `text` names exactly (any case), or None."""
+    """Return the kind with exactly this name (in any case); None if there is none."""
     name = _names(_own()).get(text.strip().lower())
     return kinds()[name] if name else None
 
 
 def kind_meant(word: str, *, alone: bool) -> str | None:
-    """Return what a word that names no kind was most likely meant for; None for a word of a note.
+    """Return the kind that a misspelt word probably means; None for an ordinary word of a note.
 
-    A kind with its family is nearly one where its family is; a word `alone` where any name is; the
-    first word of a longer note only where a family is.
+    A `family/type` is compared where its family is almost known; a word that stands `alone` with all
+    names; the first word of a longer note with the families only.
     """
     word = word.strip().lower()
     names = _names(_own())
@@ -131,7 +131,7 @@ def kind_meant(word: str, *, alone: bool) -> str | None:
 
 
 def in_words(name: str) -> str:
-    """Return a stored kind as the language in force writes it; one that is not known, as it stands."""
+    """Return a stored kind in the current language; an unknown one unchanged."""
     if language() == "en":
         return name
     try:
@@ -145,15 +145,15 @@ def in_words(name: str) -> str:
 
 
 def typed(name: str) -> str:
-    """Return a kind as it is written after /diff, where a blank would end it."""
+    """Return a kind as it is typed after /diff, where a space would end it."""
     return in_words(name).replace(" ", "-")
 
 
 def require_kind(text: str) -> Kind:
-    """Return the kind that `text` names.
+    """Return the kind with this name.
 
     Raises:
-        MarkError: there is no such kind; the message offers the nearest ones.
+        MarkError: there is none; the message suggests the nearest one.
     """
     if kind := find_kind(text):
         return kind

@@ -1,7 +1,7 @@
-"""The first version of a mark, and the next ones: checked and cleaned, with the state that follows.
+"""Create and change marks: validate them, clean their text and set the state that follows.
 
-Refuses (`MarkError`) unknown moments and kinds, texts that are too long or cannot be written, a quote
-that does not stand in the reply, and an expected reply that is the one that was given.
+`MarkError` refuses unknown moments and kinds, texts that are too long or cannot be encoded, a quote
+that is not part of the reply, and an expected reply that equals the given one.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from memory.moments import require_moment
 
 @dataclass(frozen=True, slots=True)
 class MarkRequest:
-    """What a mark is to say about a turn.
+    """What a mark says about a turn.
 
-    `quote` is a part of the reply, word for word, that the mark is about; `quote_at` is where in the
-    reply it begins, in case it occurs more than once. `identity` is the id of the difference; a new
-    one is made when none is given. `system` is the system prompt that the reply was given under.
+    `quote` is the part of the reply that the mark is about, word for word; `quote_at` is its offset,
+    in case it occurs more than once. `identity` is the id of the difference, by default a new one.
+    `system` is the system prompt that the reply was given under.
     """
 
     moment: Moment | str
@@ -49,10 +49,12 @@ class MarkRequest:
 def make_mark(
     turn: Turn, request: MarkRequest, *, said: tuple[Message, ...], next_surprisal: float | None
 ) -> Difference:
-    """Return the difference that marks `turn`, without storing it; `said` is the talk before the turn.
+    """Return the difference that marks `turn`, without storing it.
+
+    `said` is the conversation before the turn.
 
     Raises:
-        MarkError: it cannot be kept; see above.
+        MarkError: it is refused; see above.
     """
     expected = clean_field("expected reply", request.sounds)
     if request.sounds is not None and expected is None:
@@ -95,10 +97,12 @@ def change_mark(  # noqa: PLR0913 - any field of a mark can be changed alone
     lost: str | None,
     sounds: str | None,
 ) -> Difference:
-    """Return the next version of `old` with what is given ("" takes a text away); `old` if the same.
+    """Return the next version of `old` with the given values; `old` itself if nothing changes.
+
+    An empty text removes the old one.
 
     Raises:
-        MarkError: it cannot be kept; see above.
+        MarkError: it is refused; see above.
     """
 
     def line(name: str, given: str | None, present: str | None) -> str | None:
@@ -118,7 +122,7 @@ def change_mark(  # noqa: PLR0913 - any field of a mark can be changed alone
     if new == old:
         return old
     _refuse_what_teaches_nothing(new)
-    # A note or a kind is not trained on: what was learnt stays learnt.
+    # Notes and kinds are not trained on, so the state stays.
     state = old.state if new.fingerprint == old.fingerprint else _fresh(new)
     return replace(new, version=old.version + 1, edited=now(), state=state)
 
@@ -128,9 +132,9 @@ def _fresh(difference: Difference) -> State:
 
 
 def contradict(one: Difference, other: Difference) -> bool:
-    """Tell whether of two marks on one reply one says that it is good and the other that it is not.
+    """Whether one of two marks on the same reply says that it is good and the other that it is not.
 
-    Parts of a reply that do not overlap may be good and wrong.
+    Parts that do not overlap do not contradict each other.
     """
     holds = [item for item in (one, other) if item.moment is Moment.HOLD]
     if len(holds) != 1:

@@ -1,7 +1,7 @@
-"""The memory of one user: the journal and its index, held together.
+"""The memory of one user: the journal and its index.
 
-A mark is written to the journal first and acknowledged only then; the index follows, and when it
-cannot, recall by words still finds the mark and the next start brings the index up to date.
+A mark is written to the journal before it is acknowledged. The index follows; if it cannot, keyword
+search still finds the mark, and the next start updates the index.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ class Memory:
     ) -> Memory:
         """Open the memory of `home`; `dense` overrides the setting of the same name.
 
-        `embedder` makes the one that `memory.embedder` names. The index is opened and brought up to
-        the journal in the background; with `progress` this waits for it.
+        `embedder` creates the embedder that `memory.embedder` names. The index is opened and updated
+        in the background; with `progress` this waits for it.
 
         Raises:
             HomeError: the journal cannot be opened or written.
-            SettingsError: the person's file of kinds cannot be read.
+            SettingsError: the user's `kinds.toml` cannot be read.
         """
         kinds(home)
         journal = Journal(home.prepare().journal)
@@ -82,16 +82,16 @@ class Memory:
         return self.index is not None and self.index.pending
 
     def refresh(self) -> None:
-        """Have the index look at the journal, which this or another process has written to."""
+        """Have the index read the journal again, which this or another process has changed."""
         if self.index is not None:
             self.index.nudge()
 
     def settle(self, timeout: float | None = None) -> bool:
-        """Wait until the index is level with the journal; False where it is not or there is none."""
+        """Wait until the index is up to date; return False if it is not or there is none."""
         return self.index is not None and self.index.settle(timeout=timeout)
 
     def close(self) -> None:
-        """Close the journal and give up the index."""
+        """Close the journal and the index."""
         if self.index is not None:
             self.index.close()
         self.journal.close()
@@ -125,7 +125,7 @@ class Memory:
         return difference
 
     def _replace_contradicted(self, newer: Difference) -> None:
-        """Let a mark take the place of those that say the opposite of the same reply."""
+        """Supersede the marks on the same reply that say the opposite."""
         for older in self.journal.differences.on_turns([newer.turn]):
             if older.superseded_by is None and contradict(older, newer):
                 self.journal.differences.set_superseded(older.id, newer.id)
@@ -141,7 +141,7 @@ class Memory:
         lost: str | None = None,
         sounds: str | None = None,
     ) -> Difference:
-        """Change what is given ("" takes a text away) and return the new version; the old is kept.
+        """Change the given values ("" removes a text) and return the new version; the old one is kept.
 
         Raises:
             UnknownIdError: no difference has that id, or several do.
@@ -159,7 +159,7 @@ class Memory:
         return new
 
     def history(self, prefix: str) -> list[Difference]:
-        """Return every version of a difference, oldest first, the present one last.
+        """Return every version of a difference, oldest first, the current one last.
 
         Raises:
             UnknownIdError: no difference has that id, or several do.
@@ -168,7 +168,7 @@ class Memory:
         return [*self.journal.differences.versions(present.id), present]
 
     def pin(self, prefix: str, on: bool = True) -> Difference:
-        """Pin a difference, so that it comes first of equals, or unpin it.
+        """Pin a difference, so that it comes first among equally relevant ones, or unpin it.
 
         Raises:
             UnknownIdError: no difference has that id, or several do.
@@ -178,10 +178,10 @@ class Memory:
         return replace(item, pinned=on)
 
     def supersede(self, old: str, by: str) -> Difference:
-        """Let one difference take another's place, which is then neither recalled nor trained on.
+        """Supersede one difference by another; it is then neither recalled nor trained on.
 
         Raises:
-            UnknownIdError: one of them does not exist, or the id fits several.
+            UnknownIdError: one of them does not exist, or the id matches several.
             MarkError: they are the same, or the second was itself superseded by the first.
         """
         with self.journal.transaction():
@@ -205,7 +205,7 @@ class Memory:
         return replace(gone, superseded_by=taking.id)
 
     def undo(self, prefix: str) -> Difference:
-        """Take a mark back; the talk that it was made on stays. Returns what it was.
+        """Remove a mark and keep its turn; return the mark as it was.
 
         Raises:
             UnknownIdError: no difference has that id, or several do.
@@ -213,11 +213,12 @@ class Memory:
         return self._remove(prefix, self.journal.forgetting.remove_mark)
 
     def forget(self, prefix: str) -> Difference:
-        """Remove a difference everywhere, with the turn it was marked on; returns what it was.
+        """Erase a difference everywhere, with the turn it was marked on; return it as it was.
 
-        No text of it stays in the journal, in what later marks remember, in quarantine or in the
-        index. The graph's checkpoints are the agent's (`Chat.forget`); adapters that were trained on
-        it are named by `agent.forget.residual_copies`, and the next night trains without it.
+        None of its text remains in the journal, in the conversations stored with later marks, in
+        quarantine or in the index. The graph's checkpoints are the agent's
+        (`agent.chat.marking.forget`); adapters that were trained on it are named by
+        `agent.forget.residual_copies`, and the next night trains without it.
 
         Raises:
             UnknownIdError: no difference has that id, or several do.
@@ -231,14 +232,14 @@ class Memory:
         return difference
 
     def note_recalled(self, identities: Iterable[str]) -> None:
-        """Count a turn in whose context these differences stood."""
+        """Count a turn that had these differences in its context."""
         self.journal.differences.count_recalled(identities)
 
     def rebuild(self, progress: Progress | None = None) -> int:
-        """Make the index from nothing; returns how many differences it holds.
+        """Rebuild the index from scratch; return how many differences it holds.
 
         Raises:
-            HomeError: there is no index here, or it cannot be made.
+            HomeError: there is no index here, or it cannot be built.
         """
         if self.index is None:
             raise HomeError(
@@ -269,12 +270,12 @@ class Memory:
         held: Mapping[str, str] | None = None,
         nonce: bytes = b"",
     ) -> tuple[str, tuple[Recalled, ...]]:
-        """Return the block of past differences for a message and the items in it.
+        """Return the block of past differences for a message, and the items in it.
 
-        `count` gives the tokens of a text; `budget` overrides `recall.token_budget` and
-        `limit` `recall.limit`. `held` (id → fingerprint) are the differences that the serving adapter
-        answers for: they are not put into the context again unless edited since or pinned. `nonce`
-        as in `memory.recall.recall.render`.
+        `count` counts the tokens of a text; `budget` overrides `recall.token_budget` and `limit`
+        `recall.limit`. `held` (id → fingerprint) are the differences that the current adapter has
+        learned: they are left out unless they were edited since or are pinned. `nonce` is as in
+        `memory.recall.recall.render`.
         """
         most_items = self.settings.limit if limit is None else limit
         above = [

@@ -1,7 +1,7 @@
-"""The moments of a mark by their names, and what a misspelt one was meant for.
+"""The names of the moments, and which one a misspelt word means.
 
-A word that is no moment and nearly one is asked about where a note would do as well: a mark that was
-meant as an error is otherwise kept as a surprise, and nobody notices.
+A word that is almost a moment is questioned even where a note would be valid: otherwise a mark that
+was meant as an error would silently be stored as a surprise.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NAMES = {
 }
 _ENDS = ".,:;!—–-"
 _LONG = 7
-"""Letters from which on two slips are one word still."""
+"""Names of this length may have two typos."""
 _WRONG = re.compile(
     r"(?<!\bnot )(?<!\bnothing )(?<!\bне )(?<!\bничего )"
     r"\b(wrong|incorrect|false|untrue|inaccurate|mistaken?|неверн\w*|неверен|неправильн\w*|ошиб\w*|неправд\w*)\b"
@@ -33,15 +33,15 @@ _WRONG = re.compile(
 
 
 def find_moment(text: str) -> Moment | None:
-    """Return the moment that a word names, in English or Russian, or None."""
+    """Return the moment with this name, in English or Russian; None if there is none."""
     return _NAMES.get(plain(text).rstrip(_ENDS))
 
 
 def require_moment(text: str) -> Moment:
-    """Return the moment that a word names.
+    """Return the moment with this name.
 
     Raises:
-        MarkError: it names none; the message offers the one that it is like.
+        MarkError: there is none; the message suggests the nearest name.
     """
     if moment := find_moment(text):
         return moment
@@ -55,23 +55,23 @@ def require_moment(text: str) -> Moment:
 
 
 def moment_meant(word: str) -> str | None:
-    """Return the name of the moment that a misspelt word was most likely meant for; else None."""
+    """Return the name of the moment that a misspelt word probably means; None if there is none."""
     word = plain(word).rstrip(_ENDS)
     return next((name for name in _NAMES if nearly(word, name)), None)
 
 
 def nearly(word: str, name: str) -> bool:
-    """Tell whether `word` is `name` with a slip or two, and begins like it."""
+    """Whether `word` is `name` with one or two typos and almost the same beginning."""
     if len(word) < 3 or word[0] not in name[:2]:
         return False
     return slips(word, name, 2 if len(name) >= _LONG else 1)
 
 
 def unsaid_moment(*, sounds: str | None, note: str | None, of_kind: Moment | None) -> Moment:
-    """Return the moment of a mark that names none.
+    """Return the moment of a mark that does not name one.
 
-    It is that of its kind; else an error if a better answer is given or the note calls the reply
-    wrong; else a surprise.
+    It is the moment of its kind; else an error if a better answer is given or the note calls the
+    reply wrong; else a surprise.
     """
     if of_kind is not None:
         return of_kind

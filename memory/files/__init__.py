@@ -1,1 +1,1 @@
-"""Files: written whole or not at all, read within limits, locked, and SQLite's own."""
+"""Files: atomic writes, bounded reads, locks, and the files of SQLite."""

@@ -1,9 +1,9 @@
-"""Writing a file or folder whole or not at all, readable by its owner alone.
+"""Write a file or folder completely or not at all, readable by its owner alone.
 
-What is written grows in a folder of its own beside its place (`.discern-` and sixteen hex digits), is
-flushed, and takes its name in one rename. That folder is locked while its writer lives. A killed writer
-leaves the folder without the lock; `sweep` tells by that and removes it, and every new writer sweeps
-the folder that it writes to. Links are never followed.
+The content is written in a folder of its own beside its target (`.discern-` and sixteen hex digits),
+flushed, and renamed. The folder is locked while its writer runs. A killed writer leaves the folder
+unlocked, which is how `sweep` recognises and removes it; every new writer sweeps the folder it writes
+to. Links are never followed.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _SCRATCH = re.compile(r"\.discern-[0-9a-f]{16}")
 
 @contextmanager
 def whole(path: Path, *, mode: int = 0o600, new: bool = False) -> Iterator[Path]:
-    """Yield a place to write a file or folder at; after the block, flushed, it has the name `path`.
+    """Yield a path to write to; after the block it is flushed and renamed to `path`.
 
-    A file gets `mode` whatever the umask; a folder is its owner's alone. What had the name is replaced,
-    or refused with `new`. When the block or anything after it fails, `path` is what it was.
+    A file gets `mode` whatever the umask; a folder is readable by its owner alone. An existing `path`
+    is replaced, or refused with `new`. If the block or anything after it fails, `path` is unchanged.
 
     Raises:
-        OSError: it cannot be written; FileExistsError with `new`, or where `path` is a device.
+        OSError: it cannot be written; FileExistsError with `new`, or if `path` is a device.
     """
     if path.is_char_device() or path.is_block_device():
         raise FileExistsError(errno.EEXIST, "it is a device", str(path))
@@ -43,10 +43,10 @@ def whole(path: Path, *, mode: int = 0o600, new: bool = False) -> Iterator[Path]
 
 
 def settle(part: Path, path: Path, *, mode: int = 0o600, new: bool = False) -> None:
-    """Flush what was written at `part`, in a scratch folder beside `path`, and give it that name.
+    """Flush `part`, in a scratch folder beside `path`, and rename it to `path`.
 
     Raises:
-        OSError: as `whole` does; `path` is what it was.
+        OSError: as `whole` does; `path` is unchanged.
     """
     _finish(part, mode)
     if new:
@@ -74,7 +74,7 @@ def settle(part: Path, path: Path, *, mode: int = 0o600, new: bool = False) -> N
 def write_whole(
     path: Path, content: bytes | str | Iterable[str], *, mode: int = 0o600, new: bool = False
 ) -> None:
-    """Write a file with this content (texts as UTF-8); see `whole`."""
+    """Write a file with this content (text as UTF-8); see `whole`."""
     parts = [content] if isinstance(content, bytes | str) else content
     with whole(path, mode=mode, new=new) as part, part.open("xb") as file:
         for piece in parts:
@@ -83,10 +83,10 @@ def write_whole(
 
 @contextmanager
 def scratch(folder: Path) -> Iterator[Path]:
-    """Yield a private folder inside `folder`, locked while the block runs, removed after it.
+    """Yield a private folder inside `folder`, locked during the block and removed after it.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
     sweep(folder)
     place, lock = _make_scratch(folder)
@@ -99,7 +99,7 @@ def scratch(folder: Path) -> Iterator[Path]:
 
 
 def unfinished(folder: Path, name: str = "") -> list[Path]:
-    """Return what writers hold or killed ones left in `folder`; with `name`, only what it was to be."""
+    """Return the folders in `folder` that writers use or left; with `name`, those meant for it."""
     found = []
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
@@ -109,12 +109,12 @@ def unfinished(folder: Path, name: str = "") -> list[Path]:
 
 
 def sweep(folder: Path) -> int:
-    """Remove what killed writers left in `folder`, never what a living one holds; returns how many."""
+    """Remove what killed writers left in `folder`, but nothing in use; return how many."""
     return sum(_swept(path) for path in unfinished(folder))
 
 
 def sync(path: Path) -> None:
-    """Have a file or folder on the disk before going on.
+    """Flush a file or folder to disk.
 
     Raises:
         OSError: it cannot be opened or synced.
@@ -140,7 +140,7 @@ def set_mode(path: Path, mode: int) -> None:
 
 
 def _make_scratch(folder: Path) -> tuple[Path, int]:
-    """Make and lock a folder; another name is tried when a sweep was quicker than the lock."""
+    """Create and lock a folder; use another name if a sweep removed it before the lock."""
     while True:
         made = folder / f".discern-{secrets.token_hex(8)}"
         made.mkdir(0o700)
@@ -184,7 +184,7 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 
 def _finish(part: Path, mode: int) -> None:
-    """Give what was written its mode and flush it, a folder from the inside."""
+    """Set the mode of what was written and flush it; a folder from the inside out."""
     if stat.S_ISLNK(part.lstat().st_mode):
         raise FileExistsError(errno.EEXIST, "it is a link", str(part))
     if part.is_dir():
@@ -197,7 +197,7 @@ def _finish(part: Path, mode: int) -> None:
 
 
 def _name(part: Path, path: Path) -> None:
-    """Give `part` a name that nothing has."""
+    """Rename `part` to a name that is not in use."""
     try:
         os.link(part, path)
     except FileExistsError:

@@ -1,10 +1,10 @@
-"""Reading files that somebody else may have written: within limits, and without waiting for anybody.
+"""Read files that others may have written: within limits, and without blocking.
 
-A file must be a regular one and not larger than expected; a pipe is refused rather than waited for. Its
-text is UTF-8, with or without a byte-order mark. JSON and TOML may be nested `DEPTH` levels deep, and
-no whole number in them has hundreds of digits. All that is read from a home, from a run that came back
-from elsewhere or from another program's folder is read here;
-`tests/memory/files/test_bounded_read.py` searches the source for what is not.
+A file must be a regular file and not larger than expected; a pipe is refused rather than waited for.
+Text is UTF-8, with or without a byte-order mark. JSON and TOML may be nested `DEPTH` levels deep, and
+their integers must be of moderate size. Everything that is read from a home, from a run that came
+back from another machine or from another program's folder is read with these functions;
+`tests/memory/files/test_bounded_read.py` searches the source for exceptions.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def open_file(path: Path, most: int | None = None) -> BufferedReader:
     """Open a regular file of at most `most` bytes.
 
     Raises:
-        FileNotFoundError: there is none.
-        FileError: it is no regular file, too large, or cannot be opened.
-        HomeError: it belongs to a journal that is open, and only SQLite may open those.
+        FileNotFoundError: it does not exist.
+        FileError: it is not a regular file, is too large, or cannot be opened.
+        HomeError: it belongs to an open journal, and only SQLite may open those.
     """
     refuse_open_file(path)
     try:
@@ -95,7 +95,7 @@ def read_toml(path: Path, most: int = SMALL) -> dict[str, Any]:
 def read_objects(path: Path, most: int = MOST) -> Iterator[dict[str, Any]]:
     """Yield the objects of a JSON Lines file, up to `most` bytes.
 
-    Lines without an object, such as one that was cut off, are left out. Raises as `open_file` does.
+    Lines that are not an object, such as a truncated one, are skipped. Raises as `open_file` does.
     """
     with open_file(path) as file:
         left = most

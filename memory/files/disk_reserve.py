@@ -1,9 +1,9 @@
-"""A little room kept on the journal's disk, so that words can be taken out of it when it is full.
+"""Disk space reserved beside the journal, so that text can be erased from it when the disk is full.
 
-SQLite needs some to delete: what a transaction changes stands in the log before it stands in the
-file. So a file of nothing lies beside the journal, is made while there is plenty of room, and is given
-up when something is to be forgotten and the disk is full. Nothing else may have it: a mark would only
-fill it.
+SQLite needs space to delete: a transaction is written to the log before it is written to the file. An
+empty file of this size is therefore created beside the journal while there is enough space, and
+deleted when something must be forgotten and the disk is full. It is used for nothing else: a mark
+would only use it up.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Done = TypeVar("Done")
 
 
 def keep_room(journal: Path) -> None:
-    """Have the room beside a journal; that it cannot be had is no failure."""
+    """Reserve the space beside a journal; failing to do so is not an error."""
     with suppress(OSError):
         place = _place(journal)
         if not place.exists() and shutil.disk_usage(journal.parent).free >= PLENTY:
@@ -36,10 +36,10 @@ def keep_room(journal: Path) -> None:
 
 
 def with_room(journal: Path, work: Callable[[], Done]) -> Done:
-    """Return what `work` returns; on a full disk the room is given up and the work done again.
+    """Return what `work` returns; on a full disk, release the reserve and try once more.
 
     Raises:
-        HomeError: what `work` raises, if there was no room to give up or something else is wrong.
+        HomeError: what `work` raises, if there was no reserve or the disk is not the cause.
     """
     try:
         return work()
@@ -54,7 +54,7 @@ def with_room(journal: Path, work: Callable[[], Done]) -> Done:
 
 
 def is_full(error: BaseException | None) -> bool:
-    """Whether a full disk is behind an error."""
+    """Whether an error was caused by a full disk."""
     while error is not None:
         code = getattr(error, "sqlite_errorcode", 0)
         if code in _FULL or getattr(error, "errno", 0) in (errno.ENOSPC, errno.EDQUOT):

@@ -1,12 +1,12 @@
-"""SQLite files: created, opened, copied, held and watched. No other code opens one, for any purpose.
+"""SQLite files: created, opened, copied, locked and watched. No other code opens one, for any purpose.
 
-Closing any descriptor of a file drops all POSIX locks that the process holds on it, SQLite's among them
-(fcntl(2); sqlite.org/howtocorrupt.html, 2.2). Another process then takes itself for the last one with
-the file open and deletes its write-ahead log, with all that was committed there since. SQLite defers
-its own closing, so what only SQLite opens is safe. Everything else here works on names: `stat`,
-`chmod`, `link` and `rename` open no descriptor.
+Closing any descriptor of a file releases all POSIX locks that the process holds on it, SQLite's
+included (fcntl(2); sqlite.org/howtocorrupt.html, 2.2). Another process then believes that it is the
+last one with the file open and deletes its write-ahead log, with everything committed there since.
+SQLite defers its own closing, so a file that only SQLite opens is safe. Everything else here works on
+names: `stat`, `chmod`, `link` and `rename` open no descriptor.
 
-SQLite follows a symbolic link and keeps the log beside the file that the link leads to.
+SQLite follows a symbolic link and keeps the log beside the file that the link points to.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Identity = tuple[int, int]
 
 
 def real(path: Path) -> Path:
-    """Return the file that `path` leads to through symbolic links; it need not exist."""
+    """Return the file that `path` points to through symbolic links; it need not exist."""
     return Path(os.path.realpath(path))
 
 
@@ -49,12 +49,12 @@ def connect(
     read_only: bool = False,
     isolation_level: Literal["DEFERRED"] | None = "DEFERRED",
 ) -> sqlite3.Connection:
-    """Open the file at `path` for any thread; one that is made is readable by its owner alone.
+    """Open the file at `path` for use from any thread; a new one is readable by its owner alone.
 
-    A file that others may read is closed to them. With `read_only` nothing is made or changed.
+    A file that others may read is closed to them. With `read_only` nothing is created or changed.
 
     Raises:
-        sqlite3.Error, OSError: it cannot be opened or made.
+        sqlite3.Error, OSError: it cannot be opened or created.
     """
     if read_only:
         return sqlite3.connect(
@@ -71,10 +71,10 @@ def connect(
 
 
 def create(path: Path) -> None:
-    """Have SQLite make an empty file where there is none; readable by its owner alone in any case.
+    """Have SQLite create an empty file if there is none; it is readable by its owner alone in any case.
 
     Raises:
-        sqlite3.Error, OSError: it cannot be made.
+        sqlite3.Error, OSError: it cannot be created.
     """
     file = real(path)
     if file.exists():
@@ -108,7 +108,7 @@ def copy_file(source: Path, target: Path) -> None:
 
 
 def copy_from(connection: sqlite3.Connection, target: Path) -> None:
-    """Copy what an open connection reads to a new file at `target`; as `copy_file` does.
+    """Copy what an open connection reads to a new file at `target`, as `copy_file` does.
 
     SQLite's online backup: sqlite.org/backup.html.
     """
@@ -121,9 +121,9 @@ def copy_from(connection: sqlite3.Connection, target: Path) -> None:
 
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """Hold the file so that nobody else has it open or opens it, with its log folded into it.
+    """Lock the file so that nobody else has it open or opens it, with its log folded into it.
 
-    What is no database any more cannot be held; its log, when others still have it open, is.
+    A file that is no longer a database cannot be locked; its log can, if others still have it open.
 
     Raises:
         BlockingIOError: another connection has it open.
@@ -166,10 +166,10 @@ class FileWatch:
         return self in _WATCHES and self._look() != self._opened
 
     def close(self, connection: sqlite3.Connection) -> None:
-        """Close the connection, unless its files were moved: then it is left as a kill leaves it.
+        """Close the connection, unless its files were moved.
 
-        Calling it again does nothing.
-        Closing would fold its log into the file, over what others may have written there since.
+        Calling it again does nothing. With moved files it is left open, as a kill would leave it:
+        closing would fold its log into the file, over what others may have written there since.
         """
         if self not in _WATCHES:
             return
@@ -191,13 +191,13 @@ _WATCHES: set[FileWatch] = set()
 
 
 def lost_here(path: Path) -> bool:
-    """Whether this process has the file at `path` open without its log: SQLite cannot open it again."""
+    """Whether this process has the file at `path` open without its log: SQLite cannot reopen it."""
     found = identity(path)
     return any(watch.file == found and watch.moved for watch in tuple(_WATCHES))
 
 
 def identity(path: Path) -> Identity | None:
-    """Return what tells a file from every other; None where there is none."""
+    """Return what identifies a file among all files; None if it does not exist."""
     try:
         about = path.stat()
     except (OSError, ValueError):  # nothing is called so
@@ -206,10 +206,10 @@ def identity(path: Path) -> Identity | None:
 
 
 def refuse_open_file(path: Path) -> None:
-    """Refuse a file that a person named and that an open journal consists of.
+    """Refuse a file named by the user that is part of an open journal.
 
     Raises:
-        HomeError: it is one.
+        HomeError: it is.
     """
     found = identity(path)
     if found is not None and any(watch.holds(found) for watch in tuple(_WATCHES)):

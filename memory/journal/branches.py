@@ -1,8 +1,8 @@
-"""The branches of a talk: a message asked again, or asked otherwise, begins another way to go on.
+"""The branches of a thread: asking a message again, or editing it, starts a new branch.
 
-Each turn knows the one that it follows (`parent`); turns that follow the same one are siblings. A
-thread stands at one turn, and the way back from there is its chosen branch: what is shown, what the
-model sees, what `discern ask --continue` goes on with. Nothing is lost by choosing another.
+Each turn knows its parent; turns with the same parent are siblings. A thread has a head, and the path
+back from there is its current branch: what is shown, what the model sees, what `discern ask
+--continue` continues. Choosing another branch loses nothing.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _ALL = 1 << 40
 
 @dataclass(frozen=True, slots=True)
 class Siblings:
-    """The turns (ids, oldest first) that go on from the same place, and which one (from 0) this is."""
+    """The turns (ids, oldest first) with the same parent, and the index of this one."""
 
     turns: tuple[str, ...]
     at: int
 
     def beside(self, step: int) -> str | None:
-        """Return the sibling so many places on; None past the first or the last."""
+        """Return the sibling `step` places away; None beyond the first or the last."""
         place = self.at + step
         return self.turns[place] if 0 <= place < len(self.turns) else None
 
@@ -34,7 +34,7 @@ class Siblings:
 
 
 class Branches:
-    """How the turns of each thread follow each other."""
+    """The tree of turns in each thread."""
 
     def __init__(self, database: Database, turns: Turns) -> None:
         self._database = database
@@ -43,17 +43,17 @@ class Branches:
     def current(
         self, thread: str, *, limit: int = -1, last: str | None = None, before: str | None = None
     ) -> list[Turn]:
-        """Return the latest `limit` turns (all when negative) of the chosen branch, oldest first.
+        """Return the latest `limit` turns (all if negative) of the current branch, oldest first.
 
-        With `last` (a turn's id) those up to that one, with `before` those ahead of it. Costs
-        what is returned, however long the thread is.
+        With `last` (a turn's id) those up to it, with `before` those ahead of it. The cost depends on
+        what is returned, not on the length of the thread.
         """
         if last is None:
             last = self._turns.head(thread) if before is None else self._turns.parent(before)
         return self.up_to(last, limit=limit)
 
     def up_to(self, last: str, *, limit: int = -1) -> list[Turn]:
-        """Return the latest `limit` turns (all when negative) of the branch that ends with `last`."""
+        """Return the latest `limit` turns (all if negative) of the branch that ends with `last`."""
         if limit == 0:
             return []
         rows = self._database.rows(
@@ -63,7 +63,7 @@ class Branches:
         return self._database.decode(turn_of, rows)
 
     def count_asked(self, last: str) -> int:
-        """Return how many turns with words of a person the branch that ends with `last` has."""
+        """Return the number of turns with a user message in the branch that ends with `last`."""
         rows = self._database.rows(
             f"{PATH} select count(*) from path join turns using (id) where asked != ''",
             {"from": last, "limit": _ALL},
@@ -71,7 +71,7 @@ class Branches:
         return int(rows[0][0])
 
     def contains(self, thread: str, turn: str) -> bool:
-        """Whether a turn stands in the chosen branch of a thread."""
+        """Whether a turn is in the current branch of a thread."""
         rows = self._database.rows(
             f"{PATH} select 1 from path where id = :turn",
             {"from": self._turns.head(thread), "limit": _ALL, "turn": turn},
@@ -97,7 +97,7 @@ class Branches:
         }
 
     def choose(self, turn: str) -> str:
-        """Let the turn's thread stand at the latest turn that came of it; returns that one's id.
+        """Move the head of the turn's thread to the latest descendant of the turn; return its id.
 
         Raises:
             UnknownIdError: there is no such turn.

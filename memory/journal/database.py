@@ -1,25 +1,24 @@
-"""An open SQLite file of ours: durable transactions, safe for threads and for several processes.
+"""An open SQLite file: durable transactions, safe for threads and for several processes.
 
-When `with transaction()` has been left, what it wrote is on disk; when it raises, nothing was kept.
-What that rests on, after SQLite's own documentation (sqlite.org/pragma.html, sqlite.org/wal.html):
+When `with transaction()` has been left, what it wrote is on disk; when it raises, nothing was
+written. This relies on the following (sqlite.org/pragma.html, sqlite.org/wal.html):
 
 - *WAL with `synchronous=FULL`*: each commit is synced into the write-ahead log before it returns. A
-  killed process, a crash of the system or a power cut loses nothing committed; with NORMAL, which is
-  common beside WAL, a power cut may take the last commits back.
+  killed process, a system crash or a power cut loses nothing committed; with NORMAL, which is common
+  with WAL, a power cut may undo the last commits.
 - *`fullfsync`*: on macOS a plain fsync leaves the data in the drive's own cache.
-- *No checkpoint beside a commit*: SQLite 3.7.0 to 3.51.2 can damage a file when a checkpoint runs while
-  another process commits and begins the log anew ("The WAL-reset bug"). SQLite's automatic checkpoints
-  (PASSIVE) are of that kind, so they are off; ours are TRUNCATE, which holds the lock of the writers.
-- *A busy timeout* of ten seconds: processes take turns, and what cannot have its turn changes nothing.
-- *`secure_delete`*: what is removed is overwritten.
+- *No checkpoint during a commit*: SQLite 3.7.0 to 3.51.2 can damage a file if a checkpoint runs while
+  another process commits and restarts the log ("The WAL-reset bug"). SQLite's automatic checkpoints
+  (PASSIVE) are of that kind, so they are off; ours are TRUNCATE, which holds the writers' lock.
+- *A busy timeout* of ten seconds: processes take turns, and one that times out changes nothing.
+- *`secure_delete`*: deleted content is overwritten.
+- *Only SQLite opens the file*: `memory/files/sqlite_file.py` explains why.
+- *A file that is no longer at its path is not written to*: if another program deletes, moves or
+  replaces it, nobody would find what is written to it. Nothing is acknowledged then, and what was
+  stored before is copied out of the open file.
 
-- *Nothing but SQLite opens the file*: `memory/files/sqlite_file.py` tells why.
-- *A file that is no longer at its path is not written to*: deleted, moved or replaced by another
-  program, it would take what nobody finds again. Nothing is acknowledged then; what was kept before is
-  copied out of the open file.
-
-The file is readable by its owner alone; so are its log, which SQLite gives the same mode, and
-its copies.
+The file is readable by its owner alone; so are its log, to which SQLite gives the same mode, and its
+copies.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ _NAMES = {
 }
 BUSY_SECONDS = 10.0
 LOG_BYTES = 4 << 20
-"""Length of the write-ahead log from which on it is folded into the file."""
+"""The write-ahead log is folded into the file when it is this long."""
 _LEAST = 512  # bytes of SQLite's smallest page
 _FOLDING_SECONDS = 1.0  # for those who still read from the log
 Made = TypeVar("Made")
@@ -79,7 +78,7 @@ class Database:
     """An open journal file and its transactions. Usable from any thread of the process."""
 
     def __init__(self, path: Path) -> None:
-        """Open or make the file at `path`, whose folder must exist.
+        """Open or create the file at `path`, whose folder must exist.
 
         Raises:
             HomeError: it cannot be opened or written, is damaged, or is from a newer Discern.
@@ -116,12 +115,10 @@ class Database:
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Open a transaction, or join the one that this thread has open; all or nothing.
 
-        When it has been left, what was written is on disk.
+        On leaving it, what was written is on disk.
         """
         with self._lock, self._explained():
-            if (
-                self._connection.in_transaction
-            ):  # begun further out, by this thread: the lock says so
+            if self._connection.in_transaction:  # opened by this thread, which has the lock
                 yield self._connection
                 return
             self._refuse_lost()
@@ -192,7 +189,7 @@ class Database:
             ) from error
 
     def require_in_place(self) -> None:
-        """Refuse to go on when what would be written now could not be found again.
+        """Refuse to go on if what is written now could not be found again.
 
         Raises:
             HomeError: the file or its log was deleted, moved or replaced since it was opened.
@@ -208,7 +205,7 @@ class Database:
         raise HomeError(lost(self.path, self._rescued))
 
     def _rescue(self) -> Path | None:
-        """Copy what the open file and its log hold, also without a name, beside where it was."""
+        """Copy the content of the open file and its log, even if deleted, beside where it was."""
         file = real(self.path)
         target = file.with_name(aside_name(file))
         try:
@@ -219,9 +216,9 @@ class Database:
         return target
 
     def fold_log(self) -> bool:
-        """Fold the write-ahead log into the file and empty it, so that removed text stands in neither.
+        """Fold the write-ahead log into the file and empty it, so that removed text is in neither.
 
-        False when another process was still reading from it: then it is as it was.
+        Return False if another process was still reading from it; the log is then unchanged.
         """
         with self._lock, self._explained(), self.busy_timeout(_FOLDING_SECONDS):
             self._refuse_lost()
@@ -246,7 +243,7 @@ class Database:
     def close(self) -> None:
         """Close the file; calling it again does nothing.
 
-        What would be lost with it, because its log has no name any more, is copied out first.
+        Content that would be lost, because its log was deleted, is copied out first.
         """
         with self._lock:
             if self._watch.moved and self._rescued is None:
@@ -255,7 +252,7 @@ class Database:
 
 
 def _opened(path: Path) -> tuple[sqlite3.Connection, FileWatch]:
-    """Open the file that is at `path`; another process may just be putting a copy in its place."""
+    """Open the file at `path`; try again if another process replaces it meanwhile."""
     for _ in range(_TRIES):
         _refuse_emptied(path)
         if lost_here(path):
@@ -290,7 +287,7 @@ def _opened(path: Path) -> tuple[sqlite3.Connection, FileWatch]:
 
 
 def _into_wal(connection: sqlite3.Connection) -> None:
-    """Of two processes that make the file at the same moment, SQLite refuses one at once."""
+    """Switch to WAL; if two processes create the file at once, SQLite refuses one immediately."""
     until = time.monotonic() + BUSY_SECONDS
     while True:
         try:
@@ -322,7 +319,7 @@ def lost(path: Path, rescued: Path | None) -> Sentence:
 
 
 def _refuse_emptied(path: Path) -> None:
-    """SQLite takes a file without a whole page for a new one and deletes the log beside it."""
+    """Refuse a file without a whole page: SQLite would treat it as new and delete its log."""
     log = log_of(path)
     logged = log.exists() and log.stat().st_size
     if not path.exists():
@@ -348,12 +345,12 @@ def _refuse_emptied(path: Path) -> None:
 
 
 def aside_name(file: Path) -> str:
-    """Return a name for a journal that is put aside, beside the file whose journal it was."""
+    """Return a name, in the same folder, for a journal that is moved out of the way."""
     return f"{file.name}.aside-{now():%Y%m%d-%H%M%S}-{new_id()[:4]}"
 
 
 def newest_copy(path: Path) -> Path | None:
-    """Return the newest backup or copy of the journal at `path` that lies beside it."""
+    """Return the newest backup or copy beside the journal at `path`."""
     beside = [item for item in path.parent.glob(f"{path.stem}-*{path.suffix}") if item.is_file()]
     found = [*beside, *copies(path)]
     return max(found, key=lambda item: item.stat().st_mtime) if found else None

@@ -1,6 +1,6 @@
-"""The differences of the journal: marked, found by their words, edited, pinned, superseded.
+"""The differences of the journal: added, looked up, edited, pinned, superseded.
 
-An edit keeps the version before it. Every change increases the change counter in its own transaction.
+An edit keeps the previous version. Every change increases the change counter in its own transaction.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Differences:
         self._database = database
 
     def add(self, difference: Difference) -> None:
-        """Keep a difference; on return it is on disk."""
+        """Store a difference; on return it is on disk."""
         marks = ",".join("?" * len(_COLUMNS))
         with self._database.transaction() as connection:
             connection.execute(
@@ -46,7 +46,7 @@ class Differences:
             count_change(connection)
 
     def all(self) -> list[Difference]:
-        """Return every difference, oldest first, superseded ones too."""
+        """Return every difference, oldest first, including superseded ones."""
         return self._database.decode(
             difference_of, self._database.rows("select * from differences order by seq")
         )
@@ -54,7 +54,7 @@ class Differences:
     def latest(self, limit: int) -> list[tuple[str, str, str]]:
         """Return (id, moment, beginning of what was asked) of the latest differences, latest first.
 
-        Reads no more than it returns, however many there are: it is asked at every key.
+        Fast even with many differences: completion calls it at every key.
         """
         rows = self._database.rows(
             "select id, moment, substr(asked, 1, 200) as asked from differences "
@@ -64,7 +64,7 @@ class Differences:
         return [(row["id"], row["moment"], row["asked"]) for row in rows]
 
     def count(self, *states: State) -> int:
-        """Return how many differences stand in one of `states`; superseded ones do not count."""
+        """Return the number of differences in one of `states`, without superseded ones."""
         marks = ",".join("?" * len(states))
         rows = self._database.rows(
             "select count(*) as n from differences "
@@ -84,14 +84,14 @@ class Differences:
         )[0]
 
     def by_ids(self, identities: Sequence[str]) -> list[Difference]:
-        """Return the differences with these whole ids, in their order; unknown ids are left out."""
+        """Return the differences with these full ids, in their order; unknown ids are skipped."""
         marks = ",".join("?" * len(identities))
         rows = self._database.rows(f"select * from differences where id in ({marks})", identities)
         by_id = {item.id: item for item in self._database.decode(difference_of, rows)}
         return [by_id[identity] for identity in identities if identity in by_id]
 
     def on_turns(self, turns: Sequence[str]) -> list[Difference]:
-        """Return the differences that were marked on these turns (whole ids), oldest first."""
+        """Return the differences that mark these turns (full ids), oldest first."""
         marks = ",".join("?" * len(turns))
         rows = self._database.rows(
             f"select * from differences where turn in ({marks}) order by seq", turns
@@ -99,7 +99,7 @@ class Differences:
         return self._database.decode(difference_of, rows)
 
     def replace(self, difference: Difference) -> None:
-        """Put a new version in place of the difference with the same id; the old one is kept."""
+        """Replace the difference that has the same id; keep the old version."""
         changed = ", ".join(f"{name} = ?" for name in _COLUMNS)
         with self._database.transaction() as connection:
             row = connection.execute(
@@ -124,7 +124,7 @@ class Differences:
         return self._database.decode(lambda row: difference_of(json.loads(row["body"])), rows)
 
     def set_pinned(self, difference: str, pinned: bool) -> None:
-        """Pin a difference, or not."""
+        """Pin or unpin a difference."""
         with self._database.transaction() as connection:
             connection.execute(
                 "update differences set pinned = ? where id = ?", (pinned, difference)
@@ -132,7 +132,7 @@ class Differences:
             count_change(connection)
 
     def set_superseded(self, difference: str, by: str | None) -> None:
-        """Record what took a difference's place; None puts it back in force."""
+        """Record which difference supersedes this one; None for none."""
         with self._database.transaction() as connection:
             connection.execute(
                 "update differences set superseded_by = ? where id = ?", (by, difference)
@@ -140,7 +140,7 @@ class Differences:
             count_change(connection)
 
     def set_states(self, states: dict[str, State]) -> None:
-        """Record where the given differences (id → state) stand."""
+        """Set the state of each given difference (id → state)."""
         with self._database.transaction() as connection:
             connection.executemany(
                 "update differences set state = ? where id = ?",
@@ -149,14 +149,14 @@ class Differences:
             count_change(connection)
 
     def set_next_surprisal(self, turn: str, value: float) -> None:
-        """Record how surprising the user's words after a turn were, in nats a token."""
+        """Set the surprisal of the user's words after a turn, in nats per token."""
         with self._database.transaction() as connection:
             connection.execute(
                 "update differences set next_surprisal = ? where turn = ?", (value, turn)
             )
 
     def count_recalled(self, identities: Iterable[str]) -> None:
-        """Count one more turn for each of the differences that stood in its context."""
+        """Count one more turn for each of these differences, which were in its context."""
         with self._database.transaction() as connection:
             connection.executemany(
                 "update differences set recalled = recalled + 1 where id = ?",
@@ -164,7 +164,7 @@ class Differences:
             )
 
     def change_count(self) -> int:
-        """Return a number that grows with every change to the differences."""
+        """Return a number that increases with every change to the differences."""
         return change_count(self._database)
 
 

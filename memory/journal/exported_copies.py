@@ -1,8 +1,8 @@
-"""Where text remains beside the journal: copies that a person took out, and what killed writers left.
+"""Files outside the home that contain stored text: exported copies, and what killed writers left.
 
-A copy is noted before it is written, so that whatever a kill leaves at its place is known. What killed
-writers left in the home is swept at the next start; beside a noted place it is swept by `forget` and by
-the next copy into that folder.
+An export is recorded before it is written, so that leftovers are known even if the process is killed.
+Leftovers in the home are removed at the next start; those beside an export by `forget` and by the
+next export into that folder.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from memory.settings.paths import Home, expanded
 
 _COPIES = "copies"
 _KEPT = 200
-# What earlier versions wrote under before it had its name; this one never does.
+# Temporary names of earlier versions.
 _EARLIER = re.compile(
     r"\.(journal\.sqlite|config\.toml|report\.json|events\.jsonl|training\.log)\.[0-9a-f]{8}(-journal)?"
     r"|journal\.sqlite\.before-\d+\.part(-journal)?|\.tmp-[0-9a-f]{16}|\.(report|control)\.tmp"
@@ -33,14 +33,14 @@ _EARLIER = re.compile(
 
 
 class ExportedCopies:
-    """Where differences or talk were copied to, out of the home."""
+    """The files to which differences or conversations were exported."""
 
     def __init__(self, database: Database, facts: Facts) -> None:
         self._database = database
         self._facts = facts
 
     def note(self, path: Path) -> None:
-        """Remember, before it is written, that differences or talk are copied to a file.
+        """Record, before it is written, that differences or conversations are exported to a file.
 
         Raises:
             HomeError: it is the journal itself or its log, or the journal cannot be written.
@@ -54,19 +54,19 @@ class ExportedCopies:
             self._facts.set(_COPIES, json.dumps(rows))
 
     def noted(self) -> list[tuple[Path, datetime]]:
-        """Return where copies were written to and when, the latest last; some may be gone."""
+        """Return the files and when they were written, latest last; some may be gone."""
         rows = json.loads(self._facts.get(_COPIES) or "[]")
         return [(Path(path), datetime.fromisoformat(at)) for path, at in rows]
 
     def sweep(self) -> int:
-        """Remove what killed writers left beside these places; returns how many folders it was."""
+        """Remove what killed writers left beside these files; return how many folders."""
         return sum(
             atomic_write.sweep(folder) for folder in {path.parent for path, _ in self.noted()}
         )
 
 
 def sweep_home(home: Home) -> int:
-    """Remove what killed writers left in the home; returns how many files or folders went."""
+    """Remove what killed writers left in the home; return how many files and folders."""
     count = 0
     for folder in _folders(home):
         count += atomic_write.sweep(folder)
@@ -78,7 +78,7 @@ def sweep_home(home: Home) -> int:
 
 
 def unfinished(home: Home, exported: ExportedCopies) -> list[Path]:
-    """Return what holds a part of a copy, in the home or where one was to be written."""
+    """Return the partial copies, in the home or where an export was to be written."""
     found = [path for folder in _folders(home) for path in atomic_write.unfinished(folder)]
     for path, _ in exported.noted():
         found += atomic_write.unfinished(path.parent, path.name)
@@ -86,7 +86,7 @@ def unfinished(home: Home, exported: ExportedCopies) -> list[Path]:
 
 
 def _folders(home: Home) -> Iterator[Path]:
-    """Yield the folders of the home that files are written to; links out of it are not followed."""
+    """Yield the folders of the home that files are written to, without links out of it."""
     every = [home.config, home.data, home.state, home.cache]
     every += [home.adapters, home.cache / "anchors", home.runs]
     with suppress(OSError):

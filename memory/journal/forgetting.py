@@ -1,10 +1,10 @@
-"""Taking differences out of the journal: a mark taken back, or forgotten with all its text.
+"""Removing differences from the journal: undoing a mark, or forgetting it with all its text.
 
-Forgetting leaves no text: not of the difference, its versions and its stems, not of the turn it was
-marked on, not in what later marks remember of the talk before them, not in an import that waits. What
-is removed is overwritten in the file (`secure_delete`); the write-ahead log, where it still stands, is
-folded and emptied; while another process reads from the log that has to wait, and the next opening
-of the journal does it. Only the id stays, so that adapters trained on it are known.
+Forgetting erases the text everywhere: in the difference, its versions and stems, in the turn it was
+marked on, in the conversation stored with later marks, in pending imports. Removed content is
+overwritten in the file (`secure_delete`), and the write-ahead log is folded and emptied; while
+another process reads from the log, that waits until the journal is next opened. Only the id stays, so
+that adapters trained on it can be identified.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class Forgetting:
         self._database = database
 
     def remove_mark(self, difference: Difference) -> None:
-        """Take a mark and its versions out; the turn it was made on stays.
+        """Remove a mark and its versions; the turn stays.
 
-        What it had taken the place of passes to its own successor, or is in force again.
+        Differences that it superseded are superseded by its successor, or are in force again.
         """
         gone = (difference.id,)
         with self._database.transaction() as connection:
@@ -49,7 +49,7 @@ class Forgetting:
             count_change(connection)
 
     def forget(self, difference: Difference) -> None:
-        """Remove a difference and its text for good, the turn's too unless another mark needs it."""
+        """Erase a difference and its text, and its turn unless another mark needs it."""
         with self._database.transaction() as connection:
             self.remove_mark(difference)
             shared = connection.execute(
@@ -67,12 +67,11 @@ class Forgetting:
         self.purge()
 
     def purge(self) -> bool:
-        """Remove forgotten words from the log and from the index of stems.
+        """Purge removed text from the log and the stem index; return False while the log is in use.
 
-        Return False while another process reads from the log.
-
-        A removed row leaves its stems in FTS5's older segments until these are merged. That is done a
-        few pages at a time, so that the log stays short: sqlite.org/fts5.html, "The merge Command".
+        FTS5 keeps the stems of a removed row in older segments until these are merged. They are
+        merged a few pages at a time, so that the log stays short: sqlite.org/fts5.html, "The merge
+        Command".
         """
         if not self._database.rows("select 1 from facts where name = 'to fold'"):
             return True
@@ -89,7 +88,7 @@ class Forgetting:
         return True
 
     def _leave_out_of_talk(self, connection: sqlite3.Connection, gone: Difference) -> None:
-        """Take the forgotten turn out of what other marks of the thread remember as said before."""
+        """Remove the forgotten turn from the conversations stored with other marks."""
         for row in connection.execute(
             "select id, before from differences where thread = ? and before != '[]'",
             (gone.thread,),
@@ -111,7 +110,7 @@ class Forgetting:
             )
 
     def forgotten_ids(self) -> list[str]:
-        """Return the ids of what was forgotten or taken back; no text of it is left."""
+        """Return the ids of the differences that were forgotten or undone."""
         return [row["id"] for row in self._database.rows("select id from forgotten order by at")]
 
 
@@ -121,7 +120,7 @@ def require_purge(connection: sqlite3.Connection) -> None:
 
 
 def _without(before: str, gone: Difference) -> str:
-    """Return the JSON of a talk without the forgotten question and reply."""
+    """Return the JSON of a conversation without the forgotten question and reply."""
     messages = [list(item) for item in json.loads(before)]
     pair = [["user", gone.asked], ["assistant", gone.replied]]
     for place in range(len(messages) - 1, -1, -1):

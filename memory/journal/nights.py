@@ -1,7 +1,7 @@
-"""The ledger of nights: one row for each local date that a run was due.
+"""The record of nights: one row for each local date on which a run was due.
 
-A row is claimed in one transaction, so of two schedulers at the same instant one gets it; its heartbeat
-tells a run that is alive from one that was killed.
+A row is claimed in one transaction, so of two schedulers at the same moment only one gets it. Its
+heartbeat distinguishes a running process from one that was killed.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ class Nights:
         self._database = database
 
     def claim(self, day: str, owner: str, *, stale_after: float, attempts: int) -> int:
-        """Claim the run of the local date `day`; returns the attempt (1, 2, …), or 0 if not ours.
+        """Claim the run of the local date `day`; return the attempt (1, 2, …), or 0 if it is taken.
 
-        A run is claimed anew when its last heartbeat is older than `stale_after` seconds and fewer
+        A run is claimed again if its last heartbeat is older than `stale_after` seconds and fewer
         than `attempts` were made; one that was left `waiting` at once, as the same attempt.
         """
         moment = now()
@@ -53,7 +53,7 @@ class Nights:
             return attempt
 
     def heartbeat(self, day: str, owner: str) -> bool:
-        """Record that the run of `day` is alive; False when another process has taken it over."""
+        """Record that the run of `day` is alive; return False if another process has taken over."""
         with self._database.transaction() as connection:
             changed = connection.execute(
                 "update nights set beat = ? where day = ? and owner = ? and state = 'running'",
@@ -62,9 +62,10 @@ class Nights:
             return changed.rowcount == 1
 
     def end(self, day: str, owner: str, state: str, outcome: str) -> None:
-        """Close the run of `day` with its outcome, or leave it `waiting` for another process.
+        """End the run of `day` with an outcome.
 
-        Outcomes are published, rejected, nothing, failed and stopped.
+        The state is published, rejected, nothing, failed or stopped; `waiting` leaves the run to
+        another process.
         """
         with self._database.transaction() as connection:
             connection.execute(
@@ -73,7 +74,7 @@ class Nights:
             )
 
     def latest(self, limit: int = 30) -> list[dict[str, Any]]:
-        """Return the latest nights, the newest first, as rows."""
+        """Return the latest nights as rows, newest first."""
         return [
             dict(row)
             for row in self._database.rows(

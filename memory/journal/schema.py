@@ -1,8 +1,8 @@
-"""The journal's tables, as migrations in order; each is recorded, with a copy of the file before it.
+"""The journal's tables as ordered migrations; each is recorded, and the file is copied before it.
 
-A migration and its record are one transaction: a process killed in the middle leaves the file as it
-was. The number of those applied is SQLite's `user_version`; the table `migrations` says when. Refuses
-a file from a newer Discern rather than guess at it.
+A migration and its record are one transaction: if the process is killed, the file is unchanged. The
+number of applied migrations is SQLite's `user_version`; the table `migrations` has their dates. A
+file from a newer Discern is refused.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _first(connection: sqlite3.Connection) -> None:
             started text not null, beat text not null, owner text not null, outcome text) strict"""
     )
     connection.execute("create table facts (name text primary key, value text not null) strict")
-    # Stems, not text: FTS5 counts and ranks them, Snowball has already done what language needs.
+    # Stems rather than text: Snowball has stemmed them, FTS5 counts and ranks them.
     connection.execute("create virtual table stems using fts5 (asked, tokenize = 'unicode61')")
     connection.execute("create virtual table stem_counts using fts5vocab ('stems', 'row')")
 
@@ -84,9 +84,9 @@ def _second(connection: sqlite3.Connection) -> None:
 
 
 def _third(connection: sqlite3.Connection) -> None:
-    """Branches: the turn that each one follows ("" at a thread's beginning), and where a thread stands.
+    """Branches: each turn's parent ("" at the start of a thread) and each thread's head.
 
-    A turn that is deleted hands its followers to the one before it, whoever deletes it.
+    When a turn is deleted, its children become children of its parent.
     """
     connection.execute("alter table turns add column parent text not null default ''")
     connection.execute(
@@ -108,7 +108,7 @@ def _third(connection: sqlite3.Connection) -> None:
 
 
 def _fourth(connection: sqlite3.Connection) -> None:
-    """In which session each turn was spoken: a mark made elsewhere may not mean it."""
+    """Record the terminal session of each turn, so that a mark made elsewhere does not hit it."""
     connection.execute("alter table turns add column place text not null default ''")
 
 
@@ -121,8 +121,8 @@ MIGRATIONS: tuple[tuple[str, Callable[[sqlite3.Connection], None]], ...] = (
 
 
 def is_journal(connection: sqlite3.Connection) -> bool:
-    """Whether an open database is a journal of any version, or a new one with nothing in it yet."""
-    connection.execute("begin")  # both answers are of one moment: another process may migrate it
+    """Whether an open database is a journal of any version, or new and empty."""
+    connection.execute("begin")  # a consistent read: another process may be migrating it
     try:
         version = int(connection.execute("pragma user_version").fetchone()[0])
         tables = {row[0] for row in connection.execute("select name from sqlite_master")}
@@ -138,11 +138,11 @@ def roll_back(connection: sqlite3.Connection) -> None:
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring the open journal at `path` up to this Discern's tables; nothing to do is the usual case.
+    """Migrate the open journal at `path` to the current tables; usually there is nothing to do.
 
     Raises:
-        HomeError: it was written by a newer Discern, or cannot be copied before it is changed.
-        sqlite3.Error: what else SQLite finds wrong.
+        HomeError: it was written by a newer Discern, or cannot be copied before the change.
+        sqlite3.Error: any other error of SQLite.
     """
     if _version(connection, path) == len(MIGRATIONS):
         return

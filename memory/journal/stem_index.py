@@ -18,7 +18,7 @@ class StemIndex:
         self._database = database
 
     def search(self, words: Sequence[str], limit: int) -> list[str]:
-        """Return the ids of the differences that share stems with `words`, best (BM25) first."""
+        """Return the ids of the differences that share stems with `words`, best first (BM25)."""
         if not words:
             return []
         query = " OR ".join(f'"{word}"' for word in dict.fromkeys(words) if '"' not in word)
@@ -31,13 +31,13 @@ class StemIndex:
         return [row["id"] for row in rows]
 
     def counts(self, words: Sequence[str]) -> tuple[int, dict[str, int]]:
-        """Return the number of differences and, of each stem, in how many of them it stands."""
+        """Return the number of differences, and for each stem in how many of them it occurs."""
         unique = list(dict.fromkeys(words))
         marks = ",".join("?" * len(unique))
         rows = self._database.rows(
             f"select term, doc from stem_counts where term in ({marks})", unique
         )
-        # The highest number stands for the count, which SQLite would walk the whole table for.
+        # The highest row number approximates the count, for which SQLite would scan the table.
         total = self._database.rows("select coalesce(max(seq), 0) as n from differences")[0]["n"]
         return int(total), {row["term"]: int(row["doc"]) for row in rows}
 
@@ -50,10 +50,10 @@ class StemIndex:
         return [row["term"] for row in rows]
 
     def refresh(self) -> int:
-        """Stem everything anew when the stemmer changed since; returns how many were stemmed."""
+        """Rebuild the index if the stemmer has changed; return how many differences were stemmed."""
         if self._is_current():
             return 0
-        # Another process may be at it already: 100,000 differences take it some ten seconds.
+        # Another process may be doing it already: 100,000 differences take about ten seconds.
         with (
             self._database.busy_timeout(_STEMMING_SECONDS),
             self._database.transaction() as connection,

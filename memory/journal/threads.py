@@ -1,10 +1,10 @@
-"""The threads of the journal: listed as sessions, given another name, deleted with all their text.
+"""The threads of the journal: listed as sessions, renamed, deleted with all their text.
 
-A thread is its turns; its name stands in them, in the marks made there and in the fact that says where
-the person spoke last. Renaming changes all of these in one transaction. Deleting takes the turns away
-and, as forgetting does (`memory/journal/forgetting.py`), the last byte of their text. A mark that was
-acknowledged is never lost by it: differences stay, with what was asked and answered at their own
-moment, and keep neither the thread's name nor the talk that stood before them.
+A thread consists of its turns; its name is stored in them, in the marks made there and in the fact
+that names the last thread. Renaming changes all of these in one transaction. Deleting removes the
+turns and, like forgetting (`memory/journal/forgetting.py`), erases their text. Acknowledged marks are
+never lost: differences stay with their own question and reply, without the thread's name and the
+conversation before them.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ _SEEN = 300  # characters of a message that a list shows at most
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A thread as it is listed.
+    """A thread in a list.
 
-    `at` is the time of its last message, `asked` the beginning of its first message, `replied` that
-    of its last reply.
+    `at` is the time of its last turn, `asked` how its first message begins, `replied` how its last
+    reply does.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """All that is written out of a thread: the turns of its chosen branch, and the marks on them."""
+    """What is exported of a thread: the turns of its current branch, and the marks on them."""
 
     thread: str
     turns: tuple[Turn, ...]
@@ -77,7 +77,7 @@ class Threads:
         self._forgetting = forgetting
 
     def all(self) -> list[tuple[str, int, datetime]]:
-        """Return (name, turns, last turn) of each thread, the latest first."""
+        """Return (name, number of turns, time of the last turn) of each thread, latest first."""
         rows = self._database.rows(
             "select thread, count(*) as turns, max(at) as at from turns "
             "group by thread order by max(seq) desc"
@@ -85,7 +85,7 @@ class Threads:
         return [(row["thread"], row["turns"], datetime.fromisoformat(row["at"])) for row in rows]
 
     def sessions(self) -> list[Session]:
-        """Return every thread, the one spoken in latest first."""
+        """Return every thread, the one used last first."""
         rows = self._database.rows(
             "with spans as (select thread, count(*) as turns, min(seq) as first, max(seq) as last "
             "from turns group by thread), "
@@ -102,15 +102,15 @@ class Threads:
         return self._database.decode(_session_of, rows)
 
     def of_turn(self, turn: str) -> str:
-        """Return the name of the thread that a turn (its whole id) stands in; "" when it is gone."""
+        """Return the name of the thread of a turn (full id); "" if the turn is gone."""
         rows = self._database.rows("select thread from turns where id = ?", (turn,))
         return str(rows[0][0]) if rows else ""
 
     def require(self, name: str) -> str:
-        """Return `name` if a thread is called so.
+        """Return `name` if there is a thread with that name.
 
         Raises:
-            UnknownIdError: none is.
+            UnknownIdError: there is none.
         """
         if not self._has_thread(name):
             near = get_close_matches(name, [known for known, _n, _at in self.all()], n=1)
@@ -125,7 +125,7 @@ class Threads:
         return name
 
     def transcript(self, name: str) -> Transcript:
-        """Return what a thread's chosen branch says, with the marks made there.
+        """Return the current branch of a thread with the marks made there.
 
         Raises:
             UnknownIdError: no thread has that name.
@@ -139,8 +139,8 @@ class Threads:
         """Return the name that the thread `old` would have as `new`.
 
         Raises:
-            UnknownIdError: no thread is called `old`.
-            ThreadError: `new` cannot name a thread, or names another already.
+            UnknownIdError: there is no thread `old`.
+            ThreadError: `new` is not a valid name, or another thread has it.
         """
         name = thread_name(new)
         if name != self.require(old) and self._has_thread(name):
@@ -148,11 +148,11 @@ class Threads:
         return name
 
     def rename(self, old: str, new: str) -> str:
-        """Give a thread another name, in all that refers to it by name; returns the name it has now.
+        """Rename a thread everywhere its name is stored; return its new name.
 
         Raises:
-            UnknownIdError: no thread is called `old`.
-            ThreadError: `new` cannot name a thread, or names one already.
+            UnknownIdError: there is no thread `old`.
+            ThreadError: `new` is not a valid name, or another thread has it.
         """
         with self._database.transaction() as connection:
             name = self.free_name(old, new)
@@ -177,10 +177,11 @@ class Threads:
         return name
 
     def delete(self, name: str) -> int:
-        """Delete a thread's turns with all their text, in every branch; returns how many they were.
+        """Delete a thread's turns with all their text, in every branch; return how many.
 
-        The marks made there stay, each with its own question and reply. Killed in the middle, it is
-        as it was, or done; text that then still stands in the log goes when the journal is opened.
+        The marks made there stay, each with its own question and reply. If the process is killed, the
+        thread is unchanged or deleted; text still in the log is purged when the journal is next
+        opened.
         """
         with self._database.transaction() as connection:
             gone = self._turns.in_thread(name)
@@ -196,10 +197,10 @@ class Threads:
         return len(gone)
 
     def delete_gradually(self, name: str) -> None:
-        """Delete a thread's turns a few at a time, each few folded into the file before the next.
+        """Delete a thread's turns a few at a time, and fold the log after each step.
 
-        For a disk without room for a transaction as long as the talk. Killed in the middle, the thread
-        is shorter, and deleting it goes on.
+        For a disk that is too full for one transaction. If the process is killed, the thread is
+        shorter, and deleting can continue.
         """
         with self._database.transaction() as connection:
             self._let_marks_go(connection, name)
@@ -215,7 +216,7 @@ class Threads:
             self._database.fold_log()
 
     def texts_only_in(self, name: str) -> list[str]:
-        """Return the texts of a thread that neither another thread nor a difference holds as well."""
+        """Return the texts of a thread that are in no other thread and no difference."""
         rows = self._database.rows(
             "select asked from turns where thread = :name "
             "union select replied from turns where thread = :name "
@@ -231,7 +232,10 @@ class Threads:
         return bool(self._database.rows("select 1 from turns where thread = ? limit 1", (name,)))
 
     def _let_marks_go(self, connection: sqlite3.Connection, name: str) -> None:
-        """Detach the marks of a thread: no name, and only the system prompt of the messages before."""
+        """Detach the marks of a thread.
+
+        The thread's name and the conversation before them are removed, except for the system prompt.
+        """
         marks = connection.execute(
             "select id, before from differences where turn in "
             "(select id from turns where thread = ?)",
@@ -253,7 +257,7 @@ class Threads:
                 )
 
     def _speak_elsewhere(self, connection: sqlite3.Connection, name: str) -> None:
-        """Where the person spoke last in a thread that is gone, let it be the latest that is left."""
+        """If the deleted thread was the last one used, make the latest remaining one the last."""
         if self._database.rows(
             "select 1 from facts where name = ? and value = ?", (LAST_THREAD, name)
         ):
@@ -267,10 +271,10 @@ class Threads:
 
 
 def thread_name(text: str) -> str:
-    """Return a name for a thread as it is kept.
+    """Return `text` as the name of a thread.
 
     Raises:
-        ThreadError: it is empty, too long or has characters that cannot be seen.
+        ThreadError: it is empty, too long or has unprintable characters.
     """
     name = text.strip()
     if not name or len(name) > LONGEST_NAME or not name.isprintable():
@@ -301,8 +305,8 @@ def _alone(before: list[list[str]]) -> list[list[str]]:
 def _out_of_quarantine(connection: sqlite3.Connection, gone: list[Turn], marked: set[str]) -> None:
     """Remove these turns from pending imports.
 
-    Records about a turn that was not marked here are removed; the others lose it from the messages
-    before.
+    These are the records of a turn that nobody marked here, and turns in the conversation before
+    other records.
     """
     said = {(turn.asked, turn.replied) for turn in gone}
     unmarked = {(turn.asked, turn.replied) for turn in gone if turn.id not in marked}

@@ -1,4 +1,4 @@
-"""The turns of the journal: what was asked and replied, in which thread, with what recalled."""
+"""The turns of the journal: question, reply, thread, and which differences were recalled."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from memory.difference import Message, Turn
 from memory.journal.database import Database
 
 BEFORE_CHARACTERS = 8_000
-"""As much of the talk ahead of a marked turn is kept with the mark, the latest first."""
+"""The most that is stored with a mark of the conversation before it; the latest messages."""
 _BEFORE_TURNS = 20
 
 PATH = """with recursive path(id, parent, step) as (
@@ -25,7 +25,7 @@ RecallTrace = tuple[str, float, tuple[str, ...]]
 
 
 class Turns:
-    """The table of turns, and the turn at which each thread stands."""
+    """The table of turns, and the head of each thread."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -38,13 +38,13 @@ class Turns:
         after: str | None = None,
         place: str = "",
     ) -> str:
-        """Keep a turn, and with what score and shared stems each difference was recalled for it.
+        """Store a turn, and the score and shared stems of each difference recalled for it.
 
-        It follows the turn `after` ("": it begins its thread anew), by default the one at which the
-        thread stands, and the thread stands at it from now on. Returns the id of what it follows.
-        While the reply was written, another process may have renamed the thread or deleted it: a turn
-        goes where the one that it follows went, and begins its thread anew where that one is gone.
-        `place` names the session that it was spoken in.
+        Its parent is the turn `after` ("": it starts the thread anew), by default the head of the
+        thread; the turn becomes the new head. Return the id of the parent. While the reply was being
+        generated, another process may have renamed or deleted the thread: the turn goes to the thread
+        of its parent, and starts its thread anew if the parent is gone. `place` is the terminal
+        session.
         """
         with self._database.transaction() as connection:
             parent = self.head(turn.thread) if after is None else after
@@ -77,19 +77,19 @@ class Turns:
         return parent
 
     def place_of(self, turn: str) -> str:
-        """Return the session that a turn (its whole id) was spoken in; "" where it is not known."""
+        """Return the terminal session of a turn (full id); "" if it is not known."""
         rows = self._database.rows("select place from turns where id = ?", (turn,))
         return str(rows[0][0]) if rows else ""
 
     def latest_at(self, place: str) -> str:
-        """Return the id of the latest turn that was spoken in a session, "" for none."""
+        """Return the id of the latest turn of a terminal session, "" for none."""
         rows = self._database.rows(
             "select id from turns where place = ? order by seq desc limit 1", (place,)
         )
         return str(rows[0][0]) if rows else ""
 
     def head(self, thread: str) -> str:
-        """Return the id of the turn at which a thread stands: the last of its chosen branch, or ""."""
+        """Return the id of a thread's head, the last turn of its current branch; "" for none."""
         rows = self._database.rows(
             "select coalesce((select turn from heads where thread = :thread), "
             "(select id from turns where thread = :thread order by seq desc limit 1), '')",
@@ -109,7 +109,7 @@ class Turns:
         return self._database.decode(turn_of, reversed(rows))
 
     def in_thread(self, thread: str, *, limit: int = -1) -> list[Turn]:
-        """Return the latest `limit` turns (all when negative) of a thread, oldest first."""
+        """Return the latest `limit` turns (all if negative) of a thread, oldest first."""
         rows = self._database.rows(
             "select * from turns where thread = ? order by seq desc limit ?", (thread, limit)
         )
@@ -124,14 +124,14 @@ class Turns:
         return self._database.decode(turn_of, [self._database.row_by_prefix("turns", prefix)])[0]
 
     def recall_trace(self, turn: str) -> list[RecallTrace]:
-        """Return what was recalled for a turn when it was spoken; nothing for older turns."""
+        """Return what was recalled for a turn; nothing for turns of old journals."""
         rows = self._database.rows("select why from turns where id = ?", (turn,))
         return [
             (name, score, tuple(stems)) for row in rows for name, score, stems in json.loads(row[0])
         ]
 
     def uses_of(self, identity: str) -> list[tuple[str, int]]:
-        """Return (thread, turns) of the replies that were given with a difference in the context."""
+        """Return (thread, turns) of the replies that had a difference in their context."""
         rows = self._database.rows(
             "select thread, count(*) as turns from turns where ? in "
             "(select value from json_each(case when json_valid(recalled) then recalled else '[]' end)) "
@@ -141,9 +141,9 @@ class Turns:
         return [(row["thread"], row["turns"]) for row in rows]
 
     def search(self, text: str, limit: int = 100) -> list[Turn]:
-        """Return the latest `limit` turns that hold every word of `text`, the latest first.
+        """Return the latest `limit` turns that contain every word of `text`, latest first.
 
-        Upper and lower case are the same in any alphabet, which SQLite's `like` knows for ASCII only.
+        Case is ignored in any alphabet; SQLite's `like` does so for ASCII only.
         """
         words = text.casefold().split()
         found: list[str] = []
@@ -156,12 +156,12 @@ class Turns:
         return [self.get(identity) for identity in found]
 
     def parent(self, turn: str) -> str:
-        """Return the id of the turn that this one follows; "" where it begins its thread."""
+        """Return the id of the parent of a turn; "" at the start of a thread."""
         rows = self._database.rows("select parent from turns where id = ?", (turn,))
         return str(rows[0][0]) if rows else ""
 
     def before(self, turn: Turn) -> tuple[Message, ...]:
-        """Return the talk ahead of a turn in its branch, as much as is kept with a mark."""
+        """Return the conversation before a turn in its branch, as much as is stored with a mark."""
         rows = self._database.rows(
             f"{PATH} select asked, replied from turns join path using (id) "
             "where asked != '' order by path.step limit :limit",
@@ -177,7 +177,7 @@ class Turns:
         return tuple(kept)
 
     def next_surprisal(self, turn: Turn) -> float | None:
-        """Return the surprisal of what the user said after a turn, where it was measured."""
+        """Return the surprisal of the user's message after a turn, if it was measured."""
         rows = self._database.rows(
             "select asked_surprisal from turns where parent = ? order by seq desc limit 1",
             (turn.id,),

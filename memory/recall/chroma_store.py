@@ -26,14 +26,14 @@ PREFIX = "differences-"
 SECONDS = 5.0
 """How long a server may take to answer."""
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-# Half of Chroma's own breadth: a third of the work to build; recall reads 24 neighbours and ranks anew.
+# Half of Chroma's defaults: a third of the build time; recall ranks the 24 neighbours again anyway.
 _HNSW = {"space": "cosine", "ef_construction": 64, "max_neighbors": 12, "ef_search": 64}
 
 Vectors = npt.NDArray[np.float32]
 
 
 def collection_name(*parts: object) -> str:
-    """Return a name that Chroma accepts, different for different parts."""
+    """Return a valid collection name that is different for different parts."""
     said = "-".join(re.sub(r"[^a-zA-Z0-9._]+", "_", str(part)) for part in parts)
     return (PREFIX + said)[:200].rstrip("-._")
 
@@ -54,12 +54,12 @@ class Store:
 
     @property
     def cursor(self) -> str:
-        """What `set_cursor` last recorded, by whichever process; "" where nothing was."""
+        """What `set_cursor` last stored, in any process; "" if nothing was."""
         metadata = self._client.get_collection(self._name, embedding_function=None).metadata
         return str((metadata or {}).get("mark", ""))
 
     def set_cursor(self, cursor: str) -> None:
-        """Record how far the collection is."""
+        """Store how much of the journal the collection covers."""
         self._collection.modify(metadata={"mark": cursor})
 
     def count(self) -> int:
@@ -71,11 +71,11 @@ class Store:
         return set(self._collection.get(include=[])["ids"])
 
     def upsert(self, ids: Sequence[str], vectors: Vectors) -> None:
-        """Put vectors in, or in the place of those with the same id."""
+        """Add vectors, or replace those with the same id."""
         self._collection.upsert(ids=list(ids), embeddings=vectors)
 
     def delete(self, ids: Sequence[str]) -> None:
-        """Take ids out; unknown ones are nothing to do."""
+        """Remove ids; unknown ones are ignored."""
         self._collection.delete(ids=list(ids))
 
     def nearest(self, vector: Vectors, limit: int) -> list[tuple[str, float]]:
@@ -87,18 +87,18 @@ class Store:
         return [(identity, 1.0 - float(distance)) for identity, distance in pairs]
 
     def clear(self) -> None:
-        """Begin anew with nothing in it."""
+        """Remove all vectors."""
         self._client.delete_collection(self._name)
         self._begin()
 
     def drop_others(self) -> None:
-        """Remove collections of ours that other embedders made."""
+        """Remove collections of Discern that other embedders made."""
         for other in self._client.list_collections():
             if other.name.startswith(PREFIX) and other.name != self._name:
                 self._client.delete_collection(other.name)
 
     def close(self) -> None:
-        """Let go of it; calling it again does nothing."""
+        """Close the client; calling it again does nothing."""
         self._collection = None
         client, self._client = self._client, None
         if client is not None:
@@ -110,17 +110,17 @@ class Store:
 
 
 def open_folder(home: Home, folder: Path, name: str) -> Store:
-    """Open or make the collection in `folder`; a damaged folder is thrown away and begun anew.
+    """Open or create the collection in `folder`; a damaged folder is deleted and created again.
 
     Raises:
-        HomeError: it is damaged and lies outside the home, behind a link.
+        HomeError: it is damaged and is outside the home, behind a link.
     """
     try:
         return _sound(folder, name)
     except Exception:  # Chroma raises whatever its Rust side, SQLite or pydantic raise
         from chromadb.api.shared_system_client import SharedSystemClient
 
-        # Chroma keeps its half-opened system by path and would hand out the broken one again.
+        # Chroma caches its half-opened system by path and would return the broken one again.
         SharedSystemClient.clear_system_cache()
         if not home.holds(folder):
             raise HomeError(
@@ -141,7 +141,7 @@ def _sound(folder: Path, name: str) -> Store:
     store = Store(chromadb.PersistentClient(path=str(folder), settings=_settings()), name)
     count = store.count()
     size = (store._collection.get(limit=1, include=["embeddings"]))["embeddings"]
-    # The vectors' own file may be lost while the list of ids is whole: one question tells.
+    # The vectors' file may be lost while the list of ids is intact: one query tells.
     if count and not store.nearest(np.asarray(size[0], dtype=np.float32), 1):
         raise HomeError("the vectors in {folder} are lost; they are made again", folder=folder)
     store.drop_others()
@@ -149,12 +149,12 @@ def _sound(folder: Path, name: str) -> Store:
 
 
 def open_server(url: str, name: str, token: str = "") -> Store:
-    """Open or make the collection on the Chroma server at `url`.
+    """Open or create the collection on the Chroma server at `url`.
 
-    `token` goes to that server alone, as a bearer, over https or within this machine.
+    `token` is sent as a bearer token to that server only, and only over https or within this machine.
 
     Raises:
-        HomeError: it cannot be reached, or the token would travel in the clear.
+        HomeError: it cannot be reached, or the token would be sent unencrypted.
     """
     parts = urlsplit(url)
     host, secure = parts.hostname or "", parts.scheme == "https"
@@ -163,7 +163,7 @@ def open_server(url: str, name: str, token: str = "") -> Store:
         raise HomeError("the token of {url} would travel in the clear; use https", url=url)
     headers: Mapping[str, str] = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        # Chroma's client waits for ever on a host that does not answer.
+        # Chroma's client waits forever for a host that does not answer.
         socket.create_connection((host, port), timeout=SECONDS).close()
         import chromadb
 

@@ -1,8 +1,8 @@
 """Vectors for recall that need no download and treat Russian like English.
 
-`NgramEmbedder` hashes the character n-grams of each stem (the words' own letters are all it knows, so
-that typos and inflections stay near). The served chat model is never used for this: the nightly
-adapter would move the index under the user's feet.
+`NgramEmbedder` hashes the character n-grams of each stem: it knows only the letters of the words, so
+that typos and inflections stay near. The chat model is never used for this: the nightly adapter would
+change its vectors.
 
 Source: feature hashing with signs, Weinberger et al., "Feature Hashing for Large Scale Multitask
 Learning" (2009); subword n-grams, Bojanowski et al., "Enriching Word Vectors with Subword

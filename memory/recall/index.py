@@ -1,13 +1,14 @@
-"""The dense side of recall: vectors of the journal's differences, kept level by a thread of its own.
+"""The dense part of recall: vectors of the journal's differences, updated by a background thread.
 
-An index and nothing more: everything in it can be made again from the journal, and is, without being
-asked, when it is missing, damaged, behind, cut off in the middle or made by another embedder. How far
-it is stands as a cursor in the collection: the journal's last difference and how many there are.
-Opening compares cursors and counts; only where they do not fit are all ids walked.
+It is only an index: everything in it can be rebuilt from the journal, and is rebuilt automatically
+when it is missing, damaged, out of date, interrupted or made by another embedder. A cursor in the
+collection records what it covers: the journal's last difference and the number of differences.
+Opening compares cursors and counts; only if they disagree are all ids compared.
 
 Loading Chroma takes a second and a single vector tens of milliseconds, so nobody waits for either:
-until the index is level, recall goes by words alone and `notice` says so. One process owns the folder
-under a lock (two writers lose records without an error); with a Chroma server there is no lock.
+until the index is up to date, recall uses keyword search only and `notice` says so. One process owns
+the folder under a lock (with two writers, records are lost without an error); a Chroma server needs
+no lock.
 """
 
 from __future__ import annotations
@@ -39,9 +40,9 @@ if TYPE_CHECKING:
 
 BATCH = 500
 LATER = 0.2
-"""Seconds by which work on single marks is put off: the person who marked is being answered."""
+"""Delay before indexing single marks, in seconds, so that the reply after a mark is not slowed down."""
 AGAIN = 30.0
-"""Seconds after which a store that failed is tried again, when there is something to do."""
+"""Seconds after which a failed store is tried again, if there is something to do."""
 TOKEN = "DISCERN_CHROMA_TOKEN"
 """The environment variable with the server's token."""
 
@@ -57,7 +58,7 @@ class Index:
         connect: Callable[[], tuple[Embedder, Store]],
         lock: FileLock | None = None,
     ) -> None:
-        """Begin at once, in the background, to connect and to catch up."""
+        """Start connecting and updating in the background."""
         self._journal = journal
         self._connect = connect
         self._embedder: Embedder | None = None
@@ -78,11 +79,11 @@ class Index:
         self._thread = threading.Thread(target=self._run, name="discern-index", daemon=True)
         self._thread.start()
 
-    # --- what others ask ---------------------------------------------------------------------
+    # --- for callers -------------------------------------------------------------------------
 
     @property
     def notice(self) -> Sentence | None:
-        """Why recall goes by words alone just now; None while it does not."""
+        """Why recall is limited to keyword search at the moment; None if it is not."""
         if self._failed:
             return Sentence("{failed}; recall goes by words alone", failed=self._failed)
         if self._level:
@@ -188,7 +189,7 @@ class Index:
             try:
                 if not self._failed or time.monotonic() - self._failed_at >= AGAIN:
                     self._catch_up()
-            except Exception as error:  # whatever happens here, recall by words goes on
+            except Exception as error:  # keyword search still works, whatever happens here
                 self._fail(error)
             with self._changed:
                 self._busy = False
@@ -238,7 +239,7 @@ class Index:
         known = held.is_in(self._journal)
         trusted = known or not count
         if trusted:
-            # What came after the cursor, in its order, so that the work of a cut-off run is kept.
+            # In order after the cursor, so that the work of an interrupted run is kept.
             since = between(self._journal, held.top if known else 0, wanted.top)
             self._level = self._level and len(since) <= BATCH
             self._add(store, since, count)
@@ -282,7 +283,7 @@ def open_index(
 ) -> Index | None:
     """Return the index of `journal`, or None while another process owns its folder.
 
-    `embedder` is called in the index's thread and closed with it.
+    `embedder` is called in the index's thread, and its result is closed with the index.
     """
     if settings.chroma:
         token = os.environ.get(TOKEN, "")
@@ -320,7 +321,7 @@ def _refuse(said: Sentence) -> NoReturn:
 
 
 def _journal_id(journal: Journal) -> str:
-    """Return what tells this journal from others on a server; made once and kept in it."""
+    """Return an id of this journal among those on a server; created once and stored in it."""
     with journal.transaction() as connection:
         connection.execute(
             "insert into facts values ('journal', ?) on conflict (name) do nothing", (new_id(),)

@@ -1,16 +1,15 @@
-"""Finding the past differences that bear on a message, and rendering them as data.
+"""Find the past differences that are relevant to a message, and render them as data.
 
-Candidates come from two sides, words (BM25 over Snowball stems, in the journal) and vectors (Chroma),
-and are gathered by reciprocal rank. Their order, and whether any is recalled at all, is decided by
-relevance: how much of what the two texts are about they share. A word counts for how rare it is in
-its language and in the journal, so that what a question is about outweighs its frame, and a rare
-word that only one side has speaks against. A mistyped or derived word counts as nearly the same one.
-Two texts with other numbers, or that reckon otherwise with them, are two questions, however a model of
-language sees them. Under the floor nothing is recalled, for most
-messages need nothing.
+Candidates come from keyword search (BM25 over Snowball stems, in the journal) and from vectors
+(Chroma) and are combined by reciprocal rank fusion. Relevance decides their order and whether any is
+recalled: how much of their subject the two texts share. A word counts by how rare it is in its
+language and in the journal, so that the subject of a question outweighs its wording, and a rare word
+in only one of the texts counts against the match. A misspelt or derived word counts as almost the
+same. Texts with different numbers or calculations are different questions, whatever a language model
+says. Nothing below the floor is recalled; most messages need nothing.
 
-Rendered text is data, quoted by `memory/text/quoting.py`, in a block whose tag carries a nonce that
-stored text cannot guess. Nothing rendered is ever stored as a memory.
+Rendered text is data, quoted by `memory/text/quoting.py`, in a block whose tag contains a nonce that
+stored text cannot guess. Rendered text is never stored as a memory.
 
 Source of the fusion: Cormack, Clarke, Büttcher, "Reciprocal Rank Fusion" (SIGIR 2009), k = 60.
 """
@@ -74,9 +73,9 @@ def search(
     limit: int,
     held: Mapping[str, str] | None = None,
 ) -> list[Recalled]:
-    """Return up to `limit` differences in the order of relevance, those under any floor included.
+    """Return up to `limit` differences by relevance, including those below any floor.
 
-    `held` maps the ids of differences that the serving adapter answers for to their fingerprints:
+    `held` maps the ids of differences that the current adapter has learned to their fingerprints:
     they are left out unless they were edited since or are pinned.
     """
     query = list(dict.fromkeys(stems(text)))[:64]
@@ -94,13 +93,13 @@ def search(
     if index is not None and index.reads_sense:
         scored = _with_sense(scored, dict(near))
     scored = _with_numbers(text, scored)
-    # Newer first among near equals: a later mark on the same matter is the person's last word.
+    # Newer first among near equals: a later mark on the same subject is the user's last word.
     latest = max((item.at for item in found), default=now())
 
     def place(item: Recalled) -> tuple[float, float]:
         return round(item.score + _gain(item.difference, latest), 4), ranks[item.difference.id]
 
-    # What is held leaves only now: an older mark on the same question must not come in its place.
+    # Learned ones are removed only now: an older mark on the same question must not replace them.
     wanted = [item for item in _once(scored, embedder) if not _is_held(item.difference, held or {})]
     return sorted(wanted, key=place, reverse=True)[:limit]
 
@@ -117,7 +116,7 @@ def _gain(difference: Difference, latest: datetime) -> float:
 
 
 def _with_sense(scored: Sequence[Recalled], cosines: Mapping[str, float]) -> list[Recalled]:
-    """Return the same with at least the relevance that a model of language sees."""
+    """Raise the relevance to at least that seen by an embedding model."""
 
     def seen(item: Recalled) -> float:
         cosine = cosines.get(item.difference.id, 0.0)
@@ -127,7 +126,7 @@ def _with_sense(scored: Sequence[Recalled], cosines: Mapping[str, float]) -> lis
 
 
 def _with_numbers(text: str, scored: Sequence[Recalled]) -> list[Recalled]:
-    """Return the same, little relevant where a difference is about other numbers than `text`."""
+    """Lower the relevance of differences that are about other numbers than `text`."""
     ours = numbers(plain(text))
     return [
         replace(item, score=round(item.score * OTHER_NUMBERS, 4))
@@ -138,9 +137,9 @@ def _with_numbers(text: str, scored: Sequence[Recalled]) -> list[Recalled]:
 
 
 def _telling(query: Sequence[str], journal: Journal) -> list[str]:
-    """Return the stems worth looking up: the rarest first, until they stand in enough differences.
+    """Return the stems worth looking up: the rarest first, until they match enough differences.
 
-    A stem that no difference has is replaced by those it may be a slip or another form of.
+    A stem that no difference has is replaced by those that it may be a typo or a form of.
     """
     _total, counts = _counts(query, journal)
     wanted = [stem for stem in query if stem in counts]
@@ -160,9 +159,9 @@ def _telling(query: Sequence[str], journal: Journal) -> list[str]:
 
 
 def _counts(wanted: Sequence[str], journal: Journal) -> tuple[int, dict[str, int]]:
-    """Return what `StemIndex.counts` does; stems in many differences are counted now and then.
+    """Return what `StemIndex.counts` does, with cached counts of stems that are in many differences.
 
-    Counting one walks all its rows. A tenth more or fewer of many changes no weight worth naming.
+    Counting such a stem scans all its rows, and a tenth more or fewer hardly changes its weight.
     """
     size, often = _OFTEN.get(journal, (0, {}))
     total, counts = journal.stems.counts([stem for stem in wanted if stem not in often])
@@ -209,13 +208,13 @@ def _score(
 
 
 def _pairs(ours: Sequence[str], theirs: Sequence[str]) -> dict[str, tuple[str, float]]:
-    """Return, for each of our stems that they have too, theirs and how surely it is the same word."""
+    """Map each of our stems that they have as well to theirs and the probability of a match."""
     pairs = {stem: (stem, 1.0) for stem in ours if stem in theirs}
     free = [stem for stem in theirs if stem not in pairs]
     for stem in ours:
         if (
             stem not in pairs and free and weight(stem) == 1
-        ):  # a common word is no slip of a rare one
+        ):  # a common word is not a typo of a rare one
             degree, near = max((alike(stem, other), other) for other in free)
             if degree:
                 pairs[stem] = (near, degree)
@@ -224,9 +223,9 @@ def _pairs(ours: Sequence[str], theirs: Sequence[str]) -> dict[str, tuple[str, f
 
 
 def _once(scored: Sequence[Recalled], embedder: Embedder) -> list[Recalled]:
-    """Keep one difference a question, and one of those that ask nearly the same and expect the same.
+    """Keep one difference per question, and one of those with nearly the same question and answer.
 
-    It is a pinned one, else the latest of those with the most to say.
+    A pinned one is preferred, else the latest of those with the most content.
     """
     kept: dict[str, Recalled] = {}
     for item in sorted(scored, key=lambda item: _weight(item.difference)):
@@ -259,11 +258,11 @@ def _weight(difference: Difference) -> tuple[bool, bool, float]:
 def render(
     recalled: Sequence[Recalled], *, budget: int, count: Callable[[str], int], nonce: bytes = b""
 ) -> tuple[str, tuple[Recalled, ...]]:
-    """Return the block that goes before the user's message, and what of `recalled` stands in it.
+    """Return the block that goes before the user's message, and those of `recalled` that are in it.
 
-    `count` gives the tokens of a text; items that would exceed `budget` tokens are left out, the
-    least relevant first. Nothing recalled gives an empty text. `nonce`, four random bytes when not
-    given, is for prompts that are made again to be measured and must come out the same.
+    `count` counts the tokens of a text; items beyond `budget` tokens are left out, the least relevant
+    first. Without items the text is empty. `nonce`, by default four random bytes, is for prompts that
+    must be reproducible for a measurement.
     """
     kept: list[Recalled] = []
     block = ""

@@ -1,7 +1,7 @@
-"""Where one user's files live: XDG base directories, or one folder when `DISCERN_HOME` is set.
+"""Where the user's files are: XDG base directories, or one folder if `DISCERN_HOME` is set.
 
-Nothing is written on import; `Home.prepare` makes the folders and refuses one that cannot be written.
-Apart from the settings, so that finding a file is quick: a shell asks it at every press of Tab.
+Nothing is written on import; `Home.prepare` creates the folders and refuses one that cannot be
+written. Separate from the settings, so that it loads quickly: shell completion uses it at every Tab.
 
 Source of the layout: XDG Base Directory Specification 0.8, through platformdirs.
 """
@@ -21,7 +21,7 @@ from memory.errors import HomeError
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The places of one user's files; all absolute."""
+    """The folders of one user; all absolute."""
 
     config: Path
     data: Path
@@ -30,7 +30,7 @@ class Home:
 
     @classmethod
     def locate(cls, environ: Mapping[str, str] | None = None) -> Home:
-        """Return the home that the environment names, without touching the disk."""
+        """Return the home that the environment selects, without touching the disk."""
         env = os.environ if environ is None else environ
         if root := env.get("DISCERN_HOME"):
             return cls.at(Path(root))
@@ -41,10 +41,10 @@ class Home:
 
     @classmethod
     def at(cls, root: Path) -> Home:
-        """Return a home that keeps everything in the one folder `root`.
+        """Return a home with everything in the one folder `root`.
 
         Raises:
-            HomeError: it is in the folder of a user that there is not.
+            HomeError: it is in the home folder of a user who does not exist.
         """
         root = expanded(root)
         if root.parts[:1] and root.parts[0].startswith("~"):
@@ -78,21 +78,21 @@ class Home:
 
     @property
     def adapters(self) -> Path:
-        """The published adapters; written by the trainer alone."""
+        """The published adapters; only the trainer writes them."""
         return self.data / "adapters"
 
     @property
     def runs(self) -> Path:
-        """One folder a training run: events, report, leftovers of a failed one."""
+        """One folder per training run: events, report, leftovers of a failed run."""
         return self.state / "runs"
 
     @property
     def drafts(self) -> Path:
-        """Messages that are being written in an editor, a folder each."""
+        """Messages that are open in an editor, a folder each."""
         return self.state / "drafts"
 
     def holds(self, path: Path) -> bool:
-        """Whether `path` lies in this home when all links are followed; one that leads out does not."""
+        """Whether `path` is in this home with all links followed."""
         every = {self.config, self.data, self.state, self.cache}
         tops = [
             one for one in every if not any(one != two and one.is_relative_to(two) for two in every)
@@ -104,10 +104,10 @@ class Home:
             return False
 
     def prepare(self) -> Home:
-        """Make the folders; returns self. Nobody needs the cache: what is in it is made again.
+        """Create the folders and return self. A missing cache is no error: it can be rebuilt.
 
         Raises:
-            HomeError: a folder, but the cache, cannot be made or written.
+            HomeError: a folder other than the cache cannot be created or written.
         """
         with suppress(OSError):
             self.cache.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -131,10 +131,10 @@ class Home:
 
 
 def private_folder(path: Path) -> None:
-    """Make a folder for its owner alone, whatever the umask; one that is there stays as it is.
+    """Create a folder for its owner alone, whatever the umask; an existing one is unchanged.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
     try:
         path.mkdir(parents=True, mode=_PRIVATE)
@@ -146,16 +146,16 @@ def private_folder(path: Path) -> None:
 
 
 def keep_to_ourselves() -> None:
-    """Make what this process and its children write readable by its owner alone.
+    """Set the umask so that what this process and its children write is readable by the owner alone.
 
-    For our own programs; a library leaves the umask of its host as it is.
+    For our own programs; a library does not change the umask of its host.
     """
     global _theirs
     _theirs = os.umask(0o077)
 
 
 def persons_umask() -> int:
-    """Return the umask that the person has set: for their editor and their browser."""
+    """Return the umask that the user has set, for their editor and browser."""
     return _theirs
 
 
@@ -164,9 +164,9 @@ _theirs = -1  # for `subprocess`: as it is
 
 
 def expanded(path: str | Path) -> Path:
-    """Return a path with `~` and `~name` as the folders they stand for.
+    """Return a path with `~` and `~name` expanded.
 
-    A name that nobody has here stays as it is: the file is then not found, in a sentence of whoever
-    opens it, where `Path.expanduser` would raise an error of its own.
+    The name of an unknown user is left as it is, so that the caller reports a missing file;
+    `Path.expanduser` would raise an error of its own.
     """
     return Path(os.path.expanduser(path))  # noqa: PTH111 - see above

@@ -1,7 +1,7 @@
-"""The settings of one user; where their files live is `places.py`, whose `Home` is handed on here.
+"""The settings of one user, read from `config.toml`.
 
-Owns the reading of `config.toml`: the shipped file first, the user's over it, key by key. Unknown keys,
-wrong types and values out of range are refused with the path and the key.
+The shipped file is read first, then the user's, which overrides it key by key. Unknown keys, wrong
+types and values out of range are refused with the path and the key.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class _Section(BaseModel):
     @field_validator("*")
     @classmethod
     def _no_nul(cls, value: object) -> object:
-        """No path, address or command may hold one, and the system's own refusal names no key."""
+        """Refuse a NUL character, which no path, address or command may contain."""
         if isinstance(value, str) and "\0" in value:
             raise ValueError("a text without the character NUL")
         return value
@@ -40,7 +40,7 @@ Positive = Annotated[int, Field(ge=1)]
 
 
 class ModelSettings(_Section):
-    """Which GGUF is served and with how much of the machine."""
+    """Which GGUF is used, and how much of the machine."""
 
     path: str
     context: Annotated[int, Field(ge=0, le=1 << 20)]
@@ -49,7 +49,7 @@ class ModelSettings(_Section):
 
 
 class SamplingSettings(_Section):
-    """How the next token is drawn; below 0 is as the model's makers recommend."""
+    """How tokens are sampled; values below 0 mean the model's recommended value."""
 
     temperature: Annotated[float, Field(ge=-1, le=5)]
     top_p: Annotated[float, Field(ge=-1, le=1)]
@@ -61,7 +61,7 @@ class SamplingSettings(_Section):
 
 
 class ChatSettings(_Section):
-    """What stands around the conversation."""
+    """The conversation: system prompt and what else applies to all of it."""
 
     system: str
     thinking: bool
@@ -77,7 +77,7 @@ class RecallSettings(_Section):
 
 
 class MemorySettings(_Section):
-    """How the journal is indexed, and what may come in."""
+    """How the journal is indexed, and what may be imported."""
 
     dense: bool
     embedder: str
@@ -95,7 +95,7 @@ class MemorySettings(_Section):
 
 
 class TrainingSettings(_Section):
-    """The recipe of a training run."""
+    """The hyperparameters of a training run."""
 
     rank: Annotated[int, Field(ge=1, le=512)]
     alpha: Annotated[float, Field(gt=0)]
@@ -122,7 +122,7 @@ class TrainingSettings(_Section):
 
 
 class GateSettings(_Section):
-    """What an adapter must reach before it may serve."""
+    """What an adapter must reach to be published."""
 
     lessons: Share
     rephrasings: Share
@@ -186,7 +186,7 @@ KeyNames = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class Settings(_Section):
-    """Every setting, checked; field names are those of `config.toml`."""
+    """Every setting, validated; field names are those of `config.toml`."""
 
     model: ModelSettings
     sampling: SamplingSettings
@@ -210,7 +210,7 @@ def shipped_settings_file() -> Path:
 
 
 def read_settings(home: Home, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Settings:
-    """Read the shipped settings, the user's over them, then `overrides` (section → key → value).
+    """Read the shipped settings, then the user's, then `overrides` (section → key → value).
 
     Raises:
         SettingsError: a file is not TOML, or a key is unknown, of a wrong type or out of range.
@@ -224,7 +224,7 @@ def read_settings(home: Home, overrides: Mapping[str, Mapping[str, Any]] | None 
     for source, layer in layers:
         _refuse_unknown_keys(merged, layer, source)
         merged = _overlay(merged, layer, source)
-        # Checked layer by layer, so that the message names the file that holds the mistake.
+        # Validated layer by layer, so that the message names the file with the mistake.
         checked = _check(merged, source)
     return checked if layers else _check(merged, str(shipped_settings_file()))
 
@@ -258,7 +258,7 @@ def _overlay(base: dict[str, Any], layer: Mapping[str, Any], source: str) -> dic
 
 
 def _refuse_unknown_keys(base: Mapping[str, Any], layer: Mapping[str, Any], source: str) -> None:
-    """Every action stands in the shipped `[keys]`; another id would be remapped in vain."""
+    """Refuse unknown actions: every action is in the shipped `[keys]`."""
     given = layer.get("keys")
     for name in given if isinstance(given, Mapping) else ():
         if name not in base["keys"]:

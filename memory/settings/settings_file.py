@@ -29,7 +29,7 @@ Values = Mapping[str, Mapping[str, Value]]
 BEGIN = (
     "# Your own settings, over the shipped ones; `discern config show` prints what is in force.\n"
 )
-"""How a new file begins."""
+"""The beginning of a new file."""
 
 
 def write_setting(home: Home, section: str, key: str, value: Value) -> None:
@@ -38,16 +38,16 @@ def write_setting(home: Home, section: str, key: str, value: Value) -> None:
 
 
 def write_settings(home: Home, values: Values) -> None:
-    """Set these (section → key → value) in the user's file, which is made when there is none.
+    """Set these values (section → key → value) in the user's file, which is created if needed.
 
     Raises:
         SettingsError: a key is unknown or a value out of range; nothing is written.
-        HomeError: the file cannot be written, or is written so that only a person can change it.
+        HomeError: the file cannot be written, or must be edited by hand.
     """
     read_settings(home, values)
     path = home.prepare().settings_file
     try:
-        file = path.resolve()  # of a link, such as one into a folder of dotfiles, the end
+        file = path.resolve()  # follow a link, such as one into a folder of dotfiles
         with _locked(file.parent):
             try:
                 before = read_text(file, SMALL)

@@ -1,8 +1,9 @@
-"""The numbers of a text: digits, versions, number words and sums, so that recall tells them apart.
+"""The numbers of a text: digits, versions, number words and sums, so that recall can compare them.
 
-"2 + 3" is another question than "2 + 2", "Chapter 3" than "Chapter 4", "Python 3.11" than "3.12"; and
-"two plus three", "2+3" and "2 + 3 =" are one. Number words are read in English and Russian, cardinals
-and ordinals, in all cases. Texts are taken as `memory.text.stemming.plain` gives them. Pure.
+"2 + 3" is another question than "2 + 2", "Chapter 3" than "Chapter 4", "Python 3.11" than "3.12";
+"two plus three", "2+3" and "2 + 3 =" are the same. Number words are recognised in English and
+Russian, cardinals and ordinals, in all cases. Texts are expected as `memory.text.stemming.plain`
+returns them. Pure functions.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth
 """
 _ENGLISH_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 _RUSSIAN = {
-    # Left out are forms that are other words, too: of a family, of a magpie.
+    # Without forms that are also other words: of a family, of a magpie.
     0: "ноль ноля нулю нулем нуле нуль нуля",
     1: "один одна одно одного одной одному одним одну одном",
     2: "два две двух двум двумя",
@@ -110,7 +111,7 @@ week акт выпуск глава главе главу главы день к
 раздел серия сезон страница страницы странице таблица тип том уровень урок часть части шаг этап
 """
 _COUNTED = frozenset(_COUNTED_WORDS.split())
-"""After these "one" is a number; else it mostly stands for a thing ("the red one", "один из них")."""
+"""After these, "one" is a number; otherwise it usually means a thing ("the red one", "один из них")."""
 
 
 def _number_words() -> dict[str, int]:
@@ -160,7 +161,7 @@ def with_digits(words: Sequence[str]) -> list[str]:
 
 
 def _counts_nothing(words: Sequence[str], start: int, end: int) -> bool:
-    """Tell whether what was read is "one" for a thing."""
+    """Whether what was read is "one" used for a thing."""
     if end - start > 1 or words[start] not in _ONE:
         return False
     before = words[start - 1] if start else ""
@@ -169,7 +170,7 @@ def _counts_nothing(words: Sequence[str], start: int, end: int) -> bool:
 
 
 def _with_signs(words: Sequence[str]) -> list[str]:
-    """Return words with those that stand for a sign between two numbers as that sign."""
+    """Replace words for a sign between two numbers by that sign."""
     found: list[str] = []
     at = 0
     while at < len(words):
@@ -193,7 +194,7 @@ def _with_signs(words: Sequence[str]) -> list[str]:
 
 
 def _read(words: Sequence[str], at: int) -> tuple[int, int]:
-    """Return the number that begins at a place, and where it ends; the same place where none does."""
+    """Return the number that starts at a position, and its end; the same position if there is none."""
     # `least` is the place value of what was read last: only smaller ones go on with it.
     total, part, least = 0, 0, 1000
     start = at
@@ -225,7 +226,7 @@ def _read(words: Sequence[str], at: int) -> tuple[int, int]:
 
 
 def _joins(words: Sequence[str], at: int) -> bool:
-    """Tell whether "and" stands within a number: "one hundred and five", not "two and three"."""
+    """Whether "and" is part of a number: "one hundred and five", but not "two and three"."""
     after = words[at + 1] if at + 1 < len(words) else ""
     return words[at - 1] in _SCALES and _WORDS.get(after, 100) < 100
 
@@ -239,15 +240,15 @@ def _size(number: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """What numbers a text has: `reckoned` numbers and signs in their order, and the others."""
+    """The numbers of a text: `reckoned` are those of sums, with their signs, in order."""
 
     reckoned: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
 
     def differ(self, other: Numbers) -> bool:
-        """Tell whether the two ask about other numbers, or reckon otherwise with them.
+        """Whether the two texts have different numbers, or different calculations with them.
 
-        Where one text has more numbers than the other, it only says more of the same.
+        A text with additional numbers is only more specific.
         """
         if self.reckoned and other.reckoned:
             return self.reckoned != other.reckoned or _part(self.others, other.others)
@@ -264,7 +265,7 @@ class Numbers:
 
 
 def _part(ours: Sequence[str], theirs: Sequence[str]) -> bool:
-    """Tell whether each has numbers that the other has not."""
+    """Whether each has numbers that the other does not have."""
     one, other = Counter(ours), Counter(theirs)
     return not (one <= other or other <= one)
 
@@ -299,7 +300,7 @@ def _token(text: str) -> str:
 
 
 def _without_roman(tokens: Sequence[str]) -> list[str]:
-    """Return tokens with Roman numbers as digits; a single letter is one after what is counted."""
+    """Replace Roman numerals by digits; a single letter only after a noun that is counted."""
     found: list[str] = []
     for token in tokens:
         after = found[-1] if found else ""

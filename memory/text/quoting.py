@@ -1,8 +1,8 @@
-"""Stored text in a block of recalled data: every character of it, and no line or mark of ours.
+"""Quote stored text in a block of recalled data, so that no line of it is mistaken for the block's own.
 
-Each line but the first is indented, so that none can pose as a line of the block. Control tokens are
-not recognised in content, but marks such as `<think>` are in some vocabularies, and a model may read
-either as text: such a mark is taken apart by one space. `unquoted` takes both back.
+Each line but the first is indented, so that none can look like a line of the block. Control tokens
+are not recognised in content, but tags such as `<think>` are in some vocabularies, and a model may
+read them either way: such a tag is split by a space. `unquoted` reverses both.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ INDENT = "    "
 _LINE_END = re.compile("\r\n|[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _INDENTED = re.compile(f"({_LINE_END.pattern}){INDENT}")
 _NAMES = r"think|thinking|tool_\w+|tools?|past-differences|im_\w+|s|system|user|assistant"
-# Spaces before what makes it a mark count, or `unquoted` would close what never was one.
+# Spaces before the name count, or `unquoted` would join what never was a tag.
 _OPENS, _CLOSES = rf"(?= *(?:\||/?\s*(?:{_NAMES})\b))", "(?= *>)"
 _MARK = re.compile(rf"<{_OPENS}|\|{_CLOSES}", re.IGNORECASE)
 _APART = re.compile(rf"<\ {_OPENS}|\|\ {_CLOSES}", re.IGNORECASE)
 
 
 def quoted(text: str) -> str:
-    """Return a stored text as data for a prompt."""
+    """Quote a stored text as data for a prompt."""
     apart = _MARK.sub(lambda found: f"{found[0]} ", text)
     return _LINE_END.sub(lambda found: found[0] + INDENT, apart)
 
 
 def unquoted(text: str) -> str:
-    """Return the stored text of which `quoted` made this."""
+    """Return the stored text that `quoted` was given."""
     whole = _INDENTED.sub(lambda found: found[1], text)
     return _APART.sub(lambda found: found[0][0], whole)

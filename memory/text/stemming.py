@@ -1,10 +1,10 @@
-"""Text → the words that recall compares: lower-cased Snowball stems, English and Russian.
+"""The words of a text as recall compares them: lower-cased Snowball stems, English and Russian.
 
-Words of other scripts pass unstemmed. Words that carry no subject (function words, and what people
-wrap questions in: "please tell me", "скажи, пожалуйста") are dropped unless nothing else is left.
-Number words are digits ("two plus three" is "2 + 3").
-What remains weighs by how common it is in the language (`common.txt`), so that "the capital of
-Zubrowka" is about Zubrowka even in a journal that holds nothing else.
+Words of other scripts are not stemmed. Words without a subject (function words, and polite phrases
+such as "please tell me", "скажи, пожалуйста") are dropped unless nothing else is left. Number words
+become digits ("two plus three" is "2 + 3"). The remaining words are weighted by how common they are
+in the language (`common.txt`), so that "the capital of Zubrowka" is about Zubrowka even in a journal
+with nothing else.
 
 Source of the stemmers: M. F. Porter, Snowball, through snowballstemmer.
 """
@@ -19,10 +19,10 @@ from typing import Protocol
 
 from memory.text.numbers import ungrouped, with_digits
 
-# A hyphen between letters joins, before a number it is a sign.
+# A hyphen joins letters; before a number it is a sign.
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?|[+*/=<>%€$№#&]|(?<![^\W\d_])-(?=\s?\d)")
 STEMMER = "2"
-"""Changes whenever `stems` gives other stems, so that journals are stemmed anew."""
+"""Changes whenever `stems` returns different stems, so that journals are stemmed again."""
 # NFKC would join them with the digits before: 3² is not 32.
 _RAISED = re.compile(r"(?<=[\d)])[⁰¹²³⁴-⁹]+")
 _FRACTION = re.compile(r"(?<=\d)[¼-¾⅐-⅞]")
@@ -73,7 +73,7 @@ def _stem(word: str) -> str:
 
 @cache
 def _common() -> dict[str, float]:
-    """Return the weights of `common.txt` by stem; where words share a stem the lower weight holds."""
+    """Return the weights of `common.txt` by stem; of words with the same stem the lower weight."""
     weights: dict[str, float] = {}
     for line in (Path(__file__).parent / "common.txt").read_text("utf-8").splitlines():
         if not line.startswith("#"):
@@ -85,7 +85,7 @@ def _common() -> dict[str, float]:
 
 
 def weight(stem: str) -> float:
-    """Return how much a stem says about what a text is about: 1 for a rare one, near 0 for a common."""
+    """Return how much a stem says about the subject of a text: 1 if rare, near 0 if common."""
     if not stem[0].isalnum():
         return _SIGN_WEIGHT
     if stem.isdigit() and len(stem) <= 2:
@@ -96,10 +96,10 @@ def weight(stem: str) -> float:
 
 @lru_cache(maxsize=1 << 16)
 def alike(one: str, other: str) -> float:
-    """Return how likely two different stems are one word, mistyped or otherwise derived (0 to 1).
+    """Return the probability (0 to 1) that two different stems are one word, misspelt or derived.
 
-    One slip (a letter more, less, other, or two exchanged) in five letters, two in nine, or a
-    beginning that makes up most of the longer stem. Numbers are never alike.
+    One typo (a letter more, less, different, or two swapped) in five letters, two in nine, or a
+    shared beginning that makes up most of the longer stem. Numbers are never alike.
     """
     longer, shorter = max(len(one), len(other)), min(len(one), len(other))
     if shorter < 4 or any(char.isdigit() for char in one + other):
@@ -110,17 +110,17 @@ def alike(one: str, other: str) -> float:
     allowed = 2 if longer >= 9 else 1 if longer >= 5 else 0
     if longer - shorter <= allowed and slips(one, other, allowed):
         return 0.8
-    # A slip may keep the stemmer from an ending: captial, but capit for capital.
+    # A typo may hide an ending from the stemmer: captial, but capit for capital.
     ended = shorter >= 5 and longer - shorter <= 2
     return 0.7 if ended and slips(one[:shorter], other[:shorter], 1) else 0.0
 
 
 def slips(one: str, other: str, most: int) -> bool:
-    """Tell whether at most `most` edits part the two, an exchange of neighbours being one edit.
+    """Whether two words differ by at most `most` edits, where swapping neighbours is one edit.
 
     Source: F. J. Damerau (1964), the restricted distance.
     """
-    if len(set(one) ^ set(other)) > 2 * most:  # one edit brings in and takes out a letter each
+    if len(set(one) ^ set(other)) > 2 * most:  # one edit adds and removes at most one letter each
         return False
     before: list[int] = []
     row = list(range(len(other) + 1))
@@ -154,8 +154,8 @@ def words(text: str) -> list[str]:
 
 
 def stems(text: str) -> list[str]:
-    """Return the stems of `text` in order; of its content words, or of all when it has no others."""
-    # Messages and candidates are asked about several times in a turn; a pasted book once.
+    """Return the stems of `text` in order: of its content words, or of all words if it has none."""
+    # Messages and candidates are stemmed several times per turn; a pasted book once.
     return list(_short_stems(text) if len(text) <= 2000 else _stems(text))
 
 

@@ -1,11 +1,11 @@
-"""Carrying differences out and in as JSON Lines (`docs/memory-format.md`).
+"""Export and import differences as JSON Lines (`docs/memory-format.md`).
 
-An export is written beside its place, synced and put there whole, readable by its owner alone. An
-import is read line by line and checked to the last line before anything is kept; then it waits in
-quarantine, neither recalled nor trained on, until the person confirms it. Ids are made here, the
-file's own are kept as provenance in `turn`. A state is never believed: what comes in waits like a new
-mark. Refused: what is no regular file, too large (before it is read), too long a line, or wrong in any
-line, with the number of that line; nothing of such a file is kept.
+An export is written to a temporary file, synced and renamed, readable by its owner alone. An import
+is read line by line and validated to the last line before anything is stored; it then waits in
+quarantine, neither recalled nor trained on, until the user confirms it. Ids are created here; those
+of the file are kept as provenance in `turn`. A state is never trusted: imported differences wait like
+new marks. Refused are files that are not regular, too large (before they are read), have too long a
+line, or an error in any line, with its number; nothing of such a file is stored.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ from memory.transfer.export_schema import (
 from memory.transfer.jsonl import Progress, lines_of
 
 COUNT_CAP = 200_000
-"""Most differences of one file."""
+"""The maximum number of differences in a file."""
 PREVIEW = 5
 """Differences of a batch that `Batch.items` shows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What was read from one file and waits: `count` differences, `duplicates` more left out.
+    """What was read from one file and waits: `count` differences, `duplicates` more were left out.
 
-    `items` are the first of them as they would come in. `announced` is how many the file said it
-    holds, None where it did not say. Where nothing is new nothing waits, and `id` is empty.
+    `items` are the first of them as they would be imported. `announced` is the number that the file
+    announced, None without one. If nothing is new, nothing waits and `id` is empty.
     """
 
     id: str
@@ -59,7 +59,7 @@ class Batch:
 
 
 def export_memory(memory: Memory, write: Callable[[str], object]) -> int:
-    """Write every difference through `write`, a line a call; returns how many."""
+    """Write every difference through `write`, one line per call; return how many."""
     differences = memory.journal.differences.all()
     for line in _lines(differences):
         write(line)
@@ -67,10 +67,10 @@ def export_memory(memory: Memory, write: Callable[[str], object]) -> int:
 
 
 def export_file(memory: Memory, path: Path) -> int:
-    """Write every difference to `path`, whole or not at all, mode 0600; returns how many.
+    """Write every difference to `path`, completely or not at all, mode 0600; return how many.
 
     Raises:
-        ExchangeError: it cannot be written; what stood there before still does.
+        ExchangeError: it cannot be written; an existing file is unchanged.
     """
     path = expanded(path).absolute()
     differences = memory.journal.differences.all()
@@ -93,12 +93,12 @@ def _lines(differences: list[Difference]) -> Iterator[str]:
 
 
 def read_batch(memory: Memory, path: Path, *, progress: Progress | None = None) -> Batch:
-    """Check the whole file at `path` and put what is new of it into quarantine.
+    """Validate the file at `path` and put the new differences into quarantine.
 
-    `progress` is called with the bytes read and those of the file.
+    `progress` is called with the bytes read and the size of the file.
 
     Raises:
-        ExchangeError: the file or one of its lines is refused; nothing of it is kept.
+        ExchangeError: the file or one of its lines is refused; nothing of it is stored.
     """
     path = expanded(path).absolute()
     known = {_key(item): item.id for item in memory.journal.differences.all()}
@@ -193,7 +193,7 @@ def _quarantine(
 
 
 def batches(memory: Memory) -> list[Batch]:
-    """Return what waits in quarantine, oldest first."""
+    """Return the batches in quarantine, oldest first."""
     with memory.journal.transaction() as connection:
         _table(connection)
     rows = memory.journal.database.rows(
@@ -217,9 +217,9 @@ def batches(memory: Memory) -> list[Batch]:
 
 
 def confirm(memory: Memory, batch: str) -> int:
-    """Let a batch in, all of it or (when anything fails) nothing; returns how many came in.
+    """Import a batch, all of it or (if anything fails) nothing; return how many were imported.
 
-    What was marked with the same words since it was read is left out.
+    Differences that were marked with the same words since it was read are left out.
 
     Raises:
         UnknownIdError: no such batch waits.
@@ -243,7 +243,7 @@ def confirm(memory: Memory, batch: str) -> int:
 
 
 def reject(memory: Memory, batch: str) -> int:
-    """Throw a batch away; returns how many differences it held.
+    """Discard a batch; return how many differences it had.
 
     Raises:
         UnknownIdError: no such batch waits.
@@ -281,7 +281,7 @@ def _difference(body: str, batch: str) -> Difference:
 
 
 def _turn(record: Record, batch: str) -> str:
-    """Where it came from: no turn of ours, but the batch and the file's own id."""
+    """Return the provenance: not one of our turns, but the batch and the file's own id."""
     source = re.sub(r"[^0-9A-Za-z_-]", "", record.id)[:32]
     return f"import-{batch}-{source}"
 

@@ -1,8 +1,8 @@
-"""One line of an export: the shape of a difference as bytes, checked where it comes in.
+"""One line of an export: the schema of a difference, validated on import.
 
-The shape is described in `docs/memory-format.md`. Unknown keys, wrong types, dates that do not parse
-or lie in the future, kinds nobody knows and quotes that do not stand in the reply are refused with the
-name of the field. What a line says about trust (its state, its id) is read and not believed.
+The format is described in `docs/memory-format.md`. Unknown keys, wrong types, dates that do not parse
+or are in the future, unknown kinds and quotes that are not in the reply are refused with the name of
+the field. The state and the id in a line are read but not trusted.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from memory.sentence import Sentence
 
 VERSION = 1
 MAX_TALK = 200_000
-"""Longest question, reply or message before them, in characters."""
+"""The maximum length of a question, reply or earlier message, in characters."""
 MAX_BEFORE = 500
-"""Most messages of the talk before a difference."""
+"""The maximum number of earlier messages of a difference."""
 SKEW = timedelta(minutes=10)
-"""How far another machine's clock may run ahead of ours."""
+"""How far the clock of another machine may be ahead of ours."""
 _UNSEEN = frozenset(("Cc", "Cf", "Cs", "Co", "Zl", "Zp"))
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -51,7 +51,7 @@ class Header(_Line):
 
 
 class Said(_Line):
-    """A message of the talk that stood before."""
+    """A message of the conversation before a difference."""
 
     role: Literal["system", "user", "assistant"]
     content: Talk
@@ -66,7 +66,7 @@ class Quote(_Line):
 
 
 class Record(_Line):
-    """A difference as it stands on a line."""
+    """A difference as written in a line."""
 
     id: Annotated[str, Field(min_length=1, max_length=200)]
     at: AwareDatetime
@@ -95,13 +95,13 @@ class Record(_Line):
 
 
 def header(count: int) -> str:
-    """Return the first line of an export of `count` differences, without its line end."""
+    """Return the first line of an export of `count` differences, without its newline."""
     line = {"discern": "differences", "version": VERSION, "at": now().isoformat(), "count": count}
     return json.dumps(line)
 
 
 def to_line(difference: Difference) -> str:
-    """Return a difference as one line of JSON without its end; what says nothing is left out."""
+    """Return a difference as one line of JSON without its newline; empty fields are left out."""
     contrast, span = difference.contrast, difference.span
     whole: dict[str, Any] = {
         "id": difference.id,
@@ -147,10 +147,10 @@ def escape_unseen(text: str) -> str:
 
 
 def read_header(line: bytes) -> Header:
-    """Return the header that `line` holds.
+    """Return the header in `line`.
 
     Raises:
-        ExchangeError: it is no header, or of a version that is not known; without the place.
+        ExchangeError: it is not a header, or of an unknown version; without the place.
     """
     try:
         found = Header.model_validate_json(line)
@@ -170,10 +170,10 @@ def read_header(line: bytes) -> Header:
 
 
 def read_line(line: bytes) -> Record:
-    """Return the record that `line` holds, its texts as they are.
+    """Return the record in `line`, its texts unchanged.
 
     Raises:
-        ExchangeError: what is wrong with which field; without the place, which the caller knows.
+        ExchangeError: the field and what is wrong with it; without the place, which the caller knows.
     """
     try:
         record = Record.model_validate_json(line)
@@ -183,9 +183,9 @@ def read_line(line: bytes) -> Record:
 
 
 def to_difference(record: Record, identity: str, turn: str) -> Difference:
-    """Return the difference of a record under an id and a turn's id of our own.
+    """Return the difference of a record, with an id and a turn's id of our own.
 
-    Its state, version and use are the caller's: nothing that a file says about them is believed.
+    The caller sets its state, version and use; those in the file are not trusted.
     """
     span = record.span
     return Difference(
@@ -210,7 +210,7 @@ def to_difference(record: Record, identity: str, turn: str) -> Difference:
 
 
 def sameness(asked: str, replied: str, lines: Sequence[str | None]) -> str:
-    """Return a sha256 that two differences share when question, reply and contrast are the same."""
+    """Return a sha256 that is equal for differences with equal question, reply and contrast."""
     parts = [asked.strip(), replied.strip(), *(line or "" for line in lines)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 

@@ -1,8 +1,7 @@
-"""The lines of a file that somebody else made, read one by one within limits.
+"""Read the lines of a file that someone else made, one by one within limits.
 
-Refused before anything is read: what is no regular file, or larger than allowed
-(`memory/files/bounded_read.py`).
-Refused while it is read: a line that does not end. The number of the line stands in the message.
+A file that is not regular or is too large (`memory/files/bounded_read.py`) is refused before it is
+read; a line that is too long is refused with its number.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ Progress = Callable[[int, int], None]
 
 
 def lines_of(path: Path, most: int, progress: Progress | None) -> Iterator[tuple[int, bytes]]:
-    """Yield (number, line) of each line that is not blank; the first one is numbered 1."""
+    """Yield (number, line) of each line that is not blank; the first line has number 1."""
     with _opened(path, most) as file:
         size = os.fstat(file.fileno()).st_size
         read = number = 0

@@ -1,10 +1,11 @@
-"""A thread written out: as Markdown to read, as JSON to work with (`docs/sessions.md` has its keys).
+"""Export a thread: as Markdown to read, as JSON to process (`docs/sessions.md` has its keys).
 
-Markdown: each message stands in a quotation, which whatever is left open inside it cannot outlive; one
-that could still act on what follows (HTML, link definitions) stands word for word in a fence longer
-than any inside. JSON says every character as it is kept and shows none that acts on a terminal.
+In Markdown each message is a block quote, which ends whatever is left open inside it; a message that
+could still affect what follows (HTML, link definitions) is put verbatim into a fence longer than any
+inside. JSON has every character as it is stored and none that affects a terminal.
 
-A file is readable by its owner alone and never written over another; a disk that fills leaves none.
+A file is readable by its owner alone and never overwrites another; a full disk leaves no partial
+file.
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ _FENCE = re.compile(r"`{3,}")
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~])")
 
 Gate = Callable[[str], str]
-"""What untrusted text passes before it is written for the eye: it takes away what acts unseen."""
+"""Cleans untrusted text before it is written for a reader: removes invisible control characters."""
 
 
 def to_json(told: Transcript) -> str:
-    """Return a thread as one JSON document, a key a line."""
+    """Return a thread as one JSON document, one key per line."""
     body = {
         "discern": "session",
         "version": VERSION,
@@ -117,7 +118,7 @@ def _marked(item: Difference, gate: Gate) -> Iterator[str]:
 
 
 def _message(text: str) -> str:
-    """Return a text as a quotation, or word for word in a fence where it could act on the rest."""
+    """Return a text as a block quote, or verbatim in a fence if it could affect the rest."""
     if not _ACTS.search(text):
         lines = text.strip("\n").split("\n")
         return "\n".join(f"> {line}".rstrip() for line in lines)
@@ -138,22 +139,22 @@ def _marks_on(told: Transcript, turn: Turn) -> list[Difference]:
 
 
 def written_as(told: Transcript, form: Form, gate: Gate) -> str:
-    """Return a thread in one of the two forms."""
+    """Return a thread in one of the two formats."""
     return to_json(told) if form == "json" else to_markdown(told, gate)
 
 
 def free_path(folder: Path, thread: str, form: Form) -> Path:
-    """Return a path in `folder`, named after a thread, at which nothing is yet."""
+    """Return an unused path in `folder`, named after a thread."""
     stem = re.sub(r"[^\w.-]+", "-", thread)[:_LONGEST_FILE_NAME].strip("-.") or "thread"
     names = (f"{stem}{f'-{number}' if number > 1 else ''}.{form}" for number in range(1, 10_000))
     return next(path for name in names if not (path := folder / name).exists())
 
 
 def write_session(journal: Journal, path: Path, text: str) -> Path:
-    """Write a file that is not there yet, noted in the journal; returns its absolute path.
+    """Write a new file, recorded in the journal; return its absolute path.
 
     Raises:
-        ThreadError: something is there, or it cannot be written; nothing was changed.
+        ThreadError: the path exists, or cannot be written; nothing was changed.
     """
     path = expanded(path).absolute()
     there = ThreadError("{path} is there already; name another file", path=path)

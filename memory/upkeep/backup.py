@@ -1,11 +1,11 @@
-"""Copies of the journal: made while it is in use, checked before they count, put back when needed.
+"""Backups of the journal: made while it is in use, verified, restored when needed.
 
-A backup is made beside its place, synced, read through and only then given its name: what has the name
-is whole. A restore puts nothing at risk: the copy is checked first, the journal that was there stays
-beside it as `….aside-<moment>` with its log, and the change is one rename. Killed in the middle, a
-restore leaves the old journal or the new one, and doing it again ends it. Refused while another process
-has the journal open, for that one would go on writing into the file that was put aside. Where the
-journal's name is a symbolic link, all this happens to the file it leads to, and the link stays.
+A backup is written to a temporary file, synced and read through before it is renamed: a file with the
+final name is complete. A restore risks nothing: the copy is verified first, the previous journal
+stays beside it as `….aside-<moment>` with its log, and the change is one rename. If a restore is
+killed, the old or the new journal is in place, and repeating it completes it. It is refused while
+another process has the journal open, which would go on writing to the old file. If the journal's path
+is a symbolic link, all this happens to its target, and the link stays.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _COPYING = "import shutil, sys; shutil.copy2(sys.argv[1], sys.argv[2])"
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What a restore put into force: how many turns and differences, and where the old journal is."""
+    """The result of a restore: the number of turns and differences, and where the old journal is."""
 
     turns: int
     differences: int
@@ -49,11 +49,11 @@ class Restored:
 
 
 def backup(journal: Journal, path: Path, *, force: bool = False) -> Path:
-    """Copy the journal, in use as it is, to one plain SQLite file; returns its absolute path.
+    """Copy the journal, even while in use, to one plain SQLite file; return its absolute path.
 
     Raises:
-        HomeError: `path` is there already (and not `force`), is the journal itself or cannot be
-            written; what stood there before still does.
+        HomeError: `path` exists (without `force`), is the journal itself or cannot be written; an
+            existing file is unchanged.
     """
     path = expanded(path).absolute()
     if path.exists() and not force:
@@ -63,7 +63,9 @@ def backup(journal: Journal, path: Path, *, force: bool = False) -> Path:
     unnoted: HomeError | None = None
     try:
         journal.exported_copies.note(path)
-    except HomeError as error:  # a full disk, say: then a copy on another is wanted all the more
+    except (
+        HomeError
+    ) as error:  # such as a full disk, when a copy on another disk is needed even more
         unnoted = error
     with _explained(f"cannot copy the journal to {path}"), whole(path) as part:
         copy_file(journal.path, part)
@@ -78,10 +80,10 @@ def backup(journal: Journal, path: Path, *, force: bool = False) -> Path:
 
 
 def counts(path: Path) -> tuple[int, int]:
-    """Read the journal's copy at `path` through; returns how many turns and differences it holds.
+    """Read the journal's copy at `path` completely; return its number of turns and differences.
 
     Raises:
-        HomeError: it is missing, damaged, no journal, or from a newer Discern.
+        HomeError: it is missing, damaged, not a journal, or from a newer Discern.
     """
     if not path.is_file():
         raise HomeError(
@@ -110,12 +112,12 @@ def counts(path: Path) -> tuple[int, int]:
 
 
 def restore(home: Home, path: Path) -> Restored:
-    """Put the copy at `path` in the place of the journal, which is kept aside.
+    """Replace the journal by the copy at `path`; the old journal is kept beside it.
 
     No `Journal` may be open in this process.
 
     Raises:
-        HomeError: the copy is not whole, or the journal is open in another process.
+        HomeError: the copy is not intact, or the journal is open in another process.
     """
     path, place = expanded(path).absolute(), real(home.journal)
     if place.exists() and path.exists() and path.samefile(place):
@@ -138,16 +140,16 @@ def restore(home: Home, path: Path) -> Restored:
 
 
 def asides(place: Path) -> list[Path]:
-    """Return the journals that were put aside by a restore, the oldest first."""
+    """Return the old journals that restores have kept, oldest first."""
     place = real(place)
     found = place.parent.glob(f"{place.name}.aside-*")
     return sorted(path for path in found if not path.name.endswith((LOG, SHARED)))
 
 
 def _put_aside(place: Path) -> Path | None:
-    """Give the journal and its log a second name, then take the log away from the first.
+    """Give the journal and its log a second name, then remove the log under the first.
 
-    The log of the old file must be gone before the new file has the name: SQLite would replay it there.
+    The old log must be gone before the new file has the name: SQLite would replay it there.
     """
     log = log_of(place)
     parts = [log] if log.exists() and log.stat().st_size else []
@@ -175,7 +177,7 @@ def _second_name(path: Path, other: Path) -> None:
 
 @contextmanager
 def _held(place: Path) -> Iterator[None]:
-    """Have the journal to ourselves, where there is one."""
+    """Lock the journal, if there is one, so that no other process has it open."""
     if not place.exists():
         yield
         return

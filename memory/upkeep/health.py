@@ -1,8 +1,8 @@
-"""Check whether the memory is intact, and restore a copy (copies: `memory/upkeep/backup.py`).
+"""Check whether the memory is intact.
 
-`check` reads everything once and changes nothing. What it finds is said in one sentence with the
-command that mends it; an `error` is lost or wrong data, a `warning` what may become so or costs recall,
-a `note` what is good to know.
+`check` reads everything once and changes nothing. Each finding is one sentence and the command that
+fixes it; an `error` is lost or wrong data, a `warning` may become so or impairs recall, a `note` is
+for information.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _REBUILD = "`discern memory rebuild` makes it anew"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was found, and what to do about it ("" when nothing needs to be)."""
+    """One finding, and what to do about it ("" if nothing)."""
 
     level: Literal["error", "warning", "note"]
     sentence: str
@@ -44,14 +44,14 @@ class Finding:
 
 
 def check(home: Home, journal: Journal, index: Index | None = None) -> tuple[Finding, ...]:
-    """Return what is wrong or worth knowing; empty when all is well. `index` None is not looked at."""
+    """Return what is wrong or worth knowing; empty if all is well. `index` is optional."""
     found: list[Finding] = []
     for look in (_file, _rows, _links, _words):
         try:
             found += look(journal)
         except HomeError as error:
             found.append(Finding("error", str(error), _RESTORE))
-            break  # what follows would stumble over the same damage
+            break  # the other checks would fail on the same damage
     else:
         found += _index(journal, index)
         found += _waiting(journal)
@@ -69,7 +69,7 @@ def _file(journal: Journal) -> Iterator[Finding]:
 
 
 def _rows(journal: Journal) -> Iterator[Finding]:
-    """Every difference and turn is read; a span must be where its quote says."""
+    """Read every difference and turn; a span must be where its quote says."""
     unreadable: list[str] = []
     misplaced: list[str] = []
     for item in _differences(journal, unreadable):
