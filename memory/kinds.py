@@ -98,7 +98,7 @@ def kinds(home: Home | None = None) -> dict[str, Kind]:
     return _kinds(_own(home))
 
 
-def forget_read() -> None:
+def clear_kinds_cache() -> None:
     """Clear the cache, so that the user's file is read again."""
     _kinds.cache_clear()
     _names.cache_clear()
@@ -110,7 +110,7 @@ def find_kind(text: str) -> Kind | None:
     return kinds()[name] if name else None
 
 
-def kind_meant(word: str, *, alone: bool) -> str | None:
+def nearest_kind(word: str, *, alone: bool) -> str | None:
     """Return the kind that a misspelt word probably means; None for an ordinary word of a note.
 
     A `family/type` is compared where its family is almost known; a word that stands `alone` with all

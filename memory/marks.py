@@ -83,7 +83,7 @@ def make_mark(
         surprisal=turn.mean_surprisal,
         next_surprisal=next_surprisal,
     )
-    _refuse_what_teaches_nothing(difference)
+    _refuse_useless(difference)
     return replace(difference, state=_fresh(difference))
 
 
@@ -121,7 +121,7 @@ def change_mark(  # noqa: PLR0913 - any field of a mark can be changed alone
     )
     if new == old:
         return old
-    _refuse_what_teaches_nothing(new)
+    _refuse_useless(new)
     # Notes and kinds are not trained on, so the state stays.
     state = old.state if new.fingerprint == old.fingerprint else _fresh(new)
     return replace(new, version=old.version + 1, edited=now(), state=state)
@@ -146,7 +146,7 @@ def contradict(one: Difference, other: Difference) -> bool:
     return ours is None or theirs is None or (ours.start < theirs.end and theirs.start < ours.end)
 
 
-def _refuse_what_teaches_nothing(difference: Difference) -> None:
+def _refuse_useless(difference: Difference) -> None:
     sounds, span = difference.contrast.sounds, difference.span
     the_same = bool(sounds) and (sounds or "").strip() == difference.replied.strip()
     if difference.moment is Moment.HOLD:

@@ -45,7 +45,7 @@ def require_moment(text: str) -> Moment:
     """
     if moment := find_moment(text):
         return moment
-    near = moment_meant(text)
+    near = nearest_moment(text)
     hint = (
         Sentence("did you mean {near}?", near=near)
         if near
@@ -54,7 +54,7 @@ def require_moment(text: str) -> Moment:
     raise MarkError("{text!r} is not a moment; {hint}", text=text[:40], hint=hint)
 
 
-def moment_meant(word: str) -> str | None:
+def nearest_moment(word: str) -> str | None:
     """Return the name of the moment that a misspelt word probably means; None if there is none."""
     word = plain(word).rstrip(_ENDS)
     return next((name for name in _NAMES if nearly(word, name)), None)
@@ -67,7 +67,7 @@ def nearly(word: str, name: str) -> bool:
     return slips(word, name, 2 if len(name) >= _LONG else 1)
 
 
-def unsaid_moment(*, sounds: str | None, note: str | None, of_kind: Moment | None) -> Moment:
+def default_moment(*, sounds: str | None, note: str | None, of_kind: Moment | None) -> Moment:
     """Return the moment of a mark that does not name one.
 
     It is the moment of its kind; else an error if a better answer is given or the note calls the

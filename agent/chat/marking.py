@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from memory.difference import Difference, Moment, Turn, Untaught, now
 from memory.errors import MarkError
-from memory.files.disk_reserve import with_room
+from memory.files.disk_reserve import with_reserve
 from memory.i18n.i18n import tr
 from memory.journal.journal import Journal
 from memory.journal.threads import LAST_THREAD
-from memory.kinds import find_kind, in_words, kind_meant
+from memory.kinds import find_kind, in_words, nearest_kind
 from memory.marks import MarkRequest
-from memory.moments import find_moment, moment_meant, unsaid_moment
+from memory.moments import default_moment, find_moment, nearest_moment
 from memory.sentence import Sentence
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
@@ -224,7 +224,7 @@ def forget(home: Home, memory: Memory, prefix: str) -> Difference:
         erase_thread(home.checkpoints, difference.thread)
     erase_from_runs(home, memory.history(difference.id))
     sweep(home, memory.journal)
-    return with_room(home.journal, lambda: memory.forget(difference.id))
+    return with_reserve(home.journal, lambda: memory.forget(difference.id))
 
 
 _LINES = re.compile(r"(?:^|\s)(missed|lost):\s*", re.IGNORECASE)
@@ -235,7 +235,7 @@ def parse_mark(text: str) -> MarkRequest:
     """Parse `[error|surprise|hold] [kind] [note] [missed: …] [lost: …] [=> how it should sound]`.
 
     Return the keyword arguments of `Marks.add`. A kind is a family (`tactical`), `family/type`, or a
-    type without further words. A missing moment is chosen by `memory.moments.unsaid_moment`. Text in
+    type without further words. A missing moment is chosen by `memory.moments.default_moment`. Text in
     quotes is always a note.
 
     Raises:
@@ -247,7 +247,7 @@ def parse_mark(text: str) -> MarkRequest:
     moment = find_moment(first)
     if moment is not None:
         rest = remaining.strip()
-    elif near := moment_meant(first):
+    elif near := nearest_moment(first):
         raise MarkError(
             "{first!r} is not a moment; did you mean {near}? Put a note that begins with it "
             "in quotes",
@@ -260,7 +260,7 @@ def parse_mark(text: str) -> MarkRequest:
         rest = remaining.strip()
     else:
         kind = None
-        if near := kind_meant(first, alone=not remaining):
+        if near := nearest_kind(first, alone=not remaining):
             raise MarkError(
                 "there is no kind of difference called {first!r}; did you mean {near}? Put "
                 "a note that begins with it in quotes",
@@ -279,7 +279,7 @@ def parse_mark(text: str) -> MarkRequest:
     sounds = (after.removeprefix(" ") if after.strip() else "") if arrow else None
     of_kind = kind.moment if kind else None
     return MarkRequest(
-        moment or unsaid_moment(sounds=sounds, note=note, of_kind=of_kind),
+        moment or default_moment(sounds=sounds, note=note, of_kind=of_kind),
         kind=kind.name if kind else None,
         note=note or None,
         missed=lines.get("missed"),

@@ -19,7 +19,7 @@ from agent.chat.checkpoints import erase_thread
 from agent.forget.residual_copies import files_since, sweep
 from agent.forget.scrubbing import erase_talk_from_runs, unfinished
 from memory.errors import HomeError
-from memory.files.disk_reserve import is_full, with_room
+from memory.files.disk_reserve import is_full, with_reserve
 from memory.journal.journal import Journal
 from memory.memory import Memory
 from memory.settings.paths import Home
@@ -73,7 +73,7 @@ def delete(home: Home, memory: Memory, thread: str) -> Deleted:
     except HomeError as error:
         if not is_full(error):
             raise
-        with_room(home.journal, lambda: journal.threads.delete_gradually(thread))
+        with_reserve(home.journal, lambda: journal.threads.delete_gradually(thread))
         journal.threads.delete(thread)
     memory.refresh()
     files = files_since(home, journal, turns[0].at)

@@ -27,7 +27,7 @@ _FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_S
 Done = TypeVar("Done")
 
 
-def keep_room(journal: Path) -> None:
+def reserve_space(journal: Path) -> None:
     """Reserve the space beside a journal; failing to do so is not an error."""
     with suppress(OSError):
         place = _place(journal)
@@ -35,7 +35,7 @@ def keep_room(journal: Path) -> None:
             write_whole(place, bytes(ROOM), new=True)
 
 
-def with_room(journal: Path, work: Callable[[], Done]) -> Done:
+def with_reserve(journal: Path, work: Callable[[], Done]) -> Done:
     """Return what `work` returns; on a full disk, release the reserve and try once more.
 
     Raises:

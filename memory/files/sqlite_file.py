@@ -190,7 +190,7 @@ class FileWatch:
 _WATCHES: set[FileWatch] = set()
 
 
-def lost_here(path: Path) -> bool:
+def open_without_log(path: Path) -> bool:
     """Whether this process has the file at `path` open without its log: SQLite cannot reopen it."""
     found = identity(path)
     return any(watch.file == found and watch.moved for watch in tuple(_WATCHES))

@@ -43,7 +43,7 @@ from memory.files.sqlite_file import (
     create,
     identity,
     log_of,
-    lost_here,
+    open_without_log,
     real,
 )
 from memory.journal.schema import copies, is_journal, migrate
@@ -255,7 +255,7 @@ def _opened(path: Path) -> tuple[sqlite3.Connection, FileWatch]:
     """Open the file at `path`; try again if another process replaces it meanwhile."""
     for _ in range(_TRIES):
         _refuse_emptied(path)
-        if lost_here(path):
+        if open_without_log(path):
             raise HomeError(lost(path, None))
         create(path)
         before = identity(path)

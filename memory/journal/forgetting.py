@@ -57,7 +57,7 @@ class Forgetting:
             ).fetchone()
             if shared is None:
                 connection.execute("delete from turns where id = ?", (difference.turn,))
-                self._leave_out_of_talk(connection, difference)
+                self._remove_from_conversations(connection, difference)
             connection.execute(
                 "delete from quarantine where case when json_valid(body) then "
                 "json_extract(body, '$.asked') = ? and json_extract(body, '$.replied') = ? end",
@@ -87,7 +87,7 @@ class Forgetting:
             connection.execute("delete from facts where name = 'to fold'")
         return True
 
-    def _leave_out_of_talk(self, connection: sqlite3.Connection, gone: Difference) -> None:
+    def _remove_from_conversations(self, connection: sqlite3.Connection, gone: Difference) -> None:
         """Remove the forgotten turn from the conversations stored with other marks."""
         for row in connection.execute(
             "select id, before from differences where thread = ? and before != '[]'",

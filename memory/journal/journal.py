@@ -11,7 +11,7 @@ import sqlite3
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from memory.files.disk_reserve import keep_room
+from memory.files.disk_reserve import reserve_space
 from memory.journal.branches import Branches
 from memory.journal.database import Database
 from memory.journal.differences import Differences
@@ -58,7 +58,7 @@ class Journal:
         try:
             self.stems.refresh()
             self.forgetting.purge()
-            keep_room(path)
+            reserve_space(path)
         except BaseException:
             self.close()
             raise

@@ -186,11 +186,11 @@ class Threads:
         with self._database.transaction() as connection:
             gone = self._turns.in_thread(name)
             marked = {item.turn for item in self._differences.on_turns([turn.id for turn in gone])}
-            self._let_marks_go(connection, name)
-            _out_of_quarantine(connection, gone, marked)
+            self._detach_marks(connection, name)
+            _remove_from_quarantine(connection, gone, marked)
             connection.execute("delete from turns where thread = ?", (name,))
             connection.execute("delete from heads where thread = ?", (name,))
-            self._speak_elsewhere(connection, name)
+            self._reset_last_thread(connection, name)
             count_change(connection)
             require_purge(connection)
         self._forgetting.purge()
@@ -203,13 +203,13 @@ class Threads:
         shorter, and deleting can continue.
         """
         with self._database.transaction() as connection:
-            self._let_marks_go(connection, name)
+            self._detach_marks(connection, name)
         while some := self._turns.in_thread(name, limit=_AT_ONCE):
             with self._database.transaction() as connection:
                 marked = {
                     item.turn for item in self._differences.on_turns([turn.id for turn in some])
                 }
-                _out_of_quarantine(connection, some, marked)
+                _remove_from_quarantine(connection, some, marked)
                 connection.executemany(
                     "delete from turns where id = ?", [(turn.id,) for turn in reversed(some)]
                 )
@@ -231,7 +231,7 @@ class Threads:
     def _has_thread(self, name: str) -> bool:
         return bool(self._database.rows("select 1 from turns where thread = ? limit 1", (name,)))
 
-    def _let_marks_go(self, connection: sqlite3.Connection, name: str) -> None:
+    def _detach_marks(self, connection: sqlite3.Connection, name: str) -> None:
         """Detach the marks of a thread.
 
         The thread's name and the conversation before them are removed, except for the system prompt.
@@ -256,7 +256,7 @@ class Threads:
                     (json.dumps(body), row["id"], version["version"]),
                 )
 
-    def _speak_elsewhere(self, connection: sqlite3.Connection, name: str) -> None:
+    def _reset_last_thread(self, connection: sqlite3.Connection, name: str) -> None:
         """If the deleted thread was the last one used, make the latest remaining one the last."""
         if self._database.rows(
             "select 1 from facts where name = ? and value = ?", (LAST_THREAD, name)
@@ -302,7 +302,9 @@ def _alone(before: list[list[str]]) -> list[list[str]]:
     return [message for message in before if message[0] == "system"]
 
 
-def _out_of_quarantine(connection: sqlite3.Connection, gone: list[Turn], marked: set[str]) -> None:
+def _remove_from_quarantine(
+    connection: sqlite3.Connection, gone: list[Turn], marked: set[str]
+) -> None:
     """Remove these turns from pending imports.
 
     These are the records of a turn that nobody marked here, and turns in the conversation before

@@ -82,7 +82,7 @@ def search(
     ranks: dict[str, float] = {}
     near = index.nearest(text, CANDIDATES) if index is not None else []
     for side in (
-        journal.stems.search(_telling(query, journal), CANDIDATES),
+        journal.stems.search(_rare_stems(query, journal), CANDIDATES),
         [key for key, _ in near],
     ):
         for rank, identity in enumerate(side):
@@ -91,7 +91,7 @@ def search(
     found = [item for item in journal.differences.by_ids(candidates) if item.superseded_by is None]
     scored = _score(text, query, found, journal, embedder)
     if index is not None and index.reads_sense:
-        scored = _with_sense(scored, dict(near))
+        scored = _with_model_cosines(scored, dict(near))
     scored = _with_numbers(text, scored)
     # Newer first among near equals: a later mark on the same subject is the user's last word.
     latest = max((item.at for item in found), default=now())
@@ -115,7 +115,7 @@ def _gain(difference: Difference, latest: datetime) -> float:
     return RECENCY * recent + USE * used + PIN * difference.pinned
 
 
-def _with_sense(scored: Sequence[Recalled], cosines: Mapping[str, float]) -> list[Recalled]:
+def _with_model_cosines(scored: Sequence[Recalled], cosines: Mapping[str, float]) -> list[Recalled]:
     """Raise the relevance to at least that seen by an embedding model."""
 
     def seen(item: Recalled) -> float:
@@ -136,7 +136,7 @@ def _with_numbers(text: str, scored: Sequence[Recalled]) -> list[Recalled]:
     ]
 
 
-def _telling(query: Sequence[str], journal: Journal) -> list[str]:
+def _rare_stems(query: Sequence[str], journal: Journal) -> list[str]:
     """Return the stems worth looking up: the rarest first, until they match enough differences.
 
     A stem that no difference has is replaced by those that it may be a typo or a form of.

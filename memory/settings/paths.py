@@ -145,7 +145,7 @@ def private_folder(path: Path) -> None:
         path.chmod(_PRIVATE)  # a umask may have left less
 
 
-def keep_to_ourselves() -> None:
+def set_private_umask() -> None:
     """Set the umask so that what this process and its children write is readable by the owner alone.
 
     For our own programs; a library does not change the umask of its host.
@@ -154,7 +154,7 @@ def keep_to_ourselves() -> None:
     _theirs = os.umask(0o077)
 
 
-def persons_umask() -> int:
+def user_umask() -> int:
     """Return the umask that the user has set, for their editor and browser."""
     return _theirs
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from memory.errors import MarkError, SettingsError
-from memory.kinds import find_kind, forget_read, kinds, require_kind
+from memory.kinds import clear_kinds_cache, find_kind, kinds, require_kind
 from memory.marks import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
@@ -66,7 +66,7 @@ def test_a_kind_is_found_by_either_name_in_any_case() -> None:
     assert len(str(refused.value)) < 200
 
 
-def test_ones_own_kinds_stand_beside_the_thirty(
+def test_user_kinds_are_added_to_the_thirty(
     home: Home, settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     own(home, OWN)
@@ -89,7 +89,7 @@ def test_a_kind_whose_file_was_removed_is_still_shown(
     with Memory.open(home, settings, dense=False) as memory:
         identity = memory.mark(make_turn(), MarkRequest("error", kind="clause", sounds="So.")).id
     path.unlink()
-    forget_read()
+    clear_kinds_cache()
     assert find_kind("clause") is None
     assert run(["memory", "show", identity]) == 0
     assert "legal/clause" in capsys.readouterr().out

@@ -42,13 +42,13 @@ def test_a_kind_or_note_needs_no_new_training(memory: Memory) -> None:
     assert memory.edit(item.id, moment="hold", sounds="").state is State.WAITING
 
 
-def test_an_edit_that_takes_the_contrast_away_leaves_a_bare_mark(memory: Memory) -> None:
+def test_removing_the_contrast_leaves_a_bare_mark(memory: Memory) -> None:
     item = memory.mark(make_turn(), MarkRequest("error", sounds="Lutz."))
     assert memory.edit(item.id, sounds="").state is State.BARE
     assert memory.edit(item.id, lost="the city").state is State.WAITING
 
 
-def test_an_edit_that_changes_nothing_makes_no_version(memory: Memory) -> None:
+def test_an_edit_without_changes_creates_no_version(memory: Memory) -> None:
     item = memory.mark(make_turn(), MarkRequest("error", sounds="Lutz."))
     assert memory.edit(item.id, sounds="Lutz.", note=" ") == item
     assert memory.history(item.id) == [item]
@@ -74,7 +74,7 @@ def test_an_edit_is_refused_as_a_mark_would_be(
     assert memory.history(item.id) == [item]
 
 
-def test_a_mark_knows_the_talk_before_it_and_its_surprise(memory: Memory) -> None:
+def test_a_mark_stores_the_conversation_before_it_and_its_surprisal(memory: Memory) -> None:
     for number in range(3):
         memory.journal.turns.add(make_turn(f"question {number}"))
     memory.journal.turns.add(make_turn("elsewhere", thread="other"))
@@ -90,7 +90,7 @@ def test_a_mark_knows_the_talk_before_it_and_its_surprise(memory: Memory) -> Non
     assert memory.journal.differences.get(item.id) == item
 
 
-def test_the_surprise_of_the_next_words_comes_in_later(memory: Memory) -> None:
+def test_the_surprisal_of_the_next_message_is_added_later(memory: Memory) -> None:
     turn = make_turn()
     memory.journal.turns.add(turn)
     item = memory.mark(turn, MarkRequest("error", sounds="Lutz."))
@@ -99,7 +99,7 @@ def test_the_surprise_of_the_next_words_comes_in_later(memory: Memory) -> None:
     assert memory.journal.differences.get(item.id).next_surprisal == 3.25
 
 
-def test_of_a_long_talk_the_latest_whole_turns_are_kept(memory: Memory) -> None:
+def test_the_latest_turns_of_a_long_conversation_are_stored(memory: Memory) -> None:
     for number in range(9):
         memory.journal.turns.add(make_turn(f"{number} " + "long " * 400))
     turn = make_turn()
@@ -111,7 +111,7 @@ def test_of_a_long_talk_the_latest_whole_turns_are_kept(memory: Memory) -> None:
     assert sum(len(message.content) for message in before) <= 8_000
 
 
-def test_what_is_superseded_is_listed_but_neither_recalled_nor_counted(memory: Memory) -> None:
+def test_superseded_differences_are_listed_but_neither_recalled_nor_counted(memory: Memory) -> None:
     old = memory.mark(
         make_turn("What is the capital of Zubrowka?"), MarkRequest("error", sounds="Lutz.")
     )
@@ -128,7 +128,7 @@ def test_what_is_superseded_is_listed_but_neither_recalled_nor_counted(memory: M
     assert [item.difference for item in found] == [new]
 
 
-def test_nothing_supersedes_itself_not_even_in_a_circle(memory: Memory) -> None:
+def test_a_difference_cannot_supersede_itself_even_in_a_circle(memory: Memory) -> None:
     one, two, three = (
         memory.mark(make_turn(), MarkRequest("error", sounds=str(n))) for n in range(3)
     )
@@ -142,7 +142,7 @@ def test_nothing_supersedes_itself_not_even_in_a_circle(memory: Memory) -> None:
         memory.supersede(one.id, "nothing")
 
 
-def test_pins_and_uses_are_kept_and_are_no_versions(memory: Memory) -> None:
+def test_pins_and_uses_create_no_versions(memory: Memory) -> None:
     item = memory.mark(make_turn(), MarkRequest(Moment.HOLD))
     assert memory.pin(item.id).pinned
     assert memory.journal.differences.get(item.id).pinned

@@ -24,7 +24,7 @@ from tests.support.unicode_texts import texts
 COUNT = 150
 
 
-def test_what_is_quoted_for_a_prompt_can_be_taken_back_and_begins_no_line_and_no_mark() -> None:
+def test_quoting_for_a_prompt_is_reversible_and_safe() -> None:
     for text in texts(1, 3000):
         data = quoted(text)
         assert unquoted(data) == text
@@ -75,7 +75,7 @@ def test_a_mark_comes_back_unchanged_from_journal_export_and_import(
             )  # fmt: skip
 
 
-def test_a_field_is_kept_as_it_is_or_refused() -> None:
+def test_a_field_is_stored_unchanged_or_refused() -> None:
     for text in texts(3, 2000):
         assert clean_field("note", text) == text
     assert clean_field("note", " \n\t") is None

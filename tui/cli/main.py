@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import click
 
 from memory.errors import DiscernError
-from memory.settings.paths import keep_to_ourselves
+from memory.settings.paths import set_private_umask
 from tui.cli.completion_values import model_files, threads
 from tui.terminal.printing import echo
 from tui.terminal.signals import Ended, heed
@@ -196,7 +196,7 @@ def main() -> None:
     if sys.platform == "win32":
         echo("discern: Windows is not supported. Run Discern in WSL 2.", err=True)
         sys.exit(2)
-    keep_to_ourselves()
+    set_private_umask()
     _have_streams()
     heed()
     sys.exit(run())

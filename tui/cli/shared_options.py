@@ -37,12 +37,12 @@ class MomentName(click.Choice):  # type: ignore[type-arg]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the English name."""
-        from memory.moments import find_moment, moment_meant
+        from memory.moments import find_moment, nearest_moment
 
         if moment := find_moment(str(value)):
             return moment.value
         known = ", ".join(map(repr, self.choices))
-        near = moment_meant(str(value))
+        near = nearest_moment(str(value))
         hint = f"; did you mean {near}?" if near else "."
         self.fail(f"{value!r} is not one of {known}{hint}", param, ctx)
 

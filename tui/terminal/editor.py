@@ -23,7 +23,7 @@ from filelock import lock_descriptor
 from memory.errors import FileError, HomeError, SettingsError
 from memory.files.bounded_read import read_text
 from memory.sentence import Sentence
-from memory.settings.paths import Home, persons_umask, private_folder
+from memory.settings.paths import Home, private_folder, user_umask
 
 USUAL = ("nano", "vim", "vi")
 NAME = "draft.md"
@@ -89,7 +89,7 @@ def edited(draft: str, command: list[str], drafts: Path) -> str:
             call = [*command, str(path)]
             # The editor holds the lock, too: it may outlive the chat.
             code = subprocess.run(
-                call, check=False, umask=persons_umask(), pass_fds=[] if lock is None else [lock]
+                call, check=False, umask=user_umask(), pass_fds=[] if lock is None else [lock]
             ).returncode
         except OSError as error:
             raise SettingsError(

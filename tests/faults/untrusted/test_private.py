@@ -17,9 +17,9 @@ from tests.support.processes import ROOT
 
 AT_ONCE = """
 import json, sys
-from memory.settings.paths import keep_to_ourselves
+from memory.settings.paths import set_private_umask
 from tui.cli.main import run
-keep_to_ourselves()
+set_private_umask()
 for words in json.loads(sys.argv[1]):
     assert run(words) in (0, 1), words
 """

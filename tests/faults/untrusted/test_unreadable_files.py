@@ -182,7 +182,7 @@ def test_a_damaged_report_that_is_asked_for_is_named_with_the_cause(
 def test_a_damaged_file_of_the_persons_is_named_and_nothing_is_lost(
     home: Home, capsys: pytest.CaptureFixture[str], name: str, damage: str
 ) -> None:
-    kinds.forget_read()
+    kinds.clear_kinds_cache()
     path = home.config / name
     DAMAGES[damage](path)
     assert run(["memory", "list"]) == 2
@@ -191,7 +191,7 @@ def test_a_damaged_file_of_the_persons_is_named_and_nothing_is_lost(
     assert str(path) in said
     assert len(said.splitlines()) == 1
     path.rename(path.with_name("aside"))
-    kinds.forget_read()
+    kinds.clear_kinds_cache()
     assert run(["memory", "list"]) == 0
     assert WORDS in capsys.readouterr().out
 

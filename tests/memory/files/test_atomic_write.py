@@ -34,7 +34,7 @@ def umask(request: pytest.FixtureRequest) -> Iterator[int]:
     os.umask(before)
 
 
-def test_what_is_written_is_private_whatever_the_umask(umask: int, folder: Path) -> None:
+def test_written_files_are_private_whatever_the_umask(umask: int, folder: Path) -> None:
     folder.chmod(0o755)
     write_whole(folder / "marks.jsonl", "é\n")
     with atomic_write.whole(folder / "peft") as part:
@@ -49,7 +49,7 @@ def test_what_is_written_is_private_whatever_the_umask(umask: int, folder: Path)
     assert sorted(item.name for item in folder.iterdir()) == ["marks.jsonl", "peft"]
 
 
-def test_a_block_that_fails_leaves_what_was_there_and_nothing_else(folder: Path) -> None:
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(folder: Path) -> None:
     path = folder / "file"
     path.write_text("old")
     with pytest.raises(RuntimeError), atomic_write.whole(path) as part:
@@ -59,7 +59,7 @@ def test_a_block_that_fails_leaves_what_was_there_and_nothing_else(folder: Path)
     assert list(folder.iterdir()) == [path]
 
 
-def test_a_folder_takes_the_place_of_a_folder_and_new_refuses_a_name_that_is_taken(
+def test_a_folder_replaces_a_folder_unless_it_must_be_new(
     folder: Path,
 ) -> None:
     for word in ("one", "two"):
@@ -80,7 +80,7 @@ def test_a_device_is_not_replaced_by_a_file(folder: Path) -> None:
     assert (folder / "link").is_symlink()
 
 
-def test_a_link_keeps_what_it_led_to(folder: Path) -> None:
+def test_the_target_of_a_link_is_unchanged(folder: Path) -> None:
     (folder / "elsewhere").write_text("theirs")
     (folder / "link").symlink_to(folder / "elsewhere")
     write_whole(folder / "link", "ours")
@@ -88,7 +88,7 @@ def test_a_link_keeps_what_it_led_to(folder: Path) -> None:
     assert (folder / "link").read_text() == "ours"
 
 
-def test_what_a_living_writer_holds_is_not_swept_and_what_a_killed_one_left_is(
+def test_only_leftovers_of_killed_writers_are_swept(
     folder: Path,
 ) -> None:
     held = """
@@ -119,14 +119,14 @@ with whole(Path(sys.argv[1])) as part:
     assert list(folder.iterdir()) == []
 
 
-def test_the_next_writer_sweeps_what_a_killed_one_left(folder: Path) -> None:
+def test_the_next_writer_sweeps_leftovers(folder: Path) -> None:
     left = folder / ".discern-0123456789abcdef"
     (left / "inner").mkdir(parents=True)
     write_whole(folder / "file", "new")
     assert list(folder.iterdir()) == [folder / "file"]
 
 
-def test_a_sweep_follows_no_link_and_takes_nothing_of_another_name(folder: Path) -> None:
+def test_a_sweep_follows_no_links_and_removes_no_other_names(folder: Path) -> None:
     outside, inside = folder / "outside", folder / "inside"
     for folder in (outside, inside, inside / ".discern-short", inside / ".discern-cache"):
         folder.mkdir()
@@ -169,7 +169,7 @@ def killed(do: Callable[[], object], number: int) -> bool:
 
 
 @pytest.mark.parametrize("new", [False, True])
-def test_killed_at_any_call_the_old_file_or_the_new_one_is_there(folder: Path, new: bool) -> None:
+def test_a_killed_write_leaves_the_old_or_the_new_file(folder: Path, new: bool) -> None:
     path = folder / "file"
     number = 0
     while True:

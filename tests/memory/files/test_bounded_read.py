@@ -68,7 +68,7 @@ DIGITS = "9" * 5_000
 
 @pytest.mark.parametrize("name", UNREADABLE)
 @pytest.mark.parametrize("read", [read_text, read_json, read_toml])
-def test_what_is_no_file_to_read_is_refused_with_its_path_cause_and_mend(
+def test_unreadable_files_are_refused_with_path_cause_and_fix(
     tmp_path: Path, read: Callable[[Path], object], name: str
 ) -> None:
     make, said = UNREADABLE[name]
@@ -134,7 +134,7 @@ def test_toml_beyond_the_limits_is_refused(text: str, said: str) -> None:
         parse_toml(text)
 
 
-def test_what_is_within_the_limits_comes_through_as_it_is() -> None:
+def test_values_within_the_limits_are_read_unchanged() -> None:
     deep = "[" * DEPTH + "]" * DEPTH
     assert str(parse_json(deep)) == deep
     assert parse_json(b'\xef\xbb\xbf{"a": 12345678901234567890123}') == {
@@ -145,7 +145,7 @@ def test_what_is_within_the_limits_comes_through_as_it_is() -> None:
         parse_object("[]")
 
 
-def test_lines_that_hold_no_object_are_left_out(tmp_path: Path) -> None:
+def test_lines_without_an_object_are_skipped(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     lines = [
         '\ufeff{"a": 1}',
@@ -165,7 +165,7 @@ def test_lines_that_hold_no_object_are_left_out(tmp_path: Path) -> None:
 
 def person_file(home: Home, name: str) -> tuple[Path, Callable[[], object]]:
     """Return one of the person's files, and what reads it."""
-    kinds_module.forget_read()
+    kinds_module.clear_kinds_cache()
     if name == "config.toml":
         return home.settings_file, lambda: read_settings(home)
     return home.config / name, lambda: kinds(home)
@@ -173,7 +173,7 @@ def person_file(home: Home, name: str) -> tuple[Path, Callable[[], object]]:
 
 @pytest.mark.parametrize("name", ["config.toml", "kinds.toml"])
 @pytest.mark.parametrize("what", UNREADABLE)
-def test_a_file_of_the_persons_that_is_none_is_refused(home: Home, name: str, what: str) -> None:
+def test_a_user_file_that_is_not_a_file_is_refused(home: Home, name: str, what: str) -> None:
     make, said = UNREADABLE[what]
     if what == "nothing that may be read" and os.geteuid() == 0:
         pytest.skip("root may read everything")
@@ -204,7 +204,7 @@ def test_settings_and_kinds_beyond_the_limits_are_refused(
     assert len(str(caught.value)) < 400
 
 
-def test_a_byte_order_mark_before_settings_and_kinds_does_no_harm(home: Home) -> None:
+def test_a_byte_order_mark_in_settings_and_kinds_is_ignored(home: Home) -> None:
     path, _read = person_file(home, "kinds.toml")
     path.write_text('[tactical.mine]\nshows = "x"\n', encoding="utf-8-sig")
     assert "tactical/mine" in kinds(home)
@@ -225,7 +225,7 @@ def test_a_nul_in_a_setting_is_refused_with_its_key(home: Home, key: str) -> Non
     assert "\0" not in str(caught.value)
 
 
-def test_a_value_that_is_refused_is_shown_in_short(home: Home) -> None:
+def test_a_refused_value_is_shown_shortened(home: Home) -> None:
     home.settings_file.write_text(f'[night]\nkeep = "{"x" * 100_000}"\n')
     with pytest.raises(SettingsError, match=r"night\.keep = 'xx") as caught:
         read_settings(home)
@@ -272,7 +272,7 @@ def readings(path: Path) -> Iterator[str]:
             yield f"{path.relative_to(ROOT)}:{node.lineno}: {said[:90]}"
 
 
-def test_nothing_reads_files_of_others_but_the_reader() -> None:
+def test_files_of_others_are_read_by_the_bounded_reader_only() -> None:
     found = [
         place
         for room in ("memory", "agent", "trainer", "tui")

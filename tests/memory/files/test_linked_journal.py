@@ -42,7 +42,7 @@ def test_restore_through_a_symbolic_link_keeps_the_link(
         assert len(journal.differences.all()) == 2
 
 
-def test_a_linked_journal_is_watched_where_it_is(home: Home, linked: Path) -> None:
+def test_the_target_of_a_linked_journal_is_watched(home: Home, linked: Path) -> None:
     with Journal(home.journal) as journal:
         journal.differences.add(make_difference())
         linked.with_name("marks.db-wal").unlink()
@@ -50,7 +50,7 @@ def test_a_linked_journal_is_watched_where_it_is(home: Home, linked: Path) -> No
             journal.differences.add(make_difference())
 
 
-def test_a_link_that_is_led_elsewhere_is_noticed(home: Home, linked: Path) -> None:
+def test_a_redirected_link_is_noticed(home: Home, linked: Path) -> None:
     with Journal(home.journal) as journal:
         home.journal.unlink()
         home.journal.symlink_to(linked.with_name("other.db"))

@@ -59,7 +59,7 @@ def openings() -> Iterator[tuple[str, str]]:
                     yield path.relative_to(ROOT).as_posix(), ast.unparse(node)
 
 
-def test_no_code_but_sqlite_opens_the_journals_the_checkpoints_or_chromas_files() -> None:
+def test_only_sqlite_opens_database_files() -> None:
     found = list(openings())
     assert len(found) > 50
     assert {where for where, call in found if call.startswith("sqlite3.connect")} == {
@@ -73,7 +73,7 @@ def test_no_code_but_sqlite_opens_the_journals_the_checkpoints_or_chromas_files(
     assert [(where, call) for where, call in ours if ".open(home, " not in call] == []
 
 
-def test_a_file_that_the_open_journal_consists_of_is_not_read_in_or_written_over(
+def test_files_of_the_open_journal_are_neither_imported_nor_overwritten(
     home: Home, settings: Settings
 ) -> None:
     with Memory.open(home, settings, dense=False) as memory:
@@ -110,9 +110,7 @@ def modes(folder: Path, pattern: str) -> set[int]:
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o077, 0o277, 0o777])
-def test_the_journal_and_the_checkpoints_are_for_their_owner_alone_whatever_the_umask(
-    home: Home, tmp_path: Path, mask: int
-) -> None:
+def test_databases_are_private_whatever_the_umask(home: Home, tmp_path: Path, mask: int) -> None:
     with umask(mask), Journal(home.journal) as journal, checkpoints(home.checkpoints):
         journal.differences.add(make_difference())
         assert modes(home.data, "*.sqlite*") == {0o600}
@@ -121,7 +119,7 @@ def test_the_journal_and_the_checkpoints_are_for_their_owner_alone_whatever_the_
     assert not list(home.data.glob(".*"))
 
 
-def test_a_journal_that_others_could_read_is_closed_to_them(home: Home) -> None:
+def test_a_journal_that_others_can_read_is_made_private(home: Home) -> None:
     with Journal(home.journal):
         pass
     home.journal.chmod(0o664)
@@ -203,7 +201,7 @@ def name_of(loss: Loss) -> str:
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=name_of)
-def test_nothing_is_acknowledged_once_the_file_or_its_log_is_no_longer_at_its_path(
+def test_nothing_is_acknowledged_after_the_file_or_its_log_was_moved(
     home: Home, loss: Loss
 ) -> None:
     with Journal(home.journal) as journal:
@@ -225,7 +223,7 @@ def test_nothing_is_acknowledged_once_the_file_or_its_log_is_no_longer_at_its_pa
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=name_of)
-def test_a_loss_within_a_transaction_takes_it_back(home: Home, loss: Loss) -> None:
+def test_a_loss_during_a_transaction_rolls_it_back(home: Home, loss: Loss) -> None:
     with Journal(home.journal) as journal:
         with pytest.raises(HomeError, match=LOST), journal.transaction():
             journal.differences.add(make_difference())
@@ -246,7 +244,7 @@ def test_a_loss_between_the_check_and_the_commit_is_not_acknowledged(home: Home)
             journal.differences.add(make_difference())
 
 
-def test_a_journal_that_was_put_back_goes_on(home: Home) -> None:
+def test_a_journal_that_was_put_back_works_again(home: Home) -> None:
     away = home.data.with_name("away")
     with Journal(home.journal) as journal:
         home.data.rename(away)
@@ -273,9 +271,7 @@ def test_closing_a_journal_whose_log_was_deleted_overwrites_nothing_of_others(ho
 
 
 @pytest.mark.parametrize("loss", [log_deleted, all_deleted], ids=name_of)
-def test_what_was_kept_is_copied_out_when_the_loss_is_noticed_by_nobody_before_the_end(
-    home: Home, loss: Loss
-) -> None:
+def test_content_is_rescued_when_the_loss_is_noticed_at_closing(home: Home, loss: Loss) -> None:
     with Journal(home.journal) as journal:
         journal.differences.add(make_difference("kept"))
         loss(home)
@@ -284,7 +280,7 @@ def test_what_was_kept_is_copied_out_when_the_loss_is_noticed_by_nobody_before_t
         assert [item.asked for item in journal.differences.all()] == ["kept"]
 
 
-def test_another_process_says_that_the_log_was_deleted(home: Home) -> None:
+def test_another_process_reports_the_deleted_log(home: Home) -> None:
     with Journal(home.journal) as journal:
         journal.differences.add(make_difference())
         log_deleted(home)
@@ -366,7 +362,7 @@ def test_the_checkpoints_in_the_journals_place_are_refused(home: Home) -> None:
         Journal(home.journal)
 
 
-def test_a_held_file_is_opened_by_nobody_and_an_open_one_is_not_held(home: Home) -> None:
+def test_a_locked_file_cannot_be_opened_and_an_open_one_not_locked(home: Home) -> None:
     with Journal(home.journal) as journal:
         with pytest.raises(BlockingIOError), alone(home.journal):
             pass

@@ -31,7 +31,7 @@ def words(journal: Journal, **options: object) -> list[str]:
     return [turn.asked for turn in journal.branches.current("t", **options)]  # type: ignore[arg-type]
 
 
-def test_a_turn_follows_the_one_at_which_its_thread_stands(journal: Journal) -> None:
+def test_a_turn_follows_the_head_of_its_thread(journal: Journal) -> None:
     first = said(journal, "one")
     said(journal, "elsewhere", thread="other")
     second = said(journal, "two")
@@ -42,7 +42,7 @@ def test_a_turn_follows_the_one_at_which_its_thread_stands(journal: Journal) -> 
     assert journal.branches.siblings([first, second]) == {}
 
 
-def test_a_message_asked_otherwise_begins_a_branch_and_both_can_be_walked_to(
+def test_an_edited_message_starts_a_branch_and_both_can_be_chosen(
     journal: Journal,
 ) -> None:
     first = said(journal, "one")
@@ -63,7 +63,7 @@ def test_a_message_asked_otherwise_begins_a_branch_and_both_can_be_walked_to(
     assert words(journal) == ["one", "two", "three", "four"]
 
 
-def test_what_a_thread_began_with_can_be_asked_otherwise(journal: Journal) -> None:
+def test_the_first_message_of_a_thread_can_be_edited(journal: Journal) -> None:
     one = said(journal, "one")
     said(journal, "elsewhere", thread="other")
     other = said(journal, "otherwise", after="")
@@ -80,7 +80,7 @@ def test_the_chosen_branch_survives_closing(home: Home) -> None:
         assert words(journal) == ["one"]
 
 
-def test_what_was_said_before_a_mark_and_after_is_of_its_own_branch(journal: Journal) -> None:
+def test_the_context_of_a_mark_is_of_its_own_branch(journal: Journal) -> None:
     first = said(journal, "one")
     said(journal, "two")
     new = said(journal, "two, otherwise", after=first)
@@ -90,7 +90,7 @@ def test_what_was_said_before_a_mark_and_after_is_of_its_own_branch(journal: Jou
     ]
 
 
-def test_a_deleted_turn_leaves_the_branch_whole(journal: Journal) -> None:
+def test_deleting_a_turn_keeps_the_branch_connected(journal: Journal) -> None:
     said(journal, "one")
     second = said(journal, "two")
     third = said(journal, "three")

@@ -30,7 +30,7 @@ def said(memory: Memory, replied: str = REPLY) -> Turn:
     return turn
 
 
-def test_hold_after_error_on_one_reply_takes_its_place_and_back_again(memory: Memory) -> None:
+def test_contradicting_marks_on_a_reply_replace_each_other(memory: Memory) -> None:
     turn = said(memory)
     wrong = memory.mark(turn, MarkRequest("error", sounds="Lutz."))
     good = memory.mark(turn, MarkRequest("hold"))
@@ -43,7 +43,7 @@ def test_hold_after_error_on_one_reply_takes_its_place_and_back_again(memory: Me
     assert memory.journal.differences.get(good.id).teaches
 
 
-def test_an_edit_that_contradicts_another_mark_takes_its_place(memory: Memory) -> None:
+def test_an_edit_that_contradicts_another_mark_replaces_it(memory: Memory) -> None:
     turn = said(memory)
     good, smooth = (
         memory.mark(turn, MarkRequest("hold")),
@@ -54,7 +54,7 @@ def test_an_edit_that_contradicts_another_mark_takes_its_place(memory: Memory) -
     assert memory.journal.differences.get(good.id).superseded_by == smooth.id
 
 
-def test_parts_of_one_reply_may_be_good_and_wrong_and_the_good_one_teaches_no_fault(
+def test_different_parts_of_a_reply_may_be_good_and_wrong(
     memory: Memory,
 ) -> None:
     turn = said(memory)
@@ -67,7 +67,7 @@ def test_parts_of_one_reply_may_be_good_and_wrong_and_the_good_one_teaches_no_fa
     assert memory.journal.differences.get(wrong.id).superseded_by == over.id
 
 
-def test_marks_of_one_mind_stay_beside_each_other(memory: Memory) -> None:
+def test_marks_that_agree_are_all_kept(memory: Memory) -> None:
     turn = said(memory)
     for moment in ("error", "surprise", "error"):
         memory.mark(turn, MarkRequest(moment, sounds="Lutz."))
@@ -91,7 +91,7 @@ def test_a_hold_on_an_empty_reply_teaches_nothing(memory: Memory) -> None:
         ({"moment": "error", "kind": "tactical/facts"}, "did you mean tactical/fact?"),
     ],
 )
-def test_what_could_teach_nothing_is_refused_with_the_reason(
+def test_marks_that_cannot_teach_are_refused_with_the_reason(
     memory: Memory, mark: dict[str, str], why: str
 ) -> None:
     with pytest.raises(MarkError, match=why.replace("?", r"\?")):

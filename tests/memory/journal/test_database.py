@@ -19,14 +19,14 @@ def log_of(home: Home) -> Path:
     return home.journal.with_name(home.journal.name + "-wal")
 
 
-def test_the_file_its_log_and_its_index_are_for_their_owner_alone(home: Home) -> None:
+def test_the_journal_files_are_readable_by_the_owner_only(home: Home) -> None:
     with Journal(home.journal) as journal:
         journal.differences.add(make_difference())
         for path in home.data.glob("journal.sqlite*"):
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_commits_are_synced_and_no_checkpoint_is_left_to_sqlite(home: Home) -> None:
+def test_commits_are_synced_and_automatic_checkpoints_are_off(home: Home) -> None:
     with Journal(home.journal) as journal:
         found = {
             name: journal.database.rows(f"pragma {name}")[0][0]
@@ -40,7 +40,7 @@ def test_commits_are_synced_and_no_checkpoint_is_left_to_sqlite(home: Home) -> N
     }
 
 
-def test_what_fails_inside_a_transaction_takes_all_of_it_back(home: Home) -> None:
+def test_an_error_rolls_the_whole_transaction_back(home: Home) -> None:
     with Journal(home.journal) as journal:
         journal.differences.add(make_difference())
         with pytest.raises(KeyError), journal.transaction():
@@ -53,7 +53,7 @@ def test_what_fails_inside_a_transaction_takes_all_of_it_back(home: Home) -> Non
         assert len(journal.differences.all()) == 2
 
 
-def test_a_long_log_is_folded_by_who_writes(home: Home) -> None:
+def test_a_writer_folds_a_long_log(home: Home) -> None:
     with Journal(home.journal) as journal:
         longest = 0
         for _ in range(30):
@@ -64,7 +64,7 @@ def test_a_long_log_is_folded_by_who_writes(home: Home) -> None:
         assert home.journal.stat().st_size > 2 * LOG_BYTES > longest
 
 
-def test_who_reads_for_long_keeps_the_log_but_nobody_from_marking(home: Home) -> None:
+def test_a_long_reader_keeps_the_log_but_does_not_block_marks(home: Home) -> None:
     with Journal(home.journal) as journal, closing(sqlite3.connect(home.journal)) as reader:
         journal.differences.add(make_difference())
         reader.execute("begin")

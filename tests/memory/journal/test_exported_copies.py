@@ -56,7 +56,7 @@ def a_session(home: Home, settings: Settings, place: Path) -> None:
 
 
 @pytest.mark.parametrize("take_out", [a_backup, an_export, a_session])
-def test_a_copy_killed_at_any_call_is_noted_and_what_is_left_of_it_found_and_swept(
+def test_leftovers_of_a_killed_export_are_found_and_removed(
     home: Home, settings: Settings, place: Path, take_out: object
 ) -> None:
     keep(home)
@@ -86,7 +86,7 @@ def test_a_copy_killed_at_any_call_is_noted_and_what_is_left_of_it_found_and_swe
     assert parts >= 3
 
 
-def test_a_restore_killed_at_any_call_leaves_a_whole_journal_and_nothing_after_the_next_start(
+def test_a_killed_restore_leaves_an_intact_journal_and_no_leftovers(
     home: Home, place: Path
 ) -> None:
     keep(home)
@@ -106,7 +106,7 @@ def test_a_restore_killed_at_any_call_leaves_a_whole_journal_and_nothing_after_t
     assert number > 8
 
 
-def test_settings_killed_at_any_call_are_the_old_or_the_new_and_nothing_is_left(home: Home) -> None:
+def test_a_killed_settings_write_leaves_the_old_or_the_new_file(home: Home) -> None:
     number = 0
     while True:
         number += 1
@@ -120,7 +120,7 @@ def test_settings_killed_at_any_call_are_the_old_or_the_new_and_nothing_is_left(
     assert number > 8
 
 
-def test_the_next_start_sweeps_every_folder_of_the_home_and_what_earlier_versions_left(
+def test_the_next_start_sweeps_the_home_and_leftovers_of_earlier_versions(
     home: Home,
 ) -> None:
     run = home.runs / "20261123T031500"
@@ -149,9 +149,7 @@ def test_the_next_start_sweeps_every_folder_of_the_home_and_what_earlier_version
     assert sweep_home(home) == 0
 
 
-def test_the_next_start_leaves_what_is_being_written_and_what_links_lead_to(
-    home: Home, place: Path
-) -> None:
+def test_the_next_start_leaves_files_in_use_and_link_targets_alone(home: Home, place: Path) -> None:
     (place / LEFT).mkdir()
     (place / ".journal.sqlite.0a1b2c3d").write_text("theirs")
     home.runs.mkdir(parents=True)
@@ -165,7 +163,7 @@ def test_the_next_start_leaves_what_is_being_written_and_what_links_lead_to(
     assert (place / ".journal.sqlite.0a1b2c3d").read_text() == "theirs"
 
 
-def test_a_copy_that_is_refused_is_not_noted(home: Home, place: Path) -> None:
+def test_a_refused_export_is_not_recorded(home: Home, place: Path) -> None:
     (place / "copy").write_text("theirs")
     with Journal(home.journal) as journal:
         with pytest.raises(HomeError, match="is there already"):
@@ -173,9 +171,7 @@ def test_a_copy_that_is_refused_is_not_noted(home: Home, place: Path) -> None:
         assert journal.exported_copies.noted() == []
 
 
-def test_a_full_disk_under_the_journal_keeps_nobody_from_a_backup_elsewhere(
-    home: Home, place: Path
-) -> None:
+def test_a_backup_elsewhere_works_with_a_full_journal_disk(home: Home, place: Path) -> None:
     keep(home)
     with Journal(home.journal) as journal:
         journal.database._connection.execute("pragma max_page_count=1")  # no more pages than it has
@@ -188,7 +184,7 @@ def test_a_full_disk_under_the_journal_keeps_nobody_from_a_backup_elsewhere(
     assert counts(place / "copy") == (1, 1)
 
 
-def test_a_stick_that_knows_no_modes_no_links_and_no_locks_takes_a_backup(
+def test_a_backup_works_on_a_disk_without_modes_links_and_locks(
     home: Home, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep(home)

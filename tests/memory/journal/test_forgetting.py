@@ -29,7 +29,7 @@ def memory(home: Home, settings: Settings) -> Iterator[Memory]:
         yield memory
 
 
-def test_what_is_forgotten_is_in_no_file_any_more(home: Home, settings: Settings) -> None:
+def test_forgotten_differences_are_in_no_file(home: Home, settings: Settings) -> None:
     with Memory.open(home, settings, progress=lambda _done, _total: None) as memory:
         for number in range(30):
             turn = make_turn(f"What is number {number}?")
@@ -66,7 +66,7 @@ def test_what_is_forgotten_is_in_no_file_any_more(home: Home, settings: Settings
     assert not left_in(home.data)
 
 
-def test_forgetting_many_of_many_leaves_no_bytes_of_them(home: Home) -> None:
+def test_forgetting_many_differences_leaves_no_bytes_of_them(home: Home) -> None:
     draw = random.Random(5)
     with Journal(home.journal) as journal:
         with journal.transaction():
@@ -89,7 +89,7 @@ def test_forgetting_many_of_many_leaves_no_bytes_of_them(home: Home) -> None:
         assert len(journal.differences.all()) == 760
 
 
-def test_a_reader_keeps_the_log_and_the_next_opening_empties_it(home: Home) -> None:
+def test_a_log_kept_by_a_reader_is_emptied_at_the_next_opening(home: Home) -> None:
     with Journal(home.journal) as journal:
         journal.differences.add(make_difference(f"What is a {SECRET[0]}?"))
         reader = sqlite3.connect(home.journal)
@@ -105,7 +105,7 @@ def test_a_reader_keeps_the_log_and_the_next_opening_empties_it(home: Home) -> N
         reader.close()
 
 
-def test_a_mark_taken_back_leaves_the_talk(memory: Memory) -> None:
+def test_undoing_a_mark_keeps_its_turn(memory: Memory) -> None:
     turn = make_turn()
     memory.journal.turns.add(turn)
     item = memory.mark(turn, MarkRequest("error", sounds="Lutz."))
@@ -117,7 +117,7 @@ def test_a_mark_taken_back_leaves_the_talk(memory: Memory) -> None:
         memory.undo(item.id)
 
 
-def test_a_turn_with_another_mark_stays_until_that_is_forgotten_too(memory: Memory) -> None:
+def test_a_turn_stays_until_its_last_mark_is_forgotten(memory: Memory) -> None:
     turn = make_turn()
     memory.journal.turns.add(turn)
     one = memory.mark(turn, MarkRequest("error", sounds="Lutz."))
@@ -128,7 +128,7 @@ def test_a_turn_with_another_mark_stays_until_that_is_forgotten_too(memory: Memo
     assert memory.journal.turns.all() == []
 
 
-def test_a_copy_of_it_that_waits_in_quarantine_goes_too(
+def test_forgetting_removes_copies_in_quarantine(
     memory: Memory, home: Home, tmp_path: Path
 ) -> None:
     turn = make_turn(f"What is a {SECRET[0]}?")
@@ -148,7 +148,7 @@ def test_a_copy_of_it_that_waits_in_quarantine_goes_too(
     assert not left_in(home.data)
 
 
-def test_the_place_of_what_is_taken_out_passes_on(memory: Memory) -> None:
+def test_removing_a_successor_passes_its_place_on(memory: Memory) -> None:
     oldest, old, new = (
         memory.mark(make_turn(), MarkRequest("error", sounds=str(n))) for n in range(3)
     )
@@ -160,7 +160,7 @@ def test_the_place_of_what_is_taken_out_passes_on(memory: Memory) -> None:
     assert memory.journal.differences.get(oldest.id).superseded_by is None
 
 
-def test_forgetting_among_many_keeps_the_log_short_and_leaves_no_stem(home: Home) -> None:
+def test_forgetting_in_a_large_journal_keeps_the_log_short(home: Home) -> None:
     draw = random.Random(1)
     with Journal(home.journal) as journal:
         items = [

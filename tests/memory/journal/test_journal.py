@@ -13,7 +13,7 @@ from memory.settings.paths import Home
 from tests.support.values import make_difference, make_turn
 
 
-def test_what_is_kept_comes_back_as_it_was(home: Home) -> None:
+def test_stored_values_come_back_unchanged(home: Home) -> None:
     turn, difference = make_turn(), make_difference()
     with Journal(home.journal) as journal:
         journal.turns.add(turn)
@@ -55,7 +55,7 @@ def test_forgotten_text_is_not_in_the_files(home: Home) -> None:
     assert b"plugharnessword" not in held
 
 
-def test_ids_that_name_nothing_or_several_are_refused(home: Home) -> None:
+def test_unknown_and_ambiguous_ids_are_refused(home: Home) -> None:
     with Journal(home.journal) as journal:
         journal.differences.add(make_difference())
         for wrong in ("", "zzz", "%", "_"):
@@ -71,7 +71,7 @@ def test_threads_are_listed_latest_first(home: Home) -> None:
         assert len(journal.turns.in_thread("a", limit=1)) == 1
 
 
-def test_a_journal_from_the_future_or_of_another_kind_is_refused(home: Home) -> None:
+def test_a_newer_journal_or_another_database_is_refused(home: Home) -> None:
     with Journal(home.journal):
         pass
     connection = sqlite3.connect(home.journal)
@@ -84,7 +84,7 @@ def test_a_journal_from_the_future_or_of_another_kind_is_refused(home: Home) -> 
         Journal(home.journal)
 
 
-def test_a_night_is_claimed_once_and_taken_over_when_it_went_silent(home: Home) -> None:
+def test_a_night_is_claimed_once_and_taken_over_without_a_heartbeat(home: Home) -> None:
     day = "2026-11-23"
     with Journal(home.journal) as one, Journal(home.journal) as two:
         assert one.nights.claim(day, "one", stale_after=60, attempts=3) == 1

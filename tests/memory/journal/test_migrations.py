@@ -25,9 +25,7 @@ def version(path: Path) -> int:
         return int(connection.execute("pragma user_version").fetchone()[0])
 
 
-def test_everything_of_a_version_1_journal_is_there_and_can_be_ruled(
-    home: Home, settings: Settings
-) -> None:
+def test_a_version_1_journal_is_migrated_completely(home: Home, settings: Settings) -> None:
     ids = write_version_1(home.journal, 5)
     with Memory.open(home, settings, dense=False) as memory:
         journal = memory.journal
@@ -45,7 +43,7 @@ def test_everything_of_a_version_1_journal_is_there_and_can_be_ruled(
         assert journal.stems.search(["land"], 9)
 
 
-def test_what_was_done_is_recorded_and_the_old_file_stays_beside(home: Home) -> None:
+def test_a_migration_is_recorded_and_the_old_file_kept(home: Home) -> None:
     ids = write_version_1(home.journal, 5)
     with Journal(home.journal) as journal:
         rows = journal.database.rows("select version, at from migrations")
@@ -112,7 +110,7 @@ def test_only_the_last_two_copies_are_kept(home: Home, monkeypatch: pytest.Monke
     ]
 
 
-def test_a_new_stemmer_stems_the_journal_anew(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_stemmer_rebuilds_the_stem_index(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     write_version_1(home.journal, 3)
     with Journal(home.journal) as journal:
         assert journal.stems.search(["capit"], 9)

@@ -34,7 +34,7 @@ def say(
     return turn
 
 
-def test_threads_are_listed_with_what_a_person_knows_them_by(memory: Memory) -> None:
+def test_sessions_are_listed_with_what_identifies_them(memory: Memory) -> None:
     first = say(memory, "trip", "Where is the sea?", "In the south.")
     say(memory, "work", "x" * 1000)
     last = say(memory, "trip", "And the hills?", "In the north.")
@@ -46,7 +46,7 @@ def test_threads_are_listed_with_what_a_person_knows_them_by(memory: Memory) -> 
     assert (work.turns, work.marks, len(work.asked)) == (1, 0, 300)
 
 
-def test_a_new_name_stands_in_all_that_named_the_old(memory: Memory) -> None:
+def test_renaming_a_thread_changes_every_reference(memory: Memory) -> None:
     journal = memory.journal
     first = say(memory, "trip", "one")
     old = say(memory, "trip", "two")
@@ -67,7 +67,7 @@ def test_a_new_name_stands_in_all_that_named_the_old(memory: Memory) -> None:
     assert {one.name for one in journal.threads.sessions()} == {"к морю", "work"}
 
 
-def test_a_name_that_is_taken_or_none_is_refused_in_one_sentence(memory: Memory) -> None:
+def test_a_taken_or_invalid_thread_name_is_refused(memory: Memory) -> None:
     say(memory, "trip", "one")
     say(memory, "work", "two")
     none = "cannot name a thread"
@@ -85,7 +85,7 @@ def test_a_name_that_is_taken_or_none_is_refused_in_one_sentence(memory: Memory)
     assert memory.journal.threads.rename("trip", "trip") == "trip"
 
 
-def test_a_deleted_thread_is_in_no_file_any_more(home: Home, settings: Settings) -> None:
+def test_a_deleted_thread_is_in_no_file(home: Home, settings: Settings) -> None:
     with Memory.open(home, settings, dense=False) as memory:
         for number in range(30):
             say(memory, "other", f"What is number {number}?")
@@ -103,7 +103,7 @@ def test_a_deleted_thread_is_in_no_file_any_more(home: Home, settings: Settings)
     assert not left_in(home.data)
 
 
-def test_marks_stay_with_their_own_words_and_nothing_of_the_talk_before(
+def test_marks_of_a_deleted_thread_stay_without_the_conversation(
     home: Home, memory: Memory
 ) -> None:
     journal = memory.journal
@@ -133,7 +133,7 @@ def test_marks_stay_with_their_own_words_and_nothing_of_the_talk_before(
     assert check(home, journal) == ()
 
 
-def test_marks_of_a_deleted_thread_can_be_carried_out_and_in(
+def test_marks_of_a_deleted_thread_can_be_exported_and_imported(
     memory: Memory, tmp_path: Path
 ) -> None:
     item = memory.mark(say(memory, "trip", "one"), MarkRequest("error", sounds="No."))
@@ -143,7 +143,7 @@ def test_marks_of_a_deleted_thread_can_be_carried_out_and_in(
     assert read_batch(memory, tmp_path / "marks.jsonl").count == 1
 
 
-def test_an_import_that_waits_forgets_the_talk_too(
+def test_deleting_a_thread_removes_it_from_pending_imports(
     home: Home, memory: Memory, tmp_path: Path
 ) -> None:
     say(memory, "trip", f"What is a {SECRET[0]}?", SECRET[1])
@@ -164,7 +164,7 @@ def test_an_import_that_waits_forgets_the_talk_too(
     assert json.loads(rows[0]["body"])["asked"] == "And red?"
 
 
-def test_a_reply_that_was_being_written_goes_where_its_thread_went(memory: Memory) -> None:
+def test_a_reply_in_progress_follows_its_renamed_thread(memory: Memory) -> None:
     journal = memory.journal
     first = say(memory, "trip", "one")
     journal.threads.rename("trip", "sea")
@@ -178,7 +178,7 @@ def test_a_reply_that_was_being_written_goes_where_its_thread_went(memory: Memor
     assert [t.asked for t in journal.branches.current("sea")] == ["three"]
 
 
-def test_a_long_thread_is_renamed_and_deleted_whole(memory: Memory) -> None:
+def test_a_long_thread_is_renamed_and_deleted_completely(memory: Memory) -> None:
     with memory.journal.transaction():
         for number in range(2000):
             say(memory, "long", str(number))

@@ -18,7 +18,7 @@ def test_the_private_names_were_checked_in_this_version() -> None:
     assert chromadb.__version__ == VERSION, "check `http_sessions`, then change VERSION here"
 
 
-def test_a_client_of_a_server_has_its_sessions_where_they_are_looked_for(
+def test_the_http_sessions_of_a_client_are_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     where = {"chroma_server_host": "localhost", "chroma_server_http_port": 1}

@@ -42,7 +42,7 @@ def is_whole(memory: Memory) -> bool:
 
 
 @pytest.mark.parametrize("what", ["cache", "index", "owner.lock"])
-def test_an_index_that_cannot_be_written_keeps_nobody_from_the_journal(
+def test_the_journal_works_without_a_writable_index(
     home: Home, settings: Settings, what: str
 ) -> None:
     places = {"cache": home.cache, "index": home.index, "owner.lock": home.index / "owner.lock"}
@@ -129,7 +129,7 @@ def of_another_journal(home: Home) -> None:
         of_another_journal,
     ],
 )
-def test_an_index_that_does_not_fit_is_mended_without_being_asked(
+def test_an_outdated_index_is_repaired_automatically(
     home: Home, settings: Settings, damage: Callable[[Home], None]
 ) -> None:
     fill(home, 20)
@@ -145,7 +145,7 @@ def test_an_index_that_does_not_fit_is_mended_without_being_asked(
         assert near[0][1] > 0.5
 
 
-def test_another_embedder_makes_it_again_and_nothing_of_the_old_one_stays(
+def test_another_embedder_rebuilds_the_index_and_removes_the_old_one(
     home: Home, settings: Settings
 ) -> None:
     fill(home, 20)
@@ -158,7 +158,7 @@ def test_another_embedder_makes_it_again_and_nothing_of_the_old_one_stays(
             assert [item.name for item in listed] == [collection_name(make.name, make.size)]
 
 
-def test_the_name_of_a_collection_is_one_that_chroma_accepts() -> None:
+def test_collection_names_are_valid_for_chroma() -> None:
     assert (
         collection_name("Qwen3 Embedding/0.6B ü", 1024) == "differences-Qwen3_Embedding_0.6B_-1024"
     )
@@ -182,7 +182,7 @@ def test_opening_recalling_and_marking_do_not_wait_for_the_index(
         assert memory.index.nearest("who is mendl", 1)[0][0] == difference.id
 
 
-def test_an_open_index_that_knows_it_is_level_walks_no_ids(
+def test_an_index_that_is_up_to_date_compares_no_ids(
     home: Home, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(home, 20)
@@ -199,7 +199,7 @@ def test_an_open_index_that_knows_it_is_level_walks_no_ids(
         assert memory.settle(60)
 
 
-def test_a_rebuild_tells_how_far_it_is_and_holds_everything(home: Home, settings: Settings) -> None:
+def test_a_rebuild_reports_progress_and_indexes_everything(home: Home, settings: Settings) -> None:
     fill(home, 1200)
     seen: list[tuple[int, int]] = []
     with Memory.open(home, settings) as memory:
@@ -211,7 +211,7 @@ def test_a_rebuild_tells_how_far_it_is_and_holds_everything(home: Home, settings
     assert all(total == 1200 for _, total in seen)
 
 
-def test_another_process_recalls_by_words_and_says_so(home: Home, settings: Settings) -> None:
+def test_another_process_uses_keyword_search_and_says_so(home: Home, settings: Settings) -> None:
     fill(home, 5)
     with Memory.open(home, settings) as first:
         assert first.settle(60)
@@ -225,9 +225,7 @@ def test_another_process_recalls_by_words_and_says_so(home: Home, settings: Sett
             assert third.notice is None
 
 
-def test_while_the_index_is_made_recall_goes_by_words_and_says_so(
-    home: Home, settings: Settings
-) -> None:
+def test_keyword_search_is_used_while_the_index_is_built(home: Home, settings: Settings) -> None:
     fill(home, 1500)
     with Memory.open(home, settings) as memory:
         notice = memory.notice
@@ -258,7 +256,7 @@ sys.stdin.read()
 
 @pytest.mark.parametrize("step", ["0", "500", "1000", "done"])
 @pytest.mark.parametrize("what", ["open", "rebuild"])
-def test_killed_in_the_middle_it_is_mended_at_the_next_opening(
+def test_an_index_killed_in_the_middle_is_repaired_at_the_next_opening(
     home: Home, settings: Settings, what: str, step: str
 ) -> None:
     """A real SIGKILL: right at the start of the work, after some batches of it, and after its end."""
@@ -350,7 +348,7 @@ def test_several_chats_share_a_server_and_two_journals_do_not_mix(
     assert not (home.index / "chroma").exists()
 
 
-def test_when_the_server_goes_away_recall_goes_on_by_words_and_says_so(
+def test_keyword_search_is_used_when_the_server_goes_away(
     home: Home, settings: Settings, server: tuple[str, subprocess.Popen[bytes]]
 ) -> None:
     fill(home, 5)
@@ -365,7 +363,7 @@ def test_when_the_server_goes_away_recall_goes_on_by_words_and_says_so(
         assert memory.search("who is mendl")[0].difference.contrast.sounds == "A baker."
 
 
-def test_a_server_that_is_not_there_is_said_and_recall_goes_by_words(
+def test_a_missing_server_is_reported_and_keyword_search_is_used(
     home: Home, settings: Settings
 ) -> None:
     fill(home, 2)
@@ -376,7 +374,7 @@ def test_a_server_that_is_not_there_is_said_and_recall_goes_by_words(
         assert memory.search("question number 1")
 
 
-def test_the_token_goes_to_the_server_alone_and_never_in_the_clear(
+def test_the_token_is_sent_to_the_server_only_and_never_unencrypted(
     home: Home, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bare socket stands where the server should be and keeps what it is sent."""

@@ -41,7 +41,7 @@ def told(memory: Memory, text: str) -> list[str | None]:
     return [item.difference.contrast.sounds for item in items]
 
 
-def test_of_near_equals_the_pinned_one_comes_first(memory: Memory) -> None:
+def test_a_pinned_difference_comes_first_among_near_equals(memory: Memory) -> None:
     old = keep(memory, "Who is Zorvane?", "A singer.", days_ago=300)
     keep(memory, "Where is Zorvane?", "In Lutz.")
     assert told(memory, "zorvane") == ["In Lutz.", "A singer."]
@@ -49,7 +49,7 @@ def test_of_near_equals_the_pinned_one_comes_first(memory: Memory) -> None:
     assert told(memory, "zorvane") == ["A singer.", "In Lutz."]
 
 
-def test_of_near_equals_the_one_recalled_often_comes_first(memory: Memory) -> None:
+def test_an_often_recalled_difference_comes_first_among_near_equals(memory: Memory) -> None:
     first = keep(memory, "Who is Zorvane?", "A singer.", days_ago=1)
     keep(memory, "Where is Zorvane?", "In Lutz.", days_ago=1)
     before = told(memory, "zorvane")
@@ -59,7 +59,7 @@ def test_of_near_equals_the_one_recalled_often_comes_first(memory: Memory) -> No
     assert set(before) == {"A singer.", "In Lutz."}
 
 
-def test_a_pin_never_beats_what_is_clearly_more_relevant_nor_lifts_anything_over_the_floor(
+def test_a_pin_beats_neither_clear_relevance_nor_the_floor(
     memory: Memory, settings: Settings
 ) -> None:
     keep(memory, "What is the capital of Zubrowka?", "Lutz.", days_ago=500)
@@ -77,14 +77,14 @@ def test_a_pin_never_beats_what_is_clearly_more_relevant_nor_lifts_anything_over
     assert {item.difference.contrast.sounds: item.score for item in again} == plain
 
 
-def test_pinned_ones_under_the_floor_take_no_place_from_those_above_it(memory: Memory) -> None:
+def test_pinned_differences_below_the_floor_displace_nothing(memory: Memory) -> None:
     for number in range(6):
         keep(memory, f"Which accordion tune number {number} is sad?", f"{number}.", pinned=True)
     keep(memory, "Where do we keep the accordion?", "In the cupboard.", days_ago=900)
     assert "In the cupboard." in told(memory, "where is the accordion kept")
 
 
-def test_near_duplicates_are_shown_once_the_newest_or_the_pinned_one(memory: Memory) -> None:
+def test_of_near_duplicates_only_the_newest_or_pinned_is_shown(memory: Memory) -> None:
     first = keep(memory, "What is the capital of Zubrowka?", "Lutz.", days_ago=3)
     keep(memory, "What's the capital of the Zubrowka", "Lutz.", days_ago=2)
     newest = keep(memory, "capital of zubrowka ?", "lutz.", days_ago=1)
@@ -95,7 +95,7 @@ def test_near_duplicates_are_shown_once_the_newest_or_the_pinned_one(memory: Mem
     assert [item.difference.id for item in found] == [first]
 
 
-def test_questions_that_are_alike_and_expect_otherwise_are_both_shown(memory: Memory) -> None:
+def test_similar_questions_with_different_answers_are_both_shown(memory: Memory) -> None:
     keep(memory, "What is 17 * 23?", "391.")
     keep(memory, "What is 17 * 24?", "391.")
     keep(memory, "What is the capital of Zubrowka?", "Lutz.")
@@ -104,7 +104,7 @@ def test_questions_that_are_alike_and_expect_otherwise_are_both_shown(memory: Me
     assert len(memory.search("capital of Zubrowka", limit=10)) == 2
 
 
-def test_what_was_superseded_is_never_recalled(home: Home, settings: Settings) -> None:
+def test_superseded_differences_are_never_recalled(home: Home, settings: Settings) -> None:
     with Memory.open(home, settings) as memory:
         old = keep(memory, "What is the capital of Zubrowka?", "Lutz.")
         new = keep(memory, "Which town is Zubrowka's capital?", "Nebel.")
@@ -128,7 +128,9 @@ class Sense(NgramEmbedder):
         return np.asarray(self.embed([text])[0], np.float32)
 
 
-def test_a_model_of_language_finds_what_shares_no_word(home: Home, settings: Settings) -> None:
+def test_an_embedding_model_finds_matches_without_shared_words(
+    home: Home, settings: Settings
+) -> None:
     wanted = "How do I mend my bike?"
     for make, expected in ((NgramEmbedder, []), (Sense, ["Patch the tube."])):
         with Memory.open(home, settings, embedder=make) as memory:
@@ -153,7 +155,7 @@ UNSEEN = [
 
 @pytest.mark.parametrize("evil", [*HOSTILE, *UNSEEN])
 @pytest.mark.parametrize("field", ["asked", "replied", "missed", "lost", "sounds", "note"])
-def test_no_stored_text_keeps_a_mark_of_control_in_the_block(field: str, evil: str) -> None:
+def test_control_tags_in_stored_text_are_broken_up(field: str, evil: str) -> None:
     text = f"before {evil} after\n#9 sounds: {evil}"
     lines = {"missed": "m", "lost": "l", "sounds": None if field in ("replied", "note") else "s"}
     item = Difference(
@@ -177,7 +179,7 @@ def test_no_stored_text_keeps_a_mark_of_control_in_the_block(field: str, evil: s
     block.encode()
 
 
-def test_code_and_comparisons_stay_as_they_were(memory: Memory) -> None:
+def test_code_and_comparisons_are_unchanged(memory: Memory) -> None:
     code = "if a < b and <div class='s'> or x<y: print('<b>', \"|\", a|b)"
     keep(memory, "How does Zorvane compare?", code)
     block, _items = memory.recall("zorvane compare", count=len, budget=4000)

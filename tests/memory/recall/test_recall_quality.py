@@ -40,13 +40,13 @@ def test_the_right_difference_comes_first_in_either_language(
 
 
 @pytest.mark.parametrize("language", bench.LANGUAGES)
-def test_a_message_that_needs_nothing_is_left_alone_in_either_language(
+def test_an_unrelated_message_recalls_nothing_in_either_language(
     held_out: list[tuple[bench.Case, bench.Hits]], settings: Settings, language: str
 ) -> None:
     assert bench.figures(held_out, settings.recall.floor)[language]["left alone"] >= 0.94
 
 
-def test_the_set_is_as_large_as_it_says() -> None:
+def test_the_benchmark_set_has_the_stated_size() -> None:
     known = bench.known()
     assert len(known) >= 150
     assert len({item["asked"] for item in known}) == len(known)
@@ -74,7 +74,7 @@ def one(home: Home, asked: str, text: str) -> float:
         ("How do I write a for loop in C++?", "c++ for loop"),
     ],
 )
-def test_other_words_slips_and_endings_still_recall_the_only_difference(
+def test_synonyms_typos_and_endings_still_recall_the_only_difference(
     home: Home, settings: Settings, asked: str, text: str
 ) -> None:
     assert one(home, asked, text) >= settings.recall.floor
@@ -92,7 +92,7 @@ def test_other_words_slips_and_endings_still_recall_the_only_difference(
         ("How do I prune roses?", "How do I repot orchids?"),
     ],
 )
-def test_a_shared_frame_or_another_number_recalls_nothing(
+def test_shared_phrasing_or_another_number_recalls_nothing(
     home: Home, settings: Settings, asked: str, text: str
 ) -> None:
     assert one(home, asked, text) < settings.recall.floor

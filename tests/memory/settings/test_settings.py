@@ -11,13 +11,13 @@ from memory.settings.paths import Home
 from memory.settings.settings import read_settings
 
 
-def test_one_variable_moves_everything(tmp_path: Path) -> None:
+def test_discern_home_moves_everything(tmp_path: Path) -> None:
     home = Home.locate({"DISCERN_HOME": str(tmp_path)})
     places = (home.journal, home.adapters, home.index, home.runs, home.settings_file)
     assert all(path.is_relative_to(tmp_path) for path in places)
 
 
-def test_a_user_that_there_is_not_has_no_home() -> None:
+def test_an_unknown_user_has_no_home() -> None:
     with pytest.raises(HomeError, match="no such user; name a folder"):
         Home.locate({"DISCERN_HOME": "~no such user/discern"})
 
@@ -47,21 +47,21 @@ def test_the_command_line_overrides_the_users_file(home: Home) -> None:
         ("[night\n", "is not valid TOML"),
     ],
 )
-def test_a_mistake_is_named_with_its_file(home: Home, text: str, said: str) -> None:
+def test_an_error_names_the_file_with_the_mistake(home: Home, text: str, said: str) -> None:
     home.settings_file.write_text(text)
     with pytest.raises(SettingsError, match=said) as caught:
         read_settings(home)
     assert str(home.settings_file) in str(caught.value)
 
 
-def test_a_settings_file_that_cannot_be_reached_is_named(home: Home) -> None:
+def test_an_unreachable_settings_file_is_named(home: Home) -> None:
     home.settings_file.symlink_to(home.settings_file.name)  # a loop: it is there and never reached
     with pytest.raises(SettingsError, match="cannot read") as caught:
         read_settings(home)
     assert str(home.settings_file) in str(caught.value)
 
 
-def test_a_home_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+def test_a_home_that_cannot_be_created_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(HomeError, match="cannot make the folder"):
         Home.at(tmp_path / "file" / "home").prepare()

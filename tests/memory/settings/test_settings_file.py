@@ -14,7 +14,7 @@ from memory.settings.settings import read_settings
 from memory.settings.settings_file import write_setting, write_settings
 
 
-def test_a_change_that_would_say_anything_else_is_not_written(
+def test_a_change_with_another_meaning_is_not_written(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = '[model]\npath = "x"\n'
@@ -58,25 +58,25 @@ def test_a_change_that_would_say_anything_else_is_not_written(
         ("[ui]", '[ui]\n\n[model]\npath = "new"\n'),
     ],
 )
-def test_all_else_is_kept_byte_for_byte(home: Home, before: str, after: str) -> None:
+def test_the_rest_of_the_file_is_kept_byte_for_byte(home: Home, before: str, after: str) -> None:
     home.settings_file.write_bytes(before.encode())
     write_setting(home, "model", "path", "new")
     assert home.settings_file.read_bytes() == after.encode()
 
 
 @pytest.mark.parametrize("value", ["a\x7fb", 'q"\\', "tab\t", "модель\u2028\x85.gguf"])
-def test_any_text_comes_back_as_it_went_in(home: Home, value: str) -> None:
+def test_any_text_is_read_back_unchanged(home: Home, value: str) -> None:
     write_setting(home, "model", "path", value)
     assert read_settings(home).model.path == value
 
 
-def test_bytes_that_are_no_text_are_refused_in_a_sentence(home: Home) -> None:
+def test_bytes_that_are_not_text_are_refused(home: Home) -> None:
     with pytest.raises(HomeError, match="no text"):
         write_setting(home, "model", "path", "/models/\udcff.gguf")
     assert not home.settings_file.exists()
 
 
-def test_a_link_stays_a_link_and_a_mode_a_mode(home: Home, tmp_path: Path) -> None:
+def test_links_and_modes_are_kept(home: Home, tmp_path: Path) -> None:
     dotfile = tmp_path / "dotfiles.toml"
     dotfile.write_text('[ui]\ntheme = "x"\n')
     dotfile.chmod(0o640)
@@ -87,7 +87,7 @@ def test_a_link_stays_a_link_and_a_mode_a_mode(home: Home, tmp_path: Path) -> No
     assert dotfile.stat().st_mode & 0o777 == 0o640
 
 
-def test_nothing_to_write_makes_a_file_and_touches_none(home: Home) -> None:
+def test_writing_nothing_creates_a_file_but_changes_none(home: Home) -> None:
     write_settings(home, {})
     assert home.settings_file.stat().st_mode & 0o777 == 0o600
     made = home.settings_file.stat()
@@ -106,7 +106,7 @@ for number in range(30):
 """
 
 
-def test_two_processes_that_write_lose_nothing_of_each_other(home: Home) -> None:
+def test_two_writing_processes_lose_nothing(home: Home) -> None:
     keys = (("training", "anchors_per_lesson"), ("night", "keep"), ("recall", "token_budget"))
     at_work = [
         subprocess.Popen([sys.executable, "-c", WRITER, str(home.config), *key]) for key in keys

@@ -92,7 +92,9 @@ def test_the_same_numbers_in_digits_or_words_recall_each_other(
 
 
 @pytest.mark.parametrize(("one", "other"), [*OTHER, *((b, a) for a, b in OTHER)])
-def test_other_numbers_recall_nothing(home: Home, settings: Settings, one: str, other: str) -> None:
+def test_different_numbers_recall_nothing(
+    home: Home, settings: Settings, one: str, other: str
+) -> None:
     assert relevance(home, one, other) < settings.recall.floor
 
 
@@ -121,20 +123,20 @@ def test_number_words_are_read_as_digits(text: str, digits: str) -> None:
     assert " ".join(with_digits(text.split())) == digits
 
 
-def test_a_question_with_more_numbers_says_more_of_the_same() -> None:
+def test_additional_numbers_do_not_make_another_question() -> None:
     one, other = numbers("happenings of 1932"), numbers("happenings of may 3, 1932")
     assert not one.differ(other)
     assert not other.differ(one)
 
 
-def test_a_reckoning_needs_the_same_numbers_as_often() -> None:
+def test_a_calculation_needs_the_same_numbers_equally_often() -> None:
     assert numbers("2 + 2").differ(numbers("2 + 3"))
     assert numbers("2 + 2").differ(numbers("2 + 2 + 2"))
     assert numbers("2").differ(numbers("2 + 2"))
     assert not numbers("the sum of 2 and 3").differ(numbers("3 + 2"))
 
 
-def test_a_model_of_language_that_sees_no_numbers_does_not_overrule_them(home: Home) -> None:
+def test_an_embedding_model_does_not_overrule_numbers(home: Home) -> None:
     from benchmarks.recall import keep
 
     with Journal(home.prepare().journal) as journal:

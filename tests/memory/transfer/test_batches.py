@@ -21,7 +21,7 @@ from tests.support.exports import line, untouched, write
 from tests.support.values import make_difference
 
 
-def test_what_is_known_is_found_and_left_out(memory: Memory, tmp_path: Path) -> None:
+def test_known_differences_are_left_out_of_an_import(memory: Memory, tmp_path: Path) -> None:
     path = tmp_path / "marks.jsonl"
     memory.journal.differences.add(make_difference())
     export_file(memory, path)
@@ -50,7 +50,7 @@ def test_nothing_of_a_batch_is_recalled_or_trained_until_it_is_confirmed(
     assert memory.search("capital of Zubrowka")[0].difference == item
 
 
-def test_a_rejected_batch_leaves_nothing(memory: Memory, tmp_path: Path) -> None:
+def test_a_rejected_batch_is_removed_completely(memory: Memory, tmp_path: Path) -> None:
     batch = read_batch(memory, write(tmp_path / "marks.jsonl", line()))
     assert reject(memory, batch.id) == 1
     assert untouched(memory)
@@ -59,7 +59,7 @@ def test_a_rejected_batch_leaves_nothing(memory: Memory, tmp_path: Path) -> None
             settle(memory, batch.id)
 
 
-def test_a_batch_that_fails_half_way_stays_whole_in_quarantine(
+def test_a_batch_that_fails_stays_in_quarantine_completely(
     memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = [line(id=f"a{number}", asked=f"{number}?") for number in range(5)]

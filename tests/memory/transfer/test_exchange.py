@@ -71,7 +71,7 @@ def essence(item: Difference) -> Difference:
     )
 
 
-def test_what_was_exported_comes_into_a_fresh_home_equal_but_for_ids_and_states(
+def test_an_export_is_imported_unchanged_except_ids_and_states(
     memory: Memory, elsewhere: Memory, tmp_path: Path
 ) -> None:
     wanted = some_differences()
@@ -94,7 +94,7 @@ def test_what_was_exported_comes_into_a_fresh_home_equal_but_for_ids_and_states(
     assert batches(elsewhere) == []
 
 
-def test_an_export_is_whole_private_and_the_same_twice(memory: Memory, tmp_path: Path) -> None:
+def test_an_export_is_complete_private_and_reproducible(memory: Memory, tmp_path: Path) -> None:
     memory.journal.differences.add(make_difference())
     path = tmp_path / "marks.jsonl"
     export_file(memory, path)
@@ -108,9 +108,7 @@ def test_an_export_is_whole_private_and_the_same_twice(memory: Memory, tmp_path:
     assert "".join(said).splitlines()[1:] == rest
 
 
-def test_an_export_that_cannot_be_written_leaves_what_was_there(
-    memory: Memory, tmp_path: Path
-) -> None:
+def test_a_failed_export_leaves_the_existing_file(memory: Memory, tmp_path: Path) -> None:
     with pytest.raises(ExchangeError, match=r"cannot write .*No such file"):
         export_file(memory, tmp_path / "nowhere" / "marks.jsonl")
     (tmp_path / "folder").mkdir()
@@ -158,7 +156,7 @@ def test_an_export_that_cannot_be_written_leaves_what_was_there(
         ({"superseded_by": "a1"}, "leads back to itself"),
     ],
 )
-def test_a_line_that_cannot_be_kept_is_named_with_its_field_and_nothing_comes_in(
+def test_an_invalid_line_is_named_with_its_field_and_nothing_is_imported(
     memory: Memory, tmp_path: Path, changes: dict[str, Any], said: str
 ) -> None:
     good = line(id="good", asked="Another question?")
@@ -185,7 +183,7 @@ def test_a_line_that_cannot_be_kept_is_named_with_its_field_and_nothing_comes_in
         ('{"at": }', "is not JSON: "),
     ],
 )
-def test_a_broken_line_7_is_named_and_nothing_comes_in(
+def test_a_broken_line_7_is_named_and_nothing_is_imported(
     memory: Memory, tmp_path: Path, broken: str | bytes, said: str
 ) -> None:
     good = [line(id=f"a{number}", asked=f"Question {number}?") for number in range(9)]
@@ -244,7 +242,7 @@ def missing(path: Path) -> None:
         (missing, "there is no file"),
     ],
 )
-def test_a_file_that_is_no_export_is_refused(
+def test_a_file_that_is_not_an_export_is_refused(
     memory: Memory, tmp_path: Path, make: Callable[[Path], None], said: str
 ) -> None:
     path = tmp_path / "marks.jsonl"
@@ -254,15 +252,13 @@ def test_a_file_that_is_no_export_is_refused(
     assert untouched(memory)
 
 
-def test_two_lines_of_one_id_are_refused(memory: Memory, tmp_path: Path) -> None:
+def test_duplicate_ids_are_refused(memory: Memory, tmp_path: Path) -> None:
     path = write(tmp_path / "marks.jsonl", line(), line(asked="Other?"))
     with pytest.raises(ExchangeError, match=r"line 3 of .* has the same id as line 2"):
         read_batch(memory, path)
 
 
-def test_a_circle_of_lines_that_supersede_each_other_is_refused(
-    memory: Memory, tmp_path: Path
-) -> None:
+def test_a_circle_of_superseded_lines_is_refused(memory: Memory, tmp_path: Path) -> None:
     ring = [
         line(id=f"a{number}", asked=f"{number}?", superseded_by=f"a{(number + 1) % 3}")
         for number in range(3)
@@ -271,13 +267,13 @@ def test_a_circle_of_lines_that_supersede_each_other_is_refused(
         read_batch(memory, write(tmp_path / "marks.jsonl", *ring))
 
 
-def test_a_quote_is_found_again_where_its_offsets_are_off(memory: Memory, tmp_path: Path) -> None:
+def test_a_quote_with_wrong_offsets_is_found_again(memory: Memory, tmp_path: Path) -> None:
     moved = line(replied="It is Paris.", span={"start": 0, "end": 5, "quote": "Paris"})
     batch = read_batch(memory, write(tmp_path / "marks.jsonl", moved))
     assert batch.items[0].span == Span(6, 11, "Paris", "It is ", ".")
 
 
-def test_a_byte_order_mark_blank_lines_and_windows_line_ends_do_no_harm(
+def test_byte_order_marks_blank_lines_and_windows_line_ends_are_accepted(
     memory: Memory, tmp_path: Path
 ) -> None:
     path = tmp_path / "marks.jsonl"
@@ -296,14 +292,14 @@ def test_progress_ends_at_the_size_of_the_file(memory: Memory, tmp_path: Path) -
     assert seen[-1] == (path.stat().st_size, path.stat().st_size)
 
 
-def test_a_line_of_an_export_holds_no_line_end() -> None:
+def test_a_line_of_an_export_contains_no_newline() -> None:
     item = replace(make_difference(), asked="a\nb\r\u2028c\x85d")
     said = to_line(item)
     assert len(said.splitlines()) == 1
     assert json.loads(said)["asked"] == item.asked
 
 
-def test_an_export_does_nothing_to_a_terminal_and_says_the_same() -> None:
+def test_an_export_has_no_effect_on_a_terminal() -> None:
     evil = "é я 😀 \x1b[2J \x7f \x9b \u202e \u200b \U000e0049 \ue0d1 \\u202e"
     said = to_line(replace(make_difference(), asked=evil))
     assert json.loads(said)["asked"] == evil

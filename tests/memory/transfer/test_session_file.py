@@ -78,7 +78,7 @@ def test_nothing_that_was_said_breaks_out_of_its_place(text: str) -> None:
     assert "<blockquote>\n<p>Then.</p>\n</blockquote>" in rendered
 
 
-def test_a_reply_reads_as_it_was_meant_and_its_mark_stands_below() -> None:
+def test_markdown_shows_the_reply_and_its_marks_below() -> None:
     reply = "A list:\n\n- **one**\n- two\n\n```python\nprint(1)\n```"
     item = Difference(
         "a" * 16, f"{0:016x}", "t", AT, Moment.ERROR, "Show me.", reply, kind="semantic/tone",
@@ -101,7 +101,7 @@ def test_a_reply_reads_as_it_was_meant_and_its_mark_stands_below() -> None:
     assert "lost" not in rendered
 
 
-def test_json_keeps_every_character_and_shows_none_that_acts() -> None:
+def test_json_keeps_every_character_and_escapes_active_ones() -> None:
     asked = "\x1b[31m\u202e é 漢字"
     item = Difference("a" * 16, f"{0:016x}", "t", AT, Moment.HOLD, asked, "Yes.")
     text = to_json(Transcript("t", (turn(0, asked, "Yes."),), (item,)))
@@ -119,7 +119,7 @@ def test_json_keeps_every_character_and_shows_none_that_acts() -> None:
         assert f"`{key}`" in page
 
 
-def test_no_file_is_written_over_and_only_its_owner_reads_it(home: Home, tmp_path: Path) -> None:
+def test_session_files_are_private_and_overwrite_nothing(home: Home, tmp_path: Path) -> None:
     path = free_path(tmp_path, "../к морю: 1/2", "md")
     assert path.name == "к-морю-1-2.md"
     assert path.parent == tmp_path

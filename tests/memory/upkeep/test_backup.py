@@ -60,9 +60,7 @@ def test_a_backup_overwrites_nothing_unless_asked(home: Home, tmp_path: Path) ->
     assert held(path) == held(home.journal) == 1
 
 
-def test_a_restore_brings_the_copy_back_and_keeps_what_was_there(
-    home: Home, tmp_path: Path
-) -> None:
+def test_a_restore_keeps_the_previous_journal(home: Home, tmp_path: Path) -> None:
     keep(home, 2)
     with Journal(home.journal) as journal:
         copy = backup(journal, tmp_path / "copy.sqlite")
@@ -102,7 +100,7 @@ def _mark_and_die(home: Home) -> None:
     assert home.journal.with_name("journal.sqlite-wal").stat().st_size > 0
 
 
-def test_a_damaged_journal_is_put_aside_as_it_is(home: Home, tmp_path: Path) -> None:
+def test_a_damaged_journal_is_kept_beside_the_restored_one(home: Home, tmp_path: Path) -> None:
     keep(home, 2)
     with Journal(home.journal) as journal:
         copy = backup(journal, tmp_path / "copy.sqlite")
@@ -140,7 +138,7 @@ def test_nothing_is_restored_while_another_process_has_the_journal_open(
 
 
 @pytest.mark.parametrize("kind", ["missing", "text", "other", "newer", "cut", "itself"])
-def test_what_is_no_whole_copy_is_refused(home: Home, tmp_path: Path, kind: str) -> None:
+def test_an_incomplete_copy_is_refused(home: Home, tmp_path: Path, kind: str) -> None:
     keep(home, 200)
     path = tmp_path / "copy.sqlite"
     with Journal(home.journal) as journal:

@@ -22,7 +22,7 @@ def journal(home: Home) -> Iterator[Journal]:
         yield journal
 
 
-def test_a_whole_memory_gives_nothing_to_say(home: Home, journal: Journal) -> None:
+def test_an_intact_memory_has_no_findings(home: Home, journal: Journal) -> None:
     assert check(home, journal) == ()
 
 
@@ -63,7 +63,7 @@ def test_a_whole_memory_gives_nothing_to_say(home: Home, journal: Journal) -> No
         ),
     ],
 )
-def test_what_is_wrong_is_said_in_a_sentence(
+def test_every_problem_is_one_finding(
     home: Home, journal: Journal, damage: str, level: str, said: str
 ) -> None:
     with journal.transaction() as connection:
@@ -73,7 +73,7 @@ def test_what_is_wrong_is_said_in_a_sentence(
     assert said in finding.sentence
 
 
-def test_the_readable_rows_are_read_beside_unreadable_ones(home: Home, journal: Journal) -> None:
+def test_readable_rows_are_checked_beside_unreadable_ones(home: Home, journal: Journal) -> None:
     with journal.transaction() as connection:
         connection.execute("update differences set moment = 'nonsense' where seq = 1")
     broken = journal.database.rows("select id from differences where seq = 1")[0]["id"]
@@ -96,7 +96,7 @@ def test_overwritten_bytes_are_found(home: Home) -> None:
     assert "discern memory restore" in found[0].mend + found[0].sentence
 
 
-def test_what_another_process_reads_for_long_is_named(home: Home, journal: Journal) -> None:
+def test_a_log_kept_by_a_long_reader_is_reported(home: Home, journal: Journal) -> None:
     reader = sqlite3.connect(home.journal)
     reader.execute("begin")
     reader.execute("select * from turns").fetchone()
@@ -108,7 +108,7 @@ def test_what_another_process_reads_for_long_is_named(home: Home, journal: Journ
     assert any("another process reads for long" in item.sentence for item in found)
 
 
-def test_a_long_chain_is_looked_through_for_a_circle_step_by_step() -> None:
+def test_a_long_chain_is_checked_for_circles_step_by_step() -> None:
     compared = 0
 
     class Id(str):

@@ -137,13 +137,13 @@ def delete(name: str, yes: bool, as_json: bool) -> int:
     them. This cannot be undone.
     """
     from agent.chat.sessions import delete as delete_everywhere
-    from memory.files.disk_reserve import with_room
+    from memory.files.disk_reserve import with_reserve
     from memory.memory import Memory
     from tui.terminal.sanitize import one_line
     from tui.views.session_text import what_goes
 
     home, settings = open_home()
-    with with_room(home.journal, lambda: Memory.open(home, settings, dense=False)) as memory:
+    with with_reserve(home.journal, lambda: Memory.open(home, settings, dense=False)) as memory:
         memory.journal.threads.require(name)
         item = next(one for one in memory.journal.threads.sessions() if one.name == name)
         if not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty():

@@ -99,10 +99,10 @@ def web(
 def _open(url: str) -> None:
     import webbrowser
 
-    from memory.settings.paths import persons_umask
+    from memory.settings.paths import user_umask
 
     before = os.umask(0o077)
-    if (theirs := persons_umask()) >= 0:  # files saved by the browser get the user's own umask
+    if (theirs := user_umask()) >= 0:  # files saved by the browser get the user's own umask
         os.umask(theirs)
     try:
         opened = webbrowser.open(url)

@@ -185,12 +185,12 @@ def forget(identity: str, yes: bool, as_json: bool) -> int:
     """
     from agent.chat.marking import forget as forget_everywhere
     from agent.forget.residual_copies import find_residual_copies
-    from memory.files.disk_reserve import with_room
+    from memory.files.disk_reserve import with_reserve
     from memory.memory import Memory
     from tui.terminal.sanitize import one_line
 
     home, settings = open_home()
-    with with_room(home.journal, lambda: Memory.open(home, settings, dense=False)) as memory:
+    with with_reserve(home.journal, lambda: Memory.open(home, settings, dense=False)) as memory:
         item = memory.journal.differences.get(identity)
         if not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
             echo(f"{item.id[:8]}: {one_line(item.asked, 68)}")

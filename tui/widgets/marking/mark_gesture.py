@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from memory.difference import Moment
 from memory.kinds import Kind
 from memory.marks import MarkRequest
-from memory.moments import unsaid_moment
+from memory.moments import default_moment
 
 MOMENTS: Mapping[str, Moment] = {"e": Moment.ERROR, "s": Moment.SURPRISE, "h": Moment.HOLD}
 """The letter that says why a reply is marked."""
@@ -73,7 +73,7 @@ class Steps:
     def request(self, note: str, sounds: str) -> MarkRequest:
         """Return the mark that was chosen; without a moment it follows from the rest."""
         of_kind = self.kind.moment if self.kind else None
-        moment = self.moment or unsaid_moment(sounds=sounds, note=note, of_kind=of_kind)
+        moment = self.moment or default_moment(sounds=sounds, note=note, of_kind=of_kind)
         return MarkRequest(
             moment,
             kind=self.kind.name if self.kind else None,
