@@ -61,7 +61,8 @@ class CurrentAdapter:
             adapter = self.apply()
         except AdapterError as error:
             reported, self.refusal = self.refusal, error.sentence
-            if self.refusal == reported:
+            # As text: a sentence with NaN among its values does not equal itself.
+            if str(self.refusal) == str(reported):
                 return None
             return Sentence("The current adapter was refused: {said}", said=error)
         self.refusal = None
