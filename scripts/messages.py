@@ -29,7 +29,7 @@ def registered() -> set[str]:
     from memory.difference import Moment, State
     from trainer.report.page import HEADS
     from trainer.report.report import BAD, GOOD, Verdict
-    from tui.app import TEXTUALS
+    from tui.app import TEXTUAL_COMMANDS
     from tui.chat.model_offload import AWAY
     from tui.cli.training.report import WITHOUT
     from tui.commands.registry import COMMANDS
@@ -37,7 +37,7 @@ def registered() -> set[str]:
     from tui.screens import help
     from tui.training.log_text import REASONS, VERDICTS
     from tui.training.progress import PHASES
-    from tui.views.mark_status import FATES
+    from tui.views.mark_status import MARK_STATUSES
     from tui.widgets.chat import welcome
     from tui.widgets.composer import entry
     from tui.widgets.marking import contrast_card, mark_picker
@@ -50,11 +50,11 @@ def registered() -> set[str]:
         *WITHOUT,
         *(head for head, _ in HEADS.values()),
     }
-    found |= {*TEXTUALS, *TEXTUALS.values(), "recall"}
+    found |= {*TEXTUAL_COMMANDS, *TEXTUAL_COMMANDS.values(), "recall"}
     found |= {AWAY, help.LEGEND, entry.PLACEHOLDER}
     for pairs in (contrast_card.LINES, [contrast_card.NOTE], mark_picker.WORDS, welcome.LINES):
         found |= {text for pair in pairs for text in pair if not text.startswith("/")}
-    found |= {key.help for key in KEYS} | {fate.meaning for fate in FATES}
+    found |= {key.help for key in KEYS} | {status.meaning for status in MARK_STATUSES}
     for command in COMMANDS:
         found |= {command.hint, *(hint for _, hint in command.words)}
         found |= {word for word, _ in command.words} if command.name == "diff" else set()

@@ -35,22 +35,22 @@ from tui.commands.registry import COMMANDS
 from tui.keys.bindings import Keyboard, bindings
 from tui.keys.keyboard_layout import latin
 from tui.keys.registry import KEYS
-from tui.terminal.crash import crash, keep, where
+from tui.terminal.crash import crash_message, origin, write_crash_file
 from tui.terminal.input_order import FIELDS, Input, InputOrder
-from tui.terminal.output_filter import Drawn
+from tui.terminal.output_filter import UnsafeTextFilter
 from tui.terminal.paste import pasted
 from tui.terminal.sanitize import clean, one_line
-from tui.terminal.signals import Ended, told
+from tui.terminal.signals import Terminated, on_signals
 from tui.terminal.textual_patches.app import PatchedApp
 from tui.terminal.textual_patches.dispatch import act_on_keys_at_once, survive_errors
 from tui.terminal.textual_patches.drivers import survive_hangup, use_safe_parser
-from tui.terminal.themes import DARK, LIGHT, THEMES, of_ours
+from tui.terminal.themes import DARK, LIGHT, THEMES, own_colours
 from tui.views.error_text import error_text
-from tui.widgets.common.listing import Palette
+from tui.widgets.common.option_lists import Palette
 
 TWICE_SECONDS = 2.0
 AGAIN_SECONDS = 10.0
-TEXTUALS = {
+TEXTUAL_COMMANDS = {
     "Theme": "Change the current theme",
     "Screenshot": "Save an SVG 'screenshot' of the current screen",
 }
@@ -83,11 +83,11 @@ class DiscernApp(PatchedApp):
         self.home = home
         self.settings = settings
         self._leaving_at = 0.0
-        self._told: dict[tuple[str, str, int], float] = {}
-        self.input_order = InputOrder(self, self._hand_on)
-        survive_errors(self, self.broke)
+        self._last_shown: dict[tuple[str, str, int], float] = {}
+        self.input_order = InputOrder(self, self._dispatch_input)
+        survive_errors(self, self.show_failure)
         self._pressed_on: WeakKeyDictionary[events.Key, Screen[object]] = WeakKeyDictionary()
-        self._drawn = Drawn()
+        self._unsafe_text_filter = UnsafeTextFilter()
         self.keyboard = Keyboard(settings.keys, str(home.settings_file))
         self.set_keymap(self.keyboard.own)
         self._setup = setup
@@ -115,11 +115,11 @@ class DiscernApp(PatchedApp):
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Return Textual's, and the one that lets nothing act on the terminal."""
-        return [*super().get_line_filters(), self._drawn]
+        return [*super().get_line_filters(), self._unsafe_text_filter]
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Return the colours of ours that a theme may lack."""
-        return of_ours(self.current_theme)
+        return own_colours(self.current_theme)
 
     def on_mount(self) -> None:
         """Show the chat, or what is asked before it."""
@@ -127,11 +127,11 @@ class DiscernApp(PatchedApp):
         if self._setup:
             from tui.screens.setup import SetupScreen
 
-            self.push_screen(SetupScreen(self.home, self.settings), self._begin)
+            self.push_screen(SetupScreen(self.home, self.settings), self._open_chat)
         else:
             self.push_screen(self._chat_screen)
 
-    def _begin(self, _answered: None) -> None:
+    def _open_chat(self, _answered: None) -> None:
         """Open the chat with what was answered."""
         self.settings = read_settings(self.home)
         self._chat_screen = ChatScreen(self.home, self.settings, thread=self._thread, new=self._new)
@@ -152,14 +152,14 @@ class DiscernApp(PatchedApp):
             await self.input_order.take(event)
         else:
             try:
-                if not self._too_late(event):
+                if not self._target_is_gone(event):
                     await super().on_event(event)
             finally:
                 self.input_order.done(event)
 
-    async def _hand_on(self, event: Input) -> None:
+    async def _dispatch_input(self, event: Input) -> None:
         """Gate what is pasted; tell a key by where it stands, also while one writes in Russian."""
-        if self._too_late(event):
+        if self._target_is_gone(event):
             return
         if isinstance(event, events.Paste):
             event.text = pasted(event.text)
@@ -169,7 +169,7 @@ class DiscernApp(PatchedApp):
                 event.key = latin(event.key)
         await super().on_event(event)
 
-    def _too_late(self, event: events.Event) -> bool:
+    def _target_is_gone(self, event: events.Event) -> bool:
         """Whether the target of an event is gone.
 
         That is the chat, the screen that a key comes back from, or what a button was pressed on.
@@ -187,28 +187,31 @@ class DiscernApp(PatchedApp):
 
     def widget_added(self, widget: Widget) -> None:
         """Let a new widget survive errors, and a field act on its keys at once."""
-        survive_errors(widget, self.broke, self.input_order.dispatched)
+        survive_errors(widget, self.show_failure, self.input_order.dispatched)
         if isinstance(widget, FIELDS):
             act_on_keys_at_once(widget)
 
     def worker_failed(self, error: Exception) -> None:
         """Show what broke in a worker; the chat goes on, and with it the draft and the reply."""
-        self.broke(error)
+        self.show_failure(error)
 
-    def broke(self, error: Exception) -> None:
+    def show_failure(self, error: Exception) -> None:
         """Say what broke in a worker or a handler: what comes again and again, now and then."""
-        now, place = time.monotonic(), where(error)
-        if self.exiting or now - self._told.get(place, -AGAIN_SECONDS) < AGAIN_SECONDS:
+        now, place = time.monotonic(), origin(error)
+        if self.exiting or now - self._last_shown.get(place, -AGAIN_SECONDS) < AGAIN_SECONDS:
             return
-        self._told[place] = now
+        self._last_shown[place] = now
         said = one_line(error_text(error), 300)
-        if not isinstance(error, DiscernError) and (path := keep(self.home, error)) is not None:
+        if (
+            not isinstance(error, DiscernError)
+            and (path := write_crash_file(self.home, error)) is not None
+        ):
             said += "\n" + tr("Where it broke stands in {path}.", path=path)
         self.notify(clean(said), severity="error", markup=False)
 
     def crash_text(self, error: BaseException) -> str:
         """Return one sentence, in the place of a traceback with everything that was on the screen."""
-        return clean(crash(self.home, error))
+        return clean(crash_message(self.home, error))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer our commands in the palette, before Textual's own."""
@@ -227,7 +230,7 @@ class DiscernApp(PatchedApp):
                     lambda action=key.action: self._do(action),
                 )
         for offered in super().get_system_commands(screen):
-            if offered.title in TEXTUALS:
+            if offered.title in TEXTUAL_COMMANDS:
                 yield offered._replace(title=tr(offered.title), help=tr(offered.help))
 
     def action_command_palette(self) -> None:
@@ -244,20 +247,20 @@ class DiscernApp(PatchedApp):
         """Copy what is selected; with nothing selected, leave at the second press."""
         if selected := self._selected_text():
             self.copy_to_clipboard(selected)
-            self._tell(tr("Copied."))
+            self._flash(tr("Copied."))
             return
         now = time.monotonic()
         if now - self._leaving_at < TWICE_SECONDS:
             self.action_leave()
             return
         self._leaving_at = now
-        self._tell(
+        self._flash(
             tr("Ctrl+C again leaves. Leaving stops the training.")
             if self._chat_screen.training.trainings.running
             else tr("Ctrl+C again leaves.")
         )
 
-    def _tell(self, text: str) -> None:
+    def _flash(self, text: str) -> None:
         """Say something for a moment where the person looks: in the status line, or over a screen."""
         if self.screen is self._chat_screen:
             self._chat_screen.status.say(text, TWICE_SECONDS)
@@ -290,14 +293,14 @@ class DiscernApp(PatchedApp):
             None if (error := self._chat_screen.failed) is None else clean(render(error.sentence))
         )
 
-    def let_go(self) -> None:
+    def close_resources(self) -> None:
         """Close the model, the memory and the trainings; for after the screen is gone."""
-        self._chat_screen.let_go()
+        self._chat_screen.close_resources()
 
     def end(self, number: int) -> None:
         """Leave because a signal says so; called in the main thread, wherever that is."""
         if not self.call_from_signal(lambda: self.exit(None, 128 + number)):
-            raise Ended(number)
+            raise Terminated(number)
 
 
 def run_chat(
@@ -310,11 +313,11 @@ def run_chat(
 ) -> int:
     """Open the chat and return the exit code once it is left: 0, or 2 when it could not be opened."""
     app = DiscernApp(home, settings, thread=thread, new=new, setup=setup)
-    with told(app.end):
+    with on_signals(app.end):
         try:
             app.run()
         finally:
-            app.let_go()
+            app.close_resources()
     if app.failure is not None:
         sys.stderr.write(f"discern: {clean(app.failure)}\n")
     return app.return_code or 0

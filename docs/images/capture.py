@@ -102,7 +102,7 @@ async def main() -> None:
                 await until(lambda: app.screen is not screen)
                 save("report")
         finally:
-            app.let_go()
+            app.close_resources()
 
 
 if __name__ == "__main__":

@@ -27,10 +27,10 @@ class Watched(DiscernApp):
         self.unforeseen: list[Exception] = []
         super().__init__(*arguments, **options)
 
-    def broke(self, error: Exception) -> None:
+    def show_failure(self, error: Exception) -> None:
         if not self._exit and not isinstance(error, DiscernError):
             self.unforeseen.append(error)
-        super().broke(error)
+        super().show_failure(error)
 
 
 class Seat:
@@ -124,7 +124,7 @@ async def sitting(
                 await seat.ready()
             yield seat
     finally:
-        app.let_go()
+        app.close_resources()
     for error in app.unforeseen:
         raise error
 

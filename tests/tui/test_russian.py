@@ -13,7 +13,7 @@ from tui.commands.completion import Sources, complete
 from tui.commands.completion_sources import sources
 from tui.terminal.sanitize import clean
 from tui.widgets.composer.status_line import Status, fit
-from tui.widgets.marking.contrast_card import Card
+from tui.widgets.marking.contrast_card import ContrastCard
 
 WIDE = ("漢字かな", "кафе\u0301", "👩‍👩‍👧", "е\u0308ж", "q")
 """Words whose columns are not their letters."""
@@ -135,7 +135,7 @@ async def test_hint_lines_are_not_cut_at_80_columns(russian: Home) -> None:
             await seat.sees(ending)
             await seat.hits("escape")
             await seat.until(
-                lambda: len(seat.app.screen_stack) == 2 and not seat.screen.query(Card)
+                lambda: len(seat.app.screen_stack) == 2 and not seat.screen.query(ContrastCard)
             )
             await seat.until(lambda: seat.screen.composer.has_focus)
 

@@ -19,7 +19,7 @@ from memory.i18n.messages import render
 from tui.chat.context import ChatContext
 from tui.chat.stream import ReplyStream
 from tui.chat.thread_view import ThreadView
-from tui.widgets.chat.hint import Hint
+from tui.widgets.chat.notice import Hint
 from tui.widgets.chat.recalled import Used
 from tui.widgets.chat.turn import TurnView
 
@@ -103,9 +103,9 @@ class Conversation:
         transcript = self._context.transcript
         await self._follow_other_processes()
         await self._swap_adapter()
-        await transcript.drop_hints()
+        await transcript.remove_hints()
         if instead_of and (before := transcript.view_of(instead_of)):
-            await transcript.cut(before)
+            await transcript.remove_from(before)
         await self._thread.unmount_early_turns()
         await transcript.add(view)
         transcript.choose(None)
@@ -129,7 +129,7 @@ class Conversation:
             self._stream.stop()
         if view.reply.text:
             await view.reply.finish(view.reply.text)
-            view.say_aside(tr("not kept"))
+            view.show_note(tr("not kept"))
         else:
             await view.remove()
         if instead_of and not view.reply.text:  # show the turn that it was to replace again
@@ -182,7 +182,7 @@ class Conversation:
                     finished.dropped,
                 )
             )
-        view.say_aside("; ".join(aside))
+        view.show_note("; ".join(aside))
         status = self._context.status
         speed = finished.tokens_per_second or status.status.speed
         status.change(

@@ -26,7 +26,7 @@ from tui.terminal.sanitize import clean, one_line
 from tui.widgets.chat.turn import TurnView
 from tui.widgets.marking.mark_gesture import Passage, in_source
 from tui.widgets.marking.mark_picker import MarkPicker
-from tui.widgets.marking.word_picker import PassageView
+from tui.widgets.marking.word_picker import WordPicker
 
 
 class MarkingController:
@@ -66,7 +66,7 @@ class MarkingController:
     def _picker_has_focus(self) -> bool:
         focused = self._context.screen.focused
         nodes = focused.ancestors_with_self if focused is not None else ()
-        return any(isinstance(node, MarkPicker | PassageView) for node in nodes)
+        return any(isinstance(node, MarkPicker | WordPicker) for node in nodes)
 
     def text_selected(self) -> None:
         """Show the keys that mark and copy the selection."""
@@ -96,7 +96,7 @@ class MarkingController:
             status.say(tr("There is no word in this reply."))
             return
         self.close_pickers()
-        shown = PassageView(passage)
+        shown = WordPicker(passage)
         await view.replace_reply(shown)
         self._context.screen.set_focus(shown)
         begins, leaves = tr("begins a part"), tr("leaves it")
@@ -114,7 +114,7 @@ class MarkingController:
             picker.on_key(event)  # it stops the printable ones that come to it by themselves
             return True
         words = screen.focused
-        if isinstance(words, PassageView) and self._keyboard.does("mark_passage", event.key):
+        if isinstance(words, WordPicker) and self._keyboard.does("mark_passage", event.key):
             event.stop()
             await self.words_taken(words, words.passage.span)
             return True
@@ -152,12 +152,12 @@ class MarkingController:
         screen.set_focus(picker)
         screen.call_after_refresh(picker.scroll_visible, animate=False)
 
-    async def words_taken(self, words: PassageView, span: Part) -> None:
+    async def words_taken(self, words: WordPicker, span: Part) -> None:
         """Open the mark picker for the words that were chosen."""
         if (view := self._turn_of(words)) is not None:
             await self._context.attempt(self._open_picker(view, span))
 
-    def words_left(self, words: PassageView) -> None:
+    def words_left(self, words: WordPicker) -> None:
         """Show the reply again in the place of the word picker."""
         view, transcript = self._turn_of(words), self._context.transcript
         self._context.screen.set_focus(transcript)
@@ -186,7 +186,7 @@ class MarkingController:
         if view.turn is None and self._conversation.streaming:
             self._finish()
             words = one_line(_words(request), 50)
-            view.say_aside(
+            view.show_note(
                 "◆ " + tr("kept in mind: {words}, marked as the reply ends", words=words)
             )
             self._conversation.after(lambda: self._store(view, request))
@@ -199,9 +199,9 @@ class MarkingController:
         self._finish()
 
     async def _store(self, view: TurnView, request: MarkRequest) -> None:
-        turn = view.kept_turn
+        turn = view.stored_turn
         request = _exact(turn.replied, request)
-        view.say_aside(tr("stopped") if turn.stopped else "")
+        view.show_note(tr("stopped") if turn.stopped else "")
         receipt = await asyncio.to_thread(self._context.chat.marks.add, request, turn=turn.id)
         await self._marks.show_receipt(receipt)
 
@@ -216,7 +216,7 @@ class MarkingController:
         """Close the mark picker and the word picker; nothing is marked."""
         screen = self._context.screen
         screen.query(MarkPicker).remove()
-        for passage in screen.query(PassageView):
+        for passage in screen.query(WordPicker):
             if (view := self._turn_of(passage)) is not None:
                 view.show_reply()
         self._context.status.change(keys="")

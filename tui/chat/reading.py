@@ -11,7 +11,7 @@ from memory.errors import DiscernError
 from memory.i18n.i18n import tr
 from tui.chat.context import ChatContext
 from tui.chat.thread_view import ThreadView
-from tui.markdown.code_blocks import code_blocks
+from tui.markdown.parser import code_blocks
 from tui.terminal.editor import edited, editor
 from tui.terminal.sanitize import clean
 from tui.widgets.chat.turn import TurnView

@@ -31,7 +31,7 @@ from tui.chat.training import TrainingController
 from tui.commands.completion_sources import sources
 from tui.commands.registry import Command, parse
 from tui.keys.bindings import bindings
-from tui.markdown.view import Page
+from tui.markdown.view import MarkdownView
 from tui.terminal.sanitize import clean, one_line
 from tui.training.background import TrainingEnded, TrainingEvent, TrainingStarted
 from tui.widgets.chat.receipt_card import ReceiptCard
@@ -40,9 +40,9 @@ from tui.widgets.chat.why_card import WhyCard
 from tui.widgets.composer.composer import Composer
 from tui.widgets.composer.entry import Entry
 from tui.widgets.composer.status_line import StatusLine
-from tui.widgets.marking.contrast_card import Card
+from tui.widgets.marking.contrast_card import ContrastCard
 from tui.widgets.marking.mark_picker import MarkPicker
-from tui.widgets.marking.word_picker import PassageView
+from tui.widgets.marking.word_picker import WordPicker
 from tui.widgets.training.panel import TrainingPanel
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class ChatScreen(Screen[None]):
         self.conversation.stop()
         self.app.exit(0)
 
-    def let_go(self) -> None:
+    def close_resources(self) -> None:
         """Close everything after the screen is gone.
 
         If the chat was ended from outside, the message being written is kept for the next chat.
@@ -263,12 +263,12 @@ class ChatScreen(Screen[None]):
         else:
             self.transcript.choose(None)
             self.entry.aim(None)
-            self._drop_hints()
+            self._remove_hints()
         self.set_focus(self.composer)
 
     @work
-    async def _drop_hints(self) -> None:
-        await self.transcript.drop_hints()
+    async def _remove_hints(self) -> None:
+        await self.transcript.remove_hints()
 
     def action_walk(self, step: int) -> None:
         """Move the cursor over the replies."""
@@ -330,7 +330,7 @@ class ChatScreen(Screen[None]):
         """Copy the code of the chosen reply, one block at a press."""
         self._reading.copy_code()
 
-    def on_page_link_clicked(self, event: Page.LinkClicked) -> None:
+    def on_markdown_view_link_clicked(self, event: MarkdownView.LinkClicked) -> None:
         """Copy a link's address; nothing a model wrote is opened."""
         target = clean(event.href)
         self.app.copy_to_clipboard(target)
@@ -361,22 +361,22 @@ class ChatScreen(Screen[None]):
         await self._marking.choose_words()
 
     @work(group="commands")
-    async def on_passage_view_taken(self, message: PassageView.Taken) -> None:
+    async def on_word_picker_chosen(self, message: WordPicker.Chosen) -> None:
         """Mark the words that were chosen."""
         await self._marking.words_taken(message.view, message.span)
 
     @work(group="commands")
-    async def on_passage_view_left(self, message: PassageView.Left) -> None:
+    async def on_word_picker_cancelled(self, message: WordPicker.Cancelled) -> None:
         """Close the word picker."""
         self._marking.words_left(message.view)
 
     @work(group="commands")
-    async def on_mark_picker_left(self, message: MarkPicker.Left) -> None:
+    async def on_mark_picker_cancelled(self, message: MarkPicker.Cancelled) -> None:
         """Close the mark picker."""
         self._marking.picker_left(message.picker, typing=message.typing)
 
     @work(group="commands")
-    async def on_mark_picker_said(self, message: MarkPicker.Said) -> None:
+    async def on_mark_picker_submitted(self, message: MarkPicker.Submitted) -> None:
         """Store the mark that was chosen in the picker."""
         await self._marking.mark_chosen(message.picker, message.request)
 
@@ -401,12 +401,12 @@ class ChatScreen(Screen[None]):
             await self.context.attempt(self.handlers.marks.contrast())
 
     @work(group="commands")
-    async def on_card_kept(self, message: Card.Kept) -> None:
+    async def on_contrast_card_saved(self, message: ContrastCard.Saved) -> None:
         """Store the lines of a card."""
         await self.context.attempt(self.handlers.marks.keep_card(message.card, message.lines))
 
     @work(group="commands")
-    async def on_card_left(self, message: Card.Left) -> None:
+    async def on_contrast_card_closed(self, message: ContrastCard.Closed) -> None:
         """Close a card."""
         await self.context.attempt(self.handlers.marks.close_card(message.card))
 
@@ -423,7 +423,7 @@ class ChatScreen(Screen[None]):
         await self.context.attempt(handler.pin(message.card, message.difference, message.on))
 
     @work(group="commands")
-    async def on_why_card_left(self, message: WhyCard.Left) -> None:
+    async def on_why_card_closed(self, message: WhyCard.Closed) -> None:
         """Close the card and forget what was struck out in it."""
         handler = self.handlers.recall
         await self.context.attempt(handler.close_card(message.card, message.forgotten))

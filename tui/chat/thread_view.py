@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from memory.i18n.i18n import tr
 from tui.chat.context import ChatContext
-from tui.views.mark_status import held_before
+from tui.views.mark_status import retained_ids
 from tui.widgets.chat.recalled import Used
 from tui.widgets.chat.turn import TurnView
 from tui.widgets.chat.welcome import Welcome
@@ -96,7 +96,7 @@ class ThreadView:
                 if (thread, first) != (self._chat.thread.name, self._first):
                     return  # another thread or branch was opened meanwhile
                 self._first = turns[0].id if turns else None
-                await self._context.transcript.put_before(views)
+                await self._context.transcript.insert_above(views)
                 await self.refresh_marks()
                 await self.show_branch_positions()
 
@@ -111,7 +111,7 @@ class ThreadView:
         for view in views[-MOST_TURNS // 2 :]:
             if view.turn is not None:
                 async with self._loading_earlier:
-                    await self._context.transcript.leave_above(view)
+                    await self._context.transcript.remove_above(view)
                     self._first = view.turn.id
                 return
 
@@ -125,7 +125,7 @@ class ThreadView:
         views = self._views_by_turn()
         found = await asyncio.to_thread(self._chat.journal.branches.siblings, list(views))
         for turn, view in views.items():
-            view.show_place(str(found[turn]) if turn in found else "")
+            view.show_branch_position(str(found[turn]) if turn in found else "")
 
     # --- marks -------------------------------------------------------------------------------
 
@@ -135,9 +135,9 @@ class ThreadView:
         marks = _by_turn(
             await asyncio.to_thread(self._chat.journal.differences.on_turns, list(views))
         )
-        held = await asyncio.to_thread(held_before, self._chat.home.adapters)
+        retained = await asyncio.to_thread(retained_ids, self._chat.home.adapters)
         for turn, view in views.items():
-            view.show_marks(marks.get(turn, ()), held)
+            view.show_marks(marks.get(turn, ()), retained)
 
     def refresh_marks_later(self) -> None:
         """Call `refresh_marks` in a worker."""

@@ -19,7 +19,7 @@ from memory.errors import DiscernError
 from memory.settings.paths import set_private_umask
 from tui.cli.completion_values import model_files, threads
 from tui.terminal.printing import echo
-from tui.terminal.signals import Ended, heed
+from tui.terminal.signals import Terminated, raise_on_signals
 
 # Name → (module, one line for --help). The lines are here so that help imports nothing.
 VERBS: dict[str, tuple[str, str]] = {
@@ -166,7 +166,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # The reader closed the pipe (`discern memory list | head`): not an error.
         _write_nowhere()
         return 0
-    except Ended as error:
+    except Terminated as error:
         from tui.cli.shared_options import step
 
         step("")
@@ -198,7 +198,7 @@ def main() -> None:
         sys.exit(2)
     set_private_umask()
     _have_streams()
-    heed()
+    raise_on_signals()
     sys.exit(run())
 
 

@@ -10,7 +10,7 @@ import sys
 from tui.commands.registry import COMMANDS
 from tui.keys.bindings import Keyboard
 from tui.keys.registry import FIXED
-from tui.views.mark_status import FATES
+from tui.views.mark_status import MARK_STATUSES
 
 
 def commands_page() -> str:
@@ -42,7 +42,7 @@ def commands_page() -> str:
     lines += ["", "### Keys that stay", "", "| key | what it does |", "|---|---|"]
     lines += [f"| {keys} | {effect} |" for keys, effect in FIXED]
     lines += ["", "## The sign beside a reply", "", "| sign | what it says |", "|---|---|"]
-    lines += [f"| {fate.sign} | {fate.meaning} |" for fate in FATES]
+    lines += [f"| {status.sign} | {status.meaning} |" for status in MARK_STATUSES]
     lines += ["", "Its colour is the family of the difference; the sign alone says its fate."]
     return "\n".join(lines) + "\n"
 

@@ -9,22 +9,22 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tui.markdown.blocks import Piece
+from tui.markdown.blocks import Block
 from tui.markdown.wrapping import Row, columns_of, lay
 
 if TYPE_CHECKING:
     from textual.selection import Selection
 
 
-class Laid:
-    """The rows of some pieces.
+class BlockLayout:
+    """The rows of some blocks.
 
-    `tops[n]` is the row where piece n begins, `begins[n]` its offset in the joined text and
+    `tops[n]` is the row where block n begins, `begins[n]` its offset in the joined text and
     `lines[n]` its first line there; each has one entry more, the end.
     """
 
     def __init__(self) -> None:
-        self.pieces: list[Piece] = []
+        self.blocks: list[Block] = []
         self.width = 0
         self.tops, self.begins, self.lines = [0], [0], [0]
         self._rows: list[list[Row]] = []
@@ -38,18 +38,18 @@ class Laid:
 
     @property
     def text(self) -> str:
-        """The words of all pieces, a line break between two."""
-        return "\n".join(piece.text for piece in self.pieces)
+        """The words of all blocks, a line break between two."""
+        return "\n".join(block.text for block in self.blocks)
 
-    def put(self, stay: int, new: Sequence[Piece]) -> int:
-        """Put pieces below the first `stay`; returns the first row that may look otherwise."""
-        self.pieces[stay:] = new
+    def put(self, stay: int, new: Sequence[Block]) -> int:
+        """Put blocks below the first `stay`; returns the first row that may look otherwise."""
+        self.blocks[stay:] = new
         self._around.clear()
         begin = stay
         for first, end in self._tables(stay):
-            columns = columns_of(self.pieces[first:end], self.width) if self.width else ()
-            if self._columns.get(self.pieces[first].of) != columns:
-                self._columns[self.pieces[first].of] = columns
+            columns = columns_of(self.blocks[first:end], self.width) if self.width else ()
+            if self._columns.get(self.blocks[first].of) != columns:
+                self._columns[self.blocks[first].of] = columns
                 begin = min(begin, first)
         self._lay_from(begin)
         return self.tops[begin]
@@ -60,11 +60,11 @@ class Laid:
             return False
         self.width = width
         self._columns.clear()
-        self.put(0, list(self.pieces))
+        self.put(0, list(self.blocks))
         return True
 
     def at(self, y: int) -> tuple[int, Row] | None:
-        """Return the piece in row `y` and the row; None below the end."""
+        """Return the block in row `y` and the row; None below the end."""
         if not 0 <= y < self.height:
             return None
         number = bisect_right(self.tops, y) - 1
@@ -83,7 +83,7 @@ class Laid:
         if line >= self.lines[-1]:
             return max(0, self.begins[-1] - 1)
         number = bisect_right(self.lines, line) - 1
-        text, at = self.pieces[number].text, 0
+        text, at = self.blocks[number].text, 0
         for _ in range(line - self.lines[number]):
             at = text.index("\n", at) + 1
         end = text.find("\n", at)
@@ -91,26 +91,26 @@ class Laid:
         return self.begins[number] + min(at + max(column, 0), end)
 
     def code_around(self, number: int) -> tuple[int, list[str]]:
-        """Return the first piece of the block of code that piece `number` belongs to, and its lines."""
-        of = self.pieces[number].of
+        """Return the first block of the block of code that block `number` belongs to, and its lines."""
+        of = self.blocks[number].of
         if of not in self._around:
             first, end = self._group(number)
-            self._around[of] = first, [piece.text for piece in self.pieces[first:end]]
+            self._around[of] = first, [block.text for block in self.blocks[first:end]]
         return self._around[of]
 
     def _group(self, number: int) -> tuple[int, int]:
-        of = self.pieces[number].of
+        of = self.blocks[number].of
         first, end = number, number + 1
-        while first and self.pieces[first - 1].of == of:
+        while first and self.blocks[first - 1].of == of:
             first -= 1
-        while end < len(self.pieces) and self.pieces[end].of == of:
+        while end < len(self.blocks) and self.blocks[end].of == of:
             end += 1
         return first, end
 
     def _tables(self, begin: int) -> list[tuple[int, int]]:
         found: list[tuple[int, int]] = []
-        while begin < len(self.pieces):
-            if self.pieces[begin].cells:
+        while begin < len(self.blocks):
+            if self.blocks[begin].cells:
                 found.append(self._group(begin))
                 begin = found[-1][1]
             else:
@@ -120,9 +120,9 @@ class Laid:
     def _lay_from(self, begin: int) -> None:
         del self._rows[begin:], self.tops[begin + 1 :], self.begins[begin + 1 :]
         del self.lines[begin + 1 :]
-        for piece in self.pieces[begin:]:
-            rows = lay(piece, self.width, self._columns.get(piece.of, ())) if self.width else []
+        for block in self.blocks[begin:]:
+            rows = lay(block, self.width, self._columns.get(block.of, ())) if self.width else []
             self._rows.append(rows)
             self.tops.append(self.tops[-1] + len(rows))
-            self.begins.append(self.begins[-1] + len(piece.text) + 1)
-            self.lines.append(self.lines[-1] + piece.lines)
+            self.begins.append(self.begins[-1] + len(block.text) + 1)
+            self.lines.append(self.lines[-1] + block.lines)

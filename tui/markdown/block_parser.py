@@ -1,7 +1,7 @@
-"""Markdown → pieces, and the places from which a text that grows can be read on.
+"""Markdown → blocks, and the places from which a text that grows can be read on.
 
 A blank line between the items of a list stands where it was written, and a number is that of its item,
-so that no piece depends on what comes after its block, item, row or line of code.
+so that no block depends on what comes after its block, item, row or line of code.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tui.markdown.blocks import Cell, Look, Piece
+from tui.markdown.blocks import Block, Cell, Look
 from tui.markdown.parser import GOES_ON, parser, words
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Resume:
 
 
 class Break(NamedTuple):
-    """A place from which can be read on: offset in the text, pieces that stand above it, and how."""
+    """A place from which can be read on: offset in the text, blocks that stand above it, and how."""
 
     at: int
     above: int
@@ -63,8 +63,8 @@ class _Open:
     line: int = 0
 
 
-class Reading:
-    """A text, read: its `pieces`, its `breaks`, and the link references it defines.
+class BlockParser:
+    """A text, read: its `blocks`, its `breaks`, and the link references it defines.
 
     `text` is all of it; it is read from `place` on, with the link `references` (by label) of what
     stands before.
@@ -76,7 +76,7 @@ class Reading:
         place: Break | None = None,
         references: Mapping[str, Any] | None = None,
     ) -> None:
-        self.pieces: list[Piece] = []
+        self.blocks: list[Block] = []
         self.breaks: list[Break] = []
         at, self._above, self._resume = place or START
         read = self._resume.lead + text[at:]
@@ -88,7 +88,7 @@ class Reading:
             self._starts.append(self._starts[-1] + len(line) + 1)
         self._before = text[text.rfind("\n", 0, max(0, at - 1)) + 1 : max(0, at - 1)]
         self._open: list[_Open] = []
-        self._fresh = False  # a block was opened at the top and has no piece yet
+        self._fresh = False  # a block was opened at the top and has no block yet
         self._kind, self._of, self._row_lead = "text", -1, ""
         self._row: list[tuple[str, str, tuple[Look, ...], str]] = []
         known = dict(references or {})
@@ -119,7 +119,7 @@ class Reading:
     def _break(self, line: int, resume: Resume | None = None) -> None:
         """Remember that can be read on from this line, unless it only leads in."""
         if line >= self._lead:
-            above = self._above + len(self.pieces)
+            above = self._above + len(self.blocks)
             self.breaks.append(Break(self._starts[line], above, resume or Resume()))
 
     def _begin(self, token: Token) -> int:
@@ -133,22 +133,22 @@ class Reading:
     # --- laying down -------------------------------------------------------------------------
 
     def _add(self, kind: str, line: int, text: str, source: tuple[int, int], **more: Any) -> None:
-        """Add the first piece of a block that begins at a line."""
+        """Add the first block of a block that begins at a line."""
         gap: str | None = None
         if self._fresh:
-            gap = "" if self.pieces or self._above else None
+            gap = "" if self.blocks or self._above else None
         elif self._blank_before(line):
             gap = "".join(item.rest for item in self._open if item.used).rstrip()
         self._fresh = False
         self._add_more(kind, text, source, gap=gap, **more)
 
     def _add_more(self, kind: str, text: str, source: tuple[int, int], **more: Any) -> None:
-        """Add a piece, with what its containers put before it."""
+        """Add a block, with what its containers put before it."""
         first = "".join(item.rest if item.used else item.first for item in self._open)
         rest = "".join(item.rest for item in self._open)
         for item in self._open:
             item.used = True
-        self.pieces.append(Piece(kind, text, source, first=first, rest=rest, **more))
+        self.blocks.append(Block(kind, text, source, first=first, rest=rest, **more))
 
     def _on_paragraph_open(self, token: Token) -> None:
         self._begin(token)

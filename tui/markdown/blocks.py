@@ -1,7 +1,7 @@
-"""The pieces of which a reply is laid down: a paragraph, an item, a line of code, a row of a table.
+"""The blocks of which a reply is laid down: a paragraph, an item, a line of code, a row of a table.
 
-A piece knows the words that are shown, how they look, what stands before them (bullets, the bars of
-quotes) and where in the source they were written. Equal pieces look the same.
+A block knows the words that are shown, how they look, what stands before them (bullets, the bars of
+quotes) and where in the source they were written. Equal blocks look the same.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Look(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A table's cell: its words in the piece's text, its place in the source (None: not known)."""
+    """A table's cell: its words in the block's text, its place in the source (None: not known)."""
 
     start: int
     end: int
@@ -30,7 +30,7 @@ class Cell(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Block:
     """What is laid down at once.
 
     `kind` is `text`, `code`, `head`, `row`, `rule`, `waiting`, or `h1` to `h6`; `source` are offsets in
@@ -57,26 +57,26 @@ class Piece:
 
 
 class Place(NamedTuple):
-    """Words of a piece and the part of the source that they were written in."""
+    """Words of a block and the part of the source that they were written in."""
 
     start: int
     end: int
     source: tuple[int, int]
 
 
-def places(piece: Piece) -> Iterator[Place]:
-    """Yield what stands where: the piece as a whole, or each cell that is known."""
-    if not piece.cells:
-        yield Place(0, len(piece.text), piece.source)
-    for cell in piece.cells:
+def places(block: Block) -> Iterator[Place]:
+    """Yield what stands where: the block as a whole, or each cell that is known."""
+    if not block.cells:
+        yield Place(0, len(block.text), block.source)
+    for cell in block.cells:
         if cell.source is not None:
             yield Place(cell.start, cell.end, cell.source)
 
 
-def plain_pieces(text: str, at: int = 0) -> list[Piece]:
+def plain_blocks(text: str, at: int = 0) -> list[Block]:
     """Return the lines of a text without Markdown as they are; it begins at offset `at`."""
     found = []
     for line in text.split("\n"):
-        found.append(Piece("text", line.expandtabs(8), (at, at + len(line))))
+        found.append(Block("text", line.expandtabs(8), (at, at + len(line))))
         at += len(line) + 1
     return found

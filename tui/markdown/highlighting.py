@@ -15,7 +15,7 @@ STRETCH = 128
 BEFORE = 64
 
 
-class Colouring:
+class Highlighter:
     """The colours of one block of code; `Look.name` is a style that Textual can read."""
 
     def __init__(self, language: str) -> None:
@@ -32,14 +32,14 @@ class Colouring:
             own = lines[max(0, first - BEFORE) : first + STRETCH]
             if own != self._last[0]:
                 before = first - max(0, first - BEFORE)
-                self._last = (own, coloured("\n".join(own), self._language)[before:])
+                self._last = (own, highlighted("\n".join(own), self._language)[before:])
             found = self._last[1]
             if len(lines) > first + STRETCH:
                 self._full[stretch] = found
         return found[number % STRETCH] if number % STRETCH < len(found) else []
 
 
-def coloured(code: str, language: str) -> list[list[Look]]:
+def highlighted(code: str, language: str) -> list[list[Look]]:
     """Return the colours of each line of some code; none where the language is not known.
 
     Nothing is underlined, for that is how a marked part looks.

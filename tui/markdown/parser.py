@@ -88,3 +88,12 @@ def words(inline: Token) -> tuple[str, tuple[Look, ...]]:
         parts.append(text)
         length += len(text)
     return "".join(parts), tuple(looks)
+
+
+def code_blocks(text: str) -> list[str]:
+    """Return the code blocks of a Markdown text in order, without their fences."""
+    return [
+        token.content.rstrip("\n")
+        for token in parser().parse(text)
+        if token.type in ("fence", "code_block")
+    ]

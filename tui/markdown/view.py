@@ -1,7 +1,7 @@
-"""A page of pieces, drawn by one widget: however long a reply is, it costs what is seen of it.
+"""A page of blocks, drawn by one widget: however long a reply is, it costs what is seen of it.
 
 Only rows that come into sight are drawn. Words can be selected with the mouse, as lines and columns of
-the page's text, which is that of its pieces.
+the page's text, which is that of its blocks.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from textual.strip import Strip
 from textual.style import Style
 from textual.widget import Widget
 
-from tui.markdown.block_layout import Laid
-from tui.markdown.blocks import Look, Piece
-from tui.markdown.highlighting import Colouring
+from tui.markdown.block_layout import BlockLayout
+from tui.markdown.blocks import Block, Look
+from tui.markdown.highlighting import Highlighter
 from tui.markdown.wrapping import Row, Words, cells
 
 LIT = "underline"
 """How a marked part looks; told without colour."""
 
 
-class Page(Widget):
+class MarkdownView(Widget):
     """Pieces one below the other, as wide as it may be and as high as they are."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -49,7 +49,7 @@ class Page(Widget):
         "page--waiting",
     }
     DEFAULT_CSS = """
-    Page {
+    MarkdownView {
         width: 1fr;
         height: auto;
         & > .page--block { background: $surface; }
@@ -76,20 +76,20 @@ class Page(Widget):
             super().__init__()
             self.href = href
 
-    def __init__(self, pieces: Sequence[Piece] = ()) -> None:
+    def __init__(self, blocks: Sequence[Block] = ()) -> None:
         super().__init__()
-        self.laid = Laid()
-        self.laid.put(0, list(pieces))
+        self.laid = BlockLayout()
+        self.laid.put(0, list(blocks))
         self._strips: dict[int, Strip] = {}
         self._drawn_in: Style | None = None
         self._styles_named: dict[str, Style] = {}
-        self._colours: dict[tuple[int, str], Colouring] = {}
+        self._highlighters: dict[tuple[int, str], Highlighter] = {}
         self._lit: dict[int, list[tuple[int, int]]] = {}
 
     @property
-    def pieces(self) -> Sequence[Piece]:
+    def blocks(self) -> Sequence[Block]:
         """What is shown."""
-        return self.laid.pieces
+        return self.laid.blocks
 
     @property
     def content(self) -> Content:
@@ -104,8 +104,8 @@ class Page(Widget):
             ],
         )
 
-    def put(self, stay: int, new: Sequence[Piece]) -> None:
-        """Show these pieces below the first `stay`, which stay as they are."""
+    def put(self, stay: int, new: Sequence[Block]) -> None:
+        """Show these blocks below the first `stay`, which stay as they are."""
         before = self.laid.height
         self._lit = {number: parts for number, parts in self._lit.items() if number < stay}
         row = self.laid.put(stay, new)
@@ -118,12 +118,12 @@ class Page(Widget):
 
     def settle(self) -> None:
         """Draw once more what is seen of code, whose colours may hang on what came after it."""
-        if self._colours:
+        if self._highlighters:
             self._strips.clear()
             self.refresh()
 
     def light(self, parts: Mapping[int, Sequence[tuple[int, int]]]) -> None:
-        """Underline these parts, given by piece; others go back to plain."""
+        """Underline these parts, given by block; others go back to plain."""
         if self._lit or parts:
             self._lit = {number: list(some) for number, some in parts.items()}
             self._strips.clear()
@@ -136,7 +136,7 @@ class Page(Widget):
         return container.width
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """As high as the pieces are."""
+        """As high as the blocks are."""
         if width and self.laid.resize(width):
             self._strips.clear()
         return self.laid.height
@@ -189,58 +189,58 @@ class Page(Widget):
         return self._styles_named[name]
 
     def _drawn(self, number: int, row: Row, style: Style, width: int) -> Strip:
-        piece = self.laid.pieces[number]
-        signs = style + self._named("rule" if piece.kind == "rule" else "sign")
+        block = self.laid.blocks[number]
+        signs = style + self._named("rule" if block.kind == "rule" else "sign")
         body = style
-        if piece.kind == "code" and row.words:
+        if block.kind == "code" and row.words:
             body = style + self._named("block")
-        elif piece.kind not in ("text", "row", "rule", "code"):
-            body = style + self._named(piece.kind)
+        elif block.kind not in ("text", "row", "rule", "code"):
+            body = style + self._named(block.kind)
         segments: list[Segment] = []
         column, line = 0, self.laid.lines[number]
-        near = self._place(piece, line, row.words[0].start if row.words else 0)
+        near = self._place(block, line, row.words[0].start if row.words else 0)
         parts: list[tuple[int, str | Words]] = [*row.signs, *((w.column, w) for w in row.words)]
         for at, part in sorted(parts, key=lambda item: item[0]):
-            blank = body if column >= cells(piece.rest) else style
+            blank = body if column >= cells(block.rest) else style
             segments += _beside(" " * (at - column), blank, near)
             if isinstance(part, str):
                 segments += _beside(part, signs, near) if row.words else _whole(part, signs, near)
                 column = at + cells(part)
                 continue
-            near = self._place(piece, line, part.start)
+            near = self._place(block, line, part.start)
             x, y = near
-            for text, look in self._words(number, piece, part, body):
+            for text, look in self._words(number, block, part, body):
                 segments.append(Segment(text, look.rich_style_with_offset(x, y)))
                 x += len(text)
             near = (x, y)
-            column = at + cells(piece.text[part.start : part.end])
+            column = at + cells(block.text[part.start : part.end])
         if not row.words:
             segments += _whole(" ", style, near)
         return Strip(segments).adjust_cell_length(width, body.rich_style)
 
     @staticmethod
-    def _place(piece: Piece, line: int, at: int) -> tuple[int, int]:
-        """Return the column and line of the page's text for a position in a piece's text."""
-        return at - (piece.text.rfind("\n", 0, at) + 1), line + piece.text.count("\n", 0, at)
+    def _place(block: Block, line: int, at: int) -> tuple[int, int]:
+        """Return the column and line of the page's text for a position in a block's text."""
+        return at - (block.text.rfind("\n", 0, at) + 1), line + block.text.count("\n", 0, at)
 
     def _words(
-        self, number: int, piece: Piece, part: Words, body: Style
+        self, number: int, block: Block, part: Words, body: Style
     ) -> Iterator[tuple[str, Style]]:
-        looks: Sequence[Look] = piece.looks
-        if piece.kind == "code" and piece.language:
-            looks = self._code_looks(number, piece)
+        looks: Sequence[Look] = block.looks
+        if block.kind == "code" and block.language:
+            looks = self._code_looks(number, block)
         content = Content(
-            piece.text[part.start : part.end],
+            block.text[part.start : part.end],
             [
                 Span(max(look.start, part.start) - part.start, look.end - part.start, style)
-                for look, style in ((look, self._style_of(look, piece)) for look in looks)
+                for look, style in ((look, self._style_of(look, block)) for look in looks)
                 if look.start < part.end and look.end > part.start
             ],
         )
         for start, end in self._lit.get(number, ()):
             if start < part.end and end > part.start:
                 content = content.stylize(LIT, max(0, start - part.start), end - part.start)
-        chosen = self._chosen(number, piece)
+        chosen = self._chosen(number, block)
         if chosen is not None and chosen[0] < part.end and chosen[1] > part.start:
             style = Style.from_styles(self.screen.get_component_styles("screen--selection"))
             start, end = max(0, chosen[0] - part.start), chosen[1] - part.start
@@ -248,20 +248,20 @@ class Page(Widget):
         for text, look in content.render(body, end=""):
             yield text, body + look
 
-    def _style_of(self, look: Look, piece: Piece) -> Style:
-        if piece.kind == "code":
+    def _style_of(self, look: Look, block: Block) -> Style:
+        if block.kind == "code":
             return Style.parse(look.name)
         style = self._named(look.name)
         return style + Style.from_meta({"@click": f"link({look.link!r})"}) if look.link else style
 
-    def _code_looks(self, number: int, piece: Piece) -> list[Look]:
+    def _code_looks(self, number: int, block: Block) -> list[Look]:
         first, lines = self.laid.code_around(number)
-        block = piece.of, piece.language  # the name of a language grows too
-        colouring = self._colours.setdefault(block, Colouring(piece.language))
-        return colouring.looks(lines, number - first)
+        key = block.of, block.language  # the name of a language grows too
+        highlighter = self._highlighters.setdefault(key, Highlighter(block.language))
+        return highlighter.looks(lines, number - first)
 
-    def _chosen(self, number: int, piece: Piece) -> tuple[int, int] | None:
-        """Return the part of a piece's text that the mouse selected."""
+    def _chosen(self, number: int, block: Block) -> tuple[int, int] | None:
+        """Return the part of a block's text that the mouse selected."""
         if (selection := self.text_selection) is None:
             return None
         start, end = self.laid.selected(selection)

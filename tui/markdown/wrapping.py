@@ -1,6 +1,6 @@
 """Pieces → rows of the terminal at a width: wrapping, hanging indents, the columns of a table.
 
-A row says which words of its piece stand in which column; nothing is drawn here, so that the height of
+A row says which words of its block stand in which column; nothing is drawn here, so that the height of
 a long reply is known without drawing it.
 """
 
@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from tui.markdown.blocks import Piece
+from tui.markdown.blocks import Block
 
 PARTING = " │ "
 """Stands between the columns of a table."""
@@ -19,7 +19,7 @@ _WORD = re.compile(r"\s*\S+")
 
 
 class Words(NamedTuple):
-    """Words of a piece, as offsets in its text, that stand in a row from a column on."""
+    """Words of a block, as offsets in its text, that stand in a row from a column on."""
 
     column: int
     start: int
@@ -27,7 +27,7 @@ class Words(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One row: signs that are no words of the piece, by column, and the words."""
+    """One row: signs that are no words of the block, by column, and the words."""
 
     signs: tuple[tuple[int, str], ...]
     words: tuple[Words, ...]
@@ -42,30 +42,30 @@ def cells(text: str) -> int:
     return cell_len(text)
 
 
-def lay(piece: Piece, width: int, columns: Sequence[int] = ()) -> list[Row]:
-    """Return the rows of a piece; those of a table's `columns`, see `columns_of`."""
-    rows = [] if piece.gap is None else [Row(((0, piece.gap),), ())]
-    indent = cells(piece.rest)
+def lay(block: Block, width: int, columns: Sequence[int] = ()) -> list[Row]:
+    """Return the rows of a block; those of a table's `columns`, see `columns_of`."""
+    rows = [] if block.gap is None else [Row(((0, block.gap),), ())]
+    indent = cells(block.rest)
     room = max(1, width - indent)
-    if piece.kind == "rule":
-        rows.append(Row(((0, piece.first), (indent, "─" * room)), ()))
-    elif piece.cells and columns:
-        rows += _table_row(piece, columns, indent)
-    elif piece.cells:  # too narrow for columns: a cell a row
-        for number, cell in enumerate(piece.cells):
-            for start, end in wrapped(piece.text, room, cell.start, cell.end):
-                first = piece.rest if number else piece.first
+    if block.kind == "rule":
+        rows.append(Row(((0, block.first), (indent, "─" * room)), ()))
+    elif block.cells and columns:
+        rows += _table_row(block, columns, indent)
+    elif block.cells:  # too narrow for columns: a cell a row
+        for number, cell in enumerate(block.cells):
+            for start, end in wrapped(block.text, room, cell.start, cell.end):
+                first = block.rest if number else block.first
                 rows.append(Row(((0, first),), (Words(indent, start, end),)))
     else:
-        first, code = piece.first, piece.kind == "code"
-        parts = folded(piece.text, max(1, room - 3)) if code else wrapped(piece.text, room)
+        first, code = block.first, block.kind == "code"
+        parts = folded(block.text, max(1, room - 3)) if code else wrapped(block.text, room)
         for start, end in parts:
             rows.append(Row(((0, first),), (Words(indent + 2 * code, start, end),)))
-            first = piece.rest
+            first = block.rest
     return rows
 
 
-def columns_of(rows: Sequence[Piece], width: int) -> tuple[int, ...]:
+def columns_of(rows: Sequence[Block], width: int) -> tuple[int, ...]:
     """Return the widths of a table's columns, the widest made narrow first; () if they have no room."""
     count = max(len(row.cells) for row in rows)
     wanted = [1] * count
@@ -84,29 +84,29 @@ def columns_of(rows: Sequence[Piece], width: int) -> tuple[int, ...]:
     return tuple(min(want, limit) for want in wanted)
 
 
-def _table_row(piece: Piece, columns: Sequence[int], indent: int) -> Iterator[Row]:
+def _table_row(block: Block, columns: Sequence[int], indent: int) -> Iterator[Row]:
     laid = [
-        list(wrapped(piece.text, width, cell.start, cell.end))
-        for cell, width in zip(piece.cells, columns, strict=False)
+        list(wrapped(block.text, width, cell.start, cell.end))
+        for cell, width in zip(block.cells, columns, strict=False)
     ]
-    first = piece.first
+    first = block.first
     for line in range(max(map(len, laid))):
         signs, found, at = [(0, first)], [], indent
-        for number, (cell, width) in enumerate(zip(piece.cells, columns, strict=False)):
+        for number, (cell, width) in enumerate(zip(block.cells, columns, strict=False)):
             if number:
                 signs.append((at, PARTING))
                 at += len(PARTING)
             if line < len(laid[number]):
                 start, end = laid[number][line]
-                spare = width - cells(piece.text[start:end])
+                spare = width - cells(block.text[start:end])
                 shift = {"right": spare, "center": spare // 2}.get(cell.align, 0)
                 found.append(Words(at + shift, start, end))
             at += width
         yield Row(tuple(signs), tuple(found))
-        first = piece.rest
-    if piece.kind == "head":
+        first = block.rest
+    if block.kind == "head":
         under = "─┼─".join("─" * width for width in columns)
-        yield Row(((0, piece.rest), (indent, under)), ())
+        yield Row(((0, block.rest), (indent, under)), ())
 
 
 def wrapped(

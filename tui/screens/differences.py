@@ -30,8 +30,8 @@ from tui.screens.modal import Modal
 from tui.terminal.sanitize import clean, one_line, padded
 from tui.training.training_effects import TrainingEffect, training_effects
 from tui.views.difference_view import details
-from tui.views.mark_status import FATES, fate, held_before
-from tui.widgets.common.listing import Listing
+from tui.views.mark_status import MARK_STATUSES, mark_status, retained_ids
+from tui.widgets.common.option_lists import SafeOptionList
 
 if TYPE_CHECKING:
     from memory.difference import Difference
@@ -77,12 +77,12 @@ class DifferencesScreen(Modal[Wish | None]):
         self._memory, self._home = memory, home
         self._all: list[Difference] = []
         self._listed: list[Difference] = []
-        self._held: frozenset[str] = frozenset()
+        self._retained: frozenset[str] = frozenset()
         self._effects: Mapping[str, TrainingEffect] = {}
         self._forgetting: str | None = None
         self._old: Difference | None = None
         # By name and not looked up: what was read may come when the screen is left and emptied.
-        self._sifter, self._rows = Input(one_line(words, 200)), Listing()
+        self._sifter, self._rows = Input(one_line(words, 200)), SafeOptionList()
         self._scroll, self._whole = VerticalScroll(can_focus=False), Static("", markup=False)
         self._foot = Static("", markup=False, classes="keys")
 
@@ -106,7 +106,7 @@ class DifferencesScreen(Modal[Wish | None]):
     @work(group="read", exclusive=True)
     async def _read(self) -> None:
         self._all = await asyncio.to_thread(self._memory.journal.differences.all)
-        self._held = await asyncio.to_thread(held_before, self._home.adapters)
+        self._retained = await asyncio.to_thread(retained_ids, self._home.adapters)
         self._sift()
         ids = [item.id for item in self._all]
         self._effects = await asyncio.to_thread(training_effects, self._home.runs, ids)
@@ -138,7 +138,7 @@ class DifferencesScreen(Modal[Wish | None]):
         kind = in_words(item.kind) if item.kind else tr(item.moment)
         kind = kind.partition("/")[2] or kind
         sounds = f" → {item.contrast.sounds}" if item.contrast.sounds else ""
-        sign = fate(item, self._held).sign
+        sign = mark_status(item, self._retained).sign
         head = f"{sign}{pin} {item.at.astimezone():%m-%d}  {padded(one_line(kind, 12), 12)}  "
         return head + one_line(f"{item.asked}{sounds}", max(10, width - cell_len(head)))
 
@@ -149,7 +149,7 @@ class DifferencesScreen(Modal[Wish | None]):
 
     def _show(self, item: Difference | None) -> None:
         whole = self._whole
-        lines = () if item is None else details(item, self._held, self._effects.get(item.id))
+        lines = () if item is None else details(item, self._retained, self._effects.get(item.id))
         whole.update(Content("\n".join(clean(line) for line in lines)))
         self._scroll.scroll_home(animate=False)
 
@@ -282,9 +282,9 @@ class DifferencesScreen(Modal[Wish | None]):
 
 def _has(item: Difference, word: str) -> bool:
     """Whether a difference has a word: `error`, `waiting`, part of its kind, id or any of its texts."""
-    stands = {known.sign for known in FATES} & {word}
+    stands = {known.sign for known in MARK_STATUSES} & {word}
     if stands:
-        return fate(item).sign in stands
+        return mark_status(item).sign in stands
     contrast = item.contrast
     texts: Sequence[str | None] = (
         item.moment.value, item.state.value, item.kind, item.id, item.asked, item.replied,

@@ -21,8 +21,8 @@ from tui.keys.bindings import Keyboard, bindings, hints
 from tui.keys.registry import FIXED
 from tui.screens.modal import Modal
 from tui.terminal.sanitize import one_line
-from tui.views.mark_status import FATES
-from tui.widgets.common.listing import Listing
+from tui.views.mark_status import MARK_STATUSES
+from tui.widgets.common.option_lists import SafeOptionList
 
 LEGEND = "The sign beside a reply"
 
@@ -49,7 +49,7 @@ def rows(keyboard: Keyboard) -> list[Row]:
     for place, _identity, keys, effect in keyboard.rows():
         listed.append(Row(tr("Keys {place}", place=tr(place)), keys, tr(effect)))
     listed += [Row(tr("Keys that stay"), keys, tr(effect)) for keys, effect in FIXED]
-    listed += [Row(tr(LEGEND), fate.sign, tr(fate.meaning)) for fate in FATES]
+    listed += [Row(tr(LEGEND), status.sign, tr(status.meaning)) for status in MARK_STATUSES]
     told = tr("the family of the difference; the sign alone says its fate")
     listed.append(Row(tr(LEGEND), tr("colour"), told))
     return listed
@@ -80,7 +80,7 @@ class HelpScreen(Modal[Command | None]):
         self._shown: list[Row | None] = []
         # By name and not looked up: Esc right behind the opening finds the screen emptied.
         self._line = Input(one_line(words, 200), placeholder=tr("Help · write to sift"))
-        self._listed = Listing()
+        self._listed = SafeOptionList()
 
     def compose(self) -> ComposeResult:
         """Lay the parts down."""

@@ -28,7 +28,7 @@ from tui.keys.bindings import bindings, hints, keyboard_of
 from tui.screens.modal import Modal
 from tui.terminal.sanitize import clean, one_line
 from tui.views.session_text import what_goes
-from tui.widgets.common.past_sessions import PastTalk
+from tui.widgets.common.session_list import SessionList
 
 if TYPE_CHECKING:
     from agent.chat.chat import Chat
@@ -74,7 +74,7 @@ class SessionsScreen(Modal[Chosen | None]):
         # By name and not looked up: a quick key finds the screen not filled yet, or emptied.
         placeholder = tr("Sessions · write to search all past talk")
         self._search = Input(one_line(words, 200), placeholder=placeholder, id="search")
-        self._list = PastTalk(chat)
+        self._list = SessionList(chat)
         self._label = Static("", markup=False, id="label")
         self._line = Input(id="line", select_on_focus=False)
         self._keys = Static("", markup=False, classes="keys")
@@ -117,7 +117,7 @@ class SessionsScreen(Modal[Chosen | None]):
         """Take what was clicked."""
         self.action_take()
 
-    def on_past_talk_looked(self) -> None:
+    def on_session_list_loaded(self) -> None:
         """Take what was found, if that was asked for before it was found."""
         if self._taking:
             self.action_take()

@@ -43,14 +43,14 @@ class ModelPage(SetupPage):
             super().__init__()
             self.key, self.path, self.pull = key, path, pull
 
-    def __init__(self, home: Home, settings: Settings, said: str = "", pointed: str = "") -> None:
+    def __init__(self, home: Home, settings: Settings, said: str = "", row: str = "") -> None:
         super().__init__()
         self._home, self._settings, self._told = home, settings, said
         self._choices: dict[str, Choice] = {}
-        self._wanted = pointed
+        self._wanted = row
         """Where the cursor belongs once that row is there."""
         self._judged: dict[Path, Compatibility | DiscernError] = {}
-        self._described = pointed
+        self._described = row
         self._list = Choices()
         self._path = Input(placeholder=tr("the path of a GGUF file"))
         self._path.display = False
@@ -118,7 +118,7 @@ class ModelPage(SetupPage):
             self._wanted = ""
         else:
             self._list.show(rows)
-        self._describe(self._list.pointed)
+        self._describe(self._list.highlighted_key)
 
     def _embeds(self, item: Choice) -> bool:
         said = self._judged.get(item.path) if item.path else None
@@ -147,7 +147,7 @@ class ModelPage(SetupPage):
             return tr("too large for here") if "memory" in broken else tr("cannot talk here")
         return tr("fits") if said.trains else tr("fits, cannot be trained")
 
-    def on_choices_pointed(self, message: Choices.Pointed) -> None:
+    def on_choices_highlighted(self, message: Choices.Highlighted) -> None:
         """Say more of what is under the cursor."""
         message.stop()
         if message.key != self._described:
@@ -197,7 +197,7 @@ class ModelPage(SetupPage):
 
     # --- answering ---------------------------------------------------------------------------
 
-    def on_choices_taken(self, message: Choices.Taken) -> None:
+    def on_choices_chosen(self, message: Choices.Chosen) -> None:
         """Take it, ask for a path, or say why not."""
         message.stop()
         self.say("")

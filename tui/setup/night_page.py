@@ -78,7 +78,7 @@ class NightPage(SetupPage):
             self._kind = await asyncio.to_thread(service.detect)
         except DiscernError as error:
             self._no_timer = render(error.sentence)
-        self._describe(self._list.pointed)
+        self._describe(self._list.highlighted_key)
 
     def _draw(self, key: str | None = None) -> None:
         at = self._time.value.strip() or "…"
@@ -88,7 +88,7 @@ class NightPage(SetupPage):
             Row("asked", tr("only when I say /train")),
         ]
         self._list.show(rows, key)
-        self._describe(self._list.pointed)
+        self._describe(self._list.highlighted_key)
 
     def _describe(self, key: str) -> None:
         told = {
@@ -102,7 +102,7 @@ class NightPage(SetupPage):
         }
         self.about(told.get(key, ""))
 
-    def on_choices_pointed(self, message: Choices.Pointed) -> None:
+    def on_choices_highlighted(self, message: Choices.Highlighted) -> None:
         """Say more of what is under the cursor."""
         message.stop()
         self._describe(message.key)
@@ -119,7 +119,7 @@ class NightPage(SetupPage):
         if self._settings_then() is not None:
             self._list.focus()
 
-    def on_choices_taken(self, message: Choices.Taken) -> None:
+    def on_choices_chosen(self, message: Choices.Chosen) -> None:
         """Answer; a timer is shown before."""
         message.stop()
         settings = self._settings_then()

@@ -15,7 +15,7 @@ from memory.settings.paths import Home
 FILE = "crash.txt"
 
 
-def keep(home: Home, error: BaseException) -> Path | None:
+def write_crash_file(home: Home, error: BaseException) -> Path | None:
     """Write where `error` came from into the home's state folder; return the file, None without one."""
     path = home.state / FILE
     frames = "".join(traceback.format_tb(error.__traceback__))
@@ -26,16 +26,16 @@ def keep(home: Home, error: BaseException) -> Path | None:
     return path
 
 
-def where(error: BaseException) -> tuple[str, str, int]:
+def origin(error: BaseException) -> tuple[str, str, int]:
     """Return the kind of an error, and the file and the line in which it arose."""
     frame = next(reversed(traceback.extract_tb(error.__traceback__)), None)
     return type(error).__name__, frame.filename if frame else "", (frame and frame.lineno) or 0
 
 
-def crash(home: Home, error: BaseException) -> str:
+def crash_message(home: Home, error: BaseException) -> str:
     """Keep where `error` came from, and return the sentence to leave with."""
     kind = type(error).__name__
-    if (path := keep(home, error)) is None:
+    if (path := write_crash_file(home, error)) is None:
         return tr("discern: something broke ({kind}); all that was said is kept.", kind=kind)
     return tr(
         "discern: something broke ({kind}); all that was said is kept. Where it broke stands in "

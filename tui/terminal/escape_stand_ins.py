@@ -31,6 +31,6 @@ def hold_keys(text: str) -> str:
     return text.translate(_HELD_KEYS)
 
 
-def given_back(text: str) -> str:
+def restored(text: str) -> str:
     """Return the text with all that is held in it."""
     return text.translate(_GIVEN_BACK)

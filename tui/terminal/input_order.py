@@ -35,9 +35,9 @@ PATIENCE = 3.0
 class InputOrder:
     """What came from keyboard, mouse and clipboard and is still to be handed on or done."""
 
-    def __init__(self, app: App[int], hand_on: Callable[[Input], Awaitable[None]]) -> None:
-        """`hand_on` is called in the application's own task with one input after another."""
-        self._app, self._hand_on = app, hand_on
+    def __init__(self, app: App[int], dispatch: Callable[[Input], Awaitable[None]]) -> None:
+        """`dispatch` is called in the application's own task with one input after another."""
+        self._app, self._dispatch = app, dispatch
         self._waiting: deque[Input] = deque()
         self._under_way: list[Key] = []
         self._field: Widget | None = None
@@ -78,7 +78,7 @@ class InputOrder:
                 self._under_way.append(event)
                 self._since = time.monotonic()
             try:
-                await self._hand_on(event)
+                await self._dispatch(event)
             except BaseException:
                 self.done(event)
                 raise

@@ -15,7 +15,7 @@ from textual.filter import LineFilter
 from tui.terminal.sanitize import ACTS
 
 
-class Drawn(LineFilter):
+class UnsafeTextFilter(LineFilter):
     """Blanks what could act on the terminal."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:

@@ -10,7 +10,7 @@ Source: xterm's bracketed paste.
 
 from __future__ import annotations
 
-from tui.terminal.escape_stand_ins import given_back, hold_keys
+from tui.terminal.escape_stand_ins import hold_keys, restored
 
 BEGIN, END = "\x1b[200~", "\x1b[201~"
 
@@ -57,4 +57,4 @@ def pasted(text: str) -> str:
     Terminals send its line ends as carriage returns, so those that it had itself cannot be told
     from them.
     """
-    return given_back(text.replace("\r\n", "\n").replace("\r", "\n"))
+    return restored(text.replace("\r\n", "\n").replace("\r", "\n"))

@@ -20,7 +20,7 @@ GRACE = 5.0
 """Seconds after the first signal within which another is the same wish."""
 
 
-class Ended(SystemExit):
+class Terminated(SystemExit):
     """The process was told to end; raised in the main thread so that all that is open is closed."""
 
     def __init__(self, number: int) -> None:
@@ -31,8 +31,8 @@ class Ended(SystemExit):
         return f"ended by {signal.Signals(self.number).name}"
 
 
-def heed() -> None:
-    """Raise `Ended` at SIGTERM and SIGHUP from now on."""
+def raise_on_signals() -> None:
+    """Raise `Terminated` at SIGTERM and SIGHUP from now on."""
     first = 0.0
 
     def end(number: int, _frame: object) -> None:
@@ -42,7 +42,7 @@ def heed() -> None:
         first = time.monotonic()
         if number != signal.SIGTERM:
             forget_terminal()
-        raise Ended(number)
+        raise Terminated(number)
 
     for number in ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -50,7 +50,7 @@ def heed() -> None:
 
 
 @contextmanager
-def told(act: Callable[[int], None], *more: int) -> Iterator[None]:
+def on_signals(act: Callable[[int], None], *more: int) -> Iterator[None]:
     """Call `act` with the number at SIGTERM, SIGHUP and `more`; only the main thread hears them."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -82,7 +82,7 @@ THEMES: dict[str, Theme] = {theme.name: theme for theme in (DARK, LIGHT)} | BUIL
 """Every theme by its name, our two first."""
 
 
-def of_ours(theme: Theme) -> dict[str, str]:
+def own_colours(theme: Theme) -> dict[str, str]:
     """Return the colours that our styles name and a foreign theme may lack."""
     made = theme.to_color_system().generate()
     try:

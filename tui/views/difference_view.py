@@ -11,7 +11,7 @@ from memory.i18n.i18n import tr
 from memory.i18n.retold import retold
 from memory.kinds import in_words
 from tui.terminal.sanitize import padded
-from tui.views.mark_status import fate
+from tui.views.mark_status import mark_status
 
 if TYPE_CHECKING:
     from memory.difference import Difference
@@ -21,9 +21,11 @@ ROOM = 10
 """Columns of a row's name at least; the two longest may ask for more."""
 
 
-def details(item: Difference, held: frozenset[str], change: TrainingEffect | None) -> Iterator[str]:
-    """Yield the lines; `held` as for `mark_status.fate`, `change` what the latest training found."""
-    stands = fate(item, held)
+def details(
+    item: Difference, retained: frozenset[str], change: TrainingEffect | None
+) -> Iterator[str]:
+    """Yield the lines of a difference; `change` is what the latest training found about it."""
+    stands = mark_status(item, retained)
     facts = (
         item.id[:8],
         tr(item.moment),

@@ -1,7 +1,6 @@
-"""Where a mark stands, as one sign beside its reply: told without colour, coloured by its family.
+"""The status of a mark: one sign beside its reply, readable without colour, coloured by its family.
 
-A mark waits, is trained in last night's adapter, held through a later night too, or still fails. What
-held before is read from the adapters that served: nothing is written here.
+A mark waits, is trained in last night's adapter, was retained by a later night too, or still fails.
 """
 
 from __future__ import annotations
@@ -15,19 +14,19 @@ from memory.errors import DiscernError
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
-    """A sign of the gutter and what it says."""
+class MarkStatus:
+    """A sign of the gutter and what it means."""
 
     sign: str
     meaning: str
 
 
-WAITING = Fate("◆", "waits for the next night")
-BARE = Fate("◇", "kept and recalled, not trained: say how it should have sounded")
-TRAINED = Fate("◈", "trained in last night's adapter")
-HELD = Fate("✓", "held: an earlier night's, and a later adapter still reproduces it")
-FAILING = Fate("✗", "still failing, though trained")
-FATES = (WAITING, BARE, TRAINED, HELD, FAILING)
+WAITING = MarkStatus("◆", "waits for the next night")
+BARE = MarkStatus("◇", "kept and recalled, not trained: say how it should have sounded")
+TRAINED = MarkStatus("◈", "trained in last night's adapter")
+RETAINED = MarkStatus("✓", "held: an earlier night's, and a later adapter still reproduces it")
+FAILING = MarkStatus("✗", "still failing, though trained")
+MARK_STATUSES = (WAITING, BARE, TRAINED, RETAINED, FAILING)
 
 _BY_STATE = {
     State.WAITING: WAITING,
@@ -46,10 +45,10 @@ FAMILIES: Mapping[str, tuple[str, str]] = {
 """Colours of the families on a dark and on a light ground; contrast with either at least 4.5."""
 
 
-def fate(difference: Difference, held: Iterable[str] = ()) -> Fate:
-    """Return where a difference stands; `held` are the ids that an earlier adapter knew already."""
-    if difference.state is State.TRAINED and difference.id in held:
-        return HELD
+def mark_status(difference: Difference, retained: Iterable[str] = ()) -> MarkStatus:
+    """Return the status of a difference; `retained` is what `retained_ids` returns."""
+    if difference.state is State.TRAINED and difference.id in retained:
+        return RETAINED
     return _BY_STATE[difference.state]
 
 
@@ -59,8 +58,8 @@ def colour(difference: Difference, *, dark: bool) -> str | None:
     return pair[0 if dark else 1] if pair else None
 
 
-def held_before(adapters: Path) -> frozenset[str]:
-    """Return the ids that the serving adapter took over unchanged from the one that served before."""
+def retained_ids(adapters: Path) -> frozenset[str]:
+    """Return the ids whose lessons the current adapter and the one before it have in common."""
     from agent.adapters import find_adapter, read_pointer
 
     try:

@@ -26,7 +26,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 ADDRESS = "127.0.0.1"
 
 
-class Door:
+class Authenticator:
     """The key of one server, and the checks of every request to it."""
 
     def __init__(self, port: int) -> None:
@@ -53,7 +53,7 @@ class Door:
             return "another page may not speak to this one"
         if not origins and request.headers.get("Upgrade"):
             return "only a page of this server may open a chat"
-        if self.knocks(request):
+        if self.is_login(request):
             return self._wrong(request.query["key"])
         if not _same(request.cookies.get(self._cookie), self._session):
             return "the key is missing; open the address that `discern web` printed"
@@ -70,11 +70,11 @@ class Door:
         return "the key is a wrong one"
 
     @staticmethod
-    def knocks(request: web.Request) -> bool:
+    def is_login(request: web.Request) -> bool:
         """Whether this is the first request, with the key in its address."""
         return request.path == "/" and "key" in request.query
 
-    def let_in(self, request: web.Request) -> web.Response:
+    def log_in(self, request: web.Request) -> web.Response:
         """Return the answer to the first request: the cookie, and the address without the key."""
         if self._once and _same(request.query["key"], self._once):
             self._used.add(self._once)
@@ -91,7 +91,7 @@ class Door:
         async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
             if why := self.refusal(request):
                 return web.Response(status=403, text=f"Refused: {why}.\n")
-            return self.let_in(request) if self.knocks(request) else await handler(request)
+            return self.log_in(request) if self.is_login(request) else await handler(request)
 
         return guard
 

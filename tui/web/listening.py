@@ -1,7 +1,7 @@
 """The listening socket of `discern web`, and the taking in of connections.
 
-Other users of this machine reach the port, though they get no further than the door. So connections
-are few at a time, and one that sends no whole request is closed (`web.AppRunner`, `keepalive_timeout`).
+Other users of this machine reach the port, though they cannot log in. So connections are few at a
+time, and one that sends no whole request is closed (`web.AppRunner`, `keepalive_timeout`).
 asyncio's own server is not used: when a process has no descriptor left, the one of Python 3.11 goes on
 trying without a pause, and logs a traceback at each try.
 """

@@ -20,7 +20,7 @@ from textual_serve.download_manager import DownloadManager
 
 from tui.terminal.sanitize import clean
 from tui.terminal.signals import ENDING
-from tui.web.auth import Door
+from tui.web.auth import Authenticator
 from tui.web.listening import FULL, PATIENCE, accept, listen
 from tui.web.tab import LARGEST, Tab, size
 
@@ -47,7 +47,7 @@ class Server:
         page = (HERE / "page.html").read_text(encoding="utf-8")
         self._page = page.replace("SHADE", "light" if light else "dark")
 
-    async def run(self, port: int, on_open: Callable[[Door], None]) -> int:
+    async def run(self, port: int, on_open: Callable[[Authenticator], None]) -> int:
         """Serve until Ctrl-C, SIGTERM or SIGHUP; returns how many tabs were ended by it.
 
         `on_open` hears who may come in, once somebody can.
@@ -61,9 +61,9 @@ class Server:
         for number in (signal.SIGINT, *ENDING):
             loop.add_signal_handler(number, self._over.set)
         listening = listen(port)
-        door = Door(listening.getsockname()[1])
+        authenticator = Authenticator(listening.getsockname()[1])
         runner = web.AppRunner(
-            self._application(door),
+            self._application(authenticator),
             access_log=None,
             shutdown_timeout=1,
             keepalive_timeout=PATIENCE,
@@ -73,7 +73,7 @@ class Server:
         assert runner.server is not None
         accepting = asyncio.create_task(accept(listening, runner.server, self._on_words))
         try:
-            on_open(door)
+            on_open(authenticator)
             await self._over.wait()
         finally:
             accepting.cancel()
@@ -84,9 +84,9 @@ class Server:
             await runner.cleanup()
         return ended
 
-    def _application(self, door: Door) -> web.Application:
-        application = web.Application(middlewares=[door.guard])
-        application.on_response_prepare.append(door.harden)
+    def _application(self, authenticator: Authenticator) -> web.Application:
+        application = web.Application(middlewares=[authenticator.guard])
+        application.on_response_prepare.append(authenticator.harden)
         application.add_routes(
             [
                 web.get("/", self._index),
@@ -99,7 +99,7 @@ class Server:
         return application
 
     async def _index(self, request: web.Request) -> web.Response:
-        # The door let no other host in than our own two, so that nothing of it needs escaping.
+        # The authenticator let no other host in than our own two, so that nothing of it needs escaping.
         return web.Response(
             text=self._page.replace("HOST", request.host), content_type="text/html", charset="utf-8"
         )

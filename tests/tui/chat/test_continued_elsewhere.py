@@ -108,13 +108,13 @@ async def test_asking_again_and_otherwise_branch_off_where_the_screen_shows_it(
 ) -> None:
     async with sitting(home, quick) as seat:
         await seat.asks(SEEN)
-        first = seat.screen.transcript.turns[0].kept_turn
+        first = seat.screen.transcript.turns[0].stored_turn
         say_elsewhere(home, seat)
         await seat.types("/retry")
         await seat.until(
             lambda: (view := seat.screen.transcript.turns[-1]).turn and view.turn != first
         )
-        again = seat.screen.transcript.turns[-1].kept_turn
+        again = seat.screen.transcript.turns[-1].stored_turn
         assert again.asked == SEEN
         assert seat.screen.chat.journal.turns.parent(again.id) == ""
         say_elsewhere(home, seat)

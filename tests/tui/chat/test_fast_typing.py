@@ -16,7 +16,7 @@ from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from tests.tui.seat import Seat, sitting
 from tui.screens.context import ContextScreen
-from tui.widgets.common.listing import Listing
+from tui.widgets.common.option_lists import SafeOptionList
 
 
 async def rushes(seat: Seat, *lines: str) -> None:
@@ -161,7 +161,7 @@ async def test_enter_pressed_again_and_again_in_the_palette_leaves_the_chat_open
 
 
 async def test_a_page_key_in_a_list_that_was_filled_just_now_breaks_nothing() -> None:
-    listing = Listing()
+    listing = SafeOptionList()
     for move in (listing.action_page_down, listing.action_page_up):
         listing.add_options(["one", "two"])
         listing.highlighted = 0

@@ -117,13 +117,13 @@ async def test_who_comes_back_to_the_end_while_it_streams_follows_it_and_the_end
         while not transcript.following:
             await seat.hits("pagedown")
             await seat.pilot.pause()
-        laid = seat.screen.transcript.turns[-1].reply.page.pieces[:30]
+        laid = seat.screen.transcript.turns[-1].reply.page.blocks[:30]
         script.on.set()
         await seat.until(lambda: not seat.screen.conversation.streaming)
         await painted(seat, "The end")
         await seat.pilot.pause()
         assert transcript.following
-        after = seat.screen.transcript.turns[-1].reply.page.pieces[:30]
+        after = seat.screen.transcript.turns[-1].reply.page.blocks[:30]
         assert all(one is other for one, other in zip(laid, after, strict=True))
 
 

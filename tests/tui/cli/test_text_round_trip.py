@@ -25,7 +25,7 @@ from tests.tui.pseudo_terminal import Terminal
 from tests.tui.seat import sitting
 from tests.tui.terminal.test_pty import harmless
 from tui.cli.memory.edit_form import _string, read_form
-from tui.terminal.escape_stand_ins import given_back, hold_keys, hold_line_ends
+from tui.terminal.escape_stand_ins import hold_keys, hold_line_ends, restored
 from tui.terminal.paste import BEGIN, END, pasted
 from tui.terminal.textual_patches.drivers import SafeParser
 from tui.widgets.composer.composer import Composer
@@ -42,7 +42,7 @@ def asked(home: Home) -> list[str]:
 
 def test_what_is_held_is_given_back() -> None:
     for text in texts(11, 2000):
-        assert given_back(hold_line_ends(text)) == text == given_back(hold_keys(text))
+        assert restored(hold_line_ends(text)) == text == restored(hold_keys(text))
         assert len(hold_line_ends(text).splitlines()) <= text.count("\n") + 1
         assert "\x1b" not in hold_keys(text)
         assert "\x00" not in hold_keys(text)

@@ -27,12 +27,12 @@ from tui.screens.report import ReportScreen
 from tui.screens.sessions import SessionsScreen
 from tui.screens.training import TrainingScreen
 from tui.terminal.themes import DARK, LEGIBLE, LIGHT, contrast
-from tui.views.mark_status import FAMILIES, FATES
+from tui.views.mark_status import FAMILIES, MARK_STATUSES
 from tui.widgets.chat.why_card import WhyCard
 from tui.widgets.composer.composer import Composer
-from tui.widgets.marking.contrast_card import Card
+from tui.widgets.marking.contrast_card import ContrastCard
 from tui.widgets.marking.mark_picker import MarkPicker
-from tui.widgets.marking.word_picker import PassageView
+from tui.widgets.marking.word_picker import WordPicker
 
 QUICK: dict[str, dict[str, Any]] = {
     "sampling": {"temperature": 0.0, "max_tokens": 60},
@@ -44,7 +44,7 @@ QUICK: dict[str, dict[str, Any]] = {
 def test_every_binding_of_the_chat_and_its_screens_stands_in_the_registry() -> None:
     known = {key.id for key in KEYS}
     bound: set[str] = set()
-    parts = (DiscernApp, ChatScreen, Composer, Card, WhyCard, MarkPicker, PassageView)
+    parts = (DiscernApp, ChatScreen, Composer, ContrastCard, WhyCard, MarkPicker, WordPicker)
     screens = (SessionsScreen, DifferencesScreen, HelpScreen, CompareScreen, ReportScreen)
     for owner in (*parts, *screens, ContextScreen, TrainingScreen):
         for base in owner.__mro__:
@@ -68,7 +68,7 @@ def test_the_shipped_settings_name_every_action_with_its_keys() -> None:
 def test_the_page_of_commands_tells_every_key_and_every_sign() -> None:
     page = (Path(__file__).parents[3] / "docs" / "commands.md").read_text(encoding="utf-8")
     assert all(f"`{key.id}`" in page and key.help in page for key in KEYS)
-    assert all(fate.meaning in page for fate in FATES)
+    assert all(status.meaning in page for status in MARK_STATUSES)
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from textual.app import App, ComposeResult
 
 from tests.tui.looks import look
 from tests.tui.seat import shown
-from tui.markdown.block_layout import Laid
-from tui.markdown.block_parser import Reading
-from tui.markdown.blocks import Piece
-from tui.markdown.incremental import UNDECIDED, Growing, whole
+from tui.markdown.block_layout import BlockLayout
+from tui.markdown.block_parser import BlockParser
+from tui.markdown.blocks import Block
+from tui.markdown.incremental import UNDECIDED, IncrementalParser, whole
 from tui.markdown.parser import SIGNS
 from tui.terminal.sanitize import StreamCleaner, clean
 from tui.terminal.themes import DARK
@@ -93,22 +93,22 @@ class Page(App[None]):
 
 def grows_as_the_whole(text: str, seed: int, width: int = 60) -> None:
     """Cut a text at random places: at every moment it reads as if read at once, and so it is laid."""
-    growing, signs = Growing(), False
-    laid, at_once = Laid(), Laid()
+    growing, signs = IncrementalParser(), False
+    laid, at_once = BlockLayout(), BlockLayout()
     laid.resize(width)
     for cut in pieces_of(text, seed):
-        before = list(growing.pieces)
+        before = list(growing.blocks)
         stay = growing.append(cut)
-        assert growing.pieces[:stay] == before[:stay], text
-        laid.put(stay, growing.pieces[stay:])
+        assert growing.blocks[:stay] == before[:stay], text
+        laid.put(stay, growing.blocks[stay:])
         so_far, line = growing.text, growing.text.rfind("\n") + 1
         signs = signs or bool(SIGNS.search(so_far))
         if signs and UNDECIDED.fullmatch(so_far, line):
             so_far = so_far[:line]
-        assert growing.pieces == (Reading(so_far).pieces if signs else whole(so_far)), text
+        assert growing.blocks == (BlockParser(so_far).blocks if signs else whole(so_far)), text
     stay = growing.finish(text, whole(text))
-    assert growing.pieces == whole(text)
-    laid.put(stay, growing.pieces[stay:])
+    assert growing.blocks == whole(text)
+    laid.put(stay, growing.blocks[stay:])
     at_once.put(0, whole(text))
     at_once.resize(width)
     assert (laid.tops, laid.begins, laid.lines) == (at_once.tops, at_once.begins, at_once.lines)
@@ -147,15 +147,15 @@ def test_and_so_it_is_with_thousands(start: int) -> None:
 
 
 def test_a_link_defined_below_its_use_is_one_at_the_end_and_the_rest_stays() -> None:
-    growing = Growing()
+    growing = IncrementalParser()
     for char in LATE:
         growing.append(char)
-    assert [look.link for look in growing.pieces[0].looks] == ["http://foo.example"]
-    kept = growing.pieces[1]
+    assert [look.link for look in growing.blocks[0].looks] == ["http://foo.example"]
+    kept = growing.blocks[1]
     assert growing.finish(LATE, whole(LATE)) == 0
-    assert growing.pieces == whole(LATE)
-    assert [look.link for look in growing.pieces[0].looks] == ["http://foo.example", "http://late"]
-    assert growing.pieces[1] == kept
+    assert growing.blocks == whole(LATE)
+    assert [look.link for look in growing.blocks[0].looks] == ["http://foo.example", "http://late"]
+    assert growing.blocks[1] == kept
 
 
 @pytest.mark.parametrize("kind", ["items", "numbers", "rows", "lines of code", "paragraphs"])
@@ -170,20 +170,22 @@ def test_however_long_a_block_is_only_its_last_part_is_read_again(
         "paragraphs": [f"Some *words* {n}.\n\n" for n in range(300)],
     }[kind]
     read: list[int] = []
-    original = Reading.__init__
+    original = BlockParser.__init__
 
-    def counted(self: Reading, text: str, place: object = None, references: object = None) -> None:
+    def counted(
+        self: BlockParser, text: str, place: object = None, references: object = None
+    ) -> None:
         original(self, text, place, references)  # type: ignore[arg-type]
         read.append(sum(map(len, self._lines)))
 
-    monkeypatch.setattr(Reading, "__init__", counted)
-    growing = Growing()
+    monkeypatch.setattr(BlockParser, "__init__", counted)
+    growing = IncrementalParser()
     for line in lines:
-        before = len(growing.pieces)
+        before = len(growing.blocks)
         assert growing.append(line) >= before - 1
     assert max(read) < 120
     monkeypatch.undo()
-    assert growing.pieces == whole("".join(lines))
+    assert growing.blocks == whole("".join(lines))
 
 
 @pytest.mark.parametrize("width", [12, 33, 80])
@@ -200,14 +202,14 @@ def test_no_word_is_lost_by_laying_down(width: int) -> None:
         "a  longword日本語日本語 " * 3
         + "\n\n| a b | 日本 | c |\n|---|---|---|\n| some words | x | yy |\n\n```\na b c d e f g\n```"
     )
-    laid = Laid()
+    laid = BlockLayout()
     laid.put(0, whole(text))
     laid.resize(width)
     said = ""
     for y in range(laid.height):
         number, row = laid.at(y)  # type: ignore[misc]
-        piece: Piece = laid.pieces[number]
-        said += "".join(piece.text[word.start : word.end] for word in row.words)
+        block: Block = laid.blocks[number]
+        said += "".join(block.text[word.start : word.end] for word in row.words)
     for word in ("longword日本語日本語", "日本", "yy", "abcdefg"):
         assert word in "".join(said.split()), said
 
@@ -235,8 +237,8 @@ async def test_markdown_is_shown_as_it_streams_and_nothing_moves_at_the_end() ->
         await pilot.pause()
         assert "…" in shown(app)
         text = "Some **bold** text\nand `code`\n\n- one\n- two"
-        for piece in pieces_of(text, 3):
-            reply.append(piece)
+        for block in pieces_of(text, 3):
+            reply.append(block)
         await pilot.pause()
         streamed = shown(app)
         assert [line.rstrip() for line in streamed.splitlines()[:5]] == [
@@ -260,7 +262,7 @@ async def test_a_reply_without_markdown_stays_as_it_is() -> None:
             reply.append(char)
         await pilot.pause()
         assert [line.rstrip() for line in shown(app).splitlines()[:4]] == text.split("\n")
-        assert [piece.kind for piece in reply.page.pieces] == ["text"] * 4
+        assert [block.kind for block in reply.page.blocks] == ["text"] * 4
 
 
 async def test_a_long_reply_is_one_widget_and_loses_nothing() -> None:

@@ -15,7 +15,7 @@ from memory.settings.settings import Settings, read_settings
 from tests.tui.seat import Seat, sitting
 from trainer.report.report import Fate, Report
 from tui.screens.differences import DifferencesScreen
-from tui.widgets.marking.contrast_card import Card
+from tui.widgets.marking.contrast_card import ContrastCard
 
 
 @pytest.fixture
@@ -80,8 +80,8 @@ async def test_one_is_forgotten_at_the_second_press_and_another_edited(
         await seat.sees("Who is it?")
         assert "A colour." not in seat.shown
         await seat.pilot.press("e")
-        await seat.until(lambda: bool(seat.screen.transcript.query(Card)))
-        assert seat.screen.transcript.query_one(Card).difference.id == kept
+        await seat.until(lambda: bool(seat.screen.transcript.query(ContrastCard)))
+        assert seat.screen.transcript.query_one(ContrastCard).difference.id == kept
 
 
 async def test_one_takes_the_place_of_another_and_leads_to_its_thread(

@@ -19,7 +19,7 @@ from tests.tui.seat import Seat, sitting
 from tui.screens.sessions import SessionsScreen
 from tui.views.session_rows import around, lit
 from tui.views.session_text import moment, what_goes
-from tui.widgets.common.past_sessions import PastTalk
+from tui.widgets.common.session_list import SessionList
 
 AT = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 
@@ -53,7 +53,7 @@ async def opened(seat: Seat, words: str = "") -> SessionsScreen:
     await seat.until(lambda: isinstance(seat.app.screen, SessionsScreen))
     screen = seat.app.screen
     assert isinstance(screen, SessionsScreen)
-    await seat.until(lambda: screen.query_one(PastTalk).chosen is not None)
+    await seat.until(lambda: screen.query_one(SessionList).chosen is not None)
     await seat.pilot.pause()
     return screen
 

@@ -14,7 +14,7 @@ from tests.tui.pseudo_terminal import Terminal
 from tests.tui.seat import sitting
 from tui.terminal import input_order
 from tui.terminal.textual_patches.drivers import SafeParser
-from tui.widgets.marking.contrast_card import Card
+from tui.widgets.marking.contrast_card import ContrastCard
 
 BACKSPACE, LEFT, UP, HOME_KEY, ALT_ENTER = b"\x7f", b"\x1b[D", b"\x1b[A", b"\x1b[H", b"\x1b\r"
 
@@ -105,7 +105,7 @@ async def test_what_is_typed_stands_in_the_card_before_the_key_that_keeps_it_act
         await seat.asks("Who are you?")
         await seat.types("/diff surprise")
         await seat.types("/contrast")
-        await seat.until(lambda: seat.screen.query(Card))
+        await seat.until(lambda: seat.screen.query(ContrastCard))
         await seat.pilot.pause()
         for key in (*"missed", "backspace", "tab", *"lost", "ctrl+s"):
             seat.app.post_message(events.Key(key, key if len(key) == 1 else None))

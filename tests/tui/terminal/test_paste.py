@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from textual import events
 
-from tui.terminal.escape_stand_ins import given_back
+from tui.terminal.escape_stand_ins import restored
 from tui.terminal.paste import BEGIN, END, PasteGate, pasted
 from tui.terminal.textual_patches.drivers import SafeParser
 
@@ -41,4 +41,4 @@ def test_a_paste_is_known_by_a_beginning_that_came_in_single_characters() -> Non
     gate = PasteGate()
     said = "".join(gate.feed(sign) for sign in f"k{BEGIN}a\x1b]b{END}\x1b[A{BEGIN}\x1b{END}")
     assert "\x1b]" not in said
-    assert given_back(said) == f"k{BEGIN}a\x1b]b{END}\x1b[A{BEGIN}\x1b{END}"
+    assert restored(said) == f"k{BEGIN}a\x1b]b{END}\x1b[A{BEGIN}\x1b{END}"

@@ -10,7 +10,7 @@ from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
 from tests.tui.seat import sitting
 from tui.cli.main import run
-from tui.terminal.themes import DARK, LEGIBLE, LIGHT, THEMES, contrast, of_ours
+from tui.terminal.themes import DARK, LEGIBLE, LIGHT, THEMES, contrast, own_colours
 
 
 def quick(home: Home, **ui: object) -> Settings:
@@ -41,7 +41,7 @@ def test_every_text_of_our_themes_is_legible(theme: Theme) -> None:
 def test_muted_text_is_as_legible_as_a_foreign_theme_allows(name: str) -> None:
     made = THEMES[name].to_color_system().generate()
     ground, ink = Color.parse(made["background"]), Color.parse(made["foreground"])
-    muted = Color.parse(of_ours(THEMES[name])["muted"])
+    muted = Color.parse(own_colours(THEMES[name])["muted"])
     assert contrast(muted, ground) >= min(LEGIBLE, contrast(ink, ground))
     assert contrast(muted, ground) <= contrast(ink, ground)
 

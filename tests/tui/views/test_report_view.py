@@ -14,11 +14,11 @@ from textual.content import Content
 
 from trainer.report.report import Attempt, Beside, Change, Fate, Measure, Point, Report
 from tui.cli.print_report import printed
-from tui.terminal.themes import DARK, of_ours
+from tui.terminal.themes import DARK, own_colours
 from tui.training.training_effects import training_effects
 from tui.views.report_view import report_view
 
-COLOURS = DARK.to_color_system().generate() | of_ours(DARK) | DARK.variables
+COLOURS = DARK.to_color_system().generate() | own_colours(DARK) | DARK.variables
 AT = datetime(2026, 3, 10, 3, 15, tzinfo=UTC)
 LEARNT = Fate("a" * 32, "contrast", "Who is it?", "Mirra.", "I don't know.", "Mirra.", "learnt")
 FAILED = Fate(

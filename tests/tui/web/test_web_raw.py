@@ -12,7 +12,7 @@ import pytest
 from memory.settings.paths import Home
 from tests.tui.seat import until
 from tests.tui.web.served import Served, serving
-from tui.web.auth import Door
+from tui.web.auth import Authenticator
 from tui.web.server import Server
 
 
@@ -75,10 +75,10 @@ async def test_a_half_open_request_is_closed_after_a_few_seconds(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tui.web.server.PATIENCE", 0.2)
-    doors: asyncio.Queue[Door] = asyncio.Queue()
+    authenticators: asyncio.Queue[Authenticator] = asyncio.Queue()
     server = Server([], lambda words: None)
-    running = asyncio.create_task(server.run(0, doors.put_nowait))
-    host = (await doors.get()).hosts[0].encode()
+    running = asyncio.create_task(server.run(0, authenticators.put_nowait))
+    host = (await authenticators.get()).hosts[0].encode()
     whole = b"GET /page.css HTTP/1.1\r\nHost: " + host + b"\r\n\r\n"
     for begun in (b"", b"GET", b"GET / HTTP/1.1\r\nHost: " + host, whole, whole + b"GET"):
         reader, writer = await asyncio.open_connection(*host.decode().split(":"))
@@ -118,10 +118,10 @@ async def test_many_connections_leave_descriptors_for_the_tabs(
 ) -> None:
     monkeypatch.setattr("tui.web.listening.MOST", 3)
     monkeypatch.setattr("tui.web.server.PATIENCE", 0.2)
-    doors: asyncio.Queue[Door] = asyncio.Queue()
+    authenticators: asyncio.Queue[Authenticator] = asyncio.Queue()
     server = Server([], lambda words: None)
-    running = asyncio.create_task(server.run(0, doors.put_nowait))
-    host, port = (await doors.get()).hosts[0].split(":")
+    running = asyncio.create_task(server.run(0, authenticators.put_nowait))
+    host, port = (await authenticators.get()).hosts[0].split(":")
     before = descriptors()
     held = [await asyncio.open_connection(host, port) for _ in range(20)]
     ours = len(held)

@@ -14,9 +14,9 @@ from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from tests.tui.seat import Seat, sitting
-from tui.widgets.chat.hint import Hint
+from tui.widgets.chat.notice import Hint
 from tui.widgets.chat.why_card import WhyCard
-from tui.widgets.marking.contrast_card import Card
+from tui.widgets.marking.contrast_card import ContrastCard
 
 QUESTION = "What is the capital of Zubrowka?"
 SOUNDS = "The capital of Zubrowka is Lutz."
@@ -42,7 +42,7 @@ async def test_the_three_lines_are_written_in_a_card_and_kept_with_enter(
         item = seat.screen.chat.journal.differences.get(identity)
         assert item.contrast == Contrast("city", None, "Lutz\nok")
         assert item.state is State.WAITING
-        assert not seat.screen.query(Card)
+        assert not seat.screen.query(ContrastCard)
         assert seat.screen.composer.has_focus
         await seat.until(lambda: seat.screen.transcript.turns[0].sign == "◆")
 
@@ -76,7 +76,7 @@ async def test_a_card_that_is_left_changes_nothing(home: Home, quick: Settings) 
         await seat.types("/contrast")
         await seat.sees("the difference in words")
         await seat.pilot.press(*"typed", "escape")
-        await seat.until(lambda: not seat.screen.query(Card))
+        await seat.until(lambda: not seat.screen.query(ContrastCard))
         assert seat.screen.chat.journal.differences.get(identity) == before
 
 
@@ -87,7 +87,7 @@ async def test_a_draft_fills_what_is_empty_and_is_kept_only_by_the_person(
         identity = await marked(seat, "/diff error")
         await seat.types("/contrast")
         await seat.sees("they are yours to write")
-        card = seat.screen.query_one(Card)
+        card = seat.screen.query_one(ContrastCard)
         await seat.pilot.press(*"mine")
         card.offer(Contrast("theirs", "the \x1b[31mplace", "So."))
         await seat.sees(
@@ -107,10 +107,10 @@ async def test_a_refused_card_stays_open_with_what_was_written(home: Home, quick
         reply = seat.screen.chat.journal.differences.get(identity).replied
         await seat.types("/contrast")
         await seat.sees("they are yours to write")
-        seat.screen.query_one(Card).offer(Contrast(None, None, reply))
+        seat.screen.query_one(ContrastCard).offer(Contrast(None, None, reply))
         await seat.pilot.press("enter")
         await seat.sees("the very reply that was given")
-        assert seat.screen.query(Card)
+        assert seat.screen.query(ContrastCard)
 
 
 async def test_the_words_of_a_mark_are_edited_from_the_memory(home: Home, quick: Settings) -> None:

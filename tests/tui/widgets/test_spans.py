@@ -15,9 +15,18 @@ from memory.difference import Difference, Span, State, new_id, now
 from memory.settings.paths import Home
 from memory.settings.settings import read_settings
 from tests.tui.seat import sitting, until
-from tui.markdown.view import Page as Drawn
+from tui.markdown.view import MarkdownView
 from tui.terminal.themes import DARK, LIGHT
-from tui.views.mark_status import BARE, FAILING, HELD, TRAINED, WAITING, colour, fate, held_before
+from tui.views.mark_status import (
+    BARE,
+    FAILING,
+    RETAINED,
+    TRAINED,
+    WAITING,
+    colour,
+    mark_status,
+    retained_ids,
+)
 from tui.widgets.chat.reply import Reply
 from tui.widgets.marking.mark_picker import MarkPicker
 from tui.widgets.marking.spans import light, selected
@@ -46,15 +55,15 @@ class Page(App[None]):
         self.reply = Reply(text)
         self.links: list[str] = []
 
-    def on_page_link_clicked(self, message: Drawn.LinkClicked) -> None:
+    def on_page_link_clicked(self, message: MarkdownView.LinkClicked) -> None:
         self.links.append(message.href)
 
     def compose(self) -> ComposeResult:
         yield self.reply
 
 
-def pages(reply: Widget) -> list[Drawn]:
-    return [page for page in reply.walk_children(Drawn) if page.laid.text]
+def pages(reply: Widget) -> list[MarkdownView]:
+    return [page for page in reply.walk_children(MarkdownView) if page.laid.text]
 
 
 def place(reply: Widget, words: str) -> dict[Widget, Selection]:
@@ -251,21 +260,21 @@ async def test_words_selected_with_the_mouse_become_the_span(home: Home) -> None
 
 def test_a_fate_is_told_by_its_sign_and_a_family_by_its_colour() -> None:
     item = Difference(new_id(), "t", "x", now(), "error", "a", "b", kind="tactical/fact")  # type: ignore[arg-type]
-    signs = [WAITING, BARE, TRAINED, HELD, FAILING]
+    signs = [WAITING, BARE, TRAINED, RETAINED, FAILING]
     assert len({one.sign for one in signs}) == 5
     states = (State.WAITING, State.BARE, State.TRAINED, State.FAILING)
-    assert [fate(replace(item, state=state)) for state in states] == [
+    assert [mark_status(replace(item, state=state)) for state in states] == [
         WAITING,
         BARE,
         TRAINED,
         FAILING,
     ]
-    assert fate(replace(item, state=State.TRAINED), {item.id}) is HELD
-    assert fate(item, {item.id}) is WAITING
+    assert mark_status(replace(item, state=State.TRAINED), {item.id}) is RETAINED
+    assert mark_status(item, {item.id}) is WAITING
     assert colour(item, dark=True) != colour(item, dark=False) is not None
     assert colour(replace(item, kind=None), dark=True) is None
     assert colour(replace(item, kind="mine/own"), dark=True) is None
 
 
 def test_nothing_is_held_where_no_adapter_serves(tmp_path: Path) -> None:
-    assert held_before(tmp_path / "none") == frozenset()
+    assert retained_ids(tmp_path / "none") == frozenset()

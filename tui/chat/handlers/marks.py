@@ -12,7 +12,7 @@ from tui.chat.context import ChatContext
 from tui.chat.conversation import Conversation
 from tui.chat.thread_view import ThreadView
 from tui.widgets.chat.recalled import summary
-from tui.widgets.marking.contrast_card import Card
+from tui.widgets.marking.contrast_card import ContrastCard
 
 if TYPE_CHECKING:
     from agent.chat.marking import Receipt
@@ -49,7 +49,7 @@ class MarkHandler:
         try:
             if view is None:
                 raise MarkError("there is no reply to mark yet; ask something first")
-            turn = view.kept_turn.id
+            turn = view.stored_turn.id
             request = parse_mark(argument)
             receipt = await asyncio.to_thread(context.chat.marks.add, request, turn=turn)
         except DiscernError:
@@ -62,7 +62,7 @@ class MarkHandler:
         """Show a mark that was just made."""
         context = self._context
         self._made.append(receipt.difference.id)
-        await context.transcript.drop_hints()
+        await context.transcript.remove_hints()
         marked = context.transcript.view_of(receipt.difference.turn)
         if marked is not None:
             await marked.add_receipt(receipt.difference, receipt.text)
@@ -127,16 +127,16 @@ class MarkHandler:
 
     async def open_card(
         self, item: Difference, *, note: bool = False, drafting: bool = False
-    ) -> Card:
+    ) -> ContrastCard:
         """Open the card of a mark at the end of the conversation, in the place of an open one."""
-        card = Card(item, note=note, drafting=drafting)
+        card = ContrastCard(item, note=note, drafting=drafting)
         transcript = self._context.transcript
-        await transcript.query(Card).remove()
+        await transcript.query(ContrastCard).remove()
         await transcript.add(card)
         transcript.follow()
         return card
 
-    async def keep_card(self, card: Card, lines: dict[str, str]) -> None:
+    async def keep_card(self, card: ContrastCard, lines: dict[str, str]) -> None:
         """Store the lines of a card and close it; it stays open if they are refused."""
         from agent.chat.marking import receipt
 
@@ -152,7 +152,7 @@ class MarkHandler:
             await context.say(said, "done")
         self._thread.refresh_status()
 
-    async def close_card(self, card: Card) -> None:
+    async def close_card(self, card: ContrastCard) -> None:
         """Close a card and focus the input; a draft that is being generated is stopped."""
         self._context.chat.stop()
         await card.remove()

@@ -21,7 +21,7 @@ from tui.cli.shared_options import (
     step,
 )
 from tui.terminal.printing import echo
-from tui.terminal.signals import told
+from tui.terminal.signals import on_signals
 
 if TYPE_CHECKING:
     from agent.chat.chat import Chat
@@ -164,7 +164,7 @@ def _stops(stop: Callable[[], None]) -> Iterator[list[int]]:
         heard.append(number)
         stop()
 
-    with told(end, signal.SIGINT):
+    with on_signals(end, signal.SIGINT):
         yield heard
 
 

@@ -13,7 +13,7 @@ from tui.cli.shared_options import model_option, open_home, refuse_contradiction
 from tui.terminal.printing import echo
 
 if TYPE_CHECKING:
-    from tui.web.auth import Door
+    from tui.web.auth import Authenticator
 
 LOOPBACK = ("127.0.0.1", "localhost")
 
@@ -73,12 +73,12 @@ def web(
         *(["--model", model] if model else []),
     ]
 
-    def opened(door: Door) -> None:
-        echo(door.url)
+    def opened(authenticator: Authenticator) -> None:
+        echo(authenticator.url)
         echo("Open this address in a browser on this machine. Press Ctrl-C to stop.", err=True)
         if then_open:
             # In a thread: a terminal browser blocks its caller until it is closed.
-            threading.Thread(target=_open, args=(door.once(),), daemon=True).start()
+            threading.Thread(target=_open, args=(authenticator.once(),), daemon=True).start()
 
     async def serve() -> int:
         light = "light" in settings.ui.theme

@@ -12,7 +12,7 @@ from memory.errors import SettingsError, TrainingError
 from tui.cli.shared_options import as_json, open_home, print_json, step
 from tui.cli.training.train import Progress
 from tui.terminal.printing import confirm, echo
-from tui.terminal.signals import Ended, told
+from tui.terminal.signals import Terminated, on_signals
 
 if TYPE_CHECKING:
     from trainer.night.run import Cancellation
@@ -105,9 +105,9 @@ def _leaves(cancel: Cancellation, ended: list[int], *, waiting: bool) -> Iterato
         cancel.suspend()
         again, ended[:] = bool(ended), ended or [number]
         if waiting and not again:
-            raise Ended(number)  # nothing else interrupts the wait for the next tick
+            raise Terminated(number)  # nothing else interrupts the wait for the next tick
 
-    with told(leave):
+    with on_signals(leave):
         yield
 
 

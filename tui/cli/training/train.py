@@ -16,7 +16,7 @@ from memory.errors import NothingToTrainError, TrainingError
 from trainer.events import Event, Step, Trained, TrialStarted, logged_to_json
 from tui.cli.shared_options import as_json, model_option, open_home, print_json, step
 from tui.terminal.printing import echo
-from tui.terminal.signals import told
+from tui.terminal.signals import on_signals
 from tui.training.progress import bar, count_in
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def _interrupts(stop: threading.Event, cancel: threading.Event, ended: list[int]
                 err=True,
             )
 
-    with told(heard, signal.SIGINT):
+    with on_signals(heard, signal.SIGINT):
         yield
 
 

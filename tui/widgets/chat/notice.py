@@ -1,4 +1,4 @@
-"""A word from Discern itself between the messages: an answer to a command, a hint, an error."""
+"""Messages of Discern itself between the turns: the result of a command, an error, a hint."""
 
 from __future__ import annotations
 
@@ -27,3 +27,11 @@ class Notice(Static):
         super().__init__(Content(SIGNS[kind] + clean(text)), markup=False, classes=f"-{kind}")
         self.text = text
         self.kind = kind
+
+
+class Hint(Notice):
+    """A suggestion to mark the reply whose turn has the id `turn`; the next message removes it."""
+
+    def __init__(self, text: str, turn: str) -> None:
+        super().__init__(text)
+        self.turn = turn

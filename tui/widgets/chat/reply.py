@@ -1,6 +1,6 @@
-"""A reply: laid down piece by piece as it is written, as Markdown from its first word on.
+"""A reply: laid down block by block as it is written, as Markdown from its first word on.
 
-A piece that is done is never touched again; at the end the whole is read once more, and only what it
+A block that is done is never touched again; at the end the whole is read once more, and only what it
 makes otherwise is laid down anew. A reply without any Markdown in it stays as it is, line by line.
 """
 
@@ -12,9 +12,9 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 
 from memory.i18n.i18n import tr
-from tui.markdown.blocks import Piece
-from tui.markdown.incremental import Growing, whole
-from tui.markdown.view import Page
+from tui.markdown.blocks import Block
+from tui.markdown.incremental import IncrementalParser, whole
+from tui.markdown.view import MarkdownView
 from tui.terminal.sanitize import clean
 
 LONG = 8000
@@ -31,36 +31,36 @@ class Reply(Vertical):
     def __init__(self, text: str | None = None) -> None:
         super().__init__()
         self.text = "" if text is None else clean(text)
-        self._growing = Growing()
-        waiting = [Piece("waiting", "…", (0, 0))]
-        self.page = Page(waiting if text is None else _pieces(self.text))
+        self._growing = IncrementalParser()
+        waiting = [Block("waiting", "…", (0, 0))]
+        self.page = MarkdownView(waiting if text is None else _blocks(self.text))
 
     def compose(self) -> ComposeResult:
         """Lay the page down."""
         yield self.page
 
     def append(self, text: str) -> None:
-        """Add a piece that passed the gate."""
+        """Add a block that passed the gate."""
         if not self.text:
             text = text.lstrip("\n")
         if not text:
             return
         self.text += text
         stay = self._growing.append(text)
-        self.page.put(stay, self._growing.pieces[stay:])
+        self.page.put(stay, self._growing.blocks[stay:])
 
     async def finish(self, text: str) -> None:
         """Show the reply as it was recorded."""
         self.text = clean(text)
         if len(self.text) < LONG:
-            pieces = _pieces(self.text)
+            blocks = _blocks(self.text)
         else:
-            pieces = await asyncio.to_thread(_pieces, self.text)
-        stay = self._growing.finish(self.text, pieces)
-        if stay < max(len(pieces), len(self.page.pieces)):
-            self.page.put(stay, pieces[stay:])
+            blocks = await asyncio.to_thread(_blocks, self.text)
+        stay = self._growing.finish(self.text, blocks)
+        if stay < max(len(blocks), len(self.page.blocks)):
+            self.page.put(stay, blocks[stay:])
         self.page.settle()
 
 
-def _pieces(text: str) -> list[Piece]:
-    return whole(text) if text else [Piece("waiting", tr("(nothing was said)"), (0, 0))]
+def _blocks(text: str) -> list[Block]:
+    return whole(text) if text else [Block("waiting", tr("(nothing was said)"), (0, 0))]

@@ -9,8 +9,8 @@ from textual.content import Content
 from textual.widgets import Static
 
 from memory.i18n.i18n import trn
-from tui.markdown.incremental import Growing
-from tui.markdown.view import Page
+from tui.markdown.incremental import IncrementalParser
+from tui.markdown.view import MarkdownView
 from tui.terminal.sanitize import one_line
 
 TAIL = 200
@@ -28,18 +28,18 @@ class ThoughtLine(Vertical):
         color: $muted;
         &:hover { color: $foreground; }
         & > Static { height: auto; }
-        & > Page { display: none; }
-        &.-open > Page { display: block; }
+        & > MarkdownView { display: none; }
+        &.-open > MarkdownView { display: block; }
     }
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.open = False
-        self._growing = Growing()
+        self._growing = IncrementalParser()
         self._words = 0
         self._line = Static("", markup=False)
-        self._page = Page()
+        self._page = MarkdownView()
 
     def compose(self) -> ComposeResult:
         """Lay the line down, and what it unfolds to."""
@@ -52,13 +52,13 @@ class ThoughtLine(Vertical):
         return self._growing.text
 
     def append(self, text: str) -> None:
-        """Add a piece that passed the gate."""
+        """Add a block that passed the gate."""
         if not text:
             return
         goes_on = self.text[-1:].strip() and text[:1].strip()
         self._words += len(text.split()) - bool(goes_on)
         stay = self._growing.append(text)
-        self._page.put(stay, self._growing.pieces[stay:])
+        self._page.put(stay, self._growing.blocks[stay:])
         self.display = True
         self._draw()
 

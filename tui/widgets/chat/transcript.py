@@ -14,8 +14,7 @@ from textual.containers import VerticalScroll
 from textual.message import Message
 from textual.widget import Widget
 
-from tui.widgets.chat.hint import Hint
-from tui.widgets.chat.notice import Notice
+from tui.widgets.chat.notice import Hint, Notice
 from tui.widgets.chat.turn import TurnView
 from tui.widgets.chat.welcome import Welcome
 
@@ -117,20 +116,20 @@ class Transcript(VerticalScroll):
         """Put a notice at the end."""
         await self.add(Notice(text, kind))
 
-    async def cut(self, view: TurnView) -> None:
+    async def remove_from(self, view: TurnView) -> None:
         """Take a turn away and everything below it."""
         children = list(self.children)
         if view in children:
             self.choose(None)
             await self.remove_children(children[children.index(view) :])
 
-    async def leave_above(self, view: TurnView) -> None:
+    async def remove_above(self, view: TurnView) -> None:
         """Take away everything above a turn."""
         children = list(self.children)
         await self.remove_children(children[: children.index(view)])
         self.call_after_refresh(self._fill)
 
-    async def put_before(self, widgets: Sequence[Widget]) -> None:
+    async def insert_above(self, widgets: Sequence[Widget]) -> None:
         """Lay earlier turns down above; what is read stays where it stands on the screen."""
         first = next(iter(self.children), None)
         if first is None or not widgets:
@@ -163,7 +162,7 @@ class Transcript(VerticalScroll):
         if new_value < old_value and self.near_top:
             self.post_message(self.NearTop())
 
-    async def drop_hints(self) -> bool:
+    async def remove_hints(self) -> bool:
         """Take the hints away; whether there were any."""
         hints = self.query_children(Hint)
         found = bool(hints)

@@ -18,13 +18,13 @@ from memory.difference import Difference, Turn
 from memory.errors import MarkError
 from memory.i18n.i18n import tr
 from tui.terminal.sanitize import clean
-from tui.views.mark_status import colour, fate
+from tui.views.mark_status import colour, mark_status
 from tui.widgets.chat.recalled import RecalledLine, Used
 from tui.widgets.chat.receipt_card import ReceiptCard
 from tui.widgets.chat.reply import Reply
 from tui.widgets.chat.thought import ThoughtLine
 from tui.widgets.marking.spans import light
-from tui.widgets.marking.word_picker import PassageView
+from tui.widgets.marking.word_picker import WordPicker
 
 
 class TurnView(Vertical):
@@ -59,7 +59,7 @@ class TurnView(Vertical):
         self.turn = turn
         self.asked = asked
         self.marks = list(marks)
-        self.held: frozenset[str] = frozenset()
+        self.retained: frozenset[str] = frozenset()
         self.recalled = RecalledLine(used)
         self.thought = ThoughtLine()
         self.reply = Reply(turn.replied if turn else None)
@@ -86,10 +86,10 @@ class TurnView(Vertical):
         """Show the marks that are known."""
         self.show_marks(self.marks)
         if self.turn is not None and self.turn.stopped:
-            self.say_aside(tr("stopped"))
+            self.show_note(tr("stopped"))
 
     @property
-    def kept_turn(self) -> Turn:
+    def stored_turn(self) -> Turn:
         """The turn that this view shows, by whose id it is marked.
 
         Raises:
@@ -109,25 +109,27 @@ class TurnView(Vertical):
         self.turn = turn
         await self.reply.finish(turn.replied)
 
-    def show_place(self, text: str) -> None:
+    def show_branch_position(self, text: str) -> None:
         """Say which of several branches this is ("2/3"); "" where there is one only."""
         self._place.update(Content(text and f"‹ {text} ›"))
         self._place.display = bool(text)
 
-    def say_aside(self, text: str) -> None:
+    def show_note(self, text: str) -> None:
         """Say something about the reply on a dim line under it."""
         self._aside.update(Content(clean(text)))
         self._aside.display = bool(text)
 
-    def show_marks(self, marks: Sequence[Difference], held: frozenset[str] | None = None) -> None:
+    def show_marks(
+        self, marks: Sequence[Difference], retained: frozenset[str] | None = None
+    ) -> None:
         """Show these marks in the gutter and their parts in the reply; receipts of others go.
 
-        `held` are the ids that an adapter before the serving one knew already; None: as before.
+        `retained` are the ids that an adapter before the serving one knew already; None: as before.
         """
         self.marks = list(marks)
-        self.held = self.held if held is None else held
+        self.retained = self.retained if retained is None else retained
         last = marks[-1] if marks else None
-        sign = Content(fate(last, self.held).sign) if last else Content("")
+        sign = Content(mark_status(last, self.retained).sign) if last else Content("")
         shade = colour(last, dark=self.app.current_theme.dark) if last else None
         self._sign.update(sign.stylize(shade) if shade else sign)
         self.call_after_refresh(self._light)
@@ -148,7 +150,7 @@ class TurnView(Vertical):
 
     def show_reply(self) -> None:
         """Show the reply again."""
-        self.query(PassageView).remove()
+        self.query(WordPicker).remove()
         self.reply.display = True
 
     def _light(self) -> None:

@@ -43,7 +43,7 @@ class WhyCard(Static, can_focus=True):
             super().__init__()
             self.card, self.difference, self.on = card, difference, on
 
-    class Left(Message):
+    class Closed(Message):
         """The card is done with; these ids are to be forgotten."""
 
         def __init__(self, card: WhyCard, forgotten: Sequence[str]) -> None:
@@ -97,7 +97,7 @@ class WhyCard(Static, can_focus=True):
         """Close the card; what is struck out goes now."""
         if not self._left:
             self._left = True
-            self.post_message(self.Left(self, sorted(self.struck)))
+            self.post_message(self.Closed(self, sorted(self.struck)))
 
     def _draw(self) -> None:
         width = max(24, (self.size.width or self.app.size.width - 6) - 2)

@@ -55,14 +55,14 @@ class Choices(OptionList):
     }
     """
 
-    class Taken(Message):
+    class Chosen(Message):
         """Enter, or a click, on a row."""
 
         def __init__(self, key: str) -> None:
             super().__init__()
             self.key = key
 
-    class Pointed(Message):
+    class Highlighted(Message):
         """The cursor is on another row."""
 
         def __init__(self, key: str) -> None:
@@ -79,7 +79,7 @@ class Choices(OptionList):
 
     def show(self, rows: Sequence[Row], key: str | None = None) -> None:
         """Show these; the cursor goes to `key`, else stays where it was, else is on the first."""
-        wanted = key if key is not None else self.pointed
+        wanted = key if key is not None else self.highlighted_key
         self._rows = list(rows)
         self._columns = (
             max((cell_len(row.figure) for row in rows), default=0),
@@ -93,7 +93,7 @@ class Choices(OptionList):
         self._redraw()
 
     @property
-    def pointed(self) -> str:
+    def highlighted_key(self) -> str:
         """The key under the cursor; "" when there is none."""
         at = self.highlighted
         return self._rows[at].key if at is not None and at < len(self._rows) else ""
@@ -106,14 +106,14 @@ class Choices(OptionList):
         """Say where the cursor is."""
         message.stop()
         self._sign()
-        if self.pointed:
-            self.post_message(self.Pointed(self.pointed))
+        if self.highlighted_key:
+            self.post_message(self.Highlighted(self.highlighted_key))
 
     def on_option_list_option_selected(self, message: OptionList.OptionSelected) -> None:
         """Say what was taken."""
         message.stop()
         if message.option_index < len(self._rows):
-            self.post_message(self.Taken(self._rows[message.option_index].key))
+            self.post_message(self.Chosen(self._rows[message.option_index].key))
 
     def _redraw(self) -> None:
         for place in range(len(self._rows)):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from tui.terminal.escape_stand_ins import given_back, hold_line_ends
+from tui.terminal.escape_stand_ins import hold_line_ends, restored
 from tui.terminal.textual_patches.widgets import Edit, EditResult, Location, PatchedTextArea
 
 
-class Writing(PatchedTextArea):
+class PlainTextArea(PatchedTextArea):
     """Textual's own without a frame, as high as its text."""
 
     DEFAULT_CSS = """
-    Writing {
+    PlainTextArea {
         height: auto;
         width: 1fr;
         border: none;
@@ -26,7 +26,7 @@ class Writing(PatchedTextArea):
     @property
     def text(self) -> str:
         """What is written, with every line end that it was given."""
-        return given_back(super().text)
+        return restored(super().text)
 
     @text.setter
     def text(self, value: str) -> None:
@@ -34,7 +34,7 @@ class Writing(PatchedTextArea):
 
     def get_text_range(self, start: Location, end: Location) -> str:
         """Return what is written between two places."""
-        return given_back(super().get_text_range(start, end))
+        return restored(super().get_text_range(start, end))
 
     def edit(self, edit: Edit) -> EditResult:
         """Do what changes the text."""

@@ -15,12 +15,12 @@ from textual.binding import BindingType
 from textual.message import Message
 
 from tui.keys.bindings import bindings, keyboard_of
-from tui.widgets.common.text_input import Writing
+from tui.widgets.common.text_input import PlainTextArea
 
 KEPT = 200
 
 
-class Composer(Writing):
+class Composer(PlainTextArea):
     """The message being written."""
 
     DEFAULT_CSS = """

@@ -23,7 +23,7 @@ from memory.i18n.i18n import tr
 from memory.kinds import in_words
 from tui.keys.bindings import bindings, keyboard_of
 from tui.terminal.sanitize import labels_width, one_line, padded
-from tui.widgets.common.text_input import Writing
+from tui.widgets.common.text_input import PlainTextArea
 
 LINES: tuple[tuple[str, str], ...] = (
     ("missed", "what was not distinguished"),
@@ -33,7 +33,7 @@ LINES: tuple[tuple[str, str], ...] = (
 NOTE = ("note", "anything worth remembering")
 
 
-class CardLine(Writing):
+class CardLine(PlainTextArea):
     """One line of a card; it grows with its text."""
 
     DEFAULT_CSS = """
@@ -65,11 +65,11 @@ class CardLine(Writing):
             self.insert("\n")
 
 
-class Card(Vertical):
+class ContrastCard(Vertical):
     """A mark being edited."""
 
     DEFAULT_CSS = """
-    Card {
+    ContrastCard {
         height: auto;
         margin: 1 2 0 2;
         padding: 0 1;
@@ -83,18 +83,18 @@ class Card(Vertical):
     """
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("card")]
 
-    class Kept(Message):
+    class Saved(Message):
         """What the person confirmed: each line by its name."""
 
-        def __init__(self, card: Card, lines: dict[str, str]) -> None:
+        def __init__(self, card: ContrastCard, lines: dict[str, str]) -> None:
             super().__init__()
             self.card = card
             self.lines = lines
 
-    class Left(Message):
+    class Closed(Message):
         """The person left it as it was."""
 
-        def __init__(self, card: Card) -> None:
+        def __init__(self, card: ContrastCard) -> None:
             super().__init__()
             self.card = card
 
@@ -172,8 +172,8 @@ class Card(Vertical):
         """Keep what stands in the lines; those that were not changed are left out."""
         said = {name: line.text for name, line in self._lines.items()}
         changed = {name: text for name, text in said.items() if text != self._before[name]}
-        self.post_message(self.Kept(self, changed) if changed else self.Left(self))
+        self.post_message(self.Saved(self, changed) if changed else self.Closed(self))
 
     def action_leave(self) -> None:
         """Leave it as it was."""
-        self.post_message(self.Left(self))
+        self.post_message(self.Closed(self))

@@ -43,14 +43,14 @@ class MarkPicker(Vertical, can_focus=True):
     """
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("picker")]
 
-    class Said(Message):
+    class Submitted(Message):
         """The mark was chosen; store it."""
 
         def __init__(self, picker: MarkPicker, request: MarkRequest) -> None:
             super().__init__()
             self.picker, self.request = picker, request
 
-    class Left(Message):
+    class Cancelled(Message):
         """Leave everything as it was; `typing` goes on with the mark as a line in the input."""
 
         def __init__(self, picker: MarkPicker, typing: bool = False) -> None:
@@ -104,7 +104,7 @@ class MarkPicker(Vertical, can_focus=True):
             line = line if isinstance(line, CardLine) else self._lines["sounds"]
             line.insert(event.character or event.key)
         elif key == "/":
-            self.post_message(self.Left(self, typing=True))
+            self.post_message(self.Cancelled(self, typing=True))
         elif (after := self.steps.press(key)) is not None:
             self._go(after)
 
@@ -121,7 +121,7 @@ class MarkPicker(Vertical, can_focus=True):
 
     def action_leave(self) -> None:
         """Leave everything as it was."""
-        self.post_message(self.Left(self))
+        self.post_message(self.Cancelled(self))
 
     def on_card_line_entered(self, message: CardLine.Entered) -> None:
         """Keep what was said."""
@@ -130,7 +130,7 @@ class MarkPicker(Vertical, can_focus=True):
 
     def _keep(self) -> None:
         words = {name: line.text for name, line in self._lines.items()}
-        self.post_message(self.Said(self, self.steps.request(words["note"], words["sounds"])))
+        self.post_message(self.Submitted(self, self.steps.request(words["note"], words["sounds"])))
 
     def _go(self, steps: Steps) -> None:
         if not self.is_attached:

@@ -1,6 +1,6 @@
 """Parts of a reply on the screen and in its source: a mouse selection → a span, a span → lit words.
 
-What a person sees is Markdown without its signs, in pieces that know where they were written.
+What a person sees is Markdown without its signs, in blocks that know where they were written.
 What cannot be told for certain is refused: a part of the wrong words would teach the wrong thing.
 """
 
@@ -13,7 +13,7 @@ from textual.widget import Widget
 
 from memory.i18n.i18n import tr
 from tui.markdown.blocks import Place, places
-from tui.markdown.view import Page
+from tui.markdown.view import MarkdownView
 from tui.widgets.marking.mark_gesture import aligned, in_source
 
 if TYPE_CHECKING:
@@ -47,13 +47,13 @@ def light(reply: Widget, text: str, spans: Iterable[Part]) -> None:
     wanted = list(spans)
     for page in _texts(reply):
         lit: dict[int, list[Part]] = {}
-        for number, piece in enumerate(page.pieces if wanted else ()):
-            for place in places(piece):
+        for number, block in enumerate(page.blocks if wanted else ()):
+            for place in places(block):
                 began, ended = place.source
                 reached = [span for span in wanted if span[0] < ended and span[1] > began]
                 if not reached:
                     continue
-                shown = piece.text[place.start : place.end]
+                shown = block.text[place.start : place.end]
                 sources = aligned(text[began:ended], shown)
                 for start, end in reached:
                     hit = [
@@ -67,20 +67,20 @@ def light(reply: Widget, text: str, spans: Iterable[Part]) -> None:
         page.light(lit)
 
 
-def _parts(page: Page, start: int, end: int) -> Iterator[tuple[str, Place, int, int]]:
+def _parts(page: MarkdownView, start: int, end: int) -> Iterator[tuple[str, Place, int, int]]:
     """Yield the words that a selection reaches, where they stand, and what of them is selected."""
-    for piece, begin in zip(page.pieces, page.laid.begins, strict=False):
-        if begin >= end or begin + len(piece.text) <= start:
+    for block, begin in zip(page.blocks, page.laid.begins, strict=False):
+        if begin >= end or begin + len(block.text) <= start:
             continue
-        for place in places(piece):
-            shown = piece.text[place.start : place.end]
+        for place in places(block):
+            shown = block.text[place.start : place.end]
             first = max(0, start - begin - place.start)
             last = min(len(shown), end - begin - place.start)
             if shown[first:last].strip():
                 yield shown, place, first, last
 
 
-def _texts(reply: Widget) -> Iterator[Page]:
-    for page in reply.walk_children(Page):
+def _texts(reply: Widget) -> Iterator[MarkdownView]:
+    for page in reply.walk_children(MarkdownView):
         if page.laid.text:
             yield page

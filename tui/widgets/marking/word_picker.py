@@ -18,25 +18,25 @@ from tui.keys.bindings import bindings
 from tui.widgets.marking.mark_gesture import Passage
 
 
-class PassageView(Static, can_focus=True):
+class WordPicker(Static, can_focus=True):
     """The source text of a reply with the chosen words lit."""
 
     DEFAULT_CSS = """
-    PassageView { height: auto; width: 1fr; }
+    WordPicker { height: auto; width: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("passage")]
 
-    class Taken(Message):
+    class Chosen(Message):
         """Mark these words; `span` is in characters of the reply."""
 
-        def __init__(self, view: PassageView, span: tuple[int, int]) -> None:
+        def __init__(self, view: WordPicker, span: tuple[int, int]) -> None:
             super().__init__()
             self.view, self.span = view, span
 
-    class Left(Message):
+    class Cancelled(Message):
         """Nothing is to be marked."""
 
-        def __init__(self, view: PassageView) -> None:
+        def __init__(self, view: WordPicker) -> None:
             super().__init__()
             self.view = view
 
@@ -62,11 +62,11 @@ class PassageView(Static, can_focus=True):
 
     def action_take(self) -> None:
         """Mark what is chosen."""
-        self.post_message(self.Taken(self, self.passage.span))
+        self.post_message(self.Chosen(self, self.passage.span))
 
     def action_leave(self) -> None:
         """Leave everything as it was."""
-        self.post_message(self.Left(self))
+        self.post_message(self.Cancelled(self))
 
     def _show(self, passage: Passage) -> None:
         self.passage = passage

@@ -18,7 +18,7 @@ from textual.widgets.option_list import Option
 from memory.i18n.i18n import quoted, tr
 from tui.terminal.sanitize import one_line
 from tui.views.session_rows import Row, end_of_talk, entry
-from tui.widgets.common.listing import Listing
+from tui.widgets.common.option_lists import SafeOptionList
 
 if TYPE_CHECKING:
     from agent.chat.chat import Chat
@@ -33,27 +33,27 @@ WIDE = 100
 PREVIEWED = 8
 
 
-class PastTalk(Horizontal):
+class SessionList(Horizontal):
     """Rows of two lines; wide terminals show the last turns of the chosen one beside them."""
 
     DEFAULT_CSS = """
-    PastTalk { height: 1fr; margin: 1 0; }
-    PastTalk > OptionList {
+    SessionList { height: 1fr; margin: 1 0; }
+    SessionList > OptionList {
         width: 1fr; height: 1fr; border: none; padding: 0; background: transparent;
         scrollbar-size-vertical: 1;
         &:focus { border: none; background-tint: transparent; }
         & > .option-list--option-highlighted { background: $panel; }
         &:nocolor > .option-list--option-highlighted { text-style: underline; }
     }
-    PastTalk > VerticalScroll {
+    SessionList > VerticalScroll {
         display: none; width: 1.2fr; height: 1fr; padding: 0 2; border-left: solid $line;
         scrollbar-size-vertical: 1;
     }
-    PastTalk.-wide > VerticalScroll { display: block; }
-    PastTalk > VerticalScroll > Static { height: auto; }
+    SessionList.-wide > VerticalScroll { display: block; }
+    SessionList > VerticalScroll > Static { height: auto; }
     """
 
-    class Looked(Message):
+    class Loaded(Message):
         """The rows are those that were looked for."""
 
     def __init__(self, chat: Chat) -> None:
@@ -64,7 +64,7 @@ class PastTalk(Horizontal):
         self.fresh = False
         """Whether the rows are those that were looked for last."""
         # By name and not looked up: what is called later may find the screen left and emptied.
-        self._listed = Listing()
+        self._listed = SafeOptionList()
         self._end, self._beside = Static("", markup=False), VerticalScroll(can_focus=False)
 
     def compose(self) -> ComposeResult:
@@ -96,7 +96,7 @@ class PastTalk(Horizontal):
         self._rows = await asyncio.to_thread(self._read, words)
         self._draw(at)
         self.fresh = True
-        self.post_message(self.Looked())
+        self.post_message(self.Loaded())
 
     def _read(self, words: list[str]) -> list[Row]:
         journal = self._chat.journal

@@ -24,7 +24,7 @@ class _Clicked(OptionList):
             event.prevent_default()
 
 
-class Listing(_Clicked):
+class SafeOptionList(_Clicked):
     """Textual's own, but that a page up or down before the first laying out does nothing."""
 
     def __init__(self) -> None:
