@@ -55,7 +55,7 @@ class Page(App[None]):
         self.reply = Reply(text)
         self.links: list[str] = []
 
-    def on_page_link_clicked(self, message: MarkdownView.LinkClicked) -> None:
+    def on_markdown_view_link_clicked(self, message: MarkdownView.LinkClicked) -> None:
         self.links.append(message.href)
 
     def compose(self) -> ComposeResult:
