@@ -20,7 +20,7 @@ from typing import Any
 
 from memory.errors import DiscernError
 from memory.files.bounded_read import parse_object
-from memory.sentence import Sentence, from_json
+from memory.sentence import Sentence, Stored, to_plain
 
 _PR_SET_PDEATHSIG = 1
 
@@ -39,7 +39,7 @@ class ChildResult:
     def sentence(self, name: str) -> Sentence | None:
         """Return the sentence that the child reported under a name; None if it reported none."""
         text = self.values.get(name)
-        return None if not text else from_json(str(text), self.values.get(f"{name}_sentence"))
+        return Stored(self.values).sentence(text) if text else None
 
 
 def ask_child(module: str, *arguments: str, seconds: float) -> ChildResult:
@@ -77,15 +77,7 @@ def ask_child(module: str, *arguments: str, seconds: float) -> ChildResult:
 
 def tell(**values: Any) -> None:
     """Report values to the parent, from within the child; see `ChildResult.sentence`."""
-    report = {
-        name: str(value) if isinstance(value, Sentence) else value for name, value in values.items()
-    }
-    report |= {
-        f"{name}_sentence": value.to_json()
-        for name, value in values.items()
-        if isinstance(value, Sentence)
-    }
-    sys.stdout.write(json.dumps(report) + "\n")
+    sys.stdout.write(json.dumps(to_plain(values)) + "\n")
     sys.stdout.flush()
 
 

@@ -126,10 +126,10 @@ def main() -> None:
 
 def _cells(verdict: Verdict, rows: Sequence[Beside]) -> Iterator[str]:
     found = {item.name: item.value for item in verdict.measures}
-    by_name = {row.name: row for row in rows}
+    by_kind = {row.kind: row for row in rows}
     pairs: list[Beside | LessonAnswers] = [
-        by_name["base"],
-        by_name["recall"],
+        by_kind["base"],
+        by_kind["recall"],
         verdict.alone,
         verdict.spoken,
     ]

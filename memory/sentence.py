@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from numbers import Integral, Real
 from string import Formatter
 from typing import Any, TypeAlias
@@ -17,6 +17,8 @@ from typing import Any, TypeAlias
 Value: TypeAlias = "str | int | float | Sentence"
 """What a placeholder holds. A text is shown as it is, a number as the language writes it."""
 
+STORED = "sentences"
+"""The key of a stored record that holds its sentences as data."""
 _SPEC = re.compile(r"\+?,?(\.\d{1,2})?[deg%f]?")
 """Format specifications that a template may use; a stored file could hold any other."""
 
@@ -38,6 +40,10 @@ class Sentence:
         given = tuple((name, _value(value)) for name, value in values.items())
         object.__setattr__(self, "values", given)
 
+    def __bool__(self) -> bool:
+        """Whether it says anything."""
+        return bool(self.template)
+
     def __str__(self) -> str:
         """Return the English text."""
         return fill(self.template, dict(self.values), _english)
@@ -51,9 +57,13 @@ class Sentence:
         return {"template": self.template, "values": values}
 
 
+NOTHING = Sentence("")
+"""A sentence that says nothing; false, as an empty text is."""
+
+
 def verbatim(text: str) -> Sentence:
     """Return a sentence that shows this text as it is in every language."""
-    return Sentence("{text}", text=text) if text else Sentence("")
+    return Sentence("{text}", text=text) if text else NOTHING
 
 
 def joined(parts: Iterable[Sentence | str], separator: str = "; ") -> Sentence:
@@ -62,16 +72,32 @@ def joined(parts: Iterable[Sentence | str], separator: str = "; ") -> Sentence:
     return Sentence(separator.join(f"{{{name}}}" for name in values), **values)
 
 
-def from_json(text: str, data: object) -> Sentence:
-    """Read a stored sentence; `text` is its English, shown as it is where `data` does not fit it.
+def to_plain(record: Mapping[str, object]) -> dict[str, Any]:
+    """Return a record for `json.dumps`, with the English texts of its sentences in their places.
 
-    Files written before sentences were stored hold only the text.
+    Under the key "sentences" it has all of them as data.
     """
-    try:
-        sentence = _read(data)
-        return sentence if str(sentence) == text else verbatim(text)
-    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
-        return verbatim(text)
+    found: list[Sentence] = []
+    plain = {name: _plain(value, found) for name, value in record.items()}
+    sentences = [sentence.to_json() for sentence in dict.fromkeys(found) if sentence]
+    return {**plain, STORED: sentences} if sentences else plain
+
+
+class Stored:
+    """The sentences of a record that `to_plain` made, by their English text.
+
+    A text that is not among them, as in records of earlier versions, is shown as it is.
+    """
+
+    def __init__(self, record: Mapping[str, Any]) -> None:
+        """Tolerates any record; what is no sentence is left out."""
+        listed = record.get(STORED)
+        found = [_read(item) for item in (listed if isinstance(listed, list) else ())]
+        self._by_text = {str(sentence): sentence for sentence in found if sentence is not None}
+
+    def sentence(self, text: object) -> Sentence:
+        """Return the sentence of a stored text."""
+        return self._by_text.get(str(text)) or verbatim(str(text))
 
 
 def fill(
@@ -113,11 +139,31 @@ def _value(value: object) -> Value:
     return sentence if isinstance(sentence, Sentence) else str(value)
 
 
-def _read(data: object) -> Sentence:
-    if not isinstance(data, dict) or not isinstance(data["template"], str):
-        raise TypeError
+def _plain(value: object, found: list[Sentence]) -> object:
+    if isinstance(value, Sentence):
+        found.append(value)
+        return str(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {item.name: _plain(getattr(value, item.name), found) for item in fields(value)}
+    if isinstance(value, Mapping):
+        return {name: _plain(inner, found) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner, found) for inner in value]
+    return value
+
+
+def _read(data: object) -> Sentence | None:
+    try:
+        sentence = _made(data)
+        str(sentence)
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+        return None
+    return sentence
+
+
+def _made(data: Any) -> Sentence:
     values = {
-        name: _read(value) if isinstance(value, dict) else value
+        name: _made(value) if isinstance(value, dict) else value
         for name, value in data["values"].items()
     }
     if not all(isinstance(value, str | int | float | Sentence) for value in values.values()):

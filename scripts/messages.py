@@ -1,6 +1,9 @@
 """The catalogue of interface texts: what the code says, and the files a translator and gettext read.
 
-python -m scripts.messages        # `make messages`: bring the .po up to date, write the .mo
+python -m scripts.messages       # `make messages`: bring the .po up to date, write the .mo
+
+A text is found where it is said: what `tr`, `trn`, `Sentence` and the error classes are given. Texts
+of the registries are listed in `registered`.
 """
 
 from __future__ import annotations
@@ -10,17 +13,24 @@ import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from string import Formatter
 from typing import get_args
 
 from babel.messages.catalog import Catalog, Message
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
-from memory.i18n.i18n import DOMAIN, LOCALE, SENTENCE
-from scripts.sentences import sentences
+from memory import errors
+from memory.i18n.i18n import DOMAIN, LOCALE
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("memory", "agent", "trainer", "tui")
+ERRORS = tuple(
+    name
+    for name, kind in vars(errors).items()
+    if isinstance(kind, type) and issubclass(kind, errors.DiscernError)
+)
+SAYING = ("tr", "trn", "Sentence", *ERRORS)
 HEADER = "# What Discern says in Russian. `make messages` brings it up to date and compiles it."
 
 
@@ -43,7 +53,15 @@ def registered() -> set[str]:
     from tui.widgets.marking import contrast_card, mark_picker
 
     found: set[str] = {*PLACES.values(), *PHASES.values(), *(text for _, text in FIXED)}
-    found |= {*map(str, Moment), *map(str, State), *get_args(Verdict), *GOOD, *BAD, *PHASES}
+    found |= {
+        *map(str, Moment),
+        *map(str, State),
+        *get_args(Verdict),
+        *GOOD,
+        *BAD,
+        *PHASES,
+        "left out",
+    }
     found |= {
         *REASONS.values(),
         *VERDICTS.values(),
@@ -61,22 +79,34 @@ def registered() -> set[str]:
     return found
 
 
-def spoken() -> Iterator[tuple[str, str | tuple[str, str]]]:
-    """Yield (package, text) of what `tr` and `trn` are given: a text, or one for one and for many."""
+def calls() -> Iterator[tuple[str, ast.Call, str]]:
+    """Yield (package, call, name) of every call that says something to the user."""
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-                if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
-                    continue
-                texts = [
-                    argument.value
-                    for argument in node.args
-                    if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
-                ]
-                if node.func.id == "tr" and texts:
-                    yield package, texts[0]
-                elif node.func.id == "trn":
-                    yield package, (texts[0], texts[1])
+                if isinstance(node, ast.Call):
+                    name = getattr(node.func, "id", None) or getattr(node.func, "attr", "")
+                    if name in SAYING:
+                        yield package, node, name
+
+
+def spoken() -> Iterator[tuple[str, str | tuple[str, str]]]:
+    """Yield (package, text) of what is said: a text, or one for one and for many."""
+    for package, node, name in calls():
+        texts = [
+            argument.value
+            for argument in node.args
+            if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
+        ]
+        if name == "trn":
+            yield package, (texts[0], texts[1])
+        elif texts and any(map(str.isalpha, fixed(texts[0]))):
+            yield package, texts[0]
+
+
+def fixed(template: str) -> str:
+    """Return what a template says by itself, without its values."""
+    return "".join(literal for literal, *_ in Formatter().parse(template))
 
 
 def template() -> Catalog:
@@ -86,8 +116,6 @@ def template() -> Catalog:
         catalog.add(text, locations=[(package, 0)])
     for text in sorted(registered()):
         catalog.add(text, locations=[("registry", 0)])
-    for text in sorted(sentences()):
-        catalog.add(text, locations=[("sentence", 0)], context=SENTENCE)
     return catalog
 
 

@@ -4,7 +4,8 @@ A run writes its events to `events.jsonl`, one JSON object a line; the training 
 process write theirs to standard output. Each object has the key "phase"; phases that report more than
 one thing have a class for each. A line may come from another version or another machine, so reading is
 tolerant: a field that is missing or has the wrong type becomes 0, "", False, empty or None, and an
-object that is none of the events below is kept as `Unknown`. Needs the standard library only.
+object that is none of the events below is kept as `Unknown`. Sentences are stored as in
+`memory/sentence.py`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import cache
 from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias, cast, get_type_hints
+
+from memory.sentence import Sentence, Stored, to_plain
 
 VERSION = 1
 """Version of the events, in `Started`. Files written before there was one have 0."""
@@ -62,7 +65,7 @@ class PlacementChosen:
 
     phase: ClassVar = "room"
     way: str
-    sentence: str
+    sentence: Sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +202,7 @@ class Judged:
     phase: ClassVar = "gate"
     passed: bool
     scale: float
-    sentence: str
+    sentence: Sentence
     reproduced: tuple[bool, ...]
 
 
@@ -216,7 +219,7 @@ class Reported:
 
     phase: ClassVar = "report"
     verdict: str
-    sentence: str
+    sentence: Sentence
     adapter: str | None
 
 
@@ -240,7 +243,7 @@ class Failed:
     """A job failed; `kind` is refused, unstable, memory or error."""
 
     phase: ClassVar = "failed"
-    reason: str
+    reason: Sentence
     kind: str
 
 
@@ -303,7 +306,7 @@ def message_to_json(message: Message) -> dict[str, Any]:
     for name, value in values.items():
         if isinstance(value, datetime):
             values[name] = value.isoformat()
-    return {"phase": message.phase, **values}
+    return {"phase": message.phase, **to_plain(values)}
 
 
 def read_message(data: Mapping[str, Any]) -> Message | None:
@@ -314,8 +317,11 @@ def read_message(data: Mapping[str, Any]) -> Message | None:
     kind = _kind(phase, data)
     if kind is None:
         return Unknown(phase, {name: data[name] for name in data if name not in ("phase", "at")})
+    stored = Stored(data)
     values = {
-        name: _READERS[hint](data.get(name))
+        name: stored.sentence(_text(data.get(name)))
+        if hint is Sentence
+        else _READERS[hint](data.get(name))
         for name, hint in _hints(kind).items()
         if name != "phase"
     }

@@ -18,6 +18,7 @@ from agent.chat.recall_context import Recaller
 from memory.difference import Difference
 from memory.errors import AdapterError, NothingToTrainError, TrainingError
 from memory.journal.journal import Journal
+from memory.sentence import Sentence
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from trainer.adapters import publish as publishing
@@ -117,7 +118,7 @@ def compose(
     answers.save()
     if not curriculum.lessons:
         left = list(curriculum.left_out.values())
-        why = left[0] if left else "none says how it should have sounded"
+        why = left[0] if left else Sentence("none says how it should have sounded")
         raise NothingToTrainError("no difference can be made a lesson: {why}", why=why)
     return Lessons(
         curriculum, snapshot.differences, source.model, source.base, snapshot, source.home

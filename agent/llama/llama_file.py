@@ -85,33 +85,38 @@ def require_gguf(path: Path, error: type[ModelError] | type[AdapterError]) -> No
     A path that is not UTF-8 is refused too: settings, journal and reports could not store it.
     """
     what = Sentence("model") if issubclass(error, ModelError) else Sentence("adapter")
+    if (why := _why_no_gguf(path, what)) is not None:
+        raise error(why)
+
+
+def _why_no_gguf(path: Path, what: Sentence) -> Sentence | None:
     try:
         str(path).encode()
     except UnicodeEncodeError:
-        shown = os.fsencode(path).decode("utf-8", "backslashreplace")
-        raise error(
+        return Sentence(
             "the path of the {what} {shown} is not in UTF-8; rename the file or the folder",
             what=what,
-            shown=shown,
-        ) from None
+            shown=os.fsencode(path).decode("utf-8", "backslashreplace"),
+        )
     try:
         with open_file(path) as file:
             magic = file.read(4)
     except FileNotFoundError:
-        raise error(
+        return Sentence(
             "there is no {what} at {path}; check the path in config.toml or on the command line",
             what=what,
             path=path,
-        ) from None
+        )
     except (OSError, FileError) as cause:
         why = cause.cause if isinstance(cause, FileError) else cause.strerror
-        raise error(
+        return Sentence(
             "cannot read the {what} {path}: {why}; check its path", what=what, path=path, why=why
-        ) from cause
+        )
     if magic != b"GGUF":
-        raise error(
+        return Sentence(
             "{path} is not a GGUF file; choose a {what} in GGUF format", path=path, what=what
         )
+    return None
 
 
 def physical_threads() -> int:

@@ -29,7 +29,7 @@ from agent.child_process import environment
 from agent.llama.llama_file import ChatTemplate
 from memory.errors import ModelError
 from memory.files.bounded_read import parse_object
-from memory.sentence import Sentence, from_json
+from memory.sentence import Sentence, Stored, to_plain
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -76,7 +76,7 @@ class _Child:
                 raise _broken(_cause(self.close()))
         said = parse_object(answer)
         if "text" not in said:
-            raise _broken(from_json(str(said["error"]), said.get("sentence")))
+            raise _broken(Stored(said).sentence(said["error"]))
         return str(said["text"])
 
     def close(self) -> int:
@@ -184,7 +184,7 @@ def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _failure(why: Sentence) -> dict[str, Any]:
-    return {"error": str(why), "sentence": why.to_json()}
+    return to_plain({"error": why})
 
 
 def _plain(error: Exception) -> str:

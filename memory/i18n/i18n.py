@@ -19,8 +19,6 @@ from pathlib import Path
 DOMAIN = "discern"
 LOCALE = Path(__file__).with_name("locale")
 LANGUAGES = ("en", "ru")
-SENTENCE = "sentence"
-"""The context of sentences kept in English and translated where shown (`memory/i18n/retold.py`)."""
 
 _spoken: gettext.NullTranslations = gettext.NullTranslations()
 _language = "en"
@@ -46,7 +44,7 @@ def tr(text: str, /, **values: object) -> str:
 
 def lookup(template: str) -> str:
     """Return the translation of a sentence's template, or the template itself."""
-    return _spoken.pgettext(SENTENCE, template) if template else ""
+    return _spoken.gettext(template) if template else ""
 
 
 def trn(one: str, many: str, count: int, /, **values: object) -> str:
@@ -62,17 +60,6 @@ def quoted(text: str) -> str:
 def decimal(number: str) -> str:
     """Return a number with the decimal mark and the thousands of the language in force."""
     return number.replace(",", "\xa0").replace(".", ",") if _language == "ru" else number
-
-
-def sentences() -> dict[str, str]:
-    """Return the sentences that are said again where they are shown, each with its translation."""
-    begin = f"{SENTENCE}\x04"  # as gettext parts context and text; it has no way to list them
-    known: Mapping[object, str] = vars(_spoken).get("_catalog", {})
-    return {
-        key.removeprefix(begin): said
-        for key, said in known.items()
-        if isinstance(key, str) and key.startswith(begin) and said
-    }
 
 
 def _of_locale(environ: Mapping[str, str]) -> str:

@@ -6,11 +6,15 @@ heartbeat distinguishes a running process from one that was killed.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from memory.difference import now
+from memory.files.bounded_read import parse_json
 from memory.journal.database import Database
+from memory.sentence import STORED, Sentence, Stored, to_plain
 
 
 class Nights:
@@ -30,7 +34,7 @@ class Nights:
             row = connection.execute("select * from nights where day = ?", (day,)).fetchone()
             if row is None:
                 connection.execute(
-                    "insert into nights values (?, 'running', 1, ?, ?, ?, null)",
+                    "insert into nights values (?, 'running', 1, ?, ?, ?, null, null)",
                     (day, moment.isoformat(), moment.isoformat(), owner),
                 )
                 return 1
@@ -40,8 +44,16 @@ class Nights:
                 return 0
             if not waiting and row["attempt"] >= attempts:
                 connection.execute(
-                    "update nights set state = 'failed', outcome = ? where day = ?",
-                    (f"given up after {attempts} attempts that were cut off", day),
+                    "update nights set state = 'failed', outcome = ?, sentences = ? where day = ?",
+                    (
+                        *_stored(
+                            Sentence(
+                                "given up after {attempts} attempts that were cut off",
+                                attempts=attempts,
+                            )
+                        ),
+                        day,
+                    ),
                 )
                 return 0
             attempt = int(row["attempt"]) + (not waiting)
@@ -61,7 +73,7 @@ class Nights:
             )
             return changed.rowcount == 1
 
-    def end(self, day: str, owner: str, state: str, outcome: str) -> None:
+    def end(self, day: str, owner: str, state: str, outcome: Sentence) -> None:
         """End the run of `day` with an outcome.
 
         The state is published, rejected, nothing, failed or stopped; `waiting` leaves the run to
@@ -69,15 +81,22 @@ class Nights:
         """
         with self._database.transaction() as connection:
             connection.execute(
-                "update nights set state = ?, outcome = ?, beat = ? where day = ? and owner = ?",
-                (state, outcome, now().isoformat(), day, owner),
+                "update nights set state = ?, outcome = ?, sentences = ?, beat = ? "
+                "where day = ? and owner = ?",
+                (state, *_stored(outcome), now().isoformat(), day, owner),
             )
 
     def latest(self, limit: int = 30) -> list[dict[str, Any]]:
-        """Return the latest nights as rows, newest first."""
-        return [
-            dict(row)
-            for row in self._database.rows(
-                "select * from nights order by day desc limit ?", (limit,)
-            )
-        ]
+        """Return the latest nights as rows, newest first; `outcome` reads what came of one."""
+        rows = self._database.rows("select * from nights order by day desc limit ?", (limit,))
+        return [{**dict(row), STORED: parse_json(row[STORED] or "[]")} for row in rows]
+
+
+def outcome(row: Mapping[str, Any]) -> Sentence:
+    """Return the outcome of the night of a row."""
+    return Stored(row).sentence(row["outcome"] or "")
+
+
+def _stored(outcome: Sentence) -> tuple[str, str]:
+    plain = to_plain({"outcome": outcome})
+    return plain["outcome"], json.dumps(plain.get(STORED, []), ensure_ascii=False)

@@ -112,11 +112,17 @@ def _fourth(connection: sqlite3.Connection) -> None:
     connection.execute("alter table turns add column place text not null default ''")
 
 
+def _fifth(connection: sqlite3.Connection) -> None:
+    """Keep the sentences of an outcome as JSON (`memory/sentence.py`) beside their English text."""
+    connection.execute("alter table nights add column sentences text")
+
+
 MIGRATIONS: tuple[tuple[str, Callable[[sqlite3.Connection], None]], ...] = (
     ("turns, differences, nights", _first),
     ("versions, pins, use, surprise, quarantine", _second),
     ("branches of a talk", _third),
     ("where a turn was spoken", _fourth),
+    ("what came of a night, as data", _fifth),
 )
 
 

@@ -34,6 +34,7 @@ from memory.files.sqlite_file import (
 from memory.journal.database import aside_name
 from memory.journal.journal import Journal
 from memory.journal.schema import MIGRATIONS
+from memory.sentence import Sentence
 from memory.settings.paths import Home, expanded
 
 _COPYING = "import shutil, sys; shutil.copy2(sys.argv[1], sys.argv[2])"
@@ -67,7 +68,7 @@ def backup(journal: Journal, path: Path, *, force: bool = False) -> Path:
         HomeError
     ) as error:  # such as a full disk, when a copy on another disk is needed even more
         unnoted = error
-    with _explained(f"cannot copy the journal to {path}"), whole(path) as part:
+    with _explained(Sentence("cannot copy the journal to {path}", path=path)), whole(path) as part:
         copy_file(journal.path, part)
         counts(part)
     if unnoted is not None:
@@ -124,7 +125,11 @@ def restore(home: Home, path: Path) -> Restored:
         raise HomeError("{path} is the journal itself; name a copy of it", path=path)
     turns, differences = counts(path)
     with (
-        _explained(f"cannot put {path} in the place of the journal {place}"),
+        _explained(
+            Sentence(
+                "cannot put {path} in the place of the journal {place}", path=path, place=place
+            )
+        ),
         scratch(place.parent) as folder,
     ):
         part = folder / place.name
@@ -197,7 +202,7 @@ def _opened_elsewhere(place: Path) -> HomeError:
 
 
 @contextmanager
-def _explained(begin: str) -> Iterator[None]:
+def _explained(begin: Sentence) -> Iterator[None]:
     try:
         yield
     except HomeError:

@@ -48,8 +48,8 @@ def test_a_night_on_the_starter_passes_the_shipped_gate(
     assert report.verdict == "published", report.sentence
     assert all(measure.may_serve for measure in report.measures)
     assert [fate.after for fate in report.fates] == [sounds for _, sounds in MARKED[:count]]
-    rows = {row.name: row for row in report.beside}
-    served, alone = rows["as served"], rows["this adapter"]
+    rows = {row.kind: row for row in report.beside}
+    served, alone = rows["served"], rows["alone"]
     assert served.lessons >= alone.lessons - 0.02
     assert served.rephrasings >= alone.rephrasings - 0.02
 

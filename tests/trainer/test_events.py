@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from memory.sentence import Sentence
 from tests.tui.recorded import EVENTS
 from trainer.events import (
     Aborted,
@@ -48,7 +49,7 @@ STEP = Step(
 )
 MESSAGES: tuple[Message, ...] = (
     Started(1, 0, "tiny", 2, False, datetime(2026, 3, 10, tzinfo=UTC)),
-    PlacementChosen("instead", "The GPU is full."),
+    PlacementChosen("instead", Sentence("The GPU is full.")),
     Composing(2),
     Counted("anchors", 1, 3),
     LessonsComposed((LessonSize("d", "contrast", 2),)),
@@ -62,13 +63,13 @@ MESSAGES: tuple[Message, ...] = (
     Exporting(),
     Probing(),
     Counted("gate", 1, 3),
-    Judged(True, 1.0, "It holds.", (True, False)),
+    Judged(True, 1.0, Sentence("It holds."), (True, False)),
     Publishing(),
-    Reported("published", "Learnt.", "0123"),
-    Reported("failed", "It broke.", None),
+    Reported("published", Sentence("Learnt."), "0123"),
+    Reported("failed", Sentence("It broke."), None),
     Unknown("of a newer version", {"more": [1]}),
     Ready(),
-    Failed("no number", "unstable"),
+    Failed(Sentence("no number"), "unstable"),
     Aborted(),
     ResultPiece("adapter.safetensors", 0, 5, "aGVsbG8="),
 )
@@ -106,7 +107,7 @@ def test_every_event_of_an_older_run_is_known_and_keeps_its_keys() -> None:
             {"phase": "beside", "lessons": [["a"], 4, ["b", "c", 1]]},
             LessonsComposed((LessonSize("b", "c", 1),)),
         ),
-        ({"phase": "gate", "passed": False}, Judged(False, 0.0, "", ())),
+        ({"phase": "gate", "passed": False}, Judged(False, 0.0, Sentence(""), ())),
         (
             {"phase": "start", "began": "yesterday", "pid": 1e300},
             Started(0, 0, "", 0, False, None, 0),

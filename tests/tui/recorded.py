@@ -1,6 +1,7 @@
 """A training as it was recorded: two tries of the starter on six differences, the second published.
 
-The events are those of a real run (of the counted ones every twentieth line), the differences those
+The events are those of a real run (of the counted ones every twentieth line; its sentences were added
+as data afterwards), the differences those
 that it was made from, for the run names them by their ids only.
 """
 
@@ -16,6 +17,7 @@ from typing import Any
 
 from memory.difference import Contrast, Difference, Moment, Turn
 from memory.journal.journal import Journal
+from memory.sentence import Sentence
 from memory.settings.paths import Home
 from trainer.report.report import Attempt, Fate, Report
 
@@ -77,10 +79,10 @@ def judged(home: Home, name: str, **values: Any) -> Path:
     phases: dict[str, float] = {}
     for event, after in pairwise(EVENTS):
         phases[event["phase"]] = phases.get(event["phase"], 0.0) + after["at"] - event["at"]
-    tried = Attempt(1, 6e-3, 1, 86, "learnt", True, 1.0, "It holds.", 1.0, 1.0)
+    tried = Attempt(1, 6e-3, 1, 86, "learnt", True, 1.0, Sentence("It holds."), 1.0, 1.0)
     report = Report(
         verdict="published",
-        sentence="Learnt.",
+        sentence=Sentence("Learnt."),
         started=BEGAN,
         seconds=EVENTS[-1]["at"],
         model="starter.gguf",

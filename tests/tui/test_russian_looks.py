@@ -15,8 +15,9 @@ from textual.widgets import Input
 
 from memory.difference import Contrast, Difference, Moment, Turn
 from memory.i18n import i18n
-from memory.i18n.retold import retold
+from memory.i18n.messages import render
 from memory.journal.journal import Journal
+from memory.sentence import Sentence
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from tests.tui.chat.test_snapshots import checking, settings_of
@@ -32,9 +33,21 @@ from tui.views import session_rows
 from tui.views.session_text import moment
 
 AT = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
-SENTENCE = (
-    "The adapter was not taken (1 of 2 lessons from 2 differences learnt): lessons reproduced: 66.7% "
-    "(at least 90%)."
+LESSONS = Sentence(
+    "lessons reproduced: {share} (at least {threshold:.0%})",
+    share=Sentence("{share:.1%}", share=0.667),
+    threshold=0.9,
+)
+SENTENCE = Sentence(
+    "The adapter was not taken ({learnt} learnt): {sentence}.",
+    learnt=Sentence(
+        "{right} of {lessons} lessons from {count} difference{s}",
+        right=1,
+        lessons=2,
+        count=2,
+        s="s",
+    ),
+    sentence=LESSONS,
 )
 REPORT = Report(
     verdict="rejected",
@@ -47,16 +60,16 @@ REPORT = Report(
         Fate(
             "b" * 32, "contrast", "Кто там?", "Мира.", "Не знаю.", "Не знаю.", "repelled",
             reworded=(("А кто там?", "Никого."),),
-            cause="learnt in its own words only",
-            advice="mark the same once more, asked as in the wording that failed",
+            cause=Sentence("learnt in its own words only"),
+            advice=Sentence("mark the same once more, asked as in the wording that failed"),
         ),
     ),
-    measures=(Measure("lessons", 0.667, 0.9, False, "lessons reproduced: 66.7% (at least 90%)"),),
+    measures=(Measure("lessons", 0.667, 0.9, False, LESSONS),),
     changes=(Change("Который час?", "Полдень.", "На юге."),),
     phases=(("train", 12.0), ("gate", 0.5)),
-    beside=(Beside("base", 0.0, 0.0), Beside("this adapter", 0.5, 0.25)),
+    beside=(Beside(Sentence("base"), 0.0, 0.0), Beside(Sentence("this adapter"), 0.5, 0.25)),
     attempts=tuple(
-        Attempt(n, 6e-3 / n, 1, 40 + n, "steps", False, 1.0, "no run starts", 0.5, 0.25)
+        Attempt(n, 6e-3 / n, 1, 40 + n, "steps", False, 1.0, Sentence("no run starts"), 0.5, 0.25)
         for n in (1, 2)
     ),
 )  # fmt: skip
@@ -181,13 +194,13 @@ async def test_a_report(home: Home, snapshot: SnapshotAssertion) -> None:
 def test_the_page_of_a_report_speaks_russian_too() -> None:
     english = report_page(REPORT)
     assert '<html lang="en">' in english
-    assert SENTENCE in english
+    assert str(SENTENCE) in english
     i18n.use("ru")
     page = report_page(REPORT)
     assert '<html lang="ru">' in page
     for words in ("Не принят: служит то, что служило", "Уроки: он знает 1 из 2", "66,7%", "Рядом"):
         assert words in page
-    for words in ("Learnt", "lessons", "What", "The gate", "All runs", SENTENCE):
+    for words in ("Learnt", "lessons", "What", "The gate", "All runs", str(SENTENCE)):
         assert words not in page
 
 
@@ -202,37 +215,62 @@ def test_times_and_what_is_left_are_said_as_russian_says_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("english", "said"),
+    ("sentence", "said"),
     [
         (
-            "training takes about 9.1 GB of the 4.0 GB of memory free now; close other programs, or "
-            "take a smaller model or precision",
+            Sentence(
+                "{doing} takes about {gb:.1f} GB of the {free:.1f} GB of {device} free now{more}",
+                doing=Sentence("training"),
+                gb=9.1,
+                free=4.0,
+                device=Sentence("memory"),
+                more=Sentence("; close other programs, or take a smaller model or precision"),
+            ),
             "обучение: нужно около 9,1 ГБ, свободно 4,0 ГБ (память); закройте другие программы или "
             "возьмите модель либо точность поменьше",
         ),
         (
-            "cannot get a/b:c.gguf from https://x (broken pipe); 12 of 1,640 MB are kept, pull again "
-            "to go on from there",
+            Sentence(
+                "{why}; {done:,.0f} of {size:,.0f} MB are kept, pull again to go on from there",
+                why=Sentence(
+                    "cannot get {repo}:{file} from {endpoint} ({first})",
+                    repo="a/b",
+                    file="c.gguf",
+                    endpoint="https://x",
+                    first="broken pipe",
+                ),
+                done=12.0,
+                size=1640.0,
+            ),
             "a/b:c.gguf не получить с https://x (broken pipe); 12 из 1\xa0640 МБ сохранено, скачайте "
             "снова, и продолжится оттуда",
         ),
         (
-            "/x/y.gguf is not a GGUF file; choose a model in GGUF format",
+            Sentence(
+                "{path} is not a GGUF file; choose a {what} in GGUF format",
+                path="/x/y.gguf",
+                what=Sentence("model"),
+            ),
             "/x/y.gguf не GGUF; выберите файл GGUF (модель)",
         ),
     ],
 )
-def test_what_is_said_of_a_model_s_file_is_retold(english: str, said: str) -> None:
+def test_what_is_said_of_a_model_s_file_is_rendered(sentence: Sentence, said: str) -> None:
     i18n.use("ru")
-    assert retold(english) == said
+    assert render(sentence) == said
 
 
-def test_the_time_that_a_night_takes_is_retold() -> None:
+def test_the_time_that_a_night_takes_is_rendered() -> None:
     from agent.models.compatibility import ESTIMATE
 
     i18n.use("ru")
-    said = retold(
-        f"a night takes about 12 minutes ({ESTIMATE}); training.max_minutes ends it after 10 min"
+    said = render(
+        Sentence(
+            "a night takes about {whole} ({estimate}){more}",
+            whole=Sentence("{seconds:.0f} minutes", seconds=12.0),
+            estimate=ESTIMATE,
+            more=Sentence("; training.max_minutes ends it after {limit:g} min", limit=10.0),
+        )
     )
     assert said.startswith("ночь займёт около 12 мин (десять различий; ")
     assert said.endswith("; training.max_minutes закончит её через 10 мин")

@@ -13,6 +13,7 @@ from pathlib import Path
 from agent.adapters import Adapter, BaseEntry, base_sha256, read_adapter, read_pointer, verify
 from memory.difference import Difference
 from memory.errors import AdapterError, ModelError, NothingToTrainError
+from memory.sentence import NOTHING, Sentence
 from memory.settings.paths import Home
 
 
@@ -23,7 +24,7 @@ class News:
     new: tuple[str, ...] = ()
     edited: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
-    other_base: str = ""
+    other_base: Sentence = NOTHING
     """A sentence, when the adapter belongs to another model than the one served."""
 
     def __bool__(self) -> bool:
@@ -42,11 +43,11 @@ def serving(home: Home) -> Adapter | None:
         return None
 
 
-def waits(home: Home, adapter: Adapter | None) -> str:
-    """Return what is to be said of a new adapter that does not serve at once; "" where it does."""
+def waits(home: Home, adapter: Adapter | None) -> Sentence:
+    """Return what is to be said of a new adapter that does not serve at once; nothing where it does."""
     if adapter is None or not read_pointer(home.adapters).off:
-        return ""
-    return " It waits, for adapters are off: `discern adapters on` lets it serve."
+        return NOTHING
+    return Sentence(" It waits, for adapters are off: `discern adapters on` lets it serve.")
 
 
 def fit_for(adapter: Adapter | None, base: BaseEntry) -> Adapter | None:
@@ -75,11 +76,16 @@ def news(adapter: Adapter | None, differences: Sequence[Difference], base: BaseE
     manifest = adapter.manifest
     # An adapter made before fingerprints were kept knows its differences as they are.
     known = manifest.fingerprints or {name: teaching.get(name, "") for name in manifest.differences}
-    other = ""
+    other = NOTHING
     if manifest.base.sha256 != base.sha256:
-        other = (
-            f"the adapter {adapter.id[:8]} that serves was trained for {manifest.base.name} "
-            f"({manifest.base.sha256[:8]}), and the model is now {base.name} ({base.sha256[:8]})"
+        other = Sentence(
+            "the adapter {id} that serves was trained for {trained_for} ({trained_for_sha256}), and "
+            "the model is now {model} ({model_sha256})",
+            id=adapter.id[:8],
+            trained_for=manifest.base.name,
+            trained_for_sha256=manifest.base.sha256[:8],
+            model=base.name,
+            model_sha256=base.sha256[:8],
         )
     return News(
         new=tuple(name for name in teaching if name not in known),
@@ -114,8 +120,8 @@ def require_news(found: News, teaching: int, adapter: Adapter | None, difference
             "every difference was forgotten, so there is nothing to train and the base serves alone"
         )
     if not teaching:
-        marks = "no difference is marked yet" if not differences else (
-            "no marked difference says how it should have sounded"
+        marks = Sentence("no difference is marked yet") if not differences else (
+            Sentence("no marked difference says how it should have sounded")
         )  # fmt: skip
         raise NothingToTrainError(
             "{marks}, so there is nothing to train; in the chat, `/diff error => how it "

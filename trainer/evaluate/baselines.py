@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from memory.sentence import NOTHING, Sentence
 from trainer.evaluate.lesson_answers import LessonAnswers, answer_lessons, prompts_of
 from trainer.evaluate.metrics import Wanted, answers, mean
 from trainer.evaluate.served_config import ServedRecall, below
-from trainer.report.report import Beside
+from trainer.report.report import Beside, BesideKind
 
 if TYPE_CHECKING:
     from agent.adapters import Adapter
@@ -58,7 +59,7 @@ def measure_baselines(
         progress(done, total)
 
     alone = answer_lessons(engine, lessons, step)
-    rows = [_row("base", alone)]
+    rows = [_row("base", Sentence("base"), alone)]
     recalled: list[bool | None] = [None] * len(lessons)
     said = answers(engine, [wanted for _, _, wanted in blocks], step, shown=0)
     right: tuple[list[bool], list[bool]] = ([], [])
@@ -66,7 +67,7 @@ def measure_baselines(
         right[min(variant, 1)].append(one.right)
         if variant == 0:
             recalled[number] = one.right
-    rows.append(Beside("recall", mean(right[0]), mean(right[1])))
+    rows.append(Beside(Sentence("recall"), mean(right[0]), mean(right[1]), "recall"))
     held = (False,) * len(lessons)
     if current is not None:
         try:
@@ -75,12 +76,12 @@ def measure_baselines(
         finally:
             engine.set_adapter(None)
         held = spoken.reproduced
-        rows.append(_row(f"adapter {current.id[:8]}", spoken))
+        rows.append(_row("current", Sentence("adapter {id}", id=current.id[:8]), spoken))
     return Baselines(held, tuple(recalled), tuple(rows))
 
 
-def _row(name: str, spoken: LessonAnswers) -> Beside:
-    return Beside(name, spoken.lessons, spoken.rephrasings)
+def _row(kind: BesideKind, name: Sentence, spoken: LessonAnswers) -> Beside:
+    return Beside(name, spoken.lessons, spoken.rephrasings, kind)
 
 
 def _with_recall(
@@ -107,15 +108,17 @@ def _with_recall(
     return made
 
 
-def no_better(rows: Sequence[Beside], spoken: LessonAnswers) -> str:
-    """Return a sentence when recall alone does as well as the adapter, else ""."""
-    recall = next((row for row in rows if row.name == "recall"), None)
+def no_better(rows: Sequence[Beside], spoken: LessonAnswers) -> Sentence:
+    """Return a sentence if recall alone does as well as the adapter, else nothing."""
+    recall = next((row for row in rows if row.kind == "recall"), None)
     if recall is None:
-        return ""
+        return NOTHING
     ours, theirs = spoken.lessons + spoken.rephrasings, recall.lessons + recall.rephrasings
     if ours > theirs or not theirs:
-        return ""
-    return (
-        f"this adapter is no better than recall, which alone gets {recall.lessons:.0%} of the "
-        f"lessons and {recall.rephrasings:.0%} of their rephrasings"
+        return NOTHING
+    return Sentence(
+        "this adapter is no better than recall, which alone gets {lessons:.0%} of the "
+        "lessons and {rephrasings:.0%} of their rephrasings",
+        lessons=recall.lessons,
+        rephrasings=recall.rephrasings,
     )

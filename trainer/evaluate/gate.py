@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from memory.sentence import Sentence
 from trainer.evaluate.lesson_answers import (
     LessonAnswers,
     answer_lessons,
@@ -181,10 +182,14 @@ def _measures(
     before = [had for had, held in zip(spoken.reproduced, held_now, strict=False) if held]
     kept = mean(before)
     lost = (
-        f"lessons held until now and lost: {len(before) - sum(before)} of {len(before)} "
-        f"(keep at least {gate.kept:.0%})"
+        Sentence(
+            "lessons held until now and lost: {lost} of {held} (keep at least {threshold:.0%})",
+            lost=len(before) - sum(before),
+            held=len(before),
+            threshold=gate.kept,
+        )
         if before
-        else "no lesson was held until now, so none could be lost"
+        else Sentence("no lesson was held until now, so none could be lost")
     )
     apart = [(mean([one.kept for one in some]), mean([one.strict for one in some]))
              for some in (near, anchors)]  # fmt: skip
@@ -195,43 +200,143 @@ def _measures(
     endless = sum(not one.ended for one in said)
     spread = sum(change.spread for change in found.changes)
     return (
-        Measure("lessons", right, gate.lessons, right >= gate.lessons,
-                f"lessons reproduced: {_share(right)} (at least {gate.lessons:.0%})"),
-        Measure("alone", alone.lessons, gate.lessons, alone.lessons >= gate.lessons,
-                f"lessons reproduced without recall: {_share(alone.lessons)} "
-                f"(at least {gate.lessons:.0%})"),
-        Measure("rephrasings", rephrased, gate.rephrasings, rephrased >= gate.rephrasings,
-                f"held-out rephrasings: {_share(rephrased)} (at least {gate.rephrasings:.0%})"),
+        Measure(
+            "lessons",
+            right,
+            gate.lessons,
+            right >= gate.lessons,
+            Sentence(
+                "lessons reproduced: {share} (at least {threshold:.0%})",
+                share=_share(right),
+                threshold=gate.lessons,
+            ),
+        ),
+        Measure(
+            "alone",
+            alone.lessons,
+            gate.lessons,
+            alone.lessons >= gate.lessons,
+            Sentence(
+                "lessons reproduced without recall: {share} (at least {threshold:.0%})",
+                share=_share(alone.lessons),
+                threshold=gate.lessons,
+            ),
+        ),
+        Measure(
+            "rephrasings",
+            rephrased,
+            gate.rephrasings,
+            rephrased >= gate.rephrasings,
+            Sentence(
+                "held-out rephrasings: {share} (at least {threshold:.0%})",
+                share=_share(rephrased),
+                threshold=gate.rephrasings,
+            ),
+        ),
         Measure("kept", kept, gate.kept, kept >= gate.kept, lost),
-        Measure("near_misses", near_kept, gate.near_misses, near_kept >= gate.near_misses,
-                f"look-alike questions unchanged: {_shares(near_kept, near_strict)} "
-                f"(at least {gate.near_misses:.0%})", True, strict=near_strict),
-        Measure("anchors", anchors_kept, gate.anchors, anchors_kept >= gate.anchors,
-                f"unrelated answers unchanged: {_shares(anchors_kept, anchors_strict)} "
-                f"(at least {gate.anchors:.0%})", True,
-                strict=anchors_strict),
-        Measure("kl", kl, gate.kl, kl <= gate.kl,
-                f"distance from the base: {kl:.4f} nats a token (at most {gate.kl:g})", True),
-        Measure("perplexity", rise, gate.perplexity, rise <= gate.perplexity,
-                f"perplexity on unrelated chat: {rise:+.1%} (aim {gate.perplexity:+.0%}, at most "
-                f"{gate.perplexity_limit:+.0%})", True,
-                warned=gate.perplexity < rise <= gate.perplexity_limit),
-        Measure("sound", sound, gate.sound, sound >= gate.sound,
-                f"well-formed replies (not empty, no think tags of their own): "
-                f"{_share(sound)} (at least {gate.sound:.0%})", True),
-        Measure("endless", endless, gate.endless, endless <= gate.endless,
-                f"replies that loop or do not end: {endless} (at most {gate.endless})", True),
-        Measure("spread", spread, gate.spread, spread <= gate.spread,
-                f"other questions answered in a lesson's words: {spread} (at most {gate.spread})",
-                True),
-    )  # fmt: skip
+        Measure(
+            "near_misses",
+            near_kept,
+            gate.near_misses,
+            near_kept >= gate.near_misses,
+            Sentence(
+                "look-alike questions unchanged: {share} (at least {threshold:.0%})",
+                share=_shares(near_kept, near_strict),
+                threshold=gate.near_misses,
+            ),
+            True,
+            strict=near_strict,
+        ),
+        Measure(
+            "anchors",
+            anchors_kept,
+            gate.anchors,
+            anchors_kept >= gate.anchors,
+            Sentence(
+                "unrelated answers unchanged: {share} (at least {threshold:.0%})",
+                share=_shares(anchors_kept, anchors_strict),
+                threshold=gate.anchors,
+            ),
+            True,
+            strict=anchors_strict,
+        ),
+        Measure(
+            "kl",
+            kl,
+            gate.kl,
+            kl <= gate.kl,
+            Sentence(
+                "distance from the base: {kl:.4f} nats a token (at most {threshold:g})",
+                kl=kl,
+                threshold=gate.kl,
+            ),
+            True,
+        ),
+        Measure(
+            "perplexity",
+            rise,
+            gate.perplexity,
+            rise <= gate.perplexity,
+            Sentence(
+                "perplexity on unrelated chat: {rise:+.1%} (aim {threshold:+.0%}, at most "
+                "{limit:+.0%})",
+                rise=rise,
+                threshold=gate.perplexity,
+                limit=gate.perplexity_limit,
+            ),
+            True,
+            warned=gate.perplexity < rise <= gate.perplexity_limit,
+        ),
+        Measure(
+            "sound",
+            sound,
+            gate.sound,
+            sound >= gate.sound,
+            Sentence(
+                "well-formed replies (not empty, no think tags of their own): {share} (at least "
+                "{threshold:.0%})",
+                share=_share(sound),
+                threshold=gate.sound,
+            ),
+            True,
+        ),
+        Measure(
+            "endless",
+            endless,
+            gate.endless,
+            endless <= gate.endless,
+            Sentence(
+                "replies that loop or do not end: {count} (at most {threshold})",
+                count=endless,
+                threshold=gate.endless,
+            ),
+            True,
+        ),
+        Measure(
+            "spread",
+            spread,
+            gate.spread,
+            spread <= gate.spread,
+            Sentence(
+                "other questions answered in a lesson's words: {count} (at most {threshold})",
+                count=spread,
+                threshold=gate.spread,
+            ),
+            True,
+        ),
+    )
 
 
-def _share(value: float) -> str:
+def _share(value: float) -> Sentence:
     """Return a share without rounding it over a threshold: 0.949 is 94.9%, not 95%."""
-    return f"{value:.0%}" if round(value * 100, 6) == round(value * 100) else f"{value:.1%}"
+    whole = round(value * 100, 6) == round(value * 100)
+    return Sentence("{share:.0%}", share=value) if whole else Sentence("{share:.1%}", share=value)
 
 
-def _shares(kept: float, strict: float) -> str:
+def _shares(kept: float, strict: float) -> Sentence:
     share = _share(kept)
-    return f"{share}, {_share(strict)} to the letter" if strict != kept else share
+    return (
+        Sentence("{share}, {strict} to the letter", share=share, strict=_share(strict))
+        if strict != kept
+        else share
+    )

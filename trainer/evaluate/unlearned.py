@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from memory.sentence import Sentence
 from trainer.evaluate.metrics import mean
 
 if TYPE_CHECKING:
@@ -62,9 +63,9 @@ def excuse(verdict: Verdict, lessons: Sequence[Lesson]) -> Verdict:
     return verdict
 
 
-def _said(sentence: str, unlearnt: frozenset[str]) -> str:
+def _said(sentence: Sentence, unlearnt: frozenset[str]) -> Sentence:
     named = ", ".join(sorted(name[:8] for name in unlearnt))
-    return f"{sentence}, for {named} could not be learnt"
+    return Sentence("{sentence}, for {named} could not be learnt", sentence=sentence, named=named)
 
 
 def _right(spoken: LessonAnswers, chosen: Sequence[bool]) -> tuple[float, float]:

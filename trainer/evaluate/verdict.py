@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from memory.sentence import Sentence, joined
 from trainer.evaluate.lesson_answers import LessonAnswers
 from trainer.report.report import Change, Measure
 
@@ -37,16 +38,17 @@ class Verdict:
         return all(measure.passed for measure in self.measures)
 
     @property
-    def sentence(self) -> str:
+    def sentence(self) -> Sentence:
         """The decision and its reason, in one sentence."""
         if self.passed and self.unlearnt:
-            return (
-                f"the adapter learnt all but {len(self.unlearnt)} of the differences and left the rest "
-                "as it was"
+            return Sentence(
+                "the adapter learnt all but {unlearnt} of the differences and left "
+                "the rest as it was",
+                unlearnt=len(self.unlearnt),
             )
         if self.passed:
-            return "the adapter learnt what it should and left the rest as it was"
-        return "; ".join(item.sentence for item in self.measures if not item.may_serve)
+            return Sentence("the adapter learnt what it should and left the rest as it was")
+        return joined(item.sentence for item in self.measures if not item.may_serve)
 
     @property
     def only_drifts(self) -> bool:

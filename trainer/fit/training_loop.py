@@ -29,6 +29,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from memory.sentence import Sentence, verbatim
 from trainer.events import (
     Aborted,
     BaseLoading,
@@ -97,12 +98,18 @@ def main(arguments: Sequence[str]) -> int:
         except AbortedError:
             emit(Aborted())
         except Exception as error:
-            kind = _kind(error)
-            plain = kind in ("refused", "unstable")
-            reason = str(error) if plain else f"{type(error).__name__}: {error}"
-            emit(Failed(reason, kind))
+            emit(Failed(_reason(error), _kind(error)))
             failed = True
     return int(failed)
+
+
+def _reason(error: Exception) -> Sentence:
+    from memory.errors import DiscernError
+
+    if isinstance(error, DiscernError):
+        return error.sentence
+    name = "" if isinstance(error, UnstableError) else f"{type(error).__name__}: "
+    return verbatim(f"{name}{error}")
 
 
 def _kind(error: Exception) -> str:

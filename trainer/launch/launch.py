@@ -27,7 +27,6 @@ from typing import Protocol
 from agent.child_process import environment
 from memory.errors import CutOffError, SettingsError, TrainingError
 from memory.files.bounded_read import parse_object
-from memory.sentence import verbatim
 from memory.settings.settings import Settings
 from trainer.events import Aborted, Event, Failed, Ready, ResultPiece, Trained, read_message
 from trainer.launch import validate_candidate
@@ -96,7 +95,7 @@ class _RemoteLauncher:
                 continue  # printed by something else
             match message:
                 case Failed():
-                    raise TrainingError(verbatim(explain(message, self._folder / ERRORS)))
+                    raise TrainingError(explain(message, self._folder / ERRORS))
                 case Aborted():
                     raise TrainingError("the training was aborted; nothing was published")
                 case ResultPiece():

@@ -97,7 +97,7 @@ def main(arguments: Sequence[str]) -> int:
         try:
             unpack(asked.job, folder, asked.base.absolute())
         except DiscernError as error:
-            training_loop.emit(Failed(str(error), "refused"))
+            training_loop.emit(Failed(error.sentence, "refused"))
             return 1
         code = training_loop.main([str(folder)])
         if code == 0:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from memory.errors import AdapterError
 from memory.files.bounded_read import open_file, parse_object, read_json
+from memory.sentence import Sentence
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 _MAY_BE_THERE = {WEIGHTS, CONFIG, "README.md", "adapter.gguf"}
@@ -36,12 +37,14 @@ def check(folder: Path) -> None:
         raise AdapterError("the training left no folder {folder}; train again", folder=folder)
     for entry in folder.iterdir():
         if entry.name not in _MAY_BE_THERE:
-            raise _refusal(folder, f"{entry.name[:60]!r} has no place in an adapter")
+            raise _refusal(
+                folder, Sentence("{name!r} has no place in an adapter", name=entry.name[:60])
+            )
         if entry.is_symlink() or not entry.is_file():
-            raise _refusal(folder, f"{entry.name} is a link or no file")
+            raise _refusal(folder, Sentence("{name} is a link or no file", name=entry.name))
     for name in (WEIGHTS, CONFIG):
         if not (folder / name).is_file():
-            raise _refusal(folder, f"it has no {name}")
+            raise _refusal(folder, Sentence("it has no {name}", name=name))
     _check_config(folder)
     _check_weights(folder)
 
@@ -52,9 +55,12 @@ def _check_config(folder: Path) -> None:
         config = read_json(path, _LARGEST_CONFIG)
         kind, rank, alpha = config["peft_type"], int(config["r"]), float(config["lora_alpha"])
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise _refusal(folder, f"its {CONFIG} is damaged") from error
+        raise _refusal(folder, Sentence("its {config} is damaged", config=CONFIG)) from error
     if kind != "LORA" or not 1 <= rank <= 1024 or not math.isfinite(alpha) or alpha <= 0:
-        raise _refusal(folder, f"its {CONFIG} describes something other than a plain LoRA")
+        raise _refusal(
+            folder,
+            Sentence("its {config} describes something other than a plain LoRA", config=CONFIG),
+        )
 
 
 def _check_weights(folder: Path) -> None:
@@ -70,11 +76,21 @@ def _check_weights(folder: Path) -> None:
         header.pop("__metadata__", None)
         room = size - 8 - length
         if len(header) > MOST_TENSORS:
-            raise _refusal(folder, f"it holds {len(header)} tensors (at most {MOST_TENSORS})")
+            raise _refusal(
+                folder,
+                Sentence(
+                    "it holds {header} tensors (at most {most_tensors})",
+                    header=len(header),
+                    most_tensors=MOST_TENSORS,
+                ),
+            )
         end = 0
         for name, tensor in header.items():
             if not _NAME.match(name):
-                raise _refusal(folder, f"it holds {name[:80]!r}, which is no half of a LoRA pair")
+                raise _refusal(
+                    folder,
+                    Sentence("it holds {name!r}, which is no half of a LoRA pair", name=name[:80]),
+                )
             first, last = tensor["data_offsets"]
             rows, columns = (int(number) for number in tensor["shape"])
             wanted = rows * columns * _SIZES[tensor["dtype"]]
@@ -86,10 +102,12 @@ def _check_weights(folder: Path) -> None:
     except (OSError, struct.error, ValueError, TypeError, KeyError) as error:
         if isinstance(error, AdapterError):
             raise
-        raise _refusal(folder, f"its {WEIGHTS} is damaged or cut off") from error
+        raise _refusal(
+            folder, Sentence("its {weights} is damaged or cut off", weights=WEIGHTS)
+        ) from error
 
 
-def _refusal(folder: Path, why: str) -> AdapterError:
+def _refusal(folder: Path, why: Sentence) -> AdapterError:
     return AdapterError(
         "the adapter in {folder} is refused: {why}; train again", folder=folder, why=why
     )

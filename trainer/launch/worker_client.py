@@ -18,11 +18,13 @@ from types import TracebackType
 from agent.child_process import environment
 from memory.errors import CutOffError, TrainingError
 from memory.files.bounded_read import parse_object
-from memory.sentence import verbatim
+from memory.sentence import Sentence
 from trainer.events import Aborted, Event, Failed, Ready, ResultPiece, Trained, read_message
 
 ERRORS = "training.log"
-STOPPED = "the training was stopped; nothing was published and what served before serves on"
+STOPPED = Sentence(
+    "the training was stopped; nothing was published and what served before serves on"
+)
 
 
 class TrainingWorker:
@@ -77,7 +79,7 @@ class TrainingWorker:
                 continue  # printed by a library
             match message:
                 case Failed():
-                    raise TrainingError(verbatim(explain(message, self._log)))
+                    raise TrainingError(explain(message, self._log))
                 case Aborted():
                     raise TrainingError(STOPPED)
                 case None | Ready() | ResultPiece():
@@ -125,18 +127,18 @@ class TrainingWorker:
         self.close()
 
 
-def explain(failed: Failed, log: Path) -> str:
+def explain(failed: Failed, log: Path) -> Sentence:
     """Return what a failed job tells the user; `log` is the file with the details."""
     if failed.kind == "unstable":
-        return (
-            f"the training became unstable ({failed.reason}); "
-            "lower training.learning_rates in config.toml"
+        return Sentence(
+            "the training became unstable ({reason}); lower training.learning_rates in config.toml",
+            reason=failed.reason,
         )
     if failed.kind == "refused":
         return failed.reason
     if failed.kind == "memory":
-        return (
-            "the training ran out of memory; lower training.rank or choose a smaller model, "
-            "`discern doctor` tells what fits"
+        return Sentence(
+            "the training ran out of memory; lower training.rank or choose a smaller "
+            "model, `discern doctor` tells what fits"
         )
-    return f"the training failed: {failed.reason}; see {log}"
+    return Sentence("the training failed: {reason}; see {log}", reason=failed.reason, log=log)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from memory.difference import Difference
+from memory.sentence import Sentence
 from memory.text.numbers import numbers
 from memory.text.stemming import plain, stems
 from trainer.lessons.rephrase import rephrase, same_question
@@ -43,7 +44,7 @@ class Conflict:
 
     older: str
     newer: str
-    sentence: str
+    sentence: Sentence
 
 
 class _Wanted(NamedTuple):
@@ -227,19 +228,31 @@ def _keys(item: Difference) -> set[Hashable]:
 def _conflict(older: Difference, newer: Difference, wanted: dict[str, _Wanted]) -> Conflict:
     """Return the conflict of two differences: over the reply, else over the name of the error."""
     same = _asked(older) == _asked(newer)
-    meet = "the same question" if same else f"{_cut(older.asked)} and {_cut(newer.asked)}"
+    meet = (
+        Sentence("the same question")
+        if same
+        else Sentence("{asked} and {asked2}", asked=_cut(older.asked), asked2=_cut(newer.asked))
+    )
     ours, theirs = (wanted[item.id] for item in (older, newer))
     if ours.reply is not None and theirs.reply is not None and ours.reply != theirs.reply:
         ways = f"{_cut(ours.reply)} / {_cut(theirs.reply)}"
-        sentence = (
-            f"{older.id[:8]} and {newer.id[:8]} want two answers to {meet}: {ways}; the newer counts "
-            f"(`discern memory supersede {newer.id[:8]} {older.id[:8]}` chooses the older)"
+        sentence = Sentence(
+            "{id} and {id2} want two answers to {meet}: {ways}; the newer counts "
+            "(`discern memory supersede {id2} {id}` chooses the older)",
+            id=older.id[:8],
+            id2=newer.id[:8],
+            meet=meet,
+            ways=ways,
         )
     else:
         ways = f"{_cut(ours.naming or '')} / {_cut(theirs.naming or '')}"
-        sentence = (
-            f"{older.id[:8]} and {newer.id[:8]} say in two ways what was missed in {meet}: {ways}; the "
-            f"newer counts (`discern memory supersede {newer.id[:8]} {older.id[:8]}` chooses the older)"
+        sentence = Sentence(
+            "{id} and {id2} say in two ways what was missed in {meet}: {ways}; the "
+            "newer counts (`discern memory supersede {id2} {id}` chooses the older)",
+            id=older.id[:8],
+            id2=newer.id[:8],
+            meet=meet,
+            ways=ways,
         )
     return Conflict(older.id, newer.id, sentence)
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from memory.difference import Difference, Message
 from memory.errors import DiscernError
+from memory.sentence import Sentence, verbatim
 from memory.text.stemming import plain
 from trainer.fit.job import ANCHOR, Sample
 from trainer.lessons.anchors import Anchor, BaseAnswers
@@ -67,7 +68,7 @@ class Curriculum:
     near_misses: tuple[Anchor, ...]
     anchors: tuple[Anchor, ...]
     superseded: dict[str, str]
-    left_out: dict[str, str]
+    left_out: dict[str, Sentence]
     conflicts: tuple[Conflict, ...] = ()
 
     @property
@@ -124,7 +125,7 @@ def samples_of(lessons: Sequence[Lesson], held: Sequence[Anchor]) -> tuple[Sampl
 
 def make_lessons(
     engine: Engine, differences: Sequence[Difference], settings: Settings
-) -> tuple[list[Lesson], dict[str, str], dict[str, str]]:
+) -> tuple[list[Lesson], dict[str, str], dict[str, Sentence]]:
     """Return the lessons of the differences that count, the replaced ids, and why others do not.
 
     This is what `discern lessons` shows; only token ids are computed.
@@ -132,7 +133,7 @@ def make_lessons(
     chosen, superseded = current_differences(differences)
     ask = Asker(engine, settings)
     lessons: list[Lesson] = []
-    left_out: dict[str, str] = {}
+    left_out: dict[str, Sentence] = {}
     # With many lessons each needs fewer rephrasings: frames around questions are learnt from all.
     wordings = max(WORDINGS[0], min(WORDINGS[1], WORDINGS_IN_ALL // max(1, len(chosen))))
     for difference in chosen:
@@ -140,8 +141,11 @@ def make_lessons(
         try:
             lessons += lessons_of(difference, siblings, ask, engine, wordings=wordings)
         except Exception as error:  # an error in one does not stop the others
-            known = isinstance(error, DiscernError)
-            left_out[difference.id] = str(error) if known else f"{type(error).__name__}: {error}"
+            left_out[difference.id] = (
+                error.sentence
+                if isinstance(error, DiscernError)
+                else verbatim(f"{type(error).__name__}: {error}")
+            )
     return _without_shared_wordings(lessons), superseded, left_out
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 
 from agent.llama.gguf_header import read_header
 from agent.llama.gpu_leases import leased_sizes
+from memory.sentence import Sentence
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from trainer.events import PlacementChosen
@@ -37,7 +38,7 @@ class Room:
     """How a night uses the GPU (beside the chat, instead of it, or not at all), and why."""
 
     way: Way
-    sentence: str
+    sentence: Sentence
 
 
 PATIENCE = 300.0
@@ -58,7 +59,10 @@ def make_way(home: Home, settings: Settings, base: Path, run: Run) -> Settings:
         until = time.monotonic() + PATIENCE
         while leased_sizes(home):
             if time.monotonic() > until:
-                room = Room("processor", "somebody goes on typing, so the training leaves the card")
+                room = Room(
+                    "processor",
+                    Sentence("somebody goes on typing, so the training leaves the card"),
+                )
                 break
             run.cancel.wait(0.1)
             run.check()
@@ -73,10 +77,10 @@ def make_way(home: Home, settings: Settings, base: Path, run: Run) -> Settings:
 def _room(home: Home, settings: Settings, base: Path) -> Room:
     chosen = settings.trainer.card
     if chosen != "auto":
-        return Room(chosen, f'trainer.card is "{chosen}"')
+        return Room(chosen, Sentence('trainer.card is "{chosen}"', chosen=chosen))
     free = free_bytes() if settings.trainer.launcher == "local" else None
     if free is None:
-        return Room("beside", "there is no card to share")
+        return Room("beside", Sentence("there is no card to share"))
     needed = night_bytes(read_header(base).parameters, base.stat().st_size)
     return plan(free=free, chat=sum(leased_sizes(home)), night=needed)
 
@@ -87,17 +91,25 @@ def plan(*, free: int, chat: int, night: int) -> Room:
     The chat holds `chat` bytes of the GPU, of which `free` bytes are free.
     """
     if free - _SPARE >= night:
-        return Room("beside", "the card holds the chat and the training")
+        return Room("beside", Sentence("the card holds the chat and the training"))
     if free + chat - _SPARE >= night:
         return Room(
             "instead",
-            f"the card has {_size(free)} free beside the chat and the training takes {_size(night)}, "
-            "so the chat's model leaves it while nobody types",
+            Sentence(
+                "the card has {free} free beside the chat and the training takes {night}, "
+                "so the chat's model leaves it while nobody types",
+                free=_size(free),
+                night=_size(night),
+            ),
         )
     return Room(
         "processor",
-        f"the card has {_size(free + chat)} for a training that takes {_size(night)}, so the training "
-        "runs on the processor",
+        Sentence(
+            "the card has {free} for a training that takes {night}, so the training runs "
+            "on the processor",
+            free=_size(free + chat),
+            night=_size(night),
+        ),
     )
 
 
@@ -120,5 +132,5 @@ def free_bytes() -> int | None:
         return None
 
 
-def _size(count: int) -> str:
-    return f"{count / (1 << 30):.1f} GiB"
+def _size(count: int) -> Sentence:
+    return Sentence("{count:.1f} GiB", count=count / (1 << 30))

@@ -29,6 +29,8 @@ from memory.difference import Difference, State
 from memory.errors import CutOffError, DiscernError, HomeError, NothingToTrainError, TrainingError
 from memory.files.locks import file_lock
 from memory.journal.journal import Journal
+from memory.journal.nights import outcome
+from memory.sentence import Sentence
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from trainer.adapters.adapter_staleness import forgotten, serving
@@ -143,13 +145,13 @@ class _NightAttempt:
             return self._report_given_up()
         fresh = _count_new(self.home, self.journal.differences.all(), self.moment)
         if fresh < self.settings.night.minimum:
-            self._close_idle(f"{fresh} new differences", row)
+            self._close_idle(Sentence("{fresh} new differences", fresh=fresh), row)
             return None
         try:
             with self._heartbeat(cancel), self._time_limit(cancel) as overdue:
                 report = self._train(on_event, cancel)
         except NothingToTrainError as error:
-            self._close_idle(str(error), row)
+            self._close_idle(error.sentence, row)
             return None
         except DiscernError as error:
             self._failed(error, attempt, cancel, overdue=overdue.is_set())
@@ -172,19 +174,28 @@ class _NightAttempt:
         """Close the row of a failed attempt, or leave it open for another one."""
         if overdue:
             cancel.clear()
-            minutes = f"{self.settings.night.max_minutes:g}"
-            said = f"the night took longer than its {minutes} minutes (night.max_minutes)"
+            said = Sentence(
+                "the night took longer than its {minutes:g} minutes (night.max_minutes)",
+                minutes=self.settings.night.max_minutes,
+            )
             self._end("failed", said)
             raise TrainingError(
                 "{said} and was ended; what served before serves on", said=said
             ) from error
         if cancel.is_set():
             suspended = isinstance(cancel, Cancellation) and cancel.suspended
-            self._end("waiting" if suspended else "stopped", str(error))
+            self._end("waiting" if suspended else "stopped", error.sentence)
         elif not isinstance(error, CutOffError):
-            self._end("failed", str(error))
+            self._end("failed", error.sentence)
         elif attempt >= ATTEMPTS:
-            self._end("failed", f"given up after {ATTEMPTS} attempts; the last one: {error}")
+            self._end(
+                "failed",
+                Sentence(
+                    "given up after {attempts} attempts; the last one: {error}",
+                    attempts=ATTEMPTS,
+                    error=error,
+                ),
+            )
 
     def _report_given_up(self) -> Report | None:
         """Report a night that was interrupted too often; None if another process has it."""
@@ -193,7 +204,11 @@ class _NightAttempt:
             return None
         report = Report(
             verdict="failed",
-            sentence=f"The night of {self.day} was {row['outcome']}; the marks wait for the next one.",
+            sentence=Sentence(
+                "The night of {day} was {outcome}; the marks wait for the next one.",
+                day=self.day,
+                outcome=outcome(row),
+            ),
             started=datetime.fromisoformat(row["started"]),
             seconds=0.0,
             model="",
@@ -201,7 +216,7 @@ class _NightAttempt:
         run = Run(make_run_folder(self.home), lambda event: None, threading.Event())
         return run.close(report)
 
-    def _close_idle(self, why: str, row: dict[str, Any] | None) -> None:
+    def _close_idle(self, why: Sentence, row: dict[str, Any] | None) -> None:
         """Close a row for which there is nothing to do, or nothing any more.
 
         An attempt may have been cut off after it had published: then its adapter's differences still
@@ -221,16 +236,20 @@ class _NightAttempt:
                 count = len(adapter.manifest.differences)
                 self._end(
                     "published",
-                    f"Learnt from {count} difference{'s' * (count != 1)}; the run was cut off after it "
-                    "had published.",
+                    Sentence(
+                        "Learnt from {count} difference{s}; the run was cut off after it had "
+                        "published.",
+                        count=count,
+                        s="s" * (count != 1),
+                    ),
                 )
                 return
         self._end("nothing", why)
 
-    def _end(self, state: str, outcome: str) -> None:
+    def _end(self, state: str, outcome: Sentence) -> None:
         self.journal.nights.end(self.day, self.owner, state, outcome)
         if self.settings.night.notify and state in ("published", "rejected", "failed"):
-            night_notice.notify(outcome)
+            night_notice.notify(str(outcome))
 
     @contextmanager
     def _heartbeat(self, cancel: threading.Event) -> Iterator[None]:

@@ -28,6 +28,7 @@ from memory.errors import (
     TrainingError,
 )
 from memory.journal.journal import Journal
+from memory.sentence import Sentence, joined, verbatim
 from memory.settings.settings import Settings
 from trainer import pipeline
 from trainer.adapters import publish
@@ -150,7 +151,7 @@ class _TrainingRun:
     def differences(self) -> Sequence[Difference]:
         return self.source.snapshot.differences
 
-    def execute(self, worker: Launcher, current: Adapter | None, note: str) -> Report:
+    def execute(self, worker: Launcher, current: Adapter | None, note: Sentence) -> Report:
         from agent.llama.engine import Engine
         from trainer.evaluate.torch_parity import require_agreement
 
@@ -228,7 +229,7 @@ class _TrainingRun:
         attempts: tuple[Attempt, ...],
         baselines: Baselines,
         adapter: Adapter | None,
-        note: str,
+        note: Sentence,
     ) -> Report:
         """Record the state of each difference, and write the report."""
         verdict, run, home = best.verdict, self.run, self.source.home
@@ -246,7 +247,9 @@ class _TrainingRun:
         return run.close(
             Report(
                 verdict=outcome,  # type: ignore[arg-type]  # one of its literals
-                sentence=postmortem.sentence(curriculum, verdict, dry=dry) + waits(home, adapter),
+                sentence=joined(
+                    (postmortem.sentence(curriculum, verdict, dry=dry), waits(home, adapter)), ""
+                ),
                 started=run.started,
                 seconds=round(time.perf_counter() - run.began, 2),
                 model=self.source.base.name,
@@ -269,7 +272,11 @@ class _TrainingRun:
 
 def _fail(run: Run, error: BaseException, base: BaseEntry) -> None:
     """Write the report of a failed run; never raise an error of its own."""
-    sentence = str(error) or type(error).__name__
+    sentence = (
+        error.sentence
+        if isinstance(error, DiscernError)
+        else verbatim(str(error) or type(error).__name__)
+    )
     try:
         run.close(
             Report(

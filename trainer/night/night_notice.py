@@ -15,8 +15,9 @@ from datetime import date
 from typing import Any
 
 from memory.i18n.i18n import tr
-from memory.i18n.retold import retold
+from memory.i18n.messages import render
 from memory.journal.journal import Journal
+from memory.journal.nights import outcome
 
 TOLD = "night told"
 _OUTCOMES = ("published", "rejected", "failed")
@@ -36,7 +37,7 @@ def take_notice(journal: Journal, today: date | None = None) -> str | None:
     mark_shown(journal)
     today = today or date.today()
     last, day = row["day"] == today.isoformat(), row["day"]
-    said = retold(" ".join(str(row["outcome"] or "").split())).rstrip(".")
+    said = " ".join(render(outcome(row)).split()).rstrip(".")
     if row["state"] == "failed" and last:
         told_so = tr("Last night the training did not end well: {said}.", said=said)
     elif row["state"] == "failed":

@@ -25,6 +25,7 @@ from agent.child_process import die_with_parent, environment
 from memory import errors
 from memory.errors import CutOffError, DiscernError, TrainingError
 from memory.files.bounded_read import parse_object
+from memory.sentence import Sentence, Stored, to_plain
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from trainer.events import OnEvent, message_to_json, read_event
@@ -81,7 +82,7 @@ def run_in_child(
                 if not said.get("broke"):
                     (home.state / LOG).unlink(missing_ok=True)
                 kind = getattr(errors, str(said["error"]), TrainingError)
-                raise kind(said["sentence"])
+                raise kind(Stored(said).sentence(said["sentence"]))
         code = child.wait()
     if cancel.is_set():
         raise TrainingError(STOPPED)
@@ -188,7 +189,7 @@ def main() -> None:
         signal.signal(number, lambda _number, _frame: cancel.set())
 
     def say(**values: Any) -> None:
-        out.write(json.dumps(values) + "\n")
+        out.write(json.dumps(to_plain(values)) + "\n")
         out.flush()
 
     from trainer.night.night import run_night
@@ -205,14 +206,19 @@ def main() -> None:
         )
         say(report=report.to_json())
     except DiscernError as error:
-        say(error=type(error).__name__, sentence=str(error))
+        say(error=type(error).__name__, sentence=error.sentence)
     except Exception as error:
         traceback.print_exc()
         say(
             broke=True,
             error="TrainingError",
-            sentence=f"the night broke down ({type(error).__name__}: {error}); the log of it is "
-            f"{LOG} beside the runs, what served before serves on",
+            sentence=Sentence(
+                "the night broke down ({kind}: {error}); the log of it is {log} beside the runs, what "
+                "served before serves on",
+                kind=type(error).__name__,
+                error=error,
+                log=LOG,
+            ),
         )
 
 

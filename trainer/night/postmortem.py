@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from memory.difference import Difference, State
+from memory.sentence import NOTHING, Sentence
 from trainer.report.report import Beside, Fate
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def fates(
 def _left_out(differences: Sequence[Difference], curriculum: Curriculum) -> list[Fate]:
     made = []
     for item in differences:
-        newer, why = curriculum.superseded.get(item.id), curriculum.left_out.get(item.id, "")
+        newer, why = curriculum.superseded.get(item.id), curriculum.left_out.get(item.id, NOTHING)
         if newer or why:
             made.append(
                 Fate(
@@ -79,52 +80,77 @@ def _left_out(differences: Sequence[Difference], curriculum: Curriculum) -> list
                     after="",
                     fate=f"superseded by {newer[:8]}" if newer else "left out",
                     cause=why,
+                    replaced_by=newer or "",
                 )
             )
     return made
 
 
-def _why(lesson: Lesson, fate: str, rephrased: float, best: Trial) -> tuple[str, str]:
+def _why(lesson: Lesson, fate: str, rephrased: float, best: Trial) -> tuple[Sentence, Sentence]:
     """Return why a lesson failed and what to do, both empty where it did not."""
     if fate in ("held", "learnt"):
         if rephrased >= 0.5 or not lesson.held_out:
-            return "", ""
+            return NOTHING, NOTHING
         few = len(lesson.rephrasings) < FEW
         return (
-            "learnt in its own words only",
-            f"only {len(lesson.rephrasings)} rephrasings were trained: mark the same once more, "
-            "asked in other words"
+            Sentence("learnt in its own words only"),
+            Sentence(
+                "only {rephrasings} rephrasings were trained: mark the same once more, "
+                "asked in other words",
+                rephrasings=len(lesson.rephrasings),
+            )
             if few
-            else "mark the same once more, asked as in the wording that failed",
+            else Sentence("mark the same once more, asked as in the wording that failed"),
         )
     if best.verdict.scale < 1:
         return (
-            f"the adapter was weakened to {best.verdict.scale:.0%} so that the rest stayed",
-            "raise training.anchor_weight, so that it may serve at full strength",
+            Sentence(
+                "the adapter was weakened to {scale:.0%} so that the rest stayed",
+                scale=best.verdict.scale,
+            ),
+            Sentence("raise training.anchor_weight, so that it may serve at full strength"),
         )
     reason, margin = best.curves.reason, _last(best, lesson.difference)
     if fate == "lost again":
         return (
-            "held until now, and knocked off by what was learnt beside it",
-            "raise training.max_steps, or look for a newer difference that contradicts it",
+            Sentence("held until now, and knocked off by what was learnt beside it"),
+            Sentence(
+                "raise training.max_steps, or look for a newer difference that contradicts it"
+            ),
         )
     if margin is not None and margin > 0:
         return (
-            f"in training it came out right (ahead by {margin:.1f} nats), served it did not",
-            "raise training.rank, or try a smaller learning rate: it stands too close to the edge",
+            Sentence(
+                "in training it came out right (ahead by {margin:.1f} nats), served it did not",
+                margin=margin,
+            ),
+            Sentence(
+                "raise training.rank, or try a smaller learning rate: it stands too close "
+                "to the edge"
+            ),
         )
     if reason == STOPPED:
-        return "not learnt when it was stopped", "let `discern train --force` go on to its end"
+        return Sentence("not learnt when it was stopped"), Sentence(
+            "let `discern train --force` go on to its end"
+        )
     if reason in ("steps", "time"):
-        ended = {"steps": "the steps ran out", "time": "the time ran out"}[reason]
+        ended = {"steps": Sentence("the steps ran out"), "time": Sentence("the time ran out")}[
+            reason
+        ]
         key = "max_minutes" if reason == "time" else "max_steps"
-        return f"not learnt when {ended}", f"raise training.{key}, or run `discern train` again"
+        return Sentence("not learnt when {ended}", ended=ended), Sentence(
+            "raise training.{key}, or run `discern train` again", key=key
+        )
     if len(lesson.chosen) > LONG:
         return (
-            f"the reply is long ({len(lesson.chosen)} tokens) to be said by heart",
-            "shorten what should sound to what makes the difference",
+            Sentence(
+                "the reply is long ({chosen} tokens) to be said by heart", chosen=len(lesson.chosen)
+            ),
+            Sentence("shorten what should sound to what makes the difference"),
         )
-    return "repelled: the base is surer of its own reply", "raise training.rank or max_steps"
+    return Sentence("repelled: the base is surer of its own reply"), Sentence(
+        "raise training.rank or max_steps"
+    )
 
 
 def _last(best: Trial, difference: str) -> float | None:
@@ -134,43 +160,64 @@ def _last(best: Trial, difference: str) -> float | None:
 
 def advice(
     verdict: Verdict, every: Sequence[Fate], best: Trial, settings: Settings
-) -> tuple[str, ...]:
+) -> tuple[Sentence, ...]:
     """Return what to do next about the measures that failed, a sentence each."""
     failed = {item.name for item in verdict.measures if not item.passed}
     if failed and best.curves.reason == STOPPED:
         # No setting is to blame for what had no time.
-        return ("It was stopped before its end: `discern train --force` trains anew.",)
-    made: list[str] = []
+        return (Sentence("It was stopped before its end: `discern train --force` trains anew."),)
+    made: list[Sentence] = []
     if failed & {"lessons", "rephrasings"}:
         bad = [fate for fate in every if fate.fate == "repelled"]
         made.append(
-            f"Not learnt: {len(bad)} repelled. "
-            + (bad[0].advice if bad and bad[0].advice else "Raise training.max_steps")
-            + "."
+            Sentence(
+                "Not learnt: {bad} repelled. {more}.",
+                bad=len(bad),
+                more=(
+                    bad[0].advice if bad and bad[0].advice else Sentence("Raise training.max_steps")
+                ),
+            )
         )
     if "kept" in failed:
         lost = [fate.asked for fate in every if fate.fate == "lost again"]
         made.append(
-            f"Another lesson was lost: {_first(lost)} was held until now. The adapter that serves "
-            "stays; `discern train --force` tries again from another start with `--episodes 3`."
+            Sentence(
+                "Another lesson was lost: {lost} was held until now. The adapter that "
+                "serves stays; `discern train --force` tries again from another start "
+                "with `--episodes 3`.",
+                lost=_first(lost),
+            )
         )
     if "near_misses" in failed:
         made.append(
-            "Learnt but overreaching: questions that only look alike get the new reply. Mark one of "
-            "them with `/diff hold`, so that it is held."
+            Sentence(
+                "Learnt but overreaching: questions that only look alike get the new "
+                "reply. Mark one of them with `/diff hold`, so that it is held."
+            )
         )
     if failed & {"anchors", "kl", "perplexity"}:
         weight = settings.training.anchor_weight
         made.append(
-            "Learnt but overreaching: unrelated answers moved"
-            + (f" even at {verdict.scale:.0%} of its strength" if verdict.scale < 1 else "")
-            + f". Raise training.anchor_weight (now {weight:g}) or add a smaller learning rate than "
-            f"{min(settings.training.learning_rates):g}."
+            Sentence(
+                "Learnt but overreaching: unrelated answers moved{more}. Raise "
+                "training.anchor_weight (now {weight}) or add a smaller learning rate "
+                "than {learning_rates}.",
+                more=(
+                    Sentence(" even at {scale:.0%} of its strength", scale=verdict.scale)
+                    if verdict.scale < 1
+                    else ""
+                ),
+                weight=f"{weight:g}",
+                learning_rates=f"{min(settings.training.learning_rates):g}",
+            )
         )
     if "sound" in failed:
         made.append(
-            "Form broken: replies do not end or are empty. Lower training.learning_rates; the rate "
-            f"{best.plan.rate:g} tore at the model."
+            Sentence(
+                "Form broken: replies do not end or are empty. Lower "
+                "training.learning_rates; the rate {rate} tore at the model.",
+                rate=f"{best.plan.rate:g}",
+            )
         )
     return tuple(made)
 
@@ -179,33 +226,54 @@ def _first(items: Sequence[str]) -> str:
     return f"“{' '.join(items[0].split())[:60]}”" if items else "one"
 
 
-def sentence(curriculum: Curriculum, verdict: Verdict, *, dry: bool) -> str:
+def sentence(curriculum: Curriculum, verdict: Verdict, *, dry: bool) -> Sentence:
     """Return the verdict in one sentence."""
     count = len(curriculum.differences)
     right = sum(verdict.spoken.reproduced)
     lessons = len(curriculum.lessons)
-    learnt = f"{right} of {lessons} lessons from {count} difference{'s' * (count != 1)}"
+    learnt = Sentence(
+        "{right} of {lessons} lessons from {count} difference{s}",
+        right=right,
+        lessons=lessons,
+        count=count,
+        s="s" * (count != 1),
+    )
     if not verdict.passed:
-        return f"The adapter was not taken ({learnt} learnt): {verdict.sentence}."
+        return Sentence(
+            "The adapter was not taken ({learnt} learnt): {sentence}.",
+            learnt=learnt,
+            sentence=verdict.sentence,
+        )
     moved = sum(not change.undecided for change in verdict.changes)
-    rest = "the rest stayed as it was"
+    rest = Sentence("the rest stayed as it was")
     if moved:
-        rest = f"{moved} other answer{'s' * (moved != 1)} moved, within what the gate allows"
-    said = f"Learnt {learnt}; {rest}."
+        rest = Sentence(
+            "{moved} other answer{s} moved, within what the gate allows",
+            moved=moved,
+            s="s" * (moved != 1),
+        )
+    said = Sentence("Learnt {learnt}; {rest}.", learnt=learnt, rest=rest)
     if verdict.scale != 1:
-        said = f"Learnt {learnt}, at {verdict.scale:.0%} of its strength; {rest}."
-    return f"{said} Practice only: nothing was published." if dry else said
+        said = Sentence(
+            "Learnt {learnt}, at {scale:.0%} of its strength; {rest}.",
+            learnt=learnt,
+            scale=verdict.scale,
+            rest=rest,
+        )
+    return Sentence("{said} Practice only: nothing was published.", said=said) if dry else said
 
 
-def capped(best: Trial, settings: Settings) -> str:
+def capped(best: Trial, settings: Settings) -> Sentence:
     """Return a note on matrices that hold less than the rank of the settings; "" where all hold it."""
     found = best.curves.ended.capped if best.curves.ended else {}
     if not found:
-        return ""
+        return NOTHING
     ranks = ", ".join(f"{name} {rank}" for name, rank in sorted(found.items()))
-    return (
-        f"training.rank is {settings.training.rank}, more than some matrices of this model can hold; "
-        f"these were trained with the most they hold: {ranks}"
+    return Sentence(
+        "training.rank is {rank}, more than some matrices of this model can hold; "
+        "these were trained with the most they hold: {ranks}",
+        rank=settings.training.rank,
+        ranks=ranks,
     )
 
 
@@ -213,8 +281,8 @@ def rows(verdict: Verdict) -> tuple[Beside, Beside]:
     """Return the new adapter's own lines beside the others: alone, and as it is served."""
     alone, served = verdict.alone, verdict.spoken
     return (
-        Beside("this adapter", alone.lessons, alone.rephrasings),
-        Beside("as served", served.lessons, served.rephrasings),
+        Beside(Sentence("this adapter"), alone.lessons, alone.rephrasings, "alone"),
+        Beside(Sentence("as served"), served.lessons, served.rephrasings, "served"),
     )
 
 

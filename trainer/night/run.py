@@ -27,6 +27,7 @@ from memory.errors import FileError, HomeError, TrainingError
 from memory.files.atomic_write import write_whole
 from memory.files.bounded_read import LINE, SMALL, open_file, parse_object, read_objects, read_text
 from memory.files.locks import file_lock
+from memory.sentence import Sentence
 from memory.settings.paths import Home, private_folder
 from trainer.events import (
     Counted,
@@ -45,7 +46,9 @@ EndRequest = Literal["stop", "abort"]
 KEPT_RUNS = 30
 EVENTS, CONTROL = "events.jsonl", "control"
 POLL_SECONDS = 0.2
-STOPPED = "the training was stopped; nothing was published and what served before serves on"
+STOPPED = Sentence(
+    "the training was stopped; nothing was published and what served before serves on"
+)
 
 
 class Cancellation(threading.Event):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from memory.errors import DiscernError
 from memory.files.atomic_write import write_whole
 from trainer import pipeline
 from trainer.events import Event, Exporting, Judged, Probing, Step, Trained, TrialStarted
@@ -179,7 +180,7 @@ def run_trial(plan: TrialPlan, context: TrialContext, seconds: float) -> Trial:
     return Trial(plan, candidate, verdict, listener.curves)
 
 
-def broken_down(plan: TrialPlan, error: Exception) -> Attempt:
+def broken_down(plan: TrialPlan, error: DiscernError) -> Attempt:
     """Return the entry in the report for a trial that failed."""
     return Attempt(
         number=plan.number,
@@ -189,7 +190,7 @@ def broken_down(plan: TrialPlan, error: Exception) -> Attempt:
         reason="failed",
         passed=False,
         scale=0.0,
-        sentence=str(error),
+        sentence=error.sentence,
         lessons=0.0,
         rephrasings=0.0,
     )

@@ -14,11 +14,12 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from memory.i18n.i18n import decimal, language, tr, trn
-from memory.i18n.retold import retold
+from memory.i18n.messages import render
+from memory.sentence import Sentence
 from trainer.report.plots import Series, bar, curves, safe
 
 if TYPE_CHECKING:
-    from trainer.report.report import Attempt, Change, Fate, Measure, Report
+    from trainer.report.report import Attempt, Beside, Change, Fate, Measure, Report
 
 HEADS = {
     "published": ("Learnt, and serving", "good"),
@@ -75,17 +76,17 @@ def _verdict(report: Report, when: str) -> str:
     )
     return (
         f'<header><h1 class="{colour}">{safe(tr(head))}</h1><p class="lead">'
-        f"{_text(retold(report.sentence))}</p>"
+        f"{_text(render(report.sentence))}</p>"
         f'<ul class="facts">{shown}</ul></header>\n'
         + _said(report.notes, tr("To know"))
         + _said(report.advice, tr("What to do next"))
     )
 
 
-def _said(sentences: Sequence[str], head: str) -> str:
+def _said(sentences: Sequence[Sentence], head: str) -> str:
     if not sentences:
         return ""
-    lines = map(retold, sentences)
+    lines = map(render, sentences)
     items = "".join(f"<li>{_text(line[:1].upper() + line[1:])}</li>" for line in lines)
     return f'<section><h2>{safe(head)}</h2><ul class="say">{items}</ul></section>\n'
 
@@ -125,9 +126,11 @@ def _card(fate: Fate) -> str:
         alone = tr("alone gets it too") if fate.recall else tr("alone does not get it")
         rows.append((tr("recall"), alone))
     if fate.cause:
-        rows += [(tr("why"), retold(fate.cause)), (tr("try"), retold(fate.advice))]
+        rows += [(tr("why"), render(fate.cause)), (tr("try"), render(fate.advice))]
     body = "".join(f"<dt>{name}</dt><dd>{_text(text)}</dd>" for name, text in rows)
-    label = tr(fate.fate) if fate.trained else retold(fate.fate)
+    label = tr(fate.fate)
+    if fate.replaced_by:
+        label = tr("superseded by {newer}", newer=fate.replaced_by[:8])
     if fate.kind == "naming":
         label = tr("{fate} (naming the break)", fate=label)
     return (
@@ -140,9 +143,9 @@ def _beside(report: Report) -> str:
     if not report.beside:
         return ""
     rows = "".join(
-        f"<tr><td>{safe(retold(row.name))}</td>"
+        f"<tr><td>{safe(render(row.name))}</td>"
         + "".join(
-            f"<td>{value:.0%}{bar(value, _hue(row.name), width=180)}</td>"
+            f"<td>{value:.0%}{bar(value, _hue(row), width=180)}</td>"
             for value in (row.lessons, row.rephrasings)
         )
         + "</tr>"
@@ -155,8 +158,8 @@ def _beside(report: Report) -> str:
     )
 
 
-def _hue(name: str) -> str:
-    return "good" if name == "this adapter" else ""
+def _hue(row: Beside) -> str:
+    return "good" if row.kind == "alone" else ""
 
 
 def _gate(measures: Sequence[Measure]) -> str:
@@ -176,7 +179,7 @@ def _measure(item: Measure) -> str:
     if item.name in ("kl", "perplexity"):  # no shares: the threshold stands in the middle
         value, mark = (value / (2 * mark) if mark > 0 else float(value > 0)), 0.5
     return (
-        f'<tr><td class="{colour}">{sign}</td><td>{_text(retold(item.sentence))}</td>'
+        f'<tr><td class="{colour}">{sign}</td><td>{_text(render(item.sentence))}</td>'
         f"<td>{bar(value, colour, mark)}</td></tr>"
     )
 
@@ -260,7 +263,7 @@ def _attempts(attempts: Sequence[Attempt]) -> str:
         f"<td class=number>{decimal(f'{one.rate:g}')}</td><td class=number>{one.seed}</td>"
         f"<td class=number>{one.steps}</td><td class=number>{one.lessons:.0%}</td>"
         f"<td class=number>{one.rephrasings:.0%}</td>"
-        f"<td class={'good' if one.passed else 'bad'}>{_text(retold(one.sentence))}</td></tr>"
+        f"<td class={'good' if one.passed else 'bad'}>{_text(render(one.sentence))}</td></tr>"
         for one in attempts
     )
     numbers = (tr("rate"), tr("seed"), tr("steps"), tr("lessons"), tr("reworded"))

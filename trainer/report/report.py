@@ -8,20 +8,38 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import TypeAdapter
+from pydantic import PlainValidator, TypeAdapter, ValidationInfo
 
 from memory.errors import FileError, HomeError, UnknownIdError
 from memory.files.bounded_read import parse_object, read_json
+from memory.sentence import NOTHING, Sentence, Stored, to_plain, verbatim
 
 Verdict = Literal["published", "rejected", "practised", "nothing", "failed"]
 GOOD, BAD = ("held", "learnt"), ("repelled", "lost again")
 """Fates of what was trained: held before and still, newly learnt; never taken in, taken in before and
 now lost."""
+
+
+BesideKind = Literal["", "base", "recall", "current", "alone", "served"]
+"""What a row of the comparison is: the base, recall, the adapter until now, the new one alone and as
+it is served; "" in reports of earlier versions."""
+
+
+def _sentence(value: object, info: ValidationInfo) -> Sentence:
+    if isinstance(value, Sentence):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("not a text")
+    return info.context.sentence(value) if isinstance(info.context, Stored) else verbatim(value)
+
+
+StoredSentence: TypeAlias = Annotated[Sentence, PlainValidator(_sentence)]
+"""A sentence that is a text in `report.json`, and data under "sentences" there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +54,7 @@ class Measure:
     value: float
     threshold: float
     passed: bool
-    sentence: str
+    sentence: StoredSentence
     drift: bool = False
     """Whether it measures what must not change (else what must be learnt)."""
     warned: bool = False
@@ -71,8 +89,10 @@ class Fate:
     recall: bool | None = None
     reworded: tuple[tuple[str, str], ...] = ()
     """Held-out rephrasings answered otherwise, and what was said."""
-    cause: str = ""
-    advice: str = ""
+    cause: StoredSentence = NOTHING
+    advice: StoredSentence = NOTHING
+    replaced_by: str = ""
+    """Id of the newer difference that counts instead of this one, which was left out."""
 
     @property
     def trained(self) -> bool:
@@ -118,9 +138,10 @@ class Beside:
     Shares of the lessons and of their held-out rephrasings that get the expected reply.
     """
 
-    name: str
+    name: StoredSentence
     lessons: float
     rephrasings: float
+    kind: BesideKind = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +159,7 @@ class Attempt:
     reason: str
     passed: bool
     scale: float
-    sentence: str
+    sentence: StoredSentence
     lessons: float
     rephrasings: float
     curve: tuple[Point, ...] = ()
@@ -154,7 +175,7 @@ class Report:
     """
 
     verdict: Verdict
-    sentence: str
+    sentence: StoredSentence
     started: datetime
     seconds: float
     model: str
@@ -169,12 +190,13 @@ class Report:
     run: str = ""
     beside: tuple[Beside, ...] = ()
     attempts: tuple[Attempt, ...] = ()
-    notes: tuple[str, ...] = ()
-    advice: tuple[str, ...] = ()
+    notes: tuple[StoredSentence, ...] = ()
+    advice: tuple[StoredSentence, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for `json.dumps`."""
-        return {**asdict(self), "started": self.started.isoformat()}
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return to_plain({**values, "started": self.started.isoformat()})
 
     @classmethod
     def from_json(cls, data: dict[str, Any] | str) -> Report:
@@ -185,7 +207,8 @@ class Report:
         Raises:
             ValueError: it is no report.
         """
-        return _REPORT.validate_python(parse_object(data) if isinstance(data, str) else data)
+        record = parse_object(data) if isinstance(data, str) else data
+        return _REPORT.validate_python(record, context=Stored(record))
 
 
 _REPORT = TypeAdapter(Report)
@@ -215,7 +238,11 @@ def require_report(folder: Path) -> Report:
             name=folder.name,
         ) from None
     except ValueError as error:  # also pydantic's
-        cause = error.cause if isinstance(error, FileError) else "it is no report of a training"
+        cause = (
+            error.cause
+            if isinstance(error, FileError)
+            else Sentence("it is no report of a training")
+        )
         raise HomeError(
             "cannot read {path}: {cause}; `discern report --list` names the other runs",
             path=path,
@@ -223,19 +250,21 @@ def require_report(folder: Path) -> Report:
         ) from error
 
 
-def unreadable(folder: Path) -> str:
-    """Return why the report of the run in `folder` cannot be read, a sentence.
+def unreadable(folder: Path) -> Sentence:
+    """Return why the report of the run in `folder` cannot be read.
 
-    "" if it can be read, or if there is none.
+    Nothing if it can be read, or if there is none.
     """
     try:
         require_report(folder)
     except HomeError as error:
-        return str(error) if os.path.lexists(folder / "report.json") else ""
-    return ""
+        return error.sentence if os.path.lexists(folder / "report.json") else NOTHING
+    return NOTHING
 
 
-def latest(runs: Path, pass_over: Callable[[str], object] = lambda said: None) -> Report | None:
+def latest(
+    runs: Path, pass_over: Callable[[Sentence], object] = lambda said: None
+) -> Report | None:
     """Return the newest report of a run under the folder `runs`; None when there is none.
 
     `pass_over` is told of every newer one that cannot be read, in a sentence.
@@ -274,7 +303,7 @@ def find_run(runs: Path, name: str) -> Path:
         folder for folder in every if name and folder.name.startswith(name)
     ]
     if len(found) != 1:
-        many = "several runs start" if found else "no run starts"
+        many = Sentence("several runs start") if found else Sentence("no run starts")
         raise UnknownIdError(
             "{many} with {name!r}; `discern report --list` names them all", many=many, name=name
         )

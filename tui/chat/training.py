@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from memory.errors import DiscernError
 from memory.i18n.i18n import tr
-from memory.i18n.retold import retold
+from memory.i18n.messages import render
 from tui.chat.context import ChatContext
 from tui.chat.conversation import Conversation
 from tui.chat.model_offload import ModelOffload
@@ -135,7 +135,7 @@ class TrainingController:
             await context.say(tr("The training was stopped; what served before serves on."))
         elif message.report is not None:
             published = message.report.verdict == "published"
-            said = f"{retold(message.report.sentence)} {tr('/report shows it all.')}"
+            said = f"{render(message.report.sentence)} {tr('/report shows it all.')}"
             if message.source == "night":
                 said = tr("Last night: {said}", said=said)
             await context.say(said, "done" if published else "error")

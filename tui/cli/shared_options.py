@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from memory.sentence import Sentence
 from tui.cli.completion_values import model_files
 from tui.terminal.printing import Safe, echo
 from tui.terminal.sanitize import one_line
@@ -76,9 +77,11 @@ def print_json(value: Any) -> None:
 
 
 def plain_value(value: Any) -> Any:
-    """Convert a dataclass, time or path for JSON."""
+    """Convert a dataclass, sentence, time or path for JSON."""
+    if isinstance(value, Sentence):
+        return str(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.asdict(value)
+        return {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, Path):

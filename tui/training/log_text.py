@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from memory.i18n.i18n import decimal, tr, trn
-from memory.i18n.retold import retold
+from memory.i18n.messages import render
 from trainer.events import BatchHalved, Judged, Reported, Step, StepsPlanned, Trained
 from tui.terminal.sanitize import one_line
 from tui.training.progress import PHASES
@@ -67,12 +67,12 @@ def _said(item: LogItem, name_of: NameOf) -> str:
                 learnt=f"{item.learnt:.0%}",
             )
         case Judged(passed=True):
-            return tr("✓ passed: {sentence}", sentence=retold(item.sentence))
+            return tr("✓ passed: {sentence}", sentence=render(item.sentence))
         case Judged():
-            return tr("✗ not passed: {sentence}", sentence=retold(item.sentence))
+            return tr("✗ not passed: {sentence}", sentence=render(item.sentence))
         case Reported():
             verdict = tr(VERDICTS.get(item.verdict, item.verdict))
-            return f"{verdict}: {retold(item.sentence)}"
+            return f"{verdict}: {render(item.sentence)}"
 
 
 def _stage(item: StageStarted) -> str:

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from memory.errors import FileError
 from memory.files.bounded_read import read_objects
+from memory.sentence import NOTHING, Sentence
 from trainer.events import (
     BatchHalved,
     Composing,
@@ -119,7 +120,7 @@ class TrainingState:
     log: tuple[Entry, ...] = ()
     progress: Progress = field(default_factory=Progress)
     verdict: str = ""
-    sentence: str = ""
+    sentence: Sentence = NOTHING
 
     @property
     def ended(self) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from memory.sentence import NOTHING, Sentence
 from trainer.events import LessonResult
 
 MAX_POINTS = 400
@@ -95,7 +96,7 @@ class TrialState:
     speed: float = 0.0
     memory_mb: float = 0.0
     passed: bool | None = None
-    sentence: str = ""
+    sentence: Sentence = NOTHING
 
     @property
     def good(self) -> int:

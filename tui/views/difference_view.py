@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 
 from memory.i18n.i18n import tr
-from memory.i18n.retold import retold
+from memory.i18n.messages import render
 from memory.kinds import in_words
 from tui.terminal.sanitize import padded
 from tui.views.mark_status import mark_status
@@ -66,8 +66,8 @@ def _change(change: TrainingEffect) -> Iterator[str]:
         (tr("before"), lesson.before or tr("(empty)")),
         (tr("after"), lesson.after or tr("(empty)")),
         ("", other if lesson.good else None),
-        (tr("why"), retold(lesson.cause)),
-        (tr("try"), retold(lesson.advice)),
+        (tr("why"), render(lesson.cause)),
+        (tr("try"), render(lesson.advice)),
     )
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from memory.i18n.i18n import decimal, tr, trn
-from memory.i18n.retold import retold
+from memory.i18n.messages import render
 from tui.terminal.sanitize import clean, one_line, padded
 
 if TYPE_CHECKING:
@@ -62,9 +62,9 @@ def _verdict(report: Report, width: int, colours: Colours) -> Iterator[Content]:
     sign, shade = _VERDICTS[report.verdict]
     head = Content.styled(f"{sign} {_word(report.verdict)}", f"bold {colours[shade]}")
     yield head
-    yield from _wrapped(retold(report.sentence), width, "  ", "")
+    yield from _wrapped(render(report.sentence), width, "  ", "")
     for note in report.notes:
-        yield from _wrapped(retold(note), width, "! ", colours["warning"])
+        yield from _wrapped(render(note), width, "! ", colours["warning"])
 
 
 def _word(verdict: str) -> str:
@@ -124,7 +124,10 @@ def _fate(fate: Fate, count: int, width: int, colours: Colours) -> Iterator[Cont
         (f"{sign} ", colours[shade]), (asked, "bold"), gap if said else "", (said, colours[shade])
     )
     if not fate.trained:
-        yield from _wrapped(retold(fate.fate), width, "  ", colours["muted"])
+        left = tr(fate.fate)
+        if fate.replaced_by:
+            left = tr("superseded by {newer}", newer=fate.replaced_by[:8])
+        yield from _wrapped(left, width, "  ", colours["muted"])
         return
     empty = tr("(empty)")
     rows = [(tr("before"), fate.before or empty, "muted"), (tr("after"), fate.after or empty, "")]
@@ -132,7 +135,7 @@ def _fate(fate: Fate, count: int, width: int, colours: Colours) -> Iterator[Cont
         rows.append((tr("wanted"), fate.expected, "success"))
     rows += [(tr("but"), f"{asked} → {said}", "warning") for asked, said in fate.reworded[:2]]
     if fate.cause:
-        rows += [(tr("why"), retold(fate.cause), ""), (tr("try"), retold(fate.advice), "accent")]
+        rows += [(tr("why"), render(fate.cause), ""), (tr("try"), render(fate.advice), "accent")]
     for name, text, style in rows:
         room = max(8, width - LABEL - 4)
         line = one_line(text, room) if style in ("muted", "warning") else None
@@ -159,7 +162,7 @@ def _gate(report: Report, width: int, colours: Colours) -> Iterator[Content]:
     for measure in report.measures:
         sign, shade = _judged(measure)
         first = True
-        for line in _lines(retold(measure.sentence), width - 2):
+        for line in _lines(render(measure.sentence), width - 2):
             lead = (f"{sign} ", colours[shade]) if first else "  "
             yield Content.assemble(lead, line)
             first = False
@@ -173,7 +176,7 @@ def _beside(report: Report, width: int, colours: Colours) -> Iterator[Content]:
     if not report.beside:
         return
     yield _heading(tr("Beside"), colours)
-    names = [retold(row.name) for row in report.beside]
+    names = [render(row.name) for row in report.beside]
     wide = min(16, max(Content(name).cell_length for name in names))
     bar = max(4, min(BAR, (width - wide - 18) // 2))
     heads = (tr("lessons"), tr("in other words"))
@@ -220,7 +223,7 @@ def _attempts(report: Report, width: int, colours: Colours) -> Iterator[Content]
         sign, shade = ("◆", "accent") if one.chosen else _GOOD if one.passed else _BAD
         yield Content.assemble((f"{sign} ", colours[shade]), one_line(_try(one), width - 2))
         if not one.passed:
-            yield from _wrapped(retold(one.sentence), width, "  ", colours["muted"])
+            yield from _wrapped(render(one.sentence), width, "  ", colours["muted"])
 
 
 def _try(one: Attempt) -> str:
@@ -236,7 +239,7 @@ def _try(one: Attempt) -> str:
 
 def _advice(report: Report, width: int, colours: Colours) -> Iterator[Content]:
     for sentence in report.advice:
-        yield from _wrapped(retold(sentence), width, "→ ", colours["accent"])
+        yield from _wrapped(render(sentence), width, "→ ", colours["accent"])
 
 
 def _times(report: Report, width: int, colours: Colours) -> Iterator[Content]:

@@ -18,6 +18,7 @@ from typing import Any
 
 from memory.difference import now
 from memory.errors import DiscernError
+from memory.sentence import Sentence
 from memory.settings.paths import Home
 from tests.support.values import quick_settings
 from trainer.events import message_to_json
@@ -31,7 +32,7 @@ def count(request: RunRequest, **_options: Any) -> Report:
     with (request.home.data / "counted").open("a") as file:
         file.write(f"{os.getpid()}\n")
     time.sleep(0.02)
-    return Report("published", "Learnt.", now(), 0.0, "tiny")
+    return Report("published", Sentence("Learnt."), now(), 0.0, "tiny")
 
 
 def say(**values: Any) -> None:

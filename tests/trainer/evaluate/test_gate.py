@@ -89,7 +89,7 @@ def test_an_idle_adapter_changes_nothing_and_a_wild_one_is_caught(
     wild = judge(lora(tmp_path / "wild.gguf", 1.0), Evaluation(engine, curriculum, chosen.gate))
     assert not wild.passed
     assert wild.only_drifts
-    assert "unrelated answers unchanged" in wild.sentence
+    assert "unrelated answers unchanged" in str(wild.sentence)
     assert wild.changes
     assert any(change.near for change in wild.changes)
     assert engine.adapter is None
@@ -131,7 +131,7 @@ def test_a_lesson_held_until_now_must_not_be_lost(
     verdict = judge(idle, Evaluation(engine, curriculum, chosen.gate, held_now=(True, False)))
     assert not verdict.passed
     assert not verdict.only_drifts
-    assert "lessons held until now and lost: 1 of 1" in verdict.sentence
+    assert "lessons held until now and lost: 1 of 1" in str(verdict.sentence)
 
 
 def test_perplexity_between_aim_and_limit_is_a_warning_and_above_it_a_refusal(

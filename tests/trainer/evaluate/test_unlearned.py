@@ -9,6 +9,7 @@ import pytest
 
 from memory.difference import State
 from memory.journal.journal import Journal
+from memory.sentence import Sentence
 from memory.settings.paths import Home
 from tests.support.values import difference, quick_settings
 from trainer.evaluate.lesson_answers import LessonAnswers
@@ -39,10 +40,12 @@ def judged(*right: str, kept: bool = True, drifted: bool = False) -> tuple[Verdi
         tuple(tuple(said(how) for how in text[1:]) for text in right),
     )
     measures = (
-        Measure("lessons", spoken.lessons, 0.9, spoken.lessons >= 0.9, "lessons reproduced"),
-        Measure("rephrasings", spoken.rephrasings, 0.7, spoken.rephrasings >= 0.7, "held-out"),
-        Measure("kept", float(kept), 1.0, kept, "lessons held until now and lost"),
-        Measure("anchors", 1.0 - drifted, 0.95, not drifted, "unrelated answers", True),
+        Measure("lessons", spoken.lessons, 0.9, spoken.lessons >= 0.9, Sentence("lessons")),
+        Measure(
+            "rephrasings", spoken.rephrasings, 0.7, spoken.rephrasings >= 0.7, Sentence("other")
+        ),
+        Measure("kept", float(kept), 1.0, kept, Sentence("lessons held until now and lost")),
+        Measure("anchors", 1.0 - drifted, 0.95, not drifted, Sentence("unrelated answers"), True),
     )
     return Verdict(1.0, measures, spoken, (), spoken, frozenset()), lessons
 
@@ -54,8 +57,8 @@ def test_one_of_three_that_could_not_be_learnt_is_left_out_and_named() -> None:
     assert found.passed
     assert not found.clean
     assert found.unlearnt == {lessons[1].difference}
-    assert "00000000 could not be learnt" in found.measures[0].sentence
-    assert "all but 1" in found.sentence
+    assert "00000000 could not be learnt" in str(found.measures[0].sentence)
+    assert "all but 1" in str(found.sentence)
 
 
 def test_what_was_learnt_whole_needs_no_excuse() -> None:
@@ -123,6 +126,6 @@ def test_a_night_with_one_lesson_that_cannot_be_learnt_publishes_the_others(
     report = run_night(RunRequest(home, settings, tiny))
     assert report.verdict == "published"
     assert [fate.fate for fate in report.fates] == ["learnt", "learnt", "repelled"]
-    assert any(f"{marks[2].id[:8]} could not be learnt" in note for note in report.notes)
+    assert any(f"{marks[2].id[:8]} could not be learnt" in str(note) for note in report.notes)
     with Journal(home.journal) as journal:
         assert journal.differences.get(marks[2].id).state is State.FAILING

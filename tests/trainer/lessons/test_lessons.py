@@ -13,6 +13,7 @@ from agent.llama.engine import Engine
 from agent.models.serving import STARTER
 from agent.prompt.prompt import compose
 from memory.difference import Message, Moment
+from memory.sentence import verbatim
 from memory.settings.paths import Home
 from memory.text.stemming import plain
 from tests.support.values import difference, quick_settings
@@ -131,7 +132,7 @@ def test_what_breaks_while_one_lesson_is_prepared_costs_that_lesson_alone(
         engine, marked, BaseAnswers(engine, "0" * 64, home.cache), quick_settings(home)
     )
     assert made.differences == (marked[0].id, marked[2].id)
-    assert made.left_out == {marked[1].id: "ZeroDivisionError: division by zero"}
+    assert made.left_out == {marked[1].id: verbatim("ZeroDivisionError: division by zero")}
 
 
 def test_a_question_of_ones_own_that_does_not_fit_the_context_is_not_asked(

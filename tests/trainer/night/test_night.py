@@ -71,7 +71,7 @@ def test_an_adapter_that_moves_too_much_is_not_published(home: Home, tiny: Path)
     strict = quick_settings(home, gate={"lessons": 1.0})
     report = run_night(RunRequest(home, strict, tiny))
     assert report.verdict == "rejected"
-    assert "lessons reproduced: 0%" in report.sentence
+    assert "lessons reproduced: 0%" in str(report.sentence)
     assert not list_adapters(home.adapters)
     with Journal(home.journal) as journal:
         assert journal.differences.get(ids[0]).state is State.FAILING
@@ -82,8 +82,8 @@ def test_a_rank_beyond_what_the_matrices_hold_is_capped_and_noted(home: Home, ti
     wide = quick_settings(home, training={"rank": 512})
     report = run_night(RunRequest(home, wide, tiny))
     assert report.verdict == "published"
-    (note,) = [note for note in report.notes if "training.rank is 512" in note]
-    assert "q_proj 64" in note
+    (note,) = [note for note in report.notes if "training.rank is 512" in str(note)]
+    assert "q_proj 64" in str(note)
 
 
 def test_nothing_to_train_is_said_and_leaves_no_run(home: Home, tiny: Path) -> None:
@@ -189,7 +189,7 @@ def test_a_night_while_adapters_are_off_learns_and_lets_its_adapter_wait(
     publish.switch_off(home)
     report = run_night(RunRequest(home, quick_settings(home), tiny))
     assert report.verdict == "published"
-    assert "`discern adapters on`" in report.sentence
+    assert "`discern adapters on`" in str(report.sentence)
     assert read_pointer(home.adapters).current is None
     with pytest.raises(NothingToTrainError, match="nothing changed"):
         run_night(RunRequest(home, quick_settings(home), tiny))

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from memory.journal.journal import Journal
+from memory.sentence import verbatim
 from memory.settings.paths import Home
 from trainer.night import night_notice
 
 
 def night(journal: Journal, day: str, state: str, outcome: str) -> None:
     journal.nights.claim(day, "here:1:1", stale_after=180, attempts=3)
-    journal.nights.end(day, "here:1:1", state, outcome)
+    journal.nights.end(day, "here:1:1", state, verbatim(outcome))
 
 
 def test_each_outcome_is_told_once(home: Home) -> None:

@@ -13,6 +13,7 @@ import pytest
 from agent.adapters import read_pointer
 from memory.errors import TrainingError
 from memory.journal.journal import Journal
+from memory.sentence import Sentence
 from memory.settings.paths import Home
 from tests.support.values import difference, quick_settings
 from trainer.events import Event, Logged, Reported, Started, Step
@@ -97,8 +98,10 @@ def test_no_setting_is_to_blame_for_what_was_stopped(home: Home, tiny: Path) -> 
     report = run_night(RunRequest(home, settings, tiny), on_event=on_event)
     assert report.verdict == "rejected"
     assert report.attempts[0].reason == "stopped"
-    assert report.fates[0].cause == "not learnt when it was stopped"
-    assert report.advice == ("It was stopped before its end: `discern train --force` trains anew.",)
+    assert report.fates[0].cause == Sentence("not learnt when it was stopped")
+    assert report.advice == (
+        Sentence("It was stopped before its end: `discern train --force` trains anew."),
+    )
 
 
 def test_abort_leaves_nothing(home: Home, tiny: Path) -> None:

@@ -13,6 +13,7 @@ from apscheduler.triggers import interval
 
 from memory.errors import DiscernError
 from memory.journal.journal import Journal
+from memory.sentence import Sentence
 from memory.settings.paths import Home
 from tests.support.values import difference, quick_settings
 from trainer.night import schedule
@@ -99,13 +100,15 @@ def _alive() -> list[threading.Thread]:
 def test_a_report_survives_json() -> None:
     report = Report(
         verdict="published",
-        sentence="Learnt 1 of 1 lessons from 1 difference; the rest stayed as it was.",
+        sentence=Sentence("Learnt 1 of 1 lessons from 1 difference; the rest stayed as it was."),
         started=datetime(2026, 3, 10, 3, 15).astimezone(),
         seconds=12.5,
         model="base.gguf",
         adapter="0" * 16,
         fates=(Fate("d", "contrast", "Who?" * 40, "Lutz.", "No.", "Lutz.", "learnt"),),
-        measures=(Measure("lessons", 1.0, 0.9, True, "lessons reproduced: 100% (at least 90%)"),),
+        measures=(
+            Measure("lessons", 1.0, 0.9, True, Sentence("lessons reproduced: 100% (at least 90%)")),
+        ),
         changes=(Change("Hi", "Hello.", "Hey."),),
         curve=tuple(Point(step, 4 / step, step / 100) for step in range(1, 101)),
         phases=(("train", 9.0),),

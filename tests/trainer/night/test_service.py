@@ -18,6 +18,7 @@ import pytest
 from click.testing import CliRunner
 
 from memory.errors import HomeError
+from memory.sentence import Sentence
 from memory.settings.paths import Home
 from memory.settings.settings import read_settings
 from trainer.night import service
@@ -192,7 +193,9 @@ def test_status_shows_the_nights_and_what_came_of_them(machine: Path, home: Home
 
     with Journal(home.journal) as journal:
         journal.nights.claim("2026-03-10", "here:1:1", stale_after=180, attempts=3)
-        journal.nights.end("2026-03-10", "here:1:1", "rejected", "The adapter was not taken.")
+        journal.nights.end(
+            "2026-03-10", "here:1:1", "rejected", Sentence("The adapter was not taken.")
+        )
     said = run("status")
     assert "2026-03-10  rejected  The adapter was not taken." in said
     assert "Timer: none" in said

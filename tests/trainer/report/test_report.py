@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from memory.errors import UnknownIdError
+from memory.i18n import i18n
+from memory.sentence import Sentence, verbatim
 from trainer.report.page import report_page
 from trainer.report.plots import Series, bar, curves
 from trainer.report.report import (
@@ -50,8 +52,8 @@ def full() -> Report:
             current=True,
             recall=False,
             reworded=((EVIL, EVIL),),
-            cause=EVIL,
-            advice=EVIL,
+            cause=verbatim(EVIL),
+            advice=verbatim(EVIL),
         )
         for number, fate in enumerate(("held", "learnt", "repelled", "lost again", "left out"))
     )
@@ -59,10 +61,12 @@ def full() -> Report:
     margins: dict[str, tuple[tuple[int, float], ...]] = {
         fate.difference: ((1, -2.0), (50, 0.5), (100, 3.0)) for fate in fates
     }
-    tries = Attempt(1, 1e-3, 1, 100, "learnt", True, 0.7, EVIL, 0.9, 0.8, curve, margins, True)
+    tries = Attempt(
+        1, 1e-3, 1, 100, "learnt", True, 0.7, verbatim(EVIL), 0.9, 0.8, curve, margins, True
+    )
     return Report(
         verdict="rejected",
-        sentence=EVIL,
+        sentence=verbatim(EVIL),
         started=datetime(2026, 3, 10, 3, 15).astimezone(),
         seconds=12.5,
         model=EVIL,
@@ -70,19 +74,19 @@ def full() -> Report:
         learning_rate=1e-3,
         fates=fates,
         measures=(
-            Measure("lessons", 1.0, 0.9, True, "lessons reproduced: 100% (at least 90%)"),
-            Measure("kl", 0.2, 0.05, False, "distance from the base", True),
-            Measure("perplexity", 0.02, 0.01, False, "perplexity", True, warned=True),
-            Measure("anchors", 0.97, 0.95, True, "unrelated answers", True, strict=0.9),
+            Measure("lessons", 1.0, 0.9, True, Sentence("lessons reproduced: 100% (at least 90%)")),
+            Measure("kl", 0.2, 0.05, False, Sentence("distance from the base"), True),
+            Measure("perplexity", 0.02, 0.01, False, Sentence("perplexity"), True, warned=True),
+            Measure("anchors", 0.97, 0.95, True, Sentence("unrelated answers"), True, strict=0.9),
         ),
         changes=(Change(EVIL, EVIL, EVIL), Change("b", "c", "", near=True, undecided=True)),
         curve=curve,
         phases=(("train", 9.0),),
         run="somewhere",
-        beside=(Beside("base", 0.0, 0.1), Beside("recall", 0.9, 0.6)),
+        beside=(Beside(Sentence("base"), 0.0, 0.1), Beside(Sentence("recall"), 0.9, 0.6)),
         attempts=(tries, replace(tries, number=2, chosen=False, margins=None)),
-        notes=(EVIL,),
-        advice=(EVIL,),
+        notes=(verbatim(EVIL),),
+        advice=(verbatim(EVIL),),
     )
 
 
@@ -149,7 +153,7 @@ def test_the_policy_of_the_page_allows_its_own_style_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("verdict", ["published", "practised", "failed", "nothing"])
 def test_a_bare_report_has_a_page_too(verdict: str) -> None:
-    bare = Report(verdict, "So.", datetime(2026, 3, 10).astimezone(), 1.0, "m.gguf")  # type: ignore[arg-type]
+    bare = Report(verdict, Sentence("So."), datetime(2026, 3, 10).astimezone(), 1.0, "m.gguf")  # type: ignore[arg-type]
     assert Page(report_page(bare)).open == []
 
 
@@ -210,7 +214,7 @@ def test_a_report_with_values_beyond_all_bounds_is_shown(value: float) -> None:
     report = full()
     beside = tuple(
         replace(row, lessons=value, rephrasings=value)
-        for row in (*report.beside, Beside("base", 0.5, 0.5))
+        for row in (*report.beside, Beside(Sentence("base"), 0.5, 0.5))
     )
     attempts = tuple(
         replace(one, curve=(Point(1, value, value), Point(2, 1.0, 0.5))) for one in report.attempts
@@ -218,3 +222,26 @@ def test_a_report_with_values_beyond_all_bounds_is_shown(value: float) -> None:
     odd = replace(report, beside=beside, attempts=attempts, curve=attempts[0].curve)
     assert printed(odd, 80)
     assert report_page(odd)
+
+
+def test_a_report_written_in_english_is_shown_in_russian() -> None:
+    advice = Sentence("raise training.{key}, or run `discern train` again", key="max_steps")
+    written = json.dumps(replace(full(), sentence=advice).to_json())
+    assert json.loads(written)["sentence"] == str(advice)
+    read = Report.from_json(written)
+    assert read.sentence == advice
+    i18n.use("ru")
+    assert str(advice) not in report_page(read)
+    assert "training.max_steps" in report_page(read)
+
+
+def test_a_report_of_an_earlier_version_is_shown_as_it_stands() -> None:
+    old = json.loads(json.dumps(full().to_json()))
+    del old["sentences"]
+    for row in old["beside"]:
+        del row["kind"]
+    read = Report.from_json(old)
+    assert read.measures[0].sentence == verbatim(str(full().measures[0].sentence))
+    assert str(read.sentence) == EVIL
+    i18n.use("ru")
+    assert "lessons reproduced" in report_page(read)

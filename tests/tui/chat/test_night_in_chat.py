@@ -14,6 +14,7 @@ import pytest
 from agent.adapters import GGUF, BaseEntry, base_sha256
 from memory.difference import now
 from memory.journal.journal import Journal
+from memory.sentence import Sentence
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
 from tests.support.gguf_files import write_lora
@@ -62,7 +63,10 @@ async def test_the_first_chat_of_a_morning_says_what_the_night_brought(
     with Journal(home.journal) as journal:
         journal.nights.claim("2026-03-10", "here:1:1", stale_after=180, attempts=3)
         journal.nights.end(
-            "2026-03-10", "here:1:1", "rejected", "The adapter was not taken: [b]drift[/b]."
+            "2026-03-10",
+            "here:1:1",
+            "rejected",
+            Sentence("The adapter was not taken: [b]drift[/b]."),
         )
     async with sitting(home, small) as seat:
         await seat.sees("In the night of 2026-03-10: The adapter was not taken: [b]drift[/b]")

@@ -15,6 +15,7 @@ import pytest
 from agent.adapters import BaseEntry
 from memory.difference import Contrast, Difference, Moment, State, Turn, new_id, now
 from memory.journal.journal import Journal
+from memory.sentence import verbatim
 from memory.settings.paths import Home
 from memory.settings.settings_file import write_setting
 from memory.transfer.export_schema import header
@@ -59,11 +60,14 @@ def evil(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[st
         for each in marks:
             journal.differences.add(each)
     report = Report(
-        "rejected", EVIL, now(), 1.0, EVIL, EVIL, run=EVIL,
-        fates=(Fate(mark.id, "contrast", EVIL, EVIL, EVIL, EVIL, "repelled", cause=EVIL,
-                    reworded=((EVIL, EVIL),), advice=EVIL),),
-        measures=(Measure("lessons", 0, 1, False, EVIL),), changes=(Change(EVIL, EVIL, "x"),),
-        notes=(EVIL,), advice=(EVIL,), beside=(Beside(EVIL, 0, 0),),
+        "rejected", verbatim(EVIL), now(), 1.0, EVIL, EVIL, run=EVIL,
+        fates=(Fate(mark.id, "contrast", EVIL, EVIL, EVIL, EVIL, "repelled",
+                    cause=verbatim(EVIL),
+                    reworded=((EVIL, EVIL),), advice=verbatim(EVIL)),),
+        measures=(Measure("lessons", 0, 1, False, verbatim(EVIL)),),
+        changes=(Change(EVIL, EVIL, "x"),),
+        notes=(verbatim(EVIL),), advice=(verbatim(EVIL),),
+        beside=(Beside(verbatim(EVIL), 0, 0),),
     )  # fmt: skip
     folder = home.runs / "20260310T031500"
     folder.mkdir(parents=True)

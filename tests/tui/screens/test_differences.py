@@ -10,6 +10,7 @@ import pytest
 
 from memory.difference import Contrast, Difference, Moment, State, Turn, new_id, now
 from memory.journal.journal import Journal
+from memory.sentence import Sentence
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
 from tests.tui.seat import Seat, sitting
@@ -117,9 +118,11 @@ async def test_what_each_changed_is_shown_below_it(home: Home, quiet: Settings) 
     fates = (
         Fate(learnt, "contrast", "What is red?", "A colour.", "\x1b[31mNo.", "A colour.", "learnt"),
         Fate(failed, "contrast", "What is blue?", "A mood.", "No.", "No [b].", "repelled", 0.5,
-             cause="too little", advice="say it otherwise"),
+             cause=Sentence("too little"), advice=Sentence("say it otherwise")),
     )  # fmt: skip
-    report = Report("published", "Learnt 1.", now(), 1.0, "starter", "a1b2c3d4" * 8, fates=fates)
+    report = Report(
+        "published", Sentence("Learnt 1."), now(), 1.0, "starter", "a1b2c3d4" * 8, fates=fates
+    )
     folder = home.runs / "20260310T031500"
     folder.mkdir(parents=True)
     (folder / "report.json").write_text(json.dumps(report.to_json()))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from memory.sentence import Sentence, verbatim
 from memory.settings.paths import Home
 from memory.settings.settings import read_settings
 from tests.tui.seat import Seat, sitting
@@ -19,14 +20,14 @@ HOSTILE = "[@click=app.quit]Learnt\x1b]52;c;eA==\x07[/] one"
 def trained(home: Home, name: str, **values: object) -> Path:
     report = Report(
         verdict="published",
-        sentence=HOSTILE,
+        sentence=verbatim(HOSTILE),
         started=datetime(2026, 3, 10, 3, 15, tzinfo=UTC),
         seconds=12.5,
         model="starter",
         fates=(
             Fate("d" * 32, "contrast", "Who is it?", "Mirra.", "I don't know.", "Mirra.", "learnt"),
         ),
-        measures=(Measure("lessons", 1.0, 0.9, True, "lessons reproduced: 100%"),),
+        measures=(Measure("lessons", 1.0, 0.9, True, Sentence("lessons reproduced: 100%")),),
     )
     folder = home.runs / name
     folder.mkdir(parents=True)

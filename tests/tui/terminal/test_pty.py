@@ -12,6 +12,7 @@ import pytest
 
 from memory.difference import Contrast, Difference, Moment, State, Turn, new_id, now
 from memory.journal.journal import Journal
+from memory.sentence import verbatim
 from memory.settings.paths import Home
 from tests.tui.pseudo_terminal import Terminal
 from trainer.report.report import Beside, Change, Fate, Measure, Report
@@ -93,11 +94,14 @@ def test_no_screen_lets_it_through(settled: Home) -> None:
         journal.turns.add(said)
         journal.differences.add(replace(mark, id=new_id(), turn=said.id, thread="t"))
     report = Report(
-        "rejected", HOSTILE, now(), 1.0, HOSTILE, HOSTILE,
-        fates=(Fate(mark.id, "contrast", HOSTILE, HOSTILE, HOSTILE, HOSTILE, "repelled", cause=HOSTILE,
-                    reworded=((HOSTILE, HOSTILE),), advice=HOSTILE),),
-        measures=(Measure("lessons", 0, 1, False, HOSTILE),), changes=(Change(HOSTILE, HOSTILE, "x"),),
-        notes=(HOSTILE,), advice=(HOSTILE,), beside=(Beside(HOSTILE, 0, 0),),
+        "rejected", verbatim(HOSTILE), now(), 1.0, HOSTILE, HOSTILE,
+        fates=(Fate(mark.id, "contrast", HOSTILE, HOSTILE, HOSTILE, HOSTILE, "repelled",
+                    cause=verbatim(HOSTILE),
+                    reworded=((HOSTILE, HOSTILE),), advice=verbatim(HOSTILE)),),
+        measures=(Measure("lessons", 0, 1, False, verbatim(HOSTILE)),),
+        changes=(Change(HOSTILE, HOSTILE, "x"),),
+        notes=(verbatim(HOSTILE),), advice=(verbatim(HOSTILE),),
+        beside=(Beside(verbatim(HOSTILE), 0, 0),),
     )  # fmt: skip
     folder = settled.runs / "20260310T031500"
     folder.mkdir(parents=True)
@@ -141,7 +145,7 @@ def test_no_screen_lets_it_through(settled: Home) -> None:
 def test_a_verb_has_colours_unless_they_are_not_wanted(settled: Home, colour: bool) -> None:
     folder = settled.runs / "20260310T031500"
     folder.mkdir(parents=True)
-    report = Report("published", HOSTILE, now(), 1.0, "m")
+    report = Report("published", verbatim(HOSTILE), now(), 1.0, "m")
     (folder / "report.json").write_text(json.dumps(report.to_json()))
     with Terminal("tui", "report", NO_COLOR="" if colour else "1") as terminal:
         terminal.until(lambda: b"PAY16" in terminal.out)

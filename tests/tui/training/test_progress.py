@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from memory.sentence import Sentence
 from trainer.events import (
     BaseLoading,
     Composing,
@@ -39,9 +40,9 @@ EVENTS: list[Event] = [
     Exporting(),
     Probing(),
     Counted("gate", 1, 9),
-    Judged(True, 1.0, "", (True,)),
+    Judged(True, 1.0, Sentence(""), (True,)),
     Publishing(),
-    Reported("published", "", None),
+    Reported("published", Sentence(""), None),
 ]
 
 

@@ -12,6 +12,7 @@ import click
 import pytest
 from textual.content import Content
 
+from memory.sentence import Sentence
 from trainer.report.report import Attempt, Beside, Change, Fate, Measure, Point, Report
 from tui.cli.print_report import printed
 from tui.terminal.themes import DARK, own_colours
@@ -23,31 +24,34 @@ AT = datetime(2026, 3, 10, 3, 15, tzinfo=UTC)
 LEARNT = Fate("a" * 32, "contrast", "Who is it?", "Mirra.", "I don't know.", "Mirra.", "learnt")
 FAILED = Fate(
     "b" * 32, "contrast", "Где 漢字?", "Там.", "Не знаю.", "Не знаю.", "repelled",
-    reworded=(("А где?", "Нигде."),), cause="too little", advice="say it in other words",
+    reworded=(("А где?", "Нигде."),),
+    cause=Sentence("too little"), advice=Sentence("say it in other words"),
 )  # fmt: skip
 REPORT = Report(
     verdict="rejected",
-    sentence="Learnt 1 of 2 lessons.",
+    sentence=Sentence("Learnt 1 of 2 lessons."),
     started=AT,
     seconds=12.5,
     model="starter",
     adapter="c" * 64,
-    fates=(LEARNT, LEARNT, FAILED, replace(FAILED, fate="it names no reply", cause="")),
+    fates=(LEARNT, LEARNT, FAILED, replace(FAILED, fate="it names no reply", cause=Sentence(""))),
     measures=(
-        Measure("lessons", 0.5, 0.9, False, "lessons reproduced: 50% (at least 90%)"),
-        Measure("perplexity", 0.02, 0.01, False, "perplexity: +2%", warned=True),
-        Measure("kl", 0.01, 0.05, True, "distance: 0.01"),
+        Measure("lessons", 0.5, 0.9, False, Sentence("lessons reproduced: 50% (at least 90%)")),
+        Measure("perplexity", 0.02, 0.01, False, Sentence("perplexity: +2%"), warned=True),
+        Measure("kl", 0.01, 0.05, True, Sentence("distance: 0.01")),
     ),
     changes=(Change("Unrelated?", "Yes.", "No."), Change("Wavering?", "a", "b", undecided=True)),
     curve=tuple(Point(step, 4.0 / step, step / 9) for step in range(1, 10)),
     phases=(("train", 12.0), ("gate", 0.01)),
-    beside=(Beside("base", 0.0, 0.0), Beside("this adapter", 0.5, 0.25)),
+    beside=(Beside(Sentence("base"), 0.0, 0.0), Beside(Sentence("this adapter"), 0.5, 0.25)),
     attempts=tuple(
-        Attempt(n, 1e-3 / n, 1, 9 if n == 1 else 0, "steps", False, 1.0, "too far", 0.5, 0.25)
+        Attempt(
+            n, 1e-3 / n, 1, 9 if n == 1 else 0, "steps", False, 1.0, Sentence("too far"), 0.5, 0.25
+        )
         for n in (1, 2)
     ),
-    notes=("no better than recall",),
-    advice=("mark it again",),
+    notes=(Sentence("no better than recall"),),
+    advice=(Sentence("mark it again"),),
 )
 
 
@@ -86,7 +90,7 @@ def test_one_question_with_one_outcome_stands_once_and_a_failed_one_says_why() -
 
 
 def test_what_a_report_lacks_leaves_no_heading() -> None:
-    bare = Report("nothing", "Nothing changed.", AT, 0.0, "starter")
+    bare = Report("nothing", Sentence("Nothing changed."), AT, 0.0, "starter")
     assert view(bare).plain == "· Nothing to train\n  Nothing changed."
 
 
@@ -103,8 +107,8 @@ def test_on_the_command_line_it_is_the_same_in_the_colours_of_the_terminal() -> 
 
 def test_markup_and_controls_of_a_lesson_are_only_text() -> None:
     hostile = replace(LEARNT, asked="[red]x[/]\x1b[2J", after="\x1b]52;c;eA==\x07[@click=q]y")
-    beside = (Beside("\x1b]0;x\x07\n[i]own", 0.0, 0.0),)
-    said = view(replace(REPORT, sentence="\x1b[31m[b]s", fates=(hostile,), beside=beside))
+    beside = (Beside(Sentence("\x1b]0;x\x07\n[i]own"), 0.0, 0.0),)
+    said = view(replace(REPORT, sentence=Sentence("\x1b[31m[b]s"), fates=(hostile,), beside=beside))
     assert "[red]x[/]" in said.plain
     assert "[@click=q]y" in said.plain
     assert "[b]s" in said.plain

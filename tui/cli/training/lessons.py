@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from memory.errors import NothingToTrainError, SettingsError
+from memory.sentence import Sentence
 from tui.cli.completion_values import differences as differences_offered
 from tui.cli.shared_options import as_json, model_option, open_home, print_json, step
 from tui.terminal.printing import echo
@@ -92,7 +93,7 @@ def lessons(
             )
         else:
             _print(made, engine, full=only is not None)
-            _print_rest([conflict.sentence for conflict in conflicts], left_out)
+            _print_rest([str(conflict.sentence) for conflict in conflicts], left_out)
 
 
 def _counted(made: Sequence[Lesson]) -> str:
@@ -100,7 +101,7 @@ def _counted(made: Sequence[Lesson]) -> str:
 
 
 def _why_left_out(
-    item: Difference, superseded: dict[str, str], untaught: dict[str, str]
+    item: Difference, superseded: dict[str, str], untaught: dict[str, Sentence]
 ) -> str | None:
     from agent.chat.marking import why_untaught
 
@@ -108,7 +109,7 @@ def _why_left_out(
         return why_untaught(item)
     if newer := superseded.get(item.id):
         return f"{newer[:8]} has the same question and is newer"
-    return untaught.get(item.id)
+    return str(untaught[item.id]) if item.id in untaught else None
 
 
 def _plain(lesson: Lesson) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def _once(as_json: bool) -> int:
     if as_json:
         print_json(found.to_json() if found else {"verdict": "not due"})
     else:
-        echo(found.sentence if found else "No night is due.")
+        echo(str(found.sentence) if found else "No night is due.")
     return 0
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from memory.errors import HomeError
+from memory.sentence import NOTHING, Sentence
 from tui.cli.completion_values import runs
 from tui.cli.shared_options import as_json, open_home, print_json
 from tui.terminal.printing import echo
@@ -92,7 +93,7 @@ def _write(page: Path, text: str) -> None:
         ) from error
 
 
-def _say_unreadable(said: str) -> None:
+def _say_unreadable(said: Sentence) -> None:
     echo(f"discern: {said}", err=True)
 
 
@@ -101,7 +102,7 @@ def _list(home: Home, as_json: bool) -> None:
     from trainer.report.report import folders, read_report, unreadable
 
     going = find_active_run(home)
-    rows: list[tuple[str, str, str, Report | None]] = []
+    rows: list[tuple[str, str, Sentence, Report | None]] = []
     for folder in folders(home.runs):
         if (found := read_report(folder)) is not None:
             rows.append((folder.name, found.verdict, found.sentence, found))
@@ -109,7 +110,7 @@ def _list(home: Home, as_json: bool) -> None:
             rows.append((folder.name, UNREADABLE, said, None))
         else:
             why = UNDER_WAY if folder == going else CUT_OFF
-            rows.append((folder.name, why, "", None))
+            rows.append((folder.name, why, NOTHING, None))
     if as_json:
         print_json(
             [
@@ -125,12 +126,12 @@ def _list(home: Home, as_json: bool) -> None:
         )
         return
     from memory.i18n.i18n import tr
-    from memory.i18n.retold import retold
+    from memory.i18n.messages import render
     from tui.cli.print_report import room
     from tui.terminal.sanitize import one_line, padded
 
     for name, verdict, sentence, _found in rows:
         head = f"{name:18}  {padded(tr(verdict), 14)}  "
-        echo((head + one_line(retold(sentence), max(8, room() - len(head)))).rstrip())
+        echo((head + one_line(render(sentence), max(8, room() - len(head)))).rstrip())
     if not rows:
         echo("No training runs yet. Start one with `discern train`.")

@@ -186,5 +186,5 @@ def _watch(home: Home, as_json: bool) -> int:
     if not as_json:
         step("")
         found = read_report(folder)
-        echo(found.sentence if found else "The run ended without a report.")
+        echo(str(found.sentence) if found else "The run ended without a report.")
     return 0

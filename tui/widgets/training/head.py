@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from memory.i18n.i18n import decimal, tr
-from memory.i18n.retold import retold
+from memory.i18n.messages import render
 from tui.terminal.sanitize import one_line
 from tui.training.log_text import VERDICTS
 from tui.training.progress import bar, clock
@@ -115,7 +115,7 @@ class TrainingHead(Static):
     def _verdict(self, view: RunView, width: int) -> list[Content]:
         """Return the verdict's sentence in at most two lines."""
         state = view.state
-        text = retold(state.sentence) or tr(
+        text = render(state.sentence) or tr(
             "Its process ended without a word; what served before serves on."
         )
         text = text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")

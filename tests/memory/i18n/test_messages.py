@@ -1,0 +1,116 @@
+"""Sentences are rendered in the language in force; what a person wrote never is."""
+
+from __future__ import annotations
+
+import pytest
+
+from memory.errors import MarkError, ModelError
+from memory.i18n import i18n
+from memory.i18n.messages import render
+from memory.sentence import Sentence, Stored, joined, to_plain, verbatim
+
+HOSTILE = '{x} {0} {} 100% [bold]red[/] <b> it\'s "so" base recall'
+
+
+@pytest.mark.parametrize(
+    ("sentence", "russian"),
+    [
+        (
+            Sentence(
+                "there is no kind of difference called {shown!r}; {hint}",
+                shown="tru.h",
+                hint=Sentence("did you mean {near}?", near="form"),
+            ),
+            "вида различия «tru.h» нет; может быть, form?",
+        ),
+        (
+            Sentence(
+                "Learnt {learnt}, at {scale:.0%} of its strength; {rest}.",
+                learnt=Sentence(
+                    "{right} of {lessons} lessons from {count} difference{s}",
+                    right=3,
+                    lessons=4,
+                    count=2,
+                    s="s",
+                ),
+                scale=0.7,
+                rest=Sentence(
+                    "{moved} other answer{s} moved, within what the gate allows", moved=1, s=""
+                ),
+            ),
+            "Усвоено 3 из 4 уроков (различий: 2), при 70% силы; других ответов сдвинулось: 1, в "
+            "пределах дозволенного.",
+        ),
+        (
+            Sentence(
+                "the index is being made{share}; recall goes by words alone until then",
+                share=Sentence(" ({done:,} of {total:,})", done=1200, total=3000),
+            ),
+            "указатель ещё строится (1\xa0200 из 3\xa0000); до тех пор припоминание идёт только по "
+            "словам",
+        ),
+        (
+            Sentence(
+                "distance from the base: {kl:.4f} nats a token (at most {threshold:g})",
+                kl=0.0123,
+                threshold=0.05,
+            ),
+            "расстояние от базы: 0,0123 нат на токен (не больше 0,05)",
+        ),
+    ],
+)
+def test_a_sentence_is_rendered_with_its_values(sentence: Sentence, russian: str) -> None:
+    assert render(sentence) == str(sentence)
+    i18n.use("ru")
+    assert render(sentence) == russian
+
+
+def test_a_value_of_config_toml_is_a_text_and_keeps_its_point() -> None:
+    i18n.use("ru")
+    said = render(
+        Sentence(
+            "Form broken: replies do not end or are empty. Lower training.learning_rates; the rate "
+            "{rate} tore at the model.",
+            rate="0.003",
+        )
+    )
+    assert "0.003" in said
+
+
+def test_what_a_person_wrote_comes_through_unchanged() -> None:
+    error = MarkError(
+        "the quoted part {quote!r} does not stand in the reply; select it again", quote="base"
+    )
+    i18n.use("ru")
+    assert "«base»" in render(error.sentence)
+    assert render(verbatim("the rest stayed as it was")) == "the rest stayed as it was"
+
+
+def test_hostile_values_are_rendered_as_they_are() -> None:
+    error = ModelError("the model {path} has no tensor {name}; choose another GGUF",
+                       path=HOSTILE, name="%s")  # fmt: skip
+    assert str(error) == f"the model {HOSTILE} has no tensor %s; choose another GGUF"
+    i18n.use("ru")
+    said = render(error.sentence)
+    assert HOSTILE in said
+    assert "%s" in said
+    assert "tensor" not in said
+
+
+def test_several_sentences_are_rendered_each() -> None:
+    i18n.use("ru")
+    said = joined([Sentence("the rest stayed as it was"), verbatim("base")])
+    assert render(said) == "остальное осталось, как было; base"
+
+
+def test_what_was_stored_in_english_is_rendered_in_russian() -> None:
+    record = to_plain({"sentence": Sentence("it has no {name}", name="{x}")})
+    i18n.use("ru")
+    stored = Stored(record)
+    assert render(stored.sentence(record["sentence"])) == "в нём нет {x}"
+    assert render(stored.sentence("an old text")) == "an old text"
+
+
+def test_what_has_no_translation_is_said_in_english() -> None:
+    i18n.use("ru")
+    assert render(Sentence("nobody says {what:.1f}", what=1.5)) == "nobody says 1,5"

@@ -1,0 +1,134 @@
+"""A sentence is a template with its values: in English, as data, and inside an error."""
+
+from __future__ import annotations
+
+import json
+import pickle
+
+import pytest
+
+from memory import errors
+from memory.sentence import (
+    NOTHING,
+    STORED,
+    Sentence,
+    Stored,
+    joined,
+    to_plain,
+    verbatim,
+)
+
+HOSTILE = """{x} {0} {a.b} {} }{ %s %(n)d 100% [bold]red[/] <b> 'it"s' \\n"""
+
+
+def test_it_reads_as_its_english_text() -> None:
+    said = Sentence("{name!r} has {size:,.1f} MB of {path}", name="a", size=1234.56, path=HOSTILE)
+    assert str(said) == f"'a' has 1,234.6 MB of {HOSTILE}"
+
+
+def test_braces_of_the_text_itself_are_doubled() -> None:
+    assert str(Sentence("write {{job}} for {what}", what="{job}")) == "write {job} for {job}"
+
+
+def test_a_placeholder_without_a_value_stays() -> None:
+    assert str(Sentence("{one} and {two}", one=1)) == "1 and {two}"
+
+
+def test_sentences_and_errors_are_values_of_others() -> None:
+    why = errors.ModelError("the file {path} is gone", path="a")
+    said = Sentence("cannot open it: {why}; {more}", why=why, more=joined([verbatim("b"), "c"]))
+    assert str(said) == "cannot open it: the file a is gone; b; c"
+    assert dict(said.values)["why"] == why.sentence
+
+
+def test_nothing_is_false() -> None:
+    assert not NOTHING
+    assert not verbatim("")
+    assert str(NOTHING) == ""
+    assert Sentence("a")
+
+
+def test_it_is_compared_and_hashed_by_what_it_says() -> None:
+    assert Sentence("{a}", a=1) == Sentence("{a}", a=1)
+    assert len({Sentence("{a}", a=1), Sentence("{a}", a=1), Sentence("{a}", a=2)}) == 2
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        Sentence("no values"),
+        Sentence("{n:.0%} of {text}", n=0.5, text=HOSTILE),
+        Sentence("{inner}", inner=Sentence("{n}", n=3)),
+        verbatim(HOSTILE),
+    ],
+)
+def test_a_stored_sentence_is_read_back(said: Sentence) -> None:
+    record = json.loads(json.dumps(to_plain({"sentence": said, "notes": [said]})))
+    assert record["sentence"] == str(said)
+    assert record["notes"] == [str(said)]
+    assert Stored(record).sentence(record["sentence"]) == said
+
+
+def test_a_record_of_an_earlier_version_is_shown_as_it_stands() -> None:
+    assert Stored({"sentence": HOSTILE}).sentence(HOSTILE) == verbatim(HOSTILE)
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        None,
+        "text",
+        [1, None, [], {}],
+        [{"template": 1, "values": {}}],
+        [{"template": "{a", "values": {"a": 1}}],
+        [{"template": "a", "values": []}],
+        [{"template": "{a}", "values": {"a": ["list"]}}],
+        [{"template": "another text", "values": {}}],
+    ],
+)
+def test_stored_data_that_does_not_fit_is_passed_over(listed: object) -> None:
+    assert Stored({"sentence": "a text", STORED: listed}).sentence("a text") == verbatim("a text")
+
+
+def test_a_stored_template_reaches_no_attribute_and_writes_no_endless_text() -> None:
+    listed = [
+        {"template": "{a.__class__}", "values": {"a": "x"}},
+        {"template": "{n:999999999}", "values": {"n": 1}},
+    ]
+    stored = Stored({STORED: listed})
+    assert str(stored.sentence("{a.__class__}")) == "{a.__class__}"
+    assert str(stored.sentence("1")) == "1"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.DiscernError)
+    ],
+)
+def test_every_error_keeps_its_template_and_survives_pickling(
+    kind: type[errors.DiscernError],
+) -> None:
+    cause = Sentence("it is {what}", what="gone")
+    try:
+        try:
+            raise OSError(HOSTILE)
+        except OSError as error:
+            raise kind("cannot read {path}: {cause}", path=HOSTILE, cause=cause) from error
+    except errors.DiscernError as error:
+        raised = error
+    assert str(raised) == f"cannot read {HOSTILE}: it is gone"
+    assert isinstance(raised.__cause__, OSError)
+    again = pickle.loads(pickle.dumps(raised))
+    assert type(again) is kind
+    assert str(again) == str(raised)
+    assert again.sentence == raised.sentence
+    if isinstance(again, errors.FileError):
+        assert again.cause == cause
+
+
+def test_an_error_takes_a_finished_sentence() -> None:
+    said = Sentence("{n} of {m}", n=1, m=2)
+    assert errors.HomeError(said).sentence is said
