@@ -1,1 +1,1 @@
-"""What the person sees: the terminal chat and the command line."""
+"""The terminal chat and the command line."""

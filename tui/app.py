@@ -1,7 +1,7 @@
-"""The application: themes, the chat screen, leaving.
+"""The Textual application: themes, input, errors and the chat screen.
 
-Importing this costs Textual and nothing heavier; the model is loaded after the first paint. What was
-opened is closed after the screen is gone, so that a slow close never freezes it.
+Importing this costs Textual and nothing heavier; the model is loaded after the first paint. Resources
+are closed after the screen is gone, so that a slow close never freezes it.
 """
 
 from __future__ import annotations
@@ -77,7 +77,10 @@ class DiscernApp(PatchedApp):
         new: bool = False,
         setup: bool = False,
     ) -> None:
-        """Take what the chat is opened with; `setup` asks the questions of the first start before."""
+        """Take the settings and the thread to open.
+
+        With `setup` the questions of the first start come first.
+        """
         super().__init__()
         i18n.use(settings.ui.language)
         self.home = home
@@ -108,21 +111,21 @@ class DiscernApp(PatchedApp):
         self.theme = settings.ui.theme
 
     def get_driver_class(self) -> type[Driver]:
-        """Return Textual's choice, reading pastes as text alone and bearing that its terminal goes."""
+        """Return Textual's driver, made safe for pastes and for a terminal that closes."""
         driver = super().get_driver_class()
         use_safe_parser(driver)
         return survive_hangup(driver)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """Return Textual's, and the one that lets nothing act on the terminal."""
+        """Return Textual's filters and the one that blanks unsafe characters."""
         return [*super().get_line_filters(), self._unsafe_text_filter]
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Return the colours of ours that a theme may lack."""
+        """Return colours of our styles that the current theme lacks."""
         return own_colours(self.current_theme)
 
     def on_mount(self) -> None:
-        """Show the chat, or what is asked before it."""
+        """Show the setup or the chat."""
         self.theme_changed_signal.subscribe(self, self._keep_theme)
         if self._setup:
             from tui.screens.setup import SetupScreen
@@ -132,7 +135,7 @@ class DiscernApp(PatchedApp):
             self.push_screen(self._chat_screen)
 
     def _open_chat(self, _answered: None) -> None:
-        """Open the chat with what was answered."""
+        """Open the chat with the settings that the setup wrote."""
         self.settings = read_settings(self.home)
         self._chat_screen = ChatScreen(self.home, self.settings, thread=self._thread, new=self._new)
         self.push_screen(self._chat_screen)
@@ -145,7 +148,7 @@ class DiscernApp(PatchedApp):
             self.notify(clean(render(error.sentence)), severity="warning", markup=False)
 
     async def on_event(self, event: events.Event) -> None:
-        """Let one input act after another, and a key only where it was pressed."""
+        """Handle inputs one after the other, each only where it was made."""
         if not isinstance(event, events.InputEvent | events.Paste):
             await super().on_event(event)
         elif not event.is_forwarded:
@@ -158,7 +161,7 @@ class DiscernApp(PatchedApp):
                 self.input_order.done(event)
 
     async def _dispatch_input(self, event: Input) -> None:
-        """Gate what is pasted; tell a key by where it stands, also while one writes in Russian."""
+        """Dispatch an input: clean a paste, and read Cyrillic keys by their position."""
         if self._target_is_gone(event):
             return
         if isinstance(event, events.Paste):
@@ -181,7 +184,7 @@ class DiscernApp(PatchedApp):
         if isinstance(event, events.MouseEvent) and not event.is_forwarded:
             try:
                 return not self.screen.get_widget_at(event.x, event.y)[0].is_attached
-            except NoWidget:  # not laid out yet, or the terminal was made smaller by then
+            except NoWidget:  # not laid out yet, or the terminal shrank since
                 return True
         return False
 
@@ -196,7 +199,7 @@ class DiscernApp(PatchedApp):
         self.show_failure(error)
 
     def show_failure(self, error: Exception) -> None:
-        """Say what broke in a worker or a handler: what comes again and again, now and then."""
+        """Show an unexpected error; one that repeats is shown at most every `AGAIN_SECONDS`."""
         now, place = time.monotonic(), origin(error)
         if self.exiting or now - self._last_shown.get(place, -AGAIN_SECONDS) < AGAIN_SECONDS:
             return
@@ -234,17 +237,17 @@ class DiscernApp(PatchedApp):
                 yield offered._replace(title=tr(offered.title), help=tr(offered.help))
 
     def action_command_palette(self) -> None:
-        """Open the palette, in the person's language."""
+        """Open the command palette in the user's language."""
         if not isinstance(self.screen, CommandPalette):
             asks = tr("Search for commands…")
             self.push_screen(Palette(placeholder=asks, id="--command-palette"))
 
     def search_themes(self) -> None:
-        """Open the themes."""
+        """Open the list of themes."""
         self.push_screen(Palette([ThemeProvider], placeholder=tr("Search for themes…")))
 
     def action_copy_or_leave(self) -> None:
-        """Copy what is selected; with nothing selected, leave at the second press."""
+        """Copy the selection; without one, exit at the second press."""
         if selected := self._selected_text():
             self.copy_to_clipboard(selected)
             self._flash(tr("Copied."))
@@ -261,7 +264,7 @@ class DiscernApp(PatchedApp):
         )
 
     def _flash(self, text: str) -> None:
-        """Say something for a moment where the person looks: in the status line, or over a screen."""
+        """Show a message for a moment: in the status line, or over a screen that covers it."""
         if self.screen is self._chat_screen:
             self._chat_screen.status.say(text, TWICE_SECONDS)
         else:
@@ -278,12 +281,12 @@ class DiscernApp(PatchedApp):
         await self._chat_screen.run_action(action)
 
     def action_help(self) -> None:
-        """Show the commands and the keys."""
+        """Show commands and keys."""
         if self.screen is self._chat_screen:
             self._chat_screen.open_help()
 
     def action_leave(self) -> None:
-        """Leave now."""
+        """Exit."""
         self._chat_screen.leave()
 
     @property
@@ -294,11 +297,11 @@ class DiscernApp(PatchedApp):
         )
 
     def close_resources(self) -> None:
-        """Close the model, the memory and the trainings; for after the screen is gone."""
+        """Close the model, the memory and the trainings; call it after the screen is gone."""
         self._chat_screen.close_resources()
 
     def end(self, number: int) -> None:
-        """Leave because a signal says so; called in the main thread, wherever that is."""
+        """Exit because of a signal; called in the main thread at any point."""
         if not self.call_from_signal(lambda: self.exit(None, 128 + number)):
             raise Terminated(number)
 

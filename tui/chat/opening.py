@@ -1,4 +1,4 @@
-"""Opening the chat in a thread, after the first paint: heavy imports, the model, the memory."""
+"""Opens the chat in a thread after the first paint: heavy imports, the model, the memory."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Opened(Message):
 
 
 class OpeningStep(Message):
-    """A step of the opening."""
+    """A step of opening the chat."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class OpeningStep(Message):
 
 
 class Opening:
-    """Opens one chat; whoever leaves meanwhile calls `close`, which waits for it a while at most."""
+    """Opens one chat; `close` may be called at any time and waits for a while."""
 
     def __init__(
         self,
@@ -55,11 +55,11 @@ class Opening:
         self._worker = threading.Thread(target=self._open, name="discern-open", daemon=True)
 
     def begin(self) -> None:
-        """Start; `Opened` is posted in the end."""
+        """Start; `Opened` is posted at the end."""
         self._worker.start()
 
     def close(self) -> None:
-        """Close the chat, also one that is being opened."""
+        """Close the chat, also while it is being opened."""
         self._left.set()
         gc.unfreeze()
         if self._worker.is_alive():

@@ -1,7 +1,7 @@
-"""A reply in the making: the model speaks in a thread, the screen takes what has come at its own pace.
+"""A streaming reply: the model generates in a thread, the screen takes text at its own pace.
 
-The thread only lays pieces down; nothing waits for the screen, and the screen draws as often as it can
-afford. A stop is repeated until it is heard, for the model may not have begun when it is asked for.
+The thread never waits for the screen, and the screen draws as often as it can afford. A stop is
+repeated until it takes effect, because generation may not have begun when it is requested.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TICK = 0.2
 
 @dataclass(slots=True)
 class Batch:
-    """What has come since the last one."""
+    """What arrived since the last batch."""
 
     text: str = ""
     thought: str = ""
@@ -36,7 +36,7 @@ class Batch:
 
 
 class ReplyStream:
-    """One reply of `chat` to `text`; made and read in the screen's loop."""
+    """The reply of `chat` to `text`; created and read in the screen's loop."""
 
     def __init__(self, chat: Chat, text: str, *, instead_of: str | None = None) -> None:
         self._chat = chat
@@ -53,12 +53,12 @@ class ReplyStream:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop the reply; what was said until then is kept."""
+        """Stop the reply; what was generated is kept."""
         self._stopping = True
         self._chat.stop()
 
     async def take(self) -> Batch:
-        """Wait until something has come, and return all of it."""
+        """Wait for new text and return all of it."""
         while not self._came.is_set():
             try:
                 await asyncio.wait_for(self._came.wait(), TICK)
@@ -72,14 +72,14 @@ class ReplyStream:
         return batch
 
     async def rest(self, seconds: float) -> None:
-        """Let pieces gather for a while; returns at once when the reply has ended."""
+        """Let text accumulate for a while; return at once when the reply ends."""
         if self._stopping:
             self._chat.stop()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._ended.wait(), seconds)
 
     def join(self) -> bool:
-        """Wait for the thread, a while at most; whether it has ended."""
+        """Wait for the thread for a while; return whether it has ended."""
         self._thread.join(5)
         return not self._thread.is_alive()
 

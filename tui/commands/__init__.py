@@ -1,1 +1,1 @@
-"""The registry of slash commands, completion and the commands page."""
+"""Slash commands: their registry, completion and documentation page."""

@@ -1,7 +1,7 @@
-"""What a line that begins with a slash may become: names of commands, then what may follow them.
+"""Completion of slash commands and their arguments.
 
-The commands are those of the registry; what only the open chat knows is asked of `Sources`, at every
-key that is pressed, so each of them answers quickly and never with everything there is.
+`Sources` answers what only the open chat knows. It is asked at every key press, so its functions must
+be quick.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tui.commands.registry import Command, find, found, in_order
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What only the open chat knows: each gives (word, hint) pairs."""
+    """What only the open chat knows; each function yields (word, hint) pairs."""
 
     kinds: Callable[[], Iterable[tuple[str, str]]] = tuple
     adapters: Callable[[], Iterable[tuple[str, str]]] = tuple
@@ -26,7 +26,7 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One offer: the text the input becomes, what the menu shows, and whether Enter may send it."""
+    """An offer: the text the input becomes, what the menu shows, and whether Enter may send it."""
 
     text: str
     label: str
@@ -35,7 +35,7 @@ class Completion:
 
 
 def complete(line: str, sources: Sources | None = None) -> list[Completion]:
-    """Return what the line may become; nothing for a message."""
+    """Return completions of a line; none for a message."""
     if not line.startswith("/") or "\n" in line:
         return []
     name, space, rest = line[1:].partition(" ")
@@ -104,7 +104,7 @@ def _arguments(command: Command, name: str, rest: str, sources: Sources) -> list
 
 
 def _word(command: Command, word: str) -> str:
-    """Return a word as it is typed: in the user's language where /diff understands that."""
+    """Return a word in the user's language where /diff accepts that."""
     return tr(word) if command.name == "diff" else word
 
 

@@ -1,4 +1,4 @@
-"""What completion may offer beyond the registry: kinds, adapters, differences and threads."""
+"""Completions that depend on data: kinds, adapters, differences, threads and themes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST = 50
 
 
 def sources(chat: Chat | None) -> Sources:
-    """Return where completion looks; without an open chat the kinds alone are known."""
+    """Return the sources of completions; without an open chat, kinds and themes only."""
     if chat is None:
         return Sources(kinds=_kinds, themes=_themes)
     return Sources(

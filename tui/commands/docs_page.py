@@ -14,7 +14,7 @@ from tui.views.mark_status import MARK_STATUSES
 
 
 def commands_page() -> str:
-    """Return `docs/commands.md`: every command and key, from the registry."""
+    """Return the text of `docs/commands.md`."""
     lines = [
         "# Commands and keys of the chat",
         "",

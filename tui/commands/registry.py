@@ -1,7 +1,7 @@
-"""The registry of slash commands; completion, /help, the palette and the docs page are made from it.
+"""The registry of slash commands, from which completion, /help, the palette and the docs are made.
 
 A command names its handler as `subject.method` of `tui.chat.handlers.command_handlers.CommandHandlers`;
-a test holds both together. Completion is in `tui/commands/completion.py`.
+a test compares both. Completion is in `tui/commands/completion.py`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from difflib import get_close_matches
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One slash command. `argument` is shown after the name; "" means that it takes none."""
+    """A slash command; `argument` is shown after the name, "" if it takes none."""
 
     name: str
     hint: str
@@ -203,7 +203,7 @@ COMMANDS: tuple[Command, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A line that begins with a slash: its command (None: unknown) and what follows."""
+    """A line that begins with a slash: its command (None if unknown) and argument."""
 
     name: str
     argument: str
@@ -212,7 +212,7 @@ class Parsed:
 
 
 def find(name: str) -> Command | None:
-    """Return the command of that name or alias."""
+    """Return the command with this name or alias."""
     wanted = name.lower()
     for command in COMMANDS:
         if wanted == command.name or wanted in command.aliases:
@@ -221,9 +221,9 @@ def find(name: str) -> Command | None:
 
 
 def parse(line: str) -> Parsed | None:
-    """Read a line of input; None when it is a message and no command.
+    """Parse a line of input; return None for a message.
 
-    A path or a fraction that merely begins with a slash (`/etc/hosts is…`, `//`) is a message.
+    A path or fraction that begins with a slash (`/etc/hosts is…`, `//`) is a message.
     """
     if not line.startswith("/"):
         return None
@@ -242,7 +242,7 @@ def parse(line: str) -> Parsed | None:
 
 
 def found(typed: str) -> list[Command]:
-    """Return the commands that what was typed may mean, the likeliest first; "" means all."""
+    """Return the commands that match what was typed, best first; "" matches all."""
     typed = typed.lower()
     ranked = [(_rank(command, typed), number) for number, command in enumerate(COMMANDS)]
     likely = [COMMANDS[number] for rank, number in sorted(ranked) if rank < _FAR]
@@ -257,7 +257,7 @@ _FAR = 9
 
 
 def _rank(command: Command, typed: str) -> int:
-    """How far a command is from what was typed: its name, its beginning, letters in order, its hint."""
+    """Return how badly a command matches: by name, prefix, letters in order, or hint."""
     names = (command.name, *command.aliases)
     if typed in names:
         return 0
@@ -274,6 +274,6 @@ def _rank(command: Command, typed: str) -> int:
 
 
 def in_order(letters: str, word: str) -> bool:
-    """Whether the letters stand in the word in this order."""
+    """Return whether the letters occur in the word in this order."""
     rest = iter(word)
     return all(letter in rest for letter in letters)

@@ -1,7 +1,6 @@
-"""The keys in force: the registry's, with what a person put in their place; bindings and hints of them.
+"""The keys in force: the registry's defaults with the user's own; their bindings and hints.
 
-A key that does not exist, one that would eat what is written, and two actions on one key are refused
-with one sentence.
+Unknown keys, keys that would swallow typed text, and two actions on one key are errors.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from tui.keys.registry import KEYS, LISTS, PLACES, SCREENS, WRITTEN, Key
 from tui.terminal.textual_patches.keys import key_name
 
 _BACK = "back"
-"""The one key that leads back is the same everywhere."""
+"""The key that goes back is the same everywhere."""
 _LEFT = {
     **dict.fromkeys(("picker", "passage", "card", "why", "training", "report", "context"), False),
     **dict.fromkeys(("list", "compare"), True),
@@ -26,10 +25,10 @@ _LEFT = {
 
 
 class Keyboard:
-    """The keys in force: the registry's, with a person's own in their place."""
+    """The keys in force: the registry's defaults with the user's own."""
 
     def __init__(self, own: Mapping[str, str] | None = None, source: str = "config.toml") -> None:
-        """Read `[keys]` (id → keys parted by commas).
+        """Read `[keys]`: an action's id and its keys, separated by commas.
 
         Raises:
             SettingsError: an id or a key is unknown, or two actions would share a key.
@@ -49,7 +48,7 @@ class Keyboard:
 
     @property
     def own(self) -> dict[str, str]:
-        """What differs from the registry, as Textual's keymap."""
+        """What differs from the registry, as a Textual keymap."""
         return {
             key.id: ",".join(self.keys[key.id]) for key in KEYS if self.keys[key.id] != key.keys
         }
@@ -63,11 +62,11 @@ class Keyboard:
         return display(self.keys[name][0])
 
     def does(self, name: str, key: str) -> bool:
-        """Whether a pressed key asks for this action."""
+        """Return whether a pressed key triggers this action."""
         return key in self.keys[name]
 
     def knows(self, key: str) -> bool:
-        """Whether a key stands for any action."""
+        """Return whether a key triggers any action."""
         return any(key in keys for keys in self.keys.values())
 
     def of(self, where: str) -> set[str]:
@@ -105,7 +104,7 @@ class Keyboard:
 
 
 def bindings(where: str) -> list[Binding]:
-    """Return the bindings of a place, with their ids; remapping is the application's keymap."""
+    """Return the Textual bindings of a place; the application's keymap remaps them by id."""
     found = [
         Binding(
             ",".join(key.keys), key.action, key.help, show=False, priority=key.priority, id=key.id
@@ -121,7 +120,7 @@ def bindings(where: str) -> list[Binding]:
 
 
 def display(key: str) -> str:
-    """Return a key as a person reads it: `ctrl+j` is Ctrl+J, `up` is ↑."""
+    """Return a key as it is displayed: `ctrl+j` is Ctrl+J, `up` is ↑."""
     *modifiers, last = key.split("+") if key != "+" else ["+"]
     names = {
         "up": "↑",
@@ -141,7 +140,7 @@ def display(key: str) -> str:
 
 
 def _meet(one: Key, other: Key) -> bool:
-    """Whether two actions are ever looked for at once; a focused widget goes before the chat."""
+    """Return whether two actions compete for a key; a focused widget comes before the chat."""
     if one.where == other.where or "anywhere" in (one.where, other.where):
         return True
     if _BACK in (one.id, other.id) and {one.where, other.where} & {*_LEFT, *LISTS}:
@@ -179,7 +178,7 @@ def _read(source: str, name: str, text: str) -> str:
 
 
 def keyboard_of(app: object) -> Keyboard:
-    """Return the keys in force in an application; those of the registry in one of no keyboard."""
+    """Return the keys in force in an application, by default those of the registry."""
     keyboard = getattr(app, "keyboard", None)
     return keyboard if isinstance(keyboard, Keyboard) else _DEFAULT
 
@@ -188,7 +187,7 @@ _DEFAULT = Keyboard()
 
 
 def hints(keyboard: Keyboard, pairs: Sequence[tuple[str, str]]) -> str:
-    """Return a line of key hints: (id, word) pairs; a key without a word shares that of the next."""
+    """Return a line of key hints from (id, word) pairs; a key without a word shares the next one's."""
     line = "".join(
         f"{keyboard.first(name)} {word} · " if word else f"{keyboard.first(name)} "
         for name, word in pairs

@@ -1,6 +1,6 @@
-"""Keys pressed while the keyboard writes Russian: в is the key that d stands on.
+"""Keys pressed on a Russian layout: в is on the key of d.
 
-Only which key it was is told anew; the letter itself stays, so that what is written stays Russian.
+Only the name of the key changes; the character that is typed stays Russian.
 """
 
 from __future__ import annotations
@@ -16,6 +16,6 @@ _KEYS = {
 
 
 def latin(key: str) -> str:
-    """Return the key's name on a Latin keyboard: `в` is `d`, `alt+в` is `alt+d`; others as they are."""
+    """Return a key's name on a Latin layout: `в` is `d`, `alt+в` is `alt+d`; others are unchanged."""
     *modifiers, last = key.split("+")
     return "+".join([*modifiers, _KEYS[last]]) if last in _KEYS else key

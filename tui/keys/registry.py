@@ -1,8 +1,8 @@
 """The registry of keys: what each one does, and where.
 
-Bindings of the application, its screens and widgets are made from it (`tui/keys/bindings.py`), as
-are the Help screen, the palette's hints and `docs/commands.md`. `[keys]` in `config.toml` remaps by
-id.
+The bindings of the application, its screens and widgets are made from it (`tui/keys/bindings.py`), as
+are the Help screen, the palette's hints and `docs/commands.md`. `[keys]` in `config.toml` remaps keys
+by id.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ PLACES: Mapping[str, str] = {
 }
 """Where a key acts, in the words that Help shows."""
 WRITTEN = ("anywhere", "chat", "input", "card", "list", "sessions")
-"""Places in which text is written, so that a bare letter cannot be a key."""
+"""Places where text is typed, so that a letter alone cannot be a key."""
 SCREENS = ("training", "list", "sessions", "differences", "compare", "report", "context")
-"""Places that cover the chat, so that its keys are not looked for there."""
+"""Places that cover the chat, where its keys do not act."""
 LISTS = ("sessions", "differences")
-"""Screens whose list is walked by the keys of "list"."""
+"""Screens whose list the keys of "list" move in."""
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One thing a key does. `action` is Textual's; "" where the widget itself looks for the key."""
+    """An action and its keys; `action` is Textual's, "" where the widget handles the key itself."""
 
     id: str
     keys: tuple[str, ...]

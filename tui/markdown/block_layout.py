@@ -1,6 +1,6 @@
-"""Pieces laid down one below the other at a width: how high they are, and what stands in which row.
+"""Blocks laid out below each other at a width: their heights, and what is in which row.
 
-Only what is new is laid down again, and the rows of a table whose columns it makes wider.
+Only new blocks are laid out, and the rows of a table whose columns they widen.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class BlockLayout:
-    """The rows of some blocks.
+    """The rows of a list of blocks.
 
-    `tops[n]` is the row where block n begins, `begins[n]` its offset in the joined text and
-    `lines[n]` its first line there; each has one entry more, the end.
+    `tops[n]` is the first row of block n, `begins[n]` its offset in the joined text and `lines[n]` its
+    first line there. Each has one entry more, for the end.
     """
 
     def __init__(self) -> None:
@@ -33,16 +33,16 @@ class BlockLayout:
 
     @property
     def height(self) -> int:
-        """Rows in all."""
+        """The number of rows."""
         return self.tops[-1]
 
     @property
     def text(self) -> str:
-        """The words of all blocks, a line break between two."""
+        """The text of all blocks, joined by line breaks."""
         return "\n".join(block.text for block in self.blocks)
 
     def put(self, stay: int, new: Sequence[Block]) -> int:
-        """Put blocks below the first `stay`; returns the first row that may look otherwise."""
+        """Replace all blocks after the first `stay`; return the first row that may have changed."""
         self.blocks[stay:] = new
         self._around.clear()
         begin = stay
@@ -55,7 +55,7 @@ class BlockLayout:
         return self.tops[begin]
 
     def resize(self, width: int) -> bool:
-        """Lay everything down at this width; whether it is another."""
+        """Lay everything out at this width; return whether it is a new one."""
         if width == self.width:
             return False
         self.width = width
@@ -64,14 +64,14 @@ class BlockLayout:
         return True
 
     def at(self, y: int) -> tuple[int, Row] | None:
-        """Return the block in row `y` and the row; None below the end."""
+        """Return the block at row `y` and its row; None below the end."""
         if not 0 <= y < self.height:
             return None
         number = bisect_right(self.tops, y) - 1
         return number, self._rows[number][y - self.tops[number]]
 
     def selected(self, selection: Selection) -> tuple[int, int]:
-        """Return what the mouse selected as offsets in the joined text."""
+        """Return a mouse selection as offsets in the joined text."""
         start, end = selection
         whole = max(0, self.begins[-1] - 1)
         return (
@@ -91,7 +91,7 @@ class BlockLayout:
         return self.begins[number] + min(at + max(column, 0), end)
 
     def code_around(self, number: int) -> tuple[int, list[str]]:
-        """Return the first block of the block of code that block `number` belongs to, and its lines."""
+        """Return the lines of the code block that block `number` is part of, and its first block."""
         of = self.blocks[number].of
         if of not in self._around:
             first, end = self._group(number)

@@ -1,7 +1,7 @@
-"""Markdown → blocks, and the places from which a text that grows can be read on.
+"""Parses Markdown into blocks, and records where parsing of a growing text can resume.
 
-A blank line between the items of a list stands where it was written, and a number is that of its item,
-so that no block depends on what comes after its block, item, row or line of code.
+A blank line between list items stays where it was written, and a number is that of its item, so that no
+block depends on text after its block, item, row or line of code.
 """
 
 from __future__ import annotations
@@ -19,16 +19,15 @@ if TYPE_CHECKING:
 BULLETS = ("• ", "◦ ", "▪ ")
 BAR = "▌ "
 BETWEEN = "\t"
-"""What stands between two cells in the text of a row; it is not shown."""
+"""Separates two cells in the text of a row; it is not shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """How to read on: what the parser must be told of what stands before.
+    """The context that the parser needs to resume.
 
-    `lead` are the lines that open what goes on, a table (two) or a block of code (one), `of` where
-    that began;
-    `number` is that of the next item of the list which goes on (0 where it has bullets).
+    `lead` are the lines that open what continues: a table (two) or a code block (one); `of` is the
+    offset where it began. `number` is that of the next list item (0 with bullets).
     """
 
     lead: str = ""
@@ -37,7 +36,7 @@ class Resume:
 
 
 class Break(NamedTuple):
-    """A place from which can be read on: offset in the text, blocks that stand above it, and how."""
+    """A place to resume from: offset in the text, number of blocks before it, and the context."""
 
     at: int
     above: int
@@ -49,10 +48,9 @@ START = Break(0, 0, Resume())
 
 @dataclass(slots=True)
 class _Open:
-    """A quote, a list or an item that is open.
+    """A quote, list or item that is open.
 
-    `number` is that of a list's next item, None with bullets; `used` says that something was laid
-    out in it.
+    `number` is that of a list's next item, None with bullets; `used` is set once it has a block.
     """
 
     kind: str
@@ -64,10 +62,10 @@ class _Open:
 
 
 class BlockParser:
-    """A text, read: its `blocks`, its `breaks`, and the link references it defines.
+    """A parsed text: its `blocks`, its `breaks`, and the link references that it defines.
 
-    `text` is all of it; it is read from `place` on, with the link `references` (by label) of what
-    stands before.
+    `text` is the whole text. Parsing begins at `place`, with the link `references` (by label) that are
+    defined before it.
     """
 
     def __init__(
@@ -103,10 +101,10 @@ class BlockParser:
             for label, found in environment["references"].items()
         }
 
-    # --- where it stands ---------------------------------------------------------------------
+    # --- places ----------------------------------------------------------------------------
 
     def _range(self, first: int, last: int) -> tuple[int, int]:
-        """Where lines stand in the text, blank ends and the last newline left out."""
+        """Return the offsets of lines in the text, without blank ends and the last newline."""
         last = min(last, len(self._lines))
         while last > first + 1 and not self._lines[last - 1].strip():
             last -= 1
@@ -117,13 +115,13 @@ class BlockParser:
         return not above.strip(" \t>")
 
     def _break(self, line: int, resume: Resume | None = None) -> None:
-        """Remember that can be read on from this line, unless it only leads in."""
+        """Record that parsing can resume at this line, unless it only opens something."""
         if line >= self._lead:
             above = self._above + len(self.blocks)
             self.breaks.append(Break(self._starts[line], above, resume or Resume()))
 
     def _begin(self, token: Token) -> int:
-        """Return the line of a block; one that stands in no other can be read on from."""
+        """Return the line of a block; parsing can resume at one that is in no container."""
         line = token.map[0] if token.map else 0
         if token.level == 0:
             self._break(line)
@@ -133,7 +131,7 @@ class BlockParser:
     # --- laying down -------------------------------------------------------------------------
 
     def _add(self, kind: str, line: int, text: str, source: tuple[int, int], **more: Any) -> None:
-        """Add the first block of a block that begins at a line."""
+        """Add the first block of a Markdown block that begins at a line."""
         gap: str | None = None
         if self._fresh:
             gap = "" if self.blocks or self._above else None
@@ -143,7 +141,7 @@ class BlockParser:
         self._add_more(kind, text, source, gap=gap, **more)
 
     def _add_more(self, kind: str, text: str, source: tuple[int, int], **more: Any) -> None:
-        """Add a block, with what its containers put before it."""
+        """Add a block with the prefix of its containers."""
         first = "".join(item.rest if item.used else item.first for item in self._open)
         rest = "".join(item.rest for item in self._open)
         for item in self._open:
@@ -278,7 +276,7 @@ class BlockParser:
             self._add_more(kind, text, self._range(line, line + 1), **more)
 
     def _cells(self, line: int) -> tuple[str, tuple[Look, ...], tuple[Cell, ...]]:
-        """Return the row's text, its looks, and where its cells stand in it and in the source."""
+        """Return a row's text and styles, and where its cells are in it and in the source."""
         text, at = "", 0
         looks: list[Look] = []
         cells: list[Cell] = []

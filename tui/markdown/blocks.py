@@ -1,7 +1,7 @@
-"""The blocks of which a reply is laid down: a paragraph, an item, a line of code, a row of a table.
+"""The blocks of a laid-out reply: a paragraph, an item, a line of code, a row of a table.
 
-A block knows the words that are shown, how they look, what stands before them (bullets, the bars of
-quotes) and where in the source they were written. Equal blocks look the same.
+A block has the text that is shown, its styles, its prefix (bullets, the bars of quotes) and its place
+in the source. Equal blocks look the same.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 
 class Look(NamedTuple):
-    """How a run of words looks: `em`, `strong`, `s`, `code` or `link` (and where it leads)."""
+    """The style of a run of text: `em`, `strong`, `s`, `code`, or `link` with its address."""
 
     start: int
     end: int
@@ -21,7 +21,7 @@ class Look(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A table's cell: its words in the block's text, its place in the source (None: not known)."""
+    """A table cell: its range in the block's text, and in the source (None if unknown)."""
 
     start: int
     end: int
@@ -31,12 +31,12 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What is laid down at once.
+    """The smallest unit of layout.
 
     `kind` is `text`, `code`, `head`, `row`, `rule`, `waiting`, or `h1` to `h6`; `source` are offsets in
-    the reply's source. `first` and `rest` stand before its first and its further lines; `gap`, if not
-    None, stands on a blank line above. Pieces of one block of code or one table share `of`, the offset
-    where it begins, and `language` is that of the code.
+    the reply's source. `first` and `rest` are the prefixes of its first and further lines; `gap`, if
+    not None, is the prefix of a blank line above. The blocks of one code block or table share `of`, the
+    offset where it begins; `language` is that of the code.
     """
 
     kind: str
@@ -52,12 +52,12 @@ class Block:
 
     @property
     def lines(self) -> int:
-        """Lines of the text, before any wrapping."""
+        """Lines of the text before wrapping."""
         return self.text.count("\n") + 1
 
 
 class Place(NamedTuple):
-    """Words of a block and the part of the source that they were written in."""
+    """A range of a block's text and the source range that it came from."""
 
     start: int
     end: int
@@ -65,7 +65,7 @@ class Place(NamedTuple):
 
 
 def places(block: Block) -> Iterator[Place]:
-    """Yield what stands where: the block as a whole, or each cell that is known."""
+    """Yield the known places: the block as a whole, or each cell."""
     if not block.cells:
         yield Place(0, len(block.text), block.source)
     for cell in block.cells:
@@ -74,7 +74,7 @@ def places(block: Block) -> Iterator[Place]:
 
 
 def plain_blocks(text: str, at: int = 0) -> list[Block]:
-    """Return the lines of a text without Markdown as they are; it begins at offset `at`."""
+    """Return the lines of a text without Markdown as blocks; the text begins at offset `at`."""
     found = []
     for line in text.split("\n"):
         found.append(Block("text", line.expandtabs(8), (at, at + len(line))))

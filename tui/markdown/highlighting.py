@@ -1,7 +1,7 @@
-"""The colours of code, line by line, for code that may still grow.
+"""Syntax highlighting, line by line, for code that may still grow.
 
-A block is coloured a stretch of lines at a time, with the lines before it, so that a string begun
-there goes on. A full stretch is coloured once, however much comes after it, and as in a finished block.
+Lines are highlighted in chunks, with the lines before them as context for strings that began there. A
+full chunk is highlighted once, whatever follows it, in the same way as in a finished block.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from tui.markdown.blocks import Look
 
 STRETCH = 128
-"""Lines of a stretch; most blocks have fewer and are coloured as a whole."""
+"""Lines of a chunk; most blocks have fewer and are highlighted as a whole."""
 BEFORE = 64
 
 
 class Highlighter:
-    """The colours of one block of code; `Look.name` is a style that Textual can read."""
+    """The colours of one code block; `Look.name` is a style that Textual can parse."""
 
     def __init__(self, language: str) -> None:
         self._language = language
@@ -24,7 +24,7 @@ class Highlighter:
         self._last: tuple[Sequence[str], list[list[Look]]] = ((), [])
 
     def looks(self, lines: Sequence[str], number: int) -> list[Look]:
-        """Return the colours of line `number` of these lines."""
+        """Return the styles of line `number`."""
         stretch = number // STRETCH
         found = self._full.get(stretch)
         if found is None:
@@ -40,9 +40,9 @@ class Highlighter:
 
 
 def highlighted(code: str, language: str) -> list[list[Look]]:
-    """Return the colours of each line of some code; none where the language is not known.
+    """Return the styles of each line of code; none if the language is unknown.
 
-    Nothing is underlined, for that is how a marked part looks.
+    Nothing is underlined, because marked parts are.
     """
     lines = code.split("\n")
     looks: list[list[Look]] = [[] for _ in lines]

@@ -1,9 +1,9 @@
-"""A reply's text as it grows, and the blocks of which it is laid down.
+"""Incremental parsing of a reply that is streaming.
 
-What can no longer change is read once; only what stands after the last safe place is read again: the
-last paragraph, item, row or line of code. As long as nothing looks like Markdown the lines stay as they
-are. At the end all of it is read as a whole, so that what is shown is what the text says, a link
-defined below its use included; a block that is the same by then is never touched.
+What can no longer change is parsed once; only the text after the last safe place is parsed again: the
+last paragraph, item, row or line of code. While nothing looks like Markdown, lines are not parsed at
+all. At the end the whole text is parsed, so that for example a link that is defined below its use is
+shown; unchanged blocks are kept.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def whole(text: str) -> list[Block]:
 
 
 class IncrementalParser:
-    """A text in the making; `blocks` are those of what has come so far."""
+    """A growing text; `blocks` are those of the text so far."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -36,7 +36,7 @@ class IncrementalParser:
         self._references: dict[str, Any] = {}
 
     def append(self, more: str) -> int:
-        """Take more text; returns how many blocks stay, those after them are new."""
+        """Add text; return how many blocks are unchanged."""
         line = self.text.rfind("\n") + 1
         self.text += more
         if not self._markdown and SIGNS.search(self.text, line):
@@ -48,7 +48,7 @@ class IncrementalParser:
         return self._read()
 
     def finish(self, text: str, blocks: list[Block]) -> int:
-        """Take the finished text and its blocks; returns how many stay, those after them are new."""
+        """Take the finished text and its blocks; return how many blocks are unchanged."""
         self.text = text
         return self._lay(0, blocks)
 
@@ -70,7 +70,7 @@ class IncrementalParser:
         return stay
 
     def _lay(self, above: int, new: list[Block]) -> int:
-        """Put these blocks below the first `above`; those that were there already stay."""
+        """Replace the blocks after the first `above`; return how many are unchanged."""
         stay = above
         for one, other in zip(self.blocks[above:], new, strict=False):
             if one != other:

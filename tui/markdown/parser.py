@@ -1,4 +1,4 @@
-"""Markdown as a model writes it: the parser behind the gate, and a line of it as words with looks."""
+"""The Markdown parser for model output, and inline tokens as styled text."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ SIGNS = re.compile(
 )
 """What a text must have to be Markdown at all."""
 GOES_ON = "goes on"
-"""What the parser is told of a text that begins within a list or a block of code."""
+"""The parser's environment for a text that begins within a list or code block."""
 _SPACE = re.compile(r"\s+")
 _OPENED = {"em_open": "em", "strong_open": "strong", "s_open": "s", "link_open": "link"}
 
 
 def parser() -> MarkdownIt:
-    """Return a Markdown parser for what a model says.
+    """Return a Markdown parser for model output.
 
-    A line break stays one; HTML and images are shown as the text they are; and since an entity such
-    as `&#x202e;` is decoded in parsing, the parsed text passes the gate once more.
+    A line break stays one, and HTML and images are shown as text. Since parsing decodes entities such
+    as `&#x202e;`, the parsed text is sanitized again.
     """
     from markdown_it import MarkdownIt
 
@@ -41,7 +41,7 @@ def parser() -> MarkdownIt:
 
 
 def _table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """Tables are looked for before lists and code; a line that goes on one of these heads none."""
+    """Look for tables before lists and code; a line that continues one of these begins no table."""
     from markdown_it.rules_block import table
 
     taken = start == 0 and state.level == 0 and state.env.get(GOES_ON)
@@ -66,7 +66,7 @@ def _settle_token(token: Token) -> None:
 
 
 def words(inline: Token) -> tuple[str, tuple[Look, ...]]:
-    """Return the words of an inline token and how runs of them look."""
+    """Return the text of an inline token and its styles."""
     parts: list[str] = []
     looks: list[Look] = []
     opened: list[tuple[str, str, int]] = []

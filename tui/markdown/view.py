@@ -1,7 +1,7 @@
-"""A page of blocks, drawn by one widget: however long a reply is, it costs what is seen of it.
+"""A widget that draws the blocks of a reply.
 
-Only rows that come into sight are drawn. Words can be selected with the mouse, as lines and columns of
-the page's text, which is that of its blocks.
+Only visible rows are drawn, however long the reply is. Text can be selected with the mouse; a selection
+counts lines and columns of the blocks' joined text.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from tui.markdown.highlighting import Highlighter
 from tui.markdown.wrapping import Row, Words, cells
 
 LIT = "underline"
-"""How a marked part looks; told without colour."""
+"""The style of a marked part, independent of colour."""
 
 
 class MarkdownView(Widget):
-    """Pieces one below the other, as wide as it may be and as high as they are."""
+    """Blocks below each other, as wide as the container and as high as they are."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "page--block",
@@ -88,12 +88,12 @@ class MarkdownView(Widget):
 
     @property
     def blocks(self) -> Sequence[Block]:
-        """What is shown."""
+        """The blocks that are shown."""
         return self.laid.blocks
 
     @property
     def content(self) -> Content:
-        """The words that are shown, the lit ones marked."""
+        """The text that is shown, with the marked parts highlighted."""
         begins = self.laid.begins
         return Content(
             self.laid.text,
@@ -105,7 +105,7 @@ class MarkdownView(Widget):
         )
 
     def put(self, stay: int, new: Sequence[Block]) -> None:
-        """Show these blocks below the first `stay`, which stay as they are."""
+        """Replace all blocks after the first `stay`."""
         before = self.laid.height
         self._lit = {number: parts for number, parts in self._lit.items() if number < stay}
         row = self.laid.put(stay, new)
@@ -117,13 +117,13 @@ class MarkdownView(Widget):
             self.refresh(Region(0, row, self.laid.width, max(1, before - row)))
 
     def settle(self) -> None:
-        """Draw once more what is seen of code, whose colours may hang on what came after it."""
+        """Redraw visible code, whose colours may depend on later text."""
         if self._highlighters:
             self._strips.clear()
             self.refresh()
 
     def light(self, parts: Mapping[int, Sequence[tuple[int, int]]]) -> None:
-        """Underline these parts, given by block; others go back to plain."""
+        """Underline these parts, given by block, and no others."""
         if self._lit or parts:
             self._lit = {number: list(some) for number, some in parts.items()}
             self._strips.clear()
@@ -132,11 +132,11 @@ class MarkdownView(Widget):
     # --- Textual -----------------------------------------------------------------------------
 
     def get_content_width(self, container: Size, viewport: Size) -> int:
-        """As wide as there is room."""
+        """Return the width of the container."""
         return container.width
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """As high as the blocks are."""
+        """Return the height of the blocks."""
         if width and self.laid.resize(width):
             self._strips.clear()
         return self.laid.height
@@ -161,22 +161,22 @@ class MarkdownView(Widget):
         return strip
 
     def selection_updated(self, selection: Selection | None) -> None:
-        """Draw what is selected, or no longer."""
+        """Redraw the selection."""
         self._strips.clear()
         self.refresh()
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
-        """Return the words that are selected."""
+        """Return the selected text."""
         return selection.extract(self.laid.text), "\n"
 
     def notify_style_update(self) -> None:
-        """Draw in the new colours."""
+        """Redraw after a change of theme."""
         super().notify_style_update()
         self._strips.clear()
         self._styles_named.clear()
 
     def action_link(self, href: str) -> None:
-        """Tell that a link was clicked."""
+        """Post that a link was clicked."""
         self.post_message(self.LinkClicked(href))
 
     # --- drawing -----------------------------------------------------------------------------
@@ -220,7 +220,7 @@ class MarkdownView(Widget):
 
     @staticmethod
     def _place(block: Block, line: int, at: int) -> tuple[int, int]:
-        """Return the column and line of the page's text for a position in a block's text."""
+        """Return line and column in the joined text for a position in a block."""
         return at - (block.text.rfind("\n", 0, at) + 1), line + block.text.count("\n", 0, at)
 
     def _words(
@@ -261,7 +261,7 @@ class MarkdownView(Widget):
         return highlighter.looks(lines, number - first)
 
     def _chosen(self, number: int, block: Block) -> tuple[int, int] | None:
-        """Return the part of a block's text that the mouse selected."""
+        """Return the range of a block's text that is selected."""
         if (selection := self.text_selection) is None:
             return None
         start, end = self.laid.selected(selection)
@@ -270,12 +270,12 @@ class MarkdownView(Widget):
 
 
 def _beside(text: str, style: Style, near: tuple[int, int]) -> Iterator[Segment]:
-    """Signs and blanks beside words: the mouse finds there the nearest word."""
+    """Yield text that is no content: the mouse selects the nearest character there."""
     look = style.rich_style_with_offset(*near)
     for char in text:
         yield Segment(char, look)
 
 
 def _whole(text: str, style: Style, near: tuple[int, int]) -> Iterator[Segment]:
-    """Return a row without words."""
+    """Yield a row without content."""
     yield Segment(text, style.rich_style_with_offset(*near))

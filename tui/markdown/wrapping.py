@@ -1,7 +1,7 @@
-"""Pieces → rows of the terminal at a width: wrapping, hanging indents, the columns of a table.
+"""Wraps blocks into terminal rows: hanging indents and table columns.
 
-A row says which words of its block stand in which column; nothing is drawn here, so that the height of
-a long reply is known without drawing it.
+A row records which part of its block is in which column. Nothing is drawn, so the height of a long
+reply is known without drawing it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import NamedTuple
 from tui.markdown.blocks import Block
 
 PARTING = " │ "
-"""Stands between the columns of a table."""
+"""Separates the columns of a table."""
 NARROWEST = 3
 _WORD = re.compile(r"\s*\S+")
 
 
 class Words(NamedTuple):
-    """Words of a block, as offsets in its text, that stand in a row from a column on."""
+    """A part of a block's text, by offsets, at a column of a row."""
 
     column: int
     start: int
@@ -27,7 +27,7 @@ class Words(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One row: signs that are no words of the block, by column, and the words."""
+    """A row: its prefix and signs by column, and its words."""
 
     signs: tuple[tuple[int, str], ...]
     words: tuple[Words, ...]
@@ -43,7 +43,7 @@ def cells(text: str) -> int:
 
 
 def lay(block: Block, width: int, columns: Sequence[int] = ()) -> list[Row]:
-    """Return the rows of a block; those of a table's `columns`, see `columns_of`."""
+    """Return the rows of a block; for a table's `columns` see `columns_of`."""
     rows = [] if block.gap is None else [Row(((0, block.gap),), ())]
     indent = cells(block.rest)
     room = max(1, width - indent)
@@ -66,7 +66,7 @@ def lay(block: Block, width: int, columns: Sequence[int] = ()) -> list[Row]:
 
 
 def columns_of(rows: Sequence[Block], width: int) -> tuple[int, ...]:
-    """Return the widths of a table's columns, the widest made narrow first; () if they have no room."""
+    """Return the widths of a table's columns, the widest shrunk first; () if they do not fit."""
     count = max(len(row.cells) for row in rows)
     wanted = [1] * count
     for row in rows:
@@ -112,7 +112,7 @@ def _table_row(block: Block, columns: Sequence[int], indent: int) -> Iterator[Ro
 def wrapped(
     text: str, width: int, start: int = 0, end: int | None = None
 ) -> Iterator[tuple[int, int]]:
-    """Yield the parts of `text[start:end]` that fit the width, broken between words where it can be."""
+    """Yield the parts of `text[start:end]` that fit the width, broken between words if possible."""
     end = len(text) if end is None else end
     while start <= end:
         line = text.find("\n", start, end)
@@ -148,7 +148,7 @@ def _wrapped_line(text: str, width: int, start: int, end: int) -> Iterator[tuple
 def folded(
     text: str, width: int, start: int = 0, end: int | None = None
 ) -> Iterator[tuple[int, int]]:
-    """Yield the parts of `text[start:end]` that fit the width, broken wherever it is full."""
+    """Yield the parts of `text[start:end]` that fit the width, broken anywhere."""
     from rich.cells import get_character_cell_size
 
     end = len(text) if end is None else end

@@ -1,7 +1,7 @@
-"""Two ways of answering one prompt, side by side: base, an adapter, with recall or without.
+"""The comparison screen: two ways of answering a prompt, side by side.
 
-1 and 2 change the sides, Enter in the line asks both, B hides which is which until ← → or T has chosen,
-M gives the chosen reply back to the chat as how it should have sounded.
+A side is the base model or an adapter, with or without recall. 1 and 2 change the sides, Enter asks
+both, B hides which is which until one was chosen, M returns the better reply to the chat as a mark.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from trainer.evaluate.compare import Pair, Side
 
 NARROW = 100
-"""Columns under which the sides stand one below the other."""
+"""Columns below which the sides are stacked."""
 
 Ask = Callable[[tuple["Side", "Side"], str], Awaitable["Pair"]]
 
 
 class CompareScreen(Modal[str | None]):
-    """The prompt above, the two replies below, one dim line of keys; gives back a chosen reply.
+    """The prompt, the two replies, one line of keys; returns the chosen reply.
 
-    `sides` are all there are, `ask` answers a prompt with two of them, `prompt` is asked at once.
+    `sides` are all that can be compared, `ask` gets two replies, `prompt` is asked at once.
     """
 
     DEFAULT_CSS = """
@@ -66,7 +66,7 @@ class CompareScreen(Modal[str | None]):
         self._blind = False
         self._better: int | None = None
         """The column that was chosen; 2 is a tie."""
-        # By name and not looked up: what was asked may come when the screen is left and emptied.
+        # Kept as attributes: a query finds nothing once the screen is emptied.
         self._line = Input(one_line(prompt, 2000), placeholder=tr("a prompt to ask both sides"))
         self._columns = [VerticalScroll(can_focus=False) for _ in range(2)]
         self._heads = [Static("", markup=False, classes="side") for _ in range(2)]
@@ -74,7 +74,7 @@ class CompareScreen(Modal[str | None]):
         self._foot = Static("", markup=False, classes="keys")
 
     def compose(self) -> ComposeResult:
-        """Lay the parts down."""
+        """Compose the widgets."""
         yield self._line
         with Horizontal():
             for number in (0, 1):
@@ -84,7 +84,7 @@ class CompareScreen(Modal[str | None]):
         yield self._foot
 
     def on_mount(self) -> None:
-        """Ask at once when there is something to ask."""
+        """Ask at once if there is a prompt."""
         self._fit()
         self._draw()
         if self._prompt.strip():
@@ -94,7 +94,7 @@ class CompareScreen(Modal[str | None]):
             self._line.focus()
 
     def on_resize(self, _event: events.Resize) -> None:
-        """Stand the sides beside each other where there is room."""
+        """Put the sides beside each other if there is room."""
         self._fit()
 
     def _fit(self) -> None:
@@ -153,7 +153,7 @@ class CompareScreen(Modal[str | None]):
             self._say(tie if self._better == 2 else self._keys())
 
     def _keys(self) -> str:
-        """Return the keys while nothing was chosen."""
+        """Return the keys before a side was chosen."""
         words = (
             ("first_side", ""), ("second_side", tr("sides")), ("blind", tr("blind")),
             ("first_better", ""), ("second_better", tr("better")), ("tie", tr("tie")),
@@ -162,7 +162,7 @@ class CompareScreen(Modal[str | None]):
         return hints(keyboard_of(self.app), words)
 
     def _after(self, *more: tuple[str, str]) -> str:
-        """Return the keys once one was chosen."""
+        """Return the keys after one was chosen."""
         words = (*more, ("ask_again", tr("asks again")), ("back", tr("back")))
         return hints(keyboard_of(self.app), words)
 
@@ -175,12 +175,12 @@ class CompareScreen(Modal[str | None]):
     # While the line has the keyboard it takes these itself, but for the one that leads back.
 
     def action_side(self, place: int) -> None:
-        """Put the next way of answering on a side."""
+        """Change a side to the next way of answering."""
         self._at[place] = (self._at[place] + 1) % len(self._sides)
         self._go_if_asked()
 
     def action_blind(self) -> None:
-        """Hide which is which, or no longer."""
+        """Hide or show which side is which."""
         self._blind = not self._blind
         self._go_if_asked()
 
@@ -189,7 +189,7 @@ class CompareScreen(Modal[str | None]):
         self._go_if_asked()
 
     def action_prompt(self) -> None:
-        """Write another prompt."""
+        """Edit the prompt."""
         self._line.focus()
 
     def action_better(self, which: int) -> None:
@@ -199,7 +199,7 @@ class CompareScreen(Modal[str | None]):
             self._draw()
 
     def action_take(self) -> None:
-        """Give the better reply back to the chat."""
+        """Return the better reply to the chat."""
         if self._may_mark and self._better in (0, 1) and self._replies:
             self.dismiss(self._replies[self._order[self._better]])
 
@@ -215,6 +215,6 @@ class CompareScreen(Modal[str | None]):
 
 
 def _named(side: str) -> str:
-    """Return a side's name ("base", "base+recall", an adapter's id) as it is shown."""
+    """Return a side's name ("base", "base+recall", an adapter's id) for display."""
     who, recall, _ = side.partition("+")
     return (tr("base") if who == "base" else who) + (f"+{tr('recall')}" if recall else "")

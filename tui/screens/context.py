@@ -1,4 +1,4 @@
-"""What the model sees for the next message: its parts with their tokens, and the prompt itself."""
+"""The context screen: the prompt for the next message, and the tokens of its parts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ContextScreen(Modal[None]):
-    """The counts above, the prompt below, one dim line of keys."""
+    """Token counts, the prompt, one line of keys."""
 
     DEFAULT_CSS = """
     ContextScreen { layout: vertical; background: $background; }
@@ -41,7 +41,7 @@ class ContextScreen(Modal[None]):
         self._sight, self._scroll = sight, VerticalScroll()
 
     def compose(self) -> ComposeResult:
-        """Lay the parts down."""
+        """Compose the widgets."""
         yield Static(Content("\n".join(lines(self._sight))), markup=False)
         with self._scroll:
             yield Static(Content(clean(self._sight.text)), markup=False)

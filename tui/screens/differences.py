@@ -1,7 +1,7 @@
-"""All differences: sifted as one writes, one of them in full, and what can be done with it.
+"""The list of all differences: filtered while typing, with details and actions for one of them.
 
-The list has the keyboard and a letter each does what the line below says; one writes into the line that
-sifts. Only pinning and superseding are done here; the rest is given back to the chat as a `Wish`.
+The list has the focus, and a letter is an action. Pinning and superseding are done here; the rest is
+returned to the chat as a `Wish`.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ SHOWN = 500
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is to be done in the chat, and with which difference."""
+    """An action for the chat to carry out, and its difference."""
 
     verb: Literal["edit", "forget", "thread"]
     difference: Difference
 
 
 class DifferencesScreen(Modal[Wish | None]):
-    """A line to sift by, the list, the chosen one in full."""
+    """A filter line, the list, details of the highlighted difference."""
 
     DEFAULT_CSS = """
     DifferencesScreen { layout: vertical; background: $background; }
@@ -81,16 +81,16 @@ class DifferencesScreen(Modal[Wish | None]):
         self._effects: Mapping[str, TrainingEffect] = {}
         self._forgetting: str | None = None
         self._old: Difference | None = None
-        # By name and not looked up: what was read may come when the screen is left and emptied.
-        self._sifter, self._rows = Input(one_line(words, 200)), SafeOptionList()
+        # Kept as attributes: a query finds nothing once the screen is emptied.
+        self._filter_line, self._rows = Input(one_line(words, 200)), SafeOptionList()
         self._scroll, self._whole = VerticalScroll(can_focus=False), Static("", markup=False)
         self._foot = Static("", markup=False, classes="keys")
 
     def compose(self) -> ComposeResult:
-        """Lay the parts down."""
+        """Compose the widgets."""
         key = self._key("sift")
-        self._sifter.placeholder = tr("Differences · {key} writes to sift them", key=key)
-        yield self._sifter
+        self._filter_line.placeholder = tr("Differences · {key} writes to sift them", key=key)
+        yield self._filter_line
         yield self._rows
         with self._scroll:
             yield self._whole
@@ -98,7 +98,7 @@ class DifferencesScreen(Modal[Wish | None]):
         yield self._foot
 
     def on_mount(self) -> None:
-        """Read what there is."""
+        """Read the differences."""
         self._read()
 
     # --- the list ----------------------------------------------------------------------------
@@ -107,13 +107,13 @@ class DifferencesScreen(Modal[Wish | None]):
     async def _read(self) -> None:
         self._all = await asyncio.to_thread(self._memory.journal.differences.all)
         self._retained = await asyncio.to_thread(retained_ids, self._home.adapters)
-        self._sift()
+        self._apply_filter()
         ids = [item.id for item in self._all]
         self._effects = await asyncio.to_thread(training_effects, self._home.runs, ids)
         self._show(self._chosen)
 
-    def _sift(self) -> None:
-        words = self._sifter.value.casefold().split()
+    def _apply_filter(self) -> None:
+        words = self._filter_line.value.casefold().split()
         kept = [item for item in reversed(self._all) if all(_has(item, word) for word in words)]
         self._listed = kept[:SHOWN]
         listed = self._rows
@@ -156,7 +156,7 @@ class DifferencesScreen(Modal[Wish | None]):
     # --- keys --------------------------------------------------------------------------------
 
     def on_option_list_option_highlighted(self) -> None:
-        """Show the chosen one in full."""
+        """Show details."""
         if self._forgetting is not None:
             self._say()
         self._show(self._chosen)
@@ -166,7 +166,7 @@ class DifferencesScreen(Modal[Wish | None]):
         self._go_to_talk()
 
     def action_take(self) -> None:
-        """Go to where it was marked; from the line that sifts, to the list."""
+        """Go to where it was marked; from the filter line, focus the list."""
         listed = self._rows
         if listed.has_focus:
             self._go_to_talk()
@@ -178,11 +178,11 @@ class DifferencesScreen(Modal[Wish | None]):
             self.dismiss(Wish("thread", item))
 
     def on_input_changed(self) -> None:
-        """Sift while it is written."""
-        self._sift()
+        """Filter while typing."""
+        self._apply_filter()
 
     def action_walk(self, how: str) -> None:
-        """Move the choice; from the line that sifts, give the keyboard to the list."""
+        """Move the highlight; from the filter line, focus the list."""
         listed = self._rows
         if listed.has_focus:
             getattr(listed, f"action_{how}")()
@@ -190,21 +190,21 @@ class DifferencesScreen(Modal[Wish | None]):
             listed.focus()
 
     def action_sift(self) -> None:
-        """Write in the line that sifts."""
-        self._sifter.focus()
+        """Focus the filter line."""
+        self._filter_line.focus()
 
     def action_edit(self) -> None:
-        """Have the chosen one edited in the chat."""
+        """Edit the difference in the chat."""
         if (item := self._chosen) is not None:
             self.dismiss(Wish("edit", item))
 
     def action_pin(self) -> None:
-        """Pin the chosen one, or no longer."""
+        """Pin or unpin the difference."""
         if (item := self._chosen) is not None:
             self._change(item, "pin")
 
     def action_forget(self) -> None:
-        """Forget the chosen one, once it was asked for twice."""
+        """Forget the difference, at the second press."""
         item = self._chosen
         if item is None:
             return
@@ -222,7 +222,7 @@ class DifferencesScreen(Modal[Wish | None]):
         self._forgetting = item.id
 
     def action_supersede(self) -> None:
-        """Let another take the place of the chosen one, or the chosen one that of another."""
+        """Choose another difference that replaces this one, or that this one replaces."""
         item = self._chosen
         if item is None:
             return
@@ -269,8 +269,8 @@ class DifferencesScreen(Modal[Wish | None]):
         self._foot.update(Content(one_line(text or self._keys(), max(20, self.size.width - 2))))
 
     def action_leave(self) -> None:
-        """Take a question back, empty the line, or go back to the chat, in this order."""
-        line = self._sifter
+        """Cancel a question, clear the filter, or close: whichever applies first."""
+        line = self._filter_line
         if self._forgetting or self._old:
             self._say()
         elif line.value:
@@ -281,10 +281,10 @@ class DifferencesScreen(Modal[Wish | None]):
 
 
 def _has(item: Difference, word: str) -> bool:
-    """Whether a difference has a word: `error`, `waiting`, part of its kind, id or any of its texts."""
-    stands = {known.sign for known in MARK_STATUSES} & {word}
-    if stands:
-        return mark_status(item).sign in stands
+    """Return whether a word matches: `error`, `waiting`, part of its kind, id or texts."""
+    signs = {known.sign for known in MARK_STATUSES} & {word}
+    if signs:
+        return mark_status(item).sign in signs
     contrast = item.contrast
     texts: Sequence[str | None] = (
         item.moment.value, item.state.value, item.kind, item.id, item.asked, item.replied,

@@ -1,6 +1,6 @@
-"""Commands and keys, made from their registries; what is typed sifts them, Enter takes a command.
+"""The list of commands and keys, filtered while typing.
 
-Enter gives back the chosen command, Esc gives back nothing. Needs no mouse and no colour.
+Enter returns the highlighted command, Esc nothing. It needs neither mouse nor colour.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LEGEND = "The sign beside a reply"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of help; `command` is what Enter takes."""
+    """A line of help; `command` is what Enter returns."""
 
     section: str
     name: str
@@ -38,13 +38,13 @@ class Row:
 
     @property
     def words(self) -> str:
-        """Where a search looks."""
+        """The text that is searched."""
         aliases = " ".join(self.command.aliases) if self.command else ""
         return f"{self.section} {self.name} {aliases} {self.text}".casefold()
 
 
 def rows(keyboard: Keyboard) -> list[Row]:
-    """Return all of the help: commands, then keys by place, then the signs of the gutter."""
+    """Return all rows: commands, keys by place, signs of the gutter."""
     listed = [Row(tr("Commands"), f"/{item.name}", tr(item.hint), item) for item in COMMANDS]
     for place, _identity, keys, effect in keyboard.rows():
         listed.append(Row(tr("Keys {place}", place=tr(place)), keys, tr(effect)))
@@ -56,7 +56,7 @@ def rows(keyboard: Keyboard) -> list[Row]:
 
 
 class HelpScreen(Modal[Command | None]):
-    """A line to sift by, the rows below, one dim line of keys."""
+    """A filter line, the rows, one line of keys."""
 
     DEFAULT_CSS = """
     HelpScreen { layout: vertical; background: $background; }
@@ -78,12 +78,12 @@ class HelpScreen(Modal[Command | None]):
         self._keyboard, self._words = keyboard, words
         self._rows = rows(keyboard)
         self._shown: list[Row | None] = []
-        # By name and not looked up: Esc right behind the opening finds the screen emptied.
+        # Kept as attributes: a query finds nothing once the screen is emptied.
         self._line = Input(one_line(words, 200), placeholder=tr("Help · write to sift"))
         self._listed = SafeOptionList()
 
     def compose(self) -> ComposeResult:
-        """Lay the parts down."""
+        """Compose the widgets."""
         yield self._line
         yield self._listed
         words = (
@@ -95,27 +95,27 @@ class HelpScreen(Modal[Command | None]):
         yield Static(hints(self._keyboard, words), markup=False)
 
     def on_mount(self) -> None:
-        """Show what there is."""
-        self._sift(self._words)
+        """Show all rows."""
+        self._apply_filter(self._words)
 
     def on_resize(self) -> None:
-        """Cut the lines anew."""
-        self._sift(self._line.value)
+        """Fit the lines to the new width."""
+        self._apply_filter(self._line.value)
 
     def on_input_changed(self, message: Input.Changed) -> None:
-        """Sift while it is written."""
-        self._sift(message.value)
+        """Filter while typing."""
+        self._apply_filter(message.value)
 
     def action_take(self) -> None:
-        """Take what is chosen."""
+        """Return the highlighted command."""
         self._take(self._listed.highlighted)
 
     def on_option_list_option_selected(self, message: OptionList.OptionSelected) -> None:
-        """Take what was clicked."""
+        """Return the command that was clicked."""
         self._take(message.option_index)
 
     def action_walk(self, how: str) -> None:
-        """Move the choice while the line keeps the keyboard."""
+        """Move the highlight; the filter line keeps the focus."""
         getattr(self._listed, f"action_{how}")()
 
     def action_leave(self) -> None:
@@ -127,7 +127,7 @@ class HelpScreen(Modal[Command | None]):
         if row is not None and row.command is not None:
             self.dismiss(row.command)
 
-    def _sift(self, words: str) -> None:
+    def _apply_filter(self, words: str) -> None:
         wanted = words.casefold().removeprefix("/").split()
         kept = [row for row in self._rows if all(word in row.words for word in wanted)]
         if not kept:

@@ -1,4 +1,4 @@
-"""A screen that is left once, however many keys ask for it."""
+"""The base of all screens over the chat."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from textual.screen import ModalScreen, ScreenResultType
 
 
 class Modal(ModalScreen[ScreenResultType]):
-    """What all screens but the chat have in common."""
+    """A screen that is dismissed once, however many keys ask for it."""
 
     def dismiss(self, result: ScreenResultType | None = None) -> AwaitComplete:
-        """Leave; a second key on its way by then must not take the screen below, too."""
+        """Dismiss the screen; a second request must not dismiss the one below."""
         return super().dismiss(result) if self.is_active else AwaitComplete()

@@ -1,7 +1,6 @@
-"""The reports of the trainings: the verdict first, and all that was measured; older ones beside it.
+"""The report screen: verdict first, then all measurements; older reports are a key away.
 
-Reads the folders of the runs. The page with plots is written beside the
-report, and it says where.
+It reads the folders of the runs, and writes the page with plots beside a report.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ WIDEST = 100
 
 
 class ReportScreen(Modal[None]):
-    """A report: one line that says which, the report, one dim line of keys.
+    """A title, the report, one line of keys.
 
     `found` holds folders and their reports, the newest first.
     """
@@ -52,12 +51,12 @@ class ReportScreen(Modal[None]):
         super().__init__()
         self._found = list(found)
         self._at = 0
-        # By name and not looked up: Esc right behind the opening finds the screen emptied.
+        # Kept as attributes: a query finds nothing once the screen is emptied.
         self._which, self._page = Static("", markup=False), Static("", markup=False)
         self._scroll, self._foot = VerticalScroll(), Static("", markup=False, id="keys")
 
     def compose(self) -> ComposeResult:
-        """Lay the parts down."""
+        """Compose the widgets."""
         yield self._which
         with self._scroll:
             yield self._page
@@ -74,13 +73,13 @@ class ReportScreen(Modal[None]):
         return f"↑ ↓ PgUp PgDn · {hints(keyboard_of(self.app), words)}"
 
     def on_mount(self) -> None:
-        """Show the newest."""
+        """Show the newest report."""
         self._scroll.focus()
         self._say(self._keys)
         self._draw()
 
     def on_resize(self, _event: events.Resize) -> None:
-        """Break the lines anew."""
+        """Wrap the lines to the new width."""
         self._draw()
 
     def _draw(self) -> None:

@@ -1,7 +1,7 @@
-"""All past talk: the threads, the latest first, or what was said that holds the words searched for.
+"""The session list: all threads, latest first, or the turns that contain the words searched for.
 
-Writing searches; the keys of the line below rename, delete and export the chosen thread. Gives back
-where to go on, or nothing. Wide terminals show the end of the chosen talk beside the list.
+Typing searches; keys rename, delete and export the highlighted thread. The screen returns the thread to
+open. Wide terminals show the end of the highlighted thread beside the list.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ if TYPE_CHECKING:
 class Chosen:
     """Where to continue: a thread, and the turn that was found in it.
 
-    `anew` is set if the open thread was deleted, so that what the chat shows is gone.
+    `open_deleted` is set if the open thread was deleted, so that what the chat shows is gone.
     """
 
     thread: str
     turn: str | None = None
-    anew: bool = False
+    open_deleted: bool = False
 
 
 class SessionsScreen(Modal[Chosen | None]):
-    """A line to search by, the list, the end of the chosen talk, one dim line of keys."""
+    """A search line, the list, the end of the highlighted thread, one line of keys."""
 
     DEFAULT_CSS = """
     SessionsScreen { layout: vertical; background: $background; }
@@ -70,8 +70,8 @@ class SessionsScreen(Modal[Chosen | None]):
         self._asking: Literal["rename", "export"] | None = None
         self._about: Session | None = None
         """The session that a question is about."""
-        self._anew = self._taking = False
-        # By name and not looked up: a quick key finds the screen not filled yet, or emptied.
+        self._open_deleted = self._taking = False
+        # Kept as attributes: a query finds nothing once the screen is emptied.
         placeholder = tr("Sessions · write to search all past talk")
         self._search = Input(one_line(words, 200), placeholder=placeholder, id="search")
         self._list = SessionList(chat)
@@ -80,7 +80,7 @@ class SessionsScreen(Modal[Chosen | None]):
         self._keys = Static("", markup=False, classes="keys")
 
     def compose(self) -> ComposeResult:
-        """Lay the parts down."""
+        """Compose the widgets."""
         yield self._search
         yield self._list
         with Horizontal(id="asking"):
@@ -89,7 +89,7 @@ class SessionsScreen(Modal[Chosen | None]):
         yield self._keys
 
     def on_mount(self) -> None:
-        """Show what there is."""
+        """Show all threads."""
         self._say()
         self._look()
 
@@ -99,14 +99,14 @@ class SessionsScreen(Modal[Chosen | None]):
     # --- keys --------------------------------------------------------------------------------
 
     def on_input_changed(self, message: Input.Changed) -> None:
-        """Search while it is written."""
+        """Search while typing."""
         if message.input.id == "search":
             self._taking = False
             self._say()
             self._look()
 
     def on_option_list_option_highlighted(self) -> None:
-        """Another one is chosen: what was asked about the one before is over."""
+        """Cancel a question about another thread."""
         row = self._list.chosen
         if self._about is None or self._asking is not None:
             return
@@ -114,48 +114,48 @@ class SessionsScreen(Modal[Chosen | None]):
             self._say()
 
     def on_option_list_option_selected(self) -> None:
-        """Take what was clicked."""
+        """Open what was clicked."""
         self.action_take()
 
     def on_session_list_loaded(self) -> None:
-        """Take what was found, if that was asked for before it was found."""
+        """Open the first result if Enter was pressed before the search ended."""
         if self._taking:
             self.action_take()
 
     def action_walk(self, how: str) -> None:
-        """Move the choice while the line keeps the keyboard."""
+        """Move the highlight; the search line keeps the focus."""
         if self._asking is None:
             if self._about is not None:
                 self._say()
             self._list.walk(how)
 
     def action_take(self) -> None:
-        """Go on in what is chosen, or do what was asked for; behind a search once it is done."""
+        """Open the highlighted thread or answer the question; wait for a search under way."""
         row = self._list.chosen
         self._taking = self._asking is None and not self._list.fresh
         if self._asking is not None:
             self._answered(self._line.value)
         elif row is not None and not self._taking:
             turn = row.turn.id if row.turn else None
-            self.dismiss(Chosen(row.session.name, turn, self._anew))
+            self.dismiss(Chosen(row.session.name, turn, self._open_deleted))
 
     def action_leave(self) -> None:
-        """Take a question back, empty the search, or go back to the chat, in this order."""
+        """Cancel a question, clear the search, or close: whichever applies first."""
         if self._about is not None:
             self._say()
         elif self._search.value:
             self._search.value = ""
         else:
-            self.dismiss(Chosen(self._chat.thread.name, None, True) if self._anew else None)
+            self.dismiss(Chosen(self._chat.thread.name, None, True) if self._open_deleted else None)
 
     def action_rename(self) -> None:
-        """Ask for another name of the chosen thread."""
+        """Ask for a new name."""
         if self._asking is None and (row := self._list.chosen) is not None:
-            # A name that another program gave is offered without what no name may hold.
+            # A name from another program is offered without characters that no name may have.
             self._ask("rename", row.session, tr("New name:"), one_line(row.session.name, 80))
 
     def action_delete(self) -> None:
-        """Say what would go; asked for again, delete it."""
+        """Show what would be deleted; delete at the second press."""
         row = self._list.chosen
         if self._asking is not None or row is None:
             return
@@ -177,7 +177,7 @@ class SessionsScreen(Modal[Chosen | None]):
         self._about = item
 
     def action_export(self) -> None:
-        """Ask where to write the chosen thread to; asked for again, in the other form."""
+        """Ask where to export to; at the second press, offer the other format."""
         row = self._list.chosen
         if self._asking == "export" and self._about is not None:
             line = self._line
@@ -202,7 +202,7 @@ class SessionsScreen(Modal[Chosen | None]):
         line = self._line
         self._put(line, value)
         if what == "rename":
-            line.select_all()  # a new name is written anew, a path is changed at its end
+            line.select_all()  # a name is replaced, a path is changed at its end
         line.focus()
 
     def _put(self, line: Input, value: str) -> None:
@@ -234,7 +234,7 @@ class SessionsScreen(Modal[Chosen | None]):
         return tr("It is called {name} now.", name=name)
 
     def _delete(self, item: Session) -> str:
-        self._anew = self._anew or item.name == self._chat.thread.name
+        self._open_deleted = self._open_deleted or item.name == self._chat.thread.name
         gone = self._chat.thread.delete(item.name)
         said = [trn("Deleted {n} turn.", "Deleted {n} turns.", gone.turns)]
         if gone.marks:
@@ -258,12 +258,12 @@ class SessionsScreen(Modal[Chosen | None]):
         return tr("Written: {path}", path=path)
 
     def _warn(self, text: str) -> None:
-        """Say what is wrong and leave the question open."""
+        """Show an error and keep the question open."""
         self.add_class("-warning")
         self._keys.update(Content(clean(text)))
 
     def _say(self, text: str = "", *, warning: bool = False) -> None:
-        """Say this in the last line, by default the keys; a question that was open is over."""
+        """Show a text in the last line, by default the keys, and close the question."""
         self._asking = self._about = None
         if self.has_class("-asking"):
             self.remove_class("-asking")
@@ -281,7 +281,7 @@ class SessionsScreen(Modal[Chosen | None]):
 
 
 def _folder() -> Path:
-    """Where a file is offered to be written: where Discern was started, if that can be written to."""
+    """Return the folder to offer for an export: where Discern was started, if it is writable."""
     here = Path.cwd()
     if os.access(here, os.W_OK):
         return here

@@ -1,7 +1,7 @@
-"""The first start: which model talks, when it trains, done. `discern setup` shows it again.
+"""The first start: which model to use, when to train, a summary. `discern setup` shows it again.
 
-One page at a time; Esc goes a page back, and from the first into the chat. What was answered is written
-when the second question is, in one go; a timer only after its text was shown and agreed to.
+One page at a time; Esc goes back a page, from the first one into the chat. Answers are written together
+after the second question; a timer is installed only after its text was confirmed.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ if TYPE_CHECKING:
 
 
 class DonePage(SetupPage, can_focus=True):
-    """What was written, and the four things to do; Enter opens the chat."""
+    """A summary and the four things to do; Enter opens the chat."""
 
     class Over(Message):
-        """Into the chat."""
+        """Open the chat."""
 
     def __init__(self, written: list[str]) -> None:
         super().__init__()
         self._written = written
 
     def on_mount(self) -> None:
-        """Sum up."""
+        """Show the summary."""
         self.lead("\n".join(self._written))
         lines = [Content(tr("Four things to do:"))]
         room = labels_width(tr(name) for name, _ in LINES)
@@ -65,7 +65,7 @@ class DonePage(SetupPage, can_focus=True):
 
 
 class SetupScreen(Modal[None]):
-    """Three steps; gives back nothing: the chat reads the settings anew."""
+    """The three steps; the chat then reads the settings again."""
 
     DEFAULT_CSS = """
     SetupScreen { layout: vertical; background: $background; }
@@ -88,7 +88,7 @@ class SetupScreen(Modal[None]):
         self._head = Static("", markup=False, classes="head")
 
     def compose(self) -> ComposeResult:
-        """Lay the parts down."""
+        """Compose the widgets."""
         yield self._head
         yield Container()
 
@@ -110,7 +110,7 @@ class SetupScreen(Modal[None]):
         await box.mount(page)
 
     async def action_back(self) -> None:
-        """Go one step back; from the first, into the chat."""
+        """Go back a step; from the first, into the chat."""
         page = self._page
         if page is None or page.back():
             return
@@ -131,7 +131,7 @@ class SetupScreen(Modal[None]):
     # --- what the pages say ------------------------------------------------------------------
 
     async def on_model_page_chosen(self, message: ModelPage.Chosen) -> None:
-        """Go on to the nights, or to the download."""
+        """Go on to the schedule or the download."""
         self._pointed = message.key
         if message.pull is not None:
             await self._show(1, FetchPage(self._home, message.pull))
@@ -143,7 +143,7 @@ class SetupScreen(Modal[None]):
         await self._chose(message.path)
 
     async def on_fetch_page_left(self, message: FetchPage.Left) -> None:
-        """Back to the choice."""
+        """Return to the choice."""
         await self._show(1, self._models(message.said))
 
     async def _chose(self, path: Path | None) -> None:
@@ -151,7 +151,7 @@ class SetupScreen(Modal[None]):
         await self._show(2, NightPage(self._home, self._settings))
 
     async def on_night_page_answered(self, message: NightPage.Answered) -> None:
-        """Write it, or show the timer first."""
+        """Write the answers, or show the timer first."""
         self._when, self._time = message.when, message.at
         if message.plan is not None:
             await self._show(2, PlanPage(message.plan))
@@ -159,7 +159,7 @@ class SetupScreen(Modal[None]):
             self._write(None)
 
     def on_plan_page_agreed(self) -> None:
-        """Write it, and install the timer."""
+        """Write the answers and install the timer."""
         assert isinstance(self._page, PlanPage)
         self._write(self._page.plan)
 
@@ -190,5 +190,5 @@ class SetupScreen(Modal[None]):
         await self._show(3, DonePage(written))
 
     def on_done_page_over(self) -> None:
-        """Into the chat."""
+        """Open the chat."""
         self.dismiss()

@@ -1,1 +1,1 @@
-"""The first start: choosing a model and a night."""
+"""The pages of the first start: choosing a model and a training time."""

@@ -1,4 +1,4 @@
-"""A download in the setup: what it is, the person's yes, how far it is."""
+"""The download page: what the file is, confirmation, progress."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from tui.training.progress import bar, clock
 
 
 class FetchPage(SetupPage, can_focus=True):
-    """One file of the hub. Nothing is fetched before Enter."""
+    """Downloads one file of the hub, after Enter."""
 
     class Done(Message):
-        """The file is here."""
+        """The file was downloaded."""
 
         def __init__(self, path: Path) -> None:
             super().__init__()
             self.path = path
 
     class Left(Message):
-        """Back to the choice; `said` is why, in one sentence."""
+        """Return to the choice; `said` is the reason."""
 
         def __init__(self, said: str = "") -> None:
             super().__init__()
@@ -52,7 +52,7 @@ class FetchPage(SetupPage, can_focus=True):
         return [self._facts, self._bar]
 
     def on_mount(self) -> None:
-        """Ask the hub."""
+        """Ask the hub about the file."""
         repo, file = self._source
         self.lead(tr("Asking the hub for {file} of {repo}…", file=file, repo=repo))
         self.keys(tr("Esc back"))
@@ -60,11 +60,11 @@ class FetchPage(SetupPage, can_focus=True):
         self._fetching.look()
 
     def on_unmount(self) -> None:
-        """Whoever leaves stops it."""
+        """Stop the download."""
         self._fetching.stop()
 
     def on_looked(self, message: Looked) -> None:
-        """Show what it is, and ask."""
+        """Show the file and ask for confirmation."""
         message.stop()
         if message.offer is None:
             self.post_message(self.Left(_why(message.error)))
@@ -86,7 +86,7 @@ class FetchPage(SetupPage, can_focus=True):
         self.keys(tr("Enter fetches it") + " · " + tr("Esc back, nothing is fetched"))
 
     def on_key(self, event: events.Key) -> None:
-        """Enter is the yes."""
+        """Start the download at Enter."""
         if event.key == "enter" and self._offer is not None and not self._under_way:
             event.stop()
             self._under_way = True
@@ -97,7 +97,7 @@ class FetchPage(SetupPage, can_focus=True):
             self._fetching.fetch(self._offer)
 
     def on_advanced(self, message: Advanced) -> None:
-        """Draw how far it is."""
+        """Show progress."""
         message.stop()
         self._done = message.done
         self._draw(message.done, message.total, message.speed)
@@ -115,7 +115,7 @@ class FetchPage(SetupPage, can_focus=True):
         self._bar.update(f"\n{bar(share, 30)} {share:.0%}  {said}")
 
     def on_fetched(self, message: Fetched) -> None:
-        """Go on with it, or back with the sentence that says what broke."""
+        """Continue, or return with the error."""
         message.stop()
         if message.path is not None:
             self.post_message(self.Done(message.path))
@@ -123,7 +123,7 @@ class FetchPage(SetupPage, can_focus=True):
             self.post_message(self.Left(_why(message.error)))
 
     def back(self) -> bool:
-        """Stop, and go back to the choice."""
+        """Stop and return to the choice."""
         self._fetching.stop()
         said = ""
         if self._under_way and self._offer is not None:

@@ -1,7 +1,7 @@
-"""Fetching a model file beside a screen: asking what it is, then fetching it, in threads of their own.
+"""Downloading a model file in background threads.
 
-Threads that nobody waits for: who leaves need not wait for a slow line. One file is fetched at a time,
-so that a download that is being stopped and the next one never write the same unfinished file.
+Nobody waits for these threads, so that a page can be left on a slow connection. One file is downloaded
+at a time: a download that is being stopped and the next one must not write the same partial file.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 _ONE = threading.Lock()
 OFTEN = 0.2
-"""Seconds between two words on how far it is."""
+"""Seconds between two progress messages."""
 
 
 class Looked(Message):
-    """What the hub offers, or why it offers nothing."""
+    """What the hub offers, or an error."""
 
     def __init__(self, fetching: Fetching, offer: Offer | None, error: DiscernError | None) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Looked(Message):
 
 
 class Advanced(Message):
-    """So many bytes are here; `speed` in bytes a second, of this call alone."""
+    """Progress: bytes so far, and `speed` in bytes a second in this call."""
 
     def __init__(self, fetching: Fetching, done: int, total: int, speed: float) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Advanced(Message):
 
 
 class Fetched(Message):
-    """The file is here and whole, or why it is not."""
+    """The file is complete, or an error."""
 
     def __init__(self, fetching: Fetching, path: Path | None, error: DiscernError | None) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class Fetched(Message):
 
 
 class Fetching:
-    """One file of the hub; what happens is posted."""
+    """Downloads one file of the hub and posts what happens."""
 
     def __init__(
         self, home: Home, source: tuple[str, str], post: Callable[[Message], object]
@@ -62,15 +62,15 @@ class Fetching:
         self._said = 0.0
 
     def look(self) -> None:
-        """Ask what it is: `Looked` follows."""
+        """Ask the hub about the file; `Looked` follows."""
         self._start(self._look)
 
     def fetch(self, offer: Offer) -> None:
-        """Fetch it: `Advanced` follows again and again, and `Fetched` in the end unless stopped."""
+        """Download the file; `Advanced` follows repeatedly, then `Fetched` unless stopped."""
         self._start(lambda: self._fetch(offer))
 
     def stop(self) -> None:
-        """Stop; what was fetched stays for the next time. Nothing is posted any more."""
+        """Stop; the partial file stays for the next time, and nothing more is posted."""
         self._stopped.set()
 
     def _start(self, work: Callable[[], None]) -> None:
@@ -121,7 +121,7 @@ class Fetching:
 
 
 def _ours(error: Exception) -> DiscernError:
-    """Return the error as one with a sentence; a thread's own would end unheard."""
+    """Return an unexpected error as a DiscernError; a thread's own would go unnoticed."""
     if isinstance(error, DiscernError):
         return error
     return ModelError(

@@ -1,4 +1,4 @@
-"""The first question of the setup: which model talks."""
+"""The first question of the setup: which model to use."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class ModelPage(SetupPage):
-    """The starter, the files that are here, what can be fetched, or a path."""
+    """The starter, files on this machine, downloads, or a path."""
 
     DEFAULT_CSS = """
     ModelPage > Input {
@@ -35,7 +35,7 @@ class ModelPage(SetupPage):
     """
 
     class Chosen(Message):
-        """This one: a file (None is the starter), or a download still to be agreed to."""
+        """The choice: a file (None is the starter), or a download to be confirmed."""
 
         def __init__(
             self, key: str, path: Path | None, pull: tuple[str, str] | None = None
@@ -48,7 +48,7 @@ class ModelPage(SetupPage):
         self._home, self._settings, self._told = home, settings, said
         self._choices: dict[str, Choice] = {}
         self._wanted = row
-        """Where the cursor belongs once that row is there."""
+        """The row to highlight once it is listed."""
         self._judged: dict[Path, Compatibility | DiscernError] = {}
         self._described = row
         self._list = Choices()
@@ -60,7 +60,7 @@ class ModelPage(SetupPage):
         return [self._list, self._path]
 
     def on_mount(self) -> None:
-        """Show what is known at once, then look around."""
+        """Show what is known at once, then search for files."""
         self.lead(tr("Which model shall talk? It runs on this machine; nothing you say leaves it."))
         self._say_keys()
         self._take([Choice("starter", "starter", starter_card()["bytes"])])
@@ -148,7 +148,7 @@ class ModelPage(SetupPage):
         return tr("fits") if said.trains else tr("fits, cannot be trained")
 
     def on_choices_highlighted(self, message: Choices.Highlighted) -> None:
-        """Say more of what is under the cursor."""
+        """Describe the highlighted model."""
         message.stop()
         if message.key != self._described:
             self.say("")
@@ -198,7 +198,7 @@ class ModelPage(SetupPage):
     # --- answering ---------------------------------------------------------------------------
 
     def on_choices_chosen(self, message: Choices.Chosen) -> None:
-        """Take it, ask for a path, or say why not."""
+        """Choose the model, ask for a path, or say why it cannot be used."""
         message.stop()
         self.say("")
         item = self._choices[message.key]
@@ -214,7 +214,7 @@ class ModelPage(SetupPage):
             self.post_message(self.Chosen(message.key, None, item.pull))
 
     def on_input_submitted(self, message: Input.Submitted) -> None:
-        """Look at the file that was named."""
+        """Check the file at this path."""
         message.stop()
         if message.value.strip():
             self._check(expanded(message.value.strip()).absolute())

@@ -1,4 +1,4 @@
-"""The second question of the setup: when it trains; and what the machine's timer would be."""
+"""The second question of the setup: when to train; and the timer that would be installed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class NightPage(SetupPage):
-    """Every night while Discern is open, by the machine's timer, or only when asked."""
+    """Every night while Discern is open, by a system timer, or only when asked."""
 
     DEFAULT_CSS = """
     NightPage > .time {
@@ -40,7 +40,7 @@ class NightPage(SetupPage):
     """
 
     class Answered(Message):
-        """When, and at what time; with `plan`, the timer still to be agreed to."""
+        """The schedule and its time; `plan` is a timer to be confirmed."""
 
         def __init__(self, when: When, at: str, plan: Installation | None = None) -> None:
             super().__init__()
@@ -60,7 +60,7 @@ class NightPage(SetupPage):
         return [self._list, Horizontal(label, self._time, classes="time")]
 
     def on_mount(self) -> None:
-        """Ask; whether this machine has a timer takes a moment to see."""
+        """Show the question; detecting a timer takes a moment."""
         self.lead(tr("When shall it learn from what you mark?"))
         both = tr("↑ ↓ choose") + " · " + tr("Tab the time") + " · "
         self.keys(both + tr("Enter takes it") + " · " + tr("Esc back"))
@@ -103,24 +103,24 @@ class NightPage(SetupPage):
         self.about(told.get(key, ""))
 
     def on_choices_highlighted(self, message: Choices.Highlighted) -> None:
-        """Say more of what is under the cursor."""
+        """Describe the highlighted schedule."""
         message.stop()
         self._describe(message.key)
 
     def on_input_changed(self, message: Input.Changed) -> None:
-        """Show the time where it is said."""
+        """Show the time in the description."""
         message.stop()
         if self._list.is_mounted:
             self._draw()
 
     def on_input_submitted(self, message: Input.Submitted) -> None:
-        """Back to the list, if it is a time."""
+        """Return to the list if the time is valid."""
         message.stop()
         if self._settings_then() is not None:
             self._list.focus()
 
     def on_choices_chosen(self, message: Choices.Chosen) -> None:
-        """Answer; a timer is shown before."""
+        """Answer; a timer is shown first."""
         message.stop()
         settings = self._settings_then()
         if settings is None:
@@ -156,7 +156,7 @@ class NightPage(SetupPage):
 
 
 class PlanPage(SetupPage, can_focus=True):
-    """What the machine's timer would be; Enter is the yes."""
+    """The system timer; Enter installs it."""
 
     DEFAULT_CSS = """
     PlanPage > VerticalScroll { height: auto; max-height: 13; background: $panel; padding: 0 1; }
@@ -164,7 +164,7 @@ class PlanPage(SetupPage, can_focus=True):
     """
 
     class Agreed(Message):
-        """Install it."""
+        """Install the timer."""
 
     def __init__(self, plan: Installation) -> None:
         super().__init__()
@@ -176,7 +176,7 @@ class PlanPage(SetupPage, can_focus=True):
         return [self._text]
 
     def on_mount(self) -> None:
-        """Show it."""
+        """Show the timer."""
         self.lead(tr("This is what would be written for you ({kind}):", kind=self.plan.kind))
         self.about(
             tr("Every hour it looks whether a night is due. `discern night uninstall` removes it.")
@@ -185,7 +185,7 @@ class PlanPage(SetupPage, can_focus=True):
         self.focus()
 
     def on_key(self, event: events.Key) -> None:
-        """Agree, or read on."""
+        """Confirm at Enter, or scroll."""
         if event.key == "enter":
             event.stop()
             self.say(tr("Installing…"), quiet=True)

@@ -1,7 +1,7 @@
-"""What the first start asks, what may be answered, and what an answer writes.
+"""The questions of the first start, their possible answers, and what an answer writes.
 
-A person's own `config.toml` is the sign that it was answered: whoever leaves the questions gets a file
-of one comment, and is not asked again. Nothing here draws; nothing here talks to the network.
+A `config.toml` of the user's own means that they were answered; if they are skipped, a file with a
+comment is written, so that they are not asked again. Nothing here draws or uses the network.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from agent.models.compatibility import Compatibility
 
 MOST = 100
-"""Files of this machine that are offered at most, ours first; a path names any other."""
+"""Local files that are offered at most, Discern's own first."""
 
 When = Literal["open", "timer", "asked"]
 
@@ -44,7 +44,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What was answered; a model of None is the starter."""
+    """The answers; a model of None is the starter."""
 
     model: Path | None
     when: When
@@ -52,12 +52,12 @@ class Answers:
 
 
 def is_first_start(home: Home) -> bool:
-    """Whether nobody has answered yet, nor written a file of their own."""
+    """Return whether the questions were neither answered nor skipped."""
     return not home.settings_file.exists()
 
 
 def choices(home: Home) -> list[Choice]:
-    """Return what may talk: the starter, the files that are here, what can be fetched, a path."""
+    """Return the models to choose from: the starter, local files, downloads, a path."""
     from agent.models.models import find_models
 
     found = find_models(home)
@@ -70,7 +70,7 @@ def choices(home: Home) -> list[Choice]:
 
 
 def _downloads(have: Set[str]) -> Iterator[Choice]:
-    """Return what can be downloaded and is not among `have`, names in lower case."""
+    """Return downloads that are not among `have`, names in lower case."""
     from agent.models.models import BYTES, ROOM, advised, free_memory, known_models
 
     free = free_memory()
@@ -90,7 +90,7 @@ def _downloads(have: Set[str]) -> Iterator[Choice]:
 
 @cache
 def starter_card() -> dict[str, int]:
-    """Return what the starter's card says of it: bytes, parameters and facts it knows."""
+    """Return bytes, parameters and number of facts from the starter's card."""
     from agent.models.serving import STARTER
 
     card = json.loads(STARTER.with_name("card.json").read_text(encoding="utf-8"))
@@ -102,7 +102,7 @@ def starter_card() -> dict[str, int]:
 
 
 def judge(path: Path, settings: Settings) -> Compatibility:
-    """Return what a file is good for here; takes some seconds the first time.
+    """Return how well a file can be used here; takes some seconds the first time.
 
     Raises:
         ModelError: it cannot be served.
@@ -121,10 +121,10 @@ def _card() -> int:
 
 
 def write(home: Home, answers: Answers) -> dict[str, dict[str, str | bool]]:
-    """Write the answers into the person's own file, all at once; returns what was written.
+    """Write the answers into the user's settings file at once; return what was written.
 
     Raises:
-        SettingsError: the time is none; nothing is written.
+        SettingsError: the time is invalid; nothing is written.
         HomeError: the file cannot be written.
     """
     values: dict[str, dict[str, str | bool]] = {
@@ -136,15 +136,15 @@ def write(home: Home, answers: Answers) -> dict[str, dict[str, str | bool]]:
 
 
 def leave(home: Home) -> None:
-    """Note that the questions were left, so that they are not asked again."""
+    """Record that the questions were skipped, so that they are not asked again."""
     if is_first_start(home):
         write_settings(home, {})
 
 
 def with_time(home: Home, time: str) -> Settings:
-    """Return the settings as they would be with nights at this time.
+    """Return the settings with nights at this time.
 
     Raises:
-        SettingsError: the time is none.
+        SettingsError: the time is invalid.
     """
     return read_settings(home, {"night": {"time": time, "enabled": True}})

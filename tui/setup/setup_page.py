@@ -1,6 +1,6 @@
-"""One page of the setup: a question, what can be answered, a word on it, and the keys.
+"""The base of a setup page: a question, its answers, a description, and the keys.
 
-A page says what was answered by a message and knows nothing of the page before or after it.
+A page posts its answer and knows nothing of the pages before and after it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tui.terminal.sanitize import clean
 
 
 class SetupPage(Vertical):
-    """The lead above, `parts()` in the middle, a word on what is chosen, an error, the keys."""
+    """A lead, `parts()`, a description of the highlighted answer, an error, the keys."""
 
     DEFAULT_CSS = """
     SetupPage {
@@ -40,7 +40,7 @@ class SetupPage(Vertical):
         self._error.display = False
 
     def compose(self) -> ComposeResult:
-        """Lay the parts down."""
+        """Compose the widgets."""
         yield self._lead
         yield from self.parts()
         yield self._about
@@ -48,23 +48,23 @@ class SetupPage(Vertical):
         yield self._keys
 
     def parts(self) -> list[Widget]:
-        """Return what is answered with."""
+        """Return the widgets of the answers."""
         return []
 
     def lead(self, text: str | Content) -> None:
-        """Ask."""
+        """Set the lead."""
         self._lead.update(text if isinstance(text, Content) else Content(clean(text)))
 
     def about(self, text: str | Content) -> None:
-        """Say what is under the cursor."""
+        """Set the description."""
         self._about.update(text if isinstance(text, Content) else Content(clean(text)))
 
     def keys(self, text: str) -> None:
-        """Say what keys do."""
+        """Set the line of keys."""
         self._keys.update(Content(clean(text)))
 
     def say(self, text: str, *, quiet: bool = False) -> None:
-        """Say what went wrong (or, quietly, what goes on); "" takes it away."""
+        """Show an error or, quietly, a status; "" removes it."""
         text = text[:1].upper() + text[1:]
         if text and not quiet:
             text = f"! {text}"
@@ -74,5 +74,5 @@ class SetupPage(Vertical):
         self._about.display = quiet or not text
 
     def back(self) -> bool:
-        """Take one step back within the page; whether there was one."""
+        """Go back a step within the page; return whether there was one."""
         return False

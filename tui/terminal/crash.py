@@ -1,6 +1,7 @@
-"""What is left when the application breaks in a way that nobody foresaw: a sentence, and a file.
+"""The message and the file that are left after an unexpected error.
 
-The file holds where it broke and nothing that was said or read: no values, no message of the error.
+The file has the traceback's places only: no values, and no message of the error, which could quote a
+chat.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ FILE = "crash.txt"
 
 
 def write_crash_file(home: Home, error: BaseException) -> Path | None:
-    """Write where `error` came from into the home's state folder; return the file, None without one."""
+    """Write where `error` was raised into the state folder; return the file, None if it failed."""
     path = home.state / FILE
     frames = "".join(traceback.format_tb(error.__traceback__))
     try:
@@ -27,13 +28,13 @@ def write_crash_file(home: Home, error: BaseException) -> Path | None:
 
 
 def origin(error: BaseException) -> tuple[str, str, int]:
-    """Return the kind of an error, and the file and the line in which it arose."""
+    """Return the class of an error, and the file and line where it was raised."""
     frame = next(reversed(traceback.extract_tb(error.__traceback__)), None)
     return type(error).__name__, frame.filename if frame else "", (frame and frame.lineno) or 0
 
 
 def crash_message(home: Home, error: BaseException) -> str:
-    """Keep where `error` came from, and return the sentence to leave with."""
+    """Write the crash file and return the message to exit with."""
     kind = type(error).__name__
     if (path := write_crash_file(home, error)) is None:
         return tr("discern: something broke ({kind}); all that was said is kept.", kind=kind)

@@ -1,9 +1,9 @@
-"""A draft in the person's own editor: $VISUAL, else $EDITOR, else the first usual one found.
+"""Editing a draft in the user's editor: $VISUAL, $EDITOR, or the first common one that is found.
 
-The draft is in a private file of the home while it is edited. Nothing is lost: where the editor is
-missing or ends badly, the draft is what it was, and a text that could not be read back stays in its
-file, named. The file's folder is locked by the chat and by the editor, so that the next chat finds what
-a killed one left (`left_drafts`).
+While it is edited the draft is in a private file of the home. If the editor is missing or fails the
+draft is unchanged; a text that cannot be read back stays in its file, which is named. The chat and the
+editor lock the file's folder, so that the next chat finds the drafts of one that was killed
+(`left_drafts`).
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ def editor(environment: Mapping[str, str] = os.environ) -> list[str]:
 
 
 def edited(draft: str, command: list[str], drafts: Path) -> str:
-    """Let a person edit the draft with `command` and return what came of it. Blocks till it ends.
+    """Edit the draft with `command` and return the new text; blocks until the editor ends.
 
-    The file is in a folder of its own inside `drafts`, which is made if need be.
+    The file is in a new folder inside `drafts`, which is created if needed.
 
     Raises:
         SettingsError: the editor cannot be started or ended with an error, or left no text behind.
@@ -87,7 +87,7 @@ def edited(draft: str, command: list[str], drafts: Path) -> str:
             raise _unwritten(drafts, error) from error
         try:
             call = [*command, str(path)]
-            # The editor holds the lock, too: it may outlive the chat.
+            # The editor holds the lock too: it may outlive the chat.
             code = subprocess.run(
                 call, check=False, umask=user_umask(), pass_fds=[] if lock is None else [lock]
             ).returncode
@@ -131,10 +131,10 @@ def edited(draft: str, command: list[str], drafts: Path) -> str:
 
 
 def left_drafts(home: Home) -> Iterator[str]:
-    """Yield the text of each draft that a killed chat left, and remove it once the next is asked for.
+    """Yield the text of each draft that a killed chat left, and remove it when the next is asked for.
 
-    What cannot be read stays where it is; so do what an editor still has open and what a link out of
-    the home leads to.
+    A draft stays if it cannot be read, if an editor still has it open, or if it is a link out of the
+    home.
     """
     for path in sorted(home.drafts.glob(f"*/{NAME}")):
         folder = path.parent
@@ -151,10 +151,10 @@ def left_drafts(home: Home) -> Iterator[str]:
 
 
 def _locked(folder: Path) -> int | None:
-    """Lock a folder; None where the file system has no locks.
+    """Lock a folder; return None where the file system has no locks.
 
     Raises:
-        OSError: it is no folder; BlockingIOError when another process has the lock.
+        OSError: it is no folder; BlockingIOError if another process has the lock.
     """
     lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
@@ -169,7 +169,7 @@ def _locked(folder: Path) -> int | None:
 
 
 def _still(path: Path, draft: str) -> bool:
-    """Whether nothing else than the draft is there."""
+    """Return whether the folder has the draft and nothing else."""
     try:
         return read_text(path) == draft
     except FileNotFoundError:

@@ -1,13 +1,12 @@
-"""Keys act in the order in which they were pressed, also when they arrive in one read.
+"""Keeps keys in the order in which they were pressed, also when they arrive in one read.
 
-Textual hands a key to the focused widget and takes the next one at once. A printable key is done there,
+Textual hands a key to the focused widget and takes the next one at once. A printable key acts there,
 while one with a binding (Backspace, an arrow, Tab) first travels up through every parent to the
-application: the printable ones behind it overtake it.
+application, so that printable ones behind it overtake it.
 
-Here a field does the keys of its own at once, in the order of its queue. Any other input waits until
-the keys before it are done: a widget stopped them, the application received them back, or what they
-were on their way to is gone. Nothing waits for ever: a key that takes longer than `PATIENCE` is
-overtaken by the next one, so that the way out stays open.
+Here a field acts on its own keys at once, in the order of its queue. Any other input waits until the
+keys before it are done: a widget stopped them, they came back to the application, or their target is
+gone. A key that takes longer than `PATIENCE` is overtaken, so that quitting always works.
 """
 
 from __future__ import annotations
@@ -29,40 +28,40 @@ from tui.terminal.textual_patches.dispatch import bound_in, bubbles, has_priorit
 Input = InputEvent | Paste
 FIELDS = (Line, TextArea)
 PATIENCE = 3.0
-"""Seconds for which a key keeps the inputs behind it waiting at most."""
+"""Seconds for which inputs wait for a key at most."""
 
 
 class InputOrder:
-    """What came from keyboard, mouse and clipboard and is still to be handed on or done."""
+    """Inputs of keyboard, mouse and clipboard that are waiting or being handled."""
 
     def __init__(self, app: App[int], dispatch: Callable[[Input], Awaitable[None]]) -> None:
-        """`dispatch` is called in the application's own task with one input after another."""
+        """`dispatch` is called in the application's task with one input after the other."""
         self._app, self._dispatch = app, dispatch
         self._waiting: deque[Input] = deque()
         self._under_way: list[Key] = []
         self._field: Widget | None = None
-        """The field that all keys under way are meant for, if there is one."""
+        """The field that all keys under way go to, if there is one."""
         self._since = 0.0
 
     @property
     def idle(self) -> bool:
-        """Whether every input was handed on and every key is done."""
+        """Whether no input is waiting and every key is done."""
         return not self._under_way and not self._waiting
 
     async def take(self, event: Input) -> None:
-        """Hand an input on once it may be."""
+        """Queue an input and dispatch it when it may be."""
         self._waiting.append(event)
         await self._go_on()
 
     def done(self, event: Message) -> None:
-        """Note that nothing more happens to a key."""
+        """Note that a key is done."""
         if any(event is key for key in self._under_way):
             self._under_way = [key for key in self._under_way if key is not event]
             if self._waiting and not self._under_way:
                 self._app.call_later(self._go_on)
 
     def dispatched(self, pump: MessagePump, event: Message) -> None:
-        """Notice whether a key ended at `pump`, a widget or screen that has just dealt with it."""
+        """Note whether a key ended at `pump`, which has just handled it."""
         if isinstance(event, Key) and not bubbles(pump, event):
             self.done(event)
 
@@ -87,7 +86,7 @@ class InputOrder:
                 self.done(event)
 
     def _field_of(self, event: Input) -> Widget | None:
-        """Return the field that will do a key by itself, if one has the keyboard."""
+        """Return the focused field if it will act on a key itself."""
         field = self._app.focused if self._app.screen_stack else None
         if not isinstance(event, Key) or not isinstance(field, FIELDS):
             return None

@@ -1,8 +1,8 @@
-"""The last gate before the terminal: nothing that a widget draws can act on it, whatever it holds.
+"""The last filter before the terminal: no drawn text can act on it.
 
-Most widgets show text that `tui.terminal.sanitize.clean` made safe. A field shows what is written
-in it, which must stay as it is; so each line is looked through once more as it is drawn, and what
-could act or hide is drawn as blanks of its width.
+Most widgets show text that `tui.terminal.sanitize.clean` made safe. A field shows text as it was typed,
+so each line is checked again when it is drawn, and unsafe characters are drawn as blanks of the same
+width.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from tui.terminal.sanitize import ACTS
 
 
 class UnsafeTextFilter(LineFilter):
-    """Blanks what could act on the terminal."""
+    """Blanks characters that could act on the terminal."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
-        """Return the segments of a line, as wide as they were."""
+        """Return the segments of a line at the same width."""
         if all(text.isascii() and text.isprintable() for text, _style, _control in segments):
             return segments
         return [

@@ -1,22 +1,22 @@
-"""What is pasted stays text: an escape character within it must never be read as a key.
+"""Keeps pasted text from being read as keys.
 
-Textual's reader of the terminal takes an escape sequence that it does not know apart into keys, within
-a paste, too: a clipboard could press Ctrl+Q, or Enter behind a command. So each ESC of a paste is held
-as another character (`tui/terminal/escape_stand_ins.py`) before the reader sees it, and given back
-behind it. A clipboard that holds the end of a paste itself is the terminal's to refuse.
+Textual's parser splits an escape sequence that it does not know into keys, within a paste too: a
+clipboard could press Ctrl+Q, or Enter behind a command. So each ESC of a paste is replaced before
+parsing (`tui/terminal/escape_stand_ins.py`) and restored afterwards. A clipboard that contains the end
+of a paste itself is for the terminal to refuse.
 
 Source: xterm's bracketed paste.
 """
 
 from __future__ import annotations
 
-from tui.terminal.escape_stand_ins import hold_keys, restored
+from tui.terminal.escape_stand_ins import replace_escapes, restored
 
 BEGIN, END = "\x1b[200~", "\x1b[201~"
 
 
 class PasteGate:
-    """What the terminal sends, piece by piece, with the pastes in it made harmless."""
+    """Makes pastes harmless in what the terminal sends, piece by piece."""
 
     def __init__(self) -> None:
         self._inside = False
@@ -24,7 +24,7 @@ class PasteGate:
         self._seen = ""
 
     def feed(self, data: str) -> str:
-        """Return what may be read now; within a paste what may be half its end waits for the rest."""
+        """Return what may be parsed now; what may be half the end of a paste waits."""
         text, self._held, out = self._held + data, "", ""
         while text:
             if self._inside:
@@ -32,10 +32,10 @@ class PasteGate:
                 if not ended:
                     kept = _half(before)
                     before, self._held = before[: len(before) - kept], before[len(before) - kept :]
-                out += hold_keys(before) + ended
+                out += replace_escapes(before) + ended
                 self._inside = not ended
                 continue
-            # The beginning is never held back, or Esc would be late: it is known by what came before.
+            # The beginning is never held back, or Esc would be late; `_seen` has what came before.
             at = (self._seen + text).find(BEGIN)
             if at < 0:
                 self._seen = (self._seen + text)[1 - len(BEGIN) :]
@@ -47,14 +47,13 @@ class PasteGate:
 
 
 def _half(text: str) -> int:
-    """How many characters at the end of the text may begin the end of a paste."""
+    """Return how many characters at the end of the text may begin the end of a paste."""
     return next((n for n in range(len(END) - 1, 0, -1) if text.endswith(END[:n])), 0)
 
 
 def pasted(text: str) -> str:
-    """Return what was pasted.
+    """Return a pasted text with its line ends and escape characters restored.
 
-    Terminals send its line ends as carriage returns, so those that it had itself cannot be told
-    from them.
+    Terminals send line ends as carriage returns, so those that the text had itself are lost.
     """
     return restored(text.replace("\r\n", "\n").replace("\r", "\n"))

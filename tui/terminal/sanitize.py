@@ -1,12 +1,12 @@
-"""The gate through which all untrusted text passes before it is shown, and never before it is kept.
+"""Sanitizes untrusted text before it is shown; stored text stays as it is.
 
-Text of the model, the memory and of files may hold anything. What leaves here has no escape sequence,
-no control character but newline and tab, nothing invisible and nothing that turns the direction of
-writing; the rest is untouched. Markup is no matter of this room: whoever shows text keeps it off.
+Text of the model, the memory and of files may contain anything. Sanitized text has no escape sequence,
+no control character but newline and tab, no invisible character and none that changes the direction of
+writing. Markup is not handled here: callers show text without it.
 
-`clean` takes a whole text, `StreamCleaner` one that arrives in pieces: however the pieces are cut, the
-joined result is that of the whole. A sequence that is opened and never closed swallows at most
-`LONGEST_SEQUENCE` characters and never a newline, so nothing can hide the rest of a reply.
+`clean` takes a whole text, `StreamCleaner` one that arrives in pieces; the result does not depend on
+how it is cut. A sequence that is never closed removes at most `LONGEST_SEQUENCE` characters and never a
+newline, so it cannot hide the rest of a reply.
 
 Source of the sequences: ECMA-48, sections 5.4 (CSI) and 5.6 (strings).
 """
@@ -46,7 +46,7 @@ _REMOVED = re.compile(
 
 
 def clean(text: str) -> str:
-    """Return `text` without anything that could act on the terminal or hide from the eye."""
+    """Return `text` without anything that acts on the terminal or is invisible."""
     if not _SUSPECT.search(text):
         return text
     return _REMOVED.sub(_replacement, text)
@@ -57,13 +57,13 @@ def _replacement(match: re.Match[str]) -> str:
 
 
 class StreamCleaner:
-    """`clean` for text that arrives in pieces; what may be half a sequence waits for the rest."""
+    """`clean` for text that arrives in pieces; half a sequence waits for the rest."""
 
     def __init__(self) -> None:
         self._held = ""
 
     def feed(self, piece: str) -> str:
-        """Take a piece and return what can be shown by now."""
+        """Add a piece; return what can be shown."""
         text = self._held + piece
         self._held = ""
         if not _SUSPECT.search(text):
@@ -76,32 +76,32 @@ class StreamCleaner:
         return _REMOVED.sub(_replacement, text)
 
     def finish(self) -> str:
-        """Return what was held back; the stream has ended."""
+        """End the stream; return what was held back."""
         held, self._held = self._held, ""
         return clean(held)
 
 
 def _may_go_on(text: str, end: int) -> bool:
-    """Whether an unclosed sequence that ends here may still grow (an ESC may begin its close)."""
+    """Return whether an unclosed sequence may still grow (an ESC may begin its end)."""
     return end == len(text) or text[end:] == "\x1b"
 
 
 def padded(text: str, width: int) -> str:
-    """Return the text filled to `width` columns of the terminal; a longer one as it is."""
+    """Return the text padded to `width` columns; a longer one is unchanged."""
     from rich.cells import cell_len
 
     return text + " " * (width - cell_len(text))
 
 
 def labels_width(names: Iterable[str]) -> int:
-    """Return the columns of a row of labels: two blanks after the longest, 8 at least."""
+    """Return the width of a column of labels: two blanks after the longest, at least 8."""
     from rich.cells import cell_len
 
     return max(8, *(cell_len(name) + 2 for name in names))
 
 
 def turns_column(turns: int) -> str:
-    """Return "12 turns" as a column of a list, the numbers and the words each under each other."""
+    """Return "12 turns" as a column, numbers and words aligned."""
     from rich.cells import cell_len
 
     said = [trn("{n} turn", "{n} turns", count).partition(" ") for count in (turns, 1, 2, 5)]
@@ -110,7 +110,7 @@ def turns_column(turns: int) -> str:
 
 
 def one_line(text: str, width: int = 0) -> str:
-    """Return the text cleaned, on one line and cut to `width` columns of the terminal (0: uncut)."""
+    """Return the text sanitized, on one line and cut to `width` columns (0: uncut)."""
     line = " ".join(clean(text[: 40 * width] if width else text).split())
     if not width:
         return line

@@ -1,8 +1,7 @@
-"""SIGTERM and SIGHUP end a verb as Ctrl-C does: what is open is closed, and the exit code is 128 + n.
+"""SIGTERM and SIGHUP end a command as Ctrl-C does: resources are closed, the exit code is 128 + n.
 
-SIGHUP says that the terminal is gone; nothing is written to it from then on. A signal that the caller
-had ignored (`nohup`) stays ignored. A second one while things are put away is left out, unless it comes
-so late that the first was not heeded.
+After SIGHUP nothing is written to the terminal, which is gone. A signal that the caller had ignored
+(`nohup`) stays ignored. A second one during clean-up is ignored for `GRACE` seconds.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from contextlib import contextmanager, suppress
 
 ENDING = (signal.SIGTERM, signal.SIGHUP) if hasattr(signal, "SIGHUP") else (signal.SIGTERM,)
 GRACE = 5.0
-"""Seconds after the first signal within which another is the same wish."""
+"""Seconds after a signal within which another is ignored."""
 
 
 class Terminated(SystemExit):
-    """The process was told to end; raised in the main thread so that all that is open is closed."""
+    """The process was told to end; raised in the main thread, so that resources are closed."""
 
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)
@@ -51,7 +50,7 @@ def raise_on_signals() -> None:
 
 @contextmanager
 def on_signals(act: Callable[[int], None], *more: int) -> Iterator[None]:
-    """Call `act` with the number at SIGTERM, SIGHUP and `more`; only the main thread hears them."""
+    """Call `act` with the number at SIGTERM, SIGHUP and `more`; only in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -71,7 +70,7 @@ def on_signals(act: Callable[[int], None], *more: int) -> Iterator[None]:
 
 
 def forget_terminal() -> None:
-    """Let what is still written to a terminal go nowhere: it is gone, and writing would fail."""
+    """Redirect writes to the terminal to the null device: it is gone, and they would fail."""
     with suppress(OSError):
         nowhere = os.open(os.devnull, os.O_RDWR)
         for descriptor in (1, 2):

@@ -1,7 +1,7 @@
-"""The two themes of Discern: quiet greys and one accent, the amber of the mark ◆.
+"""The two themes of Discern: greys and one accent, the amber of the mark ◆.
 
-Text on its background has a contrast of at least 4.5 (WCAG AA), muted text included. Under another
-theme of Textual the colours of ours that it lacks are mixed from its own.
+Text has a contrast of at least 4.5 (WCAG AA), muted text included. Our colours that another Textual
+theme lacks are mixed from its own.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ THEMES: dict[str, Theme] = {theme.name: theme for theme in (DARK, LIGHT)} | BUIL
 
 
 def own_colours(theme: Theme) -> dict[str, str]:
-    """Return the colours that our styles name and a foreign theme may lack."""
+    """Return the colours that our styles use and another theme may lack."""
     made = theme.to_color_system().generate()
     try:
         ground, ink = Color.parse(made["background"]), Color.parse(made["foreground"])

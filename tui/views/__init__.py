@@ -1,1 +1,1 @@
-"""Renderings of reports, differences and sessions."""
+"""Rendering of reports, differences, sessions and errors as text."""

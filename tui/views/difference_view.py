@@ -1,4 +1,4 @@
-"""One difference in full: where it stands, what was said, the contrast, what a training made of it."""
+"""A difference in full: status, turn, contrast, and the effect of a training."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from tui.training.training_effects import TrainingEffect
 
 ROOM = 10
-"""Columns of a row's name at least; the two longest may ask for more."""
+"""Least width of a row's name."""
 
 
 def details(
     item: Difference, retained: frozenset[str], change: TrainingEffect | None
 ) -> Iterator[str]:
     """Yield the lines of a difference; `change` is what the latest training found about it."""
-    stands = mark_status(item, retained)
+    status = mark_status(item, retained)
     facts = (
         item.id[:8],
         tr(item.moment),
@@ -35,7 +35,7 @@ def details(
         item.pinned and tr("pinned"),
     )
     yield " · ".join(fact for fact in facts if fact)
-    yield f"{stands.sign} {tr(stands.meaning)}"
+    yield f"{status.sign} {tr(status.meaning)}"
     if item.superseded_by:
         newer = item.superseded_by[:8]
         yield tr("superseded by {newer}: neither recalled nor trained", newer=newer)
@@ -55,7 +55,7 @@ def details(
 
 
 def _change(change: TrainingEffect) -> Iterator[str]:
-    """Return what it changed: the reply without the adapter and with it, as the gate measured them."""
+    """Return the replies without and with the adapter, as the gate measured them."""
     lesson, at = change.fate, f"{change.at.astimezone():%Y-%m-%d %H:%M}"
     if change.published and change.adapter:
         yield tr("What it changed, in adapter {id} of {at}:", id=change.adapter[:8], at=at)

@@ -1,8 +1,7 @@
-"""A report as a person reads it on the screen: the verdict, then what they ask next, in colour.
+"""A training report as coloured lines: the verdict, then details.
 
-Pure: a report, a width and the colours in, lines out. A sign says by its shape what its colour does.
-On the command line it is the same (`tui/cli/print_report.py`); as a page it is
-`trainer/report/page.py`.
+Pure functions of a report, a width and the colours. Signs carry the same meaning as colours.
+`tui/cli/print_report.py` prints it; `trainer/report/page.py` is the HTML page.
 """
 
 from __future__ import annotations
@@ -107,7 +106,7 @@ def _fates(report: Report, width: int, colours: Colours) -> Iterator[Content]:
     if not report.fates:
         return
     yield _heading(tr("What was marked"), colours)
-    # A question that was asked in its talk and alone, with one outcome, is one thing to a person.
+    # A question asked in its thread and alone, with one outcome, is shown once.
     times = Counter(report.fates)
     for number, (fate, count) in enumerate(times.items()):
         if number:

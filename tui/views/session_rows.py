@@ -1,6 +1,6 @@
-"""How a session looks: its entry in the list, the end of its talk, and found words lit in both.
+"""Sessions as text: rows of the list, the end of a thread, search words highlighted in both.
 
-Pure but for the language in force: what goes in are sessions, turns and the colours of the theme.
+Pure functions of sessions, turns, the theme's colours and the language.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from memory.journal.threads import Session
 
 LONGEST = 4000
-"""Characters of a message that are shown of the end of a talk."""
+"""Characters of a message that the end of a thread shows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One entry of the list: a thread, or a turn of it that was found."""
+    """A row of the list: a thread, or a turn that was found."""
 
     session: Session
     turn: Turn | None = None
@@ -37,9 +37,9 @@ class Row:
 def entry(
     row: Row, words: Sequence[str], width: int, colours: Mapping[str, str], *, here: bool
 ) -> Content:
-    """Return a row as two lines of so many columns: who and when, what and how much.
+    """Return a row as two lines: name and time, then text and counts.
 
-    `here`: it is the thread that is open. A thread tells how it began; a found turn what was found.
+    `here` is set for the open thread. A thread shows its first message; a result, the match.
     """
     # Not the muted grey: this one is legible on the ground of the chosen row, too.
     muted, found = colours["secondary"], f"bold {colours['accent']}"
@@ -71,7 +71,7 @@ def end_of_talk(
     words: Sequence[str],
     colours: Mapping[str, str],
 ) -> Content:
-    """Return turns with their marks, as one reads them."""
+    """Return turns with their marks as text."""
     plain, muted, found = colours["foreground"], colours["muted"], f"bold {colours['accent']}"
     parts: list[Content] = []
     for turn in turns:
@@ -90,7 +90,7 @@ def end_of_talk(
 
 
 def around(text: str, words: Sequence[str], width: int) -> str:
-    """Return one line of so many columns of a text, with the first of these words in it."""
+    """Return one line of a text around the first of these words."""
     line = " ".join(clean(text).split())
     found = _any_of(words)
     match = found.search(line) if found is not None else None
@@ -100,7 +100,7 @@ def around(text: str, words: Sequence[str], width: int) -> str:
 
 
 def lit(text: str, words: Sequence[str], style: str, found_style: str) -> Content:
-    """Return a text in one style, and these words of it in another."""
+    """Return a text in a style, with these words in another."""
     found = _any_of(words)
     parts: list[tuple[str, str]] = []
     end = 0

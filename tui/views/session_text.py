@@ -1,4 +1,4 @@
-"""What is said of a session: when its last word was, and what deleting it takes and leaves."""
+"""Sentences about a session: its time, and what deleting it removes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from memory.i18n.i18n import tr, trn
 
 
 def moment(at: datetime, today: datetime | None = None) -> str:
-    """Return when something was said; `today` is now unless a test says otherwise."""
+    """Return when something was said; tests pass `today`."""
     now = (today or datetime.now(at.tzinfo)).astimezone()
     local = at.astimezone()
     days = (now.date() - local.date()).days
@@ -29,7 +29,7 @@ def _month(number: int) -> str:
 
 
 def what_goes(name: str, turns: int, marks: int) -> str:
-    """Return the sentence that says what deleting a session takes away and what it leaves."""
+    """Return what deleting a session removes and what it keeps."""
     goes = trn("{name}: {n} turn goes for good", "{name}: {n} turns go for good", turns, name=name)
     if not marks:
         return tr("{goes}; nothing there is marked.", goes=goes)

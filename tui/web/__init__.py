@@ -1,1 +1,1 @@
-"""The chat in a browser on this machine: who may come in, the pages, an application for each tab."""
+"""The chat in a browser on this machine: authentication, pages, an application for each tab."""

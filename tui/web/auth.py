@@ -1,14 +1,13 @@
-"""Who may come in: this machine's browser, by a key that is new at each start.
+"""Authentication: a key in the address that is new at each start.
 
-The key stands in the address once; it becomes a cookie that scripts cannot read and other sites cannot
-use, and the address is shown without it. Everything without key or cookie is refused, the fonts too.
-A browser that is opened for the person gets a key of its own that works one time: it stands on that
-browser's command line, which every user of the machine can read.
+The key is in the address once; it becomes a cookie that scripts cannot read and other sites cannot use,
+and the address is shown without it. Requests with neither are refused, for fonts too. A browser that
+Discern opens gets a key of its own that works once, because every user of the machine can read that
+browser's command line.
 
-`Host` is checked so that no name of somebody else's can be made to mean this machine (DNS rebinding),
-`Origin` so that no page of another site, or of another port, speaks through the person's browser. The
-browser may load nothing from anywhere else (Content-Security-Policy). What this does not keep out is
-whoever can read this user's processes or files.
+`Host` is checked against DNS rebinding, `Origin` against pages of other sites and ports. The browser
+may load nothing from elsewhere (Content-Security-Policy). This does not protect against somebody who
+can read this user's processes or files.
 
 Sources: RFC 6265bis (cookies), RFC 6455 section 10.2 (Origin), CSP level 3.
 """
@@ -27,7 +26,7 @@ ADDRESS = "127.0.0.1"
 
 
 class Authenticator:
-    """The key of one server, and the checks of every request to it."""
+    """The key of one server, and the checks of every request."""
 
     def __init__(self, port: int) -> None:
         self.hosts = (f"{ADDRESS}:{port}", f"localhost:{port}")
@@ -35,17 +34,17 @@ class Authenticator:
         self._once = ""
         self._used: set[str] = set()
         self._session = secrets.token_urlsafe(32)
-        # Cookies know no ports: two servers of one person must not take each other's.
+        # Cookies ignore ports: two servers of one user need different names.
         self._cookie = f"discern-{port}"
         self.url = f"http://{self.hosts[0]}/?key={self._key}"
 
     def once(self) -> str:
-        """Return an address that lets one browser in, one time."""
+        """Return an address that logs one browser in, once."""
         self._once = secrets.token_urlsafe(32)
         return f"http://{self.hosts[0]}/?key={self._once}"
 
     def refusal(self, request: web.Request) -> str | None:
-        """Return why a request is refused, in a sentence; None when it may come in."""
+        """Return why a request is refused; None if it is allowed."""
         if request.headers.getall("Host", []) not in [[host] for host in self.hosts]:
             return "this address is not the one that `discern web` printed"
         origins = request.headers.getall("Origin", [])
@@ -71,11 +70,11 @@ class Authenticator:
 
     @staticmethod
     def is_login(request: web.Request) -> bool:
-        """Whether this is the first request, with the key in its address."""
+        """Return whether a request has the key in its address."""
         return request.path == "/" and "key" in request.query
 
     def log_in(self, request: web.Request) -> web.Response:
-        """Return the answer to the first request: the cookie, and the address without the key."""
+        """Return the response to a login: the cookie, and a redirect to the address without the key."""
         if self._once and _same(request.query["key"], self._once):
             self._used.add(self._once)
             self._once = ""
@@ -85,7 +84,7 @@ class Authenticator:
 
     @property
     def guard(self) -> Middleware:
-        """The middleware that stands before everything."""
+        """Check every request; an aiohttp middleware."""
 
         @web.middleware
         async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -96,8 +95,8 @@ class Authenticator:
         return guard
 
     async def harden(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Add what keeps the browser to this server; for `on_response_prepare`."""
-        # Not `request.host`: where there is none, it asks a name server for this machine's name.
+        """Add security headers; for `on_response_prepare`."""
+        # Not `request.host`: without a header it resolves this machine's name.
         host = request.headers.get("Host", "")
         socket = f"ws://{host}" if host in self.hosts else "'none'"
         response.headers.update(
@@ -118,6 +117,6 @@ class Authenticator:
 
 
 def _same(given: str | None, wanted: str) -> bool:
-    """Whether two secrets are equal, in a time that tells nothing of where they differ."""
-    # What is no text becomes "?", which no secret has.
+    """Compare two secrets in constant time."""
+    # Undecodable bytes become "?", which no secret contains.
     return secrets.compare_digest((given or "").encode(errors="replace"), wanted.encode())

@@ -1,7 +1,7 @@
-"""The driver of an application in a tab: it leaves with the server, and writes whole packets.
+"""The Textual driver of an application in a browser tab.
 
-The application talks to `discern web` through its pipes. A server that was killed says no farewell: the
-input just ends, and the application must end with it rather than hold the model for nobody.
+The application talks to `discern web` through pipes. If the server is killed the input just ends, and
+the application must exit instead of keeping the model loaded.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from tui.terminal.textual_patches.drivers import PacketDriver
 
 
 class TabDriver(PacketDriver):
-    """Textual's driver for browsers, with a way out."""
+    """A driver that exits with the server and writes whole packets."""
 
     def run_input_thread(self) -> None:
-        """Hear until the input ends, and leave then."""
+        """Read until the input ends, then exit."""
         super().run_input_thread()
         if not self.exit_event.is_set():
             self.post(messages.ExitApp())
 
     def write_packet(self, data: bytes) -> int:
-        """Write all of it; what nobody reads any more is dropped."""
+        """Write all of it; ignore a reader that is gone."""
         rest = memoryview(data)
         with suppress(BrokenPipeError):
             while rest:

@@ -1,9 +1,9 @@
-"""The listening socket of `discern web`, and the taking in of connections.
+"""The listening socket of `discern web`, and accepting connections.
 
-Other users of this machine reach the port, though they cannot log in. So connections are few at a
-time, and one that sends no whole request is closed (`web.AppRunner`, `keepalive_timeout`).
-asyncio's own server is not used: when a process has no descriptor left, the one of Python 3.11 goes on
-trying without a pause, and logs a traceback at each try.
+Other users of this machine reach the port, though they cannot log in. So the number of connections is
+limited, and one that sends no whole request is closed (`web.AppRunner`, `keepalive_timeout`). asyncio's
+own server is not used: without a free descriptor, Python 3.11's retries without a pause and logs a
+traceback each time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MOST = 64
 PATIENCE = 5.0
 """Seconds within which a connection must have sent a whole request, or the next one."""
 FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-"""What the system says when it has no descriptor to give."""
+"""Errors of a system without a free descriptor."""
 _PAUSE = 0.25
 _SILENCE = 60.0  # seconds between two complaints
 
@@ -32,7 +32,7 @@ def listen(port: int) -> socket.socket:
     """Return a listening socket on the loopback address; port 0 is a free one.
 
     Raises:
-        HomeError: the port is taken, or not for this user.
+        HomeError: the port is taken or not permitted.
     """
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
@@ -51,9 +51,9 @@ def listen(port: int) -> socket.socket:
 
 
 async def accept(listening: socket.socket, server: web.Server, say: Callable[[str], None]) -> None:
-    """Hand connections to `server` until cancelled; a full table of descriptors is waited out.
+    """Hand connections to `server` until cancelled; wait while no descriptor is free.
 
-    `say` hears about that, once a minute at most.
+    `say` is told about that, at most once a minute.
     """
     loop = asyncio.get_running_loop()
     silent_until = loop.time()

@@ -1,7 +1,7 @@
-"""`discern web`: the pages, a websocket for each tab, and the orderly end of all of them.
+"""`discern web`: the pages, a websocket for each tab, and an orderly shutdown.
 
-Serves on the loopback address alone. Our own page stands in the place of textual-serve's, which asks a
-font of another site; its script, its style and its fonts are served from the package.
+Serves on the loopback address only. Our page replaces textual-serve's, which loads a font from another
+site; script, style and fonts are served from its package.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ Say = Callable[[str], None]
 
 
 class Server:
-    """One server; `run` returns when it was told to end and no application is left."""
+    """A server; `run` returns when it was told to end and no application is left."""
 
     def __init__(self, options: Sequence[str], on_words: Say, *, light: bool = False) -> None:
-        """Pass `options` to each chat; `on_words` hears what one wrote to its error output."""
+        """Pass `options` to each chat; `on_words` gets what one wrote to stderr."""
         self._options, self._on_words = options, on_words
         self._downloads = DownloadManager()
         self._tabs: set[Tab] = set()
@@ -48,9 +48,9 @@ class Server:
         self._page = page.replace("SHADE", "light" if light else "dark")
 
     async def run(self, port: int, on_open: Callable[[Authenticator], None]) -> int:
-        """Serve until Ctrl-C, SIGTERM or SIGHUP; returns how many tabs were ended by it.
+        """Serve until Ctrl-C, SIGTERM or SIGHUP; return how many tabs that ended.
 
-        `on_open` hears who may come in, once somebody can.
+        `on_open` gets the authenticator once the server accepts connections.
 
         Raises:
             HomeError: the port is taken.
@@ -99,7 +99,7 @@ class Server:
         return application
 
     async def _index(self, request: web.Request) -> web.Response:
-        # The authenticator let no other host in than our own two, so that nothing of it needs escaping.
+        # The authenticator admits only our own two hosts, so nothing needs escaping.
         return web.Response(
             text=self._page.replace("HOST", request.host), content_type="text/html", charset="utf-8"
         )
@@ -146,12 +146,12 @@ class Server:
             )
 
     async def _others_left(self) -> None:
-        """Wait a while for tabs that are closing: they hold the index still."""
+        """Wait for tabs that are closing: they still hold the index."""
         if leaving := [asyncio.ensure_future(tab.stop()) for tab in self._tabs if tab.leaving]:
             await asyncio.wait(leaving, timeout=TURN)
 
     async def _download(self, request: web.Request) -> web.StreamResponse:
-        """Hand a file of the application to the browser: to be saved, never to be shown as a page."""
+        """Send a file of the application to the browser, to be saved and never to be shown."""
         key = request.match_info["key"]
         try:
             about = await self._downloads.get_download_metadata(key)
@@ -169,9 +169,9 @@ class Server:
 
 
 def _worth_a_traceback(record: logging.LogRecord) -> bool:
-    """Leave out what aiohttp logs, at length, of malformed requests.
+    """Filter out what aiohttp logs about malformed requests.
 
-    Anybody on this machine can send those. Also of requests for which no descriptor was left.
+    Anybody on this machine can send those. Requests without a free descriptor are filtered too.
     """
     error = record.exc_info[1] if record.exc_info else None
     return not (

@@ -1,8 +1,8 @@
-"""One tab: an application of its own behind a websocket, from its first picture to its last word.
+"""A tab: an application behind a websocket.
 
-The application is a child process in a session of its own, so that Ctrl-C in the terminal reaches the
-server alone, which ends the children one by one: it asks, then terminates, then kills. Each of the
-first two lets the application close its memory and keep what was said.
+The application is a child process in its own session, so that Ctrl-C in the terminal reaches the server
+only, which ends the children in three steps: it asks, terminates, kills. After the first two the
+application can still close its memory and keep the chat.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Tab(AppService):
         """What the application wrote to its error output, once it has ended."""
 
     async def serve(self, width: int, height: int) -> None:
-        """Run the application as long as the browser listens."""
+        """Run the application until the browser disconnects."""
         await self.start(width, height)
         try:
             async for message in self._websocket:
@@ -64,7 +64,7 @@ class Tab(AppService):
         return self._ending is not None
 
     async def stop(self) -> None:
-        """End the application and wait for it; calling it again waits, too."""
+        """End the application and wait for it; safe to call again."""
         if self._task is None and self._ending is None:
             return  # not begun yet: `serve` ends it
         if self._ending is None:
@@ -74,7 +74,7 @@ class Tab(AppService):
     # --- the browser -------------------------------------------------------------------------
 
     async def _hear(self, text: str) -> None:
-        """Pass on what the browser says; anything else than the page's own words is left out."""
+        """Forward a message of the page; ignore any other."""
         try:
             kind, *values = parse_json(text)
             value = values[0] if values else None
@@ -104,7 +104,7 @@ class Tab(AppService):
     ) -> asyncio.subprocess.Process:
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `_end`
         process = await asyncio.create_subprocess_exec(
-            # -P: a folder called tui where the person happens to be is not ours.
+            # -P: a folder called tui in the working directory is not ours.
             *(sys.executable, "-P", "-m", "tui", "chat", *self._options),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -112,25 +112,25 @@ class Tab(AppService):
             env={**self._build_environment(width, height), "TEXTUAL_DRIVER": DRIVER},
             start_new_session=True,
         )
-        # `run` wants to read the errors and would print them as they are.
+        # `run` would read stderr and print it unchanged.
         process.stderr = asyncio.StreamReader()
         process.stderr.feed_eof()
         self._process, self._stdin = process, process.stdin
         return process
 
     async def run(self) -> None:
-        """Carry what the application paints to the browser; its end closes the websocket."""
+        """Forward the application's output to the browser; close the websocket at its end."""
         await super().run()
         with suppress(ConnectionError, RuntimeError):
             await self._close()
 
     async def on_data(self, payload: bytes) -> None:
-        """Send a picture; one for a browser that has gone is dropped, so that the pipe stays empty."""
+        """Send output; drop it if the browser is gone, so that the pipe stays empty."""
         with suppress(ConnectionError, RuntimeError):
             await super().on_data(payload)
 
     async def on_meta(self, data: bytes) -> None:
-        """Do what the application asks of the browser; it may open pages of the web and no others."""
+        """Do what the application asks of the browser; only web pages may be opened."""
         asked = parse_object(data)
         if asked.get("type") == "open_url" and urlsplit(str(asked.get("url"))).scheme not in (
             "http",
@@ -163,13 +163,13 @@ class Tab(AppService):
             self.last_words = words.read(LARGEST).decode("utf-8", "replace")
 
     async def _ask_to_leave(self) -> None:
-        """Say so through the pipe; an application that hears no more may leave it full for ever."""
+        """Ask through the pipe; an application that hangs may never read it."""
         await self.send_meta({"type": "quit"})
         self.stdin.close()
 
 
 def size(value: object, otherwise: int) -> int:
-    """Return a width or height that a terminal may have."""
+    """Return a width or height within the limits of a terminal."""
     try:
         return max(2, min(1000, int(str(value))))
     except ValueError:

@@ -25,7 +25,7 @@ from tests.tui.pseudo_terminal import Terminal
 from tests.tui.seat import sitting
 from tests.tui.terminal.test_pty import harmless
 from tui.cli.memory.edit_form import _string, read_form
-from tui.terminal.escape_stand_ins import hold_keys, hold_line_ends, restored
+from tui.terminal.escape_stand_ins import replace_escapes, replace_line_ends, restored
 from tui.terminal.paste import BEGIN, END, pasted
 from tui.terminal.textual_patches.drivers import SafeParser
 from tui.widgets.composer.composer import Composer
@@ -42,10 +42,10 @@ def asked(home: Home) -> list[str]:
 
 def test_what_is_held_is_given_back() -> None:
     for text in texts(11, 2000):
-        assert restored(hold_line_ends(text)) == text == restored(hold_keys(text))
-        assert len(hold_line_ends(text).splitlines()) <= text.count("\n") + 1
-        assert "\x1b" not in hold_keys(text)
-        assert "\x00" not in hold_keys(text)
+        assert restored(replace_line_ends(text)) == text == restored(replace_escapes(text))
+        assert len(replace_line_ends(text).splitlines()) <= text.count("\n") + 1
+        assert "\x1b" not in replace_escapes(text)
+        assert "\x00" not in replace_escapes(text)
 
 
 def test_a_paste_is_given_as_it_was_but_for_the_form_of_its_line_ends() -> None:
@@ -72,7 +72,7 @@ async def test_the_input_and_a_line_of_a_card_hold_what_they_were_given(
             composer.select_all()
             assert composer.selected_text == text
             composer.load_text("")
-            seat.app.post_message(events.Paste(hold_keys(text)))
+            seat.app.post_message(events.Paste(replace_escapes(text)))
             await seat.until(partial(holds, composer, as_pasted(text)))
         await seat.pilot.pause()
         assert seat.app.is_running

@@ -65,7 +65,8 @@ class ThreadHandler:
             SessionsScreen(self._context.chat, argument)
         )
         if chosen is None or (
-            chosen.thread == self._context.chat.thread.name and not (chosen.turn or chosen.anew)
+            chosen.thread == self._context.chat.thread.name
+            and not (chosen.turn or chosen.open_deleted)
         ):
             return
         await self.open(chosen.thread, chosen.turn)

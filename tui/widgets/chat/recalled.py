@@ -1,4 +1,4 @@
-"""The line under a message that says which past differences stood in its context."""
+"""The line under a message that lists the differences recalled for it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tui.terminal.sanitize import clean, one_line, padded
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """A difference that stood in a context; score and stems are known only in the session it did."""
+    """A recalled difference; score and matched words are known in the same session only."""
 
     difference: Difference
     score: float | None = None
@@ -26,7 +26,7 @@ class Used:
 
 
 class RecalledLine(Static):
-    """One dim line, or with `open` each difference with its score; hidden while there is none."""
+    """One dim line; open, each difference with its score; hidden without any."""
 
     DEFAULT_CSS = """
     RecalledLine {
@@ -45,26 +45,26 @@ class RecalledLine(Static):
         self.display = bool(used)
 
     def on_mount(self) -> None:
-        """Draw what is known."""
+        """Draw the line."""
         self._draw()
 
     def on_resize(self) -> None:
-        """Cut the line anew."""
+        """Fit the line to the new width."""
         self._draw()
 
     def show(self, used: Sequence[Used]) -> None:
-        """Show these."""
+        """Show these differences."""
         self.used = tuple(used)
         self.display = bool(used)
         self._draw()
 
     def toggle(self, open: bool | None = None) -> None:
-        """Unfold or fold."""
+        """Open or close."""
         self.open = not self.open if open is None else open
         self._draw()
 
     def on_click(self, event: events.Click) -> None:
-        """Unfold or fold."""
+        """Open or close."""
         event.stop()
         self.toggle()
 
@@ -94,7 +94,7 @@ def summary(difference: Difference, width: int) -> str:
 
 
 def details(used: Used, width: int) -> list[str]:
-    """Return what is known of a recalled difference, a fact a line."""
+    """Return a difference as lines, a fact a line."""
     item = used.difference
     kind = item.kind and in_words(item.kind)
     head = " ".join(filter(None, (item.id[:8], tr(item.moment), kind, f"({tr(item.state)})")))

@@ -1,4 +1,4 @@
-"""The receipt of a mark: what was kept, and a way to take it back."""
+"""The receipt of a mark: what was stored, and how to undo it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tui.terminal.sanitize import clean
 
 
 class ReceiptCard(Static):
-    """One dim line under the marked reply; a click on the last word, `u` or /undo forgets the mark."""
+    """One dim line under the marked reply; a click on its last word removes the mark."""
 
     DEFAULT_CSS = """
     ReceiptCard {
@@ -24,7 +24,7 @@ class ReceiptCard(Static):
     """
 
     class Undone(Message):
-        """The person wants the mark forgotten."""
+        """The mark is to be removed."""
 
         def __init__(self, difference: str) -> None:
             super().__init__()

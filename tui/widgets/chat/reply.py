@@ -1,7 +1,7 @@
-"""A reply: laid down block by block as it is written, as Markdown from its first word on.
+"""A reply, rendered as Markdown block by block while it streams.
 
-A block that is done is never touched again; at the end the whole is read once more, and only what it
-makes otherwise is laid down anew. A reply without any Markdown in it stays as it is, line by line.
+A finished block is not touched again. At the end the whole reply is parsed once more, and only blocks
+that changed are replaced. A reply without Markdown is shown line by line.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from tui.markdown.view import MarkdownView
 from tui.terminal.sanitize import clean
 
 LONG = 8000
-"""Characters from which on the whole is read in a thread."""
+"""Characters from which the finished reply is parsed in a thread."""
 
 
 class Reply(Vertical):
-    """The reply of one turn; `text` is what the person has of it."""
+    """The reply of one turn; `text` is its sanitized text so far."""
 
     DEFAULT_CSS = """
     Reply { height: auto; width: 1fr; }
@@ -36,11 +36,11 @@ class Reply(Vertical):
         self.page = MarkdownView(waiting if text is None else _blocks(self.text))
 
     def compose(self) -> ComposeResult:
-        """Lay the page down."""
+        """Compose the view."""
         yield self.page
 
     def append(self, text: str) -> None:
-        """Add a block that passed the gate."""
+        """Add sanitized text."""
         if not self.text:
             text = text.lstrip("\n")
         if not text:
@@ -50,7 +50,7 @@ class Reply(Vertical):
         self.page.put(stay, self._growing.blocks[stay:])
 
     async def finish(self, text: str) -> None:
-        """Show the reply as it was recorded."""
+        """Show the reply as it was stored."""
         self.text = clean(text)
         if len(self.text) < LONG:
             blocks = _blocks(self.text)

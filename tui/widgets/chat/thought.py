@@ -1,4 +1,4 @@
-"""What a thinking model thought before it replied: one dim line, unfolded by a click or by its key."""
+"""The thinking before a reply: one dim line that a click or a key unfolds."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tui.markdown.view import MarkdownView
 from tui.terminal.sanitize import one_line
 
 TAIL = 200
-"""Characters of the thought's end of which the folded line shows what fits."""
+"""Characters at the end of the thinking that the folded line may show."""
 
 
 class ThoughtLine(Vertical):
-    """The thought of one reply, folded; hidden while there is none. It is kept nowhere."""
+    """The thinking of one reply, folded; hidden if there is none. It is not stored."""
 
     DEFAULT_CSS = """
     ThoughtLine {
@@ -42,17 +42,17 @@ class ThoughtLine(Vertical):
         self._page = MarkdownView()
 
     def compose(self) -> ComposeResult:
-        """Lay the line down, and what it unfolds to."""
+        """Compose the line, and what it unfolds to."""
         yield self._line
         yield self._page
 
     @property
     def text(self) -> str:
-        """What was thought so far."""
+        """The thinking so far."""
         return self._growing.text
 
     def append(self, text: str) -> None:
-        """Add a block that passed the gate."""
+        """Add sanitized text."""
         if not text:
             return
         goes_on = self.text[-1:].strip() and text[:1].strip()
@@ -63,19 +63,19 @@ class ThoughtLine(Vertical):
         self._draw()
 
     def toggle(self, open: bool | None = None) -> None:
-        """Unfold or fold."""
+        """Fold or unfold."""
         self.open = not self.open if open is None else open
         self.set_class(self.open, "-open")
         self._draw()
 
     def on_click(self, event: events.Click) -> None:
-        """Unfold or fold; what was selected by drawing over it stays."""
+        """Fold or unfold, unless the mouse selected text."""
         event.stop()
         if not self.screen.get_selected_text():
             self.toggle()
 
     def on_resize(self) -> None:
-        """Cut the line anew."""
+        """Fit the line to the new width."""
         self._draw()
 
     def _draw(self) -> None:

@@ -1,7 +1,7 @@
-"""The talk: turns and notices, one below the other.
+"""The transcript: turns and notices below each other.
 
-It follows the end until the person scrolls away and again when they return to it; nothing else ever
-moves it. A cursor can be walked over the replies, to mark one of them.
+It follows the end until the user scrolls up, and again when they return to the end. A cursor can be
+moved over the replies to mark one of them.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ class Transcript(VerticalScroll):
     """
 
     class Chosen(Message):
-        """The cursor stands on another reply; None when it left them."""
+        """The cursor moved to another reply; None if it left them."""
 
         def __init__(self, view: TurnView | None) -> None:
             super().__init__()
             self.view = view
 
     class NearTop(Message):
-        """Little is left above: earlier turns may be wanted."""
+        """The user is near the top: earlier turns may be wanted."""
 
     def __init__(self) -> None:
         super().__init__(id="transcript")
@@ -78,7 +78,7 @@ class Transcript(VerticalScroll):
         return self.max_scroll_y - self.scroll_y < 1
 
     def follow(self) -> None:
-        """Go to the end and follow it again."""
+        """Scroll to the end and follow it."""
         self.anchor()
 
     def page_down(self) -> None:
@@ -107,30 +107,30 @@ class Transcript(VerticalScroll):
             self.post_message(self.NearTop())
 
     async def add(self, widget: Widget) -> None:
-        """Put a turn or a notice at the end."""
+        """Mount a turn or a notice at the end."""
         if not isinstance(widget, Welcome | Notice):
             await self.query(Welcome).remove()
         await self.mount(widget)
 
     async def say(self, text: str, kind: str = "info") -> None:
-        """Put a notice at the end."""
+        """Add a notice at the end."""
         await self.add(Notice(text, kind))
 
     async def remove_from(self, view: TurnView) -> None:
-        """Take a turn away and everything below it."""
+        """Remove a turn and everything below it."""
         children = list(self.children)
         if view in children:
             self.choose(None)
             await self.remove_children(children[children.index(view) :])
 
     async def remove_above(self, view: TurnView) -> None:
-        """Take away everything above a turn."""
+        """Remove everything above a turn."""
         children = list(self.children)
         await self.remove_children(children[: children.index(view)])
         self.call_after_refresh(self._fill)
 
     async def insert_above(self, widgets: Sequence[Widget]) -> None:
-        """Lay earlier turns down above; what is read stays where it stands on the screen."""
+        """Mount earlier turns above; visible text keeps its place on the screen."""
         first = next(iter(self.children), None)
         if first is None or not widgets:
             return
@@ -153,24 +153,24 @@ class Transcript(VerticalScroll):
 
     @property
     def near_top(self) -> bool:
-        """Whether less than a page is left above."""
+        """Whether less than a page is above."""
         return self.scroll_y < self.size.height
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Ask for earlier turns when their place comes near."""
+        """Ask for earlier turns near the top."""
         super().watch_scroll_y(old_value, new_value)
         if new_value < old_value and self.near_top:
             self.post_message(self.NearTop())
 
     async def remove_hints(self) -> bool:
-        """Take the hints away; whether there were any."""
+        """Remove hints; return whether there were any."""
         hints = self.query_children(Hint)
         found = bool(hints)
         await hints.remove()
         return found
 
     def choose(self, view: TurnView | None) -> None:
-        """Put the cursor on a reply."""
+        """Move the cursor to a reply, or off the replies."""
         if self.chosen is view:
             return
         if self.chosen is not None:
@@ -182,12 +182,12 @@ class Transcript(VerticalScroll):
         self.post_message(self.Chosen(view))
 
     def _first(self, views: Sequence[TurnView]) -> TurnView:
-        """Where the cursor begins: at the reply that a hint is about, else at the last."""
+        """Return where the cursor begins: the reply that a hint is about, else the last."""
         hinted = {hint.turn for hint in self.query_children(Hint)}
         return next((v for v in views if v.turn and v.turn.id in hinted), views[-1])
 
     def walk(self, step: int) -> None:
-        """Move the cursor to the reply before or after; past the last one it leaves them."""
+        """Move the cursor to the reply before or after; after the last one it leaves them."""
         views = self.turns  # the one that streams too: it can be marked already
         if not views:
             return

@@ -1,7 +1,7 @@
-"""One turn: the message, what was recalled for it, the reply, the receipts of its marks.
+"""A turn: the message, what was recalled for it, the reply, and receipts of its marks.
 
-The gutter of two columns at its left holds the sign of a message (›) and that of a marked reply's fate
-in the colour of its family (`tui/views/mark_status.py`).
+The gutter on the left, two columns wide, has the sign of a message (›) and the status sign of a marked
+reply in the colour of its family (`tui/views/mark_status.py`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tui.widgets.marking.word_picker import WordPicker
 
 
 class TurnView(Vertical):
-    """A message and its reply; `turn` is None until the reply is recorded."""
+    """A message and its reply; `turn` is None until the reply is stored."""
 
     DEFAULT_CSS = """
     TurnView {
@@ -69,7 +69,7 @@ class TurnView(Vertical):
         self._under = Vertical(classes="under")
 
     def compose(self) -> ComposeResult:
-        """Lay the rows down."""
+        """Compose the widgets."""
         with Horizontal():
             yield Static("›", markup=False, classes="gutter")
             yield Static(Content(clean(self.asked)), markup=False, classes="asked")
@@ -83,17 +83,17 @@ class TurnView(Vertical):
         yield self._under
 
     def on_mount(self) -> None:
-        """Show the marks that are known."""
+        """Show known marks."""
         self.show_marks(self.marks)
         if self.turn is not None and self.turn.stopped:
             self.show_note(tr("stopped"))
 
     @property
     def stored_turn(self) -> Turn:
-        """The turn that this view shows, by whose id it is marked.
+        """The stored turn that this view shows.
 
         Raises:
-            MarkError: the reply was not kept.
+            MarkError: the reply was not stored.
         """
         if self.turn is None:
             raise MarkError("the reply was not kept, so nothing was marked; ask again")
@@ -101,30 +101,31 @@ class TurnView(Vertical):
 
     @property
     def sign(self) -> str:
-        """What stands in the reply's gutter."""
+        """The sign in the reply's gutter."""
         return str(self._sign.content)
 
     async def finish(self, turn: Turn) -> None:
-        """Show the turn as it was recorded."""
+        """Show the turn as it was stored."""
         self.turn = turn
         await self.reply.finish(turn.replied)
 
     def show_branch_position(self, text: str) -> None:
-        """Say which of several branches this is ("2/3"); "" where there is one only."""
+        """Show which of several branches this is ("2/3"); "" if there is one only."""
         self._place.update(Content(text and f"‹ {text} ›"))
         self._place.display = bool(text)
 
     def show_note(self, text: str) -> None:
-        """Say something about the reply on a dim line under it."""
+        """Show a dim line under the reply."""
         self._aside.update(Content(clean(text)))
         self._aside.display = bool(text)
 
     def show_marks(
         self, marks: Sequence[Difference], retained: frozenset[str] | None = None
     ) -> None:
-        """Show these marks in the gutter and their parts in the reply; receipts of others go.
+        """Show these marks in the gutter and underline their parts; receipts of others are removed.
 
-        `retained` are the ids that an adapter before the serving one knew already; None: as before.
+        `retained` are the ids that the adapter before the current one knew already; None keeps the
+        last.
         """
         self.marks = list(marks)
         self.retained = self.retained if retained is None else retained
@@ -139,11 +140,11 @@ class TurnView(Vertical):
                 receipt.remove()
 
     async def open(self, widget: Widget) -> None:
-        """Put a widget under the reply, above its receipts."""
+        """Mount a widget under the reply, above its receipts."""
         await self.mount(widget, before=self._under)
 
     async def replace_reply(self, widget: Widget) -> None:
-        """Show a widget in the reply's place."""
+        """Show a widget in the place of the reply."""
         self.show_reply()
         self.reply.display = False
         await self.reply.parent.mount(widget, after=self.reply)  # type: ignore[union-attr]
@@ -154,7 +155,7 @@ class TurnView(Vertical):
         self.reply.display = True
 
     def _light(self) -> None:
-        """Underline the marked parts; nothing while the reply is still written."""
+        """Underline the marked parts, once the reply is complete."""
         if self.turn is None:
             return
         text, spans = self.reply.text, []
@@ -165,7 +166,7 @@ class TurnView(Vertical):
         light(self.reply, text, spans)
 
     async def add_receipt(self, difference: Difference, text: str) -> None:
-        """Show a mark that was just made or changed; an older receipt of it goes."""
+        """Show the receipt of a mark; an older one of the same mark is removed."""
         for receipt in self._under.query(ReceiptCard):
             if receipt.difference == difference.id:
                 await receipt.remove()

@@ -1,4 +1,4 @@
-"""What an empty thread shows: what this is, and the four things to do."""
+"""What an empty thread shows: what Discern is, and four things to do."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Welcome(Static):
         super().__init__(markup=False)
 
     def render(self) -> Content:
-        """Return the lines, the commands in the accent."""
+        """Return the lines, with commands in the accent colour."""
         accent = f"bold {self.app.theme_variables['accent']}"
         room = labels_width(tr(name) for name, _ in LINES)
         parts: list[Content] = [

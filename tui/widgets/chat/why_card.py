@@ -1,7 +1,7 @@
-"""What stood in a reply's context, a row a difference, to be pinned or forgotten with one key.
+"""The card of what was recalled for a reply, with keys to pin or forget each difference.
 
-What is to be forgotten is struck out first and goes when the card is left; until then the same key
-takes it back. Pinning acts at once.
+A difference to forget is struck out first and forgotten when the card closes; until then the same key
+restores it. Pinning acts at once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tui.widgets.chat.recalled import Used, summary
 
 
 class WhyCard(Static, can_focus=True):
-    """The recalled differences of one turn."""
+    """The differences recalled for one turn."""
 
     DEFAULT_CSS = """
     WhyCard {
@@ -37,14 +37,14 @@ class WhyCard(Static, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("why")]
 
     class Pinned(Message):
-        """Pin or unpin a difference."""
+        """A difference is to be pinned or unpinned."""
 
         def __init__(self, card: WhyCard, difference: str, on: bool) -> None:
             super().__init__()
             self.card, self.difference, self.on = card, difference, on
 
     class Closed(Message):
-        """The card is done with; these ids are to be forgotten."""
+        """The card was closed; these ids are to be forgotten."""
 
         def __init__(self, card: WhyCard, forgotten: Sequence[str]) -> None:
             super().__init__()
@@ -59,42 +59,42 @@ class WhyCard(Static, can_focus=True):
         self._left = False
 
     def on_mount(self) -> None:
-        """Draw, and take the keyboard."""
+        """Draw, and take the focus."""
         self._draw()
         self.focus()
 
     def on_resize(self) -> None:
-        """Cut the lines anew."""
+        """Fit the lines to the new width."""
         self._draw()
 
     def on_blur(self, event: events.Blur) -> None:
-        """Close when the focus moves elsewhere, but not when another terminal window is looked at."""
+        """Close when the focus moves within the application."""
         if self.app.app_focus:
             self.action_leave()
 
     def change(self, used: Used) -> None:
-        """Show a difference as it stands now."""
+        """Show a changed difference."""
         at = [item.difference.id for item in self.used].index(used.difference.id)
         self.used[at] = used
         self._draw()
 
     def action_move(self, step: int) -> None:
-        """Go to another row."""
+        """Move to another row."""
         self.cursor = max(0, min(len(self.used) - 1, self.cursor + step))
         self._draw()
 
     def action_pin(self) -> None:
-        """Pin the row's difference, or take the pin out."""
+        """Pin or unpin the difference."""
         item = self.used[self.cursor].difference
         self.post_message(self.Pinned(self, item.id, not item.pinned))
 
     def action_strike(self) -> None:
-        """Strike the row's difference out, or take that back."""
+        """Strike the difference out, or restore it."""
         self.struck ^= {self.used[self.cursor].difference.id}
         self._draw()
 
     def action_leave(self) -> None:
-        """Close the card; what is struck out goes now."""
+        """Close the card and forget what is struck out."""
         if not self._left:
             self._left = True
             self.post_message(self.Closed(self, sorted(self.struck)))
@@ -136,7 +136,7 @@ class WhyCard(Static, can_focus=True):
 
 
 def fit_of(used: Used) -> str:
-    """Return how well a difference fitted and by which words."""
+    """Return how well a difference matched, and by which words."""
     if used.score is None:
         return tr("how well it fitted is not known")
     words = " ".join(used.matched)

@@ -1,1 +1,1 @@
-"""Widgets with no subject of their own."""
+"""Widgets that several screens use."""

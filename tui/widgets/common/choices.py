@@ -1,6 +1,6 @@
-"""A list to choose from by keys: rows under headings, the row under the cursor with a sign before it.
+"""A list of choices: rows under headings, with a sign before the highlighted one.
 
-The sign and not the colour says where the cursor is, so that it is seen without colours, too.
+The sign shows the highlight without relying on colour.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from textual.widgets.option_list import Option
 from tui.terminal.sanitize import one_line
 
 LEAST = 14
-"""Cells that what is read has at least, before a column at the right makes room."""
+"""Least width of the text, before the columns on the right are dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Row:
 
 
 class Choices(OptionList):
-    """Rows of which one is under the cursor."""
+    """Rows of which one is highlighted."""
 
     DEFAULT_CSS = """
     Choices {
@@ -56,14 +56,14 @@ class Choices(OptionList):
     """
 
     class Chosen(Message):
-        """Enter, or a click, on a row."""
+        """A row was chosen by Enter or a click."""
 
         def __init__(self, key: str) -> None:
             super().__init__()
             self.key = key
 
     class Highlighted(Message):
-        """The cursor is on another row."""
+        """Another row was highlighted."""
 
         def __init__(self, key: str) -> None:
             super().__init__()
@@ -73,12 +73,12 @@ class Choices(OptionList):
         super().__init__(markup=False)
         self._rows: list[Row] = []
         self._columns = (0, 0)
-        """Cells of the widest figure, and of the widest word."""
+        """Widths of the widest figure and the widest word."""
         self._lit: int | None = None
-        """The place that has the sign."""
+        """The index of the row with the sign."""
 
     def show(self, rows: Sequence[Row], key: str | None = None) -> None:
-        """Show these; the cursor goes to `key`, else stays where it was, else is on the first."""
+        """Show these rows; highlight `key`, else the same row as before, else the first."""
         wanted = key if key is not None else self.highlighted_key
         self._rows = list(rows)
         self._columns = (
@@ -94,23 +94,23 @@ class Choices(OptionList):
 
     @property
     def highlighted_key(self) -> str:
-        """The key under the cursor; "" when there is none."""
+        """The key of the highlighted row; "" if there is none."""
         at = self.highlighted
         return self._rows[at].key if at is not None and at < len(self._rows) else ""
 
     def on_resize(self) -> None:
-        """Cut the rows anew."""
+        """Fit the rows to the new width."""
         self._redraw()
 
     def on_option_list_option_highlighted(self, message: OptionList.OptionHighlighted) -> None:
-        """Say where the cursor is."""
+        """Post the highlighted key."""
         message.stop()
         self._sign()
         if self.highlighted_key:
             self.post_message(self.Highlighted(self.highlighted_key))
 
     def on_option_list_option_selected(self, message: OptionList.OptionSelected) -> None:
-        """Say what was taken."""
+        """Post the chosen key."""
         message.stop()
         if message.option_index < len(self._rows):
             self.post_message(self.Chosen(self._rows[message.option_index].key))
@@ -121,7 +121,7 @@ class Choices(OptionList):
         self._lit = self.highlighted
 
     def _sign(self) -> None:
-        """Move the sign to where the cursor is: no other row changes."""
+        """Move the sign to the highlighted row."""
         for place in {self._lit, self.highlighted}:
             if place is not None and place < len(self._rows):
                 self._paint(place)
@@ -139,7 +139,7 @@ class Choices(OptionList):
         right = ""
         if figures or words:
             right = f"  {row.figure:>{figures}}  {set_cell_size(one_line(row.word, words), words)}"
-            if self._width - 2 - cell_len(right) < LEAST:  # the word stands below, too
+            if self._width - 2 - cell_len(right) < LEAST:  # the word is shown below, too
                 right = f"  {row.figure:>{figures}}"
         room = max(8, self._width - 2 - cell_len(right))
         text = set_cell_size(one_line(row.text, room), room)

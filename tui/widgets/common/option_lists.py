@@ -1,4 +1,4 @@
-"""Lists in which a key or a click may come right behind what filled or emptied them."""
+"""Option lists and the command palette, safe against keys and clicks on rows that just changed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tui.terminal.textual_patches.widgets import PatchedPalette
 
 
 class _Clicked(OptionList):
-    """Textual takes the row that was painted where a click fell; by now there may be fewer."""
+    """An option list that ignores clicks on rows that are gone."""
 
     def on_click(self, event: events.Click) -> None:
         """Ignore a click on a row that is gone."""
@@ -25,18 +25,18 @@ class _Clicked(OptionList):
 
 
 class SafeOptionList(_Clicked):
-    """Textual's own, but that a page up or down before the first laying out does nothing."""
+    """An option list that ignores page keys before its first layout."""
 
     def __init__(self) -> None:
         super().__init__(markup=False)
 
     def action_page_up(self) -> None:
-        """Move the choice up by a page."""
+        """Move the highlight up by a page."""
         with suppress(LookupError):
             super().action_page_up()  # type: ignore[no-untyped-call]
 
     def action_page_down(self) -> None:
-        """Move the choice down by a page."""
+        """Move the highlight down by a page."""
         with suppress(LookupError):
             super().action_page_down()  # type: ignore[no-untyped-call]
 
@@ -46,13 +46,13 @@ class _Commands(CommandList, _Clicked):
 
 
 class Palette(PatchedPalette):
-    """Textual's command palette, with the same care for its list, dismissed once.
+    """The command palette with a safe list, dismissed once.
 
-    Enter takes what was found for the words before it, also while the search goes on.
+    Enter takes the result of the current search, also while the search goes on.
     """
 
     def compose(self) -> ComposeResult:
-        """Lay the parts down."""
+        """Compose the widgets."""
         for part in super().compose():
             yield _Commands() if isinstance(part, CommandList) else part
 
@@ -72,5 +72,5 @@ class Palette(PatchedPalette):
             self.select()
 
     def dismiss(self, result: None = None) -> AwaitComplete:
-        """Leave; a second Enter on its way by then must not take the chat, too."""
+        """Dismiss the palette; a second Enter must not dismiss the chat, too."""
         return super().dismiss(result) if self.is_active else AwaitComplete()

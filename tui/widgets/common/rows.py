@@ -1,4 +1,4 @@
-"""Many rows that scroll, each made only when it is seen; a list that follows its end may do so."""
+"""A scrolling list whose rows are rendered when they are visible; it may follow its end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 
 
 class Rows(ScrollView, Generic[Item], can_focus=True):
-    """One line an item, under a rule with a title; `line` says what stands there."""
+    """One line an item, under a titled rule; `line` renders it."""
 
     DEFAULT_CSS = """
     Rows {
@@ -35,7 +35,7 @@ class Rows(ScrollView, Generic[Item], can_focus=True):
     }
     """
     FOLLOWS = False
-    """Whether the end stays in sight as rows come, unless the person scrolled away from it."""
+    """Whether the list follows its end, unless the user scrolled up."""
 
     def __init__(self, line: Callable[[Item, int], Text], *, id: str) -> None:
         """`line` returns an item's line, at most as many columns wide as it is told."""
@@ -44,7 +44,7 @@ class Rows(ScrollView, Generic[Item], can_focus=True):
         self._items: Sequence[Item] = ()
 
     def show(self, items: Sequence[Item]) -> None:
-        """Show these."""
+        """Show these items."""
         at_end = self.scroll_offset.y >= self.max_scroll_y
         self._items = items
         self.virtual_size = Size(0, len(items))
@@ -53,7 +53,7 @@ class Rows(ScrollView, Generic[Item], can_focus=True):
         self.refresh()
 
     def on_resize(self) -> None:
-        """Keep to the end when the room changes."""
+        """Stay at the end when the size changes."""
         if self.FOLLOWS and not self.has_focus:
             self._to_end()
 

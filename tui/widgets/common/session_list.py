@@ -1,6 +1,6 @@
-"""The list of all past talk, or of what was found in it, and the end of the chosen talk beside it.
+"""The list of threads or search results, and the end of the highlighted thread beside it.
 
-Reads the journal in threads; a search that is typed on gives up the one before.
+The journal is read in threads; a new search cancels the one before.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 FOUND = 100
 """Turns that a search shows at most."""
 SHOWN = 500
-"""Threads that are listed at most; the search finds the others."""
+"""Threads listed at most; the search finds the others."""
 WIDE = 100
-"""Columns from which on the end of the talk is shown beside the list."""
+"""Columns from which the end of the thread is shown beside the list."""
 PREVIEWED = 8
 
 
 class SessionList(Horizontal):
-    """Rows of two lines; wide terminals show the last turns of the chosen one beside them."""
+    """Rows of two lines; wide terminals show the last turns of the highlighted one beside them."""
 
     DEFAULT_CSS = """
     SessionList { height: 1fr; margin: 1 0; }
@@ -54,7 +54,7 @@ class SessionList(Horizontal):
     """
 
     class Loaded(Message):
-        """The rows are those that were looked for."""
+        """The rows of the last search are shown."""
 
     def __init__(self, chat: Chat) -> None:
         super().__init__()
@@ -62,32 +62,32 @@ class SessionList(Horizontal):
         self._words: list[str] = []
         self._rows: list[Row] = []
         self.fresh = False
-        """Whether the rows are those that were looked for last."""
-        # By name and not looked up: what is called later may find the screen left and emptied.
+        """Whether the rows are the results of the last search."""
+        # Kept as attributes: a query finds nothing once the screen is emptied.
         self._listed = SafeOptionList()
         self._end, self._beside = Static("", markup=False), VerticalScroll(can_focus=False)
 
     def compose(self) -> ComposeResult:
-        """Lay the parts down."""
+        """Compose the widgets."""
         yield self._listed
         with self._beside:
             yield self._end
 
     def on_resize(self, event: events.Resize) -> None:
-        """Cut the lines anew, with the end of the talk beside them where there is room."""
+        """Fit the lines; show the end of the thread if there is room."""
         self.set_class(event.size.width >= WIDE, "-wide")
         self.call_after_refresh(self._draw)
 
     def walk(self, how: str) -> None:
-        """Move the choice: `cursor_down`, `page_up` and so on."""
+        """Move the highlight: `cursor_down`, `page_up` and so on."""
         getattr(self._listed, f"action_{how}")()
 
     def keep_in_sight(self) -> None:
-        """Scroll to the chosen row, once what is below has grown over it."""
+        """Scroll to the highlighted row, after a widget below grew."""
         self.call_after_refresh(self._listed.scroll_to_highlight)
 
     def look(self, words: list[str], at: int = 0) -> None:
-        """Read what is to be listed for these words, and choose the row at this place."""
+        """Search for these words, and highlight the row at this index."""
         self._words, self.fresh = words, False
         self._look(words, at)
 
@@ -137,19 +137,19 @@ class SessionList(Horizontal):
 
     @property
     def at(self) -> int:
-        """The place of the chosen row."""
+        """The index of the highlighted row."""
         return self._listed.highlighted or 0
 
     @property
     def chosen(self) -> Row | None:
-        """The chosen row; None in an empty list."""
+        """The highlighted row; None if the list is empty."""
         at = self._listed.highlighted
         return self._rows[at] if at is not None and at < len(self._rows) else None
 
-    # --- the end of the talk -----------------------------------------------------------------
+    # --- the end of the thread ---------------------------------------------------------------
 
     def on_option_list_option_highlighted(self) -> None:
-        """Show the end of the chosen talk."""
+        """Show the end of the highlighted thread."""
         if self.has_class("-wide"):
             self._preview()
 

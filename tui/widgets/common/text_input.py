@@ -1,13 +1,13 @@
-"""What the input and the lines of a card have in common: text goes in and comes out unchanged."""
+"""The text area of the input and of cards: text goes in and comes out unchanged."""
 
 from __future__ import annotations
 
-from tui.terminal.escape_stand_ins import hold_line_ends, restored
+from tui.terminal.escape_stand_ins import replace_line_ends, restored
 from tui.terminal.textual_patches.widgets import Edit, EditResult, Location, PatchedTextArea
 
 
 class PlainTextArea(PatchedTextArea):
-    """Textual's own without a frame, as high as its text."""
+    """A text area without a border, as high as its text."""
 
     DEFAULT_CSS = """
     PlainTextArea {
@@ -33,14 +33,14 @@ class PlainTextArea(PatchedTextArea):
         self.load_text(value)
 
     def get_text_range(self, start: Location, end: Location) -> str:
-        """Return what is written between two places."""
+        """Return the text between two locations."""
         return restored(super().get_text_range(start, end))
 
     def edit(self, edit: Edit) -> EditResult:
-        """Do what changes the text."""
-        edit.text = hold_line_ends(edit.text)
+        """Apply an edit."""
+        edit.text = replace_line_ends(edit.text)
         return super().edit(edit)
 
     def to_document(self, text: str) -> str:
-        """Return a text with its line ends held, of which a document has but one kind."""
-        return hold_line_ends(text)
+        """Return a text with all line ends but newline replaced by stand-ins."""
+        return replace_line_ends(text)

@@ -1,4 +1,4 @@
-"""The menu of what a slash command may become, above the input."""
+"""The completion menu above the input."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROWS = 8
 
 
 class CompletionMenu(Static):
-    """Up to `ROWS` offers, one of them chosen; hidden while there is none."""
+    """Up to `ROWS` offers, one of them highlighted; hidden if there are none."""
 
     DEFAULT_CSS = """
     CompletionMenu {
@@ -46,17 +46,17 @@ class CompletionMenu(Static):
 
     @property
     def first(self) -> Completion | None:
-        """The offer that Tab takes: the chosen one, else the first."""
+        """The offer that Tab takes: the highlighted one, else the first."""
         return self._offers[max(0, self._at)] if self._offers else None
 
     def offer(self, offers: Sequence[Completion], *, choose: bool = False) -> None:
-        """Show these offers; `choose` chooses the first."""
+        """Show these offers; `choose` highlights the first."""
         self._offers, self._at, self._top = offers, 0 if offers and choose else -1, 0
         self.display = bool(offers)
         self._draw()
 
     def move(self, step: int) -> None:
-        """Choose the next or the one before, around the ends."""
+        """Highlight the next or previous offer, wrapping around."""
         if self._offers:
             self._at = max(self._at, -1 if step > 0 else 0) + step
             self._at %= len(self._offers)

@@ -1,8 +1,8 @@
-"""The input: several lines, history, and keys that never lose a draft.
+"""The input: several lines, with history.
 
-Enter sends; Ctrl+J, Shift+Enter and Alt+Enter break the line. Up on the first line and Down on the
-last walk through what was sent before; the draft waits at the end of it. While `completing` is set,
-Up, Down, Tab and Enter belong to the menu.
+Enter sends; Ctrl+J, Shift+Enter and Alt+Enter break the line. Up on the first line and Down on the last
+walk through earlier messages; the draft comes after the latest of them. While `completing` is set, Up,
+Down, Tab and Enter belong to the completion menu.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class Composer(PlainTextArea):
     """
 
     class Editor(Message):
-        """The person wants to write the draft in their own editor."""
+        """The draft is to be edited in $EDITOR."""
 
     class Page(Message):
-        """The person wants to scroll the talk by a page."""
+        """The transcript is to be scrolled by a page."""
 
         def __init__(self, direction: int) -> None:
             super().__init__()
@@ -58,11 +58,11 @@ class Composer(PlainTextArea):
 
     @property
     def from_history(self) -> bool:
-        """Whether what stands there was sent before and is unchanged."""
+        """Whether the text is an earlier message, unchanged."""
         return self._at < len(self._history) and self.text == self._history[self._at]
 
     def remember(self, lines: Iterable[str]) -> None:
-        """Set what Up walks through, the latest last."""
+        """Set the history, latest last."""
         self._history = list(lines)[-KEPT:]
         self._at = len(self._history)
 
@@ -72,7 +72,7 @@ class Composer(PlainTextArea):
         self.move_cursor(self.document.end)
 
     def take(self) -> None:
-        """Empty the input after its text was sent, and keep it in the history."""
+        """Add the text to the history and clear the input."""
         text = self.text
         if text.strip() and self._history[-1:] != [text]:
             self._history = [*self._history, text][-KEPT:]
@@ -104,29 +104,29 @@ class Composer(PlainTextArea):
             self.scroll_cursor_visible()
 
     def action_cursor_up(self, select: bool = False) -> None:
-        """Move up a line; from the first one into the history or the menu."""
+        """Move up a line; from the first, into the history or the menu."""
         if self.completing and not select:
             self._menu(-1)
         elif select or not self.cursor_at_first_line or not self._walk(-1):
             super().action_cursor_up(select)
 
     def action_cursor_down(self, select: bool = False) -> None:
-        """Move down a line; from the last one into the history or the menu."""
+        """Move down a line; from the last, into the history or the menu."""
         if self.completing and not select:
             self._menu(1)
         elif select or not self.cursor_at_last_line or not self._walk(1):
             super().action_cursor_down(select)
 
     def action_editor(self) -> None:
-        """Ask for the person's own editor."""
+        """Open the draft in $EDITOR."""
         self.post_message(self.Editor())
 
     def action_cursor_page_up(self) -> None:
-        """Scroll the talk, not the input."""
+        """Scroll the transcript."""
         self.post_message(self.Page(-1))
 
     def action_cursor_page_down(self) -> None:
-        """Scroll the talk, not the input."""
+        """Scroll the transcript."""
         self.post_message(self.Page(1))
 
     def _walk(self, step: int) -> bool:

@@ -1,4 +1,4 @@
-"""The foot of the chat: the completion menu, the line that says what is marked, and the input."""
+"""The bottom of the chat: completion menu, the target of a mark, and the input."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PLACEHOLDER = "Ask something · / for commands"
 class Entry(Vertical):
     """Where messages and commands are written; `target` is the reply that the next /diff marks.
 
-    While `editing` a turn, what is sent is asked in its place; the draft that stood there comes back.
+    While `editing` a turn, the message replaces that turn's; the draft before is restored afterwards.
     """
 
     DEFAULT_CSS = """
@@ -38,7 +38,7 @@ class Entry(Vertical):
     """
 
     def __init__(self, sources: Callable[[], Sources], send: Callable[[str], None]) -> None:
-        """`send` takes a message or a command out of the input, or leaves it there."""
+        """`send` sends or runs a text, or leaves it in the input."""
         super().__init__(id="entry")
         self.composer = Composer(tr(PLACEHOLDER), self._sends, self._uses_menu)
         self.target: TurnView | None = None
@@ -48,10 +48,10 @@ class Entry(Vertical):
         self._aim = Static("", markup=False, id="aim")
         self._sources, self._send = sources, send
         self._offered: str | None = None
-        """The line that the menu's offers are for."""
+        """The line that the offers in the menu complete."""
 
     def compose(self) -> ComposeResult:
-        """Lay the rows down."""
+        """Compose the widgets."""
         yield self._menu
         yield self._aim
         with Horizontal(id="input"):
@@ -60,17 +60,17 @@ class Entry(Vertical):
 
     @property
     def draft(self) -> str:
-        """The message being written; while a turn is edited and nothing stands there, that before."""
+        """The draft; while a turn is edited and the input is empty, the one before."""
         return self.composer.text or self._draft
 
     def give_back(self, text: str, target: TurnView | None = None) -> None:
-        """Put a text that was not taken back into the input, unless something is written there."""
+        """Put a text back into the input, unless something was typed there."""
         if not self.composer.text.strip():
             self.composer.write(text)
             self.aim(target)
 
     def edit(self, view: TurnView) -> None:
-        """Put the message of a turn into the input, to be asked otherwise."""
+        """Put the message of a turn into the input for editing."""
         if view.turn is None:
             return
         if self.editing is None:
@@ -84,7 +84,7 @@ class Entry(Vertical):
         self._aim.display = True
 
     def leave_edit(self) -> bool:
-        """Leave the message as it was and take the draft back; whether one was being edited."""
+        """Stop editing a turn and restore the draft; return whether one was edited."""
         edited = self.editing is not None
         if edited:
             self.editing = None
@@ -94,7 +94,7 @@ class Entry(Vertical):
         return edited
 
     def aim(self, view: TurnView | None) -> None:
-        """Choose which reply the next /diff marks; None means the last one."""
+        """Set the reply that the next /diff marks; None is the last one."""
         self.target = view
         self._aim.display = view is not None or self.editing is not None
         if view is not None:
@@ -102,7 +102,7 @@ class Entry(Vertical):
             self._aim.update(Content("◆ " + tr("marks: {said}", said=said)))
 
     def close_menu(self) -> bool:
-        """Hide the menu; whether it was shown."""
+        """Hide the menu; return whether it was shown."""
         shown = self._menu.first is not None
         self._offered = self.composer.text
         self._offer([])
@@ -110,7 +110,7 @@ class Entry(Vertical):
 
     @on(TextArea.Changed, "#composer")
     def offer_completions(self, event: TextArea.Changed) -> None:
-        """Offer what the line may become."""
+        """Offer completions of the line."""
         event.stop()
         self._look()
 
@@ -130,8 +130,8 @@ class Entry(Vertical):
         self.composer.completing = bool(offers)
 
     def _sends(self) -> None:
-        """Take what is chosen in the menu; with nothing chosen, send the line."""
-        self._look()  # who types quickly is ahead of the menu
+        """Take the highlighted offer; without one, send the line."""
+        self._look()  # the menu may be behind a fast typist
         chosen = self._menu.chosen if self.composer.completing else None
         if chosen is not None:
             self.composer.write(chosen.text)

@@ -13,12 +13,12 @@ from memory.i18n.i18n import decimal, tr, trn
 from tui.terminal.sanitize import one_line
 
 NEARLY_FULL = 0.85
-"""The share of the context from which the line says how full it is."""
+"""The share of the context from which the line shows how full it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the line says; empty parts are left out."""
+    """The parts of the status line; empty ones are left out."""
 
     model: str = ""
     adapter: str | None = None
@@ -34,15 +34,15 @@ class Status:
     recalling: bool = True
     by_words: bool = False
     passing: str = ""
-    """What is going on right now, in the place of the model."""
+    """What is going on right now, shown instead of the model."""
     hint: str = ""
-    """A word to the person, in the place of everything for a moment."""
+    """A message, shown instead of everything else for a moment."""
     keys: str = ""
-    """The keys that act now, in the place of everything while they do."""
+    """The keys that act now, shown instead of everything else."""
 
 
 class StatusLine(Static):
-    """One dim line at the bottom; on a narrow screen the parts that matter least go first."""
+    """One dim line at the bottom; in a narrow terminal the least important parts are dropped."""
 
     DEFAULT_CSS = """
     StatusLine {
@@ -64,7 +64,7 @@ class StatusLine(Static):
         self._draw()
 
     def say(self, hint: str, seconds: float = 3.0) -> None:
-        """Say something for a moment."""
+        """Show a message for a moment."""
         self.change(hint=hint)
         self.set_timer(seconds, lambda: self._forget(hint))
 
@@ -73,7 +73,7 @@ class StatusLine(Static):
             self.change(hint="")
 
     def on_resize(self) -> None:
-        """Fit the line anew."""
+        """Fit the line to the new width."""
         self._draw()
 
     def _draw(self) -> None:
@@ -92,7 +92,7 @@ def fit(status: Status, width: int) -> list[tuple[str, str]]:
         return [(one_line(status.hint, width), "accent")]
     if status.keys:
         return [(one_line(status.keys, width), "")]
-    # (rank, text, style): a part of a higher rank goes first when room is short.
+    # (rank, text, style): parts of a higher rank are dropped first.
     parts: list[tuple[int, str, str]] = []
     if status.passing:
         parts.append((0, one_line(status.passing, max(10, width // 2)), ""))
@@ -105,7 +105,7 @@ def fit(status: Status, width: int) -> list[tuple[str, str]]:
         share = status.context_used / status.context_size
         full = "full" if share >= NEARLY_FULL else ""
         said = f"{status.context_used}/{status.context_size}"
-        # The share is said in words, too: colour alone carries no meaning.
+        # The share is text too: colour alone carries no meaning.
         parts.append(
             (
                 1 if full else 3,
@@ -133,6 +133,6 @@ def fit(status: Status, width: int) -> list[tuple[str, str]]:
 
 
 def _seconds(value: float) -> str:
-    """0.42 s, 4.2 s, 42 s."""
+    """Return seconds with two significant digits: 0.42 s, 4.2 s, 42 s."""
     said = f"{value:.2f}" if value < 1 else f"{value:.1f}" if value < 10 else f"{value:.0f}"
     return tr("{number} s", number=decimal(said))

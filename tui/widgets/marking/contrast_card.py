@@ -1,8 +1,8 @@
-"""The three lines of a mark, to be written, corrected and kept.
+"""The card in which the three lines of a mark are edited.
 
-A card stands in the talk. Enter or Ctrl+S keeps what it says, Ctrl+J breaks a line, Tab goes on, Esc
-leaves everything as it was. While the model drafts, one may write already: a draft fills only what is
-still empty and was not touched. Nothing is kept but by the person's own key.
+It is part of the transcript. Enter or Ctrl+S saves, Ctrl+J breaks a line, Tab moves on, Esc cancels.
+While the model drafts, the user may type already: a draft fills only lines that are empty and
+untouched. Nothing is stored without a key.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class ContrastCard(Vertical):
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("card")]
 
     class Saved(Message):
-        """What the person confirmed: each line by its name."""
+        """The lines were confirmed, each by its name."""
 
         def __init__(self, card: ContrastCard, lines: dict[str, str]) -> None:
             super().__init__()
@@ -92,7 +92,7 @@ class ContrastCard(Vertical):
             self.lines = lines
 
     class Closed(Message):
-        """The person left it as it was."""
+        """The card was cancelled."""
 
         def __init__(self, card: ContrastCard) -> None:
             super().__init__()
@@ -115,7 +115,7 @@ class ContrastCard(Vertical):
         self._said = tr("The model drafts; you may write meanwhile.") if drafting else ""
 
     def compose(self) -> ComposeResult:
-        """Lay the rows down."""
+        """Compose the widgets."""
         yield self._title
         yield self._quoted
         for name, line in self._lines.items():
@@ -127,13 +127,13 @@ class ContrastCard(Vertical):
         yield self._state
 
     def on_mount(self) -> None:
-        """Begin in the first line that is empty."""
+        """Focus the first empty line."""
         self._draw()
         empty = [line for line in self._lines.values() if not line.text]
         (empty or list(self._lines.values()))[0].focus()
 
     def on_resize(self) -> None:
-        """Cut the lines anew."""
+        """Fit the lines to the new width."""
         self._draw()
 
     def _draw(self) -> None:
@@ -155,7 +155,7 @@ class ContrastCard(Vertical):
         )
 
     def offer(self, contrast: Contrast, said: str = "") -> None:
-        """Put a draft into the lines that are still empty; `said` is why there is none."""
+        """Put a draft into the empty lines; `said` is why there is none."""
         for name, _hint in LINES:
             line = self._lines[name]
             if not line.text.strip() and (text := getattr(contrast, name)):
@@ -164,16 +164,16 @@ class ContrastCard(Vertical):
         self._draw()
 
     def on_card_line_entered(self, message: CardLine.Entered) -> None:
-        """Keep."""
+        """Save."""
         message.stop()
         self.action_keep()
 
     def action_keep(self) -> None:
-        """Keep what stands in the lines; those that were not changed are left out."""
+        """Save the changed lines."""
         said = {name: line.text for name, line in self._lines.items()}
         changed = {name: text for name, text in said.items() if text != self._before[name]}
         self.post_message(self.Saved(self, changed) if changed else self.Closed(self))
 
     def action_leave(self) -> None:
-        """Leave it as it was."""
+        """Cancel."""
         self.post_message(self.Closed(self))

@@ -1,8 +1,7 @@
-"""Marking by gesture: what keys say of a reply, and where a selection stands in its source text.
+"""Marking by keys and selection, independent of Textual.
 
-Knows nothing of Textual. `Steps` are the answers given so far; `Passage` is a part of a reply chosen
-word by word; `in_source` finds what was selected on the screen, where Markdown's signs are not shown,
-in the text that the model wrote.
+`Steps` are the answers given so far; `Passage` is a part of a reply chosen word by word; `in_source`
+finds what was selected on the screen, where Markdown's signs are hidden, in the reply's source.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _WORD = re.compile(r"\w+(?:['’.,-]\w+)*|[^\w\s]+")
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """What was said of a mark so far: family, then type, then words. `step` counts from 0 to 2."""
+    """The answers so far: family, then type, then texts. `step` counts from 0 to 2."""
 
     kinds: Sequence[Kind]
     step: int = 0
@@ -34,7 +33,7 @@ class Steps:
 
     @property
     def offers(self) -> list[tuple[str, Kind]]:
-        """The digits of this step and what each stands for; at most ten."""
+        """The digits of this step and their kinds; at most ten."""
         if self.step == 0:
             found = [kind for kind in self.kinds if not kind.type]
         elif self.step == 1 and self.family is not None:
@@ -45,11 +44,11 @@ class Steps:
 
     @property
     def kind(self) -> Kind | None:
-        """The kind as far as it was said."""
+        """The kind chosen so far."""
         return self.type or self.family
 
     def press(self, key: str) -> Steps | None:
-        """Return what a digit or the letter of a moment makes of it; None if it means nothing here."""
+        """Return the steps after a digit or the letter of a moment; None if it means nothing."""
         if moment := MOMENTS.get(key):
             return replace(self, moment=None if self.moment is moment else moment)
         chosen = dict(self.offers).get(key)
@@ -61,11 +60,11 @@ class Steps:
         return replace(self, step=2, type=chosen)
 
     def skip(self) -> Steps:
-        """Go on without an answer; without a family there is no type to ask for."""
+        """Return the steps without an answer; without a family there is no type to choose."""
         return replace(self, step=2)
 
     def back(self) -> Steps:
-        """Take the last answer back."""
+        """Return the steps before the last answer."""
         if self.step == 2 and self.family is not None:
             return replace(self, step=1, type=None)
         return replace(self, step=0, family=None, type=None)
@@ -84,7 +83,7 @@ class Steps:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """Words of a text chosen by keys: from the word `anchor` to the word `at`, both included."""
+    """A range of words: from the word `anchor` to the word `at`, both included."""
 
     text: str
     words: tuple[tuple[int, int], ...] = field(repr=False)
@@ -94,22 +93,22 @@ class Passage:
 
     @classmethod
     def of(cls, text: str) -> Passage | None:
-        """Begin at the first word; None where there is no word."""
+        """Return the first word of a text; None if it has none."""
         words = tuple(found.span() for found in _WORD.finditer(text))
         return cls(text, words) if words else None
 
     @property
     def span(self) -> tuple[int, int]:
-        """The chosen part as offsets in characters."""
+        """The range as offsets in characters."""
         first, last = sorted((self.anchor, self.at))
         return self.words[first][0], self.words[last][1]
 
     def move(self, step: int, *, grow: bool = False) -> Passage:
-        """Go on by `step` words; a growing choice keeps where it began."""
+        """Move by `step` words; a growing range keeps its anchor."""
         return self._to(self.at + step, grow)
 
     def line(self, step: int, *, grow: bool = False) -> Passage:
-        """Go to the word at about the same place of the line before or after."""
+        """Move to the word at about the same column of the line before or after."""
         start = self.words[self.at][0]
         began = self.text.rfind("\n", 0, start) + 1
         if step < 0:
@@ -130,7 +129,7 @@ class Passage:
         return self._to(nearest, grow)
 
     def toggle(self) -> Passage:
-        """Begin to grow from here, or stop growing."""
+        """Start or stop growing."""
         return replace(self, growing=not self.growing)
 
     def _to(self, word: int, grow: bool) -> Passage:
@@ -140,11 +139,11 @@ class Passage:
 
 
 def aligned(source: str, shown: str) -> list[int | None]:
-    """Return, for each character of `shown`, its place in `source`; None where it has none.
+    """Return the offset in `source` of each character of `shown`; None where it has none.
 
-    What is shown is the source with signs left out (`**`, `](…)`, the spaces of a list) and white
-    space made narrow. Runs of equal text are matched from the longest on, so that letters are never
-    taken from a link's address while the word itself is there.
+    `shown` is `source` without signs (`**`, `](…)`, the spaces of a list) and with white space
+    collapsed. Equal runs are matched from the longest on, so that letters are never taken from a link's
+    address if the word itself is there.
     """
     from difflib import SequenceMatcher
 
@@ -158,9 +157,9 @@ def aligned(source: str, shown: str) -> list[int | None]:
 
 
 def in_source(source: str, shown: str, start: int, end: int) -> tuple[int, int] | None:
-    """Return where in `source` the part `shown[start:end]` stands; None where it cannot be told.
+    """Return where `shown[start:end]` is in `source`; None if that is ambiguous.
 
-    Blank ends are left out. Signs within the part come along, those around it do not.
+    Blank ends are left out. Signs within the part are included, those around it are not.
     """
     while start < end and shown[start].isspace():
         start += 1

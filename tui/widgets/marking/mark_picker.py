@@ -1,8 +1,7 @@
-"""The picker under a reply: family, type and words of a mark, each with a key or skipped.
+"""The mark picker under a reply: family, type and texts of a mark, each chosen by a key or skipped.
 
-A digit takes a family, the next a type; e, s and h say why it is marked; Enter skips what one does
-not care to say and at the end keeps; Backspace takes a step back; Esc leaves everything as it was. It
-stands below the reply and never over it. Keeps nothing itself: it says what was chosen.
+A digit chooses a family, the next a type; e, s and h choose the moment; Enter skips, and at the end
+saves; Backspace goes back a step; Esc cancels. The picker stores nothing itself: it posts the mark.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ WORDS = (("sounds", "how it should have sounded: this is trained"), ("note", "a 
 
 
 class MarkPicker(Vertical, can_focus=True):
-    """A mark being said, under the reply that it is about."""
+    """The picker of a mark for the reply above it."""
 
     DEFAULT_CSS = """
     MarkPicker {
@@ -51,7 +50,7 @@ class MarkPicker(Vertical, can_focus=True):
             self.picker, self.request = picker, request
 
     class Cancelled(Message):
-        """Leave everything as it was; `typing` goes on with the mark as a line in the input."""
+        """The picker was cancelled; `typing` continues as a /diff command in the input."""
 
         def __init__(self, picker: MarkPicker, typing: bool = False) -> None:
             super().__init__()
@@ -75,11 +74,11 @@ class MarkPicker(Vertical, can_focus=True):
 
     @property
     def lines(self) -> tuple[CardLine, ...]:
-        """The lines in which words are written."""
+        """The lines of text."""
         return tuple(self._lines.values())
 
     def compose(self) -> ComposeResult:
-        """Lay the rows down."""
+        """Compose the widgets."""
         yield self._head
         yield from self._rows
         yield self._keys
@@ -89,17 +88,17 @@ class MarkPicker(Vertical, can_focus=True):
         self._draw()
 
     def on_resize(self) -> None:
-        """Cut the lines anew."""
+        """Fit the lines to the new width."""
         self._draw()
 
     def on_key(self, event: events.Key) -> None:
-        """Take a digit, or the letter of a moment; other letters say nothing here."""
+        """Take a digit or the letter of a moment; ignore other letters."""
         key = (event.key if len(event.key) == 1 else event.character or event.key).lower()
         if len(key) != 1 or not key.isprintable():
             return
         event.stop()
         event.prevent_default()
-        if self.steps.step == 2:  # typed before the line had the keyboard
+        if self.steps.step == 2:  # typed before the line had the focus
             line = self.screen.focused
             line = line if isinstance(line, CardLine) else self._lines["sounds"]
             line.insert(event.character or event.key)
@@ -109,22 +108,22 @@ class MarkPicker(Vertical, can_focus=True):
             self._go(after)
 
     def action_skip(self) -> None:
-        """Leave this unsaid and go on; at the end keep."""
+        """Skip this step; at the end, save."""
         if self.steps.step < 2:
             self._go(self.steps.skip())
         else:
             self._keep()
 
     def action_back(self) -> None:
-        """Take the last answer back."""
+        """Go back a step."""
         self._go(self.steps.back())
 
     def action_leave(self) -> None:
-        """Leave everything as it was."""
+        """Cancel."""
         self.post_message(self.Cancelled(self))
 
     def on_card_line_entered(self, message: CardLine.Entered) -> None:
-        """Keep what was said."""
+        """Save."""
         message.stop()
         self._keep()
 
@@ -134,13 +133,13 @@ class MarkPicker(Vertical, can_focus=True):
 
     def _go(self, steps: Steps) -> None:
         if not self.is_attached:
-            return  # it was left; the key was on its way by then
+            return  # closed before this key arrived
         writing = self.steps.step == 2
         self.steps = steps
         for row in self._rows:
             row.display = steps.step == 2
         self._draw()
-        # At once and not by `focus`, which waits: the next key may be on its way already.
+        # Not by `focus`, which is deferred: the next key may already be on its way.
         if steps.step == 2 and not writing:
             self.screen.set_focus(self._lines["sounds"])
         elif steps.step != 2:
@@ -175,7 +174,7 @@ class MarkPicker(Vertical, can_focus=True):
 
 
 def _rows(parts: Sequence[tuple[str, str]], width: int, accent: str) -> list[Content]:
-    """Put keys and their words into as few lines as hold them."""
+    """Arrange keys and their words in as few lines as possible."""
     rows: list[Content] = []
     for key, word in parts:
         part = Content.assemble((key, f"bold {accent}"), f" {one_line(word, width - 2)}")

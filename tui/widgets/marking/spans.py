@@ -1,7 +1,7 @@
-"""Parts of a reply on the screen and in its source: a mouse selection → a span, a span → lit words.
+"""Converts between screen and source of a reply: selections to spans, spans to underlines.
 
-What a person sees is Markdown without its signs, in blocks that know where they were written.
-What cannot be told for certain is refused: a part of the wrong words would teach the wrong thing.
+The screen shows Markdown without its signs, in blocks that know their place in the source. A selection
+that is ambiguous is refused: a part of the wrong words would teach the wrong thing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Part = tuple[int, int]
 
 
 def selected(reply: Widget, text: str, selections: Mapping[Widget, Selection]) -> str | Part:
-    """Return the span of `text`, the reply's source, that is selected; or why there is none."""
+    """Return the selected span of `text`, the reply's source; or why there is none."""
     pages = [page for page in _texts(reply) if page in selections]
     if not pages:
         return tr("Nothing of a reply is selected.")
@@ -43,7 +43,7 @@ def selected(reply: Widget, text: str, selections: Mapping[Widget, Selection]) -
 
 
 def light(reply: Widget, text: str, spans: Iterable[Part]) -> None:
-    """Underline these spans of the source in what is shown of a reply; others go back to plain."""
+    """Underline these spans of the source in a reply, and no others."""
     wanted = list(spans)
     for page in _texts(reply):
         lit: dict[int, list[Part]] = {}
@@ -68,7 +68,7 @@ def light(reply: Widget, text: str, spans: Iterable[Part]) -> None:
 
 
 def _parts(page: MarkdownView, start: int, end: int) -> Iterator[tuple[str, Place, int, int]]:
-    """Yield the words that a selection reaches, where they stand, and what of them is selected."""
+    """Yield the selected parts: a text, its place, and the selected range."""
     for block, begin in zip(page.blocks, page.laid.begins, strict=False):
         if begin >= end or begin + len(block.text) <= start:
             continue

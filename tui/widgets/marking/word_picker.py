@@ -1,7 +1,7 @@
-"""A reply as the model wrote it, in which a part is chosen word by word.
+"""The word picker: a reply's source, in which a part is chosen word by word.
 
-It stands in the reply's place while the words are chosen and goes again afterwards. Its text is the
-source, so that what is chosen is exactly what stands in the journal, whatever Markdown would show.
+It replaces the reply while words are chosen. It shows the source, so that the chosen text is exactly
+what is in the journal, whatever Markdown would show.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tui.widgets.marking.mark_gesture import Passage
 
 
 class WordPicker(Static, can_focus=True):
-    """The source text of a reply with the chosen words lit."""
+    """The source of a reply with the chosen words highlighted."""
 
     DEFAULT_CSS = """
     WordPicker { height: auto; width: 1fr; }
@@ -27,14 +27,14 @@ class WordPicker(Static, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("passage")]
 
     class Chosen(Message):
-        """Mark these words; `span` is in characters of the reply."""
+        """Words were chosen; `span` is in characters of the reply."""
 
         def __init__(self, view: WordPicker, span: tuple[int, int]) -> None:
             super().__init__()
             self.view, self.span = view, span
 
     class Cancelled(Message):
-        """Nothing is to be marked."""
+        """The picker was cancelled."""
 
         def __init__(self, view: WordPicker) -> None:
             super().__init__()
@@ -49,23 +49,23 @@ class WordPicker(Static, can_focus=True):
         self._draw()
 
     def action_move(self, step: int, grow: bool = False) -> None:
-        """Go on by words."""
+        """Move by words."""
         self._show(self.passage.move(step, grow=grow))
 
     def action_line(self, step: int, grow: bool = False) -> None:
-        """Go on by lines."""
+        """Move by lines."""
         self._show(self.passage.line(step, grow=grow))
 
     def action_grow(self) -> None:
-        """Begin or end the part here."""
+        """Start or stop growing the range."""
         self._show(self.passage.toggle())
 
     def action_take(self) -> None:
-        """Mark what is chosen."""
+        """Choose the highlighted words."""
         self.post_message(self.Chosen(self, self.passage.span))
 
     def action_leave(self) -> None:
-        """Leave everything as it was."""
+        """Cancel."""
         self.post_message(self.Cancelled(self))
 
     def _show(self, passage: Passage) -> None:
