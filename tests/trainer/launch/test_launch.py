@@ -305,8 +305,15 @@ def test_the_events_of_elsewhere_are_json_and_no_more(home: Home, folder: Path, 
 
 @pytest.mark.parametrize(("card", "on_the_card"), [("processor", False), ("auto", True)])
 def test_a_training_without_room_on_the_card_does_not_see_it(
-    home: Home, tiny: Path, tmp_path: Path, card: str, on_the_card: bool
+    home: Home,
+    tiny: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    card: str,
+    on_the_card: bool,
 ) -> None:
+    # A forked child shows the environment of the process that it was forked from.
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{ROOT}")
     settings = quick_settings(home, trainer={"card": card})
     with launcher(settings, tiny, SHA, tmp_path, threading.Event()) as here:
         assert isinstance(here, TrainingWorker)
