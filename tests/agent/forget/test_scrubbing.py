@@ -13,6 +13,7 @@ import pytest
 from agent.forget import scrubbing
 from agent.forget.scrubbing import GONE, erase_from_runs, erase_talk_from_runs, unfinished
 from memory.difference import Contrast, Difference
+from memory.sentence import Sentence, Stored, to_plain
 from memory.settings.paths import Home
 from tests.support.values import make_difference
 
@@ -64,6 +65,21 @@ def test_the_text_is_removed_and_the_result_stays(home: Home, versions: list[Dif
     assert report["changes"][0]["asked"] == f"Again: {GONE}"
     assert (folder / "events.jsonl").read_text("utf-8").startswith('{"at": 1.0, "phase": "train"')
     assert erase_from_runs(home, versions) == 0
+
+
+def test_the_text_is_removed_from_the_values_of_sentences(
+    home: Home, versions: list[Difference]
+) -> None:
+    folder = a_run(home, versions[-1])
+    note = Sentence("{id} wants another answer to {asked}", id="other", asked=versions[-1].asked)
+    (folder / "report.json").write_text(json.dumps(to_plain({"notes": [note]})))
+    erase_from_runs(home, versions)
+    held = (folder / "report.json").read_text()
+    assert "plugharness" not in held
+    record = json.loads(held)
+    read = Stored(record).sentence(record["notes"][0])
+    assert read.template == note.template
+    assert GONE in str(read)
 
 
 def test_a_running_training_is_left_alone(home: Home, versions: list[Difference]) -> None:
