@@ -210,11 +210,11 @@ def clean_field(name: str, text: str | None) -> str | None:
         return None
     if len(text) > MAX_FIELD:
         raise MarkError(
-            "the {name} is {text:,} characters long, more than the {max_field:,} a mark "
+            "the {name} is {count:,} characters long, more than the {most:,} a mark "
             "keeps; shorten it and mark again",
             name=name,
-            text=len(text),
-            max_field=MAX_FIELD,
+            count=len(text),
+            most=MAX_FIELD,
         )
     try:
         text.encode("utf-8")

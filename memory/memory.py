@@ -195,10 +195,11 @@ class Memory:
             while after is not None and after.superseded_by is not None:
                 if after.superseded_by == gone.id:
                     raise MarkError(
-                        "{id} was superseded by {id2} before, they cannot replace each "
-                        "other; `discern memory forget {id2}` removes the wrong one",
-                        id=taking.id[:8],
-                        id2=gone.id[:8],
+                        "{newer} was superseded by {older} before, they cannot replace "
+                        "each other; `discern memory forget {older}` removes the wrong "
+                        "one",
+                        newer=taking.id[:8],
+                        older=gone.id[:8],
                     )
                 after = next(iter(self.journal.differences.by_ids([after.superseded_by])), None)
             self.journal.differences.set_superseded(gone.id, taking.id)

@@ -222,11 +222,11 @@ def publish(home: Home, journal: Journal, candidate: Candidate, verdict: Verdict
         )
     if (base := entry_of(lessons.model, home)) != lessons.base:
         raise TrainingError(
-            "the model {model_path} changed while its adapter was trained ({sha256} → "
-            "{sha2562}); nothing was published, `discern train` trains for the new one",
-            model_path=lessons.model,
-            sha256=lessons.base.sha256[:8],
-            sha2562=base.sha256[:8],
+            "the model {path} changed while its adapter was trained ({before} → {after}); "
+            "nothing was published, `discern train` trains for the new one",
+            path=lessons.model,
+            before=lessons.base.sha256[:8],
+            after=base.sha256[:8],
         )
     return publishing.publish(
         home,

@@ -81,9 +81,9 @@ def require_spoken_here(journal: Journal, turn: Turn) -> None:
         else Sentence("--turn ID for another")
     )
     raise MarkError(
-        "another session spoke last, {value:.0f} s ago: “{asked}”; say which reply you "
+        "another session spoke last, {seconds:.0f} s ago: “{asked}”; say which reply you "
         "mean, --last for that one or {mine}",
-        value=max(0, seconds),
+        seconds=max(0, seconds),
         asked=asked,
         mine=mine,
     )
@@ -102,9 +102,9 @@ def last_mark(journal: Journal) -> Difference:
     seconds = (now() - mark.at).total_seconds()
     if place and place != terminal_session() and seconds < JUST_NOW:
         raise MarkError(
-            "the last mark was made {value:.0f} s ago on a reply of another session: "
+            "the last mark was made {seconds:.0f} s ago on a reply of another session: "
             "“{asked}”; `discern memory undo {id}` takes that one back",
-            value=max(0, seconds),
+            seconds=max(0, seconds),
             asked=_cut(mark.asked),
             id=mark.id[:8],
         )

@@ -48,18 +48,18 @@ def inspect(path: Path, architecture: str | None = None) -> None:
         raise _refusal(
             path,
             Sentence(
-                "it says to hold {tensors} tensors (2 to {most_tensors} can be)",
+                "it says to hold {tensors} tensors (2 to {most} can be)",
                 tensors=tensors,
-                most_tensors=MOST_TENSORS,
+                most=MOST_TENSORS,
             ),
         )
     if not 1 <= keys <= MOST_KEYS:
         raise _refusal(
             path,
             Sentence(
-                "it says to hold {keys} keys (at most {most_keys} can be)",
+                "it says to hold {keys} keys (at most {most} can be)",
                 keys=keys,
-                most_keys=MOST_KEYS,
+                most=MOST_KEYS,
             ),
         )
     import gguf
@@ -100,7 +100,7 @@ def _check_keys(path: Path, fields: dict[str, Any], architecture: str | None) ->
     if alpha is None or [kind.name for kind in alpha.types] != ["FLOAT32"]:
         raise _refusal(path, Sentence("it does not say its alpha, or not as a number of 32 bits"))
     if not math.isfinite(value := float(alpha.contents())) or value <= 0:
-        raise _refusal(path, Sentence("its alpha is {value}", value=value))
+        raise _refusal(path, Sentence("its alpha is {alpha}", alpha=value))
 
 
 def _word(fields: dict[str, Any], name: str) -> str:

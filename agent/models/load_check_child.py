@@ -57,10 +57,10 @@ def _require_first_part(header: Header, path: Path) -> None:
     number, count = header.values.get("split.no", 0), header.values.get("split.count", 1)
     if number != 0:
         raise ModelError(
-            "the model {path} is part {more} of {count} of a split file; choose the first "
-            "part, the others are found beside it",
+            "the model {path} is part {number} of {count} of a split file; choose the "
+            "first part, the others are found beside it",
             path=path,
-            more=number + 1 if isinstance(number, int) else number,
+            number=number + 1 if isinstance(number, int) else number,
             count=count,
         )
 

@@ -190,7 +190,7 @@ def find_model(home: Home, name: str) -> Path:
     if len(fits) == 1:
         return fits[0].path
     many = (
-        Sentence("{fits} files are called like", fits=len(fits))
+        Sentence("{count} files are called like", count=len(fits))
         if fits
         else Sentence("no file is called")
     )

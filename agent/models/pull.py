@@ -110,11 +110,11 @@ def pull(offer: Offer, progress: Progress = lambda done, total: None) -> Path:
         free = shutil.disk_usage(target.parent).free
         if free < offer.size - offer.have + _SPARE:
             raise HomeError(
-                "{file} takes {size:.1f} GB and {parent} has {free:.1f} GB free; make room "
-                "and pull again",
+                "{file} takes {size:.1f} GB and {folder} has {free:.1f} GB free; make "
+                "room and pull again",
                 file=offer.file,
                 size=(offer.size - offer.have) / 1e9,
-                parent=target.parent,
+                folder=target.parent,
                 free=free / 1e9,
             )
         _fetch(offer, progress)

@@ -89,10 +89,10 @@ class Database:
         self._rescued: Path | None = None
         if sqlite3.sqlite_version_info < _OLDEST:
             raise HomeError(
-                "this Python has SQLite {sqlite_version} and the journal needs {str} or "
+                "this Python has SQLite {version} and the journal needs {needed} or "
                 "newer; use a newer Python",
-                sqlite_version=sqlite3.sqlite_version,
-                str=".".join(map(str, _OLDEST)),
+                version=sqlite3.sqlite_version,
+                needed=".".join(map(str, _OLDEST)),
             )
         with self._explained():
             self._connection, self._watch = _opened(path)
@@ -156,10 +156,10 @@ class Database:
         what, several = _NAMES[table]
         if not prefix or not found:
             raise UnknownIdError(
-                "no {what} has the id {prefix!r}; {more}",
+                "no {what} has the id {prefix!r}; {hint}",
                 what=what,
                 prefix=prefix,
-                more=(
+                hint=(
                     Sentence("`discern memory list` shows them")
                     if table == "differences"
                     else Sentence("`discern ask --json` and the chat show the ids of turns")
@@ -367,10 +367,10 @@ def explain(path: Path, error: sqlite3.Error | OSError) -> Sentence:
         return damaged(path, said)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return Sentence(
-            "the journal {path} is held by another process for over "
-            "{busy_seconds:.0f} seconds; {whole}, try again when it is done",
+            "the journal {path} is held by another process for over {seconds:.0f} "
+            "seconds; {whole}, try again when it is done",
             path=path,
-            busy_seconds=BUSY_SECONDS,
+            seconds=BUSY_SECONDS,
             whole=whole,
         )
     if code in _READ_ONLY or (isinstance(error, OSError) and error.errno in _NO_LEAVE):

@@ -279,9 +279,9 @@ def thread_name(text: str) -> str:
     name = text.strip()
     if not name or len(name) > LONGEST_NAME or not name.isprintable():
         raise ThreadError(
-            "{text!r} cannot name a thread; use 1 to {longest_name} printable characters",
-            text=text[:40],
-            longest_name=LONGEST_NAME,
+            "{name!r} cannot name a thread; use 1 to {longest} printable characters",
+            name=text[:40],
+            longest=LONGEST_NAME,
         )
     return name
 

@@ -176,9 +176,9 @@ def open_server(url: str, name: str, token: str = "") -> Store:
     except Exception as error:  # sockets, TLS, HTTP and Chroma each raise their own
         said = str(error).strip().split("\n")[0][:160] or type(error).__name__
         raise HomeError(
-            "the Chroma server {url} cannot be used: {more}",
+            "the Chroma server {url} cannot be used: {error}",
             url=url,
-            more=said.replace(token, "…") if token else said,
+            error=said.replace(token, "…") if token else said,
         ) from None
 
 

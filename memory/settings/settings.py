@@ -241,11 +241,11 @@ def _overlay(base: dict[str, Any], layer: Mapping[str, Any], source: str) -> dic
     for name, section in layer.items():
         if name not in merged:
             raise SettingsError(
-                "{source} has an unknown section [{name}]; the sections are {merged}: mend "
-                "or remove it",
+                "{source} has an unknown section [{name}]; the sections are {sections}: "
+                "mend or remove it",
                 source=source,
                 name=name[:40],
-                merged=", ".join(merged),
+                sections=", ".join(merged),
             )
         if not isinstance(section, Mapping):
             raise SettingsError(

@@ -118,16 +118,16 @@ def read_batch(memory: Memory, path: Path, *, progress: Progress | None = None) 
             ) from None
         if (first := lines.setdefault(record.id, number)) != number:
             raise ExchangeError(
-                "line {number} of {path} has the same id as line {first}; remove one of them",
+                "line {number} of {path} has the same id as line {other}; remove one of them",
                 number=number,
                 path=path,
-                first=first,
+                other=first,
             )
         if len(lines) > COUNT_CAP:
             raise ExchangeError(
-                "{path} holds more than {count_cap:,} differences; split it and import the parts",
+                "{path} holds more than {most:,} differences; split it and import the parts",
                 path=path,
-                count_cap=COUNT_CAP,
+                most=COUNT_CAP,
             )
         key = _record_key(record)
         if key in known:
@@ -154,9 +154,9 @@ def _check_chains(path: Path, fresh: dict[str, Record], lines: dict[str, int]) -
                     else Sentence("which is not in this file")
                 )
                 raise ExchangeError(
-                    "line {lines} of {path} says superseded_by {after!r}, {why}; remove "
+                    "line {number} of {path} says superseded_by {after!r}, {why}; remove "
                     "superseded_by",
-                    lines=lines[record.id],
+                    number=lines[record.id],
                     path=path,
                     after=after[:40],
                     why=why,

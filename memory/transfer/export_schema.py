@@ -161,10 +161,10 @@ def read_header(line: bytes) -> Header:
         ) from None
     if found.version != VERSION:
         raise ExchangeError(
-            "says version {version} and this Discern reads version {version2}; update "
+            "says version {version} and this Discern reads version {supported}; update "
             "Discern or export again with the same one",
             version=found.version,
-            version2=VERSION,
+            supported=VERSION,
         )
     return found
 

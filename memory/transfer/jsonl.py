@@ -31,10 +31,10 @@ def lines_of(path: Path, most: int, progress: Progress | None) -> Iterator[tuple
                 read += len(line)
                 if len(line) > LINE_CAP:
                     raise ExchangeError(
-                        "line {number} of {path} is longer than {line_cap} MB; remove it",
+                        "line {number} of {path} is longer than {most} MB; remove it",
                         number=number,
                         path=path,
-                        line_cap=LINE_CAP >> 20,
+                        most=LINE_CAP >> 20,
                     )
                 if read > most:
                     raise _too_large(path, read, most)

@@ -81,7 +81,7 @@ def export(
     if out.exists() and not request.force:
         raise HomeError("{out} is there already; choose another name, or add --force", out=out)
     if not out.parent.is_dir():
-        raise HomeError("there is no folder {parent}; make it first", parent=out.parent)
+        raise HomeError("there is no folder {folder}; make it first", folder=out.parent)
     with Journal(home.prepare().journal) as journal:
         known = journal.differences.by_ids(adapter.manifest.differences)
         journal.exported_copies.note(out)

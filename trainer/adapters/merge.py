@@ -108,20 +108,20 @@ def _pairs(adapter: Path, base: Any, scale: float) -> dict[str, Callable[[FloatA
         other = tensors.get(f"{touched}.lora_b")
         if other is None or touched not in shapes:
             raise AdapterError(
-                "the adapter {adapter} has no place for {touched} in this base",
+                "the adapter {adapter} has no place for {tensor} in this base",
                 adapter=adapter,
-                touched=touched,
+                tensor=touched,
             )
         b = gguf.dequantize(other.data, other.tensor_type)
         if (b.shape[0], a.shape[1]) != shapes[touched]:
             raise AdapterError(
-                "the adapter {adapter} does not fit {touched}: {shape}×{shape2} against "
-                "{shapes}; it was made for another base",
+                "the adapter {adapter} does not fit {tensor}: {rows}×{columns} against "
+                "{expected}; it was made for another base",
                 adapter=adapter,
-                touched=touched,
-                shape=b.shape[0],
-                shape2=a.shape[1],
-                shapes=shapes[touched],
+                tensor=touched,
+                rows=b.shape[0],
+                columns=a.shape[1],
+                expected=shapes[touched],
             )
         factor = scale * (alpha / a.shape[0] if alpha else 1.0)
         made[touched] = _adder(a, b, factor)
@@ -150,9 +150,9 @@ def _require_room(reader: Any, pairs: dict[str, Any], target: Path, quant: Quant
     free = shutil.disk_usage(folder).free
     if free < touched + final + _SPARE:
         raise HomeError(
-            "merging takes {touched:.1f} GB in {folder} for a while and {free:.1f} GB are "
+            "merging takes {size:.1f} GB in {folder} for a while and {free:.1f} GB are "
             "free; make room or choose another place",
-            touched=(touched + final) / 1e9,
+            size=(touched + final) / 1e9,
             folder=folder,
             free=free / 1e9,
         )

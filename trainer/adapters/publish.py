@@ -241,11 +241,11 @@ def require_not_withdrawn(home: Home, base: BaseEntry, fingerprints: Mapping[str
         return
     if identity is not None:
         raise NothingToTrainError(
-            "you went back from the adapter {identity}, which was trained on exactly these "
-            "{fingerprints} differences; mark or edit one, `discern adapters use "
+            "you went back from the adapter {identity}, which was trained on exactly "
+            "these {count} differences; mark or edit one, `discern adapters use "
             "{identity}` takes it again, or `discern train --force` trains anew",
             identity=identity[:8],
-            fingerprints=len(fingerprints),
+            count=len(fingerprints),
         )
 
 

@@ -38,9 +38,9 @@ def probe(adapter: Path, base: Path) -> None:
         )
     except subprocess.TimeoutExpired as error:
         raise AdapterError(
-            "the adapter {adapter} did not load within {probe_seconds} seconds; train again",
+            "the adapter {adapter} did not load within {seconds} seconds; train again",
             adapter=adapter,
-            probe_seconds=PROBE_SECONDS,
+            seconds=PROBE_SECONDS,
         ) from error
     if done.returncode == 0 and done.stdout.strip() == "sound":
         return

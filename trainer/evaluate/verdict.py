@@ -42,9 +42,8 @@ class Verdict:
         """The decision and its reason, in one sentence."""
         if self.passed and self.unlearnt:
             return Sentence(
-                "the adapter learnt all but {unlearnt} of the differences and left "
-                "the rest as it was",
-                unlearnt=len(self.unlearnt),
+                "the adapter learnt all but {count} of the differences and left the rest as it was",
+                count=len(self.unlearnt),
             )
         if self.passed:
             return Sentence("the adapter learnt what it should and left the rest as it was")

@@ -57,12 +57,12 @@ def load_base(
         value = tensors[name]().to(device=device, dtype=dtype)
         if value.shape != expected.shape:
             raise ModelError(
-                "the tensor {name} of {path} has the shape {shape} instead of {shape2}; "
+                "the tensor {name} of {path} has the shape {shape} instead of {expected}; "
                 "choose another GGUF",
                 name=name,
                 path=path,
                 shape=tuple(value.shape),
-                shape2=tuple(expected.shape),
+                expected=tuple(expected.shape),
             )
         state[key] = value
     model.load_state_dict(state, strict=False, assign=True)

@@ -72,12 +72,12 @@ def unpack(path: Path, folder: Path, base: Path) -> None:
         raise ModelError("there is no base {base}; give --base", base=base) from error
     if found != wanted["sha256"]:
         raise ModelError(
-            "the base {base} ({found}) is not {wanted} ({wanted2}), which the lessons were "
-            "made for; put that file there",
+            "the base {base} ({sha256}) is not {wanted} ({wanted_sha256}), which the "
+            "lessons were made for; put that file there",
             base=base,
-            found=found[:8],
+            sha256=found[:8],
             wanted=wanted["name"],
-            wanted2=wanted["sha256"][:8],
+            wanted_sha256=wanted["sha256"][:8],
         )
     write_job(folder, replace(read_job(folder), base=base, output=folder / "adapter"))
 

@@ -79,9 +79,9 @@ def _check_weights(folder: Path) -> None:
             raise _refusal(
                 folder,
                 Sentence(
-                    "it holds {header} tensors (at most {most_tensors})",
-                    header=len(header),
-                    most_tensors=MOST_TENSORS,
+                    "it holds {count} tensors (at most {most})",
+                    count=len(header),
+                    most=MOST_TENSORS,
                 ),
             )
         end = 0

@@ -231,26 +231,26 @@ def _conflict(older: Difference, newer: Difference, wanted: dict[str, _Wanted]) 
     meet = (
         Sentence("the same question")
         if same
-        else Sentence("{asked} and {asked2}", asked=_cut(older.asked), asked2=_cut(newer.asked))
+        else Sentence("{older} and {newer}", older=_cut(older.asked), newer=_cut(newer.asked))
     )
     ours, theirs = (wanted[item.id] for item in (older, newer))
     if ours.reply is not None and theirs.reply is not None and ours.reply != theirs.reply:
         ways = f"{_cut(ours.reply)} / {_cut(theirs.reply)}"
         sentence = Sentence(
-            "{id} and {id2} want two answers to {meet}: {ways}; the newer counts "
-            "(`discern memory supersede {id2} {id}` chooses the older)",
-            id=older.id[:8],
-            id2=newer.id[:8],
+            "{older} and {newer} want two answers to {meet}: {ways}; the newer counts "
+            "(`discern memory supersede {newer} {older}` chooses the older)",
+            older=older.id[:8],
+            newer=newer.id[:8],
             meet=meet,
             ways=ways,
         )
     else:
         ways = f"{_cut(ours.naming or '')} / {_cut(theirs.naming or '')}"
         sentence = Sentence(
-            "{id} and {id2} say in two ways what was missed in {meet}: {ways}; the "
-            "newer counts (`discern memory supersede {id2} {id}` chooses the older)",
-            id=older.id[:8],
-            id2=newer.id[:8],
+            "{older} and {newer} say in two ways what was missed in {meet}: {ways}; the "
+            "newer counts (`discern memory supersede {newer} {older}` chooses the older)",
+            older=older.id[:8],
+            newer=newer.id[:8],
             meet=meet,
             ways=ways,
         )

@@ -95,9 +95,9 @@ def _why(lesson: Lesson, fate: str, rephrased: float, best: Trial) -> tuple[Sent
         return (
             Sentence("learnt in its own words only"),
             Sentence(
-                "only {rephrasings} rephrasings were trained: mark the same once more, "
-                "asked in other words",
-                rephrasings=len(lesson.rephrasings),
+                "only {count} rephrasings were trained: mark the same once more, asked in "
+                "other words",
+                count=len(lesson.rephrasings),
             )
             if few
             else Sentence("mark the same once more, asked as in the wording that failed"),
@@ -144,7 +144,7 @@ def _why(lesson: Lesson, fate: str, rephrased: float, best: Trial) -> tuple[Sent
     if len(lesson.chosen) > LONG:
         return (
             Sentence(
-                "the reply is long ({chosen} tokens) to be said by heart", chosen=len(lesson.chosen)
+                "the reply is long ({tokens} tokens) to be said by heart", tokens=len(lesson.chosen)
             ),
             Sentence("shorten what should sound to what makes the difference"),
         )
@@ -171,9 +171,9 @@ def advice(
         bad = [fate for fate in every if fate.fate == "repelled"]
         made.append(
             Sentence(
-                "Not learnt: {bad} repelled. {more}.",
-                bad=len(bad),
-                more=(
+                "Not learnt: {count} repelled. {advice}.",
+                count=len(bad),
+                advice=(
                     bad[0].advice if bad and bad[0].advice else Sentence("Raise training.max_steps")
                 ),
             )

@@ -327,9 +327,9 @@ def training_lock(home: Home) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise TrainingError(
-            "a training is already going on (process {lock}); wait for it, `discern "
+            "a training is already going on (process {process}); wait for it, `discern "
             "train watch` follows it and `discern train stop` ends it",
-            lock=_holder(path),
+            process=_holder(path),
         ) from None
     except OSError as error:
         raise HomeError(

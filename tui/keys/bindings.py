@@ -84,21 +84,21 @@ class Keyboard:
                 if one.where in WRITTEN and len(key) == 1:
                     raise SettingsError(
                         "{source}: keys.{id} = {key!r} is refused, a letter alone is "
-                        "written into the message; take ctrl+{key2} or alt+{key2}",
+                        "written into the message; take ctrl+{letter} or alt+{letter}",
                         source=source,
                         id=one.id,
                         key=key,
-                        key2=key.lower(),
+                        letter=key.lower(),
                     )
             for other in KEYS[number + 1 :]:
                 shared = set(self.keys[one.id]) & set(self.keys[other.id])
                 if shared and _meet(one, other):
                     raise SettingsError(
-                        "{source}: keys.{id} and keys.{id2} share {shared!r}, so one of "
+                        "{source}: keys.{id} and keys.{other} share {shared!r}, so one of "
                         "them would never act; give one of them another key",
                         source=source,
                         id=one.id,
-                        id2=other.id,
+                        other=other.id,
                         shared=min(shared),
                     )
 
