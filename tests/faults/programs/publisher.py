@@ -62,10 +62,11 @@ def watch(calls: list[str], kill: int, when: str) -> None:
             calls.append(f"{name} {at}{to}")
             if len(calls) == kill and when == "before":
                 os.kill(os.getpid(), signal.SIGKILL)
-            result = real(*arguments, **options)
-            if len(calls) == kill and when == "after":
-                os.kill(os.getpid(), signal.SIGKILL)
-            return result
+            try:
+                return real(*arguments, **options)
+            finally:  # also where it fails, as a mkdir of a folder that is there
+                if len(calls) == kill and when == "after":
+                    os.kill(os.getpid(), signal.SIGKILL)
 
         return call
 
