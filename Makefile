@@ -45,7 +45,7 @@ bench: install
 
 # Add new messages to the Russian catalog for translation, then compile it.
 messages: install
-	@$(BIN)/python -m scripts.messages
+	@$(BIN)/python -m docs.messages
 
 captures: install
 	@$(BIN)/python docs/images/capture.py

@@ -17,7 +17,7 @@ LINES = 250
 
 def named(text: str) -> set[str]:
     """Return the paths in a text that begin with a folder of the repository."""
-    folders = "|".join((*PACKAGES, "tests", "benchmarks", "scripts", "docs"))
+    folders = "|".join((*PACKAGES, "tests", "benchmarks", "docs"))
     return set(re.findall(rf"`((?:{folders})/[\w./-]*)`", text))
 
 

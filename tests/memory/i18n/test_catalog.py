@@ -7,7 +7,7 @@ from string import Formatter
 
 from babel.messages.catalog import Message
 
-from scripts.messages import calls, compiled, po_file, read, template, translations
+from docs.messages import calls, compiled, po_file, read, template, translations
 
 CATALOGUE = [item for item in read("ru") if item.id]
 

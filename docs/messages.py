@@ -1,6 +1,6 @@
 """The catalogue of interface texts: what the code says, and the files a translator and gettext read.
 
-python -m scripts.messages       # `make messages`: bring the .po up to date, write the .mo
+python -m docs.messages       # `make messages`: bring the .po up to date, write the .mo
 
 A text is found where it is said: what `tr`, `trn`, `Sentence` and the error classes are given. Texts
 of the registries are listed in `registered`.

@@ -1,1 +1,0 @@
-"""Scripts for maintainers, started by the Makefile; not part of the package."""
