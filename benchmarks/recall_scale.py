@@ -83,7 +83,7 @@ def measure(folder: Path) -> dict[str, float]:
     """Open what was built as a chat does, recall, mark, and recall while the index catches up."""
     from benchmarks.recall import cases
     from memory.difference import Turn, new_id, now
-    from memory.marks import MarkRequest
+    from memory.mark_validation import MarkRequest
     from memory.memory import Memory
     from memory.settings.paths import Home
     from memory.settings.settings import read_settings

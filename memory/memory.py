@@ -13,7 +13,7 @@ from memory.difference import Difference, Moment, Turn
 from memory.errors import HomeError, MarkError
 from memory.journal.journal import Journal
 from memory.kinds import kinds
-from memory.marks import MarkRequest, change_mark, contradict, make_mark
+from memory.mark_validation import MarkRequest, change_mark, contradict, make_mark
 from memory.recall.embedder import Embedder, NgramEmbedder
 from memory.recall.index import Index, Progress, open_index
 from memory.recall.recall import CANDIDATES, Recalled, render, search

@@ -1,7 +1,7 @@
 """A sentence for the user as data: an English template and the values that go into it.
 
 `str(sentence)` is the English text, which logs, `--json` output and stored files hold.
-`memory.i18n.messages.render` shows the same sentence in the language in force; the template is the
+`memory.i18n.render.render` shows the same sentence in the language in force; the template is the
 key of its translation (gettext's msgid).
 """
 

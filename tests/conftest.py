@@ -11,7 +11,7 @@ import pytest
 
 from agent.llama.engine import Engine
 from agent.models.serving import STARTER
-from memory.i18n import i18n
+from memory.i18n import translation
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
 from tests.support.gguf_files import write_tiny
@@ -30,7 +30,7 @@ def home(
     monkeypatch.setenv("DISCERN_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("LANGUAGE", "en")
-    i18n.use("en")
+    translation.use("en")
     monkeypatch.setenv("DISCERN_NICE", "0")  # tests wait for the children that else stand back
     made = Home.locate().prepare()
     judged = tmp_path_factory.getbasetemp() / "judged"

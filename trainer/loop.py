@@ -43,7 +43,7 @@ from trainer.pipeline import Candidate, Lessons
 
 if TYPE_CHECKING:
     from agent.adapters import Adapter
-    from trainer.evaluate.verdict import Verdict
+    from trainer.evaluate.gate_result import Verdict
 
 __all__ = [
     "Candidate",

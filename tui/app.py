@@ -24,9 +24,9 @@ from textual.theme import Theme, ThemeProvider
 from textual.widget import Widget
 
 from memory.errors import DiscernError, SettingsError
-from memory.i18n import i18n
-from memory.i18n.i18n import tr
-from memory.i18n.messages import render
+from memory.i18n import translation
+from memory.i18n.render import render
+from memory.i18n.translation import tr
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
 from memory.settings.settings_file import write_setting
@@ -82,7 +82,7 @@ class DiscernApp(PatchedApp):
         With `setup` the questions of the first start come first.
         """
         super().__init__()
-        i18n.use(settings.ui.language)
+        translation.use(settings.ui.language)
         self.home = home
         self.settings = settings
         self._leaving_at = 0.0

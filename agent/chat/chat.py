@@ -35,7 +35,7 @@ from memory.difference import Difference, State, Turn
 from memory.errors import ModelError
 from memory.journal.journal import Journal
 from memory.journal.threads import LAST_THREAD
-from memory.marks import MarkRequest
+from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.sentence import Sentence
 from memory.settings.paths import Home

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from memory.difference import Difference, Moment, Turn, Untaught, now
 from memory.errors import MarkError
 from memory.files.disk_reserve import with_reserve
-from memory.i18n.i18n import tr
+from memory.i18n.translation import tr
 from memory.journal.journal import Journal
 from memory.journal.threads import LAST_THREAD
 from memory.kinds import find_kind, in_words, nearest_kind
-from memory.marks import MarkRequest
+from memory.mark_validation import MarkRequest
 from memory.moments import default_moment, find_moment, nearest_moment
 from memory.sentence import Sentence
 from memory.settings.paths import Home

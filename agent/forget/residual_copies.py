@@ -14,10 +14,10 @@ from agent.adapters import list_adapters, read_pointer
 from agent.forget.scrubbing import linked, unfinished
 from memory.difference import Difference
 from memory.errors import AdapterError
-from memory.i18n.i18n import tr, trn
+from memory.i18n.translation import tr, trn
 from memory.journal import exported_copies
 from memory.journal.journal import Journal
-from memory.journal.schema import copies
+from memory.journal.migrations import copies
 from memory.settings.paths import Home
 from memory.upkeep.backup import asides
 

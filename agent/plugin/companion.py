@@ -25,7 +25,7 @@ from agent.prompt.reply_parser import without_thought
 from memory.difference import Difference, Turn, now
 from memory.errors import AdapterError, DiscernError, MarkError, UnknownIdError
 from memory.journal.threads import LAST_THREAD
-from memory.marks import MarkRequest
+from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.recall.recall import Recalled, render
 from memory.settings.paths import Home

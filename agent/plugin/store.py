@@ -35,7 +35,7 @@ from agent.chat.marking import forget
 from agent.plugin.companion import Companion
 from memory.difference import Difference, Turn, new_id, now
 from memory.errors import MarkError
-from memory.marks import MarkRequest
+from memory.mark_validation import MarkRequest
 
 NAMESPACE = ("differences",)
 _KEY = re.compile(r"[0-9A-Za-z-]{8,64}\Z")

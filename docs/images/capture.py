@@ -1,4 +1,4 @@
-"""Makes the README's captures anew: python docs/images/capture.py
+"""Draw the screenshots of the README (`make captures`).
 
 The real application on the starter in a temporary home, drawn by Textual as SVG.
 """
@@ -30,7 +30,7 @@ SIZE, LARGE = (96, 19), (120, 32)
 
 
 def learning(progress: Progress | None) -> int:
-    """The steps of learning that are done."""
+    """Return the number of training steps that are done."""
     return progress.done if progress is not None and progress.phase == "train" else 0
 
 
@@ -38,7 +38,7 @@ async def main() -> None:
     """Ask, mark, ask again, look at what is remembered."""
     with tempfile.TemporaryDirectory() as folder:
         home = Home.at(Path(folder))
-        quiet = {
+        quiet: dict[str, dict[str, object]] = {
             "sampling": {"temperature": 0.0},
             "memory": {"dense": False},
             "night": {"enabled": False},
@@ -57,7 +57,7 @@ async def main() -> None:
                     screen.composer.write(text)
                     screen.entry.close_menu()
                     await pilot.press("enter")
-                    await until(lambda: not screen.talk.streaming)
+                    await until(lambda: not screen.conversation.streaming)
 
                 def save(name: str) -> None:
                     # The page that shows it brings a font of its own; none is fetched.
@@ -70,7 +70,11 @@ async def main() -> None:
                     (HERE / f"{name}.svg").write_text(drawn, encoding="utf-8")
 
                 screen = app._chat_screen
-                await until(lambda: screen._chat is not None and not screen.status.status.passing)
+                await until(
+                    lambda: (
+                        screen.context.open_chat is not None and not screen.status.status.passing
+                    )
+                )
                 screen.composer.cursor_blink = False
                 await send("Who are you?")
                 await send(QUESTION)
@@ -92,11 +96,11 @@ async def main() -> None:
                     await until(lambda: screen.transcript.turns[-1].marks)
                 await pilot.resize_terminal(*LARGE)
                 await send("/train")
-                await until(lambda: screen.training.running)
+                await until(lambda: screen.training.trainings.running)
                 await pilot.press("ctrl+t")
                 await until(lambda: learning(screen.panel.progress) >= 24)
                 save("training")
-                await until(lambda: not screen.training.running)
+                await until(lambda: not screen.training.trainings.running)
                 await pilot.press("escape")
                 await send("/report")
                 await until(lambda: app.screen is not screen)

@@ -46,7 +46,7 @@ from memory.files.sqlite_file import (
     open_without_log,
     real,
 )
-from memory.journal.schema import copies, is_journal, migrate
+from memory.journal.migrations import copies, is_journal, migrate
 from memory.sentence import Sentence
 
 _NAMES = {

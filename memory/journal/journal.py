@@ -2,7 +2,8 @@
 
 Several processes open it at once (chat, night, command line), one short transaction per change. When a
 method that writes has returned, what it wrote is on disk (`memory/journal/database.py`). Its tables
-are brought up to date when it is opened, after a copy was put beside it (`memory/journal/schema.py`).
+are brought up to date when it is opened, after a copy was put beside it
+(`memory/journal/migrations.py`).
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from pathlib import Path
 from memory.files.disk_reserve import reserve_space
 from memory.journal.branches import Branches
 from memory.journal.database import Database
-from memory.journal.differences import Differences
 from memory.journal.drafts import Drafts
 from memory.journal.exported_copies import ExportedCopies
 from memory.journal.facts import Facts
 from memory.journal.forgetting import Forgetting
+from memory.journal.marked_differences import Differences
 from memory.journal.nights import Nights
 from memory.journal.stem_index import StemIndex
 from memory.journal.threads import Threads

@@ -33,7 +33,7 @@ from memory.files.sqlite_file import (
 )
 from memory.journal.database import aside_name
 from memory.journal.journal import Journal
-from memory.journal.schema import MIGRATIONS
+from memory.journal.migrations import MIGRATIONS
 from memory.sentence import Sentence
 from memory.settings.paths import Home, expanded
 

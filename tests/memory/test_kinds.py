@@ -9,7 +9,7 @@ import pytest
 
 from memory.errors import MarkError, SettingsError
 from memory.kinds import clear_kinds_cache, find_kind, kinds, require_kind
-from memory.marks import MarkRequest
+from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings

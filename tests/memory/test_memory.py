@@ -12,7 +12,7 @@ import pytest
 from memory.difference import Moment, State, Turn
 from memory.errors import MarkError
 from memory.kinds import kinds
-from memory.marks import MarkRequest
+from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings

@@ -10,7 +10,7 @@ import pytest
 from memory.difference import MAX_FIELD, Turn, clean_field, new_id, now
 from memory.errors import ExchangeError, MarkError
 from memory.journal.threads import Transcript
-from memory.marks import MarkRequest
+from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.recall.recall import Recalled, render
 from memory.settings.paths import Home

@@ -8,7 +8,7 @@ import pytest
 
 from agent.llama.engine import Engine
 from memory.journal.journal import Journal
-from memory.marks import MarkRequest
+from memory.mark_validation import MarkRequest
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
 from tests.support.values import difference

@@ -154,9 +154,9 @@ def test_the_status_line_keeps_its_weightiest_parts_in_80_columns(russian_words:
 
 @pytest.fixture
 def russian_words() -> None:
-    from memory.i18n import i18n
+    from memory.i18n import translation
 
-    i18n.use("ru")
+    translation.use("ru")
 
 
 def test_kinds_are_offered_in_russian_and_what_is_offered_is_understood(

@@ -14,8 +14,8 @@ from syrupy.assertion import SnapshotAssertion
 from textual.widgets import Input
 
 from memory.difference import Contrast, Difference, Moment, Turn
-from memory.i18n import i18n
-from memory.i18n.messages import render
+from memory.i18n import translation
+from memory.i18n.render import render
 from memory.journal.journal import Journal
 from memory.sentence import Sentence
 from memory.settings.paths import Home
@@ -195,7 +195,7 @@ def test_the_page_of_a_report_speaks_russian_too() -> None:
     english = report_page(REPORT)
     assert '<html lang="en">' in english
     assert str(SENTENCE) in english
-    i18n.use("ru")
+    translation.use("ru")
     page = report_page(REPORT)
     assert '<html lang="ru">' in page
     for words in ("Не принят: служит то, что служило", "Уроки: он знает 1 из 2", "66,7%", "Рядом"):
@@ -205,7 +205,7 @@ def test_the_page_of_a_report_speaks_russian_too() -> None:
 
 
 def test_times_and_what_is_left_are_said_as_russian_says_them() -> None:
-    i18n.use("ru")
+    translation.use("ru")
     assert moment(AT - timedelta(days=1), AT) == "вчера"
     assert moment(AT.replace(month=5, day=3), AT) == "3 мая"
     assert moment(AT.replace(year=2025, month=8), AT) == "10 авг 2025"
@@ -256,14 +256,14 @@ def test_times_and_what_is_left_are_said_as_russian_says_them() -> None:
     ],
 )
 def test_what_is_said_of_a_model_s_file_is_rendered(sentence: Sentence, said: str) -> None:
-    i18n.use("ru")
+    translation.use("ru")
     assert render(sentence) == said
 
 
 def test_the_time_that_a_night_takes_is_rendered() -> None:
     from agent.models.compatibility import ESTIMATE
 
-    i18n.use("ru")
+    translation.use("ru")
     said = render(
         Sentence(
             "a night takes about {whole} ({estimate}){more}",

@@ -1,7 +1,7 @@
 """The answers to the lessons under the engine's current adapter, with recall and without.
 
-Both the gate (`trainer/evaluate/gate.py`) and its baselines (`trainer/evaluate/baselines.py`) are
-computed from these. Nothing is written.
+Both the gate (`trainer/evaluate/publication_gate.py`) and its baselines
+(`trainer/evaluate/baselines.py`) are computed from these. Nothing is written.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from agent.llama.engine import Engine
-    from trainer.lessons.anchors import Anchor
+    from trainer.lessons.base_answers import Anchor
 
 LONGER = 48
 """Tokens by which a reply may exceed the expected one before it counts as endless."""

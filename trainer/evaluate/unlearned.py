@@ -15,8 +15,8 @@ from memory.sentence import Sentence
 from trainer.evaluate.metrics import mean
 
 if TYPE_CHECKING:
+    from trainer.evaluate.gate_result import Verdict
     from trainer.evaluate.lesson_answers import LessonAnswers
-    from trainer.evaluate.verdict import Verdict
     from trainer.lessons.lesson import Lesson
 
 FEW = 0.1

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from memory.journal.journal import Journal
-    from trainer.lessons.anchors import Anchor
+    from trainer.lessons.base_answers import Anchor
 
 LONGEST = 320
 """Most tokens of the conversation before a question; the oldest exchanges are dropped first."""

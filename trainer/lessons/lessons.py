@@ -1,8 +1,8 @@
 """Compose the curriculum of a night: everything that it trains and measures.
 
 This is the lessons of all differences that count (`trainer/lessons/lesson.py`,
-`trainer/lessons/conflicts.py`), and what must stay the same (`trainer/lessons/locality.py`), as
-answered by the base (`trainer/lessons/anchors.py`). Pure except for the base's answers.
+`trainer/lessons/conflicts.py`), and what must stay the same (`trainer/lessons/anchor_selection.py`), as
+answered by the base (`trainer/lessons/base_answers.py`). Pure except for the base's answers.
 
 A difference that cannot be made a lesson (too long for the context, or any other error) is left out and
 recorded in `Curriculum.left_out`, the older side of a conflict in `Curriculum.superseded`.
@@ -20,15 +20,15 @@ from memory.errors import DiscernError
 from memory.sentence import Sentence, verbatim
 from memory.text.stemming import plain
 from trainer.fit.job import ANCHOR, Sample
-from trainer.lessons.anchors import Anchor, BaseAnswers
-from trainer.lessons.conflicts import Conflict, current_differences, find_conflicts, siblings_of
-from trainer.lessons.contexts import ContextBuilder
-from trainer.lessons.lesson import Asker, Lesson, lessons_of
-from trainer.lessons.locality import (
+from trainer.lessons.anchor_selection import (
     anchor_prompts,
     corrected_replies,
     near_prompts,
 )
+from trainer.lessons.base_answers import Anchor, BaseAnswers
+from trainer.lessons.conflicts import Conflict, current_differences, find_conflicts, siblings_of
+from trainer.lessons.contexts import ContextBuilder
+from trainer.lessons.lesson import Asker, Lesson, lessons_of
 
 if TYPE_CHECKING:
     from agent.llama.engine import Engine

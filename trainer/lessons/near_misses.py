@@ -2,7 +2,8 @@
 
 A near miss replaces the subject of the question (by another name or a word that does not exist), or
 asks something else about it (`wordings.toml`). Hand-written rules in English and Russian; the base
-answers the near misses (`trainer/lessons/anchors.py`). Pure, with the same result on every machine.
+answers the near misses (`trainer/lessons/base_answers.py`). Pure, with the same result
+on every machine.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ from trainer.events import Composing, LessonsComposed, LessonSize, OnEvent, Publ
 from trainer.launch.launch import launcher
 from trainer.lessons.journal_snapshot import change_guard, record_states, scrub_runs, take_snapshot
 from trainer.night import postmortem
-from trainer.night.gpu_placement import make_way
+from trainer.night.gpu_sharing import make_way
 from trainer.night.request import Practice, RunRequest
 from trainer.night.run import STOPPED, Run, make_run_folder, prune_runs, sweep_runs, training_lock
 from trainer.night.trial import Trial, TrialContext, broken_down, plans, run_trial

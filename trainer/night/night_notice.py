@@ -14,8 +14,8 @@ import sys
 from datetime import date
 from typing import Any
 
-from memory.i18n.i18n import tr
-from memory.i18n.messages import render
+from memory.i18n.render import render
+from memory.i18n.translation import tr
 from memory.journal.journal import Journal
 from memory.journal.nights import outcome
 

@@ -16,7 +16,7 @@ from trainer.report.report import Beside, Fate
 if TYPE_CHECKING:
     from memory.settings.settings import Settings
     from trainer.evaluate.baselines import Baselines
-    from trainer.evaluate.verdict import Verdict
+    from trainer.evaluate.gate_result import Verdict
     from trainer.lessons.lesson import Lesson
     from trainer.lessons.lessons import Curriculum
     from trainer.night.trial import Trial

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from agent.llama.engine import Engine
     from memory.journal.journal import Journal
     from memory.settings.settings import Settings
-    from trainer.evaluate.verdict import Verdict
+    from trainer.evaluate.gate_result import Verdict
     from trainer.launch.launch import Launcher
     from trainer.night.request import Practice
     from trainer.night.run import Run

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from memory.i18n.i18n import decimal, language, tr, trn
-from memory.i18n.messages import render
+from memory.i18n.render import render
+from memory.i18n.translation import decimal, language, tr, trn
 from memory.sentence import Sentence
 from trainer.report.plots import Series, bar, curves, safe
 

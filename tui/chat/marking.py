@@ -13,9 +13,9 @@ from textual import events
 from textual.widget import Widget
 
 from memory.errors import DiscernError, MarkError
-from memory.i18n.i18n import tr
+from memory.i18n.translation import tr
 from memory.kinds import in_words
-from memory.marks import MarkRequest
+from memory.mark_validation import MarkRequest
 from tui.chat.context import ChatContext
 from tui.chat.conversation import Conversation
 from tui.chat.handlers.marks import MarkHandler

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from agent.llama.gpu_leases import GpuLease
 from agent.llama.llama_file import on_card
-from memory.i18n.i18n import tr
+from memory.i18n.translation import tr
 from trainer.events import Event, PlacementChosen
 
 if TYPE_CHECKING:

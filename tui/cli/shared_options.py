@@ -56,7 +56,7 @@ def refuse_contradiction(thread: str | None, go_on: bool, new: bool = False) -> 
 
 def open_home(model: str | None = None) -> tuple[Home, Settings]:
     """Return the user's home and settings; `model` overrides the configured model."""
-    from memory.i18n import i18n
+    from memory.i18n import translation
     from memory.journal.exported_copies import sweep_home
     from memory.settings.paths import Home
     from memory.settings.settings import read_settings
@@ -64,7 +64,7 @@ def open_home(model: str | None = None) -> tuple[Home, Settings]:
     home = Home.locate()
     sweep_home(home)
     settings = read_settings(home, {"model": {"path": model}} if model else None)
-    i18n.use(settings.ui.language)
+    translation.use(settings.ui.language)
     return home, settings
 
 

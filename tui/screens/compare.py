@@ -18,8 +18,8 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from memory.errors import DiscernError
-from memory.i18n.i18n import tr
-from memory.i18n.messages import render
+from memory.i18n.render import render
+from memory.i18n.translation import tr
 from tui.keys.bindings import bindings, hints, keyboard_of
 from tui.screens.modal import Modal
 from tui.terminal.sanitize import clean, one_line

@@ -22,8 +22,8 @@ from textual.widgets import Input, Static
 from textual.widgets.option_list import Option
 
 from memory.errors import DiscernError
-from memory.i18n.i18n import tr
-from memory.i18n.messages import render
+from memory.i18n.render import render
+from memory.i18n.translation import tr
 from memory.kinds import in_words
 from tui.keys.bindings import bindings, hints, keyboard_of
 from tui.screens.modal import Modal

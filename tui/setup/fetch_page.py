@@ -11,8 +11,8 @@ from textual.widgets import Static
 
 from agent.models.pull import Offer
 from memory.errors import DiscernError
-from memory.i18n.i18n import decimal, tr
-from memory.i18n.messages import render
+from memory.i18n.render import render
+from memory.i18n.translation import decimal, tr
 from memory.settings.paths import Home
 from tui.setup.fetching import Advanced, Fetched, Fetching, Looked
 from tui.setup.setup_page import SetupPage

@@ -10,7 +10,7 @@ import traceback
 from pathlib import Path
 
 from memory.files.atomic_write import write_whole
-from memory.i18n.i18n import tr
+from memory.i18n.translation import tr
 from memory.settings.paths import Home
 
 FILE = "crash.txt"

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from memory.i18n.i18n import trn
+from memory.i18n.translation import trn
 
 LONGEST_SEQUENCE = 1024
 ELLIPSIS = "…"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from memory.i18n.i18n import decimal, tr, trn
-from memory.i18n.messages import render
+from memory.i18n.render import render
+from memory.i18n.translation import decimal, tr, trn
 from trainer.events import BatchHalved, Judged, Reported, Step, StepsPlanned, Trained
 from tui.terminal.sanitize import one_line
 from tui.training.progress import PHASES

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from memory.i18n.i18n import tr, trn
+from memory.i18n.translation import tr, trn
 from trainer.report.report import folders, read_report
 from tui.training.state import PER_TRIAL, STAGES, TrainingState
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
-from memory.i18n.i18n import tr
-from memory.i18n.messages import render
+from memory.i18n.render import render
+from memory.i18n.translation import tr
 from memory.kinds import in_words
 from tui.terminal.sanitize import padded
 from tui.views.mark_status import mark_status

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from memory.errors import DiscernError
-from memory.i18n.i18n import tr
-from memory.i18n.messages import render
+from memory.i18n.render import render
+from memory.i18n.translation import tr
 
 
 def error_text(error: Exception) -> str:

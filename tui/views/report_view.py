@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from memory.i18n.i18n import decimal, tr, trn
-from memory.i18n.messages import render
+from memory.i18n.render import render
+from memory.i18n.translation import decimal, tr, trn
 from tui.terminal.sanitize import clean, one_line, padded
 
 if TYPE_CHECKING:

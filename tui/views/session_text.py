@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from memory.i18n.i18n import tr, trn
+from memory.i18n.translation import tr, trn
 
 
 def moment(at: datetime, today: datetime | None = None) -> str:

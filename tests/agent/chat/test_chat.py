@@ -15,7 +15,7 @@ from agent.chat.marking import last_turn, parse_mark
 from agent.models.serving import with_model
 from memory.difference import Moment
 from memory.errors import MarkError, ModelError, ThreadError
-from memory.marks import MarkRequest
+from memory.mark_validation import MarkRequest
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
 

@@ -14,7 +14,7 @@ from agent.chat.checkpoints import checkpoints, damaged_copy, erase_thread, look
 from agent.chat.marking import forget
 from agent.chat.sessions import delete
 from memory.errors import ModelError
-from memory.marks import MarkRequest
+from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings

@@ -13,7 +13,7 @@ from agent.chat.marking import forget
 from agent.chat.sessions import delete, rename
 from memory.difference import Turn, new_id, now
 from memory.errors import MarkError
-from memory.marks import MarkRequest
+from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings

@@ -8,7 +8,7 @@ import numpy as np
 
 from agent.llama.embedding import GgufEmbedder
 from agent.models.serving import embedder
-from memory.marks import MarkRequest
+from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings

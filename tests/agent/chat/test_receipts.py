@@ -8,7 +8,7 @@ import pytest
 
 from agent.chat.marking import receipt, why_untaught
 from memory.difference import Difference, Turn, new_id, now
-from memory.marks import MarkRequest
+from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings

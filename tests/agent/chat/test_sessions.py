@@ -14,7 +14,7 @@ from agent.chat.marking import forget
 from agent.chat.sessions import delete, rename
 from memory.errors import ThreadError, UnknownIdError
 from memory.journal.threads import LAST_THREAD
-from memory.marks import MarkRequest
+from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings

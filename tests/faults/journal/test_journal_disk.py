@@ -21,8 +21,8 @@ import pytest
 from memory.errors import HomeError
 from memory.journal import database
 from memory.journal.journal import Journal
-from memory.journal.schema import copies
-from memory.marks import MarkRequest
+from memory.journal.migrations import copies
+from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings

@@ -20,7 +20,7 @@ from agent.chat.checkpoints import checkpoints
 from agent.forget.scrubbing import erase_talk_from_runs
 from memory.errors import DiscernError
 from memory.journal.journal import Journal
-from memory.marks import MarkRequest
+from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import read_settings

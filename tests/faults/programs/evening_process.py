@@ -23,7 +23,7 @@ from typing import Any
 from agent.chat.chat import Chat
 from agent.chat.graph import Finished
 from memory.errors import DiscernError
-from memory.marks import MarkRequest
+from memory.mark_validation import MarkRequest
 from memory.settings.paths import Home
 from memory.settings.settings import read_settings
 from memory.text.stemming import stems

@@ -17,7 +17,7 @@ from typing import Any
 from memory.difference import Turn, new_id, now
 from memory.errors import DiscernError
 from memory.journal.journal import Journal
-from memory.marks import MarkRequest
+from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings

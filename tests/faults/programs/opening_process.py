@@ -25,7 +25,7 @@ from memory.difference import Turn, new_id, now
 from memory.errors import HomeError
 from memory.files.sqlite_file import identity
 from memory.journal.journal import Journal
-from memory.marks import MarkRequest
+from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings

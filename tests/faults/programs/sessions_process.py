@@ -18,7 +18,7 @@ from langgraph.graph import END, START, StateGraph
 from agent.chat.checkpoints import ChatState, checkpoints
 from agent.chat.sessions import delete, rename
 from memory.difference import Turn, new_id, now
-from memory.marks import MarkRequest
+from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings

@@ -14,7 +14,7 @@ from agent.llama.engine import Engine
 from agent.prompt.prompt import compose, reply_tokens
 from memory.difference import Message, Turn, new_id, now
 from memory.journal.journal import Journal
-from memory.marks import MarkRequest
+from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings

@@ -24,7 +24,7 @@ from tests.support.values import make_difference, make_turn
 from tests.trainer.adapters.test_publish import put
 from tests.trainer.report.test_report import full
 from trainer.adapters import publish
-from trainer.lessons import anchors
+from trainer.lessons import base_answers
 from trainer.night.ledger import try_lock
 from trainer.night.run import find_active_run, follow, prune_runs, requested_end, training_lock
 from trainer.report.report import Report, every, latest, require_report
@@ -238,7 +238,7 @@ def test_a_damaged_cache_is_made_anew(home: Home, tiny: Path, damage: str) -> No
     cached = home.cache / "anchors" / "some.npz"
     cached.parent.mkdir(parents=True)
     DAMAGES[damage](cached)
-    assert anchors._read(cached) == {}
+    assert base_answers._read(cached) == {}
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

@@ -241,7 +241,7 @@ MAY = {
     "memory/journal/difference_rows.py": "columns of the journal",
     "memory/journal/turns.py": "columns of the journal",
     "memory/journal/threads.py": "columns of the journal",
-    "memory/journal/differences.py": "columns of the journal",
+    "memory/journal/marked_differences.py": "columns of the journal",
     "memory/journal/forgetting.py": "columns of the journal",
     "memory/transfer/exchange.py": "columns of the journal",
     "memory/journal/exported_copies.py": "facts of the journal",
@@ -249,7 +249,7 @@ MAY = {
     "agent/models/models.py": "the list that ships",
     "agent/models/pull.py": "model files",
     "trainer/lessons/rephrase.py": "lists that ship",
-    "trainer/lessons/anchors.py": "lists that ship",
+    "trainer/lessons/base_answers.py": "lists that ship",
     "trainer/starter/": "makes the starter model from what ships",
 }
 

@@ -42,7 +42,7 @@ _OPENS = re.compile(
 )
 _OURS = re.compile(r"\b(journal|checkpoints|aside)\b|threads\.sqlite|chroma\.sqlite3")
 _THEIR_MODULES = {
-    "memory/files/sqlite_file.py", "memory/journal/database.py", "memory/journal/schema.py",
+    "memory/files/sqlite_file.py", "memory/journal/database.py", "memory/journal/migrations.py",
     "memory/upkeep/backup.py",
     "memory/upkeep/health.py", "memory/recall/chroma_store.py", "agent/chat/checkpoints.py",
 }  # fmt: skip

@@ -14,7 +14,7 @@ from memory.difference import Message, new_id
 from memory.errors import UnknownIdError
 from memory.files.disk_reserve import ROOM
 from memory.journal.journal import Journal
-from memory.marks import MarkRequest
+from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings

@@ -8,7 +8,7 @@ import pytest
 
 from memory.errors import HomeError, UnknownIdError
 from memory.journal.journal import Journal
-from memory.journal.schema import MIGRATIONS
+from memory.journal.migrations import MIGRATIONS
 from memory.settings.paths import Home
 from tests.support.values import make_difference, make_turn
 

@@ -11,9 +11,9 @@ import pytest
 
 from memory.difference import State
 from memory.errors import HomeError
-from memory.journal import schema, stem_index
+from memory.journal import migrations, stem_index
 from memory.journal.journal import Journal
-from memory.journal.schema import MIGRATIONS
+from memory.journal.migrations import MIGRATIONS
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
@@ -56,13 +56,13 @@ def test_a_migration_is_recorded_and_the_old_file_kept(home: Home) -> None:
         assert [row[0] for row in connection.execute("select id from differences")] == ids
     with Journal(home.journal):
         pass
-    assert [item.name for item in schema.copies(home.journal)] == [copy.name]
+    assert [item.name for item in migrations.copies(home.journal)] == [copy.name]
 
 
 def test_a_new_journal_needs_no_copy(home: Home) -> None:
     with Journal(home.journal):
         pass
-    assert schema.copies(home.journal) == []
+    assert migrations.copies(home.journal) == []
 
 
 def test_a_migration_that_fails_leaves_the_old_file(
@@ -75,7 +75,7 @@ def test_a_migration_that_fails_leaves_the_old_file(
         connection.execute("create table turns (x)")
 
     with monkeypatch.context() as patched:
-        patched.setattr(schema, "MIGRATIONS", (*MIGRATIONS, ("a broken one", broken)))
+        patched.setattr(migrations, "MIGRATIONS", (*MIGRATIONS, ("a broken one", broken)))
         with pytest.raises(HomeError, match="what was kept before is untouched"):
             Journal(home.journal)
     assert version(home.journal) == 1
@@ -97,15 +97,15 @@ def test_a_copy_that_cannot_be_made_changes_nothing(home: Home) -> None:
 
 def test_only_the_last_two_copies_are_kept(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     write_version_1(home.journal, 2)
-    known = len(schema.MIGRATIONS)
+    known = len(migrations.MIGRATIONS)
     for _ in range(3):
         with Journal(home.journal):
             pass
-        more = (*schema.MIGRATIONS, ("nothing", lambda _connection: None))
-        monkeypatch.setattr(schema, "MIGRATIONS", more)
+        more = (*migrations.MIGRATIONS, ("nothing", lambda _connection: None))
+        monkeypatch.setattr(migrations, "MIGRATIONS", more)
     with Journal(home.journal):
         pass
-    assert [item.name for item in schema.copies(home.journal)] == [
+    assert [item.name for item in migrations.copies(home.journal)] == [
         f"journal.sqlite.before-{number}" for number in (known + 2, known + 3)
     ]
 

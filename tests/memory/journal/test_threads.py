@@ -11,7 +11,7 @@ import pytest
 from memory.difference import Message, Turn, new_id, now
 from memory.errors import ThreadError, UnknownIdError
 from memory.journal.threads import LAST_THREAD
-from memory.marks import MarkRequest
+from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings

@@ -19,7 +19,7 @@ import pytest
 from memory.difference import new_id
 from memory.errors import HomeError
 from memory.journal.journal import Journal
-from memory.marks import MarkRequest
+from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.recall.chroma_store import collection_name
 from memory.recall.embedder import NgramEmbedder, Vectors

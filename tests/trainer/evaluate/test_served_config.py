@@ -13,24 +13,24 @@ from agent.adapters import holds_of
 from agent.chat.chat import Chat
 from agent.chat.graph import Event, Finished, Recalling
 from agent.chat.recall_context import Recaller
-from agent.chat.recall_trace import trace_recall
+from agent.chat.why_recalled import trace_recall
 from agent.llama.engine import Engine
 from memory.difference import Difference, Message, Moment, Turn
 from memory.journal.journal import Journal
-from memory.marks import MarkRequest
+from memory.mark_validation import MarkRequest
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
 from tests.support.values import difference, quick_settings
-from tests.trainer.evaluate.test_gate import lora
-from trainer.evaluate.gate import Evaluation, held_by, judge
+from tests.trainer.evaluate.test_publication_gate import lora
 from trainer.evaluate.lesson_answers import answer_lessons, answer_lessons_with_recall
 from trainer.evaluate.metrics import Answer, loops
+from trainer.evaluate.publication_gate import Evaluation, held_by, judge
 from trainer.evaluate.served_config import ServedRecall, below, holdings
 from trainer.evaluate.spillover import Spread
-from trainer.lessons.anchors import BaseAnswers
+from trainer.lessons.anchor_selection import unmarked_questions
+from trainer.lessons.base_answers import BaseAnswers
 from trainer.lessons.contexts import current_threads
 from trainer.lessons.lessons import Conversations, Curriculum, make_curriculum
-from trainer.lessons.locality import unmarked_questions
 
 ASKED, SOUNDS = "What is the capital of Zubrowka?", "The capital of Zubrowka is Lutz."
 

@@ -12,11 +12,11 @@ from memory.journal.journal import Journal
 from memory.sentence import Sentence
 from memory.settings.paths import Home
 from tests.support.values import difference, quick_settings
+from trainer.evaluate.gate_result import Verdict
 from trainer.evaluate.lesson_answers import LessonAnswers
 from trainer.evaluate.metrics import Answer
 from trainer.evaluate.unlearned import excuse
-from trainer.evaluate.verdict import Verdict
-from trainer.lessons import locality
+from trainer.lessons import anchor_selection
 from trainer.lessons.lesson import Lesson, Question
 from trainer.night.night import run_night
 from trainer.night.request import RunRequest
@@ -106,8 +106,8 @@ def test_a_night_with_one_lesson_that_cannot_be_learnt_publishes_the_others(
     home: Home, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("FEWEST_ANCHORS", "MEASURED_ANCHORS", "FEWEST_MEASURED"):
-        monkeypatch.setattr(locality, name, 4)
-    monkeypatch.setattr(locality, "NEAR_TRAINED", (4, 4))
+        monkeypatch.setattr(anchor_selection, name, 4)
+    monkeypatch.setattr(anchor_selection, "NEAR_TRAINED", (4, 4))
     order = random.Random(1)
     noise = "".join(order.choice("abcdefghijklmnop qrst") for _ in range(220)).strip()
     marks = [difference("Who?", "Lutz."), difference("Where?", "Here."), difference("When?", noise)]

@@ -24,14 +24,14 @@ from agent.prompt.prompt import compose
 from agent.prompt.template_renderer import compiled
 from agent.prompt.tool_calls import as_messages, tools_text
 from memory.difference import Message
-from memory.marks import MarkRequest
+from memory.mark_validation import MarkRequest
 from memory.settings.paths import Home
 from memory.settings.settings import ModelSettings
 from tests.support.real_shape import PARAMETERS, source_package, template, write_real_shape
 from tests.support.values import quick_settings
 from trainer.adapters.adapter_export import ExportRequest, export
 from trainer.evaluate import merge_eval
-from trainer.lessons import anchors, lessons, locality
+from trainer.lessons import anchor_selection, base_answers, lessons
 from trainer.night.night import run_night
 from trainer.night.request import RunRequest
 from trainer.report.report import Report
@@ -123,9 +123,9 @@ def test_the_whole_loop_at_real_size(
 ) -> None:
     few = {"FEWEST_ANCHORS": 3, "MEASURED_ANCHORS": 3, "NEAR_TRAINED": (2, 2), "NEAR_MEASURED": 1}
     for name, value in {**few, "FEWEST_MEASURED": 2}.items():
-        monkeypatch.setattr(locality, name, value)
+        monkeypatch.setattr(anchor_selection, name, value)
     monkeypatch.setattr(lessons, "WORDINGS", (2, 3))
-    monkeypatch.setattr(anchors, "LONGEST", 4)
+    monkeypatch.setattr(base_answers, "LONGEST", 4)
     monkeypatch.setattr(merge_eval, "UNRELATED", 2)
     monkeypatch.setattr(merge_eval, "LONGEST", 8)
     settings = quick_settings(

@@ -23,7 +23,7 @@ from tests.support.values import difference, quick_settings
 from trainer import loop
 from trainer.adapters import pointer, publish
 from trainer.events import Event, OnEvent
-from trainer.lessons import journal_snapshot, locality
+from trainer.lessons import anchor_selection, journal_snapshot
 from trainer.night import night
 from trainer.night.ledger import run_if_due
 from trainer.night.night import run_night
@@ -46,8 +46,8 @@ def few(home: Home) -> Settings:
 def few_anchors(monkeypatch: pytest.MonkeyPatch) -> None:
     """What must stay as it is does not matter here, and asking for it takes most of a night."""
     for name in ("FEWEST_ANCHORS", "MEASURED_ANCHORS", "FEWEST_MEASURED"):
-        monkeypatch.setattr(locality, name, 4)
-    monkeypatch.setattr(locality, "NEAR_TRAINED", (4, 4))
+        monkeypatch.setattr(anchor_selection, name, 4)
+    monkeypatch.setattr(anchor_selection, "NEAR_TRAINED", (4, 4))
 
 
 @pytest.fixture

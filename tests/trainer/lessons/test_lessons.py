@@ -18,11 +18,11 @@ from memory.settings.paths import Home
 from memory.text.stemming import plain
 from tests.support.values import difference, quick_settings
 from trainer.fit.job import ANCHOR
-from trainer.lessons.anchors import BaseAnswers, prompts
+from trainer.lessons.anchor_selection import near_prompts
+from trainer.lessons.base_answers import BaseAnswers, prompts
 from trainer.lessons.conflicts import current_differences
 from trainer.lessons.lesson import Lesson, Question
 from trainer.lessons.lessons import Conversations, Curriculum, make_curriculum
-from trainer.lessons.locality import near_prompts
 
 
 def test_a_bare_mark_teaches_nothing_and_the_newer_of_two_wins() -> None:
@@ -153,11 +153,11 @@ COMPOSING = """
 import sys
 from pathlib import Path
 from agent.llama.engine import Engine
-from trainer.lessons import anchors
-anchors.SAVE_SECONDS = 0.0
+from trainer.lessons import base_answers
+base_answers.SAVE_SECONDS = 0.0
 with Engine.open(Path(sys.argv[1])) as engine:
-    asked = [(text, tuple(text.encode())) for half in anchors.prompts() for text in half]
-    answers = anchors.BaseAnswers(engine, "a" * 64, Path(sys.argv[2]))
+    asked = [(text, tuple(text.encode())) for half in base_answers.prompts() for text in half]
+    answers = base_answers.BaseAnswers(engine, "a" * 64, Path(sys.argv[2]))
     answers.get(asked, lambda done, total: print(done, flush=True))
 """
 

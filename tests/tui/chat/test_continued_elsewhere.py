@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from memory.difference import Turn, new_id, now
 from memory.journal.journal import Journal
-from memory.marks import MarkRequest, make_mark
+from memory.mark_validation import MarkRequest, make_mark
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from tests.tui.seat import Seat, sitting

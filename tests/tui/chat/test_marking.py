@@ -8,7 +8,7 @@ import pytest
 
 from memory.difference import Moment
 from memory.kinds import kinds
-from memory.marks import MarkRequest
+from memory.mark_validation import MarkRequest
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
 from tests.tui.seat import Seat, sitting

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from memory.i18n import i18n
+from memory.i18n import translation
 from memory.settings.paths import Home
 from tests.tui.chat.monkey import game
 
@@ -20,7 +20,7 @@ def let_loose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     """Sessions are exported into the folder in which the chat was opened."""
     monkeypatch.chdir(tmp_path)
     yield
-    i18n.use("en")
+    translation.use("en")
 
 
 @pytest.mark.parametrize("seed", [4, 5])

@@ -14,7 +14,7 @@ from textual import events
 
 from memory.difference import Difference, Turn, new_id, now
 from memory.journal.journal import Journal
-from memory.marks import MarkRequest
+from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings

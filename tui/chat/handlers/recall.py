@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from memory.i18n.i18n import decimal, quoted, tr
+from memory.i18n.translation import decimal, quoted, tr
 from tui.chat.context import ChatContext
 from tui.chat.handlers.memory import MemoryHandler
 from tui.chat.thread_view import ThreadView
@@ -69,7 +69,7 @@ class RecallHandler:
 
     async def _recalled_for(self, view: TurnView) -> tuple[list[Used], str]:
         from agent.adapters import holds_of
-        from agent.chat.recall_trace import trace_recall
+        from agent.chat.why_recalled import trace_recall
 
         if view.turn is None:
             return list(view.recalled.used), ""

@@ -114,7 +114,7 @@ def mark(
 ) -> None:
     """Mark a reply. The difference is recalled at once and trained on at night."""
     from agent.chat.marking import last_turn, receipt, require_spoken_here
-    from memory.marks import MarkRequest
+    from memory.mark_validation import MarkRequest
     from memory.memory import Memory
 
     if turn and last:

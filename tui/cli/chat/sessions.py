@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from memory.i18n.i18n import tr, trn
+from memory.i18n.translation import tr, trn
 from tui.cli.completion_values import threads
 from tui.cli.shared_options import as_json, open_home, print_json
 from tui.terminal.printing import Safe, confirm, echo

@@ -89,7 +89,7 @@ def why(turn: str | None, as_json: bool) -> None:
     """
     from agent.adapters import holds_of
     from agent.chat.marking import last_turn
-    from agent.chat.recall_trace import trace_recall
+    from agent.chat.why_recalled import trace_recall
     from memory.memory import Memory
     from tui.terminal.sanitize import one_line
 

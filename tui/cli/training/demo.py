@@ -187,7 +187,7 @@ def _say(story: Story, question: str, reply: str) -> None:
 
 
 def _mark_what_is_missing(chat: Chat, story: Story) -> None:
-    from memory.marks import MarkRequest
+    from memory.mark_validation import MarkRequest
 
     story.tell("\n1. Ask questions it cannot answer, and mark each reply with /diff error => …")
     for lesson in LESSONS:

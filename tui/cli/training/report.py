@@ -125,8 +125,8 @@ def _list(home: Home, as_json: bool) -> None:
             ]
         )
         return
-    from memory.i18n.i18n import tr
-    from memory.i18n.messages import render
+    from memory.i18n.render import render
+    from memory.i18n.translation import tr
     from tui.cli.print_report import room
     from tui.terminal.sanitize import one_line, padded
 

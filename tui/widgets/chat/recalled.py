@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from memory.difference import Difference
-from memory.i18n.i18n import decimal, tr, trn
+from memory.i18n.translation import decimal, tr, trn
 from memory.kinds import in_words
 from tui.terminal.sanitize import clean, one_line, padded
 

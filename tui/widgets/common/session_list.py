@@ -15,7 +15,7 @@ from textual.message import Message
 from textual.widgets import Static
 from textual.widgets.option_list import Option
 
-from memory.i18n.i18n import quoted, tr
+from memory.i18n.translation import quoted, tr
 from tui.terminal.sanitize import one_line
 from tui.views.session_rows import Row, end_of_talk, entry
 from tui.widgets.common.option_lists import SafeOptionList

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from memory.difference import Moment
 from memory.kinds import Kind
-from memory.marks import MarkRequest
+from memory.mark_validation import MarkRequest
 from memory.moments import default_moment
 
 MOMENTS: Mapping[str, Moment] = {"e": Moment.ERROR, "s": Moment.SURPRISE, "h": Moment.HOLD}

@@ -17,9 +17,9 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from memory.i18n.i18n import tr
+from memory.i18n.translation import tr
 from memory.kinds import Kind, in_words
-from memory.marks import MarkRequest
+from memory.mark_validation import MarkRequest
 from tui.keys.bindings import bindings
 from tui.terminal.sanitize import labels_width, one_line
 from tui.widgets.marking.contrast_card import CardLine

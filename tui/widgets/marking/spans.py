@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from textual.widget import Widget
 
-from memory.i18n.i18n import tr
+from memory.i18n.translation import tr
 from tui.markdown.blocks import Place, places
 from tui.markdown.view import MarkdownView
 from tui.widgets.marking.mark_gesture import aligned, in_source

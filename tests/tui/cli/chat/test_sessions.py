@@ -12,7 +12,7 @@ from click.shell_completion import ShellComplete
 
 from memory.difference import Turn, new_id, now
 from memory.journal.journal import Journal
-from memory.marks import MarkRequest
+from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import read_settings

@@ -7,7 +7,7 @@ sentence and is never translated.
 
 from __future__ import annotations
 
-from memory.i18n.i18n import decimal, language, lookup
+from memory.i18n.translation import decimal, language, lookup
 from memory.sentence import Sentence, Value, fill, formatted
 
 

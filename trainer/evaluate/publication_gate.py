@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memory.sentence import Sentence
+from trainer.evaluate.gate_result import Verdict
 from trainer.evaluate.lesson_answers import (
     LessonAnswers,
     answer_lessons,
@@ -31,7 +32,6 @@ from trainer.evaluate.lesson_answers import (
 from trainer.evaluate.metrics import drift, hold, mean
 from trainer.evaluate.spillover import Spread
 from trainer.evaluate.unlearned import excuse
-from trainer.evaluate.verdict import Verdict
 from trainer.report.report import Change, Measure
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from memory.settings.settings import GateSettings
     from trainer.evaluate.metrics import Answer, Held
     from trainer.evaluate.served_config import ServedRecall
-    from trainer.lessons.anchors import Anchor
+    from trainer.lessons.base_answers import Anchor
     from trainer.lessons.lesson import Lesson
     from trainer.lessons.lessons import Curriculum
 

@@ -13,7 +13,7 @@ from memory.errors import TrainingError
 from memory.settings.paths import Home
 from tests.support.values import quick_settings
 from trainer.events import Event, PlacementChosen
-from trainer.night import gpu_placement
+from trainer.night import gpu_sharing
 from trainer.night.run import Run, make_run_folder
 
 GIB = 1 << 30
@@ -30,14 +30,14 @@ GIB = 1 << 30
     ],
 )
 def test_the_card_goes_to_whom_it_fits(free: int, chat: int, night: int, way: str) -> None:
-    found = gpu_placement.plan(free=free * GIB, chat=chat * GIB, night=night * GIB)
+    found = gpu_sharing.plan(free=free * GIB, chat=chat * GIB, night=night * GIB)
     assert found.way == way
     assert found.sentence
     assert "\n" not in str(found.sentence)
 
 
 def test_a_night_of_a_small_model_takes_little_more_than_its_weights() -> None:
-    assert 3 * GIB < gpu_placement.night_bytes(600_000_000, 600 << 20) < 4 * GIB
+    assert 3 * GIB < gpu_sharing.night_bytes(600_000_000, 600 << 20) < 4 * GIB
 
 
 def test_what_is_free_is_what_the_driver_says(
@@ -52,10 +52,10 @@ def test_what_is_free_is_what_the_driver_says(
     ):
         stand_in.write_text(f"#!/bin/sh\n{script}\n")
         stand_in.chmod(0o755)
-        assert gpu_placement.free_bytes() == found
+        assert gpu_sharing.free_bytes() == found
     stand_in.unlink()
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert gpu_placement.free_bytes() is None
+    assert gpu_sharing.free_bytes() is None
 
 
 def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int) -> None:
@@ -80,7 +80,7 @@ def test_a_night_asks_for_the_card_and_has_it_when_the_chats_have_left(
 
     settings = quick_settings(home)
     run = Run(make_run_folder(home), leave, threading.Event())
-    assert gpu_placement.make_way(home, settings, tiny, run) == settings
+    assert gpu_sharing.make_way(home, settings, tiny, run) == settings
     run.close_events()
     assert [event.way for event in heard if isinstance(event, PlacementChosen)] == ["instead"]
     assert len(heard) == 1
@@ -91,10 +91,10 @@ def test_where_there_is_no_room_the_processor_trains(
     home: Home, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int
 ) -> None:
     driver(tmp_path, monkeypatch, 200)
-    monkeypatch.setattr(gpu_placement, "PATIENCE", 0.0)  # the person in front of it goes on typing
+    monkeypatch.setattr(gpu_sharing, "PATIENCE", 0.0)  # the person in front of it goes on typing
     chat = GpuLease(home, held)
     run = Run(make_run_folder(home), lambda event: None, threading.Event())
-    found = gpu_placement.make_way(home, quick_settings(home), tiny, run)
+    found = gpu_sharing.make_way(home, quick_settings(home), tiny, run)
     run.close_events()
     chat.release()
     assert found.trainer.card == "processor"
@@ -106,7 +106,7 @@ def test_a_night_that_waits_for_the_card_can_be_called_off(home: Home, tiny: Pat
     chat = GpuLease(home, 1)
     run = Run(make_run_folder(home), lambda event: run.cancel.set(), threading.Event())
     with pytest.raises(TrainingError, match="stopped"):
-        gpu_placement.make_way(home, settings, tiny, run)
+        gpu_sharing.make_way(home, settings, tiny, run)
     run.close_events()
     chat.release()
 
@@ -119,5 +119,5 @@ def test_without_a_card_or_a_wish_nobody_is_asked_to_leave(
     chat = GpuLease(home, GIB)
     run = Run(make_run_folder(home), lambda event: pytest.fail(str(event)), threading.Event())
     settings = quick_settings(home, trainer={"card": card})
-    assert gpu_placement.make_way(home, settings, tiny, run) == settings
+    assert gpu_sharing.make_way(home, settings, tiny, run) == settings
     chat.release()

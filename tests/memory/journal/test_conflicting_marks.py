@@ -8,7 +8,7 @@ import pytest
 
 from memory.difference import Moment, State, Turn, Untaught, new_id, now
 from memory.errors import MarkError
-from memory.marks import MarkRequest
+from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.moments import find_moment, require_moment
 from memory.settings.paths import Home

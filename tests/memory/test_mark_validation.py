@@ -9,7 +9,7 @@ import pytest
 
 from memory.difference import Message, Moment, State
 from memory.errors import MarkError, UnknownIdError
-from memory.marks import MarkRequest
+from memory.mark_validation import MarkRequest
 from memory.memory import Memory
 from memory.settings.paths import Home
 from memory.settings.settings import Settings

@@ -15,11 +15,11 @@ from memory.difference import Message
 from memory.errors import AdapterError
 from memory.settings.paths import Home
 from tests.support.values import difference, quick_settings
-from trainer.evaluate.gate import Evaluation, judge
 from trainer.evaluate.lesson_answers import answer_lessons
 from trainer.evaluate.metrics import same
 from trainer.evaluate.probe import probe
-from trainer.lessons.anchors import BaseAnswers
+from trainer.evaluate.publication_gate import Evaluation, judge
+from trainer.lessons.base_answers import BaseAnswers
 from trainer.lessons.lessons import make_curriculum
 
 

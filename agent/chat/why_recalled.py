@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from memory.difference import Difference, Turn
-from memory.i18n.i18n import tr, trn
+from memory.i18n.translation import tr, trn
 from memory.memory import Memory
 from memory.text.stemming import stems
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from memory.i18n import i18n
+from memory.i18n import translation
 
 
 @pytest.mark.parametrize(
@@ -20,21 +20,24 @@ from memory.i18n import i18n
     ],
 )
 def test_the_locale_names_the_language(environ: dict[str, str], spoken: str) -> None:
-    i18n.use("", environ)
-    assert i18n.language() == spoken
+    translation.use("", environ)
+    assert translation.language() == spoken
 
 
 def test_the_setting_goes_before_the_locale() -> None:
-    i18n.use("en", {"LANG": "ru_RU.UTF-8"})
-    assert i18n.language() == "en"
-    i18n.use("ru", {"LANG": "en_US.UTF-8"})
-    assert i18n.language() == "ru"
+    translation.use("en", {"LANG": "ru_RU.UTF-8"})
+    assert translation.language() == "en"
+    translation.use("ru", {"LANG": "en_US.UTF-8"})
+    assert translation.language() == "ru"
 
 
 def test_what_has_no_translation_is_said_in_english_with_its_values_as_they_are() -> None:
-    i18n.use("ru")
-    assert i18n.tr("Never said {what}.", what="{braces} [bold]") == "Never said {braces} [bold]."
+    translation.use("ru")
+    assert (
+        translation.tr("Never said {what}.", what="{braces} [bold]")
+        == "Never said {braces} [bold]."
+    )
     thing = ("{n} thing never said", "{n} things never said")
-    assert i18n.trn(*thing, 1200) == "1\xa0200 things never said"
-    i18n.use("en")
-    assert i18n.trn(*thing, 1200) == "1,200 things never said"
+    assert translation.trn(*thing, 1200) == "1\xa0200 things never said"
+    translation.use("en")
+    assert translation.trn(*thing, 1200) == "1,200 things never said"

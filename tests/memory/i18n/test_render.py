@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from memory.errors import MarkError, ModelError
-from memory.i18n import i18n
-from memory.i18n.messages import render
+from memory.i18n import translation
+from memory.i18n.render import render
 from memory.sentence import Sentence, Stored, joined, to_plain, verbatim
 
 HOSTILE = '{x} {0} {} 100% [bold]red[/] <b> it\'s "so" base recall'
@@ -61,12 +61,12 @@ HOSTILE = '{x} {0} {} 100% [bold]red[/] <b> it\'s "so" base recall'
 )
 def test_a_sentence_is_rendered_with_its_values(sentence: Sentence, russian: str) -> None:
     assert render(sentence) == str(sentence)
-    i18n.use("ru")
+    translation.use("ru")
     assert render(sentence) == russian
 
 
 def test_a_value_of_config_toml_is_a_text_and_keeps_its_point() -> None:
-    i18n.use("ru")
+    translation.use("ru")
     said = render(
         Sentence(
             "Form broken: replies do not end or are empty. Lower training.learning_rates; the rate "
@@ -81,7 +81,7 @@ def test_what_a_person_wrote_comes_through_unchanged() -> None:
     error = MarkError(
         "the quoted part {quote!r} does not stand in the reply; select it again", quote="base"
     )
-    i18n.use("ru")
+    translation.use("ru")
     assert "«base»" in render(error.sentence)
     assert render(verbatim("the rest stayed as it was")) == "the rest stayed as it was"
 
@@ -90,7 +90,7 @@ def test_hostile_values_are_rendered_as_they_are() -> None:
     error = ModelError("the model {path} has no tensor {name}; choose another GGUF",
                        path=HOSTILE, name="%s")  # fmt: skip
     assert str(error) == f"the model {HOSTILE} has no tensor %s; choose another GGUF"
-    i18n.use("ru")
+    translation.use("ru")
     said = render(error.sentence)
     assert HOSTILE in said
     assert "%s" in said
@@ -98,19 +98,19 @@ def test_hostile_values_are_rendered_as_they_are() -> None:
 
 
 def test_several_sentences_are_rendered_each() -> None:
-    i18n.use("ru")
+    translation.use("ru")
     said = joined([Sentence("the rest stayed as it was"), verbatim("base")])
     assert render(said) == "остальное осталось, как было; base"
 
 
 def test_what_was_stored_in_english_is_rendered_in_russian() -> None:
     record = to_plain({"sentence": Sentence("it has no {name}", name="{x}")})
-    i18n.use("ru")
+    translation.use("ru")
     stored = Stored(record)
     assert render(stored.sentence(record["sentence"])) == "в нём нет {x}"
     assert render(stored.sentence("an old text")) == "an old text"
 
 
 def test_what_has_no_translation_is_said_in_english() -> None:
-    i18n.use("ru")
+    translation.use("ru")
     assert render(Sentence("nobody says {what:.1f}", what=1.5)) == "nobody says 1,5"

@@ -2,7 +2,7 @@
 
 They are near misses of every lesson's question, unrelated prompts that ship with the project, and the
 user's own unmarked questions. Half of each is for training, the other half for the gate. Pure; the base
-answers them in `trainer/lessons/anchors.py`.
+answers them in `trainer/lessons/base_answers.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from memory.difference import Difference, Turn
 from memory.text.stemming import plain, stems, weight
-from trainer.lessons.anchors import Anchor, prompts
+from trainer.lessons.base_answers import Anchor, prompts
 from trainer.lessons.lesson import Lesson
 from trainer.lessons.near_misses import near_misses
 from trainer.lessons.rephrase import rephrase
