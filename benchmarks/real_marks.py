@@ -1,4 +1,4 @@
-"""The marks of the learning benchmark on real weights: read from `real_marks.toml`, all written by hand.
+"""The marks of the learning benchmark on real weights: `real_marks.toml`, all written by hand.
 
     python -m benchmarks.real_marks        prints each question and what SmolLM2 says to it
 
@@ -46,7 +46,8 @@ class RealMark:
     @classmethod
     def read(cls, data: dict[str, Any]) -> RealMark:
         """Return the mark of one table of the file."""
-        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in data.items()})
+        lists = {name: tuple(data[name]) for name in ("key", "again", "near")}
+        return cls(data["theme"], data["asked"], data["sounds"], **lists)
 
     def said_in(self, reply: str) -> bool:
         """Whether a reply is right in substance, in whatever words."""
