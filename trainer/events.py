@@ -77,6 +77,31 @@ class Composing:
 
 
 @dataclass(frozen=True, slots=True)
+class Calibrating:
+    """A few tokens are being decoded and a training step is being timed."""
+
+    phase: ClassVar = "calibrate"
+
+
+@dataclass(frozen=True, slots=True)
+class Estimated:
+    """How long the run takes, all from its start, in seconds.
+
+    `stages` has each stage of `trainer/stages.py`, those of all `tries` that are expected together.
+    `limit` is the time that the run has; `left_out` says what was left out to keep within it.
+    `earlier` tells whether an earlier run on this machine was measured.
+    """
+
+    phase: ClassVar = "estimate"
+    seconds: float
+    limit: float
+    tries: int
+    earlier: bool
+    stages: Mapping[str, float]
+    left_out: Sentence
+
+
+@dataclass(frozen=True, slots=True)
 class Counted:
     """A phase that asks questions has asked `done` of `total`."""
 
@@ -269,6 +294,8 @@ Event: TypeAlias = (
     Started
     | PlacementChosen
     | Composing
+    | Calibrating
+    | Estimated
     | Counted
     | LessonsComposed
     | TrialStarted
@@ -356,6 +383,8 @@ _ONLY: Mapping[str, type] = {
         Started,
         PlacementChosen,
         Composing,
+        Calibrating,
+        Estimated,
         Trained,
         Exporting,
         Probing,

@@ -87,6 +87,12 @@ class BaseAnswers:
             self._known.update(_read(part))
         self._new: list[str] = []
         self._changed = bool(self._parts)
+        self.computed = 0
+        """Number of answers that were not cached and have been computed so far."""
+
+    def known(self, prompt: Sequence[int]) -> bool:
+        """Whether the answer to a prompt (token ids) is cached, so that asking costs nothing."""
+        return _key(prompt) in self._known
 
     def get(
         self,
@@ -98,10 +104,11 @@ class BaseAnswers:
         saved = time.monotonic()
         try:
             for done, (text, prompt) in enumerate(asked, start=1):
-                key = hashlib.sha256(json.dumps([LONGEST, TOP, *prompt]).encode()).hexdigest()[:32]
+                key = _key(prompt)
                 if key not in self._known:
                     self._known[key] = self._answer(prompt)
                     self._new.append(key)
+                    self.computed += 1
                 if self._new and time.monotonic() - saved >= SAVE_SECONDS:
                     self._save_part()
                     saved = time.monotonic()
@@ -148,6 +155,11 @@ class BaseAnswers:
             self._parts.append(self._path.with_name(name))
         self._new = []
         self._changed = True
+
+
+def _key(prompt: Sequence[int]) -> str:
+    """Return the name of a prompt in the cache."""
+    return hashlib.sha256(json.dumps([LONGEST, TOP, *prompt]).encode()).hexdigest()[:32]
 
 
 def _write(path: Path, answers: Iterable[tuple[str, Kept]]) -> bool:

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from memory.difference import Contrast, Difference, Message, Moment
 from memory.errors import ModelError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from memory.journal.journal import Journal
     from trainer.lessons.base_answers import Anchor
 
+Item = TypeVar("Item")
 LONGEST = 320
 """Most tokens of the conversation before a question; the oldest exchanges are dropped first."""
 LATEST = 20
@@ -160,14 +161,14 @@ class ContextBuilder:
         some = order.sample(others, min(AMONG, len(others)))
         return _exchanges((x.question.text, x.expected) for x in some)
 
-    def _some_talk(self, lesson: Lesson | None, order: random.Random) -> list[Message]:
+    def _some_talk(self, lesson: Lesson, order: random.Random) -> list[Message]:
         """Return some exchanges: of other marks, and of unrelated prompts.
 
         Marks have the old or the expected reply. Short conversations are cheaper and drawn more
         often; long ones occur in real use.
         """
         pool: list[tuple[str, str]] = []
-        others = [x for x in self._lessons if lesson is None or x.difference != lesson.difference]
+        others = [x for x in self._lessons if x.difference != lesson.difference]
         for other in order.sample(others, min(2, len(others))):
             wrong = self._marked[other.difference].replied
             pool.append((other.question.text, order.choice((other.expected, wrong))))
@@ -204,37 +205,70 @@ class ContextBuilder:
     # --- what must stay the same -------------------------------------------------------------
 
     def held(self, anchors: Sequence[Anchor]) -> list[Asked]:
-        """Return some of `anchors` in a conversation, and some below a block of one or two lessons."""
+        """Return some of `anchors` in a conversation, and some below a block of one or two lessons.
+
+        What is drawn for a prompt depends on it alone, and other prompts or a new mark seldom change
+        it: most of the base's answers of one night serve the next one too.
+        """
         made: list[Asked] = []
-        order = random.Random(f"{self._seed}|held|{len(anchors)}")
-        for number, anchor in enumerate(anchors):
-            if number % EVERY == 1:
-                for question in self._fitting((anchor.asked, self._some_talk(None, order))):
+        for anchor in anchors:
+            order = random.Random(f"{self._seed}|held|{anchor.asked}")
+            kind = order.randrange(EVERY)
+            if kind == 1:
+                talk = self._talk_before(anchor.asked, order)
+                for question in self._fitting((anchor.asked, talk)):
                     made.append(Asked(anchor.asked, question.prompt, anchor.text))
-            elif number % EVERY == 3 and self._lessons:
-                some = order.sample(self._lessons, min(order.choice((1, 1, 2)), len(self._lessons)))
-                below = self._below(anchor.asked, [x.difference for x in some], order)
+            elif kind == 3 and self._lessons:
+                some = _drawn(
+                    [x.difference for x in self._lessons],
+                    order.choice((1, 1, 2)),
+                    lambda name: f"{self._seed}|{anchor.asked}|{name}",  # noqa: B023  # used at once
+                )
+                below = self._below(anchor.asked, some, order)
                 if below is not None:
                     made.append(Asked(anchor.asked, below.prompt, anchor.text))
         return made
 
+    def _talk_before(self, text: str, order: random.Random) -> list[Message]:
+        """Return some exchanges of unrelated prompts and at most two marks; see `_some_talk`."""
+        marks = _drawn(self._lessons, 2, lambda x: f"{self._seed}|{text}|{x.question.text}")
+        size = order.choice(EXCHANGES)
+        pool = [
+            (x.question.text, order.choice((x.expected, self._marked[x.difference].replied)))
+            for x in marks
+        ][:size]
+        pool += _drawn(
+            self._talk, max(1, size - len(pool)), lambda pair: f"{self._seed}|{text}|{pair[0]}"
+        )
+        order.shuffle(pool)
+        return _exchanges(pool[:size])
+
     def answered(self, anchors: Sequence[Anchor], count: int = ANSWERED) -> list[Asked]:
         """Return near misses below a block with a made-up answer, which the base repeats."""
         made: list[Asked] = []
-        order = random.Random(f"{self._seed}|answered|{len(anchors)}")
         replies = [*(text for _, text in self._talk), *(x.expected for x in self._lessons)]
-        for anchor in order.sample(list(anchors), min(count, len(anchors))):
-            told = order.choice([text for text in replies if text != anchor.text] or [""])
+        for anchor in _drawn(anchors, count, lambda one: f"{self._seed}|answered|{one.asked}"):
+            others = [text for text in replies if text and text != anchor.text]
+            told = _drawn(others, 1, lambda text: f"{self._seed}|{anchor.asked}|{text}")  # noqa: B023
             if not told:
                 continue
-            item = _made_up(anchor.asked, told, self._moment)
+            item = _made_up(anchor.asked, told[0], self._moment)
             if (below := self._under(anchor.asked, [item])) is not None:
-                made.append(Asked(anchor.asked, below.prompt, told))
+                made.append(Asked(anchor.asked, below.prompt, told[0]))
         return made
 
     @property
     def _moment(self) -> datetime:
         return next(iter(self._marked.values())).at
+
+
+def _drawn(items: Sequence[Item], count: int, name: Callable[[Item], str]) -> list[Item]:
+    """Draw up to `count` of `items`; one more or less among them changes few draws.
+
+    Source: rendezvous hashing, Thaler, Ravishankar, "A Name-Based Mapping Scheme for Rendezvous"
+    (1996).
+    """
+    return sorted(items, key=lambda item: hashlib.sha256(name(item).encode()).digest())[:count]
 
 
 def _made_up(asked: str, sounds: str, at: datetime) -> Difference:

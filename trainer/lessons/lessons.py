@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from memory.difference import Difference, Message
@@ -27,7 +26,8 @@ from trainer.lessons.anchor_selection import (
 )
 from trainer.lessons.base_answers import Anchor, BaseAnswers
 from trainer.lessons.conflicts import Conflict, current_differences, find_conflicts, siblings_of
-from trainer.lessons.contexts import ContextBuilder
+from trainer.lessons.contexts import Asked, ContextBuilder
+from trainer.lessons.held_prompts import HeldPrompts
 from trainer.lessons.lesson import Asker, Lesson, lessons_of
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 WORDINGS, WORDINGS_IN_ALL = (10, 24), 1600
 """Least and most rephrasings to train a lesson with, and their approximate total."""
+AT_ONCE = 64
+"""Prompts that the base is given at once; between two lots the time is looked at."""
 WHOLE, BEGINNING = 3, 10
 """One of this many replies is trained on to its end, the others for this many tokens."""
 
@@ -50,6 +52,31 @@ class Conversations:
 
     unmarked_questions: Sequence[str] = ()
     threads: Mapping[str, tuple[Message, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CurriculumPlan:
+    """The lessons of a night and what the base is to be asked; no answer is known yet.
+
+    `superseded` and `left_out` are as in `Curriculum`.
+    """
+
+    lessons: tuple[Lesson, ...]
+    held: HeldPrompts
+    superseded: dict[str, str]
+    left_out: dict[str, Sentence]
+    differences: tuple[Difference, ...]
+    around: Conversations
+
+    @property
+    def prompts(self) -> int:
+        """How many prompts are asked in a new thread."""
+        return len(self.lessons) + self.held.count
+
+    @property
+    def prompts_in_context(self) -> int:
+        """About how many are asked again in a conversation or below a recalled block."""
+        return self.held.count // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +195,35 @@ def _without_shared_wordings(lessons: Sequence[Lesson]) -> list[Lesson]:
     ]
 
 
+def plan_curriculum(
+    engine: Engine,
+    differences: Sequence[Difference],
+    settings: Settings,
+    conversations: Conversations | None = None,
+) -> CurriculumPlan:
+    """Return the lessons of `differences` and the prompts whose answers must stay the same.
+
+    `differences` are those of the journal, oldest first. The base is not asked for an answer yet.
+    """
+    around = conversations or Conversations()
+    lessons, superseded, left_out = make_lessons(engine, differences, settings)
+    ask = Asker(engine, settings)
+    taken = {plain(q.text) for x in lessons for q in (x.question, *x.rephrasings, *x.held_out)}
+    near_trained, near_measured = near_prompts(lessons, taken, settings.training.seed)
+    trained, measured = anchor_prompts(lessons, around.unmarked_questions, taken, settings)
+    groups = (near_trained, trained, near_measured, measured)
+    held = HeldPrompts(*(tuple(text for text in texts if ask.fits(text)) for texts in groups))
+    questions = list(dict.fromkeys(x.question.text for x in lessons if x.kind != "naming"))
+    return CurriculumPlan(
+        tuple(lessons),
+        held.ordered(questions),
+        superseded,
+        left_out,
+        tuple(differences),
+        around,
+    )
+
+
 def make_curriculum(
     engine: Engine,
     differences: Sequence[Difference],
@@ -178,75 +234,112 @@ def make_curriculum(
 ) -> Curriculum:
     """Return the lessons of `differences` and the base's answers to all that must stay the same.
 
-    `differences` are those of the journal, oldest first. The engine must serve the base alone.
-    `progress` reports how many of the base's answers are ready.
+    See `plan_curriculum` and `answer_plan`.
     """
-    around = conversations or Conversations()
-    lessons, superseded, left_out = make_lessons(engine, differences, settings)
+    plan = plan_curriculum(engine, differences, settings, conversations)
+    return answer_plan(engine, plan, answers, settings, progress)
+
+
+def answer_plan(
+    engine: Engine,
+    plan: CurriculumPlan,
+    answers: BaseAnswers,
+    settings: Settings,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    over: Callable[[], bool] = lambda: False,
+) -> Curriculum:
+    """Ask the base everything in `plan` and return the curriculum.
+
+    The engine must serve the base alone. `progress` reports how many of its answers are ready. Once
+    `over` returns true, no more is asked than the lessons' own questions, and what has no answer is
+    left out.
+    """
+    lessons = plan.lessons
     ask = Asker(engine, settings)
-    taken = {plain(q.text) for x in lessons for q in (x.question, *x.rephrasings, *x.held_out)}
-    trained, measured = near_prompts(lessons, taken, settings.training.seed)
-    to_hold, to_measure = anchor_prompts(lessons, around.unmarked_questions, taken, settings)
-    trained, measured, to_hold, to_measure = (
-        [text for text in texts if ask.fits(text)]
-        for texts in (trained, measured, to_hold, to_measure)
+    asking = _Asking(answers, progress, over, plan.prompts + plan.prompts_in_context)
+    own = [(lesson.question.text, lesson.question.prompt) for lesson in lessons]
+    before = tuple(anchor.text for anchor in asking.all(own))
+    found = asking.groups(
+        [[(text, ask(text).prompt) for text in group] for group in plan.held.groups]
     )
-    groups = [
-        [lesson.question.text for lesson in lessons],
-        [*trained, *to_hold],
-        measured,
-        to_measure,
-    ]
-    pairs = [(text, ask(text).prompt) for group in groups for text in group]
-    for place, lesson in enumerate(lessons):
-        pairs[place] = (lesson.question.text, lesson.question.prompt)
-    later = (len(trained) + len(to_hold) + len(measured) + len(to_measure)) // 2
-    found = answers.get(pairs, lambda done, total: progress(done, total + later))
-    ends = [sum(len(group) for group in groups[: number + 1]) for number in range(4)]
-    before = tuple(anchor.text for anchor in found[: ends[0]])
-    away = corrected_replies(lessons, before, found[ends[0] :])
-    held, near, anchors = (
-        [anchor for anchor in found[start:end] if anchor.text not in away]
-        for start, end in pairwise(ends)
+    away = corrected_replies(lessons, before, [anchor for group in found for anchor in group])
+    near_trained, trained, near, anchors = (
+        [anchor for anchor in group if anchor.text not in away] for group in found
     )
-    look_alike = set(trained)
-    trained_near = [anchor for anchor in held if anchor.asked in look_alike]
     places = ContextBuilder(
-        ask,
-        lessons,
-        differences,
-        around.threads,
-        [anchor for anchor in held if anchor.asked not in look_alike],
-        settings.training.seed,
+        ask, lessons, plan.differences, plan.around.threads, trained, settings.training.seed
     )
     elsewhere = [
-        [*places.held(held), *places.answered(trained_near)],
+        [*places.held([*near_trained, *trained]), *places.answered(near_trained)],
         [*places.held(near), *places.answered(near)],
         places.held(anchors),
     ]
-    flat = [(asked.text, asked.prompt) for group in elsewhere for asked in group]
-    said = iter(
-        answers.get(
-            flat,
-            lambda done, total: progress(len(pairs) + done * later // total, len(pairs) + later),
-        )
-    )
+    said = asking.groups([[(asked.text, asked.prompt) for asked in group] for group in elsewhere])
     # If the base answers differently than in a new thread, the context changed the answer.
-    kept = [
-        [anchor for asked in group if (anchor := next(said)).text == asked.same_as]
-        for group in elsewhere
-    ]
+    kept = [_unchanged(group, some) for group, some in zip(elsewhere, said, strict=True)]
     held, near, anchors = (
-        [*group, *more] for group, more in zip((held, near, anchors), kept, strict=True)
+        [*group, *more]
+        for group, more in zip(([*near_trained, *trained], near, anchors), kept, strict=True)
     )
-    progress(len(pairs) + later, len(pairs) + later)
+    asking.end()
     return Curriculum(
         lessons=tuple(places.with_contexts(lesson) for lesson in lessons),
         before=before,
         held=tuple(held),
         near_misses=tuple(near),
         anchors=tuple(anchors),
-        superseded=superseded,
-        left_out=left_out,
-        conflicts=find_conflicts(differences),
+        superseded=plan.superseded,
+        left_out=plan.left_out,
+        conflicts=find_conflicts(plan.differences),
     )
+
+
+def _unchanged(asked: Sequence[Asked], said: Sequence[Anchor]) -> list[Anchor]:
+    """Return the answers that are as expected; `said` may lack the last ones."""
+    wanted = {(one.text, one.prompt): one.same_as for one in asked}
+    return [anchor for anchor in said if anchor.text == wanted[anchor.asked, anchor.prompt]]
+
+
+@dataclass(slots=True)
+class _Asking:
+    """Asks the base until there is no time left, and counts."""
+
+    answers: BaseAnswers
+    progress: Callable[[int, int], None]
+    over: Callable[[], bool]
+    total: int
+    done: int = 0
+
+    def all(self, asked: Sequence[tuple[str, tuple[int, ...]]]) -> list[Anchor]:
+        """Return the answers to (text, prompt tokens) pairs, however long it takes."""
+        begun = self.done
+        found = self.answers.get(asked, lambda done, _total: self._count(begun + done))
+        self.done = begun + len(asked)
+        return found
+
+    def groups(self, groups: Sequence[Sequence[tuple[str, tuple[int, ...]]]]) -> list[list[Anchor]]:
+        """Return the answers of each group; the front of every group is asked first."""
+        places = sorted(
+            ((rank / len(group), number, rank) for number, group in enumerate(groups)
+             for rank in range(len(group)))
+        )  # fmt: skip
+        found: list[list[Anchor]] = [[] for _ in groups]
+        for start in range(0, len(places), AT_ONCE):
+            some = places[start : start + AT_ONCE]
+            pairs = [groups[number][rank] for _, number, rank in some]
+            if self.over():
+                # What is cached costs nothing.
+                kept = [self.answers.known(prompt) for _, prompt in pairs]
+                some = [place for place, known in zip(some, kept, strict=True) if known]
+                pairs = [pair for pair, known in zip(pairs, kept, strict=True) if known]
+            for (_, number, _), anchor in zip(some, self.all(pairs), strict=True):
+                found[number].append(anchor)
+        return found
+
+    def end(self) -> None:
+        """Report that all is done; fewer contexts may have fitted than were expected."""
+        self.progress(self.total, self.total)
+
+    def _count(self, done: int) -> None:
+        self.total = max(self.total, done)
+        self.progress(done, self.total)

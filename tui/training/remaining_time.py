@@ -13,7 +13,8 @@ from pathlib import Path
 
 from memory.i18n.translation import tr, trn
 from trainer.report.report import folders, read_report
-from tui.training.state import PER_TRIAL, STAGES, TrainingState
+from trainer.stages import PER_TRIAL, STAGES
+from tui.training.state import TrainingState
 
 MAX_READ = 6
 """Most reports read to find one of a run that reached the gate."""

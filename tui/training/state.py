@@ -6,7 +6,6 @@ has all of them. Lessons are known by the ids of their differences; their text s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -32,26 +31,13 @@ from trainer.events import (
     read_logged,
 )
 from trainer.night.run import EVENTS
+from trainer.stages import PER_TRIAL, STAGES
 from tui.training.progress import Progress, count_in
 from tui.training.trials import LessonState, TrialState
 
 MAX_ENTRIES = 2000
 """Size of the log at which its oldest quarter is dropped."""
 
-STAGES: Mapping[str, tuple[str, ...]] = {
-    "room": ("room",),
-    "compose": ("start", "compose"),
-    "anchors": ("anchors",),
-    "beside": ("beside",),
-    "load": ("load",),
-    "train": ("train", "trained"),
-    "export": ("export", "probe"),
-    "gate": ("gate",),
-    "publish": ("publish", "report"),
-}
-"""Stages of a training in order, each with the event phases that belong to it."""
-PER_TRIAL = ("load", "train", "export", "gate")
-"""Stages that are repeated for each trial."""
 _OF_PHASE = {phase: stage for stage, phases in STAGES.items() for phase in phases}
 
 

@@ -14,6 +14,7 @@ from tests.tui.recorded import ASKED, BEGAN, EVENTS, judged
 from trainer.events import read_logged
 from trainer.night.night import run_night
 from trainer.night.request import RunRequest
+from trainer.stages import STAGES
 from tui.training.log_text import entry_text
 from tui.training.remaining_time import (
     EarlierRun,
@@ -24,7 +25,6 @@ from tui.training.remaining_time import (
 )
 from tui.training.state import (
     MAX_ENTRIES,
-    STAGES,
     FirstRight,
     StageStarted,
     TrainingState,

@@ -9,10 +9,11 @@ from textual.content import Content
 from textual.widgets import Static
 
 from memory.i18n.translation import decimal, tr
+from trainer.stages import STAGES
 from tui.terminal.sanitize import one_line
 from tui.training.progress import PHASES, clock
 from tui.training.run_follower import RunView
-from tui.training.state import STAGES, StageSpan, TrainingState
+from tui.training.state import StageSpan, TrainingState
 
 
 class Phases(Static):
