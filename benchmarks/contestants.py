@@ -73,7 +73,6 @@ def trl(
     """
     from memory.settings.paths import Home
     from trainer.adapters.gguf_lora import write_gguf_lora
-    from trainer.fit.base_model import read_architecture
 
     folder.mkdir(parents=True, exist_ok=True)
     training = quiet_settings(Home.at(folder)).training
@@ -108,10 +107,7 @@ def trl(
     if done.returncode or not lines:
         raise RuntimeError(f"TRL ended with {done.returncode}; see {folder / 'log'}")
     facts = json.loads(lines[-1])
-    architecture, layers = read_architecture(STARTER)
-    adapter = write_gguf_lora(
-        folder / "adapter", folder / "adapter.gguf", architecture=architecture, layers=layers
-    )
+    adapter = write_gguf_lora(folder / "adapter", folder / "adapter.gguf", base=STARTER)
     seconds = round(time.perf_counter() - began, 1)
     return Trained(
         adapter, 1.0, seconds, facts["cpu"], facts["peak_mb"], {"steps": facts["steps"]} | settings

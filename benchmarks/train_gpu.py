@@ -306,7 +306,7 @@ def write_base(name: str, path: Path) -> None:
     import gguf
     import torch
 
-    from trainer.fit.base_model import gguf_names
+    from agent.llama.architectures import ARCHITECTURES
 
     shape, model = SHAPES[name], random_model(SHAPES[name])
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -321,7 +321,7 @@ def write_base(name: str, path: Path) -> None:
     writer.add_value_length(shape.head)
     writer.add_rope_freq_base(1e6)
     writer.add_layer_norm_rms_eps(1e-6)
-    names, kind = gguf_names("qwen3", shape.layers), gguf.GGMLQuantizationType.BF16
+    names, kind = ARCHITECTURES["qwen3"].gguf_name, gguf.GGMLQuantizationType.BF16
     for key, weight in model.state_dict().items():
         if key == "lm_head.weight" and shape.tied:
             continue

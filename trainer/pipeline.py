@@ -29,7 +29,7 @@ from trainer.evaluate.gate_result import Verdict, measures_to_json
 from trainer.evaluate.publication_gate import Evaluation, judge
 from trainer.evaluate.served_config import ServedRecall, holdings
 from trainer.events import OnEvent
-from trainer.fit.base_model import read_architecture
+from trainer.fit.base_model import count_layers
 from trainer.fit.hyperparameters import Overrides, recipe_of
 from trainer.fit.job import Job, write_job
 from trainer.launch import validate_candidate
@@ -154,15 +154,14 @@ def train(
         TrainingError: the training failed or was cancelled.
         AdapterError: what came back is not a plain LoRA for this base.
     """
-    architecture, layers = read_architecture(lessons.model)
-    recipe = recipe_of(settings.training, layers, overrides)
+    recipe = recipe_of(settings.training, count_layers(lessons.model), overrides)
     folder.mkdir(parents=True, exist_ok=True)
     output = folder / "adapter"
     write_job(folder, Job(lessons.model.resolve(), output, recipe, lessons.curriculum.samples()))
     for event in launcher.fit(folder):
         on_event(event)
     validate_candidate.check(output)
-    write_gguf_lora(output, output / GGUF, architecture=architecture, layers=layers)
+    write_gguf_lora(output, output / GGUF, base=lessons.model)
     rate = overrides.rate if overrides else None
     used = {
         **settings.training.model_dump(),

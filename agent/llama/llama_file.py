@@ -149,7 +149,7 @@ def load_model(path: Path, gpu_layers: int, *, vocabulary_only: bool = False) ->
     if not model:
         raise ModelError(
             "cannot load the model {path}: {cause}; it is damaged or not supported, choose "
-            'another Qwen2 or Qwen3 GGUF (or set model.path to "" for the starter)',
+            'another GGUF (or set model.path to "" for the starter)',
             path=path,
             cause=log.cause,
         )

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agent.llama.architectures import ARCHITECTURES
 from agent.llama.gguf_header import Header
 from memory.errors import ModelError
 from memory.sentence import Sentence
 
-ARCHITECTURES = ("qwen2", "qwen3")
 _MOST_LAYERS = 512  # LLAMA_MAX_LAYERS
 _SCALINGS = ("none", "linear", "yarn", "longrope")
 
@@ -55,11 +55,11 @@ def read_shape(header: Header, path: Path) -> Shape:
     """
     if header.architecture not in ARCHITECTURES:
         raise ModelError(
-            "the model {path} has the architecture {architecture!r}, and Discern serves and "
-            "trains {architectures}; choose a Qwen2 or Qwen3 GGUF",
+            "the model {path} has the architecture {architecture!r}, which Discern does not know; "
+            "choose a GGUF of one of these: {architectures}",
             path=path,
             architecture=header.architecture,
-            architectures=" and ".join(ARCHITECTURES),
+            architectures=", ".join(ARCHITECTURES),
         )
     return _Reader(header, path).shape()
 
@@ -92,6 +92,13 @@ class _Reader:
                     "({kv_heads})",
                     heads=heads,
                     kv_heads=kv_heads,
+                )
+            )
+        if experts := self.whole("expert_count", 0, 1 << 16, 0):
+            raise self.refusal(
+                Sentence(
+                    "expert_count is {experts}, and this architecture is known without experts",
+                    experts=experts,
                 )
             )
         stretch, scaling = self.scaling()

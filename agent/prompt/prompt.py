@@ -239,7 +239,7 @@ def _parts_on(
     if seen != list(range(len(roles))):
         raise ModelError(
             "the model's chat template does not place every message once and in order; "
-            "choose a GGUF with Qwen's ChatML template"
+            "choose another GGUF"
         )
     parts: list[_Part] = []
     for text, number in zip((*texts, rest), (*seen, None), strict=True):

@@ -1,4 +1,4 @@
-"""Tiny random Qwen GGUFs for tests: the real format, no meaning."""
+"""Tiny random GGUFs for tests: the real format, no meaning."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def write_tiny(
         if architecture == "qwen3":
             vector(f"blk.{layer}.attn_q_norm.weight", head)
             vector(f"blk.{layer}.attn_k_norm.weight", head)
-        else:
+        elif architecture == "qwen2":
             for name in ("attn_q", "attn_k", "attn_v"):
                 vector(f"blk.{layer}.{name}.bias", block[name][0], 0.0)
     writer.write_header_to_file()

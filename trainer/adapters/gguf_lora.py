@@ -1,8 +1,9 @@
 """Convert a PEFT adapter to the GGUF LoRA that llama.cpp serves.
 
 Each pair (A: rank × in, B: out × rank) keeps PEFT's layout and is named after its base tensor:
-`<tensor>.lora_a` and `<tensor>.lora_b`. Qwen needs no permutation, and llama.cpp scales by alpha /
-rank. Anything but plain LoRA pairs is refused, because it would be lost silently.
+`<tensor>.lora_a` and `<tensor>.lora_b`. Where the GGUF has a matrix's rows in another order than torch
+(`agent/llama/architectures.py`), B's rows follow it. llama.cpp scales by alpha / rank. Anything but
+plain LoRA pairs is refused, because it would be lost silently.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ import re
 from pathlib import Path
 from typing import Literal
 
+from agent.llama.architectures import ARCHITECTURES
+from agent.llama.gguf_header import read_header
+from agent.llama.model_shape import read_shape
 from memory.errors import AdapterError
 from memory.files.bounded_read import read_json
 
@@ -21,21 +25,21 @@ def write_gguf_lora(
     adapter: Path,
     target: Path,
     *,
-    architecture: str,
-    layers: int,
+    base: Path,
     kind: Literal["f16", "f32"] = "f16",
     name: str = "",
 ) -> Path:
-    """Write the PEFT folder `adapter` as a GGUF LoRA to `target`; return `target`.
+    """Write the PEFT folder `adapter`, trained on the GGUF `base`, as a GGUF LoRA to `target`.
+
+    Returns `target`. Of `base` only the header is read.
 
     Raises:
         AdapterError: the folder is not a plain LoRA, or one of its numbers is not finite.
+        ModelError: `base` cannot be read or is of an unknown architecture.
     """
     import gguf
     import numpy as np
     from safetensors.numpy import load_file
-
-    from trainer.fit.base_model import gguf_names
 
     try:
         config = read_json(adapter / "adapter_config.json")
@@ -79,24 +83,28 @@ def write_gguf_lora(
                 kind=kind,
             )
         pairs.setdefault(found["base"], {})[found["half"]] = written
-    names = gguf_names(architecture, layers)
-    writer = gguf.GGUFWriter(target, architecture)
+    header = read_header(base)
+    shape = read_shape(header, base)
+    architecture = ARCHITECTURES[header.architecture]
+    writer = gguf.GGUFWriter(target, architecture.name)
     writer.add_type(gguf.GGUFType.ADAPTER)
     writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
     writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, float(config["lora_alpha"]))
     if name:
         writer.add_name(name)
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
-    for base, pair in sorted(pairs.items()):
-        served = names(f"{base}.weight")
+    for module, pair in sorted(pairs.items()):
+        key = f"{module}.weight"
+        served = architecture.gguf_name(key) or ""
         if set(pair) != {"A", "B"} or not served.startswith("blk."):
             raise AdapterError(
                 "{adapter} adapts {base} in a way that cannot be served; train again",
                 adapter=adapter,
-                base=base,
+                base=module,
             )
+        order = architecture.row_order(key, shape)
         writer.add_tensor(f"{served}.lora_a", pair["A"])
-        writer.add_tensor(f"{served}.lora_b", pair["B"])
+        writer.add_tensor(f"{served}.lora_b", pair["B"] if order is None else pair["B"][order])
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

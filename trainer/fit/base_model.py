@@ -1,16 +1,18 @@
 """Load the served GGUF as a torch model, with the same weights that the adapter will be used with.
 
-A Qwen2 or Qwen3 GGUF of any quantisation is dequantised into a transformers model. No tokenizer is
-needed: training uses the token ids that `trainer/lessons/lessons.py` made with the served vocabulary.
-Linear rope scaling is applied as in llama.cpp, other kinds are refused. Needs torch, transformers and
-gguf; nothing is written. Source of the tensor names: gguf's own map.
+A GGUF of any quantisation is dequantised into a transformers model, as the row of its architecture
+(`agent/llama/architectures.py`) says. No tokenizer is needed: training uses the token ids that
+`trainer/lessons/lessons.py` made with the served vocabulary. Linear rope scaling is applied as in
+llama.cpp, other kinds are refused. Needs torch, transformers and gguf; nothing is written.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent.llama.architectures import ARCHITECTURES, Architecture
 from agent.llama.gguf_header import Header, read_header
 from agent.llama.model_shape import Shape, read_shape
 from memory.errors import ModelError
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 def load_base(
     path: Path, *, dtype: torch.dtype | None = None, device: str = "cpu"
 ) -> PreTrainedModel:
-    """Return the GGUF at `path` as a frozen `Qwen2ForCausalLM` or `Qwen3ForCausalLM` in eval mode.
+    """Return the GGUF at `path` as a frozen causal language model in eval mode.
 
     `dtype` is float32 unless given. Logits agree with llama.cpp's to about 0.05.
 
@@ -43,18 +45,21 @@ def load_base(
         raise ModelError(
             "cannot read the model {path}: {error}; choose another GGUF", path=path, error=error
         ) from error
-    model = _empty_model(header.architecture, shape, tensors)
-    names = gguf_names(header.architecture, shape.layers)
+    architecture = ARCHITECTURES[header.architecture]
+    model = _empty_model(architecture, shape, tensors)
     state: dict[str, torch.Tensor] = {}
     for key, expected in model.state_dict().items():
         if key == "lm_head.weight" and model.config.tie_word_embeddings:
             continue
-        name = names(key)
+        name = architecture.gguf_name(key) or key
+        if name not in tensors and key.endswith(".bias"):
+            state[key] = torch.zeros(expected.shape, device=device, dtype=dtype)
+            continue
         if name not in tensors:
             raise ModelError(
                 "the model {path} has no tensor {name}; choose another GGUF", path=path, name=name
             )
-        value = tensors[name]().to(device=device, dtype=dtype)
+        value = tensors[name]()
         if value.shape != expected.shape:
             raise ModelError(
                 "the tensor {name} of {path} has the shape {shape} instead of {expected}; "
@@ -64,28 +69,15 @@ def load_base(
                 shape=tuple(value.shape),
                 expected=tuple(expected.shape),
             )
-        state[key] = value
+        if (order := architecture.row_order(key, shape)) is not None:
+            value = value[torch.from_numpy(order.argsort())]
+        state[key] = value.to(device=device, dtype=dtype)
     model.load_state_dict(state, strict=False, assign=True)
     if model.config.tie_word_embeddings:
         model.lm_head.weight = model.model.embed_tokens.weight
-    rotary = model.model.rotary_emb
-    model.model.rotary_emb = type(rotary)(config=model.config).to(device)
+    model.model.rotary_emb = _rotary(model, tensors).to(device)
     model.requires_grad_(False)
     return model.eval()
-
-
-def gguf_names(architecture: str, layers: int) -> Callable[[str], str]:
-    """Return a function from a transformers name to the GGUF name ("blk.0.attn_q.weight")."""
-    import gguf
-
-    kinds = {name: kind for kind, name in gguf.MODEL_ARCH_NAMES.items()}
-    names = gguf.get_tensor_name_map(kinds[architecture], layers)
-
-    def find(key: str) -> str:
-        found = names.get_name(key, try_suffixes=(".weight", ".bias"))
-        return str(found) if found else key
-
-    return find
 
 
 def require_trainable(header: Header, path: Path) -> Shape:
@@ -111,10 +103,9 @@ def require_trainable(header: Header, path: Path) -> Shape:
     return shape
 
 
-def read_architecture(path: Path) -> tuple[str, int]:
-    """Return the architecture and the number of layers; only the header of the GGUF is read."""
-    header = read_header(path)
-    return header.architecture, read_shape(header, path).layers
+def count_layers(path: Path) -> int:
+    """Return the number of layers; only the header of the GGUF is read."""
+    return read_shape(read_header(path), path).layers
 
 
 def _read(path: Path) -> dict[str, Callable[[], torch.Tensor]]:
@@ -150,32 +141,42 @@ def _plain(data: torch.Tensor, kind: int, shape: tuple[int, ...]) -> torch.Tenso
     return dequantize(data.reshape(-1), kind).reshape(shape) if kind in GGML_BLOCK else data
 
 
-def _empty_model(architecture: str, shape: Shape, tensors: dict[str, Any]) -> PreTrainedModel:
+def _empty_model(
+    architecture: Architecture, shape: Shape, tensors: dict[str, Callable[[], torch.Tensor]]
+) -> PreTrainedModel:
     import torch
 
     rope: dict[str, Any] = {"rope_type": "default", "rope_theta": shape.theta}
     if shape.scaling == "linear":
         rope |= {"rope_type": "linear", "factor": shape.stretch}
-    shared: dict[str, Any] = {
-        "vocab_size": tensors["token_embd.weight"]().shape[0],
-        "hidden_size": shape.width,
-        "intermediate_size": shape.inner,
-        "num_hidden_layers": shape.layers,
-        "num_attention_heads": shape.heads,
-        "num_key_value_heads": shape.kv_heads,
-        "head_dim": shape.head,
-        "max_position_embeddings": shape.context,
-        "rms_norm_eps": shape.eps,
-        "rope_parameters": rope,
-        "tie_word_embeddings": "output.weight" not in tensors,
-        "use_sliding_window": False,
-    }
+    module, _, name = architecture.model_class.partition(".")
+    kind = getattr(import_module(f"transformers.models.{module}"), name)
+    config = kind.config_class(
+        vocab_size=tensors["token_embd.weight"]().shape[0],
+        hidden_size=shape.width,
+        intermediate_size=shape.inner,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.kv_heads,
+        head_dim=shape.head,
+        max_position_embeddings=shape.context,
+        rms_norm_eps=shape.eps,
+        rope_parameters=rope,
+        tie_word_embeddings="output.weight" not in tensors,
+        **architecture.config(shape, tensors.keys()),
+    )
     with torch.device("meta"):
-        if architecture == "qwen2":
-            from transformers.models.qwen2 import Qwen2Config, Qwen2ForCausalLM
+        model: PreTrainedModel = kind(config)
+    return model
 
-            return Qwen2ForCausalLM(Qwen2Config(**shared))
-        from transformers.models.qwen3 import Qwen3Config, Qwen3ForCausalLM
 
-        bias = "blk.0.attn_q.bias" in tensors
-        return Qwen3ForCausalLM(Qwen3Config(attention_bias=bias, **shared))
+def _rotary(model: PreTrainedModel, tensors: dict[str, Callable[[], torch.Tensor]]) -> Any:
+    """Return the rotary embedding with the frequencies that llama.cpp uses.
+
+    Llama 3 stretches each frequency by a factor of its own, which the GGUF has as a tensor.
+    """
+    rotary = type(model.model.rotary_emb)(config=model.config)
+    if (factors := tensors.get("rope_freqs.weight")) is not None:
+        rotary.inv_freq /= factors()
+        rotary.original_inv_freq = rotary.inv_freq.clone()
+    return rotary

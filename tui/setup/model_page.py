@@ -180,7 +180,7 @@ class ModelPage(SetupPage):
                 )
             )
         elif item.kind == "path":
-            self.about(tr("Qwen2 or Qwen3 as one GGUF. It stays where it is."))
+            self.about(tr("One GGUF file of a chat model. It stays where it is."))
         else:
             self.about(self._reasons(item))
 

@@ -24,7 +24,7 @@ from trainer.adapters.adapter_export import ExportRequest, export
 from trainer.adapters.gguf_lora import write_gguf_lora
 from trainer.adapters.merge import merge
 from trainer.adapters.publish import PublishRequest, publish
-from trainer.fit.base_model import load_base, read_architecture
+from trainer.fit.base_model import load_base
 from tui.cli.main import run
 
 # PEFT asks transformers for a name that has a newer one.
@@ -44,10 +44,7 @@ def lora(base: Path, folder: Path, *, rank: int = 4, strength: float = 0.2) -> P
         if "lora_" in name:
             torch.nn.init.normal_(value.data, std=strength)
     model.save_pretrained(folder)
-    architecture, layers = read_architecture(base)
-    write_gguf_lora(
-        folder, folder / "adapter.gguf", architecture=architecture, layers=layers, kind="f32"
-    )
+    write_gguf_lora(folder, folder / "adapter.gguf", base=base, kind="f32")
     return folder
 
 

@@ -42,17 +42,15 @@ def make_adapter(base: Path, folder: Path) -> torch.nn.Module:
     return adapted
 
 
-@pytest.mark.parametrize("architecture", ["qwen3", "qwen2"])
+@pytest.mark.parametrize("architecture", ["qwen3", "qwen2", "llama"])
 @pytest.mark.parametrize(("kind", "tolerance"), [("f32", 0.02), ("f16", 0.03)])
 def test_the_log_probabilities_equal_torch_with_peft(
     tmp_path: Path, architecture: str, kind: Literal["f16", "f32"], tolerance: float
 ) -> None:
-    head = 40 if architecture == "qwen3" else 16
+    head = 16 if architecture == "qwen2" else 40
     base = write_tiny(tmp_path / "m.gguf", architecture=architecture, heads=4, head=head)
     model = make_adapter(base, tmp_path / "peft")
-    target = write_gguf_lora(
-        tmp_path / "peft", tmp_path / "a.gguf", architecture=architecture, layers=2, kind=kind
-    )
+    target = write_gguf_lora(tmp_path / "peft", tmp_path / "a.gguf", base=base, kind=kind)
     with Engine.open(base) as engine:
         tokens = engine.tokenize("What is not distinguished here?")
         plain = np.stack(list(engine.log_probabilities(tokens, 1)))
@@ -68,9 +66,7 @@ def test_the_log_probabilities_equal_torch_with_peft(
 def test_the_layout_is_that_of_the_official_converter(tmp_path: Path) -> None:
     base = write_tiny(tmp_path / "m.gguf", heads=4)
     make_adapter(base, tmp_path / "peft")
-    target = write_gguf_lora(
-        tmp_path / "peft", tmp_path / "a.gguf", architecture="qwen3", layers=2, kind="f32"
-    )
+    target = write_gguf_lora(tmp_path / "peft", tmp_path / "a.gguf", base=base, kind="f32")
     reader = gguf.GGUFReader(target)
     fields = {name: reader.fields[name].contents() for name in reader.fields}
     assert fields["general.type"] == "adapter"
@@ -106,4 +102,4 @@ def test_what_cannot_be_served_is_refused(tmp_path: Path, fault: str) -> None:
     if fault == "truncated":
         path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(AdapterError, match="peft"):
-        write_gguf_lora(tmp_path / "peft", tmp_path / "a.gguf", architecture="qwen3", layers=2)
+        write_gguf_lora(tmp_path / "peft", tmp_path / "a.gguf", base=base)

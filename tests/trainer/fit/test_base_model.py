@@ -14,14 +14,14 @@ from tests.support.gguf_files import write_tiny
 from trainer.fit.base_model import load_base
 
 
-@pytest.mark.parametrize("architecture", ["qwen3", "qwen2"])
+@pytest.mark.parametrize("architecture", ["qwen3", "qwen2", "llama"])
 @pytest.mark.parametrize("quantised", [False, True])
 @pytest.mark.parametrize("tied", [False, True])
 def test_the_log_probabilities_equal_those_of_llama_cpp(
     tmp_path: Path, architecture: str, quantised: bool, tied: bool
 ) -> None:
-    # llama.cpp knows no Qwen2 whose heads do not add up to the width; Qwen3 may have any head size.
-    sizes = {"qwen2": (96, 24), "qwen3": (64, 40)}[architecture]
+    # llama.cpp knows no Qwen2 whose heads do not add up to the width; others may have any head size.
+    sizes = {"qwen2": (96, 24), "qwen3": (64, 40), "llama": (64, 40)}[architecture]
     path = write_tiny(
         tmp_path / "m.gguf",
         architecture=architecture,
