@@ -13,13 +13,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-if TYPE_CHECKING:
-    from agent.llama.model_shape import Shape
 
 Order = npt.NDArray[np.int64]
 """For each row (or column) of the GGUF's matrix, its index in the torch matrix."""
@@ -44,6 +41,32 @@ _MLP = {
     "mlp.down_proj": "ffn_down",
 }
 _DENSE = {**_ATTENTION, **_MLP, "post_attention_layernorm": "ffn_norm"}
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The dimensions of a model.
+
+    `head` is the size of an attention head, `eps` the epsilon of RMS norms, `theta` the base of the
+    rotary frequencies. `stretch` divides positions; `scaling` is the kind of rope scaling ("none",
+    "linear", or one that training does not support).
+    """
+
+    layers: int
+    width: int
+    inner: int
+    heads: int
+    kv_heads: int
+    head: int
+    context: int
+    eps: float
+    theta: float
+    stretch: float
+    scaling: str
+
+    def cache_bytes(self, context: int) -> int:
+        """Return the bytes of the KV cache for `context` tokens (f16 keys and values)."""
+        return context * self.layers * self.kv_heads * 2 * self.head * 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,39 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agent.llama.architectures import ARCHITECTURES
+from agent.llama.architectures import ARCHITECTURES, Shape
 from agent.llama.gguf_header import Header
 from memory.errors import ModelError
 from memory.sentence import Sentence
 
 _MOST_LAYERS = 512  # LLAMA_MAX_LAYERS
 _SCALINGS = ("none", "linear", "yarn", "longrope")
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """The dimensions of a model.
-
-    `head` is the size of an attention head, `eps` the epsilon of RMS norms, `theta` the base of the
-    rotary frequencies. `stretch` divides positions; `scaling` is the kind of rope scaling ("none",
-    "linear", or one that training does not support).
-    """
-
-    layers: int
-    width: int
-    inner: int
-    heads: int
-    kv_heads: int
-    head: int
-    context: int
-    eps: float
-    theta: float
-    stretch: float
-    scaling: str
-
-    def cache_bytes(self, context: int) -> int:
-        """Return the bytes of the KV cache for `context` tokens (f16 keys and values)."""
-        return context * self.layers * self.kv_heads * 2 * self.head * 2
 
 
 def read_shape(header: Header, path: Path) -> Shape:

@@ -12,9 +12,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.llama.architectures import ARCHITECTURES, Architecture
+from agent.llama.architectures import ARCHITECTURES, Architecture, Shape
 from agent.llama.gguf_header import Header, read_header
-from agent.llama.model_shape import Shape, read_shape
+from agent.llama.model_shape import read_shape
 from memory.errors import ModelError
 
 if TYPE_CHECKING:
