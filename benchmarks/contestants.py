@@ -25,6 +25,7 @@ from agent.models.serving import STARTER
 from benchmarks.marks import Mark, asker, marks
 
 if TYPE_CHECKING:
+    from memory.difference import Difference
     from memory.settings.paths import Home
     from memory.settings.settings import ModelSettings, Settings
 
@@ -58,15 +59,24 @@ def one_thread() -> ModelSettings:
     return ModelSettings(path="", context=0, threads=1, gpu_layers=0)
 
 
+@dataclass(frozen=True, slots=True)
+class Trl:
+    """Where TRL trains: an interpreter that has it, the base as a GGUF, and the threads it gets."""
+
+    python: Path
+    base: Path = STARTER
+    threads: int = 1
+
+
 def trl(
     method: str,
-    chosen: Sequence[Mark],
+    taught: Sequence[Difference],
     settings: dict[str, Any],
-    python: Path,
+    where: Trl,
     folder: Path,
     seed: int,
 ) -> Trained:
-    """Train with TRL's `method` ("sft" or "dpo") in a child process of the interpreter `python`.
+    """Train with TRL's `method` ("sft" or "dpo") in a child process of its interpreter.
 
     Raises:
         RuntimeError: the child failed; its log is in `folder`.
@@ -77,37 +87,41 @@ def trl(
     folder.mkdir(parents=True, exist_ok=True)
     training = quiet_settings(Home.at(folder)).training
     job = {
-        "base": str(STARTER),
+        "base": str(where.base),
         "output": str(folder / "adapter"),
         "method": method,
         "seed": seed,
-        "threads": 1,
+        "threads": where.threads,
         "lora": {"rank": training.rank, "alpha": training.alpha, "targets": training.targets},
         "settings": settings,
         "rows": [
             {
-                "prompt": mark.difference.asked,
-                "chosen": mark.expected,
-                "rejected": mark.difference.replied if mark.difference.contrast.sounds else "",
+                "prompt": item.asked,
+                "chosen": item.contrast.sounds or item.replied,
+                "rejected": item.replied if item.contrast.sounds else "",
             }
-            for mark in chosen
+            for item in taught
         ],
     }
     (folder / "job.json").write_text(json.dumps(job, ensure_ascii=False), "utf-8")
     began = time.perf_counter()
     with (folder / "log").open("wb") as log:
         done = subprocess.run(
-            [str(python), str(ROOT / "benchmarks" / "trl_child.py"), str(folder / "job.json")],
+            [
+                str(where.python),
+                str(ROOT / "benchmarks" / "trl_child.py"),
+                str(folder / "job.json"),
+            ],
             stdout=subprocess.PIPE,
             stderr=log,
-            env=_environment(),
+            env=_environment(where.threads),
             check=False,
         )
     lines = done.stdout.decode().strip().splitlines()
     if done.returncode or not lines:
         raise RuntimeError(f"TRL ended with {done.returncode}; see {folder / 'log'}")
     facts = json.loads(lines[-1])
-    adapter = write_gguf_lora(folder / "adapter", folder / "adapter.gguf", base=STARTER)
+    adapter = write_gguf_lora(folder / "adapter", folder / "adapter.gguf", base=where.base)
     seconds = round(time.perf_counter() - began, 1)
     return Trained(
         adapter, 1.0, seconds, facts["cpu"], facts["peak_mb"], {"steps": facts["steps"]} | settings
@@ -145,8 +159,8 @@ def nights(counts: Sequence[int], seed: int, folder: Path) -> list[Trained]:
     ]
 
 
-def _environment() -> dict[str, str]:
-    found = environment() | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+def _environment(threads: int = 1) -> dict[str, str]:
+    found = environment() | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(ROOT)}
     del found["DISCERN_PARENT"]
     return found
 

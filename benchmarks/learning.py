@@ -152,7 +152,9 @@ class Bench:
             return contestants.nights([len(chosen)], seed, folder)[0]
         method, _, best = row.partition("-")
         settings = self._best(method) if best else {}
-        return contestants.trl(method, chosen, settings, self.wanted.trl_python, folder, seed)
+        taught = [mark.difference for mark in chosen]
+        where = contestants.Trl(self.wanted.trl_python)
+        return contestants.trl(method, taught, settings, where, folder, seed)
 
     def _judge(
         self,
@@ -182,9 +184,9 @@ class Bench:
             ):
                 continue
             folder = self.wanted.out / "runs" / f"{method}-{config}"
-            trained = contestants.trl(
-                method, chosen, settings, self.wanted.trl_python, folder, seed
-            )
+            taught = [mark.difference for mark in chosen]
+            where = contestants.Trl(self.wanted.trl_python)
+            trained = contestants.trl(method, taught, settings, where, folder, seed)
             cell = (f"{method}-sweep", n, seed)
             self._judge(engine, cell, chosen, base, trained, config=config)
 

@@ -1,0 +1,349 @@
+"""How well marks are learnt on real weights: SmolLM2-135M-Instruct beside recall and TRL's SFT.
+
+    make smollm2 .venv-bench
+    python -m benchmarks.learning_real [--rows ROW ...] [--n 10] [--seeds 0 1 2] [--table]
+
+Rows: base (asked again: how often its own answers change); recall (the chat's own, on the base);
+context (the right mark always above the question); sft-2e-4, sft-1e-3 (TRL's SFT on question and
+right reply, AdamW, 30 epochs, the same LoRA shape); ours (the night as it is: as served, with
+recall, and the adapter alone, both from one night); nights (five in a row, on 2, 4, 6, 8 and 10
+marks, in one home). Where the gate refused, the adapter of its best try is measured all the same
+and the verdict says so.
+
+Each row is written at once to `--out` (a line of JSON) and not measured again without `--again`, so
+that the table can be made in pieces; beside it in `missed/` is every answer that was not as it
+should be. The first seed's night begins with no base answers, the others find its cache. `--dev`
+takes the marks and prompts to develop with; `--set training.rank=8` changes a setting of the
+nights. The columns are explained in `benchmarks/real_measuring.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import shutil
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent.llama.engine import Engine
+from benchmarks import contestants
+from benchmarks.real_marks import RealMark, differences, model_path, real_marks, unrelated
+from benchmarks.real_measuring import (
+    Measuring,
+    Said,
+    Served,
+    base_reply,
+    marked_reply,
+    no_recall,
+)
+from benchmarks.real_night import (
+    Job,
+    Night,
+    context_block,
+    nights,
+    recall_block,
+    texts_of,
+    write_differences,
+)
+from memory.settings.paths import Home
+from memory.settings.settings import ModelSettings, Settings, read_settings
+
+if TYPE_CHECKING:
+    pass
+
+ROOT = Path(__file__).resolve().parent.parent
+SFT = {"sft-2e-4": 2e-4, "sft-1e-3": 1e-3}
+EPOCHS = 30
+ROWS = ("base", "recall", "context", *SFT, "ours", "nights")
+SHOWN = ("base", "recall", "context", *SFT, "ours served", "ours alone", "nights")
+GROWING = (2, 4, 6, 8, 10)
+COLUMNS = {
+    "efficacy": 2, "efficacy said": 2, "rephrasings": 2, "rephrasings said": 2, "near": 2,
+    "near strict": 2, "near carried": 0, "unrelated": 2, "unrelated strict": 2,
+    "unrelated carried": 0, "kl": 4, "talk": 2, "talk said": 2, "cpu": 0, "seconds": 0, "mb": 0,
+}  # fmt: skip
+"""The columns of the table, and how many digits each has after the point."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure what is asked for and is not there yet, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
+    parser.add_argument("--n", type=int, nargs="+", default=[10])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--out", type=Path, default=ROOT / ".work" / "learning-real")
+    parser.add_argument("--trl-python", type=Path, default=ROOT / ".venv-bench" / "bin" / "python")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--dev", action="store_true")
+    parser.add_argument("--set", nargs="+", default=[], metavar="SECTION.KEY=VALUE")
+    parser.add_argument("--again", action="store_true", help="measure anew what is asked for")
+    parser.add_argument("--table", action="store_true", help="measure nothing")
+    wanted = parser.parse_args(arguments)
+    wanted.out.mkdir(parents=True, exist_ok=True)
+    results = Results(wanted.out)
+    if not wanted.table:
+        with Bench(wanted, results) as bench:
+            bench.run()
+    print(results.table())
+    return 0
+
+
+class Results:
+    """The measured rows in `folder`, of each kind the latest."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        words = (Path(__file__).parent / "real_marks.toml").read_bytes()
+        self.marks = hashlib.sha256(words).hexdigest()[:12]
+
+    def found(self) -> list[dict[str, Any]]:
+        """Return the latest of each row, number of marks, seed and set of prompts."""
+        path = self.folder / "results.jsonl"
+        latest: dict[tuple[Any, ...], dict[str, Any]] = {}
+        for line in path.read_text("utf-8").splitlines() if path.exists() else []:
+            item = json.loads(line)
+            if item["marks"] == self.marks:
+                latest[item["row"], item["n"], item["seed"], item["dev"]] = item
+        return list(latest.values())
+
+    def has(self, row: str, n: int, seed: int, dev: bool) -> bool:
+        """Say whether a row was measured already."""
+        cell = (row, n, seed, dev)
+        return any((i["row"], i["n"], i["seed"], i["dev"]) == cell for i in self.found())
+
+    def keep(self, item: dict[str, Any], missed: Sequence[Any]) -> None:
+        """Write a measured row, and beside it every answer that was not as it should be."""
+        with (self.folder / "results.jsonl").open("a", encoding="utf-8") as lines:
+            whole = {**item, "marks": self.marks, "at": time.time()}
+            lines.write(json.dumps(whole, ensure_ascii=False) + "\n")
+        folder = self.folder / "missed"
+        folder.mkdir(exist_ok=True)
+        kind = "-dev" if item["dev"] else ""
+        name = f"{item['row']}-{item['n']}-{item['seed']}{kind}.jsonl".replace(" ", "-")
+        text = "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in missed)
+        (folder / name).write_text(text, "utf-8")
+        shown = {name: item[name] for name in COLUMNS if name in item}
+        print(f"{item['row']} N={item['n']} seed={item['seed']} {shown}", file=sys.stderr)
+
+    def table(self) -> str:
+        """Return medians over the seeds as Markdown; growing nights one by one."""
+        lines = [
+            "| N | row | seeds | verdict | " + " | ".join(COLUMNS) + " |",
+            "|---:|---|---:|---|" + "---:|" * len(COLUMNS),
+        ]
+        found = self.found()
+        for dev in (False, True):
+            for n in sorted({item["n"] for item in found}):
+                for row in SHOWN:
+                    some = [i for i in found if (i["row"], i["n"], i["dev"]) == (row, n, dev)]
+                    if some:
+                        lines.append(_line(f"{n} dev" if dev else str(n), row, some))
+        for item in found:
+            if item.get("lost"):
+                lines.append(f"\nnight on {item['n']} marks, seed {item['seed']}: {item['lost']}")
+        return "\n".join(lines)
+
+
+def _line(n: str, row: str, some: Sequence[dict[str, Any]]) -> str:
+    verdicts = [item["verdict"] for item in some if "verdict" in item]
+    taken = f"{verdicts.count('published')}/{len(verdicts)}" if verdicts else ""
+    cells = []
+    for column, digits in COLUMNS.items():
+        values = [item[column] for item in some if column in item]
+        cells.append(f"{statistics.median(values):,.{digits}f}" if values else "")
+    return f"| {n} | {row} | {len(some)} | {taken} | " + " | ".join(cells) + " |"
+
+
+class Bench:
+    """How missing rows are made; a context manager that holds the engine."""
+
+    def __init__(self, wanted: argparse.Namespace, results: Results) -> None:
+        self.wanted, self.results = wanted, results
+        self.overrides = overrides(wanted.set)
+        model = ModelSettings(path="", context=2048, threads=wanted.threads, gpu_layers=0)
+        self.engine = Engine.open(model_path(), model)
+        self.replies = BaseReplies(self.engine, wanted.out / "base.json")
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.engine.close()
+
+    def run(self) -> None:
+        """Measure what is missing."""
+        for n in self.wanted.n:
+            for seed in self.wanted.seeds:
+                for row in self.wanted.rows:
+                    cell = {"ours": "ours alone"}.get(row, row)
+                    count = GROWING[-1] if row == "nights" else n
+                    if self.wanted.again or not self.results.has(
+                        cell, count, seed, self.wanted.dev
+                    ):
+                        self._row(row, n, seed)
+
+    def _row(self, row: str, n: int, seed: int) -> None:
+        marks = real_marks(n, dev=self.wanted.dev)
+        folder = self.wanted.out / "runs" / f"{row}-{n}-{seed}{'-dev' if self.wanted.dev else ''}"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        if row == "ours":
+            self._ours(marks, seed, folder)
+        elif row == "nights":
+            self._nights(seed, folder)
+        elif row in SFT:
+            made = differences(marks, self.replies.marked)
+            where = contestants.Trl(self.wanted.trl_python, model_path(), self.wanted.threads)
+            recipe = {
+                "learning_rate": SFT[row],
+                "num_train_epochs": EPOCHS,
+                "gradient_checkpointing": False,
+            }
+            trained = contestants.trl("sft", made, recipe, where, folder, seed)
+            took = {"cpu": trained.cpu, "seconds": trained.seconds, "mb": trained.peak_mb}
+            self._measure((row, n, seed), marks, Served(trained.adapter), took)
+        else:
+            served = Served()
+            made = differences(marks, self.replies.marked)
+            if row == "context":
+                served = Served(block=context_block(self.engine, texts_of(marks, made)))
+            home, settings = self._home(folder)
+            if row == "recall":
+                write_differences(home, made)
+            recalled = recall_block(self.engine, home, settings) if row == "recall" else None
+            with recalled or nullcontext(served.block) as block:
+                self._measure((row, n, seed), marks, Served(block=block), {})
+
+    def _home(self, folder: Path) -> tuple[Home, Settings]:
+        home = Home.at(folder / "home").prepare()
+        return home, read_settings(home, self.overrides)
+
+    def _job(self, folder: Path, counts: Sequence[int], seed: int) -> Job:
+        """Return the job of nights whose base answers come from the first seed's cache, if any."""
+        every = real_marks(max(counts), dev=self.wanted.dev)
+        replies = {mark.asked: self.replies.marked(mark.asked) for mark in every}
+        training = {"seed": seed + 1, **self.overrides.get("training", {})}
+        return Job(
+            str(folder), counts, replies, self.wanted.dev, {**self.overrides, "training": training}
+        )
+
+    def _ours(self, marks: Sequence[RealMark], seed: int, folder: Path) -> None:
+        n = len(marks)
+        first = folder.with_name(folder.name.replace(f"-{seed}", "-0", 1)) / "home" / "cache"
+        warm = seed != 0 and first.is_dir()
+        if warm:
+            shutil.copytree(first, folder / "home" / "cache", symlinks=True)
+        [night] = nights(self._job(folder, [n], seed))
+        took = asdict(night) | {"cold": not warm}
+        del took["marks"]
+        self._measure(("ours alone", n, seed), marks, self._alone(night), took)
+        home, settings = self._home(folder)
+        with recall_block(self.engine, home, settings, night.holds) as block:
+            served = Served(self._alone(night).adapter, night.scale, block)
+            self._measure(("ours served", n, seed), marks, served, took)
+
+    def _alone(self, night: Night) -> Served:
+        return Served(Path(night.adapter) if night.adapter else None, night.scale, no_recall)
+
+    def _nights(self, seed: int, folder: Path) -> None:
+        """Five nights on growing marks: what the night before held and this one does not is lost.
+
+        A night that was refused leaves the adapter of the night before, which is then measured.
+        """
+        every = real_marks(GROWING[-1], dev=self.wanted.dev)
+        serving, held = Served(), set[str]()
+        for night in nights(self._job(folder, list(GROWING), seed)):
+            serving = self._alone(night) if night.published else serving
+            took = asdict(night)
+            del took["marks"]
+            measuring = self._measuring(every[: night.marks], serving)
+            measuring.learnt()
+            wrong = {one.asked for one in measuring.found.missed if one.what == "efficacy"}
+            now = {mark.asked for mark in every[: night.marks]} - wrong
+            lost = sorted(held - now)
+            held = now
+            measuring.stayed(unrelated(dev=self.wanted.dev))
+            item = {"row": "nights", "n": night.marks, "seed": seed, "dev": self.wanted.dev}
+            columns = measuring.found.columns()
+            self.results.keep({**item, **took, **columns, "lost": lost}, measuring.found.missed)
+
+    def _measuring(self, marks: Sequence[RealMark], served: Served) -> Measuring:
+        for text in (*(t for mark in marks for t in mark.near), *unrelated(dev=self.wanted.dev)):
+            self.replies.base(text)  # before an adapter is put on
+        return Measuring(self.engine, marks, served, self.replies.base)
+
+    def _measure(
+        self,
+        cell: tuple[str, int, int],
+        marks: Sequence[RealMark],
+        served: Served,
+        took: dict[str, Any],
+    ) -> None:
+        row, n, seed = cell
+        measuring = self._measuring(marks, served)
+        began = time.perf_counter()
+        measuring.learnt()
+        measuring.stayed(unrelated(dev=self.wanted.dev))
+        talk = measuring.talk() if not self.wanted.dev else []
+        item = {
+            **took, "row": row, "n": n, "seed": seed, "dev": self.wanted.dev,
+            "set": self.wanted.set, "asking": round(time.perf_counter() - began, 1),
+            **measuring.found.columns(), "spoken": talk,
+        }  # fmt: skip
+        self.results.keep(item, measuring.found.missed)
+
+
+class BaseReplies:
+    """What the base says to a question, asked once and kept in the JSON file `path`."""
+
+    def __init__(self, engine: Engine, path: Path) -> None:
+        self.engine, self.path = engine, path
+        self.known: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+
+    def base(self, text: str) -> Said:
+        """Return the reply that must stay."""
+        if (found := self.known.get(text)) is None:
+            self._without_adapter()
+            said = base_reply(self.engine, text)
+            found = self.known[text] = [list(said.tokens), said.text]
+            self._write()
+        return Said(tuple(found[0]), found[1])
+
+    def marked(self, text: str) -> str:
+        """Return the reply that is marked."""
+        if (found := self.known.get(f"marked: {text}")) is None:
+            self._without_adapter()
+            found = self.known[f"marked: {text}"] = marked_reply(self.engine, text)
+            self._write()
+        return str(found)
+
+    def _without_adapter(self) -> None:
+        if self.engine.adapter is not None:
+            raise RuntimeError("the base must be asked before an adapter is put on")
+
+    def _write(self) -> None:
+        self.path.write_text(json.dumps(self.known, ensure_ascii=False), "utf-8")
+
+
+def overrides(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return settings of "section.key=value" as `read_settings` takes them."""
+    found: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        section, _, key = name.partition(".")
+        try:
+            found.setdefault(section, {})[key] = json.loads(value)
+        except ValueError:
+            found.setdefault(section, {})[key] = value
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())
