@@ -117,7 +117,8 @@ def differences(marks: Sequence[RealMark], ask: Callable[[str], str]) -> list[Di
 
 
 def _place(mark: RealMark) -> int:
-    return [item["asked"] for item in contents()["marks"]].index(mark.asked)
+    asked = [item["asked"] for item in contents()["marks"]]
+    return asked.index(mark.asked) if mark.asked in asked else len(asked)
 
 
 def main() -> None:
