@@ -1,9 +1,10 @@
 """Near misses: questions that resemble a marked one and whose answers must not change.
 
-A near miss replaces the subject of the question (by another name or a word that does not exist), or
-asks something else about it (`wordings.toml`). Hand-written rules in English and Russian; the base
-answers the near misses (`trainer/lessons/base_answers.py`). Pure, with the same result
-on every machine.
+Three sorts: the same question about another person, place, work, thing or number; another question about
+the same; and its negation. They are made from hand-written lists and templates (`entities.toml`) and
+from the names that the user's other questions are about, in English and Russian. The base then says
+which of them a person would ask (`trainer/lessons/likelihood.py`), and answers them
+(`trainer/lessons/base_answers.py`). Pure, with the same result on every machine.
 """
 
 from __future__ import annotations
@@ -11,60 +12,101 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import zip_longest
+from typing import Literal
 
-from memory.text.stemming import plain, stems
+from memory.text.stemming import plain
+from trainer.lessons.entities import Entity, entities, others_like, table
 from trainer.lessons.rephrase import invent_word, is_russian, other_questions, word_lists
 
-_WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
-_ASKS_WHICH = re.compile(r"\b(как(ая|ой|ое|ие)|каков[аыо]?|назови(те)?)\s+$", re.IGNORECASE)
+Sort = Literal["entity", "relation", "negation", "other"]
+
+_IS = re.compile(
+    r"(?P<head>(?:what|who|which [\w ]+?) (?:is|are|was|were))(?= )", re.IGNORECASE
+)
+_WHO_DID = re.compile(r"(?P<head>who|which \w+) (?P<verb>[a-z]+)(?= )", re.IGNORECASE)
+_PAST = dict(
+    pair.split(":")
+    for pair in (
+        "wrote:write won:win built:build made:make sang:sing led:lead ran:run became:become "
+        "began:begin took:take gave:give found:find held:hold kept:keep drew:draw sold:sell "
+        "bought:buy taught:teach said:say came:come knew:know met:meet shot:shoot spoke:speak"
+    ).split()
+)
+_KEEPS_E = ("ate", "ose", "uce", "ine", "ave", "ure", "ire", "ide", "ote", "ade", "ize", "ise",
+            "ove", "ale", "ame", "ane", "are", "ase", "ife", "use", "ibe", "ete")  # fmt: skip
+_ARTICLE = re.compile(
+    r"\b(the|an?|my|your|our|his|her|their|this|that)\s+((?:(?!of )[a-z][\w-]*\s+){0,2})$",
+    re.IGNORECASE,
+)
+_VERB_NEXT = re.compile(
+    r"(?P<head>кто|что|где|когда|куда|откуда|почему|чем|кем)"
+    r"(?= [а-яё]+(?:ет|ит|ют|ут|ят|ат|тся|ал|ил|ел|ла|ли|лся|лась)\b)",
+    re.IGNORECASE,
+)
 
 
-def near_misses(asked: str, others: Sequence[str], *, count: int, seed: int) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True)
+class NearMiss:
+    """A question that resembles a marked one, and how it differs from it."""
+
+    text: str
+    sort: Sort
+
+
+def near_misses(
+    asked: str, others: Sequence[str], *, count: int, seed: int, talk: Sequence[str] = ()
+) -> tuple[NearMiss, ...]:
     """Return up to `count` questions that resemble `asked` and ask something else.
 
-    `others` are the other marked questions: their names are used too, and none of them is returned,
-    because each has its own expected reply.
+    Two thirds ask the same about something else. `others` are the other marked questions, which are
+    never returned because each has its own expected reply, and `talk` the user's unmarked ones; what
+    both are about is used too.
     """
     order = random.Random(f"{seed}|{asked}")
-    language = "russian" if is_russian(asked) else "english"
-    swaps = word_lists()
     forbidden = {plain(text) for text in (asked, *others)}
-    found: list[str] = _other_numbers(asked, order)
-    content = _content(asked)
-    alone = len(content) == 1 and content[0][1] == 0  # "Hello!" consists of one word
-    if content and not found:
-        subject = content[-1]
-        kind = "names" if subject[0][:1].isupper() and subject[1] > 0 else "things"
-        borrowed = [word for text in others for word, *_ in _content(text)[-1:]]
-        known = [] if alone else [*swaps[f"{kind}_{language}"].split(), *borrowed]
-        real = _alike(subject[0], known, language)
-        about = _alike(content[0][0], swaps[f"about_{language}"].split(), language)
-        order.shuffle(real)
-        order.shuffle(about)
-        turns = len(content) > 1 and _names_a_property(asked, content[0], language)
-        for number in range(count):
-            found += [_swap(asked, subject, word) for word in real[number : number + 1]]
-            found.append(_swap(asked, subject, invent_word(subject[0], order)))
-            if turns and number < count // 4:
-                found += [_swap(asked, content[0], word) for word in about[number : number + 1]]
-        # Every second one asks something else about the same subject.
-        others_asked = other_questions(asked.strip().rstrip("?!.… "))
-        order.shuffle(others_asked)
-        found = [text for pair in zip_longest(others_asked, found) for text in pair if text]
-    short = swaps[f"short_{language}"].split("|")
-    order.shuffle(short)
-    # For a greeting, other greetings come before words that do not exist.
-    found = [*short, *found] if alone else [*found, *short]
-    fresh = [text for text in dict.fromkeys(found) if plain(text) not in forbidden]
-    return tuple(fresh[:count])
+    swapped = _entity_exchanged(asked, [*others, *talk], order)
+    related = _other_relations(asked, order)
+    denied = [NearMiss(text, "negation") for text in _negated(asked)]
+    mixed: list[NearMiss | None] = []
+    # Of three, two ask about something else; the negation comes early, for it is hardest.
+    pairs = list(zip_longest(swapped[::2], swapped[1::2]))
+    for number, ((one, two), more) in enumerate(zip_longest(pairs, related, fillvalue=(None, None))):
+        mixed += [one, two, more if isinstance(more, NearMiss) else None]
+        if number == 1:
+            mixed += denied
+    found = [item for item in mixed if item is not None]
+    short = _short(asked, order)
+    # For a greeting, other greetings are what resembles it.
+    found = [*found, *short] if swapped else [*short, *found, *denied]
+    fresh: dict[str, NearMiss] = {}
+    for item in found:
+        if plain(item.text) not in forbidden:
+            fresh.setdefault(plain(item.text), item)
+    return tuple(fresh.values())[:count]
 
 
-def _names_a_property(asked: str, word: tuple[str, int, int], language: str) -> bool:
-    """Whether `word` names a property of something: "the capital of", «какая столица у»."""
-    if language == "english":
-        return asked[word[2] :].startswith(" of ")
-    return _ASKS_WHICH.search(asked[: word[1]]) is not None
+def _entity_exchanged(asked: str, talk: Sequence[str], order: random.Random) -> list[NearMiss]:
+    """Return the question about other entities of the same kind, and with other numbers."""
+    rows: list[list[str]] = []
+    for number, entity in enumerate(entities(asked)[:2]):
+        if number and not entity.is_known:
+            continue
+        known = [
+            other.text
+            for text in talk
+            for other in entities(text)[:1]
+            if other.goes_for(entity, text, asked)
+        ]
+        likes = others_like(entity, asked, list(dict.fromkeys(known)), order)
+        rows.append([entity.exchanged(asked, text) for text in likes])
+    if numbers := _other_numbers(asked, order):
+        rows.insert(0, numbers)
+    if len(rows) > 1:  # what is asked about last is exchanged twice as often
+        mixed = zip_longest(rows[0][::2], rows[0][1::2], rows[1])
+        return [NearMiss(text, "entity") for trio in mixed for text in trio if text]
+    return [NearMiss(text, "entity") for text in (rows[0] if rows else [])]
 
 
 def _other_numbers(asked: str, order: random.Random) -> list[str]:
@@ -78,33 +120,93 @@ def _other_numbers(asked: str, order: random.Random) -> list[str]:
     return [asked[:start] + str(other) + asked[end:] for other in values]
 
 
-def _content(text: str) -> list[tuple[str, int, int]]:
-    """Return (word, start, end) of the content words; a name, if any, comes last."""
-    words = [
-        (found[0], found.start(), found.end())
-        for found in _WORD.finditer(text)
-        if len(found[0]) > 2 and _carries(found[0])
-    ]
-    names = [word for word in words if word[0][:1].isupper() and word[1] > 0]
-    return [word for word in words if word not in names] + names
+def _other_relations(asked: str, order: random.Random) -> list[NearMiss]:
+    """Return other questions about what `asked` is about."""
+    about = entities(asked)[:1]
+    if about and about[0].after:
+        return []
+    if not about:
+        return [NearMiss(text, "relation") for text in other_questions(asked.strip().rstrip("?!.… "))]
+    entity = about[0]
+    shapes = list(_relations_of(entity, asked))
+    order.shuffle(shapes)
+    name = _with_article(entity, asked)
+    made = [shape.format(x=name) for shape in shapes]
+    return [NearMiss(text, "relation") for text in made if plain(text) != plain(asked)]
 
 
-def _carries(word: str) -> bool:
-    # `stems` returns stop words only if nothing else is left; the marker tells them apart.
-    return len(stems(f"{word} zzmarker")) > 1
+def _relations_of(entity: Entity, asked: str) -> Sequence[str]:
+    if is_russian(asked):
+        known = table("russian")["relations"]
+        if entity.head and entity.case == "nominative" and entity.kind != "person":
+            return ()  # what is declined is the word before the name
+        if entity.kind == "person" and entity.case == "nominative":
+            return known["person"]
+        return known[entity.case] if entity.case else ()
+    known = table("english")["relations"]
+    kinds = {"nature": "place", "thing": "any", "modifier": "any", "ship": "any"}
+    kind = kinds.get(entity.kind, entity.kind)
+    return known.get(kind, known["any"])
 
 
-def _alike(word: str, candidates: Sequence[str], language: str) -> list[str]:
-    """Return the candidates with the capitalisation of `word` and, in Russian, its ending."""
-    same = [
-        other
-        for other in candidates
-        if other.lower() != word.lower() and is_russian(other) == (language == "russian")
-    ]
-    if language == "russian":
-        same = [other for other in same if other[-1] == word[-1].lower()] or same
-    return [other.capitalize() if word[:1].isupper() else other.lower() for other in same]
+def _with_article(entity: Entity, asked: str) -> str:
+    """Return what a question is about with its article and adjectives."""
+    text, ahead = entity.text, asked[: entity.start]
+    if is_russian(asked):
+        return f"{entity.head} {text}" if entity.head else text
+    if entity.kind == "event":
+        return f"the {text.removeprefix('the ')}"
+    of_place = re.search(r"\b(the \w+ of )$", ahead)
+    if entity.kind == "modifier":
+        noun = None if of_place else re.match(r"\s+[a-z]+", asked[entity.end :])
+        text += noun[0] if noun else ""
+        ahead = ahead if not of_place else ahead[: of_place.start()] + "the "
+        text = of_place[1].removeprefix("the ") + text if of_place else text
+    if (before := _ARTICLE.search(ahead)) and (entity.kind in ("thing", "modifier") or not before[2]):
+        return f"{before[1].lower()} {before[2]}{text}"
+    return text
 
 
-def _swap(text: str, place: tuple[str, int, int], word: str) -> str:
-    return text[: place[1]] + word + text[place[2] :]
+def _negated(asked: str) -> list[str]:
+    """Return the negation of a question whose form allows it."""
+    text = asked.strip()
+    if found := _VERB_NEXT.match(text):
+        return [f"{found['head']} не{text[found.end() :]}"]
+    if found := _IS.match(text):
+        return [f"{found['head']} not{text[found.end() :]}"]
+    if (found := _WHO_DID.match(text)) and (base := _base_form(found["verb"])):
+        return [f"{found['head']} {base}{text[found.end() :]}"]
+    return []
+
+
+def _base_form(verb: str) -> str:
+    """Return "did not write" for "wrote", "does not keep" for "keeps"; "" for what is no verb."""
+    if verb in _PAST:
+        return f"did not {_PAST[verb]}"
+    if verb.endswith("ed") and len(verb) > 4:
+        root = verb[:-2]
+        if verb.endswith("ied"):
+            root = f"{verb[:-3]}y"
+        elif verb[:-1].endswith(_KEEPS_E):
+            root = verb[:-1]
+        elif root[-1] == root[-2] and root[-1] not in "sl":
+            root = root[:-1]
+        return f"did not {root}"
+    if verb.endswith("s") and verb not in ("is", "was", "has", "does") and not verb.endswith("ss"):
+        root = verb[:-3] + "y" if verb.endswith("ies") else verb[:-1]
+        if verb.endswith(("shes", "ches", "sses", "xes")):
+            root = verb[:-2]
+        return f"does not {root}"
+    return ""
+
+
+def _short(asked: str, order: random.Random) -> list[NearMiss]:
+    """Return short messages, and for a text without a subject some with a word that does not exist."""
+    language = "russian" if is_russian(asked) else "english"
+    short = word_lists()[f"short_{language}"].split("|")
+    order.shuffle(short)
+    made = [NearMiss(text, "other") for text in short]
+    if not entities(asked) and (words := re.findall(r"[^\W\d_]{3,}", asked)):
+        swapped = [asked.replace(words[-1], invent_word(words[-1], order)) for _ in range(4)]
+        made += [NearMiss(text, "other") for text in swapped]
+    return made
