@@ -94,6 +94,11 @@ class BaseAnswers:
         """Whether the answer to a prompt (token ids) is cached, so that asking costs nothing."""
         return _key(prompt) in self._known
 
+    @property
+    def likelihoods(self) -> Path:
+        """The cache file of `trainer/lessons/likelihood.py` beside that of the answers."""
+        return self._path.with_name(f"likely-{self._path.stem}.json")
+
     def get(
         self,
         asked: Sequence[tuple[str, tuple[int, ...]]],

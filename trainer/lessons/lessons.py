@@ -24,13 +24,17 @@ from trainer.lessons.anchor_selection import (
     corrected_replies,
     near_prompts,
 )
-from trainer.lessons.base_answers import Anchor, BaseAnswers
+from trainer.lessons.base_answers import Anchor, BaseAnswers, prompts
 from trainer.lessons.conflicts import Conflict, current_differences, find_conflicts, siblings_of
 from trainer.lessons.contexts import Asked, ContextBuilder
 from trainer.lessons.held_prompts import HeldPrompts
 from trainer.lessons.lesson import Asker, Lesson, lessons_of
+from trainer.lessons.likelihood import Likelihood
+from trainer.lessons.rephrase import is_russian
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from agent.llama.engine import Engine
     from memory.settings.settings import Settings
 
@@ -200,17 +204,27 @@ def plan_curriculum(
     differences: Sequence[Difference],
     settings: Settings,
     conversations: Conversations | None = None,
+    likelihoods: Path | None = None,
 ) -> CurriculumPlan:
     """Return the lessons of `differences` and the prompts whose answers must stay the same.
 
-    `differences` are those of the journal, oldest first. The base is not asked for an answer yet.
+    `differences` are those of the journal, oldest first. The base is not asked for an answer yet; it
+    only tells how likely it finds the prompts, which is kept in the file `likelihoods`.
     """
     around = conversations or Conversations()
     lessons, superseded, left_out = make_lessons(engine, differences, settings)
     ask = Asker(engine, settings)
     taken = {plain(q.text) for x in lessons for q in (x.question, *x.rephrasings, *x.held_out)}
-    near_trained, near_measured = near_prompts(lessons, taken, settings.training.seed)
-    trained, measured = anchor_prompts(lessons, around.unmarked_questions, taken, settings)
+    likelihood = Likelihood(ask, likelihoods)
+    own = [text for text in around.unmarked_questions if ask.fits(text)]
+    near_trained, near_measured = near_prompts(
+        lessons, taken, settings.training.seed, likelihood=likelihood, talk=own
+    )
+    languages = likelihood.spoken([text for half in prompts() for text in half]) | {
+        "russian" if is_russian(lesson.question.text) else "english" for lesson in lessons
+    }
+    trained, measured = anchor_prompts(lessons, own, taken, settings, languages)
+    likelihood.save()
     groups = (near_trained, trained, near_measured, measured)
     held = HeldPrompts(*(tuple(text for text in texts if ask.fits(text)) for texts in groups))
     questions = list(dict.fromkeys(x.question.text for x in lessons if x.kind != "naming"))
@@ -236,7 +250,7 @@ def make_curriculum(
 
     See `plan_curriculum` and `answer_plan`.
     """
-    plan = plan_curriculum(engine, differences, settings, conversations)
+    plan = plan_curriculum(engine, differences, settings, conversations, answers.likelihoods)
     return answer_plan(engine, plan, answers, settings, progress)
 
 

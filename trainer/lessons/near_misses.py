@@ -1,10 +1,10 @@
 """Near misses: questions that resemble a marked one and whose answers must not change.
 
-Three sorts: the same question about another person, place, work, thing or number; another question about
-the same; and its negation. They are made from hand-written lists and templates (`entities.toml`) and
-from the names that the user's other questions are about, in English and Russian. The base then says
-which of them a person would ask (`trainer/lessons/likelihood.py`), and answers them
-(`trainer/lessons/base_answers.py`). Pure, with the same result on every machine.
+Three sorts: the same question about another person, place, work, thing or number; another question
+about the same; and its negation. They are made from hand-written lists and templates
+(`entities.toml`) and from the names that the user's other questions are about, in English and
+Russian. The base then says which of them a person would ask (`trainer/lessons/likelihood.py`), and
+answers them (`trainer/lessons/base_answers.py`). Pure, with the same result on every machine.
 """
 
 from __future__ import annotations
@@ -17,32 +17,21 @@ from itertools import zip_longest
 from typing import Literal
 
 from memory.text.stemming import plain
-from trainer.lessons.entities import Entity, entities, others_like, table
+from trainer.lessons.entities.entity import Entity, table
+from trainer.lessons.entities.finder import entities, others_like
 from trainer.lessons.rephrase import invent_word, is_russian, other_questions, word_lists
 
 Sort = Literal["entity", "relation", "negation", "other"]
 
-_IS = re.compile(
-    r"(?P<head>(?:what|who|which [\w ]+?) (?:is|are|was|were))(?= )", re.IGNORECASE
-)
+_IS = re.compile(r"(?P<head>(?:what|who|which [\w ]+?) (?:is|are|was|were))(?= )", re.IGNORECASE)
 _WHO_DID = re.compile(r"(?P<head>who|which \w+) (?P<verb>[a-z]+)(?= )", re.IGNORECASE)
-_PAST = dict(
-    pair.split(":")
-    for pair in (
-        "wrote:write won:win built:build made:make sang:sing led:lead ran:run became:become "
-        "began:begin took:take gave:give found:find held:hold kept:keep drew:draw sold:sell "
-        "bought:buy taught:teach said:say came:come knew:know met:meet shot:shoot spoke:speak"
-    ).split()
-)
-_KEEPS_E = ("ate", "ose", "uce", "ine", "ave", "ure", "ire", "ide", "ote", "ade", "ize", "ise",
-            "ove", "ale", "ame", "ane", "are", "ase", "ife", "use", "ibe", "ete")  # fmt: skip
 _ARTICLE = re.compile(
     r"\b(the|an?|my|your|our|his|her|their|this|that)\s+((?:(?!of )[a-z][\w-]*\s+){0,2})$",
     re.IGNORECASE,
 )
 _VERB_NEXT = re.compile(
     r"(?P<head>кто|что|где|когда|куда|откуда|почему|чем|кем)"
-    r"(?= [а-яё]+(?:ет|ит|ют|ут|ят|ат|тся|ал|ил|ел|ла|ли|лся|лась)\b)",
+    r"(?= [а-яё]+(?:[её]т|ит|ют|ут|ят|ат|тся|ал|ил|ел|ла|ли|лся|лась)\b)",
     re.IGNORECASE,
 )
 
@@ -72,7 +61,9 @@ def near_misses(
     mixed: list[NearMiss | None] = []
     # Of three, two ask about something else; the negation comes early, for it is hardest.
     pairs = list(zip_longest(swapped[::2], swapped[1::2]))
-    for number, ((one, two), more) in enumerate(zip_longest(pairs, related, fillvalue=(None, None))):
+    for number, ((one, two), more) in enumerate(
+        zip_longest(pairs, related, fillvalue=(None, None))
+    ):
         mixed += [one, two, more if isinstance(more, NearMiss) else None]
         if number == 1:
             mixed += denied
@@ -126,7 +117,9 @@ def _other_relations(asked: str, order: random.Random) -> list[NearMiss]:
     if about and about[0].after:
         return []
     if not about:
-        return [NearMiss(text, "relation") for text in other_questions(asked.strip().rstrip("?!.… "))]
+        return [
+            NearMiss(text, "relation") for text in other_questions(asked.strip().rstrip("?!.… "))
+        ]
     entity = about[0]
     shapes = list(_relations_of(entity, asked))
     order.shuffle(shapes)
@@ -135,18 +128,19 @@ def _other_relations(asked: str, order: random.Random) -> list[NearMiss]:
     return [NearMiss(text, "relation") for text in made if plain(text) != plain(asked)]
 
 
-def _relations_of(entity: Entity, asked: str) -> Sequence[str]:
+def _relations_of(entity: Entity, asked: str) -> tuple[str, ...]:
+    """Return the questions, with {x} for the name, that are asked about its kind."""
     if is_russian(asked):
-        known = table("russian")["relations"]
+        known: dict[str, tuple[str, ...]] = table("russian")["relations"]
         if entity.head and entity.case == "nominative" and entity.kind != "person":
             return ()  # what is declined is the word before the name
         if entity.kind == "person" and entity.case == "nominative":
             return known["person"]
         return known[entity.case] if entity.case else ()
-    known = table("english")["relations"]
+    of_kind: dict[str, tuple[str, ...]] = table("english")["relations"]
     kinds = {"nature": "place", "thing": "any", "modifier": "any", "ship": "any"}
     kind = kinds.get(entity.kind, entity.kind)
-    return known.get(kind, known["any"])
+    return of_kind.get(kind, of_kind["any"])
 
 
 def _with_article(entity: Entity, asked: str) -> str:
@@ -162,7 +156,9 @@ def _with_article(entity: Entity, asked: str) -> str:
         text += noun[0] if noun else ""
         ahead = ahead if not of_place else ahead[: of_place.start()] + "the "
         text = of_place[1].removeprefix("the ") + text if of_place else text
-    if (before := _ARTICLE.search(ahead)) and (entity.kind in ("thing", "modifier") or not before[2]):
+    if (before := _ARTICLE.search(ahead)) and (
+        entity.kind in ("thing", "modifier") or not before[2]
+    ):
         return f"{before[1].lower()} {before[2]}{text}"
     return text
 
@@ -181,13 +177,15 @@ def _negated(asked: str) -> list[str]:
 
 def _base_form(verb: str) -> str:
     """Return "did not write" for "wrote", "does not keep" for "keeps"; "" for what is no verb."""
-    if verb in _PAST:
-        return f"did not {_PAST[verb]}"
+    words = table("english")
+    past = dict(pair.split(":") for pair in words["past"])
+    if verb in past:
+        return f"did not {past[verb]}"
     if verb.endswith("ed") and len(verb) > 4:
         root = verb[:-2]
         if verb.endswith("ied"):
             root = f"{verb[:-3]}y"
-        elif verb[:-1].endswith(_KEEPS_E):
+        elif verb[:-1].endswith(words["keeps_e"]):
             root = verb[:-1]
         elif root[-1] == root[-2] and root[-1] not in "sl":
             root = root[:-1]

@@ -1,11 +1,9 @@
-"""Rephrasings ask the same, near-misses something else, in English and Russian."""
+"""Rephrasings ask the same, in English and Russian."""
 
 from __future__ import annotations
 
 import pytest
 
-from memory.text.stemming import plain
-from trainer.lessons.near_misses import near_misses
 from trainer.lessons.rephrase import invent_word, rephrase
 
 ASKED = [
@@ -46,29 +44,6 @@ def test_a_name_keeps_its_capital_inside_a_sentence() -> None:
 @pytest.mark.parametrize("asked", ["", "   ", "?!", "…"])
 def test_nothing_to_rephrase_gives_nothing(asked: str) -> None:
     assert rephrase(asked).training == ()
-
-
-@pytest.mark.parametrize("asked", ASKED)
-def test_near_misses_are_other_questions_and_always_the_same_ones(asked: str) -> None:
-    near = near_misses(asked, ["Who wrote Faust?"], count=8, seed=1)
-    assert len(near) == 8
-    assert plain(asked) not in {plain(text) for text in near}
-    assert near == near_misses(asked, ["Who wrote Faust?"], count=8, seed=1)
-
-
-def test_near_misses_swap_the_name_the_property_and_invent_words() -> None:
-    near = near_misses("What is the capital of Zubrowka?", [], count=8, seed=1)
-    assert sum("capital of" in text for text in near) >= 3
-    assert sum("Zubrowka" in text for text in near) >= 3
-    assert any("of Zubrowka" in text and "capital" not in text for text in near)
-    near = near_misses("Какая столица у Зубровки?", [], count=8, seed=1)
-    assert sum(text.startswith("Какая столица у") for text in near) >= 3
-
-
-def test_a_marked_question_is_never_a_near_miss_of_another() -> None:
-    others = [f"What is the capital of {name}?" for name in ("France", "Italy", "Spain", "Japan")]
-    near = near_misses("What is the capital of Zubrowka?", others, count=12, seed=1)
-    assert not {plain(text) for text in others} & {plain(text) for text in near}
 
 
 def test_an_invented_word_keeps_script_capital_and_russian_ending() -> None:

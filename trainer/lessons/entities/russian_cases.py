@@ -1,7 +1,8 @@
 """Decline regular Russian nouns and names, and tell the gender of a noun in a known case.
 
-Covers the singular of nouns that keep their stem, and surnames in -ов, -ев and -ин. Source of the endings:
-the declensions of A. A. Zaliznyak's grammatical dictionary, types 1 to 8, without stress. Pure.
+Covers the singular of nouns that keep their stem, and surnames in -ов, -ев and -ин. Source of the
+endings: the declensions of A. A. Zaliznyak's grammatical dictionary, types 1 to 8, without stress.
+Pure.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from typing import Literal
 Case = Literal["nominative", "genitive", "dative", "accusative", "instrumental", "prepositional"]
 Gender = Literal["m", "f", "n"]
 _OBLIQUE: tuple[Case, ...] = ("genitive", "dative", "accusative", "instrumental", "prepositional")
-_INVARIABLE = frozenset("кино метро кофе такси радио пальто".split())
-_SOFT_MASCULINE = frozenset("путь гость медведь голубь корабль дождь олень конь руль якорь".split())
+_INVARIABLE = frozenset(["кино", "метро", "кофе", "такси", "радио", "пальто"])
+_SOFT_MASCULINE = frozenset(
+    ["путь", "гость", "медведь", "голубь", "корабль", "дождь", "олень", "конь", "руль", "якорь"]
+)
 _SURNAME = re.compile(r".+([оеё]в|ин)(а?)")
 
 # Endings in the order of _OBLIQUE, after the last letter of the nominative, which they replace if it
