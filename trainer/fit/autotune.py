@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from trainer.fit.batch import make_batch, reply_logits
+from trainer.fit.batch import reply_logits
 from trainer.fit.job import Recipe, Sample
 
 if TYPE_CHECKING:
@@ -57,11 +57,11 @@ def choose_precision(stepper: Stepper, recipe: Recipe, some: Sequence[Sample], d
 
 def _seconds(stepper: Stepper, some: Sequence[Sample]) -> float:
     """Return the seconds of forward and backward on a few samples; no gradients remain."""
-    batch = make_batch(list(some)[:TIMED], stepper.device)
 
     def once() -> None:
+        batch, hidden = stepper.forward(list(some)[:TIMED])
         with stepper.precision():
-            logits = reply_logits(stepper.model, batch)
+            logits = reply_logits(stepper.model, hidden[batch.rows, batch.columns])
         logits.sum().backward()  # type: ignore[no-untyped-call]
 
     once()  # the first run is a warm-up

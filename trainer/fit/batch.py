@@ -114,29 +114,17 @@ def make_batch(samples: Sequence[Sample], device: str, *, row: int = ROW) -> Bat
     )
 
 
-def hidden_states(model: Any, batch: Batch) -> Tensor:
-    """Return the last hidden states [R, L, d], from which the logits are computed."""
-    hidden: Tensor = (
-        _causal(model)
-        .model(
-            input_ids=batch.tokens,
-            position_ids=batch.positions,
-            attention_mask=batch.mask,
-            use_cache=False,
-        )
-        .last_hidden_state
-    )
-    return hidden
-
-
-def reply_logits(model: Any, batch: Batch, hidden: Tensor | None = None) -> Tensor:
-    """Return the logits [N, V] at the predicting places alone, in float32 (float64 stays)."""
+def reply_logits(model: Any, hidden: Tensor) -> Tensor:
+    """Return the logits [N, V] of last hidden states [N, d], in float32 (float64 stays)."""
     import torch
 
-    if hidden is None:
-        hidden = hidden_states(model, batch)
-    logits: Tensor = _causal(model).lm_head(hidden[batch.rows, batch.columns])
+    logits: Tensor = _causal(model).lm_head(hidden)
     return logits if logits.dtype == torch.float64 else logits.float()
+
+
+def inner_model(model: Any) -> Any:
+    """Return the layers of a causal model with their embedding and norm, without its head."""
+    return _causal(model).model
 
 
 def _causal(model: Any) -> Any:

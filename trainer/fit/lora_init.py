@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from trainer.fit.batch import hidden_states, length, make_batch
+from trainer.fit.batch import length
 from trainer.fit.job import Sample
 
 if TYPE_CHECKING:
@@ -59,14 +59,14 @@ def informed_init(stepper: Stepper, lessons: Sequence[Sample], anchors: Sequence
         half = stepper.part // 2
         some = _first(lessons, half)
         samples = [*some, *_first(anchors, half)]
-        batch = make_batch(samples, stepper.device)
+        batch = stepper.packed(samples)
         ours = (batch.segments >= 0) & (batch.segments < len(some))
         theirs = batch.segments >= len(some)
         finder = _RowFinder(ours, theirs)
         hooks = [module.register_forward_hook(finder.observe) for module in parts.values()]
         try:
-            with torch.inference_mode(), stepper.precision():
-                hidden_states(model, batch)
+            with torch.inference_mode():
+                stepper.last_hidden(batch, samples)
         finally:
             for hook in hooks:
                 hook.remove()

@@ -89,15 +89,17 @@ def hidden_drift(hidden: Tensor, base: Tensor) -> Tensor:
     return ((hidden - base) ** 2).sum(-1) / (base**2).sum(-1).clamp_min(FLOOR)
 
 
-def margins(logits: Tensor, targets: Tensor, owner: Tensor, count: int) -> Tensor:
-    """Return the smallest margin of a target over the best other token in each sequence.
+def leads(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return how far each target is ahead of the best other token, [N], in nats."""
+    best, where = logits.topk(2, dim=-1)
+    other = best[:, 0].where(where[:, 0] != targets, best[:, 1])
+    return logits.gather(-1, targets[:, None]).squeeze(-1) - other
 
-    The result is [count], in nats.
+
+def margins(leads: Tensor, owner: Tensor, count: int) -> Tensor:
+    """Return the smallest lead [N] of each sequence, [count].
 
     Above 0, greedy decoding gives the reply. Sequences without positions get +inf.
     """
-    best, where = logits.topk(2, dim=-1)
-    other = best[:, 0].where(where[:, 0] != targets, best[:, 1])
-    leads = logits.gather(-1, targets[:, None]).squeeze(-1) - other
     worst = leads.new_full((count,), float("inf"))
     return worst.scatter_reduce(0, owner, leads, "amin")

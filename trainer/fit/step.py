@@ -13,16 +13,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from trainer.fit import objective
-from trainer.fit.batch import (
-    CHOSEN,
-    REJECTED,
-    Batch,
-    hidden_states,
-    length,
-    make_batch,
-    reply_logits,
-)
+from trainer.fit.batch import CHOSEN, REJECTED, Batch, length, make_batch, reply_logits
 from trainer.fit.job import ANCHOR, Recipe, Sample
+from trainer.fit.lower_layers import LowerLayers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,6 +25,8 @@ Found = TypeVar("Found")
 PART = {"cpu": 4096, "cuda": 16384}
 """Most tokens computed at once."""
 ROWS = {"cpu": 128, "cuda": 512}
+LOGIT_BYTES = {"cpu": 64 << 20, "cuda": 1 << 30}
+"""Most bytes of the logits that are computed at once."""
 
 
 @dataclass(slots=True)
@@ -60,6 +55,8 @@ class Stepper:
         self.reduced = False
         """Whether matrix products are computed in bfloat16."""
         self.part = PART[device]
+        self.lower = LowerLayers(model, device)
+        self._logits_at_once = max(16, LOGIT_BYTES[device] // (4 * model.config.vocab_size))
         self._on_halved = on_halved
         self._before: dict[Sample, tuple[float, float]] = {}
         self._still: dict[Sample, Tensor] = {}
@@ -77,8 +74,9 @@ class Stepper:
         def once() -> None:
             with torch.inference_mode(), self.model.disable_adapter():
                 for some in self._parts(pairs):
-                    batch, logits, _hidden = self._forward(some)
-                    sums = self._pair_sums(batch, logits, some)
+                    batch, hidden = self.forward(some)
+                    logs, _leads = self._lesson_scores(batch, hidden, batch.owner >= 0)
+                    sums = self._pair_sums(batch, logs, some)
                     self._before.update(
                         {s: (float(sums[0][i]), float(sums[1][i])) for i, s in enumerate(some)}
                     )
@@ -94,13 +92,13 @@ class Stepper:
         def once() -> None:
             with torch.inference_mode():
                 for some in self._parts(samples):
-                    batch, logits, _hidden = self._forward(some)
+                    batch, hidden = self.forward(some)
                     lesson = self._of_lessons(batch, some)
-                    if bool((ours := lesson & (batch.side == CHOSEN)).any()):
-                        self._note_margins(batch, logits, some, ours, outcome)
-                    if not bool(lesson.all()):
-                        _, each = self._divergence(batch, logits, some, ~lesson)
-                        outcome.divergences.update(each)
+                    ours = lesson & (batch.side == CHOSEN)
+                    _logs, leads = self._lesson_scores(batch, hidden, ours)
+                    self._note_margins(leads, batch.owner[ours], some, outcome)
+                    self._divergence(batch, hidden, some, ~lesson, outcome)
+                    outcome.tokens += batch.computed
 
         self.with_less_memory(once, samples)
         return outcome
@@ -112,19 +110,13 @@ class Stepper:
         lesson = torch.tensor([s.lesson != ANCHOR for s in samples], device=self.device)
         return lesson[batch.owner]
 
+    @staticmethod
     def _note_margins(
-        self,
-        batch: Batch,
-        logits: Tensor,
-        samples: Sequence[Sample],
-        places: Tensor,
-        outcome: Outcome,
+        leads: Tensor, owner: Tensor, samples: Sequence[Sample], outcome: Outcome
     ) -> None:
-        leads = objective.margins(
-            logits[places].detach(), batch.targets[places], batch.owner[places], len(samples)
-        ).tolist()
+        worst = objective.margins(leads, owner, len(samples)).tolist()
         outcome.margins.update(
-            {s: lead for s, lead in zip(samples, leads, strict=True) if s.lesson != ANCHOR}
+            {s: lead for s, lead in zip(samples, worst, strict=True) if s.lesson != ANCHOR}
         )
 
     def __call__(self, samples: Sequence[Sample]) -> Outcome:
@@ -136,12 +128,14 @@ class Stepper:
 
         def once() -> Outcome:
             outcome = Outcome()
-            weights = sum(s.weight for s in samples if s.lesson != ANCHOR)
-            pairs = sum(s in self._before for s in samples)
-            held = sum(len(s.tokens) - s.prompt for s in samples if s.top)
-            still = sum(length(s) for s in samples if s.lesson == ANCHOR)
+            shares = _Shares(
+                weights=sum(s.weight for s in samples if s.lesson != ANCHOR),
+                pairs=sum(s in self._before for s in samples),
+                replies=sum(len(s.tokens) - s.prompt for s in samples if s.top),
+                anchors=sum(length(s) for s in samples if s.lesson == ANCHOR),
+            )
             for some in self._parts(samples):
-                self._one_part(some, weights, pairs, held, still, outcome)
+                self._one_part(some, shares, outcome)
             return outcome
 
         return self.with_less_memory(once, samples)
@@ -178,12 +172,19 @@ class Stepper:
         if group:
             yield group
 
-    def _forward(self, samples: Sequence[Sample]) -> tuple[Batch, Tensor, Tensor]:
-        batch = make_batch(samples, self.device, row=ROWS[self.device])
+    def forward(self, samples: Sequence[Sample]) -> tuple[Batch, Tensor]:
+        """Return the packed samples and their last hidden states [R, L, d]."""
+        batch = self.packed(samples)
+        return batch, self.last_hidden(batch, samples)
+
+    def packed(self, samples: Sequence[Sample]) -> Batch:
+        """Return the samples as the tensors of one forward pass."""
+        return make_batch(samples, self.device, row=ROWS[self.device])
+
+    def last_hidden(self, batch: Batch, samples: Sequence[Sample]) -> Tensor:
+        """Return the last hidden states [R, L, d] of `batch`, made of `samples`."""
         with self.precision():
-            hidden = hidden_states(self.model, batch)
-            logits = reply_logits(self.model, batch, hidden)
-        return batch, logits, hidden
+            return self.lower.last_hidden(batch, samples)
 
     def precision(self) -> AbstractContextManager[Any]:
         """Return a context manager that applies the chosen precision to matrix products."""
@@ -193,13 +194,61 @@ class Stepper:
             return nullcontext()
         return torch.autocast(self.device, dtype=torch.bfloat16)
 
+    def _scored(
+        self,
+        score: Callable[..., tuple[Tensor, ...]],
+        batch: Batch,
+        hidden: Tensor,
+        places: Tensor,
+        *columns: Tensor,
+    ) -> tuple[Tensor, ...]:
+        """Return score(logits, *columns) of the positions in `places`.
+
+        The logits are computed for a limited number of positions at once, and again for the
+        gradient, so that they never take much memory.
+        """
+        import torch
+        from torch.utils.checkpoint import checkpoint
+
+        def at(some: Tensor, *values: Tensor) -> tuple[Tensor, ...]:
+            with self.precision():
+                logits = reply_logits(self.model, some)
+            return score(logits, *values)
+
+        rows = self._logits_at_once
+        inputs = (hidden[batch.rows[places], batch.columns[places]], *columns)
+        if len(inputs[0]) <= rows:
+            return at(*inputs)
+        found = [
+            checkpoint(
+                at,
+                *(values[start : start + rows] for values in inputs),
+                use_reentrant=False,
+                preserve_rng_state=False,
+            )
+            for start in range(0, len(inputs[0]), rows)
+        ]
+        return tuple(torch.cat(parts) for parts in zip(*found, strict=True))
+
+    def _lesson_scores(self, batch: Batch, hidden: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ln p of the tokens to predict in `places`, and their leads, which have no gradient."""
+
+        def score(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+            logs = objective.token_log_probabilities(logits, targets)
+            return logs, objective.leads(logits.detach(), targets)
+
+        logs, leads = self._scored(score, batch, hidden, places, batch.targets[places])
+        return logs, leads
+
     def _pair_sums(
-        self, batch: Batch, logits: Tensor, samples: Sequence[Sample]
+        self, batch: Batch, logs: Tensor, samples: Sequence[Sample]
     ) -> tuple[Tensor, Tensor]:
-        """Return ln π of each sample's chosen and rejected reply, over the tokens that count."""
+        """Return ln π of each sample's chosen and rejected reply, over the tokens that count.
+
+        `logs` has ln p of every position of the batch.
+        """
         import torch
 
-        logs = objective.token_log_probabilities(logits, batch.targets)
         found = []
         for side in (CHOSEN, REJECTED):
             first, last = [], []
@@ -207,103 +256,101 @@ class Stepper:
                 start, end = sample.parts[2 * side : 2 * side + 2] or (sample.prompt, 1 << 30)
                 first.append(start - sample.prompt)
                 last.append(end - sample.prompt)
-            starts, ends = (
-                torch.tensor(x, device=logits.device)[batch.owner] for x in (first, last)
-            )
+            starts, ends = (torch.tensor(x, device=logs.device)[batch.owner] for x in (first, last))
             counted = (batch.side == side) & (batch.offset >= starts) & (batch.offset < ends)
             zero = logs.new_zeros(())
             sums = objective.sequence_sums(logs.where(counted, zero), batch.owner, len(samples))
             found.append(sums)
         return found[0], found[1]
 
-    def _one_part(
-        self,
-        samples: Sequence[Sample],
-        weights: float,
-        pairs: int,
-        held: int,
-        still: int,
-        outcome: Outcome,
-    ) -> None:
-        import torch
-
-        recipe, device = self.recipe, self.device
-        batch, logits, hidden = self._forward(samples)
+    def _one_part(self, samples: Sequence[Sample], shares: _Shares, outcome: Outcome) -> None:
+        recipe = self.recipe
+        batch, hidden = self.forward(samples)
         lesson = self._of_lessons(batch, samples)
-        ours = lesson & (batch.side == CHOSEN)
-        loss = logits.new_zeros(())
-        if bool(ours.any()):
-            mine, targets, owner = logits[ours], batch.targets[ours], batch.owner[ours]
-            logs = objective.token_log_probabilities(mine, targets)
-            weight = torch.tensor([s.weight * (s.lesson != ANCHOR) for s in samples], device=device)
-            term = objective.cross_entropy(logs, owner, weight, weights)
-            loss, outcome.chosen = loss + term, outcome.chosen + term.item()
-            self._note_margins(batch, logits, samples, ours, outcome)
-        known = [self._before.get(s) for s in samples]
-        which = [i for i, value in enumerate(known) if value is not None]
-        if which and recipe.preference_weight > 0:
-            base = torch.tensor([known[i] for i in which], device=device, dtype=logits.dtype)
-            chosen, rejected = (
-                sums[which] - base[:, side]
-                for side, sums in enumerate(self._pair_sums(batch, logits, samples))
-            )
-            term = objective.preference(chosen, rejected, recipe.preference_beta, pairs)
-            loss = loss + recipe.preference_weight * term
-            outcome.contrast += term.item()
+        loss = hidden.new_zeros(())
+        if bool(lesson.any()):
+            chosen, contrast = self._lesson_terms(batch, hidden, samples, shares, outcome)
+            loss = loss + chosen + recipe.preference_weight * contrast
+            outcome.chosen += chosen.item()
+            outcome.contrast += contrast.item()
         if not bool(lesson.all()):
-            term = self._anchor_term(batch, logits, samples, ~lesson, held, outcome)
+            term = self._divergence(batch, hidden, samples, ~lesson, outcome) / shares.replies
             loss, outcome.anchor = loss + recipe.anchor_weight * term, outcome.anchor + term.item()
             if recipe.hidden_weight > 0:
-                term = self._hidden_term(batch, hidden, samples, still)
-                loss, outcome.hidden = (
-                    loss + recipe.hidden_weight * term,
-                    outcome.hidden + term.item(),
-                )
+                term = self._hidden_drift(batch, hidden, samples) / shares.anchors
+                loss = loss + recipe.hidden_weight * term
+                outcome.hidden += term.item()
         loss.backward()  # type: ignore[no-untyped-call]
         outcome.loss += loss.item()
         outcome.tokens += batch.computed
 
-    def _anchor_term(
+    def _lesson_terms(
         self,
         batch: Batch,
-        logits: Tensor,
+        hidden: Tensor,
         samples: Sequence[Sample],
-        places: Tensor,
-        held: int,
+        shares: _Shares,
         outcome: Outcome,
-    ) -> Tensor:
-        total, each = self._divergence(batch, logits, samples, places)
-        outcome.divergences.update(each)
-        return total / held
+    ) -> tuple[Tensor, Tensor]:
+        """Return the cross entropy of the chosen replies and the contrast with the rejected ones."""
+        import torch
+
+        places = self._of_lessons(batch, samples)
+        logs, leads = self._lesson_scores(batch, hidden, places)
+        owner, ours = batch.owner[places], batch.side[places] == CHOSEN
+        self._note_margins(leads[ours], owner[ours], samples, outcome)
+        weight = torch.tensor(
+            [s.weight * (s.lesson != ANCHOR) for s in samples], device=self.device
+        )
+        term = objective.cross_entropy(logs[ours], owner[ours], weight, shares.weights)
+        known = [self._before.get(s) for s in samples]
+        which = [i for i, value in enumerate(known) if value is not None]
+        if not which or self.recipe.preference_weight <= 0:
+            return term, term.new_zeros(())
+        every = logs.new_zeros(len(batch.owner)).masked_scatter(places, logs)
+        base = torch.tensor([known[i] for i in which], device=self.device, dtype=logs.dtype)
+        chosen, rejected = (
+            sums[which] - base[:, side]
+            for side, sums in enumerate(self._pair_sums(batch, every, samples))
+        )
+        beta = self.recipe.preference_beta
+        return term, objective.preference(chosen, rejected, beta, shares.pairs)
 
     def _divergence(
-        self, batch: Batch, logits: Tensor, samples: Sequence[Sample], places: Tensor
-    ) -> tuple[Tensor, dict[Sample, float]]:
-        """Return the divergence from the base, summed over `places`, and per token for each sample."""
+        self,
+        batch: Batch,
+        hidden: Tensor,
+        samples: Sequence[Sample],
+        places: Tensor,
+        outcome: Outcome,
+    ) -> Tensor:
+        """Return the divergence of the anchors from the base, summed over their `places`.
+
+        Each anchor's mean per token is noted in `outcome`.
+        """
         import torch
 
         owner = batch.owner[places]
         # The base's log probabilities in the order of the positions, which packing has changed.
         order = list(dict.fromkeys(owner.tolist()))
         tops = [top for index in order if (top := samples[index].top) is not None]
+        if not tops:
+            return hidden.new_zeros(())
         ids = torch.cat([torch.from_numpy(top[0]) for top in tops]).to(self.device).long()
         base = torch.cat([torch.from_numpy(top[1]) for top in tops]).to(self.device)
-        found = objective.top_k_divergence(logits[places], ids, base)
-        with torch.no_grad():
-            sums = objective.sequence_sums(found.detach(), owner, len(samples)).tolist()
-        each = {
-            samples[index]: sums[index] / (len(samples[index].tokens) - samples[index].prompt)
-            for index in order
-        }
-        return found.sum(), each
 
-    def _hidden_term(
-        self, batch: Batch, hidden: Tensor, samples: Sequence[Sample], still: int
-    ) -> Tensor:
-        """Return the mean distance of the anchors' hidden states from the base's.
+        def score(logits: Tensor, ids: Tensor, base: Tensor) -> tuple[Tensor]:
+            return (objective.top_k_divergence(logits, ids, base),)
 
-        The mean is over `still` tokens.
-        """
+        (found,) = self._scored(score, batch, hidden, places, ids, base)
+        sums = objective.sequence_sums(found.detach(), owner, len(samples)).tolist()
+        for index in order:
+            size = len(samples[index].tokens) - samples[index].prompt
+            outcome.divergences[samples[index]] = sums[index] / size
+        return found.sum()
+
+    def _hidden_drift(self, batch: Batch, hidden: Tensor, samples: Sequence[Sample]) -> Tensor:
+        """Return the distance of the anchors' hidden states from the base's, summed over tokens."""
         import torch
 
         anchors = [sample.lesson == ANCHOR for sample in samples]
@@ -312,7 +359,7 @@ class Stepper:
         places = torch.tensor([*anchors, False], device=self.device)[batch.segments]
         order = torch.unique_consecutive(batch.segments[places]).tolist()
         base = torch.cat([self._still[samples[index]] for index in order])
-        return objective.hidden_drift(hidden[places].float(), base).sum() / still
+        return objective.hidden_drift(hidden[places].float(), base).sum()
 
     def _know_hidden(self, anchors: Sequence[Sample]) -> None:
         """Compute the base's hidden states of the anchors that are not known yet."""
@@ -321,12 +368,23 @@ class Stepper:
         unknown = [sample for sample in anchors if sample not in self._still]
         if not unknown:
             return
-        batch = make_batch(unknown, self.device, row=ROWS[self.device])
-        with torch.inference_mode(), self.model.disable_adapter(), self.precision():
-            hidden = hidden_states(self.model, batch)
+        with torch.inference_mode(), self.model.disable_adapter():
+            batch, hidden = self.forward(unknown)
         for index, sample in enumerate(unknown):
             found = hidden[batch.segments == index]
             self._still[sample] = found if found.element_size() == 2 else found.half()
+
+
+@dataclass(frozen=True, slots=True)
+class _Shares:
+    """What the terms of a step are divided by, so that its parts add up to the whole."""
+
+    weights: float
+    pairs: int
+    replies: int
+    """Tokens of the anchors' replies."""
+    anchors: int
+    """Tokens of the anchors."""
 
 
 def out_of_memory(error: BaseException) -> bool:

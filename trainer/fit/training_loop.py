@@ -207,6 +207,7 @@ def _train(model: Any, job: Job, device: str, began: float) -> _Run:
     ]
     sampler = Sampler(lessons, anchors, recipe.seed)
     stepper = Stepper(model, recipe, device, lambda part: emit(BatchHalved(part, "memory")))
+    stepper.lower.arrange([*lessons, *anchors])
     threads = _choose(stepper, recipe, lessons[: step_size(lessons)[0]], device)
     if recipe.preference_weight > 0:
         stepper.know_the_base(lessons)

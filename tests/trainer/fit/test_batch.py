@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from trainer.fit.base_model import load_base
-from trainer.fit.batch import CHOSEN, REJECTED, length, make_batch, reply_logits
+from trainer.fit.batch import CHOSEN, REJECTED, inner_model, length, make_batch, reply_logits
 from trainer.fit.job import ANCHOR, Sample
 
 SAMPLES = [
@@ -24,7 +24,13 @@ def test_a_packed_reply_is_predicted_as_if_it_stood_alone(tiny: Path, row: int) 
     base = load_base(tiny)
     batch = make_batch(SAMPLES, "cpu", row=row)
     with torch.inference_mode():
-        packed = reply_logits(base, batch)
+        hidden = inner_model(base)(
+            input_ids=batch.tokens,
+            position_ids=batch.positions,
+            attention_mask=batch.mask,
+            use_cache=False,
+        ).last_hidden_state
+        packed = reply_logits(base, hidden[batch.rows, batch.columns])
         for number, sample in enumerate(SAMPLES):
             for side, tokens in ((CHOSEN, sample.tokens), (REJECTED, sample.rejected)):
                 if not tokens:

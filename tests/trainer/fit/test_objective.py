@@ -94,7 +94,7 @@ def test_terms_computed_in_parts_add_up_to_the_whole(logits: torch.Tensor) -> No
 
 
 def test_a_margin_is_the_least_lead_over_the_best_other_token(logits: torch.Tensor) -> None:
-    found = objective.margins(logits, TARGETS, OWNER, 3).tolist()
+    found = objective.margins(objective.leads(logits, TARGETS), OWNER, 3).tolist()
     leads = []
     for row, target in zip(logits.tolist(), TARGETS.tolist(), strict=True):
         leads.append(row[target] - max(v for i, v in enumerate(row) if i != target))

@@ -1,0 +1,128 @@
+"""Compute the layers below the adapter once per sample, and only the layers above in each step.
+
+The lowest layers get no adapter (`training.frozen_layers`), so their output for a sample never changes.
+It is computed in fixed blocks of samples, whichever of them is needed first, so that it does not depend
+on the order in which samples are drawn. Needs only torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from trainer.fit.batch import Batch, inner_model, length, make_batch
+from trainer.fit.job import Sample
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+BLOCK = 512
+"""Tokens of the samples that are computed together."""
+KEPT_BYTES = {"cpu": 384 << 20, "cuda": 4 << 30}
+"""Most bytes of hidden states that are kept; further samples are computed whenever they are drawn."""
+
+
+class LowerLayers:
+    """Runs the model in two halves and keeps the result of the lower one."""
+
+    def __init__(self, model: Any, device: str) -> None:
+        import torch
+
+        class Skipped(torch.nn.Module):
+            """A layer that changes nothing."""
+
+            def forward(self, hidden: Tensor, *_: Any, **__: Any) -> Tensor:
+                return hidden
+
+        self._device = device
+        self._inner = inner_model(model)
+        layers, norm = self._inner.layers, self._inner.norm
+        self.count = first_adapted_layer(layers)
+        skipped = Skipped()
+        lower = [layer if n < self.count else skipped for n, layer in enumerate(layers)]
+        upper = [layer if n >= self.count else skipped for n, layer in enumerate(layers)]
+        self._whole = layers, norm
+        self._lower = torch.nn.ModuleList(lower), skipped
+        self._upper = torch.nn.ModuleList(upper), norm
+        self._blocks: dict[Sample, list[Sample]] = {}
+        self._kept: dict[Sample, Tensor] = {}
+        self._bytes = 0
+
+    def arrange(self, samples: Sequence[Sample]) -> None:
+        """Fix the blocks in which `samples` are computed."""
+        block: list[Sample] = []
+        room = 0
+        for sample in samples:
+            room -= length(sample)
+            if room < 0:
+                block, room = [], BLOCK - length(sample)
+            block.append(sample)
+            self._blocks[sample] = block
+
+    def last_hidden(self, batch: Batch, samples: Sequence[Sample]) -> Tensor:
+        """Return the last hidden states [R, L, d] of `batch`, made of `samples`."""
+        if not self.count:
+            return self._run(batch, input_ids=batch.tokens)
+        self._compute([sample for sample in samples if sample not in self._kept])
+        if any(sample not in self._kept for sample in samples):
+            return self._run(batch, input_ids=batch.tokens)
+        with self._only(self._upper):
+            return self._run(batch, inputs_embeds=self._placed(batch, samples))
+
+    def _placed(self, batch: Batch, samples: Sequence[Sample]) -> Tensor:
+        """Return what was kept of `samples` at their places in the batch; zeros are padding."""
+        import torch
+
+        places = batch.segments >= 0
+        order = torch.unique_consecutive(batch.segments[places]).tolist()
+        found = torch.cat([self._kept[samples[index]] for index in order])
+        hidden = found.new_zeros(*batch.segments.shape, found.shape[-1])
+        hidden[places] = found
+        return hidden
+
+    def _compute(self, samples: Sequence[Sample]) -> None:
+        """Compute and keep the blocks of `samples`, as long as there is room."""
+        import torch
+
+        for sample in samples:
+            if sample in self._kept or self._bytes >= KEPT_BYTES[self._device]:
+                continue
+            block = self._blocks.get(sample) or [sample]
+            # Tensors of inference mode could not be used in a step.
+            with torch.inference_mode(False), torch.no_grad(), self._only(self._lower):
+                batch = make_batch(block, self._device)
+                hidden = self._run(batch, input_ids=batch.tokens)
+                for index, one in enumerate(block):
+                    self._kept[one] = hidden[batch.segments == index]
+                    self._bytes += self._kept[one].nbytes
+
+    def _run(self, batch: Batch, **inputs: Tensor) -> Tensor:
+        hidden: Tensor = self._inner(
+            **inputs,
+            position_ids=batch.positions,
+            attention_mask=batch.mask,
+            use_cache=False,
+        ).last_hidden_state
+        return hidden
+
+    @contextmanager
+    def _only(self, half: tuple[Any, Any]) -> Iterator[None]:
+        """Run only one half of the layers in the block."""
+        self._inner.layers, self._inner.norm = half
+        try:
+            yield
+        finally:
+            self._inner.layers, self._inner.norm = self._whole
+
+
+def first_adapted_layer(layers: Sequence[Any]) -> int:
+    """Return the number of the first layer with an adapter, 0 if there is none."""
+    return next(
+        (
+            number
+            for number, layer in enumerate(layers)
+            if any("lora_" in name for name, _ in layer.named_parameters())
+        ),
+        0,
+    )
