@@ -138,7 +138,10 @@ class BaseLoading:
 
 @dataclass(frozen=True, slots=True)
 class StepsPlanned:
-    """The training is about to take its first step; `seconds` is what preparing it took."""
+    """The training is about to take the step after `step`; `seconds` is what preparing it took.
+
+    `step` is 0 unless the training continues from a saved state.
+    """
 
     phase: ClassVar = "train"
     step: int
@@ -416,7 +419,7 @@ def _kind(phase: str, data: Mapping[str, Any]) -> type | None:
             return BatchHalved
         case "train" if _is_number(data.get("loss")):
             return Step
-        case "train" if data.get("step") == 0:
+        case "train" if data.get("step") == 0 or "threads" in data:
             return StepsPlanned
     return _ONLY.get(phase)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from trainer.fit.job import Recipe, Sample
 
@@ -50,6 +51,14 @@ class Schedule:
         self.shortened = False
         self._taken = 0
         self._top, self._from = 1.0, 0
+
+    def state(self) -> dict[str, Any]:
+        """Return the state of the schedule as JSON values."""
+        return dict(vars(self))
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state` of another schedule returned."""
+        vars(self).update(state)
 
     @property
     def over(self) -> bool:

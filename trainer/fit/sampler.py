@@ -9,7 +9,8 @@ on how much is hard, not on how much there is. All draws come from one seed.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from trainer.events import LessonResult
 from trainer.fit.job import Sample
@@ -35,6 +36,21 @@ class Sampler:
         self._order = random.Random(seed)
         self._margins: dict[Sample, float | None] = dict.fromkeys(lessons)
         self._moved: dict[Sample, float | None] = dict.fromkeys(anchors)
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that was recorded, and the state of the draws, as JSON values."""
+        return {
+            "margins": list(self._margins.values()),
+            "moved": list(self._moved.values()),
+            "order": self._order.getstate(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state` of a sampler of the same samples returned."""
+        self._margins = dict(zip(self._margins, state["margins"], strict=True))
+        self._moved = dict(zip(self._moved, state["moved"], strict=True))
+        version, words, gauss = state["order"]
+        self._order.setstate((version, tuple(words), gauss))
 
     def draw(self, lessons: int, anchors: int) -> tuple[list[Sample], list[Sample]]:
         """Draw at most this many lesson samples and anchors, each at most once."""

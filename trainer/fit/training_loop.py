@@ -11,7 +11,8 @@ numpy, but no tokenizer, llama.cpp or journal.
 The base is frozen, and all randomness comes from the seed: the same job, with the same number of CPU
 threads and the same precision, gives the same bytes. The best state so far is kept in memory. It is
 saved after the last step, when the time is up, and on "stop" (`trainer/fit/job.py`); on "abort" or if
-the loss is not finite, nothing is saved. Nothing survives a crash, and the parent publishes only what a
+the loss is not finite, nothing is saved. A training that was killed continues from its last checkpoint
+(`trainer/fit/checkpoint.py`), with the result that it would have had. The parent publishes only what a
 "trained" event announced.
 """
 
@@ -24,8 +25,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,7 @@ from trainer.events import (
     Trained,
     message_to_json,
 )
+from trainer.fit.checkpoint import Checkpoint
 from trainer.fit.job import ANCHOR, Job, Recipe, Sample, asked_for, read_job
 from trainer.fit.lora_init import informed_init
 from trainer.fit.lora_model import save_adapter, with_adapter
@@ -142,32 +144,38 @@ def fit(job: Job, loaded: dict[Path, Any] | None = None) -> None:
     import torch
 
     began = time.perf_counter()
+    checkpoint = Checkpoint(job)
+    if done := checkpoint.finished():
+        emit(done)
+        return
     recipe = job.recipe
     device = "cuda" if torch.cuda.is_available() else "cpu"
     loaded = {} if loaded is None else loaded
     model = with_adapter(job, loaded, device, lambda: emit(BaseLoading(device)))
     capped = dict(model.peft_config["default"].rank_pattern)
     try:
-        run = _train(model, job, device, began)
+        training = _Training(model, job, device)
+        training.prepare(checkpoint)
+        run = _train(training, checkpoint, began)
         save_adapter(model, job, run.best)
     finally:
         loaded[job.base] = model.unload()
-    emit(
-        Trained(
-            folder=str(job.output),
-            steps=run.step,
-            learnt=round(run.learnt, 4),
-            drift=round(-run.best_score[1], 5),
-            best_step=run.best_step,
-            reason=run.reason,
-            rate=recipe.learning_rate,
-            capped=capped,
-            seconds=round(time.perf_counter() - began, 3),
-            step_seconds=round(run.stepping / max(1, run.step), 4),
-            tokens=run.tokens,
-            memory_mb=_memory(device),
-        )
+    event = Trained(
+        folder=str(job.output),
+        steps=run.step,
+        learnt=round(run.learnt, 4),
+        drift=round(-run.best_score[1], 5),
+        best_step=run.best_step,
+        reason=run.reason,
+        rate=recipe.learning_rate,
+        capped=capped,
+        seconds=round(time.perf_counter() - began, 3),
+        step_seconds=round(run.stepping / max(1, run.step), 4),
+        tokens=run.tokens,
+        memory_mb=_memory(device),
     )
+    checkpoint.finish(event)
+    emit(event)
 
 
 @dataclass(slots=True)
@@ -178,6 +186,7 @@ class _Run:
     tokens: int = 0
     stepping: float = 0.0
     reason: str = "steps"
+    rounds: int = ROUNDS
     best_score: tuple[float, float] = (-1.0, 0.0)
     best_step: int = 0
     surveyed: bool = False
@@ -195,62 +204,132 @@ class _Run:
             self.best = [parameter.detach().clone() for parameter in trained]
 
 
-def _train(model: Any, job: Job, device: str, began: float) -> _Run:
+class _Training:
+    """What a training computes with, and its state as a checkpoint holds it."""
+
+    def __init__(self, model: Any, job: Job, device: str) -> None:
+        import torch
+
+        from trainer.fit.step import Stepper
+
+        recipe = self.recipe = job.recipe
+        self.job, self.device = job, device
+        self.lessons = [sample for sample in job.samples if sample.lesson != ANCHOR]
+        self.anchors = [
+            sample for sample in job.samples if sample.lesson == ANCHOR and recipe.anchor_weight > 0
+        ]
+        self.sampler = Sampler(self.lessons, self.anchors, recipe.seed)
+        self.stepper = Stepper(
+            model, recipe, device, lambda part: emit(BatchHalved(part, "memory"))
+        )
+        self.stepper.lower.arrange([*self.lessons, *self.anchors])
+        self.trained = [p for p in model.parameters() if p.requires_grad]
+        self.optimiser = torch.optim.AdamW(self.trained, lr=recipe.learning_rate, weight_decay=0.0)
+        self.schedule = Schedule(steps_for(recipe, self.lessons))
+        self.run = _Run()
+
+    def prepare(self, checkpoint: Checkpoint) -> None:
+        """Take over the checkpoint, or initialise the adapter; report what is planned."""
+        import torch
+
+        began = time.perf_counter()
+        saved = checkpoint.load()
+        if saved is None:
+            some = self.lessons[: step_size(self.lessons)[0]]
+            _choose(self.stepper, self.recipe, some, self.device)
+        else:
+            self._restore(*saved)
+        if self.recipe.preference_weight > 0:
+            self.stepper.know_the_base(self.lessons)
+        if saved is None:
+            informed_init(self.stepper, self.lessons, self.anchors)
+        emit(
+            StepsPlanned(
+                step=self.run.step,
+                steps=self.schedule.steps,
+                threads=torch.get_num_threads(),
+                precision="bfloat16" if self.stepper.reduced else "float32",
+                seconds=round(time.perf_counter() - began, 3),
+            )
+        )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the tensors of a checkpoint."""
+        found = {f"adapter.{n}": value.detach() for n, value in enumerate(self.trained)}
+        found |= {f"best.{n}": value for n, value in enumerate(self.run.best)}
+        for number, parameter in enumerate(self.trained):
+            for name, value in self.optimiser.state[parameter].items():
+                found[f"{name}.{number}"] = value
+        return found
+
+    def values(self) -> dict[str, Any]:
+        """Return the rest of a checkpoint, as JSON values."""
+        import torch
+
+        run = {name: value for name, value in asdict(self.run).items() if name != "best"}
+        return {
+            "run": run,
+            "sampler": self.sampler.state(),
+            "schedule": self.schedule.state(),
+            "threads": torch.get_num_threads(),
+            "reduced": self.stepper.reduced,
+            "part": self.stepper.part,
+        }
+
+    def _restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
+        import torch
+
+        torch.set_num_threads(values["threads"])
+        self.stepper.reduced, self.stepper.part = values["reduced"], values["part"]
+        self.sampler.restore(values["sampler"])
+        self.schedule.restore(values["schedule"])
+        best_score = tuple(values["run"]["best_score"])
+        self.run = replace(_Run(**values["run"]), best_score=best_score)
+        with torch.no_grad():
+            for number, parameter in enumerate(self.trained):
+                parameter.copy_(tensors[f"adapter.{number}"])
+                if f"best.{number}" in tensors:
+                    self.run.best.append(tensors[f"best.{number}"].to(parameter))
+                self.optimiser.state[parameter] = {
+                    name: tensors[f"{name}.{number}"].to(
+                        parameter.device if name != "step" else "cpu"
+                    )
+                    for name in ("step", "exp_avg", "exp_avg_sq")
+                    if f"{name}.{number}" in tensors
+                }
+
+
+def _train(training: _Training, checkpoint: Checkpoint, began: float) -> _Run:
     import torch
 
-    from trainer.fit.step import Stepper
-
-    recipe = job.recipe
-    lessons = [sample for sample in job.samples if sample.lesson != ANCHOR]
-    anchors = [
-        sample for sample in job.samples if sample.lesson == ANCHOR and recipe.anchor_weight > 0
-    ]
-    sampler = Sampler(lessons, anchors, recipe.seed)
-    stepper = Stepper(model, recipe, device, lambda part: emit(BatchHalved(part, "memory")))
-    stepper.lower.arrange([*lessons, *anchors])
-    threads = _choose(stepper, recipe, lessons[: step_size(lessons)[0]], device)
-    if recipe.preference_weight > 0:
-        stepper.know_the_base(lessons)
-    informed_init(stepper, lessons, anchors)
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=0.0)
-    schedule = Schedule(steps_for(recipe, lessons))
-    size, rounds = step_size(lessons), ROUNDS
-    surveyed = [*(sample for sample in lessons if sample.variant == 0), *anchors]
-    run, loop = _Run(), time.perf_counter()
-    emit(
-        StepsPlanned(
-            step=0,
-            steps=schedule.steps,
-            threads=threads,
-            precision="bfloat16" if stepper.reduced else "float32",
-            seconds=round(loop - began, 3),
-        )
-    )
+    run, schedule, sampler = training.run, training.schedule, training.sampler
+    lessons, trained, optimiser = training.lessons, training.trained, training.optimiser
+    surveyed = [*(sample for sample in lessons if sample.variant == 0), *training.anchors]
+    loop = time.perf_counter() - run.stepping
 
     def survey() -> None:
         """Evaluate all questions as they were asked, and all anchors."""
         run.surveyed = True
-        _record(sampler, stepper.look(surveyed))
+        _record(sampler, training.stepper.look(surveyed))
 
     def another_round() -> bool:
         """Evaluate everything that counts; return whether to train some more steps."""
-        nonlocal rounds
-        if not rounds:
+        if not run.rounds:
             return False
-        rounds -= 1
+        run.rounds -= 1
         survey()
         run.keep_if_best(sampler, trained)
         wanted = sampler.firm < 1 or sampler.still < STILL_ENOUGH
-        return wanted and schedule.again(AGAIN, recipe.max_steps)
+        return wanted and schedule.again(AGAIN, training.recipe.max_steps)
 
     while not schedule.over or another_round():
         step = run.step + 1
-        rate = recipe.learning_rate * schedule.take()
+        rate = training.recipe.learning_rate * schedule.take()
         for group in optimiser.param_groups:
             group["lr"] = rate
+        size = cool_down_size(lessons) if schedule.shortened else step_size(lessons)
         some, held = sampler.draw(*size)
-        outcome = stepper([*some, *held])
+        outcome = training.stepper([*some, *held])
         norm = torch.nn.utils.clip_grad_norm_(trained, CLIP)
         if not (math.isfinite(outcome.loss) and math.isfinite(norm.item())):
             raise UnstableError(f"the loss is {outcome.loss} at step {step}")
@@ -259,23 +338,23 @@ def _train(model: Any, job: Job, device: str, began: float) -> _Run:
         _record(sampler, outcome)
         run.step, run.tokens = step, run.tokens + outcome.tokens
         run.stepping = time.perf_counter() - loop
-        _report_step(run, schedule.steps, outcome, sampler, rate, device)
+        _report_step(run, schedule.steps, outcome, sampler, rate, training.device)
         if sampler.share >= ENOUGH and sampler.share_as_asked >= ALL_ASKED:
             if not schedule.shortened:
                 survey()
-                size = cool_down_size(lessons)
                 run.best_score = (-1.0, 0.0)  # earlier scores did not include all anchors
             schedule.shorten(max(COOL_DOWN[0], round(COOL_DOWN[1] * step)))
-        word = asked_for(job)
+        word = asked_for(training.job)
         if word == "abort":
             raise AbortedError
         if word == "stop":
             run.reason = "stopped"
-        elif time.perf_counter() - began > recipe.max_seconds:
+        elif time.perf_counter() - began > training.recipe.max_seconds:
             run.reason = "time"
         else:
             if step % CHECK == 0:
                 run.keep_if_best(sampler, trained)
+            checkpoint.save_if_due(training.tensors, training.values)
             continue
         break
     else:
@@ -329,10 +408,9 @@ def _memory(device: str) -> int:
     return int(most >> (20 if sys.platform == "darwin" else 10))
 
 
-def _choose(stepper: Stepper, recipe: Recipe, some: Sequence[Sample], device: str) -> int:
-    """Choose threads and precision by timing, if they are not configured; return the threads."""
+def _choose(stepper: Stepper, recipe: Recipe, some: Sequence[Sample], device: str) -> None:
+    """Choose threads and precision by timing, if they are not configured."""
     from trainer.fit.autotune import choose_precision, choose_threads
 
-    threads = choose_threads(stepper, recipe, some, device)
+    choose_threads(stepper, recipe, some, device)
     stepper.reduced = choose_precision(stepper, recipe, some, device)
-    return threads
