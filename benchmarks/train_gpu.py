@@ -321,15 +321,15 @@ def write_base(name: str, path: Path) -> None:
     writer.add_value_length(shape.head)
     writer.add_rope_freq_base(1e6)
     writer.add_layer_norm_rms_eps(1e-6)
-    names, kind = ARCHITECTURES["qwen3"].gguf_name, gguf.GGMLQuantizationType.BF16
+    names, kind = ARCHITECTURES["qwen3"].gguf_names, gguf.GGMLQuantizationType.BF16
     for key, weight in model.state_dict().items():
         if key == "lm_head.weight" and shape.tied:
             continue
         if weight.ndim == 1:
-            writer.add_tensor(names(key), weight.float().cpu().numpy())
+            writer.add_tensor(names(key)[0], weight.float().cpu().numpy())
         else:
             raw = weight.to(torch.bfloat16).cpu().view(torch.uint8).numpy()
-            writer.add_tensor(names(key), raw, raw_dtype=kind)
+            writer.add_tensor(names(key)[0], raw, raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -1,7 +1,7 @@
 """Read a GGUF's header in a few milliseconds, without loading the model.
 
-Of lists, such as the vocabulary, only the length is kept. A file that is not a GGUF, is truncated, or
-has impossible sizes raises ModelError. Source: the GGUF specification, versions 2 and 3.
+Of long lists, such as the vocabulary, only the length is kept. A file that is not a GGUF, is truncated,
+or has impossible sizes raises ModelError. Source: the GGUF specification, versions 2 and 3.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from memory.files.bounded_read import open_file
 LONGEST_TEXT = 1 << 24
 MOST = 1 << 20
 """Entries and tensors a header may have."""
+FEW = 512
+"""Numbers of a list that are kept: one for each layer, and llama.cpp has no more layers than this."""
 _PLAIN = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _TEXT, _LIST = 8, 9
 _TOKENS = "tokenizer.ggml.tokens"
@@ -26,9 +28,10 @@ _TOKENS = "tokenizer.ggml.tokens"
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A list of `count` values, which are not kept."""
+    """A list of `count` values; the values themselves are kept if they are numbers and few."""
 
     count: int
+    values: tuple[Any, ...] = ()
 
     def __repr__(self) -> str:
         return f"a list of {self.count:,}"
@@ -36,10 +39,14 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The values by key, a list as `Listed`, the number of weights, and the chat template."""
+    """The values by key, a list as `Listed`, the names of the tensors, and the chat template.
+
+    `parameters` is the number of weights.
+    """
 
     values: dict[str, Any]
     parameters: int
+    tensors: frozenset[str]
     template: ChatTemplate
 
     @property
@@ -84,8 +91,9 @@ def _read(file: IO[bytes]) -> Header:
         key = _text(file)
         values[key] = _value(file, _number(file, "I"), tokens if key == _TOKENS else None)
     weights = 0
+    names: set[str] = set()
     for _ in range(tensors):
-        _text(file)
+        names.add(_text(file))
         dimensions = _number(file, "I")
         if dimensions > 8:
             raise ValueError(f"a tensor of {dimensions} dimensions")
@@ -96,7 +104,7 @@ def _read(file: IO[bytes]) -> Header:
     def text_of(token: int) -> str:
         return tokens[token] if 0 <= token < len(tokens) else ""
 
-    return Header(values, weights, chat_template(values, text_of))
+    return Header(values, weights, frozenset(names), chat_template(values, text_of))
 
 
 def _number(file: IO[bytes], kind: str) -> Any:
@@ -126,6 +134,8 @@ def _value(file: IO[bytes], kind: int, texts: list[str] | None = None) -> Any:
             raise ValueError(f"a value of the kind {kind}")
         return _number(file, _PLAIN[kind])
     inner, count = _number(file, "I"), _number(file, "Q")
+    if inner in _PLAIN and count <= FEW:
+        return Listed(count, tuple(_number(file, _PLAIN[inner]) for _ in range(count)))
     if inner in _PLAIN:
         file.seek(struct.calcsize(_PLAIN[inner]) * count, 1)
     else:

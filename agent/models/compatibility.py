@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from agent.llama.architectures import Shape
 from agent.llama.gguf_header import Header, read_header
 from agent.llama.llama import DEFAULT_CONTEXT
 from agent.llama.llama_file import physical_threads
 from agent.llama.load_check import judge
 from agent.llama.model_shape import read_shape
+from agent.llama.shape import Shape
 from agent.models.models import free_memory, recommended, thinks
 from memory.errors import ModelError
 from memory.sentence import Sentence

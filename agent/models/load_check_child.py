@@ -13,10 +13,10 @@ import numpy as np
 from agent.child_process import run_as_child, tell
 from agent.llama.embedding import GgufEmbedder
 from agent.llama.engine import Engine
-from agent.llama.gguf_header import Header, read_header
+from agent.llama.gguf_header import read_header
 from agent.llama.llama_file import ChatTemplate
 from agent.llama.load_check import step
-from agent.llama.model_shape import read_shape
+from agent.llama.model_shape import read_shape, require_whole
 from agent.llama.sampling import Sampling
 from agent.prompt.prompt import rendered, require_template
 from memory.errors import ModelError
@@ -35,7 +35,7 @@ _TALKS = (
 def _try(path: Path) -> None:
     step(Sentence("reading its header"))
     header = read_header(path)
-    _require_first_part(header, path)
+    require_whole(header, path)
     if header.own("pooling_type"):
         _embed(path)
         tell(embeds=True)
@@ -51,18 +51,6 @@ def _try(path: Path) -> None:
         step(Sentence("generating with it"))
         _generate(path, engine)
     tell(embeds=False)
-
-
-def _require_first_part(header: Header, path: Path) -> None:
-    number, count = header.values.get("split.no", 0), header.values.get("split.count", 1)
-    if number != 0:
-        raise ModelError(
-            "the model {path} is part {number} of {count} of a split file; choose the "
-            "first part, the others are found beside it",
-            path=path,
-            number=number + 1 if isinstance(number, int) else number,
-            count=count,
-        )
 
 
 def _render(path: Path, template: ChatTemplate) -> None:

@@ -34,6 +34,11 @@ class _Section(BaseModel):
 
 
 _CLOCK = r"([01]\d|2[0-3]):[0-5]\d"
+TARGETS = frozenset(
+    "q_proj k_proj v_proj o_proj gate_proj up_proj down_proj "
+    "in_proj_qkv in_proj_z in_proj_a in_proj_b out_proj".split()
+)
+"""Matrices that an adapter may change: of attention, of the MLP, and of recurrent layers."""
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -115,9 +120,8 @@ class TrainingSettings(_Section):
     @field_validator("targets")
     @classmethod
     def _known_targets(cls, value: list[str]) -> list[str]:
-        known = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
-        if unknown := sorted(set(value) - known):
-            raise ValueError(f"{unknown[0]!r} is not one of {', '.join(sorted(known))}")
+        if unknown := sorted(set(value) - TARGETS):
+            raise ValueError(f"{unknown[0]!r} is not one of {', '.join(sorted(TARGETS))}")
         return value
 
 

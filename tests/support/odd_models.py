@@ -62,8 +62,21 @@ REFUSED_HEADERS: dict[str, tuple[dict[str, Any], str]] = {
     "huge block_count": ({"qwen3.block_count": 4_000_000_000}, "block_count is 4000000000"),
     "more blocks than there are": ({"qwen3.block_count": 400}, "cannot load the model"),
     "block_count as a text": ({"qwen3.block_count": "two"}, "block_count is 'two'"),
-    "the second shard": ({"split.no": 1, "split.count": 2}, "is part 2 of 2"),
+    "the first shard": ({"split.no": 0, "split.count": 2}, "is one of 2 parts"),
+    "the second shard": ({"split.no": 1, "split.count": 2}, "is one of 2 parts"),
     "an unknown rope scaling": ({f"{ROPE}.scaling.type": "spiral"}, "'spiral'"),
+    "a rope scaling that only llama.cpp computes": (
+        {f"{ROPE}.scaling.type": "longrope", f"{ROPE}.scaling.factor": 4.0},
+        "'longrope'",
+    ),
+    "half a rotation": ({f"{ROPE}.dimension_count": 20}, "rope.dimension_count is 20"),
+    "head counts that do not divide": (
+        {"qwen3.attention.head_count": 3, "qwen3.attention.head_count_kv": 2},
+        "not a multiple",
+    ),
+    "a head count per layer": ({"qwen3.attention.head_count_kv": [1, 1]}, "is a list of 2"),
+    "experts": ({"qwen3.expert_count": 8, "qwen3.expert_used_count": 2}, "without experts"),
+    "another architecture": ({"general.architecture": "spiral"}, "which Discern does not know"),
     "no vocabulary": ({"tokenizer.ggml.model": "spiral"}, "cannot load the model"),
 }
 HARMLESS: dict[str, str | list[dict[str, str]]] = {

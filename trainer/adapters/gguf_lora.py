@@ -1,9 +1,9 @@
 """Convert a PEFT adapter to the GGUF LoRA that llama.cpp serves.
 
 Each pair (A: rank × in, B: out × rank) keeps PEFT's layout and is named after its base tensor:
-`<tensor>.lora_a` and `<tensor>.lora_b`. Where the GGUF has a matrix's rows in another order than torch
-(`agent/llama/architectures.py`), B's rows follow it. llama.cpp scales by alpha / rank. Anything but
-plain LoRA pairs is refused, because it would be lost silently.
+`<tensor>.lora_a` and `<tensor>.lora_b`. Where the GGUF has a matrix's rows or columns in another order
+than torch (`agent/llama/architectures.py`), B's rows and A's columns follow it. llama.cpp scales by
+alpha / rank. Anything but plain LoRA pairs is refused, because it would be lost silently.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ def write_gguf_lora(
         pairs.setdefault(found["base"], {})[found["half"]] = written
     header = read_header(base)
     shape = read_shape(header, base)
-    architecture = ARCHITECTURES[header.architecture]
-    writer = gguf.GGUFWriter(target, architecture.name)
+    row = ARCHITECTURES[header.architecture]
+    writer = gguf.GGUFWriter(target, row.name)
     writer.add_type(gguf.GGUFType.ADAPTER)
     writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
     writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, float(config["lora_alpha"]))
@@ -95,16 +95,18 @@ def write_gguf_lora(
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     for module, pair in sorted(pairs.items()):
         key = f"{module}.weight"
-        served = architecture.gguf_name(key) or ""
-        if set(pair) != {"A", "B"} or not served.startswith("blk."):
+        served = row.gguf_names(key) if module.rpartition(".")[2] in row.targets else ()
+        if set(pair) != {"A", "B"} or len(served) != 1:
             raise AdapterError(
                 "{adapter} adapts {base} in a way that cannot be served; train again",
                 adapter=adapter,
                 base=module,
             )
-        order = architecture.row_order(key, shape)
-        writer.add_tensor(f"{served}.lora_a", pair["A"])
-        writer.add_tensor(f"{served}.lora_b", pair["B"] if order is None else pair["B"][order])
+        rows, columns = row.row_order(key, shape), row.column_order(key, shape)
+        a = pair["A"] if columns is None else pair["A"][:, columns]
+        b = pair["B"] if rows is None else pair["B"][rows]
+        writer.add_tensor(f"{served[0]}.lora_a", np.ascontiguousarray(a))
+        writer.add_tensor(f"{served[0]}.lora_b", np.ascontiguousarray(b))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

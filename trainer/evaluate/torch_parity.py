@@ -19,7 +19,6 @@ from agent.models.models import free_memory
 from memory.errors import ModelError
 from memory.sentence import Sentence
 from memory.settings.paths import Home, expanded
-from trainer.fit.base_model import require_trainable
 
 MOST = 0.05
 """Mean divergence, KL(llama.cpp || torch) in nats, that rounding and quantised activations explain."""
@@ -41,7 +40,6 @@ def require_agreement(path: Path) -> None:
     if recall(path, cache, "trains"):
         return
     header = read_header(path)
-    require_trainable(header, path)
     size = path.stat().st_size
     if 4 * header.parameters + size + _SPARE > free_memory():
         return

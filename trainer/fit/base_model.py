@@ -2,8 +2,8 @@
 
 A GGUF of any quantisation is dequantised into a transformers model, as the row of its architecture
 (`agent/llama/architectures.py`) says. No tokenizer is needed: training uses the token ids that
-`trainer/lessons/lessons.py` made with the served vocabulary. Linear rope scaling is applied as in
-llama.cpp, other kinds are refused. Needs torch, transformers and gguf; nothing is written.
+`trainer/lessons/lessons.py` made with the served vocabulary. Needs torch, transformers and gguf;
+nothing is written.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.llama.architectures import ARCHITECTURES, Architecture, Shape
-from agent.llama.gguf_header import Header, read_header
+from agent.llama.architectures import ARCHITECTURES, ROTARY_FACTORS, Architecture
+from agent.llama.gguf_header import read_header
 from agent.llama.model_shape import read_shape
+from agent.llama.shape import WINDOW, Rope, Shape
 from memory.errors import ModelError
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     import torch
     from transformers import PreTrainedModel
+
+    Tensors = dict[str, Callable[[], torch.Tensor]]
 
 
 def load_base(
@@ -38,69 +41,63 @@ def load_base(
 
     dtype = dtype or torch.float32
     header = read_header(path)
-    shape = require_trainable(header, path)
+    shape = read_shape(header, path)
     try:
         tensors = _read(path)
     except Exception as error:  # any error that a damaged file causes
         raise ModelError(
             "cannot read the model {path}: {error}; choose another GGUF", path=path, error=error
         ) from error
-    architecture = ARCHITECTURES[header.architecture]
-    model = _empty_model(architecture, shape, tensors)
+    row = ARCHITECTURES[header.architecture]
+    model = _empty_model(row, shape, tensors)
     state: dict[str, torch.Tensor] = {}
     for key, expected in model.state_dict().items():
         if key == "lm_head.weight" and model.config.tie_word_embeddings:
             continue
-        name = architecture.gguf_name(key) or key
-        if name not in tensors and key.endswith(".bias"):
+        names = row.gguf_names(key)
+        if key.endswith(".bias") and not tensors.keys() & set(names):
             state[key] = torch.zeros(expected.shape, device=device, dtype=dtype)
             continue
-        if name not in tensors:
-            raise ModelError(
-                "the model {path} has no tensor {name}; choose another GGUF", path=path, name=name
-            )
-        value = tensors[name]()
+        for name in names or (key,):
+            if name not in tensors:
+                raise ModelError(
+                    "the model {path} has no tensor {name}; choose another GGUF",
+                    path=path,
+                    name=name,
+                )
+        value = _as_torch_has_it(row, shape, key, [tensors[name]() for name in names])
         if value.shape != expected.shape:
             raise ModelError(
                 "the tensor {name} of {path} has the shape {shape} instead of {expected}; "
                 "choose another GGUF",
-                name=name,
+                name=names[0],
                 path=path,
                 shape=tuple(value.shape),
                 expected=tuple(expected.shape),
             )
-        if (order := architecture.row_order(key, shape)) is not None:
-            value = value[torch.from_numpy(order.argsort())]
         state[key] = value.to(device=device, dtype=dtype)
     model.load_state_dict(state, strict=False, assign=True)
-    if model.config.tie_word_embeddings:
-        model.lm_head.weight = model.model.embed_tokens.weight
-    model.model.rotary_emb = _rotary(model, tensors).to(device)
-    model.requires_grad_(False)
-    return model.eval()
+    _complete(model, shape, tensors, device)
+    return model.requires_grad_(False).eval()
 
 
-def require_trainable(header: Header, path: Path) -> Shape:
-    """Return the shape of a model that torch computes as llama.cpp does.
+def _as_torch_has_it(
+    row: Architecture, shape: Shape, key: str, parts: list[torch.Tensor]
+) -> torch.Tensor:
+    """Return the values of a parameter from the GGUF's, in torch's order."""
+    import torch
 
-    Raises:
-        ModelError: the model cannot be trained.
-    """
-    shape = read_shape(header, path)
-    if shape.scaling not in ("none", "linear"):
-        raise ModelError(
-            "the model {path} stretches its positions by {scaling} (rope scaling), which "
-            "training does not know; choose the GGUF without it",
-            path=path,
-            scaling=shape.scaling,
-        )
-    if header.values.get("split.count", 1) not in (0, 1):
-        raise ModelError(
-            "the model {path} is one of several parts and training needs it whole; merge "
-            "them with llama.cpp's llama-gguf-split --merge",
-            path=path,
-        )
-    return shape
+    value = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+    match row.stored_as(key):
+        case "plus one":
+            value = value.float() - 1
+        case "minus exp":
+            value = (-value.float()).log()
+    if (order := row.row_order(key, shape)) is not None and len(order) == value.shape[0]:
+        value = value[torch.from_numpy(order.argsort())]
+    if (order := row.column_order(key, shape)) is not None and len(order) == value.shape[-1]:
+        value = value[:, torch.from_numpy(order.argsort())]
+    return value.unsqueeze(1) if key.endswith(".conv1d.weight") else value
 
 
 def count_layers(path: Path) -> int:
@@ -141,15 +138,10 @@ def _plain(data: torch.Tensor, kind: int, shape: tuple[int, ...]) -> torch.Tenso
     return dequantize(data.reshape(-1), kind).reshape(shape) if kind in GGML_BLOCK else data
 
 
-def _empty_model(
-    architecture: Architecture, shape: Shape, tensors: dict[str, Callable[[], torch.Tensor]]
-) -> PreTrainedModel:
+def _empty_model(row: Architecture, shape: Shape, tensors: Tensors) -> PreTrainedModel:
     import torch
 
-    rope: dict[str, Any] = {"rope_type": "default", "rope_theta": shape.theta}
-    if shape.scaling == "linear":
-        rope |= {"rope_type": "linear", "factor": shape.stretch}
-    module, _, name = architecture.model_class.partition(".")
+    module, _, name = row.model_class.partition(".")
     kind = getattr(import_module(f"transformers.models.{module}"), name)
     config = kind.config_class(
         vocab_size=tensors["token_embd.weight"]().shape[0],
@@ -161,22 +153,56 @@ def _empty_model(
         head_dim=shape.head,
         max_position_embeddings=shape.context,
         rms_norm_eps=shape.eps,
-        rope_parameters=rope,
+        rope_parameters=_rope(row, shape),
         tie_word_embeddings="output.weight" not in tensors,
-        **architecture.config(shape, tensors.keys()),
+        pad_token_id=None,
+        **row.config(shape, tensors.keys()),
     )
     with torch.device("meta"):
         model: PreTrainedModel = kind(config)
     return model
 
 
-def _rotary(model: PreTrainedModel, tensors: dict[str, Callable[[], torch.Tensor]]) -> Any:
+def _rope(row: Architecture, shape: Shape) -> dict[str, Any]:
+    """Return transformers' parameters of the rotation; with windows, one set per kind of layer."""
+    rope = shape.rope
+    found: dict[str, Any] = {"rope_type": rope.kind, "rope_theta": rope.theta}
+    if rope.kind != "default":
+        found["factor"] = rope.factor
+    if rope.kind == "yarn":
+        found["original_max_position_embeddings"] = rope.original
+    if rope.size != shape.head:
+        found["partial_rotary_factor"] = rope.size / shape.head
+    if not row.window:
+        return found
+    window = {"rope_type": "default", "rope_theta": rope.theta_window}
+    return {"full_attention": found, WINDOW: window}
+
+
+def _complete(model: PreTrainedModel, shape: Shape, tensors: Tensors, device: str) -> None:
+    """Set what is no weight: tied embeddings, the rotation, and the scale of embeddings."""
+    import torch
+
+    inner = model.model
+    if model.config.tie_word_embeddings:
+        model.lm_head.weight = inner.embed_tokens.weight
+    inner.rotary_emb = _rotary(inner.rotary_emb, shape.rope, tensors).to(device)
+    if (scale := getattr(inner.embed_tokens, "scalar_embed_scale", None)) is not None:
+        inner.embed_tokens.embed_scale = torch.tensor(scale, device=device)
+    unset = [name for name, buffer in model.named_buffers() if buffer.is_meta]
+    if unset:
+        raise RuntimeError(f"{unset[0]} of the torch model has no value")
+
+
+def _rotary(empty: Any, rope: Rope, tensors: Tensors) -> Any:
     """Return the rotary embedding with the frequencies that llama.cpp uses.
 
     Llama 3 stretches each frequency by a factor of its own, which the GGUF has as a tensor.
     """
-    rotary = type(model.model.rotary_emb)(config=model.config)
-    if (factors := tensors.get("rope_freqs.weight")) is not None:
+    rotary = type(empty)(config=empty.config)
+    if (factors := tensors.get(ROTARY_FACTORS)) is not None:
         rotary.inv_freq /= factors()
         rotary.original_inv_freq = rotary.inv_freq.clone()
+    for name in [name for name in vars(rotary) if name.endswith("attention_scaling")]:
+        setattr(rotary, name, getattr(rotary, name) * rope.attention)
     return rotary

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from memory.errors import TrainingError
 from trainer.fit.job import Job
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def with_adapter(
 
     Raises:
         ModelError: the base cannot be read.
+        TrainingError: it has none of the matrices that `training.targets` names.
     """
     import torch
     from peft import LoraConfig, get_peft_model
@@ -38,7 +40,7 @@ def with_adapter(
         r=job.recipe.rank,
         lora_alpha=job.recipe.alpha,
         rank_pattern=_caps(loaded[job.base], job),
-        target_modules=list(job.recipe.targets),
+        target_modules=_targets(loaded[job.base], job),
         lora_dropout=0.0,
         task_type="CAUSAL_LM",
         layers_to_transform=_upper(loaded[job.base], job.recipe.frozen_layers),
@@ -54,6 +56,24 @@ def _upper(model: Any, frozen: float) -> list[int]:
     """
     count = model.config.num_hidden_layers
     return list(range(min(count - 1, int(count * frozen)), count))
+
+
+def _targets(model: Any, job: Job) -> list[str]:
+    """Return those of the configured matrices that the model has; experts are no matrices."""
+    import torch
+
+    names = {
+        name.rpartition(".")[2]
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear)
+    }
+    found = [name for name in job.recipe.targets if name in names]
+    if not found:
+        raise TrainingError(
+            "{base} has none of the matrices in training.targets; add q_proj to them",
+            base=job.base.name,
+        )
+    return found
 
 
 def _caps(model: Any, job: Job) -> dict[str, int]:

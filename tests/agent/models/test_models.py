@@ -178,11 +178,11 @@ def test_a_file_is_checked_for_compatibility(
     small = check_compatibility(tiny, settings, free=1 << 20, gpu=0)
     assert not small.serves
     assert line(small, "memory").startswith("broken")
-    write_tiny(tmp_path / "llama.gguf", architecture="qwen2")
-    data = (tmp_path / "llama.gguf").read_bytes().replace(b"qwen2", b"llama")
-    (tmp_path / "llama.gguf").write_bytes(data)
-    with pytest.raises(ModelError, match="has the architecture 'llama'"):
-        check_compatibility(tmp_path / "llama.gguf", settings)
+    write_tiny(tmp_path / "phony.gguf", architecture="qwen2")
+    data = (tmp_path / "phony.gguf").read_bytes().replace(b"qwen2", b"phony")
+    (tmp_path / "phony.gguf").write_bytes(data)
+    with pytest.raises(ModelError, match="has the architecture 'phony'"):
+        check_compatibility(tmp_path / "phony.gguf", settings)
     (tmp_path / "cut.gguf").write_bytes(tiny.read_bytes()[:900])
     with pytest.raises(ModelError, match="damaged or cut off"):
         check_compatibility(tmp_path / "cut.gguf", settings)
