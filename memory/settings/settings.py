@@ -34,10 +34,10 @@ class _Section(BaseModel):
 
 
 _CLOCK = r"([01]\d|2[0-3]):[0-5]\d"
-TARGETS = frozenset(
-    "q_proj k_proj v_proj o_proj gate_proj up_proj down_proj "
-    "in_proj_qkv in_proj_z in_proj_a in_proj_b out_proj".split()
-)
+TARGETS = frozenset({
+    "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj",
+    "in_proj_qkv", "in_proj_z", "in_proj_a", "in_proj_b", "out_proj",
+})  # fmt: skip
 """Matrices that an adapter may change: of attention, of the MLP, and of recurrent layers."""
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
