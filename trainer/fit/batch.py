@@ -8,10 +8,11 @@ never an input. Needs only torch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from agent.llama.shape import FULL, RECURRENT, WINDOW
 from trainer.fit.job import Sample
 
 if TYPE_CHECKING:
@@ -54,45 +55,31 @@ def length(sample: Sample) -> int:
     return replies + max(0, len(sample.rejected) - sample.prompt - 1)
 
 
-def make_batch(samples: Sequence[Sample], device: str, *, row: int = ROW) -> Batch:
-    """Pack `samples` (each with a prompt and at least one reply token) into rows of `row` tokens."""
+def make_batch(
+    samples: Sequence[Sample], device: str, *, row: int = ROW, apart: bool = False
+) -> Batch:
+    """Pack `samples` (each with a prompt and at least one reply token) into rows of `row` tokens.
+
+    With `apart` each reply has a row of its own, after its prompt; see `carries_state`.
+    """
     import torch
 
-    lengths = [length(sample) for sample in samples]
-    room = max(row, *lengths)
-    rows: list[list[int]] = []
-    left: list[int] = []
-    # First-fit decreasing: the longest first, each into the first row with room.
-    for index in sorted(range(len(samples)), key=lambda number: -lengths[number]):
-        place = next((at for at, free in enumerate(left) if free >= lengths[index]), len(rows))
-        if place == len(rows):
-            rows.append([])
-            left.append(room)
-        rows[place].append(index)
-        left[place] -= lengths[index]
-    width = room - min(left)
+    lines = [line for index, sample in enumerate(samples) for line in _lines(index, sample, apart)]
+    rows = [[line] for line in lines] if apart else _packed(lines, row)
+    width = max(sum(len(line.tokens) for line in members) for members in rows)
     tokens, positions, segments, branches = (
         [[fill] * width for _ in rows] for fill in (0, 0, -1, 0)
     )
     found: list[tuple[int, int, int, int, int, int]] = []
     for at, members in enumerate(rows):
         start = 0
-        for index in members:
-            sample = samples[index]
-            prompt = sample.prompt
-            line = [*sample.tokens[:-1], *sample.rejected[prompt:-1]]
-            end = start + len(line)
-            first, second = len(sample.tokens) - 1, len(line) - len(sample.tokens) + 1
-            tokens[at][start:end] = line
-            positions[at][start:end] = [*range(first), *range(prompt, prompt + second)]
-            segments[at][start:end] = [index] * len(line)
-            branches[at][start:end] = [0] * prompt + [1] * (first - prompt) + [2] * second
-            for side, reply in ((CHOSEN, sample.tokens), (REJECTED, sample.rejected)):
-                # The last token of the prompt predicts the first token of both replies.
-                shift = start + (prompt - 1 if side == CHOSEN else first - 1)
-                for offset, target in enumerate(reply[prompt:]):
-                    column = shift + offset if offset else start + prompt - 1
-                    found.append((at, column, target, index, side, offset))
+        for line in members:
+            end = start + len(line.tokens)
+            tokens[at][start:end] = line.tokens
+            positions[at][start:end] = line.positions
+            segments[at][start:end] = [line.index] * len(line.tokens)
+            branches[at][start:end] = line.branches
+            found += [(at, start + column, *rest) for column, *rest in line.predicted]
             start = end
     segment, branch = (torch.tensor(values, device=device) for values in (segments, branches))
     same = segment[:, :, None] == segment[:, None, :]
@@ -110,8 +97,93 @@ def make_batch(samples: Sequence[Sample], device: str, *, row: int = ROW) -> Bat
         side,
         offset,
         segment,
-        computed=sum(lengths),
+        computed=sum(len(line.tokens) for line in lines),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A prompt and what follows it. `predicted`: column, target, sample, side, offset in the reply."""
+
+    index: int
+    tokens: list[int]
+    positions: list[int]
+    branches: list[int]
+    predicted: list[tuple[int, int, int, int, int]]
+
+
+def _lines(index: int, sample: Sample, apart: bool) -> Iterator[_Line]:
+    prompt, replies = sample.prompt, (sample.tokens, sample.rejected)
+    if apart:
+        for side, reply in enumerate(replies):
+            if reply:
+                tokens = [*reply[:-1]]
+                predicted = _predicted(index, side, reply, prompt, prompt - 1)
+                yield _Line(index, tokens, [*range(len(tokens))], [0] * len(tokens), [*predicted])
+        return
+    tokens = [*sample.tokens[:-1], *sample.rejected[prompt:-1]]
+    first = len(sample.tokens) - 1
+    second = len(tokens) - first
+    yield _Line(
+        index,
+        tokens,
+        [*range(first), *range(prompt, prompt + second)],
+        [0] * prompt + [1] * (first - prompt) + [2] * second,
+        [
+            *_predicted(index, CHOSEN, sample.tokens, prompt, prompt - 1),
+            *_predicted(index, REJECTED, sample.rejected, prompt, first - 1),
+        ],
+    )
+
+
+def _predicted(
+    index: int, side: int, reply: Sequence[int], prompt: int, shift: int
+) -> Iterator[tuple[int, int, int, int, int]]:
+    """Yield the places that predict a reply, whose tokens but the first follow at `shift` + offset."""
+    for offset, target in enumerate(reply[prompt:]):
+        # The last token of the prompt predicts the first token of both replies.
+        yield (shift + offset if offset else prompt - 1), target, index, side, offset
+
+
+def _packed(lines: Sequence[_Line], row: int) -> list[list[_Line]]:
+    """First-fit decreasing: the longest first, each into the first row with room."""
+    room = max(row, *(len(line.tokens) for line in lines))
+    rows: list[list[_Line]] = []
+    left: list[int] = []
+    for line in sorted(lines, key=lambda line: -len(line.tokens)):
+        size = len(line.tokens)
+        place = next((at for at, free in enumerate(left) if free >= size), len(rows))
+        if place == len(rows):
+            rows.append([])
+            left.append(room)
+        rows[place].append(line)
+        left[place] -= size
+    return rows
+
+
+def carries_state(model: Any) -> bool:
+    """Whether layers of a model carry a state from token to token.
+
+    Such a layer has no attention mask: what shares a row is not separate for it.
+    """
+    return RECURRENT in _kinds(model)
+
+
+def attention_masks(model: Any, batch: Batch) -> Any:
+    """Return the mask of a batch as a model takes it: one for all layers, or one per kind of layer."""
+    kinds = _kinds(model)
+    if kinds <= {FULL}:
+        return batch.mask
+    masks = {FULL: batch.mask, RECURRENT: None}
+    if WINDOW in kinds:
+        at = batch.positions
+        near = at[:, :, None] - at[:, None, :] < model.config.sliding_window
+        masks[WINDOW] = batch.mask & near[:, None]
+    return masks
+
+
+def _kinds(model: Any) -> set[str]:
+    return set(getattr(model.config, "layer_types", None) or ())
 
 
 def reply_logits(model: Any, hidden: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from trainer.fit.batch import Batch, inner_model, length, make_batch
+from trainer.fit.batch import Batch, attention_masks, carries_state, inner_model, length, make_batch
 from trainer.fit.job import Sample
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class LowerLayers:
 
         self._device = device
         self._inner = inner_model(model)
+        self.apart = carries_state(self._inner)
+        """Whether each reply needs a row of its own."""
         layers, norm = self._inner.layers, self._inner.norm
         self.count = first_adapted_layer(layers)
         skipped = Skipped()
@@ -91,7 +93,7 @@ class LowerLayers:
             block = self._blocks.get(sample) or [sample]
             # Tensors of inference mode could not be used in a step.
             with torch.inference_mode(False), torch.no_grad(), self._only(self._lower):
-                batch = make_batch(block, self._device)
+                batch = make_batch(block, self._device, apart=self.apart)
                 hidden = self._run(batch, input_ids=batch.tokens)
                 for index, one in enumerate(block):
                     self._kept[one] = hidden[batch.segments == index]
@@ -101,7 +103,7 @@ class LowerLayers:
         hidden: Tensor = self._inner(
             **inputs,
             position_ids=batch.positions,
-            attention_mask=batch.mask,
+            attention_mask=attention_masks(self._inner, batch),
             use_cache=False,
         ).last_hidden_state
         return hidden

@@ -179,7 +179,7 @@ class Stepper:
 
     def packed(self, samples: Sequence[Sample]) -> Batch:
         """Return the samples as the tensors of one forward pass."""
-        return make_batch(samples, self.device, row=ROWS[self.device])
+        return make_batch(samples, self.device, row=ROWS[self.device], apart=self.lower.apart)
 
     def last_hidden(self, batch: Batch, samples: Sequence[Sample]) -> Tensor:
         """Return the last hidden states [R, L, d] of `batch`, made of `samples`."""

@@ -6,9 +6,20 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import PreTrainedModel
 
+from tests.support.architectures import SMALL, write_like
 from trainer.fit.base_model import load_base
-from trainer.fit.batch import CHOSEN, REJECTED, inner_model, length, make_batch, reply_logits
+from trainer.fit.batch import (
+    CHOSEN,
+    REJECTED,
+    attention_masks,
+    carries_state,
+    inner_model,
+    length,
+    make_batch,
+    reply_logits,
+)
 from trainer.fit.job import ANCHOR, Sample
 
 SAMPLES = [
@@ -21,13 +32,26 @@ SAMPLES = [
 
 @pytest.mark.parametrize("row", [1, 16, 64, 512])
 def test_a_packed_reply_is_predicted_as_if_it_stood_alone(tiny: Path, row: int) -> None:
-    base = load_base(tiny)
-    batch = make_batch(SAMPLES, "cpu", row=row)
+    check(load_base(tiny), row)
+
+
+@pytest.mark.parametrize("architecture", ["gemma3", "qwen35"])
+@pytest.mark.parametrize("row", [1, 512])
+def test_so_it_is_with_sliding_windows_and_recurrent_layers(
+    tmp_path: Path, architecture: str, row: int
+) -> None:
+    """The window is shorter than the longest sample; a recurrent layer knows no attention mask."""
+    check(load_base(write_like(tmp_path / "m.gguf", SMALL[architecture])), row)
+
+
+def check(base: PreTrainedModel, row: int) -> None:
+    inner = inner_model(base)
+    batch = make_batch(SAMPLES, "cpu", row=row, apart=carries_state(inner))
     with torch.inference_mode():
-        hidden = inner_model(base)(
+        hidden = inner(
             input_ids=batch.tokens,
             position_ids=batch.positions,
-            attention_mask=batch.mask,
+            attention_mask=attention_masks(inner, batch),
             use_cache=False,
         ).last_hidden_state
         packed = reply_logits(base, hidden[batch.rows, batch.columns])
