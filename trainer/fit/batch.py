@@ -79,7 +79,10 @@ def make_batch(
             positions[at][start:end] = line.positions
             segments[at][start:end] = [line.index] * len(line.tokens)
             branches[at][start:end] = line.branches
-            found += [(at, start + column, *rest) for column, *rest in line.predicted]
+            found += [
+                (at, start + column, target, index, side, offset)
+                for column, target, index, side, offset in line.predicted
+            ]
             start = end
     segment, branch = (torch.tensor(values, device=device) for values in (segments, branches))
     same = segment[:, :, None] == segment[:, None, :]
