@@ -39,6 +39,17 @@ def home(
     return made
 
 
+@pytest.fixture
+def shared_base_answers(home: Home, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Share the base's answers to anchors between the tests of one run that train.
+
+    Asking the base takes most of the time of a short night, and is tested by itself.
+    """
+    shared = tmp_path_factory.getbasetemp() / "anchors"
+    shared.mkdir(exist_ok=True)
+    (home.cache / "anchors").symlink_to(shared)
+
+
 @pytest.fixture(autouse=True)
 def signals() -> Iterator[None]:
     """What a test, or a program run within it, ignores is heeded again after it."""

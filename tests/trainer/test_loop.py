@@ -18,6 +18,8 @@ from tests.trainer.launch.test_launch import there
 from trainer import loop
 from trainer.events import Event, Trained
 
+pytestmark = pytest.mark.usefixtures("shared_base_answers")
+
 
 def talk_elsewhere(home: Home) -> None:
     """A turn of an agent that talks through a remote model, and its mark."""

@@ -1,4 +1,4 @@
-"""A disk that fails, for whatever publishes."""
+"""A disk that fails, for whatever publishes; the tests share the base's answers."""
 
 from __future__ import annotations
 
@@ -21,3 +21,8 @@ def broken_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = PROGRAMS / "broken_disk.c"
     subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
     return library
+
+
+@pytest.fixture(autouse=True)
+def base_answers(shared_base_answers: None) -> None:
+    """Share the base's answers (see `tests/conftest.py`)."""
