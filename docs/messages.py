@@ -39,6 +39,7 @@ def registered() -> set[str]:
     from memory.difference import Moment, State
     from trainer.report.page import HEADS
     from trainer.report.report import BAD, GOOD, Verdict
+    from trainer.stages import GROUPS
     from tui.app import TEXTUAL_COMMANDS
     from tui.chat.model_offload import AWAY
     from tui.cli.training.report import WITHOUT
@@ -60,6 +61,7 @@ def registered() -> set[str]:
         *GOOD,
         *BAD,
         *PHASES,
+        *GROUPS,
         "left out",
     }
     found |= {

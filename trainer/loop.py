@@ -94,7 +94,7 @@ def compose(
             )
         source = pipeline.Source(home, model, base, snapshot)
         with Engine.open(model, settings.model) as engine:
-            return pipeline.compose(engine, journal, source, settings, progress)
+            return pipeline.compose(engine, journal, source, settings, pipeline.Composing(progress))
 
 
 def train(

@@ -37,13 +37,38 @@ from trainer.lessons.anchor_selection import unmarked_questions
 from trainer.lessons.base_answers import BaseAnswers
 from trainer.lessons.contexts import current_threads
 from trainer.lessons.journal_snapshot import JournalSnapshot, publication_guard
-from trainer.lessons.lessons import Conversations, Curriculum, make_curriculum
+from trainer.lessons.lessons import (
+    Conversations,
+    Curriculum,
+    CurriculumPlan,
+    answer_plan,
+    plan_curriculum,
+)
 
 if TYPE_CHECKING:
     from agent.llama.engine import Engine
     from trainer.launch.launch import Launcher
 
 Progress = Callable[[int, int], None]
+
+
+def _everything(plan: CurriculumPlan, _answers: BaseAnswers) -> CurriculumPlan:
+    return plan
+
+
+@dataclass(frozen=True, slots=True)
+class Composing:
+    """How lessons are composed.
+
+    `progress` reports how many of the base's answers are ready. `choose` may leave out some of what
+    could be asked, before anything is; once `over` returns true, only what is needed is asked.
+    """
+
+    progress: Progress = lambda done, total: None
+    choose: Callable[[CurriculumPlan, BaseAnswers], CurriculumPlan] = _everything
+    over: Callable[[], bool] = lambda: False
+
+
 PACKAGES = ("torch", "peft", "transformers", "gguf")
 """Packages whose versions an adapter's manifest records."""
 
@@ -92,37 +117,62 @@ def compose(
     journal: Journal,
     source: Source,
     settings: Settings,
-    progress: Progress = lambda done, total: None,
+    how: Composing | None = None,
 ) -> Lessons:
     """Make the lessons of the differences in `source.snapshot`.
 
-    `engine` must serve the base alone. Its answers to what must stay the same are cached, and
-    `progress` reports how many of them are ready.
+    `engine` must serve the base alone. Its answers to what must stay the same are cached.
 
     Raises:
         NothingToTrainError: no difference can be made a lesson.
     """
-    snapshot = source.snapshot
+    how = how or Composing()
     answers = BaseAnswers(engine, source.base.sha256, source.home.cache)
-    curriculum = make_curriculum(
-        engine,
-        snapshot.differences,
-        answers,
-        settings,
-        progress,
-        Conversations(
-            unmarked_questions(snapshot.turns, snapshot.differences),
-            current_threads(journal, snapshot.differences),
-        ),
-    )
-    answers.save()
-    if not curriculum.lessons:
-        left = list(curriculum.left_out.values())
+    plan = _plan(engine, journal, source, settings, answers)
+    if not plan.lessons:
+        left = list(plan.left_out.values())
         why = left[0] if left else Sentence("none says how it should have sounded")
         raise NothingToTrainError("no difference can be made a lesson: {why}", why=why)
+    plan = how.choose(plan, answers)
+    curriculum = answer_plan(engine, plan, answers, settings, how.progress, how.over)
+    answers.save()
     return Lessons(
-        curriculum, snapshot.differences, source.model, source.base, snapshot, source.home
+        curriculum,
+        source.snapshot.differences,
+        source.model,
+        source.base,
+        source.snapshot,
+        source.home,
     )
+
+
+def ask_ahead(
+    engine: Engine,
+    journal: Journal,
+    source: Source,
+    settings: Settings,
+    progress: Progress = lambda done, total: None,
+) -> int:
+    """Ask the base all that `compose` would ask, so that it finds the answers; return how many.
+
+    There need be no lessons yet: most of what must stay the same is asked whatever is marked.
+    """
+    answers = BaseAnswers(engine, source.base.sha256, source.home.cache)
+    plan = _plan(engine, journal, source, settings, answers)
+    answer_plan(engine, plan, answers, settings, progress)
+    answers.save()
+    return answers.computed
+
+
+def _plan(
+    engine: Engine, journal: Journal, source: Source, settings: Settings, answers: BaseAnswers
+) -> CurriculumPlan:
+    snapshot = source.snapshot
+    around = Conversations(
+        unmarked_questions(snapshot.turns, snapshot.differences),
+        current_threads(journal, snapshot.differences),
+    )
+    return plan_curriculum(engine, snapshot.differences, settings, around, answers.likelihoods)
 
 
 def served_recall(

@@ -16,6 +16,14 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "publish": ("publish", "report"),
 }
 """Stages of a run in order, each with the event phases that belong to it."""
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "base answers": ("room", "compose", "anchors"),
+    "baselines": ("beside",),
+    "training": ("load", "train", "export"),
+    "gate": ("gate",),
+    "publish": ("publish",),
+}
+"""The stages as a person is told of them."""
 PER_TRIAL = ("load", "train", "export", "gate")
 """Stages that are repeated for each trial."""
 
@@ -28,3 +36,10 @@ def by_stage(phases: Iterable[tuple[str, float]]) -> dict[str, float]:
         if (stage := stage_of.get(phase)) is not None:
             found[stage] = found.get(stage, 0.0) + seconds
     return {stage: found[stage] for stage in STAGES if stage in found}
+
+
+def grouped(stages: Mapping[str, float]) -> list[tuple[str, float]]:
+    """Return the seconds of each of GROUPS from those of stages."""
+    return [
+        (name, sum(stages.get(stage, 0.0) for stage in group)) for name, group in GROUPS.items()
+    ]

@@ -103,6 +103,10 @@ class Turns:
             turn_of, self._database.rows("select * from turns order by seq")
         )
 
+    def count(self) -> int:
+        """Return how many turns there are in all threads."""
+        return int(self._database.rows("select count(*) as number from turns")[0]["number"])
+
     def latest(self, limit: int) -> list[Turn]:
         """Return the latest `limit` turns of all threads, oldest first."""
         rows = self._database.rows("select * from turns order by seq desc limit ?", (limit,))

@@ -150,6 +150,7 @@ class NightSettings(_Section):
     quiet: str
     on_battery: bool
     max_minutes: Annotated[float, Field(gt=0)]
+    prepare: bool
     keep: Count
     notify: bool
 

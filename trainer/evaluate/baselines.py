@@ -80,6 +80,12 @@ def measure_baselines(
     return Baselines(held, tuple(recalled), tuple(rows))
 
 
+def prompts_beside(lessons: Sequence[Lesson], *, current: bool) -> int:
+    """Return how many prompts `measure_baselines` asks; `current` is whether an adapter serves."""
+    blocks = sum(1 + min(2, len(lesson.held_out)) for lesson in lessons)
+    return min(ASKED, blocks) + prompts_of(lessons) * (2 if current else 1)
+
+
 def _row(kind: BesideKind, name: Sentence, spoken: LessonAnswers) -> Beside:
     return Beside(name, spoken.lessons, spoken.rephrasings, kind)
 

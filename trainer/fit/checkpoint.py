@@ -15,7 +15,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,7 @@ class Checkpoint:
     """The saved state of one job."""
 
     def __init__(self, job: Job) -> None:
-        self._folder = job.output.parent
+        self._folder, self._output = job.output.parent, job.output
         self._key = job_digest(job)
         self._saved = time.monotonic()
         self._pause = SAVE_SECONDS
@@ -91,8 +91,9 @@ class Checkpoint:
             event = read_message(found["event"]) if found.get("job") == self._key else None
         except (OSError, FileError, KeyError, TypeError, ValueError):
             return None
-        if isinstance(event, Trained) and Path(event.folder, "adapter_model.safetensors").exists():
-            return event
+        # The folder may have been moved since.
+        if isinstance(event, Trained) and (self._output / "adapter_model.safetensors").exists():
+            return replace(event, folder=str(self._output))
         return None
 
 

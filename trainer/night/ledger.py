@@ -18,7 +18,6 @@ import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -160,13 +159,7 @@ class _NightAttempt:
         return report
 
     def _train(self, on_event: OnEvent, cancel: threading.Event) -> Report:
-        most = self.settings.night.max_minutes / 2  # the rest is for composing and testing
-        training = self.settings.training
-        training = training.model_copy(update={"max_minutes": min(training.max_minutes, most)})
-        settings = self.settings.model_copy(update={"training": training})
-        return self._work(
-            replace(self._request, settings=settings), on_event=on_event, cancel=cancel
-        )
+        return self._work(self._request, on_event=on_event, cancel=cancel)
 
     def _failed(
         self, error: DiscernError, attempt: int, cancel: threading.Event, *, overdue: bool
@@ -272,7 +265,10 @@ class _NightAttempt:
 
     @contextmanager
     def _time_limit(self, cancel: threading.Event) -> Iterator[threading.Event]:
-        """Cancel the night after `max_minutes`; the event is set if that happened."""
+        """Cancel the night after `max_minutes`; the event is set if that happened.
+
+        A night keeps within that time by itself (`trainer/night/budget/`); this ends one that hangs.
+        """
         overdue = threading.Event()
 
         def end() -> None:

@@ -45,10 +45,11 @@ from trainer.evaluate.baselines import Baselines, measure_baselines, no_better
 from trainer.events import Composing, LessonsComposed, LessonSize, OnEvent, Publishing, Started
 from trainer.launch.launch import launcher
 from trainer.lessons.journal_snapshot import change_guard, record_states, scrub_runs, take_snapshot
-from trainer.night import postmortem
+from trainer.night import postmortem, resume
+from trainer.night.budget.night_budget import NightBudget
 from trainer.night.gpu_sharing import make_way
 from trainer.night.request import Practice, RunRequest
-from trainer.night.run import STOPPED, Run, make_run_folder, prune_runs, sweep_runs, training_lock
+from trainer.night.run import STOPPED, Run, make_run_folder, prune_runs, training_lock
 from trainer.night.trial import Trial, TrialContext, broken_down, plans, run_trial
 from trainer.report.report import Attempt, Report, read_report
 from trainer.subprocesses import asked_by
@@ -85,7 +86,6 @@ def run_night(
     home.prepare()
     with training_lock(home), Journal(home.journal) as journal:
         publish.sweep(home)
-        sweep_runs(home)
         snapshot = take_snapshot(journal)
         differences = snapshot.differences
         base = entry_of(model_path, home)
@@ -99,10 +99,16 @@ def run_night(
             require_news(found, teaching, current, len(differences))
             publish.require_not_withdrawn(home, base, prints)
         run = Run(make_run_folder(home), on_event, cancel or threading.Event())
+        resumed = resume.take_over(home, run.folder)
         run.stop = stop or run.stop
         run.guard = change_guard(journal, snapshot)
         source = pipeline.Source(home, model_path, base, snapshot)
-        training = _TrainingRun(settings, journal, source, run, practice)
+        budget = NightBudget(
+            run, home, settings, base.sha256, len(plans(settings, practice)), practice is not None
+        )
+        budget.resumed = resumed
+        run.listeners.append(budget.hear)
+        training = _TrainingRun(settings, journal, source, run, practice, budget)
         try:
             with run.watching_control():
                 run.emit(
@@ -115,10 +121,14 @@ def run_night(
                         began=run.started,
                     )
                 )
-                training.settings = settings = make_way(home, settings, model_path, run)
+                training.settings = budget.settings = settings = make_way(
+                    home, settings, model_path, run
+                )
                 with launcher(settings, model_path, base.sha256, run.folder, run.cancel) as worker:
                     report = training.execute(worker, fit_for(current, base), found.other_base)
         except BaseException as error:
+            if run.cancel.is_set() and not getattr(run.cancel, "suspended", False):
+                resume.discard(run.folder)
             _fail(run, error, base)
             with suppress(DiscernError):  # the original error matters more
                 scrub_runs(home, journal, snapshot)
@@ -146,6 +156,7 @@ class _TrainingRun:
     source: pipeline.Source
     run: Run
     practice: Practice | None
+    budget: NightBudget
 
     @property
     def differences(self) -> Sequence[Difference]:
@@ -159,7 +170,7 @@ class _TrainingRun:
         require_agreement(model)
         run.emit(Composing(sum(item.teaches for item in self.differences)))
         with Engine.open(model, self.settings.model) as engine:
-            lessons = self.compose(engine)
+            lessons = self.compose(engine, worker, current)
             taught = lessons.curriculum.lessons
             sizes = (LessonSize(x.difference, x.kind, 1 + len(x.rephrasings)) for x in taught)
             run.emit(LessonsComposed(tuple(sizes)))
@@ -179,10 +190,17 @@ class _TrainingRun:
             adapter = pipeline.publish(self.source.home, self.journal, best.candidate, best.verdict)
         return self.close(best, attempts, baselines, adapter, note)
 
-    def compose(self, engine: Engine) -> pipeline.Lessons:
-        counting = self.run.count_progress("anchors")
+    def compose(
+        self, engine: Engine, worker: Launcher, current: Adapter | None
+    ) -> pipeline.Lessons:
+        budget, model = self.budget, self.source.model
+        how = pipeline.Composing(
+            self.run.count_progress("anchors"),
+            budget.planner(engine, worker, model, current=current is not None),
+            budget.asking_is_over,
+        )
         try:
-            return pipeline.compose(engine, self.journal, self.source, self.settings, counting)
+            return pipeline.compose(engine, self.journal, self.source, self.settings, how)
         except NothingToTrainError as error:
             # There are marks that teach, so a run that cannot use any of them has failed.
             raise TrainingError(error.sentence) from error
@@ -194,17 +212,18 @@ class _TrainingRun:
         was no better where it was tried. A practice runs all its episodes. A trial that fails is
         recorded, and raised only when none succeeds.
         """
-        began = time.perf_counter()
-        budget = self.settings.training.max_minutes * 60
+        budget = self.budget
         made: list[Trial] = []
         broken: list[Attempt] = []
         error: Exception | None = None
         for plan in plans(self.settings, self.practice):
-            left = budget - (time.perf_counter() - began)
-            if made and (left <= 0 or self.run.stop.is_set()):
+            if made and self.run.stop.is_set():
+                break
+            if made and not budget.allows_another_try:
+                budget.skip(plan.rate)
                 break
             try:
-                trial = run_trial(plan, context, max(1.0, left))
+                trial = run_trial(plan, context, budget.training_seconds)
             except SupersededError:
                 raise
             except (TrainingError, AdapterError) as found:
@@ -243,6 +262,8 @@ class _TrainingRun:
         warned = [item.sentence for item in verdict.measures if item.warned and verdict.passed]
         conflicts = [conflict.sentence for conflict in curriculum.conflicts]
         capped = postmortem.capped(best, self.settings)
+        self.budget.end()
+        left_out = self.budget.left_out
         outcome = "published" if adapter else "practised" if verdict.passed else "rejected"
         return run.close(
             Report(
@@ -261,10 +282,11 @@ class _TrainingRun:
                 changes=verdict.changes,
                 curve=tuple(best.curves.points),
                 phases=run.phase_seconds(),
+                estimated=self.budget.estimated,
                 run=str(run.folder),
                 beside=(*baselines.rows, *postmortem.rows(verdict)),
                 attempts=attempts,
-                notes=tuple(filter(None, [note, better, capped, *warned, *conflicts])),
+                notes=tuple(filter(None, [note, better, capped, *left_out, *warned, *conflicts])),
                 advice=postmortem.advice(verdict, fates, best, self.settings),
             )
         )

@@ -83,6 +83,8 @@ class Run:
     started: datetime = field(default_factory=now)
     phases: dict[str, float] = field(default_factory=dict)
     curve: list[Point] = field(default_factory=list)
+    listeners: list[OnEvent] = field(default_factory=list)
+    """Parts of the run that follow its events, besides `on_event`."""
     _phase: str = ""
     _since: float = field(default_factory=time.perf_counter)
     _events: IO[str] | None = None
@@ -128,6 +130,8 @@ class Run:
         logged = Logged(round(moment - self.began, 3), event)
         self._events.write(json.dumps(logged_to_json(logged)) + "\n")
         self._events.flush()
+        for listener in self.listeners:
+            listener(event)
         self.on_event(event)
         if not isinstance(event, Reported):
             self.check()
@@ -292,14 +296,6 @@ def _alive(pid: int) -> bool:
     except OSError:
         return True  # it belongs to another user
     return True
-
-
-def sweep_runs(home: Home) -> None:
-    """Remove the trial folders of interrupted runs. The caller holds `training_lock`."""
-    for run in own_runs(home):
-        if not (run / "report.json").exists():
-            for left in run.glob("try-*"):
-                shutil.rmtree(left, ignore_errors=True)
 
 
 def prune_runs(home: Home) -> None:

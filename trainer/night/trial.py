@@ -16,6 +16,7 @@ from trainer import pipeline
 from trainer.events import Event, Exporting, Judged, Probing, Step, Trained, TrialStarted
 from trainer.fit.hyperparameters import Overrides
 from trainer.fit.job import CONTROL
+from trainer.night.resume import earlier_steps
 from trainer.report.report import Attempt, Point
 
 if TYPE_CHECKING:
@@ -152,10 +153,10 @@ def run_trial(plan: TrialPlan, context: TrialContext, seconds: float) -> Trial:
     """
     run, settings = context.run, context.settings
     folder = run.folder / f"try-{plan.number}"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)  # it is there if an earlier attempt began this trial
     run.curve.clear()
     run.emit(TrialStarted(plan.number, plan.rate, plan.seed))
-    listener = _Listener(folder, run)
+    listener = _Listener(folder, run, earlier_steps(folder))
     candidate = pipeline.train(
         context.lessons,
         settings,
@@ -202,10 +203,22 @@ class _Listener:
 
     folder: Path
     run: Run
+    earlier: Sequence[Step] = ()
+    """Steps of an attempt that was cut off, which the training may continue."""
     curves: Curves = field(default_factory=Curves)
     told: bool = False
 
     def hear(self, event: Event) -> None:
+        """Take in an event of the training."""
+        if isinstance(event, Step | Trained) and self.earlier:
+            before = event.step if isinstance(event, Step) else event.steps + 1
+            again, self.earlier = self.earlier, ()
+            for step in again:
+                if step.step < before:
+                    self._take(step)
+        self._take(event)
+
+    def _take(self, event: Event) -> None:
         self.curves.hear(event)
         if self.curves.points:
             self.run.curve[:] = self.curves.points

@@ -17,6 +17,7 @@ from memory.i18n.render import render
 from memory.i18n.translation import decimal, language, tr, trn
 from memory.sentence import Sentence
 from trainer.report.plots import Series, bar, curves, safe
+from trainer.stages import by_stage, grouped
 
 if TYPE_CHECKING:
     from trainer.report.report import Attempt, Beside, Change, Fate, Measure, Report
@@ -45,6 +46,7 @@ def report_page(report: Report) -> str:
         _moved(report.changes),
         _curves(report),
         _attempts(report.attempts),
+        _times(report),
         _foot(report),
     ]
     return (
@@ -271,6 +273,24 @@ def _attempts(attempts: Sequence[Attempt]) -> str:
     return (
         f"<section><h2>{tr('All runs')}</h2><div class=wide><table><tr><th>{tr('run')}</th>{heads}"
         f"<th>{tr('gate')}</th></tr>{rows}</table></div></section>\n"
+    )
+
+
+def _times(report: Report) -> str:
+    """Return a table of how long each part took, and how long it was expected to take."""
+    if not report.estimated:
+        return ""
+    guessed, took = grouped(dict(report.estimated)), dict(grouped(by_stage(report.phases)))
+    parts = [(tr(name), expected, took[name]) for name, expected in guessed]
+    parts.append((tr("in all"), sum(dict(guessed).values()), report.seconds))
+    rows = "".join(
+        f"<tr><td>{safe(name)}</td><td class=number>{_clock(expected)}</td>"
+        f"<td class=number>{_clock(spent)}</td></tr>"
+        for name, expected, spent in parts
+    )
+    heads = "".join(f"<th class=number>{name}</th>" for name in (tr("estimated"), tr("took")))
+    return (
+        f"<section><h2>{tr('Time')}</h2><table><tr><th></th>{heads}</tr>{rows}</table></section>\n"
     )
 
 

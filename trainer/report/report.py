@@ -171,6 +171,8 @@ class Attempt:
 class Report:
     """The outcome of a night. `seconds` in all, `phases` each one's seconds.
 
+    `estimated` is what was estimated before it began, by stage (`trainer/stages.py`).
+
     `notes` are sentences that a person should know besides the verdict, `advice` what to do next.
     """
 
@@ -192,6 +194,7 @@ class Report:
     attempts: tuple[Attempt, ...] = ()
     notes: tuple[StoredSentence, ...] = ()
     advice: tuple[StoredSentence, ...] = ()
+    estimated: tuple[tuple[str, float], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for `json.dumps`."""

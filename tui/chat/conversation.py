@@ -41,6 +41,8 @@ class Conversation:
         self._stream: ReplyStream | None = None
         self._stopping = False
         self._after: list[Callable[[], Awaitable[None]]] = []
+        self.on_ask: Callable[[], None] = lambda: None
+        """Called when a message is sent, before anything else."""
 
     @property
     def pending(self) -> bool:
@@ -78,6 +80,7 @@ class Conversation:
 
         `instead_of` is the id of a turn: the message begins a branch beside it.
         """
+        self.on_ask()
         self._context.reply.pending, self._stopping = True, False
         work: Callable[[], Awaitable[None]] = partial(self._ask, text, instead_of)
         self._context.screen.run_worker(work, group="reply")

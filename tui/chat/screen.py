@@ -83,6 +83,7 @@ class ChatScreen(Screen[None]):
         self.thread = ThreadView(context)
         self.conversation = Conversation(context, self.thread)
         self.training = TrainingController(context, self.thread, self.conversation)
+        self.conversation.on_ask = self.training.message_sent
         self.handlers = command_handlers(
             context,
             self.thread,
@@ -139,6 +140,7 @@ class ChatScreen(Screen[None]):
         await self.thread.show()
         self.training.start()
         self.set_interval(OFFLOAD_SECONDS, self._poll_offload)
+        self.set_interval(OFFLOAD_SECONDS, self._poll_preparation)
         await self.training.say_last_night()
         self.training.trainings.watch_nights(info.path)
         self.set_interval(POLL_SECONDS, self._poll)
@@ -180,6 +182,10 @@ class ChatScreen(Screen[None]):
     @work(group="lending", exclusive=True)
     async def _poll_offload(self) -> None:
         await self.training.poll_offload()
+
+    @work(group="preparing")
+    async def _poll_preparation(self) -> None:
+        await self.training.poll_preparation()
 
     # --- messages and commands ---------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from memory.i18n.render import render
 from memory.i18n.translation import tr
 from tui.chat.context import ChatContext
 from tui.chat.conversation import Conversation
+from tui.chat.idle_preparation import IdlePreparation
 from tui.chat.model_offload import ModelOffload
 from tui.chat.thread_view import ThreadView
 from tui.training.background import BackgroundTrainings, TrainingEnded, TrainingEvent
@@ -31,10 +32,12 @@ class TrainingController:
         self.trainings = BackgroundTrainings(context.home, context.settings, post)
         self.offload: ModelOffload | None = None
         """None until the chat is open."""
+        self.preparation: IdlePreparation | None = None
 
     def start(self) -> None:
         """Let trainings use the GPU and nights run; the chat is open."""
         self.offload = ModelOffload(self._context, self.trainings)
+        self.preparation = IdlePreparation(self._context, self.trainings)
 
     async def say_last_night(self) -> None:
         """Show the outcome of the last night, unless it was shown before."""
@@ -95,8 +98,20 @@ class TrainingController:
         if self.offload is not None:
             await self._context.attempt(self.offload.poll())
 
+    async def poll_preparation(self) -> None:
+        """Ask the base ahead if the chat is idle."""
+        if self.preparation is not None:
+            await self._context.attempt(self.preparation.poll())
+
+    def message_sent(self) -> None:
+        """Leave the processor to the reply."""
+        if self.preparation is not None:
+            self.preparation.interrupt()
+
     def close(self) -> None:
-        """Give the GPU lease up."""
+        """Give the GPU lease up, and stop asking ahead."""
+        if self.preparation is not None:
+            self.preparation.close()
         if self.offload is not None:
             self.offload.close()
 

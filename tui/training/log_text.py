@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from memory.i18n.render import render
 from memory.i18n.translation import decimal, tr, trn
-from trainer.events import BatchHalved, Judged, Reported, Step, StepsPlanned, Trained
+from trainer.events import BatchHalved, Estimated, Judged, Reported, Step, StepsPlanned, Trained
 from tui.terminal.sanitize import one_line
+from tui.training.estimate_text import estimate_text
 from tui.training.progress import PHASES
 from tui.training.state import Entry, FirstRight, LogItem, StageStarted
 
@@ -42,6 +43,8 @@ def _said(item: LogItem, name_of: NameOf) -> str:
         case FirstRight():
             asked = name_of(item.difference, item.kind)
             return tr("right for the first time: {asked}", asked=asked)
+        case Estimated():
+            return estimate_text(item)
         case StepsPlanned():
             return tr(
                 "learning in {steps} steps at most, {threads}, {precision}",

@@ -1,33 +1,16 @@
-"""Estimate of the time a training still takes, from its own pace and from an earlier run.
+"""The time a training still takes, from its own pace and from the estimate it began with.
 
-A stage that counts (questions, steps) continues at its pace so far. Later stages take as long as in an
-earlier run of the same model, in proportion to the number of differences. Without either there is no
-estimate.
+A stage that counts (questions, steps) continues at its pace so far. Later stages take as long as was
+estimated; before there is an estimate, nothing is told of the whole run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from memory.i18n.translation import tr, trn
-from trainer.report.report import folders, read_report
 from trainer.stages import PER_TRIAL, STAGES
 from tui.training.state import TrainingState
-
-MAX_READ = 6
-"""Most reports read to find one of a run that reached the gate."""
-COUNTED = ("anchors", "beside", "train", "gate")
-"""Stages that take longer with more differences."""
-
-
-@dataclass(frozen=True, slots=True)
-class EarlierRun:
-    """Seconds of each stage (of one trial) of an earlier run, and its number of differences."""
-
-    seconds: Mapping[str, float]
-    differences: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,33 +21,17 @@ class Remaining:
     whole: float | None
 
 
-def find_earlier_run(runs: Path, state: TrainingState, folder: Path) -> EarlierRun | None:
-    """Return the times of the latest run of the same model before `folder`; None without one."""
-    for other in [found for found in folders(runs) if found.name < folder.name][:MAX_READ]:
-        report = read_report(other)
-        if report is None or report.model != state.model or not report.attempts:
-            continue
-        spent = dict(report.phases)
-        trials = len(report.attempts)
-        took = {
-            stage: sum(spent.get(phase, 0.0) for phase in phases)
-            / (trials if stage in PER_TRIAL else 1)
-            for stage, phases in STAGES.items()
-        }
-        return EarlierRun(took, len({fate.difference for fate in report.fates if fate.trained}))
-    return None
-
-
-def estimate(state: TrainingState, past: EarlierRun | None, elapsed: float) -> Remaining:
+def estimate(state: TrainingState, elapsed: float) -> Remaining:
     """Return the time left `elapsed` seconds after the run began."""
     span = state.current_stage
     if span is None:
         return Remaining(None, None)
     known: dict[str, float] = {}
-    if past is not None:
-        more = state.differences / past.differences if state.differences and past.differences else 1
+    if (told := state.estimate) is not None:
+        tries = max(1, told.tries)
         known = {
-            stage: took * (more if stage in COUNTED else 1) for stage, took in past.seconds.items()
+            stage: told.stages.get(stage, 0.0) / (tries if stage in PER_TRIAL else 1)
+            for stage in STAGES
         }
     stage_left: float | None = None
     if span.done and span.total:

@@ -17,7 +17,6 @@ from memory.journal.journal import Journal
 from memory.settings.paths import Home
 from trainer.night.run import EVENTS, find_active_run, follow
 from trainer.report.report import folders
-from tui.training.remaining_time import EarlierRun, find_earlier_run
 from tui.training.state import TrainingState, read_state
 
 POLL_SECONDS = 0.5
@@ -39,7 +38,6 @@ class RunView:
     folder: Path | None = None
     state: TrainingState = field(default_factory=TrainingState)
     alive: bool = False
-    past: EarlierRun | None = None
     texts: tuple[tuple[str, LessonText], ...] = ()
     """Pairs of a difference's id and its text."""
 
@@ -115,8 +113,6 @@ class RunFollower:
         for logged in follow(folder, leave=self._closed):
             before, state = view.state, view.state.after(logged)
             view = replace(view, state=state)
-            if state.model != before.model:
-                view = replace(view, past=find_earlier_run(self._home.runs, state, folder))
             if state.lessons != before.lessons:
                 view = replace(view, texts=self._texts(state))
             self.view = view

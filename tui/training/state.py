@@ -18,6 +18,7 @@ from memory.sentence import NOTHING, Sentence
 from trainer.events import (
     BatchHalved,
     Composing,
+    Estimated,
     Event,
     Judged,
     LessonsComposed,
@@ -76,7 +77,15 @@ class FirstRight:
 
 
 LogItem: TypeAlias = (
-    StageStarted | FirstRight | StepsPlanned | BatchHalved | Step | Trained | Judged | Reported
+    StageStarted
+    | FirstRight
+    | Estimated
+    | StepsPlanned
+    | BatchHalved
+    | Step
+    | Trained
+    | Judged
+    | Reported
 )
 
 
@@ -100,6 +109,8 @@ class TrainingState:
     """Most trials that are made; a practice makes all of them."""
     practice: bool = False
     differences: int = 0
+    estimate: Estimated | None = None
+    """How long the run was expected to take; None until it said so."""
     lessons: tuple[LessonState, ...] = ()
     spans: tuple[StageSpan, ...] = ()
     trials: tuple[TrialState, ...] = ()
@@ -146,6 +157,8 @@ class TrainingState:
                 )
             case Composing(differences=count):
                 return replace(state, differences=count).with_entry(StageStarted("compose", count))
+            case Estimated():
+                return replace(state, estimate=event).with_entry(event)
             case LessonsComposed():
                 return replace(state, lessons=tuple(LessonState(*size) for size in event.lessons))
             case Trained():

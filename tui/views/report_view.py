@@ -15,6 +15,7 @@ from textual.content import Content
 
 from memory.i18n.render import render
 from memory.i18n.translation import decimal, tr, trn
+from trainer.stages import by_stage, grouped
 from tui.terminal.sanitize import clean, one_line, padded
 
 if TYPE_CHECKING:
@@ -242,13 +243,40 @@ def _advice(report: Report, width: int, colours: Colours) -> Iterator[Content]:
 
 
 def _times(report: Report, width: int, colours: Colours) -> Iterator[Content]:
-    if report.phases:
-        took = ", ".join(
-            f"{tr(name)} {decimal(f'{spent:.1f}')}" for name, spent in report.phases if spent > 0.05
+    if not report.phases:
+        return
+    if report.estimated:
+        yield from _estimated(report, colours)
+        return
+    took = ", ".join(
+        f"{tr(name)} {decimal(f'{spent:.1f}')}" for name, spent in report.phases if spent > 0.05
+    )
+    seconds = decimal(f"{report.seconds:.1f}")
+    said = tr("{seconds} s in all: {parts}", seconds=seconds, parts=took)
+    yield from _wrapped(said, width, "", colours["muted"])
+
+
+def _estimated(report: Report, colours: Colours) -> Iterator[Content]:
+    """Yield a table of how long each part took, and how long it was expected to take."""
+    from tui.training.progress import clock
+
+    guessed, took = grouped(dict(report.estimated)), dict(grouped(by_stage(report.phases)))
+    rows = [(tr(name), expected, took[name]) for name, expected in guessed]
+    rows.append((tr("in all"), sum(dict(guessed).values()), report.seconds))
+    heads = (tr("estimated"), tr("took"))
+    wide = max(Content(name).cell_length for name, *_ in rows)
+    columns = [max(7, Content(head).cell_length) for head in heads]
+    yield _heading(tr("Time"), colours)
+    first = "  ".join(
+        " " * (column - Content(head).cell_length) + head
+        for head, column in zip(heads, columns, strict=True)
+    )
+    yield Content.styled(f"{' ' * (wide + 2)}  {first}", colours["muted"])
+    for name, *seconds in rows:
+        times = "  ".join(
+            clock(value).rjust(column) for value, column in zip(seconds, columns, strict=True)
         )
-        seconds = decimal(f"{report.seconds:.1f}")
-        said = tr("{seconds} s in all: {parts}", seconds=seconds, parts=took)
-        yield from _wrapped(said, width, "", colours["muted"])
+        yield Content(f"  {padded(name, wide)}  {times}")
 
 
 def _heading(text: str, colours: Colours) -> Content:

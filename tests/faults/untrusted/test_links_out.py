@@ -24,7 +24,8 @@ from tests.support.command_line import call
 from tests.support.values import make_difference
 from tests.trainer.adapters.test_publish import put
 from trainer.adapters.publish import prune
-from trainer.night.run import prune_runs, sweep_runs
+from trainer.night.resume import take_over
+from trainer.night.run import prune_runs
 
 WORDS = "What is a plugharness?"
 
@@ -133,8 +134,8 @@ def test_forgetting_still_reaches_the_runs_beside_a_link(home: Home, outside: Pa
 
 
 @pytest.mark.parametrize("link", [link_the_state, link_the_runs, link_a_run, link_a_try])
-def test_pruning_and_sweeping_runs_leaves_what_a_link_leads_to(
-    home: Home, outside: Path, link: Callable[[Home, Path], Path]
+def test_pruning_and_continuing_runs_leaves_what_a_link_leads_to(
+    home: Home, outside: Path, tmp_path: Path, link: Callable[[Home, Path], Path]
 ) -> None:
     link(home, outside)
     for number in range(40):
@@ -143,7 +144,8 @@ def test_pruning_and_sweeping_runs_leaves_what_a_link_leads_to(
         (home.runs / name / "report.json").unlink()  # cut off
     (outside / "report.json").unlink()
     before = {name for name in contents(outside) if "20261122T" not in name}
-    sweep_runs(home)
+    (tmp_path / "new run").mkdir()
+    take_over(home, tmp_path / "new run")
     prune_runs(home)
     assert before <= set(contents(outside))
     if link in (link_a_run, link_a_try):

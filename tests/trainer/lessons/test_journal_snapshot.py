@@ -28,7 +28,6 @@ from trainer.night import night
 from trainer.night.ledger import run_if_due
 from trainer.night.night import run_night
 from trainer.night.request import RunRequest
-from trainer.night.run import sweep_runs
 
 SECRET = ("What is a plugharness?", "A plugharness is a quorn.", "It is the vexillum of Grumm.")
 TALK = ("Tell me about Grumm.", "Grumm is a shalloon of the coast.")
@@ -250,14 +249,3 @@ def test_a_program_of_ones_own_does_not_publish_it_either(
     with pytest.raises(SupersededError):
         loop.publish(home, candidate, verdict)
     assert loop.current(home) is None
-
-
-def test_a_run_that_was_killed_leaves_nothing_that_was_trained_on(home: Home) -> None:
-    for name, ended in (("20260101T000000", False), ("20260102T000000", True)):
-        kept = home.runs / name / "try-1"
-        kept.mkdir(parents=True)
-        (kept / "samples.npz").write_bytes(b"tokens")
-        if ended:
-            (kept.parent / "report.json").write_text("{}")
-    sweep_runs(home)
-    assert [path.parent.name for path in home.runs.rglob("try-1")] == ["20260102T000000"]

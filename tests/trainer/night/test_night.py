@@ -44,8 +44,8 @@ def test_a_night_trains_publishes_and_reports(home: Home, tiny: Path) -> None:
     assert adapter.manifest.differences == (ids[0],)
     phases = list(dict.fromkeys(event.phase for event in events))
     assert [name for name in phases if name not in ("load", "trained")] == [
-        "start", "compose", "anchors", "beside", "train", "export", "probe", "gate", "publish",
-        "report",
+        "start", "compose", "calibrate", "estimate", "anchors", "beside", "train", "export", "probe",
+        "gate", "publish", "report",
     ]  # fmt: skip
     steps = [event for event in events if isinstance(event, Step)]
     assert [(event.step, event.steps) for event in steps] == [(1, 4), (2, 4), (3, 4), (4, 4)]

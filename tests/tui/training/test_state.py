@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from memory.sentence import NOTHING, Sentence
 from memory.settings.paths import Home
 from tests.support.values import difference, quick_settings
 from tests.trainer.night.test_run import mark
-from tests.tui.recorded import ASKED, BEGAN, EVENTS, judged
-from trainer.events import read_logged
+from tests.tui.recorded import ASKED, BEGAN, EVENTS
+from trainer.events import Estimated, read_logged
 from trainer.night.night import run_night
 from trainer.night.request import RunRequest
 from trainer.stages import STAGES
+from tui.training.estimate_text import estimate_text
 from tui.training.log_text import entry_text
-from tui.training.remaining_time import (
-    EarlierRun,
-    Remaining,
-    estimate,
-    find_earlier_run,
-    rough_time,
-)
+from tui.training.remaining_time import Remaining, estimate, rough_time
 from tui.training.state import (
     MAX_ENTRIES,
     FirstRight,
@@ -110,42 +107,36 @@ def test_the_log_says_each_of_its_entries_in_words(states: list[TrainingState]) 
     assert [entry.at for entry in states[-1].log] == sorted(entry.at for entry in states[-1].log)
 
 
-def test_what_is_left_comes_from_the_pace_and_from_an_earlier_run(
+def test_what_is_left_comes_from_the_pace_and_from_the_estimate(
     states: list[TrainingState],
 ) -> None:
     half = next(state for state in states if state.trials and state.trials[-1].step == 45)
     span = half.current_stage
     assert span is not None
     pace = (span.last - span.began) / 45
-    alone = estimate(half, None, half.at)
+    alone = estimate(replace(half, estimate=None), half.at)
     assert alone.stage == pytest.approx(45 * pace)
     assert alone.whole is None
-    later = estimate(half, None, half.at + 1)
+    later = estimate(half, half.at + 1)
     assert later.stage == pytest.approx(45 * pace - 1)
-    past = EarlierRun(dict.fromkeys(STAGES, 2.0), differences=6)
-    whole = estimate(half, past, half.at).whole
+    told = Estimated(18.0, 600.0, 1, True, dict.fromkeys(STAGES, 2.0), NOTHING)
+    whole = estimate(replace(half, estimate=told), half.at).whole
     assert whole == pytest.approx(45 * pace + 3 * 2.0)  # export, gate, publish
-    begun = estimate(states[0], past, 0.5)
-    assert begun.stage == 1.5
-    assert estimate(states[0], None, 0.5) == Remaining(None, None) == estimate(states[-1], past, 30)
+    twice = estimate(replace(half, estimate=replace(told, tries=2)), half.at).whole
+    assert twice == pytest.approx(45 * pace + 1.0 + 1.0 + 2.0)  # the first two are of both tries
+    assert estimate(states[-1], 30) == Remaining(None, None)
 
 
-def test_an_earlier_run_of_the_same_model_that_was_judged_is_taken(
-    home: Home, states: list[TrainingState]
-) -> None:
-    begun, now = states[5], home.runs / "20990101T000000"
-    assert find_earlier_run(home.runs, begun, now) is None
-    folder = judged(home, "20260101T000000")
-    past = find_earlier_run(home.runs, begun, now)
-    assert past is not None
-    assert past.differences == 6
-    twice = [span for span in states[-1].spans if span.stage == "train"]
-    took = sum((span.ended or 0) - span.began for span in twice) / 2
-    assert past.seconds["train"] == pytest.approx(took, abs=0.01)
-    judged(home, "20260102T000000", model="another.gguf")
-    judged(home, "20260103T000000", attempts=())  # one that broke off
-    assert find_earlier_run(home.runs, begun, now) == past
-    assert find_earlier_run(home.runs, begun, folder) is None  # never itself nor a later one
+def test_an_estimate_is_said_by_its_parts_and_with_what_is_left_out() -> None:
+    stages = {"compose": 2.0, "anchors": 90.0, "beside": 3.0, "train": 200.0, "gate": 30.0}
+    said = Sentence("half of it is left out")
+    event = Estimated(325.0, 600.0, 1, False, stages, said)
+    assert estimate_text(event) == (
+        "this takes about 5 minutes (base answers about 90 s, training about 3 minutes, "
+        "gate about 30 s); half of it is left out"
+    )
+    short = Estimated(4.0, 600.0, 1, False, {"train": 4.0}, NOTHING)
+    assert estimate_text(short) == "this takes a few seconds"
 
 
 def test_a_run_made_today_tells_its_lessons(home: Home, tiny: Path) -> None:
@@ -162,10 +153,9 @@ def test_a_run_made_today_tells_its_lessons(home: Home, tiny: Path) -> None:
     assert any(lesson.margin is not None for lesson in state.trials[0].lessons)
     assert state.differences == 2
     assert state.began == report.started
-    past = find_earlier_run(home.runs, state, home.runs / "20990101T000000")
-    assert past is not None
-    assert past.differences == 2
-    assert past.seconds["train"] > 0
+    assert state.estimate is not None
+    assert dict(report.estimated) == dict(state.estimate.stages)
+    assert state.estimate.seconds == pytest.approx(sum(state.estimate.stages.values()), abs=0.2)
 
 
 @pytest.mark.parametrize(
@@ -181,6 +171,7 @@ def test_a_run_made_today_tells_its_lessons(home: Home, tiny: Path) -> None:
         {"phase": "gate", "passed": "yes", "reproduced": [True]},
         {"phase": "start", "began": "yesterday", "pid": 1e300, "tries": -4},
         {"phase": "gate", "done": 2**70, "total": -1},
+        {"phase": "estimate", "stages": [1], "tries": "two", "limit": None},
         {"phase": "report"},
     ],
 )
@@ -193,7 +184,7 @@ def test_events_gone_wrong_are_passed_over(
         assert len(after.lessons) in (0, len(before.lessons))
         for entry in after.log:
             assert entry_text(entry, lambda one, _kind: one)
-        estimate(after, EarlierRun(dict.fromkeys(STAGES, 1.0), 6), 40.0)
+        estimate(after, 40.0)
 
 
 def test_long_curves_stay_small_and_keep_their_shape() -> None:

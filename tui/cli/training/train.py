@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from memory.errors import NothingToTrainError, TrainingError
-from trainer.events import Event, Step, Trained, TrialStarted, logged_to_json
+from trainer.events import Estimated, Event, Step, Trained, TrialStarted, logged_to_json
 from tui.cli.shared_options import as_json, model_option, open_home, print_json, step
 from tui.terminal.printing import echo
 from tui.terminal.signals import on_signals
+from tui.training.estimate_text import estimate_text
 from tui.training.progress import bar, count_in
 
 if TYPE_CHECKING:
@@ -31,7 +32,11 @@ class Progress:
         self._started = time.monotonic()
 
     def __call__(self, event: Event) -> None:
-        """Show one event of the run."""
+        """Show one event of the run; the estimate stays."""
+        if isinstance(event, Estimated):
+            step("")
+            said = estimate_text(event)
+            echo(f"{said[:1].upper()}{said[1:]}.", err=True)
         parts = [f"{time.monotonic() - self._started:5.1f} s", event.phase]
         if isinstance(event, TrialStarted):
             parts.append(f"run {event.attempt}, rate {event.rate:g}, seed {event.seed}")

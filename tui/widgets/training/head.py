@@ -152,7 +152,7 @@ def _at(view: RunView) -> str:
 def _left(view: RunView, elapsed: float) -> str:
     """Return the time left in words; "" if it is unknown."""
     state = view.state
-    known = estimate(state, view.past, elapsed)
+    known = estimate(state, elapsed)
     if known.whole is None:
         return ""
     said = tr("{time} left", time=rough_time(known.whole))

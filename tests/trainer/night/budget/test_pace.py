@@ -1,0 +1,85 @@
+"""What earlier runs measured is kept by model and machine, and scaled to how fast it is now."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from memory.settings.paths import Home
+from trainer.night.budget import pace as paces
+from trainer.night.budget.estimate import STEPS, completed, estimate
+from trainer.night.budget.pace import KEPT, Pace, keep_pace, read_pace
+from trainer.night.budget.work import Work
+
+MEASURED = Pace(
+    probe=0.1, answer=0.5, held=0.01, baseline=0.2, gate=0.25, load=4.0, samples=100.0, token=0.002,
+    export=2.0, publish=3.0, steps=0.4, step_tokens=500.0, tries=1.0,
+)  # fmt: skip
+WORK = Work(
+    uncached=100, prompts=300, baselines=40, gate=80, samples=100, steps=200, step_tokens=500.0
+)
+
+
+def test_each_model_and_machine_has_its_own(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep_pace(home, "a" * 64, MEASURED)
+    keep_pace(home, "b" * 64, replace(MEASURED, answer=7.0))
+    assert read_pace(home, "a" * 64) == MEASURED
+    assert read_pace(home, "b" * 64).answer == 7.0
+    assert read_pace(home, "c" * 64) == Pace()
+    monkeypatch.setattr(paces, "machine", lambda: "another|arm64|64")
+    assert read_pace(home, "a" * 64) == Pace()
+    assert not Pace().measured
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"x": 1}', "\0", '{"%s": {"gate": "fast"}}'])
+def test_a_damaged_file_costs_only_a_calibration(home: Home, text: str) -> None:
+    (home.state / paces.FILE).write_text(text.replace("%s", f"{'a' * 32}|{paces.machine()}"))
+    assert read_pace(home, "a" * 64) == Pace()
+    keep_pace(home, "a" * 64, MEASURED)
+    assert read_pace(home, "a" * 64) == MEASURED
+
+
+def test_the_file_does_not_grow_for_ever(home: Home) -> None:
+    for number in range(KEPT + 5):
+        keep_pace(home, f"{number:064}", MEASURED)
+    assert read_pace(home, f"{4:064}".ljust(64)) != Pace()
+    assert len(paces._read(home.state / paces.FILE)) <= KEPT
+
+
+def test_seconds_by_stage_are_work_times_pace() -> None:
+    found = estimate(WORK, MEASURED, spent=1.5)
+    assert found.stages == {
+        "compose": 1.5,
+        "anchors": pytest.approx(50.0 + 3.0),
+        "beside": pytest.approx(8.0),
+        "load": 4.0,
+        "train": pytest.approx(200 * 0.4 * 500 * 0.002),
+        "export": 2.0,
+        "gate": pytest.approx(20.0),
+        "publish": 3.0,
+    }
+    one, two = found.seconds_for(1), found.seconds_for(2)
+    assert two - one == pytest.approx(4.0 + 80.0 + 2.0 + 20.0)
+    assert found.testing == pytest.approx(26.0)
+
+
+def test_more_sequences_take_longer_to_prepare() -> None:
+    more = estimate(replace(WORK, samples=400), MEASURED, spent=0.0).stages["load"]
+    assert more > 4.0
+
+
+def test_a_busy_machine_makes_everything_slower_but_not_longer() -> None:
+    slow = completed(MEASURED, Pace(probe=0.2))
+    assert slow.gate == pytest.approx(0.5)
+    assert slow.token == pytest.approx(0.004)
+    assert (slow.steps, slow.step_tokens, slow.tries) == (0.4, 500.0, 1.0)
+    assert completed(MEASURED, Pace(probe=100.0)).gate == pytest.approx(1.0)  # a hiccup is no pace
+
+
+def test_what_was_never_measured_is_taken_from_what_was_timed() -> None:
+    first = completed(Pace(), Pace(probe=0.1, answer=2.0, token=0.003, load=1.0))
+    assert first.steps == STEPS
+    assert 0 < first.gate < 2.0
+    assert 0 < first.baseline < 2.0
+    assert first.tries == 1

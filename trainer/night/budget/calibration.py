@@ -1,0 +1,109 @@
+"""Time a few tokens and one training step on this machine, as it is busy now.
+
+Both use what the night uses: the engine that asks the base, and the training process.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from memory.errors import CutOffError, TrainingError
+from trainer.events import BatchHalved, Event, StepsPlanned, Trained
+from trainer.fit.base_model import count_layers
+from trainer.fit.hyperparameters import Overrides, recipe_of
+from trainer.fit.job import ANCHOR, Job, Sample, write_job
+
+if TYPE_CHECKING:
+    from agent.llama.engine import Engine
+    from memory.settings.settings import Settings
+    from trainer.launch.launch import Launcher
+
+TEXT = (
+    "Every evening the keeper of the lighthouse wrote down the weather, the ships that had passed "
+    "and what the sea had left on the stones, so that nothing of the day would be lost."
+)
+PROMPT, DECODED = 12, 16
+"""Tokens evaluated first, and tokens decoded one by one."""
+STEPS = 2
+SAMPLES = 4
+"""Training steps that are timed, and sequences of each kind that they are taken on."""
+
+
+def time_decoding(engine: Engine) -> float:
+    """Return the seconds in which the engine decodes DECODED tokens one by one."""
+    tokens = engine.tokenize(TEXT)
+    while len(tokens) <= PROMPT + DECODED:
+        tokens += tokens
+    list(engine.log_probabilities(tokens[: PROMPT + 1], PROMPT))
+    began = time.perf_counter()
+    for size in range(PROMPT + 1, PROMPT + 1 + DECODED):
+        list(engine.log_probabilities(tokens[: size + 1], size))
+    return time.perf_counter() - began
+
+
+@dataclass(frozen=True, slots=True)
+class TimedStep:
+    """Seconds to prepare a training on `samples` sequences, and seconds to train on a token."""
+
+    load: float
+    samples: int
+    token: float
+
+
+def time_training(
+    launcher: Launcher,
+    folder: Path,
+    base: Path,
+    settings: Settings,
+    samples: Sequence[Sample],
+    on_event: Callable[[Event], None],
+) -> TimedStep | None:
+    """Train for STEPS steps on some of `samples` in `folder`, which is removed afterwards.
+
+    Return None if that fails: the training itself will say why. `on_event` receives what the person
+    should know, and may raise to end it.
+
+    Raises:
+        CutOffError: the training process was killed.
+    """
+    some = _some(samples)
+    layers = count_layers(base)
+    folder.mkdir(parents=True, exist_ok=True)
+    began, load = time.perf_counter(), 0.0
+    try:
+        recipe = recipe_of(settings.training, layers, Overrides(steps=STEPS))
+        write_job(folder, Job(base.resolve(), folder / "adapter", recipe, some))
+        for event in launcher.fit(folder):
+            on_event(event)
+            if isinstance(event, StepsPlanned):
+                load = time.perf_counter() - began
+            elif isinstance(event, Trained) and event.tokens:
+                return TimedStep(load, len(some), event.step_seconds * event.steps / event.tokens)
+    except CutOffError:
+        raise
+    except TrainingError:
+        return None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return None
+
+
+def warned(event: Event) -> bool:
+    """Whether an event of the timed training concerns the person."""
+    return isinstance(event, BatchHalved)
+
+
+def _some(samples: Sequence[Sample]) -> tuple[Sample, ...]:
+    """Return SAMPLES lesson samples and as many anchors, short and long ones."""
+    made: list[Sample] = []
+    for anchor in (False, True):
+        group = [sample for sample in samples if (sample.lesson == ANCHOR) is anchor]
+        group.sort(key=lambda sample: len(sample.tokens) + len(sample.rejected))
+        step = max(1, len(group) // SAMPLES)
+        made += group[step // 2 :: step][:SAMPLES]
+    return tuple(made)

@@ -1,0 +1,86 @@
+"""From the work of a night and the pace of a machine to seconds by stage. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from trainer.fit.lr_schedule import ANCHORS_A_STEP, LESSONS_A_STEP
+from trainer.night.budget.pace import Pace
+from trainer.night.budget.work import Work
+from trainer.stages import PER_TRIAL
+
+STEPS = 0.5
+"""Share of the planned steps after which most trainings have learnt, where none was measured."""
+AS_ANSWERS: Mapping[str, float] = {"baseline": 0.8, "gate": 0.8}
+"""Seconds of a prompt of the baselines and of the gate, as shares of those of an answer of the base,
+where they were not measured (*measured* on the starter and on SmolLM2-135M)."""
+FORWARD = 1 / 3
+"""What a forward pass costs, as a share of a training step on the same tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Seconds by stage, one trial of each; `seconds_for` adds up several."""
+
+    stages: Mapping[str, float]
+
+    def by_stage(self, tries: int) -> dict[str, float]:
+        """Return the seconds of each stage with this many trials."""
+        return {
+            stage: seconds * (tries if stage in PER_TRIAL else 1)
+            for stage, seconds in self.stages.items()
+        }
+
+    def seconds_for(self, tries: int) -> float:
+        """Return the seconds in all with this many trials."""
+        return sum(self.by_stage(tries).values())
+
+    @property
+    def testing(self) -> float:
+        """Seconds of one trial besides its training: loading, export and the gate."""
+        return sum(self.stages[stage] for stage in PER_TRIAL if stage != "train")
+
+
+def estimate(work: Work, pace: Pace, spent: float) -> Estimate:
+    """Return the estimate; `spent` seconds of composing have passed already."""
+    step = pace.token * work.step_tokens
+    # Before its first step, a training passes over every sequence once.
+    sequence = work.step_tokens / (LESSONS_A_STEP + ANCHORS_A_STEP)
+    more = max(0.0, work.samples - pace.samples) if pace.samples else 0.0
+    load = pace.load + more * FORWARD * pace.token * sequence
+    return Estimate(
+        {
+            "compose": spent,
+            "anchors": work.uncached * pace.answer + work.prompts * pace.held,
+            "beside": work.baselines * pace.baseline,
+            "load": load,
+            "train": step * work.steps * pace.steps,
+            "export": pace.export,
+            "gate": work.gate * pace.gate,
+            "publish": pace.publish,
+        }
+    )
+
+
+def completed(known: Pace, now: Pace) -> Pace:
+    """Return a pace without gaps: what earlier runs measured, at the speed of the machine now.
+
+    `now` was calibrated just before and may have gaps, too. What was decoded for both tells how fast
+    the machine is now; twice as slow as before, everything takes twice as long.
+    """
+    speed = 1.0
+    if known.probe and now.probe:
+        speed = min(4.0, max(0.25, now.probe / known.probe))
+    values = {
+        name: getattr(now, name) or getattr(known, name) * (1 if name in _NO_TIMES else speed)
+        for name in Pace.__dataclass_fields__
+    }
+    made = Pace(**values)
+    for name, share in AS_ANSWERS.items():
+        if not getattr(made, name):
+            made = replace(made, **{name: share * made.answer})
+    return replace(made, steps=made.steps or STEPS, tries=made.tries or 1.0)
+
+
+_NO_TIMES = ("probe", "samples", "steps", "step_tokens", "tries")

@@ -1,0 +1,86 @@
+"""How much a night has to do, before any of it is done. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainer.evaluate.baselines import prompts_beside
+from trainer.evaluate.lesson_answers import prompts_of
+from trainer.fit.base_model import count_layers
+from trainer.fit.hyperparameters import recipe_of
+from trainer.fit.lr_schedule import step_size, steps_for
+from trainer.lessons.lessons import samples_of
+
+if TYPE_CHECKING:
+    from memory.settings.settings import Settings
+    from trainer.lessons.lessons import CurriculumPlan
+
+AGAIN, IN_CONTEXT = 0.5, 2.0
+"""Share of the prompts that are asked again in a context, and what one costs there, as a multiple."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a night does. `uncached` of `prompts` must still be asked of the base.
+
+    A prompt in a context counts IN_CONTEXT times in `uncached`. `baselines` and `gate` are prompts,
+    `samples` the sequences of a training of `steps` steps at most, with `step_tokens` tokens each.
+    """
+
+    uncached: float
+    prompts: int
+    baselines: int
+    gate: int
+    samples: int
+    steps: int
+    step_tokens: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What of a night's work does not depend on which prompts are chosen."""
+
+    baselines: int
+    lessons_tested: int
+    lesson_samples: int
+    steps: int
+    step_tokens: float
+
+    @classmethod
+    def of(cls, plan: CurriculumPlan, base: Path, settings: Settings, *, current: bool) -> Sizes:
+        """Return the sizes for a plan on the model file `base`."""
+        samples = samples_of(plan.lessons, ())
+        layers = count_layers(base)
+        recipe = recipe_of(settings.training, layers)
+        mine, held = step_size(samples)
+        tokens = sum(len(x.tokens) + len(x.rejected) for x in samples) / max(1, len(samples))
+        tested = prompts_of(plan.lessons)
+        # Each lesson is also asked in the thread of its mark and among others.
+        placed = 2 * sum(x.kind != "naming" and not x.in_talk for x in plan.lessons)
+        return cls(
+            baselines=prompts_beside(plan.lessons, current=current),
+            lessons_tested=tested + placed,
+            lesson_samples=len(samples),
+            steps=steps_for(recipe, samples),
+            step_tokens=tokens * (mine + held),
+        )
+
+    def work(self, plan: CurriculumPlan, known: Callable[[str], bool]) -> Work:
+        """Return the work of a plan."""
+        held = plan.held
+        every = [text for group in held.groups for text in group]
+        fresh = sum(not known(text) for text in every)
+        measured = len(held.near_measured) + len(held.measured)
+        trained = len(held.near_trained) + len(held.trained)
+        return Work(
+            uncached=fresh * (1 + AGAIN * IN_CONTEXT),
+            prompts=round(len(every) * (1 + AGAIN)),
+            baselines=self.baselines,
+            gate=self.lessons_tested + round(measured * (1 + AGAIN)),
+            samples=self.lesson_samples + round(trained * (1 + AGAIN)),
+            steps=self.steps,
+            step_tokens=self.step_tokens,
+        )

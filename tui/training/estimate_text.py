@@ -1,0 +1,25 @@
+"""The estimate of a run in words."""
+
+from __future__ import annotations
+
+from memory.i18n.render import render
+from memory.i18n.translation import tr
+from trainer.events import Estimated
+from trainer.stages import grouped
+from tui.training.remaining_time import rough_time
+
+SHOWN = 8.0
+"""Seconds from which a part of the run is named."""
+
+
+def estimate_text(event: Estimated) -> str:
+    """Return what a run says before it starts: how long it takes, by phase, and what it leaves out."""
+    parts = [
+        f"{tr(name)} {rough_time(seconds)}"
+        for name, seconds in grouped(event.stages)
+        if seconds >= SHOWN
+    ]
+    said = tr("this takes {time}", time=rough_time(event.seconds))
+    if len(parts) > 1:
+        said = f"{said} ({', '.join(parts)})"
+    return f"{said}; {render(event.left_out)}" if event.left_out else said
