@@ -1,0 +1,25 @@
+"""What a scope gate would give follows from what base and adapter got wrong, and from the text."""
+
+from __future__ import annotations
+
+from benchmarks.real_marks import real_marks, unrelated
+from benchmarks.scope import gated, relevance
+
+
+def test_a_marked_question_is_relevant_to_itself_and_unrelated_ones_hardly_are() -> None:
+    marks = real_marks(10)
+    with relevance(marks) as score:
+        assert all(score(mark.asked) == 1 for mark in marks)
+        assert sum(score(text) >= 0.4 for text in unrelated()) == 0
+
+
+def test_what_is_not_served_is_answered_as_the_base_does() -> None:
+    [mark] = real_marks(1)
+    asked, wording, near = mark.asked, mark.again[0], mark.near[0]
+    base = {("efficacy", asked): True, **{("rephrasings", text): True for text in mark.again}}
+    ours = {("rephrasings", wording): True, ("near", near): True, ("near", mark.near[1]): False}
+    whole = gated([mark], base, ours, lambda text: True, dev=False)
+    assert whole["efficacy"] == 1
+    assert round(whole["rephrasings"], 2) == round(whole["near"], 2) == 0.67
+    gate = gated([mark], base, ours, lambda text: text == asked, dev=False)
+    assert gate == {"efficacy": 1, "rephrasings": 0, "near": 1, "unrelated": 1}
