@@ -9,6 +9,7 @@ import ctypes
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -204,11 +205,20 @@ class Vocabulary:
         """Whether the token closes a turn."""
         return bool(self._llama.llama_vocab_is_eog(self.handle, token))
 
-    @property
+    @cached_property
     def end_of_turn(self) -> int:
-        """The token that closes a turn."""
-        eot = int(self._llama.llama_vocab_eot(self.handle))
-        return eot if eot >= 0 else int(self._llama.llama_vocab_eos(self.handle))
+        """The token with which the chat template closes a turn.
+
+        A file may declare another one too (SmolLM2: <|endoftext|>), which the model never says there.
+        """
+        declared = (
+            int(self._llama.llama_vocab_eot(self.handle)),
+            int(self._llama.llama_vocab_eos(self.handle)),
+        )
+        template = read_metadata(self._model).get("tokenizer.chat_template", "")
+        known = [token for token in declared if token >= 0]
+        written = [token for token in known if self.text_of(token) in template]
+        return (written or known or [-1])[0]
 
 
 def on_card(info: ModelInfo, gpu_layers: int) -> int:

@@ -14,9 +14,12 @@ import pytest
 
 from agent.adapters import read_adapter, read_pointer
 from agent.llama.engine import Engine
+from agent.llama.sampling import Sampling
+from agent.prompt.prompt import compose
 from benchmarks.real_marks import differences, model_path, real_marks
 from benchmarks.real_measuring import marked_reply
 from benchmarks.real_night import write_differences
+from memory.difference import Message
 from memory.journal.journal import Journal
 from memory.settings.paths import Home
 from memory.settings.settings import read_settings
@@ -76,3 +79,16 @@ def test_a_short_night_on_real_weights_ends_in_an_adapter_or_in_an_honest_refusa
         for mark, item in zip(marks, made, strict=True):
             if item.id in adapter.manifest.holds:
                 assert same(marked_reply(engine, mark.asked), mark.sounds)
+
+
+def test_a_turn_ends_with_the_token_that_the_template_writes(smollm2: Path) -> None:
+    with Engine.open(smollm2) as engine:
+        (closing,) = engine.tokenize("<|im_end|>", special=True)
+        assert engine.end_of_turn == closing
+        reply = engine.generate(
+            compose(engine, [Message("user", "What is the capital of Peru?")]).tokens,
+            Sampling(max_tokens=32),
+        ).run()
+        assert reply.reason == "end"
+        rows = engine.log_probabilities([*reply.prompt, *reply.tokens, 0], len(reply.prompt))
+        assert [int(row.argmax()) for row in rows] == [*reply.tokens, closing]
