@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -43,6 +43,7 @@ LONGEST_REPLY = 512
 TOKENS_PER_DIFFERENCE = 512
 """Tokens of context needed for each recalled difference."""
 
+_ANCHOR = "\n"
 _THOUGHT_TAG = re.compile(r"(?<=<)(?=/?think>)")
 
 # While the template is rendered, a message is its number between these private-use characters.
@@ -79,6 +80,8 @@ class _Said:
     role: str
     text: str
     tokens: tuple[int, ...]
+    within: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Tokens within a text, by the spaces before it, for a vocabulary that `begins_with_space`."""
 
     @classmethod
     def of(cls, engine: Engine, message: Message) -> _Said:
@@ -151,13 +154,31 @@ def longest_reply(engine: Engine) -> int:
     return min(LONGEST_REPLY, engine.info.context // 2)
 
 
-def content_tokens(engine: Engine, text: str) -> list[int]:
+def content_tokens(engine: Engine, text: str, *, begins: bool = True) -> list[int]:
     """Return the tokens of message text, without control tokens or thought tags.
 
     In Qwen's vocabulary thought tags are ordinary tokens. A stored `<think>` must not open a thought,
-    so it is tokenised in two parts.
+    so it is tokenised in two parts. `begins` is false for text that follows other text directly.
     """
-    return [token for part in _THOUGHT_TAG.split(text) for token in engine.tokenize(part)]
+    first, *rest = _THOUGHT_TAG.split(text)
+    spaced = bool(rest) and _begins_with_space(engine)
+    return [
+        *_tokens(engine, first, begins=begins),
+        *(token for part in rest for token in _tokens(engine, part, begins=not spaced)),
+    ]
+
+
+def _begins_with_space(engine: Engine) -> bool:
+    """Whether the vocabulary puts a space before each text, as SentencePiece does by default."""
+    return len(engine.tokenize(_ANCHOR)) == 2
+
+
+def _tokens(engine: Engine, text: str, *, special: bool = False, begins: bool = True) -> list[int]:
+    """Return the tokens of `text`; unless it `begins` a text, without the space that would be added."""
+    if begins:
+        return engine.tokenize(text, special=special)
+    # A line feed is a token of its own that never joins what follows it.
+    return engine.tokenize(_ANCHOR + text, special=special)[2:]
 
 
 def tail(template: ChatTemplate, *, thinking: bool) -> str:
@@ -192,15 +213,31 @@ def _encode(engine: Engine, said: Sequence[_Said], thinking: bool) -> Prompt:
     text: list[str] = []
     last = range(0)
     roles = tuple(message.role for message in said)
+    spaced = _begins_with_space(engine)
+    spaces = ""
     for part in _parts(engine.info.template, roles, thinking):
+        # Whether the part begins a text for the vocabulary: at the start and after a control token.
+        begins = not spaced or not tokens or engine.size_of(tokens[-1]) == 0
         if part.content:
             message = said[int(part.text)]
             text.append(message.text)
-            last = range(len(tokens), len(tokens) + len(message.tokens))
-            tokens += message.tokens
+            if begins and not spaces:
+                made = message.tokens
+            else:
+                known = f"{begins}{spaces}"
+                if known not in message.within:
+                    found = content_tokens(engine, spaces + message.text, begins=begins)
+                    message.within[known] = tuple(found)
+                made = message.within[known]
+            last = range(len(tokens), len(tokens) + len(made))
+            tokens += made
+            spaces = ""
         else:
             text.append(part.text)
-            tokens += engine.tokenize(part.text, special=True)
+            bare = part.text.rstrip(" ") if spaced else part.text
+            spaces = part.text[len(bare) :]
+            tokens += _tokens(engine, bare, special=True, begins=begins) if bare else []
+    tokens += _tokens(engine, spaces, special=True, begins=False) if spaces else []
     thinks = bool(text) and not part.content and _opens_thought(part.text)
     return Prompt(tuple(tokens), "".join(text), asked=last, thinks=thinks)
 
@@ -228,15 +265,45 @@ def _parts(template: ChatTemplate, roles: tuple[str, ...], thinking: bool) -> tu
 def _parts_on(
     _day: date, template: ChatTemplate, roles: tuple[str, ...], thinking: bool
 ) -> tuple[_Part, ...]:
-    """Render the template with a numbered placeholder per message and split it at those."""
-    marked = [{"role": role, "content": f"{_OPEN}{at}{_CLOSE}"} for at, role in enumerate(roles)]
+    """Render the template and split it at the messages.
+
+    A template that has no place for a system prompt (Gemma 2, the first Mistral) gets it at the start
+    of the first message, as their makers advise.
+    """
     written = template if template.text else replace(template, text=CHATML)
-    rendered = render(written, marked, thinking=thinking)
+    try:
+        return _split(written, roles, 0, thinking)
+    except ModelError:
+        if roles[:2] != ("system", "user"):
+            raise
+        try:
+            parts = _split(written, roles[1:], 1, thinking)
+        except ModelError:
+            parts = ()
+        if not parts:
+            raise
+    first = next(at for at, part in enumerate(parts) if part.content)
+    system = (_Part("0", content=True), _Part("\n\n", content=False))
+    return (*parts[:first], *system, *parts[first:])
+
+
+def _split(
+    template: ChatTemplate, roles: tuple[str, ...], start: int, thinking: bool
+) -> tuple[_Part, ...]:
+    """Render the template with a placeholder per message, numbered from `start`; split it at those."""
+    numbers = range(start, start + len(roles))
+    marked = [
+        {"role": role, "content": f"{_OPEN}{at}{_CLOSE}"}
+        for at, role in zip(numbers, roles, strict=True)
+    ]
+    rendered = render(template, marked, thinking=thinking)
     *placed, rest = _MARK.split(rendered)  # text, number, text, number, …, text
     texts, seen = placed[::2], [int(number) for number in placed[1::2]]
     if _opens_thought(rest) and not thinking:
         rest += CLOSING
-    if seen != list(range(len(roles))):
+    # Mistral's templates have the system prompt in the last message, before its text.
+    moved = [*numbers[1:-1], 0, numbers[-1]] if roles[0] == "system" else None
+    if seen not in (list(numbers), moved):
         raise ModelError(
             "the model's chat template does not place every message once and in order; "
             "choose another GGUF"

@@ -8,7 +8,7 @@ torch computes from the same one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,10 @@ from tests.support.gguf_files import CONTROL, byte_tokens
 
 @dataclass(frozen=True, slots=True)
 class Like:
-    """The dimensions of a published model, at a small depth; `keys` are further header values."""
+    """The dimensions of a published model, at a small depth; `keys` are further header values.
+
+    With `pieces` the vocabulary is SentencePiece's with these pieces, else single bytes.
+    """
 
     architecture: str
     width: int
@@ -33,6 +36,7 @@ class Like:
     theta: float = 1e6
     tied: bool = True
     keys: Mapping[str, Any] = field(default_factory=dict)
+    pieces: tuple[str, ...] = ()
 
 
 MODELS = {
@@ -178,8 +182,6 @@ def write_like(
 
 def _write_header(writer: gguf.GGUFWriter, like: Like, context: int, template: str) -> int:
     """Write everything but the tensors; return the size of the vocabulary."""
-    tokens = [*byte_tokens(), *CONTROL]
-    tokens += [f"[{number}]" for number in range(-len(tokens) % 32)]
     writer.add_name(f"random-{like.architecture}")
     writer.add_context_length(context)
     writer.add_embedding_length(like.width)
@@ -203,6 +205,12 @@ def _write_header(writer: gguf.GGUFWriter, like: Like, context: int, template: s
             writer.add_float32(name, value)
         else:
             writer.add_uint32(name, value)
+    if template:
+        writer.add_chat_template(template)
+    if like.pieces:
+        return _write_pieces(writer, like.pieces)
+    tokens = [*byte_tokens(), *CONTROL]
+    tokens += [f"[{number}]" for number in range(-len(tokens) % 32)]
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("qwen2")
     writer.add_token_list(tokens)
@@ -211,6 +219,24 @@ def _write_header(writer: gguf.GGUFWriter, like: Like, context: int, template: s
     writer.add_token_merges(["t h"])  # llama.cpp wants the list; "th" itself is no token
     writer.add_eos_token_id(tokens.index("<|im_end|>"))
     writer.add_pad_token_id(tokens.index("<|endoftext|>"))
-    if template:
-        writer.add_chat_template(template)
+    return len(tokens)
+
+
+def _write_pieces(writer: gguf.GGUFWriter, pieces: Sequence[str]) -> int:
+    """Write a SentencePiece vocabulary: control tokens, single bytes, letters and `pieces`."""
+    kinds = gguf.TokenType
+    letters = [chr(code) for code in range(33, 127)]
+    tokens = [
+        ("<unk>", kinds.UNKNOWN),
+        *((name, kinds.CONTROL) for name in ("<s>", "</s>", "[INST]", "[/INST]")),
+        *((f"<0x{byte:02X}>", kinds.BYTE) for byte in range(256)),
+        *((piece, kinds.NORMAL) for piece in ("▁", *letters, *pieces)),
+    ]
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list([text for text, _ in tokens])
+    # The longer a piece, the sooner it is joined.
+    writer.add_token_scores([float(len(text)) for text, _ in tokens])
+    writer.add_token_types([kind for _, kind in tokens])
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
     return len(tokens)
