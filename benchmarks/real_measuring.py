@@ -207,6 +207,11 @@ class Measuring:
         """Note whether the answer to `text` is the base's; the adapter is off for a moment."""
         engine, found, base = self.engine, self.found, self.base(text)
         block = self.served.block(text)
+        if not block and self.served.adapter is None and self.served.block is not no_recall:
+            found.tokens += len(base.tokens) if column == "unrelated" else 0
+            for name, flag in (("", True), (" strict", True), (" carried", False)):
+                found.note(f"{column}{name}", flag)
+            return  # the base alone answers
         plain = _prompt(engine, text, "", LONGEST)
         prompt = _prompt(engine, text, block, LONGEST) if block else plain
         ours = np.stack(list(engine.log_probabilities([*prompt, *base.tokens], len(prompt))))
