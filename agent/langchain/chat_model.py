@@ -239,7 +239,9 @@ class DiscernChatModel(BaseChatModel):
             thinking=thinking,
             room=reply_room(self.engine, drawing),
         )
-        generation = self.engine.generate(prompt.tokens, drawing, prompt.asked[:MOST_MEASURED])
+        generation = self.engine.generate(
+            prompt.tokens, drawing, prompt.asked[:MOST_MEASURED], prompt.settled
+        )
         if self.on_generation:
             self.on_generation(generation)
         reader = ReplyReader(thinking=prompt.thinks, calls=bool(tools))

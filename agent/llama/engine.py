@@ -5,8 +5,8 @@ in at a time. `Generation.cancel` may be called from another thread at any momen
 disk. Opening a file that cannot be served raises ModelError.
 
 The prefix shared with the previous call is not evaluated again: llama.cpp's KV cache is cut back to
-the first token that differs. Changing the adapter empties the cache, because its keys and values were
-computed under the previous adapter.
+the first token that differs, or to a saved state (`agent/llama/snapshots.py`). Changing the adapter
+empties the cache, because its keys and values were computed under the previous adapter.
 """
 
 from __future__ import annotations
@@ -236,12 +236,17 @@ class Engine:
     # --- generating --------------------------------------------------------------------------
 
     def generate(
-        self, prompt: Sequence[int], sampling: Sampling, measured: range = range(0)
+        self,
+        prompt: Sequence[int],
+        sampling: Sampling,
+        measured: range = range(0),
+        settled: int = 0,
     ) -> Generation:
         """Return the reply to `prompt` as a Generation; nothing is computed until it is iterated.
 
         `measured` (indices into `prompt`, not its first) are tokens whose surprisal is measured while
-        the prompt is evaluated; they are evaluated again even if they are cached.
+        the prompt is evaluated; they are evaluated again even if they are cached. The first `settled`
+        tokens of the prompt are expected to begin the next one as well.
 
         Raises:
             ModelError: the prompt leaves no room for a reply.
@@ -251,7 +256,7 @@ class Engine:
         self._require_room(len(prompt) + 1)
         if measured and not 1 <= measured.start < measured.stop <= len(prompt):
             raise ValueError(f"{measured} does not lie within the prompt after its first token")
-        return Generation(self._generate, prompt, sampling, measured)
+        return Generation(self._generate, prompt, sampling, measured, settled)
 
     def _require_room(self, count: int) -> None:
         if count > self.info.context:
@@ -289,6 +294,7 @@ class Engine:
         # The token before a measured one must be evaluated: its logits give the probability.
         at_most = min(len(prompt), measured.start or len(prompt)) - 1
         generation.reused = kept = llama.keep_prefix(prompt, at_most)
+        llama.snapshots.want(min(generation.settled, at_most))
         most = min(generation.sampling.max_tokens, self.info.context - len(prompt))
         todo: Sequence[int] = prompt[kept:]
         wanted = range(measured.start - 1 - kept, measured.stop - 1 - kept)

@@ -38,11 +38,13 @@ class Generation:
         prompt: Sequence[int],
         sampling: Sampling,
         measured: range,
+        settled: int = 0,
     ) -> None:
         """`draw` generates the pieces and fills the attributes."""
         self.prompt = tuple(prompt)
         self.sampling = sampling
         self.measured = measured
+        self.settled = settled
         self.prompt_surprisal: list[float] = []
         self.tokens: list[int] = []
         self.surprisal: list[float] = []

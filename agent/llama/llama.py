@@ -30,6 +30,7 @@ from agent.llama.llama_file import (
     threads_for,
 )
 from agent.llama.sampling import Sampling, sampler_chain
+from agent.llama.snapshots import Snapshots
 from memory.errors import AdapterError, ModelError
 
 DEFAULT_CONTEXT = 8192
@@ -101,6 +102,7 @@ class Llama:
             )
         self._batch_size = int(params.n_batch)
         self._batch = llama.llama_batch_init(self._batch_size, 0, 1)
+        self.snapshots = Snapshots(self._model, self._context)
 
     def _describe(self, path: Path, metadata: dict[str, str], trained: int) -> ModelInfo:
         llama = self._llama
@@ -136,15 +138,21 @@ class Llama:
         """Empty the cache."""
         self._llama.llama_memory_clear(self._llama.llama_get_memory(self._context), True)
         self.cached = []
+        self.snapshots.clear()
 
-    def cut(self, length: int) -> bool:
-        """Keep the first `length` tokens of the cache; return False if it had to be emptied."""
+    def cut(self, length: int) -> int:
+        """Keep the first `length` tokens of the cache, or fewer where it cannot be cut there.
+
+        Returns how many were kept.
+        """
         memory = self._llama.llama_get_memory(self._context)
         if not self._llama.llama_memory_seq_rm(memory, 0, length, -1):
-            self.forget()
-            return False
+            length = self.snapshots.restore(length)
+            if not length or not self._llama.llama_memory_seq_rm(memory, 0, length, -1):
+                self.forget()
+                return 0
         del self.cached[length:]
-        return True
+        return length
 
     def cache_state(self) -> bytes | None:
         """Return the keys and values of the cache as llama.cpp serialises them; None if it cannot."""
@@ -169,9 +177,7 @@ class Llama:
             if known != wanted:
                 break
             shared += 1
-        if shared < len(self.cached) and not self.cut(shared):
-            return 0
-        return shared
+        return self.cut(shared) if shared < len(self.cached) else shared
 
     def decode(
         self, tokens: Sequence[int], first_output: int, measured: range = range(0)
@@ -200,6 +206,7 @@ class Llama:
                     status=status,
                 )
             self.cached.extend(part)
+            self.snapshots.save(self.cached)
             for index in outputs:
                 row = self._llama.llama_get_logits_ith(self._context, index)
                 yield np.ctypeslib.as_array(row, shape=(self.info.vocabulary,))
@@ -213,7 +220,8 @@ class Llama:
         position = len(self.cached)
         outputs: list[int] = []
         count = 0
-        for token in tokens[start : start + self._batch_size]:
+        size = min(self._batch_size, self.snapshots.next_stop(position) or self._batch_size)
+        for token in tokens[start : start + size]:
             wanted = start + count >= first_output or start + count in measured
             if wanted and len(outputs) == OUTPUTS:
                 break

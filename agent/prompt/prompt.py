@@ -57,13 +57,15 @@ class Prompt:
 
     `text` is the prompt for display, with control tokens spelled out. `dropped` counts the earliest
     messages, which did not fit. `asked` are the indices of the last message's tokens, without the
-    recalled block before it. `thinks` means that the prompt ends inside a thought.
+    recalled block before it. `settled` is the number of tokens that the next prompt of the conversation
+    begins with as well. `thinks` means that the prompt ends inside a thought.
     """
 
     tokens: tuple[int, ...]
     text: str
     dropped: int = 0
     asked: range = range(0)
+    settled: int = 0
     thinks: bool = False
 
 
@@ -141,7 +143,13 @@ def compose(
             context=engine.info.context,
             room=room,
         )
-    return replace(prompt, dropped=cuts[at], asked=_tail(engine, prompt, own))
+    return replace(
+        prompt,
+        dropped=cuts[at],
+        asked=_tail(engine, prompt, own),
+        # The token before the message is evaluated again with it, for the probability of its first.
+        settled=max(0, prompt.asked.start - 1),
+    )
 
 
 def reply_tokens(engine: Engine, reply: str) -> tuple[int, ...]:
