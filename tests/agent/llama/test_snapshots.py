@@ -59,7 +59,8 @@ def test_what_is_computed_after_going_back_is_what_a_new_context_computes(served
     served.generate(served.tokenize("Something else"), GREEDY).run()
     fresh = np.stack(list(served.log_probabilities(prompt.tokens, len(prompt.tokens) - 4)))
     assert reused > 200
-    assert np.allclose(rows, fresh, atol=1e-3)
+    # As much as another split into batches changes.
+    assert float((np.exp(fresh) * (fresh - rows)).sum(-1).mean()) < 1e-5
 
 
 def test_another_adapter_starts_from_nothing(served: Engine, tmp_path: Path) -> None:
