@@ -207,7 +207,8 @@ def train(
     recipe = recipe_of(settings.training, count_layers(lessons.model), overrides)
     folder.mkdir(parents=True, exist_ok=True)
     output = folder / "adapter"
-    write_job(folder, Job(lessons.model.resolve(), output, recipe, lessons.curriculum.samples()))
+    samples = lessons.curriculum.samples(overrides.near if overrides else 1.0)
+    write_job(folder, Job(lessons.model.resolve(), output, recipe, samples))
     for event in launcher.fit(folder):
         on_event(event)
     validate_candidate.check(output)
@@ -217,6 +218,8 @@ def train(
         **settings.training.model_dump(),
         "learning_rate": settings.training.learning_rates[0] if rate is None else rate,
         "seed": recipe.seed,
+        "anchor_weight": recipe.anchor_weight,
+        "hidden_weight": recipe.hidden_weight,
     }
     return Candidate(output, lessons, used)
 

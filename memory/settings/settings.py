@@ -139,6 +139,7 @@ class GateSettings(_Section):
     sound: Share
     endless: Annotated[int, Field(ge=0)]
     spread: Annotated[int, Field(ge=0)]
+    harmed: Annotated[int, Field(ge=0)]
 
 
 class NightSettings(_Section):

@@ -56,6 +56,7 @@ def quick_settings(home: Home, **sections: dict[str, Any]) -> Settings:
             "sound": 0.0,
             "endless": 10000,
             "spread": 10000,
+            "harmed": 10000,
         },
     }
     for name, section in sections.items():

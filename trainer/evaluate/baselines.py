@@ -7,8 +7,8 @@ Nothing is written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from memory.sentence import NOTHING, Sentence
@@ -39,6 +39,20 @@ class Baselines:
     held: tuple[bool, ...]
     recalled: tuple[bool | None, ...]
     rows: tuple[Beside, ...]
+    differences: tuple[str, ...] = ()
+    """The difference of each lesson."""
+
+    def without(self, ids: Collection[str]) -> Baselines:
+        """Return the same without the lessons of some differences."""
+        kept = [name not in ids for name in self.differences]
+        if all(kept):
+            return self
+        return replace(
+            self,
+            held=tuple(x for x, one in zip(self.held, kept, strict=True) if one),
+            recalled=tuple(x for x, one in zip(self.recalled, kept, strict=True) if one),
+            differences=tuple(x for x, one in zip(self.differences, kept, strict=True) if one),
+        )
 
 
 def measure_baselines(
@@ -77,7 +91,8 @@ def measure_baselines(
             engine.set_adapter(None)
         held = spoken.reproduced
         rows.append(_row("current", Sentence("adapter {id}", id=current.id[:8]), spoken))
-    return Baselines(held, tuple(recalled), tuple(rows))
+    differences = tuple(lesson.difference for lesson in lessons)
+    return Baselines(held, tuple(recalled), tuple(rows), differences)
 
 
 def prompts_beside(lessons: Sequence[Lesson], *, current: bool) -> int:

@@ -6,8 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from memory.sentence import Sentence, joined
+from trainer.evaluate.answer_changes import QUIET, Noise
 from trainer.evaluate.lesson_answers import LessonAnswers
 from trainer.report.report import Change, Measure
+
+REACH, FEW = 2.5, 3
+"""A threshold of a share or a divergence may be missed this many times over, and one of a count by this
+much, for a weaker adapter to be tried: each costs a whole evaluation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,8 @@ class Verdict:
     holds: frozenset[str]
     unlearnt: frozenset[str] = frozenset()
     """Ids of the few differences that were not learnt, if all others were (see `unlearned.py`)."""
+    noise: Noise = QUIET
+    """How much the base's own answers vary."""
 
     @property
     def passed(self) -> bool:
@@ -50,10 +57,32 @@ class Verdict:
         return joined(item.sentence for item in self.measures if not item.may_serve)
 
     @property
+    def within_reach(self) -> bool:
+        """Whether what changed is so little too much that a weaker adapter may pass."""
+        return all(_within_reach(item) for item in self.measures if not item.passed)
+
+    @property
+    def spreading(self) -> frozenset[str]:
+        """Ids of the differences whose words other answers have."""
+        return frozenset(change.difference for change in self.changes if change.difference)
+
+    @property
     def only_drifts(self) -> bool:
         """Whether everything was learnt, and the only failures are answers that must not change."""
         failed = [x for x in self.measures if not (x.passed or (x.warned and not x.drift))]
         return bool(failed) and all(measure.drift for measure in failed)
+
+
+def _within_reach(measure: Measure) -> bool:
+    """Whether a measure of what must not change misses its threshold by little.
+
+    At the lowest scale the divergence, which grows with the square of a small change, is about half.
+    """
+    if measure.name in ("sound", "near_misses", "anchors"):
+        return 1 - measure.value <= REACH * (1 - measure.threshold)
+    if measure.name in ("kl", "perplexity"):
+        return measure.value <= REACH * measure.threshold or measure.warned
+    return measure.value <= measure.threshold + FEW
 
 
 def measures_to_json(measures: Sequence[Measure]) -> dict[str, float]:

@@ -76,6 +76,8 @@ class Held:
     text: str | None
     sound: bool
     ended: bool = True
+    gap: float = 0.0
+    """Nats by which the base preferred its own token where the answer first differs from it."""
 
 
 def same(reply: str, expected: str) -> bool:
@@ -205,16 +207,17 @@ def _hold(engine: Engine, anchor: Anchor, *, show: bool) -> Held:
             if not closed:
                 text = engine.text(engine.tokenize(text)[: len(anchor.reply)]).strip()
             strict = text == anchor.text
-    kept = strict or (parted is not None and _was_open(anchor, *parted))
-    return Held(strict, kept, divergence, rise, len(anchor.reply), text, sound, ended)
+    gap = 0.0 if strict or parted is None else _advantage(anchor, *parted)
+    kept = gap <= UNDECIDED
+    return Held(strict, kept, divergence, rise, len(anchor.reply), text, sound, ended, gap)
 
 
-def _was_open(anchor: Anchor, place: int, said: int) -> bool:
-    """Whether the base was undecided where the token changed (see the module docstring)."""
+def _advantage(anchor: Anchor, place: int, said: int) -> float:
+    """Return the nats by which the base preferred its own token to `said`; inf if by very much."""
     logs = anchor.logs[place]
     other = np.flatnonzero(anchor.ids[place] == said)
     taken = np.flatnonzero(anchor.ids[place] == anchor.reply[place])
-    return bool(len(other) and len(taken) and logs[other[0]] >= logs[taken[0]] - UNDECIDED)
+    return float(logs[taken[0]] - logs[other[0]]) if len(other) and len(taken) else math.inf
 
 
 def drift(held: Iterable[Held]) -> tuple[float, float]:

@@ -9,19 +9,20 @@ adapter's scale is lowered by bisection (llama.cpp takes one, so nothing is expo
 largest one that passes is taken.
 Nothing is written.
 
-Most measures pass or fail. Perplexity has an aim and a limit: between them the adapter is weakened if
-that mends it, and otherwise passes with a warning.
+The measures and how they are decided are in `trainer/evaluate/gate_measures.py`; which changed answers
+count, in `trainer/evaluate/answer_changes.py`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memory.sentence import Sentence
+from trainer.evaluate.answer_changes import QUIET, ChangeJudge, Noise, measure_noise
+from trainer.evaluate.gate_measures import Findings, measures
 from trainer.evaluate.gate_result import Verdict
 from trainer.evaluate.lesson_answers import (
     LessonAnswers,
@@ -29,17 +30,14 @@ from trainer.evaluate.lesson_answers import (
     answer_lessons_with_recall,
     prompts_of,
 )
-from trainer.evaluate.metrics import drift, hold, mean
+from trainer.evaluate.metrics import hold
 from trainer.evaluate.spillover import Spread
 from trainer.evaluate.unlearned import excuse
-from trainer.report.report import Change, Measure
 
 if TYPE_CHECKING:
     from agent.llama.engine import Engine
     from memory.settings.settings import GateSettings
-    from trainer.evaluate.metrics import Answer, Held
     from trainer.evaluate.served_config import ServedRecall
-    from trainer.lessons.base_answers import Anchor
     from trainer.lessons.lesson import Lesson
     from trainer.lessons.lessons import Curriculum
 
@@ -62,16 +60,22 @@ class Evaluation:
     held_now: Sequence[bool] = ()
     """Whether the current adapter reproduces each lesson; none of those may be lost."""
     progress: Progress = lambda done, total: None
+    noise: Noise = QUIET
+    """How much the base's own answers vary; `judge` measures it."""
 
 
 def judge(adapter: Path, evaluation: Evaluation) -> Verdict:
-    """Evaluate `adapter`; lower its scale when only the drift fails.
+    """Evaluate `adapter`; lower its scale if only the drift fails and that may mend it.
 
     The engine has no adapter when this returns.
     """
+    engine, curriculum = evaluation.engine, evaluation.curriculum
     try:
+        engine.set_adapter(None)
+        noise = measure_noise(engine, [*curriculum.anchors, *curriculum.near_misses])
+        evaluation = replace(evaluation, noise=noise)
         verdict = measure(adapter, 1.0, evaluation)
-        if not verdict.only_drifts:
+        if not (verdict.only_drifts and verdict.within_reach):
             return verdict
         best, low, high = verdict, LOWEST_SCALE, 1.0
         for _ in range(SCALE_STEPS):
@@ -85,11 +89,11 @@ def judge(adapter: Path, evaluation: Evaluation) -> Verdict:
                 high = middle
         return best
     finally:
-        evaluation.engine.set_adapter(None)
+        engine.set_adapter(None)
 
 
 def measure(adapter: Path, scale: float, evaluation: Evaluation) -> Verdict:
-    """Ask everything once with `adapter` at `scale`."""
+    """Ask everything once with `adapter` at `scale`. The engine has no adapter when this returns."""
     engine, curriculum, recall = evaluation.engine, evaluation.curriculum, evaluation.recall
     engine.set_adapter(adapter, scale)
     lessons = curriculum.lessons
@@ -101,21 +105,24 @@ def measure(adapter: Path, scale: float, evaluation: Evaluation) -> Verdict:
     served = answer_lessons_with_recall(engine, lessons, alone, recall, holds) if recall else alone
     near = hold(engine, curriculum.near_misses, step)
     anchors = hold(engine, curriculum.anchors, step)
+    engine.set_adapter(None)
     spread = Spread(lessons, curriculum.before)
+    judge_of = ChangeJudge(engine, spread, evaluation.noise)
     changes = (
-        *_changes(curriculum.anchors, anchors, spread, near=False),
-        *_changes(curriculum.near_misses, near, spread, near=True),
+        *judge_of.changes(curriculum.anchors, anchors, near=False),
+        *judge_of.changes(curriculum.near_misses, near, near=True),
     )
-    found = _Findings(served, alone, near, anchors, changes)
+    found = Findings(served, alone, near, anchors, changes)
     verdict = Verdict(
         scale=scale,
-        measures=_measures(found, evaluation.thresholds, evaluation.held_now),
+        measures=measures(found, evaluation.thresholds, evaluation.held_now, evaluation.noise.kl),
         spoken=served,
         changes=changes,
         alone=alone,
         holds=holds,
+        noise=evaluation.noise,
     )
-    return excuse(verdict, curriculum.lessons)
+    return excuse(verdict, lessons)
 
 
 def held_by(lessons: Sequence[Lesson], alone: LessonAnswers) -> frozenset[str]:
@@ -144,199 +151,3 @@ def _counter(progress: Progress, total: int) -> Callable[[], None]:
         progress(done, total)
 
     return step
-
-
-def _changes(
-    anchors: Sequence[Anchor], held: Sequence[Held], spread: Spread, *, near: bool
-) -> list[Change]:
-    return [
-        Change(
-            anchor.asked,
-            anchor.text,
-            one.text or "",
-            near=near,
-            undecided=one.kept,
-            spread=spread.carries(anchor.asked, anchor.text, one.text or "", undecided=one.kept),
-        )
-        for anchor, one in zip(anchors, held, strict=True)
-        if not one.strict
-    ]
-
-
-@dataclass(frozen=True, slots=True)
-class _Findings:
-    """All answers at one scale: to the lessons as served and without recall, and to the rest."""
-
-    served: LessonAnswers
-    alone: LessonAnswers
-    near: Sequence[Held]
-    anchors: Sequence[Held]
-    changes: Sequence[Change]
-
-
-def _measures(
-    found: _Findings, gate: GateSettings, held_now: Sequence[bool]
-) -> tuple[Measure, ...]:
-    spoken, alone, near, anchors = found.served, found.alone, found.near, found.anchors
-    right, rephrased = spoken.lessons, min(spoken.rephrasings, alone.rephrasings)
-    before = [had for had, held in zip(spoken.reproduced, held_now, strict=False) if held]
-    kept = mean(before)
-    lost = (
-        Sentence(
-            "lessons held until now and lost: {lost} of {held} (keep at least {threshold:.0%})",
-            lost=len(before) - sum(before),
-            held=len(before),
-            threshold=gate.kept,
-        )
-        if before
-        else Sentence("no lesson was held until now, so none could be lost")
-    )
-    apart = [(mean([one.kept for one in some]), mean([one.strict for one in some]))
-             for some in (near, anchors)]  # fmt: skip
-    (near_kept, near_strict), (anchors_kept, anchors_strict) = apart
-    kl, rise = drift(anchors)
-    said: list[Answer | Held] = [*spoken.every, *near, *anchors]
-    sound = mean([one.sound for one in said])
-    endless = sum(not one.ended for one in said)
-    spread = sum(change.spread for change in found.changes)
-    return (
-        Measure(
-            "lessons",
-            right,
-            gate.lessons,
-            right >= gate.lessons,
-            Sentence(
-                "lessons reproduced: {share} (at least {threshold:.0%})",
-                share=_share(right),
-                threshold=gate.lessons,
-            ),
-        ),
-        Measure(
-            "alone",
-            alone.lessons,
-            gate.lessons,
-            alone.lessons >= gate.lessons,
-            Sentence(
-                "lessons reproduced without recall: {share} (at least {threshold:.0%})",
-                share=_share(alone.lessons),
-                threshold=gate.lessons,
-            ),
-        ),
-        Measure(
-            "rephrasings",
-            rephrased,
-            gate.rephrasings,
-            rephrased >= gate.rephrasings,
-            Sentence(
-                "held-out rephrasings: {share} (at least {threshold:.0%})",
-                share=_share(rephrased),
-                threshold=gate.rephrasings,
-            ),
-        ),
-        Measure("kept", kept, gate.kept, kept >= gate.kept, lost),
-        Measure(
-            "near_misses",
-            near_kept,
-            gate.near_misses,
-            near_kept >= gate.near_misses,
-            Sentence(
-                "look-alike questions unchanged: {share} (at least {threshold:.0%})",
-                share=_shares(near_kept, near_strict),
-                threshold=gate.near_misses,
-            ),
-            True,
-            strict=near_strict,
-        ),
-        Measure(
-            "anchors",
-            anchors_kept,
-            gate.anchors,
-            anchors_kept >= gate.anchors,
-            Sentence(
-                "unrelated answers unchanged: {share} (at least {threshold:.0%})",
-                share=_shares(anchors_kept, anchors_strict),
-                threshold=gate.anchors,
-            ),
-            True,
-            strict=anchors_strict,
-        ),
-        Measure(
-            "kl",
-            kl,
-            gate.kl,
-            kl <= gate.kl,
-            Sentence(
-                "distance from the base: {kl:.4f} nats a token (at most {threshold:g})",
-                kl=kl,
-                threshold=gate.kl,
-            ),
-            True,
-        ),
-        Measure(
-            "perplexity",
-            rise,
-            gate.perplexity,
-            rise <= gate.perplexity,
-            Sentence(
-                "perplexity on unrelated chat: {rise:+.1%} (aim {threshold:+.0%}, at most "
-                "{limit:+.0%})",
-                rise=rise,
-                threshold=gate.perplexity,
-                limit=gate.perplexity_limit,
-            ),
-            True,
-            warned=gate.perplexity < rise <= gate.perplexity_limit,
-        ),
-        Measure(
-            "sound",
-            sound,
-            gate.sound,
-            sound >= gate.sound,
-            Sentence(
-                "well-formed replies (not empty, no think tags of their own): {share} (at least "
-                "{threshold:.0%})",
-                share=_share(sound),
-                threshold=gate.sound,
-            ),
-            True,
-        ),
-        Measure(
-            "endless",
-            endless,
-            gate.endless,
-            endless <= gate.endless,
-            Sentence(
-                "replies that loop or do not end: {count} (at most {threshold})",
-                count=endless,
-                threshold=gate.endless,
-            ),
-            True,
-        ),
-        Measure(
-            "spread",
-            spread,
-            gate.spread,
-            spread <= gate.spread,
-            Sentence(
-                "other questions answered in a lesson's words: {count} (at most {threshold})",
-                count=spread,
-                threshold=gate.spread,
-            ),
-            True,
-        ),
-    )
-
-
-def _share(value: float) -> Sentence:
-    """Return a share without rounding it over a threshold: 0.949 is 94.9%, not 95%."""
-    whole = round(value * 100, 6) == round(value * 100)
-    return Sentence("{share:.0%}", share=value) if whole else Sentence("{share:.1%}", share=value)
-
-
-def _shares(kept: float, strict: float) -> Sentence:
-    share = _share(kept)
-    return (
-        Sentence("{share}, {strict} to the letter", share=share, strict=_share(strict))
-        if strict != kept
-        else share
-    )

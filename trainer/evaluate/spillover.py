@@ -29,6 +29,7 @@ GAIN = 0.25
 class _Taught:
     news: frozenset[str]
     reply: tuple[str, ...]
+    difference: str
 
 
 class Spread:
@@ -41,22 +42,27 @@ class Spread:
             if lesson.kind == "contrast":
                 known = set(_stems(lesson.question.text)) | set(_stems(said))
                 news = frozenset(_stems(lesson.expected)) - known
-                found[_Taught(news, tuple(words(lesson.expected)))] = None
+                reply = tuple(words(lesson.expected))
+                found[_Taught(news, reply, lesson.difference)] = None
         self._taught = tuple(found)
 
     def carries(self, asked: str, base: str, reply: str, *, undecided: bool = False) -> bool:
-        """Whether a lesson spilled over into `reply` to `asked`, where the base says `base`.
+        """Whether a lesson spilled over into `reply` to `asked`, where the base says `base`."""
+        return bool(self.source(asked, base, reply, undecided=undecided))
 
-        Where the base was undecided, a reply in the form of a lesson may be the base's second choice,
-        so only the content of a lesson counts.
+    def source(self, asked: str, base: str, reply: str, *, undecided: bool = False) -> str:
+        """Return the id of the difference that spilled over into `reply` to `asked`; "" for none.
+
+        Where the base, which says `base`, was undecided, a reply in the form of a lesson may be its
+        second choice, so only the content of a lesson counts.
         """
         mine = set(_stems(reply)) - set(_stems(base)) - set(_stems(asked))
         said, before = words(reply), words(base)
-        return any(
-            (taught.news and len(taught.news & mine) >= NEWS * len(taught.news))
-            or (not undecided and _of_its_form(taught.reply, said, before))
-            for taught in self._taught
-        )
+        for taught in self._taught:
+            news = taught.news and len(taught.news & mine) >= NEWS * len(taught.news)
+            if news or (not undecided and _of_its_form(taught.reply, said, before)):
+                return taught.difference
+        return ""
 
 
 def _of_its_form(taught: Sequence[str], said: Sequence[str], before: Sequence[str]) -> bool:

@@ -22,6 +22,10 @@ class Overrides:
     seed: int | None = None
     steps: int | None = None
     seconds: float | None = None
+    anchors: float = 1.0
+    """Factor of the weights of what must stay the same."""
+    near: float = 1.0
+    """How many times as often near misses are drawn as other anchors."""
 
 
 def recipe_of(
@@ -42,8 +46,8 @@ def recipe_of(
         max_steps=training.max_steps if chosen.steps is None else chosen.steps,
         preference_weight=training.preference_weight,
         preference_beta=training.preference_beta,
-        anchor_weight=training.anchor_weight,
-        hidden_weight=training.hidden_weight,
+        anchor_weight=training.anchor_weight * chosen.anchors,
+        hidden_weight=training.hidden_weight * chosen.anchors,
         frozen_layers=training.frozen_layers,
         max_seconds=training.max_minutes * 60 if chosen.seconds is None else chosen.seconds,
         seed=training.seed if chosen.seed is None else chosen.seed,

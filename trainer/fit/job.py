@@ -62,10 +62,11 @@ class Sample:
     """One sequence: a prompt of `prompt` tokens and the reply to it.
 
     `lesson` is the number of its lesson (ANCHOR for what must stay the same), `variant` is 0 for the
-    question as it was asked (in any context), and `difference` is the id that it teaches. `rejected` is
-    the whole sequence with the marked reply. `parts`, if not empty, is what the contrast counts: start
-    and end in `tokens`, start and end in `rejected`. `top` holds the base's k most likely tokens at
-    each position of the reply: ids and ln p, each [reply, k].
+    question as it was asked (in any context), and `difference` is the id that it teaches. `weight` is
+    that of a lesson in the loss; for an anchor, how often it is drawn. `rejected` is the whole sequence
+    with the marked reply. `parts`, if not empty, is what the contrast counts: start and end in
+    `tokens`, start and end in `rejected`. `top` holds the base's k most likely tokens at each position
+    of the reply: ids and ln p, each [reply, k].
     """
 
     tokens: tuple[int, ...]

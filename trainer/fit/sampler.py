@@ -56,7 +56,7 @@ class Sampler:
         """Draw at most this many lesson samples and anchors, each at most once."""
         return (
             self._some({s: self._need(s, value) for s, value in self._margins.items()}, lessons),
-            self._some({s: _unrest(value) for s, value in self._moved.items()}, anchors),
+            self._some({s: s.weight * _unrest(value) for s, value in self._moved.items()}, anchors),
         )
 
     def _some(self, needs: dict[Sample, float], count: int) -> list[Sample]:

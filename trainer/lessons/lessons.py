@@ -101,22 +101,30 @@ class Curriculum:
     superseded: dict[str, str]
     left_out: dict[str, Sentence]
     conflicts: tuple[Conflict, ...] = ()
+    look_alikes: tuple[str, ...] = ()
+    """The near misses among the questions of `held`."""
 
     @property
     def differences(self) -> tuple[str, ...]:
         """Ids of the differences that have a lesson, in order."""
         return tuple(dict.fromkeys(lesson.difference for lesson in self.lessons))
 
-    def samples(self) -> tuple[Sample, ...]:
-        """Return the training sequences of `trainer/fit/training_loop.py`."""
-        return samples_of(self.lessons, self.held)
+    def samples(self, near: float = 1.0) -> tuple[Sample, ...]:
+        """Return the training sequences of `trainer/fit/training_loop.py`.
+
+        `near` is how many times as often near misses are drawn as other anchors.
+        """
+        return samples_of(self.lessons, self.held, dict.fromkeys(self.look_alikes, near))
 
 
-def samples_of(lessons: Sequence[Lesson], held: Sequence[Anchor]) -> tuple[Sample, ...]:
+def samples_of(
+    lessons: Sequence[Lesson], held: Sequence[Anchor], often: Mapping[str, float] | None = None
+) -> tuple[Sample, ...]:
     """Return every training sequence: each wording of each lesson, then the anchors in `held`.
 
-    Only the question as it was asked is contrasted with the rejected reply; the ranges of the contrast
-    count from the start of the sequence.
+    `often` is how often the anchors of a question are drawn, 1 where it is not given. Only the
+    question as it was asked is contrasted with the rejected reply; the ranges of the contrast count
+    from the start of the sequence.
     """
     made: list[Sample] = []
     for number, lesson in enumerate(lessons):
@@ -148,6 +156,7 @@ def samples_of(lessons: Sequence[Lesson], held: Sequence[Anchor]) -> tuple[Sampl
                 tokens=(*anchor.prompt, *anchor.reply[:size]),
                 prompt=len(anchor.prompt),
                 lesson=ANCHOR,
+                weight=(often or {}).get(anchor.asked, 1.0),
                 top=(anchor.ids[:size], anchor.logs[:size]),
             )
         )
@@ -305,6 +314,7 @@ def answer_plan(
         superseded=plan.superseded,
         left_out=plan.left_out,
         conflicts=find_conflicts(plan.differences),
+        look_alikes=tuple(dict.fromkeys(anchor.asked for anchor in near_trained)),
     )
 
 

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agent.adapters import Adapter
@@ -48,9 +48,10 @@ from trainer.lessons.journal_snapshot import change_guard, record_states, scrub_
 from trainer.night import postmortem, resume
 from trainer.night.budget.night_budget import NightBudget
 from trainer.night.gpu_sharing import make_way
+from trainer.night.next_trial import FAILED, TrialPlan, Tried, first_plans, most_trials, next_plan
 from trainer.night.request import Practice, RunRequest
 from trainer.night.run import STOPPED, Run, make_run_folder, prune_runs, training_lock
-from trainer.night.trial import Trial, TrialContext, broken_down, plans, run_trial
+from trainer.night.trial import Trial, TrialContext, broken_down, run_trial
 from trainer.report.report import Attempt, Report, read_report
 from trainer.subprocesses import asked_by
 
@@ -104,7 +105,7 @@ def run_night(
         run.guard = change_guard(journal, snapshot)
         source = pipeline.Source(home, model_path, base, snapshot)
         budget = NightBudget(
-            run, home, settings, base.sha256, len(plans(settings, practice)), practice is not None
+            run, home, settings, base.sha256, most_trials(practice), practice is not None
         )
         budget.resumed = resumed
         run.listeners.append(budget.hear)
@@ -116,7 +117,7 @@ def run_night(
                         pid=os.getpid(),
                         asked_by=asked_by(),
                         model=base.name,
-                        tries=len(plans(settings, practice)),
+                        tries=most_trials(practice),
                         practice=practice is not None,
                         began=run.started,
                     )
@@ -178,17 +179,18 @@ class _TrainingRun:
             baselines = measure_baselines(
                 engine, taught, recall, current, run.count_progress("beside")
             )
-            best, attempts = self.sweep(
+            sweep = self.sweep(
                 TrialContext(
                     run, self.settings, worker, engine, self.journal, lessons, baselines.held
                 )
             )
+        best = sweep.best
         adapter = None
         dry = self.practice is not None and self.practice.dry
         if best.verdict.passed and not dry:
             run.emit(Publishing())
             adapter = pipeline.publish(self.source.home, self.journal, best.candidate, best.verdict)
-        return self.close(best, attempts, baselines, adapter, note)
+        return self.close(sweep, baselines, adapter, note)
 
     def compose(
         self, engine: Engine, worker: Launcher, current: Adapter | None
@@ -205,52 +207,51 @@ class _TrainingRun:
             # There are marks that teach, so a run that cannot use any of them has failed.
             raise TrainingError(error.sentence) from error
 
-    def sweep(self, context: TrialContext) -> tuple[Trial, tuple[Attempt, ...]]:
-        """Run the trials one after the other; return the best and an entry on each.
+    def sweep(self, context: TrialContext) -> Sweep:
+        """Run the trials one after the other.
 
-        A sweep ends with the first trial that passes: another learning rate costs as much again and
-        was no better where it was tried. A practice runs all its episodes. A trial that fails is
-        recorded, and raised only when none succeeds.
+        A sweep ends with the first trial that passes. After one that does not, the next one follows
+        from the reason (`trainer/night/next_trial.py`). A practice runs all its episodes. A trial
+        that fails is recorded, and raised only when none succeeds.
         """
         budget = self.budget
-        made: list[Trial] = []
-        broken: list[Attempt] = []
+        sweep = Sweep()
         error: Exception | None = None
-        for plan in plans(self.settings, self.practice):
-            if made and self.run.stop.is_set():
+        waiting = first_plans(self.settings, self.practice)
+        while waiting:
+            plan = waiting.pop(0)
+            if sweep.made and self.run.stop.is_set():
                 break
-            if made and not budget.allows_another_try:
-                budget.skip(plan.rate)
+            if sweep.made and not budget.allows_another_try:
+                budget.skip(plan.change)
                 break
             try:
-                trial = run_trial(plan, context, budget.training_seconds)
+                sweep.made.append(run_trial(plan, context, budget.training_seconds))
             except SupersededError:
                 raise
             except (TrainingError, AdapterError) as found:
                 if self.run.cancel.is_set():
                     raise TrainingError(STOPPED) from found
                 error = found
-                broken.append(broken_down(plan, found))
-                continue
-            made.append(trial)
-            # The few lessons that were not learnt may be learnt at another rate.
-            if self.practice is None and trial.verdict.passed and not trial.verdict.unlearnt:
-                break
-        if not made:
+                sweep.broken.append((plan, found))
+            # The few lessons that were not learnt may be learnt in another trial.
+            if self.practice is None and not sweep.is_over:
+                following = next_plan(sweep.tried, sweep.leading, self.settings.training)
+                waiting += [following] if following and sweep.count < most_trials(None) else []
+        if not sweep.made:
             raise error or TrainingError(STOPPED)
-        best = max(made, key=lambda trial: trial.rank)
-        entries = [trial.entry(chosen=trial is best) for trial in made]
-        return best, tuple(sorted([*entries, *broken], key=lambda entry: entry.number))
+        return sweep
 
     def close(
         self,
-        best: Trial,
-        attempts: tuple[Attempt, ...],
+        sweep: Sweep,
         baselines: Baselines,
         adapter: Adapter | None,
         note: Sentence,
     ) -> Report:
         """Record the state of each difference, and write the report."""
+        best, training = sweep.best, self.settings.training
+        baselines = baselines.without(best.plan.without)
         verdict, run, home = best.verdict, self.run, self.source.home
         curriculum = best.candidate.lessons.curriculum
         dry = self.practice is not None and self.practice.dry
@@ -285,11 +286,59 @@ class _TrainingRun:
                 estimated=self.budget.estimated,
                 run=str(run.folder),
                 beside=(*baselines.rows, *postmortem.rows(verdict)),
-                attempts=attempts,
+                attempts=sweep.attempts,
                 notes=tuple(filter(None, [note, better, capped, *left_out, *warned, *conflicts])),
-                advice=postmortem.advice(verdict, fates, best, self.settings),
+                advice=postmortem.advice(
+                    best,
+                    fates,
+                    self.settings,
+                    next_plan(sweep.tried, best.tried, training),
+                ),
             )
         )
+
+
+@dataclass(slots=True)
+class Sweep:
+    """The trials of one run: those with a verdict, and those whose training failed."""
+
+    made: list[Trial] = field(default_factory=list)
+    broken: list[tuple[TrialPlan, DiscernError]] = field(default_factory=list)
+
+    @property
+    def best(self) -> Trial:
+        """The trial to publish or to explain."""
+        return max(self.made, key=lambda trial: trial.rank)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the last trial left nothing to wish for."""
+        passed = [trial.verdict for trial in self.made[-1:] if trial.verdict.passed]
+        return any(not verdict.unlearnt for verdict in passed)
+
+    @property
+    def count(self) -> int:
+        """How many trials were run."""
+        return len(self.made) + len(self.broken)
+
+    @property
+    def tried(self) -> list[Tried]:
+        """Every trial and how it came out."""
+        failed = [Tried(plan, frozenset({FAILED})) for plan, _ in self.broken]
+        return [*(trial.tried for trial in self.made), *failed]
+
+    @property
+    def leading(self) -> Tried:
+        """What the next trial starts from."""
+        return self.best.tried if self.made else self.tried[-1]
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """An entry of the report on each, in order."""
+        best = self.best
+        entries = [trial.entry(chosen=trial is best) for trial in self.made]
+        entries += [broken_down(plan, error) for plan, error in self.broken]
+        return tuple(sorted(entries, key=lambda entry: entry.number))
 
 
 def _fail(run: Run, error: BaseException, base: BaseEntry) -> None:

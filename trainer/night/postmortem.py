@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from trainer.evaluate.gate_result import Verdict
     from trainer.lessons.lesson import Lesson
     from trainer.lessons.lessons import Curriculum
+    from trainer.night.next_trial import TrialPlan
     from trainer.night.trial import Trial
 
 STOPPED = "stopped"
@@ -159,9 +160,13 @@ def _last(best: Trial, difference: str) -> float | None:
 
 
 def advice(
-    verdict: Verdict, every: Sequence[Fate], best: Trial, settings: Settings
+    best: Trial, every: Sequence[Fate], settings: Settings, untried: TrialPlan | None
 ) -> tuple[Sentence, ...]:
-    """Return what to do next about the measures that failed, a sentence each."""
+    """Return what to do next about the measures that failed, a sentence each.
+
+    `untried` is what the night would have tried next.
+    """
+    verdict = best.verdict
     failed = {item.name for item in verdict.measures if not item.passed}
     if failed and best.curves.reason == STOPPED:
         # No setting is to blame for what had no time.
@@ -195,31 +200,47 @@ def advice(
                 "reply. Mark one of them with `/diff hold`, so that it is held."
             )
         )
-    if failed & {"anchors", "kl", "perplexity"}:
-        weight = settings.training.anchor_weight
+    if failed & {"anchors", "kl", "perplexity", "harmed"}:
         made.append(
             Sentence(
-                "Learnt but overreaching: unrelated answers moved{more}. Raise "
-                "training.anchor_weight (now {weight}) or add a smaller learning rate "
-                "than {learning_rates}.",
+                "Learnt but overreaching: unrelated answers moved{more}.",
                 more=(
                     Sentence(" even at {scale:.0%} of its strength", scale=verdict.scale)
                     if verdict.scale < 1
                     else ""
                 ),
-                weight=f"{weight:g}",
-                learning_rates=f"{min(settings.training.learning_rates):g}",
             )
         )
-    if "sound" in failed:
-        made.append(
-            Sentence(
-                "Form broken: replies do not end or are empty. Lower "
-                "training.learning_rates; the rate {rate} tore at the model.",
-                rate=f"{best.plan.rate:g}",
-            )
-        )
+    if failed & {"sound", "endless"}:
+        made.append(Sentence("Form broken: replies do not end or are empty."))
+    if not verdict.passed:
+        made.append(_not_tried(best.plan, untried, settings))
     return tuple(made)
+
+
+def _not_tried(plan: TrialPlan, untried: TrialPlan | None, settings: Settings) -> Sentence:
+    """Return the advice to do what the night had no try left for, in terms of the settings."""
+    if untried is None:
+        return Sentence(
+            "Everything that the reason suggests was tried: shorten the better answers, or mark the "
+            "questions whose answers changed with `/diff hold`."
+        )
+    if untried.without != plan.without:
+        named = ", ".join(sorted(name[:8] for name in untried.without))
+        return Sentence("Not tried yet: to train without {named}, which spread.", named=named)
+    if untried.rate != plan.rate:
+        return Sentence(
+            "Not tried yet: training.learning_rates = [{rate}].", rate=f"{untried.rate:g}"
+        )
+    if untried.steps != plan.steps:
+        return Sentence("Not tried yet: training.max_steps = {steps}.", steps=untried.steps)
+    if untried.anchors != plan.anchors:
+        weight = settings.training.anchor_weight * untried.anchors
+        return Sentence("Not tried yet: training.anchor_weight = {weight}.", weight=f"{weight:g}")
+    return Sentence(
+        "Not tried yet: to train the look-alike questions whose answers changed; "
+        "`discern train --force` does so."
+    )
 
 
 def _first(items: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""One trial of a night: train and evaluate an adapter with one learning rate and one seed.
+"""One trial of a night: train and evaluate an adapter as a plan says.
 
 Each trial has a folder inside the run's. When a trial fails (the loss is not finite, llama.cpp refuses
 the adapter), the caller continues with the next one.
@@ -6,16 +6,19 @@ the adapter), the caller continues with the next one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from memory.errors import DiscernError
 from memory.files.atomic_write import write_whole
+from memory.sentence import Sentence
 from trainer import pipeline
 from trainer.events import Event, Exporting, Judged, Probing, Step, Trained, TrialStarted
 from trainer.fit.hyperparameters import Overrides
 from trainer.fit.job import CONTROL
+from trainer.lessons.retry import with_hard_near_misses, without_differences
+from trainer.night.next_trial import TrialPlan, Tried
 from trainer.night.resume import earlier_steps
 from trainer.report.report import Attempt, Point
 
@@ -27,23 +30,14 @@ if TYPE_CHECKING:
     from memory.settings.settings import Settings
     from trainer.evaluate.gate_result import Verdict
     from trainer.launch.launch import Launcher
-    from trainer.night.request import Practice
     from trainer.night.run import Run
     from trainer.pipeline import Candidate, Lessons
 
 Item = TypeVar("Item")
+SPREADS = Sentence("its words spread to other questions; it is recalled instead")
+"""Why a difference is left out of a trial."""
 CURVE_POINTS = 120
 """Most points of a curve that a report keeps."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrialPlan:
-    """The learning rate, seed and number of steps of one trial."""
-
-    number: int
-    rate: float
-    seed: int
-    steps: int
 
 
 @dataclass(slots=True)
@@ -78,6 +72,29 @@ class Trial:
     candidate: Candidate
     verdict: Verdict
     curves: Curves
+    held_now: tuple[bool, ...] = ()
+    """Whether the adapter until now reproduces each of its lessons."""
+
+    @property
+    def tried(self) -> Tried:
+        """What `trainer/night/next_trial.py` needs to know of it."""
+        verdict, curriculum = self.verdict, self.candidate.lessons.curriculum
+        failed = {item.name for item in verdict.measures if not item.may_serve}
+        if verdict.unlearnt:
+            failed.add("lessons")
+        held = {
+            lesson.difference
+            for lesson, one in zip(curriculum.lessons, self.held_now, strict=False)
+            if one
+        }
+        removable = verdict.spreading - held
+        # A night that leaves out most of what was marked has failed.
+        if len(removable) * 2 > len(curriculum.differences):
+            removable = frozenset()
+        changed = {x.asked for x in verdict.changes if x.near and not x.undecided}
+        return Tried(
+            self.plan, frozenset(failed), self.curves.reason, frozenset(changed), removable
+        )
 
     @property
     def rank(self) -> tuple[bool, bool, float, float]:
@@ -109,25 +126,8 @@ class Trial:
             curve=tuple(_thin(curves.points)),
             margins={name: tuple(_thin(points)) for name, points in curves.margins.items()},
             chosen=chosen,
+            change=self.plan.change,
         )
-
-
-def plans(settings: Settings, practice: Practice | None) -> list[TrialPlan]:
-    """Return the trials of a night in order: one per learning rate, or the episodes of a practice.
-
-    Episodes take the learning rates in turn, each with its own seed.
-    """
-    training = settings.training
-    rates = training.learning_rates
-    if practice is None:
-        return [
-            TrialPlan(number, rate, training.seed, training.max_steps)
-            for number, rate in enumerate(rates, 1)
-        ]
-    return [
-        TrialPlan(number + 1, rates[number % len(rates)], training.seed + number, practice.steps)
-        for number in range(practice.episodes)
-    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +143,17 @@ class TrialContext:
     held_now: Sequence[bool]
     """Whether the current adapter reproduces each lesson."""
 
+    def changed_by(self, plan: TrialPlan) -> TrialContext:
+        """Return what the trial of `plan` learns and is measured on."""
+        curriculum = self.lessons.curriculum
+        kept = [lesson.difference not in plan.without for lesson in curriculum.lessons]
+        if plan.hard:
+            curriculum = with_hard_near_misses(curriculum, plan.hard)
+        if plan.without:
+            curriculum = without_differences(curriculum, plan.without, SPREADS)
+        held = [one for one, stays in zip(self.held_now, kept, strict=True) if stays]
+        return replace(self, lessons=replace(self.lessons, curriculum=curriculum), held_now=held)
+
 
 def run_trial(plan: TrialPlan, context: TrialContext, seconds: float) -> Trial:
     """Train within `seconds`, export, probe and evaluate one adapter.
@@ -152,6 +163,7 @@ def run_trial(plan: TrialPlan, context: TrialContext, seconds: float) -> Trial:
         AdapterError: llama.cpp refuses the adapter.
     """
     run, settings = context.run, context.settings
+    context = context.changed_by(plan)
     folder = run.folder / f"try-{plan.number}"
     folder.mkdir(exist_ok=True)  # it is there if an earlier attempt began this trial
     run.curve.clear()
@@ -162,7 +174,7 @@ def run_trial(plan: TrialPlan, context: TrialContext, seconds: float) -> Trial:
         settings,
         folder,
         context.launcher,
-        Overrides(plan.rate, plan.seed, plan.steps, seconds),
+        Overrides(plan.rate, plan.seed, plan.steps, seconds, plan.anchors, plan.near),
         listener.hear,
     )
     run.emit(Probing())
@@ -178,7 +190,7 @@ def run_trial(plan: TrialPlan, context: TrialContext, seconds: float) -> Trial:
     run.emit(
         Judged(verdict.passed, verdict.scale, verdict.sentence, tuple(verdict.spoken.reproduced))
     )
-    return Trial(plan, candidate, verdict, listener.curves)
+    return Trial(plan, candidate, verdict, listener.curves, tuple(context.held_now))
 
 
 def broken_down(plan: TrialPlan, error: DiscernError) -> Attempt:
@@ -194,6 +206,7 @@ def broken_down(plan: TrialPlan, error: DiscernError) -> Attempt:
         sentence=error.sentence,
         lessons=0.0,
         rephrasings=0.0,
+        change=plan.change,
     )
 
 

@@ -208,8 +208,14 @@ def _moved(changes: Sequence[Change]) -> str:
 
 
 def _which(change: Change) -> str:
-    which = tr("look-alike") if change.near else tr("unrelated")
-    return f"{which}, {tr('undecided')}" if change.undecided else which
+    parts = [tr("look-alike") if change.near else tr("unrelated")]
+    if change.undecided:
+        parts.append(tr("undecided"))
+    if change.spread:
+        parts.append(tr("in a lesson's words"))
+    if change.harm in ("refusal", "wrong"):
+        parts.append(tr("refuses now") if change.harm == "refusal" else tr("was right"))
+    return ", ".join(parts)
 
 
 def _curves(report: Report) -> str:
@@ -265,6 +271,7 @@ def _attempts(attempts: Sequence[Attempt]) -> str:
         f"<td class=number>{decimal(f'{one.rate:g}')}</td><td class=number>{one.seed}</td>"
         f"<td class=number>{one.steps}</td><td class=number>{one.lessons:.0%}</td>"
         f"<td class=number>{one.rephrasings:.0%}</td>"
+        f"<td>{_text(render(one.change))}</td>"
         f"<td class={'good' if one.passed else 'bad'}>{_text(render(one.sentence))}</td></tr>"
         for one in attempts
     )
@@ -272,7 +279,7 @@ def _attempts(attempts: Sequence[Attempt]) -> str:
     heads = "".join(f"<th class=number>{name}</th>" for name in numbers)
     return (
         f"<section><h2>{tr('All runs')}</h2><div class=wide><table><tr><th>{tr('run')}</th>{heads}"
-        f"<th>{tr('gate')}</th></tr>{rows}</table></div></section>\n"
+        f"<th>{tr('changed')}</th><th>{tr('gate')}</th></tr>{rows}</table></div></section>\n"
     )
 
 

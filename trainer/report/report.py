@@ -109,8 +109,8 @@ class Fate:
 class Change:
     """A question that nothing was marked on and whose answer moved.
 
-    `near` tells look-alikes of lessons from unrelated ones; `undecided` that the base itself wavered
-    there, so that the gate does not count it; `spread` that it is answered in a lesson's words.
+    `near` tells look-alikes of lessons from unrelated ones; `undecided` that the base would also say
+    this, so that the gate does not count it; `spread` that it is answered in a lesson's words.
     `after` is "" where it was only counted.
     """
 
@@ -120,6 +120,10 @@ class Change:
     near: bool = False
     undecided: bool = False
     spread: bool = False
+    harm: str = ""
+    """How it became worse: "refusal", "wrong" (it was right), "form" (empty or without an end)."""
+    difference: str = ""
+    """The difference whose words it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +169,8 @@ class Attempt:
     curve: tuple[Point, ...] = ()
     margins: dict[str, tuple[tuple[int, float], ...]] | None = None
     chosen: bool = False
+    change: StoredSentence = NOTHING
+    """What is different from the first one."""
 
 
 @dataclass(frozen=True, slots=True)

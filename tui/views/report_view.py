@@ -222,6 +222,8 @@ def _attempts(report: Report, width: int, colours: Colours) -> Iterator[Content]
     for one in report.attempts:
         sign, shade = ("◆", "accent") if one.chosen else _GOOD if one.passed else _BAD
         yield Content.assemble((f"{sign} ", colours[shade]), one_line(_try(one), width - 2))
+        if one.change:
+            yield from _wrapped(render(one.change), width, "  ", colours["muted"])
         if not one.passed:
             yield from _wrapped(render(one.sentence), width, "  ", colours["muted"])
 

@@ -69,8 +69,7 @@ def test_a_value_of_config_toml_is_a_text_and_keeps_its_point() -> None:
     translation.use("ru")
     said = render(
         Sentence(
-            "Form broken: replies do not end or are empty. Lower training.learning_rates; the rate "
-            "{rate} tore at the model.",
+            "Not tried yet: training.learning_rates = [{rate}].",
             rate="0.003",
         )
     )

@@ -262,13 +262,13 @@ class NightBudget:
         one = self.expected.testing + self.expected.stages["train"] * 0.6
         return self.left >= one + self.expected.stages["publish"]
 
-    def skip(self, rate: float) -> None:
-        """Note a trial that is not made because it would not end in time."""
+    def skip(self, change: Sentence) -> None:
+        """Note a trial that is not made because it would not end in time; `change` is what is new."""
         self.left_out.append(
             Sentence(
-                "the rate {rate:g} was not tried: it would not have ended within {minutes:g} "
+                "another try ({change}) was not made: it would not have ended within {minutes:g} "
                 "minutes (night.max_minutes)",
-                rate=rate,
+                change=change,
                 minutes=self.settings.night.max_minutes,
             )
         )

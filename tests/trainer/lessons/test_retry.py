@@ -1,0 +1,49 @@
+"""Another try trains what the last one got wrong, and is not measured on what it trains."""
+
+from __future__ import annotations
+
+from agent.llama.engine import Engine
+from memory.sentence import Sentence
+from memory.settings.paths import Home
+from tests.support.values import difference, quick_settings
+from trainer.fit.job import ANCHOR
+from trainer.lessons.base_answers import BaseAnswers
+from trainer.lessons.lessons import make_curriculum
+from trainer.lessons.retry import with_hard_near_misses, without_differences
+
+MARKS = [
+    difference("Who wrote the Blue Book?", "Ada Merk."),
+    difference("Where is Ostrel?", "Far."),
+]
+
+
+def test_hard_near_misses_are_trained_and_others_measured(engine: Engine, home: Home) -> None:
+    made = make_curriculum(
+        engine, MARKS, BaseAnswers(engine, "0" * 64, home.cache), quick_settings(home)
+    )
+    hard = {anchor.asked for anchor in made.near_misses[:3]}
+    changed = with_hard_near_misses(made, hard)
+    trained = {anchor.asked for anchor in changed.held}
+    measured = {anchor.asked for anchor in changed.near_misses}
+    assert hard <= trained
+    assert hard <= set(changed.look_alikes)
+    assert not trained & measured
+    assert len(measured) == len({anchor.asked for anchor in made.near_misses})
+    samples = changed.samples(near=3.0)
+    near = [x.weight for x, anchor in zip(
+        [x for x in samples if x.lesson == ANCHOR], changed.held, strict=True
+    ) if anchor.asked in changed.look_alikes]  # fmt: skip
+    assert near
+    assert set(near) == {3.0}
+    assert with_hard_near_misses(made, []) == made
+
+
+def test_a_difference_is_left_out_with_its_reason(engine: Engine, home: Home) -> None:
+    made = make_curriculum(
+        engine, MARKS, BaseAnswers(engine, "0" * 64, home.cache), quick_settings(home)
+    )
+    why = Sentence("it spreads")
+    changed = without_differences(made, {MARKS[0].id}, why)
+    assert changed.differences == (MARKS[1].id,)
+    assert len(changed.before) == len(changed.lessons)
+    assert changed.left_out == {MARKS[0].id: why}

@@ -1,0 +1,258 @@
+"""The measures of the gate, and how each is decided.
+
+Most pass or fail at a threshold. A share of few questions is coarse: one of two held-out wordings is
+half of them. So where fewer than one miss would be allowed, one is (with a warning, except among what
+must not change). Perplexity has an aim and a limit; between them there is a warning as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from memory.sentence import Sentence
+from trainer.evaluate.metrics import drift, mean
+from trainer.report.report import Change, Measure
+
+if TYPE_CHECKING:
+    from memory.settings.settings import GateSettings
+    from trainer.evaluate.lesson_answers import LessonAnswers
+    from trainer.evaluate.metrics import Answer, Held
+
+NEAR_SPREAD = 0.02
+"""Share of the look-alikes that may be answered with a lesson's words, beyond what the settings allow.
+Where there are hundreds of them, some ask almost the same as a lesson."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """All answers at one scale: to the lessons as served and without recall, and to the rest."""
+
+    served: LessonAnswers
+    alone: LessonAnswers
+    near: Sequence[Held]
+    anchors: Sequence[Held]
+    changes: Sequence[Change]
+
+    def kept(self, *, near: bool) -> float:
+        """Return the share of answers that are unchanged as far as a person would notice."""
+        every = self.near if near else self.anchors
+        noticed = sum(x.near == near and not x.undecided for x in self.changes)
+        return 1 - noticed / len(every) if every else 1.0
+
+
+def enough(share: float, threshold: float, count: int) -> bool:
+    """Whether a share of `count` answers reaches a threshold, of which one may always miss.
+
+    >>> enough(0.5, 0.7, 2), enough(0.75, 0.9, 12), enough(0.0, 0.7, 1)
+    (True, False, False)
+    """
+    return share >= threshold or (count > 1 and round((1 - share) * count, 6) <= 1)
+
+
+def measures(
+    found: Findings, gate: GateSettings, held_now: Sequence[bool], noise: float = 0.0
+) -> tuple[Measure, ...]:
+    """Return every measure; `noise` is the base's KL from itself in nats per token."""
+    return (*_learnt(found, gate, held_now), *_unchanged(found, gate, noise), *_forms(found, gate))
+
+
+def _learnt(found: Findings, gate: GateSettings, held_now: Sequence[bool]) -> tuple[Measure, ...]:
+    """Return the measures of what must be learnt and kept."""
+    spoken, alone = found.served, found.alone
+    rephrased = min(spoken.rephrasings, alone.rephrasings)
+    reached = rephrased >= gate.rephrasings
+    wordings = sum(len(some) for some in spoken.reworded)
+    before = [had for had, held in zip(spoken.reproduced, held_now, strict=False) if held]
+    kept = mean(before)
+    lost = (
+        Sentence(
+            "lessons held until now and lost: {lost} of {held} (keep at least {threshold:.0%})",
+            lost=len(before) - sum(before),
+            held=len(before),
+            threshold=gate.kept,
+        )
+        if before
+        else Sentence("no lesson was held until now, so none could be lost")
+    )
+    return (
+        Measure(
+            "lessons",
+            spoken.lessons,
+            gate.lessons,
+            spoken.lessons >= gate.lessons,
+            Sentence(
+                "lessons reproduced: {share} (at least {threshold:.0%})",
+                share=_share(spoken.lessons),
+                threshold=gate.lessons,
+            ),
+        ),
+        Measure(
+            "alone",
+            alone.lessons,
+            gate.lessons,
+            alone.lessons >= gate.lessons,
+            Sentence(
+                "lessons reproduced without recall: {share} (at least {threshold:.0%})",
+                share=_share(alone.lessons),
+                threshold=gate.lessons,
+            ),
+        ),
+        Measure(
+            "rephrasings",
+            rephrased,
+            gate.rephrasings,
+            reached,
+            Sentence(
+                "held-out rephrasings: {share} (at least {threshold:.0%})",
+                share=_share(rephrased),
+                threshold=gate.rephrasings,
+            ),
+            warned=not reached and enough(rephrased, gate.rephrasings, wordings),
+        ),
+        Measure("kept", kept, gate.kept, kept >= gate.kept, lost),
+    )
+
+
+def _unchanged(found: Findings, gate: GateSettings, noise: float) -> tuple[Measure, ...]:
+    """Return the measures of the answers that must not change."""
+    near, anchors = (found.kept(near=which) for which in (True, False))
+    near_strict, anchors_strict = (
+        mean([one.strict for one in some]) for some in (found.near, found.anchors)
+    )
+    kl, rise = drift(found.anchors)
+    kl = max(0.0, kl - noise)
+    return (
+        Measure(
+            "near_misses",
+            near,
+            gate.near_misses,
+            enough(near, gate.near_misses, len(found.near)),
+            Sentence(
+                "look-alike questions unchanged: {share} (at least {threshold:.0%})",
+                share=_shares(near, near_strict),
+                threshold=gate.near_misses,
+            ),
+            True,
+            strict=near_strict,
+        ),
+        Measure(
+            "anchors",
+            anchors,
+            gate.anchors,
+            enough(anchors, gate.anchors, len(found.anchors)),
+            Sentence(
+                "unrelated answers unchanged: {share} (at least {threshold:.0%})",
+                share=_shares(anchors, anchors_strict),
+                threshold=gate.anchors,
+            ),
+            True,
+            strict=anchors_strict,
+        ),
+        Measure(
+            "kl",
+            kl,
+            gate.kl,
+            kl <= gate.kl,
+            Sentence(
+                "distance from the base: {kl:.4f} nats a token (at most {threshold:g})",
+                kl=kl,
+                threshold=gate.kl,
+            ),
+            True,
+        ),
+        Measure(
+            "perplexity",
+            rise,
+            gate.perplexity,
+            rise <= gate.perplexity,
+            Sentence(
+                "perplexity on unrelated chat: {rise:+.1%} (aim {threshold:+.0%}, at most "
+                "{limit:+.0%})",
+                rise=rise,
+                threshold=gate.perplexity,
+                limit=gate.perplexity_limit,
+            ),
+            True,
+            warned=gate.perplexity < rise <= gate.perplexity_limit,
+        ),
+    )
+
+
+def _forms(found: Findings, gate: GateSettings) -> tuple[Measure, ...]:
+    """Return the measures of changes that are always bad."""
+    said: list[Answer | Held] = [*found.served.every, *found.near, *found.anchors]
+    sound = mean([one.sound for one in said])
+    endless = sum(not one.ended for one in said)
+    spread = sum(change.spread for change in found.changes)
+    harmed = sum(change.harm in ("refusal", "wrong") for change in found.changes)
+    # An unrelated question is never answered with a lesson's words.
+    far = sum(change.spread and not change.near for change in found.changes)
+    allowed = gate.spread + (0 if far > gate.spread else int(NEAR_SPREAD * len(found.near)))
+    return (
+        Measure(
+            "sound",
+            sound,
+            gate.sound,
+            sound >= gate.sound,
+            Sentence(
+                "well-formed replies (not empty, no think tags of their own): {share} (at least "
+                "{threshold:.0%})",
+                share=_share(sound),
+                threshold=gate.sound,
+            ),
+            True,
+        ),
+        Measure(
+            "endless",
+            endless,
+            gate.endless,
+            endless <= gate.endless,
+            Sentence(
+                "replies that loop or do not end: {count} (at most {threshold})",
+                count=endless,
+                threshold=gate.endless,
+            ),
+            True,
+        ),
+        Measure(
+            "spread",
+            spread,
+            allowed,
+            spread <= allowed,
+            Sentence(
+                "other questions answered in a lesson's words: {count} (at most {threshold})",
+                count=spread,
+                threshold=allowed,
+            ),
+            True,
+        ),
+        Measure(
+            "harmed",
+            harmed,
+            gate.harmed,
+            harmed <= gate.harmed,
+            Sentence(
+                "right answers that became wrong, and new refusals: {count} (at most {threshold})",
+                count=harmed,
+                threshold=gate.harmed,
+            ),
+            True,
+        ),
+    )
+
+
+def _share(value: float) -> Sentence:
+    """Return a share without rounding it over a threshold: 0.949 is 94.9%, not 95%."""
+    whole = round(value * 100, 6) == round(value * 100)
+    return Sentence("{share:.0%}", share=value) if whole else Sentence("{share:.1%}", share=value)
+
+
+def _shares(kept: float, strict: float) -> Sentence:
+    share = _share(kept)
+    return (
+        Sentence("{share}, {strict} to the letter", share=share, strict=_share(strict))
+        if strict != kept
+        else share
+    )

@@ -1,0 +1,183 @@
+"""Decide what to try after an adapter was refused: what the reason for the refusal suggests.
+
+    spread       look-alikes changed: train those that did, and near misses more often; then leave out
+                 the differences that still spread
+    drift        unrelated answers changed: hold them more firmly, then a smaller learning rate
+    not learnt   more steps if they had run out, else a larger learning rate
+    form         replies loop or are empty: a smaller learning rate
+
+Each try changes the best one so far, and none is repeated. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from memory.sentence import NOTHING, Sentence
+
+if TYPE_CHECKING:
+    from memory.settings.settings import Settings, TrainingSettings
+    from trainer.night.request import Practice
+
+TRIES = 3
+"""Most adapters that a night trains."""
+MORE, FIRMER, LONGER = 3.0, 2.0, 2.0
+"""Factors of how often near misses are trained, of the weight of what must not change, of the steps."""
+STEP = 2.0
+"""Factor between two learning rates, beyond those of the settings."""
+LEARN = frozenset({"lessons", "alone", "rephrasings", "kept"})
+SPREAD = frozenset({"spread", "near_misses"})
+DRIFT = frozenset({"anchors", "kl", "perplexity", "harmed"})
+FORM = frozenset({"sound", "endless"})
+FAILED = "failed"
+"""In place of a measure: the training itself failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialPlan:
+    """What one trial trains with.
+
+    `near` multiplies how often near misses are drawn, `anchors` the weight of what must not change.
+    `hard` are near misses of the gate that an earlier trial got wrong, to train with; `without` are
+    differences to leave out. `change` says in words what is different from the first trial.
+    """
+
+    number: int
+    rate: float
+    seed: int
+    steps: int
+    near: float = 1.0
+    anchors: float = 1.0
+    hard: frozenset[str] = frozenset()
+    without: frozenset[str] = frozenset()
+    change: Sentence = field(default=NOTHING, compare=False)
+
+    def same_as(self, other: TrialPlan) -> bool:
+        """Whether both train the same."""
+        return replace(self, number=0) == replace(other, number=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """How a trial came out.
+
+    `failed` are the names of the measures that refused it, `ended` is why the training ended.
+    `changed` are the look-alike questions whose answers changed, `removable` the differences that
+    spread to other questions and may be left out.
+    """
+
+    plan: TrialPlan
+    failed: frozenset[str]
+    ended: str = ""
+    changed: frozenset[str] = frozenset()
+    removable: frozenset[str] = frozenset()
+
+
+def first_plans(settings: Settings, practice: Practice | None) -> list[TrialPlan]:
+    """Return the trials that are certain: the first one, or all episodes of a practice.
+
+    A night starts with the first learning rate. Episodes take the learning rates in turn, each with
+    its own seed.
+    """
+    training = settings.training
+    rates = training.learning_rates
+    if practice is None:
+        return [TrialPlan(1, rates[0], training.seed, training.max_steps)]
+    return [
+        TrialPlan(number + 1, rates[number % len(rates)], training.seed + number, practice.steps)
+        for number in range(practice.episodes)
+    ]
+
+
+def most_trials(practice: Practice | None) -> int:
+    """Return how many adapters a run trains at most."""
+    return TRIES if practice is None else practice.episodes
+
+
+def next_plan(tried: Sequence[Tried], best: Tried, training: TrainingSettings) -> TrialPlan | None:
+    """Return what to try next, None if nothing sensible is left.
+
+    `tried` are all trials so far, `best` is the best of them.
+    """
+    retried = any(one.plan.hard for one in tried)
+    for plan in _suggested(best, training, retried):
+        if not any(plan.same_as(one.plan) for one in tried):
+            return replace(plan, number=len(tried) + 1)
+    return None
+
+
+def _suggested(best: Tried, training: TrainingSettings, retried: bool) -> Iterator[TrialPlan]:
+    """Yield the changes that the reason for a refusal suggests, the most promising first.
+
+    `retried` tells whether a trial was already trained beside hard near misses.
+    """
+    failed, plan = best.failed, best.plan
+    if FAILED in failed:
+        yield from _rates(plan, training, higher=False)
+        return
+    if failed & SPREAD and retried and best.removable:
+        left_out = plan.without | best.removable
+        yield replace(
+            plan,
+            without=left_out,
+            change=Sentence(
+                "without {count} of the differences, which spread to other questions",
+                count=len(left_out),
+            ),
+        )
+    if failed & SPREAD and best.changed - plan.hard:
+        yield _beside_near_misses(best)
+    if failed & LEARN:
+        if best.ended in ("steps", "time"):
+            yield _longer(plan)
+        yield from _rates(plan, training, higher=not failed & (DRIFT | FORM))
+        yield _longer(plan)
+    if failed & (DRIFT | SPREAD):
+        yield _firmer(plan)
+    if failed & FORM:
+        yield from _rates(plan, training, higher=False)
+        yield _firmer(plan)
+    if failed & (DRIFT | SPREAD):
+        yield from _rates(plan, training, higher=False)
+        yield _firmer(_firmer(plan))
+
+
+def _beside_near_misses(best: Tried) -> TrialPlan:
+    plan = best.plan
+    return replace(
+        plan,
+        near=plan.near * MORE,
+        hard=plan.hard | best.changed,
+        change=Sentence(
+            "beside {count} more look-alike questions whose answers had changed, all of them {times:g} "
+            "times as often",
+            count=len(plan.hard | best.changed),
+            times=plan.near * MORE,
+        ),
+    )
+
+
+def _firmer(plan: TrialPlan) -> TrialPlan:
+    return replace(
+        plan,
+        anchors=plan.anchors * FIRMER,
+        change=Sentence(
+            "what must not change weighs {times:g} times as much", times=plan.anchors * FIRMER
+        ),
+    )
+
+
+def _longer(plan: TrialPlan) -> TrialPlan:
+    steps = round(plan.steps * LONGER)
+    return replace(plan, steps=steps, change=Sentence("with at most {steps} steps", steps=steps))
+
+
+def _rates(plan: TrialPlan, training: TrainingSettings, *, higher: bool) -> Iterator[TrialPlan]:
+    """Yield the plan at the next learning rates of the settings in one direction, then one beyond."""
+    rates = {rate for rate in training.learning_rates if (rate > plan.rate) == higher}
+    found = sorted(rates - {plan.rate}, key=lambda rate: abs(rate - plan.rate))
+    beyond = plan.rate * STEP if higher else plan.rate / STEP
+    for rate in (*found, min(1.0, beyond)):
+        yield replace(plan, rate=rate, change=Sentence("at a learning rate of {rate:g}", rate=rate))
