@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memory.errors import CutOffError, TrainingError
-from trainer.events import BatchHalved, Event, StepsPlanned, Trained
+from trainer.events import BatchHalved, Event, Step, StepsPlanned, Trained
 from trainer.fit.base_model import count_layers
 from trainer.fit.hyperparameters import Overrides, recipe_of
 from trainer.fit.job import ANCHOR, Job, Sample, write_job
@@ -29,9 +29,10 @@ TEXT = (
 )
 PROMPT, DECODED = 12, 16
 """Tokens evaluated first, and tokens decoded one by one."""
-STEPS = 2
+STEPS = 3
 SAMPLES = 4
-"""Training steps that are timed, and sequences of each kind that they are taken on."""
+"""Training steps that are taken, and sequences of each kind that they are taken on. The first one is
+not timed: it computes what later ones find."""
 
 
 def time_decoding(engine: Engine) -> float:
@@ -48,10 +49,10 @@ def time_decoding(engine: Engine) -> float:
 
 @dataclass(frozen=True, slots=True)
 class TimedStep:
-    """Seconds to prepare a training on `samples` sequences, and seconds to train on a token."""
+    """Seconds to load the base's weights, to prepare a training, and to train on a token."""
 
-    load: float
-    samples: int
+    base: float
+    prepare: float
     token: float
 
 
@@ -74,16 +75,22 @@ def time_training(
     some = _some(samples)
     layers = count_layers(base)
     folder.mkdir(parents=True, exist_ok=True)
-    began, load = time.perf_counter(), 0.0
+    began, planned, steps = time.perf_counter(), StepsPlanned(0, 0, 0, "", 0.0), list[float]()
+    load = 0.0
     try:
         recipe = recipe_of(settings.training, layers, Overrides(steps=STEPS))
         write_job(folder, Job(base.resolve(), folder / "adapter", recipe, some))
         for event in launcher.fit(folder):
             on_event(event)
+            moment = time.perf_counter() - began
             if isinstance(event, StepsPlanned):
-                load = time.perf_counter() - began
-            elif isinstance(event, Trained) and event.tokens:
-                return TimedStep(load, len(some), event.step_seconds * event.steps / event.tokens)
+                planned, load = event, moment
+            elif isinstance(event, Step):
+                steps.append(moment)
+            elif isinstance(event, Trained) and event.tokens and len(steps) > 1:
+                step = (steps[-1] - steps[0]) / (len(steps) - 1)
+                token = step / (event.tokens / event.steps)
+                return TimedStep(max(0.0, load - planned.seconds), planned.seconds, token)
     except CutOffError:
         raise
     except TrainingError:

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from trainer.fit.lr_schedule import ANCHORS_A_STEP, LESSONS_A_STEP
 from trainer.night.budget.pace import Pace
 from trainer.night.budget.work import Work
 from trainer.stages import PER_TRIAL
 
-STEPS = 0.5
+STEPS = 0.8
 """Share of the planned steps after which most trainings have learnt, where none was measured."""
 AS_ANSWERS: Mapping[str, float] = {"baseline": 0.8, "gate": 0.8}
 """Seconds of a prompt of the baselines and of the gate, as shares of those of an answer of the base,
 where they were not measured (*measured* on the starter and on SmolLM2-135M)."""
-FORWARD = 1 / 3
-"""What a forward pass costs, as a share of a training step on the same tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +42,12 @@ class Estimate:
 def estimate(work: Work, pace: Pace, spent: float) -> Estimate:
     """Return the estimate; `spent` seconds of composing have passed already."""
     step = pace.token * work.step_tokens
-    # Before its first step, a training passes over every sequence once.
-    sequence = work.step_tokens / (LESSONS_A_STEP + ANCHORS_A_STEP)
-    more = max(0.0, work.samples - pace.samples) if pace.samples else 0.0
-    load = pace.load + more * FORWARD * pace.token * sequence
     return Estimate(
         {
             "compose": spent,
             "anchors": work.uncached * pace.answer + work.prompts * pace.held,
             "beside": work.baselines * pace.baseline,
-            "load": load,
+            "load": pace.load,
             "train": step * work.steps * pace.steps,
             "export": pace.export,
             "gate": work.gate * pace.gate,
@@ -83,4 +76,4 @@ def completed(known: Pace, now: Pace) -> Pace:
     return replace(made, steps=made.steps or STEPS, tries=made.tries or 1.0)
 
 
-_NO_TIMES = ("probe", "samples", "steps", "step_tokens", "tries")
+_NO_TIMES = ("probe", "steps", "step_tokens", "tries")

@@ -50,6 +50,8 @@ PATIENT = 1.3
 CALIBRATED = 8
 CALIBRATION_SECONDS = 20.0
 """Answers of the base that are timed first, if that seems to take no longer than this."""
+MORE_TO_PREPARE = 1.5
+"""Preparing a whole training, as a multiple of preparing one on the few sequences that are timed."""
 FEWEST_TIMED = 16
 """Answers of the base from which their pace is kept."""
 
@@ -80,6 +82,8 @@ class NightBudget:
     _done: dict[str, int] = field(default_factory=dict)
     _answers: BaseAnswers | None = None
     _asked: int = 0
+    _loaded: float = 0.0
+    """Seconds in which the calibration loaded the weights, which the trials then found loaded."""
 
     def __post_init__(self) -> None:
         """Read what earlier runs measured."""
@@ -163,7 +167,9 @@ class NightBudget:
         timed = calibration.time_training(launcher, folder, base, self.settings, samples, hear)
         self.run.check()
         if timed is not None:
-            self.now = replace(self.now, load=timed.load, samples=timed.samples, token=timed.token)
+            # The training process has the weights now.
+            self._loaded = timed.base
+            self.now = replace(self.now, load=MORE_TO_PREPARE * timed.prepare, token=timed.token)
 
     def _choose(
         self, plan: CurriculumPlan, known: Callable[[str], bool], sizes: Sizes
@@ -328,8 +334,7 @@ class NightBudget:
         if not self.resumed and counts["tokens"] and counts["steps"]:
             made = replace(
                 made,
-                load=per("load", tries, old.load),
-                samples=float(self.work.samples),
+                load=per("load", tries, old.load) + self._loaded / tries,
                 token=per("train", counts["tokens"], old.token),
                 steps=counts["steps"] / max(1, counts["planned"]),
                 step_tokens=counts["tokens"] / counts["steps"],

@@ -27,14 +27,13 @@ class Work:
     """What a night does. `uncached` of `prompts` must still be asked of the base.
 
     A prompt in a context counts IN_CONTEXT times in `uncached`. `baselines` and `gate` are prompts,
-    `samples` the sequences of a training of `steps` steps at most, with `step_tokens` tokens each.
+    `steps` the most steps of a training, with `step_tokens` tokens each.
     """
 
     uncached: float
     prompts: int
     baselines: int
     gate: int
-    samples: int
     steps: int
     step_tokens: float
 
@@ -45,7 +44,6 @@ class Sizes:
 
     baselines: int
     lessons_tested: int
-    lesson_samples: int
     steps: int
     step_tokens: float
 
@@ -63,7 +61,6 @@ class Sizes:
         return cls(
             baselines=prompts_beside(plan.lessons, current=current),
             lessons_tested=tested + placed,
-            lesson_samples=len(samples),
             steps=steps_for(recipe, samples),
             step_tokens=tokens * (mine + held),
         )
@@ -74,13 +71,11 @@ class Sizes:
         every = [text for group in held.groups for text in group]
         fresh = sum(not known(text) for text in every)
         measured = len(held.near_measured) + len(held.measured)
-        trained = len(held.near_trained) + len(held.trained)
         return Work(
             uncached=fresh * (1 + AGAIN * IN_CONTEXT),
             prompts=round(len(every) * (1 + AGAIN)),
             baselines=self.baselines,
             gate=self.lessons_tested + round(measured * (1 + AGAIN)),
-            samples=self.lesson_samples + round(trained * (1 + AGAIN)),
             steps=self.steps,
             step_tokens=self.step_tokens,
         )

@@ -1,0 +1,28 @@
+"""Saves after every step and every answer in the night that finds this on its path, and counts steps.
+
+The steps are written, one a line, to the file that QUICK_SAVES names.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+if (counted := os.environ.get("QUICK_SAVES", "")) and "trainer.fit" in sys.orig_argv:
+    from trainer.fit import checkpoint
+
+    checkpoint.SAVE_SECONDS, checkpoint.MOST_SHARE = 0.0, 1e9
+    save = checkpoint.Checkpoint.save_if_due
+
+    def counting(self: checkpoint.Checkpoint, *arguments: Any) -> None:
+        with Path(counted).open("a") as file:
+            file.write(f"{self._folder.name}\n")
+        save(self, *arguments)
+
+    setattr(checkpoint.Checkpoint, "save_if_due", counting)  # noqa: B010 - as for the other faults
+elif counted and "tests.faults.programs.night_process" in sys.orig_argv:
+    from trainer.lessons import base_answers
+
+    base_answers.SAVE_SECONDS = 0.0
