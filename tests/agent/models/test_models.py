@@ -5,16 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import gguf
 import pytest
 
+from agent.llama.architectures import ARCHITECTURES
 from agent.llama.gguf_header import read_header
 from agent.llama.model_shape import read_shape
+from agent.models import models
 from agent.models.compatibility import Compatibility, check_compatibility
 from agent.models.models import advised, find_model, find_models, known_models, recommended, resolve
 from agent.models.pull import look, pull
@@ -158,7 +162,17 @@ def test_names_and_precisions_are_checked() -> None:
     large = next(item for item in known_models() if item.name == "qwen3-8b")
     assert advised(large, 64 << 30) == "q8_0"
     assert advised(large, 8 << 30) == "q4_k_m" == advised(large, 1 << 30)
-    assert all(item.repo.startswith("Qwen/") for item in known_models())
+    assert len({item.name for item in known_models()}) == len(known_models())
+    assert all(re.fullmatch(r"[a-z0-9.-]+", item.name) for item in known_models())
+    assert resolve("gemma-3-4b", "q4_k_m")[1] == "gemma-3-4b-it-Q4_K_M.gguf"
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_architecture_has_sampling_that_its_makers_recommend(architecture: str) -> None:
+    table = tomllib.loads(
+        (Path(models.__file__).with_name("models.toml")).read_text(encoding="utf-8")
+    )
+    assert set(table["sampling"][architecture]) == {"temperature", "top_p", "top_k", "min_p"}
 
 
 def line(found: Compatibility, what: str) -> str:

@@ -55,7 +55,7 @@ def with_every_target(base: Path, folder: Path, targets: Sequence[str]) -> torch
     model = get_peft_model(load_base(base), config)
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
-            torch.nn.init.normal_(parameter, std=0.1)
+            torch.nn.init.normal_(parameter, std=0.2)
     model.save_pretrained(folder, save_embedding_layers=False)
     adapted: torch.nn.Module = model.eval()
     return adapted
@@ -73,7 +73,7 @@ def check(path: Path, folder: Path, architecture: str) -> None:
         engine.set_adapter(adapter)
         changed = served(engine)
         assert divergence(changed, computed(adapted)) < AGREES
-        assert divergence(changed, plain) > 20 * AGREES
+        assert divergence(changed, plain) > 5 * AGREES
         engine.set_adapter(None)
         assert np.array_equal(served(engine), plain)
         engine.set_adapter(adapter)
@@ -140,3 +140,12 @@ def test_every_architecture_has_its_test_and_a_class_that_exists() -> None:
         leaves = {key.rpartition(".")[2] for key in row.layer}
         assert set(row.targets) <= leaves
     assert set(TARGETS) == settings.TARGETS
+
+
+def test_the_readme_names_every_architecture() -> None:
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    rows = [line for line in readme.splitlines() if line.startswith("| `")]
+    named = [line for line in rows if line.split("`")[1] in ARCHITECTURES]
+    assert len(named) == len(ARCHITECTURES)
+    for line, row in zip(named, ARCHITECTURES.values(), strict=True):
+        assert line.startswith(f"| `{row.name}` | {row.models} | ")
