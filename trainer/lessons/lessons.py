@@ -42,6 +42,8 @@ WORDINGS, WORDINGS_IN_ALL = (10, 24), 1600
 """Least and most rephrasings to train a lesson with, and their approximate total."""
 AT_ONCE = 64
 """Prompts that the base is given at once; between two lots the time is looked at."""
+MOST_OFTEN = 4.0
+"""Most times that a near miss is drawn as often as another anchor, where there are few of them."""
 WHOLE, BEGINNING = 3, 10
 """One of this many replies is trained on to its end, the others for this many tokens."""
 
@@ -112,9 +114,13 @@ class Curriculum:
     def samples(self, near: float = 1.0) -> tuple[Sample, ...]:
         """Return the training sequences of `trainer/fit/training_loop.py`.
 
-        `near` is how many times as often near misses are drawn as other anchors.
+        About half of the anchors that a step draws are near misses, even if there are fewer of them;
+        `near` multiplies that.
         """
-        return samples_of(self.lessons, self.held, dict.fromkeys(self.look_alikes, near))
+        known = frozenset(self.look_alikes)
+        alike = sum(anchor.asked in known for anchor in self.held)
+        often = min(MOST_OFTEN, max(1.0, (len(self.held) - alike) / max(1, alike)))
+        return samples_of(self.lessons, self.held, dict.fromkeys(self.look_alikes, often * near))
 
 
 def samples_of(
