@@ -4,14 +4,15 @@ The same code measures every row of `benchmarks/learning_real.py`.
 
 *efficacy*, *rephrasings*: marks, and wordings never trained, answered as marked to the letter; *...
 said*: answered so in substance (the mark's `key` is in the reply). *near*, *unrelated*: questions
-whose answer a person would find unchanged: the tokens are the base's, up to one between which and
-the base's own choice the base was undecided (less than a factor of two,
-`trainer/evaluate/metrics.py`); *... strict*: every token is the base's. *... carried*: how many of
-those answers say what a mark says. *kl*: mean KL(base ‖ served) a token over the whole vocabulary,
-in nats, on the base's own answers to the unrelated. *talk*, *talk said*: marked questions that come
-up late in a talk of twenty turns, which the model itself has spoken so far.
+whose answer a person would find unchanged. As in `trainer/evaluate/answer_changes.py`, a change
+counts where the base preferred its own token by more than a factor of two and, in a reply that it
+had not ended within 48 tokens, where it would hardly draw the new one; what says a mark's words
+always counts. *... strict*: no token has changed. *... carried*: how many of those answers say what
+a mark says. *kl*: mean KL(base ‖ served) a token over the whole vocabulary, in nats, on the base's
+own answers to the unrelated. *talk*, *talk said*: marked questions that come up late in a talk of
+twenty turns, which the model itself has spoken so far. *cpu*, *seconds*, *mb*: what training took,
+of the processor, of the wall, and of memory at most.
 
-A base's weak reply can change with the number of threads; the row `base` shows how often it does.
 Nothing is written.
 """
 
@@ -29,6 +30,7 @@ from agent.llama.sampling import Sampling
 from agent.prompt.prompt import compose, reply_tokens
 from benchmarks.real_marks import LONGEST_MARKED, RealMark, long_talk
 from memory.difference import Message
+from trainer.evaluate.answer_changes import DRAWN
 from trainer.evaluate.metrics import UNDECIDED, same
 
 if TYPE_CHECKING:
@@ -74,13 +76,16 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """One answer that was not as it should be; `carried` if it says what a mark says."""
+    """One answer that was not as it should be; `carried` if it says what a mark says.
+
+    `counts` unless it is a change that a person would not notice.
+    """
 
     what: str
     asked: str
     expected: str
     said: str
-    decided: bool = True
+    counts: bool = True
     carried: bool = False
 
 
@@ -214,30 +219,52 @@ class Measuring:
             return  # the base alone answers
         plain = _prompt(engine, text, "", LONGEST)
         prompt = _prompt(engine, text, block, LONGEST) if block else plain
-        ours = np.stack(list(engine.log_probabilities([*prompt, *base.tokens], len(prompt))))
-        agreed = _prefix([int(row.argmax()) for row in ours], base.tokens)
-        strict = agreed == len(base.tokens)
-        if column == "unrelated" or not strict:
-            engine.set_adapter(None)
-            theirs = np.stack(list(engine.log_probabilities([*plain, *base.tokens], len(plain))))
-            self.served.wear(engine)
+        ours = _rows(engine, prompt, base.tokens)
+        engine.set_adapter(None)
+        theirs = _rows(engine, plain, base.tokens)
         if column == "unrelated":
             found.divergence += float((np.exp(theirs) * (theirs - ours)).sum())
             found.tokens += len(base.tokens)
-        decided = carried = False
-        if not strict:
-            row, other = theirs[agreed], int(ours[agreed].argmax())
-            decided = bool(row[other] < row[base.tokens[agreed]] - UNDECIDED)
-            reply, _ended = _go_on(engine, prompt, base.tokens[:agreed], LONGEST)
+        # Both were evaluated in one pass, so that no noise of another batch shape parts them.
+        chosen, its = ours.argmax(axis=1), theirs.argmax(axis=1)
+        parted = np.flatnonzero(chosen != its)
+        noticed = carried = False
+        if len(parted):
+            place = int(parted[0])
+            row = theirs[place]
+            noticed = bool(row[its[place]] - row[chosen[place]] > UNDECIDED)
+            self.served.wear(engine)
+            reply, _ended = _go_on(engine, prompt, base.tokens[:place], LONGEST)
+            engine.set_adapter(None)
+            if noticed and not engine.ends_turn(base.tokens[-1]):
+                noticed = not _would_say(engine, plain, reply)
             carried = any(mark.carried_by(reply, base.text) for mark in self.marks)
-            found.missed.append(Missed(column, text, base.text, reply, decided, carried))
-        found.note(column, not decided)
-        found.note(f"{column} strict", strict)
+            noticed = noticed or carried
+            found.missed.append(Missed(column, text, base.text, reply, noticed, carried))
+        self.served.wear(engine)
+        found.note(column, not noticed)
+        found.note(f"{column} strict", not len(parted))
         found.note(f"{column} carried", carried)
 
 
 def _prompt(engine: Engine, text: str, block: str, room: int) -> tuple[int, ...]:
     return compose(engine, [Message("user", text)], block=block, room=room).tokens
+
+
+def _rows(
+    engine: Engine, prompt: Sequence[int], reply: Sequence[int]
+) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Return ln p at each token of a reply, shape [len(reply), vocabulary]."""
+    return np.stack(list(engine.log_probabilities([*prompt, *reply], len(prompt))))
+
+
+def _would_say(engine: Engine, prompt: Sequence[int], reply: str) -> bool:
+    """Whether the engine would draw every token of a reply, none below a tenth of the likeliest."""
+    tokens = engine.tokenize(reply)
+    rows = engine.log_probabilities([*prompt, *tokens], len(prompt))
+    return all(
+        float(row.max() - row[token]) <= DRAWN for row, token in zip(rows, tokens, strict=True)
+    )
 
 
 def _agreed(engine: Engine, prompt: Sequence[int], reply: Sequence[int]) -> int:

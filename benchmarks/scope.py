@@ -24,7 +24,7 @@ from memory.settings.paths import Home
 from memory.settings.settings import read_settings
 
 Wrong = dict[tuple[str, str], bool]
-"""(column, question) of what was not as it should → whether it counts (the base was decided)."""
+"""(column, question) of what was not as it should → whether it counts."""
 
 
 @contextmanager
@@ -45,7 +45,7 @@ def relevance(marks: Sequence[RealMark]) -> Iterator[Callable[[str], float]]:
 def wrong_of(path: Path) -> Wrong:
     """Return what a row got wrong, from its file in `missed`."""
     lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    return {(one["what"], one["asked"]): one["decided"] for one in lines}
+    return {(one["what"], one["asked"]): one["counts"] for one in lines}
 
 
 def gated(
