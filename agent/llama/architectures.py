@@ -193,6 +193,16 @@ def _qwen3moe(shape: Shape, tensors: Set[str]) -> dict[str, Any]:
     }
 
 
+def _qwen35moe(shape: Shape, tensors: Set[str]) -> dict[str, Any]:
+    assert shape.experts is not None
+    return _qwen35(shape, tensors) | {
+        "num_experts": shape.experts.count,
+        "num_experts_per_tok": shape.experts.used,
+        "moe_intermediate_size": shape.experts.inner,
+        "shared_expert_intermediate_size": shape.experts.shared,
+    }
+
+
 def _gemma3(shape: Shape, _tensors: Set[str]) -> dict[str, Any]:
     # The 27B scales attention by its width over the heads, which is not its head size.
     largest = shape.layers == 62
@@ -214,6 +224,25 @@ def _qwen35(shape: Shape, _tensors: Set[str]) -> dict[str, Any]:
         "linear_num_value_heads": shape.delta.value_heads,
     }
 
+
+_EXPERTS = {
+    "mlp.experts.gate_up_proj": ("ffn_gate_exps.weight", "ffn_up_exps.weight"),
+    "mlp.experts.down_proj": ("ffn_down_exps.weight",),
+}
+_DELTA_ROWS = {
+    "linear_attn.in_proj_qkv": _tiled(size=True, after_keys=True),
+    "linear_attn.conv1d": _tiled(size=True, after_keys=True),
+    "linear_attn.in_proj_z": _tiled(size=True),
+    "linear_attn.in_proj_a": _tiled(size=False),
+    "linear_attn.in_proj_b": _tiled(size=False),
+    "linear_attn.A_log": _tiled(size=False),
+    "linear_attn.dt_bias": _tiled(size=False),
+}
+_DELTA_COLUMNS = {"linear_attn.out_proj": _tiled(size=True)}
+_DELTA_STORED: dict[str, Stored] = {
+    **dict.fromkeys(("norm", "input_layernorm", "post_attention_layernorm", *_QK_NORM), "plus one"),
+    "linear_attn.A_log": "minus exp",
+}
 
 _ROWS = (
     Architecture(
@@ -246,10 +275,7 @@ _ROWS = (
             "mlp.gate": "ffn_gate_inp",
         },
         targets=_ATTENTION_TARGETS,
-        joined={
-            "mlp.experts.gate_up_proj": ("ffn_gate_exps.weight", "ffn_up_exps.weight"),
-            "mlp.experts.down_proj": ("ffn_down_exps.weight",),
-        },
+        joined=_EXPERTS,
         config=_qwen3moe,
         experts=True,
     ),
@@ -291,23 +317,34 @@ _ROWS = (
             "post_attention_layernorm": "post_attention_norm",
         },
         targets=(*_DENSE_TARGETS, *_DELTA_TARGETS),
-        rows={
-            "linear_attn.in_proj_qkv": _tiled(size=True, after_keys=True),
-            "linear_attn.conv1d": _tiled(size=True, after_keys=True),
-            "linear_attn.in_proj_z": _tiled(size=True),
-            "linear_attn.in_proj_a": _tiled(size=False),
-            "linear_attn.in_proj_b": _tiled(size=False),
-            "linear_attn.A_log": _tiled(size=False),
-            "linear_attn.dt_bias": _tiled(size=False),
-        },
-        columns={"linear_attn.out_proj": _tiled(size=True)},
-        stored={
-            **dict.fromkeys(
-                ("norm", "input_layernorm", "post_attention_layernorm", *_QK_NORM), "plus one"
-            ),
-            "linear_attn.A_log": "minus exp",
-        },
+        rows=_DELTA_ROWS,
+        columns=_DELTA_COLUMNS,
+        stored=_DELTA_STORED,
         config=_qwen35,
+        recurrent=True,
+    ),
+    Architecture(
+        "qwen35moe",
+        "Qwen3.5, Qwen3.6 with experts (35B-A3B)",
+        "qwen3_5_moe.Qwen3_5MoeForCausalLM",
+        {
+            **_ATTENTION,
+            **_QK_NORM,
+            **_DELTA_NET,
+            "post_attention_layernorm": "post_attention_norm",
+            "mlp.gate": "ffn_gate_inp",
+            "mlp.shared_expert_gate": "ffn_gate_inp_shexp",
+            "mlp.shared_expert.gate_proj": "ffn_gate_shexp",
+            "mlp.shared_expert.up_proj": "ffn_up_shexp",
+            "mlp.shared_expert.down_proj": "ffn_down_shexp",
+        },
+        targets=(*_DENSE_TARGETS, *_DELTA_TARGETS),
+        joined=_EXPERTS,
+        rows=_DELTA_ROWS,
+        columns=_DELTA_COLUMNS,
+        stored=_DELTA_STORED,
+        config=_qwen35moe,
+        experts=True,
         recurrent=True,
     ),
 )

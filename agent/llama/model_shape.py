@@ -151,7 +151,12 @@ class _Reader:
             return None
         count = self.whole("expert_count", 1, _MOST_EXPERTS)
         used = self.whole("expert_used_count", 1, count)
-        return Experts(count, used, self.whole("expert_feed_forward_length", 1, 1 << 24))
+        return Experts(
+            count,
+            used,
+            inner=self.whole("expert_feed_forward_length", 1, 1 << 24),
+            shared=self.whole("expert_shared_feed_forward_length", 0, 1 << 24, 0),
+        )
 
     def kinds(self, layers: int, blocks: int, window: int) -> tuple[Kind, ...]:
         """Return what each layer mixes tokens with."""

@@ -33,11 +33,15 @@ class Rope:
 
 @dataclass(frozen=True, slots=True)
 class Experts:
-    """`count` experts per layer, of which `used` compute a token; each is `inner` wide."""
+    """`count` experts per layer, of which `used` compute a token; each is `inner` wide.
+
+    A further one that computes every token is `shared` wide (0: there is none).
+    """
 
     count: int
     used: int
     inner: int
+    shared: int = 0
 
 
 @dataclass(frozen=True, slots=True)

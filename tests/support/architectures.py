@@ -72,6 +72,14 @@ MODELS = {
               "full_attention_interval": 2, "ssm.conv_kernel": 4, "ssm.state_size": 128,
               "ssm.group_count": 4, "ssm.time_step_rank": 8, "ssm.inner_size": 1024},
     ),
+    "Qwen3.5-35B-A3B": Like(
+        "qwen35moe", 1024, 512, 8, 2, 256, layers=4, theta=1e7, tied=False,
+        keys={"rope.dimension_count": 64, "rope.dimension_sections": [11, 11, 10, 0],
+              "full_attention_interval": 4, "ssm.conv_kernel": 4, "ssm.state_size": 128,
+              "ssm.group_count": 4, "ssm.time_step_rank": 8, "ssm.inner_size": 1024,
+              "expert_count": 16, "expert_used_count": 4, "expert_feed_forward_length": 256,
+              "expert_shared_feed_forward_length": 256},
+    ),
 }  # fmt: skip
 """By the name of the model whose proportions they have."""
 
@@ -92,6 +100,14 @@ SMALL = {
         keys={"rope.dimension_count": 16, "rope.dimension_sections": [3, 3, 2, 0],
               "full_attention_interval": 2, "ssm.conv_kernel": 4, "ssm.state_size": 32,
               "ssm.group_count": 2, "ssm.time_step_rank": 4, "ssm.inner_size": 128},
+    ),
+    "qwen35moe": Like(
+        "qwen35moe", 64, 96, 4, 2, 32, layers=4,
+        keys={"rope.dimension_count": 16, "rope.dimension_sections": [3, 3, 2, 0],
+              "full_attention_interval": 2, "ssm.conv_kernel": 4, "ssm.state_size": 32,
+              "ssm.group_count": 2, "ssm.time_step_rank": 4, "ssm.inner_size": 128,
+              "expert_count": 8, "expert_used_count": 2, "expert_feed_forward_length": 32,
+              "expert_shared_feed_forward_length": 32},
     ),
 }  # fmt: skip
 """One of each architecture, small enough for a training in a test."""
@@ -125,11 +141,12 @@ def write_like(
     if not like.tied:
         matrix("output.weight", tokens, like.width)
     vector("output_norm.weight", like.width)
+    recurrent = "ssm.state_size" in like.keys
     for layer in range(like.layers):
         at = f"blk.{layer}"
         vector(f"{at}.attn_norm.weight", like.width)
         interval = like.keys.get("full_attention_interval", 1)
-        if like.architecture == "qwen35" and (layer + 1) % interval:
+        if recurrent and (layer + 1) % interval:
             keys, heads = like.keys["ssm.group_count"], like.keys["ssm.time_step_rank"]
             size, inner = like.keys["ssm.state_size"], like.keys["ssm.inner_size"]
             mixed = 2 * keys * size + inner
@@ -143,7 +160,7 @@ def write_like(
             vector(f"{at}.ssm_norm.weight", size)
             matrix(f"{at}.ssm_out.weight", like.width, inner)
         else:
-            gated = 2 if like.architecture == "qwen35" else 1
+            gated = 2 if recurrent else 1
             matrix(f"{at}.attn_q.weight", gated * like.heads * like.head, like.width)
             matrix(f"{at}.attn_k.weight", like.kv_heads * like.head, like.width)
             matrix(f"{at}.attn_v.weight", like.kv_heads * like.head, like.width)
@@ -155,18 +172,23 @@ def write_like(
                 vector(f"{at}.attn_q.bias", like.heads * like.head, 0.0)
                 vector(f"{at}.attn_k.bias", like.kv_heads * like.head, 0.0)
                 vector(f"{at}.attn_v.bias", like.kv_heads * like.head, 0.0)
-        if like.architecture != "qwen35":
+        if not recurrent:
             vector(f"{at}.ffn_norm.weight", like.width)
-        if like.architecture in ("gemma3", "qwen35"):
+        if recurrent or like.architecture == "gemma3":
             vector(f"{at}.post_attention_norm.weight", like.width)
         if like.architecture == "gemma3":
             vector(f"{at}.post_ffw_norm.weight", like.width)
-        if like.architecture == "qwen3moe":
+        if "expert_count" in like.keys:
             count, inner = like.keys["expert_count"], like.keys["expert_feed_forward_length"]
             exact(f"{at}.ffn_gate_inp.weight", random.normal(0, 0.3, (count, like.width)))
             matrix(f"{at}.ffn_gate_exps.weight", count, inner, like.width)
             matrix(f"{at}.ffn_up_exps.weight", count, inner, like.width)
             matrix(f"{at}.ffn_down_exps.weight", count, like.width, inner)
+            if shared := like.keys.get("expert_shared_feed_forward_length"):
+                exact(f"{at}.ffn_gate_inp_shexp.weight", random.normal(0, 0.3, like.width))
+                matrix(f"{at}.ffn_gate_shexp.weight", shared, like.width)
+                matrix(f"{at}.ffn_up_shexp.weight", shared, like.width)
+                matrix(f"{at}.ffn_down_shexp.weight", like.width, shared)
         else:
             matrix(f"{at}.ffn_gate.weight", like.inner, like.width)
             matrix(f"{at}.ffn_up.weight", like.inner, like.width)

@@ -97,7 +97,9 @@ def _as_torch_has_it(
         value = value[torch.from_numpy(order.argsort())]
     if (order := row.column_order(key, shape)) is not None and len(order) == value.shape[-1]:
         value = value[:, torch.from_numpy(order.argsort())]
-    return value.unsqueeze(1) if key.endswith(".conv1d.weight") else value
+    if key.endswith(".conv1d.weight"):
+        return value.unsqueeze(1)
+    return value[None] if key.endswith(".shared_expert_gate.weight") else value
 
 
 def count_layers(path: Path) -> int:

@@ -13,11 +13,14 @@ import pytest
 import torch
 
 from agent.adapters import Adapter, BaseEntry, sha256_file
+from agent.llama.architectures import ARCHITECTURES
 from agent.llama.engine import Engine
+from agent.llama.gguf_header import read_header
 from memory.errors import AdapterError, HomeError, ModelError
 from memory.journal.journal import Journal
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
+from tests.support.architectures import SMALL, write_like
 from tests.support.gguf_files import write_tiny
 from tests.support.values import difference
 from trainer.adapters.adapter_export import ExportRequest, export
@@ -38,7 +41,8 @@ def lora(base: Path, folder: Path, *, rank: int = 4, strength: float = 0.2) -> P
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(3)
-    config = LoraConfig(r=rank, lora_alpha=8, target_modules=list(TARGETS), task_type="CAUSAL_LM")
+    targets = list(ARCHITECTURES[read_header(base).architecture].targets)
+    config = LoraConfig(r=rank, lora_alpha=8, target_modules=targets, task_type="CAUSAL_LM")
     model = get_peft_model(load_base(base), config)
     for name, value in model.named_parameters():
         if "lora_" in name:
@@ -121,6 +125,22 @@ def test_a_merged_file_speaks_as_base_and_adapter_do(
     assert distances["f16"] < distances["q8_0"] < distances["q4_k_m"] < alone
     sizes = [(tmp_path / f"{quant}.gguf").stat().st_size for quant in distances]
     assert sizes == sorted(sizes, reverse=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_architecture_is_merged(
+    home: Home, settings: Settings, tmp_path: Path, architecture: str
+) -> None:
+    base = write_like(tmp_path / "m.gguf", SMALL[architecture], context=2048)
+    adapter = serve(home, base, lora(base, tmp_path / "lora"))
+    out = tmp_path / "merged.gguf"
+    export(home, settings, ExportRequest(adapter, out, form="merged", model=base, quant="f16"))
+    with Engine.open(base) as engine:
+        alone = rows(engine)
+    with Engine.open(out) as engine:
+        assert kl(expected(base, adapter), rows(engine)) < 5e-4
+        assert kl(alone, rows(engine)) > 5e-3
 
 
 def test_a_lora_for_llama_cpp_serves_at_full_strength(
