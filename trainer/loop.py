@@ -33,6 +33,7 @@ from memory.settings.paths import Home
 from memory.settings.settings import Settings
 from trainer import pipeline
 from trainer.adapters.adapter_staleness import entry_of
+from trainer.evaluate.publication_gate import Judging
 from trainer.events import OnEvent
 from trainer.fit.hyperparameters import Overrides
 from trainer.launch.launch import launcher
@@ -144,7 +145,7 @@ def gate(
         Engine.open(lessons.model, settings.model) as engine,
         Journal(lessons.home.journal) as journal,
     ):
-        return pipeline.gate(engine, journal, candidate, settings, progress=progress)
+        return pipeline.gate(engine, journal, candidate, settings, Judging(progress=progress))
 
 
 def publish(home: Home, candidate: Candidate, verdict: Verdict) -> Adapter:

@@ -7,7 +7,7 @@ can open them one step at a time. Nothing is locked between the steps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -26,7 +26,7 @@ from trainer.adapters.adapter_staleness import entry_of, fingerprints
 from trainer.adapters.gguf_lora import write_gguf_lora
 from trainer.evaluate import probe as probing
 from trainer.evaluate.gate_result import Verdict, measures_to_json
-from trainer.evaluate.publication_gate import Evaluation, judge
+from trainer.evaluate.publication_gate import Evaluation, Judging, judge
 from trainer.evaluate.served_config import ServedRecall, holdings
 from trainer.events import OnEvent
 from trainer.fit.base_model import count_layers
@@ -238,21 +238,19 @@ def gate(
     journal: Journal,
     candidate: Candidate,
     settings: Settings,
-    held_now: Sequence[bool] = (),
-    progress: Progress = lambda done, total: None,
+    judging: Judging | None = None,
 ) -> Verdict:
-    """Evaluate a candidate that passed `probe`, with recall as the chat would use it.
-
-    `held_now` marks the lessons that the current adapter reproduces; none of them may be lost.
-    """
+    """Evaluate a candidate that passed `probe`, with recall as the chat would use it."""
+    judging = judging or Judging()
     lessons = candidate.lessons
     evaluation = Evaluation(
         engine,
         lessons.curriculum,
         settings.gate,
         served_recall(engine, journal, lessons, settings),
-        held_now,
-        progress,
+        judging.held_now,
+        judging.progress,
+        another_scale=judging.another_scale,
     )
     return judge(candidate.gguf, evaluation)
 

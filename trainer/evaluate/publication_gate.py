@@ -49,6 +49,19 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Judging:
+    """How a candidate is evaluated.
+
+    `held_now` marks the lessons that the current adapter reproduces; none of those may be lost.
+    `another_scale` says whether there is time to ask everything again with a weaker adapter.
+    """
+
+    held_now: Sequence[bool] = ()
+    progress: Progress = lambda done, total: None
+    another_scale: Callable[[], bool] = lambda: True
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """What an adapter is evaluated on, and the thresholds it must meet."""
 
@@ -62,6 +75,8 @@ class Evaluation:
     progress: Progress = lambda done, total: None
     noise: Noise = QUIET
     """How much the base's own answers vary; `judge` measures it."""
+    another_scale: Callable[[], bool] = lambda: True
+    """Whether there is time to ask everything again with a weaker adapter."""
 
 
 def judge(adapter: Path, evaluation: Evaluation) -> Verdict:
@@ -79,6 +94,8 @@ def judge(adapter: Path, evaluation: Evaluation) -> Verdict:
             return verdict
         best, low, high = verdict, LOWEST_SCALE, 1.0
         for _ in range(SCALE_STEPS):
+            if not evaluation.another_scale():
+                break
             middle = round(math.sqrt(low * high), 3)
             tried = measure(adapter, middle, evaluation)
             if tried.clean or (tried.passed and not best.passed):

@@ -181,7 +181,14 @@ class _TrainingRun:
             )
             sweep = self.sweep(
                 TrialContext(
-                    run, self.settings, worker, engine, self.journal, lessons, baselines.held
+                    run,
+                    self.settings,
+                    worker,
+                    engine,
+                    self.journal,
+                    lessons,
+                    baselines.held,
+                    lambda: self.budget.allows_another_scale,
                 )
             )
         best = sweep.best

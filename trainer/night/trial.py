@@ -14,16 +14,18 @@ from memory.errors import DiscernError
 from memory.files.atomic_write import write_whole
 from memory.sentence import Sentence
 from trainer import pipeline
+from trainer.evaluate.publication_gate import Judging
 from trainer.events import Event, Exporting, Judged, Probing, Step, Trained, TrialStarted
 from trainer.fit.hyperparameters import Overrides
 from trainer.fit.job import CONTROL
 from trainer.lessons.retry import with_hard_near_misses, without_differences
+from trainer.night.kept_verdict import keep_verdict, kept_verdict, verdict_key
 from trainer.night.next_trial import TrialPlan, Tried
 from trainer.night.resume import earlier_steps
 from trainer.report.report import Attempt, Point
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from agent.llama.engine import Engine
     from memory.journal.journal import Journal
@@ -142,6 +144,8 @@ class TrialContext:
     lessons: Lessons
     held_now: Sequence[bool]
     """Whether the current adapter reproduces each lesson."""
+    another_scale: Callable[[], bool] = lambda: True
+    """Whether there is time to test an adapter at one more strength."""
 
     def changed_by(self, plan: TrialPlan) -> TrialContext:
         """Return what the trial of `plan` learns and is measured on."""
@@ -177,16 +181,14 @@ def run_trial(plan: TrialPlan, context: TrialContext, seconds: float) -> Trial:
         Overrides(plan.rate, plan.seed, plan.steps, seconds, plan.anchors, plan.near),
         listener.hear,
     )
-    run.emit(Probing())
-    pipeline.probe(candidate)
-    verdict = pipeline.gate(
-        context.engine,
-        context.journal,
-        candidate,
-        settings,
-        context.held_now,
-        run.count_progress("gate"),
-    )
+    key = verdict_key(candidate, settings, context.held_now)
+    verdict = kept_verdict(folder, key)
+    if verdict is None:
+        run.emit(Probing())
+        pipeline.probe(candidate)
+        judging = Judging(context.held_now, run.count_progress("gate"), context.another_scale)
+        verdict = pipeline.gate(context.engine, context.journal, candidate, settings, judging)
+        keep_verdict(folder, key, verdict)
     run.emit(
         Judged(verdict.passed, verdict.scale, verdict.sentence, tuple(verdict.spoken.reproduced))
     )

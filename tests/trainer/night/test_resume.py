@@ -11,7 +11,16 @@ from memory.errors import TrainingError
 from memory.settings.paths import Home
 from tests.support.values import difference, quick_settings
 from tests.trainer.night.test_run import mark
-from trainer.events import Event, Logged, Step, StepsPlanned, TrialStarted, logged_to_json
+from trainer.events import (
+    Event,
+    Judged,
+    Logged,
+    Probing,
+    Step,
+    StepsPlanned,
+    TrialStarted,
+    logged_to_json,
+)
 from trainer.night.night import run_night
 from trainer.night.request import RunRequest
 from trainer.night.resume import earlier_steps, merged, take_over
@@ -87,5 +96,9 @@ def test_a_night_that_was_suspended_goes_on_and_one_that_was_aborted_does_not(
     first = [event for event in again if isinstance(event, Step)][:4]
     assert [event.step for event in first] == [1, 2, 3, 4]
     assert planned(again) == (1 if suspended else 2)
+    # Nor is it tested again.
+    tested = [event for event in again if isinstance(event, Probing)]
+    assert len(tested) == (1 if suspended else 2)
+    assert sum(isinstance(event, Judged) for event in again) == 2
     if suspended:
         assert first == [event for event in seen if isinstance(event, Step)]
