@@ -1,0 +1,130 @@
+"""Nights that have little time: they ask less and say so, or refuse before they begin."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agent.adapters import read_pointer
+from memory.errors import TrainingError
+from memory.settings.paths import Home
+from tests.support.values import difference, quick_settings
+from tests.trainer.night.test_run import mark
+from trainer.adapters.adapter_staleness import entry_of
+from trainer.events import Calibrating, Estimated, Event, Step
+from trainer.night.budget import choice
+from trainer.night.budget.night_budget import NightBudget
+from trainer.night.budget.pace import Pace, keep_pace, read_pace
+from trainer.night.night import run_night
+from trainer.night.request import RunRequest
+from trainer.night.run import Run, make_run_folder
+from trainer.stages import by_stage
+
+SLOW = Pace(
+    answer=8.0, held=0.001, baseline=0.01, gate=0.01, load=1.0, token=0.0001, export=1.0,
+    publish=1.0, steps=1.0, step_tokens=500.0, tries=1.0,
+)  # fmt: skip
+"""Without the probe, so that the speed of this machine does not count."""
+
+
+def remember(home: Home, model: Path, pace: Pace) -> None:
+    keep_pace(home, entry_of(model, home).sha256, pace)
+
+
+def told(events: list[Event]) -> Estimated:
+    (found,) = [event for event in events if isinstance(event, Estimated)]
+    return found
+
+
+def test_the_first_night_calibrates_and_the_next_one_knows(home: Home, tiny: Path) -> None:
+    mark(home, difference("Who?", "Lutz."))
+    settings = quick_settings(home)
+    first: list[Event] = []
+    report = run_night(RunRequest(home, settings, tiny), on_event=first.append)
+    estimate = told(first)
+    assert not estimate.earlier
+    assert estimate.limit == settings.night.max_minutes * 60
+    assert dict(report.estimated) == dict(estimate.stages)
+    assert all(
+        seconds > 0
+        for stage, seconds in estimate.stages.items()
+        if stage in by_stage(report.phases)
+    )
+    phases = [event.phase for event in first]
+    assert phases.index("calibrate") < phases.index("estimate") < phases.index("anchors")
+    # What is timed trains nothing that anyone sees.
+    assert [event.step for event in first if isinstance(event, Step)] == [1, 2, 3, 4]
+    assert not (Path(report.run) / "calibration").exists()
+    known = read_pace(home, entry_of(tiny, home).sha256)
+    assert known.measured
+    assert known.steps == 1.0
+    again: list[Event] = []
+    run_night(RunRequest(home, settings, tiny, force=True), on_event=again.append)
+    assert told(again).earlier
+
+
+def test_a_night_without_the_time_for_all_asks_what_tells_most(
+    home: Home, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for group in ("NEAR_TRAINED", "TRAINED", "NEAR_MEASURED", "MEASURED"):
+        monkeypatch.setattr(choice, f"FEWEST_{group}", 2)  # the tiny model is asked little
+    mark(home, difference("Who is that?", "Lutz."))
+    remember(home, tiny, SLOW)
+    events: list[Event] = []
+    report = run_night(
+        RunRequest(home, quick_settings(home, night={"max_minutes": 5.0}), tiny),
+        on_event=events.append,
+    )
+    assert report.verdict == "published"
+    estimate = told(events)
+    assert estimate.earlier
+    assert estimate.seconds <= 300
+    assert "questions that must stay the same are left out" in str(estimate.left_out)
+    assert estimate.left_out in report.notes
+    # The answers that were computed cost nothing now: nothing has to be left out any more.
+    remember(home, tiny, replace(SLOW, answer=6.0))
+    again: list[Event] = []
+    run_night(
+        RunRequest(home, quick_settings(home, night={"max_minutes": 5.0}), tiny, force=True),
+        on_event=again.append,
+    )
+    assert not told(again).left_out
+
+
+def test_a_night_that_can_never_end_in_time_is_refused_before_it_asks(
+    home: Home, tiny: Path
+) -> None:
+    mark(home, difference("Who?", "Lutz."))
+    remember(home, tiny, replace(SLOW, gate=1000.0))
+    events: list[Event] = []
+    with pytest.raises(TrainingError, match=r"night\.max_minutes is 180; raise it"):
+        run_night(RunRequest(home, quick_settings(home), tiny), on_event=events.append)
+    assert any(isinstance(event, Calibrating) for event in events)
+    assert not any(event.phase == "anchors" for event in events)
+    assert read_pointer(home.adapters).current is None
+
+
+def test_what_is_left_is_shared_out_between_training_and_tests(home: Home, tiny: Path) -> None:
+    settings = quick_settings(home, night={"max_minutes": 10.0}, training={"max_minutes": 60.0})
+    run = Run(make_run_folder(home), lambda event: None, threading.Event())
+    budget = NightBudget(run, home, settings, "a" * 64, 2, all_tries=False)
+    assert budget.training_seconds == 3600  # nothing is known yet
+    assert budget.allows_another_try
+    from trainer.night.budget.estimate import Estimate
+
+    stages = {"compose": 0.0, "anchors": 0.0, "beside": 10.0, "load": 5.0, "train": 300.0}
+    budget.expected = Estimate({**stages, "export": 5.0, "gate": 40.0, "publish": 10.0})
+    assert budget.training_seconds == pytest.approx(600 * 0.92 - 60, abs=5)
+    assert budget.allows_another_try
+    assert budget.allows_another_scale
+    assert not budget.asking_is_over()
+    run.began -= 450  # as if it had begun earlier
+    assert budget.asking_is_over()
+    assert not budget.allows_another_try
+    assert budget.allows_another_scale
+    run.began -= 90
+    assert not budget.allows_another_scale
+    assert budget.training_seconds == pytest.approx(75)  # less would be in vain
