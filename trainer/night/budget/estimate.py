@@ -11,6 +11,8 @@ from trainer.stages import PER_TRIAL
 
 STEPS = 0.8
 """Share of the planned steps after which most trainings have learnt, where none was measured."""
+LOWER = 0.1
+"""What those layers cost, as a share of training on the same tokens."""
 AS_ANSWERS: Mapping[str, float] = {"baseline": 0.8, "gate": 0.8}
 """Seconds of a prompt of the baselines and of the gate, as shares of those of an answer of the base,
 where they were not measured (*measured* on the starter and on SmolLM2-135M)."""
@@ -41,13 +43,14 @@ class Estimate:
 
 def estimate(work: Work, pace: Pace, spent: float) -> Estimate:
     """Return the estimate; `spent` seconds of composing have passed already."""
-    step = pace.token * work.step_tokens
+    step = pace.token * (pace.step_tokens or work.step_tokens)
     return Estimate(
         {
             "compose": spent,
             "anchors": work.uncached * pace.answer + work.prompts * pace.held,
             "beside": work.baselines * pace.baseline,
-            "load": pace.load,
+            # Before its first step, a training computes the layers below the adapter once.
+            "load": pace.load + LOWER * pace.token * max(0.0, work.tokens - pace.tokens),
             "train": step * work.steps * pace.steps,
             "export": pace.export,
             "gate": work.gate * pace.gate,
@@ -76,4 +79,4 @@ def completed(known: Pace, now: Pace) -> Pace:
     return replace(made, steps=made.steps or STEPS, tries=made.tries or 1.0)
 
 
-_NO_TIMES = ("probe", "steps", "step_tokens", "tries")
+_NO_TIMES = ("probe", "tokens", "steps", "step_tokens", "tries")

@@ -176,7 +176,7 @@ class NightBudget:
     ) -> CurriculumPlan:
         """Take the first cut that fits; see `choice.cuts`."""
         spent = time.perf_counter() - self.run.began
-        pace = completed(self.known, replace(self.now, step_tokens=sizes.step_tokens))
+        pace = completed(self.known, self.now)
         self.pace = pace = _with_guesses(pace)
         room = self.limit * MARGIN
         chosen, kept, work, expected = plan, 1.0, None, None
@@ -335,6 +335,7 @@ class NightBudget:
             made = replace(
                 made,
                 load=per("load", tries, old.load) + self._loaded / tries,
+                tokens=self.work.tokens,
                 token=per("train", counts["tokens"], old.token),
                 steps=counts["steps"] / max(1, counts["planned"]),
                 step_tokens=counts["tokens"] / counts["steps"],

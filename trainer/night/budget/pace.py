@@ -32,8 +32,8 @@ class Pace:
 
     `probe` is decoding a few tokens (`trainer/night/budget/calibration.py`): how fast the machine was
     then. `answer` is an answer of the base that is not cached, `held` the rest of composing for each
-    prompt; `baseline` and `gate` are one prompt of each; `load` is preparing a
-    training, `token` training on one token, `export` making a file that can be served, `publish`
+    prompt; `baseline` and `gate` are one prompt of each; `load` is preparing a training on `tokens`
+    tokens, `token` training on one token, `export` making a file that can be served, `publish`
     publishing it and writing the report.
     """
 
@@ -43,6 +43,7 @@ class Pace:
     baseline: float = 0.0
     gate: float = 0.0
     load: float = 0.0
+    tokens: float = 0.0
     token: float = 0.0
     export: float = 0.0
     publish: float = 0.0

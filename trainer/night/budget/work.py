@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from memory.settings.settings import Settings
     from trainer.lessons.lessons import CurriculumPlan
 
+ANCHOR_TOKENS = 60
+"""Tokens of an anchor with the base's reply, roughly."""
 AGAIN, IN_CONTEXT = 0.5, 2.0
 """Share of the prompts that are asked again in a context, and what one costs there, as a multiple."""
 
@@ -27,13 +29,14 @@ class Work:
     """What a night does. `uncached` of `prompts` must still be asked of the base.
 
     A prompt in a context counts IN_CONTEXT times in `uncached`. `baselines` and `gate` are prompts,
-    `steps` the most steps of a training, with `step_tokens` tokens each.
+    `tokens` those of all sequences of a training, `steps` its most steps, with `step_tokens` each.
     """
 
     uncached: float
     prompts: int
     baselines: int
     gate: int
+    tokens: float
     steps: int
     step_tokens: float
 
@@ -44,6 +47,7 @@ class Sizes:
 
     baselines: int
     lessons_tested: int
+    lesson_tokens: int
     steps: int
     step_tokens: float
 
@@ -54,15 +58,16 @@ class Sizes:
         layers = count_layers(base)
         recipe = recipe_of(settings.training, layers)
         mine, held = step_size(samples)
-        tokens = sum(len(x.tokens) + len(x.rejected) for x in samples) / max(1, len(samples))
+        tokens = sum(len(x.tokens) + len(x.rejected) for x in samples)
         tested = prompts_of(plan.lessons)
         # Each lesson is also asked in the thread of its mark and among others.
         placed = 2 * sum(x.kind != "naming" and not x.in_talk for x in plan.lessons)
         return cls(
             baselines=prompts_beside(plan.lessons, current=current),
             lessons_tested=tested + placed,
+            lesson_tokens=tokens,
             steps=steps_for(recipe, samples),
-            step_tokens=tokens * (mine + held),
+            step_tokens=tokens / max(1, len(samples)) * (mine + held),
         )
 
     def work(self, plan: CurriculumPlan, known: Callable[[str], bool]) -> Work:
@@ -70,12 +75,14 @@ class Sizes:
         held = plan.held
         every = [text for group in held.groups for text in group]
         fresh = sum(not known(text) for text in every)
+        trained = len(held.near_trained) + len(held.trained)
         measured = len(held.near_measured) + len(held.measured)
         return Work(
             uncached=fresh * (1 + AGAIN * IN_CONTEXT),
             prompts=round(len(every) * (1 + AGAIN)),
             baselines=self.baselines,
             gate=self.lessons_tested + round(measured * (1 + AGAIN)),
+            tokens=self.lesson_tokens + trained * (1 + AGAIN) * ANCHOR_TOKENS,
             steps=self.steps,
             step_tokens=self.step_tokens,
         )

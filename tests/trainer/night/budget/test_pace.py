@@ -13,10 +13,12 @@ from trainer.night.budget.pace import KEPT, Pace, keep_pace, read_pace
 from trainer.night.budget.work import Work
 
 MEASURED = Pace(
-    probe=0.1, answer=0.5, held=0.01, baseline=0.2, gate=0.25, load=4.0, token=0.002,
+    probe=0.1, answer=0.5, held=0.01, baseline=0.2, gate=0.25, load=4.0, tokens=9000.0, token=0.002,
     export=2.0, publish=3.0, steps=0.4, step_tokens=500.0, tries=1.0,
 )  # fmt: skip
-WORK = Work(uncached=100, prompts=300, baselines=40, gate=80, steps=200, step_tokens=500.0)
+WORK = Work(
+    uncached=100, prompts=300, baselines=40, gate=80, tokens=9000, steps=200, step_tokens=500.0
+)
 
 
 def test_each_model_and_machine_has_its_own(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,6 +62,11 @@ def test_seconds_by_stage_are_work_times_pace() -> None:
     one, two = found.seconds_for(1), found.seconds_for(2)
     assert two - one == pytest.approx(4.0 + 80.0 + 2.0 + 20.0)
     assert found.testing == pytest.approx(26.0)
+
+
+def test_more_sequences_take_longer_to_prepare() -> None:
+    more = estimate(replace(WORK, tokens=19000), MEASURED, spent=0.0).stages["load"]
+    assert more == pytest.approx(4.0 + 0.1 * 0.002 * 10000)
 
 
 def test_a_busy_machine_makes_everything_slower_but_not_longer() -> None:
