@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 WORDINGS, WORDINGS_IN_ALL = (10, 24), 1600
 """Least and most rephrasings to train a lesson with, and their approximate total."""
-AT_ONCE = 64
+AT_ONCE = 128
 """Prompts that the base is given at once; between two lots the time is looked at."""
 MOST_OFTEN = 4.0
 """Most times that a near miss is drawn as often as another anchor, where there are few of them."""

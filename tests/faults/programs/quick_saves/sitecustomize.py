@@ -1,4 +1,4 @@
-"""Saves after every step and every answer in the night that finds this on its path, and counts steps.
+"""Saves after every step in the training that finds this on its path, and counts the steps.
 
 The steps are written, one a line, to the file that QUICK_SAVES names.
 """
@@ -22,7 +22,3 @@ if (counted := os.environ.get("QUICK_SAVES", "")) and "trainer.fit" in sys.orig_
         save(self, *arguments)
 
     setattr(checkpoint.Checkpoint, "save_if_due", counting)  # noqa: B010 - as for the other faults
-elif counted and "tests.faults.programs.night_process" in sys.orig_argv:
-    from trainer.lessons import base_answers
-
-    base_answers.SAVE_SECONDS = 0.0
