@@ -120,6 +120,7 @@ class Llama:
             context_trained=trained,
             template=chat_template(metadata, self.vocabulary.text_of),
             metadata=metadata,
+            begin=self.vocabulary.begin,
         )
 
     def close(self) -> None:

@@ -48,6 +48,8 @@ class ModelInfo:
     context_trained: int
     template: ChatTemplate
     metadata: dict[str, str]
+    begin: int | None = None
+    """The token that the vocabulary puts at the start of every prompt; None if it puts none."""
 
 
 class ErrorLog:
@@ -204,6 +206,13 @@ class Vocabulary:
     def ends_turn(self, token: int) -> bool:
         """Whether the token closes a turn."""
         return bool(self._llama.llama_vocab_is_eog(self.handle, token))
+
+    @property
+    def begin(self) -> int | None:
+        """The token that begins every prompt of this vocabulary; None if none does."""
+        wanted = self._llama.llama_vocab_get_add_bos(self.handle)
+        token = int(self._llama.llama_vocab_bos(self.handle))
+        return token if wanted and token >= 0 else None
 
     @cached_property
     def end_of_turn(self) -> int:

@@ -246,6 +246,9 @@ def _encode(engine: Engine, said: Sequence[_Said], thinking: bool) -> Prompt:
             spaces = part.text[len(bare) :]
             tokens += _tokens(engine, bare, special=True, begins=begins) if bare else []
     tokens += _tokens(engine, spaces, special=True, begins=False) if spaces else []
+    # Templates write the token that begins a prompt, except in files where it was taken out of them.
+    if (begin := engine.info.begin) is not None and tokens[:1] != [begin]:
+        tokens, last = [begin, *tokens], range(last.start + 1, last.stop + 1)
     thinks = bool(text) and not part.content and _opens_thought(part.text)
     return Prompt(tuple(tokens), "".join(text), asked=last, thinks=thinks)
 
