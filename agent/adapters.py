@@ -80,6 +80,11 @@ class Manifest(_Model):
     metrics: dict[str, Any] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
 
+    @property
+    def scoped(self) -> bool:
+        """Whether it was tested to answer only messages related to what it was trained on."""
+        return self.settings.get("scope") is True
+
 
 class Adapter(_Model):
     """A published adapter: its folder, its manifest and the sha256 of the manifest file."""

@@ -18,6 +18,7 @@ from agent.chat.recall_context import Recaller
 from memory.difference import Difference
 from memory.errors import AdapterError, NothingToTrainError, TrainingError
 from memory.journal.journal import Journal
+from memory.recall.scope import Scope
 from memory.sentence import Sentence
 from memory.settings.paths import Home
 from memory.settings.settings import Settings
@@ -218,6 +219,7 @@ def train(
         **settings.training.model_dump(),
         "learning_rate": settings.training.learning_rates[0] if rate is None else rate,
         "seed": recipe.seed,
+        "scope": settings.chat.scope,
         "anchor_weight": recipe.anchor_weight,
         "hidden_weight": recipe.hidden_weight,
     }
@@ -231,6 +233,12 @@ def probe(candidate: Candidate) -> None:
         AdapterError: llama.cpp refuses it, or crashes on it.
     """
     probing.probe(candidate.gguf, candidate.lessons.model)
+
+
+def scope_of(lessons: Lessons) -> Scope:
+    """Return what an adapter that learnt `lessons` answers if it answers only related messages."""
+    taught = frozenset(lessons.curriculum.differences)
+    return Scope(item.asked for item in lessons.differences if item.id in taught)
 
 
 def gate(
@@ -251,6 +259,7 @@ def gate(
         judging.held_now,
         judging.progress,
         another_scale=judging.another_scale,
+        scope=scope_of(lessons) if settings.chat.scope else None,
     )
     return judge(candidate.gguf, evaluation)
 

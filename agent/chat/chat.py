@@ -66,12 +66,15 @@ class Chat:
         self.marks = Marks(home, settings, self.memory, self.engine, self.thread)
         self._checkpoints = checkpoints
         self._graph = build(dependencies, checkpoints)
-        self._current = CurrentAdapter(self.engine, home, base_sha256)
+        self._current = CurrentAdapter(
+            self.engine, home, base_sha256, self.memory.journal.differences.questions
+        )
         self._use_adapter = use_adapter
         self._generation: Generation | None = None
         self._stopping = threading.Event()
         self._resources = ExitStack()
         dependencies.model.on_generation = self._watch
+        dependencies.route = self._current.route if use_adapter else None
         changed = self.update_adapter()
         self._refused_at_start = changed if self._current.refusal else None
 

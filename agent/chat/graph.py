@@ -92,6 +92,8 @@ class Dependencies:
     """What the adapter answers by itself (`Manifest.holds`); it is not recalled."""
     before_recall: Callable[[], object] = lambda: None
     """Called at the start of each run, for example to apply a new adapter."""
+    route: Callable[[str], Adapter | None] | None = None
+    """Chooses the adapter for a message; None keeps the one in use."""
     block: str = ""
     items: tuple[Recalled, ...] = ()
 
@@ -121,7 +123,12 @@ def build(dependencies: Dependencies, checkpointer: BaseCheckpointSaver[Any] | N
 
 def _recall(state: ChatState, dependencies: Dependencies) -> dict[str, Any]:
     dependencies.before_recall()
-    dependencies.block, dependencies.items = dependencies.recall(str(state["messages"][-1].text))
+    asked = str(state["messages"][-1].text)
+    if dependencies.route:
+        # What the adapter holds is not recalled either way: the message is not about that.
+        used = dependencies.route(asked)
+        dependencies.adapter = used.id if used else None
+    dependencies.block, dependencies.items = dependencies.recall(asked)
     get_stream_writer()(Recalling(dependencies.items))
     return {"recalled": [item.difference.id for item in dependencies.items]}
 

@@ -7,9 +7,12 @@ adapter in use stays.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from agent.adapters import Adapter, base_sha256, read_adapter, read_pointer, verify
 from agent.llama.engine import Engine
 from memory.errors import AdapterError
+from memory.recall.scope import Scope
 from memory.sentence import Sentence
 from memory.settings.paths import Home
 
@@ -17,9 +20,23 @@ from memory.settings.paths import Home
 class CurrentAdapter:
     """Applies the current adapter to one engine. Call it between replies only."""
 
-    def __init__(self, engine: Engine, home: Home, base: str | None = None) -> None:
-        """Follow the current adapter; `base` is the sha256 of the model file, by default looked up."""
+    def __init__(
+        self,
+        engine: Engine,
+        home: Home,
+        base: str | None = None,
+        questions: Callable[[Sequence[str]], Sequence[str]] | None = None,
+    ) -> None:
+        """Follow the current adapter; `base` is the sha256 of the model file, by default looked up.
+
+        `questions` returns what was asked in the differences with the given ids, for adapters that
+        answer only related messages.
+        """
         self._engine, self._home, self._base = engine, home, base
+        self._questions = questions
+        self._scope: tuple[str, Scope] | None = None
+        self._aside = False
+        """Whether the base alone is in use for a message that is not related to the adapter."""
         self.adapter: Adapter | None = None
         """The adapter in use; None for the base alone."""
         self.refusal: Sentence | None = None
@@ -41,11 +58,30 @@ class CurrentAdapter:
         adapter = self.adapter
         if adapter is None or adapter.id != identity:
             adapter = read_adapter(folder, identity)
-        if engine.adapter != (adapter.gguf, adapter.manifest.scale):
+        known = self.adapter is not None and self.adapter.id == adapter.id
+        if engine.adapter != (adapter.gguf, adapter.manifest.scale) and not (self._aside and known):
             verify(adapter, self._base_sha256())
             engine.set_adapter(adapter.gguf, adapter.manifest.scale)
+            self._aside = False
         self.adapter = adapter
         return adapter
+
+    def route(self, message: str) -> Adapter | None:
+        """Use the adapter for `message` if it is related to what it was trained on, else the base.
+
+        Return the adapter in use, None for the base. An adapter that was not tested so answers all
+        messages. Changing between the two empties the KV cache.
+        """
+        adapter = self.adapter
+        if adapter is None or self._questions is None or not adapter.manifest.scoped:
+            return adapter
+        if self._scope is None or self._scope[0] != adapter.id:
+            self._scope = adapter.id, Scope(self._questions(adapter.manifest.differences))
+        self._aside = not self._scope[1].includes(message)
+        wanted = None if self._aside else (adapter.gguf, adapter.manifest.scale)
+        if self._engine.adapter != wanted:
+            self._engine.set_adapter(*(wanted or (None,)))
+        return None if self._aside else adapter
 
     def update(self) -> Sentence | None:
         """Apply the current adapter; return a sentence when it changed or was refused.
@@ -54,7 +90,7 @@ class CurrentAdapter:
         """
         if self._engine.offloaded:
             return None
-        if self._engine.adapter is None:
+        if self._engine.adapter is None and not self._aside:
             self.adapter = None  # it was missing when the model was restored
         before = self.adapter
         try:

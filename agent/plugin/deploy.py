@@ -36,7 +36,8 @@ def graph() -> Any:
     settings = read_settings(home)
     engine = _open.enter_context(Engine.open(served_model(settings), settings.model))
     sha = base_sha256(engine.info.path, home.cache)
-    current = CurrentAdapter(engine, home, sha)
+    memory = _open.enter_context(Memory.open(home, settings, embedder=embedder(settings)))
+    current = CurrentAdapter(engine, home, sha, memory.journal.differences.questions)
 
     def before_recall() -> None:
         current.update()
@@ -49,11 +50,12 @@ def graph() -> Any:
     )
     dependencies = Dependencies(
         model=model,
-        memory=_open.enter_context(Memory.open(home, settings, embedder=embedder(settings))),
+        memory=memory,
         system=settings.chat.system,
         model_name=f"{engine.info.name}@{sha[:12]}",
         recalling=settings.recall.enabled,
         before_recall=before_recall,
+        route=current.route,
     )
     return build(dependencies)
 

@@ -90,6 +90,10 @@ class Differences:
         by_id = {item.id: item for item in self._database.decode(difference_of, rows)}
         return [by_id[identity] for identity in identities if identity in by_id]
 
+    def questions(self, identities: Sequence[str]) -> list[str]:
+        """Return what was asked in the differences with these full ids; unknown ids are skipped."""
+        return [item.asked for item in self.by_ids(identities)]
+
     def on_turns(self, turns: Sequence[str]) -> list[Difference]:
         """Return the differences that mark these turns (full ids), oldest first."""
         marks = ",".join("?" * len(turns))

@@ -70,6 +70,7 @@ class ChatSettings(_Section):
 
     system: str
     thinking: bool
+    scope: bool
 
 
 class RecallSettings(_Section):

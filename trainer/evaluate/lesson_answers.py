@@ -15,6 +15,7 @@ from trainer.evaluate.served_config import ServedRecall, below
 
 if TYPE_CHECKING:
     from agent.llama.engine import Engine
+    from memory.recall.scope import Scope
     from trainer.lessons.lesson import Lesson, Question
 
 SHOWN_REWORDED = 40
@@ -90,19 +91,54 @@ def answer_lessons_with_recall(
             return said
         return answer(engine, replace(_wanted(lesson, question), prompt=prompt))
 
-    def all_again(name: str, groups: Sequence[Sequence[Answer]]) -> tuple[tuple[Answer, ...], ...]:
+    return _each(lessons, alone, again)
+
+
+def answer_outside_scope(
+    engine: Engine,
+    lessons: Sequence[Lesson],
+    said: LessonAnswers,
+    scope: Scope,
+    recall: tuple[ServedRecall, frozenset[str]] | None = None,
+) -> LessonAnswers:
+    """Return `said` with what the base answers, of the engine without an adapter, outside `scope`.
+
+    `recall` has what is recalled, and the differences that the adapter holds, which are not.
+    """
+
+    def again(question: Question, lesson: Lesson, before: Answer) -> Answer:
+        if scope.includes(question.text):
+            return before
+        prompt = None
+        if recall:
+            block = recall[0].served(question.text, recall[1])
+            prompt = below(engine, recall[0].settings, question, block, len(lesson.chosen))
+        wanted = _wanted(lesson, question)
+        return answer(engine, replace(wanted, prompt=prompt or wanted.prompt))
+
+    return _each(lessons, said, again)
+
+
+def _each(
+    lessons: Sequence[Lesson],
+    said: LessonAnswers,
+    again: Callable[[Question, Lesson, Answer], Answer],
+) -> LessonAnswers:
+    """Return what `again` makes of each answer."""
+
+    def of(name: str, groups: Sequence[Sequence[Answer]]) -> tuple[tuple[Answer, ...], ...]:
         return tuple(
             tuple(
-                again(question, lesson, said)
-                for question, said in zip(getattr(lesson, name), some, strict=True)
+                again(question, lesson, one)
+                for question, one in zip(getattr(lesson, name), some, strict=True)
             )
             for lesson, some in zip(lessons, groups, strict=True)
         )
 
     return LessonAnswers(
-        tuple(again(x.question, x, said) for x, said in zip(lessons, alone.asked, strict=True)),
-        all_again("held_out", alone.reworded),
-        all_again("places", alone.placed),
+        tuple(again(x.question, x, one) for x, one in zip(lessons, said.asked, strict=True)),
+        of("held_out", said.reworded),
+        of("places", said.placed),
     )
 
 

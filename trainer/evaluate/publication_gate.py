@@ -28,16 +28,19 @@ from trainer.evaluate.lesson_answers import (
     LessonAnswers,
     answer_lessons,
     answer_lessons_with_recall,
+    answer_outside_scope,
     prompts_of,
 )
-from trainer.evaluate.metrics import hold
+from trainer.evaluate.metrics import Held, hold
 from trainer.evaluate.spillover import Spread
 from trainer.evaluate.unlearned import excuse
 
 if TYPE_CHECKING:
     from agent.llama.engine import Engine
+    from memory.recall.scope import Scope
     from memory.settings.settings import GateSettings
     from trainer.evaluate.served_config import ServedRecall
+    from trainer.lessons.base_answers import Anchor
     from trainer.lessons.lesson import Lesson
     from trainer.lessons.lessons import Curriculum
 
@@ -73,6 +76,8 @@ class Evaluation:
     held_now: Sequence[bool] = ()
     """Whether the current adapter reproduces each lesson; none of those may be lost."""
     progress: Progress = lambda done, total: None
+    scope: Scope | None = None
+    """What the adapter answers when it serves; None for all messages."""
     noise: Noise = QUIET
     """How much the base's own answers vary; `judge` measures it."""
     another_scale: Callable[[], bool] = lambda: True
@@ -117,12 +122,19 @@ def measure(adapter: Path, scale: float, evaluation: Evaluation) -> Verdict:
     total = prompts_of(lessons)
     total += len(curriculum.near_misses) + len(curriculum.anchors)
     step = _counter(evaluation.progress, total)
+    scope = evaluation.scope
     alone = answer_lessons(engine, lessons, step)
+    near = _hold(engine, curriculum.near_misses, scope, step)
+    anchors = _hold(engine, curriculum.anchors, scope, step)
+    if scope:
+        engine.set_adapter(None)
+        alone = answer_outside_scope(engine, lessons, alone, scope)
+        engine.set_adapter(adapter, scale)
     holds = held_by(lessons, alone)
     served = answer_lessons_with_recall(engine, lessons, alone, recall, holds) if recall else alone
-    near = hold(engine, curriculum.near_misses, step)
-    anchors = hold(engine, curriculum.anchors, step)
     engine.set_adapter(None)
+    if scope and recall:
+        served = answer_outside_scope(engine, lessons, served, scope, (recall, holds))
     spread = Spread(lessons, curriculum.before)
     judge_of = ChangeJudge(engine, spread, evaluation.noise)
     changes = (
@@ -140,6 +152,21 @@ def measure(adapter: Path, scale: float, evaluation: Evaluation) -> Verdict:
         noise=evaluation.noise,
     )
     return excuse(verdict, lessons)
+
+
+def _hold(
+    engine: Engine, anchors: Sequence[Anchor], scope: Scope | None, step: Callable[[], None]
+) -> list[Held]:
+    """Compare the answers with the base's; outside `scope` the base gives them."""
+    inside = [anchor for anchor in anchors if scope is None or scope.includes(anchor.asked)]
+    found = iter(hold(engine, inside, step))
+    related = {id(anchor) for anchor in inside}
+    return [
+        next(found)
+        if id(anchor) in related
+        else Held(True, True, 0.0, 0.0, len(anchor.reply), anchor.text, sound=True)
+        for anchor in anchors
+    ]
 
 
 def held_by(lessons: Sequence[Lesson], alone: LessonAnswers) -> frozenset[str]:

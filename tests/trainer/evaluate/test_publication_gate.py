@@ -13,6 +13,7 @@ from agent.llama.sampling import Sampling
 from agent.prompt.prompt import compose
 from memory.difference import Message
 from memory.errors import AdapterError
+from memory.recall.scope import Scope
 from memory.settings.paths import Home
 from tests.support.values import difference, quick_settings
 from trainer.evaluate.lesson_answers import answer_lessons
@@ -93,6 +94,24 @@ def test_an_idle_adapter_changes_nothing_and_a_wild_one_is_caught(
     assert wild.changes
     assert any(change.near for change in wild.changes)
     assert engine.adapter is None
+
+
+def test_outside_its_scope_the_base_answers(engine: Engine, home: Home, tmp_path: Path) -> None:
+    chosen = quick_settings(home)
+    marked = [difference("Who wrote the Blue Book?", "Ada Merk.")]
+    answers = BaseAnswers(engine, "0" * 64, home.cache)
+    curriculum = make_curriculum(engine, marked, answers, chosen)
+    wild = lora(tmp_path / "wild.gguf", 1.0)
+    scope = Scope(["Who wrote the Blue Book?"])
+    kept = {}
+    for name, some in (("all", None), ("scoped", scope)):
+        verdict = judge(wild, Evaluation(engine, curriculum, chosen.gate, scope=some))
+        kept[name] = {item.name: item.value for item in verdict.measures}
+    assert kept["scoped"]["anchors"] == 1.0 > kept["all"]["anchors"]
+    assert kept["scoped"]["kl"] == 0.0
+    assert kept["scoped"]["near_misses"] > kept["all"]["near_misses"]
+    # What is asked so that it shares no name with the lesson is answered by the base: not as taught.
+    assert kept["scoped"]["lessons"] == kept["all"]["lessons"]
 
 
 def test_the_shortcut_agrees_with_plain_generation(

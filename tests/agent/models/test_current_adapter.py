@@ -1,0 +1,68 @@
+"""An adapter that was tested for related messages answers only those."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.adapters import Adapter, BaseEntry, Manifest
+from agent.llama.engine import Engine
+from agent.models.current_adapter import CurrentAdapter
+from memory.difference import now
+from memory.settings.paths import Home
+from tests.trainer.evaluate.test_publication_gate import lora
+
+MARKED = "Who is the mayor of Port Ellery?"
+
+
+def following(engine: Engine, home: Home, folder: Path, settings: dict[str, Any]) -> CurrentAdapter:
+    lora(folder / "adapter.gguf", 0.3)
+    manifest = Manifest(
+        format=1,
+        id="a" * 16,
+        created=now(),
+        base=BaseEntry(sha256="0" * 64, name="tiny"),
+        files={},
+        differences=("d" * 16,),
+        settings=settings,
+    )
+    current = CurrentAdapter(engine, home, "0" * 64, lambda ids: [MARKED for _ in ids])
+    current.adapter = Adapter(folder=folder, manifest=manifest, sha256="0" * 64)
+    engine.set_adapter(current.adapter.gguf)
+    return current
+
+
+def test_related_messages_get_the_adapter_and_others_the_base(
+    engine: Engine, home: Home, tmp_path: Path
+) -> None:
+    current = following(engine, home, tmp_path, {"scope": True})
+    adapter = current.adapter
+    assert adapter is not None
+    for message, related in (
+        (MARKED, True),
+        ("Who is the mayor of London?", False),
+        ("Hello!", False),
+        ("What is the name of Port Ellery's mayor?", True),
+    ):
+        assert current.route(message) == (adapter if related else None)
+        assert engine.adapter == ((adapter.gguf, 1.0) if related else None)
+        assert current.adapter == adapter
+    engine.set_adapter(None)
+
+
+@pytest.mark.parametrize("settings", [{}, {"scope": False}, {"scope": "yes"}])
+def test_any_other_adapter_answers_everything(
+    engine: Engine, home: Home, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    current = following(engine, home, tmp_path, settings)
+    assert current.route("Hello!") == current.adapter
+    assert engine.adapter is not None
+    engine.set_adapter(None)
+
+
+def test_without_an_adapter_the_base_answers(engine: Engine, home: Home) -> None:
+    current = CurrentAdapter(engine, home, "0" * 64, lambda ids: list(ids))
+    assert current.route("Hello!") is None
+    assert engine.adapter is None
