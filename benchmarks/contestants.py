@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from memory.difference import Difference
     from memory.settings.paths import Home
     from memory.settings.settings import ModelSettings, Settings
+    from trainer.report.report import Report
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -197,7 +198,7 @@ def _night(home: Home, settings: Settings, counts: Sequence[int], seed: int, out
         if report.adapter:
             adapter: Path | None = read_adapter(home.adapters, report.adapter).gguf
         else:  # refused: what it would have served is measured all the same, and said so
-            adapter = _refused(Path(report.run), settings, report.learning_rate)
+            adapter = _refused(report)
         row = {
             "adapter": str(adapter) if adapter else None,
             "scale": report.scale,
@@ -223,11 +224,10 @@ def _used() -> tuple[float, int]:
     return sum(u.ru_utime + u.ru_stime for u in both), sum(u.ru_maxrss for u in both) // 1024
 
 
-def _refused(run: Path, settings: Settings, rate: float | None) -> Path | None:
+def _refused(report: Report) -> Path | None:
     """Return the adapter of the best try of a night that the gate refused."""
-    rates = list(settings.training.learning_rates)
-    number = rates.index(rate) + 1 if rate in rates else len(list(run.glob("try-*")))
-    found = sorted((run / f"try-{number}").rglob("*.gguf"))
+    number = next((one.number for one in report.attempts if one.chosen), 1)
+    found = sorted((Path(report.run) / f"try-{number}").rglob("*.gguf"))
     return found[-1] if found else None
 
 

@@ -4,10 +4,11 @@
     python -m benchmarks.served --n 10 --seeds 102 --apart   each mark in a thread of its own
 
 Trains the starter with the shipped settings and one thread, one learning rate after the other until
-the gate passes one, as a night does, and prints a row for each. The shares are the gate's: lessons that
-get the expected reply (asked in a new thread, in the thread of the mark as it is, after other marked
-questions) and their held-out rephrasings. Beside them what the gate found: look-alikes and unrelated
-answers unchanged, answers in a lesson's words, replies without an end, and processor seconds.
+the gate passes one (a night follows the reason instead), and prints a row for each. The shares are the
+gate's: lessons that get the expected reply (asked in a new thread, in the thread of the mark as it is,
+after other marked questions) and their held-out rephrasings. Beside them what the gate found:
+look-alikes and unrelated answers unchanged, answers in a lesson's words, replies without an end, and
+processor seconds.
 """
 
 from __future__ import annotations
