@@ -294,7 +294,20 @@ class _TrainingRun:
                 run=str(run.folder),
                 beside=(*baselines.rows, *postmortem.rows(verdict)),
                 attempts=sweep.attempts,
-                notes=tuple(filter(None, [note, better, capped, *left_out, *warned, *conflicts])),
+                notes=tuple(
+                    filter(
+                        None,
+                        [
+                            note,
+                            better,
+                            capped,
+                            postmortem.noise(verdict),
+                            *left_out,
+                            *warned,
+                            *conflicts,
+                        ],
+                    )
+                ),
                 advice=postmortem.advice(
                     best,
                     fates,

@@ -298,6 +298,18 @@ def capped(best: Trial, settings: Settings) -> Sentence:
     )
 
 
+def noise(verdict: Verdict) -> Sentence:
+    """Return a note on how much the base's own answers vary; "" if they do not."""
+    if not verdict.noise.changed:
+        return NOTHING
+    return Sentence(
+        "evaluated once more in another batch, the base itself changes {share:.0%} of its answers to "
+        "the letter ({kl:.4f} nats a token); that much does not count as changed",
+        share=verdict.noise.changed,
+        kl=verdict.noise.kl,
+    )
+
+
 def rows(verdict: Verdict) -> tuple[Beside, Beside]:
     """Return the new adapter's own lines beside the others: alone, and as it is served."""
     alone, served = verdict.alone, verdict.spoken
