@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from memory.i18n.translation import decimal, tr
-from trainer.stages import STAGES
+from trainer.stages import PER_TRIAL, STAGES
 from tui.terminal.sanitize import one_line
 from tui.training.progress import PHASES, clock
 from tui.training.run_follower import RunView
@@ -52,7 +52,8 @@ def _rows(view: RunView, attempt: int, elapsed: float) -> Iterator[tuple[str, st
         span = state.span(stage, attempt)
         if span is None and stage == "room":
             continue
-        yield _sign(view, span), tr(PHASES[_phase_of(stage, state)]), _right(view, span, elapsed)
+        right = _right(view, span, elapsed) if span else _expected(view, stage)
+        yield _sign(view, span), tr(PHASES[_phase_of(stage, state)]), right
 
 
 def _phase_of(stage: str, state: TrainingState) -> str:
@@ -69,9 +70,16 @@ def _sign(view: RunView, span: StageSpan | None) -> str:
     return "▸" if view.alive else "✗"
 
 
-def _right(view: RunView, span: StageSpan | None, elapsed: float) -> str:
-    if span is None:
+def _expected(view: RunView, stage: str) -> str:
+    """Return how long a stage that has not begun is expected to take; "" if it is not known."""
+    told = view.state.estimate
+    if told is None or not view.alive or told.stages.get(stage, 0.0) < 1:
         return ""
+    tries = max(1, told.tries) if stage in PER_TRIAL else 1
+    return f"~{clock(told.stages[stage] / tries)}"
+
+
+def _right(view: RunView, span: StageSpan, elapsed: float) -> str:
     if span.ended is not None:
         return duration(span.ended - span.began)
     counted = f"{decimal(f'{span.done:,}/{span.total:,}')}  " if span.total else ""
