@@ -184,6 +184,9 @@ def test_an_adapter_that_only_drifts_is_weakened_until_it_passes(
     )
     assert verdict.passed
     assert verdict.scale < 1.0
+    strict = chosen.gate.model_copy(update={"kl": 0.75 * far})
+    hurried = Evaluation(engine, curriculum, strict, another_scale=lambda: False)
+    assert judge(adapter, hurried).scale == 1.0  # there was no time for another one
 
 
 def test_replies_are_compared_up_to_whitespace() -> None:
