@@ -16,22 +16,30 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from agent.llama.adapter_file import inspect
-from agent.llama.generation import Generation, Piece, log_softmax, surprisal_of
-from agent.llama.llama import DecodeAborted, FloatArray, Llama
-from agent.llama.llama_file import ModelInfo
+from agent.llama.batch_decoder import SEQUENCES, BatchDecoder, Task, by_length, run_alone
+from agent.llama.generation import Generation, Piece
+from agent.llama.llama import DecodeAborted, Llama
+from agent.llama.llama_file import ModelInfo, cache_bytes
 from agent.llama.load_check import require_chat_model
+from agent.llama.logits import FloatArray, log_softmax, surprisal_of
 from agent.llama.offload import OffloadableLlama
 from agent.llama.sampling import Sampling
+from agent.llama.sequences import in_pages
 from memory.errors import ModelError
 from memory.settings.paths import expanded
 
 if TYPE_CHECKING:
     from memory.settings.settings import ModelSettings
+
+T = TypeVar("T")
+
+CACHE = 128 << 20
+"""Bytes that the cache of prompts evaluated together may take on a model with a small context."""
 
 
 class Engine:
@@ -167,6 +175,10 @@ class Engine:
         """Return the text of `tokens`, control tokens left out."""
         return b"".join(self._model.piece(token) for token in tokens).decode("utf-8", "replace")
 
+    def bytes_of(self, token: int) -> bytes:
+        """Return the bytes a token stands for; empty for control tokens."""
+        return self._model.piece(token)
+
     def size_of(self, token: int) -> int:
         """Return the length in bytes of a token's text; 0 for control tokens."""
         return len(self._model.piece(token))
@@ -232,6 +244,42 @@ class Engine:
         return np.array(
             [-row[token] for row, token in zip(rows, reply, strict=True)], dtype=np.float32
         )
+
+    # --- many prompts together -----------------------------------------------------------------
+
+    def run_tasks(
+        self, tasks: Sequence[Task[T]], *, together: int = SEQUENCES
+    ) -> Generator[tuple[int, T]]:
+        """Run the tasks, up to `together` at once, and yield (index, result) of each as it ends.
+
+        They have the engine's adapter. Memory for a second context of at most the engine's own size, or
+        CACHE bytes, is taken meanwhile; if it is not available, the tasks run one by one. Iterating
+        holds the engine.
+
+        Raises:
+            ModelError: a task does not fit into the context.
+        """
+        self._require_room(max((task.longest for task in tasks), default=0))
+        with self._held() as llama:
+            for group in by_length(tasks):
+                some = [tasks[number] for number in group]
+                for place, result in self._run_group(llama, some, together):
+                    yield group[place], result
+
+    def _run_group(
+        self, llama: Llama, tasks: Sequence[Task[T]], together: int
+    ) -> Iterator[tuple[int, T]]:
+        length = max(task.longest for task in tasks)
+        room = max(self.info.context, CACHE // cache_bytes(self.info)) // in_pages(length)
+        count = min(together, len(tasks), room)
+        sequences = llama.open_sequences(count, length) if count > 1 else None
+        if sequences is None:
+            yield from run_alone(llama, tasks)
+            return
+        try:
+            yield from BatchDecoder[T](sequences).run(tasks)
+        finally:
+            sequences.close()
 
     # --- generating --------------------------------------------------------------------------
 

@@ -9,9 +9,6 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from agent.llama.llama import FloatArray
 from agent.llama.sampling import Sampling
 
 
@@ -77,15 +74,3 @@ class Generation:
         for _ in self:
             pass
         return self
-
-
-def surprisal_of(logits: FloatArray, token: int) -> float:
-    """Return −ln p of `token` under one row of logits, in nats."""
-    highest = float(logits.max())
-    return highest + float(np.log(np.exp(logits - highest).sum())) - float(logits[token])
-
-
-def log_softmax(logits: FloatArray) -> FloatArray:
-    """Return ln softmax of one row of logits, computed in float32 with the maximum taken out."""
-    shifted = logits - logits.max()
-    return np.asarray(shifted - np.log(np.exp(shifted).sum()), dtype=np.float32)

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from agent.llama.llama_file import (
     ModelInfo,
@@ -29,16 +28,14 @@ from agent.llama.llama_file import (
     require_gguf,
     threads_for,
 )
+from agent.llama.logits import FloatArray
 from agent.llama.sampling import Sampling, sampler_chain
+from agent.llama.sequences import BATCH, OUTPUTS, LoadedAdapter, Sequences, apply_adapter
 from agent.llama.snapshots import Snapshots
 from memory.errors import AdapterError, ModelError
 
 DEFAULT_CONTEXT = 8192
-BATCH = 512
-OUTPUTS = 128  # most rows of logits per batch: 78 MB with Qwen's vocabulary
 _ABORTED = 2  # what llama_decode returns after the abort callback returned true
-
-FloatArray = npt.NDArray[np.float32]
 
 
 class DecodeAborted(Exception):  # noqa: N818  (a signal, caught one level up)
@@ -69,6 +66,7 @@ class Llama:
         self._context: Any = None
         self._batch: Any = None
         self.cached: list[int] = []
+        self._adapter: LoadedAdapter | None = None
         self._model = load_model(path, gpu_layers)
         self.vocabulary = Vocabulary(self._model)
         metadata = read_metadata(self._model)
@@ -87,7 +85,8 @@ class Llama:
         params = llama.llama_context_default_params()
         params.n_ctx = size
         params.n_batch = params.n_ubatch = min(BATCH, size)
-        params.n_threads = params.n_threads_batch = threads or threads_for(self._model)
+        self._threads = threads or threads_for(self._model)
+        params.n_threads = params.n_threads_batch = self._threads
         params.no_perf = True
         self._abort = llama.ggml_abort_callback(lambda _data: must_abort())
         params.abort_callback = self._abort
@@ -237,6 +236,17 @@ class Llama:
         batch.n_tokens = count
         return tokens[start : start + count], outputs
 
+    def open_sequences(self, count: int, length: int) -> Sequences | None:
+        """Return a context of `count` sequences with the same adapter; None if it does not fit."""
+        try:
+            opened = Sequences(self._model, count=count, length=length, threads=self._threads)
+        except MemoryError:
+            return None
+        if not opened.use(self._adapter):
+            opened.close()
+            return None
+        return opened
+
     # --- adapters ----------------------------------------------------------------------------
 
     def load_adapter(self, path: Path) -> Any:
@@ -263,18 +273,10 @@ class Llama:
         Raises:
             AdapterError: llama.cpp refused it.
         """
-        llama = self._llama
-        if handle is None:
-            failed = llama.llama_set_adapters_lora(self._context, None, 0, None)
-        else:
-            failed = llama.llama_set_adapters_lora(
-                self._context,
-                (llama.llama_adapter_lora_p_ctypes * 1)(handle),
-                1,
-                (ctypes.c_float * 1)(scale),
-            )
-        if failed:
+        adapter = LoadedAdapter(handle, scale) if handle is not None else None
+        if not apply_adapter(self._context, adapter):
             raise AdapterError("llama.cpp refused the adapter; train it again")
+        self._adapter = adapter
         if forget:
             self.forget()
 

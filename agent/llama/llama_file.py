@@ -236,13 +236,18 @@ def on_card(info: ModelInfo, gpu_layers: int) -> int:
 
     if not gpu_layers or not llama_cpp.llama_supports_gpu_offload():
         return 0
+    return info.size + info.context * cache_bytes(info) + COMPUTING
+
+
+def cache_bytes(info: ModelInfo) -> int:
+    """Return about how many bytes the keys and values of one token take in the cache; at least 1."""
     values, name = info.metadata, info.architecture
     heads = int(values.get(f"{name}.attention.head_count", 1))
     width = int(values.get(f"{name}.embedding_length", 0)) // heads
     width = int(values.get(f"{name}.attention.key_length", width))
     rows = int(values.get(f"{name}.attention.head_count_kv", heads)) * width
     layers = int(values.get(f"{name}.block_count", 0))
-    return info.size + 2 * 2 * info.context * layers * rows + COMPUTING
+    return max(1, 2 * 2 * layers * rows)
 
 
 def read_metadata(model: Any) -> dict[str, str]:

@@ -61,10 +61,10 @@ QUIET = Noise()
 def measure_noise(engine: Engine, anchors: Sequence[Anchor]) -> Noise:
     """Evaluate some of the base's answers again; the engine must have no adapter.
 
-    They were drawn token by token or several in one batch, and are evaluated in one pass each.
+    They were drawn token by token with others in one batch, and are evaluated in one pass each.
     """
     some = anchors[:: max(1, len(anchors) // SAMPLE)][:SAMPLE]
-    held = hold(engine, some)
+    held = hold(engine, some, together=1)
     largest = max((one.gap for one in held if math.isfinite(one.gap)), default=0.0)
     return Noise(
         mean([not one.strict for one in held], 0.0), drift(held)[0], max(UNDECIDED, largest)

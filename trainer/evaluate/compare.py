@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.adapters import BaseEntry, find_adapter, read_adapter, read_pointer, verify
+from agent.llama.greedy import GreedyReply, greedy_reply
 from agent.prompt.prompt import compose
 from memory.difference import Difference, Message
 from memory.errors import AdapterError
 from memory.settings.paths import Home
 
 if TYPE_CHECKING:
+    from agent.llama.batch_decoder import Task
     from agent.llama.engine import Engine
     from memory.journal.journal import Journal
     from memory.settings.settings import Settings
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 LONGEST = 256
 ASKED = 40
 """Most questions asked by default."""
+AT_ONCE = 8
+"""Questions that are answered together, before the first of their pairs is shown."""
 RECALL = "+recall"
 
 
@@ -117,29 +121,38 @@ def compare(
     from agent.chat.recall_context import Recaller
 
     recaller = Recaller.from_journal(journal, settings.recall, engine)
-    applied: Side | None = None
+    order = list(dict.fromkeys(sides))
+    done = 0
     try:
-        for number, one in enumerate(asked):
-            replies: dict[Side, str] = {}
-            # The side whose adapter is loaded goes first, which halves the number of swaps.
-            for who in sorted(sides, key=lambda who: who is not applied):
-                if who is not applied:
-                    engine.set_adapter(who.adapter, who.scale)
-                    applied = who
-                block = recaller.recall(one.text, who.holds)[0] if who.recall else ""
-                replies[who] = _reply(engine, settings, one.text, block)
-            progress(number + 1, len(asked))
-            yield Pair(one, replies[sides[0]], replies[sides[1]])
+        for start in range(0, len(asked), AT_ONCE):
+            some = asked[start : start + AT_ONCE]
+            replies: dict[Side, dict[int, str]] = {}
+            for who in order:
+                engine.set_adapter(who.adapter, who.scale)
+                replies[who] = {}
+                blocks = [
+                    recaller.recall(one.text, who.holds)[0] if who.recall else "" for one in some
+                ]
+                tasks = [
+                    _task(engine, settings, one.text, block)
+                    for one, block in zip(some, blocks, strict=True)
+                ]
+                for number, made in engine.run_tasks(tasks):
+                    replies[who][number] = engine.text(made.tokens).strip()
+                    done += 1
+                    progress(done // len(order), len(asked))
+            order.reverse()  # the side whose adapter is loaded goes first
+            for number, one in enumerate(some):
+                yield Pair(one, replies[sides[0]][number], replies[sides[1]][number])
     finally:
         engine.set_adapter(None)
 
 
-def _reply(engine: Engine, settings: Settings, text: str, block: str) -> str:
-    from agent.llama.sampling import Sampling
-
+def _task(engine: Engine, settings: Settings, text: str, block: str) -> Task[GreedyReply]:
     system = settings.chat.system
     head = [Message("system", system)] if system.strip() else []
     longest = min(LONGEST, engine.info.context // 2)
     # Without thinking, as in lessons and their evaluation.
-    prompt = compose(engine, [*head, Message("user", text)], block=block, room=longest)
-    return engine.generate(prompt.tokens, Sampling(max_tokens=longest)).run().text.strip()
+    prompt = compose(engine, [*head, Message("user", text)], block=block, room=longest).tokens
+    most = min(longest, engine.info.context - len(prompt))
+    return greedy_reply(prompt, most, engine.ends_turn)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from trainer.evaluate.metrics import Answer, Wanted, answer, answers, mean
+from trainer.evaluate.metrics import Answer, Wanted, answers, mean
 from trainer.evaluate.served_config import ServedRecall, below
 
 if TYPE_CHECKING:
@@ -82,16 +82,13 @@ def answer_lessons_with_recall(
     """Return the answers with recall; where nothing is recalled, those of `alone`."""
     blocks: dict[str, str] = {}
 
-    def again(question: Question, lesson: Lesson, said: Answer) -> Answer:
+    def again(question: Question, lesson: Lesson) -> tuple[int, ...] | None:
         if question.text not in blocks:
             blocks[question.text] = recall.served(question.text, holds)
         block, reply = blocks[question.text], len(lesson.chosen)
-        prompt = below(engine, recall.settings, question, block, reply)
-        if prompt is None:
-            return said
-        return answer(engine, replace(_wanted(lesson, question), prompt=prompt))
+        return below(engine, recall.settings, question, block, reply)
 
-    return _each(lessons, alone, again)
+    return _asked_again(engine, lessons, alone, again)
 
 
 def answer_outside_scope(
@@ -106,40 +103,49 @@ def answer_outside_scope(
     `recall` has what is recalled, and the differences that the adapter holds, which are not.
     """
 
-    def again(question: Question, lesson: Lesson, before: Answer) -> Answer:
+    def again(question: Question, lesson: Lesson) -> tuple[int, ...] | None:
         if scope.includes(question.text):
-            return before
+            return None
         prompt = None
         if recall:
             block = recall[0].served(question.text, recall[1])
             prompt = below(engine, recall[0].settings, question, block, len(lesson.chosen))
-        wanted = _wanted(lesson, question)
-        return answer(engine, replace(wanted, prompt=prompt or wanted.prompt))
+        return prompt or question.prompt
 
-    return _each(lessons, said, again)
+    return _asked_again(engine, lessons, said, again)
 
 
-def _each(
+def _asked_again(
+    engine: Engine,
     lessons: Sequence[Lesson],
     said: LessonAnswers,
-    again: Callable[[Question, Lesson, Answer], Answer],
+    again: Callable[[Question, Lesson], tuple[int, ...] | None],
 ) -> LessonAnswers:
-    """Return what `again` makes of each answer."""
+    """Return `said` with the answers to the prompts that `again` returns; None keeps an answer."""
+    wanted: dict[tuple[str, int, int], Wanted] = {}
+    for number, lesson in enumerate(lessons):
+        for name, questions in _groups(lesson).items():
+            for place, question in enumerate(questions):
+                if (prompt := again(question, lesson)) is not None:
+                    asked = replace(_wanted(lesson, question), prompt=prompt)
+                    wanted[name, number, place] = asked
+    found = dict(zip(wanted, answers(engine, list(wanted.values())), strict=True))
 
     def of(name: str, groups: Sequence[Sequence[Answer]]) -> tuple[tuple[Answer, ...], ...]:
         return tuple(
-            tuple(
-                again(question, lesson, one)
-                for question, one in zip(getattr(lesson, name), some, strict=True)
-            )
-            for lesson, some in zip(lessons, groups, strict=True)
+            tuple(found.get((name, number, place), one) for place, one in enumerate(some))
+            for number, some in enumerate(groups)
         )
 
     return LessonAnswers(
-        tuple(again(x.question, x, one) for x, one in zip(lessons, said.asked, strict=True)),
+        tuple(one for (one,) in of("asked", [(one,) for one in said.asked])),
         of("held_out", said.reworded),
         of("places", said.placed),
     )
+
+
+def _groups(lesson: Lesson) -> dict[str, Sequence[Question]]:
+    return {"asked": (lesson.question,), "held_out": lesson.held_out, "places": lesson.places}
 
 
 def _wanted(lesson: Lesson, question: Question) -> Wanted:

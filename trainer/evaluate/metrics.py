@@ -3,8 +3,7 @@
 A reply is not generated to be compared. The expected reply is evaluated after its prompt in one pass,
 which tells at each position whether the model would have chosen that token. Where it would not, the
 reply is generated from there, so that it can be shown. For what must stay the same, this evaluation
-also gives the divergence and the perplexity. Prompts are sorted by their tokens, so that common
-prefixes are evaluated once.
+also gives the divergence and the perplexity. Prompts are evaluated together (`Engine.run_tasks`).
 
 *Strict* and *tolerant*: an answer has strictly changed when one of its tokens has. The gate counts it
 as changed only if the base was decided there, that is, if the new token had less than half the
@@ -14,19 +13,28 @@ another number of threads or a longer batch. Nothing is written.
 
 from __future__ import annotations
 
+import codecs
 import math
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from agent.llama.batch_decoder import SEQUENCES, Evaluate, Steps, Task
+from agent.llama.greedy import best_token, continued
+from agent.llama.logits import log_sum_exp
+
 if TYPE_CHECKING:
     from agent.llama.engine import Engine
+    from agent.llama.logits import FloatArray
     from trainer.lessons.base_answers import Anchor
 
 LONGER = 48
 """Tokens by which a reply may exceed the expected one before it counts as endless."""
+CUT = 4
+"""The same where the base's own reply was cut, and this one will be."""
 LOOP = (4, 24)
 """A reply loops if its end repeats itself this many times, over at least this many tokens."""
 SHOWN = 24
@@ -35,6 +43,7 @@ UNDECIDED = math.log(2)
 _TINY = 1e-6
 
 Step = Callable[[], None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,60 +104,93 @@ def answers(
     `shown`, if not None, is the number of wrong replies that are generated to their end; the text of
     the others stops where it deviates from the expected one.
     """
-    found: dict[int, Answer] = {}
-    for number in _by_prefix([one.prompt for one in wanted]):
-        in_full = shown is None or shown > 0
-        found[number] = made = answer(engine, wanted[number], in_full=in_full)
-        if shown is not None and not made.right:
-            shown -= 1
-        step()
-    return [found[number] for number in range(len(wanted))]
+    budget = _Budget(len(wanted) if shown is None else shown)
+    return _together(engine, [_answering(engine, one, budget) for one in wanted], step)
 
 
-def answer(engine: Engine, wanted: Wanted, *, in_full: bool = True) -> Answer:
-    """Return the answer to one prompt; see `answers`."""
+def _together(
+    engine: Engine, tasks: Sequence[Task[T]], step: Step, together: int = SEQUENCES
+) -> list[T]:
+    """Return the results of the tasks in order; call `step` as each of them ends."""
+    found: dict[int, T] = {}
+    with closing(engine.run_tasks(tasks, together=together)) as results:
+        for number, result in results:
+            found[number] = result
+            step()
+    return [found[number] for number in range(len(tasks))]
+
+
+@dataclass(slots=True)
+class _Budget:
+    """How many more replies are generated to their end."""
+
+    left: int
+
+    def take(self) -> bool:
+        """Whether one more is; counts it."""
+        self.left -= 1
+        return self.left >= 0
+
+
+def _answering(engine: Engine, wanted: Wanted, budget: _Budget) -> Task[Answer]:
     prompt, chosen = wanted.prompt, wanted.chosen
-    agreed = 0
-    for row, token in zip(
-        list(engine.log_probabilities([*prompt, *chosen], len(prompt))), chosen, strict=True
-    ):
-        if int(row.argmax()) != token:
-            break
-        agreed += 1
-    if agreed == len(chosen):
-        return Answer(wanted.expected, right=True, sound=True)
-    text, ended = _go_on(engine, prompt, chosen[:agreed], len(chosen) + LONGER, wanted, in_full)
-    right = ended and same(text, wanted.expected)
-    return Answer(text, right, right or _sound(text, wanted.expected), ended)
+    longest = min(len(chosen) + LONGER, engine.info.context - len(prompt))
+
+    def steps() -> Steps[Answer]:
+        score = Evaluate([*prompt, *chosen[:-1]], len(prompt) - 1, best_token)
+        said: list[int] = yield score
+        agreed = _agreed(said, chosen)
+        if agreed == len(chosen):
+            return Answer(wanted.expected, right=True, sound=True)
+        in_full = budget.take()
+        reply = _Reply(engine, chosen[:agreed], "" if in_full else wanted.expected)
+        ended = yield from reply.steps(said[agreed], len(prompt) + agreed, longest - agreed)
+        right = ended and same(reply.text, wanted.expected)
+        return Answer(reply.text, right, right or _sound(reply.text, wanted.expected), ended)
+
+    return Task(steps(), len(prompt) + max(longest, len(chosen)))
 
 
-def _go_on(
-    engine: Engine,
-    prompt: Sequence[int],
-    said: Sequence[int],
-    longest: int,
-    wanted: Wanted,
-    in_full: bool,
-) -> tuple[str, bool]:
-    """Continue the reply after `said`; return the whole reply and whether it ended.
+def _agreed(said: Sequence[int], chosen: Sequence[int]) -> int:
+    """Return the number of tokens up to the first one that differs."""
+    pairs = enumerate(zip(said, chosen, strict=True))
+    return next((place for place, (one, other) in pairs if one != other), len(chosen))
 
-    Without `in_full`, it stops (and counts as ended) as soon as it cannot be the expected one.
+
+class _Reply:
+    """A reply that continues after given tokens until it ends or loops.
+
+    If it has to begin like a given text, ignoring whitespace, it also stops (and counts as ended) as
+    soon as it does not.
     """
-    from agent.llama.sampling import Sampling
 
-    made = engine.generate([*prompt, *said], Sampling(max_tokens=max(1, longest - len(said))))
-    head = engine.text(said)
-    expected = "".join(wanted.expected.split())
-    ended = False
-    for _ in made:
-        if loops(made.tokens):
-            made.close()
-            break
-        if not in_full and not expected.startswith("".join((head + made.text).split())):
-            made.close()
-            ended = True
-            break
-    return (head + made.text).strip(), ended or made.reason == "end"
+    def __init__(self, engine: Engine, head: Sequence[int], like: str) -> None:
+        """`head` are the tokens before; `like` is "" for any text."""
+        self._engine = engine
+        self._like = "".join(like.split())
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._text = engine.text(head)
+        self._tokens: list[int] = []
+        self._deviates = False
+
+    @property
+    def text(self) -> str:
+        """The whole reply."""
+        return self._text.strip()
+
+    def steps(self, first: int, kept: int, most: int) -> Steps[bool]:
+        """Generate `first` and up to `most` - 1 tokens more after `kept` ones; return if it ended."""
+        ended = yield from continued(first, kept, max(1, most), self._engine.ends_turn, self._add)
+        self._text += self._decoder.decode(b"", final=True)
+        return ended or self._deviates
+
+    def _add(self, token: int) -> bool:
+        self._tokens.append(token)
+        self._text += self._decoder.decode(self._engine.bytes_of(token))
+        if loops(self._tokens):
+            return True
+        self._deviates = bool(self._like) and not self._like.startswith("".join(self._text.split()))
+        return self._deviates
 
 
 def loops(tokens: Sequence[int]) -> bool:
@@ -165,51 +207,83 @@ def loops(tokens: Sequence[int]) -> bool:
     return False
 
 
-def hold(engine: Engine, anchors: Sequence[Anchor], step: Step = lambda: None) -> list[Held]:
-    """Compare the answer to each anchor under the engine's adapter with the base's, in order."""
-    found: dict[int, Held] = {}
-    room = SHOWN
-    for number in _by_prefix([anchor.prompt for anchor in anchors]):
-        found[number] = made = _hold(engine, anchors[number], show=room > 0)
-        room -= not made.strict
-        step()
-    return [found[number] for number in range(len(anchors))]
+def hold(
+    engine: Engine,
+    anchors: Sequence[Anchor],
+    step: Step = lambda: None,
+    *,
+    together: int = SEQUENCES,
+) -> list[Held]:
+    """Compare the answer to each anchor under the engine's adapter with the base's, in order.
+
+    With `together` = 1, each is evaluated in one pass, as the chat evaluates a prompt.
+    """
+    budget = _Budget(SHOWN)
+    tasks = [_holding(engine, anchor, budget) for anchor in anchors]
+    return _together(engine, tasks, step, together)
 
 
-def _hold(engine: Engine, anchor: Anchor, *, show: bool) -> Held:
-    divergence = rise = 0.0
-    parted: tuple[int, int] | None = None
-    rows = engine.log_probabilities([*anchor.prompt, *anchor.reply], len(anchor.prompt))
-    for place, row in enumerate(rows):
-        base, ours = anchor.logs[place], row[anchor.ids[place]]
+@dataclass(slots=True)
+class _Distance:
+    """Sums over a reply, in nats: see `Held`."""
+
+    anchor: Anchor
+    divergence: float = 0.0
+    rise: float = 0.0
+
+    def read(self, place: int, row: FloatArray) -> int:
+        """Add a position of the reply; return the most likely token."""
+        anchor = self.anchor
+        base, ours = anchor.logs[place], row[anchor.ids[place]] - log_sum_exp(row)
         tail = max(_TINY, 1 - float(np.exp(base).sum()))
         our_tail = max(_TINY, 1 - float(np.exp(ours).sum()))
-        divergence += float((np.exp(base) * (base - ours)).sum()) + tail * math.log(tail / our_tail)
+        top = float((np.exp(base) * (base - ours)).sum())
+        self.divergence += top + tail * math.log(tail / our_tail)
         taken = np.flatnonzero(anchor.ids[place] == anchor.reply[place])
-        rise += float(base[taken[0]] - ours[taken[0]]) if len(taken) else 0.0
-        if parted is None and (said := int(row.argmax())) != anchor.reply[place]:
-            parted = (place, said)
-    text: str | None = anchor.text
-    strict = parted is None
-    sound = ended = True
-    if parted is not None:
-        text = None
-        if show:
-            wanted = Wanted(anchor.prompt, anchor.reply, anchor.text)
-            longest = len(anchor.reply) + LONGER
-            text, ended = _go_on(
-                engine, anchor.prompt, anchor.reply[: parted[0]], longest, wanted, True
-            )
-            # If the base's reply was cut there, this one need not end either.
-            closed = engine.ends_turn(anchor.reply[-1]) if anchor.reply else True
-            ended = ended or not closed
-            sound = _sound(text, anchor.text)
-            if not closed:
-                text = engine.text(engine.tokenize(text)[: len(anchor.reply)]).strip()
-            strict = text == anchor.text
-    gap = 0.0 if strict or parted is None else _advantage(anchor, *parted)
-    kept = gap <= UNDECIDED
-    return Held(strict, kept, divergence, rise, len(anchor.reply), text, sound, ended, gap)
+        self.rise += float(base[taken[0]] - ours[taken[0]]) if len(taken) else 0.0
+        return int(row.argmax())
+
+
+def _holding(engine: Engine, anchor: Anchor, budget: _Budget) -> Task[Held]:
+    prompt, reply = anchor.prompt, anchor.reply
+    # If the base's reply was cut, this one need not end either.
+    closed = not reply or engine.ends_turn(reply[-1])
+    longest = min(len(reply) + (LONGER if closed else CUT), engine.info.context - len(prompt))
+
+    def steps() -> Steps[Held]:
+        sums = _Distance(anchor)
+        said: list[int] = []
+        if reply:
+            said = yield Evaluate([*prompt, *reply[:-1]], len(prompt) - 1, sums.read)
+        agreed = _agreed(said, reply)
+        text: str | None = anchor.text
+        strict = agreed == len(reply)
+        sound = ended = True
+        if not strict:
+            text = None
+            if budget.take():
+                whole = _Reply(engine, reply[:agreed], "")
+                ended = yield from whole.steps(said[agreed], len(prompt) + agreed, longest - agreed)
+                ended = ended or not closed
+                text = whole.text
+                sound = _sound(text, anchor.text)
+                if not closed:
+                    text = engine.text(engine.tokenize(text)[: len(reply)]).strip()
+                strict = text == anchor.text
+        gap = 0.0 if strict else _advantage(anchor, agreed, said[agreed])
+        return Held(
+            strict=strict,
+            kept=gap <= UNDECIDED,
+            divergence=sums.divergence,
+            rise=sums.rise,
+            tokens=len(reply),
+            text=text,
+            sound=sound,
+            ended=ended,
+            gap=gap,
+        )
+
+    return Task(steps(), len(prompt) + max(longest, len(reply)))
 
 
 def _advantage(anchor: Anchor, place: int, said: int) -> float:
@@ -238,8 +312,3 @@ def _sound(text: str, like: str) -> bool:
     """Whether an unexpected reply is well-formed."""
     tags = ("<think>", "</think>")
     return bool(text or not like) and all(tag in like or tag not in text for tag in tags)
-
-
-def _by_prefix(prompts: Sequence[tuple[int, ...]]) -> list[int]:
-    """Return the indices of the prompts, sorted by their tokens."""
-    return sorted(range(len(prompts)), key=lambda number: prompts[number])

@@ -2,9 +2,10 @@
 
 Training keeps an adapter close to the base on anchors (unrelated prompts that ship with the project)
 and on near misses, and the gate asks others of the same kind. An answer depends only on the base file
-and the prompt, so it is cached: one npz without pickle per base. While answers are computed, they are
-saved every few seconds in a part file beside the cache, so an interrupted process loses only seconds of
-work; `save` merges the parts. A damaged file is ignored and its answers are computed again.
+and the prompt, so it is cached: one npz without pickle per base. Several prompts are answered together
+(`Engine.run_tasks`). Each answer is appended to a part file beside the cache as soon as it is complete,
+so a process that is killed loses none; `save` merges the parts. What is damaged is ignored and computed
+again.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import struct
 import time
 import tomllib
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+import zlib
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -38,8 +41,9 @@ LONGEST = 32
 """Tokens of an answer that are trained on and measured; longer answers are cut."""
 KEPT = 4000
 """Most answers in one cache file; the latest are kept."""
-SAVE_SECONDS = 5.0
-"""Seconds between two saves while answers are computed."""
+_PART = ".answers"
+_RECORD = struct.Struct("<32sIII")
+"""The head of an answer in a part file: its key, tokens, most likely tokens per position, CRC-32."""
 
 Kept = tuple[Ids, Ids, LogProbabilities]
 
@@ -82,10 +86,10 @@ class BaseAnswers:
         self._engine = engine
         self._path = folder / "anchors" / f"{base_sha256[:32]}.npz"
         self._known: dict[str, Kept] = _read(self._path)
-        self._parts = sorted(self._path.parent.glob(f"{self._path.stem}.*.npz"))
+        self._parts = sorted(self._path.parent.glob(f"{self._path.stem}.*{_PART}"))
         for part in self._parts:
-            self._known.update(_read(part))
-        self._new: list[str] = []
+            self._known.update(_read_part(part))
+        self._part: Path | None = None
         self._changed = bool(self._parts)
         self.computed = 0
         """Number of answers that were not cached and have been computed so far."""
@@ -105,41 +109,49 @@ class BaseAnswers:
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> list[Anchor]:
         """Return the base's answers to (text, prompt tokens) pairs; the engine must have no adapter."""
-        found: list[Anchor] = []
-        saved = time.monotonic()
-        try:
-            for done, (text, prompt) in enumerate(asked, start=1):
-                key = _key(prompt)
-                if key not in self._known:
-                    self._known[key] = self._answer(prompt)
-                    self._new.append(key)
-                    self.computed += 1
-                if self._new and time.monotonic() - saved >= SAVE_SECONDS:
-                    self._save_part()
-                    saved = time.monotonic()
-                reply, ids, logs = self._known[key]
-                tokens = tuple(reply.tolist())
-                said = self._engine.text(tokens).strip()
-                found.append(Anchor(text, prompt, said, tokens, ids, logs))
+        missing = {
+            key: prompt for _text, prompt in asked if (key := _key(prompt)) not in self._known
+        }
+        done = len(asked) - len(missing)
+        if done:
+            progress(done, len(asked))
+        with closing(self._answers(list(missing.values()))) as answers:
+            for number, kept in answers:
+                self._remember(list(missing)[number], kept)
+                done += 1
                 progress(done, len(asked))
-        finally:
-            self._save_part()
-        return found
+        return [self._anchor(text, prompt) for text, prompt in asked]
 
-    def _answer(self, prompt: tuple[int, ...]) -> Kept:
-        from agent.llama.sampling import Sampling
+    def _answers(self, prompts: Sequence[tuple[int, ...]]) -> Generator[tuple[int, Kept]]:
+        """Yield the number of a prompt and its answer, as they are ready."""
+        from agent.llama.greedy import greedy_reply
 
         engine = self._engine
-        made = engine.generate(prompt, Sampling(max_tokens=LONGEST)).run()
-        reply = [*made.tokens, engine.end_of_turn] if made.reason == "end" else list(made.tokens)
-        width = min(TOP, engine.info.vocabulary)
-        ids = np.zeros((len(reply), width), np.int32)
-        logs = np.zeros((len(reply), width), np.float32)
-        for place, row in enumerate(engine.log_probabilities([*prompt, *reply], len(prompt))):
-            best = np.argpartition(row, -width)[-width:]
-            ids[place] = best[np.argsort(-row[best])]
-            logs[place] = row[ids[place]]
-        return np.array(reply, np.int32), ids, logs
+        width, context = min(TOP, engine.info.vocabulary), engine.info.context
+        tasks = [
+            greedy_reply(prompt, min(LONGEST, context - len(prompt)), engine.ends_turn, top=width)
+            for prompt in prompts
+        ]
+        for number, made in engine.run_tasks(tasks):
+            reply = [*made.tokens, engine.end_of_turn] if made.ended else made.tokens
+            yield number, (np.array(reply, np.int32), made.ids, made.logs)
+
+    def _anchor(self, text: str, prompt: tuple[int, ...]) -> Anchor:
+        reply, ids, logs = self._known[_key(prompt)]
+        tokens = tuple(reply.tolist())
+        return Anchor(text, prompt, self._engine.text(tokens).strip(), tokens, ids, logs)
+
+    def _remember(self, key: str, kept: Kept) -> None:
+        """Keep an answer, and append it to this process's part file."""
+        self._known[key] = kept
+        self.computed += 1
+        self._changed = True
+        if self._part is None:
+            name = f"{self._path.stem}.{time.time_ns():020d}-{os.getpid()}{_PART}"
+            self._part = self._path.with_name(name)
+            self._parts.append(self._part)
+        with suppress(OSError):
+            _append(self._part, key, kept)
 
     def save(self) -> None:
         """Write all answers to one file. A cache that cannot be written costs only time."""
@@ -149,17 +161,8 @@ class BaseAnswers:
             for part in self._parts:
                 with suppress(OSError):
                     part.unlink(missing_ok=True)
-            self._parts = []
+            self._parts, self._part = [], None
         self._changed = False
-
-    def _save_part(self) -> None:
-        if not self._new:
-            return
-        name = f"{self._path.stem}.{time.time_ns():020d}-{os.getpid()}.npz"
-        if _write(self._path.with_name(name), [(key, self._known[key]) for key in self._new]):
-            self._parts.append(self._path.with_name(name))
-        self._new = []
-        self._changed = True
 
 
 def _key(prompt: Sequence[int]) -> str:
@@ -197,3 +200,44 @@ def _read(path: Path) -> dict[str, Kept]:
         return dict(zip(keys, zip(replies, ids, logs, strict=True), strict=True))
     except Exception:  # it is only a cache
         return {}
+
+
+def _append(path: Path, key: str, kept: Kept) -> None:
+    """Append an answer to a part file of this process.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    reply, ids, logs = kept
+    body = b"".join((reply.tobytes(), ids.tobytes(), logs.tobytes()))
+    head = _RECORD.pack(key.encode(), len(reply), ids.shape[1], zlib.crc32(body))
+    private_folder(path.parent)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        before = os.fstat(descriptor).st_size
+        if os.write(descriptor, head + body) < len(head) + len(body):  # the disk is full
+            os.ftruncate(descriptor, before)
+    finally:
+        os.close(descriptor)
+
+
+def _read_part(path: Path) -> dict[str, Kept]:
+    """Return the answers in a part file up to its end or the first damaged one."""
+    found: dict[str, Kept] = {}
+    try:
+        with open_file(path) as file:
+            while len(head := file.read(_RECORD.size)) == _RECORD.size:
+                key, count, width, checksum = _RECORD.unpack(head)
+                if count > LONGEST + 1 or width > TOP:
+                    break
+                body = file.read(4 * count * (1 + 2 * width))
+                if zlib.crc32(body) != checksum:
+                    break
+                numbers = np.frombuffer(body, np.int32)
+                ids = numbers[count : count * (1 + width)].reshape(count, width)
+                logs = numbers[count * (1 + width) :].view(np.float32).reshape(count, width)
+                found[key.decode("ascii")] = (numbers[:count], ids, logs)
+    except Exception:  # it is only a cache
+        return found
+    return found
