@@ -23,7 +23,7 @@ import numpy as np
 from agent.llama.adapter_file import inspect
 from agent.llama.batch_decoder import SEQUENCES, BatchDecoder, Task, by_length, run_alone
 from agent.llama.generation import Generation, Piece
-from agent.llama.llama import DecodeAborted, Llama
+from agent.llama.llama import AbortFlag, DecodeAborted, Llama
 from agent.llama.llama_file import ModelInfo, cache_bytes
 from agent.llama.load_check import require_chat_model
 from agent.llama.logits import FloatArray, log_softmax, surprisal_of
@@ -50,6 +50,9 @@ class Engine:
         self._change = threading.Condition(self._lock)
         self._offloaded = False
         self._running: Generation | None = None
+        self._abort = AbortFlag()
+        # Held for moments only; a signal handler may cancel on the thread that holds it.
+        self._abort_lock = threading.RLock()
         self._adapter: Any = None
         self._adapter_path: Path | None = None
         self._scale = 0.0
@@ -58,7 +61,7 @@ class Engine:
             context=settings.context if settings else 0,
             threads=settings.threads if settings else 0,
             gpu_layers=settings.gpu_layers if settings else -1,
-            must_abort=lambda: self._running is not None and self._running.is_cancelled(),
+            abort=self._abort,
         )
         self.info: ModelInfo = self._model.info
 
@@ -304,7 +307,7 @@ class Engine:
         self._require_room(len(prompt) + 1)
         if measured and not 1 <= measured.start < measured.stop <= len(prompt):
             raise ValueError(f"{measured} does not lie within the prompt after its first token")
-        return Generation(self._generate, prompt, sampling, measured, settled)
+        return Generation(self._generate, self._abort_decode, prompt, sampling, measured, settled)
 
     def _require_room(self, count: int) -> None:
         if count > self.info.context:
@@ -319,17 +322,30 @@ class Engine:
         try:
             with self._held(generation.is_cancelled) as llama:
                 sampler = llama.sampler(generation.sampling)
-                self._running = generation
+                self._begin(generation)
                 decoder = codecs.getincrementaldecoder("utf-8")("replace")
                 try:
                     yield from self._draw(llama, generation, sampler, decoder)
                 finally:
                     generation.tail = decoder.decode(b"", final=True)
                     generation.text += generation.tail
-                    self._running = None
+                    self._begin(None)
                     llama.free_sampler(sampler)
         except DecodeAborted:
             generation.reason = "cancelled"
+
+    def _begin(self, generation: Generation | None) -> None:
+        """Note what is generated now, so that `Generation.cancel` stops that and nothing else."""
+        with self._abort_lock:
+            self._running = generation
+            self._abort.clear()
+            if generation is not None and generation.is_cancelled():
+                self._abort.set()
+
+    def _abort_decode(self, generation: Generation) -> None:
+        with self._abort_lock:
+            if self._running is generation:
+                self._abort.set()
 
     def _draw(
         self,

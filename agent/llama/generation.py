@@ -32,12 +32,13 @@ class Generation:
     def __init__(
         self,
         draw: Callable[[Generation], Generator[Piece]],
+        abort: Callable[[Generation], None],
         prompt: Sequence[int],
         sampling: Sampling,
         measured: range,
         settled: int = 0,
     ) -> None:
-        """`draw` generates the pieces and fills the attributes."""
+        """`draw` generates the pieces and fills the attributes; `abort` stops the current token."""
         self.prompt = tuple(prompt)
         self.sampling = sampling
         self.measured = measured
@@ -52,11 +53,13 @@ class Generation:
         self.reused = 0
         """How many prompt tokens were cached."""
         self._cancelled = threading.Event()
+        self._abort = abort
         self._pieces = draw(self)
 
     def cancel(self) -> None:
         """Stop after the current token, also in the middle of a long prompt (on CPU)."""
         self._cancelled.set()
+        self._abort(self)
 
     def is_cancelled(self) -> bool:
         """Whether `cancel` was called."""

@@ -12,7 +12,8 @@ by `agent/llama/load_check.py`, which `Engine.open` calls first.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from agent.llama.llama_file import (
     chat_template,
     load_model,
     log,
+    physical_threads,
     read_metadata,
     require_gguf,
     threads_for,
@@ -32,6 +34,7 @@ from agent.llama.logits import FloatArray
 from agent.llama.sampling import Sampling, sampler_chain
 from agent.llama.sequences import BATCH, OUTPUTS, LoadedAdapter, Sequences, apply_adapter
 from agent.llama.snapshots import Snapshots
+from agent.llama.thread_tuner import ThreadTuner
 from memory.errors import AdapterError, ModelError
 
 DEFAULT_CONTEXT = 8192
@@ -39,7 +42,34 @@ _ABORTED = 2  # what llama_decode returns after the abort callback returned true
 
 
 class DecodeAborted(Exception):  # noqa: N818  (a signal, caught one level up)
-    """The abort callback stopped the evaluation; the cache is empty."""
+    """The abort flag stopped the evaluation; the cache is empty."""
+
+
+class AbortFlag:
+    """Tells llama.cpp to stop an evaluation; it looks between operations, hundreds of times a token.
+
+    It must not call Python for that, which would also wait for the interpreter lock. So the callback is
+    the C library's `strlen`, which returns 0 for the empty text in `_text` and 1 for "x".
+    """
+
+    def __init__(self) -> None:
+        self._text = ctypes.create_string_buffer(2)
+
+    def set(self) -> None:
+        """Stop the evaluation that is running, or the next one."""
+        self._text[0] = b"x"
+
+    def clear(self) -> None:
+        """Let evaluations run."""
+        self._text[0] = b"\0"
+
+    def listen(self, params: Any) -> None:
+        """Enter the callback into the parameters of a context."""
+        import llama_cpp
+
+        strlen = ctypes.cast(ctypes.CDLL(None).strlen, llama_cpp.ggml_abort_callback)
+        params.abort_callback = strlen
+        params.abort_callback_data = ctypes.cast(self._text, ctypes.c_void_p)
 
 
 class Llama:
@@ -52,7 +82,7 @@ class Llama:
         context: int,
         threads: int,
         gpu_layers: int,
-        must_abort: Callable[[], bool],
+        abort: AbortFlag,
     ) -> None:
         """Load the GGUF at `path`; a `context` or `threads` of 0 means a good default.
 
@@ -72,24 +102,26 @@ class Llama:
         metadata = read_metadata(self._model)
         trained = int(llama_cpp.llama_model_n_ctx_train(self._model))
         try:
-            self._open_context(path, context or min(trained, DEFAULT_CONTEXT), threads, must_abort)
+            self._open_context(path, context or min(trained, DEFAULT_CONTEXT), threads, abort)
         except ModelError:
             self.close()
             raise
         self.info = self._describe(path, metadata, trained)
 
-    def _open_context(
-        self, path: Path, size: int, threads: int, must_abort: Callable[[], bool]
-    ) -> None:
+    def _open_context(self, path: Path, size: int, threads: int, abort: AbortFlag) -> None:
         llama = self._llama
         params = llama.llama_context_default_params()
         params.n_ctx = size
         params.n_batch = params.n_ubatch = min(BATCH, size)
-        self._threads = threads or threads_for(self._model)
-        params.n_threads = params.n_threads_batch = self._threads
+        usual = threads or threads_for(self._model)
+        most = usual if threads else physical_threads()
+        self._tuner = ThreadTuner(usual)
+        self._batch_tuner = ThreadTuner(most, usual)
+        self._threads = usual
+        params.n_threads = params.n_threads_batch = usual
         params.no_perf = True
-        self._abort = llama.ggml_abort_callback(lambda _data: must_abort())
-        params.abort_callback = self._abort
+        abort.listen(params)
+        self._abort = abort  # its memory is read as long as the context is used
         self._context = llama.llama_init_from_model(self._model, params)
         if not self._context:
             raise ModelError(
@@ -188,12 +220,13 @@ class Llama:
         (shape [vocabulary]) is a view that the next step overwrites.
 
         Raises:
-            DecodeAborted: the abort callback returned true.
+            DecodeAborted: the abort flag was set.
             ModelError: llama.cpp could not evaluate them.
         """
         start = 0
         while start < len(tokens):
             part, outputs = self._fill(tokens, start, first_output, measured)
+            begun = time.perf_counter()
             status = self._llama.llama_decode(self._context, self._batch)
             if status:
                 self.forget()
@@ -207,10 +240,19 @@ class Llama:
                 )
             self.cached.extend(part)
             self.snapshots.save(self.cached)
+            if len(part) == 1:
+                self._tune(time.perf_counter() - begun)
             for index in outputs:
                 row = self._llama.llama_get_logits_ith(self._context, index)
                 yield np.ctypeslib.as_array(row, shape=(self.info.vocabulary,))
             start += len(part)
+
+    def _tune(self, seconds: float) -> None:
+        """Change the number of threads if evaluating one token in `seconds` suggests it."""
+        self._tuner.record(seconds)
+        if self._tuner.count != self._threads:
+            self._threads = self._tuner.count
+            self._llama.llama_set_n_threads(self._context, self._threads, self._threads)
 
     def _fill(
         self, tokens: Sequence[int], start: int, first_output: int, measured: range
@@ -239,7 +281,7 @@ class Llama:
     def open_sequences(self, count: int, length: int) -> Sequences | None:
         """Return a context of `count` sequences with the same adapter; None if it does not fit."""
         try:
-            opened = Sequences(self._model, count=count, length=length, threads=self._threads)
+            opened = Sequences(self._model, count=count, length=length, tuner=self._batch_tuner)
         except MemoryError:
             return None
         if not opened.use(self._adapter):

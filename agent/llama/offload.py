@@ -7,12 +7,11 @@ llama.cpp serialises it, in ordinary memory. Nothing is written to disk.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agent.llama.llama import Llama
+from agent.llama.llama import AbortFlag, Llama
 from agent.llama.llama_file import Vocabulary, load_model
 from memory.errors import AdapterError, ModelError
 
@@ -33,10 +32,10 @@ class OffloadableLlama:
         context: int,
         threads: int,
         gpu_layers: int,
-        must_abort: Callable[[], bool],
+        abort: AbortFlag,
     ) -> None:
         """Load the GGUF at `path`; see `Llama`."""
-        self._threads, self._gpu_layers, self._must_abort = threads, gpu_layers, must_abort
+        self._threads, self._gpu_layers, self._abort = threads, gpu_layers, abort
         self._file = _size_and_time(path)
         self._saved: _SavedCache | None = None
         self._llama: Llama | None = self._open(path, context)
@@ -51,7 +50,7 @@ class OffloadableLlama:
             context=context,
             threads=self._threads,
             gpu_layers=self._gpu_layers,
-            must_abort=self._must_abort,
+            abort=self._abort,
         )
 
     @property

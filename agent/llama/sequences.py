@@ -14,6 +14,7 @@ more.
 from __future__ import annotations
 
 import ctypes
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from agent.llama.logits import FloatArray
+from agent.llama.thread_tuner import ThreadTuner
 from memory.errors import ModelError
 
 BATCH = 512
@@ -76,8 +78,10 @@ def in_pages(length: int) -> int:
 class Sequences:
     """A context with `count` sequences. `held[i]` are the tokens in the cache of sequence `i`."""
 
-    def __init__(self, model: Any, *, count: int, length: int, threads: int) -> None:
+    def __init__(self, model: Any, *, count: int, length: int, tuner: ThreadTuner) -> None:
         """Open a context on llama.cpp's handle `model`, with room for `length` tokens per sequence.
+
+        `tuner` chooses the number of threads; what it learned is used again by the next context.
 
         Raises:
             MemoryError: it does not fit into memory.
@@ -90,11 +94,12 @@ class Sequences:
         params.n_batch = params.n_ubatch = min(BATCH, params.n_ctx)
         params.n_seq_max = count
         params.kv_unified = False
-        params.n_threads = params.n_threads_batch = threads
+        params.n_threads = params.n_threads_batch = tuner.count
         params.no_perf = True
         self._context = llama_cpp.llama_init_from_model(model, params)
         if not self._context:
             raise MemoryError
+        self._tuner, self._threads = tuner, tuner.count
         self._memory = llama_cpp.llama_get_memory(self._context)
         vocabulary = llama_cpp.llama_model_get_vocab(model)
         self._width = int(llama_cpp.llama_vocab_n_tokens(vocabulary))
@@ -116,10 +121,6 @@ class Sequences:
     def use(self, adapter: LoadedAdapter | None) -> bool:
         """Apply an adapter of the same model; return whether llama.cpp accepted it."""
         return apply_adapter(self._context, adapter)
-
-    def set_threads(self, count: int) -> None:
-        """Compute with this many threads from the next batch on."""
-        self._llama.llama_set_n_threads(self._context, count, count)
 
     def keep(self, sequence: int, length: int) -> int:
         """Keep the first `length` tokens of a sequence, none if it cannot be cut; return how many."""
@@ -149,6 +150,7 @@ class Sequences:
             ModelError: llama.cpp could not evaluate them; the sequences are undefined.
         """
         outputs = list(self._fill(parts))
+        begun = time.perf_counter()
         status = self._llama.llama_decode(self._context, self._batch)
         if status:
             raise ModelError(
@@ -158,11 +160,20 @@ class Sequences:
                 sequences=len(parts),
                 status=status,
             )
+        self._tune(len(parts), sum(len(part.tokens) for part in parts), begun)
         for part in parts:
             self.held[part.sequence].extend(part.tokens)
         for part, index in outputs:
             row = self._llama.llama_get_logits_ith(self._context, index)
             read(part, np.ctypeslib.as_array(row, shape=(self._width,)))
+
+    def _tune(self, sequences: int, tokens: int, begun: float) -> None:
+        """Tell the tuner what a token took, where many sequences got one each; set the threads."""
+        if 2 * tokens >= len(self.held) and tokens == sequences:
+            self._tuner.record((time.perf_counter() - begun) / tokens)
+        if self._tuner.count != self._threads:
+            self._threads = self._tuner.count
+            self._llama.llama_set_n_threads(self._context, self._threads, self._threads)
 
     def _fill(self, parts: Sequence[Part]) -> Iterator[tuple[Part, int]]:
         """Fill the batch; yield the part and the index of each token whose logits are wanted."""
