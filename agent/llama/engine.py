@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from agent.llama.adapter_file import inspect
-from agent.llama.batch_decoder import SEQUENCES, BatchDecoder, Task, by_length, run_alone
+from agent.llama.batch.decoder import SEQUENCES, BatchDecoder, Task, by_length, run_alone
+from agent.llama.batch.sequences import in_pages, open_sequences
 from agent.llama.generation import Generation, Piece
 from agent.llama.llama import AbortFlag, DecodeAborted, Llama
 from agent.llama.llama_file import ModelInfo, cache_bytes
@@ -29,7 +30,6 @@ from agent.llama.load_check import require_chat_model
 from agent.llama.logits import FloatArray, log_softmax, surprisal_of
 from agent.llama.offload import OffloadableLlama
 from agent.llama.sampling import Sampling
-from agent.llama.sequences import in_pages
 from memory.errors import ModelError
 from memory.settings.paths import expanded
 
@@ -275,7 +275,7 @@ class Engine:
         length = max(task.longest for task in tasks)
         room = max(self.info.context, CACHE // cache_bytes(self.info)) // in_pages(length)
         count = min(together, len(tasks), room)
-        sequences = llama.open_sequences(count, length) if count > 1 else None
+        sequences = open_sequences(llama, count, length) if count > 1 else None
         if sequences is None:
             yield from run_alone(llama, tasks)
             return

@@ -14,6 +14,7 @@ from __future__ import annotations
 import ctypes
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +33,41 @@ from agent.llama.llama_file import (
 )
 from agent.llama.logits import FloatArray
 from agent.llama.sampling import Sampling, sampler_chain
-from agent.llama.sequences import BATCH, OUTPUTS, LoadedAdapter, Sequences, apply_adapter
 from agent.llama.snapshots import Snapshots
 from agent.llama.thread_tuner import ThreadTuner
 from memory.errors import AdapterError, ModelError
 
 DEFAULT_CONTEXT = 8192
+BATCH = 512
+OUTPUTS = 128
+"""Most rows of logits per batch: 78 MB with Qwen's vocabulary."""
 _ABORTED = 2  # what llama_decode returns after the abort callback returned true
 
 
 class DecodeAborted(Exception):  # noqa: N818  (a signal, caught one level up)
     """The abort flag stopped the evaluation; the cache is empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedAdapter:
+    """llama.cpp's handle of an adapter and the scale to apply it with."""
+
+    handle: Any
+    scale: float
+
+
+def apply_adapter(context: Any, adapter: LoadedAdapter | None) -> bool:
+    """Apply one adapter (None: the base alone) to a context; return whether llama.cpp accepted it."""
+    import llama_cpp
+
+    if adapter is None:
+        return not llama_cpp.llama_set_adapters_lora(context, None, 0, None)
+    return not llama_cpp.llama_set_adapters_lora(
+        context,
+        (llama_cpp.llama_adapter_lora_p_ctypes * 1)(adapter.handle),
+        1,
+        (ctypes.c_float * 1)(adapter.scale),
+    )
 
 
 class AbortFlag:
@@ -73,7 +98,11 @@ class AbortFlag:
 
 
 class Llama:
-    """One model and one context of llama.cpp. `cached` are the tokens in its KV cache."""
+    """One model and one context of llama.cpp. `cached` are the tokens in its KV cache.
+
+    `model` is llama.cpp's handle, `adapter` the adapter in use, `batch_tuner` chooses the number of
+    threads for several sequences (`agent/llama/batch/`).
+    """
 
     def __init__(
         self,
@@ -92,15 +121,15 @@ class Llama:
         import llama_cpp
 
         self._llama = llama_cpp
-        self._model: Any = None
+        self.model: Any = None
         self._context: Any = None
         self._batch: Any = None
         self.cached: list[int] = []
-        self._adapter: LoadedAdapter | None = None
-        self._model = load_model(path, gpu_layers)
-        self.vocabulary = Vocabulary(self._model)
-        metadata = read_metadata(self._model)
-        trained = int(llama_cpp.llama_model_n_ctx_train(self._model))
+        self.adapter: LoadedAdapter | None = None
+        self.model = load_model(path, gpu_layers)
+        self.vocabulary = Vocabulary(self.model)
+        metadata = read_metadata(self.model)
+        trained = int(llama_cpp.llama_model_n_ctx_train(self.model))
         try:
             self._open_context(path, context or min(trained, DEFAULT_CONTEXT), threads, abort)
         except ModelError:
@@ -113,16 +142,16 @@ class Llama:
         params = llama.llama_context_default_params()
         params.n_ctx = size
         params.n_batch = params.n_ubatch = min(BATCH, size)
-        usual = threads or threads_for(self._model)
+        usual = threads or threads_for(self.model)
         most = usual if threads else physical_threads()
         self._tuner = ThreadTuner(usual)
-        self._batch_tuner = ThreadTuner(most, usual)
+        self.batch_tuner = ThreadTuner(most, usual)
         self._threads = usual
         params.n_threads = params.n_threads_batch = usual
         params.no_perf = True
         abort.listen(params)
         self._abort = abort  # its memory is read as long as the context is used
-        self._context = llama.llama_init_from_model(self._model, params)
+        self._context = llama.llama_init_from_model(self.model, params)
         if not self._context:
             raise ModelError(
                 "a context of {size} tokens for {path} does not fit: {cause}; set "
@@ -133,19 +162,19 @@ class Llama:
             )
         self._batch_size = int(params.n_batch)
         self._batch = llama.llama_batch_init(self._batch_size, 0, 1)
-        self.snapshots = Snapshots(self._model, self._context)
+        self.snapshots = Snapshots(self.model, self._context)
 
     def _describe(self, path: Path, metadata: dict[str, str], trained: int) -> ModelInfo:
         llama = self._llama
         buffer = ctypes.create_string_buffer(256)
-        llama.llama_model_desc(self._model, buffer, 256)
+        llama.llama_model_desc(self.model, buffer, 256)
         return ModelInfo(
             path=path,
             name=metadata.get("general.name") or path.stem,
             architecture=metadata.get("general.architecture", "?"),
             description=buffer.value.decode("utf-8", "replace"),
-            parameters=int(llama.llama_model_n_params(self._model)),
-            size=int(llama.llama_model_size(self._model)),
+            parameters=int(llama.llama_model_n_params(self.model)),
+            size=int(llama.llama_model_size(self.model)),
             vocabulary=self.vocabulary.size,
             context=int(llama.llama_n_ctx(self._context)),
             context_trained=trained,
@@ -162,7 +191,7 @@ class Llama:
         if self._context:
             llama.llama_free(self._context)
         self.vocabulary.close()
-        self._batch = self._context = self._model = None
+        self._batch = self._context = self.model = None
 
     # --- evaluation --------------------------------------------------------------------------
 
@@ -278,17 +307,6 @@ class Llama:
         batch.n_tokens = count
         return tokens[start : start + count], outputs
 
-    def open_sequences(self, count: int, length: int) -> Sequences | None:
-        """Return a context of `count` sequences with the same adapter; None if it does not fit."""
-        try:
-            opened = Sequences(self._model, count=count, length=length, tuner=self._batch_tuner)
-        except MemoryError:
-            return None
-        if not opened.use(self._adapter):
-            opened.close()
-            return None
-        return opened
-
     # --- adapters ----------------------------------------------------------------------------
 
     def load_adapter(self, path: Path) -> Any:
@@ -299,7 +317,7 @@ class Llama:
         """
         require_gguf(path, AdapterError)
         log.listen()
-        handle = self._llama.llama_adapter_lora_init(self._model, str(path).encode())
+        handle = self._llama.llama_adapter_lora_init(self.model, str(path).encode())
         if not handle:
             raise AdapterError(
                 "cannot load the adapter {path}: {cause}; `discern adapters off` goes on "
@@ -318,7 +336,7 @@ class Llama:
         adapter = LoadedAdapter(handle, scale) if handle is not None else None
         if not apply_adapter(self._context, adapter):
             raise AdapterError("llama.cpp refused the adapter; train it again")
-        self._adapter = adapter
+        self.adapter = adapter
         if forget:
             self.forget()
 

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.adapters import BaseEntry, find_adapter, read_adapter, read_pointer, verify
-from agent.llama.greedy import GreedyReply, greedy_reply
+from agent.llama.batch.greedy import GreedyReply, greedy_reply
 from agent.prompt.prompt import compose
 from memory.difference import Difference, Message
 from memory.errors import AdapterError
 from memory.settings.paths import Home
 
 if TYPE_CHECKING:
-    from agent.llama.batch_decoder import Task
+    from agent.llama.batch.decoder import Task
     from agent.llama.engine import Engine
     from memory.journal.journal import Journal
     from memory.settings.settings import Settings

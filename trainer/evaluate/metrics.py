@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from agent.llama.batch_decoder import SEQUENCES, Evaluate, Steps, Task
-from agent.llama.greedy import best_token, continued
+from agent.llama.batch.decoder import SEQUENCES, Evaluate, Steps, Task
+from agent.llama.batch.greedy import best_token, continued
 from agent.llama.logits import log_sum_exp
 
 if TYPE_CHECKING:

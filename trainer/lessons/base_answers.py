@@ -124,7 +124,7 @@ class BaseAnswers:
 
     def _answers(self, prompts: Sequence[tuple[int, ...]]) -> Generator[tuple[int, Kept]]:
         """Yield the number of a prompt and its answer, as they are ready."""
-        from agent.llama.greedy import greedy_reply
+        from agent.llama.batch.greedy import greedy_reply
 
         engine = self._engine
         width, context = min(TOP, engine.info.vocabulary), engine.info.context

@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.llama.batch_decoder import Evaluate, Steps, Task
+from agent.llama.batch.decoder import Evaluate, Steps, Task
+from agent.llama.batch.greedy import GreedyReply, continued, greedy_reply
+from agent.llama.batch.sequences import CHUNK
 from agent.llama.engine import Engine
-from agent.llama.greedy import GreedyReply, continued, greedy_reply
-from agent.llama.llama import Llama
 from agent.llama.logits import log_softmax, most_likely
 from agent.llama.sampling import Sampling
-from agent.llama.sequences import CHUNK
 from agent.prompt.prompt import compose
 from memory.difference import Message
 from memory.errors import ModelError
@@ -165,7 +164,7 @@ def test_without_memory_for_a_second_context_they_are_answered_one_by_one(
 ) -> None:
     asked = [tuple(engine.tokenize(text)) for text in TEXTS]
     together = replies(engine, asked, together=4)
-    monkeypatch.setattr(Llama, "open_sequences", lambda *_args: None)
+    monkeypatch.setattr("agent.llama.engine.open_sequences", lambda *_args: None)
     alone = replies(engine, asked, together=4)
     assert [one.tokens for one in together] == [one.tokens for one in alone]
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from agent.llama.engine import Engine
+from agent.llama.llama import OUTPUTS
 from agent.llama.sampling import Sampling
-from agent.llama.sequences import OUTPUTS
 from memory.errors import AdapterError, ModelError
 from tests.support.gguf_files import write_tiny
 

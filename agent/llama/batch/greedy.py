@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agent.llama.batch_decoder import Evaluate, Steps, Task
+from agent.llama.batch.decoder import Evaluate, Steps, Task
 from agent.llama.logits import FloatArray, Ids, most_likely
 
 EndsTurn = Callable[[int], bool]

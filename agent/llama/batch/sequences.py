@@ -13,23 +13,18 @@ more.
 
 from __future__ import annotations
 
-import ctypes
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from agent.llama.llama import BATCH, Llama, apply_adapter
 from agent.llama.logits import FloatArray
-from agent.llama.thread_tuner import ThreadTuner
 from memory.errors import ModelError
 
-BATCH = 512
 CHUNK = 63
 """Most tokens of one sequence per batch: one less than GGML_FA_TILE_Q in ggml's ops.cpp."""
-OUTPUTS = 128
-"""Most rows of logits per batch: 78 MB with Qwen's vocabulary."""
 PAGE = 256
 """Tokens of a sequence are stored in pages of this size."""
 
@@ -48,28 +43,6 @@ class Part:
         return len(self.tokens) - min(len(self.tokens), max(0, self.first_output))
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedAdapter:
-    """llama.cpp's handle of an adapter and the scale to apply it with."""
-
-    handle: Any
-    scale: float
-
-
-def apply_adapter(context: Any, adapter: LoadedAdapter | None) -> bool:
-    """Apply one adapter (None: the base alone) to a context; return whether llama.cpp accepted it."""
-    import llama_cpp
-
-    if adapter is None:
-        return not llama_cpp.llama_set_adapters_lora(context, None, 0, None)
-    return not llama_cpp.llama_set_adapters_lora(
-        context,
-        (llama_cpp.llama_adapter_lora_p_ctypes * 1)(adapter.handle),
-        1,
-        (ctypes.c_float * 1)(adapter.scale),
-    )
-
-
 def in_pages(length: int) -> int:
     """Return how many cells `length` tokens take."""
     return length + -length % PAGE
@@ -78,10 +51,8 @@ def in_pages(length: int) -> int:
 class Sequences:
     """A context with `count` sequences. `held[i]` are the tokens in the cache of sequence `i`."""
 
-    def __init__(self, model: Any, *, count: int, length: int, tuner: ThreadTuner) -> None:
-        """Open a context on llama.cpp's handle `model`, with room for `length` tokens per sequence.
-
-        `tuner` chooses the number of threads; what it learned is used again by the next context.
+    def __init__(self, llama: Llama, *, count: int, length: int) -> None:
+        """Open a context on the model of `llama`, with its adapter and room for `length` tokens each.
 
         Raises:
             MemoryError: it does not fit into memory.
@@ -89,17 +60,21 @@ class Sequences:
         import llama_cpp
 
         self._llama = llama_cpp
+        self._tuner, model = llama.batch_tuner, llama.model
+        self._threads = self._tuner.count
         params = llama_cpp.llama_context_default_params()
         params.n_ctx = count * in_pages(length)
         params.n_batch = params.n_ubatch = min(BATCH, params.n_ctx)
         params.n_seq_max = count
         params.kv_unified = False
-        params.n_threads = params.n_threads_batch = tuner.count
+        params.n_threads = params.n_threads_batch = self._threads
         params.no_perf = True
         self._context = llama_cpp.llama_init_from_model(model, params)
         if not self._context:
             raise MemoryError
-        self._tuner, self._threads = tuner, tuner.count
+        if not apply_adapter(self._context, llama.adapter):
+            llama_cpp.llama_free(self._context)
+            raise MemoryError
         self._memory = llama_cpp.llama_get_memory(self._context)
         vocabulary = llama_cpp.llama_model_get_vocab(model)
         self._width = int(llama_cpp.llama_vocab_n_tokens(vocabulary))
@@ -117,10 +92,6 @@ class Sequences:
             self._llama.llama_batch_free(self._batch)
             self._llama.llama_free(self._context)
         self._context = None
-
-    def use(self, adapter: LoadedAdapter | None) -> bool:
-        """Apply an adapter of the same model; return whether llama.cpp accepted it."""
-        return apply_adapter(self._context, adapter)
 
     def keep(self, sequence: int, length: int) -> int:
         """Keep the first `length` tokens of a sequence, none if it cannot be cut; return how many."""
@@ -191,3 +162,11 @@ class Sequences:
                     yield part, count
                 count += 1
         batch.n_tokens = count
+
+
+def open_sequences(llama: Llama, count: int, length: int) -> Sequences | None:
+    """Return a context of `count` sequences for `length` tokens each; None if it does not fit."""
+    try:
+        return Sequences(llama, count=count, length=length)
+    except MemoryError:
+        return None

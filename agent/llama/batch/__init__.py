@@ -1,0 +1,1 @@
+"""Prompts evaluated together, several sequences in one batch."""
