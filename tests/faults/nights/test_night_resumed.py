@@ -26,8 +26,9 @@ LONG: dict[str, Any] = {"settings": {"training": {"max_steps": STEPS}}}
 def answered(home: Home) -> set[str]:
     """The prompts whose answers of the base are saved."""
     found: set[str] = set()
-    for path in (home.cache / "anchors").glob("*.npz"):
-        found |= base_answers._read(path).keys()
+    for path in (home.cache / "anchors").glob("*"):
+        read = base_answers._read if path.suffix == ".npz" else base_answers._read_part
+        found |= read(path).keys()
     return found
 
 
