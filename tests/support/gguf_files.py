@@ -35,17 +35,20 @@ def write_tiny(
     seed: int = 7,
     scale: float = 1.0,
     pooling: int = 0,
+    vocabulary: int = 0,
     template: str | Sequence[Mapping[str, str]] = "",
     keys: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a random model whose vocabulary is single bytes plus Qwen's control tokens.
 
-    With `quantised` the matrices are Q8_0 (their rows must then divide by 32), else F16. `keys` are put
-    into the header at last (a `gguf.GGUFValue`, or a value whose kind is guessed; None takes one out).
+    The vocabulary is filled up to `vocabulary` tokens. With `quantised` the matrices are Q8_0 (their
+    rows must then divide by 32), else F16. `keys` are put into the header at last (a `gguf.GGUFValue`,
+    or a value whose kind is guessed; None takes one out).
     """
     random = np.random.default_rng(seed)
     tokens = [*byte_tokens(), *CONTROL]
-    tokens += [f"[{number}]" for number in range(-len(tokens) % 32)]
+    spare = max(-len(tokens) % 32, vocabulary - len(tokens))
+    tokens += [f"[{number}]" for number in range(spare)]
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_name(f"tiny-{architecture}")
     writer.add_context_length(context)
