@@ -36,6 +36,7 @@ from typing import Any
 import gguf
 import numpy as np
 
+from agent.llama.adapter_file import passed
 from agent.llama.engine import Engine
 from agent.llama.sampling import Sampling
 from agent.models.serving import STARTER
@@ -218,17 +219,42 @@ def measure_swap(model: Path, rounds: int) -> None:
             random_lora(Path(folder) / f"{n}.gguf", model, MATRICES["all matrices"], n, True)
             for n in range(2)
         ]
-        swaps, loads = [], []
+        firsts, swaps, scales, loads = [], [], [], []
         for number in range(2 * rounds):
-            began = time.perf_counter()
-            engine.set_adapter(paths[number % 2])
-            swaps.append(time.perf_counter() - began)
-            began = time.perf_counter()
-            with Engine(model, small()) as other:
-                other.set_adapter(paths[number % 2])
-            loads.append(time.perf_counter() - began)
-        swap, load = statistics.median(swaps), statistics.median(loads)
-        print(f"swap {1000 * swap:.1f} ms, reload {1000 * load:.1f} ms, x {load / swap:.1f}\n")
+            one, other = paths[number % 2], paths[1 - number % 2]
+            passed.clear()
+            firsts.append(seconds(partial(engine.set_adapter, one)))
+            engine.set_adapter(other)
+            swaps.append(seconds(partial(engine.set_adapter, one)))
+            scales.append(seconds(partial(engine.set_adapter, one, 0.9)))
+            loads.append(seconds(partial(reload, model, one)))
+        load = statistics.median(loads)
+        print("| change | ms | reload / change |\n|---|---:|---:|")
+        for name, found in (
+            ("another adapter, the first time", firsts),
+            ("another adapter, seen before", swaps),
+            ("another scale", scales),
+            ("reload with lora_path", loads),
+        ):
+            median = statistics.median(found)
+            print(f"| {name} | {1000 * median:.1f} | {load / median:.1f} |")
+        print()
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return how long `work` takes."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def reload(model: Path, adapter: Path) -> None:
+    """Load model and adapter as llama-cpp-python's own class does, which cannot change it."""
+    import llama_cpp
+
+    llama_cpp.Llama(
+        str(model), lora_path=str(adapter), n_ctx=2048, n_batch=512, verbose=False
+    ).close()
 
 
 def measure_busy(model: Path, rounds: int, count: int) -> None:

@@ -29,14 +29,39 @@ LARGEST_RANK = 1024
 _HEADER = struct.Struct("<4sIQQ")
 _NAME = re.compile(r"blk\.\d{1,4}\.[a-z_]{3,24}\.weight\.lora_(?P<half>[ab])\Z")
 _DTYPES = ("F16", "F32", "BF16")
+REMEMBERED = 64
+FileState = tuple[int, int, int, int, int]
+passed: dict[tuple[FileState, str | None], None] = {}
+"""Files that passed, the latest last, and the architecture for which."""
 
 
 def inspect(path: Path, architecture: str | None = None) -> None:
     """Check that `path` is a complete LoRA with finite numbers, for `architecture` if given.
 
+    A file that passed is checked again only once it has changed.
+
     Raises:
         AdapterError: it is not.
     """
+    state = file_state(path)
+    if state is None or (state, architecture) not in passed:
+        _inspect(path, architecture)
+    if state is not None and state == file_state(path):
+        passed[state, architecture] = None
+        while len(passed) > REMEMBERED:
+            passed.pop(next(iter(passed)), None)
+
+
+def file_state(path: Path) -> FileState | None:
+    """Return what tells whether a file has changed; None if it cannot be read."""
+    try:
+        about = path.stat()
+    except (OSError, ValueError):
+        return None
+    return about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns
+
+
+def _inspect(path: Path, architecture: str | None) -> None:
     try:
         with open_file(path) as file:
             magic, version, tensors, keys = _HEADER.unpack(file.read(_HEADER.size))
@@ -148,10 +173,11 @@ def _finite(tensor: Any) -> bool:
     import numpy as np
 
     data: np.ndarray = tensor.data
-    if tensor.tensor_type.name == "BF16":
-        halves = data.view(np.uint16)
-        return bool(((halves & 0x7F80) != 0x7F80).all())
-    return bool(np.isfinite(data).all())
+    # numpy converts float16 value by value; the bits of the exponent tell the same.
+    exponent = {"BF16": 0x7F80, "F16": 0x7C00}.get(tensor.tensor_type.name)
+    if exponent is None:
+        return bool(np.isfinite(data).all())
+    return bool(((data.view(np.uint16) & exponent) != exponent).all())
 
 
 def _refusal(path: Path, why: Sentence) -> AdapterError:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from agent.llama.adapter_file import inspect
+from agent.llama.adapter_file import FileState, file_state, inspect
 from agent.llama.batch.decoder import SEQUENCES, BatchDecoder, Task, by_length, run_alone
 from agent.llama.batch.sequences import in_pages, open_sequences
 from agent.llama.generation import Generation, Piece
@@ -55,6 +55,7 @@ class Engine:
         self._abort_lock = threading.RLock()
         self._adapter: Any = None
         self._adapter_path: Path | None = None
+        self._adapter_file: FileState | None = None
         self._scale = 0.0
         self._model = OffloadableLlama(
             expanded(path).absolute(),
@@ -161,7 +162,7 @@ class Engine:
             return
         self._adapter = self._model.restore(self._adapter_path, self._scale)
         if self._adapter is None:
-            self._adapter_path, self._scale = None, 0.0
+            self._adapter_path, self._adapter_file, self._scale = None, None, 0.0
 
     def _free_adapter(self) -> None:
         if self._adapter is not None:
@@ -205,7 +206,8 @@ class Engine:
     def set_adapter(self, path: Path | None, scale: float = 1.0) -> None:
         """Use the GGUF LoRA at `path` from the next token on; None means the base alone.
 
-        The previous adapter stays in use when the new one is refused.
+        A file that is in use already is not loaded again, only its scale changes. The previous adapter
+        stays in use when the new one is refused.
 
         Raises:
             AdapterError: missing, malformed, or made for another base.
@@ -213,17 +215,24 @@ class Engine:
         if path is not None:
             inspect(path, self.info.architecture)
         with self._held() as llama:
-            fresh = llama.load_adapter(path) if path is not None else None
-            try:
-                llama.apply_adapter(fresh, scale)
-            except BaseException:
-                if fresh is not None:
-                    llama.free_adapter(fresh)
-                raise
-            if self._adapter is not None:
-                llama.free_adapter(self._adapter)
-            self._adapter, self._adapter_path = fresh, path
+            state = file_state(path) if path is not None else None
+            if path is None or self._adapter is None or state != self._adapter_file:
+                self._load_adapter(llama, path, scale)
+            else:
+                llama.apply_adapter(self._adapter, scale)
+            self._adapter_path, self._adapter_file = path, state
             self._scale = scale if path is not None else 0.0
+
+    def _load_adapter(self, llama: Llama, path: Path | None, scale: float) -> None:
+        fresh = llama.load_adapter(path) if path is not None else None
+        try:
+            llama.apply_adapter(fresh, scale)
+        except BaseException:
+            if fresh is not None:
+                llama.free_adapter(fresh)
+            raise
+        self._free_adapter()
+        self._adapter = fresh
 
     # --- scoring -----------------------------------------------------------------------------
 
@@ -321,7 +330,8 @@ class Engine:
     def _generate(self, generation: Generation) -> Generator[Piece]:
         try:
             with self._held(generation.is_cancelled) as llama:
-                sampler = llama.sampler(generation.sampling)
+                best = generation.sampling.takes_best
+                sampler = None if best else llama.sampler(generation.sampling)
                 self._begin(generation)
                 decoder = codecs.getincrementaldecoder("utf-8")("replace")
                 try:
@@ -330,7 +340,8 @@ class Engine:
                     generation.tail = decoder.decode(b"", final=True)
                     generation.text += generation.tail
                     self._begin(None)
-                    llama.free_sampler(sampler)
+                    if sampler is not None:
+                        llama.free_sampler(sampler)
         except DecodeAborted:
             generation.reason = "cancelled"
 
@@ -370,7 +381,7 @@ class Engine:
             wanted = range(0)
             if generation.is_cancelled():
                 return
-            token = llama.sample(sampler)
+            token = int(row.argmax()) if sampler is None else llama.sample(sampler)
             surprisal = surprisal_of(row, token)
             if self.ends_turn(token):
                 generation.reason = "end"

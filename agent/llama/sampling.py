@@ -32,6 +32,11 @@ class Sampling:
     max_tokens: int = 1024
     grammar: str = ""
 
+    @property
+    def takes_best(self) -> bool:
+        """Whether the next token is always the one with the largest logit."""
+        return self.temperature <= 0 and self.repeat_penalty == 1.0 and not self.grammar
+
 
 def json_grammar(schema: Mapping[str, Any]) -> str:
     """Return the GBNF of the JSON texts that follow a JSON schema.
