@@ -126,6 +126,7 @@ def write_like(
     random = np.random.default_rng(seed)
     writer = gguf.GGUFWriter(path, like.architecture)
     tokens = _write_header(writer, like, context, template)
+    recurrent, gemma = "ssm.state_size" in like.keys, like.architecture == "gemma3"
 
     def matrix(name: str, *shape: int) -> None:
         values = random.normal(0, 1 / shape[-1] ** 0.5, shape)
@@ -140,8 +141,8 @@ def write_like(
     matrix("token_embd.weight", tokens, like.width)
     if not like.tied:
         matrix("output.weight", tokens, like.width)
-    vector("output_norm.weight", like.width)
-    recurrent = "ssm.state_size" in like.keys
+    # Gemma scales its embeddings: tied to them, wide random ones would predict the token itself.
+    vector("output_norm.weight", like.width, 0.5 if gemma else 1.0)
     for layer in range(like.layers):
         at = f"blk.{layer}"
         vector(f"{at}.attn_norm.weight", like.width)
@@ -174,9 +175,9 @@ def write_like(
                 vector(f"{at}.attn_v.bias", like.kv_heads * like.head, 0.0)
         if not recurrent:
             vector(f"{at}.ffn_norm.weight", like.width)
-        if recurrent or like.architecture == "gemma3":
+        if recurrent or gemma:
             vector(f"{at}.post_attention_norm.weight", like.width)
-        if like.architecture == "gemma3":
+        if gemma:
             vector(f"{at}.post_ffw_norm.weight", like.width)
         if "expert_count" in like.keys:
             count, inner = like.keys["expert_count"], like.keys["expert_feed_forward_length"]
