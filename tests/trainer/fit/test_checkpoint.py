@@ -87,6 +87,10 @@ def test_a_training_that_ended_is_not_repeated(
     first = capsys.readouterr().out.splitlines()[-1]
     training_loop.fit(job)
     assert capsys.readouterr().out.splitlines() == [first]
+    training_loop.fit(replace(job, output=job.output.with_name("other")))
+    assert len(capsys.readouterr().out.splitlines()) > 1
+    training_loop.fit(job)
+    capsys.readouterr()
     (job.output / "adapter_model.safetensors").unlink()
     training_loop.fit(job)
     assert len(capsys.readouterr().out.splitlines()) > 1
