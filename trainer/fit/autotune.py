@@ -1,4 +1,4 @@
-"""Choose the number of threads and the precision by timing a training step with each.
+"""Choose the number of threads, the precision and the size of a part by measuring a training step.
 
 The number of cores misleads: on two busy cores, spinning OpenMP threads are many times slower than one.
 So does support for bfloat16: without native instructions it is slower. A model that is too small to
@@ -11,16 +11,24 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from trainer.fit.batch import reply_logits
+from trainer.fit.batch import inner_model, reply_logits
 from trainer.fit.job import Recipe, Sample
+from trainer.fit.precision import is_frozen_linear
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from trainer.fit.step import Stepper
 
 LARGE = 20_000_000
 """Number of parameters from which the precision is timed."""
 TIMED = 4
 """Number of samples in a timed step."""
+TIMED_ROWS, TIMED_PRODUCTS = 256, 8
+"""Size and number of the timed matrix products."""
+ACTIVATION_BYTES = {"cpu": 256 << 20, "cuda": 24 << 30}
+"""Most bytes that a part of a step keeps for its gradient."""
+SMALLEST_PART = 64
 
 
 def choose_threads(stepper: Stepper, recipe: Recipe, some: Sequence[Sample], device: str) -> int:
@@ -39,20 +47,60 @@ def choose_threads(stepper: Stepper, recipe: Recipe, some: Sequence[Sample], dev
     return best
 
 
-def choose_precision(stepper: Stepper, recipe: Recipe, some: Sequence[Sample], device: str) -> bool:
-    """Return whether to compute matrix products in bfloat16."""
+def choose_precision(stepper: Stepper, recipe: Recipe, device: str) -> bool:
+    """Return whether to compute matrix products in bfloat16, the faster of two timed ways."""
+    import torch
+
     if recipe.precision != "auto":
         return recipe.precision == "bfloat16"
     if device == "cuda":
         return True
-    size = sum(parameter.numel() for parameter in stepper.model.parameters())
-    if size < LARGE or not some:
+    if sum(parameter.numel() for parameter in stepper.model.parameters()) < LARGE:
         return False
-    took: dict[bool, float] = {}
-    for reduced in (False, True):
-        stepper.reduced = reduced
-        took[reduced] = _seconds(stepper, some)
-    return took[True] < took[False]
+    weight = max(
+        (m.weight for m in inner_model(stepper.model).layers[-1].modules() if is_frozen_linear(m)),
+        key=torch.numel,
+    )
+    if weight.dtype == torch.bfloat16:  # an earlier job has chosen
+        return True
+    rows = torch.ones(TIMED_ROWS, weight.shape[1])
+    took = [
+        _product_seconds(rows.to(kind), weight.to(kind)) for kind in (torch.float32, torch.bfloat16)
+    ]
+    return took[1] < took[0]
+
+
+def choose_part(stepper: Stepper, some: Sequence[Sample], device: str) -> int:
+    """Return the most tokens of a part, whose activations then take at most ACTIVATION_BYTES."""
+    import torch
+
+    kept: dict[int, int] = {}
+    weights = {p.untyped_storage().data_ptr() for p in stepper.model.parameters()}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    if not some:
+        return stepper.part
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        batch, _hidden = stepper.forward(list(some)[:TIMED])
+    each = max(1, sum(kept.values()) // batch.computed)
+    return min(stepper.part, max(SMALLEST_PART, ACTIVATION_BYTES[device] // each))
+
+
+def _product_seconds(rows: Tensor, weight: Tensor) -> float:
+    """Return the seconds of some products, after one to warm up."""
+    import torch
+
+    def once() -> None:
+        for _ in range(TIMED_PRODUCTS):
+            torch.nn.functional.linear(rows, weight)
+
+    once()
+    return min(_timed(once) for _ in range(3))
 
 
 def _seconds(stepper: Stepper, some: Sequence[Sample]) -> float:
@@ -60,8 +108,7 @@ def _seconds(stepper: Stepper, some: Sequence[Sample]) -> float:
 
     def once() -> None:
         batch, hidden = stepper.forward(list(some)[:TIMED])
-        with stepper.precision():
-            logits = reply_logits(stepper.model, hidden[batch.rows, batch.columns])
+        logits = reply_logits(stepper.model, hidden[batch.rows, batch.columns])
         logits.sum().backward()  # type: ignore[no-untyped-call]
 
     once()  # the first run is a warm-up

@@ -190,10 +190,14 @@ def _kinds(model: Any) -> set[str]:
 
 
 def reply_logits(model: Any, hidden: Tensor) -> Tensor:
-    """Return the logits [N, V] of last hidden states [N, d], in float32 (float64 stays)."""
+    """Return the logits [N, V] of last hidden states [N, d], in float32 (float64 stays).
+
+    The product has the precision of the head's weights.
+    """
     import torch
 
-    logits: Tensor = _causal(model).lm_head(hidden)
+    head = _causal(model).lm_head
+    logits: Tensor = head(hidden.to(head.weight.dtype))
     return logits if logits.dtype == torch.float64 else logits.float()
 
 

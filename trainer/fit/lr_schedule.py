@@ -7,12 +7,14 @@ from typing import Any
 
 from trainer.fit.job import Recipe, Sample
 
-LESSONS_A_STEP, ANCHORS_A_STEP = 6, 5
+A_STEP = 11
 """Samples per step. Small steps learn more from the same number of tokens (*measured* on the starter
 with ten marks: 1.00 of them in 100 steps of 6 + 4, .80 in 40 steps of 16 + 12)."""
-MORE_ANCHORS, MOST_ANCHORS = 100, 8
-"""Number of lessons per extra anchor in a step, and the most anchors: more lessons change more."""
-VISITS = 120
+LEAST_HELD, MOST_HELD = 0.35, 0.75
+"""Least and most share of anchors in a step."""
+MORE_ANCHORS, MOST_ANCHORS = 100, 3
+"""Number of lessons per extra anchor in a step, and the most of them: more lessons change more."""
+VISITS, VISITED_A_STEP = 120, 6
 """How often each lesson is shown, in any wording; this determines the number of steps."""
 FEWEST_STEPS = 200
 TOP_AGAIN = 0.4
@@ -21,21 +23,21 @@ WARM_UP = 5
 """Steps over which the learning rate rises; it then decays linearly to zero."""
 
 
-def step_size(lessons: Sequence[Sample]) -> tuple[int, int]:
-    """Return the numbers of lesson samples and anchors per step."""
-    more = _count(lessons) // MORE_ANCHORS
-    return LESSONS_A_STEP, min(MOST_ANCHORS, ANCHORS_A_STEP + more)
+def step_size(lessons: Sequence[Sample], learnt: float, still: float) -> tuple[int, int]:
+    """Return the numbers of lesson samples and anchors per step.
 
-
-def cool_down_size(lessons: Sequence[Sample]) -> tuple[int, int]:
-    """Return the same for the steps of the final decay, after everything was learnt."""
-    mine, held = step_size(lessons)
-    return max(1, mine // 2), 2 * held
+    They are drawn by what is missing: `learnt` is the share of right lesson samples, `still` that of
+    unchanged anchors.
+    """
+    wrong, moved = 1 - learnt, 1 - still
+    share = moved / (wrong + moved) if wrong + moved else LEAST_HELD
+    held = round(A_STEP * min(MOST_HELD, max(LEAST_HELD, share)))
+    return A_STEP - held, held + min(MOST_ANCHORS, _count(lessons) // MORE_ANCHORS)
 
 
 def steps_for(recipe: Recipe, lessons: Sequence[Sample]) -> int:
     """Return the number of steps that show each lesson VISITS times."""
-    wanted = max(FEWEST_STEPS, round(VISITS * _count(lessons) / LESSONS_A_STEP))
+    wanted = max(FEWEST_STEPS, round(VISITS * _count(lessons) / VISITED_A_STEP))
     return min(recipe.max_steps, wanted)
 
 

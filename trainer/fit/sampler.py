@@ -8,6 +8,7 @@ on how much is hard, not on how much there is. All draws come from one seed.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,10 +24,12 @@ REVIEW, SHAKY = 0.1, 0.5
 """Weights of a safely right and of a barely right wording; a wrong one has 1."""
 AS_ASKED = 5.0
 """Weight of the question as it was asked, relative to another wording."""
-STILL = 0.01
-"""Divergence in nats per token below which an anchor is drawn less often."""
+RECENT = 0.04
+"""Weight of the latest sample in `Sampler.recent`."""
+USUAL = 40
+"""Tokens of a sample that is drawn as often as its need says; longer ones are drawn less often."""
 MOVED = 0.05
-"""Divergence in nats per token from which an anchor counts as changed."""
+"""Divergence in nats per token from which an anchor counts as changed; below, it is drawn less."""
 
 
 class Sampler:
@@ -34,6 +37,8 @@ class Sampler:
 
     def __init__(self, lessons: Sequence[Sample], anchors: Sequence[Sample], seed: int) -> None:
         self._order = random.Random(seed)
+        self.recent = 0.0
+        """Share of right lesson samples in the latest steps, before they were trained again."""
         self._margins: dict[Sample, float | None] = dict.fromkeys(lessons)
         self._moved: dict[Sample, float | None] = dict.fromkeys(anchors)
 
@@ -42,6 +47,7 @@ class Sampler:
         return {
             "margins": list(self._margins.values()),
             "moved": list(self._moved.values()),
+            "recent": self.recent,
             "order": self._order.getstate(),
         }
 
@@ -49,6 +55,7 @@ class Sampler:
         """Take over what `state` of a sampler of the same samples returned."""
         self._margins = dict(zip(self._margins, state["margins"], strict=True))
         self._moved = dict(zip(self._moved, state["moved"], strict=True))
+        self.recent = state["recent"]
         version, words, gauss = state["order"]
         self._order.setstate((version, tuple(words), gauss))
 
@@ -71,9 +78,16 @@ class Sampler:
     def _need(self, sample: Sample, margin: float | None) -> float:
         # Otherwise the question as it was asked would be one of many wordings.
         often = AS_ASKED if sample.variant == 0 else 1.0
+        # A long sample costs more, and what it teaches is mostly what the short ones do.
+        often *= math.sqrt(USUAL / len(sample.tokens))
         if margin is None or margin <= 0:
             return often
         return often * (SHAKY if margin < SAFE else REVIEW)
+
+    def note_step(self, margins: Sequence[float]) -> None:
+        """Count the margins that the samples of a step had before it into `recent`."""
+        for value in margins:
+            self.recent += RECENT * ((value > 0) - self.recent)
 
     def record_margins(self, samples: Sequence[Sample], margins: Sequence[float]) -> None:
         """Record the margins of lesson samples."""
@@ -144,4 +158,4 @@ class Sampler:
 def _unrest(divergence: float | None) -> float:
     if divergence is None:
         return 1.0
-    return min(1.0, max(REVIEW, divergence / STILL))
+    return min(1.0, max(REVIEW, divergence / MOVED))

@@ -16,16 +16,17 @@ from trainer.fit import objective
 from trainer.fit.batch import CHOSEN, REJECTED, Batch, length, make_batch, reply_logits
 from trainer.fit.job import ANCHOR, Recipe, Sample
 from trainer.fit.lower_layers import LowerLayers
+from trainer.fit.precision import freeze_in_bfloat16
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Found = TypeVar("Found")
 
-PART = {"cpu": 4096, "cuda": 16384}
-"""Most tokens computed at once."""
+PART = {"cpu": 2048, "cuda": 16384}
+"""Most tokens computed at once; with gradients, activations often allow fewer (`choose_part`)."""
 ROWS = {"cpu": 128, "cuda": 512}
-LOGIT_BYTES = {"cpu": 64 << 20, "cuda": 1 << 30}
+LOGIT_BYTES = {"cpu": 48 << 20, "cuda": 1 << 30}
 """Most bytes of the logits that are computed at once."""
 
 
@@ -54,7 +55,8 @@ class Stepper:
         self.device = device
         self.reduced = False
         """Whether matrix products are computed in bfloat16."""
-        self.part = PART[device]
+        self.part = self.whole_part = PART[device]
+        """Most tokens computed at once with gradients, and without."""
         self.lower = LowerLayers(model, device)
         self._logits_at_once = max(16, LOGIT_BYTES[device] // (4 * model.config.vocab_size))
         self._on_halved = on_halved
@@ -73,7 +75,7 @@ class Stepper:
 
         def once() -> None:
             with torch.inference_mode(), self.model.disable_adapter():
-                for some in self._parts(pairs):
+                for some in self.parts(pairs):
                     batch, hidden = self.forward(some)
                     logs, _leads = self._lesson_scores(batch, hidden, batch.owner >= 0)
                     sums = self._pair_sums(batch, logs, some)
@@ -91,7 +93,7 @@ class Stepper:
 
         def once() -> None:
             with torch.inference_mode():
-                for some in self._parts(samples):
+                for some in self.parts(samples):
                     batch, hidden = self.forward(some)
                     lesson = self._of_lessons(batch, some)
                     ours = lesson & (batch.side == CHOSEN)
@@ -134,7 +136,7 @@ class Stepper:
                 replies=sum(len(s.tokens) - s.prompt for s in samples if s.top),
                 anchors=sum(length(s) for s in samples if s.lesson == ANCHOR),
             )
-            for some in self._parts(samples):
+            for some in self.parts(samples, self.part):
                 self._one_part(some, shares, outcome)
             return outcome
 
@@ -154,17 +156,19 @@ class Stepper:
             self.model.zero_grad(set_to_none=True)
             if self.device == "cuda":
                 torch.cuda.empty_cache()
-            if self.part <= longest:
+            if self.part <= longest and self.whole_part <= longest:
                 raise MemoryError(f"out of memory on a single sample of {longest} tokens")
-            self.part = max(longest, self.part // 2)
+            self.part = min(self.part, max(longest, self.part // 2))
+            self.whole_part = min(self.whole_part, max(longest, self.whole_part // 2))
             self._on_halved(self.part)
 
-    def _parts(self, samples: Sequence[Sample]) -> Iterator[list[Sample]]:
-        """Yield consecutive groups of at most `part` tokens."""
+    def parts(self, samples: Sequence[Sample], most: int | None = None) -> Iterator[list[Sample]]:
+        """Yield consecutive groups of at most `most` tokens, `whole_part` unless given."""
+        most = most or self.whole_part
         group: list[Sample] = []
         size = 0
         for sample in samples:
-            if group and size + length(sample) > self.part:
+            if group and size + length(sample) > most:
                 yield group
                 group, size = [], 0
             group.append(sample)
@@ -185,6 +189,12 @@ class Stepper:
         """Return the last hidden states [R, L, d] of `batch`, made of `samples`."""
         with self.precision():
             return self.lower.last_hidden(batch, samples)
+
+    def use_precision(self, reduced: bool) -> None:
+        """Compute matrix products in bfloat16 if `reduced`; frozen matrices are then kept in it."""
+        self.reduced = reduced
+        if reduced:
+            freeze_in_bfloat16(self.model)
 
     def precision(self) -> AbstractContextManager[Any]:
         """Return a context manager that applies the chosen precision to matrix products."""
@@ -211,9 +221,7 @@ class Stepper:
         from torch.utils.checkpoint import checkpoint
 
         def at(some: Tensor, *values: Tensor) -> tuple[Tensor, ...]:
-            with self.precision():
-                logits = reply_logits(self.model, some)
-            return score(logits, *values)
+            return score(reply_logits(self.model, some), *values)
 
         rows = self._logits_at_once
         inputs = (hidden[batch.rows[places], batch.columns[places]], *columns)

@@ -26,7 +26,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,11 +43,13 @@ from trainer.events import (
     Trained,
     message_to_json,
 )
+from trainer.fit.autotune import TIMED
 from trainer.fit.checkpoint import Checkpoint
 from trainer.fit.job import ANCHOR, Job, Recipe, Sample, asked_for, read_job
 from trainer.fit.lora_init import informed_init
 from trainer.fit.lora_model import save_adapter, with_adapter
-from trainer.fit.lr_schedule import Schedule, cool_down_size, step_size, steps_for
+from trainer.fit.lr_schedule import Schedule, step_size, steps_for
+from trainer.fit.run_state import RunState
 from trainer.fit.sampler import Sampler
 
 if TYPE_CHECKING:
@@ -61,13 +63,15 @@ ENOUGH = 0.95
 ALL_ASKED = 0.98
 """The same share for the questions as they were asked; both are required."""
 COOL_DOWN = (16, 0.3)
-"""Steps of the final decay of the learning rate: at least, and as a share of the steps before. All
-anchors are evaluated first, and these steps hold more of them, to restore those that changed."""
-ROUNDS, AGAIN, STILL_ENOUGH = 3, 24, 0.99
+"""Steps of the final decay of the learning rate: at least, and as a share of the steps before."""
+SURVEY_FROM = 0.6
+"""Share of right samples in the latest steps from which everything is evaluated, without training."""
+SURVEY_PAUSE, SURVEYED_A_STEP = 15, 16
+"""Least steps between two surveys, also one for so many samples: a survey costs about a third of
+training on them."""
+AGAIN, STILL_ENOUGH = 24, 0.99
 """If, after the decay, a question as it was asked is not firm or fewer anchors are unchanged, the
-learning rate rises again for AGAIN steps, at most ROUNDS times, also if the steps had run out."""
-CHECK = 5
-"""Steps between two checks for the best state so far."""
+learning rate rises again for AGAIN steps, unless the last ones brought nothing better."""
 
 
 class UnstableError(Exception):
@@ -178,32 +182,6 @@ def fit(job: Job, loaded: dict[Path, Any] | None = None) -> None:
     emit(event)
 
 
-@dataclass(slots=True)
-class _Run:
-    """The progress of the training, and the best state so far by (learnt and unchanged, −drift)."""
-
-    step: int = 0
-    tokens: int = 0
-    stepping: float = 0.0
-    reason: str = "steps"
-    rounds: int = ROUNDS
-    best_score: tuple[float, float] = (-1.0, 0.0)
-    best_step: int = 0
-    surveyed: bool = False
-    learnt: float = 0.0
-    """Share of the wordings that are right in the best state."""
-    best: list[Tensor] = field(default_factory=list)
-
-    def keep_if_best(self, sampler: Sampler, trained: Sequence[Tensor]) -> None:
-        """Keep this state if it is the best."""
-        learnt = (sampler.share + sampler.share_as_asked + sampler.firm) / 3
-        score = (round(learnt, 2) + round(sampler.still, 2), -sampler.drift)
-        if score > self.best_score:
-            self.best_score, self.best_step = score, self.step
-            self.learnt = sampler.share
-            self.best = [parameter.detach().clone() for parameter in trained]
-
-
 class _Training:
     """What a training computes with, and its state as a checkpoint holds it."""
 
@@ -226,7 +204,7 @@ class _Training:
         self.trained = [p for p in model.parameters() if p.requires_grad]
         self.optimiser = torch.optim.AdamW(self.trained, lr=recipe.learning_rate, weight_decay=0.0)
         self.schedule = Schedule(steps_for(recipe, self.lessons))
-        self.run = _Run()
+        self.run = RunState()
 
     def prepare(self, checkpoint: Checkpoint) -> None:
         """Take over the checkpoint, or initialise the adapter; report what is planned."""
@@ -235,7 +213,7 @@ class _Training:
         began = time.perf_counter()
         saved = checkpoint.load()
         if saved is None:
-            some = self.lessons[: step_size(self.lessons)[0]]
+            some = self.lessons[:TIMED]
             _choose(self.stepper, self.recipe, some, self.device)
         else:
             self._restore(*saved)
@@ -266,7 +244,7 @@ class _Training:
         """Return the rest of a checkpoint, as JSON values."""
         import torch
 
-        run = {name: value for name, value in asdict(self.run).items() if name != "best"}
+        run = asdict(replace(self.run, best=[]))
         return {
             "run": run,
             "sampler": self.sampler.state(),
@@ -280,11 +258,12 @@ class _Training:
         import torch
 
         torch.set_num_threads(values["threads"])
-        self.stepper.reduced, self.stepper.part = values["reduced"], values["part"]
+        self.stepper.use_precision(values["reduced"])
+        self.stepper.part = values["part"]
         self.sampler.restore(values["sampler"])
         self.schedule.restore(values["schedule"])
         best_score = tuple(values["run"]["best_score"])
-        self.run = replace(_Run(**values["run"]), best_score=best_score)
+        self.run = replace(RunState(**values["run"]), best_score=best_score)
         with torch.no_grad():
             for number, parameter in enumerate(self.trained):
                 parameter.copy_(tensors[f"adapter.{number}"])
@@ -299,36 +278,37 @@ class _Training:
                 }
 
 
-def _train(training: _Training, checkpoint: Checkpoint, began: float) -> _Run:
+def _train(training: _Training, checkpoint: Checkpoint, began: float) -> RunState:
     import torch
 
     run, schedule, sampler = training.run, training.schedule, training.sampler
     lessons, trained, optimiser = training.lessons, training.trained, training.optimiser
-    surveyed = [*(sample for sample in lessons if sample.variant == 0), *training.anchors]
+    everything = [*lessons, *training.anchors]
+    pause = max(SURVEY_PAUSE, len(everything) // SURVEYED_A_STEP)
     loop = time.perf_counter() - run.stepping
 
     def survey() -> None:
-        """Evaluate all questions as they were asked, and all anchors."""
-        run.surveyed = True
-        _record(sampler, training.stepper.look(surveyed))
+        """Evaluate every wording and every anchor, and keep this state if it is the best."""
+        _record(sampler, training.stepper.look(everything))
+        run.surveyed_at = run.step
+        run.keep_if_best(sampler, trained)
 
     def another_round() -> bool:
-        """Evaluate everything that counts; return whether to train some more steps."""
-        if not run.rounds:
-            return False
-        run.rounds -= 1
+        """Return whether to train some more steps: something is missing, and the last ones helped."""
         survey()
-        run.keep_if_best(sampler, trained)
+        run.rounds -= 1
         wanted = sampler.firm < 1 or sampler.still < STILL_ENOUGH
-        return wanted and schedule.again(AGAIN, training.recipe.max_steps)
+        helped = run.best_step == run.step
+        if not (wanted and helped and run.rounds > 0):
+            return False
+        return schedule.again(AGAIN, training.recipe.max_steps)
 
     while not schedule.over or another_round():
         step = run.step + 1
         rate = training.recipe.learning_rate * schedule.take()
         for group in optimiser.param_groups:
             group["lr"] = rate
-        size = cool_down_size(lessons) if schedule.shortened else step_size(lessons)
-        some, held = sampler.draw(*size)
+        some, held = sampler.draw(*step_size(lessons, sampler.share, sampler.still))
         outcome = training.stepper([*some, *held])
         norm = torch.nn.utils.clip_grad_norm_(trained, CLIP)
         if not (math.isfinite(outcome.loss) and math.isfinite(norm.item())):
@@ -336,14 +316,10 @@ def _train(training: _Training, checkpoint: Checkpoint, began: float) -> _Run:
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         _record(sampler, outcome)
+        sampler.note_step(list(outcome.margins.values()))
         run.step, run.tokens = step, run.tokens + outcome.tokens
         run.stepping = time.perf_counter() - loop
         _report_step(run, schedule.steps, outcome, sampler, rate, training.device)
-        if sampler.share >= ENOUGH and sampler.share_as_asked >= ALL_ASKED:
-            if not schedule.shortened:
-                survey()
-                run.best_score = (-1.0, 0.0)  # earlier scores did not include all anchors
-            schedule.shorten(max(COOL_DOWN[0], round(COOL_DOWN[1] * step)))
         word = asked_for(training.job)
         if word == "abort":
             raise AbortedError
@@ -352,16 +328,17 @@ def _train(training: _Training, checkpoint: Checkpoint, began: float) -> _Run:
         elif time.perf_counter() - began > training.recipe.max_seconds:
             run.reason = "time"
         else:
-            if step % CHECK == 0:
-                run.keep_if_best(sampler, trained)
+            due = step >= run.surveyed_at + pause and sampler.recent >= SURVEY_FROM
+            if due and not schedule.shortened:
+                survey()
+                if sampler.share >= ENOUGH and sampler.share_as_asked >= ALL_ASKED:
+                    schedule.shorten(max(COOL_DOWN[0], round(COOL_DOWN[1] * step)))
             checkpoint.save_if_due(training.tensors, training.values)
             continue
+        survey()
         break
     else:
         run.reason = "learnt" if schedule.shortened else "steps"
-    if run.surveyed:
-        survey()
-    run.keep_if_best(sampler, trained)
     return run
 
 
@@ -371,7 +348,7 @@ def _record(sampler: Sampler, outcome: Outcome) -> None:
 
 
 def _report_step(
-    run: _Run, steps: int, outcome: Outcome, sampler: Sampler, rate: float, device: str
+    run: RunState, steps: int, outcome: Outcome, sampler: Sampler, rate: float, device: str
 ) -> None:
     """Emit the event of a step.
 
@@ -409,8 +386,9 @@ def _memory(device: str) -> int:
 
 
 def _choose(stepper: Stepper, recipe: Recipe, some: Sequence[Sample], device: str) -> None:
-    """Choose threads and precision by timing, if they are not configured."""
-    from trainer.fit.autotune import choose_precision, choose_threads
+    """Choose precision, threads and the size of a part by measuring, if they are not configured."""
+    from trainer.fit.autotune import choose_part, choose_precision, choose_threads
 
+    stepper.use_precision(choose_precision(stepper, recipe, device))
     choose_threads(stepper, recipe, some, device)
-    stepper.reduced = choose_precision(stepper, recipe, some, device)
+    stepper.part = choose_part(stepper, some, device)

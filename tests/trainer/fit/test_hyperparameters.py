@@ -7,7 +7,8 @@ import pytest
 from memory.settings.paths import Home
 from memory.settings.settings import read_settings
 from trainer.fit.hyperparameters import LAYERS, Overrides, recipe_of
-from trainer.fit.lr_schedule import TOP_AGAIN, WARM_UP, Schedule
+from trainer.fit.job import Sample
+from trainer.fit.lr_schedule import A_STEP, TOP_AGAIN, WARM_UP, Schedule, step_size
 
 
 def test_a_deeper_base_takes_smaller_steps(home: Home) -> None:
@@ -59,3 +60,15 @@ def test_a_further_round_begins_lower_and_stays_within_the_steps_allowed() -> No
     assert rates == sorted(rates, reverse=True)
     assert rates[-1] > 0
     assert not schedule.again(8, 18)
+
+
+def test_a_step_holds_more_anchors_the_more_of_them_moved() -> None:
+    one = [Sample((1, 2), 1, 0)]
+    first, moved, learnt = (step_size(one, *shares) for shares in ((0, 1), (0.9, 0.85), (1, 0.9)))
+    assert first[0] > first[1]
+    assert moved[0] < moved[1]
+    assert learnt[0] < moved[0]
+    assert {sum(size) for size in (first, moved, learnt)} == {A_STEP}
+    many = [Sample((1, 2), 1, number) for number in range(250)]
+    assert step_size(many, 0, 1)[1] == first[1] + 2
+    assert step_size(one, 1, 1) == first

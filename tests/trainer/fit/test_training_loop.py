@@ -18,6 +18,7 @@ from trainer.fit import training_loop
 from trainer.fit.base_model import load_base
 from trainer.fit.job import ANCHOR, CONTROL, Job, Recipe, Sample, read_job, write_job
 from trainer.fit.lora_model import with_adapter
+from trainer.fit.run_state import RunState
 from trainer.fit.step import Stepper
 
 # Third parties' talk among themselves: PEFT to transformers, and about a base without a name.
@@ -138,17 +139,27 @@ def test_the_time_budget_ends_the_training_with_the_best_so_far(
     assert events[-1]["best_step"] == 1
 
 
-def test_the_best_state_is_saved_and_not_the_last(
-    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_the_best_surveyed_state_is_saved_and_not_the_last(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A rate so high that what was learnt is thrown over again and again.
     recipe = replace(RECIPE, learning_rate=0.3, max_steps=40, anchor_weight=0.0)
+    monkeypatch.setattr(training_loop, "SURVEY_FROM", 0.0)
+    monkeypatch.setattr(training_loop, "SURVEY_PAUSE", 2)
+    monkeypatch.setattr(training_loop, "ENOUGH", 2.0)
+    found: list[tuple[int, float]] = []
+    keep = RunState.keep_if_best
+
+    def noting(self: Any, sampler: Any, trained: Any) -> None:
+        keep(self, sampler, trained)
+        found.append((self.step, sampler.share))
+
+    monkeypatch.setattr(RunState, "keep_if_best", noting)
     _, events = run(make_job(tiny, tmp_path, recipe), tmp_path / "job", capsys)
     done = events[-1]
-    seen = {event["step"]: event["learnt"] for event in events if "loss" in event}
-    looked = [learnt for step, learnt in seen.items() if step % training_loop.CHECK == 0]
-    assert done["learnt"] == max([*looked, seen[done["steps"]]])
-    assert seen[done["best_step"]] == done["learnt"]
+    assert len(found) > 10
+    assert done["learnt"] == max(share for _, share in found)
+    assert dict(found)[done["best_step"]] == done["learnt"]
 
 
 def test_a_step_in_parts_has_the_gradients_of_the_step_at_once(tiny: Path, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ class Sizes:
         samples = samples_of(plan.lessons, ())
         layers = count_layers(base)
         recipe = recipe_of(settings.training, layers)
-        mine, held = step_size(samples)
+        mine, held = step_size(samples, 0.0, 1.0)
         tokens = sum(len(x.tokens) + len(x.rejected) for x in samples)
         tested = prompts_of(plan.lessons)
         # Each lesson is also asked in the thread of its mark and among others.

@@ -1,0 +1,42 @@
+"""The progress of a training, and its best state so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from trainer.fit.sampler import Sampler
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ROUNDS = 5
+"""How often a training goes on for some steps after its learning rate has decayed."""
+
+
+@dataclass(slots=True)
+class RunState:
+    """The progress of the training, and the best state so far by (learnt and unchanged, −drift)."""
+
+    step: int = 0
+    tokens: int = 0
+    stepping: float = 0.0
+    reason: str = "steps"
+    rounds: int = ROUNDS
+    best_score: tuple[float, float] = (-1.0, 0.0)
+    best_step: int = 0
+    surveyed_at: int = 0
+    """The step after which everything was evaluated last."""
+    learnt: float = 0.0
+    """Share of the wordings that are right in the best state."""
+    best: list[Tensor] = field(default_factory=list)
+
+    def keep_if_best(self, sampler: Sampler, trained: Sequence[Tensor]) -> None:
+        """Keep this state if it is the best."""
+        learnt = (sampler.share + sampler.share_as_asked + sampler.firm) / 3
+        score = (round(learnt, 2) + round(sampler.still, 2), -sampler.drift)
+        if score > self.best_score:
+            self.best_score, self.best_step = score, self.step
+            self.learnt = sampler.share
+            self.best = [parameter.detach().clone() for parameter in trained]
