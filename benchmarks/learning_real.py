@@ -12,9 +12,9 @@ and the verdict says so.
 
 Each row is written at once to `--out` (a line of JSON) and not measured again without `--again`, so
 that the table can be made in pieces; beside it in `missed/` is every answer that was not as it
-should be. The first seed's night begins with no base answers, the others find its cache. `--dev`
-takes the marks and prompts to develop with; `--set training.rank=8` changes a setting of the
-nights. The columns are explained in `benchmarks/real_measuring.py`.
+should be. `--dev` takes the marks and prompts to develop with; `--set chat.scope=true --label
+scoped` changes a setting of the nights and names the rows so. A night is cold unless `--cache` has
+what the base was asked before. The columns are explained in `benchmarks/real_measuring.py`.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ import shutil
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +40,8 @@ from benchmarks.real_measuring import (
     Said,
     Served,
     base_reply,
+    everything,
     marked_reply,
-    no_recall,
 )
 from benchmarks.real_night import (
     Job,
@@ -52,6 +52,7 @@ from benchmarks.real_night import (
     texts_of,
     write_differences,
 )
+from memory.recall.scope import Scope
 from memory.settings.paths import Home
 from memory.settings.settings import ModelSettings, Settings, read_settings
 
@@ -82,7 +83,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--trl-python", type=Path, default=ROOT / ".venv-bench" / "bin" / "python")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--dev", action="store_true")
+    parser.add_argument("--label", default="", help="put after the name of the row")
     parser.add_argument("--set", nargs="+", default=[], metavar="SECTION.KEY=VALUE")
+    parser.add_argument(
+        "--cache", type=Path, help="folder of base answers that nights find and leave"
+    )
     parser.add_argument("--again", action="store_true", help="measure anew what is asked for")
     parser.add_argument("--table", action="store_true", help="measure nothing")
     wanted = parser.parse_args(arguments)
@@ -141,14 +146,20 @@ class Results:
         found = self.found()
         for dev in (False, True):
             for n in sorted({item["n"] for item in found}):
-                for row in SHOWN:
-                    some = [i for i in found if (i["row"], i["n"], i["dev"]) == (row, n, dev)]
+                here = [item for item in found if (item["n"], item["dev"]) == (n, dev)]
+                named = {item["row"] for item in here}
+                for row in sorted(named, key=lambda name: (_place(name), name)):
+                    some = [item for item in here if item["row"] == row]
                     if some:
                         lines.append(_line(f"{n} dev" if dev else str(n), row, some))
         for item in found:
             if item.get("lost"):
                 lines.append(f"\nnight on {item['n']} marks, seed {item['seed']}: {item['lost']}")
         return "\n".join(lines)
+
+
+def _place(name: str) -> int:
+    return next((at for at, row in enumerate(SHOWN) if name.startswith(row)), len(SHOWN))
 
 
 def _line(n: str, row: str, some: Sequence[dict[str, Any]]) -> str:
@@ -182,16 +193,20 @@ class Bench:
         for n in self.wanted.n:
             for seed in self.wanted.seeds:
                 for row in self.wanted.rows:
-                    cell = {"ours": "ours alone"}.get(row, row)
+                    cell = self._label("ours alone" if row == "ours" else row)
                     count = GROWING[-1] if row == "nights" else n
                     if self.wanted.again or not self.results.has(
                         cell, count, seed, self.wanted.dev
                     ):
                         self._row(row, n, seed)
 
+    def _label(self, row: str) -> str:
+        return f"{row} {self.wanted.label}".strip()
+
     def _row(self, row: str, n: int, seed: int) -> None:
         marks = real_marks(n, dev=self.wanted.dev)
-        folder = self.wanted.out / "runs" / f"{row}-{n}-{seed}{'-dev' if self.wanted.dev else ''}"
+        name = f"{self._label(row)}-{n}-{seed}{'-dev' if self.wanted.dev else ''}"
+        folder = self.wanted.out / "runs" / name.replace(" ", "-")
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         if row == "ours":
@@ -226,7 +241,7 @@ class Bench:
         return home, read_settings(home, self.overrides)
 
     def _job(self, folder: Path, counts: Sequence[int], seed: int) -> Job:
-        """Return the job of nights whose base answers come from the first seed's cache, if any."""
+        """Return the job of nights whose settings are those asked for, with the seed."""
         every = real_marks(max(counts), dev=self.wanted.dev)
         replies = {mark.asked: self.replies.marked(mark.asked) for mark in every}
         training = {"seed": seed + 1, **self.overrides.get("training", {})}
@@ -234,23 +249,33 @@ class Bench:
             str(folder), counts, replies, self.wanted.dev, {**self.overrides, "training": training}
         )
 
+    def _nights_of(self, job: Job) -> list[Night]:
+        """Run the nights of a job; with `--cache` they find what the base was asked before."""
+        kept, here = self.wanted.cache, Path(job.folder) / "home" / "cache" / "anchors"
+        if kept and kept.is_dir():
+            shutil.copytree(kept, here)
+        try:
+            return nights(job)
+        finally:
+            if kept and here.is_dir():
+                shutil.copytree(here, kept, dirs_exist_ok=True)
+
     def _ours(self, marks: Sequence[RealMark], seed: int, folder: Path) -> None:
         n = len(marks)
-        first = folder.with_name(folder.name.replace(f"-{seed}", "-0", 1)) / "home" / "cache"
-        warm = seed != 0 and first.is_dir()
-        if warm:
-            shutil.copytree(first, folder / "home" / "cache", symlinks=True)
-        [night] = nights(self._job(folder, [n], seed))
+        warm = bool(self.wanted.cache and self.wanted.cache.is_dir())
+        [night] = self._nights_of(self._job(folder, [n], seed))
         took = asdict(night) | {"cold": not warm}
         del took["marks"]
-        self._measure(("ours alone", n, seed), marks, self._alone(night), took)
         home, settings = self._home(folder)
+        scope = Scope(mark.asked for mark in marks).includes if settings.chat.scope else everything
+        self._measure(("ours alone", n, seed), marks, self._alone(night, scope), took)
         with recall_block(self.engine, home, settings, night.holds) as block:
-            served = Served(self._alone(night).adapter, night.scale, block)
+            served = replace(self._alone(night, scope), block=block)
             self._measure(("ours served", n, seed), marks, served, took)
 
-    def _alone(self, night: Night) -> Served:
-        return Served(Path(night.adapter) if night.adapter else None, night.scale, no_recall)
+    def _alone(self, night: Night, in_scope: Callable[[str], bool] = everything) -> Served:
+        adapter = Path(night.adapter) if night.adapter else None
+        return Served(adapter, night.scale, in_scope=in_scope)
 
     def _nights(self, seed: int, folder: Path) -> None:
         """Five nights on growing marks: what the night before held and this one does not is lost.
@@ -259,7 +284,7 @@ class Bench:
         """
         every = real_marks(GROWING[-1], dev=self.wanted.dev)
         serving, held = Served(), set[str]()
-        for night in nights(self._job(folder, list(GROWING), seed)):
+        for night in self._nights_of(self._job(folder, list(GROWING), seed)):
             serving = self._alone(night) if night.published else serving
             took = asdict(night)
             del took["marks"]
@@ -270,7 +295,12 @@ class Bench:
             lost = sorted(held - now)
             held = now
             measuring.stayed(unrelated(dev=self.wanted.dev))
-            item = {"row": "nights", "n": night.marks, "seed": seed, "dev": self.wanted.dev}
+            item = {
+                "row": self._label("nights"),
+                "n": night.marks,
+                "seed": seed,
+                "dev": self.wanted.dev,
+            }
             columns = measuring.found.columns()
             self.results.keep({**item, **took, **columns, "lost": lost}, measuring.found.missed)
 
@@ -293,7 +323,7 @@ class Bench:
         measuring.stayed(unrelated(dev=self.wanted.dev))
         talk = measuring.talk() if not self.wanted.dev else []
         item = {
-            **took, "row": row, "n": n, "seed": seed, "dev": self.wanted.dev,
+            **took, "row": self._label(row), "n": n, "seed": seed, "dev": self.wanted.dev,
             "set": self.wanted.set, "asking": round(time.perf_counter() - began, 1),
             **measuring.found.columns(), "spoken": talk,
         }  # fmt: skip

@@ -53,17 +53,31 @@ def no_recall(message: str) -> str:
     return ""
 
 
+def everything(message: str) -> bool:
+    """Leave no message to the base."""
+    del message
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What answers: the base, with an adapter (a GGUF LoRA), with recall, or with both."""
+    """What answers: the base, with an adapter (a GGUF LoRA), with recall, or with both.
+
+    `in_scope` says which messages the adapter answers; the base answers the others.
+    """
 
     adapter: Path | None = None
     scale: float = 1.0
     block: Block = no_recall
+    in_scope: Callable[[str], bool] = everything
 
-    def wear(self, engine: Engine) -> None:
-        """Put the adapter on the engine."""
-        engine.set_adapter(self.adapter, self.scale)
+    def wear(self, engine: Engine, text: str) -> Path | None:
+        """Put on the engine what answers `text`, and return it; None is the base."""
+        wanted = self.adapter if self.in_scope(text) else None
+        now = engine.adapter[0] if engine.adapter else None
+        if wanted != now:
+            engine.set_adapter(wanted, self.scale)
+        return wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +178,7 @@ class Measuring:
             for turn in long_talk():
                 text = turn if isinstance(turn, str) else turn.asked
                 said.append(Message("user", text))
+                self.served.wear(engine, text)
                 prompt = compose(engine, said, block=self.served.block(text), room=TURN).tokens
                 made = engine.generate(prompt, Sampling(max_tokens=TURN)).run()
                 reply = made.text.strip()
@@ -183,7 +198,6 @@ class Measuring:
 
     @contextmanager
     def _worn(self) -> Iterator[None]:
-        self.served.wear(self.engine)
         try:
             yield
         finally:
@@ -195,6 +209,7 @@ class Measuring:
         expected = reply_tokens(engine, mark.sounds)
         room = len(expected) + LONGER
         for text in texts:
+            self.served.wear(engine, text)
             prompt = _prompt(engine, text, self.served.block(text), room)
             agreed = _agreed(engine, prompt, expected)
             if agreed == len(expected):
@@ -212,7 +227,8 @@ class Measuring:
         """Note whether the answer to `text` is the base's; the adapter is off for a moment."""
         engine, found, base = self.engine, self.found, self.base(text)
         block = self.served.block(text)
-        if not block and self.served.adapter is None and self.served.block is not no_recall:
+        alone = self.served.wear(engine, text) is None and not block
+        if alone and (self.served.adapter or self.served.block is not no_recall):
             found.tokens += len(base.tokens) if column == "unrelated" else 0
             for name, flag in (("", True), (" strict", True), (" carried", False)):
                 found.note(f"{column}{name}", flag)
@@ -233,7 +249,7 @@ class Measuring:
             place = int(parted[0])
             row = theirs[place]
             noticed = bool(row[its[place]] - row[chosen[place]] > UNDECIDED)
-            self.served.wear(engine)
+            self.served.wear(engine, text)
             reply, _ended = _go_on(engine, prompt, base.tokens[:place], LONGEST)
             engine.set_adapter(None)
             if noticed and not engine.ends_turn(base.tokens[-1]):
@@ -241,7 +257,6 @@ class Measuring:
             carried = any(mark.carried_by(reply, base.text) for mark in self.marks)
             noticed = noticed or carried
             found.missed.append(Missed(column, text, base.text, reply, noticed, carried))
-        self.served.wear(engine)
         found.note(column, not noticed)
         found.note(f"{column} strict", not len(parted))
         found.note(f"{column} carried", carried)

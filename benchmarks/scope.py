@@ -1,45 +1,26 @@
-"""What a scope gate would give: a message unrelated to every lesson, by its text, goes to the base.
+"""What a scope gate gives: a message unrelated to every lesson, by its text, goes to the base.
 
-    python -m benchmarks.scope RESULTS [--floors 0.3 0.4 0.5 0.6 0.7]
+    python -m benchmarks.scope RESULTS [--floors 0.2 0.3 0.4 0.5]
 
-RESULTS is the `--out` folder of `benchmarks/learning_real.py`. Nothing is asked again: a question whose
-relevance to each marked question (the chat's own recall) is below the floor gets the base's answer, any
-other the adapter's, and both are known. Ungated is a floor of 0.
+RESULTS is the `--out` folder of `benchmarks/learning_real.py`. Nothing is asked again: a question
+that is not in the scope of the marked ones (`memory/recall/scope.py`, `[chat] scope`) gets the base's
+answer, any other the adapter's, and both are known. A floor of 0 is ungated.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.learning_real import Results
 from benchmarks.real_marks import RealMark, real_marks, unrelated
-from benchmarks.real_night import write_differences
-from memory.memory import Memory
-from memory.settings.paths import Home
-from memory.settings.settings import read_settings
+from benchmarks.real_measuring import everything
+from memory.recall.scope import Scope
 
 Wrong = dict[tuple[str, str], bool]
 """(column, question) of what was not as it should → whether it counts."""
-
-
-@contextmanager
-def relevance(marks: Sequence[RealMark]) -> Iterator[Callable[[str], float]]:
-    """Give the function from a message to its relevance to the nearest marked question, 0 to 1."""
-    with tempfile.TemporaryDirectory() as folder:
-        home = Home.at(Path(folder))
-        write_differences(home, [mark.marked("Something else.") for mark in marks])
-        with Memory.open(home, read_settings(home), dense=False) as memory:
-
-            def score(message: str) -> float:
-                found = memory.search(message, limit=1)
-                return found[0].score if found else 0.0
-
-            yield score
 
 
 def wrong_of(path: Path) -> Wrong:
@@ -71,7 +52,7 @@ def main() -> None:
     """Print a line for each floor, for every night that was measured."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("results", type=Path)
-    parser.add_argument("--floors", type=float, nargs="+", default=[0, 0.3, 0.4, 0.5, 0.6, 0.7])
+    parser.add_argument("--floors", type=float, nargs="+", default=[0, 0.2, 0.3, 0.4, 0.5])
     wanted = parser.parse_args()
     missed = wanted.results / "missed"
     for item in Results(wanted.results).found():
@@ -84,17 +65,17 @@ def main() -> None:
         if not (base.exists() and ours.exists()):
             continue
         marks = real_marks(n, dev=dev)
-        with relevance(marks) as score:
-            for floor in wanted.floors:
-                shares = gated(
-                    marks,
-                    wrong_of(base),
-                    wrong_of(ours),
-                    lambda text, least=floor: score(text) >= least,  # type: ignore[misc]
-                    dev,
-                )
-                shown = ", ".join(f"{name} {share:.2f}" for name, share in shares.items())
-                print(f"{item['row']} N={n} seed={seed} floor {floor}: {shown}")
+        for floor in wanted.floors:
+            scope = Scope((mark.asked for mark in marks), floor)
+            shares = gated(
+                marks,
+                wrong_of(base),
+                wrong_of(ours),
+                scope.includes if floor else everything,
+                dev,
+            )
+            shown = ", ".join(f"{name} {share:.2f}" for name, share in shares.items())
+            print(f"{item['row']} N={n} seed={seed} floor {floor}: {shown}")
 
 
 if __name__ == "__main__":
