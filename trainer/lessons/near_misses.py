@@ -12,14 +12,20 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Literal
 
 from memory.text.stemming import plain
 from trainer.lessons.entities.entity import Entity, table
 from trainer.lessons.entities.finder import entities, others_like
-from trainer.lessons.rephrase import invent_word, is_russian, other_questions, word_lists
+from trainer.lessons.rephrase import (
+    invent_word,
+    is_russian,
+    other_questions,
+    rephrase,
+    word_lists,
+)
 
 Sort = Literal["entity", "relation", "negation", "other"]
 
@@ -91,13 +97,33 @@ def _entity_exchanged(asked: str, talk: Sequence[str], order: random.Random) -> 
             if other.goes_for(entity, text, asked)
         ]
         likes = others_like(entity, asked, list(dict.fromkeys(known)), order)
-        rows.append([entity.exchanged(asked, text) for text in likes])
+        rows.append(_in_several_wordings(asked, entity, likes, order))
     if numbers := _other_numbers(asked, order):
         rows.insert(0, numbers)
     if len(rows) > 1:  # what is asked about last is exchanged twice as often
         mixed = zip_longest(rows[0][::2], rows[0][1::2], rows[1])
         return [NearMiss(text, "entity") for trio in mixed for text in trio if text]
     return [NearMiss(text, "entity") for text in (rows[0] if rows else [])]
+
+
+def _in_several_wordings(
+    asked: str, entity: Entity, likes: Sequence[str], order: random.Random
+) -> list[str]:
+    """Return the question about each of `likes`, every second one in another wording.
+
+    A lesson is trained in many wordings; asked so about something else, it must not apply either.
+    """
+    wordings = [text for text in rephrase(asked).training if entity.text in text]
+    order.shuffle(wordings)
+    made: list[str] = []
+    for number, like in enumerate(likes):
+        text, there = asked, entity
+        if number % 2 and wordings:
+            text = wordings[number // 2 % len(wordings)]
+            start = text.index(entity.text)
+            there = replace(entity, start=start, end=start + len(entity.text))
+        made.append(there.exchanged(text, like))
+    return made
 
 
 def _other_numbers(asked: str, order: random.Random) -> list[str]:

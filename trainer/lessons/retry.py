@@ -15,24 +15,33 @@ if TYPE_CHECKING:
 
 
 def with_hard_near_misses(curriculum: Curriculum, asked: Collection[str]) -> Curriculum:
-    """Return the curriculum with near misses of the gate trained, and as many trained ones measured.
+    """Return the curriculum with questions of the gate trained, and as many trained ones measured.
 
-    `asked` are questions of the gate that the last adapter got wrong. No adapter is measured on what
-    it was trained on: the next one starts from the base again.
+    `asked` are questions of the gate that the last adapter got wrong; they become near misses. No
+    adapter is measured on what it was trained on: the next one starts from the base again.
     """
-    hard = {plain(text) for text in asked} & _texts(curriculum.near_misses)
-    trained = [text for text in curriculum.look_alikes if plain(text) not in hard]
-    step = max(1, len(trained) // max(1, len(hard)))
-    soft = {plain(text) for text in trained[::step][: len(hard)]}
+    wanted = {plain(text) for text in asked}
+    near, far = (wanted & _texts(some) for some in (curriculum.near_misses, curriculum.anchors))
+    alike = {plain(text) for text in curriculum.look_alikes}
+    soft_near = _some(curriculum.held, alike - wanted, len(near))
+    soft_far = _some(curriculum.held, _texts(curriculum.held) - alike - wanted, len(far))
+    hard = [*_of(curriculum.near_misses, near), *_of(curriculum.anchors, far)]
     return replace(
         curriculum,
-        held=(*_of(curriculum.near_misses, hard), *_without(curriculum.held, soft)),
-        near_misses=(*_without(curriculum.near_misses, hard), *_of(curriculum.held, soft)),
+        held=(*hard, *_without(curriculum.held, soft_near | soft_far)),
+        near_misses=(*_without(curriculum.near_misses, near), *_of(curriculum.held, soft_near)),
+        anchors=(*_without(curriculum.anchors, far), *_of(curriculum.held, soft_far)),
         look_alikes=(
-            *dict.fromkeys(anchor.asked for anchor in _of(curriculum.near_misses, hard)),
-            *(text for text in curriculum.look_alikes if plain(text) not in soft),
+            *dict.fromkeys(anchor.asked for anchor in hard),
+            *(text for text in curriculum.look_alikes if plain(text) not in soft_near),
         ),
     )
+
+
+def _some(anchors: Collection[Anchor], texts: set[str], count: int) -> set[str]:
+    """Return `count` of `texts`, spread over the order of `anchors`."""
+    ordered = list(dict.fromkeys(text for x in anchors if (text := plain(x.asked)) in texts))
+    return set(ordered[:: max(1, len(ordered) // max(1, count))][:count])
 
 
 def without_differences(curriculum: Curriculum, ids: Collection[str], why: Sentence) -> Curriculum:

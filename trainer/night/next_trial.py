@@ -64,8 +64,8 @@ class Tried:
     """How a trial came out.
 
     `failed` are the names of the measures that refused it, `ended` is why the training ended.
-    `changed` are the look-alike questions whose answers changed, `removable` the differences that
-    spread to other questions and may be left out.
+    `changed` are the look-alike questions whose answers changed, and all that got a lesson's words;
+    `removable` are the differences that spread to other questions and may be left out.
     """
 
     plan: TrialPlan

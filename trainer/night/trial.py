@@ -93,7 +93,7 @@ class Trial:
         # A night that leaves out most of what was marked has failed.
         if len(removable) * 2 > len(curriculum.differences):
             removable = frozenset()
-        changed = {x.asked for x in verdict.changes if x.near and not x.undecided}
+        changed = {x.asked for x in verdict.changes if x.spread or (x.near and not x.undecided)}
         return Tried(
             self.plan, frozenset(failed), self.curves.reason, frozenset(changed), removable
         )

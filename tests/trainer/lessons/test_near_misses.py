@@ -59,30 +59,41 @@ def test_a_message_about_nothing_has_no_entity(asked: str) -> None:
 
 def test_two_of_three_ask_the_same_about_something_else() -> None:
     for asked in ("What is the capital of Zubrowka?", "Who wrote the song of the harbour?"):
-        shape = asked.rsplit(" ", 1)[0]
+        shape, about = asked.rsplit(" ", 1)[0], asked.rsplit(" ", 1)[1].rstrip("?")
         near = texts(asked, count=30)
-        assert sum(text.startswith(shape) for text in near) >= 17
-    for text in texts("What is the capital of Zubrowka?", sort="entity"):
-        assert re.fullmatch(r"What is the capital of [A-Z][\w ]+\?", text)
+        assert sum(text.startswith(shape) for text in near) >= 9
+        assert sum(about not in text for text in near) >= 19
+
+
+def test_every_second_one_is_asked_in_another_wording() -> None:
+    near = texts("What is the capital of Zubrowka?", count=30, sort="entity")
+    assert all("Zubrowka" not in text for text in near)
+    plainly = [re.fullmatch(r"What is the capital of [A-Z][\w ]+\?", text) for text in near]
+    assert len(near) // 3 <= sum(found is not None for found in plainly) <= 2 * len(near) // 3
+
+
+def asks(about: str, near: list[str]) -> bool:
+    return any(re.search(rf"\b{about}\b", text) for text in near)
 
 
 def test_another_entity_keeps_the_article_and_the_number() -> None:
-    assert "What colour is an orange?" in texts("What colour is a zorn?", count=60)
-    assert all(
-        re.search(r"\b(coats|keys|doors|\w+s) are on", text)
-        for text in texts("How many keys are on Mars?", sort="entity")
-    )
-    near = texts("Who won the 1998 World Cup?", count=40, sort="entity")
-    assert "Who won the 1998 Super Bowl?" in near
+    near = texts("What colour is a zorn?", count=80, sort="entity")
+    assert asks("an orange", near)
+    assert not asks("a orange", near)
+    near = texts("Who won the 1998 World Cup?", count=60, sort="entity")
+    assert asks("the 1998 Super Bowl", near)
     assert any(re.fullmatch(r"Who won the (?!1998)\d+ World Cup\?", text) for text in near)
 
 
 def test_russian_names_keep_their_case() -> None:
-    assert "Какая столица у Франции?" in texts("Какая столица у Зубровки?", count=60)
-    assert "Кто такая Ольга Морозова?" in texts("Кто такая Мирра Полен?", count=60)
-    assert "Кто написал «Гамлета»?" in texts("Кто написал «Фауста»?", count=60)
-    assert "Как зовут моего брата?" in texts("Как зовут моего кота?", count=60)
-    assert "Кто написал песню об озере?" in texts("Кто написал песню о гавани?", count=60)
+    for asked, other in (
+        ("Какая столица у Зубровки?", "Франции"),
+        ("Кто такая Мирра Полен?", "Ольга Морозова"),
+        ("Кто написал «Фауста»?", "Гамлета"),
+        ("Как зовут моего кота?", "моего брата"),
+        ("Кто написал песню о гавани?", "об озере"),
+    ):
+        assert asks(other, texts(asked, count=80, sort="entity"))
 
 
 def test_something_else_is_asked_about_the_same() -> None:

@@ -23,14 +23,16 @@ def test_hard_near_misses_are_trained_and_others_measured(engine: Engine, home: 
     made = make_curriculum(
         engine, MARKS, BaseAnswers(engine, "0" * 64, home.cache), quick_settings(home)
     )
-    hard = {anchor.asked for anchor in made.near_misses[:3]}
+    hard = {anchor.asked for anchor in (*made.near_misses[:3], *made.anchors[:2])}
     changed = with_hard_near_misses(made, hard)
     trained = {anchor.asked for anchor in changed.held}
-    measured = {anchor.asked for anchor in changed.near_misses}
+    measured = {anchor.asked for anchor in (*changed.near_misses, *changed.anchors)}
     assert hard <= trained
     assert hard <= set(changed.look_alikes)
     assert not trained & measured
-    assert len(measured) == len({anchor.asked for anchor in made.near_misses})
+    for name in ("near_misses", "anchors"):
+        before, after = ({x.asked for x in getattr(one, name)} for one in (made, changed))
+        assert len(after) == len(before)
     once, samples = changed.samples(), changed.samples(near=3.0)
     near = [x.weight for x, anchor in zip(
         [x for x in samples if x.lesson == ANCHOR], changed.held, strict=True

@@ -17,7 +17,7 @@ from trainer.lessons.entities import english, russian
 from trainer.lessons.entities.entity import Entity
 from trainer.lessons.rephrase import invent_word, is_russian
 
-INVENTED = 4
+INVENTED = 3
 """One of this many names of the same kind does not exist."""
 FEWEST = 16
 """Least names of the same kind; what the lists lack is invented."""
