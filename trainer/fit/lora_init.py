@@ -98,7 +98,7 @@ class _RowFinder:
 
     def __init__(self, ours: Tensor, theirs: Tensor) -> None:
         self.found: dict[Any, Tensor] = {}
-        self._ours, self._theirs = ours, theirs
+        self._ours, self._theirs = ours.reshape(-1), theirs.reshape(-1)
         self._input: Tensor | None = None
         self._rank = 0
         self._rows: Tensor
@@ -109,7 +109,8 @@ class _RowFinder:
         rank = start.shape[0]
         if values is not self._input or rank != self._rank:
             self._input, self._rank = values, rank
-            lessons, anchors = values[self._ours].float(), values[self._theirs].float()
+            flat = values.reshape(-1, values.shape[-1])  # experts get their tokens without rows
+            lessons, anchors = flat[self._ours].float(), flat[self._theirs].float()
             found = directions(lessons, anchors, rank, RIDGE)
             found = found / found.norm(dim=1, keepdim=True)
             mine = (lessons @ found.T).square().mean(0)

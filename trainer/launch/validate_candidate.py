@@ -22,7 +22,7 @@ _MAY_BE_THERE = {WEIGHTS, CONFIG, "README.md", "adapter.gguf"}
 _LARGEST_HEADER, _LARGEST_CONFIG = 16 << 20, 1 << 20
 MOST_TENSORS = 4096
 _NAME = re.compile(
-    r"base_model\.model\.model\.layers\.\d{1,4}(\.[a-z_]{1,24}){2}\.lora_[AB]\.weight\Z"
+    r"base_model\.model\.model\.layers\.\d{1,4}(\.[a-z_]{1,24}){2,3}\.lora_[AB]\.weight\Z"
 )
 _SIZES = {"F32": 4, "F16": 2, "BF16": 2}
 
