@@ -210,8 +210,8 @@ def clean_field(name: str, text: str | None) -> str | None:
         return None
     if len(text) > MAX_FIELD:
         raise MarkError(
-            "the {name} is {count:,} characters long, more than the {most:,} a mark "
-            "keeps; shorten it and mark again",
+            "the {name} has {count:,} characters and a mark stores at most {most:,}; shorten it "
+            "and mark again",
             name=name,
             count=len(text),
             most=MAX_FIELD,
@@ -220,7 +220,8 @@ def clean_field(name: str, text: str | None) -> str | None:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise MarkError(
-            "the {name} holds a broken character at position {start}; remove it and mark again",
+            "the {name} contains an invalid character at position {start}; remove it and mark "
+            "again",
             name=name,
             start=error.start,
         ) from error

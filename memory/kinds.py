@@ -165,7 +165,7 @@ def require_kind(text: str) -> Kind:
     )
     shown = text if len(text) <= 60 else text[:57] + "..."
     raise MarkError(
-        "there is no kind of difference called {shown!r}; {hint}", shown=shown, hint=hint
+        "there is no kind of difference named {shown!r}; {hint}", shown=shown, hint=hint
     )
 
 
@@ -207,7 +207,7 @@ def _read(path: Path, known: Mapping[str, Kind], *, own: bool) -> list[Kind]:
             names = {kind.name, kind.type or kind.family, kind.russian}
             if own and (twice := sorted(names & taken)):
                 raise SettingsError(
-                    "{path}: {name} calls itself {twice!r}, which another kind is called; "
+                    "{path}: {name} has the name {twice!r}, which another kind already uses; "
                     "choose another name",
                     path=path,
                     name=kind.name,
@@ -225,7 +225,7 @@ def _family(
 ) -> Iterator[Kind]:
     if not isinstance(body, dict):
         raise SettingsError(
-            "{path}: {family!r} must be a section, [{family}]; mend it",
+            "{path}: {family!r} must be a section, [{family}]; fix it",
             path=path,
             family=family[:40],
         )
@@ -235,8 +235,8 @@ def _family(
         yield _kind(path, family, "", said, own)
     elif said:
         raise SettingsError(
-            "{path}: [{family}] is known already, so {said!r} cannot be set; add types to "
-            "it as [{family}.yours]",
+            "{path}: [{family}] is a built-in family, so {said!r} cannot be set; add types to it "
+            "under [{family}.yours]",
             path=path,
             family=family,
             said=next(iter(said)),
@@ -250,7 +250,7 @@ def _kind(path: Path, family: str, name: str, entry: dict[str, Any], own: bool) 
     for part in (family, name):
         if part and not (len(part) <= 40 and part == part.lower() and _is_word(part)):
             raise SettingsError(
-                "{path}: {part!r} cannot be the name of a kind; take up to 40 small "
+                "{path}: {part!r} is not a valid name for a kind; use up to 40 lowercase "
                 "letters, digits and hyphens",
                 path=path,
                 part=part[:40],
@@ -265,13 +265,13 @@ def _kind(path: Path, family: str, name: str, entry: dict[str, Any], own: bool) 
         key = ".".join([where, *map(str, first["loc"])])
         if first["type"] == "extra_forbidden":
             raise SettingsError(
-                "{path} has an unknown key {key}; mend or remove it", path=path, key=key
+                "{path} has an unknown key {key}; fix or remove it", path=path, key=key
             ) from None
         if first["type"] == "missing":
             raise SettingsError("{path}: {key} is missing; add it", path=path, key=key) from None
         said = first["msg"].split(" should ", 1)[-1]
         raise SettingsError(
-            "{path}: {key} should {said}; mend that value", path=path, key=key, said=said
+            "{path}: {key} should {said}; fix that value", path=path, key=key, said=said
         ) from None
     return Kind(
         family=family,
@@ -295,5 +295,5 @@ def _is_word(part: str) -> bool:
 def _refuse_unprintable(path: Path, key: str, text: str) -> None:
     if any(unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") for char in text):
         raise SettingsError(
-            "{path}: {key} holds a control or invisible character; remove it", path=path, key=key
+            "{path}: {key} contains a control or invisible character; remove it", path=path, key=key
         )

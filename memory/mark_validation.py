@@ -152,8 +152,8 @@ def _refuse_useless(difference: Difference) -> None:
     if difference.moment is Moment.HOLD:
         if sounds and not the_same:
             raise MarkError(
-                "hold keeps the reply as it is, but this mark says how it should have sounded; leave "
-                "that out, or mark it as an error"
+                "hold keeps the reply as it is, but this mark gives a better answer; leave that "
+                "out, or mark it as an error"
             )
     elif the_same:
         raise MarkError(
@@ -161,21 +161,19 @@ def _refuse_useless(difference: Difference) -> None:
             "`/diff hold`"
         )
     elif sounds and span is not None and sounds == span.quote.strip():
-        raise MarkError(
-            "what follows => is the very part that was marked; write what should stand in its place"
-        )
+        raise MarkError("the text after => is the marked part itself; write what should replace it")
 
 
 def _span(quote: str | None, reply: str, at: int | None) -> Span | None:
     if quote is None:
         return None
     if not any(char.isprintable() and not char.isspace() for char in quote):
-        raise MarkError("the quoted part has no visible character; select words of the reply")
+        raise MarkError("the quoted part has no visible characters; select words of the reply")
     stands = at is not None and at >= 0 and quote and reply.startswith(quote, at)
     start = at if stands and at is not None else reply.find(quote) if quote else -1
     if start < 0:
         raise MarkError(
-            "the quoted part {quote!r} does not stand in the reply; select it again",
+            "the quoted part {quote!r} is not in the reply; select it again",
             quote=quote[:40],
         )
     return Span.within(reply, start, start + len(quote))

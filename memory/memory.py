@@ -244,7 +244,7 @@ class Memory:
         """
         if self.index is None:
             raise HomeError(
-                "the index cannot be made: {notice}",
+                "the index cannot be built: {notice}",
                 notice=self.notice or Sentence("memory.dense is false"),
             )
         return self.index.rebuild(progress)

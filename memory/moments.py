@@ -49,7 +49,7 @@ def require_moment(text: str) -> Moment:
     hint = (
         Sentence("did you mean {near}?", near=near)
         if near
-        else Sentence("mark with error, surprise or hold")
+        else Sentence("use error, surprise or hold")
     )
     raise MarkError("{text!r} is not a moment; {hint}", text=text[:40], hint=hint)
 

@@ -50,7 +50,7 @@ def open_file(path: Path, most: int | None = None) -> BufferedReader:
     except OSError as error:
         raise _closed(path, error) from error
     except ValueError as error:
-        raise _refused(path, Sentence("its name holds a NUL character")) from error
+        raise _refused(path, Sentence("its name contains a NUL character")) from error
     about = os.fstat(descriptor)
     if stat.S_ISREG(about.st_mode) and (most is None or about.st_size <= most):
         return open(descriptor, "rb")  # noqa: PTH123  (a path has no descriptor)
@@ -190,7 +190,7 @@ def _closed(path: Path, error: OSError) -> FileError:
 
 def _too_large(path: Path, size: int, most: int) -> FileError:
     cause = Sentence(
-        "it has {many:,.1f} MB, and at most {few:,.0f} MB are expected",
+        "it is {many:,.1f} MB, more than the {few:,.0f} MB allowed",
         many=size / 1e6,
         few=most / 1e6,
     )

@@ -213,4 +213,4 @@ def refuse_open_file(path: Path) -> None:
     """
     found = identity(path)
     if found is not None and any(watch.holds(found) for watch in tuple(_WATCHES)):
-        raise HomeError("{path} is the journal itself or its log; name another file", path=path)
+        raise HomeError("{path} is the journal itself or its log; choose another file", path=path)

@@ -89,8 +89,8 @@ class Database:
         self._rescued: Path | None = None
         if sqlite3.sqlite_version_info < _OLDEST:
             raise HomeError(
-                "this Python has SQLite {version} and the journal needs {needed} or "
-                "newer; use a newer Python",
+                "this Python has SQLite {version}, but the journal needs {needed} or newer; use "
+                "a newer Python",
                 version=sqlite3.sqlite_version,
                 needed=".".join(map(str, _OLDEST)),
             )
@@ -162,12 +162,12 @@ class Database:
                 hint=(
                     Sentence("`discern memory list` shows them")
                     if table == "differences"
-                    else Sentence("`discern ask --json` and the chat show the ids of turns")
+                    else Sentence("`discern ask --json` and the chat show turn ids")
                 ),
             )
         if len(found) > 1:
             raise UnknownIdError(
-                "several {table} start with {prefix!r}; give more of the id",
+                "several {table} start with {prefix!r}; type more of the id",
                 table=several,
                 prefix=prefix,
             )
@@ -264,9 +264,8 @@ def _opened(path: Path) -> tuple[sqlite3.Connection, FileWatch]:
             connection.row_factory = sqlite3.Row
             if not is_journal(connection):
                 raise HomeError(
-                    "{path} is the database of another program and no journal of Discern's; "
-                    "nothing in it was changed, move it elsewhere or set DISCERN_HOME to "
-                    "another folder",
+                    "{path} is the database of another program, not a Discern journal (nothing "
+                    "in it was changed); move it elsewhere or set DISCERN_HOME to another folder",
                     path=path,
                 )
             _into_wal(connection)
@@ -308,7 +307,7 @@ def lost(path: Path, rescued: Path | None) -> Sentence:
             rescued=rescued,
         )
         if rescued
-        else Sentence("put it back, or close Discern everywhere and start it again")
+        else Sentence("put it back, or close Discern everywhere and restart it")
     )
     return Sentence(
         "the journal {path} or its log was deleted, moved or replaced while it was "
@@ -341,7 +340,7 @@ def _refuse_emptied(path: Path) -> None:
         )
     size = about.st_size
     if size < _LEAST and (size or logged or newest_copy(path)):
-        raise HomeError(damaged(path, Sentence("{size} bytes are left of it", size=size)))
+        raise HomeError(damaged(path, Sentence("only {size} bytes of it are left", size=size)))
 
 
 def aside_name(file: Path) -> str:
@@ -358,7 +357,7 @@ def newest_copy(path: Path) -> Path | None:
 
 def explain(path: Path, error: sqlite3.Error | OSError) -> Sentence:
     """Return the sentence for a person: what happened to the journal at `path`, and what to do."""
-    whole = Sentence("what was kept before is untouched")
+    whole = Sentence("existing data is intact")
     if isinstance(error, OSError):
         said, code, exact = error.strerror or str(error), 0, 0
     else:
@@ -384,20 +383,20 @@ def explain(path: Path, error: sqlite3.Error | OSError) -> Sentence:
         )
     if exact == sqlite3.SQLITE_IOERR_SHORT_READ:
         return Sentence(
-            "the log of the journal {path} was deleted or cut short while another "
-            "process has it open; close Discern everywhere and start it again",
+            "the log of the journal {path} was deleted or truncated while another process had it "
+            "open; close Discern everywhere and restart it",
             path=path,
         )
     if code == sqlite3.SQLITE_FULL or exact in _NO_ROOM:
         return Sentence(
-            "no room to write the journal {path} ({said}); {whole}, free some space "
-            "on that disk and try again",
+            "no space left to write the journal {path} ({said}; {whole}); free some space on "
+            "that disk and try again",
             path=path,
             said=said,
             whole=whole,
         )
     return Sentence(
-        "cannot use the journal {path}: {said}; {whole}, check its disk and permissions",
+        "cannot use the journal {path}: {said} ({whole}); check its disk and permissions",
         path=path,
         said=said,
         whole=whole,

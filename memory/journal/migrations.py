@@ -205,8 +205,8 @@ def _copy(path: Path, number: int) -> None:
             old.unlink(missing_ok=True)
     except (OSError, sqlite3.Error) as error:
         raise HomeError(
-            "cannot copy the journal to {target} before its tables are brought up to date: "
-            "{error}; nothing was changed, make room on that disk and start again",
+            "cannot copy the journal to {target} before updating its tables: {error} (nothing "
+            "was changed); free some space on that disk and start again",
             target=target,
             error=error,
         ) from error

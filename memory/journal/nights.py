@@ -48,7 +48,7 @@ class Nights:
                     (
                         *_stored(
                             Sentence(
-                                "given up after {attempts} attempts that were cut off",
+                                "gave up after {attempts} interrupted attempts",
                                 attempts=attempts,
                             )
                         ),

@@ -124,7 +124,7 @@ def open_folder(home: Home, folder: Path, name: str) -> Store:
         SharedSystemClient.clear_system_cache()
         if not home.holds(folder):
             raise HomeError(
-                "the index {folder} is damaged and lies outside the home, behind a link; "
+                "the index {folder} is damaged and lies outside the Discern home, behind a link; "
                 "remove the link or delete that folder yourself",
                 folder=folder,
             ) from None
@@ -143,7 +143,7 @@ def _sound(folder: Path, name: str) -> Store:
     size = (store._collection.get(limit=1, include=["embeddings"]))["embeddings"]
     # The vectors' file may be lost while the list of ids is intact: one query tells.
     if count and not store.nearest(np.asarray(size[0], dtype=np.float32), 1):
-        raise HomeError("the vectors in {folder} are lost; they are made again", folder=folder)
+        raise HomeError("the vectors in {folder} are missing; rebuilding them", folder=folder)
     store.drop_others()
     return store
 
@@ -160,7 +160,7 @@ def open_server(url: str, name: str, token: str = "") -> Store:
     host, secure = parts.hostname or "", parts.scheme == "https"
     port = parts.port or (443 if secure else 8000)
     if token and not secure and host not in _LOOPBACK:
-        raise HomeError("the token of {url} would travel in the clear; use https", url=url)
+        raise HomeError("the token for {url} would be sent unencrypted; use https", url=url)
     headers: Mapping[str, str] = {"Authorization": f"Bearer {token}"} if token else {}
     try:
         # Chroma's client waits forever for a host that does not answer.
@@ -176,7 +176,7 @@ def open_server(url: str, name: str, token: str = "") -> Store:
     except Exception as error:  # sockets, TLS, HTTP and Chroma each raise their own
         said = str(error).strip().split("\n")[0][:160] or type(error).__name__
         raise HomeError(
-            "the Chroma server {url} cannot be used: {error}",
+            "cannot use the Chroma server {url}: {error}",
             url=url,
             error=said.replace(token, "…") if token else said,
         ) from None

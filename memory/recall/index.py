@@ -159,8 +159,8 @@ class Index:
             self._failed_at = 0.0
         if not self.settle(progress):
             raise HomeError(
-                "the index cannot be made: {failed}",
-                failed=self._failed or Sentence("it is closing"),
+                "the index cannot be built: {failed}",
+                failed=self._failed or Sentence("it is being closed"),
             )
         return len(self.ids())
 

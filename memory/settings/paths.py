@@ -49,8 +49,7 @@ class Home:
         root = expanded(root)
         if root.parts[:1] and root.parts[0].startswith("~"):
             raise HomeError(
-                "DISCERN_HOME is {root!r} and there is no such user; name a folder by its "
-                "whole path",
+                "DISCERN_HOME is {root!r}, but there is no such user; use an absolute path",
                 root=str(root),
             )
         root = root.absolute()
@@ -116,8 +115,8 @@ class Home:
                 private_folder(folder)
             except OSError as error:
                 raise HomeError(
-                    "cannot make the folder {folder}: {strerror}; give it write permission "
-                    "or set DISCERN_HOME to another folder",
+                    "cannot create the folder {folder}: {strerror}; make its parent folder "
+                    "writable or set DISCERN_HOME to another folder",
                     folder=folder,
                     strerror=error.strerror,
                 ) from error

@@ -248,15 +248,15 @@ def _overlay(base: dict[str, Any], layer: Mapping[str, Any], source: str) -> dic
     for name, section in layer.items():
         if name not in merged:
             raise SettingsError(
-                "{source} has an unknown section [{name}]; the sections are {sections}: "
-                "mend or remove it",
+                "{source} has an unknown section [{name}] (the sections are {sections}); fix or "
+                "remove it",
                 source=source,
                 name=name[:40],
                 sections=", ".join(merged),
             )
         if not isinstance(section, Mapping):
             raise SettingsError(
-                "{source}: {name} must be a section written as [{name}]; mend it",
+                "{source}: {name} must be a section, written as [{name}]; fix it",
                 source=source,
                 name=name,
             )
@@ -276,7 +276,7 @@ def _refuse_unknown_keys(base: Mapping[str, Any], layer: Mapping[str, Any], sour
                 else Sentence("`discern config show` lists them:")
             )
             raise SettingsError(
-                "{source} has an unknown key keys.{name}; {hint} mend or remove it",
+                "{source} has an unknown key keys.{name}; {hint} fix or remove it",
                 source=source,
                 name=name[:40],
                 hint=hint,
@@ -300,7 +300,7 @@ def _check(merged: dict[str, Any], source: str) -> Settings:
         given = repr(first["input"])
         given = given if len(given) <= 200 else f"{given[:197]}..."
         raise SettingsError(
-            "{source}: {key} = {given} is refused, it should be {said}; mend that value",
+            "{source}: {key} = {given} is invalid: it should be {said}; fix that value",
             source=source,
             key=key,
             given=given,

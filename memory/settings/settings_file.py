@@ -56,8 +56,8 @@ def write_settings(home: Home, values: Values) -> None:
             after = _changed(BEGIN if before is None else before, values)
             if after is None:
                 raise HomeError(
-                    "cannot set {values} in {path}: it is written there in a way that only "
-                    "a person can change; set it by hand",
+                    "cannot set {values} in {path}: the way it is written there cannot be edited "
+                    "automatically; set it by hand",
                     values=_names(values),
                     path=path,
                 )
@@ -68,13 +68,12 @@ def write_settings(home: Home, values: Values) -> None:
         raise
     except UnicodeEncodeError as error:
         raise HomeError(
-            "cannot set {values} in {path}: the value holds bytes that are no text (UTF-8); "
-            "give the file another name",
+            "cannot set {values} in {path}: the value is not valid UTF-8; rename the file",
             values=_names(values),
             path=path,
         ) from error
     except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
-        cause = error.strerror if isinstance(error, OSError) else Sentence("it is a link to itself")
+        cause = error.strerror if isinstance(error, OSError) else Sentence("it links to itself")
         raise HomeError(
             "cannot write {path}: {cause}; check its permissions{more}",
             path=path,

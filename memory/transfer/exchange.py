@@ -125,7 +125,7 @@ def read_batch(memory: Memory, path: Path, *, progress: Progress | None = None) 
             )
         if len(lines) > COUNT_CAP:
             raise ExchangeError(
-                "{path} holds more than {most:,} differences; split it and import the parts",
+                "{path} contains more than {most:,} differences; split it and import the parts",
                 path=path,
                 most=COUNT_CAP,
             )

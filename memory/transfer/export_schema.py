@@ -161,8 +161,8 @@ def read_header(line: bytes) -> Header:
         ) from None
     if found.version != VERSION:
         raise ExchangeError(
-            "says version {version} and this Discern reads version {supported}; update "
-            "Discern or export again with the same one",
+            "has version {version}, but this Discern reads version {supported}; update Discern "
+            "or export again with the same version",
             version=found.version,
             supported=VERSION,
         )
@@ -221,12 +221,12 @@ def _checked(record: Record) -> Record:
         if moment is not None and not EARLIEST <= moment <= limit:
             if moment > limit:
                 raise ExchangeError(
-                    "{name} = {moment} lies in the future; mend that date",
+                    "{name} = {moment} is in the future; fix that date",
                     name=name,
                     moment=moment.isoformat(),
                 )
             raise ExchangeError(
-                "{name} = {moment} lies before the year 2000; mend that date",
+                "{name} = {moment} is before the year 2000; fix that date",
                 name=name,
                 moment=moment.isoformat(),
             )
@@ -237,12 +237,12 @@ def _checked(record: Record) -> Record:
         if record.kind is not None:
             changed["kind"] = require_kind(record.kind).name
     except MarkError as error:
-        raise ExchangeError("cannot be kept: {error}", error=error) from None
+        raise ExchangeError("cannot be stored: {error}", error=error) from None
     if not record.asked.strip():
         raise ExchangeError("asked is empty; remove the line")
     sounds = (changed["sounds"] or "").strip()
     if sounds and sounds == record.replied.strip() and record.moment != "hold":
-        raise ExchangeError("sounds is the very reply that was marked; mend or remove it")
+        raise ExchangeError("sounds is the same as the marked reply; fix or remove it")
     if record.span:
         changed["span"] = _placed(record.span, record.replied)
     return record.model_copy(update=changed)
@@ -253,7 +253,7 @@ def _placed(span: Quote, replied: str) -> Quote:
     start = span.start if replied[span.start : span.start + len(quote)] == quote else -1
     start = start if start >= 0 else replied.find(quote)
     if start < 0:
-        raise ExchangeError("span.quote does not stand in replied; mend or remove span")
+        raise ExchangeError("span.quote is not in replied; fix or remove span")
     return Quote(start=start, end=start + len(quote), quote=quote)
 
 
@@ -263,18 +263,18 @@ def _said(error: ValidationError) -> Sentence:
     said = first["msg"]
     if first["type"] == "json_invalid":
         said = said.removeprefix("Invalid JSON: ").replace("at line 1 column", "at byte")
-        return Sentence("is not JSON: {said}; mend or remove it", said=said)
+        return Sentence("is not JSON: {said}; fix or remove it", said=said)
     if first["type"] == "extra_forbidden":
-        return Sentence("has an unknown key {key!r}; mend or remove it", key=key)
+        return Sentence("has an unknown key {key!r}; fix or remove it", key=key)
     if first["type"] == "missing":
         return Sentence("has no {key!r}; add it or remove the line", key=key)
     if not key:
-        return Sentence("is not an object of a difference; mend or remove it")
+        return Sentence("is not a difference; fix or remove it")
     said = re.sub(r"^(Value error, )?((Input|String|List) should )?", "", said)
     shown = repr(first["input"])
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
     return Sentence(
-        "{key} = {shown} is refused, it should {said}; mend that value",
+        "{key} = {shown} is invalid: it should {said}; fix that value",
         key=key,
         shown=shown,
         said=said,

@@ -73,8 +73,8 @@ def _opened(path: Path, most: int) -> BufferedReader:
 
 def _too_large(path: Path, size: int, most: int) -> ExchangeError:
     return ExchangeError(
-        "{path} has {size:,.0f} MB, more than the {most:,.0f} MB that an import may have; "
-        "split it, or raise memory.import_max_mb in config.toml",
+        "{path} is {size:,.0f} MB, and an import may have at most {most:,.0f} MB; split it, or "
+        "raise memory.import_max_mb in config.toml",
         path=path,
         size=size / 1e6,
         most=most / 1e6,

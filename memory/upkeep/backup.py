@@ -73,7 +73,7 @@ def backup(journal: Journal, path: Path, *, force: bool = False) -> Path:
         counts(part)
     if unnoted is not None:
         raise HomeError(
-            "{path} is written and whole, but `forget` will not name it: {unnoted}",
+            "{path} was written and is complete, but `forget` will not mention it: {unnoted}",
             path=path,
             unnoted=unnoted,
         )
@@ -109,7 +109,7 @@ def counts(path: Path) -> tuple[int, int]:
         raise HomeError(
             "{path} was written by a newer Discern; update Discern to use it", path=path
         )
-    raise HomeError("{path} is no journal of Discern's; name another file", path=path)
+    raise HomeError("{path} is not a Discern journal; choose another file", path=path)
 
 
 def restore(home: Home, path: Path) -> Restored:
@@ -122,13 +122,11 @@ def restore(home: Home, path: Path) -> Restored:
     """
     path, place = expanded(path).absolute(), real(home.journal)
     if place.exists() and path.exists() and path.samefile(place):
-        raise HomeError("{path} is the journal itself; name a copy of it", path=path)
+        raise HomeError("{path} is the journal itself; choose a copy of it", path=path)
     turns, differences = counts(path)
     with (
         _explained(
-            Sentence(
-                "cannot put {path} in the place of the journal {place}", path=path, place=place
-            )
+            Sentence("cannot replace the journal {place} with {path}", path=path, place=place)
         ),
         scratch(place.parent) as folder,
     ):
@@ -210,7 +208,8 @@ def _explained(begin: Sentence) -> Iterator[None]:
     except (OSError, sqlite3.Error, subprocess.CalledProcessError) as error:
         said = error.strerror if isinstance(error, OSError) else str(error)
         raise HomeError(
-            "{begin}: {said}; nothing was changed, check free space and permissions of its folder",
+            "{begin}: {said} (nothing was changed); check the free space and permissions of its "
+            "folder",
             begin=begin,
             said=said,
         ) from error

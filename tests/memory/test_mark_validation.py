@@ -58,11 +58,11 @@ def test_an_edit_without_changes_creates_no_version(memory: Memory) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"sounds": "Because."}, "the very reply"),
+        ({"sounds": "Because."}, "the reply itself"),
         ({"kind": "tacticle"}, "did you mean tactical"),
         ({"moment": "sad"}, "is not a moment"),
-        ({"missed": "x" * 20_001}, "20,001 characters long"),
-        ({"note": "\ud800"}, "broken character"),
+        ({"missed": "x" * 20_001}, "20,001 characters"),
+        ({"note": "\ud800"}, "invalid character"),
     ],
 )
 def test_an_edit_is_refused_as_a_mark_would_be(

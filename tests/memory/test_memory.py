@@ -169,9 +169,9 @@ def test_the_least_relevant_is_dropped_to_fit_the_budget(memory: Memory) -> None
         ({"moment": "error", "sounds": "  "}, "nothing follows =>"),
         ({"moment": "error", "sounds": "Because."}, "the very reply that was given"),
         ({"moment": "error", "kind": "tacticle"}, "did you mean tactical"),
-        ({"moment": "error", "note": "x" * 20_001}, "20,001 characters long"),
-        ({"moment": "error", "note": "\ud800"}, "broken character at position 0"),
-        ({"moment": "error", "quote": "elsewhere"}, "does not stand in the reply"),
+        ({"moment": "error", "note": "x" * 20_001}, "20,001 characters"),
+        ({"moment": "error", "note": "\ud800"}, "invalid character at position 0"),
+        ({"moment": "error", "quote": "elsewhere"}, "is not in the reply"),
     ],
 )
 def test_an_invalid_mark_is_refused(memory: Memory, mark: dict[str, Any], said: str) -> None:

@@ -62,12 +62,12 @@ def test_a_full_disk_refuses_a_mark_keeps_the_earlier_and_goes_on_when_there_is_
     disk.mkdir()
     words = mounted(f"mount -t tmpfs -o size=2m none {disk}")
     said = run("full", str(disk / "home"), str(disk / "ballast"), before=words)
-    assert "no room to write the journal" in said["refused"]
-    assert "what was kept before is untouched" in said["refused"]
+    assert "no space left to write the journal" in said["refused"]
+    assert "existing data is intact" in said["refused"]
     assert said["kept"] >= 1
     assert said["again"]
     assert said["whole"]
-    assert said["opened"] is True or "no room to write the journal" in said["opened"]
+    assert said["opened"] is True or "no space left to write the journal" in said["opened"]
 
 
 @needs_mounts
@@ -111,7 +111,7 @@ def test_a_file_that_may_not_grow_refuses_a_mark_and_keeps_the_earlier(
         [sys.executable, "-c", code, str(home.journal)],
         cwd=ROOT, preexec_fn=limit, capture_output=True, text=True,
     )  # fmt: skip
-    assert "no room to write the journal" in done.stdout
+    assert "no space left to write the journal" in done.stdout
     with Journal(home.journal) as journal:
         assert journal.check() is None
         assert len(journal.differences.all()) >= 2
@@ -122,7 +122,7 @@ def test_a_journal_that_may_not_grow_goes_on_when_it_may(home: Home, settings: S
         memory.mark(make_turn(), MarkRequest("error", sounds="Lutz."))
         [row] = memory.journal.database.rows("pragma page_count")
         memory.journal.database.rows(f"pragma max_page_count={row[0] + 2}")
-        with pytest.raises(HomeError, match=r"no room to write the journal .* full"):
+        with pytest.raises(HomeError, match=r"no space left to write the journal .* full"):
             for _ in range(99):
                 memory.mark(make_turn(), MarkRequest("error", sounds="x" * 19_000))
         kept = len(memory.journal.differences.all())

@@ -99,7 +99,7 @@ def test_a_home_that_cannot_be_written_is_refused(
     monkeypatch.setenv("DISCERN_HOME", "/proc/discern")
     assert run(["memory", "list"]) == 2
     err = capsys.readouterr().err
-    assert "cannot make the folder /proc/discern" in err
+    assert "cannot create the folder /proc/discern" in err
     assert "DISCERN_HOME" in err
 
 
@@ -127,7 +127,7 @@ def test_a_full_disk_refuses_a_mark_and_keeps_the_earlier_ones(
         preexec_fn=limit, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 2, done.stderr
-    assert "no room to write the journal" in done.stderr
+    assert "no space left to write the journal" in done.stderr
     assert "Traceback" not in done.stderr
     with Journal(kept.journal) as journal:
         assert journal.check() is None

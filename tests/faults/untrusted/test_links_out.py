@@ -169,7 +169,7 @@ def test_pruning_and_sweeping_adapters_leaves_what_a_link_leads_to(
 def test_a_damaged_index_behind_a_link_is_not_thrown_away(home: Home, outside: Path) -> None:
     home.index.symlink_to(outside)
     (outside / "chroma" / "chroma.sqlite3").write_bytes(b"no database" * 100)
-    with pytest.raises(HomeError, match="lies outside the home, behind a link"):
+    with pytest.raises(HomeError, match="outside the Discern home, behind a link"):
         open_folder(home, home.index / "chroma", "differences-x")
     assert (outside / "chroma" / "samples.npz").read_text() == WORDS
 

@@ -291,7 +291,7 @@ def test_another_process_reports_the_deleted_log(home: Home) -> None:
             text=True,
         )
     assert done.returncode == 2
-    assert "was deleted or cut short while another process has it open" in done.stderr
+    assert "was deleted or truncated while another process had it open" in done.stderr
 
 
 def test_a_log_without_its_journal_is_not_deleted(home: Home, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ HOSTILE = '{x} {0} {} 100% [bold]red[/] <b> it\'s "so" base recall'
     [
         (
             Sentence(
-                "there is no kind of difference called {shown!r}; {hint}",
+                "there is no kind of difference named {shown!r}; {hint}",
                 shown="tru.h",
                 hint=Sentence("did you mean {near}?", near="form"),
             ),
@@ -78,7 +78,7 @@ def test_a_value_of_config_toml_is_a_text_and_keeps_its_point() -> None:
 
 def test_what_a_person_wrote_comes_through_unchanged() -> None:
     error = MarkError(
-        "the quoted part {quote!r} does not stand in the reply; select it again", quote="base"
+        "the quoted part {quote!r} is not in the reply; select it again", quote="base"
     )
     translation.use("ru")
     assert "«base»" in render(error.sentence)

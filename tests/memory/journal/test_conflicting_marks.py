@@ -83,11 +83,11 @@ def test_a_hold_on_an_empty_reply_teaches_nothing(memory: Memory) -> None:
     ("mark", "why"),
     [
         ({"moment": "hold", "sounds": "Lutz."}, "hold keeps the reply as it is"),
-        ({"moment": "error", "sounds": "Paris", "quote": "Paris"}, "the very part that was marked"),
+        ({"moment": "error", "sounds": "Paris", "quote": "Paris"}, "the marked part itself"),
         ({"moment": "error", "sounds": "x", "quote": " "}, "no visible character"),
         ({"moment": "error", "sounds": "x", "quote": "\u200b"}, "no visible character"),
         ({"moment": "eror"}, "'eror' is not a moment; did you mean error?"),
-        ({"moment": "sad"}, "mark with error, surprise or hold"),
+        ({"moment": "sad"}, "use error, surprise or hold"),
         ({"moment": "error", "kind": "tactical/facts"}, "did you mean tactical/fact?"),
     ],
 )

@@ -178,7 +178,9 @@ def test_a_backup_elsewhere_works_with_a_full_journal_disk(home: Home, place: Pa
         with pytest.raises(HomeError, match="full"):
             for number in range(1000):
                 journal.facts.set(f"filler {number}", "x" * 100)
-        with pytest.raises(HomeError, match="is written and whole, but `forget` will not name it"):
+        with pytest.raises(
+            HomeError, match="was written and is complete, but `forget` will not mention it"
+        ):
             backup(journal, place / "copy")
         assert journal.exported_copies.noted() == []
     assert counts(place / "copy") == (1, 1)

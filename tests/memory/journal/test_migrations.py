@@ -76,7 +76,7 @@ def test_a_migration_that_fails_leaves_the_old_file(
 
     with monkeypatch.context() as patched:
         patched.setattr(migrations, "MIGRATIONS", (*MIGRATIONS, ("a broken one", broken)))
-        with pytest.raises(HomeError, match="what was kept before is untouched"):
+        with pytest.raises(HomeError, match="existing data is intact"):
             Journal(home.journal)
     assert version(home.journal) == 1
     with Journal(home.journal) as journal:

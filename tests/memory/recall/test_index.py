@@ -396,4 +396,4 @@ def test_the_token_is_sent_to_the_server_only_and_never_unencrypted(
     with Memory.open(home, with_chroma(settings, "http://chroma.example:8000")) as memory:
         assert not memory.settle(30)
         assert memory.notice is not None
-        assert "would travel in the clear; use https" in str(memory.notice)
+        assert "would be sent unencrypted; use https" in str(memory.notice)

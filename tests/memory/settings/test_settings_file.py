@@ -71,7 +71,7 @@ def test_any_text_is_read_back_unchanged(home: Home, value: str) -> None:
 
 
 def test_bytes_that_are_not_text_are_refused(home: Home) -> None:
-    with pytest.raises(HomeError, match="no text"):
+    with pytest.raises(HomeError, match="not valid UTF-8"):
         write_setting(home, "model", "path", "/models/\udcff.gguf")
     assert not home.settings_file.exists()
 

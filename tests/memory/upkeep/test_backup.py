@@ -157,7 +157,7 @@ def test_an_incomplete_copy_is_refused(home: Home, tmp_path: Path, kind: str) ->
     said = {
         "missing": "there is no file",
         "text": "is damaged",
-        "other": "is no journal of Discern's",
+        "other": "is not a Discern journal",
         "newer": "written by a newer Discern",
         "cut": "is damaged",
         "itself": "is the journal itself",
