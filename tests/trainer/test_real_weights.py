@@ -31,6 +31,7 @@ from trainer.report.report import Report, read_report
 SHORT: dict[str, dict[str, Any]] = {
     "model": {"context": 1024},
     "training": {"learning_rates": [6e-3], "max_steps": 24, "anchors_per_lesson": 2},
+    "night": {"max_minutes": 10},
 }
 
 
