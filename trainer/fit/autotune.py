@@ -26,7 +26,7 @@ TIMED = 4
 """Number of samples in a timed step."""
 TIMED_ROWS, TIMED_PRODUCTS = 256, 8
 """Size and number of the timed matrix products."""
-ACTIVATION_BYTES = {"cpu": 256 << 20, "cuda": 24 << 30}
+ACTIVATION_BYTES = {"cpu": 192 << 20, "cuda": 24 << 30}
 """Most bytes that a part of a step keeps for its gradient."""
 SMALLEST_PART = 64
 

@@ -56,7 +56,7 @@ def informed_init(stepper: Stepper, lessons: Sequence[Sample], anchors: Sequence
     }
 
     def once() -> None:
-        half = stepper.whole_part // 2
+        half = stepper.whole_part
         some = _first(lessons, half)
         samples = [*some, *_first(anchors, half)]
         batch = stepper.packed(samples)

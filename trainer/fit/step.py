@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 Found = TypeVar("Found")
 
-PART = {"cpu": 2048, "cuda": 16384}
+PART = {"cpu": 1024, "cuda": 16384}
 """Most tokens computed at once; with gradients, activations often allow fewer (`choose_part`)."""
 ROWS = {"cpu": 128, "cuda": 512}
-LOGIT_BYTES = {"cpu": 48 << 20, "cuda": 1 << 30}
+LOGIT_BYTES = {"cpu": 24 << 20, "cuda": 1 << 30}
 """Most bytes of the logits that are computed at once."""
 
 
