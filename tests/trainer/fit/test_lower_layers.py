@@ -94,10 +94,10 @@ def test_a_part_is_as_large_as_its_activations_allow(
 ) -> None:
     stepper = stepper_of(job)
     assert choose_part(stepper, job.samples, "cpu") == stepper.part
-    monkeypatch.setitem(choose_part.__globals__["ACTIVATION_BYTES"], "cpu", 4 << 20)
+    monkeypatch.setitem(choose_part.__globals__["ACTIVATION_BYTES"], "cpu", 1 << 20)
     monkeypatch.setitem(choose_part.__globals__, "SMALLEST_PART", 1)
     small = choose_part(stepper, job.samples, "cpu")
-    monkeypatch.setitem(choose_part.__globals__["ACTIVATION_BYTES"], "cpu", 8 << 20)
+    monkeypatch.setitem(choose_part.__globals__["ACTIVATION_BYTES"], "cpu", 2 << 20)
     large = choose_part(stepper, job.samples, "cpu")
     assert 1 < small < large < stepper.part
     assert large == pytest.approx(2 * small, abs=1)
