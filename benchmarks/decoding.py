@@ -1,12 +1,14 @@
 """How fast replies are decoded: beside a bare loop, with an adapter, on busy processors, together.
 
     python -m benchmarks.decoding [--model GGUF] [--rounds 5] [--tokens 64]
-        [--only path adapter swap busy anchors]
+        [--threads 0] [--only path adapter swap busy anchors]
 
 Contestants generate greedily in turn, each as many tokens, in the same process; medians over rounds.
 *bare* is llama.cpp's low-level calls alone: decode a token, take the most likely, decode it. *engine*
 is `Engine.generate`, *chat* a message through the graph and the chat model to the text that the screen
 gets. *share* is a contestant's speed over that of the first row, the median of the rounds' own ratios.
+*processor ms* is what a token costs; with one thread (`--threads 1`) its *share* holds on a busy
+machine too.
 
 - path: bare, engine, chat
 - adapter: a random LoRA of rank 16 on all matrices, and on some
@@ -57,13 +59,21 @@ MATRICES: Mapping[str, tuple[str, ...]] = {
     "down": ("ffn_down",),
     "down, upper half": ("ffn_down",),
 }  # fmt: skip
-Contestant = Callable[[int], float]
-"""Generates so many tokens; returns tokens a second."""
+Pace = tuple[float, float]
+"""Tokens a second, and tokens a second of processor time."""
+Contestant = Callable[[int], Pace]
+"""Generates so many tokens."""
 
 
-def speed(times: list[float]) -> float:
-    """Return tokens a second from the moments at which they came."""
-    return (len(times) - 1) / (times[-1] - times[0])
+def moment() -> tuple[float, float]:
+    """Return now, by the clock and in processor time of the process."""
+    return time.perf_counter(), time.process_time()
+
+
+def pace(times: list[tuple[float, float]]) -> Pace:
+    """Return the pace of tokens from the moments at which they came."""
+    clock, processor = (last - first for first, last in zip(times[0], times[-1], strict=True))
+    return (len(times) - 1) / clock, (len(times) - 1) / processor
 
 
 class Bare:
@@ -84,7 +94,7 @@ class Bare:
         self._context = llama_cpp.llama_init_from_model(self._model, params)
         self._sampler = llama_cpp.llama_sampler_init_greedy()
 
-    def generate(self, prompt: tuple[int, ...], count: int) -> float:
+    def generate(self, prompt: tuple[int, ...], count: int) -> Pace:
         """Generate `count` tokens after `prompt`."""
         llama = self._llama
         llama.llama_memory_clear(llama.llama_get_memory(self._context), True)
@@ -94,9 +104,9 @@ class Bare:
         times = []
         for _ in range(count):
             one[0] = llama.llama_sampler_sample(self._sampler, self._context, -1)
-            times.append(time.perf_counter())
+            times.append(moment())
             llama.llama_decode(self._context, llama.llama_batch_get_one(one, 1))
-        return speed(times)
+        return pace(times)
 
     def close(self) -> None:
         """Free the model."""
@@ -105,10 +115,10 @@ class Bare:
         self._llama.llama_model_free(self._model)
 
 
-def generate(engine: Engine, prompt: tuple[int, ...], count: int) -> float:
+def generate(engine: Engine, prompt: tuple[int, ...], count: int) -> Pace:
     """Generate up to `count` tokens with the engine."""
-    times = [time.perf_counter() for _ in engine.generate(prompt, Sampling(max_tokens=count))]
-    return speed(times)
+    times = [moment() for _ in engine.generate(prompt, Sampling(max_tokens=count))]
+    return pace(times)
 
 
 def random_lora(path: Path, model: Path, names: tuple[str, ...], seed: int, lower: bool) -> Path:
@@ -125,10 +135,8 @@ def random_lora(path: Path, model: Path, names: tuple[str, ...], seed: int, lowe
         part = tensor.name.split(".")
         if part[0] == "blk" and part[2] in names and (lower or int(part[1]) >= layers // 2):
             inputs, outputs = (int(size) for size in tensor.shape)
-            a, b = (
-                random.normal(0, 1e-3, shape).astype(np.float16)
-                for shape in ((RANK, inputs), (outputs, RANK))
-            )
+            a = random.normal(0, 1e-3, (RANK, inputs)).astype(np.float16)
+            b = random.normal(0, 1e-3, (outputs, RANK)).astype(np.float32)
             writer.add_tensor(f"{tensor.name}.lora_a", a)
             writer.add_tensor(f"{tensor.name}.lora_b", b)
     writer.write_header_to_file()
@@ -140,25 +148,33 @@ def random_lora(path: Path, model: Path, names: tuple[str, ...], seed: int, lowe
 
 def race(contestants: Mapping[str, Contestant], rounds: int, count: int) -> None:
     """Let the contestants generate in turn and print a table."""
-    found: dict[str, list[float]] = {name: [] for name in contestants}
+    found: dict[str, list[Pace]] = {name: [] for name in contestants}
     for contestant in contestants.values():
         contestant(8)
     for _ in range(rounds):
         for name, contestant in contestants.items():
             found[name].append(contestant(count))
     first = next(iter(found.values()))
-    print("| contestant | tok/s | lowest | highest | share |\n|---|---:|---:|---:|---:|")
-    for name, speeds in found.items():
-        share = statistics.median(own / other for own, other in zip(speeds, first, strict=True))
+    print("| contestant | tok/s | lowest | highest | share | processor ms | share |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
+    for name, paces in found.items():
+        speeds = [speed for speed, _ in paces]
+        by_clock, by_processor = (
+            statistics.median(
+                own[part] / other[part] for own, other in zip(paces, first, strict=True)
+            )
+            for part in (0, 1)
+        )
+        cost = 1000 / statistics.median(processor for _, processor in paces)
         print(
             f"| {name} | {statistics.median(speeds):.1f} | {min(speeds):.1f} | "
-            f"{max(speeds):.1f} | {share:.3f} |",
+            f"{max(speeds):.1f} | {by_clock:.3f} | {cost:.2f} | {by_processor:.3f} |",
             flush=True,
         )
     print()
 
 
-def measure_path(model: Path, rounds: int, count: int) -> None:
+def measure_path(model: Path, rounds: int, count: int, threads: int) -> None:
     """Compare the bare loop, the engine, and the chat."""
     from agent.chat.chat import Chat
     from agent.chat.graph import Delta
@@ -167,22 +183,26 @@ def measure_path(model: Path, rounds: int, count: int) -> None:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         home = Home.at(Path(folder))
         values: dict[str, dict[str, Any]] = {
-            "model": {"path": "" if model == STARTER else str(model), "context": 2048},
+            "model": {
+                "path": "" if model == STARTER else str(model),
+                "context": 2048,
+                "threads": threads,
+            },
             "sampling": {"temperature": 0.0, "max_tokens": count},
         }
         chat = stack.enter_context(Chat.open(home, read_settings(home, values), dense=False))
         engine = chat.engine
         from agent.llama.llama_file import physical_threads
 
-        threads = 1 if engine.info.parameters < 50_000_000 else physical_threads()
-        bare = Bare(model, threads, engine.info.context)
+        usual = 1 if engine.info.parameters < 50_000_000 else physical_threads()
+        bare = Bare(model, threads or usual, engine.info.context)
         stack.callback(bare.close)
         prompt = compose(engine, [Message("user", ASKED)], room=count).tokens
 
-        def through_chat(_count: int) -> float:
+        def through_chat(_count: int) -> Pace:
             chat.thread.start_new()
-            times = [time.perf_counter() for event in chat.say(ASKED) if isinstance(event, Delta)]
-            return speed(times)
+            times = [moment() for event in chat.say(ASKED) if isinstance(event, Delta)]
+            return pace(times)
 
         race(
             {
@@ -195,12 +215,12 @@ def measure_path(model: Path, rounds: int, count: int) -> None:
         )
 
 
-def measure_adapter(model: Path, rounds: int, count: int) -> None:
+def measure_adapter(model: Path, rounds: int, count: int, threads: int) -> None:
     """Compare the base with adapters on more and fewer matrices."""
-    with tempfile.TemporaryDirectory() as folder, Engine.open(model, small()) as engine:
+    with tempfile.TemporaryDirectory() as folder, Engine.open(model, small(threads)) as engine:
         prompt = compose(engine, [Message("user", ASKED)], room=count).tokens
 
-        def adapted(adapter: Path | None, count: int) -> float:
+        def adapted(adapter: Path | None, count: int) -> Pace:
             engine.set_adapter(adapter)
             return generate(engine, prompt, count)
 
@@ -286,12 +306,12 @@ def busy(count: int) -> Iterator[None]:
             process.wait()
 
 
-def measure_anchors(model: Path, rounds: int, count: int = 100) -> None:
+def measure_anchors(model: Path, rounds: int, threads: int, count: int = 100) -> None:
     """Time the base's answers to `count` prompts, one by one and together."""
     from agent.llama.batch.greedy import greedy_reply
     from trainer.lessons.base_answers import LONGEST, TOP, prompts
 
-    with Engine.open(model, small()) as engine:
+    with Engine.open(model, small(threads)) as engine:
         texts = [*prompts()[0], *prompts()[1]][:count]
         asked = [compose(engine, [Message("user", text)], room=LONGEST).tokens for text in texts]
 
@@ -334,6 +354,7 @@ def main() -> None:
     parser.add_argument("--shape", action="store_true", help="a random model of 0.6B")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=64)
+    parser.add_argument("--threads", type=int, default=0, help="0: as the settings' default")
     parser.add_argument("--only", nargs="*", choices=PARTS, default=PARTS)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -348,15 +369,15 @@ def main() -> None:
         for part in asked.only:
             print(f"### {part}: {model.name}\n", flush=True)
             if part == "path":
-                measure_path(model, asked.rounds, asked.tokens)
+                measure_path(model, asked.rounds, asked.tokens, asked.threads)
             elif part == "adapter":
-                measure_adapter(model, asked.rounds, asked.tokens)
+                measure_adapter(model, asked.rounds, asked.tokens, asked.threads)
             elif part == "swap":
                 measure_swap(model, asked.rounds)
             elif part == "busy":
                 measure_busy(model, asked.rounds, asked.tokens)
             else:
-                measure_anchors(model, max(1, asked.rounds // 3))
+                measure_anchors(model, max(1, asked.rounds // 3), asked.threads)
 
 
 if __name__ == "__main__":

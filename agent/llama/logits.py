@@ -1,10 +1,13 @@
 """Read one row of logits: surprisal, log-probabilities, the most likely tokens.
 
 A row has the shape [vocabulary] and is float32. These functions run once per generated token, so they
-avoid passes over the vocabulary.
+avoid passes over the vocabulary, and fresh memory, whose first use costs more than the arithmetic.
 """
 
 from __future__ import annotations
+
+import math
+import threading
 
 import numpy as np
 import numpy.typing as npt
@@ -16,17 +19,40 @@ _BLOCK = 64
 """Logits whose maximum is taken first, in `most_likely`."""
 
 
+class _Scratch(threading.local):
+    """Memory for one row, kept by each thread."""
+
+    row: FloatArray = np.empty(0, np.float32)
+
+    def of(self, size: int) -> FloatArray:
+        if len(self.row) != size:
+            self.row = np.empty(size, np.float32)
+        return self.row
+
+
+_scratch = _Scratch()
+
+
+def _sum_exp(logits: FloatArray, less: np.float32) -> float:
+    """Return Σ exp(logits − less), computed in float32."""
+    shifted = _scratch.of(len(logits))
+    np.subtract(logits, less, out=shifted)
+    np.exp(shifted, out=shifted)
+    return float(shifted.sum())
+
+
 def log_sum_exp(logits: FloatArray) -> float:
     """Return ln Σ exp of a row, computed in float32 with the maximum taken out."""
     highest = logits.max()
-    shifted = logits - highest
-    np.exp(shifted, out=shifted)
-    return float(highest) + float(np.log(shifted.sum()))
+    return float(highest) + math.log(_sum_exp(logits, highest))
 
 
 def surprisal_of(logits: FloatArray, token: int) -> float:
     """Return −ln p of `token` under one row of logits, in nats."""
-    return log_sum_exp(logits) - float(logits[token])
+    # A token that was drawn is near the maximum, so its own logit is taken out instead.
+    with np.errstate(over="ignore"):
+        total = _sum_exp(logits, logits[token])
+    return math.log(total) if 1 <= total < math.inf else log_sum_exp(logits) - float(logits[token])
 
 
 def log_softmax(logits: FloatArray) -> FloatArray:

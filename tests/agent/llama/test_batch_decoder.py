@@ -12,7 +12,7 @@ from agent.llama.batch.decoder import Evaluate, Steps, Task
 from agent.llama.batch.greedy import GreedyReply, continued, greedy_reply
 from agent.llama.batch.sequences import CHUNK
 from agent.llama.engine import Engine
-from agent.llama.logits import log_softmax, most_likely
+from agent.llama.logits import log_softmax, most_likely, surprisal_of
 from agent.llama.sampling import Sampling
 from agent.prompt.prompt import compose
 from memory.difference import Message
@@ -199,3 +199,11 @@ def test_the_most_likely_tokens_are_found(width: int, count: int) -> None:
     order = np.argsort(-row, kind="stable")[:count]
     assert ids.tolist() == order.tolist()
     assert np.allclose(logs, log_softmax(row)[order], atol=1e-4)
+
+
+@pytest.mark.parametrize("gap", [0.0, 50.0, 200.0])
+def test_the_surprisal_of_any_token_is_that_of_the_softmax(gap: float) -> None:
+    row = np.random.default_rng(3).normal(0, 4, 500).astype(np.float32)
+    row[7] += gap
+    for token in (int(row.argmax()), 0, int(row.argmin())):
+        assert surprisal_of(row, token) == pytest.approx(-log_softmax(row)[token], abs=1e-3)
