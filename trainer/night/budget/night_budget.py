@@ -47,9 +47,10 @@ MARGIN = 0.92
 """Share of the limit that is planned with; an estimate is not exact."""
 PATIENT = 1.3
 """How much longer than its limit a run may seem to take and still be begun."""
-CALIBRATED = 8
+WARMED, CALIBRATED = 4, 32
 CALIBRATION_SECONDS = 20.0
-"""Answers of the base that are timed first, if that seems to take no longer than this."""
+"""Answers of the base before those that are timed, and how many are, if that seems to take no longer
+than this."""
 MORE_TO_PREPARE = 1.5
 """Preparing a whole training, as a multiple of preparing one on the few sequences that are timed."""
 FEWEST_TIMED = 16
@@ -144,13 +145,16 @@ class NightBudget:
         self.run.check()
         anchors: tuple[Anchor, ...] = ()
         if not self.known.answer or not self.known.measured:
-            # The answers that are timed are needed anyway, and are kept.
+            # These answers are needed anyway, and are kept. The first ones are not timed: what they
+            # start (several prompts at a time, threads by timing) is found by all others.
             fits = CALIBRATION_SECONDS / max(1e-6, 3 * probe)
             ask = Asker(engine, self.settings)
-            texts = [text for text in plan.held.trained if not answers.known(ask(text).prompt)]
-            texts = texts[: max(2, min(CALIBRATED, round(fits)))] or list(plan.held.trained[:2])
+            pairs = [(text, ask(text).prompt) for text in plan.held.trained]
+            fresh = [pair for pair in pairs if not answers.known(pair[1])]
+            fresh = fresh[: WARMED + max(2, min(CALIBRATED, round(fits)))]
+            anchors = tuple(answers.get(fresh[:WARMED] or pairs[:WARMED]))
             before, began = answers.computed, time.perf_counter()
-            anchors = tuple(answers.get([(text, ask(text).prompt) for text in texts]))
+            anchors += tuple(answers.get(fresh[WARMED:]))
             took, made = time.perf_counter() - began, answers.computed - before
             self.now = replace(self.now, answer=took / made if made else 3 * probe)
             self.run.check()
