@@ -48,7 +48,7 @@ class Nights:
                     (
                         *_stored(
                             Sentence(
-                                "gave up after {attempts} interrupted attempts",
+                                "given up after {attempts} interrupted attempts",
                                 attempts=attempts,
                             )
                         ),

@@ -58,7 +58,7 @@ def test_an_edit_without_changes_creates_no_version(memory: Memory) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"sounds": "Because."}, "the reply itself"),
+        ({"sounds": "Because."}, "the very reply"),
         ({"kind": "tacticle"}, "did you mean tactical"),
         ({"moment": "sad"}, "is not a moment"),
         ({"missed": "x" * 20_001}, "20,001 characters"),

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import struct
 import time
 import tomllib
@@ -42,6 +43,7 @@ LONGEST = 32
 KEPT = 4000
 """Most answers in one cache file; the latest are kept."""
 _PART = ".answers"
+_KEY = re.compile(rb"[0-9a-f]{32}")
 _RECORD = struct.Struct("<32sIII")
 """The head of an answer in a part file: its key, tokens, most likely tokens per position, CRC-32."""
 
@@ -229,7 +231,7 @@ def _read_part(path: Path) -> dict[str, Kept]:
         with open_file(path) as file:
             while len(head := file.read(_RECORD.size)) == _RECORD.size:
                 key, count, width, checksum = _RECORD.unpack(head)
-                if count > LONGEST + 1 or width > TOP:
+                if not _KEY.fullmatch(key) or count > LONGEST + 1 or width > TOP:
                     break
                 body = file.read(4 * count * (1 + 2 * width))
                 if zlib.crc32(body) != checksum:

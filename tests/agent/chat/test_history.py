@@ -75,7 +75,7 @@ def test_a_message_is_tokenised_once_however_much_is_dropped(
     tokenize = engine.tokenize
 
     def counted(text: str, *, special: bool = False) -> list[int]:
-        if not special:
+        if not special and text.strip():  # a line feed is asked how the vocabulary treats spaces
             said.append(text)
         return tokenize(text, special=special)
 

@@ -213,7 +213,7 @@ def test_a_night_whose_process_died_three_times_leaves_a_report(home: Home, coun
     report = due(home, quick_settings(home), datetime(2026, 3, 10, 5, tzinfo=PARIS))
     assert report is not None
     assert report.verdict == "failed"
-    assert "given up after 3 attempts" in str(report.sentence)
+    assert "given up after 3 interrupted attempts" in str(report.sentence)
     written = json.loads(next(home.runs.glob("*/report.json")).read_text())
     assert written["sentence"] == str(report.sentence)
     assert due(home, quick_settings(home), datetime(2026, 3, 10, 6, tzinfo=PARIS)) is None

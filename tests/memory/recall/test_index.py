@@ -370,7 +370,7 @@ def test_a_missing_server_is_reported_and_keyword_search_is_used(
     with Memory.open(home, with_chroma(settings, "http://127.0.0.1:9")) as memory:
         assert not memory.settle(30)
         assert memory.notice is not None
-        assert "the Chroma server http://127.0.0.1:9 cannot be used" in str(memory.notice)
+        assert "cannot use the Chroma server http://127.0.0.1:9" in str(memory.notice)
         assert memory.search("question number 1")
 
 

@@ -109,7 +109,7 @@ def test_a_bad_key_in_the_settings_is_told_with_exit_code_2(
     for line, said in (
         ('marc = "x"', "unknown key keys.marc; did you mean mark?"),
         ('unmark = "d"', "keys.mark and keys.unmark share 'd'"),
-        ("unmark = 3", "keys.unmark = 3 is refused"),
+        ("unmark = 3", "keys.unmark = 3 is invalid"),
     ):
         home.settings_file.write_text(f"[keys]\n{line}\n")
         assert run(["chat"]) == 2

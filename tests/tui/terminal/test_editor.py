@@ -65,7 +65,7 @@ def test_a_text_that_cannot_be_read_back_stays_where_it_is(tmp_path: Path) -> No
         ("open(path, 'wb').write(b'\\xff\\xfe')", "it is not UTF-8 text"),
         ("import os; os.remove(path); os.mkfifo(path)", "it is a named pipe, not a file"),
         ("import os; os.remove(path); os.mkdir(path)", "it is a folder, not a file"),
-        ("open(path, 'wb').truncate(3 << 30)", "it has 3,221.2 MB"),
+        ("open(path, 'wb').truncate(3 << 30)", "it is 3,221.2 MB"),
     ):
         with pytest.raises(SettingsError, match=said) as caught:
             edited("a draft", [str(program(tmp_path, body))], tmp_path / "drafts")
