@@ -37,11 +37,9 @@ AMONG = 3
 EXCHANGES = (1, 1, 2, 3, 8)
 """Numbers of exchanges before a question, of which one is drawn."""
 EVERY = 4
-"""Of this many prompts whose answer must stay the same, one is asked in a conversation and one below a
-recalled block."""
-EVERY_WORDING = 12
-"""The same for the wordings of a lesson: contexts are most of what a training computes, and what a
-lesson learns in one wording it mostly has in the others."""
+"""Of this many wordings of a lesson, and prompts whose answer must stay the same, one is asked in a
+conversation and one below a recalled block. With one of twelve, a marked question was answered wrongly
+in its own thread."""
 ANSWERED = 8
 """Prompts answered from a block outside the lessons, because what is marked tomorrow is recalled under
 today's adapter."""
@@ -136,10 +134,10 @@ class ContextBuilder:
             self._below(text, self._others(lesson, order, 1), order),
         ]
         for number, wording in enumerate(wordings[1:]):
-            if number % EVERY_WORDING == 1:
+            if number % EVERY == 1:
                 contexts += self._fitting((wording, self._some_talk(lesson, order)))
-            if number % EVERY_WORDING == 3:
-                mine = [lesson.difference] if number % (2 * EVERY_WORDING) == 3 else []
+            if number % EVERY == 3:
+                mine = [lesson.difference] if number % (2 * EVERY) == 3 else []
                 contexts.append(
                     self._below(wording, [*mine, *self._others(lesson, order, 1)], order)
                 )
