@@ -26,7 +26,12 @@ def commands_page() -> str:
             lines += ["", "Also: " + ", ".join(f"`/{name}`" for name in command.aliases) + "."]
         if command.words:
             lines += ["", *(f"- `{word}`: {hint}" for word, hint in command.words)]
-    lines += ["", "## Keys", "", "Remap the keys of an action by its id in `[keys]` of `config.toml`."]
+    lines += [
+        "",
+        "## Keys",
+        "",
+        "Remap the keys of an action by its id in `[keys]` of `config.toml`.",
+    ]
     place = ""
     for where, identity, keys, effect in Keyboard().rows():
         if where != place:
