@@ -29,7 +29,7 @@ PACKAGES = (
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of one check: `state` is ok, note or broken; `mend` is what to do."""
+    """The result of one check: `state` is ok, note or broken; `mend` is how to fix it."""
 
     what: str
     state: str

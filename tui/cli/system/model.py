@@ -166,7 +166,7 @@ Examples:
 def use(name: str, as_json: bool) -> int:
     """Use the model NAME from now on.
 
-    NAME is a path, a name from `list`, or "starter". The file is tried first.
+    NAME is a path, a name from `list`, or "starter". The file is tested first.
 
     An embedding model is set as `memory.embedder` instead.
     """

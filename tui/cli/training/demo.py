@@ -103,7 +103,7 @@ def demo(keep: bool, as_json: bool) -> int:
     """Run the full loop in a temporary folder, in about a minute.
 
     Asks questions that the starter model cannot answer, marks the replies, checks that the marks
-    are recalled, trains an adapter on them alone, and asks again: with default settings, in the
+    are recalled, trains an adapter on them only, and asks again: with default settings, in the
     same thread and in a new one, and with recall off. The exit code is 0 only if every step passed.
     """
     story = Story(quiet=as_json)

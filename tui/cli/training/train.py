@@ -60,7 +60,7 @@ Examples:
   discern train
   discern train --json | jq .verdict
   discern train --episodes 5 --steps 1000 --dry-run
-  discern train watch      follow a running training, also one started at night
+  discern train watch      follow a running training, including one started at night
   discern train stop       stop it; the best state so far is tested and kept if it passes
   discern train abort      abort it and discard everything
 Ctrl-C stops and keeps the best state; a second Ctrl-C, or SIGTERM, aborts.
