@@ -35,7 +35,7 @@ class Untaught(StrEnum):
     SUPERSEDED = "superseded"
     BARE = "bare"
     EMPTY = "empty"
-    """A hold on a reply without words."""
+    """A hold on an empty reply."""
 
 
 class State(StrEnum):

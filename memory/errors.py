@@ -1,9 +1,9 @@
-"""The error tree of Discern.
+"""The exception hierarchy of Discern.
 
 An error carries a `Sentence`: an English template, which is also the key of its translation, and the
 values in it. It is one sentence for the user: what went wrong, with which path or value, why, and what
 to do next. The command line prints `str(error)` without a traceback and exits with `exit_code`; the
-chat renders `error.sentence` in the language in force.
+chat renders `error.sentence` in the current language.
 
     raise ModelError("the model {path} cannot be used: {why}; choose another GGUF", path=path, why=why)
 """
@@ -85,7 +85,7 @@ class CutOffError(TrainingError):
 
 
 class SupersededError(CutOffError):
-    """A training run ended because its data was removed; the next run goes without it."""
+    """A training run ended because its data was removed; the next run leaves it out."""
 
 
 class NothingToTrainError(DiscernError):

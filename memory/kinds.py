@@ -1,9 +1,9 @@
-"""The kinds of difference: thirty that ship (`kinds.toml`), and the user's own.
+"""The kinds of difference: thirty built-in ones (`kinds.toml`), and the user's own.
 
 A kind is written `family` or `family/type`; the type alone is enough if it is unique. English and
-Russian names are accepted. `kinds.toml` beside the user's `config.toml` adds families, or types to a
-known family; it is read once, and refused with its path, the key and the problem. A stored kind that
-is no longer known (the file is gone) is shown by its stored name.
+Russian names are accepted. `kinds.toml` next to the user's `config.toml` adds families, or types to a
+known family. It is read once; the error for an invalid file names its path, the key and the problem. A
+stored kind that is no longer known (the file is gone) is shown by its stored name.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class _Entry(BaseModel):
 class Kind:
     """One family (`type` is empty) or one type of a family.
 
-    `example` is a pair: a commonplace reply, and a better one. Where there is no Russian text, the
-    English one is used.
+    `example` is a pair: a commonplace reply, and a better one. The English text is used if there is no
+    Russian one.
     """
 
     family: str
@@ -113,8 +113,8 @@ def find_kind(text: str) -> Kind | None:
 def nearest_kind(word: str, *, alone: bool) -> str | None:
     """Return the kind that a misspelt word probably means; None for an ordinary word of a note.
 
-    A `family/type` is compared where its family is almost known; a word that stands `alone` with all
-    names; the first word of a longer note with the families only.
+    A `family/type` is compared if its family is almost known. A word that is `alone` is compared with
+    all names, the first word of a longer note with the families only.
     """
     word = word.strip().lower()
     names = _names(_own())

@@ -1,7 +1,7 @@
 """Create and change marks: validate them, clean their text and set the state that follows.
 
-`MarkError` refuses unknown moments and kinds, texts that are too long or cannot be encoded, a quote
-that is not part of the reply, and an expected reply that equals the given one.
+`MarkError` is raised for unknown moments and kinds, texts that are too long or cannot be encoded, a
+quote that is not part of the reply, and an expected reply that equals the given one.
 """
 
 from __future__ import annotations

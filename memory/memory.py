@@ -55,7 +55,7 @@ class Memory:
         kinds(home)
         journal = Journal(home.prepare().journal)
         wanted = settings.memory.dense if dense is None else dense
-        # Without the model that the index was made with it is left as it is.
+        # Without the embedding model that made the index, the index is left unchanged.
         if wanted and (embedder is not None or not settings.memory.embedder):
             index = open_index(home, settings.memory, journal, embedder or NgramEmbedder)
         else:
@@ -69,7 +69,7 @@ class Memory:
 
     @property
     def notice(self) -> Sentence | None:
-        """A sentence on why recall goes by words alone though vectors are wanted; None otherwise."""
+        """A sentence on why only keyword search is used although vectors are on; None otherwise."""
         if self.index is not None:
             return self.index.notice
         if self._wanted:
@@ -78,11 +78,11 @@ class Memory:
 
     @property
     def index_pending(self) -> bool:
-        """Whether recall goes by words alone only because the index is still being made."""
+        """Whether only keyword search is used because the index is still being built."""
         return self.index is not None and self.index.pending
 
     def refresh(self) -> None:
-        """Have the index read the journal again, which this or another process has changed."""
+        """Tell the index to read the journal again after a change by this or another process."""
         if self.index is not None:
             self.index.nudge()
 
@@ -105,8 +105,8 @@ class Memory:
     def mark(self, turn: Turn, request: MarkRequest) -> Difference:
         """Mark `turn`; when this returns, the difference is on disk.
 
-        It replaces an older mark that says the opposite about the same reply. The talk before the
-        turn is taken from the journal.
+        It replaces an older mark that says the opposite about the same reply. The conversation before
+        the turn is taken from the journal.
 
         Raises:
             MarkError: an unknown moment or kind, an empty or overlong text, a quote that is not part
@@ -147,7 +147,7 @@ class Memory:
             UnknownIdError: no difference has that id, or several do.
             MarkError: a text is refused as in `mark`.
         """
-        with self.journal.transaction():  # so that of two edits at once none is lost
+        with self.journal.transaction():  # so that no concurrent edit is lost
             old = self.journal.differences.get(prefix)
             new = change_mark(
                 old, moment=moment, kind=kind, note=note, missed=missed, lost=lost, sounds=sounds
@@ -258,7 +258,7 @@ class Memory:
         """
         wanted = self.settings.limit if limit is None else limit
         found = search(text, self.journal, self.index, self.embedder, limit=wanted, held=held)
-        self.refresh()  # what another process marked is found by words now, by vectors next time
+        self.refresh()  # marks of another process are found by keywords now, by vectors next time
         return found
 
     def recall(

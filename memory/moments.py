@@ -1,7 +1,7 @@
 """The names of the moments, and which one a misspelt word means.
 
-A word that is almost a moment is questioned even where a note would be valid: otherwise a mark that
-was meant as an error would silently be stored as a surprise.
+A word that is almost a moment is rejected even where a note would be valid; otherwise a mark that was
+meant as an error would silently be stored as a surprise.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A sentence for the user as data: an English template and the values that go into it.
 
 `str(sentence)` is the English text, which logs, `--json` output and stored files hold.
-`memory.i18n.render.render` shows the same sentence in the language in force; the template is the
-key of its translation (gettext's msgid).
+`memory.i18n.render.render` shows the same sentence in the current language; the template is the key
+of its translation (gettext's msgid).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Sentence:
     values: tuple[tuple[str, Value], ...]
 
     def __init__(self, template: str, /, **values: object) -> None:
-        """Numbers, sentences and errors of Discern stay what they are; other values become text."""
+        """Keep numbers, sentences and errors of Discern as they are; convert other values to text."""
         object.__setattr__(self, "template", template)
         given = tuple((name, _value(value)) for name, value in values.items())
         object.__setattr__(self, "values", given)
@@ -90,7 +90,7 @@ class Stored:
     """
 
     def __init__(self, record: Mapping[str, Any]) -> None:
-        """Tolerates any record; what is no sentence is left out."""
+        """Take any record; entries that are not sentences are left out."""
         listed = record.get(STORED)
         found = [_read(item) for item in (listed if isinstance(listed, list) else ())]
         self._by_text = {str(sentence): sentence for sentence in found if sentence is not None}

@@ -1,6 +1,6 @@
-"""Write a file or folder completely or not at all, readable by its owner alone.
+"""Write a file or folder completely or not at all, readable by its owner only.
 
-The content is written in a folder of its own beside its target (`.discern-` and sixteen hex digits),
+The content is written in a separate folder next to its target (`.discern-` and sixteen hex digits),
 flushed, and renamed. The folder is locked while its writer runs. A killed writer leaves the folder
 unlocked, which is how `sweep` recognises and removes it; every new writer sweeps the folder it writes
 to. Links are never followed.
@@ -99,7 +99,7 @@ def scratch(folder: Path) -> Iterator[Path]:
 
 
 def unfinished(folder: Path, name: str = "") -> list[Path]:
-    """Return the folders in `folder` that writers use or left; with `name`, those meant for it."""
+    """Return the scratch folders in `folder`, in use or left over; with `name`, those for it."""
     found = []
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
@@ -109,7 +109,7 @@ def unfinished(folder: Path, name: str = "") -> list[Path]:
 
 
 def sweep(folder: Path) -> int:
-    """Remove what killed writers left in `folder`, but nothing in use; return how many."""
+    """Remove what killed writers left in `folder`, but nothing in use; return the number."""
     return sum(_swept(path) for path in unfinished(folder))
 
 
@@ -135,7 +135,7 @@ def set_mode(path: Path, mode: int) -> None:
     Raises:
         OSError: it is not there.
     """
-    with suppress(PermissionError):  # FAT, as on a stick: the mode of everything is the mount's
+    with suppress(PermissionError):  # FAT, as on USB sticks: the mount sets all modes
         path.chmod(mode)
 
 

@@ -23,14 +23,14 @@ from memory.files.sqlite_file import refuse_open_file
 from memory.sentence import Sentence
 
 MOST = 32 << 20
-"""Bytes of a file that is read as a whole, unless its reader says otherwise."""
+"""Default limit in bytes for a file that is read as a whole."""
 SMALL = 1 << 20
-"""Bytes of what a person writes or what holds a few names: settings, kinds, pointers."""
+"""Limit in bytes for handwritten or small files: settings, kinds, pointers."""
 LINE = 8 << 20
-"""Bytes of a line."""
+"""Limit in bytes for a line."""
 DEPTH = 64
-"""Levels of lists and objects within each other."""
-_LONGEST = 1_000  # bits; what fits into a float and is written out at once
+"""Limit for the nesting of lists and objects."""
+_LONGEST = 1_000  # bits of an integer: fits into a float and is printed quickly
 Value = TypeVar("Value")
 
 

@@ -1,7 +1,7 @@
-"""Disk space reserved beside the journal, so that text can be erased from it when the disk is full.
+"""Disk space reserved next to the journal, so that text can be erased from it when the disk is full.
 
 SQLite needs space to delete: a transaction is written to the log before it is written to the file. An
-empty file of this size is therefore created beside the journal while there is enough space, and
+empty file of this size is therefore created next to the journal while there is enough space, and
 deleted when something must be forgotten and the disk is full. It is used for nothing else: a mark
 would only use it up.
 """
@@ -20,9 +20,9 @@ from memory.errors import HomeError
 from memory.files.atomic_write import write_whole
 
 ROOM = 1 << 20
-"""Bytes that are kept."""
+"""Bytes that are reserved."""
 PLENTY = 64 << 20
-"""Free bytes from which on they are."""
+"""Bytes that must be free for space to be reserved."""
 _FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
 Done = TypeVar("Done")
 

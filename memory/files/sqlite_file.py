@@ -91,7 +91,7 @@ def create(path: Path) -> None:
 def _close_to_others(file: Path) -> None:
     for end in ("", LOG, SHARED):
         part = file.with_name(file.name + end)
-        with suppress(OSError):  # it is not there, or another's
+        with suppress(OSError):  # it does not exist, or has another owner
             mode = part.stat().st_mode
             if stat.S_ISREG(mode) and mode & 0o077:
                 part.chmod(stat.S_IMODE(mode) & 0o700)
@@ -121,7 +121,7 @@ def copy_from(connection: sqlite3.Connection, target: Path) -> None:
 
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """Lock the file so that nobody else has it open or opens it, with its log folded into it.
+    """Lock the file so that no other connection has or opens it; fold its log into it.
 
     A file that is no longer a database cannot be locked; its log can, if others still have it open.
 
@@ -150,7 +150,7 @@ class FileWatch:
 
     def __init__(self, path: Path) -> None:
         file = real(path)
-        # By its own name, which may be a link that is led elsewhere one day.
+        # By its own name, which may be a link whose target changes later.
         self._paths = (path, file.with_name(file.name + LOG), file.with_name(file.name + SHARED))
         self._opened = self._look()
         _WATCHES.add(self)
@@ -200,7 +200,7 @@ def identity(path: Path) -> Identity | None:
     """Return what identifies a file among all files; None if it does not exist."""
     try:
         about = path.stat()
-    except (OSError, ValueError):  # nothing is called so
+    except (OSError, ValueError):  # no file has this name
         return None
     return about.st_dev, about.st_ino
 

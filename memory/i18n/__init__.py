@@ -1,1 +1,1 @@
-"""English and Russian: which language is in force, and the catalogue of messages."""
+"""English and Russian: the current language and the message catalogue."""

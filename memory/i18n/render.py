@@ -1,8 +1,8 @@
-"""Sentences in the language in force.
+"""Render sentences in the current language.
 
-Errors, notices and reports are kept as `Sentence` values, which read as English in logs, `--json` and
-files; this shows one to the user. What a person, a model or another program wrote is a value of a
-sentence and is never translated.
+Errors, notices and reports are kept as `Sentence` values, which are English in logs, `--json` and
+files. Text written by the user, a model or another program is a value of a sentence and is never
+translated.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from memory.sentence import Sentence, Value, fill, formatted
 
 
 def render(sentence: Sentence) -> str:
-    """Return a sentence in the language in force; in English where it has no translation."""
+    """Return a sentence in the current language, or in English if it has no translation."""
     return fill(lookup(sentence.template), dict(sentence.values), _shown)
 
 

@@ -1,10 +1,10 @@
-"""The language in which Discern speaks to the person: English, or Russian by locale or `[ui] language`.
+"""The language of the interface: English, or Russian by locale or `[ui] language`.
 
-English stands in the code; `tr` and `trn` look it up in a gettext catalogue beside this file
-(`locale/<language>/LC_MESSAGES/discern.mo`, made from the `.po` by `make messages`). What has no
-translation is said in English. Texts kept in a registry are looked up where they are shown, so that
-importing one fixes no language. What the model, the memory or a file says is never looked up; it comes
-in as a value.
+The code contains the English texts. `tr` and `trn` look them up in a gettext catalogue next to this
+file (`locale/<language>/LC_MESSAGES/discern.mo`, compiled from the `.po` by `make messages`). Texts
+without a translation are shown in English. Texts in a registry are looked up where they are shown, so
+that importing the registry does not fix a language. Text from the model, the memory or a file is a
+value and is never looked up.
 
 Source: GNU gettext, for the files and for the variables that name a language.
 """
@@ -25,19 +25,19 @@ _language = "en"
 
 
 def language() -> str:
-    """Return the language in force: one of `LANGUAGES`."""
+    """Return the current language: one of `LANGUAGES`."""
     return _language
 
 
 def use(wanted: str, environ: Mapping[str, str] | None = None) -> None:
-    """Speak this language from now on; "" is that of the locale, English where it names no other."""
+    """Set the language; "" is that of the locale, or English if Discern does not have it."""
     global _spoken, _language
     _language = wanted or _of_locale(os.environ if environ is None else environ)
     _spoken = gettext.translation(DOMAIN, LOCALE, [_language], fallback=True)
 
 
 def tr(text: str, /, **values: object) -> str:
-    """Return an interface text in the language in force, its {names} filled with `values`."""
+    """Return an interface text in the current language, its {names} filled with `values`."""
     said = _spoken.gettext(text) if text else ""
     return said.format(**values) if values else said
 
@@ -48,17 +48,17 @@ def lookup(template: str) -> str:
 
 
 def trn(one: str, many: str, count: int, /, **values: object) -> str:
-    """Return the text for so many, as the language counts; {n} is the count, by thousands."""
+    """Return the plural form for `count`; {n} is the count with thousands separators."""
     return _spoken.ngettext(one, many, count).format(n=decimal(f"{count:,}"), **values)
 
 
 def quoted(text: str) -> str:
-    """Return a text in the quotation marks of the language in force."""
+    """Return a text in the quotation marks of the current language."""
     return f"«{text}»" if _language == "ru" else repr(text)
 
 
 def decimal(number: str) -> str:
-    """Return a number with the decimal mark and the thousands of the language in force."""
+    """Return a number with the decimal and thousands separators of the current language."""
     return number.replace(",", "\xa0").replace(".", ",") if _language == "ru" else number
 
 
@@ -71,5 +71,5 @@ def _of_locale(environ: Mapping[str, str]) -> str:
             if part in ("C", "POSIX") or part.startswith("C."):
                 return "en"
         if environ.get(name) and name != "LANGUAGE":
-            return "en"  # a language that we do not speak
+            return "en"  # an unsupported language
     return "en"

@@ -57,7 +57,7 @@ BUSY_SECONDS = 10.0
 LOG_BYTES = 4 << 20
 """The write-ahead log is folded into the file when it is this long."""
 _LEAST = 512  # bytes of SQLite's smallest page
-_FOLDING_SECONDS = 1.0  # for those who still read from the log
+_FOLDING_SECONDS = 1.0  # for processes that are still reading the log
 Made = TypeVar("Made")
 _TRIES = 5
 _OLDEST = (3, 37)  # strict tables
@@ -356,7 +356,7 @@ def newest_copy(path: Path) -> Path | None:
 
 
 def explain(path: Path, error: sqlite3.Error | OSError) -> Sentence:
-    """Return the sentence for a person: what happened to the journal at `path`, and what to do."""
+    """Return the sentence for the user: what happened to the journal at `path`, and what to do."""
     whole = Sentence("existing data is intact")
     if isinstance(error, OSError):
         said, code, exact = error.strerror or str(error), 0, 0
@@ -404,7 +404,7 @@ def explain(path: Path, error: sqlite3.Error | OSError) -> Sentence:
 
 
 def damaged(path: Path, said: Sentence | str) -> Sentence:
-    """Return the sentence for a journal that is not whole, with the way to the newest copy."""
+    """Return the sentence for a damaged journal, with the newest copy to restore."""
     newest = newest_copy(path)
     mend = (
         Sentence("`discern memory restore {newest}` goes back to the newest copy", newest=newest)

@@ -1,4 +1,4 @@
-"""Messages that were being written when a chat was ended from outside; the next chat restores them."""
+"""Unsent messages from chats that were terminated from outside; the next chat restores them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class Drafts:
         self._facts = facts
 
     def add(self, text: str) -> None:
-        """Keep a message that was not sent."""
+        """Store a message that was not sent."""
         with self._database.transaction():
             kept = self._kept()
             if text not in kept:
                 self._facts.set(_FACT, json.dumps([*kept, text]))
 
     def pop(self) -> str | None:
-        """Remove and return the message that was kept last; None where there is none."""
+        """Remove and return the message that was stored last; None if there is none."""
         if not self._kept():
             return None
         with self._database.transaction():

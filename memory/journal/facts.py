@@ -1,4 +1,4 @@
-"""Small named values that the journal keeps beside its tables."""
+"""Small named values that are stored in the journal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Facts:
         return str(rows[0]["value"]) if rows else None
 
     def set(self, name: str, value: str) -> None:
-        """Keep a value under a name."""
+        """Store a value under a name."""
         with self._database.transaction() as connection:
             connection.execute(
                 "insert into facts values (?, ?) "

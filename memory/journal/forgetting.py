@@ -29,7 +29,7 @@ class Forgetting:
     def remove_mark(self, difference: Difference) -> None:
         """Remove a mark and its versions; the turn stays.
 
-        Differences that it superseded are superseded by its successor, or are in force again.
+        Differences that it superseded are superseded by its successor, or become active again.
         """
         gone = (difference.id,)
         with self._database.transaction() as connection:

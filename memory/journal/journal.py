@@ -2,8 +2,7 @@
 
 Several processes open it at once (chat, night, command line), one short transaction per change. When a
 method that writes has returned, what it wrote is on disk (`memory/journal/database.py`). Its tables
-are brought up to date when it is opened, after a copy was put beside it
-(`memory/journal/migrations.py`).
+are migrated when it is opened, after a copy of the file is made (`memory/journal/migrations.py`).
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ class Journal:
     """
 
     def __init__(self, path: Path) -> None:
-        """Open or make the file at `path`, whose folder must exist.
+        """Open or create the file at `path`, whose folder must exist.
 
         Raises:
             HomeError: it cannot be opened or written, is damaged, or is from a newer Discern.
@@ -79,6 +78,6 @@ class Journal:
         return self.database.transaction()
 
     def check(self) -> str | None:
-        """Return what SQLite finds wrong with the file; None when it is whole."""
+        """Return what SQLite finds wrong with the file; None if it is intact."""
         found = str(self.database.rows("pragma quick_check(1)")[0][0])
         return None if found == "ok" else found

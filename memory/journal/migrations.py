@@ -18,7 +18,7 @@ from memory.files.atomic_write import whole
 from memory.files.sqlite_file import copy_file
 
 COPIES_KEPT = 2
-"""Copies of the journal from before a migration that stay beside it."""
+"""Copies from before a migration that are kept next to the journal."""
 _OURS = {"turns", "differences", "nights", "facts"}  # from version 1 on
 
 
@@ -50,7 +50,7 @@ def _first(connection: sqlite3.Connection) -> None:
 
 
 def _second(connection: sqlite3.Connection) -> None:
-    """Versions, pins, use, surprise and quarantine."""
+    """Add versions, pins, use, surprise and quarantine."""
     for column in (
         "before text not null default '[]'",
         "surprisal real",
@@ -84,7 +84,7 @@ def _second(connection: sqlite3.Connection) -> None:
 
 
 def _third(connection: sqlite3.Connection) -> None:
-    """Branches: each turn's parent ("" at the start of a thread) and each thread's head.
+    """Add branches: each turn's parent ("" at the start of a thread) and each thread's head.
 
     When a turn is deleted, its children become children of its parent.
     """
@@ -108,7 +108,7 @@ def _third(connection: sqlite3.Connection) -> None:
 
 
 def _fourth(connection: sqlite3.Connection) -> None:
-    """Record the terminal session of each turn, so that a mark made elsewhere does not hit it."""
+    """Record the terminal session of each turn, so that other sessions do not mark it by mistake."""
     connection.execute("alter table turns add column place text not null default ''")
 
 

@@ -87,7 +87,7 @@ class Nights:
             )
 
     def latest(self, limit: int = 30) -> list[dict[str, Any]]:
-        """Return the latest nights as rows, newest first; `outcome` reads what came of one."""
+        """Return the latest nights as rows, newest first; `outcome` decodes their outcome."""
         rows = self._database.rows("select * from nights order by day desc limit ?", (limit,))
         return [{**dict(row), STORED: parse_json(row[STORED] or "[]")} for row in rows]
 

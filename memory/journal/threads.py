@@ -26,7 +26,7 @@ from memory.journal.turns import Turns
 from memory.sentence import Sentence
 
 LAST_THREAD = "last thread"
-"""The fact that names the thread last spoken in."""
+"""The name of the fact that stores the last used thread."""
 LONGEST_NAME = 80
 _AT_ONCE = 4
 _SEEN = 300  # characters of a message that a list shows at most
@@ -36,8 +36,8 @@ _SEEN = 300  # characters of a message that a list shows at most
 class Session:
     """A thread in a list.
 
-    `at` is the time of its last turn, `asked` how its first message begins, `replied` how its last
-    reply does.
+    `at` is the time of its last turn, `asked` the start of its first message, `replied` that of its
+    last reply.
     """
 
     name: str

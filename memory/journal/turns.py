@@ -11,7 +11,7 @@ from memory.difference import Message, Turn
 from memory.journal.database import Database
 
 BEFORE_CHARACTERS = 8_000
-"""The most that is stored with a mark of the conversation before it; the latest messages."""
+"""Characters of the preceding conversation, its latest messages, that are stored with a mark."""
 _BEFORE_TURNS = 20
 
 PATH = """with recursive path(id, parent, step) as (

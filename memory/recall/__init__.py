@@ -1,1 +1,1 @@
-"""Finding the past differences that bear on a message."""
+"""Find the past differences that are relevant to a message."""

@@ -49,11 +49,11 @@ class NgramEmbedder:
     size = SIZE
 
     def query(self, text: str) -> Vectors:
-        """Return the vector of `text`: what is asked and what was asked are alike here."""
+        """Return the vector of `text`: queries and stored texts are embedded the same way."""
         return np.asarray(self.embed([text])[0], dtype=np.float32)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is nothing to free."""
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Return one unit vector a text (zeros for a text without words)."""
@@ -62,7 +62,7 @@ class NgramEmbedder:
 
 @lru_cache(maxsize=4096)
 def _vector(text: str) -> Vectors:
-    """Return the vector of one text; candidates come again and again."""
+    """Return the vector of one text, cached because the same candidates recur."""
     row = np.zeros(SIZE, dtype=np.float32)
     codes = [
         zlib.crc32(gram.encode("utf-8", "replace"))

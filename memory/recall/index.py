@@ -42,7 +42,7 @@ BATCH = 500
 LATER = 0.2
 """Delay before indexing single marks, in seconds, so that the reply after a mark is not slowed down."""
 AGAIN = 30.0
-"""Seconds after which a failed store is tried again, if there is something to do."""
+"""Seconds after which a failed store is tried again, if there is work to do."""
 TOKEN = "DISCERN_CHROMA_TOKEN"
 """The environment variable with the server's token."""
 
@@ -96,17 +96,17 @@ class Index:
 
     @property
     def pending(self) -> bool:
-        """Whether it is still being made; nothing is wrong then."""
+        """Whether it is still being built, which is not an error."""
         return not self._failed and not self._level
 
     def nudge(self) -> None:
-        """Have it look at the journal; returns at once."""
+        """Have it check the journal for changes in the background; return at once."""
         with self._changed:
             self._asked = True
             self._changed.notify_all()
 
     def settle(self, progress: Progress | None = None, timeout: float | None = None) -> bool:
-        """Wait until it is level with the journal; False when it failed or `timeout` seconds passed."""
+        """Wait until it is up to date; return False if it failed or after `timeout` seconds."""
         until = None if timeout is None else time.monotonic() + timeout
         shown = (0, 0)
         with self._changed:
@@ -124,14 +124,14 @@ class Index:
 
     @property
     def reads_sense(self) -> bool:
-        """Whether its cosines come from a model of language rather than from letters."""
+        """Whether its vectors come from a language model rather than from character n-grams."""
         return self._embedder is not None and self._embedder.name != NgramEmbedder.name
 
     def nearest(self, text: str, limit: int) -> list[tuple[str, float]]:
         """Return (id, cosine similarity) of the nearest differences, the nearest first.
 
-        Nothing until it is level, nor while it writes: a question would wait for that, and what was
-        marked just now is found by its words.
+        Empty until it is up to date, and while it writes: a query would have to wait, and keyword
+        search finds new marks meanwhile.
         """
         store, embedder = self._store, self._embedder
         if store is None or embedder is None or not self._level or self._writing:
@@ -143,13 +143,13 @@ class Index:
             return []
 
     def ids(self) -> set[str]:
-        """Return the ids it holds; nothing while there is no store."""
+        """Return the ids it holds; none while there is no store."""
         return self._store.ids() if self._store else set()
 
     def rebuild(self, progress: Progress | None = None) -> int:
-        """Make it again from nothing and wait for it; returns how many differences it then holds.
+        """Rebuild it from scratch and wait; return how many differences it then holds.
 
-        Cut off in the middle, it is mended at the next opening.
+        An interrupted rebuild is completed at the next opening.
 
         Raises:
             HomeError: the store cannot be used.
@@ -165,7 +165,7 @@ class Index:
         return len(self.ids())
 
     def close(self) -> None:
-        """Stop the thread and give up the folder; calling it again does nothing."""
+        """Stop the thread and release the folder; calling it again does nothing."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -252,7 +252,7 @@ class Index:
             self._steps = (0, 0)
 
     def _compare(self, store: Store, wanted: Cursor) -> None:
-        """Take out every id that is gone and put in those that are missing."""
+        """Remove ids whose difference is gone and add those that are missing."""
         rows = {row["id"]: row for row in between(self._journal, 0, wanted.top)}
         held = store.ids()
         gone = sorted(held - rows.keys())
@@ -261,7 +261,10 @@ class Index:
         self._add(store, [row for key, row in rows.items() if key not in held], None)
 
     def _add(self, store: Store, rows: Sequence[Row], before: int | None) -> None:
-        """Add rows; where nothing but them is missing after the `before` first, mark each step."""
+        """Add rows, in batches.
+
+        With `before` (how many differences before them are indexed) the cursor follows each batch.
+        """
         assert self._embedder is not None
         for start in range(0, len(rows), BATCH):
             if self._closing:

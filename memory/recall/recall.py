@@ -37,21 +37,23 @@ from memory.text.stemming import alike, plain, stems, weight
 CANDIDATES = 24  # of each side
 SCORED = 32  # of both together
 FUSION_K = 60
-LOOKED_AT = 3000  # rows that the words of a message may stand in before commoner words are skipped
-RARITY = 50  # differences that a young journal is taken to hold besides its own
+LOOKED_AT = 3000  # rows that the words of a message may match before commoner words are skipped
+RARITY = 50  # differences added to the count of a small journal when words are weighted
 OVERLAP_SHARE = 0.8
-ASKED_SHARE = 0.6  # how much of the message must be met, against how much of the difference
-OTHER_NUMBERS = 0.4  # what stays of the relevance where the two have other numbers
-# What a difference gains in the order, never in its relevance: less than what tells two apart.
-RECENCY = 0.01  # the newest
-RECENCY_DAYS = 90  # half-life of that gain
-USE = 0.005  # one that was recalled often
-OFTEN_USED = 20  # turns after which it is
-PIN = 0.03  # a pinned one
-SAME = 0.92  # cosine of two questions from which on they are one, asked twice
-# A model's cosine (Qwen3-Embedding's card: about 0.3 for strangers, 0.8 for answers) as relevance.
+ASKED_SHARE = 0.6  # weight of the matched share of the message, relative to that of the difference
+OTHER_NUMBERS = 0.4  # factor for the relevance of a difference with other numbers
+# Bonuses that change the order of differences, never their relevance; too small to separate two
+# differences that are clearly not equally relevant.
+RECENCY = 0.01  # of the newest
+RECENCY_DAYS = 90  # half-life of that bonus
+USE = 0.005  # of one that is recalled often
+OFTEN_USED = 20  # number of turns for the full bonus
+PIN = 0.03  # of a pinned one
+SAME = 0.92  # cosine from which two questions count as the same one
+# The cosines of a model (Qwen3-Embedding's card: about 0.3 for unrelated texts, 0.8 for answers) that
+# correspond to a relevance of 0 and 1.
 SENSE_LOW, SENSE_HIGH = 0.55, 0.95
-MANY = 100  # differences with a stem from which on its count is remembered
+MANY = 100  # the counts of stems in at least this many differences are cached
 _OFTEN: WeakKeyDictionary[Journal, tuple[int, dict[str, int]]] = WeakKeyDictionary()
 
 

@@ -1,11 +1,11 @@
-"""Decide whether a message is about one of some questions, so that what was learnt for them applies.
+"""Decide whether a message is about one of the given questions, so that what was learned applies.
 
-It is if it shares enough of its words with one of them, weighted by how much they tell, and if it has
-every name in that question: "Who is the mayor of London?" shares most words with "Who is the mayor of
-Port Ellery?" and is about something else. Pure, and the same everywhere: no index, no vectors of a
-model.
+It is if it shares enough of its words with one of them, weighted by how distinctive they are, and if
+it has every name in that question: "Who is the mayor of London?" shares most words with "Who is the
+mayor of Port Ellery?" but is about something else. Pure, with the same result everywhere: no index and
+no model is used.
 
-Source of the idea: a scope classifier beside an edited model, Mitchell et al., "Memory-Based Model
+Source of the idea: a scope classifier next to an edited model, Mitchell et al., "Memory-Based Model
 Editing at Scale" (2022).
 """
 
@@ -20,11 +20,11 @@ from memory.text.numbers import numbers
 from memory.text.stemming import alike, plain, stems, weight
 
 FLOOR = 0.3
-"""Least share of words. *Measured* on 50 marks of our own with three rephrasings and three look-alikes
+"""Minimum share of words. *Measured* on 50 marks of our own with three rephrasings and look-alikes
 each: .92 of the rephrasings, .47 of the look-alikes and .05 of unrelated messages are in scope (.65 of
 the look-alikes if names are not compared)."""
 NAMED = 0.5
-"""Least weight of a stem that counts as a name."""
+"""Minimum weight of a stem that counts as a name."""
 _CAPITAL = re.compile(r"[A-ZА-ЯЁ][\w’'-]*")
 _STARTS = re.compile(r"(?:^|[.?!:]\s)\W*$")
 
@@ -37,10 +37,10 @@ class _Question:
 
 
 class Scope:
-    """The questions that something was learnt for."""
+    """The questions that lessons were learned for."""
 
     def __init__(self, questions: Iterable[str], floor: float = FLOOR) -> None:
-        """Take the questions, and the least share of words (0 to 1) that a message has of one."""
+        """Take the questions, and the minimum share of words (0 to 1) in common with one of them."""
         self._floor = floor
         self._questions = [
             _Question(plain(text), frozenset(stems(text)), _names(text))

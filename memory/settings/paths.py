@@ -141,7 +141,7 @@ def private_folder(path: Path) -> None:
         if not path.is_dir():
             raise
     else:
-        path.chmod(_PRIVATE)  # a umask may have left less
+        path.chmod(_PRIVATE)  # a umask may have removed permissions
 
 
 def set_private_umask() -> None:
@@ -159,7 +159,7 @@ def user_umask() -> int:
 
 
 _PRIVATE = 0o700
-_theirs = -1  # for `subprocess`: as it is
+_theirs = -1  # `subprocess` leaves it unchanged
 
 
 def expanded(path: str | Path) -> Path:

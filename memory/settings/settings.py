@@ -127,7 +127,7 @@ class TrainingSettings(_Section):
 
 
 class GateSettings(_Section):
-    """What an adapter must reach to be published."""
+    """The limits that an adapter must meet to be published."""
 
     lessons: Share
     rephrasings: Share
@@ -206,7 +206,7 @@ class Settings(_Section):
     trainer: TrainerSettings
     ui: UiSettings
     keys: dict[str, KeyNames]
-    """Keys by the id of what they do; which keys there are is known to `tui/keys/registry.py`."""
+    """Keys by the id of their action; `tui/keys/registry.py` defines the actions."""
 
 
 def shipped_settings_file() -> Path:

@@ -1,9 +1,9 @@
 """Write settings into the user's own `config.toml` and leave the rest of it as it is.
 
-The values are validated first. The new text replaces the file in one rename, so that it has all of
-them or none, whenever a process is killed. Comments, order, line endings, the file's mode and a link to
-it are kept; two processes that write wait for each other. The result is parsed again and refused
-unless it says what the file said before, plus the new values.
+The values are validated first. The new text replaces the file in one rename, so a kill leaves either
+all of the new values or none. Comments, order, line endings, the file's mode and a link to it are
+kept; concurrent writers wait for each other. The result is parsed again and rejected unless it equals
+the previous settings plus the new values.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _names(values: Values) -> str:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Make other processes of ours wait.
+    """Make other Discern processes wait.
 
     The folder itself is locked, so that no lock file appears among a user's own files.
     """

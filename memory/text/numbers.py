@@ -138,7 +138,7 @@ def ungrouped(text: str) -> str:
 
 
 def with_digits(words: Sequence[str]) -> list[str]:
-    """Return words with number words as digits ("twenty three" as "23"), and signs said beside them.
+    """Return words with number words as digits ("twenty three" as "23") and sign words as signs.
 
     >>> with_digits("what is two plus three".split())
     ['what', 'is', '2', '+', '3']
@@ -195,7 +195,7 @@ def _with_signs(words: Sequence[str]) -> list[str]:
 
 def _read(words: Sequence[str], at: int) -> tuple[int, int]:
     """Return the number that starts at a position, and its end; the same position if there is none."""
-    # `least` is the place value of what was read last: only smaller ones go on with it.
+    # `least` is the place value of what was read last: only smaller ones can follow.
     total, part, least = 0, 0, 1000
     start = at
     while at < len(words):

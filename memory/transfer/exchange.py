@@ -4,8 +4,8 @@ An export is written to a temporary file, synced and renamed, readable by its ow
 is read line by line and validated to the last line before anything is stored; it then waits in
 quarantine, neither recalled nor trained on, until the user confirms it. Ids are created here; those
 of the file are kept as provenance in `turn`. A state is never trusted: imported differences wait like
-new marks. Refused are files that are not regular, too large (before they are read), have too long a
-line, or an error in any line, with its number; nothing of such a file is stored.
+new marks. A file is rejected if it is not regular, is too large (before it is read), has too long a
+line, or has an error in any line, whose number is given; nothing of such a file is stored.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ PREVIEW = 5
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What was read from one file and waits: `count` differences, `duplicates` more were left out.
+    """A file in quarantine: `count` new differences; `duplicates` more were left out.
 
-    `items` are the first of them as they would be imported. `announced` is the number that the file
-    announced, None without one. If nothing is new, nothing waits and `id` is empty.
+    `items` are the first of them as they would be imported. `announced` is the number stated in the
+    file's header, None without one. If nothing is new, nothing is stored and `id` is empty.
     """
 
     id: str

@@ -137,9 +137,9 @@ def to_line(difference: Difference) -> str:
 def escape_unseen(text: str) -> str:
     r"""Return JSON with its control, bidi, invisible and private characters as \u escapes.
 
-    It says the same to whoever reads it as JSON, and does nothing to a terminal.
+    The result has the same meaning and cannot affect a terminal.
     """
-    if text.isascii():  # what is left of it json.dumps has escaped, but for DEL
+    if text.isascii():  # json.dumps has escaped the other control characters, except DEL
         return text.replace("\x7f", "\\u007f")
     return "".join(
         json.dumps(char)[1:-1] if unicodedata.category(char) in _UNSEEN else char for char in text

@@ -1,4 +1,4 @@
-"""Read the lines of a file that someone else made, one by one within limits.
+"""Read the lines of an untrusted file, one by one and within limits.
 
 A file that is not regular or is too large (`memory/files/bounded_read.py`) is refused before it is
 read; a line that is too long is refused with its number.

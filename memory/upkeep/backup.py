@@ -173,7 +173,7 @@ def _second_name(path: Path, other: Path) -> None:
     try:
         os.link(path, other)
     except OSError:  # a file system without hard links
-        # Another process copies: had this one opened the journal, closing it would let go of the lock.
+        # Another process copies it: if this one opened the journal, closing it would release the lock.
         subprocess.run([sys.executable, "-c", _COPYING, str(path), str(other)], check=True)
         sync(other)
 

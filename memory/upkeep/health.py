@@ -29,7 +29,7 @@ LEAST_FREE = 200 << 20
 LONG_LOG = 64 << 20
 _MOST = 20  # lines of SQLite's own findings
 _BATCH = 1000
-_SETTLING = 60.0  # seconds that the index may take to mend itself before it is looked at
+_SETTLING = 60.0  # seconds that the index may take to repair itself before it is checked
 _RESTORE = "`discern memory restore FILE` brings a copy back and keeps this one aside"
 _REBUILD = "`discern memory rebuild` makes it anew"
 
