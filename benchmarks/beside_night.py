@@ -95,7 +95,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Replies beside a night.")
     parser.add_argument("--model", type=Path, default=STARTER)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--processors", type=int, default=0, help="use only so many")
+    parser.add_argument("--processors", type=int, default=0, help="use only this many processors")
     asked = parser.parse_args()
     if asked.processors:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: asked.processors])

@@ -349,12 +349,12 @@ def small(threads: int = 0) -> ModelSettings:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description="How fast replies are decoded.")
+    parser = argparse.ArgumentParser(description="Measure how fast replies are decoded.")
     parser.add_argument("--model", type=Path, default=STARTER)
     parser.add_argument("--shape", action="store_true", help="a random model of 0.6B")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=64)
-    parser.add_argument("--threads", type=int, default=0, help="0: as the settings' default")
+    parser.add_argument("--threads", type=int, default=0, help="0 is the default of the settings")
     parser.add_argument("--only", nargs="*", choices=PARTS, default=PARTS)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -83,13 +83,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--trl-python", type=Path, default=ROOT / ".venv-bench" / "bin" / "python")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--dev", action="store_true")
-    parser.add_argument("--label", default="", help="put after the name of the row")
+    parser.add_argument("--label", default="", help="suffix for the row's name")
     parser.add_argument("--set", nargs="+", default=[], metavar="SECTION.KEY=VALUE")
     parser.add_argument(
-        "--cache", type=Path, help="folder of base answers that nights find and leave"
+        "--cache", type=Path, help="folder where nights read and store base answers"
     )
-    parser.add_argument("--again", action="store_true", help="measure anew what is asked for")
-    parser.add_argument("--table", action="store_true", help="measure nothing")
+    parser.add_argument("--again", action="store_true", help="repeat measurements that exist")
+    parser.add_argument("--table", action="store_true", help="only print the table")
     wanted = parser.parse_args(arguments)
     wanted.out.mkdir(parents=True, exist_ok=True)
     results = Results(wanted.out)

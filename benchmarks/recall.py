@@ -221,7 +221,9 @@ def main() -> None:
     )
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--wrong", action="store_true", help="print our misses on the tuning half")
-    parser.add_argument("--scale", type=int, default=0, help="made-up differences to time")
+    parser.add_argument(
+        "--scale", type=int, default=0, help="number of synthetic differences to time"
+    )
     given = parser.parse_args()
     result: dict[str, Any] = {"quality": quality(given.wrong)}
     if given.scale:

@@ -106,7 +106,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--n", type=int, nargs="+", default=list(COUNTS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--apart", action="store_true", help="each mark in a thread of its own")
+    parser.add_argument("--apart", action="store_true", help="each mark in its own thread")
     wanted = parser.parse_args()
     os.environ["DISCERN_NICE"] = "0"
     columns = "base", "recall", "alone", "served", "near", "unrelated", "kl", "spread", "endless"

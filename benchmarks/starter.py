@@ -40,7 +40,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--cases", type=int, default=300, help="a column and language")
+    parser.add_argument("--cases", type=int, default=300, help="cases per column and language")
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--model", type=Path, default=shipped)
     parser.add_argument("--threads", type=int, default=2)

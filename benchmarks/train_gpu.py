@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--marks", type=int, default=100)
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument(
-        "--gguf", type=Path, help="also the whole way, through a file in this folder"
+        "--gguf", type=Path, help="also measure the full path, through a GGUF in this folder"
     )
     parser.add_argument("--no-trl", action="store_true")
     parser.add_argument("--json", action="store_true")
