@@ -12,9 +12,9 @@ by its id, and a file `current.json`, the pointer, that names the current one:
 
 Nothing found here is trusted. An id that is not plain hexadecimal, a manifest that does not parse or
 is not the published one, a link, a file whose sha256 differs, and a base other than the served one are
-refused. The pointer has the sha256 of every manifest, and a manifest those of its files. A pointer of
-an older version lacks them: its manifests are accepted as they are until the next night starts or the
-pointer is written for another reason, and from then on as they were at that moment.
+rejected. The pointer has the sha256 of every manifest, and a manifest those of its files. A pointer of
+an older version lacks them: its manifests are accepted unverified until the next night starts or the
+pointer is written for another reason, which records their sha256.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MANIFEST = "manifest.json"
 POINTER = "current.json"
 PINNED = "pinned"
 MOST_BASES = 32
-"""How many model files' sha256 are remembered."""
+"""Maximum number of model files whose sha256 is cached."""
 _SHA256 = "model-sha256.json"
 _ID = re.compile(r"[0-9a-f]{12,64}\Z")
 _Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -113,7 +113,7 @@ def environment() -> dict[str, str]:
 
 
 def run_as_child(work: Callable[[], object]) -> int:
-    """Do `work` in a child of `ask_child` and return its exit status; errors are told as "refused"."""
+    """Do `work` in a child of `ask_child`; return its exit status. Errors are reported as "refused"."""
     die_with_parent()
     try:
         work()

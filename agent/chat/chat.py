@@ -129,7 +129,7 @@ class Chat:
     def close(self) -> None:
         """Free the model and close the files; calling it again does nothing."""
         self.stop()
-        # A reply that nobody reads on holds the lock for good; closing must not wait for it.
+        # An abandoned reply holds the lock forever; closing must not wait for it.
         held = self._busy.acquire(timeout=10)
         self._resources.close()
         if held:
@@ -158,7 +158,7 @@ class Chat:
 
     @property
     def recalling(self) -> bool:
-        """Whether past differences are put into the context."""
+        """Whether past differences are added to the context."""
         return self.dependencies.recalling
 
     @recalling.setter
@@ -202,11 +202,11 @@ class Chat:
                 start=error.start,
             ) from error
         with self._busy:
-            self.journal.database.require_in_place()  # before a reply is generated that cannot be kept
+            self.journal.database.require_in_place()  # before generating what could not be stored
             self._stopping.clear()
             if self.engine.offloaded:
                 self.engine.wait(self._stopping.is_set)
-                self.update_adapter()  # the one that was trained meanwhile
+                self.update_adapter()  # one trained in the meantime
             self.thread.sync()
             self.dependencies.use_adapter(self.adapter)
             self.dependencies.parent = parent = self._parent(instead_of)
@@ -320,7 +320,7 @@ class Marks:
         return find_residual_copies(self._home, self._memory.journal, difference)
 
     def hint(self, turn: Turn) -> Suggestion | None:
-        """Return the moment worth marking that the latest turn points to, if any."""
+        """Return the suggestion to mark a reply that the latest turn leads to, if any."""
         turns = self._memory.journal.turns.latest(limit=LOOKED_AT)
         marks = self._memory.journal.differences.on_turns([item.id for item in turns])
         return hint_for(turn, suggest(turns, marks), turns)

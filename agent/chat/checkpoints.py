@@ -105,7 +105,7 @@ class Checkpoints(SqliteSaver):
         task_id: str,
         task_path: str = "",
     ) -> None:
-        """Store nothing of an unfinished run; its turn is in the journal, or there is none."""
+        """Store nothing of an unfinished run: its turn is already in the journal, or there is none."""
 
     def close(self) -> None:
         """Close the file."""

@@ -125,7 +125,7 @@ def _recall(state: ChatState, dependencies: Dependencies) -> dict[str, Any]:
     dependencies.before_recall()
     asked = str(state["messages"][-1].text)
     if dependencies.route:
-        # What the adapter holds is not recalled either way: the message is not about that.
+        # Even if the base answers, the adapter's lessons are not recalled: they are about other things.
         used = dependencies.route(asked)
         dependencies.adapter = used.id if used else None
     dependencies.block, dependencies.items = dependencies.recall(asked)

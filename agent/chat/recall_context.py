@@ -1,8 +1,8 @@
 """Which past differences go into the context of a message: for chats, agents, nights, comparisons.
 
-A difference that the current adapter holds is not put into the context again: the weights answer it,
-and a block that says the same costs tokens and can spoil the answer. Pinned differences, and those that
-were edited since the adapter was made, are recalled all the same.
+A difference that the current adapter has learned is not added to the context: the weights answer it,
+and a block that repeats it costs tokens and can spoil the answer. Pinned differences, and those that
+were edited since the adapter was trained, are still recalled.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Explain what was recalled for a turn: scores, matched words, and the differences as they are now.
 
-The journal stores what recall found. For older turns without that, the search is repeated and the trace
-says so. Differences that were forgotten since are only counted.
+The journal stores what recall found. For older turns without such a record, the search is repeated and
+the trace says so. Differences that were forgotten since are only counted.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ def cleared_by_training() -> str:
 
 
 def find_residual_copies(home: Home, journal: Journal, difference: Difference) -> ResidualCopies:
-    """Return where a difference, also one that was just forgotten, may remain."""
+    """Return where a difference, even one that was just forgotten, may remain."""
     adapters = tuple(
         item.id
         for item in list_adapters(home.adapters)

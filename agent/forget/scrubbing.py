@@ -1,10 +1,10 @@
 """Remove forgotten text from the files of training runs: reports, events, attempts.
 
-A run's folder has its report, its events and, for an attempt, the tokens that it was trained on. For a
-forgotten difference the report keeps that there was a lesson and its result, but no text. The tokens of
-attempts and the cached anchors, which may contain the user's own messages, are deleted; they are made
-again when needed. A running training does this itself when it ends
-(`trainer/lessons/journal_snapshot.py`). Links are not followed; `linked` lists them.
+A run's folder has its report, its events and, for an attempt, the tokens that it was trained on. The
+report keeps the result of a forgotten difference's lesson, but no text. The tokens of attempts and the
+cached anchors, which may contain the user's own messages, are deleted and are created again when
+needed. A running training does this itself when it ends (`trainer/lessons/journal_snapshot.py`). Links
+are not followed; `linked` lists them.
 
 The text of a deleted thread is removed likewise. Outside a difference's own lesson, texts shorter than
 `SHORTEST` characters stay, because they may be answers to other questions.
@@ -125,7 +125,7 @@ def _training(home: Home) -> bool:
     """Whether a training is running."""
     try:
         with open_file(home.state / "training.lock") as file:
-            # Shared, which filelock cannot do: a look must not keep a training from starting.
+            # A shared lock, which filelock lacks: a check must not prevent a training from starting.
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 MOST_TENSORS = 4096
-"""Twice seven matrices of 292 layers; no Qwen has half as many."""
+"""Two tensors for each of seven matrices in 292 layers; no Qwen has half as many."""
 MOST_KEYS = 64
 LARGEST_RANK = 1024
 _HEADER = struct.Struct("<4sIQQ")

@@ -1,7 +1,7 @@
 """A served model: tokenise, generate, cancel, score, change adapters.
 
-One engine owns one model and one context. Its methods may be called from any thread; a lock lets one
-in at a time. `Generation.cancel` may be called from another thread at any moment. Nothing is written to
+One engine owns one model and one context. Its methods may be called from any thread; a lock runs one
+at a time. `Generation.cancel` may be called from another thread at any time. Nothing is written to
 disk. Opening a file that cannot be served raises ModelError.
 
 The prefix shared with the previous call is not evaluated again: llama.cpp's KV cache is cut back to
@@ -51,7 +51,7 @@ class Engine:
         self._offloaded = False
         self._running: Generation | None = None
         self._abort = AbortFlag()
-        # Held for moments only; a signal handler may cancel on the thread that holds it.
+        # Held only briefly; a signal handler may cancel on the thread that holds it.
         self._abort_lock = threading.RLock()
         self._adapter: Any = None
         self._adapter_path: Path | None = None

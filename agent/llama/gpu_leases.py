@@ -1,9 +1,9 @@
-"""Which open chats of this home hold a model that they would offload for a night, and its size.
+"""Record which open chats of this home have a model loaded that a night may ask them to offload.
 
 Each chat has a file in the state folder, locked for as long as its model is loaded. The kernel releases
-the lock when its process ends, so a chat that crashed holds nothing. `flock` itself is used rather than
-filelock, which has exclusive locks only: several processes look at the leases at the same time, and an
-exclusive look would make each take the other for a chat.
+the lock when its process ends, so a crashed chat has no lease. `flock` is used directly, because
+filelock has exclusive locks only: several processes check the leases at the same time, and with
+exclusive locks each would mistake the other for a chat.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ FOLDER = "serving"
 
 
 class GpuLease:
-    """The graphics memory that this chat's model takes.
+    """A record of the GPU memory that this chat's model takes.
 
     `release` it when the model is offloaded, `acquire` it when the model is restored.
     """
 
     def __init__(self, home: Home, size: int) -> None:
-        """Acquire the lease; `size` is what the model takes of a graphics card, in bytes."""
+        """Acquire the lease; `size` is the GPU memory of the model in bytes."""
         self._path = home.state / FOLDER / f"{os.getpid()}-{id(self):x}"
         self._size = size
         self._file: IO[str] | None = None
         self.acquire()
 
     def acquire(self) -> None:
-        """Hold the lease; calling it again does nothing. A disk error leaves the chat without one."""
+        """Acquire the lease; calling it again does nothing. After a disk error there is none."""
         if self._file is not None:
             return
         with suppress(OSError):
@@ -45,7 +45,7 @@ class GpuLease:
             self._file = file
 
     def release(self) -> None:
-        """Give the lease up; calling it again does nothing."""
+        """Release the lease; calling it again does nothing."""
         if self._file is not None:
             self._path.unlink(missing_ok=True)
             self._file.close()
@@ -53,7 +53,7 @@ class GpuLease:
 
 
 def leased_sizes(home: Home) -> list[int]:
-    """Return the sizes in bytes of the models that open chats hold now."""
+    """Return the sizes in bytes of the models that open chats have loaded."""
     folder = home.state / FOLDER
     found: list[int] = []
     for path in folder.iterdir() if folder.is_dir() and home.holds(folder) else ():

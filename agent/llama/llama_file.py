@@ -218,7 +218,7 @@ class Vocabulary:
     def end_of_turn(self) -> int:
         """The token with which the chat template closes a turn.
 
-        A file may declare another one too (SmolLM2: <|endoftext|>), which the model never says there.
+        A file may declare another one too (SmolLM2: <|endoftext|>), which the model never uses there.
         """
         declared = (
             int(self._llama.llama_vocab_eot(self.handle)),

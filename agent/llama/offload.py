@@ -126,7 +126,7 @@ class OffloadableLlama:
         return llama
 
     def _use(self, vocabulary: Vocabulary) -> None:
-        """Read text from another handle of the same file, after whoever reads from this one now."""
+        """Switch to another handle of the same file, once current readers are done."""
         with self._vocabulary_lock:
             self._vocabulary = vocabulary
 

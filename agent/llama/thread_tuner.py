@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 SLOWER = 1.5
-"""Fewer threads are tried when steps take this many times as long as they did at best."""
+"""Fewer threads are tried when steps take this many times as long as the fastest ones."""
 FASTER = 0.95
 """Another number of threads is kept if its steps take at most this share of the time."""
 HOPELESS = 2.0
@@ -20,7 +20,7 @@ HOPELESS = 2.0
 STEPS = 2
 """Steps that are compared; the faster one counts."""
 WAIT, LONGEST_WAIT = 2.0, 60.0
-"""Seconds to the next trial, doubled after each that was in vain, and their maximum."""
+"""Seconds to the next trial, doubled after each unsuccessful one, and their maximum."""
 
 
 class ThreadTuner:
@@ -75,7 +75,7 @@ class ThreadTuner:
             return
         self._recent = []
         if 1 < self.count < count and FASTER * took < tried < SLOWER * took:
-            self.count //= 2  # where half as many lose nothing, a quarter may gain
+            self.count //= 2  # if half as many are no slower, a quarter may be faster
             return
         self._before = None
         if tried <= FASTER * took:

@@ -1,4 +1,4 @@
-"""Keep an engine on the adapter that is current.
+"""Keep an engine on the current adapter.
 
 `current.json` in the adapters folder (`agent/adapters.py`) says which adapter that is. An adapter is
 verified before it is applied; one that is damaged or was made for another base is refused, and the
@@ -69,8 +69,8 @@ class CurrentAdapter:
     def route(self, message: str) -> Adapter | None:
         """Use the adapter for `message` if it is related to what it was trained on, else the base.
 
-        Return the adapter in use, None for the base. An adapter that was not tested so answers all
-        messages. Changing between the two empties the KV cache.
+        Return the adapter in use, None for the base. An adapter that was not tested this way answers
+        all messages. Switching between the two clears the KV cache.
         """
         adapter = self.adapter
         if adapter is None or self._questions is None or not adapter.manifest.scoped:

@@ -79,8 +79,8 @@ class Companion:
         settings = read_settings(home)
         memory = Memory.open(home, settings, dense=dense, embedder=embedder(settings))
         companion = cls(home, settings, memory, count=count)
-        # If it is never closed, the native parts of the index must go before the interpreter does, or
-        # the process may end with a segmentation fault.
+        # If it is never closed, the native parts of the index must be freed before the interpreter
+        # exits, or the process may end with a segmentation fault.
         weakref.finalize(companion, memory.close)
         return companion
 

@@ -125,16 +125,16 @@ def difference_tools(companion: Companion) -> list[BaseTool]:
         lost: str = "",
         sounds: str = "",
     ) -> str:
-        """Mark your reply before this message as one that missed something, when the person says so.
+        """Mark your reply before this message as wrong or unexpected, when the user says so.
 
         Args:
             config: given by the agent.
             state: given by the agent.
             moment: "error" (it was wrong), "surprise" (too smooth) or "hold" (it was right).
-            note: the person's remark in one line.
-            missed: what was not distinguished.
-            lost: what was not held.
-            sounds: how the reply should have sounded, only if the person said it.
+            note: the user's remark in one line.
+            missed: what the reply got wrong.
+            lost: what the reply left out.
+            sounds: the better reply, only if the user gave it.
         """
         given = {"note": note, "missed": missed, "lost": lost, "sounds": sounds}
         values = {name: text for name, text in given.items() if text.strip()}
@@ -150,10 +150,10 @@ def difference_tools(companion: Companion) -> list[BaseTool]:
     def recall_differences(
         query: str, tool_call_id: Annotated[str, InjectedToolCallId]
     ) -> Command[Any]:
-        """Look up the person's past corrections that bear on a question.
+        """Look up the user's past corrections that are relevant to a question.
 
         Args:
-            query: what to look for, in the person's words.
+            query: what to look for, in the user's words.
             tool_call_id: given by the agent.
         """
         ids = companion.recall(query)

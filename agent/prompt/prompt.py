@@ -279,7 +279,7 @@ def _parts_on(
     """Render the template and split it at the messages.
 
     A template that has no place for a system prompt (Gemma 2, the first Mistral) gets it at the start
-    of the first message, as their makers advise.
+    of the first message, as the models' authors recommend.
     """
     written = template if template.text else replace(template, text=CHATML)
     try:

@@ -66,9 +66,7 @@ class _Child:
             process = self._process = self._process or _start()
             try:
                 answer = _exchange(process, line)
-            except (
-                BaseException
-            ):  # Ctrl-C: an answer that nobody reads must not meet the next question
+            except BaseException:  # Ctrl-C: an unread answer must not be taken for the next one
                 process.kill()
                 self.close()
                 raise

@@ -2,8 +2,8 @@
 
 Weights are read from memory once per batch, whatever the number of tokens in it, so a CPU evaluates
 several sequences in much less time than one after the other. A prefix that one sequence holds is copied
-to another (`llama_memory_seq_cp`). This context is beside the one that the chat uses
-(`agent/llama/llama.py`) and has the same weights.
+to another (`llama_memory_seq_cp`). This context is separate from the one that the chat uses
+(`agent/llama/llama.py`) but shares its weights.
 
 On a CPU, results are equal bit for bit whatever is evaluated together. For this each sequence has
 cells of its own, in the order of its tokens (`kv_unified` is off), because flash attention sums in
@@ -139,7 +139,7 @@ class Sequences:
             read(part, np.ctypeslib.as_array(row, shape=(self._width,)))
 
     def _tune(self, sequences: int, tokens: int, begun: float) -> None:
-        """Tell the tuner what a token took, where many sequences got one each; set the threads."""
+        """Report the time per token to the tuner if many sequences got one each; set the threads."""
         if 2 * tokens >= len(self.held) and tokens == sequences:
             self._tuner.record((time.perf_counter() - begun) / tokens)
         if self._tuner.count != self._threads:
