@@ -135,7 +135,7 @@ def _value(value: object) -> Value:
         return int(value)
     if isinstance(value, Real):
         return float(value)
-    sentence = getattr(value, "sentence", None)  # an error of ours, told within another sentence
+    sentence = getattr(value, "sentence", None)  # a Discern error inside another sentence
     return sentence if isinstance(sentence, Sentence) else str(value)
 
 

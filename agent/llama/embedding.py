@@ -1,4 +1,4 @@
-"""An embedding GGUF (Qwen3-Embedding) for vector recall, in a context of its own.
+"""An embedding GGUF (Qwen3-Embedding) for vector recall, in a separate context.
 
 It implements `memory.recall.embedder.Embedder`. The chat model is not used for this, because its
 nightly adapter would change the vectors. Text is tokenised without control tokens and cut to the

@@ -180,7 +180,7 @@ class Engine:
         return b"".join(self._model.piece(token) for token in tokens).decode("utf-8", "replace")
 
     def bytes_of(self, token: int) -> bytes:
-        """Return the bytes a token stands for; empty for control tokens."""
+        """Return the bytes that a token represents; empty for control tokens."""
         return self._model.piece(token)
 
     def size_of(self, token: int) -> int:

@@ -187,7 +187,7 @@ class Vocabulary:
         return list(tokens[:count])
 
     def piece(self, token: int) -> bytes:
-        """Return the bytes a token stands for; empty for control tokens."""
+        """Return the bytes that a token represents; empty for control tokens."""
         size = 64
         while True:
             buffer = ctypes.create_string_buffer(size)

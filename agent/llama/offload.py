@@ -138,7 +138,7 @@ class OffloadableLlama:
             return self._vocabulary.tokenize(text, special=special)
 
     def piece(self, token: int) -> bytes:
-        """Return the bytes a token stands for; empty for control tokens."""
+        """Return the bytes that a token represents; empty for control tokens."""
         with self._vocabulary_lock:
             return self._vocabulary.piece(token)
 

@@ -61,7 +61,7 @@ def graph() -> Any:
 
 
 def close() -> None:
-    """Free what `graph` opened; calling `graph` again opens it anew."""
+    """Free what `graph` opened; calling `graph` again reopens it."""
     _open.close()
     graph.cache_clear()
 

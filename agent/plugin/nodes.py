@@ -19,7 +19,7 @@ from agent.plugin.companion import Companion, is_command, last_asked, receipt_me
 
 
 class RecallNode(Protocol):
-    """A node that goes on to another with the ids of what was recalled."""
+    """A node that continues to another one with the ids of what was recalled."""
 
     def __call__(self, state: Any) -> Command[Any]:
         """Run the node."""
