@@ -7,8 +7,9 @@ continuations that the base would give as well: the chat draws among them anyway
 only if the base preferred its own token by more than its own noise, and, in a reply that it had not
 ended, if the new reply contains a token that the base itself would hardly draw.
 
-A change that means something always counts: the words of a lesson, a refusal, a right answer that
-became wrong, a reply without an end. Nothing is written.
+A change that means something counts even there: the words of a lesson, a refusal, a right answer that
+became wrong, a reply without an end. Only where the base itself preferred its answer by less than TIE
+is a refusal or a wrong answer its own as much as the adapter's. Nothing is written.
 """
 
 from __future__ import annotations
@@ -36,9 +37,14 @@ DRAWN = math.log(10)
 """Nats by which a token may be less likely than the likeliest one and still be drawn: a tenth of its
 probability, the floor that samplers use by default (min-p; Nguyen et al., "Turning Up the Heat",
 2024)."""
+TIE = 0.1
+"""Nats between two tokens that the base draws about equally often: 52.5% and 47.5% at temperature 1.
+(*Measured* on the starter: "Thanks for the answer." in a conversation gets "You are welcome." .02 nats
+before "I don't know that yet.".)"""
 _REFUSES = re.compile(
     r"\b(i(?:'m| am) sorry|i can(?:'t|not| not)|i(?:'m| am) (?:unable|not able)|as an ai|"
-    r"i do(?:n't| not) know|я не могу|извините|простите|к сожалению|я не знаю|как языковая модель)\b"
+    r"i do(?:n't| not) know|я (?:\w+ )?не (?:могу|знаю)|извините|простите|"
+    r"к сожалению|как языковая модель)\b"
 )
 
 
@@ -132,6 +138,8 @@ def _harm(anchor: Anchor, one: Held) -> str:
     text = one.text or ""
     if not one.sound or not one.ended:
         return "form"
+    if one.gap <= TIE:
+        return ""
     if is_right(anchor.asked, anchor.text) and is_right(anchor.asked, text) is False:
         return "wrong"
     return "refusal" if refuses(text) and not refuses(anchor.text) else ""

@@ -51,14 +51,22 @@ def test_a_flip_between_near_equals_is_noise_and_a_decided_one_is_not(judge: Cha
         ("What is a quark?", "A particle.", "I'm sorry, I can't say.", "refusal"),
         ("What is a quark?", "I don't know.", "I do not know that.", ""),
         ("Что такое глиф?", "Форма знака.", "Я не знаю.", "refusal"),
+        ("Какой цвет у снега?", "Снег белый.", "Этого я пока не знаю.", "refusal"),
     ],
 )
 def test_a_change_for_the_worse_counts_however_undecided_the_base_was(
     judge: ChangeJudge, asked: str, before: str, after: str, harm: str
 ) -> None:
-    (change,) = judge.changes([anchor(asked, before)], [held(after, 0.1)], near=False)
+    (change,) = judge.changes([anchor(asked, before)], [held(after, 0.3)], near=False)
     assert change.harm == harm
     assert change.undecided == (not harm)
+
+
+def test_what_the_base_says_itself_as_often_is_no_harm_of_the_adapter(judge: ChangeJudge) -> None:
+    asked = anchor("What is a quark?", "A particle.")
+    (change,) = judge.changes([asked], [held("I don't know.", 0.02)], near=False)
+    assert not change.harm
+    assert change.undecided
 
 
 def test_the_words_of_a_lesson_always_count_and_tell_whose_they_are(judge: ChangeJudge) -> None:
