@@ -32,6 +32,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from memory.errors import AdapterError, FileError
 from memory.files.atomic_write import write_whole
 from memory.files.bounded_read import SMALL, open_file, parse_object, read_bytes, read_json
+from memory.recall.learned import NOTHING_LEARNED, Learned
 from memory.sentence import Sentence
 
 GGUF = "adapter.gguf"
@@ -75,10 +76,16 @@ class Manifest(_Model):
     differences: tuple[str, ...] = ()
     fingerprints: dict[str, str] = Field(default_factory=dict)
     holds: dict[str, str] = Field(default_factory=dict)
-    """Differences that it answered correctly in every context the gate tested: id → fingerprint."""
+    """Differences that it answered correctly in every context the gate tested: id → fingerprint; with
+    them the older differences, not in `differences`, that those replaced."""
     settings: dict[str, Any] = Field(default_factory=dict)
     metrics: dict[str, Any] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def learned(self) -> Learned:
+        """What recall leaves to this adapter."""
+        return Learned.of(self.holds, self.differences)
 
     @property
     def scoped(self) -> bool:
@@ -195,12 +202,12 @@ def read_adapter(folder: Path, identity: str) -> Adapter:
     )
 
 
-def holds_of(folder: Path, identity: str | None) -> dict[str, str]:
-    """Return the `Manifest.holds` of the adapter `identity`; nothing if it is gone."""
+def learned_by(folder: Path, identity: str | None) -> Learned:
+    """Return what recall left to the adapter `identity`; nothing if it is gone."""
     try:
-        return read_adapter(folder, identity).manifest.holds if identity else {}
+        return read_adapter(folder, identity).manifest.learned if identity else NOTHING_LEARNED
     except AdapterError:
-        return {}
+        return NOTHING_LEARNED
 
 
 def list_adapters(folder: Path) -> list[Adapter]:

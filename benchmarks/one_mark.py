@@ -91,7 +91,7 @@ def night(asked: str, sounds: str) -> tuple[str, int, float, bool]:
         adapter = read_adapter(home.adapters, identity)
         with Engine.open(model) as engine, Memory.open(home, settings, dense=False) as memory:
             engine.set_adapter(adapter.gguf, adapter.manifest.scale)
-            block, _ = Recaller.for_engine(memory, engine).recall(asked, adapter.manifest.holds)
+            block, _ = Recaller.for_engine(memory, engine).recall(asked, adapter.manifest.learned)
             prompt = compose(
                 engine,
                 [Message(role, text) for role, text in zip(roles, talk, strict=True)],

@@ -126,12 +126,13 @@ def recall_block(
 ) -> Iterator[Block]:
     """Give the function that recalls for a message as the chat does, beside what an adapter holds."""
     from agent.chat.recall_context import Recaller
+    from memory.recall.learned import Learned
     from trainer.evaluate.served_config import holdings
 
     with Journal(home.journal) as journal:
-        held = holdings(holds, journal.differences.all(), {})
+        learned = Learned.of(holdings(holds, journal.differences.all(), {}), holds)
         recaller = Recaller.from_journal(journal, settings.recall, engine)
-        yield lambda message: recaller.recall(message, held)[0]
+        yield lambda message: recaller.recall(message, learned)[0]
 
 
 def context_block(engine: Engine, taught: Mapping[str, Difference]) -> Block:

@@ -6,7 +6,7 @@ search still finds the mark, and the next start updates the index.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from memory.difference import Difference, Moment, Turn
@@ -16,6 +16,7 @@ from memory.kinds import kinds
 from memory.mark_validation import MarkRequest, change_mark, contradict, make_mark
 from memory.recall.embedder import Embedder, NgramEmbedder
 from memory.recall.index import Index, Progress, open_index
+from memory.recall.learned import NOTHING_LEARNED, Learned
 from memory.recall.recall import CANDIDATES, Recalled, render, search
 from memory.sentence import Sentence
 from memory.settings.paths import Home
@@ -250,14 +251,14 @@ class Memory:
         return self.index.rebuild(progress)
 
     def search(
-        self, text: str, *, limit: int | None = None, held: Mapping[str, str] | None = None
+        self, text: str, *, limit: int | None = None, learned: Learned = NOTHING_LEARNED
     ) -> list[Recalled]:
         """Return what is relevant to `text`, ranked, including what is below the floor.
 
-        `held` is as in `recall`.
+        `learned` is as in `recall`.
         """
         wanted = self.settings.limit if limit is None else limit
-        found = search(text, self.journal, self.index, self.embedder, limit=wanted, held=held)
+        found = search(text, self.journal, self.index, self.embedder, limit=wanted, learned=learned)
         self.refresh()  # marks of another process are found by keywords now, by vectors next time
         return found
 
@@ -268,20 +269,19 @@ class Memory:
         count: Callable[[str], int],
         budget: int | None = None,
         limit: int | None = None,
-        held: Mapping[str, str] | None = None,
+        learned: Learned = NOTHING_LEARNED,
         nonce: bytes = b"",
     ) -> tuple[str, tuple[Recalled, ...]]:
         """Return the block of past differences for a message, and the items in it.
 
         `count` counts the tokens of a text; `budget` overrides `recall.token_budget` and `limit`
-        `recall.limit`. `held` (id → fingerprint) are the differences that the current adapter has
-        learned: they are left out unless they were edited since or are pinned. `nonce` is as in
+        `recall.limit`. What the current adapter has `learned` is left out. `nonce` is as in
         `memory.recall.recall.render`.
         """
         most_items = self.settings.limit if limit is None else limit
         above = [
             item
-            for item in self.search(text, limit=CANDIDATES, held=held)
+            for item in self.search(text, limit=CANDIDATES, learned=learned)
             if item.score >= self.settings.floor
         ][:most_items]
         most = self.settings.token_budget if budget is None else budget

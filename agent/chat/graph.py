@@ -12,8 +12,8 @@ and the command line follow a run in the same way.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.messages import AIMessage, AnyMessage, SystemMessage
@@ -29,6 +29,7 @@ from agent.chat.recall_context import Recaller
 from agent.langchain.chat_model import DiscernChatModel
 from memory.difference import Turn, new_id, now
 from memory.memory import Memory
+from memory.recall.learned import NOTHING_LEARNED, Learned
 from memory.recall.recall import Recalled
 
 
@@ -88,8 +89,8 @@ class Dependencies:
     """The id of the turn that the next one follows ("": none); None means the thread's latest."""
     omitted: int = 0
     """How many earlier messages were left out of the run's input, because they cannot fit."""
-    held: Mapping[str, str] = field(default_factory=dict)
-    """What the adapter answers by itself (`Manifest.holds`); it is not recalled."""
+    learned: Learned = NOTHING_LEARNED
+    """What is left to the adapter instead of being recalled."""
     before_recall: Callable[[], object] = lambda: None
     """Called at the start of each run, for example to apply a new adapter."""
     route: Callable[[str], Adapter | None] | None = None
@@ -100,13 +101,13 @@ class Dependencies:
     def use_adapter(self, adapter: Adapter | None) -> None:
         """Note which adapter the model uses."""
         self.adapter = adapter.id if adapter else None
-        self.held = adapter.manifest.holds if adapter else {}
+        self.learned = adapter.manifest.learned if adapter else NOTHING_LEARNED
 
     def recall(self, text: str) -> tuple[str, tuple[Recalled, ...]]:
         """Return the recalled block for a message and the differences in it; see `Recaller`."""
         if not self.recalling:
             return "", ()
-        return Recaller.for_engine(self.memory, self.model.engine).recall(text, self.held)
+        return Recaller.for_engine(self.memory, self.model.engine).recall(text, self.learned)
 
 
 def build(dependencies: Dependencies, checkpointer: BaseCheckpointSaver[Any] | None = None) -> Any:

@@ -1,14 +1,14 @@
 """Which past differences go into the context of a message: for chats, agents, nights, comparisons.
 
-A difference that the current adapter has learned is not added to the context: the weights answer it,
-and a block that repeats it costs tokens and can spoil the answer. Pinned differences, and those that
-were edited since the adapter was trained, are still recalled.
+A difference that the current adapter has learned is not added to the context of its own question: the
+weights answer it, and a block that repeats it costs tokens. In other words the question is recalled as
+before (`memory/recall/learned.py`), as are pinned differences and those that were edited since.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from agent.llama.engine import Engine
@@ -16,6 +16,7 @@ from agent.prompt.prompt import TOKENS_PER_DIFFERENCE
 from memory.journal.journal import Journal
 from memory.memory import Memory
 from memory.recall.embedder import NgramEmbedder
+from memory.recall.learned import NOTHING_LEARNED, Learned
 from memory.recall.recall import Recalled
 from memory.settings.settings import RecallSettings
 
@@ -46,11 +47,11 @@ class Recaller:
         return cls.for_engine(memory, engine, reproducible=True)
 
     def recall(
-        self, message: str, held: Mapping[str, str] | None = None
+        self, message: str, learned: Learned = NOTHING_LEARNED
     ) -> tuple[str, tuple[Recalled, ...]]:
         """Return the block for `message`, "" for none, and the differences in it.
 
-        `held` is the adapter's `Manifest.holds`; none for the base alone.
+        `learned` is the adapter's `Manifest.learned`.
         """
         budget, limit = self.memory.settings.token_budget, self.memory.settings.limit
         if self.window is not None:
@@ -61,5 +62,5 @@ class Recaller:
         if self.reproducible:
             nonce = hashlib.sha256(message.encode("utf-8", "replace")).digest()
         return self.memory.recall(
-            message, count=self.count, budget=budget, limit=limit, held=held, nonce=nonce
+            message, count=self.count, budget=budget, limit=limit, learned=learned, nonce=nonce
         )

@@ -7,12 +7,13 @@ the trace says so. Differences that were forgotten since are only counted.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from memory.difference import Difference, Turn
 from memory.i18n.translation import tr, trn
 from memory.memory import Memory
+from memory.recall.learned import NOTHING_LEARNED, Learned
 from memory.text.stemming import stems
 
 
@@ -38,11 +39,10 @@ class RecallTrace:
     note: str = ""
 
 
-def trace_recall(memory: Memory, turn: Turn, held: Mapping[str, str] | None = None) -> RecallTrace:
+def trace_recall(memory: Memory, turn: Turn, learned: Learned = NOTHING_LEARNED) -> RecallTrace:
     """Return what was recalled for `turn`, in the order of the context.
 
-    `held` is the `Manifest.holds` of the adapter that was in use. Relevant differences among them are
-    named in the note, because they were left to the adapter.
+    What the adapter in use had `learned` is named in the note where it was left to the adapter.
     """
     fits: dict[str, tuple[float | None, tuple[str, ...]]] = {
         name: (score, stems) for name, score, stems in memory.journal.turns.recall_trace(turn.id)
@@ -59,7 +59,7 @@ def trace_recall(memory: Memory, turn: Turn, held: Mapping[str, str] | None = No
         notes.append(
             trn("{n} more was forgotten since", "{n} more were forgotten since", forgotten)
         )
-    if left := _left_to_the_adapter(memory, turn, held or {}):
+    if left := _left_to_the_adapter(memory, turn, learned):
         notes.append(
             tr(
                 "not put into the context, because the adapter has learned it: {names}",
@@ -69,14 +69,14 @@ def trace_recall(memory: Memory, turn: Turn, held: Mapping[str, str] | None = No
     return RecallTrace(turn, parts, forgotten, "; ".join(notes))
 
 
-def _left_to_the_adapter(memory: Memory, turn: Turn, held: Mapping[str, str]) -> list[str]:
-    if not held:
+def _left_to_the_adapter(memory: Memory, turn: Turn, learned: Learned) -> list[str]:
+    if not learned:
         return []
     return [
         item.difference.id[:8]
         for item in memory.search(turn.asked)
         if item.score >= memory.settings.floor
-        and held.get(item.difference.id) == item.difference.fingerprint
+        and learned.leaves_out(item.difference, turn.asked)
         and item.difference.id not in turn.recalled
     ]
 

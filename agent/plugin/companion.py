@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
@@ -27,6 +27,7 @@ from memory.errors import AdapterError, DiscernError, MarkError, UnknownIdError
 from memory.journal.threads import LAST_THREAD
 from memory.mark_validation import MarkRequest
 from memory.memory import Memory
+from memory.recall.learned import NOTHING_LEARNED
 from memory.recall.recall import Recalled, render
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
@@ -58,7 +59,7 @@ class Companion:
         self._lock = threading.RLock()
         self._blocks: dict[tuple[str, ...], str] = {}
         self._adapter_id: str | None = None
-        self._held: Mapping[str, str] = {}
+        self._learned = NOTHING_LEARNED
 
     @classmethod
     def open(
@@ -101,7 +102,7 @@ class Companion:
         if not self.settings.recall.enabled:
             return ()
         with self._lock:
-            block, items = self._recaller.recall(text, self._held)
+            block, items = self._recaller.recall(text, self._learned)
             return self._remember(block, items)
 
     def block(self, ids: Sequence[str]) -> str:
@@ -153,14 +154,14 @@ class Companion:
         """
         engine = getattr(model, "engine", None)
         if engine is None or not hasattr(engine, "set_adapter"):
-            self._held = {}
+            self._learned = NOTHING_LEARNED
             return None
         try:
             adapter = wear_current(engine, self.home)
         except AdapterError:
             return None
         self._adapter_id = adapter.id if adapter else None
-        self._held = adapter.manifest.holds if adapter else {}
+        self._learned = adapter.manifest.learned if adapter else NOTHING_LEARNED
         return adapter
 
     # --- after the reply ---------------------------------------------------------------------

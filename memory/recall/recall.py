@@ -30,6 +30,7 @@ from memory.difference import Difference, now
 from memory.journal.journal import Journal
 from memory.recall.embedder import Embedder
 from memory.recall.index import Index
+from memory.recall.learned import NOTHING_LEARNED, Learned
 from memory.text.numbers import numbers
 from memory.text.quoting import quoted
 from memory.text.stemming import alike, plain, stems, weight
@@ -73,12 +74,11 @@ def search(
     embedder: Embedder,
     *,
     limit: int,
-    held: Mapping[str, str] | None = None,
+    learned: Learned = NOTHING_LEARNED,
 ) -> list[Recalled]:
     """Return up to `limit` differences by relevance, including those below any floor.
 
-    `held` maps the ids of differences that the current adapter has learned to their fingerprints:
-    they are left out unless they were edited since or are pinned.
+    What the current adapter has `learned` is left out.
     """
     query = list(dict.fromkeys(stems(text)))[:64]
     ranks: dict[str, float] = {}
@@ -102,12 +102,9 @@ def search(
         return round(item.score + _gain(item.difference, latest), 4), ranks[item.difference.id]
 
     # Learned ones are removed only now: an older mark on the same question must not replace them.
-    wanted = [item for item in _once(scored, embedder) if not _is_held(item.difference, held or {})]
+    once = _once(scored, embedder)
+    wanted = [item for item in once if not learned.leaves_out(item.difference, text)]
     return sorted(wanted, key=place, reverse=True)[:limit]
-
-
-def _is_held(difference: Difference, held: Mapping[str, str]) -> bool:
-    return not difference.pinned and held.get(difference.id) == difference.fingerprint
 
 
 def _gain(difference: Difference, latest: datetime) -> float:

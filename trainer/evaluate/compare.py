@@ -6,7 +6,7 @@ that differences are not random. Nothing is written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from agent.llama.batch.greedy import GreedyReply, greedy_reply
 from agent.prompt.prompt import compose
 from memory.difference import Difference, Message
 from memory.errors import AdapterError
+from memory.recall.learned import NOTHING_LEARNED, Learned
 from memory.settings.paths import Home
 
 if TYPE_CHECKING:
@@ -36,14 +37,14 @@ RECALL = "+recall"
 class Side:
     """One side of a comparison: an adapter (None for the base alone), its scale, and recall or not.
 
-    `holds` are the differences that the adapter holds, which are not recalled.
+    What the adapter has `learned` is not recalled.
     """
 
     name: str
     adapter: Path | None = None
     scale: float = 1.0
     recall: bool = False
-    holds: Mapping[str, str] = field(default_factory=dict, compare=False)
+    learned: Learned = field(default=NOTHING_LEARNED, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,9 @@ def side(home: Home, word: str, base: BaseEntry, *, recall: bool = False) -> Sid
         adapter = find_adapter(home.adapters, name)
     verify(adapter, base.sha256)
     manifest = adapter.manifest
-    return Side(f"{adapter.id[:8]}{ending}", adapter.gguf, manifest.scale, recalled, manifest.holds)
+    return Side(
+        f"{adapter.id[:8]}{ending}", adapter.gguf, manifest.scale, recalled, manifest.learned
+    )
 
 
 def questions(
@@ -131,7 +134,7 @@ def compare(
                 engine.set_adapter(who.adapter, who.scale)
                 replies[who] = {}
                 blocks = [
-                    recaller.recall(one.text, who.holds)[0] if who.recall else "" for one in some
+                    recaller.recall(one.text, who.learned)[0] if who.recall else "" for one in some
                 ]
                 tasks = [
                     _task(engine, settings, one.text, block)

@@ -14,6 +14,7 @@ from agent.chat.recall_context import Recaller
 from agent.prompt.prompt import compose
 from memory.difference import Difference, Message
 from memory.errors import ModelError
+from memory.recall.learned import Learned
 
 if TYPE_CHECKING:
     from agent.llama.engine import Engine
@@ -45,8 +46,9 @@ class ServedRecall:
 
     def block(self, message: str, holds: Iterable[str] = ()) -> str:
         """Return the block for `message`, "" for none; `holds` are ids that the adapter holds."""
-        held = holdings(holds, self.differences, self.superseded)
-        return self.recaller.recall(message, held)[0]
+        held = set(holds)
+        learned = Learned.of(holdings(held, self.differences, self.superseded), held)
+        return self.recaller.recall(message, learned)[0]
 
     def served(self, message: str, holds: Iterable[str] = ()) -> str:
         """Return the block as the settings have it: "" where recall is switched off."""

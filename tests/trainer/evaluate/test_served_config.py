@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.adapters import holds_of
+from agent.adapters import learned_by
 from agent.chat.chat import Chat
 from agent.chat.graph import Event, Finished, Recalling
 from agent.chat.recall_context import Recaller
@@ -82,7 +82,9 @@ def recalled(events: Iterator[Event]) -> list[str]:
     return [item.difference.id for item in found.items]
 
 
-def adapter_that_holds(chat: Chat, home: Home, tmp_path: Path, items: list[Difference]) -> str:
+def adapter_that_holds(
+    chat: Chat, home: Home, tmp_path: Path, items: list[Difference], replaced: str = ""
+) -> str:
     from agent.adapters import BaseEntry
     from trainer.adapters import publish
 
@@ -93,7 +95,9 @@ def adapter_that_holds(chat: Chat, home: Home, tmp_path: Path, items: list[Diffe
         (folder / name).write_bytes(b"{}")
     base = BaseEntry(sha256=chat.base_sha256, name="tiny")
     holds = {item.id: item.fingerprint for item in items}
-    return publish.publish(home, publish.PublishRequest(folder, base, holds=holds)).id
+    taught = [item.id for item in items if item.id != replaced]
+    request = publish.PublishRequest(folder, base, differences=taught, holds=holds)
+    return publish.publish(home, request).id
 
 
 def test_what_the_serving_adapter_holds_is_not_recalled_unless_pinned_or_edited(
@@ -112,12 +116,23 @@ def test_what_the_serving_adapter_holds_is_not_recalled_unless_pinned_or_edited(
     answer = trace_recall(
         chat.memory,
         chat.thread.turns()[-1],
-        holds_of(home.adapters, chat.thread.turns()[-1].adapter),
+        learned_by(home.adapters, chat.thread.turns()[-1].adapter),
     )
     assert not answer.recalled
     assert item.id[:8] in answer.note
     chat.memory.edit(item.id, sounds="Lutz, on the river.")
     assert recalled(chat.say(ASKED)) == [item.id]
+
+
+def test_what_the_adapter_holds_is_recalled_for_another_wording(
+    chat: Chat, home: Home, tmp_path: Path
+) -> None:
+    list(chat.say(ASKED))
+    item = chat.marks.add(MarkRequest("error", sounds=SOUNDS)).difference
+    adapter_that_holds(chat, home, tmp_path, [item])
+    chat.update_adapter()
+    assert recalled(chat.say(f"  {ASKED.upper()}")) == []  # the same words
+    assert recalled(chat.say("Which city is the capital of Zubrowka?")) == [item.id]
 
 
 def test_without_the_adapter_everything_is_recalled_again(
@@ -146,9 +161,10 @@ def test_an_older_answer_does_not_come_in_the_place_of_the_one_that_is_held(
     items = journal.differences.all()
     holds = holdings({new.id}, items, {old.id: new.id})
     assert set(holds) == {old.id, new.id}
-    adapter_that_holds(chat, home, tmp_path, [x for x in items if x.id in holds])
+    adapter_that_holds(chat, home, tmp_path, [x for x in items if x.id in holds], old.id)
     chat.update_adapter()
-    assert recalled(chat.say(ASKED)) == []
+    assert recalled(chat.say("Tell me the capital of Zubrowka")) == []
+    assert recalled(chat.say(ASKED)) == [new.id]  # it was marked in other words
 
 
 # --- the gate asks what serves ----------------------------------------------------------------------
@@ -285,7 +301,8 @@ def test_what_is_recalled_decides_and_not_the_adapter_alone(engine: Engine, home
         alone = answer_lessons(engine, made.lessons)
         served = answer_lessons_with_recall(engine, made.lessons, alone, recall, frozenset())
         held = answer_lessons_with_recall(engine, made.lessons, alone, recall, frozenset({item.id}))
-    assert held == alone
+    assert (held.asked, held.placed) == (alone.asked, alone.placed)
+    assert held.reworded == served.reworded != alone.reworded
     assert served.asked[0].text != alone.asked[0].text
 
 

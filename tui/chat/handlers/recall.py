@@ -68,14 +68,14 @@ class RecallHandler:
         )
 
     async def _recalled_for(self, view: TurnView) -> tuple[list[Used], str]:
-        from agent.adapters import holds_of
+        from agent.adapters import learned_by
         from agent.chat.why_recalled import trace_recall
 
         if view.turn is None:
             return list(view.recalled.used), ""
         chat = self._context.chat
-        held = holds_of(chat.home.adapters, view.turn.adapter)
-        answer = await asyncio.to_thread(trace_recall, chat.memory, view.turn, held)
+        learned = learned_by(chat.home.adapters, view.turn.adapter)
+        answer = await asyncio.to_thread(trace_recall, chat.memory, view.turn, learned)
         used = [Used(part.difference, part.score, part.matched) for part in answer.recalled]
         return used, answer.note
 
