@@ -2,6 +2,7 @@
 
     spread       look-alikes changed: train those that did, and near misses more often; then leave out
                  the differences that still spread
+    harm         answers became wrong, a refusal or endless: train those, too
     drift        unrelated answers changed: hold them more firmly, then a smaller learning rate
     not learnt   more steps if they had run out, else a larger learning rate
     form         replies loop or are empty: a smaller learning rate
@@ -31,6 +32,8 @@ LEARN = frozenset({"lessons", "alone", "rephrasings", "kept"})
 SPREAD = frozenset({"spread", "near_misses"})
 DRIFT = frozenset({"anchors", "kl", "perplexity", "harmed"})
 FORM = frozenset({"sound", "endless"})
+NAMED = SPREAD | {"harmed", "endless"}
+"""Measures that name the questions whose answers changed, so that the next trial can train them."""
 FAILED = "failed"
 """In place of a measure: the training itself failed."""
 
@@ -64,7 +67,8 @@ class Tried:
     """How a trial came out.
 
     `failed` are the names of the measures that refused it, `ended` is why the training ended.
-    `changed` are the look-alike questions whose answers changed, and all that got a lesson's words;
+    `changed` are the look-alike questions whose answers changed, and all whose answers got a lesson's
+    words or became worse;
     `removable` are the differences that spread to other questions and may be left out.
     """
 
@@ -127,7 +131,7 @@ def _suggested(best: Tried, training: TrainingSettings, retried: bool) -> Iterat
                 count=len(left_out),
             ),
         )
-    if failed & SPREAD and best.changed - plan.hard:
+    if failed & NAMED and best.changed - plan.hard:
         yield _beside_near_misses(best)
     if failed & LEARN:
         if best.ended in ("steps", "time"):

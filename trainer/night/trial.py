@@ -93,7 +93,11 @@ class Trial:
         # A night that leaves out most of what was marked has failed.
         if len(removable) * 2 > len(curriculum.differences):
             removable = frozenset()
-        changed = {x.asked for x in verdict.changes if x.spread or (x.near and not x.undecided)}
+        changed = {
+            change.asked
+            for change in verdict.changes
+            if change.spread or change.harm or (change.near and not change.undecided)
+        }
         return Tried(
             self.plan, frozenset(failed), self.curves.reason, frozenset(changed), removable
         )

@@ -30,7 +30,7 @@ def after(
 def test_spread_trains_the_look_alikes_that_changed_and_more_of_them(
     training: TrainingSettings,
 ) -> None:
-    for name in ("spread", "near_misses"):
+    for name in ("spread", "near_misses", "harmed", "endless"):
         found = after(training, name)
         assert found.hard == {"Who wrote Emma?"}
         assert found.near > 1
@@ -60,7 +60,7 @@ def test_what_was_not_learnt_and_drifted_gets_a_smaller_rate(training: TrainingS
 def test_broken_replies_and_a_failed_training_get_a_smaller_rate(
     training: TrainingSettings,
 ) -> None:
-    assert after(training, "endless").rate == 3e-3
+    assert after(training, "sound").rate == 3e-3
     assert after(training, FAILED).rate == 3e-3
 
 
