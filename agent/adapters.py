@@ -78,6 +78,9 @@ class Manifest(_Model):
     holds: dict[str, str] = Field(default_factory=dict)
     """Differences that it answered correctly in every context the gate tested: id → fingerprint; with
     them the older differences, not in `differences`, that those replaced."""
+    questions: tuple[str, ...] = ()
+    """Digests of their questions (`memory/recall/learned.py`), for which nothing of `holds` is
+    recalled."""
     settings: dict[str, Any] = Field(default_factory=dict)
     metrics: dict[str, Any] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
@@ -85,7 +88,12 @@ class Manifest(_Model):
     @property
     def learned(self) -> Learned:
         """What recall leaves to this adapter."""
-        return Learned.of(self.holds, self.differences)
+        taught = set(self.differences)
+        return Learned(
+            {key: value for key, value in self.holds.items() if key in taught},
+            {key: value for key, value in self.holds.items() if key not in taught},
+            frozenset(self.questions),
+        )
 
     @property
     def scoped(self) -> bool:

@@ -126,11 +126,14 @@ def recall_block(
 ) -> Iterator[Block]:
     """Give the function that recalls for a message as the chat does, beside what an adapter holds."""
     from agent.chat.recall_context import Recaller
-    from memory.recall.learned import Learned
-    from trainer.evaluate.served_config import holdings
+    from memory.recall.learned import Learned, digest
 
     with Journal(home.journal) as journal:
-        learned = Learned.of(holdings(holds, journal.differences.all(), {}), holds)
+        held = [item for item in journal.differences.all() if item.id in holds]
+        learned = Learned(
+            {item.id: item.fingerprint for item in held},
+            questions=frozenset(digest(item.asked) for item in held),
+        )
         recaller = Recaller.from_journal(journal, settings.recall, engine)
         yield lambda message: recaller.recall(message, learned)[0]
 

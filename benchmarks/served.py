@@ -86,6 +86,7 @@ def evaluate(
                     settings,
                     lessons.differences,
                     made.superseded,
+                    made.lessons,
                 )
                 baselines = measure_baselines(engine, made.lessons, recall, None)
                 evaluation = Evaluation(engine, made, settings.gate, recall)

@@ -28,7 +28,7 @@ from trainer.adapters.gguf_lora import write_gguf_lora
 from trainer.evaluate import probe as probing
 from trainer.evaluate.gate_result import Verdict, measures_to_json
 from trainer.evaluate.publication_gate import Evaluation, Judging, judge
-from trainer.evaluate.served_config import ServedRecall, holdings
+from trainer.evaluate.served_config import ServedRecall, learned_from
 from trainer.events import OnEvent
 from trainer.fit.base_model import count_layers
 from trainer.fit.hyperparameters import Overrides, recipe_of
@@ -180,12 +180,13 @@ def served_recall(
     engine: Engine, journal: Journal, lessons: Lessons, settings: Settings
 ) -> ServedRecall:
     """Return what the chat would recall for a message, with or without an adapter."""
-    superseded = lessons.curriculum.superseded
+    made = lessons.curriculum
     return ServedRecall(
         Recaller.from_journal(journal, settings.recall, engine),
         settings,
         lessons.differences,
-        superseded,
+        made.superseded,
+        made.lessons,
     )
 
 
@@ -273,7 +274,7 @@ def publish(home: Home, journal: Journal, candidate: Candidate, verdict: Verdict
         SupersededError: one of its differences was forgotten, taken back or superseded since.
         HomeError: it cannot be written. The current adapter is unchanged.
     """
-    lessons = candidate.lessons
+    lessons, made = candidate.lessons, candidate.lessons.curriculum
     if not verdict.passed:
         raise AdapterError(
             "the gate did not pass this adapter ({sentence}); train again",
@@ -293,9 +294,9 @@ def publish(home: Home, journal: Journal, candidate: Candidate, verdict: Verdict
             candidate.folder,
             lessons.base,
             scale=verdict.scale,
-            differences=lessons.curriculum.differences,
+            differences=made.differences,
             fingerprints=fingerprints(lessons.differences),
-            holds=holdings(verdict.holds, lessons.differences, lessons.curriculum.superseded),
+            learned=learned_from(made.lessons, verdict.holds, lessons.differences, made.superseded),
             settings=candidate.settings,
             metrics=measures_to_json(verdict.measures),
             versions={name: version(name) for name in PACKAGES},

@@ -72,13 +72,10 @@ def trace_recall(memory: Memory, turn: Turn, learned: Learned = NOTHING_LEARNED)
 def _left_to_the_adapter(memory: Memory, turn: Turn, learned: Learned) -> list[str]:
     if not learned:
         return []
-    return [
-        item.difference.id[:8]
-        for item in memory.search(turn.asked)
-        if item.score >= memory.settings.floor
-        and learned.leaves_out(item.difference, turn.asked)
-        and item.difference.id not in turn.recalled
-    ]
+    found = [item for item in memory.search(turn.asked) if item.score >= memory.settings.floor]
+    left_out = learned.left_out([item.difference for item in found], turn.asked)
+    left_out -= set(turn.recalled)
+    return [item.difference.id[:8] for item in found if item.difference.id in left_out]
 
 
 def _part(

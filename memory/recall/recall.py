@@ -103,7 +103,8 @@ def search(
 
     # Learned ones are removed only now: an older mark on the same question must not replace them.
     once = _once(scored, embedder)
-    wanted = [item for item in once if not learned.leaves_out(item.difference, text)]
+    left_out = learned.left_out([item.difference for item in once], text)
+    wanted = [item for item in once if item.difference.id not in left_out]
     return sorted(wanted, key=place, reverse=True)[:limit]
 
 

@@ -42,6 +42,7 @@ from memory.errors import AdapterError, HomeError, NothingToTrainError
 from memory.files.atomic_write import scratch, settle, sync, write_whole
 from memory.files.locks import file_lock
 from memory.journal.exported_copies import sweep_home
+from memory.recall.learned import NOTHING_LEARNED, Learned
 from memory.settings.paths import Home, private_folder
 from trainer.adapters.pointer import (
     HISTORY,
@@ -66,7 +67,7 @@ class PublishRequest:
     scale: float = 1.0
     differences: Sequence[str] = ()
     fingerprints: Mapping[str, str] = field(default_factory=dict)
-    holds: Mapping[str, str] = field(default_factory=dict)
+    learned: Learned = NOTHING_LEARNED
     settings: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -129,7 +130,8 @@ def publish(
                 scale=request.scale,
                 differences=tuple(request.differences),
                 fingerprints=dict(request.fingerprints),
-                holds=dict(request.holds),
+                holds={**request.learned.replaced, **request.learned.answered},
+                questions=tuple(sorted(request.learned.questions)),
                 settings=dict(request.settings),
                 metrics=dict(request.metrics),
                 versions=dict(request.versions),

@@ -6,7 +6,7 @@ vector index belongs to the chat. Nothing is written.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,25 +14,30 @@ from agent.chat.recall_context import Recaller
 from agent.prompt.prompt import compose
 from memory.difference import Difference, Message
 from memory.errors import ModelError
-from memory.recall.learned import Learned
+from memory.recall.learned import Learned, digest
 
 if TYPE_CHECKING:
     from agent.llama.engine import Engine
     from memory.settings.settings import Settings
-    from trainer.lessons.lesson import Question
+    from trainer.lessons.lesson import Lesson, Question
 
 
-def holdings(
-    holds: Iterable[str], differences: Sequence[Difference], superseded: Mapping[str, str]
-) -> dict[str, str]:
-    """Return `Manifest.holds` for an adapter that holds these ids.
+def learned_from(
+    lessons: Sequence[Lesson],
+    holds: Collection[str],
+    differences: Sequence[Difference],
+    superseded: Mapping[str, str],
+) -> Learned:
+    """Return what recall leaves to an adapter that was trained on `lessons` and holds the ids `holds`.
 
-    It has their fingerprints, and those of the older differences that they replaced, which must not
-    be recalled instead.
+    `superseded` maps the ids of older differences to those that replaced them.
     """
-    held = set(holds)
-    held |= {older for older, newer in superseded.items() if newer in held}
-    return {item.id: item.fingerprint for item in differences if item.id in held}
+    replaced = {older for older, newer in superseded.items() if newer in holds}
+    return Learned(
+        {item.id: item.fingerprint for item in differences if item.id in holds},
+        {item.id: item.fingerprint for item in differences if item.id in replaced},
+        frozenset(digest(x.question.text) for x in lessons if x.difference in holds),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +48,14 @@ class ServedRecall:
     settings: Settings
     differences: Sequence[Difference] = ()
     superseded: Mapping[str, str] = field(default_factory=dict)
+    lessons: Sequence[Lesson] = ()
 
-    def block(self, message: str, holds: Iterable[str] = ()) -> str:
+    def block(self, message: str, holds: Collection[str] = ()) -> str:
         """Return the block for `message`, "" for none; `holds` are ids that the adapter holds."""
-        held = set(holds)
-        learned = Learned.of(holdings(held, self.differences, self.superseded), held)
+        learned = learned_from(self.lessons, holds, self.differences, self.superseded)
         return self.recaller.recall(message, learned)[0]
 
-    def served(self, message: str, holds: Iterable[str] = ()) -> str:
+    def served(self, message: str, holds: Collection[str] = ()) -> str:
         """Return the block as the settings have it: "" where recall is switched off."""
         return self.block(message, holds) if self.settings.recall.enabled else ""
 

@@ -18,6 +18,7 @@ from agent.llama.engine import Engine
 from memory.difference import Difference, Message, Moment, Turn
 from memory.journal.journal import Journal
 from memory.mark_validation import MarkRequest
+from memory.recall.learned import Learned, digest
 from memory.settings.paths import Home
 from memory.settings.settings import Settings, read_settings
 from tests.support.values import difference, quick_settings
@@ -25,7 +26,7 @@ from tests.trainer.evaluate.test_publication_gate import lora
 from trainer.evaluate.lesson_answers import answer_lessons, answer_lessons_with_recall
 from trainer.evaluate.metrics import Answer, loops
 from trainer.evaluate.publication_gate import Evaluation, held_by, judge
-from trainer.evaluate.served_config import ServedRecall, below, holdings
+from trainer.evaluate.served_config import ServedRecall, below, learned_from
 from trainer.evaluate.spillover import Spread
 from trainer.lessons.anchor_selection import unmarked_questions
 from trainer.lessons.base_answers import BaseAnswers
@@ -94,9 +95,11 @@ def adapter_that_holds(
     for name in ("adapter_model.safetensors", "adapter_config.json"):
         (folder / name).write_bytes(b"{}")
     base = BaseEntry(sha256=chat.base_sha256, name="tiny")
-    holds = {item.id: item.fingerprint for item in items}
-    taught = [item.id for item in items if item.id != replaced]
-    request = publish.PublishRequest(folder, base, differences=taught, holds=holds)
+    known = {item.id: item.fingerprint for item in items if item.id != replaced}
+    older = {item.id: item.fingerprint for item in items if item.id == replaced}
+    questions = frozenset(digest(item.asked) for item in items if item.id in known)
+    learned = Learned(known, older, questions)
+    request = publish.PublishRequest(folder, base, differences=list(known), learned=learned)
     return publish.publish(home, request).id
 
 
@@ -135,6 +138,21 @@ def test_what_the_adapter_holds_is_recalled_for_another_wording(
     assert recalled(chat.say("Which city is the capital of Zubrowka?")) == [item.id]
 
 
+def test_nothing_learned_is_recalled_for_a_learned_question_as_it_was_asked(
+    chat: Chat, home: Home, tmp_path: Path
+) -> None:
+    made: list[Difference] = []
+    for asked in (ASKED, "What is the capital of Zubrowka now?"):
+        list(chat.say(asked))
+        made.append(chat.marks.add(MarkRequest("error", sounds=f"Lutz {len(made)}.")).difference)
+    adapter_that_holds(chat, home, tmp_path, made)
+    chat.update_adapter()
+    assert recalled(chat.say(ASKED)) == []
+    assert set(recalled(chat.say("So what is the capital of Zubrowka?"))) <= {x.id for x in made}
+    chat.memory.pin(made[1].id)
+    assert recalled(chat.say(ASKED)) == [made[1].id]
+
+
 def test_without_the_adapter_everything_is_recalled_again(
     chat: Chat, home: Home, tmp_path: Path
 ) -> None:
@@ -157,14 +175,26 @@ def test_an_older_answer_does_not_come_in_the_place_of_the_one_that_is_held(
     old = chat.marks.add(MarkRequest("error", sounds="It is Gand.")).difference
     list(chat.say("Tell me the capital of Zubrowka"))
     new = chat.marks.add(MarkRequest("error", sounds=SOUNDS)).difference
-    journal = chat.journal
-    items = journal.differences.all()
-    holds = holdings({new.id}, items, {old.id: new.id})
-    assert set(holds) == {old.id, new.id}
-    adapter_that_holds(chat, home, tmp_path, [x for x in items if x.id in holds], old.id)
+    adapter_that_holds(chat, home, tmp_path, [old, new], old.id)
     chat.update_adapter()
     assert recalled(chat.say("Tell me the capital of Zubrowka")) == []
     assert recalled(chat.say(ASKED)) == [new.id]  # it was marked in other words
+
+
+def test_what_is_left_to_an_adapter_are_its_differences_and_those_they_replaced(
+    engine: Engine, home: Home
+) -> None:
+    settings = quick_settings(home)
+    with Journal(home.journal) as journal:
+        first, old, new = marked(journal, ("Who?", "Marta."), (ASKED, "Gand."), (ASKED, SOUNDS))
+        lessons = curriculum_of(engine, home, settings, journal).lessons
+    learned = learned_from(lessons, {new.id}, [first, old, new], {old.id: new.id})
+    assert learned.answered == {new.id: new.fingerprint}
+    assert learned.replaced == {old.id: old.fingerprint}
+    assert learned.questions == {digest(ASKED)}
+    assert learned.left_out([first, old, new], ASKED) == {old.id, new.id}
+    assert learned.left_out([first, old, new], "And the capital of Zubrowka?") == {old.id}
+    assert learned.left_out([first, old, replace(new, pinned=True)], ASKED) == {old.id}
 
 
 # --- the gate asks what serves ----------------------------------------------------------------------
@@ -296,7 +326,11 @@ def test_what_is_recalled_decides_and_not_the_adapter_alone(engine: Engine, home
         [item] = marked(journal, (ASKED, SOUNDS))
         made = curriculum_of(engine, home, settings, journal)
         recall = ServedRecall(
-            Recaller.from_journal(journal, settings.recall, engine), settings, [item], {}
+            Recaller.from_journal(journal, settings.recall, engine),
+            settings,
+            [item],
+            {},
+            made.lessons,
         )
         alone = answer_lessons(engine, made.lessons)
         served = answer_lessons_with_recall(engine, made.lessons, alone, recall, frozenset())
