@@ -58,9 +58,7 @@ def make_mark(
     """
     expected = clean_field("expected reply", request.sounds)
     if request.sounds is not None and expected is None:
-        raise MarkError(
-            "nothing follows =>; write how the reply should have sounded after it, or leave => out"
-        )
+        raise MarkError("there is no text after =>; add the better answer, or remove =>")
     difference = Difference(
         id=request.identity or new_id(),
         turn=turn.id,
@@ -152,28 +150,30 @@ def _refuse_useless(difference: Difference) -> None:
     if difference.moment is Moment.HOLD:
         if sounds and not the_same:
             raise MarkError(
-                "hold keeps the reply as it is, but this mark gives a better answer; leave that "
-                "out, or mark it as an error"
+                "a hold keeps the reply as it is, but this mark has a better answer; remove the "
+                "answer, or mark the reply as an error"
             )
     elif the_same:
         raise MarkError(
-            "what follows => is the very reply that was given; to keep a good reply mark it with "
+            "the text after => is the same as the reply; to keep a good reply, mark it with "
             "`/diff hold`"
         )
     elif sounds and span is not None and sounds == span.quote.strip():
-        raise MarkError("the text after => is the marked part itself; write what should replace it")
+        raise MarkError(
+            "the text after => is the same as the marked part; write what should replace it"
+        )
 
 
 def _span(quote: str | None, reply: str, at: int | None) -> Span | None:
     if quote is None:
         return None
     if not any(char.isprintable() and not char.isspace() for char in quote):
-        raise MarkError("the quoted part has no visible characters; select words of the reply")
+        raise MarkError("the marked part has no visible characters; select words of the reply")
     stands = at is not None and at >= 0 and quote and reply.startswith(quote, at)
     start = at if stands and at is not None else reply.find(quote) if quote else -1
     if start < 0:
         raise MarkError(
-            "the quoted part {quote!r} is not in the reply; select it again",
+            "the marked part {quote!r} is not in the reply; select it again",
             quote=quote[:40],
         )
     return Span.within(reply, start, start + len(quote))

@@ -273,7 +273,7 @@ def _refuse_unknown_keys(base: Mapping[str, Any], layer: Mapping[str, Any], sour
             hint = (
                 Sentence("did you mean {near}?", near=near[0])
                 if near
-                else Sentence("`discern config show` lists them:")
+                else Sentence("`discern config show` lists the known keys:")
             )
             raise SettingsError(
                 "{source} has an unknown key keys.{name}; {hint} fix or remove it",
@@ -291,8 +291,8 @@ def _check(merged: dict[str, Any], source: str) -> Settings:
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise SettingsError(
-                "{source} has an unknown key {key}; `discern config show` lists the known "
-                "ones: mend or remove it",
+                "{source} has an unknown key {key}; `discern config show` lists the known keys: "
+                "fix or remove it",
                 source=source,
                 key=key,
             ) from error

@@ -79,7 +79,7 @@ def export_file(memory: Memory, path: Path) -> int:
         write_whole(path, _lines(differences))
     except OSError as error:
         raise ExchangeError(
-            "cannot write {path}: {strerror}; name a file in a folder that you may write to",
+            "cannot write {path}: {strerror}; choose a file in a writable folder",
             path=path,
             strerror=error.strerror,
         ) from error
@@ -114,7 +114,7 @@ def read_batch(memory: Memory, path: Path, *, progress: Progress | None = None) 
             record = read_line(line)
         except ExchangeError as error:
             raise ExchangeError(
-                "line {number} of {path} {error}", number=number, path=path, error=error
+                "line {number} of {path}: {error}", number=number, path=path, error=error
             ) from None
         if (first := lines.setdefault(record.id, number)) != number:
             raise ExchangeError(
@@ -149,12 +149,12 @@ def _check_chains(path: Path, fresh: dict[str, Record], lines: dict[str, int]) -
         while after is not None and after not in ended:
             if after not in lines or after in chain:
                 why = (
-                    Sentence("which leads back to itself")
+                    Sentence("which forms a cycle")
                     if after in chain
                     else Sentence("which is not in this file")
                 )
                 raise ExchangeError(
-                    "line {number} of {path} says superseded_by {after!r}, {why}; remove "
+                    "line {number} of {path} has superseded_by {after!r}, {why}; remove "
                     "superseded_by",
                     number=lines[record.id],
                     path=path,
@@ -269,7 +269,7 @@ def _bodies(memory: Memory, batch: str) -> list[str]:
     )
     if not rows:
         raise UnknownIdError(
-            "no batch {batch!r} waits; `discern memory batches` lists those that do",
+            "there is no pending batch {batch!r}; `discern memory batches` lists them",
             batch=batch[:40],
         )
     return [row["body"] for row in rows]

@@ -237,8 +237,8 @@ def _conflict(older: Difference, newer: Difference, wanted: dict[str, _Wanted]) 
     if ours.reply is not None and theirs.reply is not None and ours.reply != theirs.reply:
         ways = f"{_cut(ours.reply)} / {_cut(theirs.reply)}"
         sentence = Sentence(
-            "{older} and {newer} want two answers to {meet}: {ways}; the newer counts "
-            "(`discern memory supersede {newer} {older}` chooses the older)",
+            "{older} and {newer} expect different replies to {meet}: {ways}; the newer one is "
+            "used (`discern memory supersede {newer} {older}` selects the older one)",
             older=older.id[:8],
             newer=newer.id[:8],
             meet=meet,
@@ -247,8 +247,9 @@ def _conflict(older: Difference, newer: Difference, wanted: dict[str, _Wanted]) 
     else:
         ways = f"{_cut(ours.naming or '')} / {_cut(theirs.naming or '')}"
         sentence = Sentence(
-            "{older} and {newer} say in two ways what was missed in {meet}: {ways}; the "
-            "newer counts (`discern memory supersede {newer} {older}` chooses the older)",
+            "{older} and {newer} describe the error in the reply to {meet} differently: {ways}; "
+            "the newer one is used (`discern memory supersede {newer} {older}` selects the older "
+            "one)",
             older=older.id[:8],
             newer=newer.id[:8],
             meet=meet,

@@ -242,18 +242,16 @@ def require_report(folder: Path) -> Report:
         return Report.from_json(read_json(path))
     except FileNotFoundError:
         raise HomeError(
-            "the run {name} left no report, for it was cut off; `discern report --list` "
-            "names the other runs",
+            "the run {name} was interrupted and has no report; `discern report --list` shows the "
+            "other runs",
             name=folder.name,
         ) from None
     except ValueError as error:  # also pydantic's
         cause = (
-            error.cause
-            if isinstance(error, FileError)
-            else Sentence("it is no report of a training")
+            error.cause if isinstance(error, FileError) else Sentence("it is not a training report")
         )
         raise HomeError(
-            "cannot read {path}: {cause}; `discern report --list` names the other runs",
+            "cannot read {path}: {cause}; `discern report --list` shows the other runs",
             path=path,
             cause=cause,
         ) from error
@@ -314,6 +312,6 @@ def find_run(runs: Path, name: str) -> Path:
     if len(found) != 1:
         many = Sentence("several runs start") if found else Sentence("no run starts")
         raise UnknownIdError(
-            "{many} with {name!r}; `discern report --list` names them all", many=many, name=name
+            "{many} with {name!r}; `discern report --list` shows them all", many=many, name=name
         )
     return found[0]

@@ -29,7 +29,7 @@ def selected_part(context: ChatContext) -> tuple[TurnView, Part] | str:
         if any(view in widget.ancestors for widget in selections)
     ]
     if len(views) != 1:
-        return tr("To mark a part, select words of one reply.")
+        return tr("To mark part of a reply, select text within one reply.")
     part = selected(views[0].reply, views[0].reply.text, selections)
     return part if isinstance(part, str) else (views[0], part)
 
@@ -52,7 +52,7 @@ class ReadingController:
                 text = edited(draft, command, context.home.drafts)
         except SuspendNotSupported:
             await context.say(
-                tr("This terminal cannot be handed to an editor; write here."), "error"
+                tr("Cannot open an editor in this terminal. Write the message here."), "error"
             )
         except DiscernError as error:
             await context.say_error(error)
@@ -65,12 +65,14 @@ class ReadingController:
         view, context = self._context.transcript.chosen, self._context
         if view is None or view.turn is None:
             return
-        if not await context.between_turns(tr("choose a branch")):
+        if not await context.between_turns(tr("switch branches")):
             return
         siblings = context.chat.journal.branches.siblings([view.turn.id]).get(view.turn.id)
         beside = siblings.beside(step) if siblings else None
         if siblings is None:
-            context.status.say(tr("There is one branch here; r asks again, e asks otherwise."))
+            context.status.say(
+                tr("This is the only branch. Press r to ask again or e to edit the message.")
+            )
         elif beside is None:
             context.status.say(tr("This is branch {which}.", which=siblings))
         else:
@@ -85,7 +87,7 @@ class ReadingController:
             view.thought.toggle()
         else:
             self._context.status.say(
-                tr("Nothing was thought for this reply, or it is no longer known.")
+                tr("This reply has no reasoning, or it is no longer available.")
             )
 
     def copy(self) -> None:
@@ -102,7 +104,7 @@ class ReadingController:
             return
         blocks = code_blocks(view.reply.text)
         if not blocks:
-            status.say(tr("There is no code in this reply."))
+            status.say(tr("This reply contains no code."))
             return
         at = 0
         if self._copied is not None and self._copied[0] is view:
@@ -112,7 +114,7 @@ class ReadingController:
         status.say(
             tr("Copied the code.")
             if len(blocks) == 1
-            else tr("Copied code {number} of {count}.", number=at + 1, count=len(blocks))
+            else tr("Copied code block {number} of {count}.", number=at + 1, count=len(blocks))
         )
 
     def selected_text(self) -> str:

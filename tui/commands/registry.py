@@ -32,7 +32,7 @@ class Command:
 COMMANDS: tuple[Command, ...] = (
     Command(
         "diff",
-        "mark the reply: what broke, how it should sound",
+        "mark the reply: what is wrong, and the better answer",
         "Marks the last reply (or the chosen one). Bare it marks a surprise; after => stands how the "
         "reply should have sounded, and that is what is trained.",
         "marks.diff",
@@ -40,38 +40,38 @@ COMMANDS: tuple[Command, ...] = (
         ("mark",),
         (
             ("error", "the reply is wrong"),
-            ("surprise", "the reply broke an expectation"),
-            ("hold", "the reply carried the difference well"),
+            ("surprise", "the reply was not what you expected"),
+            ("hold", "the reply is good: keep answering like this"),
         ),
     ),
     Command(
         "undo",
-        "take the last mark back",
+        "undo the last mark",
         "Takes back the mark made last; the talk stays as it is.",
         "marks.undo",
     ),
     Command(
         "contrast",
-        "write what was missed, lost, and how it sounds",
+        "what it got wrong, what it left out, the better answer",
         "Opens the three lines of a mark; the model drafts what is empty, and you keep or leave it.",
         "marks.contrast",
         "[ID]",
     ),
     Command(
         "train",
-        "learn the waiting differences now",
+        "train on the waiting differences now",
         "Trains an adapter on the marked differences, tests it, and swaps it in if it holds.",
         "training.train",
         "[stop|abort|force]",
         words=(
-            ("stop", "end it now; the best so far is tested and kept if it holds"),
-            ("abort", "end it now and keep nothing of it"),
+            ("stop", "stop now; the best result so far is kept if it passes"),
+            ("abort", "stop now and discard everything"),
             ("force", "train even if nothing changed"),
         ),
     ),
     Command(
         "training",
-        "watch it: phases, loss, each lesson, log",
+        "watch the training: phases, loss, lessons, log",
         "Opens the training under way, whoever began it, from its beginning: phases, loss, how each "
         "lesson stands, the log; s stops it and keeps the best, a aborts it. When nothing trains it "
         "shows the last one.",
@@ -79,36 +79,39 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "adapters",
-        "list, use ID, on, off, rollback",
+        "list and switch adapters: use ID, on, off, rollback",
         "Lists the adapters; `use ID` serves one, `off` the base till `on`, `rollback` goes back.",
         "adapters.adapters",
         "[use ID|on|off|rollback]",
         ("adapter",),
         (
-            ("use", "serve with this adapter"),
-            ("off", "serve the base model alone until `on`"),
-            ("on", "serve again what waits since `off`"),
-            ("rollback", "go back to what served before"),
+            ("use", "use this adapter"),
+            ("off", "turn adapters off: use the base model only"),
+            ("on", "turn adapters back on"),
+            ("rollback", "go back to the previous adapter"),
         ),
     ),
     Command(
         "recall",
-        "put past differences into the context, or not",
+        "turn recall of past differences on or off",
         "Switches recall; without a word it says how it stands.",
         "recall.recall",
         "[on|off]",
-        words=(("on", "recall what bears on a message"), ("off", "answer from the weights alone")),
+        words=(
+            ("on", "add relevant differences to the context"),
+            ("off", "do not add differences to the context"),
+        ),
     ),
     Command(
         "why",
-        "what was recalled for the reply, to pin or forget",
+        "show what was recalled for the reply; pin or forget it",
         "Shows the differences that stood in the context of the last (or the chosen) reply, with how "
         "well they fitted; p pins one, f forgets it.",
         "recall.why",
     ),
     Command(
         "memory",
-        "all differences; show, edit, pin, forget ID",
+        "view and manage differences: show, edit, pin, forget ID",
         "Opens what was marked and where each difference stands, sifted by words (a kind, a state, any "
         "text), to edit, pin, supersede or forget; `forget ID` removes one for good, with the turn it "
         "was marked in.",
@@ -116,16 +119,16 @@ COMMANDS: tuple[Command, ...] = (
         "[WORDS|show|edit|pin|unpin|forget ID]",
         ("differences",),
         words=(
-            ("show", "all of a difference"),
-            ("edit", "change its words; the older version is kept"),
-            ("pin", "recall it first where it fits"),
-            ("unpin", "no longer first"),
-            ("forget", "remove it for good, with its turn"),
+            ("show", "show a difference in full"),
+            ("edit", "edit its text; the earlier version is kept"),
+            ("pin", "recall it first when relevant"),
+            ("unpin", "unpin it"),
+            ("forget", "forget it permanently, with its turn"),
         ),
     ),
     Command(
         "retry",
-        "ask the last (or chosen) message again",
+        "ask the last (or selected) message again",
         "Asks the message of the last (or the chosen) reply again, as a branch; the reply before is "
         "kept beside it and walked to with [ and ].",
         "messages.retry",
@@ -133,28 +136,28 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "edit",
-        "ask the last (or chosen) message otherwise",
+        "edit the last (or selected) message and ask again",
         "Puts the message of the last (or the chosen) reply into the input; sending it begins a "
         "branch, Esc leaves everything as it was.",
         "messages.edit",
     ),
     Command(
         "context",
-        "what the model sees for the next message",
+        "show what the model sees for the next message",
         "Shows the prompt of the next message (what is written after it, else the draft): its parts "
         "with their tokens, what is recalled, and what no longer fits.",
         "messages.context",
         "[MESSAGE]",
     ),
     Command(
-        "new", "begin a new thread", "Begins a new thread; the old one is kept.", "threads.new"
+        "new", "start a new thread", "Begins a new thread; the old one is kept.", "threads.new"
     ),
     Command(
         "threads", "list the threads", "Lists the threads, the latest first.", "threads.threads"
     ),
     Command(
         "sessions",
-        "search all past talk; rename, delete, export",
+        "search all conversations; rename, delete, export",
         "Opens all past talk: write to search it, Enter goes on in the chosen thread. Keys rename it, "
         "delete it (its marks stay) and write it to a file as Markdown or JSON.",
         "threads.sessions",
@@ -162,14 +165,14 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "thread",
-        "go on in another thread",
+        "switch to another thread",
         "Goes on in the named thread; a new name begins one.",
         "threads.thread",
         "NAME",
     ),
     Command(
         "compare",
-        "base, adapters, recall on or off, side by side",
+        "compare base, adapters, recall on or off, side by side",
         "Asks two ways of answering the same, by default the message of the last (or chosen) reply: "
         "1 and 2 change the sides, b makes it blind, and the better reply can become a mark.",
         "compare.compare",
@@ -177,20 +180,20 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "report",
-        "what the trainings found",
+        "browse training reports",
         "Opens the reports, the latest first; [ and ] walk them, o writes the page with plots.",
         "training.report",
     ),
     Command(
         "theme",
-        "choose the colours",
+        "choose a color theme",
         "Changes the colours and keeps the choice; without a name it opens all themes.",
         "application.theme",
         "[NAME]",
     ),
     Command(
         "help",
-        "commands and keys",
+        "show commands and keys",
         "Opens all commands, keys and signs; writing sifts them, Enter takes a command.",
         "application.help",
         aliases=("?", "keys"),

@@ -40,9 +40,11 @@ class ApplicationHandler:
             self._context.app.theme = argument
         else:
             near = get_close_matches(argument, THEMES, n=1, cutoff=0.4)
-            guess = tr("did you mean {name}?", name=near[0]) if near else tr("/theme shows all.")
+            guess = (
+                tr("Did you mean {name}?", name=near[0]) if near else tr("/theme lists all themes.")
+            )
             await self._context.say(
-                tr("There is no theme {name}; {guess}", name=one_line(argument, 40), guess=guess),
+                tr("Unknown theme {name}. {guess}", name=one_line(argument, 40), guess=guess),
                 "error",
             )
 

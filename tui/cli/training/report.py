@@ -87,7 +87,7 @@ def _write(page: Path, text: str) -> None:
         write_whole(page, text)
     except OSError as error:
         raise HomeError(
-            "cannot write {page}: {strerror}; choose another place with --html FILE",
+            "cannot write {page}: {strerror}; choose another location with --html FILE",
             page=page,
             strerror=error.strerror,
         ) from error
