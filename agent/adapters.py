@@ -227,10 +227,13 @@ def find_adapter(folder: Path, prefix: str) -> Adapter:
     found = [
         adapter for adapter in list_adapters(folder) if prefix and adapter.id.startswith(prefix)
     ]
-    if len(found) != 1:
-        many = Sentence("several adapter ids start") if found else Sentence("no adapter id starts")
+    if not found:
         raise AdapterError(
-            "{many} with {prefix!r}; see `discern adapters list`", many=many, prefix=prefix
+            "no adapter id starts with {prefix!r}; see `discern adapters list`", prefix=prefix
+        )
+    if len(found) > 1:
+        raise AdapterError(
+            "several adapter ids start with {prefix!r}; see `discern adapters list`", prefix=prefix
         )
     return found[0]
 

@@ -23,6 +23,7 @@ from memory.difference import (
 from memory.errors import MarkError
 from memory.kinds import require_kind
 from memory.moments import require_moment
+from memory.sentence import Sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def make_mark(
     Raises:
         MarkError: it is refused; see above.
     """
-    expected = clean_field("expected reply", request.sounds)
+    expected = clean_field(Sentence("better answer"), request.sounds)
     if request.sounds is not None and expected is None:
         raise MarkError("there is no text after =>; add the better answer, or remove =>")
     difference = Difference(
@@ -69,11 +70,11 @@ def make_mark(
         replied=turn.replied,
         kind=require_kind(request.kind).name if request.kind else None,
         contrast=Contrast(
-            clean_field("missed line", request.missed),
-            clean_field("lost line", request.lost),
+            clean_field(Sentence("missed line"), request.missed),
+            clean_field(Sentence("lost line"), request.lost),
             expected,
         ),
-        note=clean_field("note", request.note),
+        note=clean_field(Sentence("note"), request.note),
         span=_span(request.quote, turn.replied, request.quote_at),
         model=turn.model,
         adapter=turn.adapter,
@@ -103,18 +104,18 @@ def change_mark(  # noqa: PLR0913 - any field of a mark can be changed alone
         MarkError: it is refused; see above.
     """
 
-    def line(name: str, given: str | None, present: str | None) -> str | None:
+    def line(name: Sentence, given: str | None, present: str | None) -> str | None:
         return present if given is None else clean_field(name, given)
 
     new = replace(
         old,
         moment=old.moment if moment is None else require_moment(moment),
         kind=old.kind if kind is None else require_kind(kind).name if kind else None,
-        note=line("note", note, old.note),
+        note=line(Sentence("note"), note, old.note),
         contrast=Contrast(
-            line("missed line", missed, old.contrast.missed),
-            line("lost line", lost, old.contrast.lost),
-            line("expected reply", sounds, old.contrast.sounds),
+            line(Sentence("missed line"), missed, old.contrast.missed),
+            line(Sentence("lost line"), lost, old.contrast.lost),
+            line(Sentence("better answer"), sounds, old.contrast.sounds),
         ),
     )
     if new == old:

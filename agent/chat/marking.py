@@ -174,7 +174,10 @@ def why_untaught(difference: Difference) -> str:
         case Untaught.EMPTY:
             return tr("the reply is empty, so there is nothing to keep")
         case Untaught.BARE:
-            return tr("it has no better answer (/contrast drafts one)")
+            return tr(
+                "it has no better answer (`discern memory edit {id} --sounds` adds one)",
+                id=difference.id[:8],
+            )
         case None:
             return ""
 

@@ -42,18 +42,29 @@ class ResidualCopies:
         said: list[str] = []
         if self.adapters:
             named = ", ".join(name[:8] for name in self.adapters)
+            count = len(self.adapters)
             if self.serving:
-                named += " " + tr("(including the current adapter)")
-            said.append(
-                trn(
-                    "{n} adapter was trained on it: {named}. `discern train` trains one without "
-                    "it.",
-                    "{n} adapters were trained on it: {named}. `discern train` trains one without "
-                    "it.",
-                    len(self.adapters),
-                    named=named,
+                said.append(
+                    trn(
+                        "{n} adapter was trained on it, the current one: {named}. `discern train` "
+                        "trains one without it.",
+                        "{n} adapters were trained on it, including the current one: {named}. "
+                        "`discern train` trains one without it.",
+                        count,
+                        named=named,
+                    )
                 )
-            )
+            else:
+                said.append(
+                    trn(
+                        "{n} adapter was trained on it: {named}. `discern train` trains one "
+                        "without it.",
+                        "{n} adapters were trained on it: {named}. `discern train` trains one "
+                        "without it.",
+                        count,
+                        named=named,
+                    )
+                )
         if self.replies:
             said.append(
                 trn(

@@ -291,7 +291,7 @@ class _Reader:
 
     def refusal(self, why: Sentence) -> ModelError:
         return ModelError(
-            "cannot use the model {path}: in its header, {why}; choose another GGUF",
+            "cannot use the model {path}: unsupported header ({why}); choose another GGUF",
             path=self.path,
             why=why,
         )

@@ -135,7 +135,8 @@ def _room(
     chat = size + shape.cache_bytes(_window(shape, settings)) + (300 << 20)
     night = header.parameters * (2 if gpu else 4) + (1500 << 20)
     seconds = night_seconds(header.parameters, size, gpu=bool(gpu))
-    limit, whole = settings.training.max_minutes, _long(seconds)
+    limit = settings.training.max_minutes
+    time = {"whole": _long(seconds), "estimate": ESTIMATE}
     fits = seconds < limit * 60
     return [
         _memory("memory", Sentence("chat"), chat, room, device),
@@ -143,17 +144,13 @@ def _room(
         Line(
             "time",
             "ok" if fits else "note",
-            Sentence(
-                "nightly training takes about {whole} ({estimate}){more}",
-                whole=whole,
-                estimate=ESTIMATE,
-                more=(
-                    ""
-                    if fits
-                    else Sentence(
-                        "; training.max_minutes stops it after {limit:g} min", limit=limit
-                    )
-                ),
+            Sentence("nightly training takes about {whole} ({estimate})", **time)
+            if fits
+            else Sentence(
+                "nightly training takes about {whole} ({estimate}); training.max_minutes stops it "
+                "after {limit:g} min",
+                **time,
+                limit=limit,
             ),
         ),
     ]

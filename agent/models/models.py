@@ -20,7 +20,6 @@ from agent.llama.llama_file import ChatTemplate
 from agent.prompt.prompt import tail
 from memory.errors import FileError, ModelError
 from memory.files.bounded_read import open_file, read_json
-from memory.sentence import Sentence
 from memory.settings.paths import Home, expanded
 
 Use = Literal["chat", "embedding"]
@@ -190,10 +189,14 @@ def find_model(home: Home, name: str) -> Path:
     fits = fits or [item for item in here if wanted in item.name.lower()]
     if len(fits) == 1:
         return fits[0].path
-    many = Sentence("{count} files match", count=len(fits)) if fits else Sentence("no file matches")
+    if not fits:
+        raise ModelError(
+            "no file matches {name!r}; choose one from `discern model list`, or give a path",
+            name=name,
+        )
     raise ModelError(
-        "{many} {name!r}; choose one from `discern model list`, or give a path",
-        many=many,
+        "{count} files match {name!r}; choose one from `discern model list`, or give a path",
+        count=len(fits),
         name=name,
     )
 

@@ -49,10 +49,6 @@ from memory.files.sqlite_file import (
 from memory.journal.migrations import copies, is_journal, migrate
 from memory.sentence import Sentence
 
-_NAMES = {
-    "turns": (Sentence("turn"), Sentence("turns")),
-    "differences": (Sentence("difference"), Sentence("differences")),
-}
 BUSY_SECONDS = 10.0
 LOG_BYTES = 4 << 20
 """The write-ahead log is folded into the file when it is this long."""
@@ -153,25 +149,9 @@ class Database:
             f"select * from {table} where id >= ? and id < ? limit 2",
             (prefix, prefix + "\U0010ffff"),
         )
-        what, several = _NAMES[table]
-        if not prefix or not found:
-            raise UnknownIdError(
-                "no {what} has the id {prefix!r}; {hint}",
-                what=what,
-                prefix=prefix,
-                hint=(
-                    Sentence("`discern memory list` lists the ids")
-                    if table == "differences"
-                    else Sentence("`discern ask --json` and the chat show turn ids")
-                ),
-            )
-        if len(found) > 1:
-            raise UnknownIdError(
-                "several {table} have an id that starts with {prefix!r}; type more of the id",
-                table=several,
-                prefix=prefix,
-            )
-        return found[0]
+        if prefix and len(found) == 1:
+            return found[0]
+        raise UnknownIdError(_unknown(table, prefix, several=bool(prefix and found)))
 
     def decode(
         self, make: Callable[[sqlite3.Row], Made], rows: Iterable[sqlite3.Row]
@@ -285,6 +265,28 @@ def _opened(path: Path) -> tuple[sqlite3.Connection, FileWatch]:
     )
 
 
+def _unknown(table: str, prefix: str, *, several: bool) -> Sentence:
+    if table == "differences" and several:
+        return Sentence(
+            "several differences have an id that starts with {prefix!r}; type more of the id",
+            prefix=prefix,
+        )
+    if table == "differences":
+        return Sentence(
+            "no difference has the id {prefix!r}; `discern memory list` lists the ids",
+            prefix=prefix,
+        )
+    if several:
+        return Sentence(
+            "several turns have an id that starts with {prefix!r}; type more of the id",
+            prefix=prefix,
+        )
+    return Sentence(
+        "no turn has the id {prefix!r}; `discern ask --json` and the chat show turn ids",
+        prefix=prefix,
+    )
+
+
 def _into_wal(connection: sqlite3.Connection) -> None:
     """Switch to WAL; if two processes create the file at once, SQLite refuses one immediately."""
     until = time.monotonic() + BUSY_SECONDS
@@ -300,20 +302,18 @@ def _into_wal(connection: sqlite3.Connection) -> None:
 
 def lost(path: Path, rescued: Path | None) -> Sentence:
     """Return the sentence for a journal that is no longer at its path, and what was rescued of it."""
-    mend = (
-        Sentence(
-            "all saved data is in {rescued}: close Discern everywhere, then run `discern memory "
-            "restore {rescued}`",
-            rescued=rescued,
+    if rescued is None:
+        return Sentence(
+            "the journal {path} or its log was deleted, moved or replaced while it was open, so "
+            "nothing more can be saved; put it back, or close Discern everywhere and restart it",
+            path=path,
         )
-        if rescued
-        else Sentence("put it back, or close Discern everywhere and restart it")
-    )
     return Sentence(
         "the journal {path} or its log was deleted, moved or replaced while it was open, so "
-        "nothing more can be saved; {mend}",
+        "nothing more can be saved; all saved data is in {rescued}: close Discern everywhere, then "
+        "run `discern memory restore {rescued}`",
         path=path,
-        mend=mend,
+        rescued=rescued,
     )
 
 
@@ -404,16 +404,19 @@ def explain(path: Path, error: sqlite3.Error | OSError) -> Sentence:
 def damaged(path: Path, said: Sentence | str) -> Sentence:
     """Return the sentence for a journal that is not whole, with the way to the newest copy."""
     newest = newest_copy(path)
-    mend = (
-        Sentence("`discern memory restore {newest}` restores the latest copy", newest=newest)
-        if newest
-        else Sentence("`discern memory restore FILE` restores a backup")
-    )
+    if newest is None:
+        return Sentence(
+            "the journal {path} is damaged ({said}); `discern memory restore FILE` restores a "
+            "backup and keeps the damaged file",
+            path=path,
+            said=said,
+        )
     return Sentence(
-        "the journal {path} is damaged ({said}); {mend} and keeps the damaged file",
+        "the journal {path} is damaged ({said}); `discern memory restore {newest}` restores the "
+        "latest copy and keeps the damaged file",
         path=path,
         said=said,
-        mend=mend,
+        newest=newest,
     )
 
 

@@ -148,18 +148,22 @@ def _check_chains(path: Path, fresh: dict[str, Record], lines: dict[str, int]) -
         after = record.superseded_by
         while after is not None and after not in ended:
             if after not in lines or after in chain:
-                why = (
-                    Sentence("which forms a cycle")
+                broken = (
+                    Sentence(
+                        "superseded_by {after!r} forms a cycle; remove superseded_by",
+                        after=after[:40],
+                    )
                     if after in chain
-                    else Sentence("which is not in this file")
+                    else Sentence(
+                        "superseded_by {after!r} is not in this file; remove superseded_by",
+                        after=after[:40],
+                    )
                 )
                 raise ExchangeError(
-                    "line {number} of {path} has superseded_by {after!r}, {why}; remove "
-                    "superseded_by",
+                    "line {number} of {path}: {error}",
                     number=lines[record.id],
                     path=path,
-                    after=after[:40],
-                    why=why,
+                    error=broken,
                 )
             chain.add(after)
             after = fresh[after].superseded_by if after in fresh else None

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from agent.child_process import die_with_parent, environment
 from memory.errors import AdapterError
+from memory.sentence import Sentence
 from trainer.subprocesses import lower_priority
 
 PROBE_SECONDS = 300
@@ -50,7 +51,8 @@ def probe(adapter: Path, base: Path) -> None:
             adapter=adapter,
             returncode=-done.returncode,
         )
-    reason = (done.stdout.strip() or done.stderr.strip() or "no reason given").splitlines()[-1]
+    said = (done.stdout.strip() or done.stderr.strip()).splitlines()
+    reason = said[-1] if said else Sentence("no reason given")
     raise AdapterError(
         "the adapter {adapter} failed the load test: {reason}; train again",
         adapter=adapter,

@@ -27,6 +27,7 @@ from typing import Protocol
 from agent.child_process import environment
 from memory.errors import CutOffError, SettingsError, TrainingError
 from memory.files.bounded_read import parse_object
+from memory.sentence import Sentence
 from memory.settings.settings import Settings
 from trainer.events import Aborted, Event, Failed, Ready, ResultPiece, Trained, read_message
 from trainer.launch import validate_candidate
@@ -232,7 +233,7 @@ class RayLauncher(_RemoteLauncher):
             raise TrainingError(
                 "cannot reach Ray at {address}: {error}; start it or fix trainer.address in "
                 "config.toml",
-                address=address or "its usual address",
+                address=address or Sentence("the default address"),
                 error=error,
             ) from error
         self._base = base

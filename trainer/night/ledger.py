@@ -144,7 +144,14 @@ class _NightAttempt:
             return self._report_given_up()
         fresh = _count_new(self.home, self.journal.differences.all(), self.moment)
         if fresh < self.settings.night.minimum:
-            self._close_idle(Sentence("too few new differences ({fresh})", fresh=fresh), row)
+            self._close_idle(
+                Sentence(
+                    "too few new differences: {fresh} (night.minimum is {minimum})",
+                    fresh=fresh,
+                    minimum=self.settings.night.minimum,
+                ),
+                row,
+            )
             return None
         try:
             with self._heartbeat(cancel), self._time_limit(cancel) as overdue:

@@ -43,9 +43,9 @@ def take_notice(journal: Journal, today: date | None = None) -> str | None:
     elif row["state"] == "failed":
         told_so = tr("Error in the training on the night of {day}: {said}.", day=day, said=said)
     elif last:
-        told_so = tr("Last night: {said}.", said=said)
+        told_so = tr("Last night's training finished. {said}.", said=said)
     else:
-        told_so = tr("Night of {day}: {said}.", day=day, said=said)
+        told_so = tr("The training on the night of {day} finished. {said}.", day=day, said=said)
     return told_so + " " + tr("See /report for details.")
 
 

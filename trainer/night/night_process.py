@@ -213,10 +213,10 @@ def main() -> None:
             error="TrainingError",
             sentence=Sentence(
                 "the training failed ({kind}: {error}) and the current adapter is unchanged; see "
-                "{log} next to the runs folder",
+                "{log}",
                 kind=type(error).__name__,
                 error=error,
-                log=LOG,
+                log=Path(work["home"][2], LOG),
             ),
         )
 

@@ -190,10 +190,14 @@ def advice(
         lost = [fate.asked for fate in every if fate.fate == "lost again"]
         made.append(
             Sentence(
-                "A lesson learned earlier was lost: {lost}. The current adapter is unchanged. To "
-                "retry from other starting points, run `discern train --force` with `--episodes "
-                "3`.",
-                lost=_first(lost),
+                "A lesson learned earlier was lost: “{lost}”. The current adapter is unchanged. To "
+                "retry from other starting points, run `discern train --force --episodes 3`.",
+                lost=" ".join(lost[0].split())[:60],
+            )
+            if lost
+            else Sentence(
+                "A lesson learned earlier was lost. The current adapter is unchanged. To retry "
+                "from other starting points, run `discern train --force --episodes 3`."
             )
         )
     if "near_misses" in failed:
@@ -206,13 +210,11 @@ def advice(
     if failed & {"anchors", "kl", "perplexity", "harmed"}:
         made.append(
             Sentence(
-                "Learned too broadly: unrelated answers changed{more}.",
-                more=(
-                    Sentence(" even at {scale:.0%} strength", scale=verdict.scale)
-                    if verdict.scale < 1
-                    else ""
-                ),
+                "Learned too broadly: unrelated answers changed even at {scale:.0%} strength.",
+                scale=verdict.scale,
             )
+            if verdict.scale < 1
+            else Sentence("Learned too broadly: unrelated answers changed.")
         )
     if failed & {"sound", "endless"}:
         made.append(Sentence("Malformed replies: some are empty or do not end."))
@@ -246,10 +248,6 @@ def _not_tried(plan: TrialPlan, untried: TrialPlan | None, settings: Settings) -
         "Not tried yet: training on the similar questions whose answers changed. Run `discern "
         "train --force`."
     )
-
-
-def _first(items: Sequence[str]) -> str:
-    return f"“{' '.join(items[0].split())[:60]}”" if items else "one"
 
 
 def sentence(curriculum: Curriculum, verdict: Verdict, *, dry: bool) -> Sentence:

@@ -22,6 +22,7 @@ from typing import Literal
 
 from memory.errors import HomeError
 from memory.files.atomic_write import write_whole
+from memory.sentence import Sentence
 from memory.settings.paths import Home, expanded
 from memory.settings.settings import Settings
 
@@ -130,7 +131,7 @@ def install(made: Installation) -> None:
                     "`{call}` failed: {said}; nothing was installed; choose another method with "
                     "`discern night install --kind`",
                     call=shlex.join(call),
-                    said=said or f"exit code {code}",
+                    said=said or Sentence("exit code {code}", code=code),
                 )
     except OSError as error:
         uninstall(made.kind)

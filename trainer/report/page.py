@@ -290,7 +290,8 @@ def _attempts(attempts: Sequence[Attempt]) -> str:
     numbers = (tr("rate"), tr("seed"), tr("steps"), tr("lessons"), tr("reworded"))
     heads = "".join(f"<th class=number>{name}</th>" for name in numbers)
     return (
-        f"<section><h2>{tr('All runs')}</h2><div class=wide><table><tr><th>{tr('run')}</th>{heads}"
+        f"<section><h2>{tr('All attempts')}</h2><div class=wide><table>"
+        f"<tr><th>{tr('attempt')}</th>{heads}"
         f"<th>{tr('changed')}</th><th>{tr('gate')}</th></tr>{rows}</table></div></section>\n"
     )
 

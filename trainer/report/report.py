@@ -309,9 +309,12 @@ def find_run(runs: Path, name: str) -> Path:
     found = [folder for folder in every if folder.name == name] or [
         folder for folder in every if name and folder.name.startswith(name)
     ]
-    if len(found) != 1:
-        many = Sentence("several runs start") if found else Sentence("no run starts")
+    if not found:
         raise UnknownIdError(
-            "{many} with {name!r}; `discern report --list` shows them all", many=many, name=name
+            "no run starts with {name!r}; `discern report --list` shows all runs", name=name
+        )
+    if len(found) > 1:
+        raise UnknownIdError(
+            "several runs start with {name!r}; `discern report --list` shows all runs", name=name
         )
     return found[0]

@@ -11,6 +11,7 @@ from memory.errors import DiscernError
 from memory.i18n.translation import tr
 from tui.chat.context import ChatContext
 from tui.chat.thread_view import ThreadView
+from tui.keys.bindings import keyboard_of
 from tui.markdown.parser import code_blocks
 from tui.terminal.editor import edited, editor
 from tui.terminal.sanitize import clean
@@ -70,8 +71,14 @@ class ReadingController:
         siblings = context.chat.journal.branches.siblings([view.turn.id]).get(view.turn.id)
         beside = siblings.beside(step) if siblings else None
         if siblings is None:
+            keys = keyboard_of(context.app)
             context.status.say(
-                tr("This is the only branch. Press r to ask again or e to edit the message.")
+                tr(
+                    "This is the only branch. Press {retry} to ask again or {edit} to edit the "
+                    "message.",
+                    retry=keys.first("retry"),
+                    edit=keys.first("edit"),
+                )
             )
         elif beside is None:
             context.status.say(tr("This is branch {which}.", which=siblings))

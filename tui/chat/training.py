@@ -151,8 +151,10 @@ class TrainingController:
         elif message.report is not None:
             published = message.report.verdict == "published"
             said = f"{render(message.report.sentence)} {tr('See /report for details.')}"
-            if message.source == "night":
-                said = tr("Last night: {said}", said=said)
+            if message.source == "night" and message.report.verdict == "failed":
+                said = tr("Last night's training failed:") + " " + said
+            elif message.source == "night":
+                said = tr("Last night's training finished. {said}", said=said)
             await context.say(said, "done" if published else "error")
             await self._conversation.take_adapter()
         elif message.error is not None:

@@ -18,7 +18,7 @@ def commands_page() -> str:
     lines = [
         "# Commands and keys of the chat",
         "",
-        "Made from `tui/commands/registry.py` and `tui/keys/registry.py`; a test holds them together.",
+        "Generated from `tui/commands/registry.py` and `tui/keys/registry.py`.",
     ]
     for command in COMMANDS:
         lines += ["", f"## `{command.usage}`", "", command.help]
@@ -26,7 +26,12 @@ def commands_page() -> str:
             lines += ["", "Also: " + ", ".join(f"`/{name}`" for name in command.aliases) + "."]
         if command.words:
             lines += ["", *(f"- `{word}`: {hint}" for word, hint in command.words)]
-    lines += ["", "## Keys", "", "`[keys]` in `config.toml` gives an action other keys, by its id."]
+    lines += [
+        "",
+        "## Keys",
+        "",
+        "To remap an action, set its id in `[keys]` of `config.toml`.",
+    ]
     place = ""
     for where, identity, keys, effect in Keyboard().rows():
         if where != place:
@@ -39,11 +44,11 @@ def commands_page() -> str:
                 "|---|---|---|",
             ]
         lines.append(f"| {keys} | {effect} | `{identity}` |")
-    lines += ["", "### Keys that stay", "", "| key | what it does |", "|---|---|"]
+    lines += ["", "### Fixed keys", "", "| key | what it does |", "|---|---|"]
     lines += [f"| {keys} | {effect} |" for keys, effect in FIXED]
-    lines += ["", "## The sign beside a reply", "", "| sign | what it says |", "|---|---|"]
+    lines += ["", "## Signs beside replies", "", "| sign | meaning |", "|---|---|"]
     lines += [f"| {status.sign} | {status.meaning} |" for status in MARK_STATUSES]
-    lines += ["", "Its colour is the family of the difference; the sign alone says its fate."]
+    lines += ["", "The color shows the family of the difference; the sign shows its status."]
     return "\n".join(lines) + "\n"
 
 

@@ -33,10 +33,10 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "diff",
         "mark the reply: what is wrong, and the better answer",
-        "Marks the last reply (or the chosen one). Bare it marks a surprise; after => stands how the "
-        "reply should have sounded, and that is what is trained.",
+        "Marks the last (or selected) reply. Without arguments, it marks a surprise. The text after "
+        "=> is the better answer; only marks with one are trained on.",
         "marks.diff",
-        "[error|surprise|hold] [kind] [note] [=> how it should sound]",
+        "[error|surprise|hold] [kind] [note] [=> better answer]",
         ("mark",),
         (
             ("error", "the reply is wrong"),
@@ -47,20 +47,20 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "undo",
         "undo the last mark",
-        "Takes back the mark made last; the talk stays as it is.",
+        "Undoes the last mark. The conversation does not change.",
         "marks.undo",
     ),
     Command(
         "contrast",
         "what it got wrong, what it left out, the better answer",
-        "Opens the three lines of a mark; the model drafts what is empty, and you keep or leave it.",
+        "Opens the contrast of a mark. The model drafts the empty lines, which you can edit.",
         "marks.contrast",
         "[ID]",
     ),
     Command(
         "train",
         "train on the waiting differences now",
-        "Trains an adapter on the marked differences, tests it, and swaps it in if it holds.",
+        "Trains an adapter on the marked differences, evaluates it, and uses it if it passes.",
         "training.train",
         "[stop|abort|force]",
         words=(
@@ -72,15 +72,16 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "training",
         "watch the training: phases, loss, lessons, log",
-        "Opens the training under way, whoever began it, from its beginning: phases, loss, how each "
-        "lesson stands, the log; s stops it and keeps the best, a aborts it. When nothing trains it "
-        "shows the last one.",
+        "Opens the running training, also one of another process: phases, loss, the state of each "
+        "lesson, log. s stops it and keeps the best result, a aborts it. If no training is running, "
+        "it shows the last one.",
         "training.training",
     ),
     Command(
         "adapters",
         "list and switch adapters: use ID, on, off, rollback",
-        "Lists the adapters; `use ID` serves one, `off` the base till `on`, `rollback` goes back.",
+        "Lists the adapters. `use ID` selects one, `off` uses only the base model until `on`, and "
+        "`rollback` returns to the previous adapter.",
         "adapters.adapters",
         "[use ID|on|off|rollback]",
         ("adapter",),
@@ -94,7 +95,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "recall",
         "turn recall of past differences on or off",
-        "Switches recall; without a word it says how it stands.",
+        "Turns recall on or off. Without an argument, it shows the current state.",
         "recall.recall",
         "[on|off]",
         words=(
@@ -105,16 +106,16 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "why",
         "show what was recalled for the reply; pin or forget it",
-        "Shows the differences that stood in the context of the last (or the chosen) reply, with how "
-        "well they fitted; p pins one, f forgets it.",
+        "Shows the differences in the context of the last (or selected) reply, with their relevance. "
+        "p pins one, f forgets it.",
         "recall.why",
     ),
     Command(
         "memory",
         "view and manage differences: show, edit, pin, forget ID",
-        "Opens what was marked and where each difference stands, sifted by words (a kind, a state, any "
-        "text), to edit, pin, supersede or forget; `forget ID` removes one for good, with the turn it "
-        "was marked in.",
+        "Opens the list of differences with their states. Filter it by kind, state or any text; edit, "
+        "pin, supersede or forget differences. `forget ID` permanently removes a difference and its "
+        "turn.",
         "memory.memory",
         "[WORDS|show|edit|pin|unpin|forget ID]",
         ("differences",),
@@ -129,77 +130,75 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "retry",
         "ask the last (or selected) message again",
-        "Asks the message of the last (or the chosen) reply again, as a branch; the reply before is "
-        "kept beside it and walked to with [ and ].",
+        "Asks the message of the last (or selected) reply again, as a new branch. The earlier reply is "
+        "kept; [ and ] switch between branches.",
         "messages.retry",
         aliases=("again",),
     ),
     Command(
         "edit",
         "edit the last (or selected) message and ask again",
-        "Puts the message of the last (or the chosen) reply into the input; sending it begins a "
-        "branch, Esc leaves everything as it was.",
+        "Puts the message of the last (or selected) reply into the input. Sending it starts a branch; "
+        "Esc cancels.",
         "messages.edit",
     ),
     Command(
         "context",
         "show what the model sees for the next message",
-        "Shows the prompt of the next message (what is written after it, else the draft): its parts "
-        "with their tokens, what is recalled, and what no longer fits.",
+        "Shows the prompt for the next message (the argument, else the draft): its parts with their "
+        "token counts, what is recalled, and what no longer fits.",
         "messages.context",
         "[MESSAGE]",
     ),
     Command(
-        "new", "start a new thread", "Begins a new thread; the old one is kept.", "threads.new"
+        "new", "start a new thread", "Starts a new thread. The old one is kept.", "threads.new"
     ),
-    Command(
-        "threads", "list the threads", "Lists the threads, the latest first.", "threads.threads"
-    ),
+    Command("threads", "list the threads", "Lists the threads, newest first.", "threads.threads"),
     Command(
         "sessions",
         "search all conversations; rename, delete, export",
-        "Opens all past talk: write to search it, Enter goes on in the chosen thread. Keys rename it, "
-        "delete it (its marks stay) and write it to a file as Markdown or JSON.",
+        "Opens the list of all threads. Type to search their messages; Enter opens the highlighted "
+        "thread. Keys rename it, delete it (its marks stay), or export it as Markdown or JSON.",
         "threads.sessions",
         "[WORDS]",
     ),
     Command(
         "thread",
         "switch to another thread",
-        "Goes on in the named thread; a new name begins one.",
+        "Switches to the named thread. A new name starts a new thread.",
         "threads.thread",
         "NAME",
     ),
     Command(
         "compare",
         "compare base, adapters, recall on or off, side by side",
-        "Asks two ways of answering the same, by default the message of the last (or chosen) reply: "
-        "1 and 2 change the sides, b makes it blind, and the better reply can become a mark.",
+        "Sends one prompt to two sides, by default the message of the last (or selected) reply. 1 and "
+        "2 change the sides, b hides their names, and the better reply can become a mark.",
         "compare.compare",
         "[PROMPT]",
     ),
     Command(
         "report",
         "browse training reports",
-        "Opens the reports, the latest first; [ and ] walk them, o writes the page with plots.",
+        "Opens the reports, newest first. [ and ] move between them, o writes a page with plots.",
         "training.report",
     ),
     Command(
         "theme",
         "choose a color theme",
-        "Changes the colours and keeps the choice; without a name it opens all themes.",
+        "Changes the color theme and saves the choice. Without a name, it lists all themes.",
         "application.theme",
         "[NAME]",
     ),
     Command(
         "help",
         "show commands and keys",
-        "Opens all commands, keys and signs; writing sifts them, Enter takes a command.",
+        "Lists all commands, keys and signs. Type to filter; Enter inserts a command.",
         "application.help",
         aliases=("?", "keys"),
     ),
     Command(
-        "quit", "leave", "Leaves; everything is kept.", "application.quit", aliases=("exit", "q")
+        "quit", "quit", "Quits. Everything is saved.", "application.quit", aliases=("exit", "q")
     ),
 )
 

@@ -59,7 +59,7 @@ KEYS: tuple[Key, ...] = (
         "copy_or_leave",
         True,
     ),
-    Key("leave", ("ctrl+q",), "leave", "anywhere", "leave", True),
+    Key("leave", ("ctrl+q",), "quit", "anywhere", "leave", True),
     Key("back", ("escape",), "stop the reply and keep its text; go back", "chat", "back"),
     Key("earlier_reply", ("alt+up",), "select the previous reply", "chat", "walk(-1)", True),
     Key("later_reply", ("alt+down",), "select the next reply", "chat", "walk(1)", True),

@@ -72,7 +72,7 @@ def lines(sight: ContextUsage) -> list[str]:
     of = tr("of {size}, including {room} reserved for the reply", size=sight.size, room=sight.room)
     rows = (
         (tr("system"), sight.system, "" if sight.system else tr("none")),
-        (tr("talk"), sight.talk, talk),
+        (tr("conversation"), sight.talk, talk),
         (tr("recalled"), sight.recalled, differences),
         (tr("message"), sight.message, "" if sight.message else tr("nothing typed yet")),
         (tr("template"), sight.template, tr("markup between the parts")),

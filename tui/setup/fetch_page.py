@@ -75,12 +75,12 @@ class FetchPage(SetupPage, can_focus=True):
             (tr("file"), one_line(offer.file)),
             (tr("from"), one_line(offer.repo)),
             (tr("size"), tr("{size} MB", size=_mega(offer.size))),
-            (tr("licence"), one_line(offer.licence)),
+            (tr("license"), one_line(offer.licence)),
             (tr("sha256"), offer.sha256),
             (tr("to"), str(offer.target)),
         ]
         if offer.have:
-            rows.append((tr("here"), tr("{size} MB already downloaded", size=_mega(offer.have))))
+            rows.append((tr("downloaded"), tr("{size} MB", size=_mega(offer.have))))
         width = max(len(name) for name, _text in rows) + 2
         self._facts.update(clean("\n".join(f"{name:<{width}}{text}" for name, text in rows)))
         self.keys(tr("Enter download") + " · " + tr("Esc back without downloading"))

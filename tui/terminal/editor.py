@@ -100,16 +100,17 @@ def edited(draft: str, command: list[str], drafts: Path) -> str:
             ) from error
         if code != 0:
             keep = not _still(path, draft)
-            where = (
-                Sentence(" your text is in {path}", path=path)
-                if keep
-                else Sentence(" the draft is unchanged")
-            )
+            if keep:
+                raise SettingsError(
+                    "the editor {command} exited with code {code}; your text is in {path}",
+                    command=command[0],
+                    code=code,
+                    path=path,
+                )
             raise SettingsError(
-                "the editor {command} exited with code {code};{where}",
+                "the editor {command} exited with code {code}; the draft is unchanged",
                 command=command[0],
                 code=code,
-                where=where,
             )
         try:
             return read_text(path).replace("\r\n", "\n").removesuffix("\n")

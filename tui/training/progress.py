@@ -11,15 +11,15 @@ from trainer.events import Counted, Event, Step, StepsPlanned, Trained
 BARS = "▁▂▃▄▅▆▇█"
 PHASES = {
     "start": "starting",
-    "room": "waiting for GPU memory",
+    "room": "waiting for memory",
     "compose": "composing lessons",
     "calibrate": "measuring speed",
     "estimate": "measuring speed",
     "anchors": "collecting base answers",
     "beside": "measuring baselines",
     "load": "loading weights",
-    "train": "training the adapter",
-    "trained": "training the adapter",
+    "train": "updating weights",
+    "trained": "updating weights",
     "export": "exporting",
     "probe": "load test",
     "gate": "evaluating",

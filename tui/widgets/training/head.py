@@ -101,7 +101,9 @@ class TrainingHead(Static):
 
     def _ended(self, view: RunView, width: int) -> Content:
         variables, state = self.app.theme_variables, view.state
-        verdict = tr(VERDICTS.get(state.verdict, state.verdict)) if state.ended else tr("cut off")
+        verdict = (
+            tr(VERDICTS.get(state.verdict, state.verdict)) if state.ended else tr("interrupted")
+        )
         good = state.verdict in GOOD
         facts = [tr("started {at}", at=_at(view)), tr("took {time}", time=clock(state.at))]
         facts += [state.model] if state.model else []
