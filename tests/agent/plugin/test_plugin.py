@@ -126,7 +126,7 @@ def test_a_mark_that_cannot_be_saved_is_answered_with_the_reason(companion: Comp
     agent = create_agent(Remote(), middleware=[DifferenceMiddleware(companion)])
     assert "no reply to mark yet" in ask(agent, "/diff error => x", None)
     ask(agent, ASKED, None)
-    assert "nothing follows =>" in ask(agent, "/diff error =>", None)
+    assert "there is no text after =>" in ask(agent, "/diff error =>", None)
     assert ask(agent, "/difference is a word", None) == "I do not know."
 
 
@@ -238,7 +238,7 @@ def test_a_raw_graph_works_the_same(companion: Companion) -> None:
     graph.add_edge("record", END)
     agent = graph.compile()
     assert ask(agent, ASKED) == "I do not know."
-    assert ask(agent, MARK).startswith("Kept as error")
+    assert ask(agent, MARK).startswith("Saved as error")
     ask(agent, ASKED)
     assert SOUNDS in str(model.seen[-1][-1].text)
     assert len(companion.memory.journal.turns.in_thread("t1")) == 2
@@ -313,7 +313,7 @@ async def test_the_store_refuses_invalid_values(companion: Companion) -> None:
         (("notes",), "12345678", {"asked": "a", "replied": "b"}, "cannot be written"),
         (("differences",), "12345678", {"text": "a"}, "has no 'text'"),
         (("differences",), "12345678", {"asked": "a"}, "replied"),
-        (("differences",), "a key", {"asked": "a", "replied": "b"}, "cannot be a difference's id"),
+        (("differences",), "a key", {"asked": "a", "replied": "b"}, "is not a valid difference id"),
     ):
         with pytest.raises(MarkError, match=why):
             await store.aput(space, key, value)

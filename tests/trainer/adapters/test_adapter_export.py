@@ -214,7 +214,7 @@ def test_the_command_line_says_what_it_wrote(
     assert run(["export", out]) == 2
     assert "--merged, --adapter or --peft" in capsys.readouterr().err
     assert run(["export", out, "--merged"]) == 2
-    assert "no adapter serves" in capsys.readouterr().err
+    assert "there is no current adapter" in capsys.readouterr().err
     adapter = serve(home, base, lora(base, tmp_path / "lora"))
     assert run(["export", out, "--adapter", "--model", str(base), "--json"]) == 0
     said = json.loads(capsys.readouterr().out)

@@ -44,7 +44,7 @@ def judged(*right: str, kept: bool = True, drifted: bool = False) -> tuple[Verdi
         Measure(
             "rephrasings", spoken.rephrasings, 0.7, spoken.rephrasings >= 0.7, Sentence("other")
         ),
-        Measure("kept", float(kept), 1.0, kept, Sentence("lessons held until now and lost")),
+        Measure("kept", float(kept), 1.0, kept, Sentence("previously learned lessons lost")),
         Measure("anchors", 1.0 - drifted, 0.95, not drifted, Sentence("unrelated answers"), True),
     )
     return Verdict(1.0, measures, spoken, (), spoken, frozenset()), lessons

@@ -88,7 +88,7 @@ def test_a_rank_beyond_what_the_matrices_hold_is_capped_and_noted(home: Home, ti
 
 def test_nothing_to_train_is_said_and_leaves_no_run(home: Home, tiny: Path) -> None:
     mark(home, difference("Bare", None))
-    with pytest.raises(NothingToTrainError, match="how it should have sounded"):
+    with pytest.raises(NothingToTrainError, match="add the better answer"):
         run_night(RunRequest(home, quick_settings(home), tiny))
     assert not home.runs.exists()
 
@@ -103,7 +103,7 @@ def test_two_trainings_at_once_are_refused(home: Home, tiny: Path) -> None:
     mark(home, difference("Who?", "Lutz."))
     with (home.state / "training.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(TrainingError, match="already going on"):
+        with pytest.raises(TrainingError, match="already running"):
             run_night(RunRequest(home, quick_settings(home), tiny))
 
 

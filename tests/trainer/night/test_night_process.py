@@ -95,7 +95,7 @@ def test_a_night_that_is_killed_is_an_attempt_that_was_cut_off(home: Home, tiny:
         if isinstance(event, Started):
             os.kill(event.pid, signal.SIGKILL)
 
-    with pytest.raises(CutOffError, match="killed from outside"):
+    with pytest.raises(CutOffError, match="was killed"):
         run_in_child(RunRequest(home, quick_settings(home), tiny), on_event=on_event)
     report = run_in_child(RunRequest(home, quick_settings(home), tiny))  # its locks are free
     assert report.verdict == "published"

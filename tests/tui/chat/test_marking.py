@@ -51,7 +51,7 @@ async def test_a_chosen_earlier_reply_is_marked_with_what_it_should_have_said(
         await seat.asks("What is 2 + 3?")
         await picking(seat, "alt+up", "alt+up", "d")
         await seat.pilot.press("h", "e", "enter", *"Lutz.", "tab", *"city", "enter")
-        await seat.sees("✓ Kept as error")
+        await seat.sees("✓ Saved as error")
         item = seat.screen.chat.journal.differences.all()[0]
         first, second = seat.screen.transcript.turns
         assert first.turn is not None
@@ -119,7 +119,7 @@ async def test_a_refused_mark_leaves_the_picker_with_what_was_written(
         assert turn is not None
         await picking(seat, "alt+d")
         await seat.pilot.press("enter", *turn.replied, "enter")
-        await seat.sees("the very reply that was given")
+        await seat.sees("the same as the reply")
         assert seat.screen.query(MarkPicker)
 
 
@@ -156,7 +156,7 @@ async def test_words_chosen_with_keys_become_the_span(home: Home, quick: Setting
     async with sitting(home, quick) as seat:
         await seat.asks(QUESTION)
         await seat.pilot.press("alt+up", "v")
-        await seat.sees("begins a part")
+        await seat.sees("start selecting")
         await seat.pilot.press("right", "v", "right")
         await seat.hits("d", "4", "3", "enter")  # as quick as one can
         await seat.sees("✓ Kept as")
@@ -173,7 +173,7 @@ async def test_leaving_the_words_shows_the_reply_again(home: Home, quick: Settin
     async with sitting(home, quick) as seat:
         await seat.asks(QUESTION)
         await seat.pilot.press("alt+up", "v")
-        await seat.sees("begins a part")
+        await seat.sees("start selecting")
         await seat.pilot.press("escape")
         view = seat.screen.transcript.turns[0]
         await seat.until(lambda: view.reply.display and seat.screen.transcript.chosen is view)

@@ -55,7 +55,7 @@ async def test_reports_are_walked_and_the_page_is_written(home: Home) -> None:
         await seat.pilot.press("left_square_bracket")
         await seat.sees("Report 2 of 2", "✗ Rejected", "It drifted too far.")
         await seat.pilot.press("right_square_bracket", "o")
-        await seat.sees("Report 1 of 2", "Written:")
+        await seat.sees("Report 1 of 2", "Wrote ")
         assert (newest / PAGE).read_text(encoding="utf-8").startswith("<!")
         (newest / PAGE).unlink()
         (newest / PAGE).mkdir()

@@ -61,7 +61,7 @@ SCREENS = (
     ("memory", "own/PAY"),
     ("sessions", "older"),
     ("report", "Report 1 of 1"),
-    ("training", "Nothing trains now"),
+    ("training", "No training is running"),
     ("context PAY", "What the model sees"),
     ("compare", "side"),
     ("why", "Recalled for"),

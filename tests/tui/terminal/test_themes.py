@@ -84,5 +84,5 @@ def test_an_unknown_theme_is_refused_in_one_sentence(
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     assert run(["chat"]) == 2
     said = capsys.readouterr().err
-    assert "ui.theme = 'mauve' is refused" in said
+    assert "ui.theme = 'mauve' is not a theme" in said
     assert str(home.settings_file) in said

@@ -67,7 +67,7 @@ def test_nothing_is_wider_than_the_screen(width: int) -> None:
 
 def test_every_colour_has_a_sign_that_says_the_same() -> None:
     lines = [line.plain for line in view(REPORT).split()]
-    assert lines[0] == "✗ Rejected: what served before serves on"
+    assert lines[0] == "✗ Rejected: the current adapter is unchanged"
     assert "! no better than recall" in lines
     assert "✗ lessons reproduced: 50% (at least 90%)" in lines
     assert "! perplexity: +2%" in lines

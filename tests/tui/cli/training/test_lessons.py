@@ -38,9 +38,9 @@ def test_lessons_conflicts_and_what_is_left_out_are_shown(marked: list[Differenc
     assert "prompt tokens" in shown
     assert "1 lesson in " in shown
     assert "Conflicts:" in shown
-    assert "the newer counts" in shown
-    assert f"{marked[2].id[:8]}  a bare mark" in shown
-    assert f"{marked[3].id[:8]}  the reply of the difference" in shown
+    assert "the newer one is used" in shown
+    assert f"{marked[2].id[:8]}  it has no better answer" in shown
+    assert f"{marked[3].id[:8]}  the better answer of the difference" in shown
     assert "\x1b" not in shown
 
 
