@@ -61,7 +61,7 @@ def test_an_interrupted_download_is_resumed(home: Home, hub: Hub, tiny: Path) ->
 
 def test_a_download_with_another_sha256_is_deleted(home: Home, hub: Hub) -> None:
     hub.sha256 = "0" * 64
-    with pytest.raises(ModelError, match="sha256 differs"):
+    with pytest.raises(ModelError, match="does not match the sha256"):
         pull(look(home, REPO, FILE))
     assert not [path for path in (home.data / "models").rglob("*") if path.is_file()]
     hub.sha256 = None

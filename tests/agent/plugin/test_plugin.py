@@ -103,7 +103,7 @@ def test_an_agent_records_is_marked_and_recalls(companion: Companion, tmp_path: 
         [turn] = companion.memory.journal.turns.in_thread("t1")
         assert (turn.asked, turn.replied, turn.model) == (ASKED, "I do not know.", "remote-1")
         assert turn.surprisal == (0.5,)
-        assert ask(agent, MARK).startswith("Kept as error, ")
+        assert ask(agent, MARK).startswith("Saved as error, ")
         assert len(model.seen) == 1  # a mark is not for the model
         [kept] = companion.memory.journal.differences.all()
         assert (kept.contrast.sounds, kept.contrast.missed) == (SOUNDS, "the country")
@@ -299,7 +299,7 @@ def test_the_store_keeps_edits_ranks_and_forgets(companion: Companion) -> None:
     assert item.value["version"] == 2
     assert item.value["note"] is None
     assert item.updated_at > item.created_at
-    with pytest.raises(MarkError, match="asked cannot be edited"):
+    with pytest.raises(MarkError, match="asked cannot be changed"):
         store.put(space, "11111111-aaaa", {"asked": "Else?"})
     store.delete(space, "22222222")
     store.delete(space, "no such key")
@@ -310,7 +310,7 @@ def test_the_store_keeps_edits_ranks_and_forgets(companion: Companion) -> None:
 async def test_the_store_refuses_invalid_values(companion: Companion) -> None:
     store = DifferenceStore(companion)
     for space, key, value, why in (
-        (("notes",), "12345678", {"asked": "a", "replied": "b"}, "cannot be written"),
+        (("notes",), "12345678", {"asked": "a", "replied": "b"}, "cannot write to"),
         (("differences",), "12345678", {"text": "a"}, "has no 'text'"),
         (("differences",), "12345678", {"asked": "a"}, "replied"),
         (("differences",), "a key", {"asked": "a", "replied": "b"}, "is not a valid difference id"),

@@ -194,7 +194,7 @@ def test_a_lock_held_for_too_long_is_said_and_nothing_is_lost(
     ):
         memory.mark(make_turn(), MarkRequest("error", sounds="Lutz."))
         other.execute("begin immediate")
-        with pytest.raises(HomeError, match="locked by another process .* try again"):
+        with pytest.raises(HomeError, match=r"locked by another process .* try again"):
             memory.mark(make_turn(), MarkRequest("error", sounds="Nebelsbad."))
         assert len(memory.journal.differences.all()) == 1  # reading goes on meanwhile
         other.execute("rollback")

@@ -195,7 +195,7 @@ def test_what_does_not_fit_the_context_is_named_and_the_rest_is_trained(
 
 def test_only_lessons_that_do_not_fit_is_one_sentence(home: Home, tiny: Path) -> None:
     mark(home, difference("Long?", "word " * 900))
-    with pytest.raises(TrainingError, match="no lesson can be made from the differences: .* has"):
+    with pytest.raises(TrainingError, match=r"no lesson can be made from the differences: .* has"):
         run_night(RunRequest(home, quick_settings(home), tiny))
     assert current(home) is None
 

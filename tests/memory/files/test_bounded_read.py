@@ -80,7 +80,7 @@ def test_unreadable_files_are_refused_with_path_cause_and_fix(
         read(path)
     sentence = str(caught.value)
     assert str(path) in sentence
-    assert re.search("; (mend or remove it|check its permissions)$", sentence)
+    assert re.search("; (fix or remove it|check its permissions)$", sentence)
     assert "\n" not in sentence
 
 

@@ -21,7 +21,7 @@ HOSTILE = '{x} {0} {} 100% [bold]red[/] <b> it\'s "so" base recall'
                 shown="tru.h",
                 hint=Sentence("did you mean {near}?", near="form"),
             ),
-            "вида различия «tru.h» нет; может быть, form?",
+            "вида различия «tru.h» нет; возможно, form?",
         ),
         (
             Sentence(
@@ -40,16 +40,16 @@ HOSTILE = '{x} {0} {} 100% [bold]red[/] <b> it\'s "so" base recall'
                     s="",
                 ),
             ),
-            "Усвоено 3 из 4 уроков (различий: 2), при 70% силы; других ответов сдвинулось: 1, в "
-            "пределах дозволенного.",
+            "Усвоено 3 из 4 уроков (различий: 2) при силе 70%; изменилось других ответов: 1, в "
+            "допустимых пределах.",
         ),
         (
             Sentence(
                 "building the index{share}; using keyword search only until it is ready",
                 share=Sentence(" ({done:,} of {total:,})", done=1200, total=3000),
             ),
-            "указатель ещё строится (1\xa0200 из 3\xa0000); до тех пор припоминание идёт только по "
-            "словам",
+            "индекс строится (1\xa0200 из 3\xa0000); пока он не готов, поиск только по "
+            "ключевым словам",
         ),
         (
             Sentence(
@@ -105,10 +105,10 @@ def test_several_sentences_are_rendered_each() -> None:
 
 
 def test_what_was_stored_in_english_is_rendered_in_russian() -> None:
-    record = to_plain({"sentence": Sentence("it has no {name}", name="{x}")})
+    record = to_plain({"sentence": Sentence("New thread: {name}", name="{x}")})
     translation.use("ru")
     stored = Stored(record)
-    assert render(stored.sentence(record["sentence"])) == "в нём нет {x}"
+    assert render(stored.sentence(record["sentence"])) == "Новая беседа: {x}"
     assert render(stored.sentence("an old text")) == "an old text"
 
 

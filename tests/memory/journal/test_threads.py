@@ -72,7 +72,7 @@ def test_a_taken_or_invalid_thread_name_is_refused(memory: Memory) -> None:
     say(memory, "work", "two")
     none = "not a valid thread name"
     refused = {
-        "work": "there is a thread 'work' already",
+        "work": "there is already a thread 'work'",
         "\n": none,
         "x" * 81: none,
         "a\x1b": none,

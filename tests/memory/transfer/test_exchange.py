@@ -145,7 +145,7 @@ def test_a_failed_export_leaves_the_existing_file(memory: Memory, tmp_path: Path
         ({"asked": "x" * 200_001}, "it should have at most 200000 characters"),
         ({"note": "x" * 1_000_000}, "the note has 1,000,000 characters"),
         ({"sounds": "Paris."}, "sounds is the same as the marked reply"),
-        ({"colour": "red"}, "has an unknown key 'colour'"),
+        ({"colour": "red"}, "unknown key 'colour'"),
         ({"span": {"start": 0, "end": 3, "quote": "Lutz"}}, "span.quote is not in replied"),
         ({"span": {"start": -1, "end": 3, "quote": "P"}}, "span.start = -1 is invalid"),
         ({"before": [{"role": "root", "content": "x"}]}, "before.0.role = 'root' is invalid"),
@@ -164,7 +164,7 @@ def test_an_invalid_line_is_named_with_its_field_and_nothing_is_imported(
     with pytest.raises(ExchangeError) as refused:
         read_batch(memory, path)
     sentence = str(refused.value)
-    assert sentence.startswith(f"line 3 of {path} ")
+    assert sentence.startswith(f"line 3 of {path}: ")
     assert said in sentence
     assert len(sentence) < 400 + len(str(path))
     assert "\n" not in sentence
@@ -193,7 +193,7 @@ def test_a_broken_line_7_is_named_and_nothing_is_imported(
     path = write(tmp_path / "marks.jsonl", *good[:5], broken, *good[5:])
     with pytest.raises(ExchangeError) as refused:
         read_batch(memory, path)
-    assert str(refused.value).startswith(f"line 7 of {path} {said}")
+    assert str(refused.value).startswith(f"line 7 of {path}: {said}")
     assert untouched(memory)
 
 

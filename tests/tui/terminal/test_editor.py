@@ -82,7 +82,7 @@ def test_a_byte_order_mark_and_windows_line_ends_do_not_come_into_a_draft(tmp_pa
 
 def test_a_draft_that_finds_no_room_is_said(tmp_path: Path) -> None:
     (tmp_path / "drafts").write_text("in the way")
-    with pytest.raises(HomeError, match="cannot write the draft for the editor to .*drafts: "):
+    with pytest.raises(HomeError, match=r"cannot write the draft for the editor to .*drafts: "):
         edited("a draft", ["true"], tmp_path / "drafts")
 
 
