@@ -311,7 +311,7 @@ async def test_the_store_refuses_invalid_values(companion: Companion) -> None:
     store = DifferenceStore(companion)
     for space, key, value, why in (
         (("notes",), "12345678", {"asked": "a", "replied": "b"}, "cannot write to"),
-        (("differences",), "12345678", {"text": "a"}, "has no 'text'"),
+        (("differences",), "12345678", {"text": "a"}, "has no field 'text'"),
         (("differences",), "12345678", {"asked": "a"}, "replied"),
         (("differences",), "a key", {"asked": "a", "replied": "b"}, "is not a valid difference id"),
     ):

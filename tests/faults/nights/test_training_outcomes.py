@@ -165,7 +165,7 @@ def test_an_edit_is_trained_anew_and_what_was_superseded_is_out(home: Home, tiny
     mark(home, first, second)
     settings = quick_settings(home)
     run_night(RunRequest(home, settings, tiny))
-    with pytest.raises(NothingToTrainError, match="nothing changed"):
+    with pytest.raises(NothingToTrainError, match="nothing has changed"):
         run_night(RunRequest(home, settings, tiny))
     from memory.memory import Memory
 
@@ -189,7 +189,7 @@ def test_what_does_not_fit_the_context_is_named_and_the_rest_is_trained(
     report = run_night(RunRequest(home, quick_settings(home), tiny))
     assert [fate.fate for fate in report.fates][-1] == "left out"
     assert "takes" in str(report.fates[-1].cause)
-    with pytest.raises(NothingToTrainError, match="nothing changed"):
+    with pytest.raises(NothingToTrainError, match="nothing has changed"):
         run_night(RunRequest(home, quick_settings(home), tiny))
 
 

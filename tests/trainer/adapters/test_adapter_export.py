@@ -198,7 +198,7 @@ def test_nothing_is_written_over_or_mixed_up(
         merge(other, adapter, tmp_path / "x.gguf")
     with pytest.raises(ModelError, match="no model at"):
         merge(tmp_path / "none.gguf", adapter, tmp_path / "x.gguf")
-    with pytest.raises(HomeError, match="no folder"):
+    with pytest.raises(HomeError, match="does not exist"):
         export(
             home,
             settings,

@@ -172,7 +172,7 @@ def test_a_folder_in_the_pointers_place_is_refused_and_keeps_what_is_in_it(
     path.unlink()
     path.mkdir()
     (path / "kept").touch()
-    with pytest.raises(AdapterError, match="it is a folder, not a file; remove it"):
+    with pytest.raises(AdapterError, match="it is a folder, not a file; delete it"):
         read_pointer(home.adapters)
     with pytest.raises(OSError, match="cannot write"):
         publish.switch_off(home)

@@ -129,12 +129,12 @@ def test_a_base_that_is_another_one_there_is_refused_before_anything_is_trained(
 @pytest.mark.parametrize(
     ("made", "words"),
     [
-        ("mkdir {result}", "has no adapter_model"),
+        ("mkdir {result}", "adapter_model.safetensors is missing"),
         ("ln -s /etc {result}", "did not create the folder"),
         ("mkdir {result} && ln -s /etc/passwd {result}/adapter_model.safetensors", "link"),
         ("mkdir {result} && echo x > {result}/adapter_model.safetensors "
          "&& echo '{}' > {result}/adapter_config.json", "damaged"),
-        ("mkdir {result} && echo x > {result}/setup.py", "no match for"),
+        ("mkdir {result} && echo x > {result}/setup.py", "unexpected file"),
     ],
 )  # fmt: skip
 def test_a_result_that_is_no_adapter_is_refused(

@@ -58,7 +58,7 @@ def test_a_night_apart_stands_back_wholly_and_brings_the_same_report(
     assert seen["compose"] == seen["gate"] == 7  # not the training alone
     assert night[0] != os.getpid()
     assert not Path(f"/proc/{night[0]}").exists()
-    with pytest.raises(NothingToTrainError, match="nothing changed"):
+    with pytest.raises(NothingToTrainError, match="nothing has changed"):
         run_in_child(RunRequest(home, quick_settings(home), tiny))
 
 
