@@ -28,7 +28,7 @@ REFUSED_TEMPLATES: dict[str, tuple[str, str]] = {
     "a division by zero": ("{{ 1 / 0 }}" + TALK, "ZeroDivisionError"),
     "recursion": ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}" + TALK, "RecursionError"),
     "include": ("{% include 'other' %}" + TALK, "TypeError: no loader"),
-    "a syntax error": ("{% for %}" + TALK, "cannot be read"),
+    "a syntax error": ("{% for %}" + TALK, "cannot be parsed"),
     "an endless loop": (
         "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}" + TALK,
         "runs for more than",

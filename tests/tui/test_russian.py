@@ -50,7 +50,7 @@ async def test_a_russian_locale_alone_makes_the_chat_speak_russian(russian: Home
         await seat.types("/memory show zzz")
         await seat.sees("Нет различия с ID «zzz»; список: `discern memory list`.")
         await seat.types("/undo")
-        await seat.sees("Снято:")
+        await seat.sees("Отметка снята:")
 
 
 async def test_all_screens_speak_russian(russian: Home) -> None:
@@ -63,7 +63,9 @@ async def test_all_screens_speak_russian(russian: Home) -> None:
         await seat.hits("escape")
         await seat.types("/memory")
         await seat.sees(
-            "удивление · интуитивное/гладкость", "вспоминается, но не участвует в обучении", "Esc"
+            "неожиданность · интуитивное/гладкость",
+            "вспоминается, но не участвует в обучении",
+            "Esc",
         )
         await seat.hits("slash", *"ошибка")
         await seat.sees("Ничего не найдено.")
@@ -76,7 +78,7 @@ async def test_all_screens_speak_russian(russian: Home) -> None:
         await seat.types("/why")
         await seat.sees("К «Столица Австралии?» ничего не вспомнилось")
         await seat.hits("ctrl+p")
-        await seat.sees("Найти команду…", "список, use ID")
+        await seat.sees("Найти команду…", "список и выбор адаптера: use ID")
 
 
 async def test_the_picker_and_the_card_fit_into_80_columns(
@@ -116,7 +118,7 @@ async def test_keys_act_and_words_stay_russian_while_the_keyboard_writes_russian
         await seat.pilot.press("ctrl+u", "alt+в")
         await seat.sees("отметить ответ")
         await seat.pilot.press("escape", "alt+up", "г")  # u: the mark is taken back
-        await seat.sees("Снято:")
+        await seat.sees("Отметка снята:")
 
 
 async def test_hint_lines_are_not_cut_at_80_columns(russian: Home) -> None:
@@ -177,7 +179,7 @@ def test_kinds_are_offered_in_russian_and_what_is_offered_is_understood(
         assert any("а" <= letter <= "я" for letter in offer.label + offer.hint)
         mark = parse_mark(f"{offer.text.removeprefix('/diff ')} слово")
         assert (mark.moment, mark.kind, mark.note) == ("error", kind.name, "слово")
-    assert [offer.label for offer in complete("/diff у", Sources())] == ["неожиданность"]
+    assert [offer.label for offer in complete("/diff у", Sources())] == ["удачно"]
 
 
 @pytest.mark.parametrize("word", WIDE)
@@ -193,7 +195,7 @@ async def test_lists_stay_in_their_columns_whatever_is_written(russian: Home, wo
         assert len({cell_len(row.partition("реплика")[0]) for row in rows}) == 1, rows
         await seat.types("/memory show " + seat.screen.chat.journal.differences.all()[0].id)
         await seat.sees("заметка")
-        await _label_columns(seat, ("вопрос", "заметка", "звучит"), clean(word))
+        await _label_columns(seat, ("вопрос", "заметка", "правильно"), clean(word))
 
 
 async def _label_columns(seat: Seat, labels: tuple[str, ...], word: str) -> None:

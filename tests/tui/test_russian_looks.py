@@ -132,11 +132,11 @@ async def test_the_sessions_from_a_search_to_a_deletion(
             seat.app.screen.query_one(name, Input).cursor_blink = False
         await check("sessions")
         await seat.pilot.press("down", "ctrl+r")
-        await seat.sees("Новое имя:", "Enter готово · Esc оставить")
+        await seat.sees("Новое имя:", "Enter подтвердить · Esc отмена")
         await seat.pilot.press("ctrl+u", *"работа", "enter")
         await seat.sees("Беседа «работа» уже есть; выберите другое имя.")
         await seat.pilot.press("escape", "ctrl+e")
-        await seat.sees("Экспорт в:", "Ctrl+E Markdown или JSON · Esc оставить")
+        await seat.sees("Экспорт в:", "Ctrl+E Markdown или JSON · Esc отмена")
         await seat.pilot.press("escape", "ctrl+d")
         await seat.sees(
             "поездка: 2 реплики будут удалены навсегда; 1 отметка останется в памяти вместе с текстом."
@@ -158,12 +158,12 @@ async def test_the_first_start(
     monkeypatch.setattr(service, "detect", lambda: "cron")
     async with sitting(home, russian(home), ready=False, setup=True) as seat:
         check = checking(seat, snapshot)
-        await seat.sees("шаг 1 из 3: модель", "слишком велика", "Esc открыть чат")
+        await seat.sees("шаг 1 из 3: модель", "слишком большая", "Esc открыть чат")
         await check("which model")
         await seat.pilot.press("end", "enter")
         seat.app.screen.query_one(Input).value = str(home.data / "none.gguf")
         await seat.pilot.press("enter")
-        await seat.sees("ничего нет (модель)")
+        await seat.sees("нет (модель)")
         await seat.pilot.press("escape", "home", "enter")
         await seat.sees("шаг 2 из 3: расписание обучения", "› только по команде")
         await seat.pilot.press("up")
@@ -205,7 +205,7 @@ def test_the_page_of_a_report_speaks_russian_too() -> None:
         "Сравнение",
     ):
         assert words in page
-    for words in ("Learnt", "lessons", "What", "Evaluation", "All runs", str(SENTENCE)):
+    for words in ("Learned", "lessons", "What", "Evaluation", "All attempts", str(SENTENCE)):
         assert words not in page
 
 
@@ -224,21 +224,23 @@ def test_times_and_what_is_left_are_said_as_russian_says_them() -> None:
     [
         (
             Sentence(
-                "{doing} takes about {gb:.1f} GB of the {free:.1f} GB of {device} free now{more}",
+                "{doing} needs about {gb:.1f} GB of the {free:.1f} GB of {device} now free{more}",
                 doing=Sentence("training"),
                 gb=9.1,
                 free=4.0,
                 device=Sentence("memory"),
-                more=Sentence("; close other programs, or take a smaller model or precision"),
+                more=Sentence(
+                    "; close other programs, or choose a smaller model or a lower precision"
+                ),
             ),
-            "обучение: нужно около 9,1 ГБ, свободно 4,0 ГБ (память); закройте другие программы или "
-            "возьмите модель либо точность поменьше",
+            "обучение: нужно около 9,1 ГБ, сейчас свободно 4,0 ГБ (память); закройте другие программы "
+            "либо выберите модель поменьше или меньшую точность",
         ),
         (
             Sentence(
-                "{why}; {done:,.0f} of {size:,.0f} MB are kept, pull again to go on from there",
+                "{why}; {done:,.0f} of {size:,.0f} MB are kept: pull again to resume",
                 why=Sentence(
-                    "cannot get {repo}:{file} from {endpoint} ({first})",
+                    "cannot download {repo}:{file} from {endpoint} ({first})",
                     repo="a/b",
                     file="c.gguf",
                     endpoint="https://x",
@@ -247,8 +249,8 @@ def test_times_and_what_is_left_are_said_as_russian_says_them() -> None:
                 done=12.0,
                 size=1640.0,
             ),
-            "a/b:c.gguf не получить с https://x (broken pipe); 12 из 1\xa0640 МБ сохранено, скачайте "
-            "снова, и продолжится оттуда",
+            "не удалось скачать a/b:c.gguf с https://x (broken pipe); 12 из 1\xa0640 МБ сохранено: "
+            "скачайте снова, и загрузка продолжится",
         ),
         (
             Sentence(
@@ -256,7 +258,7 @@ def test_times_and_what_is_left_are_said_as_russian_says_them() -> None:
                 path="/x/y.gguf",
                 what=Sentence("model"),
             ),
-            "/x/y.gguf не GGUF; выберите файл GGUF (модель)",
+            "/x/y.gguf — не файл GGUF; выберите файл в формате GGUF (модель)",
         ),
     ],
 )
@@ -271,11 +273,12 @@ def test_the_time_that_a_night_takes_is_rendered() -> None:
     translation.use("ru")
     said = render(
         Sentence(
-            "a night takes about {whole} ({estimate}){more}",
+            "nightly training takes about {whole} ({estimate}); training.max_minutes stops it after "
+            "{limit:g} min",
             whole=Sentence("{seconds:.0f} minutes", seconds=12.0),
             estimate=ESTIMATE,
-            more=Sentence("; training.max_minutes ends it after {limit:g} min", limit=10.0),
+            limit=10.0,
         )
     )
-    assert said.startswith("ночь займёт около 12 мин (десять различий; ")
-    assert said.endswith("; training.max_minutes закончит её через 10 мин")
+    assert said.startswith("ночное обучение занимает около 12 мин (для десяти различий, ")
+    assert said.endswith("; training.max_minutes остановит его через 10 мин")

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 HEADS = {
     "published": ("Learned and published", "good"),
     "practised": ("Practice run: would pass the evaluation", "good"),
-    "rejected": ("Rejected: the current adapter is unchanged", "bad"),
-    "failed": ("Failed: the current adapter is unchanged", "bad"),
+    "rejected": ("Rejected: current adapter unchanged", "bad"),
+    "failed": ("Failed: current adapter unchanged", "bad"),
     "nothing": ("There was nothing to train", ""),
 }
 SHOWN_CHANGES = 40

@@ -59,7 +59,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "train",
-        "train on the waiting differences now",
+        "train now: learn from the waiting differences",
         "Trains an adapter on the marked differences, evaluates it, and uses it if it passes.",
         "training.train",
         "[stop|abort|force]",

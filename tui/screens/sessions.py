@@ -193,10 +193,8 @@ class SessionsScreen(Modal[Chosen | None]):
     def _ask(
         self, what: Literal["rename", "export"], item: Session, label: str, value: str
     ) -> None:
-        words = [("choose", tr("rename")), ("back", tr("cancel"))]
-        if what == "export":
-            form = ("export_session", tr("Markdown or JSON"))
-            words = [("choose", tr("export")), form, ("back", tr("cancel"))]
+        more = [("export_session", tr("Markdown or JSON"))] if what == "export" else []
+        words = (("choose", tr("confirm")), *more, ("back", tr("cancel")))
         self._say(hints(keyboard_of(self.app), words))
         self._asking, self._about = what, item
         self._label.update(Content(label))

@@ -72,8 +72,8 @@ def _word(verdict: str) -> str:
         "published": tr("Published: the adapter is now in use"),
         "practised": tr("Practice run: nothing was published"),
         "nothing": tr("Nothing to train"),
-        "rejected": tr("Rejected: the current adapter is unchanged"),
-        "failed": tr("Failed: the current adapter is unchanged"),
+        "rejected": tr("Rejected: current adapter unchanged"),
+        "failed": tr("Failed: current adapter unchanged"),
     }[verdict]
 
 

@@ -112,7 +112,7 @@ def test_an_agent_records_is_marked_and_recalls(companion: Companion, tmp_path: 
         assert SOUNDS in str(shown[-1].text)
         assert [message.type for message in shown] == ["human", "ai", "human"]
         assert "/diff" not in str(shown)
-        assert "Kept as" not in str(shown)
+        assert "Saved as" not in str(shown)
         state = agent.get_state(THREAD).values
         assert state["recalled_differences"] == [kept.id]
         assert "past-differences" not in str(state["messages"])

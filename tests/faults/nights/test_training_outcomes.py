@@ -66,7 +66,7 @@ def test_one_lesson_is_enough(home: Home, tiny: Path) -> None:
         "base",
         "recall",
         "this adapter",
-        "as served",
+        "as in the chat",
     ]
 
 
@@ -120,7 +120,7 @@ def test_a_base_that_changed_is_said_and_trained_for_anew(
         "base",
         "recall",
         "this adapter",
-        "as served",
+        "as in the chat",
     ]
     manifest = read_adapter(home.adapters, report.adapter or "").manifest
     assert manifest.base == entry_of(other, home)

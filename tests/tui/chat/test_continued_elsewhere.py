@@ -40,7 +40,7 @@ async def test_a_gesture_and_a_part_of_a_reply_belong_to_the_reply_on_the_screen
         await seat.pilot.press("alt+d")
         await seat.until(lambda: seat.screen.query(MarkPicker))
         await seat.pilot.press("4", "3", "enter")
-        await seat.sees("Kept as error (tactical/fact)", SEEN)
+        await seat.sees("Saved as error (tactical/fact)", SEEN)
         await seat.pilot.press("alt+up", "v", "right", "enter")
         await seat.until(lambda: seat.screen.query(MarkPicker))
         await seat.pilot.press("4", "1", "enter")

@@ -36,7 +36,7 @@ async def test_a_typed_mark_takes_four_key_strokes(home: Home, quick: Settings) 
         await seat.pilot.press("4")
         await seat.sees("3 fact")
         await seat.pilot.press("3", "enter")
-        await seat.sees("✓ Kept as error (tactical/fact)", "undo")
+        await seat.sees("✓ Saved as error (tactical/fact)", "undo")
         assert not seat.screen.query(MarkPicker)
         assert seat.screen.composer.has_focus
         item = seat.screen.chat.journal.differences.all()[0]
@@ -72,7 +72,7 @@ async def test_words_typed_right_behind_the_digits_are_all_there(
         await seat.pilot.pause()
         await seat.until(lambda: seat.screen.query_one(MarkPicker).lines[0].text == "Lutz,is")
         await seat.pilot.press("enter")
-        await seat.sees("Kept as error (semantic/register)")
+        await seat.sees("Saved as error (semantic/register)")
         item = seat.screen.chat.journal.differences.all()[0]
         assert item.contrast.sounds == "Lutz,is"
         assert seat.draft == ""
@@ -159,7 +159,7 @@ async def test_words_chosen_with_keys_become_the_span(home: Home, quick: Setting
         await seat.sees("start selecting")
         await seat.pilot.press("right", "v", "right")
         await seat.hits("d", "4", "3", "enter")  # as quick as one can
-        await seat.sees("✓ Kept as")
+        await seat.sees("✓ Saved as")
         item = seat.screen.chat.journal.differences.all()[0]
         assert item.span is not None
         assert item.kind == "tactical/fact"

@@ -66,10 +66,12 @@ async def test_the_first_chat_of_a_morning_says_what_the_night_brought(
             "2026-03-10",
             "here:1:1",
             "rejected",
-            Sentence("The adapter was not taken: [b]drift[/b]."),
+            Sentence("Adapter rejected: [b]drift[/b]."),
         )
     async with sitting(home, small) as seat:
-        await seat.sees("In the night of 2026-03-10: The adapter was not taken: [b]drift[/b]")
+        await seat.sees(
+            "The training on the night of 2026-03-10 finished. Adapter rejected: [b]drift[/b]"
+        )
         await seat.sees("See /report for details")
     async with sitting(home, small) as seat:
         await seat.pilot.pause()

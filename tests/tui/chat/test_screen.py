@@ -52,7 +52,7 @@ async def test_a_mark_gives_a_receipt_and_is_recalled_by_the_next_message(
         assert first.turn is not None
         assert first.turn.replied in " ".join(seat.shown.split())
         await seat.types(f"/diff error tactical => {SOUNDS}")
-        await seat.sees("✓ Kept as error (tactical)", "undo", "◆ 1 waiting")
+        await seat.sees("✓ Saved as error (tactical)", "undo", "◆ 1 waiting")
         assert first.sign == "◆"
         await seat.asks("what is the capital of Zubrowka")
         await seat.sees("◆ 1 recalled: What is the capital", f"→ {SOUNDS}")
@@ -69,14 +69,14 @@ async def test_a_mark_can_be_taken_back(home: Home, quick: Settings) -> None:
         await seat.sees("No marks since the chat was opened")
         await seat.asks(QUESTION)
         await seat.types("/diff")
-        await seat.sees("Kept as surprise")
+        await seat.sees("Saved as surprise")
         view = seat.screen.transcript.turns[-1]
         assert view.sign == "◇"
         await seat.types("/undo")
         await seat.sees("Mark removed:")
         await seat.until(lambda: view.sign == "")
         assert seat.screen.chat.journal.differences.all() == []
-        assert "Kept as surprise" not in seat.shown
+        assert "Saved as surprise" not in seat.shown
 
 
 async def test_what_is_pasted_while_a_reply_is_chosen_is_written_in_the_input(
@@ -164,7 +164,7 @@ async def test_a_mistyped_command_is_answered_and_given_back(home: Home, quick: 
 async def test_training_with_nothing_to_train_is_no_failure(home: Home, quick: Settings) -> None:
     async with sitting(home, quick) as seat:
         await seat.types("/train")
-        await seat.sees("No difference is marked yet, so there is nothing to train")
+        await seat.sees("No differences are marked yet, so there is nothing to train")
         await seat.until(lambda: not seat.screen.training.trainings.running)
         assert not seat.screen.panel.display
 
@@ -361,7 +361,7 @@ async def test_the_whole_loop_mark_train_ask_without_recall_and_come_back(
         await seat.asks("What is 2 + 3?")
         screen = seat.screen
         await seat.until(lambda: not screen.training.trainings.running, patience=600)
-        await seat.sees("Learnt 1 of 1 lessons", "is now in use (trained on 1 difference)")
+        await seat.sees("Learned 1 of 1 lessons", "is now in use (trained on 1 difference)")
         assert screen.chat.adapter is not None
         await seat.until(lambda: screen.transcript.turns[0].marks[-1].state is State.TRAINED)
         await seat.types("/recall off")

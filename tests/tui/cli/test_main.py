@@ -95,7 +95,7 @@ def test_the_thirty_kinds_are_listed(capsys: pytest.CaptureFixture[str]) -> None
         (["mark", "--moment", "error", "--turn", "ffff"], "no turn has the id 'ffff'"),
         (["memory", "show", "ffff"], "no difference has the id 'ffff'"),
         (["memory", "forget", ""], "no difference has the id ''"),
-        (["adapters", "use", "ffff"], "no adapter starts with 'ffff'"),
+        (["adapters", "use", "ffff"], "no adapter id starts with 'ffff'"),
         (["adapters", "rollback"], "no earlier adapter to return to"),
         (["aks", "hi"], "did you mean `discern ask`"),
         (["chat"], "the chat needs a terminal"),

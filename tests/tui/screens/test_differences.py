@@ -49,7 +49,7 @@ async def test_differences_are_sifted_shown_and_pinned(home: Home, quiet: Settin
     marked(home, "Кто\x1b[31m это?", "Мирра [bold].", state=State.FAILING)
     async with sitting(home, quiet) as seat:
         await opened(seat)
-        await seat.sees("What is red? → A colour.", "Мирра [bold].", "still failing")
+        await seat.sees("What is red? → A colour.", "Мирра [bold].", "the reply is still wrong")
         assert "\x1b" not in seat.shown
         await seat.hits("slash")
         await seat.pilot.press(*"tone")
@@ -121,7 +121,7 @@ async def test_what_each_changed_is_shown_below_it(home: Home, quiet: Settings) 
              cause=Sentence("too little"), advice=Sentence("say it otherwise")),
     )  # fmt: skip
     report = Report(
-        "published", Sentence("Learnt 1."), now(), 1.0, "starter", "a1b2c3d4" * 8, fates=fates
+        "published", Sentence("Learned 1."), now(), 1.0, "starter", "a1b2c3d4" * 8, fates=fates
     )
     folder = home.runs / "20260310T031500"
     folder.mkdir(parents=True)

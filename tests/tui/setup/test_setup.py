@@ -245,7 +245,7 @@ async def test_a_stopped_download_goes_on_where_it_broke(
         await seat.pilot.press("enter")
         await seat.sees("Downloading", "MB/s", "left")
         await seat.pilot.press("escape")
-        await seat.sees("step 1 of 3", "Stopped:", "resumes from there", "› tiny q8_0")
+        await seat.sees("step 1 of 3", "Stopped.", "resumes from there", "› tiny q8_0")
         gate.set()
         await seat.until(lambda: any(models_folder(home).rglob(".*.part")))
         hub.asked.clear()

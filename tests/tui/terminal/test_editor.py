@@ -40,7 +40,7 @@ def test_the_editor_may_have_arguments_and_visual_goes_first(tmp_path: Path) -> 
 
 
 def test_a_missing_editor_is_said_with_what_to_set(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"'nowhere-to-be-found' of \$EDITOR was not found"):
+    with pytest.raises(SettingsError, match=r"'nowhere-to-be-found' set in \$EDITOR was not found"):
         editor({"EDITOR": "nowhere-to-be-found -x"})
     with pytest.raises(SettingsError, match="is not a valid command"):
         editor({"EDITOR": "vim 'unclosed"})
@@ -50,7 +50,7 @@ def test_a_missing_editor_is_said_with_what_to_set(tmp_path: Path) -> None:
 
 def test_an_editor_that_fails_leaves_the_draft_and_what_was_written(tmp_path: Path) -> None:
     path = program(tmp_path, "raise SystemExit(3)")
-    with pytest.raises(SettingsError, match="ended with code 3; the draft is as it was"):
+    with pytest.raises(SettingsError, match="exited with code 3; the draft is unchanged"):
         edited("a draft", [str(path)], tmp_path / "drafts")
     path = program(tmp_path, "open(path, 'w').write('half'); raise SystemExit(1)")
     with pytest.raises(SettingsError, match="your text is in") as caught:

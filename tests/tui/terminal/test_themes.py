@@ -61,7 +61,7 @@ async def test_a_theme_is_taken_by_its_name_and_kept(home: Home) -> None:
     async with sitting(home, read_settings(home)) as seat:
         assert seat.app.theme == "dracula"
         await seat.types("/theme nort")
-        await seat.sees("There is no theme nort; did you mean nord?")
+        await seat.sees("Unknown theme nort. Did you mean nord?")
         await seat.types("/theme nord")
         await seat.until(lambda: seat.app.theme == "nord")
         await seat.until(lambda: "nord" in home.settings_file.read_text())

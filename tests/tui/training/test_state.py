@@ -103,7 +103,7 @@ def test_the_log_says_each_of_its_entries_in_words(states: list[TrainingState]) 
     assert "training for at most 90 steps, 1 thread, float32" in lines
     assert f"correct for the first time: naming {ASKED[0][0]}" in lines
     assert any(line.startswith("✗ not passed: lessons reproduced: 0%") for line in lines)
-    assert lines[-1].startswith("published: Learnt 7 of 7")
+    assert lines[-1].startswith("published: Learned 7 of 7")
     assert [entry.at for entry in states[-1].log] == sorted(entry.at for entry in states[-1].log)
 
 

@@ -63,7 +63,7 @@ async def test_a_training_of_the_chat_is_seen_and_ended_from_the_screen(
         await seat.sees("◆ training", "Ctrl+T details")
         screen = await opened(seat)
         await seat.sees(
-            "◆ training", "▸ learning", "1 lesson, ", "What is the capital of Zubrowka?"
+            "◆ training", "▸ updating weights", "1 lesson, ", "What is the capital of Zubrowka?"
         )
         await seat.sees("step", "tok/s")
         key, other = ("a", "s") if abort else ("s", "a")
@@ -111,7 +111,11 @@ async def test_a_chat_opened_while_another_process_trains_shows_all_since_its_be
             async with sitting(home, settings) as seat:
                 screen = await opened(seat)
                 await seat.sees(
-                    "✓ composing lessons", "▸ learning", "/60", "Who?", "Esc back, keeps running"
+                    "✓ composing lessons",
+                    "▸ updating weights",
+                    "/60",
+                    "Who?",
+                    "Esc back, keeps running",
                 )
                 tried = screen._follower.view.state.trials[0]
                 assert len(tried.loss.points) == tried.step >= 12
@@ -122,10 +126,10 @@ async def test_a_chat_opened_while_another_process_trains_shows_all_since_its_be
             screen = await opened(seat, "tab")
             beside = RunFollower(home, seat.screen.chat.journal)  # as another chat's screen looks
             beside.begin()
-            await seat.sees("▸ learning")
+            await seat.sees("▸ updating weights")
             await seat.until(lambda: seat.screen.training.trainings.running)
             process.process.send_signal(signal.SIGCONT)
-            await seat.sees("✓ published", "begun", "took", "Enter report")
+            await seat.sees("✓ published", "started", "took", "Enter report")
             await until(lambda: beside.view.state.ended and not beside.view.alive)
             beside.close()
             assert beside.view.state == screen._follower.view.state
@@ -139,7 +143,7 @@ async def test_a_training_of_another_process_is_told_to_stop(home: Home, quick: 
     folder = recorded(home, 22, alive=True)
     async with sitting(home, quick) as seat:
         await opened(seat)
-        await seat.sees("try 2 of 2 · rate 0.006 · starter", "▸ learning")
+        await seat.sees("try 2 of 2 · rate 0.006 · starter", "▸ updating weights")
         await seat.hits("s", "s")
         await seat.sees("stopping; evaluating the best…")
         assert (folder / CONTROL).read_text() == "stop"
@@ -166,7 +170,7 @@ async def test_the_last_training_is_shown_from_its_folder_and_leads_to_its_repor
     (home.runs / "20990101T000000").mkdir()  # one that never told anything
     async with sitting(home, quick, size=(120, 36)) as seat:
         screen = await opened(seat)
-        await seat.sees("✓ published", "took 0:27", "Learnt 7 of 7 lessons from 6 differences")
+        await seat.sees("✓ published", "took 0:27", "Learned 7 of 7 lessons from 6 differences")
         await seat.sees("try", "Who wrote the song of the harbour? → Mirra Odell wrote it.")
         await seat.sees("7 correct in the evaluation", "(name the mistake)")
         assert screen._trial is not None

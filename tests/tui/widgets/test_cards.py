@@ -26,7 +26,7 @@ async def marked(seat: Seat, mark: str) -> str:
     """Ask, mark, and return the id of the mark."""
     await seat.asks(QUESTION)
     await seat.types(mark)
-    await seat.sees("✓ Kept as")
+    await seat.sees("✓ Saved as")
     return seat.screen.chat.journal.differences.all()[-1].id
 
 
@@ -138,7 +138,7 @@ async def test_what_was_recalled_is_pinned_and_forgotten_in_its_card(
         await seat.until(lambda: not seat.screen.query(WhyCard))
         assert seat.screen.chat.journal.differences.all()
         await seat.types("/why")
-        await seat.sees("p pins")
+        await seat.sees("p pin")
         await seat.pilot.press("f", "escape")
         await seat.sees("Permanently forgotten, with the turn it was marked in")
         assert seat.screen.chat.journal.differences.all() == []
@@ -159,7 +159,7 @@ async def test_a_hint_is_one_line_that_marks_nothing_and_goes_with_escape(
         hint = Suggestion(first, SMOOTH, 3.0, 0.1, 6.0)
         monkeypatch.setattr(seat.screen.chat.marks, "hint", lambda _turn: hint)
         await seat.asks("What is 2 + 3?")
-        await seat.sees("◇ The reply was predictable, what you said next was not: Alt+↑ d marks it")
+        await seat.sees("◇ The reply was predictable, but your next message was not")
         assert seat.screen.chat.journal.differences.all() == []
         await seat.pilot.press("alt+up")
         chosen = seat.screen.transcript.chosen

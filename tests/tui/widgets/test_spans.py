@@ -250,7 +250,7 @@ async def test_words_selected_with_the_mouse_become_the_span(home: Home) -> None
         await seat.pilot.press("alt+d")
         await seat.until(lambda: seat.screen.query(MarkPicker))
         await seat.pilot.press("4", "3", "enter")
-        await seat.sees("✓ Kept as")
+        await seat.sees("✓ Saved as")
         item = seat.screen.chat.journal.differences.all()[0]
         assert item.span == Span.within(item.replied, at, item.span.end if item.span else 0)
         assert item.span is not None

@@ -168,7 +168,7 @@ def test_lessons_list_a_mark_that_teaches_nothing_with_its_reason(
         journal.turns.add(turn)
     code, out, _err = call(capsys, "mark", "--moment", "hold", "--turn", turn.id)
     assert code == 0
-    assert "Nothing will be trained: the reply is empty" in out
+    assert "It will not be trained on: the reply is empty" in out
     code, out, _err = call(capsys, "lessons")
     assert code == 0
     assert "the reply is empty, so there is nothing to keep" in out

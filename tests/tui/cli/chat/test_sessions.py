@@ -102,7 +102,7 @@ def test_a_thread_is_shown_and_renamed(told: str, capsys: pytest.CaptureFixture[
     assert said(capsys, "sessions", "show", "work")["turns"][0]["marks"][0]["sounds"] == "Because."
     assert said(capsys, "sessions", "rename", "work", " play ") == {"old": "work", "name": "play"}
     assert threads(capsys) == ["play", "to the sea"]
-    assert "play is called work now." in call(capsys, "sessions", "rename", "play", "work")[1]
+    assert "Renamed play to work." in call(capsys, "sessions", "rename", "play", "work")[1]
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_thread_is_shown_and_renamed(told: str, capsys: pytest.CaptureFixture[
             "no thread 'nothing'; `discern sessions list` lists the threads",
         ),
         (["export", "wo"], "there is no thread 'wo'"),
-        (["rename", "work", "to the sea"], "there is a thread 'to the sea' already"),
+        (["rename", "work", "to the sea"], "there is already a thread 'to the sea'"),
         (["rename", "work", ""], "'' is not a valid thread name; use 1 to 80 printable characters"),
         (["export", "work", "none/x.md"], "cannot write"),
         (["export", "work", "x.md", "--format", "pdf"], "'pdf' is not one of 'md', 'json'"),

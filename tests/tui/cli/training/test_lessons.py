@@ -67,7 +67,7 @@ def test_the_set_is_exported_and_no_file_overwritten(
     lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     assert set(lines[0]) == {"prompt", "chosen", "rejected"}
     assert run(["lessons", "--export", "trl", str(path)]) == 2
-    assert "exists already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
 
 
 def test_nothing_to_train_is_said(home: Home, tiny: Path) -> None:

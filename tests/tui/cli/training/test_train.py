@@ -75,7 +75,7 @@ def test_a_dry_practice_publishes_nothing_and_is_reported(
     assert practised["verdict"] == "practised"
     assert read_pointer(home.adapters).current is None
     assert run(["report"]) == 0
-    assert capsys.readouterr().out.startswith("✓ Practised")
+    assert capsys.readouterr().out.startswith("✓ Practice run")
     assert run(["report", "--list", "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert row["verdict"] == "practised"
