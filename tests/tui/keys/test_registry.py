@@ -183,7 +183,7 @@ async def test_help_is_sifted_by_typing_and_gives_a_command(
         await seat.pilot.press(*["backspace"] * 14, *"threads", "enter")
         await seat.sees("No threads yet")
         await seat.types("/help wrong")
-        await seat.sees("✗", "the reply is still wrong")
+        await seat.sees("✗", "trained, but the reply")
         await seat.pilot.press("escape")
         await seat.until(lambda: not isinstance(seat.app.screen, HelpScreen))
         assert seat.screen.composer.has_focus
