@@ -59,7 +59,7 @@ async def test_all_screens_speak_russian(russian: Home) -> None:
         await seat.types("/diff удивление гладкость")
         await seat.sees("Будет вспоминаться, но не войдёт в обучение")
         await seat.types("/help")
-        await seat.sees("отметить ответ: что не так и какой ответ правильный", "Enter подтвердить")
+        await seat.sees("отметить ответ: что не так и какой ответ правильный", "Enter вставить")
         await seat.hits("escape")
         await seat.types("/memory")
         await seat.sees(
@@ -71,7 +71,7 @@ async def test_all_screens_speak_russian(russian: Home) -> None:
         await seat.sees("Ничего не найдено.")
         await seat.hits("escape", "escape")
         await seat.types("/context")
-        await seat.sees("Что увидит модель при следующем сообщении", "всего")
+        await seat.sees("Контекст для следующего сообщения", "всего")
         await seat.hits("escape")
         await seat.types("/threads")
         await seat.sees("1 реплика")
@@ -128,7 +128,7 @@ async def test_hint_lines_are_not_cut_at_80_columns(russian: Home) -> None:
         await seat.until(lambda: "отметить" in seat.status)
         assert "…" not in seat.status
         await seat.hits("d")
-        await seat.sees("Esc назад")
+        await seat.sees("Esc нет")
         await seat.hits("escape", "escape")
         await seat.types("/diff ошибка => Канберра.")
         await seat.sees("Сохранено")
@@ -156,7 +156,7 @@ def test_the_status_line_keeps_its_weightiest_parts_in_80_columns(russian_words:
     parts = [text for text, _ in fit(full, 75)]
     assert sum(cell_len(part) + 3 for part in parts) - 3 <= 75
     assert "◆ 12 ждут" in parts
-    assert "без припоминания" in parts
+    assert "без памяти" in parts
     assert any(part.endswith("занято 96%") for part in parts)
 
 

@@ -103,7 +103,7 @@ async def test_a_training_under_way_and_over(
         await check("asking whether to abort")
         await seat.pilot.press("escape")
         recorded(home, alive=True)
-        await seat.sees("✓ принят", "Обучение не идёт. Начать: /train.", "Enter отчёт")
+        await seat.sees("✓ опубликован", "Обучение не идёт. Начать: /train.", "Enter отчёт")
         await check("over")
 
 
@@ -158,7 +158,7 @@ async def test_the_first_start(
     monkeypatch.setattr(service, "detect", lambda: "cron")
     async with sitting(home, russian(home), ready=False, setup=True) as seat:
         check = checking(seat, snapshot)
-        await seat.sees("шаг 1 из 3: модель", "слишком большая", "Esc открыть чат")
+        await seat.sees("шаг 1 из 3: выбор модели", "слишком большая", "Esc открыть чат")
         await check("which model")
         await seat.pilot.press("end", "enter")
         seat.app.screen.query_one(Input).value = str(home.data / "none.gguf")

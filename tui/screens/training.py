@@ -190,7 +190,7 @@ class TrainingScreen(Modal[None]):
             pairs.append(("try_before", tr("other attempt")))
         if view.folder is not None:
             pairs.append(("train_pane", tr("log") if self._lessons_focused else tr("lessons")))
-        back = tr("Esc back, keeps running") if view.alive else tr("Esc back")
+        back = tr("Esc back, still runs") if view.alive else tr("Esc back")
         more = ["↑ ↓"] if pairs else []
         while True:  # on a narrow screen the least important hints are dropped
             line = " · ".join(filter(None, [hints(keyboard, pairs), *more, back]))

@@ -148,7 +148,7 @@ async def test_a_reply_and_its_code_are_copied_as_they_were_written(
         assert seat.app.clipboard == "x = 1\n    y = 2"
         await seat.pilot.press("Y")
         assert seat.app.clipboard == "last"
-        await seat.sees("Copied code 2 of 2")
+        await seat.sees("Copied code block 2 of 2")
         await seat.pilot.press("escape")
         view = seat.screen.transcript.turns[0]
         view.text_select_all()
@@ -163,7 +163,9 @@ async def test_the_context_is_shown_as_the_model_would_see_it(
     said(home, ("One?", "First."), ("Two?", "Second."))
     async with sitting(home, tiny_settings) as seat:
         await seat.types("/context Three?")
-        await seat.sees("What the model sees", "4 messages", "of 512", "<|im_start|>user Three?")
+        await seat.sees(
+            "Prompt for the next message", "4 messages", "of 512", "<|im_start|>user Three?"
+        )
         await seat.pilot.press("escape")
         await seat.sees("tiny-qwen3 · base")
         assert seat.screen.composer.has_focus

@@ -29,7 +29,7 @@ async def test_a_typed_mark_takes_four_key_strokes(home: Home, quick: Settings) 
     async with sitting(home, quick) as seat:
         await seat.asks(QUESTION)
         await picking(seat, "alt+d")
-        await seat.sees("1 semantic", "4 tactical", "Enter skips")
+        await seat.sees("1 semantic", "4 tactical", "Enter skip")
         first = seat.screen.transcript.turns[0]
         assert first.turn is not None
         assert first.turn.replied in " ".join(seat.shown.split())
@@ -77,7 +77,7 @@ async def test_words_typed_right_behind_the_digits_are_all_there(
         assert item.contrast.sounds == "Lutz,is"
         assert seat.draft == ""
         await seat.pilot.press("alt+up")
-        await seat.sees("v a part · u undo · c contrast · w why")
+        await seat.sees("v part · u undo · c contrast · w why")
 
 
 async def test_escape_leaves_everything_as_it_was_at_every_step(
@@ -106,7 +106,7 @@ async def test_backspace_goes_back_and_a_slash_writes_the_mark_as_a_line(
         await seat.pilot.press("4", "backspace")
         await seat.sees("1 semantic")
         await seat.pilot.press("/")
-        await seat.sees("◆ marks:")
+        await seat.sees("◆ marking:")
         assert seat.draft == "/diff "
 
 

@@ -57,7 +57,9 @@ async def test_a_mark_gives_a_receipt_and_is_recalled_by_the_next_message(
         await seat.asks("what is the capital of Zubrowka")
         await seat.sees("◆ 1 recalled: What is the capital", f"→ {SOUNDS}")
         await seat.types("/why")
-        await seat.sees("fits 1.00 by capital Zubrowka", f"→ {SOUNDS}", "p pin · f forget")
+        await seat.sees(
+            "relevance 1.00, words: capital Zubrowka", f"→ {SOUNDS}", "p pin · f forget"
+        )
         await seat.pilot.press("escape")
         await seat.types("/memory")
         await seat.sees("tactical", "waiting for the next nightly training")
@@ -140,7 +142,7 @@ async def test_commands_answer_in_the_talk(home: Home, quick: Settings) -> None:
         await seat.types("/adapters")
         await seat.sees("No adapters yet")
         await seat.types("/adapters use 123")
-        await seat.sees("No adapter starts with '123'")
+        await seat.sees("No adapter id starts with '123'")
         await seat.types("/recall off")
         await seat.sees("Recall is off", "recall off")
         assert seat.screen.chat.recalling is False

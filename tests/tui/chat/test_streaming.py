@@ -162,7 +162,7 @@ async def test_a_thought_is_folded_and_its_key_unfolds_it(
         await seat.sees("▾ reasoning, 6 words", "First I wonder, then I see.", "So be it.")
         assert seat.shown.count("wonder") == 1
         assert seat.screen.transcript.turns[-1].reply.text == "So be it."
-        await seat.sees("v a part · t thought · w why")
+        await seat.sees("v part · t thought · w why")
         await seat.hits("t")
         await seat.sees("▸ reasoning, 6 words:")
         await seat.hits("escape")

@@ -72,7 +72,7 @@ async def test_one_is_forgotten_at_the_second_press_and_another_edited(
         await opened(seat, "red")
         await seat.sees("A colour.")
         await seat.pilot.press("f")
-        await seat.sees("f again forgets")
+        await seat.sees("Press f again to forget")
         await seat.pilot.press("escape")
         await seat.sees("Esc back")
         await seat.pilot.press("f", "f")

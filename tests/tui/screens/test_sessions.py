@@ -142,9 +142,9 @@ async def test_a_session_is_renamed_and_a_bad_name_said_why(home: Home, quiet: S
         await seat.sees("New name: work")
         await seat.pilot.press("escape", "f2")
         await seat.pilot.press(*"trip", "down", "enter")  # over the old name, which is selected
-        await seat.sees("There is a thread 'trip' already; choose another name.")
+        await seat.sees("There is already a thread 'trip'; choose another name.")
         await seat.pilot.press(*" two", "enter")
-        await seat.sees("It is called trip two now.", "› trip two")
+        await seat.sees("Renamed to trip two.", "› trip two")
         assert screen.query_one("#search", Input).has_focus
         assert seat.screen.chat.thread.name == "trip two"
         await seat.pilot.press("escape")
@@ -168,7 +168,7 @@ async def test_a_name_that_another_program_gave_is_shown_safely_and_can_be_mende
         await seat.pilot.press("ctrl+r")
         await seat.sees("New name: ab [bold] {c}")
         await seat.pilot.press("enter")
-        await seat.sees("It is called ab [bold] {c} now.")
+        await seat.sees("Renamed to ab [bold] {c}.")
         await seat.pilot.press("enter")
         await seat.until(lambda: seat.screen.chat.thread.name == "ab [bold] {c}")
 

@@ -53,6 +53,6 @@ async def test_when_to_learn(
         await seat.pilot.press("enter")
         await seat.sees("step 2 of 3", "› every night")
         await seat.pilot.press("down")
-        await seat.sees("› every night at 03:15, with a system timer", "shown first")
+        await seat.sees("› every night at 03:15, with a system timer", "shown before it is")
         await seat.pilot.pause()
         assert look(seat.app) == snapshot

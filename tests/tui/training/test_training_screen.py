@@ -75,7 +75,9 @@ async def test_a_training_of_the_chat_is_seen_and_ended_from_the_screen(
         assert not seat.screen.panel.stopping
         await seat.hits(key)
         if abort:
-            await seat.sees("✗ failed", "✗ learning", "The training was stopped; nothing was")
+            await seat.sees(
+                "✗ failed", "✗ updating weights", "The training was stopped; nothing was"
+            )
         else:
             await seat.sees("correct in the evaluation")
         await seat.sees("No training is running. Start one with /train", "Enter report")
@@ -115,7 +117,7 @@ async def test_a_chat_opened_while_another_process_trains_shows_all_since_its_be
                     "▸ updating weights",
                     "/60",
                     "Who?",
-                    "Esc back, keeps running",
+                    "Esc back, still runs",
                 )
                 tried = screen._follower.view.state.trials[0]
                 assert len(tried.loss.points) == tried.step >= 12
@@ -143,7 +145,7 @@ async def test_a_training_of_another_process_is_told_to_stop(home: Home, quick: 
     folder = recorded(home, 22, alive=True)
     async with sitting(home, quick) as seat:
         await opened(seat)
-        await seat.sees("try 2 of 2 · rate 0.006 · starter", "▸ updating weights")
+        await seat.sees("attempt 2 of 2 · rate 0.006 · starter", "▸ updating weights")
         await seat.hits("s", "s")
         await seat.sees("stopping; evaluating the best…")
         assert (folder / CONTROL).read_text() == "stop"
@@ -171,7 +173,7 @@ async def test_the_last_training_is_shown_from_its_folder_and_leads_to_its_repor
     async with sitting(home, quick, size=(120, 36)) as seat:
         screen = await opened(seat)
         await seat.sees("✓ published", "took 0:27", "Learned 7 of 7 lessons from 6 differences")
-        await seat.sees("try", "Who wrote the song of the harbour? → Mirra Odell wrote it.")
+        await seat.sees("attempt", "Who wrote the song of the harbour? → Mirra Odell wrote it.")
         await seat.sees("7 correct in the evaluation", "(name the mistake)")
         assert screen._trial is not None
         assert screen._trial.number == 2
@@ -188,7 +190,9 @@ async def test_a_training_that_was_cut_off_says_so(home: Home, quick: Settings) 
     recorded(home, 9)
     async with sitting(home, quick) as seat:
         await opened(seat)
-        await seat.sees("✗ cut off", "ended without a report", "✗ learning", "– exporting")
+        await seat.sees(
+            "✗ interrupted", "ended without a report", "✗ updating weights", "– exporting"
+        )
         await seat.sees("(since forgotten)")
         await seat.hits("enter")
         await seat.sees("This run was interrupted and has no report.")

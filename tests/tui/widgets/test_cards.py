@@ -115,7 +115,7 @@ async def test_the_words_of_a_mark_are_edited_from_the_memory(home: Home, quick:
     async with sitting(home, quick) as seat:
         identity = await marked(seat, f"/diff error => {SOUNDS}")
         await seat.types(f"/memory edit {identity[:6]}")
-        await seat.sees("note anything worth remembering", SOUNDS)
+        await seat.sees("note anything else worth remembering", SOUNDS)
         await seat.pilot.press("tab", "tab", "tab", *"city", "enter")
         await seat.sees("version 2")
         assert seat.screen.chat.journal.differences.get(identity).note == "city"
@@ -128,7 +128,9 @@ async def test_what_was_recalled_is_pinned_and_forgotten_in_its_card(
         identity = await marked(seat, f"/diff error => {SOUNDS}")
         await seat.asks("capital of Zubrowka?")
         await seat.types("/why")
-        await seat.sees("Recalled for “capital of Zubrowka?”", "fits 1.00 by capital Zubrowka")
+        await seat.sees(
+            "Recalled for “capital of Zubrowka?”", "relevance 1.00, words: capital Zubrowka"
+        )
         await seat.pilot.press("p")
         await seat.sees("pinned")
         assert seat.screen.chat.journal.differences.get(identity).pinned

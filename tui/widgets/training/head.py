@@ -69,13 +69,13 @@ class TrainingHead(Static):
         right = {
             "stop": tr("stopping; evaluating the best…"),
             "abort": tr("aborting; discarding everything…"),
-        }.get(told or "", tr("started {at}", at=_at(view)[-5:] if width < DATED else _at(view)))
+        }.get(told or "", tr("since {at}", at=_at(view)[-5:] if width < DATED else _at(view)))
         name = tr("◆ training")
         more = [state.model] if state.model else []
         if state.trials and state.planned > 1:
             last = state.trials[-1]
             numbers = tr("attempt {number} of {all}", number=last.number, all=state.planned)
-            more = [numbers, tr("learning rate {rate}", rate=decimal(f"{last.rate:g}")), *more]
+            more = [numbers, tr("rate {rate}", rate=decimal(f"{last.rate:g}")), *more]
         if phase:
             more = [state.progress.label, *more]
         facts = _fitted(more, max(4, width - cell_len(name + right) - 6))
